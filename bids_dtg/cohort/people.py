@@ -342,7 +342,7 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     DatasetError
         The output folder holds no maps, or maps of another dataset than BIDS_DIR.
     """
-    output = output_for_pages(settings.inputs.output_dir)
+    output = output_for_pages(settings)
     require_own_dataset(settings.inputs, output)
     files = {}
     kinds = [kind for kind in _feature_kinds(settings).values() if kind.run_file]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -265,8 +266,16 @@ class ResultFolder:
 
     def page(self, facts: AnalysisPageFacts, name: str = STATISTICS_PAGE) -> None:
         """Write the page; report missing packages, without which there is none."""
-        if trouble := write_analysis_page(self.add(name), facts):
+        self.write_page(name, partial(write_analysis_page, facts=facts))
+
+    def write_page(self, name: str, write: Callable[[Path], str | None]) -> None:
+        """Have a page written where reports are made; `write` returns why there is none."""
+        if self._has_pages and (trouble := write(self.add(name))):
             say(trouble)
+
+    @property
+    def _has_pages(self) -> bool:
+        return not self.settings.behaviour.no_reports
 
     def add(self, name: str) -> Path:
         """Return the path of a file to be written, and record the file as the analysis' own.
@@ -300,7 +309,7 @@ class ResultFolder:
         for name in old:
             self.output.remove(self._relative(name))
         if old:
-            write_index(self.output)
+            write_index(self.output, wanted=self._has_pages)
         for name in () if self.basis is None else self.basis.files:
             self._written.add(name)
             self._record.add(name)
@@ -320,7 +329,7 @@ class ResultFolder:
                         (self.path / folder).rmdir()
         # A call may not write every possible file.
         self._record.end([name for name in self._written if (self.path / name).exists()])
-        write_index(self.output)
+        write_index(self.output, wanted=self._has_pages)
         if others := [name for name in self._all_files() if not _is_of(name, self._written)]:
             say(f"{self.path}: kept, as they are not of this analysis: {named(others)}")
         for name in sorted(self._written):

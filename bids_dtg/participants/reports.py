@@ -18,7 +18,7 @@ from bids_dtg.notices import say, show
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
-from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
 from bids_dtg.report.pages.participant import report_path
 from bids_dtg.settings import Settings
@@ -106,12 +106,10 @@ class Reports:
         self._service.close(at_once=at_once)
         if at_once:
             return
-        # Without reports it may list some that were of other maps, and are gone.
-        if self._wanted or (self._output.root / INDEX).is_file():
-            try:
-                write_index(self._output)
-            except DtgError as err:
-                self._note(f"warning: no index page: {err}")
+        try:
+            write_index(self._output, wanted=self._wanted)
+        except DtgError as err:
+            self._note(f"warning: no index page: {err}")
 
 
 def write_methods(request: CallRequest) -> str:
@@ -137,7 +135,7 @@ def remake_reports(settings: Settings) -> int:
     DatasetError
         The output folder has no such participants, or reports cannot be made here.
     """
-    output = output_for_pages(settings.inputs.output_dir)
+    output = output_for_pages(settings)
     known = find_participant_labels(output)
     wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label] or list(
         known
@@ -175,15 +173,15 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
     return DerivativeDataset(root)
 
 
-def output_for_pages(output_dir: Path) -> DerivativeDataset:
+def output_for_pages(settings: Settings) -> DerivativeDataset:
     """Return the output folder of earlier calls, for which pages can be made here.
 
     Raises
     ------
     DatasetError
-        There is none, or the packages that pages are made with are missing.
+        There is none, or the packages that pages are made with are missing, and pages are wanted.
     """
-    output = existing_output(output_dir)
-    if missing := missing_packages():
+    output = existing_output(settings.inputs.output_dir)
+    if (missing := missing_packages()) and not settings.behaviour.no_reports:
         raise DatasetError(f"{', '.join(missing)} is not installed", remedy=HOW_TO_GET)
     return output

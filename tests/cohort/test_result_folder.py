@@ -111,6 +111,21 @@ def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(coho
     assert "mine/old.tsv, notes.txt" in reported
 
 
+def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
+    index = cohort.out / "index.html"
+    for no_reports in (False, True):
+        made = results(cohort, model_name="pages", no_reports=no_reports)
+        with made.begun():
+            made.page(AnalysisPageFacts("Title", "Lead.", [], []))
+            write_text(made.add("some.tsv"), "some")
+        assert ("statistics_report.html" in files(made)) is not no_reports
+        # The index that is there lists the pages that are there.
+        assert ("group/stats-pages/" in index.read_text()) is not no_reports
+    index.unlink()
+    write(results(cohort, model_name="pages", no_reports=True), "some.tsv")
+    assert not index.exists()
+
+
 def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
     made = results(cohort, model_name="whole")
     with made.begun():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -372,36 +373,31 @@ def write_tables(
         left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}
         analysis.results.table(EXCLUDED, left_out_table(left_out))
     basis += seen_on_page(cohort.left_out)
-    page = analysis.results.add(MODEL_PAGE)
-    trouble = write_model_page(
-        page,
-        ModelPageFacts(
-            title=analysis.results.title,
-            index=f"../../{INDEX}",
-            lead=f"{counted(people, who)} of {analysis.source.dataset.name}, "
-            f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
-            f"The model reads {analysis.form.row.words}. "
-            "Another person's prediction decides whether the model is individual, its own mean "
-            "prediction whether it is worth using.",
-            definitions={**DEFINITIONS, **(WITHIN_GROUPS if folds else {})},
-            rows=rows,
-            contrasts=labels,
-            r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},
-            matrices=means,
-            judged=judged,
-            comparisons=compared,
-            fitted_on=simple.people,
-            history=({} if fitted is None else fitted.record).get("network", {}).get("history", ()),
-            measured=cohort.measured,
-            tables=(TARGETS_TABLE, QUALITY_TABLE),
-            same_for_all=same,
-            ceilings=whole,
-            parts=of_people["parts"].rows,
-            moderators=of_people["moderators"].rows,
-        ),
+    page = ModelPageFacts(
+        title=analysis.results.title,
+        index=f"../../{INDEX}",
+        lead=f"{counted(people, who)} of {analysis.source.dataset.name}, "
+        f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
+        f"The model reads {analysis.form.row.words}. "
+        "Another person's prediction decides whether the model is individual, its own mean "
+        "prediction whether it is worth using.",
+        definitions={**DEFINITIONS, **(WITHIN_GROUPS if folds else {})},
+        rows=rows,
+        contrasts=labels,
+        r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},
+        matrices=means,
+        judged=judged,
+        comparisons=compared,
+        fitted_on=simple.people,
+        history=({} if fitted is None else fitted.record).get("network", {}).get("history", ()),
+        measured=cohort.measured,
+        tables=(TARGETS_TABLE, QUALITY_TABLE),
+        same_for_all=same,
+        ceilings=whole,
+        parts=of_people["parts"].rows,
+        moderators=of_people["moderators"].rows,
     )
-    if trouble:
-        say(trouble)
+    analysis.results.write_page(MODEL_PAGE, partial(write_model_page, facts=page))
     analysis.store.discard("work")
     by_contrast = predictability_rows(model, labels)
     scored = {**facts, "rows": rows, "comparisons": compared, "contrasts": by_contrast}

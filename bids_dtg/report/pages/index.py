@@ -38,11 +38,15 @@ class Listed:
     flags: FlagCount | None = None  # of the report; None where nobody knows
 
 
-def write_index(dataset: DerivativeDataset) -> None:
+def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
     """Write the index anew where it does not list what is there.
 
     Where the packages for pages are missing, an index that is there is removed: it would be old.
+    Where no reports are wanted, only one that is there is written anew: it may list some that are
+    gone.
     """
+    if not wanted and not (dataset.root / INDEX).is_file():
+        return
     if missing_packages():
         dataset.remove(INDEX)
         return

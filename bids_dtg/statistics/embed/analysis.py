@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.features import find_features
@@ -132,9 +133,8 @@ def _write_results(results: ResultFolder, people: GroupPeople, found: Sequence[E
     results.table("desc-people_likeness", ResultTable(LIKENESS, list(likeness_rows(found)), words))
     facts = embedding_page(people, found, known)
     say(facts.lead)
-    path = results.add(STATISTICS_PAGE)
-    if trouble := write_embedding_page(path, facts, embedding_plot(people, found, known)):
-        say(trouble)
+    plot = embedding_plot(people, found, known)
+    results.write_page(STATISTICS_PAGE, partial(write_embedding_page, facts=facts, plot=plot))
 
 
 def _write_coordinates(results: ResultFolder, found: Sequence[Embedded]) -> None:

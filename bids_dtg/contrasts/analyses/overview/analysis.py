@@ -67,7 +67,7 @@ def run_group(settings: Settings) -> int:
     DatasetError
         The output folder holds no results, or BIDS_DIR is not the dataset they were made from.
     """
-    output = output_for_pages(settings.inputs.output_dir)
+    output = output_for_pages(settings)
     require_own_dataset(settings.inputs, output)
     labels = participants_asked(settings.inputs.participant_label, output)
     participants = [_what_counts(output, label) for label in labels]
@@ -136,30 +136,32 @@ def _gather(
     messages: dict[str, dict[str, str]] = {}
     for failure in failures:
         messages.setdefault(failure.participant, {})[failure.what] = failure.message
-    page = write_group_page(
-        output,
-        GroupFacts(
-            rows=rows,
-            failures=[(f.participant, f.what, f.message) for f in failures],
-            flags={
-                files.label: own_flags(
-                    files, messages.get(files.label, {}), presentation.quality_columns
-                )
-                for files in participants
-            },
-            averages=maps.averages if maps else (),
-            left_out=[*decided, *_without_paths(maps.left_out if maps else (), output)],
-            inclusion=inclusion,
-            similarity=maps.similarity if maps else None,
-            means=means,
-            halves=halves,
-            table=table,
-        ),
+    facts = GroupFacts(
+        rows=rows,
+        failures=[(f.participant, f.what, f.message) for f in failures],
+        flags={
+            files.label: own_flags(
+                files, messages.get(files.label, {}), presentation.quality_columns
+            )
+            for files in participants
+        },
+        averages=maps.averages if maps else (),
+        left_out=[*decided, *_without_paths(maps.left_out if maps else (), output)],
+        inclusion=inclusion,
+        similarity=maps.similarity if maps else None,
+        means=means,
+        halves=halves,
+        table=table,
     )
+    where, wanted = str(table), not settings.behaviour.no_reports
+    if wanted:
+        where += f" and {write_group_page(output, facts)}"
+    else:
+        output.remove(GROUP)  # an earlier call's shows other results
     write_all_methods(output, "", thorough=True)
-    write_index(output)
+    write_index(output, wanted=wanted)
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
-    say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
+    say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {where}")
     return 0
 
 

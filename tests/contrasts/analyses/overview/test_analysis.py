@@ -64,6 +64,16 @@ def test_tables_of_an_earlier_version_stand_in_one_table_with_todays(made, tmp_p
     assert main([str(made.bids), str(out), "participant", "--reports-only"]) in (0, 1)
 
 
+def test_without_reports_there_are_tables_and_maps_and_no_page(made, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    (out / "index.html").unlink()
+    assert main([str(made.bids), str(out), "group", "--no-reports"]) == 0
+    assert not list(out.glob("*.html"))
+    assert capsys.readouterr().err.endswith(f"6 participants: {out}/group/desc-runs_qc.tsv\n")
+    assert tree(out) == {k: v for k, v in tree(made.out).items() if not k.endswith(".html")}
+
+
 _opened: list[str] | None = None  # files, while somebody counts them
 
 
