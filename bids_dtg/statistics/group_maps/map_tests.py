@@ -271,7 +271,7 @@ class MapTests:
             "Design": question.kind,
             "Participants": len(numbers.rows),
             "Covariates": list(question.given),
-            "Permutations": options.map_permutations,
+            "Permutations": options.map_permutations if len(numbers.rows) >= FEWEST else 0,
             "Seed": self._seed,
             "Synthetic": numbers.kind != MEASURED,
         }

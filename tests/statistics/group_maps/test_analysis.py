@@ -279,6 +279,8 @@ def test_of_few_people_there_is_no_verdict(cohort):
     assert "(8 are needed)" in (where / "statistics_report.html").read_text()
     assert not list(where.glob("*FWE*")) + list(where.glob("*FDR*"))
     assert read_table(where / "desc-clusters_peaks.tsv") == []
+    sidecars = [json.loads(path.read_text()) for path in where.glob("*_statmap.json")]
+    assert {facts["Permutations"] for facts in sidecars} == {0}
 
 
 @pytest.fixture(scope="module")
