@@ -96,7 +96,7 @@ class WrittenCohort(TinyJob):
 
     def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
         """Call an analysis of the group level."""
-        words = self.arguments(out=out)
+        words = [word for word in self.arguments(out=out) if word != "--no-reports"]
         words[2:5] = ["group", "--analysis", analysis]
         from bids_dtg.cli.run import main
 

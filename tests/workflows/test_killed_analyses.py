@@ -54,7 +54,7 @@ class Scene:
     def of_cohort(self, *words: object) -> Words:
         bids, maps = self.cohort.bids, self.cohort.statmaps
         given = ("-d", f"fmriprep={bids}", "-d", f"statmaps={maps}", "--model", self.cohort.model)
-        return (bids, self.out, "group", *given, "--no-reports", *words)
+        return (bids, self.out, "group", *given, *words)
 
     def of_arrays(self, *words: object, file: str = "others.npz") -> Words:
         study = self.folder / "study"
