@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from demo_table import SEGMENTS, Table
+from demo_table import SEGMENTS, Table, phantom_people
 from torch import Tensor
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.phantom.dataset import CONTENTS, dataset_name, participant_label
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.phantom.streams import Cohort
@@ -79,14 +77,3 @@ def write_demo_bundle(
         Cohort.TEST: int(table.evaluation["participants"]),
     }
     return write_bundle(folder, card, arrays, phantom_people(phantom, counts))
-
-
-def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> ModelPeople:
-    """Return the first people of cohorts, as `dtg-phantom` would name them and their dataset."""
-    sets = {}
-    for cohort, count in counts.items():
-        name = dataset_name(phantom, cohort, CONTENTS["fmriprep"])
-        sets[cohort.name.lower()] = tuple(
-            PersonHashes(hash_person(name, participant_label(index))) for index in range(count)
-        )
-    return ModelPeople(sets)

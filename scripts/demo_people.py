@@ -171,19 +171,6 @@ def _simulated(
     return np.stack(connectomes), _steps(person.measured_maps(0), MAP_STEP)
 
 
-def simulate_retest(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> None:
-    """Simulate a cohort's maps of a second session, in `MAP_STEP`, or resume a stopped call."""
-    voxels = int(phantom.anatomy.grey.sum())
-    facts = {"cohort": int(cohort), "people": people, "session": 1}
-    shape = people, len(phantom.design), voxels
-    store = _Store.open(folder, facts, phantom, np.int8, {"maps": shape})
-    for index in track(range(store.done, people), "Simulating second sessions"):
-        store.arrays["maps"][index] = _steps(
-            phantom.person(cohort, index).measured_maps(1), MAP_STEP
-        )
-        store.mark(index + 1)
-
-
 def simulate_answers(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> Answers:
     """Simulate the maps that only test people need, or resume a stopped call."""
     shape = people, len(phantom.design), int(phantom.anatomy.grey.sum())

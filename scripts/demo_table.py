@@ -1,10 +1,11 @@
-"""Scores of the demo model on unseen people, beside simple models and ceilings."""
+"""Scores of the demo model on unseen people, beside simple models; intervals of its maps."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from demo_people import (
 from numpy.typing import NDArray
 from rich.progress import track
 
+from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.judging.ceilings import Ceilings
 from bids_dtg.contrasts.judging.model_scores import (
@@ -39,9 +43,12 @@ from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.people import Person
+from bids_dtg.contrasts.phantom.dataset import CONTENTS, dataset_name, participant_label
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.conformal import Calibration, block_edge, coverage
+from bids_dtg.stats.deviation import PeopleSums
 from bids_dtg.stats.linear import LinearBaseline
 
 Array = NDArray[np.float32]
@@ -162,3 +169,60 @@ def _chosen_ridge(sums: LocalRidgeSums, validation: StoredPeople) -> tuple[Local
     best = min(errors, key=lambda penalty: errors[penalty])
     print("local ridge, penalty and validation error:", errors, flush=True)
     return models[best], best
+
+
+def add_intervals(work: Path, folder: Path, people: int) -> None:
+    """Write the bundle in `folder` again with half-widths and the mean of people's maps.
+
+    Both are of calibration people, who neither trained nor tuned the model. The card gets the share
+    of test people's newly measured voxels within the 90 % half-width.
+    """
+    bundle = load_bundle(folder)
+    correction = bundle.correction
+    assert correction is not None
+    phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
+    predict = prepare(Parameters.of(bundle.network()), phantom.anatomy.grey).predict
+
+    def maps_and_errors(cohort: Cohort) -> tuple[OneByOne, OneByOne]:
+        name = cohort.name.lower()
+        stored = simulate_people(work / f"held_out_{name}", phantom, cohort, people, SEGMENTS)
+        predicted = predict_people(work / "predicted" / name, stored, predict)
+        maps = OneByOne(lambda n: correction.apply(predicted[n].astype(np.float32)), people)
+        return maps, OneByOne(lambda n: stored.measured(n) - maps[n], people)
+
+    maps, errors = maps_and_errors(Cohort.CALIBRATION)
+    lattice = bundle.places.lattice(block_edge(bundle.places.spacing_mm))
+    calibration = Calibration.fit(errors, lattice, SEGMENTS)
+    deviation = PeopleSums.of(maps, lattice).deviation(segments=SEGMENTS, of="calibration")
+    widths = calibration.half_widths(90)
+    held = [coverage(each, widths) for each in maps_and_errors(Cohort.TEST)[1]]
+    intervals = {
+        "what": "share of the voxels of a newly measured map (one session) of a person of the same "
+        "population within the interval; mean over participants and contrasts",
+        "participants": people,
+        "coverage_90": round(float(np.mean(held)), 4),
+        "mean_half_width_90": round(float(widths.mean()), 3),
+    }
+    evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
+    seen = phantom_people(phantom, {Cohort.CALIBRATION: people})
+    new = folder.with_name(folder.name + "_new")
+    extend_bundle(
+        replace(bundle, card=replace(bundle.card, evaluation=evaluation)),
+        new,
+        calibration=calibration,
+        deviation=replace(deviation, exact=False),  # in steps: the package is to stay small
+        people=(bundle.people or ModelPeople({})).joined(seen),
+    )
+    shutil.rmtree(folder)
+    new.rename(folder)
+
+
+def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> ModelPeople:
+    """Return the first people of cohorts, as `dtg-phantom` would name them and their dataset."""
+    sets = {}
+    for cohort, count in counts.items():
+        name = dataset_name(phantom, cohort, CONTENTS["fmriprep"])
+        sets[cohort.name.lower()] = tuple(
+            PersonHashes(hash_person(name, participant_label(index))) for index in range(count)
+        )
+    return ModelPeople(sets)

@@ -4,8 +4,7 @@
 
 writes the tables of options, strategies and spellings, and the home page's lists of pages, into
 their pages, between `<!-- options -->` and `<!-- end of options -->`, so that a plain clone shows
-them. MkDocs uses this module as a hook: on the site, `<!-- error lines -->` and
-`<!-- contributing -->` become those too. Scripts of the gallery call this package's programs, which
+them. MkDocs uses this module as a hook. Scripts of the gallery call this package's programs, which
 are installed beside Python. The first build runs the demo that most scripts begin with, and the
 others beside the scripts, the last of which need them.
 """
@@ -17,15 +16,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
-from error_lines import markdown as error_lines_markdown
 
 from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.run import build_parser
@@ -35,7 +30,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = DOCS.parent / "examples" / "gallery"
 BEING_MADE = GALLERY / "being-made"  # demos
 PROGRAMS = Path(sysconfig.get_path("scripts"))
-KINDS = ("reference", "explanation", "evidence")  # folders whose pages the home page lists
+KINDS = ("reference", "explanation")  # folders whose pages the home page lists
 
 
 def on_startup(**_: Any) -> None:
@@ -106,13 +101,7 @@ def make_demo(command: str) -> None:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page has from the program, and what only the site shows."""
-    for mark, make in (
-        ("<!-- error lines -->", error_lines_markdown),
-        ("<!-- contributing -->", contributing_markdown),
-    ):
-        if mark in markdown:
-            markdown = markdown.replace(mark, make())
+    """Fill in what a page has from the program."""
     return filled(markdown)
 
 
@@ -171,12 +160,6 @@ def pages_markdown(kind: str) -> str:
         for path in (DOCS / kind).glob("*.md")
     }
     return "\n".join(f"- [{title}]({kind}/{titles[title].name})" for title in sorted(titles))
-
-
-def contributing_markdown() -> str:
-    """Return CONTRIBUTING.md without its title; links are those of a page in a folder of `docs`."""
-    text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return text.partition("\n")[2].replace("](docs/", "](../")
 
 
 def _typed(action: argparse.Action) -> str:

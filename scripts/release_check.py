@@ -37,8 +37,6 @@ VERSIONS = {
     "CITATION.cff": r"^version: (\S+)$",
     ".zenodo.json": r'"version": "([^"]+)"',
     "CHANGELOG.md": r"^## (\S+) \(",
-    "examples/conda/recipe.yaml": r'^  version: "([^"]+)"$',
-    "examples/neurodesk/build.yaml": r"^version: (\S+)$",
 }
 PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin")
 # Extras for the work on the program itself.

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from demo_bundle import write_demo_bundle
 from demo_people import StoredPeople, StoredSamples, simulate_people
-from demo_statistics import add_statistics
-from demo_table import make_table
+from demo_table import add_intervals, make_table
 from torch import Tensor
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
@@ -63,7 +62,7 @@ def main() -> None:
     network.load_state_dict(trained.state)
     table = make_table(args.work, phantom, training, network, people=args.held_out)
     write_demo_bundle(args.out, phantom, trained.state, {"stages": records}, table)
-    add_statistics(args.work, args.out)
+    add_intervals(args.work, args.out, args.held_out)
 
 
 def _arguments() -> argparse.Namespace:

@@ -28,7 +28,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from twin_interventions import true_figure
 from twin_simulator import Cohorts
 
 from bids_dtg.training.loop import Workplace
@@ -60,6 +59,7 @@ PERMUTATIONS, SPLITS, MOVED, OVER = 99, 5, 60, 10
 LARGEST_MS = 2.0  # spread of predicted times where connectomes say nothing
 TRUE, SHUFFLED, NOISE = "own", "other people's", "white noise"
 RIDGE = next(row for row in BASELINES if row.name == "connectome_ridge")
+TRIALS = {"faces": (54, 54), "stroop": (54, 24)}  # of each condition of the runs
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 
@@ -166,6 +166,18 @@ def true_change(people: TwinPeople, directions: dict[str, Direction], figure: st
         return 0.0
     after = people.after(directions[figure].delta(STEP_SIZE))
     return 1000 * float((true_figure(after, figure) - true_figure(people, figure)).mean())
+
+
+def true_figure(people: TwinPeople, target: str) -> Array:
+    """Return a figure of each person: over the task's trials, or second less first condition.
+
+    Medians, as twins' figures are made of.
+    """
+    task, what = target.split("_")
+    seconds = people.median_rt_seconds(task)
+    if what == "effect":
+        return np.asarray(seconds[:, 1] - seconds[:, 0])
+    return np.average(seconds, axis=1, weights=TRIALS[task])
 
 
 def kept(path: Path, make: Callable[[], list[Row]]) -> list[Row]:

@@ -1,26 +1,24 @@
-"""Does a network perform tasks like real people outside its training set? Twins of behaviour.
+"""Does the twin's group network perform tasks like real people outside its training set?
 
     python studies/twin_tcp.py DATA --work FOLDER [--png FILE] [--folds 5] [--epochs 40]
         [--people FILE]
 
-DATA is the folder with bids/ (event files) and participants.tsv of 182 people of the
-Transdiagnostic Connectome Project (CC0). Each fold of people is left out of a fit to the faces run
+DATA is the folder with bids/ (event files) of 182 people of the Transdiagnostic Connectome
+Project (CC0). Each fold of people is left out of a fit to the faces run
 and the first Stroop run of all others; no fit uses the second Stroop run (another order). Runs
 below chance, misses counted as errors, are left out, as are those of another sequence. There is no
-connectome: either the group network predicts everybody, or a ridge regression predicts people's
-latent factors from a few features. Fits stay in FOLDER, so that a stopped call resumes. Intervals
-are 95 %, by resampling people.
+connectome: the group network predicts everybody. Fits stay in FOLDER, so that a stopped call
+resumes. Intervals are 95 %, by resampling people.
 
 `--people FILE` judges other people by these fits and prints the same tables of them. FILE has their
 trials in the layout of tcp_trials.tsv.gz; none of them may be in the training of a fit. They are
 dealt out to the folds: each is predicted by the fit and the training people of one. Fits that are
-in FOLDER are used as they are. Age, sex, site and group are not read.
+in FOLDER are used as they are.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import math
 import pickle
 import time
@@ -40,9 +38,7 @@ from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import fold_people
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.factors import map_factors, timed_factors
 from bids_dtg.twin.fitting import Fitted, fit
-from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
 from bids_dtg.twin.judging.behaviour import MISS, Answers, condition_effect, figures
 from bids_dtg.twin.judging.scores import (
     QUANTILES,
@@ -55,7 +51,6 @@ from bids_dtg.twin.judging.scores import (
     quantile_table,
     rt_crps,
 )
-from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import find_architecture, find_recipe
@@ -203,7 +198,7 @@ def fold_fit(
     epochs: int,
     report: Callable[[str], None] = print,
 ) -> Fitted:
-    """Fit a twin that knows people by their behaviour alone, or read the fit of an earlier call."""
+    """Fit a group network to behaviour alone, or read the fit of an earlier call."""
     file = place.with_suffix(".pickle")
     people = tuple(cohort.labels[row] for row in training)
     if file.is_file():
@@ -581,24 +576,6 @@ def plot(runs: Sequence[Run], file: Path) -> None:
         picture.convert("RGB").quantize(64).save(file, optimize=True)
 
 
-def demographics(data: Path, labels: Sequence[str]) -> tuple[Values, NDArray[np.str_]]:
-    """Return age, (people, 1), and sex, site and group, (people, 3)."""
-    table = pd.read_csv(
-        data / "participants.tsv", sep="\t", dtype=str, index_col=0, na_values="n/a"
-    )
-    rows = table.loc[[f"sub-{label}" for label in labels]]
-    return rows[["age"]].to_numpy(float), rows[["sex", "site", "group"]].fillna("").to_numpy(str)
-
-
-def encoded(numbers: Values, categories: NDArray[np.str_]) -> Values:
-    """Return numbers, their squares from the mean, and an indicator of each category."""
-    squares = (numbers - np.nanmean(numbers, axis=0)) ** 2
-    columns = [
-        labels == label for labels in categories.T for label in sorted({*labels.tolist()} - {""})
-    ]
-    return np.column_stack([numbers, squares, *columns]).astype(np.float64)
-
-
 def behaviour(own: Answers) -> Values:
     """Return mean response time, its effect and the share correct of a run, (people, 3)."""
     all_trials, each = figures(own), figures(own, 2)
@@ -609,116 +586,6 @@ def behaviour(own: Answers) -> Values:
             np.where(all_trials.trials > 0, all_trials.correct, np.nan)[:, 0],
         ]
     )
-
-
-def with_features(
-    fitted: Fitted, features: Values, training: NDArray[np.intp], people: Segments
-) -> tuple[Fitted, Values]:
-    """Return the same twin, where features take the place of the connectome, and the features.
-
-    Factors of the training people are kept: only the ridge regression that predicts them changes.
-
-    Parameters
-    ----------
-    fitted
-        A twin fitted without connectomes.
-    features
-        (people, features) of everybody; NaN: not known.
-    training
-        Rows of the people it was fitted to, in order.
-    people
-        Segments of everybody.
-    """
-    known = training[np.isfinite(features[training]).all(axis=1)]
-    spread = features[known].std(axis=0)
-    scaled = (features - features[known].mean(axis=0)) / np.where(spread > 0, spread, np.inf)
-    assert fitted.own_factors is not None
-    factors = fitted.own_factors[np.isin(training, known)]
-    twin = copy.deepcopy(fitted.twin)
-    assert isinstance(twin.network, ModulatedNetwork)
-    directions = twin.directions.double().numpy()
-    own = timed_factors(twin.network, people.people(known), factors, directions)
-    mapped = map_factors(scaled[known], own)
-    twin.edge_mean = torch.from_numpy(mapped.edge_mean).float()
-    twin.edge_weights = torch.from_numpy(mapped.weights).float()
-    return replace(fitted, twin=twin), scaled
-
-
-def twins_table(study: Study, covariates: tuple[Values, NDArray[np.str_]] | None) -> None:
-    """Print how well twins and ridge regression predict differences between unseen people."""
-    figures_of = {name: behaviour(study.own(name)) for name in FITTED}
-    people = len(study.cohort.labels)
-    print_head(
-        ["predicted run", "features", "model", "r of mean RT", "error (s)", "r of effect", "people"]
-    )
-    for name, other in zip(FITTED, reversed(FITTED), strict=True):
-        sets = {f"RT, effect, accuracy of {other}": figures_of[other]}
-        if covariates is not None:
-            described = encoded(*covariates)
-            sets = {"age, age², sex, site, group": described, **sets}
-            sets["both"] = np.column_stack([described, figures_of[other]])
-        wanted = figures_of[name]
-        mean = predicted_by_ridge(study, "group_mean", wanted, Known(people))
-        print_person_row(name, "none", "group mean", mean, wanted)
-        for words, features in sets.items():
-            both = np.isfinite(features).all(axis=1)[:, None]
-            shared = np.where(both, wanted, np.nan)
-            print_person_row(name, words, "twin", predicted_by_twins(study, features, name), shared)
-            ridge = predicted_by_ridge(
-                study, "connectome_ridge", wanted, Known(people, connectome=features)
-            )
-            print_person_row(name, words, "ridge, the same features", ridge, shared)
-        if covariates is None:
-            continue
-        known = Known(people, numbers=covariates[0], categories=covariates[1])
-        light = predicted_by_ridge(study, "covariates", wanted, known)
-        print_person_row(
-            name, "age, age², sex, site, group", "baseline `covariates`", light, wanted
-        )
-
-
-def print_person_row(
-    run: str, features: str, model: str, predicted: Values, wanted: Values
-) -> None:
-    """Print r of the mean response time and of the effect, and the error, over people."""
-    rt, effect = (people_fit(predicted[:, n], wanted[:, n]) for n in range(2))
-    r, of_effect = ("", "") if model == "group mean" else (text(rt.r, 2), text(effect.r, 2))
-    print_row([run, features, model, r, text(rt.error), of_effect, str(rt.people)])
-
-
-def predicted_by_twins(study: Study, features: Values, name: str) -> Values:
-    """Return mean response time and effect of unseen people's twins, (people, 2)."""
-    own, segments = study.own(name), study.segments[_table(name)]
-    task, found = TASKS.names.index(RUNS[name]), np.full((len(own.condition), 2), np.nan)
-    for rows, fitted, training in zip(study.folds, study.fits, study.training, strict=True):
-        twin, scaled = with_features(fitted, features, training, study.cohort.segments(FITTED))
-        known = rows[np.isfinite(scaled[rows]).all(axis=1)]
-        outputs = twin.perform(scaled[known], segments).buttons
-        forecast = Forecast.of(outputs, segments, task, rows_of(own, known))
-        times, shown = forecast.mean_seconds(), own.condition[0]
-        first, second = (times[:, shown == place].mean(axis=1) for place in range(2))
-        found[known] = np.column_stack([times.mean(axis=1), second - first])
-    return found
-
-
-def predicted_by_ridge(study: Study, name: str, wanted: Values, known: Known) -> Values:
-    """Return a baseline's predictions of unseen people, (people, 2), in the same folds."""
-    row = next(row for row in BASELINES if row.name == name)
-    targets, found = wanted[:, :2], np.full((len(wanted), 2), np.nan)
-    features = known.connectome
-    for rows, others in zip(study.folds, study.training, strict=True):
-        inside, outside = np.zeros((2, len(wanted)), bool)
-        inside[rows], outside[others] = True, True
-        fold = known
-        if features is not None:  # of one scale, by the training people
-            spread = np.nanstd(features[outside], axis=0)
-            scaled = (features - np.nanmean(features[outside], axis=0)) / np.where(
-                spread > 0, spread, np.inf
-            )
-            fold = replace(known, connectome=scaled)
-        training = Training(fold.of(outside), targets[outside], ("task", "task"))
-        found[inside] = predict(row, training, fold.of(inside))
-    return found
 
 
 def halves_table(study: Study) -> None:
@@ -776,7 +643,6 @@ def main() -> None:
     choices_table(runs)
     if args.png:
         plot(runs, args.png)
-    twins_table(study, None if args.people else demographics(args.data, cohort.labels))
     print(f"\n{time.process_time() - start:.0f} s of the processor")
 
 

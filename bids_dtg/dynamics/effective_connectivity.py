@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 Allowed = NDArray[np.bool_]
 
 # Steps from the group's J to a person's, and to the group's from regions without connections; the
-# size is in 1/s, of logarithms for the noise (`studies/effective_connectivity.py`).
+# size is in 1/s, of logarithms for the noise; both were fixed on training people.
 PERSON_STEPS, PERSON_SIZE = 80, 0.0005
 GROUP_STEPS, GROUP_SIZE = 600, 0.003
 _HALVINGS = 30  # of a step to a process that is not stationary

@@ -11,7 +11,7 @@ from bids_dtg.notices import counted
 from bids_dtg.settings import ResourceOptions
 
 # More processes of one thread do more than fewer of several: no thread waits for another, and a
-# process's reader fills what its network leaves (docs/evidence/throughput.md).
+# process's reader fills what its network leaves (docs/evidence.md).
 _CORES_EACH = 1
 # More threads or processes than this do not make anything faster; very many exhaust the machine.
 _MOST_A_CORE = 4

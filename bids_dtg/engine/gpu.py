@@ -20,7 +20,7 @@ def map_device(wanted: str) -> str:
     """Turn ``--device`` into the device that makes maps: auto takes the CPU.
 
     A network's pass is a small part of a participant's time, and PyTorch and a GPU's driver take
-    longer to start than they save (docs/evidence/gpu.md).
+    longer to start than they save (docs/evidence.md).
 
     Raises
     ------

@@ -7,8 +7,7 @@ from types import MappingProxyType
 
 GONE: Mapping[tuple[str, str], str] = MappingProxyType(
     {
-        ("analysis", "normative"): "PCNtoolkit scores the tables of regions: see the example "
-        "examples/gallery/6_normative_scores.py",
+        ("analysis", "normative"): "PCNtoolkit scores the tables of regions",
     }
 )
 """What to do, by the option as Python spells it and its former value."""

@@ -93,12 +93,14 @@ def test_its_maps_tell_a_new_person_from_another(demo):
 
 
 def test_the_documented_table_is_the_card_s(demo):
-    page = (Path(__file__).parents[2] / "docs" / "evidence" / "demo_model.md").read_text()
-    for row in demo.card.evaluation["rows"]:
-        figures = [row["r"], row.get("residual_r")]
-        cells = [f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in filter(None, figures)]
-        (line,) = [text for text in page.splitlines() if text.startswith(f"| {row['model']} |")]
-        assert all(cell in line for cell in cells)
+    page = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text("utf-8")
+    table = page.partition("| demo model |")[2].partition("\n\n")[0].splitlines()
+    rows = {row["model"]: row for row in demo.card.evaluation["rows"]}
+    for line in table[2:]:
+        model, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        figures = (rows[model][key] for key in ("r", "identified", "residual_r"))
+        assert cells == [f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in figures]
+    assert len(table) == 5
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def test_help_names_every_option_with_its_default():
         ),
         (
             ["/b", "/o", "group", "--analysis", "normative"],
-            "; PCNtoolkit scores the tables of regions: see the example examples/gallery/6_norm",
+            "; PCNtoolkit scores the tables of regions (see",
         ),
         (
             ["/b", "/o", "participant", "--denoise-strategy", "36P"],

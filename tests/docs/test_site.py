@@ -21,9 +21,7 @@ from bids_dtg.workflows import DEFAULT, all_workflows
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from architecture_picture import PICTURE, layers, svg  # noqa: E402
 from docs_hooks import filled, options_markdown, spellings_markdown  # noqa: E402
-from error_lines import KINDS, error_lines  # noqa: E402
 
 EXAMPLES = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 
@@ -173,40 +171,18 @@ def test_choices_of_options_have_no_backslashes():
 
 
 @pytest.mark.slow
-def test_a_clone_shows_every_option_and_how_to_list_the_error_lines():
+def test_a_clone_shows_every_option():
     page = (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8")
     flags = {flag for action in build_parser()._actions for flag in action.option_strings}
     shown = set(re.findall(r"--?[a-z][a-z_-]*", page))
     assert not flags - {"-h", "--help"} - shown
-    command = "python scripts/error_lines.py"
-    assert command in (ROOT / "docs" / "how-to" / "faq.md").read_text(encoding="utf-8")
-    words = [sys.executable, "-I", *command.split()[1:]]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert all(title in done.stdout for title in KINDS.values())
 
 
-@pytest.mark.slow
-def test_every_error_line_is_there(site):
-    (page,) = (page for path, page in site.items() if path.parent.name == "faq")
-    shown = " ".join(page.text.split())
-    lines = error_lines()
-    assert len(lines) > 150
-    assert {line.kind for line in lines} == KINDS.keys()
-    missing = [line.found for line in lines if " ".join(line.found.split()) not in shown]
-    assert not missing
-
-
-def test_picture_shows_the_layers():
-    same = PICTURE.read_text(encoding="utf-8") == svg()
-    assert same, "run python scripts/architecture_picture.py and commit what it writes"
-    drawn = {name for row in layers() for name in row}
-    folders = {path.parent.name for path in (ROOT / "bids_dtg").glob("*/__init__.py")}
-    assert folders <= drawn, "say in scripts/architecture_picture.py what it is for"
-
-
-def test_benchmark_commands_exist():
-    page = (ROOT / "docs" / "evidence" / "benchmarks.md").read_text()
-    named = set(re.findall(r"(?:benchmarks|studies)/\w+\.py", page))
-    assert all((ROOT / name).is_file() for name in named)
-    makefile = (ROOT / "Makefile").read_text()
-    assert set(re.findall(r"benchmarks/\w+\.py", makefile)) <= named
+def test_scripts_that_are_named_exist():
+    """Of a script that has left, the page names the commit that has it."""
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    named = re.findall(r"(?<!f075814d:)(?:benchmarks|studies|scripts)/\w+\.py", page)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named += re.findall(r"(?:benchmarks|studies|scripts)/\w+\.py", makefile)
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []

@@ -11,14 +11,11 @@ import venv
 from pathlib import Path
 
 import pytest
-import yaml
-from packaging.requirements import Requirement
 
 from bids_dtg.version import __version__
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-import pin_image  # noqa: E402
 from release_check import (  # noqa: E402
     VERSIONS,
     Release,
@@ -32,8 +29,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HEAD = "| decision | state | text | files |\n|---|---|---|---|\n"
 # These speak of placeholders, and have none.
 WORDS = {"CHANGELOG.md", "README.md"}
-# What conda-forge calls otherwise.
-OF_CONDA = {"isal": "python-isal", "matplotlib": "matplotlib-base"}
 
 
 def _read(name: str) -> str:
@@ -175,50 +170,6 @@ def test_what_zenodo_reads():
     assert doi in _read("CITATION.cff")
     authors = [author["name"] for author in PROJECT["project"]["authors"]]
     assert [each["name"] for each in archived["creators"]] == authors
-
-
-def _of_conda(requirement: str) -> tuple[str, frozenset[str]]:
-    name, _, bounds = requirement.partition(" ")
-    return name, frozenset(bounds.split(","))
-
-
-def _of_pip(line: str) -> tuple[str, frozenset[str]]:
-    wanted = Requirement(line)
-    return OF_CONDA.get(wanted.name, wanted.name), frozenset(map(str, wanted.specifier))
-
-
-def test_the_conda_recipe_is_of_this_project():
-    recipe, project = yaml.safe_load(_read("examples/conda/recipe.yaml")), PROJECT["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["report"]]
-    run = [line for line in recipe["requirements"]["run"] if not line.startswith("python ")]
-    assert set(map(_of_conda, run)) == set(map(_of_pip, needed))
-    host = set(map(_of_conda, recipe["requirements"]["host"][2:]))
-    assert host == set(map(_of_pip, PROJECT["build-system"]["requires"]))
-    assert f">={recipe['context']['python_min']}" == project["requires-python"]
-    programs = dict(line.split(" = ") for line in recipe["build"]["python"]["entry_points"])
-    assert programs == project["scripts"]
-    about = recipe["about"]
-    assert (about["license"], about["license_file"]) == (
-        project["license"],
-        project["license-files"],
-    )
-    assert (about["summary"], about["repository"]) == (
-        project["description"],
-        project["urls"]["Source"],
-    )
-
-
-def test_the_neurodesk_recipe_is_of_this_project():
-    recipe = yaml.safe_load(_read("examples/neurodesk/build.yaml"))
-    assert recipe["version"] == __version__
-    steps = recipe["build"]["directives"]
-    (bins,) = (step["deploy"]["bins"] for step in steps if "deploy" in step)
-    assert set(bins) == set(PROJECT["project"]["scripts"])
-    ((name, extras),) = re.findall(
-        r'"([\w-]+)\[([\w,]+)\]==', _read("examples/neurodesk/build.yaml")
-    )
-    assert name == PROJECT["project"]["name"]
-    assert set(extras.split(",")) == {*pin_image.EXTRAS, *pin_image.TORCH_EXTRAS}
 
 
 def test_babs_names_the_version():

@@ -234,7 +234,7 @@ def test_a_p_of_nothing_is_refused(observed, null, fact):
 
 
 def test_zero_crossings_follow_the_gene_map_beyond_smoothness(shared):
-    """The figures of docs/evidence/dynamics.md; the last people are for other tests."""
+    """A figure of real people; the last people are for other tests."""
     maps = np.load(shared / "sip/data/region_maps.npz")
     bold = np.load(shared / "sip/data/bold_REST1_LR_50.npz")
     series = bold["bold"][:TRAINING_PEOPLE].astype(np.float32)

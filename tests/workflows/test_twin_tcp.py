@@ -8,16 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from twin_runs import slow_and_quick
 
-from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.sequences import trial_sequence
-from bids_dtg.twin.recipe import Recipe, find_architecture
 from bids_dtg.twin.trial_series import stack_people
 
 ROOT = Path(__file__).parents[2]
-SMALL = find_architecture("lowrank", Recipe(units=10, codes=3, group_epochs=4, group_updates=3))
 
 
 @pytest.fixture(scope="module")
@@ -72,28 +68,3 @@ def test_forecasts_of_folds_are_put_together_by_person(command, runs):
     np.testing.assert_array_equal(both.answered[3], parts[1][1].answered[1])
     assert np.isnan(both.answered[29]).all()
     assert (both.button[29] == -1).all()
-
-
-@pytest.mark.slow
-def test_features_take_the_place_of_a_connectome(command):
-    segments, takes = slow_and_quick(people=12)
-    rng = np.random.default_rng(0)
-    features = np.column_stack([takes, rng.standard_normal(12)])
-    twin, scaled = command.with_features(
-        fit(None, segments, architecture=SMALL), features, np.arange(12), segments
-    )
-    whole = fit(scaled, segments, architecture=SMALL)
-    np.testing.assert_allclose(
-        twin.perform(scaled, segments).buttons, whole.perform(scaled, segments).buttons, atol=1e-5
-    )
-
-
-@pytest.mark.slow
-def test_who_lacks_a_feature_is_left_out_of_the_map(command):
-    segments, takes = slow_and_quick(people=14)
-    fitted = fit(None, segments, architecture=SMALL)
-    features = np.column_stack([takes, takes**2])
-    features[5] = np.nan
-    twin, scaled = command.with_features(fitted, features, np.arange(14), segments)
-    assert np.isfinite(twin.twin.edge_weights.numpy()).all()
-    assert np.isnan(scaled[5]).all()

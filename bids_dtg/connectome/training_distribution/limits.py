@@ -1,7 +1,7 @@
 """Limits beyond which a figure of a run is unusual or too bad: one table.
 
-They are rules of thumb: docs/evidence/uncertainty.md says how often those of this check fire on
-simulated runs, docs/reference/reports.md lists those that the reports flag. None of them leaves a
+They are rules of thumb: docs/tried.md says how often those of this check fire on simulated
+runs, docs/reference/reports.md lists those that the reports flag. None of them leaves a
 run out: `--min-minutes` and `--min-dof` do.
 """
 

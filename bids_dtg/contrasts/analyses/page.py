@@ -110,7 +110,7 @@ _AGAINST = {
     BETTER: "better than",
     NO_VERDICT: "above, without a verdict,",
 }
-# People: the true mean map is above the average of these by 0.016 in r (docs/evidence/group.md).
+# People: the true mean map is above the average of these by 0.016 in r (simulated people, 8 mm).
 _FEW = 40
 _WEAK = (
     "Simple models were fitted on {people} people: an average of few is weak, and a map without "

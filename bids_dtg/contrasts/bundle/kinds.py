@@ -142,7 +142,7 @@ def choose_kind(people: int, validation: int = 0, trouble: str = "") -> KindChoi
     """Choose for `AUTO` by the number of people.
 
     In real people, with up to 15 for training, the linear model won within the training people of
-    all splits, and outside (``docs/evidence/group.md``); with hundreds of simulated people, local
+    all splits, and outside (``docs/tried.md``); with hundreds of simulated people, local
     ridge, hence a blend, did. With few validation people the weights of a blend are noise.
 
     Parameters

@@ -1,9 +1,8 @@
 """The phantom's parameters, fixed and hashed before any model was trained on it.
 
 Version 1, the defaults, is set so that scores of simple models on simulated people match those
-published for HCP-YA (Serin et al. 2025); `studies/phantom_calibration.py` prints both. Version 2,
-`VERSION_2`, is set so that models of rest come out as on real people; `studies/phantom_match.py`
-prints both.
+published for HCP-YA (Serin et al. 2025). Version 2, `VERSION_2`, is set so that models of rest come
+out as on real people (docs/evidence.md).
 """
 
 from __future__ import annotations

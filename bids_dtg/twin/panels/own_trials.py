@@ -8,7 +8,7 @@ from typing import Any
 
 OWN_TRIALS = "OwnTrials"  # key of the sidecar of behaviour
 # Where the documentation has what a network adds to own trials.
-EVIDENCE = "docs/evidence/twin.md, what a network\N{RIGHT SINGLE QUOTATION MARK}s codes add"
+EVIDENCE = "docs/tried.md, digital twins"
 # By values of the column predicted_from, for people.
 WORDS: Mapping[str, str] = {
     "connectome": "connectome",

@@ -1,9 +1,9 @@
 """Population values of simulated people, fitted to real people.
 
-`studies/twin_population.py` fits the values to the public trials of 182 people of the
-Transdiagnostic Connectome Project (CC0, doi:10.18112/openneuro.ds005237.v1.1.3) and prints both
-side by side. Changes of a person within and between runs were set by hand, so that mean response
-times of halves, and of both Stroop runs, correlate as they do in these people.
+The values were fitted to the public trials of 182 people of the Transdiagnostic Connectome Project
+(CC0, doi:10.18112/openneuro.ds005237.v1.1.3). Changes of a person within and between runs were set
+by hand, so that mean response times of halves, and of both Stroop runs, correlate as they do in
+these people.
 """
 
 from __future__ import annotations

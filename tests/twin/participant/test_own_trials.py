@@ -141,7 +141,7 @@ def test_runs_below_chance_are_kept_and_said(performed):
 
 def test_the_page_says_what_needs_no_network(performed):
     page = (performed / "sub-01.html").read_text()
-    assert "Own trials without a network do as well on real people: docs/evidence/twin.md" in page
+    assert "Own trials without a network do as well on real people: docs/tried.md" in page
     assert "6 first trials of stroop, which leave 12" in page
     assert "own trials, no network" in page
     assert "with own trials" in page  # a curve

@@ -59,7 +59,7 @@ _FAR_TIME = 0.2  # of people's mean response time, by which twins' differs
 _FAR_SHARE = 0.15  # by which shares of trials differ: twins make no errors, people few
 _LARGEST_P = 0.05
 # What a change along a direction does less than predicted where a cause of both was not measured:
-# `python studies/twin_interventions.py WORK --regimes unmeasured` (docs/evidence/twin.md).
+# in simulated people (docs/evidence.md).
 _CONFOUNDED = "2.4 times less"
 _STRONGEST = 10  # regions of each figure in the table
 _STEP = STEP_SIZES[0]
