@@ -5,7 +5,7 @@
 Sizes are the published ones, weights are random (seeded). Each row is measured in a process of its
 own, so that its peak memory is its own. What a device cannot do has its reason in the row. `--small
 --device cpu` tries the script itself, in about a minute. The tables are those of
-docs/evidence/gpu.md.
+docs/evidence.md.
 """
 
 from __future__ import annotations

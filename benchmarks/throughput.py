@@ -4,7 +4,7 @@
 
 The participants are links to one synthetic run (2 mm, int16 .nii.gz, as in participant.py), with
 the published network's size and random weights. The calls take turns. Prints the table of
-docs/evidence/throughput.md: seconds and seconds of the processor a participant, participants an
+docs/evidence.md: seconds and seconds of the processor a participant, participants an
 hour, on the machine and on each of its cores, and peak memory, which is the sum of the
 proportional set sizes of all processes in a separate call with half of the participants. Below are
 the seconds of the stages, summed over all processes. `--folder` keeps the data, `--record` the
@@ -121,7 +121,7 @@ def figures(made: list[Timed], peak: float, people: int) -> dict[str, float]:
 
 
 def table(found: dict[str, dict[str, float]], cores: int) -> list[str]:
-    """Return the table of docs/evidence/throughput.md."""
+    """Return the table of docs/evidence.md."""
     lines = ["| | a participant | of the processor | an hour | an hour a core | peak memory |"]
     lines.append("|---|---|---|---|---|---|")
     for name, values in found.items():

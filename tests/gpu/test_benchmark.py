@@ -1,4 +1,4 @@
-"""The script that measures a GPU, tried on the CPU: it prints tables for docs/evidence/gpu.md."""
+"""The script that measures a GPU, tried on the CPU: it prints tables for docs/evidence.md."""
 
 from __future__ import annotations
 
