@@ -289,7 +289,7 @@ def test_a_model_of_voxels_is_not_trained_on_grayordinates_by_accident(tmp_path,
     job = TinyJob(tmp_path)
     words = [job.bids, job.out, "group", "-d", f"statmaps={tmp_path}", "--space", "fsLR"]
     assert program([str(w) for w in [*words, "--analysis", "train", *TRAIN]]) == 2
-    assert "--space is 'fsLR', which no run in" in capsys.readouterr().err
+    assert "has a series in fsLR" in capsys.readouterr().err
 
 
 @pytest.mark.slow
