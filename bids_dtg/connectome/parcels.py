@@ -287,6 +287,7 @@ def parcel_sums(
     voxels: ParcelVoxels,
     *,
     smoothing: MakeSmoothing | None = None,
+    leave: bool = True,
 ) -> ParcelSums:
     """Add up one run over parcels in one pass, as `BlockPass` does.
 
@@ -305,6 +306,8 @@ def parcel_sums(
     smoothing
         Makes the operator that smooths each frame before it is added. Voxels that are 0 in the
         whole first block have no data then: zeros would be drawn in.
+    leave
+        Whether blocks are searched for voxels that leave the field of view.
 
     Raises
     ------
@@ -332,6 +335,6 @@ def parcel_sums(
             subtracted=None if smoothing is None else subtracted,
         )
 
-    once = BlockPass(open_blocks, design, start, smoothing, leave=True)
+    once = BlockPass(open_blocks, design, start, smoothing, leave)
     # A voxel is a large share of its parcel: a single one that leaves is left out.
     return in_passes(once.run, voxels.valid).sums

@@ -21,6 +21,7 @@ _SIGNAL = 0.05
 # Share of voxels that are 0 together in a frame, as beyond the field of view. Where as many leave
 # it in a run, ROI series are made without them.
 OUTSIDE = 0.001
+_CHANCE_SD = 5  # by which numbers of voxels that are 0 by chance do not differ
 _SAMPLED = 256  # voxels by which it is seen whether a run has a mean
 
 
@@ -88,48 +89,63 @@ class PartlyZero:
 
     def __init__(self, valid: NDArray[np.bool_]) -> None:
         self._valid, self._number = valid, int(np.count_nonzero(valid))
-        self._sum, self._frames = np.zeros(len(valid)), 0
-        # (voxels,), 0 in a frame; in all; in a frame in which many are.
-        self._ever, self._together = np.zeros((2, len(valid)), bool)
-        self._always = valid.copy()
+        self._sum = np.zeros(len(valid))
+        # (voxels,): in how many frames it is 0, and how many voxels are in one of these at most.
+        self._times, self._most = np.zeros((2, len(valid)), np.int32)
+        self._counts: list[int] = []  # (frames,), voxels that are 0
         self._some = np.flatnonzero(valid)[:: max(1, self._number // _SAMPLED)]
         self._moments = np.zeros((2, len(self._some)))  # sums of values, and of squares
 
-    def add(self, frames: Block) -> None:
-        """Add kept frames (frames, voxels)."""
+    def add(self, frames: NDArray[Any]) -> None:
+        """Add kept frames (frames, voxels), of any type of numbers."""
         is_zero = np.empty(len(self._valid), bool)
         for frame in frames:
             np.equal(frame, 0, out=is_zero)
             is_zero &= self._valid
-            self._always &= is_zero
-            if number := np.count_nonzero(is_zero):
-                self._ever |= is_zero
-                if number >= OUTSIDE * self._number:
-                    self._together |= is_zero
+            number = int(np.count_nonzero(is_zero))
+            self._counts.append(number)
+            if number:
+                these = np.flatnonzero(is_zero)
+                self._times[these] += 1
+                self._most[these] = np.maximum(self._most[these], number)
         with np.errstate(over="ignore", invalid="ignore"):
-            self._sum += np.ones(len(frames), frames.dtype) @ frames
+            ones = np.ones(len(frames), np.result_type(frames, np.float32))
+            self._sum += ones @ frames.astype(ones.dtype, copy=False)
             some = frames[:, self._some].astype(np.float64)
             self._moments += some.sum(axis=0), (some**2).sum(axis=0)
-        self._frames += len(frames)
 
     @property
     def found(self) -> NDArray[np.bool_]:
         """(voxels,), that left the field of view."""
-        partly = self._ever & ~self._always
+        frames = len(self._counts)
+        always = self._times == frames  # none of those that are not valid
+        partly = (self._times > 0) & ~always
         if not partly.any():
-            return partly
-        if not self._have_mean:  # a value may be 0 by chance
-            return np.asarray(partly & self._together)
-        mean = self._sum / self._frames
-        with_data = self._valid & ~self._always & np.isfinite(mean)
+            return np.asarray(partly)
+        if not self._have_mean:
+            return np.asarray(partly & self._together(int(np.count_nonzero(always))))
+        mean = self._sum / frames
+        with_data = self._valid & ~always & np.isfinite(mean)
         with np.errstate(invalid="ignore"):
             return np.asarray(partly & (mean > _SIGNAL * _median(mean[with_data])))
+
+    def _together(self, always: int) -> NDArray[np.bool_]:
+        """Return the voxels (voxels,) that are 0 with many others, and more than by chance.
+
+        Whole numbers about a mean of 0 are 0 by chance in each frame, about as many in one as in
+        another. What is 0 in most frames is so in no frame by chance.
+        """
+        usual = float(np.median(self._counts)) - always
+        more = self._most - always
+        by_chance = 2 * usual + _CHANCE_SD * np.sqrt(usual)
+        unusual = (more >= by_chance) | (2 * self._times > len(self._counts))
+        return np.asarray((more >= OUTSIDE * self._number) & unusual)
 
     @property
     def _have_mean(self) -> bool:
         """Whether means of voxels are larger than what varies about them."""
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, square = self._moments / self._frames
+            mean, square = self._moments / len(self._counts)
             spread = np.sqrt(np.maximum(square - mean**2, 0))
         known = np.isfinite(spread) & (square > 0)
         return _median(np.abs(mean[known])) > _median(spread[known])
@@ -192,7 +208,8 @@ class BlockPass(Generic[S]):
     # smoothing, and which voxels are valid.
     start: Callable[[NDArray[np.floating], NDArray[np.bool_]], S]
     smoothing: MakeSmoothing | None = None  # makes what smooths each frame
-    leave: bool = False  # whether voxels are looked for that leave the field of view
+    # Whether blocks are searched for voxels that leave the field of view.
+    leave: bool = False
 
     def run(self, valid: NDArray[np.bool_]) -> Passed[S]:
         """Add up all kept frames once.
@@ -235,7 +252,7 @@ class BlockPass(Generic[S]):
         if sums is None:
             raise ValueError("no frame is kept")
         lost = np.zeros(len(valid), dtype=bool) if zeros is None else zeros.found
-        if zeros is not None and reading.value is not None:
+        if reading.value is not None:
             lost |= reading.value & valid
         return Passed(sums, finite, lost)
 

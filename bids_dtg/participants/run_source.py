@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,18 +39,29 @@ from bids_dtg.imaging.transforms.itk import read_motion
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
 from bids_dtg.inputs.space_choice import SERIES
-from bids_dtg.notices import NO_MASK
+from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, Any]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
-EMPTY_FRAMES = "{} frames were left out, as every voxel is 0 or no number there."
 _RAW = (
     "The raw series was read: its frames were realigned by the matrices that fMRIPrep estimated; "
     "neither slice timing nor distortions were corrected."
 )
+
+
+class _Measured(Protocol):
+    """What a run was reduced to: a dataclass with notes."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+M = TypeVar("M", bound=_Measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +177,7 @@ class RunSource:
         in_mask, notes = _run_mask(run, placement)
 
         def stream(watch: Watch, watched: int | None) -> Frames:
-            if motion is None and method in ("linear", "cubic"):
+            if _is_between(method, motion):
                 around = sampling
                 if not isinstance(around, LinearSampling):
                     around = LinearSampling(header.shape, header.affine, placement.points)
@@ -179,6 +190,11 @@ class RunSource:
             stream=stream,
             motion=motion,
         )
+
+    @property
+    def between(self) -> bool:
+        """Whether values are interpolated, and the file's voxels say what leaves the view."""
+        return _is_between(self.interpolation, self.motion)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -200,8 +216,8 @@ class RunSource:
 
         Returns
         -------
-        (frames,), the kept frames but those where every voxel is 0 or no number; None if the
-        coverage is enough, or that is so of no kept frame, or of all.
+        (frames,), the kept frames but those where every voxel is 0 or NaN; None if the coverage
+        is enough, or that is so of no kept frame, or of all.
         """
         if coverage >= LEAST_COVERAGE:
             return None
@@ -211,6 +227,30 @@ class RunSource:
             found[first : first + len(block)] = (np.isfinite(values) & (values != 0)).any(axis=1)
         kept = found & design.keep
         return kept if 0 < np.count_nonzero(kept) < design.frames_kept else None
+
+    def without_empty_frames(
+        self, coverage: float, design: TemporalDesign, measure: Callable[[NDArray[np.bool_]], M]
+    ) -> M | None:
+        """Measure a run once more without its frames that have no values, and say so.
+
+        Parameters
+        ----------
+        coverage, design
+            As for `kept_with_values`.
+        measure
+            Measures the run with the frames (frames,) that it is given.
+
+        Returns
+        -------
+        What was measured, with a note; None where `kept_with_values` returns it.
+        """
+        if (keep := self.kept_with_values(coverage, design)) is None:
+            return None
+        found = measure(keep)
+        number = design.frames_kept - int(np.count_nonzero(keep))
+        were = "was" if number == 1 else "were"
+        note = f"{counted(number, 'frame')} {were} left out, as every voxel is 0 or NaN there."
+        return replace(found, notes=(*found.notes, note))
 
     def blocks(
         self,
@@ -250,6 +290,10 @@ class RunSource:
                 clock.seconds["sums"] += time.perf_counter() - start
 
 
+def _is_between(method: Method, motion: NDArray[np.float64] | None) -> bool:
+    return motion is None and method in ("linear", "cubic")
+
+
 def _stream_between(
     header: BoldHeader,
     sampling: Sampling,
@@ -267,10 +311,15 @@ def _stream_between(
 
     def see(first: int, stored: Stored) -> None:
         watch(first, stored)
-        for frame in stored[keep[first : first + len(stored)]]:
-            values = frame[around.needed].astype(np.float32)
+        kept = np.flatnonzero(keep[first : first + len(stored)])
+        values: NDArray[Any] = np.empty((len(kept), len(around.needed)), stored.dtype)
+        for frame, out in zip(kept, values, strict=True):
+            np.take(stored[frame], around.needed, out=out, mode="clip")  # as `LinearSampling`
+        # A positive factor changes neither what is 0 nor what is above a share of the median.
+        if header.inter or header.slope < 0:
+            values = values.astype(np.float32)
             scale(values, header.slope, header.inter)
-            zeros.add(values[None])
+        zeros.add(values)
 
     yield from stream_voxels(header, sampling, watch=see)
     return around.beside(zeros.found)
@@ -333,14 +382,14 @@ def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[
     Examples
     --------
     >>> notes_on_parcels(("V1", "V2"), np.array([True, False]))
-    ('1 of 2 parcels has no data (too little signal, constant or no number), n/a: V2.',)
+    ('1 of 2 parcels has no data (too little signal, constant, or NaN) and is n/a: V2.',)
     """
     if present.all():
         return ()
     lost = [name for name, there in zip(names, present, strict=True) if not there]
-    has = "has" if len(lost) == 1 else "have"
-    why = "too little signal, constant or no number"
-    return (f"{len(lost)} of {len(names)} parcels {has} no data ({why}), n/a: {', '.join(lost)}.",)
+    has, be = ("has", "is") if len(lost) == 1 else ("have", "are")
+    why = f"{has} no data (too little signal, constant, or NaN) and {be} n/a"
+    return (f"{len(lost)} of {len(names)} parcels {why}: {', '.join(lost)}.",)
 
 
 def _require_way_to(space: str, run: RestRun) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
@@ -87,6 +88,29 @@ def test_what_is_0_for_another_reason_is_data(bundle):
         assert found.any(axis=0).all()
 
 
+@pytest.mark.parametrize("step", [1.0, 0.1, 0.08])
+def test_values_that_are_0_by_chance_are_data(bundle, step):
+    """A series without a mean, of sd 10, in steps as whole numbers or few decimals have."""
+    bold = np.round(bold_of(bundle, 0) / 7.6 / step) * step
+    assert (np.mean(bold == 0, axis=(0, 1, 2)) > 0.001).all()
+    found = r_of(bundle, bold)
+    bold[bold == 0] = 1e-9
+    np.testing.assert_allclose(found, r_of(bundle, bold), rtol=0, atol=1e-6)
+    assert found.any(axis=0).all()
+
+
+@pytest.mark.parametrize(("share", "frames"), [(0.01, 45), (0.2, 10)])
+def test_what_is_0_in_most_frames_or_with_many_others_is_no_data(bundle, share, frames):
+    """The first in the series without a mean, where so many zeros are usual."""
+    bold, chosen = bold_of(bundle, 0), leaving(bundle, share)
+    always = leaving(bundle, 0.05) & ~chosen
+    bold[always] = 0
+    bold[chosen, :frames] = 0
+    found = r_of(bundle, bold)
+    bold[chosen] = np.nan
+    np.testing.assert_allclose(found, r_of(bundle, bold), rtol=0, atol=1e-6)
+
+
 def measured(root, bold: np.ndarray, form: Form = MARGINAL, affine=TINY_AFFINE, **options):
     """Measure a run of a person of a file of its own."""
     add_rest(describe_dataset(root), bold=bold.astype(np.float32), affine=affine, tr=TR)
@@ -144,3 +168,42 @@ def test_between_the_voxels_of_a_file_neighbours_count(tmp_path):
     assert 0.8 < cubic.coverage < 1
     one, other = (run.whole.r[:, cubic.covered].ravel() for run in (cubic, intact))
     assert np.corrcoef(one, other)[0, 1] > 0.9
+
+
+def test_an_interpolated_value_of_0_is_data(tmp_path):
+    """Halfway between voxels of a file that are not 0, in one frame."""
+    bold, _ = rest_with(60)
+    half = np.zeros((4, 4))
+    half[0, 3] = TINY_AFFINE[0, 0] / 2
+    signs = np.where(np.arange(TINY_SHAPE[0]) % 2, 300.0, -300.0)[:, None, None]
+    bold[:, :, ::4, 20] = signs
+    found = measured(tmp_path, bold, affine=TINY_AFFINE + half, interpolation="linear")
+    assert found.interpolation == "linear"
+    bold[:, :, ::4, 20] = signs + 0.001
+    wanted = measured(
+        tmp_path / "near", bold, affine=TINY_AFFINE + half, interpolation="linear"
+    ).connectomes
+    assert found.connectomes.coverage == wanted.coverage
+    np.testing.assert_allclose(found.connectomes.whole.r, wanted.whole.r, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("slope", [0.5, -0.5])
+def test_stored_whole_numbers_are_what_they_stand_for(tmp_path, slope):
+    """A stored value of -inter / slope is 0, and no other."""
+    bold, chosen = rest_with(60, 0.005)
+    affine = TINY_AFFINE + np.array([[0, 0, 0, 0.7]] * 3 + [[0] * 4])
+    bold = np.round(bold / slope) * slope
+    bold[chosen, -9:] = 0
+    wanted = measured(tmp_path / "plain", bold, affine=affine).connectomes
+    image = nib.Nifti1Image(np.round((bold - 100) / slope).astype(np.int16), affine)
+    image.header.set_slope_inter(slope, 100)
+    (path,) = (tmp_path / "plain").rglob("*_bold.nii.gz")
+    zooms = nib.load(path).header.get_zooms()
+    image.header.set_zooms(zooms)
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, path)
+    (run,) = find_runs(tmp_path / "plain", "01")
+    cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
+    found = Reader.of(write_tiny_bundle(tmp_path / "tiny"), cleaning).measure(run).connectomes
+    np.testing.assert_array_equal(found.covered, wanted.covered)
+    assert 0.8 < found.coverage < 1

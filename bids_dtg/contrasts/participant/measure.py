@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -41,7 +41,6 @@ from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
-    EMPTY_FRAMES,
     RunSource,
     notes_on_parcels,
     plan_run,
@@ -99,7 +98,9 @@ class ModelVoxels:
         """Whether places may leave the field of view, as `RunVoxels.leave`: not vertices."""
         return not isinstance(self.places, Grayordinates)
 
-    def of_run(self, valid: NDArray[np.bool_], form: Form = MARGINAL) -> RunVoxels:
+    def of_run(
+        self, valid: NDArray[np.bool_], form: Form = MARGINAL, *, between: bool = False
+    ) -> RunVoxels:
         """Return the arrays that are summed over a run: connectomes are of the model's places.
 
         Parameters
@@ -108,12 +109,14 @@ class ModelVoxels:
             (voxels,), whether the run has signal there.
         form
             Of the connectomes.
+        between
+            Whether values are interpolated, as `RunSource.between`.
         """
         return RunVoxels(
             self.maps,
             self.grey_voxels,
             valid & self.in_brain,
-            leave=self.leave,
+            leave=self.leave and not between,
             order=self.order,
             sets=form.sets,
             standardised=form.standardised,
@@ -324,10 +327,12 @@ class Reader:
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
-        if (keep := source.kept_with_values(connectomes.coverage, design)) is not None:
-            again = self.measure(run, keep=keep, clock=clock, progress=progress)
-            note = EMPTY_FRAMES.format(design.frames_kept - again.design.frames_kept)
-            return replace(again, notes=(*again.notes, note))
+        again = source.without_empty_frames(
+            *(connectomes.coverage, design),
+            lambda keep: self.measure(run, keep=keep, clock=clock, progress=progress),
+        )
+        if again is not None:
+            return again
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         places, of_parcels = self.bundle.places, tuple[str, ...]()
         if isinstance(places, ParcelPlaces):
@@ -380,7 +385,7 @@ class Reader:
             np.zeros((0, self.voxels.places.number), np.float32),
             self.voxels.grey_voxels,
             source.valid & self.voxels.in_brain,
-            leave=self.voxels.leave,
+            leave=self.voxels.leave and not source.between,
             order=self.voxels.order,
             standardised=True,
         )
@@ -409,7 +414,7 @@ class Reader:
             return measure_run(
                 open_blocks,
                 design,
-                self.voxels.of_run(source.valid, self.form),
+                self.voxels.of_run(source.valid, self.form, between=source.between),
                 segments=design.segments(
                     self.bundle.card.part.cut_seconds,
                     halved=self.other_lengths,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
-    EMPTY_FRAMES,
     RunSource,
     notes_on_parcels,
     plan_run,
@@ -139,10 +138,12 @@ class SeriesReader:
             source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
         sums = self._add_up(source, planned.design, clock, progress)
         coverage, design = float(sums.with_data.mean()), planned.design
-        if (keep := source.kept_with_values(coverage, design)) is not None:
-            again = self.measure(run, keep=keep, clock=clock, progress=progress)
-            note = EMPTY_FRAMES.format(design.frames_kept - again.design.frames_kept)
-            return replace(again, notes=(*again.notes, note))
+        again = source.without_empty_frames(
+            *(coverage, design),
+            lambda keep: self.measure(run, keep=keep, clock=clock, progress=progress),
+        )
+        if again is not None:
+            return again
         require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
         with clock.time("algebra"):
             series = sums.series(self.min_coverage)
@@ -175,6 +176,7 @@ class SeriesReader:
                 design,
                 ParcelVoxels(self.parcel, self.atlas.voxels, source.valid),
                 smoothing=smoothing_among(self.places, self.cleaning),
+                leave=not source.between,
             )
         except ValueError as err:
             raise RunError(f"{source.header.path} cannot be used: {err}") from err
