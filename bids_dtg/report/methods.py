@@ -34,7 +34,7 @@ _SOURCES = {
     "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
     "al., 2019)",
     "xcpd": "Resting-state runs were read that fMRIPrep (Esteban et al., 2019) had preprocessed "
-    "and XCP-D (Mehta et al., 2024) had denoised, without the frames that it censored for motion",
+    "and XCP-D (Mehta et al., 2024) had denoised",
     "hcp": "Resting-state runs of the Human Connectome Project were read as its pipelines provide "
     "them: minimally preprocessed (Glasser et al., 2013) and denoised by ICA-FIX "
     "(Salimi-Khorshidi et al., 2014)",
@@ -42,6 +42,7 @@ _SOURCES = {
     "ICA-FIX (Alfaro-Almagro et al., 2018; Salimi-Khorshidi et al., 2014)",
 }
 
+_CENSORED = " Frames that XCP-D had flagged for motion were left out."
 _REALIGNED = (
     "Of runs without a realigned series the raw frames were realigned in the same pass, by the "
     "head motion that fMRIPrep estimated; neither slice timing nor distortions were corrected."
@@ -162,7 +163,7 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
         f"{_program(facts, words)}. {words.model}",
-        f"{_SOURCES[facts.input_type]}. {_sampled(facts)} "
+        f"{_SOURCES[facts.input_type]}.{_CENSORED * facts.lacking.frames} {_sampled(facts)} "
         f"{cleaning_text(cleaning, facts.lacking)} {_dummy_scans(facts)} {_least(facts)} "
         f"{words.computed}",
         words.caution,
@@ -198,6 +199,7 @@ def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
     """Return where the text of averages with these options, and tables that lack this, is kept."""
     without = "".join(f"_without-{part.replace('_', '')}" for part in sorted(lacking.everywhere))
     partly = "".join(f"_partly-{part.replace('_', '')}" for part in sorted(lacking.somewhere))
+    partly += "_censored" * lacking.frames
     raw = "_raw" * lacking.series
     return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}{raw}.md")
 

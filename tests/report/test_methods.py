@@ -110,6 +110,11 @@ NONE = cleaned("none")
         ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "XCP-D"),
         ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "flagged"),
         (
+            {"input_type": "xcpd", "lacking": Lacking(frames=True), **NONE},
+            "had denoised. Frames that XCP-D had flagged for motion were left out. Runs that",
+            "censored",
+        ),
+        (
             {"input_type": "hcp", **NONE},
             "Glasser, M. F.",
             "nilearn (Abraham",

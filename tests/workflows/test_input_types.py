@@ -156,6 +156,8 @@ def test_frames_that_xcpd_interpolated_are_left_out_and_shown(job, capsys):
     )
     assert told["Runs"][0]["Confounds"]["DroppedInterpolated"] == 12
     assert any(source.endswith("_outliers.tsv") for source in told["Sources"])
+    flagged = "Frames that XCP-D had flagged for motion were left out."
+    assert flagged in " ".join((study.out / "logs/CITATION.md").read_text().split())
     write_outliers(path, np.roll(flags, 1).astype(int))
     assert study.run("--dry-run") == 0
     assert "would write 3 maps" in capsys.readouterr().out  # again, as the table has changed

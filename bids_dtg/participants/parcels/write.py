@@ -293,6 +293,7 @@ class ParcelWriter(Generic[Request]):
         lacking = Lacking.of_runs(
             (run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
             series=any(run.run.motion for run in runs),
+            frames=any(run.confounds.dropped.interpolated for run in runs),
         )
         complete_average(
             request.output,

@@ -186,6 +186,7 @@ class Writer:
         lacking = Lacking.of_runs(
             (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
             series=any(run.run.motion for run in runs),
+            frames=any(run.confounds.get("dropped_interpolated") for run in runs),
         )
         complete_average(
             self.output,
