@@ -152,7 +152,7 @@ def _absent(asked: _Asked, dataset: InputDataset) -> SettingsError:
     more = ", ..." if len(there) > 8 else ""
     return SettingsError(
         found,
-        expected=f"one of {', '.join(there[:8])}{more}",
+        expected=f"{'one of ' * (len(there) > 1)}{', '.join(there[:8])}{more}",
         # A space is asked for with its resolution or without.
         remedy=did_you_mean(asked.label, [*there, *(name.partition(":")[0] for name in there)]),
     )

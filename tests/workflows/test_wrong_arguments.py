@@ -9,7 +9,7 @@ from tiny_job import TinyJob, add_rest, tiny_bold
 from bids_dtg.cli.run import build_parser, main
 from bids_dtg.engine.machine import available_cores
 
-NOWHERE = "--{} is '{}', which no run in {{bids}} has. Expected: one of {}."
+NOWHERE = "--{} is '{}', which no run in {{bids}} has. Expected: {}."
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_more_than_a_machine_can_serve_is_lowered(job, capsys, flag):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--task-id", "rset"], NOWHERE.format("task-id", "rset", "rest, movie")),
+        (["--task-id", "rset"], NOWHERE.format("task-id", "rset", "one of rest, movie")),
         (["--session-label", "B"], NOWHERE.format("session-label", "B", "A")),
         (["--run", "7"], NOWHERE.format("run", "7", "1")),
         (
@@ -114,7 +114,7 @@ def test_spaces_are_offered_where_a_run_can_be_read_in_them(job, capsys, asked):
         "space-MNIInfant_desc-smoothAROMAnonaggr_bold.nii.gz",
     ):
         (func / f"sub-01_task-rest_{name}").write_bytes(b"")
-    there = "MNI152NLin2009cAsym:res-2, MNI152NLin6Asym:res-2"
+    there = "one of MNI152NLin2009cAsym:res-2, MNI152NLin6Asym:res-2"
     told = NOWHERE.format("space", asked, there).format(bids=job.bids)
     assert told in refused(job, capsys, "--space", asked)
 
@@ -135,8 +135,8 @@ def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys)
 def test_a_label_that_no_run_of_a_study_has(job, capsys):
     job.bids = job.folder / "hcp"
     add_hcp_run(job.bids, bold=tiny_bold())
-    assert "Expected: one of rest." in refused(job, capsys, "--task-id", "rset")
-    assert "Expected: one of 1." in refused(job, capsys, "--run", "3")
+    assert "Expected: rest." in refused(job, capsys, "--task-id", "rset")
+    assert "Expected: 1." in refused(job, capsys, "--run", "3")
     told = "an HCP folder is read in MNI152NLin6Asym. To do: leave --space out."
     assert all(refused(job, capsys, "--space", asked).endswith(told) for asked in ("T1w", "fsLR"))
 
