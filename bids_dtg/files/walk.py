@@ -85,7 +85,9 @@ def matching(root: Path, pattern: str) -> list[Path]:
     return [
         path
         for path in sorted(root.glob(pattern))
-        if not any(map(OF_DRIVES.fullmatch, path.relative_to(root).parts))
+        if not any(
+            part != ".." and OF_DRIVES.fullmatch(part) for part in path.relative_to(root).parts
+        )
     ]
 
 

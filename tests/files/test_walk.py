@@ -26,6 +26,9 @@ def test_folders_of_drives_are_not_entered(tmp_path, drive):
     assert sorted(files_below(root)) == sorted(own)
     assert matching(root, "**/*.nii.gz") == sorted(own)
     assert matching(root, "*") == sorted([own[0], own[1].parent, own[2].parent])
+    beside = [root / "a" / ".." / "map.nii.gz"]
+    assert matching(root / "a", "../map.nii.gz") == beside
+    assert matching(root / "a", f"../{drive}/*.nii.gz") == []
 
 
 def test_files_that_begin_with_other_signs_are_listed(tmp_path):
