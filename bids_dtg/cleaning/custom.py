@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError, SettingsError
 from bids_dtg.files.foreign import read_content, text_columns
-from bids_dtg.files.names import BidsName, parse_name, same_label
+from bids_dtg.files.names import parse_name, same_label
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import STORAGE, belongs_to
+from bids_dtg.inputs.selection import COMBINED, STORAGE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,8 @@ _OPTION = "--custom-confounds"
 _LONG_NAMES = {"participant": "sub", "subject": "sub", "session": "ses"}
 _TABLE = "tab-separated text with a header"
 _SUFFIXES = ("timeseries", "regressors")
+# Runs of a session differ in these; what else a name has, as recording-cardiac, is of the table.
+_OF_RUNS = frozenset({"sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "hash"})
 
 
 def check_custom_place(place: Path) -> None:
@@ -188,9 +190,10 @@ def _require_same_run(path: Path, run: RestRun) -> None:
     others = [
         f"{key}-{value}"
         for key, value in named.entities
-        if key not in STORAGE and not same_label(key, own.get(key, ""), value)
+        if key in {*own, *_OF_RUNS} - STORAGE - COMBINED
+        and not same_label(key, own.get(key, ""), value)
     ]
-    is_whole = belongs_to(named, BidsName(run.entities, "bold", ""))
+    is_whole = own.keys() - STORAGE - COMBINED <= dict(named.entities).keys()
     if others or (named.suffix in _SUFFIXES and not is_whole):
         raise RunError(
             f"{_OPTION} {path} is of {next(iter(others), 'another run')}, and {run.title} is to be "

@@ -50,7 +50,12 @@ def test_entities_in_braces_become_the_run_s_labels(run, tmp_path):
 
 
 def test_one_table_is_taken_unless_it_says_that_it_is_another_s(run, tmp_path):
-    for name in (NAME, "design.tsv", "sub-01_pulse.tsv"):
+    stem = NAME.partition("_desc")[0]
+    for name in (
+        *(NAME, "design.tsv", "sub-01_pulse.tsv", f"{stem}_recording-cardiac_physio.tsv"),
+        *(f"{stem}_echo-2_desc-confounds_timeseries.tsv", f"{stem}_part-mag_regressors.tsv"),
+        f"{stem}_proc-tapas_desc-confounds_timeseries.tsv",
+    ):
         assert find_custom_table(put(tmp_path / name), run) == tmp_path / name
     for name, told in (
         ("sub-02_pulse.tsv", "sub-02"),
