@@ -142,11 +142,14 @@ def _of_all_frames(
     absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # rows of 0 at the start
     if missing in (0, dropped) and absent <= dropped:
         return padded
-    zeros = f", and 0 alone in the first {absent} frames, of which {dropped} are dropped"
+    zeros = (
+        f"; the first {absent - missing} hold only zeros, but {dropped - missing} of these frames "
+        "are dropped at the start"
+    )
     without = f", or {n_frames - dropped} without the {dropped} that are dropped at its start"
     drop = f"; or, if the ICA was made without the first {absent} frames, --dummy-scans {absent}"
     raise RunError(
-        f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros * (not missing)}",
+        f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros * (missing in (0, dropped))}",
         expected=f"{n_frames}, the frames of {run.bold.name}{without * (dropped > 0)}",
         remedy="both must come from one run of fMRIPrep: copy or make them again"
         + drop * (absent > 0),

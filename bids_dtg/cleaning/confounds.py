@@ -32,6 +32,7 @@ from bids_dtg.cleaning.table import (
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
+from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 
 # Columns of parts that a table may lack.
@@ -299,7 +300,8 @@ def _notes_on_zeros(table: ConfoundTable | None, names: Sequence[str]) -> tuple[
 def _notes_on_interpolated(run: RestRun, frames: int) -> tuple[str, ...]:
     if run.outliers is None or not frames:
         return ()
-    return (f"{frames} frames that XCP-D had interpolated ({run.outliers.name}) were left out.",)
+    what = f"{counted(frames, 'frame')} that XCP-D had interpolated ({run.outliers.name})"
+    return (f"{what} {'was' if frames == 1 else 'were'} left out.",)
 
 
 def _with_noise(

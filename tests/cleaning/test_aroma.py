@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
@@ -104,6 +106,11 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
             load_confounds(run, options, n_frames=FRAMES)
         assert "\n" not in str(told.value)
         assert f"--dummy-scans {missing + zeros}" in str(told.value)
+        dropped = flagged if dummies == "auto" else int(dummies)
+        assert zeros == 0 or re.search(
+            rf" rows; the first {zeros} hold only zeros, but {dropped - missing} of these frames",
+            str(told.value),
+        )
         return
     found = load_confounds(run, options, n_frames=FRAMES)
     np.testing.assert_allclose(found.values[found.keep, -2:], MIXING[found.keep][:, NOISE])

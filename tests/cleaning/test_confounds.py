@@ -369,6 +369,7 @@ def cleaned(tmp_path) -> RestRun:
     ("flags", "left_out"),
     [
         ([1, 0, 0, 1, 1, *[0] * 7], [0, 3, 4]),  # interpolated
+        ([1, *[0] * 11], [0]),
         ([*["1.0", "0.0"] * 6], [0, 2, 4, 6, 8, 10]),
         ([1, *[0] * 6, 1, 1, *[0] * 6], []),  # taken out by XCP-D
         ([0] * 12, []),
@@ -379,7 +380,8 @@ def test_frames_that_xcpd_interpolated_are_left_out(cleaned, flags, left_out):
     found = load(cleaned, strategy="none", n_frames=12)
     assert list(np.flatnonzero(~found.keep)) == left_out
     assert found.dropped.interpolated == len(left_out)
-    note = f"{len(left_out)} frames that XCP-D had interpolated ({table.name}) were left out."
+    what, were = ("frame", "was") if len(left_out) == 1 else ("frames", "were")
+    note = f"{len(left_out)} {what} that XCP-D had interpolated ({table.name}) {were} left out."
     assert found.notes == ((note,) if left_out else ())
     assert table in cleaned.inputs
 
