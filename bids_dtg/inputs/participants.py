@@ -219,10 +219,11 @@ def _plain_label(label: str) -> str:
 
     Examples
     --------
-    >>> [_plain_label(label) for label in ("01", "1", "1.0", "SUB-01", "Sub-1")]
-    ['1', '1', '1', '1', '1']
+    >>> [_plain_label(label) for label in ("01", "1", "1.0", "SUB-01", "Sub-1", "00", "")]
+    ['1', '1', '1', '1', '1', '0', '']
     """
-    return re.sub(r"^sub-|\.0+$", "", label.casefold()).lstrip("0")
+    plain = re.sub(r"^sub-|\.0+$", "", label.casefold())
+    return plain.lstrip("0") or plain[-1:]
 
 
 def _with_levels(table: Path) -> frozenset[str]:

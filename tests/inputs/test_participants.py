@@ -126,6 +126,13 @@ def test_labels_that_are_written_otherwise_are_refused_with_the_label_that_fits(
     read_participants(path).require_labels([label, "12"])
 
 
+def test_a_row_without_a_label_is_of_nobody(tmp_path):
+    table = read_participants(write(tmp_path, "participant_id\tage\n01\t20\n\t30\nsub-\t31\n"))
+    table.require_labels(["0", "01"])
+    with pytest.raises(SettingsError, match="has participant 01, and the data have sub-1, who"):
+        table.require_labels(["0", "1"])
+
+
 def test_people_of_a_table_without_data_are_named(tmp_path):
     table = read_participants(write(tmp_path, "participant_id\tage\n1\t20\n12\t30\n13\t31\n"))
     assert table.note_on_labels(["12", "14"]).endswith(
