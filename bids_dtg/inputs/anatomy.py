@@ -1,7 +1,8 @@
 """A participant's anatomy: the T1w image, its brain mask, and transforms from and to templates.
 
 Nothing is looked up before it is asked for, so that calls that need no anatomy pay nothing for it.
-Whoever reads the files checks that they have content: of all that it reads at once.
+Code that reads several of the files first checks that all of them have content, so that one error
+names every file to fetch.
 """
 
 from __future__ import annotations
