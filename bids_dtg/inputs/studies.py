@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -180,7 +180,8 @@ def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
 # 100307; HCD0001305_V1_MR (Lifespan studies: a visit is a session); 100307_V1.
 _HCP_FOLDER = re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<visit>[0-9A-Za-z]+?))?(?:_MR)?")
 # REST1_LR; REST1_7T_PA; REST1a_PA and REST1b_PA (the youngest of HCP-D); REST, which joins them.
-_RUN = re.compile(r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>.*)")
+# Other names, as REST1_LR.bak, are copies that people keep.
+_RUN = re.compile(r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>[a-z]?(?:_[0-9A-Za-z]+)*)")
 _DIRECTIONS = frozenset({"LR", "RL", "AP", "PA"})
 # How a run's files may have been cleaned, by their names, the first that is there winning. By the
 # filter: of 2,000 s (HCP-YA), then none but a linear trend (Lifespan), then one not named. By
@@ -225,8 +226,12 @@ def _hcp_series(folder: PersonFolder, space: str) -> Sequence[FolderSeries]:
 
 
 def _joins(one: BidsName, other: BidsName) -> bool:
-    """Return whether one series joins runs of which another is one, as rfMRI_REST does."""
-    return "dir" in dict(other.entities).keys() - dict(one.entities) and applies_to(one, other)
+    """Return whether one series joins runs of which another is one, as rfMRI_REST does.
+
+    The scanner in its name, as in rfMRI_REST_3T, may be left out of theirs.
+    """
+    shared = replace(one, entities=tuple(pair for pair in one.entities if pair[0] != "acq"))
+    return not one.get("dir") and bool(other.get("dir")) and applies_to(shared, other)
 
 
 def _run(folder: PersonFolder, run: Path) -> FolderSeries | None:

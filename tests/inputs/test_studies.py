@@ -90,6 +90,7 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
         (["REST1_AP", "REST2"], []),
         (["REST1_LR", "REST1_RL", "REST2"], ["REST", "REST1"]),
         (["REST1_AP", "REST1_7T_AP"], []),
+        (["REST1_LR", "REST1_7T_PA"], ["REST_3T"]),
     ],
 )
 def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined, space):
@@ -111,7 +112,8 @@ def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined, space):
 
 
 def test_hcp_runs_have_names_of_their_own(tmp_path):
-    for run in ("rfMRI_REST1b_PA", "rfMRI_REST2a_AP"):
+    copies = ("REST2a_AP.bak", "REST2a_AP copy", "REST2a_AP-old", "REST2a_AP_")
+    for run in ("rfMRI_REST1b_PA", "rfMRI_REST2a_AP", *(f"rfMRI_{copy}" for copy in copies)):
         add_hcp_run(tmp_path, run=run, bold=BOLD)
     runs = runs_of(tmp_path, "100307")
     assert titles(runs) == [
@@ -451,10 +453,12 @@ def test_tables_of_xcpd_are_no_series(tmp_path, naming, model):
     stem = f"sub-01_task-rest_space-{SPACE}_{naming}"
     for name in (f"{stem}_timeseries.tsv", f"{stem}_relmat.tsv", "sub-01_task-rest_motion.tsv"):
         (func / name).write_text("a\n1\n")
-    with pytest.raises(
-        RunError, match=r"XCP-D wrote tables only; run it with its NIfTI or CIFTI output"
+    for input_type, said in (
+        ("xcpd", r"tsv: XCP-D wrote tables only; run it with its NIfTI or CIFTI output\.$"),
+        ("fmriprep", r"no BOLD series in \S+\. To do: run fMRIPrep on it\.$"),
     ):
-        runs_of(tmp_path, "01", model=model)
+        with pytest.raises(RunError, match=said):
+            runs_of(tmp_path, "01", input_type=input_type, model=model)
 
 
 def test_derivatives_below_a_raw_dataset(tmp_path):
