@@ -48,6 +48,7 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+GZIP_MAGIC = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -112,6 +113,27 @@ def open_foreign(path: Path) -> io.BufferedReader:
         os.close(number)
         raise
     return os.fdopen(number, "rb")
+
+
+def inflated_start(raw: bytes, size: int) -> bytes:
+    """Inflate the first bytes of a file, if it is compressed; damage behind them is not seen.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> inflated_start(gzip.compress(b"header and values"), 6), inflated_start(b"plain", 6)
+    (b'header', b'plain')
+    """
+    from isal import isal_zlib
+
+    if not raw.startswith(GZIP_MAGIC):
+        return raw
+    inflated = b""
+    while raw and len(inflated) < size:
+        member = isal_zlib.decompressobj(wbits=31)
+        inflated += member.decompress(raw, size - len(inflated))
+        raw = member.unused_data
+    return inflated
 
 
 def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:

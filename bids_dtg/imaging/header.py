@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.annex import is_pointer
-from bids_dtg.files.foreign import open_foreign
+from bids_dtg.files.foreign import GZIP_MAGIC, inflated_start, open_foreign
 
 # What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
 READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error))
@@ -26,7 +26,6 @@ _Nifti1Header: Any = nib.Nifti1Header
 _Nifti2Header: Any = nib.Nifti2Header
 # Length of a NIfTI-2 header, and of the part of a file that surely holds it compressed.
 _HEADER_BYTES, _START_BYTES = 540, 8192
-_GZIP_MAGIC = b"\x1f\x8b"
 # Units by their code in the header; others are not in the standard.
 _TIME_UNITS = {0: None, 8: "s", 16: "ms", 24: "us", 32: "Hz", 40: "ppm", 48: "rad/s"}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
@@ -119,7 +118,7 @@ def require_file(path: Path) -> bytes:
 
 def open_bytes(path: Path) -> BufferedIOBase:
     """Open a file for reading its inflated bytes, whatever its name ends in."""
-    if require_file(path).startswith(_GZIP_MAGIC):
+    if require_file(path).startswith(GZIP_MAGIC):
         return cast("BufferedIOBase", _IGzipFile(path, "rb"))
     return path.open("rb")
 
@@ -134,9 +133,9 @@ def read_header(path: Path) -> NiftiHeader:
     """
     size_and_time = _size_and_time(path)
     raw = require_file(path)
-    compressed = raw.startswith(_GZIP_MAGIC)
+    compressed = raw.startswith(GZIP_MAGIC)
     try:
-        raw = _inflate_start(raw) if compressed else raw
+        raw = inflated_start(raw, _HEADER_BYTES)
     except READ_ERRORS as err:
         raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
     try:
@@ -210,16 +209,6 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_size, found.st_mtime_ns
-
-
-def _inflate_start(raw: bytes) -> bytes:
-    """Inflate a header's worth; damage behind it is reported when the values are read."""
-    inflated = b""
-    while raw and len(inflated) < _HEADER_BYTES:
-        member = isal_zlib.decompressobj(wbits=31)
-        inflated += member.decompress(raw, _HEADER_BYTES - len(inflated))
-        raw = member.unused_data
-    return inflated
 
 
 def _parse(raw: bytes) -> Any:

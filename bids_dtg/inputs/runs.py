@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import is_stub, require_contents
+from bids_dtg.files.foreign import inflated_start, open_foreign
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files, values_that_fit
@@ -54,6 +57,9 @@ _DESCS_OF_SERIES: Mapping[InputType, tuple[str | None, ...]] = {
     "fmriprep": (None, "preproc"),
     "xcpd": _DESCS["xcpd"],
 }
+
+# The part of a file that surely holds its header compressed.
+_START_BYTES = 8192
 
 # Entities that the name of XCP-D's join lacks, and what filters call them.
 _REMOVED = {"run": "run", "dir": "direction"}
@@ -116,7 +122,7 @@ def find_runs(
     bold += [f for f in func if of_parcels and f.name.extension in PARCEL_SERIES]
     raw = _raw(func, rule, participant, selection) if input_type == "fmriprep" else {}
     if not bold and not raw:
-        raise no_bold(root / who, selection.session_labels, paths)
+        raise no_bold(root / who, selection.session_labels, paths, input_type)
     bold = selection.of([*bold, *raw], who, any_task="task" in bids_filter)
     if bids_filter:
         asked = (participant, bids_filter, selection.session_labels, database_dir)
@@ -288,44 +294,57 @@ def _without_joins(
     if len({len(own) for own in entities}) < 2:
         return runs  # nearly always: no file is opened
     joins: set[int] = set()
+
+    @cache
+    def frames(at: int) -> int:
+        return _frames(runs[at])
+
     # Long names first: what joins joins is compared with their parts alone.
     for at in sorted(range(len(runs)), key=lambda at: -len(entities[at])):
-        more: dict[frozenset[str], list[list[NamedFile]]] = {}
-        for other, versions in enumerate(runs):
+        more: dict[frozenset[str], list[int]] = {}
+        for other in range(len(runs)):
             if other not in joins and entities[at] < entities[other]:
                 keys = frozenset(key for key, _ in entities[other] - entities[at])
-                more.setdefault(keys, []).append(versions)
-        if parts := (
-            _parts_by_xcpd(runs[at], more, who) if input_type == "xcpd" else _parts(runs[at], more)
-        ):
+                more.setdefault(keys, []).append(other)
+        if input_type == "xcpd":
+            parts = _parts_by_xcpd(at, more, runs, frames, who)
+        else:
+            parts = _parts(at, more, frames)
+        if parts:
             joins.add(at)
-            name, names = runs[at][0].path.name, _names(parts)
+            name, names = runs[at][0].path.name, _names(runs[part] for part in parts)
             warnings.warn(f"{name} is left out: it joins {names}", stacklevel=3)
     return [versions for at, versions in enumerate(runs) if at not in joins]
 
 
 def _parts(
-    versions: list[NamedFile], more: Mapping[frozenset[str], list[list[NamedFile]]]
-) -> list[list[NamedFile]]:
+    at: int, more: Mapping[frozenset[str], list[int]], frames: Callable[[int], int]
+) -> list[int]:
     """Return the runs that a series joins: two or more with its frames; none if it is a run.
 
     Parameters
     ----------
-    versions
-        Of the series.
+    at
+        Number of the series among the runs.
     more
         The runs whose names have its entities and more, by what they have more.
+    frames
+        Returns the frames of a run by its header; 0 where they are not known.
     """
     every = [run for runs in more.values() for run in runs]
     for parts in (every, *more.values()):
-        if len(parts) > 1 and 0 < _frames(versions) == _frames(*parts):
+        if len(parts) > 1 and 0 < frames(at) == _together(parts, frames):
             return parts
     return []
 
 
 def _parts_by_xcpd(
-    versions: list[NamedFile], more: Mapping[frozenset[str], list[list[NamedFile]]], who: str
-) -> list[list[NamedFile]]:
+    at: int,
+    more: Mapping[frozenset[str], list[int]],
+    runs: list[list[NamedFile]],
+    frames: Callable[[int], int],
+    who: str,
+) -> list[int]:
     """Return the runs that a series of XCP-D joins: all whose names have run- or dir- as well.
 
     Raises
@@ -336,14 +355,15 @@ def _parts_by_xcpd(
     parts = [run for keys, runs in more.items() if keys <= set(_REMOVED) for run in runs]
     if not parts:
         return []
-    frames, together = _frames(versions), _frames(*parts)
+    own, together = frames(at), _together(parts, frames)
     if len(parts) == 1:
         # XCP-D joins also what motion left of several runs; two runs of one length differ.
-        return parts if 0 < frames == together and _begin_alike(versions, parts[0]) else []
-    if frames and together and frames != together:
-        kept = (_REMOVED[key] for key in _REMOVED if all(run[0].name.get(key) for run in parts))
+        return parts if 0 < own == together and _begin_alike(runs[at], runs[parts[0]]) else []
+    if own and together and own != together:
+        of_parts = [runs[part] for part in parts]
+        kept = (_REMOVED[key] for key in _REMOVED if all(run[0].name.get(key) for run in of_parts))
         raise RunError(
-            f"{who}: {versions[0].path} has {frames} frames, and {_names(parts)} have {together}",
+            f"{who}: {runs[at][0].path} has {own} frames, and {_names(of_parts)} have {together}",
             expected="the frames of all of them, as XCP-D joins runs under a name without run- "
             "and dir-",
             remedy="rerun XCP-D on the session, or choose with --bids-filter-file: "
@@ -352,8 +372,37 @@ def _parts_by_xcpd(
     return parts
 
 
-def _names(runs: list[list[NamedFile]]) -> str:
+def _names(runs: Iterable[list[NamedFile]]) -> str:
     return ", ".join(versions[0].path.name for versions in runs)
+
+
+def _together(parts: list[int], frames: Callable[[int], int]) -> int:
+    """Return the frames of runs together; 0 where those of one are not known."""
+    numbers = [frames(part) for part in parts]
+    return sum(numbers) if all(numbers) else 0
+
+
+def _frames(versions: list[NamedFile]) -> int:
+    """Return the frames of a run by its header; 0 where none can be read, as its reader will say.
+
+    nibabel takes a hundred times as long, and CIFTI's XML longer still.
+    """
+    here = (file.path for file in versions if file.path.name.endswith(IMAGES))
+    return next((number for path in here if (number := _frames_in(path))), 0)
+
+
+def _frames_in(path: Path) -> int:
+    try:
+        with open_foreign(path) as file:
+            start = inflated_start(file.read(_START_BYTES), 540)
+        order = "<" if start[1] else ">"
+        # By the size of the header: NIfTI-1, NIfTI-2.
+        form, at = {348: ("8h", 40), 540: ("8q", 16)}[struct.unpack_from(f"{order}i", start)[0]]
+        axes, *sizes = struct.unpack_from(order + form, start, at)
+    except Exception:  # its reader will say what is wrong with it
+        return 0
+    # Of CIFTI, the fifth is the first.
+    return max(sizes[min(axes, 5) - 1], 0) if axes in (4, 6) else 0
 
 
 def _series(versions: list[NamedFile]) -> Any:
@@ -366,14 +415,6 @@ def _series(versions: list[NamedFile]) -> Any:
     except Exception:  # nibabel raises many kinds on damaged files
         return None
     return image.dataobj
-
-
-def _frames(*runs: list[NamedFile]) -> int:
-    """Return the frames of runs together, by their headers; 0 where one is not known."""
-    series = [_series(versions) for versions in runs]
-    if any(one is None for one in series):
-        return 0
-    return sum(one.shape[3] if one.ndim == 4 else one.shape[0] for one in series)
 
 
 def _begin_alike(*runs: list[NamedFile]) -> bool:
@@ -466,7 +507,9 @@ def _same_grid(one: BidsName, other: BidsName) -> bool:
     return same and space_of(one) == space_of(other)
 
 
-def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> RunError:
+def no_bold(
+    folder: Path, sessions: Sequence[str], files: Sequence[Path], input_type: InputType
+) -> RunError:
     """Say that a participant has no BOLD series, and what is there."""
     present = sorted(path.name for path in folder.glob("ses-*"))
     if sessions and not any(f"ses-{label}" in present for label in sessions):
@@ -483,11 +526,11 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
     if other := _of_abcd_hcp([path.name for path in files], folder.name):
         return other
     tables = [file.path.name for file in named if _is_table_of_parcels(file.name)]
-    if tables and not any(file.name.extension in PARCEL_SERIES for file in named):
+    has_parcels = any(file.name.extension in PARCEL_SERIES for file in named)
+    if input_type == "xcpd" and tables and not has_parcels:
         return RunError(
             f"{folder.name} has no BOLD series in {folder}, but {tables[0]}: XCP-D wrote tables "
-            "only; run it with its NIfTI or CIFTI output",
-            remedy="rerun XCP-D with --file-format nifti, or with cifti for a model that reads it",
+            "only; run it with its NIfTI or CIFTI output"
         )
     known = {file.path for file in named}
     odd = sorted(path.name for path in files if path not in known and path.name.endswith(IMAGES))

@@ -27,7 +27,7 @@ COMBINED = frozenset({"echo", "part"})
 PARCELS, PARCEL_SERIES, PARCEL_MAPS = "fsLR parcels", (".ptseries.nii",), (".pscalar.nii",)
 IMAGES = (".nii.gz", ".nii")
 # What differs between files made of one measurement in several ways; its names in filters.
-_MADE = {"rec": "reconstruction", "hash": "hash"}
+_MADE = {"rec": "reconstruction", "hash": "hash", "part": "part"}
 # The grid of the run itself: fMRIPrep names no space then, or one of these.
 NATIVE = "boldref"
 _OWN_GRID = frozenset({"boldref", "func", "run"})
@@ -106,7 +106,7 @@ def require_one_file_each(files: list[NamedFile], who: str) -> None:
 
 
 def require_measured_once(runs: Sequence[Sequence[NamedFile]], who: str) -> None:
-    """Refuse several reconstructions (rec-) or configurations (hash-) of one measurement.
+    """Refuse several reconstructions (rec-), configurations (hash-) or parts of one measurement.
 
     Parameters
     ----------

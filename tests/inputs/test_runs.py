@@ -7,6 +7,7 @@ import pickle
 import warnings
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from cifti_people import add_cifti_run, brain_models, parcels_axis, save_series
@@ -818,11 +819,42 @@ def test_elsewhere_the_frames_tell_a_join_from_a_run(root, recwarn, frames, join
     assert len(recwarn) == len(joins)
 
 
-def test_headers_are_read_only_where_a_name_lacks_what_others_have(root, monkeypatch):
-    for entities in ("run-1", "run-2", "run-3"):
-        add_series(root, entities, 4, kind="fmriprep")
-    monkeypatch.setattr("nibabel.load", pytest.fail)
-    assert len(runs_of_series(root, "fmriprep")) == 3
+@pytest.mark.parametrize("kind", ["fmriprep", *MODELS])
+def test_headers_are_read_once_and_only_where_a_name_lacks_what_others_have(
+    root, monkeypatch, kind
+):
+    opened, open_file = [], os.open
+
+    def note(path, *flags, **more) -> int:
+        opened.extend([path] if str(path).endswith((".nii", ".nii.gz")) else [])
+        return open_file(path, *flags, **more)
+
+    monkeypatch.setattr("os.open", note)
+    monkeypatch.setattr("nibabel.load", pytest.fail)  # it takes a hundred times as long
+    parts = ("dir-AP_run-1", "dir-AP_run-2", "dir-PA_run-1", "dir-PA_run-2")
+    for seed, entities in enumerate(parts):
+        add_series(root, entities, 4, kind=kind, seed=seed)
+    assert (len(runs_of_series(root, kind)), opened) == (4, [])
+    for entities, frames in {"dir-AP": 8, "dir-PA": 8, "": 16}.items():
+        add_series(root, entities, frames, kind=kind)
+    with pytest.warns(UserWarning, match="is left out: it joins") as said:
+        assert len(runs_of_series(root, kind)) == 4
+    assert (len(said), len(opened), len(set(opened))) == (3, 7, 7)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_joins_are_found_in_headers_of_all_forms(root, order, kind, ending):
+    for seed, (entities, frames) in enumerate({"": 700, "run-1": 300, "run-2": 400}.items()):
+        path = add_run(root, entities=entities, bold=np.ones((2, 2, 2, 2)), parts=("bold",))
+        path.unlink()
+        header = kind.header_class(endianness=order)
+        values = np.full((2, 2, 2, frames), seed, np.int16)
+        name = path.name.replace("preproc", "denoised").replace(".nii.gz", ending)
+        nib.save(kind(values, np.eye(4), header), path.with_name(name))
+    with pytest.warns(UserWarning, match="it joins sub-01_task-rest_run-1"):
+        assert len(runs_of_series(root, "nifti")) == 2
 
 
 # --- One measurement twice
@@ -834,6 +866,8 @@ def test_headers_are_read_only_where_a_name_lacks_what_others_have(root, monkeyp
         ("rec-norm", "rec-raw", '"reconstruction": "norm"}}, or "raw"'),
         ("rec-moco", "", '"reconstruction": "moco"}}, or null'),
         ("hash-0ab1c2", "hash-9ff001", '"hash": "0ab1c2"}}, or "9ff001"'),
+        ("", "part-mag", '"part": null}}, or "mag"'),
+        ("part-mag_run-1", "run-1", '"part": "mag"}}, or null'),
         ("rec-norm_run-1", "rec-raw_run-1", '"reconstruction": "norm"}}, or "raw"'),
     ],
 )
@@ -855,6 +889,7 @@ def test_one_measurement_in_two_files_is_refused_with_the_filter_that_chooses(
         (("rec-norm", "rec-raw"), {"reconstruction": "raw"}, "rec-raw"),
         (("rec-moco", ""), {"reconstruction": None}, ""),
         (("hash-0ab1c2", "hash-9ff001"), {"hash": "0ab1c2"}, "hash-0ab1c2"),
+        (("", "part-mag"), {"part": "mag"}, "part-mag"),
     ],
 )
 def test_a_filter_chooses_the_measurement_s_file(root, labels, chosen, left):
