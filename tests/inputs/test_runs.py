@@ -866,7 +866,7 @@ def test_joins_are_found_in_headers_of_all_forms(root, order, kind, ending):
         ("rec-norm", "rec-raw", '"reconstruction": "norm"}}, or "raw"'),
         ("rec-moco", "", '"reconstruction": "moco"}}, or null'),
         ("hash-0ab1c2", "hash-9ff001", '"hash": "0ab1c2"}}, or "9ff001"'),
-        ("", "part-mag", '"part": null}}, or "mag"'),
+        ("part-mag", "", '"part": "mag"}}, or null'),
         ("part-mag_run-1", "run-1", '"part": "mag"}}, or null'),
         ("rec-norm_run-1", "rec-raw_run-1", '"reconstruction": "norm"}}, or "raw"'),
     ],
