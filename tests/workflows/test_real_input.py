@@ -146,6 +146,10 @@ def cleaned(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         for what in ("preproc_bold", "brain_mask")
     )
     inside = job.brain & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
+    means = bold.mean(axis=-1)
+    left = inside & (bold == 0).any(axis=-1) & (means > 0.05 * np.median(means[inside]))
+    print(f"{left.sum()} of {inside.sum()} voxels leave the field of view")
+    of_series = inside & ~left if left.sum() >= 0.001 * inside.sum() else inside
     image = func / f"{name}-preproc_bold.nii.gz"
     table, kept = load_confounds_strategy(str(image), denoise_strategy="simple")
     assert kept is None
@@ -153,8 +157,8 @@ def cleaned(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     confounds = (table / table.std()).to_numpy()
 
     maps = on_grid(nib.load(job.model.parent / "maps.nii.gz"), job.grid)
-    brain_series = plain_series(bold[inside].T, maps[inside].T)
-    there = job.grey & inside
+    brain_series = plain_series(bold[of_series].T, maps[of_series].T)
+    there = job.grey & inside & ~left
     return clean(bold[there].T, confounds), clean(brain_series, confounds), there
 
 
