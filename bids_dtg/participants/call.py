@@ -6,6 +6,7 @@ makes the steps of the work.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -104,9 +105,22 @@ class _Tally:
     failures: list[Failure] = field(default_factory=list)
 
     @property
-    def failed(self) -> int:
-        """Participants with a failure."""
+    def incomplete(self) -> int:
+        """Participants with a failure, also of a wish alone."""
         return len({failure.participant for failure in self.failures})
+
+    def in_words(self) -> str:
+        """Count participants who failed and, by what they lack, those who lack something."""
+        failed = {failure.participant for failure in self.failures if not failure.wish}
+        lack = Counter(
+            wish for wish, _ in {(one.wish, one.participant) for one in self.failures} if wish
+        )
+        words = [f"{counted(len(failed), 'participant')} failed"]
+        words += [
+            f"{counted(number, 'participant')} {'lacks' if number == 1 else 'lack'} {wish}"
+            for wish, number in sorted(lack.items())
+        ]
+        return ", ".join(words)
 
 
 def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[float]) -> int:
@@ -140,7 +154,7 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
     write_methods(request)  # some averages may be others now
     _list_participants(request)
     say(_summary(tally, len(request.participants), results, folder))
-    return tally.failed
+    return tally.incomplete
 
 
 def with_whole_paths(settings: Settings) -> Settings:
@@ -172,7 +186,7 @@ def _summary(tally: _Tally, participants: int, results: str, folder: RunFolder) 
     text = (
         f"{counted(participants, 'participant')}: {counted(tally.done, 'average')} of {results} "
         "made, "
-        f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
+        f"{tally.skipped} complete before, {tally.in_words()}"
     )
     left = participants - tally.finished
     text += f", {left} not begun" if left else ""
@@ -296,9 +310,9 @@ class _Call:
             for failure in outcome.failures
         ]
         self._tally.failures += failures
-        self._board.advance(failed=bool(failures))
+        self._board.advance(failed=outcome.crashed)
         self._reports.request(participant, failures, changed=bool(outcome.done))
-        if outcome.failures and self._request.settings.resources.stop_on_first_crash:
+        if outcome.crashed and self._request.settings.resources.stop_on_first_crash:
             self._backlog.close()
 
 

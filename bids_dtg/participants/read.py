@@ -74,6 +74,7 @@ class Failed:
     passing: bool = False  # whether it may pass by itself, as an error of a network file system
     title: str = ""  # of the average; empty: none had begun
     run: str = ""  # title of the run; empty: it is of none
+    wish: str = ""  # what the average lacks, whose rest is whole; empty: all of it failed
 
     @classmethod
     def by(cls, err: Exception, stage: str, title: str = "", run: str = "") -> Failed:
@@ -135,8 +136,10 @@ def read_participant(participant: str, request: CallRequest, read_run: ReadRun, 
 
 def unmet_wishes(lines: Mapping[str, str], planned: AveragedRuns) -> list[Failed]:
     """Return what fails of an average and leaves the rest of it whole, by what was wished for."""
-    title = planned.title
-    return [Failed(f"writing {wish}", line, "", title=title) for wish, line in lines.items()]
+    return [
+        Failed(f"writing {wish}", line, "", title=planned.title, wish=wish)
+        for wish, line in lines.items()
+    ]
 
 
 def _line(err: Exception) -> str:

@@ -41,6 +41,11 @@ class Outcome:
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
     passing: bool = False  # whether all failures are of a kind that may pass by itself
 
+    @property
+    def crashed(self) -> bool:
+        """Whether more failed than wishes that fail alone."""
+        return not all(failure.wish for failure in self.failures)
+
 
 @dataclass(frozen=True)
 class MadeAverage:
@@ -128,7 +133,7 @@ class LevelWork(AheadWork[Event, Outcome]):
         return participant.outcome()
 
     def is_last(self, result: Outcome) -> bool:
-        return self.request.settings.resources.stop_on_first_crash and bool(result.failures)
+        return self.request.settings.resources.stop_on_first_crash and result.crashed
 
 
 class _Participant:
@@ -149,7 +154,9 @@ class _Participant:
             done=self._done,
             skipped=self._skipped,
             failures=tuple(
-                Failure(self._label, failed.stage, failed.message, failed.title, failed.run)
+                Failure(
+                    self._label, failed.stage, failed.message, failed.title, failed.run, failed.wish
+                )
                 for failed in self._failed
             ),
             passing=all(failed.passing for failed in self._failed),
@@ -184,7 +191,8 @@ class _Participant:
         self._failed.append(failed)
         if self._work.request.settings.behaviour.debug:
             self._reporter.note(failed.trace)
-        self._reporter.finish(f"failed: {failed.message}")
+        how = f"lacks {failed.wish}" if failed.wish else "failed"
+        self._reporter.finish(f"{how}: {failed.message}")
 
     def _handle(self, event: Event) -> None:  # one case an event
         match event:

@@ -189,8 +189,8 @@ def test_a_space_that_one_participant_lacks_is_left_out_alone(job, capsys):
     assert "also writes them in T1w, through sub-01_from-" in said
     assert job.run("--output-spaces", "T1w") == 1
     said = capsys.readouterr().err
-    assert f"sub-02: failed: {line}\n" in said
-    assert "2 averages of maps made, 0 complete before, 1 participant failed" in said
+    assert f"sub-02: lacks T1w: {line}\n" in said
+    assert "2 averages of maps made, 0 complete before, 0 participants failed, 1 pa" in said
     assert list((job.out / "sub-01").rglob("*space-T1w*"))
     (log,) = job.out.rglob("failures.tsv")
     assert log.read_text().splitlines()[1].startswith("sub-02\tsub-02_task-rest\tn/a\twriting T1w")
@@ -200,11 +200,18 @@ def test_a_space_that_one_participant_lacks_is_left_out_alone(job, capsys):
     assert job.run("--participant-label", "02") == 0
     assert "0 averages of maps made, 1 complete before, 0 part" in capsys.readouterr().err
     assert job.run("--output-spaces", "T1w") == 1
-    assert "0 averages of maps made, 2 complete before, 1 part" in capsys.readouterr().err
+    assert "0 averages of maps made, 2 complete before, 0 part" in capsys.readouterr().err
     add_anatomy(job.bids, "02")
     assert job.run("--output-spaces", "T1w") == 0
     assert "1 average of maps made, 1 complete before, 0 part" in capsys.readouterr().err
     assert list((job.out / "sub-02").rglob("*space-T1w*"))
+    # What is left out alone stops nothing.
+    for label in ("00", "03"):
+        add_rest(job.bids, label, seed=1)
+    assert job.run("--output-spaces", "T1w", "--stop-on-first-crash") == 1
+    said = capsys.readouterr().err
+    assert "2 averages of maps made, 2 complete before, 0 participants failed, 2 part" in said
+    assert "2 participants lack T1w (" in said
 
 
 @pytest.mark.slow
@@ -212,9 +219,9 @@ def test_a_space_whose_transform_cannot_be_read_is_left_out_alone(job, capsys):
     add_anatomy(job.bids).write_text("no transform")
     assert job.run("--output-spaces", "T1w", OTHER) == 1
     said = capsys.readouterr().err
-    assert "sub-01: failed: --output-spaces T1w is left out: " in said
+    assert "sub-01: lacks T1w: --output-spaces T1w is left out: " in said
     assert "_xfm.txt cannot be used as a transform" in said
-    assert "1 average of maps made, 0 complete before, 1 participant failed" in said
+    assert "0 participants failed, 1 participant lacks T1w" in said
     assert job.run("--output-spaces", OTHER) == 0
     assert "0 averages of maps made, 1 complete before, 0 part" in capsys.readouterr().err
     assert list((job.out / "sub-01").rglob(f"*space-{OTHER}*"))

@@ -229,9 +229,9 @@ def test_surfaces_that_cannot_be_used_are_left_out_alone(tmp_path, capsys, spoil
     spoil(anat / "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii")
     assert job.run("--surfaces", "fsLR", "fsaverage") == 1
     said = capsys.readouterr().err
-    assert "sub-01: failed: --surfaces fsLR is left out: " in said
+    assert "sub-01: lacks fsLR: --surfaces fsLR is left out: " in said
     assert why in said
-    assert "1 average of maps made, 0 complete before, 1 participant failed" in said
+    assert "0 participants failed, 1 participant lacks fsLR" in said
     assert not dscalars(job.out)
     assert list(job.out.rglob("*_space-fsaverage_*synthetic*.func.gii"))
     assert job.run("--surfaces", "fsaverage") == 0
