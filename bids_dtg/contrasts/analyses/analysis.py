@@ -157,7 +157,7 @@ class Analysis:
         if source is self.source:
             return self
         made = dataclasses.replace(self, source=source)
-        for line in copies_in_words(made.families):
+        for line in copies_in_words(made.families, source.sketches):
             say(line)
         return made
 
@@ -245,7 +245,13 @@ class Analysis:
             yield locks
 
     def cohort(self, plan: CohortPlan, locks: Locks) -> Cohort:
+        """Read everybody, as `read`, and start to write, as `with_measured`."""
+        return self.with_measured(plan, self.read(plan, locks))
+
+    def read(self, plan: CohortPlan, locks: Locks) -> Cohort:
         """Read everybody, or map the arrays that an earlier analysis of this output has made.
+
+        Nothing is written in the folder of the results.
 
         Raises
         ------
@@ -262,9 +268,13 @@ class Analysis:
         remove_stale_temporaries(self._cache)
         words = PRESENTATION.dataset_words(self.bundle.card)
         self.results.describe(self.source.dataset, words)
-        self.results.add(f"{_ARRAYS}/")
         cohort = gather_cohort(arrays, self.source.make, self.source.dataset.root)
         locks.release(_CACHE_LOCK)
+        return cohort
+
+    def with_measured(self, plan: CohortPlan, cohort: Cohort) -> Cohort:
+        """Write what was found in the measured maps; return the cohort with sentences on them."""
+        self.results.add(f"{_ARRAYS}/")
         if self.makes == "prediction":
             return cohort
         measured = check_measured(plan, cohort, self.bundle.places)

@@ -65,17 +65,17 @@ def run_calibration(settings: Settings) -> int:
     if analysis.is_dry:
         return analysis.print_plan(plan, {"calibrate": labels})
     with analysis.begun() as locks:
-        cohort = analysis.cohort(plan.of(labels), locks)
+        plan = plan.of(labels)
+        cohort = analysis.read(plan, locks)
         analysis = analysis.knowing(cohort)
-        seen = leave_out_seen(analysis.source, cohort.labels)
-        people = cohort.of([label for label in cohort.labels if label not in seen])
-        return _calibrate(analysis, replace(cohort, people=people), atlases)
+        cohort = cohort.without(leave_out_seen(analysis.source, cohort.labels))
+        _require_enough(cohort.people)
+        return _calibrate(analysis, analysis.with_measured(plan, cohort), atlases)
 
 
 def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> int:
     bundle = analysis.bundle
     people = cohort.people
-    _require_enough(people)
     labels = [contrast.label for contrast in cohort.contrasts]
     errors, deviation = _errors(analysis, people, labels)
     calibration = errors.calibration(analysis.source.cleaning)

@@ -63,6 +63,11 @@ class Cohort:
         known = {person.label: person for person in self.people}
         return tuple(known[label] for label in labels if label in known)
 
+    def without(self, left_out: Mapping[str, str]) -> Cohort:
+        """Return the same without further people, by the reason that each is left out for."""
+        people = tuple(person for person in self.people if person.label not in left_out)
+        return dataclasses.replace(self, people=people, left_out={**self.left_out, **left_out})
+
 
 def gather_cohort(
     arrays: PersonArrays,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,22 +47,24 @@ def run_evaluation(settings: Settings) -> int:
     if analysis.is_dry:
         return analysis.print_plan(plan, {"fit simple models": fitted_on, "test": judged_on})
     with analysis.begun() as locks:
-        cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)), locks)
+        plan = plan.of((*fitted_on, *judged_on))
+        cohort = analysis.read(plan, locks)
         analysis = analysis.knowing(cohort)
         if settings.modelling.split_file is not None:
             draw_split(analysis, cohort.labels)  # refused where copies are on two sides
         seen |= leave_out_seen(analysis.source, judged_on)
         judged_on = tuple(label for label in judged_on if label not in seen)
-        cohort = dataclasses.replace(cohort, left_out={**cohort.left_out, **seen})
-        return _evaluate(analysis, cohort, fitted_on, judged_on)
+        cohort = cohort.without(seen)
+        training, people = cohort.of(fitted_on), cohort.of(judged_on)
+        _require_enough(settings.modelling.split_file, training, people)
+        cohort = analysis.with_measured(plan, cohort)
+        return _evaluate(analysis, cohort, training, people)
 
 
 def _evaluate(
-    analysis: Analysis, cohort: Cohort, fitted_on: Sequence[str], judged_on: Sequence[str]
+    analysis: Analysis, cohort: Cohort, training: tuple[Person, ...], people: tuple[Person, ...]
 ) -> int:
     settings, bundle, model = analysis.settings, analysis.bundle, analysis.model
-    training, people = cohort.of(fitted_on), cohort.of(judged_on)
-    _require_enough(settings.modelling.split_file, training, people)
     known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
