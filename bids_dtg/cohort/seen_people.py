@@ -85,14 +85,19 @@ def seen_on_page(left_out: Mapping[str, str]) -> str:
     --------
     >>> seen_on_page({"01": SEEN})
     ' 1 participant of the training or tuning of the model was left out (sub-01).'
+    >>> seen_on_page({"02": RELATIVE})
+    ' 1 relative of training or tuning participants was left out (sub-02).'
     """
     sentences = ""
-    for reason, of in ((SEEN, "of"), (RELATIVE, "related to people of")):
+    for reason, noun, of in (
+        (SEEN, "participant", "of the training or tuning of the model"),
+        (RELATIVE, "relative", "of training or tuning participants"),
+    ):
         labels = [label for label, own in left_out.items() if own == reason]
         if labels:
             were = "was" if len(labels) == 1 else "were"
             sentences += (
-                f" {counted(len(labels), 'participant')} {of} the training or tuning of the model "
-                f"{were} left out ({named([f'sub-{label}' for label in labels])})."
+                f" {counted(len(labels), noun)} {of} {were} left out "
+                f"({named([f'sub-{label}' for label in labels])})."
             )
     return sentences

@@ -52,7 +52,7 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
     scores = read_table(folder / "desc-another_session_scores.tsv")
     assert {row["people"] for row in scores} == {"2"}
     page = " ".join((folder / "network_report.html").read_text().split())
-    assert "1 participant related to people of the training or tuning of the model was" in page
+    assert "1 relative of training or tuning participants was left out" in page
 
 
 def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, capsys):
@@ -72,6 +72,9 @@ def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, 
     folder = tmp_path / "out/group/evaluation-own"
     require_left_out(folder, relative, capsys.readouterr().err)
     assert {row["people"] for row in read_table(folder / "desc-contrasts_scores.tsv")} == {"3"}
+    assert array_people.call(tmp_path, "predict", "--model", model) == 0
+    with np.load(tmp_path / "out/group/prediction-own/desc-predictions.npz") as made_maps:
+        assert made_maps["people"].tolist() == [*labels[8:]]  # the relative has maps
 
 
 @pytest.mark.slow

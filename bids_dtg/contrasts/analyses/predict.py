@@ -36,16 +36,13 @@ def run_prediction(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, makes="prediction")
     plan = analysis.plan(analysis.bundle.contrasts)
-    seen = [*why_left_out(analysis.source, plan.labels)]
+    seen = [*why_left_out(analysis.source, plan.labels, relatives=False)]
     labels = tuple(label for label in plan.labels if label not in seen)
     if seen:
         more = f" and {len(seen) - _MOST_NAMES} more" if len(seen) > _MOST_NAMES else ""
         names = ", ".join(seen[:_MOST_NAMES])
         name = analysis.bundle.card.name
-        say(
-            f"no maps are made of {names}{more}: {name} was trained or tuned on them or their "
-            "relatives"
-        )
+        say(f"no maps are made of {names}{more}: {name} was trained or tuned on them")
     if not labels:
         raise DatasetError(
             f"nobody is left of {counted(len(plan.labels), 'participant')}",

@@ -99,7 +99,9 @@ def record_people(
     return made if earlier is None else _known(earlier).joined(made)
 
 
-def leave_out_seen(source: Source, labels: Sequence[str]) -> dict[str, str]:
+def leave_out_seen(
+    source: Source, labels: Sequence[str], *, relatives: bool = True
+) -> dict[str, str]:
     """Return why people a model was trained or tuned on, and their relatives, are left out.
 
     They are reported. Once people were read, they are known by the values of their rest, too.
@@ -109,18 +111,20 @@ def leave_out_seen(source: Source, labels: Sequence[str]) -> dict[str, str]:
     why = {
         label: next((words for name, words in _SHAPING.items() if name in match.sets), RELATED)
         for label, match in matches.items()
-        if (match.sets | match.related) & _SHAPING.keys()
+        if (match.sets | (match.related if relatives else frozenset())) & _SHAPING.keys()
     }
     say_left_out(why)
     _say_of_published(identities, seen, [label for label in why if why[label] != RELATED])
     return reasons(why)
 
 
-def why_left_out(source: Source, labels: Sequence[str]) -> dict[str, str]:
+def why_left_out(
+    source: Source, labels: Sequence[str], *, relatives: bool = True
+) -> dict[str, str]:
     """Do what `leave_out_seen` does, and warn where membership is uncertain."""
     bundle = source.bundle
     seen, identities = _known(bundle), Identities(source)
-    why = leave_out_seen(source, labels)
+    why = leave_out_seen(source, labels, relatives=relatives)
     matches = {label: _match(seen, identities, label) for label in labels}
     for text in seen.unlisted:
         say(
