@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from bids_dtg.errors import DatasetError
@@ -15,7 +15,13 @@ from bids_dtg.notices import counted, named
 Sketches = Mapping[str, Mapping[str, str]]
 
 
-def with_copies(families: Families, sketches: Sketches, what: str = "rest") -> Families:
+def with_copies(
+    families: Families,
+    sketches: Sketches,
+    what: str = "rest",
+    options: str = "--session-label, --participant-label",
+    used: Collection[str] | None = None,
+) -> Families:
     """Return families in which people with the same rest are related.
 
     Parameters
@@ -25,12 +31,17 @@ def with_copies(families: Families, sketches: Sketches, what: str = "rest") -> F
     sketches
         Of everybody who is compared.
     what
-        What the sketches are of, for the error.
+        What the sketches are of, in words.
+    options
+        Options that leave a copy of a person's own rest out, for the error.
+    used
+        Names of the sessions or runs that the call uses; None: of all.
 
     Raises
     ------
     DatasetError
-        Two sessions of a person have the same rest: nothing measured again would be the same.
+        Two sessions or runs of a person that are used have the same rest: nothing measured again
+        would be the same.
 
     Examples
     --------
@@ -48,34 +59,42 @@ def with_copies(families: Families, sketches: Sketches, what: str = "rest") -> F
     for first, second in alike_pairs([own for _, _, own in listed]):
         (one, name, _), (other, again, _) = listed[first], listed[second]
         if one == other:
-            twice.setdefault(one, f"sub-{one} in {name} and {again}")
+            if used is None or {name, again} <= {*used}:
+                twice.setdefault(one, f"sub-{one} in {name} and {again}")
         elif same[one] is not same[other]:
             same[one] += same[other]
             same |= dict.fromkeys(same[other], same[one])
     if twice:
+        people = f" ({counted(len(twice), 'participant')})" if len(twice) > 1 else ""
         raise DatasetError(
-            f"{counted(len(twice), 'participant')} with the same {what} in two sessions: "
-            f"{named([*twice.values()])}",
-            expected="sessions that were measured apart",
-            remedy="remove the copy, or leave it out (--session-label, --participant-label)",
+            f"the same {what} is there twice{people}: {named([*twice.values()])}",
+            expected="sessions and runs that were measured apart",
+            remedy="remove the copy" + (f", or leave it out ({options})" if options else ""),
         )
     copies = tuple(dict.fromkeys(tuple(own) for own in same.values() if len(own) > 1))
     by_label = dict(families.by_label)
     for own in copies:
         known = {by_label[label] for label in own if label in by_label}
-        alone = " and ".join(f"sub-{label}" for label in own) + " (the same rest)"
+        alone = " and ".join(f"sub-{label}" for label in own) + f" (the same {what})"
         name = min(known, default=alone)
         relatives = [label for label, family in by_label.items() if family in known]
         by_label |= dict.fromkeys((*relatives, *own), name)
     return replace(families, by_label=by_label, copies=copies)
 
 
-def copies_in_words(families: Families) -> tuple[str, ...]:
-    """Return a sentence on people who are there under several labels; none where nobody is."""
-    if not families.copies:
-        return ()
-    pairs = named([" = ".join(f"sub-{label}" for label in own) for own in families.copies])
-    return (
-        f"the same rest under several labels ({len(families.copies)} times): {pairs}; "
-        "these labels count as one family",
-    )
+def copies_in_words(families: Families, sketches: Sketches, what: str = "rest") -> tuple[str, ...]:
+    """Return sentences on people who are there under several labels, or cannot be compared."""
+    found = []
+    if families.copies:
+        pairs = named([" = ".join(f"sub-{label}" for label in own) for own in families.copies])
+        found.append(
+            f"the same {what} under several labels ({counted(len(families.copies), 'time')}): "
+            f"{pairs}; these labels count as one family"
+        )
+    unknown = [f"sub-{label}" for label, own in sketches.items() if not any(own.values())]
+    if unknown and len(sketches) > 1:
+        found.append(
+            f"the {what} of {counted(len(unknown), 'participant')} cannot be compared with that of "
+            f"others ({named(unknown)}): their copies are not recognised"
+        )
+    return tuple(found)

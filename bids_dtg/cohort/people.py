@@ -481,10 +481,16 @@ def gather_people(settings: Settings) -> GroupPeople:
         say(note)
     people.related.require_known()
     say(people.related.line(people.labels, "participants count as unrelated"))
-    related = with_copies(
-        people.related, {label: _sketches(people, label) for label in people.labels}
-    )
-    for line in copies_in_words(related):
+    sketches = {label: _sketches(people, label) for label in people.labels}
+    asked = [f"_ses-{plain_label(label, 'ses')}_" for label in settings.inputs.session_label]
+    used = {
+        title
+        for own in sketches.values()
+        for title in own
+        if not asked or any(session in title for session in asked)
+    }
+    related = with_copies(people.related, sketches, "connectome", used=used)
+    for line in copies_in_words(related, sketches, "connectome"):
         say(line)
     return dataclasses.replace(people, related=related)
 

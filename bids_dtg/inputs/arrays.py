@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,38 @@ class PeopleArray:
     def of(self, label: str) -> NDArray[Any]:
         """Read a person's row."""
         return self.stored.row(self.rows[label])
+
+
+class _OfSession(Protocol):
+    @property
+    def session(self) -> str: ...
+
+
+_Rest = TypeVar("_Rest", bound=_OfSession)
+
+
+def choose_sessions(sessions: Sequence[_Rest], asked: Sequence[str]) -> tuple[_Rest, ...]:
+    """Return the rest of the sessions of ``--session-label``, or all.
+
+    Raises
+    ------
+    SettingsError
+        No rest is of a session that was asked for.
+    """
+    by_name = {_plain(rest.session): rest for rest in sessions}
+    for label in asked:
+        if _plain(label) not in by_name:
+            raise SettingsError(
+                f"no rest is of session '{label}' (--session-label)",
+                expected=f"one of {named([rest.session or 'no name' for rest in sessions])}",
+            )
+    wanted = {_plain(label) for label in asked}
+    return tuple(rest for rest in sessions if not wanted or _plain(rest.session) in wanted)
+
+
+def _plain(session: str) -> str:
+    """Return a session's name without characters that BIDS labels cannot have."""
+    return "".join(filter(str.isalnum, session.removeprefix("ses-"))).casefold()
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,6 +61,8 @@ def sketch(rest: NDArray[np.floating]) -> str:
 def sketch_edges(edges: NDArray[np.floating]) -> str:
     """Return a person's connectome as a sketch; empty where edges are few, missing or equal.
 
+    Regions without data, all of whose edges are NaN, are left out.
+
     Parameters
     ----------
     edges
@@ -75,12 +77,19 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
     (True, False)
     """
     values = np.asarray(edges, np.float64)
+    regions = round((1 + np.sqrt(1 + 8 * len(values))) / 2)
+    whole = regions * (regions - 1) // 2 == len(values)
+    if whole and np.isnan(values).any():
+        matrix = np.full((regions, regions), np.nan)
+        matrix[np.triu_indices(regions, 1)] = values
+        known = np.isfinite(np.fmax(matrix, matrix.T)).any(axis=0)
+        matrix, regions = matrix[np.ix_(known, known)], int(known.sum())
+        values = matrix[np.triu_indices(regions, 1)]
     if len(values) < FEWEST_EDGES or not np.isfinite(values).all() or np.ptp(values) == 0:
         return ""
     values = (values - values.mean()) / values.std()
-    regions = round((1 + np.sqrt(1 + 8 * len(values))) / 2)
     courses = [values]
-    if regions * (regions - 1) // 2 == len(values):
+    if whole:
         matrix = np.zeros((regions, regions))
         matrix[np.triu_indices(regions, 1)] = values
         matrix += matrix.T

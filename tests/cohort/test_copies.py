@@ -16,11 +16,12 @@ from written_cohort import WrittenCohort
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.folds import draw_folds
-from bids_dtg.cohort.people import gather_people
+from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.splits import draw_split
 from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.dynamics.participant.people import NetworkPeople
+from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings
@@ -169,10 +170,10 @@ def test_a_session_that_is_a_copy_of_another_is_refused(name, tmp_path, capsys):
     call += ["--analysis", analysis, *words, "--input-arrays"]
     assert main([*call, *(str(tmp_path / f"{file}.npz") for file in files)]) == 2
     said = capsys.readouterr().err
-    assert "12 participants with the same rest in two sessions: sub-000 in session 1 and " in said
-    if workflow == "dynamics":
-        files = [*(str(tmp_path / f"{file}.npz") for file in files), "--session-label", "1"]
-        assert main([*call, *files, "--dry-run"]) == 0
+    assert "the same rest is there twice (12 participants): sub-000 in session 1 and " in said
+    # What the line says to do.
+    files = [*(str(tmp_path / f"{file}.npz") for file in files), "--session-label", "1"]
+    assert main([*call, *files, "--dry-run"]) == 0
 
 
 def test_copies_of_relatives_join_two_families():
@@ -232,8 +233,8 @@ def test_a_retest_that_is_a_copy_of_the_measured_maps_is_refused(tmp_path, capsy
     assert cohort.analyse("train", *words) == 1
     said = capsys.readouterr().err
     assert (
-        "sub-02 is left out: 1 participant with the same measured maps in two sessions: sub-02 in "
-        "session a and session b. " in said
+        "sub-02 is left out: the same set of measured maps is there twice: sub-02 in session a and "
+        "session b. " in said
     )
     assert "sub-01 is left out" not in said
 
@@ -273,7 +274,7 @@ def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written,
     words = ("--phenotype", "luck", "--feature-sets", "edges", "--name", "own")
     assert written.analyse("phenotypes", *words, "--permutations", 99, "--repeats", 2) == 0
     said = capsys.readouterr().err
-    assert "the same rest under several labels (22 times): sub-P000 = sub-P022, " in said
+    assert "the same connectome under several labels (22 times): sub-P000 = sub-P022, " in said
     rows = read_table(written.out / "group/phenotypes-own/desc-phenotypes_scores.tsv")
     (found,) = [one for one in rows if (one["features"], one["penalty"]) == ("edges", "nested")]
     assert (found["people"], found["families"]) == ("44", "22")
@@ -281,9 +282,69 @@ def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written,
     assert float(found["p"]) > 0.05
 
 
+def gathered(written: WrittenCohort, out: Path, **more: object) -> GroupPeople:
+    given = {"bids_dir": written.bids, "output_dir": out, "analysis_level": "group"}
+    return gather_people(Settings.of(**given, analysis="stats", model=str(written.model), **more))
+
+
 def test_the_families_of_a_group_analysis_have_copies_together(written):
-    given = {"bids_dir": written.bids, "output_dir": written.out, "analysis_level": "group"}
-    people = gather_people(Settings.of(**given, analysis="stats", model=str(written.model)))
+    people = gathered(written, written.out)
     assert len(people) == 2 * PEOPLE
     assert (people.families[:PEOPLE] == people.families[PEOPLE:]).all()
     assert len(np.unique(people.families)) == PEOPLE
+
+
+def test_a_copied_session_is_refused_only_where_it_is_asked_for(written, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(written.out, out)
+    for path in [path for path in out.rglob("*sub-P000*") if path.is_file()]:
+        for session in ("1", "2"):
+            with_session = f"sub-P000_ses-{session}_"
+            copy = path.with_name(path.name.replace("sub-P000_", with_session))
+            try:
+                copy.write_text(path.read_text().replace("sub-P000_", with_session))
+            except UnicodeDecodeError:
+                shutil.copy(path, copy)
+        path.unlink()
+    with pytest.raises(DatasetError, match=r"twice: sub-P000 in sub-P000_ses-1_.*\(--session-lab"):
+        gathered(written, out)
+    assert gathered(written, out, session_label=("1",)).related.copies[0] == ("P000", "P022")
+
+
+def test_people_who_cannot_be_compared_are_named(written, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(written.out, out)
+    # Regions without data: of P002, too few edges are left.
+    for label, lost in (("P001", 1), ("P023", 1), ("P002", ROIS - 2)):
+        (path,) = (out / f"sub-{label}").rglob("*_relmat.tsv")
+        lines = [line.split("\t") for line in path.read_text().splitlines()]
+        first = len(lines[0]) - ROIS
+        for row, cells in enumerate(lines[1:]):
+            for column in range(ROIS):
+                if min(row, column) < lost:
+                    cells[first + column] = "n/a"
+        path.write_text("\n".join("\t".join(cells) for cells in lines) + "\n")
+    copies = gathered(written, out).related.copies
+    assert ("P001", "P023") in copies
+    assert len(copies) == PEOPLE - 1
+    assert "the connectome of 1 participant cannot be compared with that of others (sub-P002)" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.slow
+def test_an_evaluation_of_training_peoples_copies_writes_no_results(images, capsys):
+    labels = [f"{n:02d}" for n in range(1, 7)]
+    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0", "--model-name", "once")
+    assert images.analyse("train", *words, "--participant-label", *labels) == 0
+    model = ("--model", str(images.out / "group/model-once/bundle"))
+    capsys.readouterr()
+    copies = ("--participant-label", *(f"c{label}" for label in labels))
+    for _ in range(2):
+        assert images.analyse("evaluate", *copies, *model) == 2
+        said = capsys.readouterr().err
+        assert "left out: 6 participants; the model was trained on 4 and tuned on 2" in said
+        assert "only 0 participants with rest and maps outside the model's training" in said
+        assert "with rest and maps, " not in said
+        assert "unfinished" not in said
+    assert not (images.out / "group/evaluation-once").exists()

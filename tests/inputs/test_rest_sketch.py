@@ -87,6 +87,16 @@ def permuted(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return matrix[np.ix_(order, order)][above]
 
 
+def test_regions_without_data_do_not_hide_a_connectome():
+    values, lost = edges(1, 12), np.zeros((12, 12), bool)
+    lost[3] = lost[:, 3] = True
+    missing = np.where(lost[np.triu_indices(12, 1)], np.nan, values)
+    known = [sketch_edges(values), sketch_edges(missing)]
+    assert alike(known, [sketch_edges(3 * missing)]).tolist() == [2]
+    values[0] = np.nan  # of two regions that have other edges
+    assert sketch_edges(values) == ""
+
+
 EDGE_CHANGES = {
     "the same": lambda values, rng: values,
     "another scale": lambda values, rng: values * 10,

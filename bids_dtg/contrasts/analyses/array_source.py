@@ -67,7 +67,7 @@ from bids_dtg.imaging.surfaces.grayordinates import (
     read_cifti_header,
     standard_grayordinates,
 )
-from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays
+from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, choose_sessions, read_arrays
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.statmaps import PersonMaps, StatMap, plain_contrast
@@ -135,6 +135,9 @@ class ArraySource:
         output = check_output_location(settings.inputs.output_dir, dataset)
         modelling = settings.modelling
         people = read_arrays(modelling.input_arrays, modelling.array_key)
+        if people.rest:
+            rest = choose_sessions(people.rest, settings.inputs.session_label)
+            people = dataclasses.replace(people, rest=rest)
         if measured and people.targets is None:
             raise DatasetError(
                 "no file has measured maps under the key targets",

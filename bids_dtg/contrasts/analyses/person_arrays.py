@@ -140,13 +140,14 @@ class PersonArrays(ABC):
             if len(sides) > 1:  # a retest that is a copy would be a ceiling of 1
                 session = f"session {next(iter(maps.values())).session}"
                 copies[session] = sketch(np.nan_to_num(self.store.read(name)))
-        with_copies(Families({}, ""), {label: copies}, "measured maps")
+        with_copies(Families({}, ""), {label: copies}, "set of measured maps", "")
         facts = self.facts_of_rest(label)
         if not self._rest_is_made(label, facts):
             measured = self.measure_rest(label, reporter)
             if not measured.segments:
                 raise RunError(f"sub-{label} has no run of rest with enough left after cleaning")
-            with_copies(Families({}, ""), {label: measured.sketches})  # a run that counts twice
+            ways = "--session-label, --bids-filter-file"
+            with_copies(Families({}, ""), {label: measured.sketches}, options=ways)
             notes = {
                 "weights": measured.weights,
                 "repetition_times": measured.repetition_times,

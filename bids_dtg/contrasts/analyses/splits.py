@@ -131,5 +131,5 @@ def keep_split(results: ResultFolder, split: Split) -> None:
 def say_families(analysis: Analysis, labels: Sequence[str]) -> None:
     """Report how many families people have, or that none are known, and who has the same rest."""
     say(analysis.source.families.line(labels))
-    for line in copies_in_words(analysis.families):
+    for line in copies_in_words(analysis.families, analysis.source.sketches):
         say(line)

@@ -29,6 +29,7 @@ from bids_dtg.dynamics.participant.output_people import find_output_people
 from bids_dtg.dynamics.participant.source import NetworkSource, SessionRest
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.arrays import choose_sessions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.structural import weight_faults, weight_notes
@@ -95,20 +96,14 @@ class NetworkPeople:
             )
         else:
             source = find_output_people(settings, atlas, connected=connected)
-        rest = _sessions(source, inputs.session_label)
+        rest = choose_sessions(source.sessions, inputs.session_label)
         _require_alike(rest)
         labels, left_out = _whole_people(
             source, rest, inputs.participant_label, connected=connected
         )
         known = _sketches(source, labels)
-        asked = {session_words(one.session) for one in rest}
-        families = with_copies(
-            source.families,
-            {
-                label: {name: one for name, one in own.items() if name in asked}
-                for label, own in known.items()
-            },
-        )
+        used = {session_words(one.session) for one in rest}
+        families = with_copies(source.families, known, used=used)
         split, others = given_split(modelling.split_file, labels, families)
         structural = structural or settings.dynamics.structural
         sides = _check_sides(structural, source.regions) if connected else ()
@@ -120,7 +115,7 @@ class NetworkPeople:
             split=split,
             families=families,
             known=known,
-            notes=(*source.notes, *left_out, *copies_in_words(families), *others, *sides),
+            notes=(*source.notes, *left_out, *copies_in_words(families, known), *others, *sides),
         )
 
     @property
@@ -306,27 +301,9 @@ def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:
     return found
 
 
-def _sessions(source: NetworkSource, asked: Sequence[str]) -> tuple[SessionRest, ...]:
-    """Return the requested sessions, or all."""
-    by_name = {_plain(rest.session): rest for rest in source.sessions}
-    for label in asked:
-        if _plain(label) not in by_name:
-            raise SettingsError(
-                f"no rest is of session '{label}' (--session-label)",
-                expected=f"one of {named([rest.session or 'no name' for rest in source.sessions])}",
-            )
-    wanted = {_plain(label) for label in asked} or set(by_name)
-    return tuple(rest for name, rest in by_name.items() if name in wanted)
-
-
 def session_words(session: str) -> str:
     """Return the name of a session in messages, where files may have none."""
     return f"session {session}" if session else "the session without a name"
-
-
-def _plain(session: str) -> str:
-    """Return a session's name without characters that BIDS labels cannot have."""
-    return "".join(filter(str.isalnum, session.removeprefix("ses-"))).casefold()
 
 
 def _require_alike(rest: Sequence[SessionRest]) -> None:

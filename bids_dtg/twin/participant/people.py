@@ -73,7 +73,8 @@ class TwinPeople:
             source = EventsAlone.of(name_folder(settings.inputs.bids_dir).root, behaviour)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
         known = source.sketches(labels)
-        families = with_copies(source.families, known)
+        what = "connectome" if connectomes else "course of response times"
+        families = with_copies(source.families, known, what, "--participant-label")
         split, others = given_split(settings.modelling.split_file, labels, families)
         return cls(
             source=source,
@@ -87,7 +88,7 @@ class TwinPeople:
             notes=(
                 *source.notes,
                 *lacking,
-                *copies_in_words(families),
+                *copies_in_words(families, known, what),
                 *others,
                 *trial_notes(chosen, behaviour, labels),
             ),
