@@ -33,6 +33,7 @@ from bids_dtg.bundles.tensors import (
 from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
+from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ class FittedBundle(Bundle[FittedTo]):
         return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
 
     def relatives(
-        self, labels: Sequence[str], data_set: str, families: Mapping[str, str]
+        self, labels: Sequence[str], data_set: str, table: Mapping[str, str], families: Families
     ) -> tuple[str, ...]:
         """Return the labels of people of whose families somebody was in the training set.
 
@@ -311,12 +312,17 @@ class FittedBundle(Bundle[FittedTo]):
         ----------
         labels, data_set
             Labels of people, and the name of their data set.
+        table
+            Names of families by label, of those who have one, as a bundle keeps them.
         families
-            Names of families by label, of those who have one.
+            The same, where copies of a person are one family.
         """
         known = self.people or ModelPeople({})
-        hashes = {label: hash_family(data_set, families.get(label, "")) for label in labels}
-        return tuple(label for label, own in hashes.items() if known.find((), family=own).related)
+        hashes = {label: hash_family(data_set, table.get(label, "")) for label in labels}
+        found = families.relatives(
+            label for label, own in hashes.items() if known.find((), family=own).related
+        )
+        return tuple(label for label in labels if label in found)
 
     def note_on(self, label: str, data_set: str, sketches: Collection[str]) -> str:
         """Return a sentence if a person is in the training set; else nothing."""

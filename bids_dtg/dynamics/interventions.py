@@ -195,13 +195,16 @@ class Retest:
     identified: int  # people whose difference is most like their own of the other session
 
     @classmethod
-    def of(cls, first: Values, second: Values) -> Retest:
+    def of(cls, first: Values, second: Values, families: NDArray[np.intp] | None = None) -> Retest:
         """Compare the values of two sessions.
 
         Parameters
         ----------
         first, second
             (people, values), of the same people; values that are NaN in anybody are left out.
+        families
+            (people,), number of each person's family: relatives are not others. None: nobody is
+            related.
 
         Examples
         --------
@@ -218,7 +221,11 @@ class Retest:
         first, second = first[:, known], second[:, known]
         r = _each_with_each(first, second)
         own = r.diagonal().copy()
-        others = (r.sum(axis=1) - own) / (people - 1) if people > 1 else nothing
+        kin = np.arange(people) if families is None else families
+        related = kin[:, None] == kin
+        total = r.sum(axis=1) - np.where(related, r, 0.0).sum(axis=1)
+        number = (~related).sum(axis=1)
+        others = np.divide(total, number, out=nothing.copy(), where=number > 0)
         if people < _FEWEST:
             return cls(own, others, nothing, 0)
         apart = _each_with_each(first - first.mean(axis=0), second - second.mean(axis=0))

@@ -61,10 +61,14 @@ class PeopleSeries:
         return int(self.series.shape[2])
 
     @property
+    def kin(self) -> NDArray[np.intp]:
+        """(people,), number of each person's family."""
+        return family_numbers(self.people, self.families)
+
+    @property
     def others(self) -> NDArray[np.bool_]:
         """(people, people), where two people are of different families."""
-        own = family_numbers(self.people, self.families)
-        return np.asarray(own[:, None] != own)
+        return np.asarray(self.kin[:, None] != self.kin)
 
     def dof_of(self, row: int) -> float:
         """Return a person's degrees of freedom; NaN: not known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,18 @@ class Families:
                 remedy="repair or remove it, or give a split with --split-file: a split that is "
                 "drawn may have relatives on both sides",
             )
+
+    def relatives(self, labels: Iterable[str]) -> set[str]:
+        """Return people with all of their families.
+
+        Examples
+        --------
+        >>> sorted(Families({"01": "A", "02": "B", "03": "A"}, "").relatives(["01", "04"]))
+        ['01', '03', '04']
+        """
+        own = set(labels)
+        names = {self.by_label[label] for label in own if label in self.by_label}
+        return own | {label for label, name in self.by_label.items() if name in names}
 
     def line(
         self, labels: Sequence[str], unknown: str = "relatives may be on both sides of a split"

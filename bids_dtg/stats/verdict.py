@@ -2,7 +2,8 @@
 
 Better and worse need 8 people (and 15 of the rarer level where there are two levels), a 95 %
 interval of the difference without 0, and a two-sided p of at most 0.05 by flipping the signs of
-people's differences. Every workflow, table and page judges by this module.
+people's differences. A family counts as one person. Every workflow, table and page judges by this
+module.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _SAMPLES = 2000  # of people, for an interval of a score of a group
 _CELLS_AT_ONCE = 4_000_000  # of (samples, people)
 RULE = (
     f"better and worse need {FEWEST} participants ({FEWEST_RARER} of the rarer level where there "
-    "are two), a 95 % interval without 0, and p of sign flips over participants up to "
+    "are two; a family counts as one), a 95 % interval without 0, and p of sign flips over "
+    "participants up to "
     f"{_LARGEST_P:g}; otherwise the words say what is missing"
 )
 
@@ -65,7 +67,7 @@ class Verdict:
 
     difference: Interval  # one less the other, with its 95 % interval; above 0: the one is better
     p: float  # two-sided; corrected where several differences are asked about together
-    people: int  # who have both scores
+    people: int  # who have both scores; a family counts once
     rarer: int | None = None  # how many of them are of the rarer level; None: there are no levels
 
     @classmethod
@@ -201,7 +203,11 @@ def too_few(people: int, rarer: int | None = None) -> str:
 
 
 def judge_differences(
-    differences: Values, *, cross_validated: bool = False, seed: int = 0
+    differences: Values,
+    families: NDArray[Any] | None = None,
+    *,
+    cross_validated: bool = False,
+    seed: int = 0,
 ) -> Verdict:
     """Judge a difference of which each person has a value.
 
@@ -210,6 +216,8 @@ def judge_differences(
     differences
         (people,), one score less the other; NaN is left out. Of a score that people have only
         together, their shares by the jackknife (`jackknife_shares`).
+    families
+        (people,) labels: a family counts as one person, by its mean. None: nobody is related.
     cross_validated
         As of `judge_scores`.
     seed
@@ -220,12 +228,16 @@ def judge_differences(
     >>> judge_differences(np.array([0.3, 0.1, 0.2, 0.25, 0.15, 0.2, 0.3, 0.1])).word
     'better'
     """
-    found = judge_each(np.asarray(differences)[None], cross_validated=cross_validated, seed=seed)
-    return found[0]
+    own = np.asarray(differences)[None]
+    return judge_each(own, families, cross_validated=cross_validated, seed=seed)[0]
 
 
 def judge_each(
-    differences: Values, *, cross_validated: bool = False, seed: int = 0
+    differences: Values,
+    families: NDArray[Any] | None = None,
+    *,
+    cross_validated: bool = False,
+    seed: int = 0,
 ) -> tuple[Verdict, ...]:
     """Judge several differences over the same people, each alone.
 
@@ -233,11 +245,14 @@ def judge_each(
     ----------
     differences
         (tests, people), as of `judge_differences`; signs of a person are flipped in all together.
+    families
+        As of `judge_differences`.
     cross_validated
         As of `judge_scores`.
     seed
         Seed of the sign flips.
     """
+    differences = family_means(differences, families)
     if cross_validated:
         differences = spread_as_learnt(differences)
     # Rounding has signs, too, and would have a p of its own.
@@ -248,6 +263,31 @@ def judge_each(
         Verdict(t_interval(own), float(one), int(np.isfinite(own).sum()))
         for own, one in zip(differences, p, strict=True)
     )
+
+
+def family_means(values: Values, families: NDArray[Any] | None) -> Array:
+    """Return the means of families, (..., families); values of people as they are if unrelated.
+
+    Parameters
+    ----------
+    values
+        (..., people); NaN is left out.
+    families
+        (people,) labels; None: nobody is related.
+
+    Examples
+    --------
+    >>> family_means(np.array([1.0, 5.0, 3.0, np.nan]), np.array([0, 1, 0, 1])).tolist()
+    [2.0, 5.0]
+    """
+    own = np.asarray(values, np.float64)
+    if families is None or len(names := np.unique(families)) == len(families):
+        return own
+    member = (np.asarray(families)[:, None] == names).astype(np.float64)
+    known = np.isfinite(own)
+    count = known @ member
+    means: Array = np.where(known, own, 0.0) @ member / np.maximum(count, 1)
+    return np.where(count > 0, means, np.nan)
 
 
 def spread_as_learnt(differences: Values) -> Array:
@@ -305,7 +345,8 @@ def judge_scores(
         How many of them are of the rarer level; None: there are no levels. Samples of few people
         vary too little: interval and flips are wider, as Student's t is for so many.
     families
-        (people,) labels: a family is drawn, left out and flipped as one. None: nobody is related.
+        (people,) labels: a family is drawn, left out, flipped and counted as one. None: nobody is
+        related.
     cross_validated
         Whether what the scores are of was learnt from the same people, in other folds. Interval
         and flips are then wider by the square root of 2.
@@ -349,7 +390,7 @@ def judge_scores(
         return None
     if count < 3:
         nothing = float("nan")
-        return Verdict(Interval(observed, nothing, nothing), nothing, people, rarer)
+        return Verdict(Interval(observed, nothing, nothing), nothing, count, rarer)
     without = _scored(difference, unit, _left_out(count, people))
     if not np.isfinite(without).all():
         return None
@@ -359,7 +400,7 @@ def judge_scores(
     interval = bca_interval(observed, without, drawn)
     shares = jackknife_shares(observed, without)
     p = float(sign_flip_test(shares[None], seed=seed, permutations=DRAWS)[0])
-    return Verdict(interval, p, people, rarer)
+    return Verdict(interval, p, count, rarer)
 
 
 def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:

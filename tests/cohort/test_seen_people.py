@@ -17,7 +17,7 @@ from bids_dtg.cli.run import main
 
 EXCLUDED = "desc-participants_excluded.tsv"
 RELATIVE = "the model was trained or tuned on a relative of the participant"
-SAID = "left out: 1 participant; the model was trained or tuned on relatives of them ({})\n"
+SAID = "left out: 2 participants; the model was trained or tuned on relatives of them ({})\n"
 
 
 def families(labels: tuple[str, ...], relative: str) -> np.ndarray:
@@ -25,17 +25,21 @@ def families(labels: tuple[str, ...], relative: str) -> np.ndarray:
     return np.array(["F" if label in (labels[0], relative) else "n/a" for label in labels])
 
 
-def require_left_out(folder: Path, relative: str, said: str) -> None:
-    """Raise unless the table and the log have the person as a relative; nobody else is one."""
-    assert SAID.format(relative) in said
+def require_left_out(folder: Path, relatives: tuple[str, str], said: str) -> None:
+    """Raise unless table and log have a relative and the relative's copy; nobody else is one."""
+    assert SAID.format(", ".join(relatives)) in said
     rows = read_table(folder / EXCLUDED)
     assert [row["participant_id"] for row in rows if row["reason"] == RELATIVE] == [
-        f"sub-{relative}"
+        f"sub-{label}" for label in relatives
     ]
 
 
 def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, capsys):
-    arrays, relative = tiny_series.write_series(tmp_path / "arrays"), "10"
+    arrays, relative, copy = tiny_series.write_series(tmp_path / "arrays"), "10", "11"
+    for file in arrays.glob("*.npz"):
+        made = dict(np.load(file))
+        made["rest"][10] = 2 * made["rest"][9]
+        np.savez(file, **made)
     np.savez(
         arrays / "families.npz",
         people=tiny_series.PEOPLE,
@@ -48,17 +52,18 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
     words = ("--model", str(tmp_path / "out/group/model-own/bundle"))
     assert main(tiny_series.arguments(arrays, tmp_path / "out", "evaluate", *words)) == 0
     folder = tmp_path / "out/group/evaluation-own"
-    require_left_out(folder, relative, capsys.readouterr().err)
+    require_left_out(folder, (relative, copy), capsys.readouterr().err)
     scores = read_table(folder / "desc-another_session_scores.tsv")
-    assert {row["people"] for row in scores} == {"2"}
+    assert {row["people"] for row in scores} == {"1"}
     page = " ".join((folder / "network_report.html").read_text().split())
-    assert "1 relative of training or tuning participants was left out" in page
+    assert "2 relatives of training or tuning participants were left out" in page
 
 
 def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, capsys):
-    made = array_people.arrays()
+    made = array_people.arrays(people=13)
     labels = tuple(map(str, made["people"]))
-    relative = labels[8]
+    relative, copy = labels[8:10]
+    made["rest"][9] = 2 * made["rest"][8]
     array_people.write(tmp_path / "all.npz", **made, families=families(labels, relative))
     words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", 0.2, 0)
     chosen = ("--participant-label", *labels[:8])
@@ -70,7 +75,7 @@ def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, 
     model = tmp_path / "out/group/model-own/bundle"
     assert array_people.call(tmp_path, "evaluate", "--model", model) == 0
     folder = tmp_path / "out/group/evaluation-own"
-    require_left_out(folder, relative, capsys.readouterr().err)
+    require_left_out(folder, (relative, copy), capsys.readouterr().err)
     assert {row["people"] for row in read_table(folder / "desc-contrasts_scores.tsv")} == {"3"}
     assert array_people.call(tmp_path, "predict", "--model", model) == 0
     with np.load(tmp_path / "out/group/prediction-own/desc-predictions.npz") as made_maps:
@@ -79,8 +84,9 @@ def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, 
 
 @pytest.mark.slow
 def test_a_relative_of_training_people_does_not_judge_a_twin(tmp_path, capsys):
-    folder, relative = write_twins(tmp_path), LABELS[3]
+    folder, (relative, copy) = write_twins(tmp_path), LABELS[3:5]
     made = edges()
+    made["edges"][4] = made["edges"][3]
     (folder / "connectomes.npz").unlink()
     own = families(tuple(map(str, made["people"])), relative)
     array_people.write(folder / "connectomes.npz", **made, families=own)
@@ -89,6 +95,6 @@ def test_a_relative_of_training_people_does_not_judge_a_twin(tmp_path, capsys):
     model = ("--model", str(tmp_path / "out/group/model-own/bundle"))
     assert main(twin_arguments(folder, tmp_path / "out", "evaluate", *model)) == 0
     found = tmp_path / "out/group/evaluation-own"
-    require_left_out(found, relative, capsys.readouterr().err)
+    require_left_out(found, (relative, copy), capsys.readouterr().err)
     people = {row["participant_id"] for row in read_table(found / "desc-people_predicted.tsv")}
-    assert people == {f"sub-{label}" for label in LABELS[4:]}
+    assert people == {f"sub-{label}" for label in LABELS[5:]}

@@ -19,6 +19,7 @@ from bids_dtg.stats.verdict import (
     FEWEST,
     FEWEST_RARER,
     RULE,
+    TOO_FEW,
     Verdict,
     bca_interval,
     corrected,
@@ -31,6 +32,7 @@ from bids_dtg.stats.verdict import (
 NAN = float("nan")
 SURE, UNSURE = Interval(0.2, 0.1, 0.3), Interval(0.2, -0.1, 0.5)
 NO_ENDS = Interval(0.2, NAN, NAN)
+SEVEN = np.arange(30) % 7  # families of thirty people
 DECIDED = ("better", "worse")
 DIFFERENCES = arrays(float, st.integers(1, 20), elements=st.floats(-10, 10, width=16))
 
@@ -81,11 +83,8 @@ def test_the_word_says_what_is_missing(found, word, why):
         (judge_differences(np.ones(7)), "too few people"),
         (Verdict(SURE, 0.01, 40, 14), "too few of a level"),
         (Verdict.unknown(40), "not computable (difference not defined)"),
-        # Thirty people of two families: neither interval nor p.
-        (
-            judge_scores(lambda counts: counts[:, 0], 30, families=np.arange(30) % 2),
-            "not computable (95 % interval not defined)",
-        ),
+        (judge_scores(lambda counts: counts @ np.arange(30.0), 30, families=SEVEN), TOO_FEW),
+        (judge_differences(1 + np.arange(30.0), SEVEN), TOO_FEW),
     ],
 )
 def test_no_difference_is_said_only_where_one_was_computed(found, named):
@@ -282,7 +281,7 @@ def test_relatives_are_drawn_as_one():
     families = np.repeat([f"family{n}" for n in range(12)], 2)
     kin = judge_scores(r_difference(*twice), 24, families=families)
     strangers = judge_scores(r_difference(*twice), 24)
-    assert kin.people == 24
+    assert kin.people == 12
     assert kin.p == pytest.approx(alone.p, abs=0.02)
     lengths = [found.difference.high - found.difference.low for found in (alone, kin, strangers)]
     assert lengths[1] == pytest.approx(lengths[0], rel=0.15)
@@ -324,3 +323,19 @@ def test_differences_of_what_was_learnt_from_the_same_people_are_less_sure():
     lengths = [own.difference.high - own.difference.low for own in (given, learnt)]
     assert lengths[1] == pytest.approx(2**0.5 * lengths[0])
     assert learnt.p > given.p
+
+
+@pytest.mark.parametrize("cross_validated", [False, True])
+def test_a_family_counts_as_one_person(cross_validated):
+    """Ten people and their copies are ten: the same interval, p and word, and not a surer one."""
+    d = np.array([0.1, 0.4, np.nan, 0.3, -0.2, 0.5, 0.2, 0.6, 0.1, 0.4])
+    both, families = np.stack([d, -d]), np.tile(np.arange(10), 2)
+    once = judge_each(both, cross_validated=cross_validated)
+    assert judge_each(np.tile(both, 2), families, cross_validated=cross_validated) == once
+    twice = judge_differences(np.tile(d, 2), families, cross_validated=cross_validated)
+    assert twice == judge_differences(d, np.arange(10), cross_validated=cross_validated) == once[0]
+    apart = np.concatenate([d - 1, d + 1])
+    of_means = judge_differences(apart, families, cross_validated=cross_validated)
+    assert of_means.difference.mean == pytest.approx(once[0].difference.mean)
+    assert of_means.p == once[0].p
+    assert once[0].people == 9

@@ -68,7 +68,7 @@ def run_calibration(settings: Settings) -> int:
         plan = plan.of(labels)
         cohort = analysis.read(plan, locks)
         analysis = analysis.knowing(cohort)
-        cohort = cohort.without(leave_out_seen(analysis.source, cohort.labels))
+        cohort = cohort.without(leave_out_seen(analysis, cohort.labels))
         _require_enough(cohort.people)
         return _calibrate(analysis, analysis.with_measured(plan, cohort), atlases)
 
@@ -124,7 +124,7 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
         say(f"calibrated on the {name} set of {split_file}")
         labels = tuple(label for label in labels if label in sets[name])
     say_families(analysis, labels)
-    seen = why_left_out(analysis.source, labels)
+    seen = why_left_out(analysis, labels)
     labels = tuple(label for label in labels if label not in seen)
     _require_enough(labels)
     return labels

@@ -52,7 +52,7 @@ def run_evaluation(settings: Settings) -> int:
         analysis = analysis.knowing(cohort)
         if settings.modelling.split_file is not None:
             draw_split(analysis, cohort.labels)  # refused where copies are on two sides
-        seen |= leave_out_seen(analysis.source, judged_on)
+        seen |= leave_out_seen(analysis, judged_on)
         judged_on = tuple(label for label in judged_on if label not in seen)
         cohort = cohort.without(seen)
         training, people = cohort.of(fitted_on), cohort.of(judged_on)
@@ -121,7 +121,7 @@ def _choose_people(
         training, people = split.training, split.test
     else:
         say_families(analysis, people)
-    seen = why_left_out(analysis.source, people)
+    seen = why_left_out(analysis, people)
     judged = tuple(label for label in people if label not in seen)
     _require_enough(settings.modelling.split_file, training, judged)
     return training, judged, seen

@@ -88,7 +88,7 @@ def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.results, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
-    seen = why_left_out(analysis.source, split.test)
+    seen = why_left_out(analysis, split.test)
     test = cohort.of([label for label in split.test if label not in seen])
     require_people(settings.modelling, training, validation)
     device = training_device(settings.resources.device, say)

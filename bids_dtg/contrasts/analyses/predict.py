@@ -36,7 +36,7 @@ def run_prediction(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, makes="prediction")
     plan = analysis.plan(analysis.bundle.contrasts)
-    seen = [*why_left_out(analysis.source, plan.labels, relatives=False)]
+    seen = [*why_left_out(analysis, plan.labels, relatives=False)]
     labels = tuple(label for label in plan.labels if label not in seen)
     if seen:
         more = f" and {len(seen) - _MOST_NAMES} more" if len(seen) > _MOST_NAMES else ""

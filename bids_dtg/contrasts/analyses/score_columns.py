@@ -7,7 +7,7 @@ from bids_dtg.cohort.column import Column
 _OVER_PEOPLE = "95 % interval over participants (Student's t with the jackknife)"
 _WILSON = "95 % interval (Wilson)"
 _CONTRAST = Column("contrast", "Label of the contrast")
-_PEOPLE = Column("people", "Participants with both maps")
+_PEOPLE = Column("people", "Participants with both maps; a family counts as one")
 _P = Column("p", "Two-sided p of sign flips over participants")
 _DIFFERENCE = Column(
     "difference", "Mean over participants of the score minus that of the other model"

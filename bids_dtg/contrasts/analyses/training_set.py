@@ -15,6 +15,7 @@ from bids_dtg.bundles.people import (
     hash_rest,
 )
 from bids_dtg.cohort.seen_people import RELATED, TRAINED, TUNED, labels_alone, reasons, say_left_out
+from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.published_people import (
@@ -100,18 +101,22 @@ def record_people(
 
 
 def leave_out_seen(
-    source: Source, labels: Sequence[str], *, relatives: bool = True
+    analysis: Analysis, labels: Sequence[str], *, relatives: bool = True
 ) -> dict[str, str]:
     """Return why people a model was trained or tuned on, and their relatives, are left out.
 
-    They are reported. Once people were read, they are known by the values of their rest, too.
+    They are reported; copies of a person are of one family. Once people were read, they are known
+    by the values of their rest, too.
     """
-    seen, identities = _known(source.bundle), Identities(source)
+    seen, identities = _known(analysis.bundle), Identities(analysis.source)
     matches = {label: _match(seen, identities, label) for label in labels}
+    related = analysis.families.relatives(
+        label for label, match in matches.items() if match.related & _SHAPING.keys()
+    )
     why = {
         label: next((words for name, words in _SHAPING.items() if name in match.sets), RELATED)
         for label, match in matches.items()
-        if (match.sets | (match.related if relatives else frozenset())) & _SHAPING.keys()
+        if match.sets & _SHAPING.keys() or (relatives and label in related)
     }
     say_left_out(why)
     _say_of_published(identities, seen, [label for label in why if why[label] != RELATED])
@@ -119,12 +124,12 @@ def leave_out_seen(
 
 
 def why_left_out(
-    source: Source, labels: Sequence[str], *, relatives: bool = True
+    analysis: Analysis, labels: Sequence[str], *, relatives: bool = True
 ) -> dict[str, str]:
     """Do what `leave_out_seen` does, and warn where membership is uncertain."""
-    bundle = source.bundle
-    seen, identities = _known(bundle), Identities(source)
-    why = leave_out_seen(source, labels, relatives=relatives)
+    bundle = analysis.bundle
+    seen, identities = _known(bundle), Identities(analysis.source)
+    why = leave_out_seen(analysis, labels, relatives=relatives)
     matches = {label: _match(seen, identities, label) for label in labels}
     for text in seen.unlisted:
         say(

@@ -39,6 +39,8 @@ class ModelScores:
     # (people,), number of the group in which each was judged; None: all were judged together.
     groups: NDArray[np.intp] | None = None
     labels: tuple[str, ...] = ()  # of the people; empty: not known
+    # (people,), number of each person's family, by which verdicts count; None: nobody has relatives
+    families: NDArray[np.intp] | None = None
     # The same over the places of tissues, by name.
     tissues: Mapping[str, ModelScores] = field(default_factory=dict)
     places: int = 0  # how many there are
@@ -132,7 +134,7 @@ def score_maps(
         for key, value in {**scored.values(), **scored.own(), "dice": _dice(p, m)}.items():
             scores.setdefault(key, np.full((contrasts, people), np.nan))[q, there[q]] = value
         matrices[q] = scored.matrix
-    return ModelScores(name, scores, there, matrices, places=predicted.shape[2])
+    return ModelScores(name, scores, there, matrices, places=predicted.shape[2], families=families)
 
 
 def score_judged(
@@ -176,7 +178,12 @@ def score_judged(
         # These values include how much the mean prediction depends on each person.
         replace(own_mean, scores={**own_mean.scores, "r": model.scores["own_mean_r"]}),
         ModelScores(
-            ANOTHER, {"r": model.scores["others_r"]}, model.measured, {}, has_individuality=False
+            ANOTHER,
+            {"r": model.scores["others_r"]},
+            model.measured,
+            {},
+            has_individuality=False,
+            families=families,
         ),
     )
 
@@ -222,12 +229,23 @@ def join_groups(groups: Sequence[ModelScores]) -> ModelScores:
         matrices=matrices,
         groups=np.repeat(np.arange(len(groups)), [people for _, people in shapes]),
         labels=tuple(label for one in groups for label in one.labels),
+        families=_joined_families(groups),
         tissues={
             tissue: join_groups([one.tissues[tissue] for one in groups])
             for tissue in groups[0].tissues
             if all(tissue in one.tissues for one in groups)
         },
     )
+
+
+def _joined_families(groups: Sequence[ModelScores]) -> NDArray[np.intp] | None:
+    """Return numbers of families of all groups: no family is in two of them."""
+    numbers: list[tuple[int, int]] = []
+    for n, one in enumerate(groups):
+        if one.families is None:
+            return None
+        numbers += [(n, int(own)) for own in one.families]
+    return np.unique(numbers, axis=0, return_inverse=True)[1].ravel()
 
 
 def mean_over(values: Values, axis: int) -> Values:

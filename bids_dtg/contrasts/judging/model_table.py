@@ -23,6 +23,7 @@ from bids_dtg.stats.verdict import (
     BETTER,
     RULE,
     corrected,
+    family_means,
     judge_differences,
     judge_each,
     spread_as_learnt,
@@ -228,7 +229,7 @@ def contrast_rows(
                 "contrast": label,
                 "model": one.name,
                 "against": against.name,
-                "people": int(np.isfinite(difference[n]).sum()),
+                "people": _people(one, difference[n]),
                 "r": number(_mean(one.scores["r"][n])),
                 "difference": number(_mean(difference[n])),
                 "p": number(float(p[n]), 5),
@@ -303,14 +304,16 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
         "worth_using": ("above_own_mean", model.scores["r"] - model.scores["own_mean_r"]),
     }
     verdicts = {
-        question: corrected(judge_each(differences, cross_validated=model.groups is not None))
+        question: corrected(
+            judge_each(differences, model.families, cross_validated=model.groups is not None)
+        )
         for question, (_, differences) in compared.items()
     }
     rows = []
     for n, label in enumerate(labels):
         row: dict[str, Any] = {
             "contrast": label,
-            "people": int(np.isfinite(model.scores["r"][n]).sum()),
+            "people": _people(model, model.scores["r"][n]),
             "r": number(_mean(model.scores["r"][n])),
             "residual_r": number(_mean(model.scores["residual_r"][n])),
             "same_for_all": bool(model.same_for_all[n]),
@@ -367,7 +370,7 @@ def published_tests(
                         "contrast": label,
                         "score": score,
                         "against": other.name,
-                        "people": int(known.sum()),
+                        "people": _people(model, np.where(known, ours[n], np.nan)),
                         "model": number(_mean(ours_n)),
                         "other": number(_mean(theirs_n)),
                         "difference": number(_mean(ours_n - theirs_n)),
@@ -390,7 +393,7 @@ def number(value: float, digits: int = 4) -> float | None:
 def _comparison(
     model: ModelScores, question: str | None, score: str, against: str, differences: Values
 ) -> dict[str, Any]:
-    found = judge_differences(differences, cross_validated=model.groups is not None)
+    found = judge_differences(differences, model.families, cross_validated=model.groups is not None)
     return {
         "question": question,
         "score": score,
@@ -402,9 +405,15 @@ def _comparison(
     }
 
 
+def _people(one: ModelScores, values: Values) -> int:
+    """Return how many people have a value; a family counts as one."""
+    return int(np.isfinite(family_means(values, one.families)).sum())
+
+
 def _spread(one: ModelScores, differences: Values) -> Values:
-    """Return differences with the spread that counts who was trained on, too, if folds judge."""
-    return differences if one.groups is None else spread_as_learnt(differences)
+    """Return families' differences; if folds judge, their spread counts who was trained on, too."""
+    own = family_means(differences, one.families)
+    return own if one.groups is None else spread_as_learnt(own)
 
 
 def _difference(one: ModelScores, other: ModelScores, score: str) -> Values:

@@ -93,8 +93,9 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
         bundle = self.bundle
         assert bundle is not None
         people = self.people
+        table = people.source.families.by_label
         why = dict.fromkeys(
-            bundle.relatives(people.labels, self.data_set, people.source.families.by_label), RELATED
+            bundle.relatives(people.labels, self.data_set, table, people.families), RELATED
         )
         seen = bundle.in_training_set(people.labels, self.data_set, self._sketches)
         why |= dict.fromkeys(seen, TRAINED)

@@ -125,6 +125,7 @@ class Kept:
 
     fits: dict[str, list[float]] = field(default_factory=dict)  # by session, one for each person
     mean_fits: dict[str, list[float]] = field(default_factory=dict)  # of the mean of simulations
+    kin: dict[str, list[int]] = field(default_factory=dict)  # numbers of these people's families
     strength: list[float] = field(default_factory=list)
     unbounded: int = 0  # simulations that diverged, which are left out
     connectivity: Values | None = None  # (regions, regions), sum over people of their mean
@@ -146,6 +147,8 @@ class Kept:
                 self.fits.setdefault(name, []).append(float(np.mean(fits)))
                 of_means = [float(fc_fit(mean, own)) for mean in means]
                 self.mean_fits.setdefault(name, []).append(float(np.mean(of_means)))
+                family = int(networks.kin[networks.people.index(label)])
+                self.kin.setdefault(name, []).append(family)
         strengths = [float(fc_strength(one.connectivity).mean()) for one in several]
         self.strength.append(float(np.mean(strengths)))
         self.unbounded += sum(one.unbounded for one in several)
@@ -184,7 +187,9 @@ class Kept:
                     ("", model.fits, self.fits),
                     ("of_mean_", model.mean_fits, self.mean_fits),
                 ):
-                    found = judge_differences(np.subtract(ours[session], theirs[session]))
+                    advantage = np.subtract(ours[session], theirs[session])
+                    kin = np.array(self.kin[session]) if self.kin else None
+                    found = judge_differences(advantage, kin)
                     row |= found.columns(f"advantage_{of}{session}")
                     row[f"verdict_{of}{session}"] = found.word
         return row | {"strength": float(np.mean(self.strength))}

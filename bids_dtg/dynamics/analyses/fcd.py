@@ -15,6 +15,7 @@ from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares, ks_distance
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.stats.paired import bootstrap_interval
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
 
 Row = dict[str, Any]
@@ -115,8 +116,10 @@ class FcdDistances:
                 row[f"distance_{session}"] = bootstrap_interval(np.array([*own.values()]))
             if name != model:
                 judged = self._of_simulations(model)(session)
-                gains = [own[label] - judged[label] for label in own if label in judged]
-                found = judge_differences(np.array(gains))
+                both = [label for label in own if label in judged]
+                gains = np.array([own[label] - judged[label] for label in both])
+                families = family_numbers(both, self.sessions[session].families)
+                found = judge_differences(gains, families)
                 row |= found.columns(f"advantage_{session}")
                 row[f"verdict_{session}"] = found.word
         return row

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
@@ -42,6 +44,7 @@ from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import bootstrap_interval, wilson_interval
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
 
 _SCORES = "desc-another_session_scores"
@@ -263,17 +266,18 @@ def _both(sessions: Sequence[tuple[str, PeopleSeries]]) -> tuple[PeopleSeries, P
 
 
 def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
-    return PeopleSeries(
-        people.people,
-        people.regions,
-        standardised(people.series[..., frames]),
-        people.tr_seconds,
-        None if people.kept is None else people.kept[:, frames],
-    )
+    # Degrees of freedom are those of all frames.
+    kept = None if people.kept is None else people.kept[:, frames]
+    return replace(people, series=standardised(people.series[..., frames]), kept=kept, dof=None)
 
 
-def _rows(judged: Sequence[JudgedPerson], named: str) -> list[dict[str, Any]]:
-    """Return a row of each describer that all people have; `named`: words of a named model."""
+def _rows(
+    judged: Sequence[JudgedPerson], named: str, kin: NDArray[np.intp]
+) -> list[dict[str, Any]]:
+    """Return a row of each describer that all people have; `named`: words of a named model.
+
+    `kin`: numbers of people's families.
+    """
     rows = []
     model = NAMED if named else MODEL
     ours = np.array([person.scores[model].fit for person in judged])
@@ -288,7 +292,7 @@ def _rows(judged: Sequence[JudgedPerson], named: str) -> list[dict[str, Any]]:
         what = "baseline" if describer.name == MODEL != model else describer.what
         row |= {"what": what, "people": len(judged), "fit": bootstrap_interval(fits)}
         if describer.name != model:
-            found = judge_differences(ours - fits)
+            found = judge_differences(ours - fits, kin)
             row |= {**found.columns("advantage_fit"), "verdict_fit": found.word}
         if np.isfinite(residuals).all():  # the mean differs from itself in nothing
             row["residual"] = bootstrap_interval(residuals)
@@ -338,7 +342,9 @@ def _write(
     intervals = ResultTable(
         _INTERVALS, _held_rows(held), "What 95 % intervals from one session hold: a row a kind"
     )
-    rows = _rows(judged, named)
+    families = analysis.people.families.by_label
+    kin = family_numbers([person.label for person in judged], families)
+    rows = _rows(judged, named, kin)
     table = ResultTable(_COLUMNS, rows, "What is said of another session: a row a model")
     for row in rows:
         say(f"functional connectivity of another session, {row['words']}: {row['fit'].mean:.3f}")
@@ -349,7 +355,7 @@ def _write(
             title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"{lead} The unit of inference is the person.",
-            flags=[*flags, *few_people_notices(len(judged))],
+            flags=[*flags, *few_people_notices(len(np.unique(kin)))],
             sections=(
                 PageSection(
                     title="Another session",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.paired import bootstrap_interval, t_interval, wilson_interval
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import (
     FEWEST,
     NO_EVIDENCE,
@@ -152,6 +153,7 @@ class _Session:
 
     name: str
     people: tuple[str, ...]
+    families: Mapping[str, str]
     found: tuple[EffectiveConnectivity, ...]
     measured: Array  # (people, edges), functional connectivity
 
@@ -161,6 +163,7 @@ class _Session:
         return cls(
             name,
             own.people,
+            own.families,
             tuple(model.infer(covariances) for covariances in measured),
             np.stack([upper_edges(covariances.values[0]) for covariances in measured]),
         )
@@ -176,6 +179,7 @@ class _Effects:
     intervention: Intervention
     values: Sequence[Array]  # of each session: (people, values); NaN: without bounds
     both: tuple[str, ...]  # people with bounds in the first two sessions
+    kin: NDArray[np.intp]  # numbers of their families
     retest: Retest | None  # of these; None: there is one session
 
     @classmethod
@@ -184,7 +188,7 @@ class _Effects:
             np.stack([intervention.effect(own) for own in session.found]) for session in sessions
         ]
         if len(sessions) < 2:
-            return cls(intervention, values, (), None)
+            return cls(intervention, values, (), family_numbers((), {}), None)
         first, second = sessions[:2]
         bounded = [
             {
@@ -195,8 +199,9 @@ class _Effects:
             for session, effects in zip((first, second), values, strict=False)
         ]
         both = tuple(label for label in first.people if label in bounded[0] & bounded[1])
-        retest = Retest.of(values[0][first.rows(both)], values[1][second.rows(both)])
-        return cls(intervention, values, both, retest)
+        kin = family_numbers(both, first.families)
+        retest = Retest.of(values[0][first.rows(both)], values[1][second.rows(both)], kin)
+        return cls(intervention, values, both, kin, retest)
 
     @property
     def bounded(self) -> Array:
@@ -360,7 +365,7 @@ def _effect_rows(effects: Sequence[_Effects]) -> list[dict[str, Any]]:
                 "others": bootstrap_interval(own.retest.others),
                 "individual": bootstrap_interval(own.retest.individual),
             }
-            judged.append(judge_differences(own.retest.own - own.retest.others))
+            judged.append(judge_differences(own.retest.own - own.retest.others, own.kin))
         rows.append(row)
     if judged:
         for row, found in zip(rows, corrected(judged), strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column, interval_of
 from bids_dtg.dynamics.analyses.connectivity import MODEL, MODEL_WORDS, Kept, Scored
@@ -67,14 +68,14 @@ def unseen_rows(
     """
     say("predicting frames")
     own = figures_of(model, sessions, simulations=0, seed=seed) | _fits(whole, sessions)
-    rows = _rows(MODEL, MODEL_WORDS, "model", own)
+    rows, kin = _rows(MODEL, MODEL_WORDS, "model", own), next(iter(sessions.values())).kin
     say("the same by simple models")
     simple = baseline_figures(sessions, simulations=0, seed=seed)
     for scored in baselines:
         fits = _fits(scored.kept, sessions)
         simple.setdefault(scored.name, (scored.words, {}))[1].update(fits)
     for name, (words, figures) in simple.items():
-        rows += _rows(name, words, "baseline", figures, own)
+        rows += _rows(name, words, "baseline", figures, (own, kin))
     return rows
 
 
@@ -83,17 +84,24 @@ def _fits(kept: Kept, sessions: Iterable[str]) -> Figures:
 
 
 def _rows(
-    name: str, words: str, what: str, figures: Figures, model: Figures | None = None
+    name: str,
+    words: str,
+    what: str,
+    figures: Figures,
+    judged: tuple[Figures, NDArray[np.intp]] | None = None,
 ) -> list[Row]:
-    """Return a row for each measure; for a baseline with the verdict on `model` against it."""
+    """Return a row for each measure; for a baseline with the verdict on the model against it.
+
+    `judged`: the model's measures, and numbers of people's families.
+    """
     rows = []
     for figure, values in figures.items():
         interval = bootstrap_interval(values)
         row: Row = {"name": name, "words": words, "what": what, "figure": figure.name}
         row |= {"session": figure.session, "people": len(values), "score": interval}
-        if model is not None and figure in model:
+        if judged is not None and figure in judged[0]:
             sign = -1 if figure.smaller_is_better else 1
-            found = judge_differences(sign * (model[figure] - values))
+            found = judge_differences(sign * (judged[0][figure] - values), judged[1])
             row |= {**found.columns("advantage"), "verdict": found.word}
         rows.append(row)
     return rows

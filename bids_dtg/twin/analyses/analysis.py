@@ -75,8 +75,8 @@ class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
     def relatives(self) -> tuple[str, ...]:
         """Participants of whose families somebody was in the model's training set."""
         assert self.bundle is not None
-        families = self.people.source.families.by_label
-        return self.bundle.relatives(self.people.labels, self.data_set, families)
+        people, table = self.people, self.people.source.families.by_label
+        return self.bundle.relatives(people.labels, self.data_set, table, people.families)
 
     def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the participants outside the model's training set, and those in it.

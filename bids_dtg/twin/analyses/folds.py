@@ -123,7 +123,7 @@ class FoldPlan:
         """
         people = analysis.people
         connectomes = people.connectomes(self.labels)
-        for line in connectome_notes(connectomes, self.labels):
+        for line in connectome_notes(connectomes, self.labels, people.families):
             say(f"bids_dtg: warning: {line}")
         segments = people.segments(self.labels, held=not self.settings.twin.pulse_targets)
         given = read_covariates(self.settings, self.labels)

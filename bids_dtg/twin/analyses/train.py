@@ -118,7 +118,7 @@ def run_training(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
     connectomes = people.connectomes(labels)
-    odd = connectome_notes(connectomes, labels)
+    odd = connectome_notes(connectomes, labels, people.families)
     for line in odd:
         say(f"bids_dtg: warning: {line}")
     adjustment, covariates = None, None

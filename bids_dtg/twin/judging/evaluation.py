@@ -126,6 +126,7 @@ class Evaluation:
     """How well twins and baselines predict people."""
 
     labels: tuple[str, ...]
+    families: int  # of these people
     half: int | None  # half of the runs that is evaluated; None: all trials
     memory: bool  # twins know these people's behaviour: people are not unseen
     targets: tuple[str, ...]  # names, as ``faces_rt``
@@ -211,6 +212,7 @@ class Samples:
     seed: int = 0
     number: int = 2000
     folds: NDArray[np.intp] | None = None  # (people,); None: nobody is judged by folds
+    families: NDArray[np.intp] | None = None  # (people,), numbers; None: nobody is related
 
     def score(
         self,
@@ -237,10 +239,13 @@ class Samples:
 
     def difference(self, values: Values) -> Verdict:
         """Judge a difference of which each person has a value."""
-        return judge_differences(values, cross_validated=self.folds is not None, seed=self.seed)
+        return judge_differences(
+            values, self.families, cross_validated=self.folds is not None, seed=self.seed
+        )
 
     def gain(self, one: Values, other: Values, wanted: Values) -> Verdict | None:
         """Test whether the r of `one` is larger than that of `other`."""
+        known = np.isfinite([one, other, wanted]).all(axis=0)
         found = self._within(one, other, wanted)
         both, target = np.stack(found[:2]), found[2]
 
@@ -250,7 +255,11 @@ class Samples:
             return larger
 
         return judge_scores(
-            difference, len(target), cross_validated=self.folds is not None, seed=self.seed
+            difference,
+            len(target),
+            families=None if self.families is None else self.families[known],
+            cross_validated=self.folds is not None,
+            seed=self.seed,
         )
 
     def _within(self, *values: Values) -> list[Values]:
@@ -459,7 +468,9 @@ class _Judged:
         draws: Samples,
     ) -> None:
         self.twins, self.people, self.simple = twins, people, simple
-        self.memory, self.half, self.true, self.draws = memory, half, true, draws
+        self.memory, self.half, self.true = memory, half, true
+        self.families = family_numbers(people.labels, people.families)
+        self.draws = replace(draws, families=self.families)
         self.segments = people.segments
         tasks = range(len(self.segments.tasks.tasks))
         self.tasks = [answers_of(self.segments, number, half) for number in tasks]
@@ -492,6 +503,7 @@ class _Judged:
         ]
         return Evaluation(
             labels=self.people.labels,
+            families=len(np.unique(self.families)),
             half=self.half,
             memory=self.memory,
             targets=tuple(target.name for target in targets),
@@ -686,7 +698,7 @@ class _Judged:
         self, losses: Values, own: Mapping[str, Values], rows: NDArray[np.intp]
     ) -> Comparison | None:
         folds = None if self.draws.folds is None else self.draws.folds[rows]
-        families = family_numbers(self.people.labels, self.people.families)[rows]
+        families = self.families[rows]
         # A person whose relatives alone are there has nobody to be compared with.
         some = np.flatnonzero(others_of(len(losses), folds, families).any(axis=0))
         if len(some) < 2:
@@ -696,7 +708,7 @@ class _Judged:
         seed, mean = self.draws.seed, mean_of_others(losses, folds, families)
         return Comparison(
             match(losses, groups=folds, families=families, seed=seed, rounding=_ROUNDING),
-            self.draws.difference(mean - np.diagonal(losses)),
+            replace(self.draws, families=families).difference(mean - np.diagonal(losses)),
             self.draws.difference(own[GROUP] - own[TWIN]) if GROUP in own else None,
         )
 
@@ -716,7 +728,7 @@ def shortfalls(found: Evaluation) -> tuple[str, ...]:
         Sentences without a full stop; empty if twins fall short nowhere.
     """
     sentences = []
-    if few := too_few(len(found.labels)):
+    if few := too_few(found.families):
         sentences.append(few)
     for figure in FIGURES:
         worse = [

@@ -18,7 +18,7 @@ PERMUTATIONS = 2000
 class Matching:
     """Comparison of the losses of people's own twins with those of other people's twins."""
 
-    people: int  # on both sides
+    people: int  # on both sides; a family counts once
     matched: float  # mean loss of people's own twins
     mismatched: float  # mean loss of all the others
     p: float  # of a mean loss as low under random assignments, one-sided
@@ -47,8 +47,9 @@ def match(
         (people,): group of each person, of two people or more: twins of the others in it alone are
         other people's twins. None: all are of one group.
     families
-        (people,): family of each person: twins of relatives are not other people's in means.
-        Everybody has people of other families in the group. None: nobody has relatives.
+        (people,): family of each person: each pair of families counts once, by its mean loss; a
+        family's own twins are those of the same person. Everybody has people of other families
+        in the group. None: nobody has relatives.
     seed, permutations
         Seed and number of random assignments of twins to people.
     rounding
@@ -72,10 +73,11 @@ def match(
     >>> found.p < 0.001, found.identified.mean
     (True, 1.0)
     """
-    blocks = _blocks(len(np.asarray(losses)), groups)
-    loss = _checked(losses, blocks)
-    people = len(loss)
-    own, others = np.diagonal(loss), mean_of_others(loss, groups, families)
+    loss = _checked(losses, _blocks(len(np.asarray(losses)), groups))
+    if families is not None and len(np.unique(families)) < len(families):
+        loss, groups = _of_families(loss, groups, families)
+    blocks, people = _blocks(len(loss), groups), len(loss)
+    own, others = np.diagonal(loss), mean_of_others(loss, groups)
     drawn, rng = np.tile(np.arange(people), (permutations, 1)), np.random.default_rng(seed)
     for block in blocks:
         drawn[:, block] = rng.permuted(drawn[:, block], axis=1)
@@ -126,6 +128,21 @@ def others_of(
     group = np.zeros(people, np.intp) if groups is None else groups
     family = np.arange(people) if families is None else families
     return np.asarray((group[:, None] == group) & (family[:, None] != family))
+
+
+def _of_families(
+    loss: NDArray[np.float64],
+    groups: NDArray[np.integer[Any]] | None,
+    families: NDArray[np.integer[Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]] | None]:
+    """Return the mean loss of each two families, on the diagonal of own twins, and the groups."""
+    _, first, of = np.unique(families, return_index=True, return_inverse=True)
+    share = (of[:, None] == np.arange(len(first))).astype(np.float64)
+    share /= share.sum(axis=0)
+    # Losses between groups are not known, and not used.
+    mean = share.T @ np.nan_to_num(loss) @ share
+    np.fill_diagonal(mean, np.diagonal(loss) @ share)
+    return mean, None if groups is None else groups[first]
 
 
 def _blocks(people: int, groups: NDArray[np.integer[Any]] | None) -> list[NDArray[np.intp]]:

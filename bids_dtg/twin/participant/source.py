@@ -86,7 +86,9 @@ class ConnectomeSource(ABC):
         }
 
 
-def connectome_notes(connectomes: NDArray[np.floating], labels: Sequence[str]) -> tuple[str, ...]:
+def connectome_notes(
+    connectomes: NDArray[np.floating], labels: Sequence[str], families: Families
+) -> tuple[str, ...]:
     """Return sentences on connectomes that are hardly those of a person.
 
     Parameters
@@ -95,32 +97,25 @@ def connectome_notes(connectomes: NDArray[np.floating], labels: Sequence[str]) -
         (people, edges), Fisher z.
     labels
         Labels of the people.
+    families
+        Their families, with copies.
 
     Raises
     ------
     DatasetError
         All connectomes are the same.
     """
-    by_content: dict[bytes, list[str]] = {}
-    for label, row in zip(labels, connectomes, strict=True):
-        by_content.setdefault(row.tobytes(), []).append(f"sub-{label}")
-    if len(labels) > 1 and len(by_content) == 1:
+    if len(labels) > 1 and any({*labels} <= {*own} for own in families.copies):
         raise DatasetError(
             f"{counted(len(labels), 'participant')} have the same connectome ({named(labels)})",
             expected="a connectome of each participant's own",
         )
-    notes = []
     strongest = np.take_along_axis(connectomes, np.abs(connectomes).argmax(1)[:, None], 1)[:, 0]
     if (beyond := np.flatnonzero(np.abs(strongest) > LARGEST_Z)).size:
         found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
-        notes.append(
+        return (
             f"{counted(len(found), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
             f"({named(found)}): correlations above {np.tanh(LARGEST_Z):.3f}, as of one series "
-            "under two names"
+            "under two names",
         )
-    notes += [
-        f"the same connectome: {' and '.join(same)}"
-        for same in by_content.values()
-        if len(same) > 1
-    ]
-    return tuple(notes)
+    return ()

@@ -12,7 +12,8 @@ from tiny_job import read_table
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 
 LINEAR = ("--architecture", "linear", "--rois", 4)
-FAMILIES = 5  # of two, beside two people without relatives
+FAMILIES = 4  # of two, beside four people without relatives
+COUNTED = PEOPLE - FAMILIES  # in verdicts, where a family is one
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -52,8 +53,8 @@ def test_everybody_trains_and_everybody_is_judged(made):
     assert card.training.participants == card.part.recentring.participants == PEOPLE
     assert card.record["roi_maps"]["people"] == PEOPLE
     assert card.evaluation["participants"] == PEOPLE
-    assert {row["people"] for row in card.evaluation["comparisons"]} == {PEOPLE}
-    assert {row["people"] for row in card.evaluation["contrasts"]} == {PEOPLE}
+    assert {row["people"] for row in card.evaluation["comparisons"]} == {COUNTED}
+    assert {row["people"] for row in card.evaluation["contrasts"]} == {COUNTED}
     assert sum(card.evaluation["cross_validation"]["groups"]) == PEOPLE
     assert card.record["cross_validation"]["seed"] == 0
     names = {"model", "group average", "own mean prediction", "another person's prediction"}
@@ -120,7 +121,7 @@ def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_p
 def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
     few(tmp_path)
     labels = [f"0{n:02d}" for n in range(PEOPLE)]
-    alone = [*labels[:5], *labels[10:]]  # one of each family
+    alone = [*labels[:FAMILIES], *labels[2 * FAMILIES : -1]]  # one of each family
     words = ("--participant-label", *alone, "--model-name", "seven")
     assert call(tmp_path, "train", *LINEAR, *words) == 0
     assert "the model of 7 participants is not scored" in capsys.readouterr().err
@@ -148,3 +149,17 @@ def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
         one["label"] for one in json.loads((made / "bundle/model.json").read_text())["contrasts"]
     ]
     assert labels == ["wm0bkFace", "ownrest"]
+
+
+def test_five_people_who_are_in_twice_get_no_verdict(study):
+    people = arrays(seed=5, people=5)
+    people["contrasts"] = np.array(["WM 0bk:faces", "own rest"])
+    for key, values in (("rest", 2 * people["rest"]), ("targets", people["targets"])):
+        people[key] = np.concatenate([people[key], values])
+    people["people"] = np.array([*people["people"], *(f"c{own}" for own in people["people"])])
+    np.savez(study / "twice.npz", **people)
+    words = ("--model", study / "out/group/model-own/bundle", "--model-name", "twice")
+    assert call(study, "evaluate", *words, file="twice.npz") == 0
+    made = study / "out/group/evaluation-twice"
+    assert "No verdict with 5 participants (8 are needed)" in (made / "report.html").read_text()
+    assert {row["people"] for row in read_table(made / "desc-contrasts_scores.tsv")} == {"5"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_series import FRAMES, PEOPLE, REGIONS, arguments, write_series
+from tiny_series import FRAMES, PEOPLE, REGIONS, arguments, made_series, write_series
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -111,3 +112,27 @@ def test_statistics_have_five_folds_where_none_are_given() -> None:
     options = {"bids_dir": Path("in"), "output_dir": Path("out"), "analysis_level": "group"}
     assert Settings.of(**options).statistics.cross_validated == 5
     assert Settings.of(**options, folds=3).statistics.cross_validated == 3
+
+
+def test_people_who_are_in_twice_change_neither_another_person_nor_a_verdict(
+    tmp_path: Path,
+) -> None:
+    """Of one session, halves: another person is nobody's copy; nine people stay nine."""
+    (rest,) = made_series(1, 9)
+    labels = list(PEOPLE[:9])
+    found = {}
+    for name, values, people in (
+        ("once", rest, labels),
+        ("twice", np.concatenate([rest, 2 * rest]), [*labels, *(f"c{own}" for own in labels)]),
+    ):
+        (tmp_path / name).mkdir()
+        np.savez(
+            tmp_path / name / "1.npz", rest=values, people=people, places=REGIONS, tr_seconds=0.72
+        )
+        words = ("--recipe", "linear", "--folds", "3")
+        assert main(arguments(tmp_path / name, tmp_path / "out", "evaluate", *words)) == 0
+        rows = read_rows(tmp_path / "out" / "group" / "folds-own" / SCORES)
+        found[name] = {row["name"]: row for row in rows}
+        shutil.rmtree(tmp_path / "out")
+    once, twice = (found[name]["other_person"] for name in ("once", "twice"))
+    assert float(twice["fit"]) == pytest.approx(float(once["fit"]), abs=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import GROUP, TWIN, Samples, evaluate_folds, fold_of, judge
 from bids_dtg.twin.judging.folds import Fold, simple_of, within_folds
-from bids_dtg.twin.judging.simple import simple_predictions
+from bids_dtg.twin.judging.simple import Simple, simple_predictions
 from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.recipe import Recipe, find_architecture
 
@@ -160,3 +160,32 @@ def test_means_of_folds_are_taken_out(pairs: list[tuple[float, int]]) -> None:
     for fold in set(folds.tolist()):
         assert left[folds == fold].mean() == pytest.approx(0.0, abs=1e-8)
     assert within_folds(values, None) is values
+
+
+def test_people_who_are_in_twice_are_judged_once() -> None:
+    """Ten people in two folds, and with their copies: the same differences and verdicts."""
+    segments = slow_cohort().segments
+    once, again = np.arange(10), np.tile(np.arange(10), 2)
+    labels = tuple(f"p{number}" for number in range(10))
+    copies = {label: label[-1] for label in (*labels, *(f"c{label}" for label in labels))}
+    found = []
+    for rows, people in ((once, labels), (again, tuple(copies))):
+        own = segments.people(rows)
+        twins = segments.action[(rows + 1) % PEOPLE]
+        cohort = Cohort(people, own, np.zeros((len(rows), 3)), families=copies)
+        folds = [
+            Fold(of, Given(twins[of], own.action[:1]), Simple({}, {}))
+            for of in (np.flatnonzero(rows % 2 == side) for side in (0, 1))
+        ]
+        found.append(evaluate_folds(folds, cohort, samples=SAMPLES))
+    one, two = found
+    for score, other in zip(one.scores, two.scores, strict=True):
+        if score.verdict is not None and score.figure in ("crps", "brier", "choice", "loss"):
+            assert other.verdict.people == score.verdict.people <= 10
+            assert other.verdict.p == pytest.approx(score.verdict.p, nan_ok=True)
+            assert other.verdict.word == score.verdict.word
+    assert two.comparison.matching == one.comparison.matching
+    # Families are in another order, so other signs are drawn.
+    assert two.comparison.own.p == pytest.approx(one.comparison.own.p, abs=0.02)
+    both = [astuple(of.comparison.own.difference) for of in found]
+    assert both[1] == pytest.approx(both[0])

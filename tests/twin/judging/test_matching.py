@@ -111,7 +111,24 @@ def test_twins_of_relatives_are_no_other_people_s():
     apart = families[:, None] != families
     expected = np.ma.array(losses, mask=~apart).mean(axis=0)
     assert mean_of_others(losses, None, families) == pytest.approx(expected)
-    assert match(losses, families=families).mismatched == pytest.approx(expected.mean())
+    # Families once: means of two are of each of one with each of the other.
+    between = [
+        np.mean(
+            [
+                losses[np.ix_(families == one, families == other)].mean()
+                for one in range(4)
+                if one != other
+            ]
+        )
+        for other in range(4)
+    ]
+    found = match(losses, families=families)
+    assert found.mismatched == pytest.approx(np.mean(between))
+    own = np.diagonal(losses)
+    assert found.matched == pytest.approx(
+        np.mean([own[families == one].mean() for one in range(4)])
+    )
+    assert found.people == 4
     groups = np.array([0, 0, 0, 1, 1, 1])
     expected = np.ma.array(losses, mask=~(apart & (groups[:, None] == groups))).mean(axis=0)
     assert mean_of_others(losses, groups, families) == pytest.approx(expected)

@@ -11,6 +11,7 @@ from array_people import write
 from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.source import connectome_notes
@@ -264,15 +265,17 @@ def test_values_that_cannot_be_used_name_people_and_regions(folder, changed, mes
         people.connectomes(LABELS)
 
 
-def test_large_edges_and_people_with_one_connectome_are_named():
+def test_large_edges_and_people_with_one_connectome_are_named(folder):
     values = edges()["edges"].copy()
-    assert connectome_notes(values, LABELS) == ()
-    values[1, 0], values[5] = -3.5, values[2]
-    large, same = connectome_notes(values, LABELS)
+    alone = Families({}, "", copies=(LABELS[:2],))
+    assert connectome_notes(values, LABELS, alone) == ()
+    values[1, 0] = -3.5
+    (large,) = connectome_notes(values, LABELS, alone)
     assert large.startswith(f"1 participant with edges beyond 3 in Fisher z (sub-{LABELS[1]}: -3.5")
-    assert same == f"the same connectome: sub-{LABELS[2]} and sub-{LABELS[5]}"
+    rewrite(folder, edges=np.repeat(values[:1], 6, axis=0))
+    people = prepare(folder)
     with pytest.raises(DatasetError, match="6 participants have the same connectome"):
-        connectome_notes(np.repeat(values[:1], 6, axis=0), LABELS)
+        connectome_notes(people.connectomes(LABELS), LABELS, people.families)
 
 
 @pytest.mark.parametrize(
