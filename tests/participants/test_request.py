@@ -17,10 +17,11 @@ def test_averages_of_an_earlier_version_are_made_anew(tmp_path, capsys):
     (path,) = (job.out / "logs/complete").glob("*.json")
     record = json.loads(path.read_text())
     # Earlier versions also wrote what this one does not.
-    left = job.out / "sub-01/func/sub-01_task-rest_left.txt"
+    name = "sub-01/func/sub-01_task-rest_left.txt"
+    left = job.out / name
     left.write_text("x")
     record["Options"]["version"] = "0.0.1"
-    record["Outputs"]["sub-01/func/sub-01_task-rest_left.txt"] = next(iter(record["Outputs"].values()))
+    record["Outputs"][name] = next(iter(record["Outputs"].values()))
     path.write_text(json.dumps(record))
     assert job.run("--dry-run") == 0
     assert f"(option version changed (0.0.1 to {__version__}))" in capsys.readouterr().out
