@@ -12,8 +12,6 @@
 - `store`: where bundles are installed; finds and removes them
 - `published`: what is known of models that can be fetched by name
 - `fetch`: fetches, verifies and converts these
-- `archive`: a bundle as one file, equal bytes for equal bundles
-- `packing`: packs and unpacks bundles
 - `selftest`: what the self-check of a model looked at, and its lines
 - `overview`: lines and tables that ``dtg-models`` prints
 - `checkpoint`: a public name of `bids_dtg.contrasts.bundle.checkpoint`

@@ -76,7 +76,7 @@ def fetch_models(
                 f"fetching {model.name}, which is converted once,",
                 *model.packages,
                 extra="torch",
-                otherwise="copy the converted model from another machine (dtg-models pack)",
+                otherwise="copy the folder of the converted model from another machine",
             )
     with download_folder(folder, reporter, remedy=_ANOTHER_FOLDER) as work:
         bundles = []

@@ -1,4 +1,4 @@
-"""Where model bundles are installed: found by name, path or archive, and removed."""
+"""Where model bundles are installed: found by name or path, and removed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.bundles.archive import ARCHIVE_SUFFIX, extract_archive
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, read_card
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.published import all_published
 from bids_dtg.errors import BundleError, ForeignFileError, OutputError
 from bids_dtg.files.atomic import temporary_name
-from bids_dtg.files.digest import sha256_of
-from bids_dtg.files.foreign import open_foreign, read_bytes
+from bids_dtg.files.foreign import read_bytes
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Filled when a container image is built.
@@ -46,10 +44,9 @@ class InstalledModel:
 def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) -> Path:
     """Find the folder of a bundle; what is in it is not looked at.
 
-    A text with a path separator, or one that begins with `.` or `~` or ends in `.tar`, is
-    a path; an archive is unpacked once, below the user's cache. A name is looked for in
-    `model_folders`, in that order, then in the current folder: a folder that happens to
-    be called `demo` does not replace the installed model.
+    A text with a path separator, or one that begins with `.` or `~`, is a path. A name is
+    looked for in `model_folders`, in that order, then in the current folder: a folder that
+    happens to be called `demo` does not replace the installed model.
 
     Parameters
     ----------
@@ -73,8 +70,6 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     text = os.fspath(name_or_path)
     if not isinstance(name_or_path, str) or _is_path(text):
         path = _expanded(text)
-        if path.suffix == ARCHIVE_SUFFIX and _is_file(path):
-            return _unpacked(path, os.environ if env is None else env)
         if not _is_file(path / CARD_FILE):
             raise _no_bundle_at(path)
         return path
@@ -89,7 +84,7 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
 def note_on_namesakes(name: str, env: Mapping[str, str] | None = None) -> str | None:
     """Return a line on other bundles of a name than the one that is used; None if none differs.
 
-    A folder of the same name may lie in the current folder, as an unpacked archive does.
+    A folder of the same name may lie in the current folder.
 
     Parameters
     ----------
@@ -158,9 +153,9 @@ def remove_bundle(name: str, env: Mapping[str, str] | None = None) -> Path:
 def how_to_get(name: str) -> str:
     """Describe how to get a published model, with and without a network."""
     return (
-        f"dtg-models fetch {name}; without a network here, fetch it elsewhere, "
-        f"dtg-models pack {name} {name}.tar there, and give --model {name}.tar here; or try the "
-        "program with --model demo, which is simulated and not for science"
+        f"dtg-models fetch {name}; without a network here, fetch it elsewhere and copy its folder "
+        "to the folder of models here; or try the program with --model demo, which is simulated "
+        "and not for science"
     )
 
 
@@ -264,44 +259,9 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _unpacked(archive: Path, env: Mapping[str, str]) -> Path:
-    """Return the folder of an archive's content, made at its first use."""
-    unpack = f"unpack it where there is space: dtg-models unpack {archive} FOLDER"
-    cache = user_cache(env)
-    if cache is None:
-        raise BundleError(f"{archive} cannot be used: there is no cache", remedy=unpack)
-    try:
-        with open_foreign(archive) as file:
-            folder = cache.parent / "unpacked" / sha256_of(file)
-        if folder.is_dir():
-            return folder
-        hidden = folder.parent / temporary_name()
-        try:
-            hidden.mkdir(parents=True)
-            extract_archive(archive, hidden)
-            hidden.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster
-                raise
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
-    except ForeignFileError as err:
-        raise err.as_kind(BundleError) from err
-    except OSError as err:
-        raise BundleError(
-            f"{archive} cannot be unpacked into {cache.parent}: {err.strerror or err}",
-            remedy=unpack,
-        ) from err
-    return folder
-
-
 def _is_path(text: str) -> bool:
     separators = {os.sep, os.altsep or os.sep}
-    return (
-        text.startswith((".", "~"))
-        or text.endswith(ARCHIVE_SUFFIX)
-        or any(separator in text for separator in separators)
-    )
+    return text.startswith((".", "~")) or any(separator in text for separator in separators)
 
 
 def _expanded(text: str) -> Path:
@@ -327,7 +287,7 @@ def _no_bundle_at(path: Path) -> BundleError:
         )
     return BundleError(
         f"no model bundle: {found}",
-        expected=f"a bundle's folder, with its {CARD_FILE}, or a {ARCHIVE_SUFFIX} of one",
+        expected=f"a bundle's folder, with its {CARD_FILE}",
         remedy="fetch one with dtg-models fetch, or make one with dtg-models convert",
     )
 

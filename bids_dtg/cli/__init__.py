@@ -4,7 +4,7 @@
 - `help`: what ``--help`` prints: an overview, all options, or those that one analysis reads
 - `spellings`: how fMRIPrep and XCP-D spell options, and what becomes of them here
 - `tables`: the workflows and their analyses, and the values of options that choose a row
-- `models`: ``dtg-models``: fetch, list, verify, check, pack and convert bundles
+- `models`: ``dtg-models``: fetch, list, verify, check and convert bundles
 - `phantom`: ``dtg-phantom``: simulated people, written as datasets
 - `demo`: ``dtg-demo``: simulated people through the program, beside their truth
 - `exits`: how every command ends: exit codes, and errors as one line

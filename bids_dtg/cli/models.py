@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         added.add_argument("--debug", action="store_true", help="show where an error comes from")
         return added
 
-    metavar, which = "PATH|NAME", "a bundle's folder or .tar, or an installed name"
+    metavar, which = "PATH|NAME", "a bundle's folder, or an installed name"
     command("list", "list the models that --model finds by name, and the published ones")
     fetch = command("fetch", "fetch published models", _FETCH_EPILOG)
     fetch.add_argument("models", nargs="+", metavar="NAME", help="hcp-ya, hcp-d or ukb")
@@ -86,20 +86,6 @@ def build_parser() -> argparse.ArgumentParser:
     selftest.add_argument("models", nargs="+", metavar=metavar, help=which)
     remove = command("remove", "remove a model, a damaged one too")
     remove.add_argument("model", metavar=metavar, help="an installed name, or a bundle's folder")
-    pack = command("pack", "write a model as one .tar file, to carry it to another machine")
-    pack.add_argument("model", metavar=metavar, help=which)
-    pack.add_argument(
-        "out", nargs="?", type=Path, metavar="OUT", help="file to make (default: NAME.tar)"
-    )
-    unpack = command("unpack", "make a model's folder from its .tar file")
-    unpack.add_argument("archive", type=Path, metavar="ARCHIVE", help="what pack has written")
-    unpack.add_argument(
-        "out",
-        nargs="?",
-        type=Path,
-        metavar="OUT",
-        help="folder to make (default: one in the user's cache, called like the archive)",
-    )
     convert = command(
         "convert", "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG
     )
@@ -117,8 +103,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "info": _info,
         "selftest": _selftest,
         "remove": _remove,
-        "pack": _pack,
-        "unpack": _unpack,
         "convert": _convert,
     }
 
@@ -289,25 +273,6 @@ def _remove(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.store import remove_bundle
 
     show(f"removed {remove_bundle(arguments.model)}")
-
-
-def _pack(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.bundle import load_any_bundle
-    from bids_dtg.bundles.packing import pack_bundle
-
-    bundle = load_any_bundle(arguments.model)
-    out = arguments.out or Path(f"{bundle.card.name}.tar")
-    pack_bundle(bundle, out)
-    show(f"{out}: use it with --model {out}, or install it with dtg-models unpack {out}")
-
-
-def _unpack(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.overview import bundle_lines
-    from bids_dtg.bundles.packing import unpack_bundle
-    from bids_dtg.bundles.store import require_user_cache
-
-    out = arguments.out or require_user_cache() / arguments.archive.stem
-    _print(bundle_lines(unpack_bundle(arguments.archive, out)))
 
 
 def _convert(arguments: argparse.Namespace) -> None:

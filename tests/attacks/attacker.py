@@ -125,7 +125,6 @@ def warm_up() -> None:
     import scipy.ndimage  # noqa: F401
     import tomli_w  # noqa: F401
 
-    import bids_dtg.bundles.archive
     import bids_dtg.cli.models
     import bids_dtg.contrasts.analyses.analysis
     import bids_dtg.imaging.transforms.itk  # noqa: F401

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
-import tarfile
 
 from attacks import mutators
 from attacks.cases.bundles import CARD, PARTS, packed, signed, tensors
@@ -167,23 +165,6 @@ def bundle_part(rng: random.Random, scene: Scene) -> None:
         signed(scene.model)
 
 
-def archive(rng: random.Random, scene: Scene) -> None:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for path in sorted(scene.model.iterdir()):
-            tar.add(path, f"tiny/{path.name}")
-    content = made.getvalue()
-    if rng.random() < 0.5:  # a header: they are where 512 bytes begin
-        at = 512 * rng.randrange(len(content) // 512)
-        content = (
-            content[:at] + mutators.some_bytes(rng, content[at : at + 512]) + content[at + 512 :]
-        )
-    else:
-        content = mutators.some_bytes(rng, content)
-    path = put(scene.place / "model.tar", content)
-    scene.program, scene.arguments = "dtg-models", ["unpack", str(path), str(scene.out)]
-
-
 def transform(rng: random.Random, scene: Scene) -> None:
     path = rng.choice(sorted((scene.bids / "sub-01").rglob("*_xfm.txt")))
     put(path, mutators.some_text(rng, path.read_text()))
@@ -290,7 +271,6 @@ KINDS: dict[str, Kind] = {
     "card": Kind(card, verified, 10),
     "weights": Kind(weights, verified, 10),
     "part": Kind(bundle_part, verified, 6),
-    "archive": Kind(archive, program, 8, whole=0.0),
     "transform": Kind(transform, measured, 10, fixture="native"),
     "composite": Kind(composite, measured, 6, fixture="native", crashes=True),
     "families": Kind(families, trained_plan, 6, fixture="cohort", whole=0.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from tiny_bundle import forge, write_tiny_bundle
 from tiny_network import TINY_FACTS, TINY_REGIONS, tiny_fitted, write_tiny_network
 from tiny_twin import write_tiny_twin
 
-from bids_dtg.bundles.bundle import load_any_bundle
 from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
@@ -147,13 +147,8 @@ def test_other_kinds_are_refused_with_their_workflow(tmp_path: Path) -> None:
                 load(bundles[other].path)
 
 
-def test_one_is_packed_unpacked_and_removed_even_if_damaged(
-    bundle: NetworkBundle, tmp_path: Path
-) -> None:
-    packed, again = str(tmp_path / "m.tar"), tmp_path / "again"
-    assert main(["pack", str(bundle.path), packed]) == 0
-    assert main(["unpack", packed, str(again)]) == 0
-    assert load_any_bundle(again).identity == bundle.identity
+def test_a_damaged_one_is_removed(bundle: NetworkBundle, tmp_path: Path) -> None:
+    again = shutil.copytree(bundle.path, tmp_path / "again")
     (again / "model.json").write_text("{")
     assert main(["remove", str(again)]) == 0
     assert not again.exists()

@@ -76,7 +76,7 @@ def test_a_namesake_in_the_current_folder_is_not_used_and_named(world):
     used = put(root / "package" / "demo")
     assert note_on_namesakes("demo", env) is None
     local = put(root / "here" / "demo")
-    assert note_on_namesakes("demo", env) is None  # the same model, as an archive has it
+    assert note_on_namesakes("demo", env) is None  # the same model, copied
     (local / "model.json").write_text('{"name": "demo"}')
     assert find_bundle("demo", env) == used
     line = note_on_namesakes("demo", env)
@@ -168,7 +168,11 @@ def test_a_published_model_that_is_not_here_says_how_to_get_it(world):
     _, env = world
     with pytest.raises(BundleError, match="installed: none") as caught:
         find_bundle("hcp-ya", env)
-    for way in ("dtg-models fetch hcp-ya", "--model hcp-ya.tar", "--model demo"):
+    for way in (
+        "dtg-models fetch hcp-ya",
+        "copy its folder",
+        "--model demo",
+    ):
         assert way in str(caught.value)
 
 
@@ -268,12 +272,6 @@ def test_no_folder_goes_that_is_no_bundle(cache, name):
     with pytest.raises(BundleError):
         remove_bundle(name)
     assert (cache / "one" / "model.json").is_file()
-
-
-def test_an_archive_is_not_removed(cache, tmp_path):
-    (tmp_path / "x.tar").write_bytes(b"")
-    with pytest.raises(BundleError, match=r"x\.tar is a file"):
-        remove_bundle(str(tmp_path / "x.tar"))
 
 
 def test_a_folder_that_cannot_be_changed_is_told(cache, monkeypatch):

@@ -137,7 +137,7 @@ def test_a_model_is_fetched_without_the_transform_where_that_is_not_there(
 
 
 @pytest.mark.slow
-def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatch, capsys):
+def test_fetch_verify_remove(published, models, tmp_path, capsys):
     cache = tmp_path / "cache" / "bids_dtg" / "models"
     assert main(["fetch", "hcp-ya"]) == 0
     out, err = capsys.readouterr()
@@ -146,14 +146,9 @@ def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatc
     assert "main_model_hcp-ya_010525.ckpt" in err
     assert main(["verify"]) == 0
     assert "hcp-ya: whole, hcp-ya 010525" in capsys.readouterr().out
-    monkeypatch.chdir(tmp_path)
-    assert main(["pack", "hcp-ya"]) == 0
-    assert (tmp_path / "hcp-ya.tar").is_file()
-    assert main(["info", "hcp-ya.tar"]) == 0
+    assert main(["info", "hcp-ya"]) == 0
     assert main(["remove", "hcp-ya"]) == 0
     assert not (cache / "hcp-ya").exists()
-    assert main(["unpack", "hcp-ya.tar"]) == 0
-    assert main(["verify", "hcp-ya"]) == 0
     assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
     assert (models / "hcp-ya" / "model.json").is_file()
 
@@ -287,7 +282,7 @@ def test_a_folder_that_cannot_be_written_is_exit_1(convert_arguments, tmp_path, 
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["train"], ["info"], ["fetch"], ["unpack"], ["convert", "x"], ["list", "--colour"]],
+    [[], ["train"], ["info"], ["fetch"], ["convert", "x"], ["list", "--colour"]],
 )
 def test_wrong_arguments_are_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:

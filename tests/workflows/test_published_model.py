@@ -216,9 +216,6 @@ def test_the_full_size_form_with_the_published_masks_becomes_maps(
     )
     publish(monkeypatch, model)
     fetch_random_weights(capsys)
-    assert models_cli.main(["pack", "hcp-ya", str(tmp_path / "hcp-ya.tar")]) == 0
-    assert models_cli.main(["remove", "hcp-ya"]) == 0
     words = ["--participant-label", "HAPPYTEST", "--min-minutes", "2", "--write-connectome"]
-    archive = tmp_path / "hcp-ya.tar"
-    assert call(bids, tmp_path / "out", "participant", "--model", archive, *words) == 0
+    assert call(bids, tmp_path / "out", "participant", "--model", "hcp-ya", *words) == 0
     compare_with_eager(tmp_path / "out", reference, grey)

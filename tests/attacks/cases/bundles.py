@@ -1,17 +1,14 @@
-"""Attacks on models: their card, weights, maps and masks, their archive, checkpoints."""
+"""Attacks on models: their card, weights, maps and masks, checkpoints."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import pickle
 import struct
-import tarfile
 from pathlib import Path
 
-import numpy as np
 from attacks.cases.case import case, rows
 from attacks.cases.images import bomb, declared
 from attacks.cases.sidecars import DEEP, DEEP_OBJECT
@@ -276,142 +273,3 @@ for name in (*PARTS, CARD):
         healthy=False,
         says=name,
     )
-
-
-# Archives.
-
-
-def archive(scene: Scene, entries) -> None:
-    path = scene.place / "model.tar"
-    with tarfile.open(path, "w") as tar:
-        entries(tar, scene)
-    scene.program = "dtg-models"
-    scene.arguments = ["unpack", str(path), str(scene.out)]
-
-
-def entry(name: str, content: bytes = b"x", **facts: object):
-    def add(tar: tarfile.TarFile, scene: Scene) -> None:
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        for key, value in facts.items():
-            setattr(info, key, value)
-        tar.addfile(info, io.BytesIO(content))
-
-    return add
-
-
-def whole(*more):
-    def add(tar: tarfile.TarFile, scene: Scene) -> None:
-        for path in sorted(scene.model.iterdir()):
-            tar.add(path, f"tiny/{path.name}")
-        for extra in more:
-            extra(tar, scene)
-
-    return add
-
-
-rows(
-    "archive",
-    archive,
-    {
-        "empty": lambda tar, scene: None,
-        "path": entry("../../../evil"),
-        "absolute": entry("/tmp/dtg-evil"),
-        "link": entry("tiny/model.json", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
-        "hard-link": entry("tiny/model.json", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
-        "device": entry("tiny/model.json", b"", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
-        "fifo": entry("tiny/model.json", b"", type=tarfile.FIFOTYPE),
-        "folder": entry("tiny/model.json", b"", type=tarfile.DIRTYPE),
-        "with-a-path-more": whole(entry("tiny/../../evil")),
-        "with-a-file-more": whole(entry("tiny/more.py")),
-        "twice": whole(entry("tiny/model.json", b"{}")),
-        "escape": entry("tiny/\x1b[31mx"),
-        "not-utf8": entry("tiny/\udcff"),
-        "many": lambda tar, scene: [entry(f"tiny/{n}")(tar, scene) for n in range(2000)],
-        "two-models": whole(entry("other/model.json", b"{}")),
-    },
-    2,
-    healthy=False,
-)
-rows(
-    "archive",
-    archive,
-    {"long-name": entry("tiny/" + "x" * 5000)},
-    (1, 2),
-    healthy=False,
-)
-rows(
-    "archive-of",
-    lambda scene, content: (
-        put(scene.place / "model.tar", content),
-        scene.__setattr__("program", "dtg-models"),
-        scene.__setattr__("arguments", ["unpack", str(scene.place / "model.tar"), str(scene.out)]),
-    ),
-    {
-        "nothing": b"",
-        "text": b"not a tar" * 100,
-        "zeros": bytes(10240),
-        "gzip": bomb(64),
-        "bytes": bytes(range(256)) * 40,
-    },
-    2,
-    healthy=False,
-)
-
-
-class _Touch:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return (os.mkdir, (self.path,))
-
-
-def checkpoint(scene: Scene, content) -> None:
-    path = scene.place / "model.ckpt"
-    content(scene, path)
-    scene.program = "dtg-models"
-    scene.arguments = ["convert", str(path), str(scene.out), "--name", "x"]
-    for option, name in (("maps", "maps"), ("brain-mask", "brain_mask"), ("mask", "mask")):
-        scene.arguments += [f"--{option}", str(scene.model / f"{name}.nii.gz")]
-
-
-def saved(content):
-    def save(scene: Scene, path: Path) -> None:
-        import torch
-
-        torch.save(content(scene), path)
-
-    return save
-
-
-rows(
-    "checkpoint",
-    checkpoint,
-    {
-        "empty": lambda scene, path: put(path, ""),
-        "text": lambda scene, path: put(path, "not a checkpoint"),
-        "bomb": lambda scene, path: put(path, bomb(256)),
-        "fifo": lambda scene, path: os.mkfifo(path),
-        "endless": lambda scene, path: path.symlink_to("/dev/zero"),
-        "folder": lambda scene, path: path.mkdir(),
-        "pickle": lambda scene, path: put(path, pickle.dumps(_Touch(str(scene.place / "owned")))),
-        "torch-pickle": saved(lambda scene: {"state_dict": _Touch(str(scene.place / "owned"))}),
-        "list": saved(lambda scene: [1, 2]),
-        "no-state": saved(lambda scene: {"a": 1}),
-        "state-of-text": saved(lambda scene: {"state_dict": {"a": "b"}}),
-        "state-empty": saved(lambda scene: {"state_dict": {}}),
-        "state-of-numbers": saved(lambda scene: {"state_dict": np.int64(5).item()}),
-    },
-    2,
-    healthy=False,
-    seconds=3,
-)
-
-
-@case((0, 2), healthy=False)
-def a_model_with_a_thousand_links(scene: Scene) -> None:
-    for number in range(1000):
-        (scene.model / f"x{number}").symlink_to(scene.model)

@@ -300,14 +300,6 @@ def models(scene: Scene, words: list[str]) -> None:
 rows(
     "models",
     models,
-    {"unpack-gone": ["unpack", "gone.tar"], "unpack-device": ["unpack", "/dev/zero", "x"]},
-    2,
-    healthy=False,
-    says=r"gone\.tar|/dev/zero",
-)
-rows(
-    "models",
-    models,
     {
         "none": [],
         "verify": ["verify", "TINY"],
@@ -326,7 +318,6 @@ rows(
         "remove-unknown": ["remove", "nothing"],
         "fetch-unknown": ["fetch", "../x"],
         "fetch-offline": ["fetch", "hcp-ya"],
-        "pack-unknown": ["pack", "nothing"],
         "list": ["list"],
     },
     (0, 1, 2),

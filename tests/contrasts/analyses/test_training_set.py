@@ -19,7 +19,6 @@ from bids_dtg.bundles.people import (
     hash_person,
     hash_rest,
 )
-from bids_dtg.cli.models import main as models
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.provenance import file_fingerprint
@@ -86,13 +85,6 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
 @pytest.mark.slow
 def test_a_moved_model_still_knows(own, evaluated, tmp_path):
     assert LEFT_OUT in evaluated(shutil.copytree(own.path, tmp_path / "elsewhere" / "another"))
-
-
-@pytest.mark.slow
-def test_a_packed_model_still_knows(own, evaluated, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert models(["pack", str(own.path), str(tmp_path / "own.tar")]) == 0
-    assert LEFT_OUT in evaluated(tmp_path / "own.tar")
 
 
 @pytest.mark.slow
