@@ -31,12 +31,8 @@ from forward import grey_matter
 REPEATS = 5
 READERS = (1, 4, 8)  # processes on the GPU
 CORES = (1, 4, 8, 16)  # processes without it, with a participant each at least
-# Precision as Lightning names it, how many usual batches make one, and people of a batch that go
-# through the network at once.
-TRAININGS = (
-    *(("32-true", 1, None), ("32-true", 1, 1), ("bf16-mixed", 1, None), ("bf16-mixed", 1, 1)),
-    *(("32-true", 2, None), ("32-true", 3, None), ("bf16-mixed", 3, None)),
-)
+# Precision as Lightning names it, and how many usual batches make one.
+TRAININGS = (("32-true", 1), ("bf16-mixed", 1), ("32-true", 2), ("32-true", 3), ("bf16-mixed", 3))
 
 
 @dataclass(frozen=True)
@@ -165,9 +161,7 @@ def sums(size: Size, device: str, *, where: str) -> dict[str, float]:
     }
 
 
-def training(
-    size: Size, device: str, *, precision: Any, batches: int, part: int | None
-) -> dict[str, float]:
+def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[str, float]:
     """Time updates of the weights, by the program's own training: a short epoch, after one more."""
     from bids_dtg.contrasts.plan import TrainingPlan
     from bids_dtg.contrasts.samples import PersonSamples, Sampling
@@ -184,7 +178,6 @@ def training(
 
     plan = TrainingPlan(
         features=size.features,
-        part=part,
         epochs=2,
         precision=precision,
         sampling=Sampling(people=batch, batches=updates),
@@ -248,12 +241,11 @@ def sums_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
 
 def training_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
     size = SMALL if options.small else Size()
-    for precision, batches, part in TRAININGS:
-        found = measured("training", options, precision=precision, batches=batches, part=part)
+    for precision, batches in TRAININGS:
+        found = measured("training", options, precision=precision, batches=batches)
         yield (
             precision,
             str(size.batch * batches),
-            "all" if part is None else str(part),
             found.get("why") or figure(found, "seconds", ".3f"),
             figure(found, "peak_mib", ",.0f"),
         )
@@ -344,7 +336,7 @@ def tables(options: argparse.Namespace, folder: Path) -> None:
         columns = ["sums", "s", "peak MiB", "mean \\|r\\|"]
         print_table("**The sums of a run**", columns, sums_rows(options))
     if "training" in options.only:
-        columns = ["precision", "people in a batch", "at once", "s an update", "peak MiB"]
+        columns = ["precision", "people in a batch", "s an update", "peak MiB"]
         print_table("**A training step**", columns, training_rows(options))
     if "participants" in options.only:
         columns = ["processes, each with a reader", "participants a minute", "s each", "CPU-s each"]

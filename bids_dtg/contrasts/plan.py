@@ -9,10 +9,10 @@ from typing import Literal
 
 from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import EpochChoice
 from bids_dtg.settings.option import find_row
 
 Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
+EpochChoice = Literal["r", "residual_r"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Recipe:
     """How a model is trained, by ``--recipe``: a network, but for the last field."""
 
     loss: Loss  # crr compares people, and needs all contrasts
-    choose_by: EpochChoice  # the best epoch, unless ``--choose-by`` says otherwise
+    choose_by: EpochChoice  # the best epoch, see `task.validation_scores`
     recentred: bool  # whether offset and gains are found on the validation people
     penalty: float | None = None  # of partial connectomes that a linear model of arrays reads
 
@@ -86,18 +86,13 @@ class TrainingPlan:
     patience: int = 10  # epochs without a better validation loss before the rate falls
     factor: float = 0.1  # by which the rate is multiplied then
     epochs: int = 100  # at most
-    choose_by: EpochChoice = "r"  # the best epoch; see `task.validation_scores`
-    stop_after: int | None = None  # epochs without a better one before it ends; None: never
+    choose_by: EpochChoice = "r"  # the best epoch
     minutes: float | None = None  # at most, earlier calls included; epochs are completed
     # Batch norm keeps the statistics of the start weights: a batch of a few boxes gives
     # poor ones.
     fixed_statistics: bool = False
     # Parameters whose names start with one of these are not trained.
     frozen: tuple[str, ...] = ()
-    # People in one pass through the network; None: the whole batch. The loss is always of
-    # the whole batch: activations are recomputed in the backward pass, not kept.
-    # Batch norm sees each part separately.
-    part: int | None = None
     # Lightning's name of the precision.
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0  # of weights, batches, segments and boxes

@@ -11,9 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.files.array_store import MappedFile
-from bids_dtg.training.share import WHOLE, Share
-
 # Slices along i, j, k.
 Box = tuple[slice, slice, slice]
 # Numbers of voxels of a mask, in C order; a slice of all of them needs no copy.
@@ -118,22 +115,6 @@ class PersonSamples:
             maps[np.isnan(maps)] = 0
         return maps
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without memory-mapped arrays: another process maps them itself."""
-        arrays = {name: getattr(self, name) for name in ("_connectomes", "_maps")}
-        return self.__dict__ | {
-            name: [MappedFile.of(array) or array for array in people]
-            for name, people in arrays.items()
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        for name in ("_connectomes", "_maps"):
-            people = [
-                array.open() if isinstance(array, MappedFile) else array for array in state[name]
-            ]
-            setattr(self, name, people)
-
 
 @dataclass(frozen=True)
 class Sampling:
@@ -158,7 +139,7 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some people at one box of the grid: a whole batch, or a process's share of it.
+    """Some people at one box of the grid.
 
     Only voxels of the mask are in it, about a third of a grid: what trains puts them on the grid.
     """
@@ -168,7 +149,6 @@ class Batch:
     inside: NDArray[np.intp]  # voxels of the mask, as numbers of the box's voxels in C order
     counted: NDArray[np.intp]  # voxels that count in the loss, likewise
     shape: tuple[int, ...]  # of the box
-    people: int  # number in the whole batch, over all shares
 
 
 def memory(shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -180,7 +160,6 @@ def training_batches(
     samples: Samples,
     sampling: Sampling,
     seed: Sequence[int],
-    share: Share = WHOLE,
     *,
     space: Space = memory,
 ) -> Iterator[list[Batch]]:
@@ -192,8 +171,6 @@ def training_batches(
         People to draw from, and how batches are composed.
     seed
         The same numbers give the same batches; include the epoch's number.
-    share
-        Slice of the people in each batch that this process reads.
     space
         Makes the arrays of a batch.
 
@@ -225,7 +202,6 @@ def training_batches(
                 segments,
                 random_box(samples.mask, sampling, rng),
                 margin=sampling.margin,
-                share=share,
                 space=space,
             )
             for _ in range(sampling.boxes)
@@ -236,7 +212,6 @@ def validation_batches(
     samples: Samples,
     sampling: Sampling,
     seed: Sequence[int],
-    share: Share = WHOLE,
     *,
     space: Space = memory,
 ) -> Iterator[list[Batch]]:
@@ -248,9 +223,7 @@ def validation_batches(
         segments = rng.integers(samples.segments, size=len(people))
         boxes = [random_box(samples.mask, sampling, rng) for _ in range(sampling.boxes)]
         yield [
-            read_batch(
-                samples, people, segments, box, margin=sampling.margin, share=share, space=space
-            )
+            read_batch(samples, people, segments, box, margin=sampling.margin, space=space)
             for box in boxes
         ]
 
@@ -281,10 +254,9 @@ def read_batch(
     box: Box,
     *,
     margin: int,
-    share: Share = WHOLE,
     space: Space = memory,
 ) -> Batch:
-    """Read one segment of each person of a share, and the person's maps, inside a box.
+    """Read one segment of each person, and the person's maps, inside a box.
 
     `margin` is the number of voxels at the box's faces that do not count.
     """
@@ -299,15 +271,13 @@ def read_batch(
     )
     counted[core] = inside[core]
     read, compared = (_voxels(samples, box, wanted) for wanted in (inside, counted))
-    own = share.positions(len(people))
-    pairs = list(zip(people[own].tolist(), segments[own].tolist(), strict=True))
+    pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
     return Batch(
         connectomes=_stacked((samples.segment(p, s, read) for p, s in pairs), len(pairs), space),
         maps=_stacked((samples.maps(p, compared) for p, _ in pairs), len(pairs), space),
         inside=np.flatnonzero(inside),
         counted=np.flatnonzero(counted),
         shape=inside.shape,
-        people=len(people),
     )
 
 

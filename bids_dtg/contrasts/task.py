@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.utils.checkpoint
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -29,21 +28,17 @@ from bids_dtg.contrasts.samples import (
 from bids_dtg.engine.ahead import run_ahead
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Report, Task
-from bids_dtg.training.share import WHOLE, Share
 
-# The fields of `Batch`, in its order: a box's connectomes and maps of one share, where they lie on
-# its grid, the grid's shape, and how many people the whole batch has.
-TensorBatch = tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...], int]
+# The fields of `Batch`, in its order: a box's connectomes and maps, where they lie on its grid, and
+# the grid's shape.
+TensorBatch = tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...]]
 
 # Streams of random numbers, added to the seed.
 _TRAINING, _VALIDATION = 0, 1
 
 
 class TrainingTask(Task):
-    """One training: a network, its people and its plan.
-
-    Losses and scores are of whole batches, whatever share of them this process has.
-    """
+    """One training: a network, its people and its plan."""
 
     def __init__(
         self,
@@ -53,10 +48,9 @@ class TrainingTask(Task):
         *,
         start: Mapping[str, Tensor] | None,
         report: Report,
-        share: Share = WHOLE,
     ) -> None:
         super().__init__()
-        self.plan, self._report, self._share = plan, report, share
+        self.plan, self._report = plan, report
         self.training_people, self.validation_people = training, validation
         self._plateau_state: dict[str, Any] | None = None
         self._losses: list[Tensor] = []
@@ -75,15 +69,13 @@ class TrainingTask(Task):
     def train_dataloader(self) -> DataLoader[list[TensorBatch]]:
         seed = (self.plan.seed, _TRAINING, self.current_epoch)
         return self._loader(
-            partial(training_batches, self.training_people, self.plan.sampling, seed, self._share)
+            partial(training_batches, self.training_people, self.plan.sampling, seed)
         )
 
     def val_dataloader(self) -> DataLoader[list[TensorBatch]]:
         seed = (self.plan.seed, _VALIDATION)
         return self._loader(
-            partial(
-                validation_batches, self.validation_people, self.plan.sampling, seed, self._share
-            )
+            partial(validation_batches, self.validation_people, self.plan.sampling, seed)
         )
 
     def _loader(
@@ -114,9 +106,7 @@ class TrainingTask(Task):
         loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
         self._losses.append(loss.detach())
         self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
-        # Each process has the gradient from its own people, and the mean is taken over processes:
-        # their sum is the gradient of the whole batch.
-        return loss * self._share.processes
+        return loss
 
     def validation_step(self, batch: list[TensorBatch], index: int) -> None:
         for box in batch:
@@ -124,10 +114,7 @@ class TrainingTask(Task):
             scores = validation_scores(predicted, maps)
             scores["loss"] = self._loss(predicted, maps)
             named = {f"validation_{name}": score for name, score in scores.items()}
-            # The mean over processes, so that all of them make the same decision.
-            self.log_dict(
-                named, prog_bar=True, batch_size=len(maps), sync_dist=self._share.processes > 1
-            )
+            self.log_dict(named, prog_bar=True, batch_size=len(maps))
 
     def on_train_epoch_end(self) -> None:
         seen = self.trainer.callback_metrics
@@ -150,43 +137,13 @@ class TrainingTask(Task):
         super().on_load_checkpoint(checkpoint)
         self._plateau_state = checkpoint["plateau"]
 
-    def _predict(self, connectomes: Tensor, inside: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Predict the maps on the grid, (people, contrasts, i, j, k)."""
-        part = self.plan.part
-        if part is None or part >= len(connectomes) or not self.training:
-            maps: Tensor = self.network(on_grid(connectomes, inside, shape))
-            return maps
-        parts = torch.tensor_split(connectomes, -(-len(connectomes) // part))
-        contexts = partial(_once_counted, self.network)
-        return torch.cat(
-            [
-                torch.utils.checkpoint.checkpoint(
-                    lambda own: self.network(on_grid(own, inside, shape)),
-                    people,
-                    use_reentrant=False,
-                    context_fn=contexts,
-                )
-                for people in parts
-            ]
-        )
-
     def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
-        """Predict this share's maps; return the whole batch's, (people, contrasts, voxels)."""
-        connectomes, maps, inside, counted, shape, people = box
+        """Return predicted and measured maps of a batch, (people, contrasts, voxels)."""
+        connectomes, maps, inside, counted, shape = box
         # By number: a mask would wait for the device, and its gradient sorts the voxels.
-        grids = self._predict(connectomes, inside, shape)
+        grids = self.network(on_grid(connectomes, inside, shape))
         predicted = grids.permute(0, 2, 3, 4, 1).flatten(1, 3).index_select(1, counted)
-        return self._gathered(predicted.mT.contiguous(), people), self._gathered(maps, people)
-
-    def _gathered(self, own: Tensor, people: int) -> Tensor:
-        """Join the shares of all processes; only this process's share has a gradient."""
-        if self._share.processes == 1:
-            return own
-        own = own.contiguous()
-        shares = [torch.empty_like(own) for _ in range(self._share.processes)]
-        torch.distributed.all_gather(shares, own.detach())
-        shares[self._share.rank] = own
-        return torch.cat(shares)[:people]
+        return predicted.mT.contiguous(), maps
 
     def _loss(self, predicted: Tensor, measured: Tensor) -> Tensor:
         if self.plan.loss == "crr":
@@ -194,26 +151,6 @@ class TrainingTask(Task):
             boxes = predicted[..., None, None], measured[..., None, None]
             return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
         return masked_error(predicted, measured)
-
-
-def _once_counted(
-    network: torch.nn.Module,
-) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of a pass and its repetition, which batch norm must count only once."""
-    return nullcontext(), _statistics_kept(network)
-
-
-@contextmanager
-def _statistics_kept(network: torch.nn.Module) -> Iterator[None]:
-    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
-    before = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, before, strict=True):
-            layer.momentum = momentum
 
 
 def _pinned(shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -252,7 +189,6 @@ def _tensors(batch: list[Batch]) -> list[TensorBatch]:
             torch.from_numpy(box.inside),
             torch.from_numpy(box.counted),
             box.shape,
-            box.people,
         )
         for box in batch
     ]

@@ -11,14 +11,12 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import Samples
 from bids_dtg.contrasts.task import TrainingTask
 from bids_dtg.training.loop import Best, Report, Schedule, Workplace, run_epochs
-from bids_dtg.training.share import Share
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +29,12 @@ class TrainedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class _Training:
-    """Arguments of each process of a training; it can be pickled."""
+    """What a training is given."""
 
     training: Samples  # people to train on
     validation: Samples  # people to choose the best epoch by
     plan: TrainingPlan  # settings of the training
-    start: Mapping[str, NDArray[Any]] | None  # weights to begin with; None: random ones
+    start: Mapping[str, Tensor] | None  # weights to begin with; None: random ones
 
 
 def train(
@@ -54,12 +52,11 @@ def train(
     ----------
     training, validation
         People to train on, and others to choose the best epoch by (`plan.choose_by`) and to
-        lower the learning rate by (the loss). They are pickled for several processes.
+        lower the learning rate by (the loss).
     plan
         Settings of the training.
     workplace
-        Device, processes and folder. Several processes share the people of each batch; losses,
-        scores and batch norm are of the whole batch.
+        Device and folder.
     start
         Weights to begin with, as of a network trained on a coarser grid; None: random ones.
     report
@@ -69,17 +66,15 @@ def train(
     ------
     ValueError
         If a loss compares people and there are fewer than two in a batch, the samples do
-        not belong together, statistics are to be fixed and there are none, or a batch cannot be
-        divided among the processes.
+        not belong together, or statistics are to be fixed and there are none.
     RunError
-        One of several processes failed, or there are checkpoints of more epochs.
+        There are checkpoints of more epochs.
 
     Notes
     -----
     Serin et al. 2025, Communications Biology: Adam, rate 1e-3, reduced on plateaus of the
     validation loss, batches of 10 people, a random segment of rest each.
     """
-    processes = workplace.processes
     for samples in (training, validation):
         if plan.loss == "crr" and min(samples.people, plan.sampling.people) < 2:
             raise ValueError("the loss crr compares people: batches need at least 2")
@@ -87,31 +82,20 @@ def train(
         raise ValueError("fixed statistics are those of the weights to begin with: give `start`")
     if not np.array_equal(training.mask, validation.mask):
         raise ValueError("training and validation samples need one mask")
-    if plan.sampling.people % processes:
-        raise ValueError(f"{plan.sampling.people} people cannot be shared by {processes} processes")
-    if processes > 1 and workplace.device == "cpu" and not plan.fixed_statistics:
-        raise ValueError("on CPUs several processes have no batch norm in common: fix statistics")
-    weights = None
-    if start is not None:
-        weights = {name: tensor.cpu().numpy() for name, tensor in start.items()}
-    inputs = _Training(training, validation, plan, weights)
+    inputs = _Training(training, validation, plan, start)
     schedule = Schedule(
         epochs=plan.epochs,
         monitor=f"validation_{plan.choose_by}",
-        better="min" if plan.choose_by == "loss" else "max",
-        stop_after=plan.stop_after,
+        better="max",
         minutes=plan.minutes,
         precision=plan.precision,
     )
     return _trained(inputs, run_epochs(partial(_task, inputs), schedule, workplace, report))
 
 
-def _task(inputs: _Training, share: Share, report: Report) -> TrainingTask:
-    weights = None
-    if inputs.start is not None:
-        weights = {name: torch.from_numpy(values) for name, values in inputs.start.items()}
+def _task(inputs: _Training, report: Report) -> TrainingTask:
     return TrainingTask(
-        inputs.training, inputs.validation, inputs.plan, start=weights, report=report, share=share
+        inputs.training, inputs.validation, inputs.plan, start=inputs.start, report=report
     )
 
 

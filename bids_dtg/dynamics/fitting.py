@@ -28,7 +28,6 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
-from bids_dtg.training.share import Share
 
 _HELD_OUT = 4  # a stream of random numbers, added to the seed
 _PREFIX = "model."  # of the model's tensors among the task's
@@ -343,9 +342,7 @@ class _Training:
     def judged(self, restart: Restart, device: str, report: Callable[[str], None]) -> Restart:
         """Return a restart with the ELBO of its last weights, over all series trained on."""
         with borrowed_chance(device):
-            task = _make_task(
-                self.networks, self.trained, self.recipe, self.seed, {}, Share(), report
-            )
+            task = _make_task(self.networks, self.trained, self.recipe, self.seed, {}, report)
             task.model.load_state_dict(restart.state)
             elbo = task.elbo(task.trained, "series that were trained on")
         return replace(restart, elbo=float(elbo.mean()))
@@ -375,7 +372,6 @@ def _make_task(
     recipe: Recipe,
     seed: int,
     identity: Mapping[str, Any],
-    share: Share,
     report: Callable[[str], None],
 ) -> NetworkTask:
     task = SessionTask if recipe.amortised else NetworkTask

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import mmap
 import os
 import shutil
 import tokenize
@@ -197,28 +196,6 @@ def _write_npy(file: Any, array: NDArray[Any] | Stream) -> None:
     np.lib.format.write_array_header_1_0(file, header)
     for row in array.rows:
         file.write(np.ascontiguousarray(row, array.dtype).tobytes())
-
-
-@dataclass(frozen=True)
-class MappedFile:
-    """Where a memory-mapped array lies, for another process to map it too."""
-
-    path: str  # of the file
-    offset: int  # bytes before the array
-    shape: tuple[int, ...]  # of the array, in C order
-    dtype: str  # as NumPy writes it
-
-    @classmethod
-    def of(cls, array: NDArray[Any]) -> MappedFile | None:
-        """Return the file of an array; None if it is in memory or a part of another array."""
-        base: object = array.base
-        if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap):
-            return None
-        return cls(str(array.filename), array.offset, array.shape, array.dtype.str)
-
-    def open(self) -> NDArray[Any]:
-        """Map the array into memory, read-only."""
-        return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
 
 
 def _sha256(path: Path) -> str:

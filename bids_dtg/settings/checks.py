@@ -150,8 +150,7 @@ def _check_modelling(settings: Settings) -> None:
             expected="group",
             remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis {modelling.analysis}",
         )
-    _check_counts(modelling, "epochs", "batch_size", "batch_part", "gpus", "features", "stop_after")
-    _check_gpus(settings)
+    _check_counts(modelling, "epochs", "batch_size", "features")
     _check_arrays(settings)
     if not 0 <= modelling.seed < _SEEDS:
         raise SettingsError(f"--seed is {modelling.seed}", expected="0 or more, below 2^63")
@@ -267,20 +266,6 @@ def _check_structural(settings: Settings) -> None:
         raise SettingsError(
             f"--array-key is '{others[0]}'",
             expected="structural=KEY with --structural-connectivity",
-        )
-
-
-def _check_gpus(settings: Settings) -> None:
-    gpus, batch = settings.modelling.gpus, settings.modelling.network_batch
-    if gpus > 1 and settings.resources.device not in ("auto", "cuda"):
-        raise SettingsError(
-            f"--gpus {gpus} was given with --device {settings.resources.device}",
-            expected="--device cuda, or none: the first GPUs that there are do the work",
-        )
-    if batch % gpus:
-        raise SettingsError(
-            f"--batch-size {batch} cannot be shared evenly by --gpus {gpus}",
-            expected=f"e.g. --batch-size {-(-batch // gpus) * gpus}",
         )
 
 

@@ -27,7 +27,6 @@ Interpolation = Literal["linear", "nearest", "cubic"]
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
 SCRUBBING_FD_MM = 0.5
 SCRUBBING_STD_DVARS = 1.5
-EpochChoice = Literal["loss", "r", "residual_r", "diagonality"]
 Combine = Literal["run", "session", "participant"]
 # What a sample of a model of contrast maps is, as `bids_dtg.contrasts.bundle.part.MapsPart` has it.
 Sample = Literal["run", "session"]
@@ -412,20 +411,6 @@ class ModellingOptions:
         shown_default={"": str(NETWORK_BATCH), **_OF_RECIPE},
         shapes=(MODELS,),
     )
-    batch_part: int | None = map_option(
-        "modelling",
-        "participants of a batch that go through the network at once; the loss is of all",
-        default=None,
-        metavar="N",
-        shown_default="the whole batch",
-        shapes=(MODELS,),
-    )
-    gpus: int = map_option(
-        "modelling",
-        "GPUs of this machine that train the network together, each on its share of a batch",
-        default=1,
-        metavar="N",
-    )
     features: int = map_option(
         "modelling",
         "channels of the network's first level",
@@ -448,21 +433,6 @@ class ModellingOptions:
         default=None,
         metavar="WEIGHT",
         shown_default="0.25, as the publication prints; its public code trains with 0.1",
-        shapes=(MODELS,),
-    )
-    choose_by: EpochChoice | None = map_option(
-        "modelling",
-        "what the network's best epoch is chosen by, on the validation participants",
-        default=None,
-        shown_default="residual_r; with --recipe published r",
-        shapes=(MODELS,),
-    )
-    stop_after: int | None = map_option(
-        "modelling",
-        "epochs without a better one before training ends",
-        default=None,
-        metavar="N",
-        shown_default="never",
         shapes=(MODELS,),
     )
     seed: int = option(

@@ -11,12 +11,12 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
@@ -25,13 +25,10 @@ from lightning.pytorch.callbacks import (
     Timer,
 )
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
-from bids_dtg.training.processes import Processes, run_together
-from bids_dtg.training.share import WHOLE, Share
 
 _BEST, _LAST = "best.ckpt", "last.ckpt"
 _HERE = "."  # a folder, in what its files say of it
@@ -53,7 +50,7 @@ class Task(lightning.LightningModule):
 
 
 Report = Callable[[str], None]  # is given a line after each epoch
-MakeTask = Callable[[Share, Report], Task]  # pickled; a function of a module, or a partial of one
+MakeTask = Callable[[Report], Task]
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,6 @@ class Workplace:
 
     folder: Path  # of the checkpoints of the last and the best epoch
     device: str = "cpu"  # cpu, cuda or cuda:N
-    processes: int = 1  # that share the people of each batch, one a GPU
     progress: bool = False  # whether to draw a progress bar
 
 
@@ -96,28 +92,24 @@ def run_epochs(
     Parameters
     ----------
     make_task
-        Makes the task of a process from its share of the people.
+        Makes the task from what is given a line after each epoch.
     schedule
         Number of epochs, early stopping, and the epoch that is kept.
     workplace
-        Folder of checkpoints, device and number of processes.
+        Folder of checkpoints, and device.
     report
         Is given a line after each epoch.
 
     Raises
     ------
     RunError
-        One of several processes failed, or there are checkpoints of more epochs, or broken ones.
+        There are checkpoints of more epochs, or broken ones.
     OutputError
         A checkpoint cannot be written.
     """
     past = past_epochs(workplace.folder, schedule.epochs)
     if not _is_finished([] if past is None else past["history"], schedule):
-        work = partial(_fit, make_task, schedule, workplace)
-        if workplace.processes == 1:
-            work(WHOLE, report)
-        else:
-            run_together(work, workplace.processes, workplace.device, report)
+        _fit(make_task, schedule, workplace, report)
     best = _read(workplace.folder / _BEST)
     return Best(
         state=best["state_dict"],
@@ -156,21 +148,15 @@ def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any] | None:
     return content
 
 
-def _fit(
-    make_task: MakeTask, schedule: Schedule, workplace: Workplace, share: Share, report: Report
-) -> None:
-    """Train in this process, alone or as one of several."""
+def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: Report) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    task = make_task(share, report)
+    task = make_task(report)
     kind, _, number = workplace.device.partition(":")
-    together = share.processes > 1
     trainer = lightning.Trainer(
         accelerator="gpu" if kind == "cuda" else "cpu",
-        devices=[int(number)] if number and not together else share.processes,
-        strategy=DDPStrategy() if together else "auto",
-        plugins=[Processes(share), _CheckpointFiles()],
-        sync_batchnorm=together and kind == "cuda",  # torch has it for GPUs only
-        use_distributed_sampler=False,  # batches are shared as they are read
+        devices=[int(number)] if number else 1,
+        # No scheduler is asked: its numbers of tasks (SLURM_NTASKS) do not count processes here.
+        plugins=[LightningEnvironment(), _CheckpointFiles()],
         precision=schedule.precision,
         max_epochs=schedule.epochs,
         callbacks=_callbacks(schedule, workplace),

@@ -21,7 +21,6 @@ from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.training.share import Share
 from bids_dtg.twin.factors import (
     Explained,
     explained_by_chance,
@@ -473,7 +472,7 @@ def _lapses(fitted: Fitted, connectomes: NDArray[np.float32], segments: Segments
     return Lapses.of(fitted.perform_group(segments).buttons, segments)
 
 
-def _make_task(make: Callable[..., TrainingTask], share: Share, report: Report) -> TrainingTask:
+def _make_task(make: Callable[..., TrainingTask], report: Report) -> TrainingTask:
     return make(report=report)
 
 

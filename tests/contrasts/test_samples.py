@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,6 @@ from bids_dtg.contrasts.samples import (
     training_batches,
     validation_batches,
 )
-from bids_dtg.files.array_store import ArrayStore
 
 
 def cohort(people=7, segments=2, shape=(9, 11, 8), seed=0) -> PersonSamples:
@@ -213,18 +210,3 @@ def test_a_loss_that_leaves_nothing_out_gets_zeros():
     samples = PersonSamples(connectomes, maps, MASK, zero_for_nan=True)
     assert (samples.maps(0, ALL)[1] == 0).all()
     assert np.isnan(PersonSamples(connectomes, maps, MASK).maps(0, ALL)[1]).all()
-
-
-def test_what_is_mapped_from_disk_goes_to_another_process_by_its_place(tmp_path):
-    connectomes, maps = arrays(2, 3)
-    store = ArrayStore(tmp_path)
-    for number, array in enumerate(connectomes):
-        store.write(str(number), array, {})
-    mapped = [store.read(str(number)) for number in range(2)]
-    sent = pickle.dumps(PersonSamples(mapped, maps, MASK))
-    assert len(sent) < len(pickle.dumps(PersonSamples(connectomes, maps, MASK)))
-    samples = pickle.loads(sent)
-    for person in range(2):
-        found = samples.segment(person, 1, ALL)
-        np.testing.assert_array_equal(found, connectomes[person][1])
-        np.testing.assert_array_equal(samples.maps(person, ALL), maps[person])

@@ -296,40 +296,6 @@ def test_frozen_parameters_stay_and_the_others_move(tmp_path):
     assert not torch.equal(found["in_block.conv.0.weight"], start["in_block.conv.0.weight"])
 
 
-@pytest.mark.slow
-def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(tmp_path):
-    """Batch norm keeps given statistics here: else each part has statistics of its own."""
-    start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
-    plan = dataclasses.replace(SHORT, epochs=1, loss="crr", fixed_statistics=True)
-    people = cohort(12, 1), cohort(4, 2)
-    whole = train(*people, plan, Workplace(tmp_path / "whole"), start=start)
-    parts = train(
-        *people, dataclasses.replace(plan, part=1), Workplace(tmp_path / "parts"), start=start
-    )
-    assert losses(parts) == pytest.approx(losses(whole), abs=1e-5)
-    for name, tensor in whole.state.items():
-        torch.testing.assert_close(parts.state[name], tensor, atol=2e-5, rtol=0)
-
-
-def test_batch_norm_counts_each_part_once(tmp_path, monkeypatch):
-    plan = dataclasses.replace(SHORT, epochs=1, part=2)
-    people = cohort(12, 1), cohort(4, 2)
-    found = train(*people, plan, Workplace(tmp_path / "recomputed")).state
-    monkeypatch.setattr("torch.utils.checkpoint.checkpoint", lambda network, x, **_: network(x))
-    expected = train(*people, plan, Workplace(tmp_path / "kept")).state
-    means = [name for name in expected if "running_" in name]
-    assert means
-    for name in means:
-        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=0)
-
-
-@pytest.mark.slow
-def test_it_ends_when_nothing_gets_better(tmp_path):
-    plan = dataclasses.replace(SHORT, epochs=20, learning_rate=0.0, stop_after=2)
-    card = train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path)).card
-    assert 2 <= len(card["history"]) < 20
-
-
 def test_scores_tell_people_apart_from_the_mean_map():
     rng = torch.Generator().manual_seed(0)
     mean = 3 * torch.randn(1, 2, 200, generator=rng)

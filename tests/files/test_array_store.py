@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import OutputError
-from bids_dtg.files.array_store import ArrayStore, MappedFile
+from bids_dtg.files.array_store import ArrayStore
 
 FACTS = {"model": "abc", "runs": ["a", "b"]}
 
@@ -45,18 +45,6 @@ def test_damage_is_found(tmp_path):
     path.unlink()
     with pytest.raises(OutputError, match="cannot be read"):
         store.read("x")
-
-
-def test_a_mapped_array_can_be_mapped_again_by_its_place(tmp_path):
-    store = ArrayStore(tmp_path)
-    store.write("x", np.arange(6, dtype=np.float16).reshape(2, 3), FACTS)
-    found = store.read("x")
-    place = MappedFile.of(found)
-    assert place is not None
-    np.testing.assert_array_equal(place.open(), found)
-    # A part lies elsewhere than its file begins.
-    assert MappedFile.of(found[1:]) is None
-    assert MappedFile.of(np.zeros(3)) is None
 
 
 def test_a_full_disk_is_told_before_an_array_is_filled(tmp_path, monkeypatch):

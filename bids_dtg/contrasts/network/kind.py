@@ -96,7 +96,7 @@ def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapMod
 
 
 def check_machine(options: ModellingOptions) -> None:
-    """Check that torch, Lightning and the requested GPUs are present.
+    """Check that torch and Lightning are present.
 
     Raises
     ------
@@ -109,31 +109,19 @@ def check_machine(options: ModellingOptions) -> None:
         extra="train",
         otherwise="--architecture linear or local-ridge, which need none",
     )
-    if options.gpus == 1:
-        return
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count < options.gpus:
-        raise SettingsError(
-            f"--gpus {options.gpus} was given, but torch finds {count} CUDA devices",
-            remedy="use fewer, or check the driver and how the GPUs are passed on (docker --gpus "
-            "all, apptainer --nv)",
-        )
 
 
 def check_plan(plan: FitPlan) -> None:
-    """Check that there are enough people for the GPUs, and the contrasts that the loss needs.
+    """Check that there are the contrasts that the loss needs.
 
     Raises
     ------
     DatasetError
-        There are too few people, or somebody lacks a contrast that the loss needs.
+        Somebody lacks a contrast that the loss needs.
     SettingsError
         The places are no voxels.
     """
     _mask(plan.space.places)
-    _batch_people(plan.options, plan.training)
     if find_recipe(plan.options.recipe).loss == "crr":
         _require_all_contrasts(sorted(plan.incomplete))
 
@@ -182,7 +170,7 @@ def fit(
             _samples(task, task.training),
             _samples(task, task.validation),
             plan,
-            Workplace(folder, task.device, options.gpus),
+            Workplace(folder, task.device),
             start=start,
             report=task.report,
         )
@@ -190,9 +178,8 @@ def fit(
         if not lacks_memory(err):
             raise
         raise RunError(
-            f"there is too little memory to train on {plan.part or plan.sampling.people} "
-            "participants at once",
-            remedy="use --batch-part with fewer; finished epochs are kept",
+            f"there is too little memory to train on {plan.sampling.people} participants at once",
+            remedy="use a smaller --batch-size; finished epochs of the same size are kept",
         ) from err
     parameters = Parameters.of_tensors(trained.state, source=str(folder))
     return Fitted(
@@ -214,14 +201,12 @@ def _training_plan(
         features=options.features if start is None else len(start[FIRST_WEIGHT]),
         loss=recipe.loss,
         alpha=hinge_weight(options.recipe, options.alpha),
-        choose_by=options.choose_by or recipe.choose_by,
+        choose_by=recipe.choose_by,
         learning_rate=options.network_rate,
         epochs=options.network_epochs,
-        stop_after=options.stop_after,
-        part=options.batch_part,
         frozen=frozen,
         seed=options.seed,
-        sampling=Sampling(people=_batch_people(options, people)),
+        sampling=Sampling(people=min(options.network_batch, people)),
     )
 
 
@@ -238,7 +223,7 @@ def _samples(task: FitTask, people: Sequence[Person]) -> PersonSamples:
 def _fingerprint(plan: TrainingPlan, task: FitTask, start: Mapping[str, Tensor] | None) -> str:
     """Return all facts that a training depends on, except its duration."""
     facts = {
-        "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0, stop_after=None)),
+        "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0)),
         "model": task.space.model,
         "people": [
             [(person.label, person.fingerprint()) for person in people]
@@ -248,18 +233,6 @@ def _fingerprint(plan: TrainingPlan, task: FitTask, start: Mapping[str, Tensor] 
         "start": None if start is None else [float(tensor.sum()) for tensor in start.values()],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _batch_people(options: ModellingOptions, training: int) -> int:
-    """Return the number of people in a batch, a multiple of the number of GPUs."""
-    people = min(options.network_batch, training) // options.gpus * options.gpus
-    if not people:
-        raise DatasetError(
-            f"{counted(training, 'training participant')} cannot be shared by --gpus "
-            f"{options.gpus}",
-            expected=f"{options.gpus} or more",
-        )
-    return people
 
 
 def _require_all_contrasts(lacking: Sequence[str]) -> None:

@@ -427,7 +427,7 @@ def test_connectomes_that_were_made_elsewhere(tmp_path, capsys):
 
 def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
     np.savez(tmp_path / "all.npz", **arrays())
-    words = ("--architecture", "blend", "--gpus", 64, "--batch-size", 64, "--rois", 4)
+    words = ("--architecture", "blend", "--rois", 4)
     assert call(tmp_path, "train", *words, "--held-out", "0.17", "0.17") == 0
     bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
     assert set(bundle.card.record["blend"]) == {"local_ridge", "linear"}

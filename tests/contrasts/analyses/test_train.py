@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.kind import RIDGE_SUMS, Processor
 from bids_dtg.contrasts.local_ridge_kind import SumsFacts, read_sums
 from bids_dtg.contrasts.people import Person
-from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.tensors import read_arrays, write_arrays
@@ -287,15 +285,9 @@ def test_missing_machinery_is_reported_before_anything_is_read(
         *NETWORK,
         "--batch-size",
         4,
-        "--gpus",
-        2,
         "--model-name",
-        "gpus",
+        "none",
     )
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert cohort.analyse(*words) == 2
-    assert "--gpus 2 was given, but torch finds 1 CUDA devices" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cohort.analyse(*words) == 2
     assert "needs the package torch" in capsys.readouterr().err
@@ -560,23 +552,6 @@ class TestNetwork:
         assert cohort.analyse(*words, ridge.path) == 2
         assert "kind local-ridge" in capsys.readouterr().err
 
-    @pytest.mark.slow
-    def test_gpus_share_batches_of_people_who_lie_on_disk(self, cohort, ridge, monkeypatch, capsys):
-        """No GPU is needed to see what they would be given."""
-
-        def train(training, validation, plan, workplace, **more):
-            assert (workplace.processes, plan.sampling.people, training.people) == (2, 4, 4)
-            assert len(pickle.dumps(training)) < training.segment(0, 0, slice(None)).nbytes
-            raise RunError("all is as it should be")
-
-        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-        monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
-        words = ("--gpus", 2, "--batch-size", 6, "--model-name", "shared")
-        unet = ("--architecture", "attention-unet", *NETWORK)
-        assert cohort.analyse("train", *unet, *words) == 1
-        assert "all is as it should be" in capsys.readouterr().err
-
     def test_a_tuned_model_is_not_judged_on_its_earlier_training_set(
         self, cohort, network, tmp_path, capsys
     ):
@@ -675,11 +650,6 @@ def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, mo
     monkeypatch.setattr("bids_dtg.contrasts.analyses.train.BLEND_FROM", 7)
     monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds.BLEND_FROM", 7)
     monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds._VALIDATION_FROM", 2)
-    gpus = ("--gpus", 64, "--batch-size", 64, *SHARES, "--model-name", "many", "--dry-run")
-    assert cohort.analyse("train", *gpus) == 0
-    assert "auto → linear: 7 participants to train and validate on are enough for a blend, but" in (
-        capsys.readouterr().err
-    )
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
     assert cohort.analyse("train", *NETWORK, "--model-name", "many", "--dry-run") == 0
     assert "architecture: auto → blend: 7 participants to train" in capsys.readouterr().err
