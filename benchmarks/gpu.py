@@ -1,6 +1,6 @@
-"""What a GPU gives: forward passes, sums, training and whole participants; prints Markdown tables.
+"""What a GPU gives: forward passes, training and whole participants; prints Markdown tables.
 
-    python benchmarks/gpu.py [--device cuda] [--only forward sums training participants cores]
+    python benchmarks/gpu.py [--device cuda] [--only forward training participants cores]
 
 Sizes are the published ones, weights are random (seeded). Each row is measured in a process of its
 own, so that its peak memory is its own. What a device cannot do has its reason in the row. `--small
@@ -44,7 +44,6 @@ class Size:
     features: int = 64
     shape: tuple[int, int, int] = (76, 93, 78)
     frames: int = 490  # of a run
-    brain_voxels: int = 230_000  # that the sums are over
     batch: int = 10  # people that are trained on together
     people: int = 8  # in one call of the program
 
@@ -54,7 +53,7 @@ class Size:
         return np.random.default_rng(0).random(self.shape) < 0.3
 
 
-SMALL = Size(5, 3, 8, (24, 20, 16), frames=340, brain_voxels=9_000, batch=4, people=2)
+SMALL = Size(5, 3, 8, (24, 20, 16), frames=340, batch=4, people=2)
 
 
 def describe_device(device: str) -> str:
@@ -128,39 +127,6 @@ def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> d
     }
 
 
-def sums(size: Size, device: str, *, where: str) -> dict[str, float]:
-    """Time the sums of a run that lies in memory, in blocks as they are read."""
-    from bids_dtg.connectome.connectome import run_connectomes
-    from bids_dtg.connectome.design import TemporalDesign
-    from bids_dtg.connectome.device import arrays_on
-    from bids_dtg.connectome.moments import RunVoxels, measure_run
-
-    rng = np.random.default_rng(0)
-    bold = rng.normal(1000, 30, (size.frames, size.brain_voxels)).astype(np.float32)
-    maps = rng.random((size.rois, size.brain_voxels)).astype(np.float32)
-    valid, keep = np.ones(size.brain_voxels, bool), np.ones(size.frames, bool)
-    voxels = RunVoxels(maps, int(0.7 * size.brain_voxels), valid)
-    columns = rng.standard_normal((size.frames, 12)).cumsum(axis=0)
-    design = TemporalDesign.build(columns, [f"c{n}" for n in range(12)], keep, 0.72)
-
-    def blocks() -> Iterator[tuple[int, np.ndarray]]:
-        for first in range(0, size.frames, 64):
-            yield first, bold[first : first + 64].copy()
-
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        moments = measure_run(blocks, design, voxels, arrays=arrays_on(where))
-        moments.squares  # noqa: B018  # which waits for the device
-        times.append(time.perf_counter() - start)
-    r = run_connectomes(moments).whole.r
-    return {
-        "seconds": statistics.median(times),
-        "peak_mib": peak_mib(where),
-        "mean_abs": float(np.abs(r).mean()),
-    }
-
-
 def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[str, float]:
     """Time updates of the weights, by the program's own training: a short epoch, after one more."""
     from bids_dtg.contrasts.plan import TrainingPlan
@@ -190,7 +156,6 @@ def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[s
 
 WORK: dict[str, Callable[..., dict[str, float]]] = {
     "forward": forward,
-    "sums": sums,
     "training": training,
 }
 
@@ -223,19 +188,6 @@ def forward_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence
             figure(found, "peak_mib", ",.0f"),
             figure(found, "least_r", ".6f"),
             figure(found, "largest_error", ".1e"),
-        )
-
-
-def sums_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
-    names = {options.device: f"torch on {options.device}, float64"}
-    names = {**names, "cpu": "NumPy on the CPU, float32"}
-    for where, words in names.items():
-        found = measured("sums", options, where=where)
-        yield (
-            words,
-            found.get("why") or figure(found, "seconds", ".3f"),
-            figure(found, "peak_mib", ",.0f"),
-            figure(found, "mean_abs", ".7f"),
         )
 
 
@@ -332,9 +284,6 @@ def tables(options: argparse.Namespace, folder: Path) -> None:
     if "forward" in options.only:
         columns = ["forward pass", "s", "first s", "a minute", "peak MiB", "least r", "error"]
         print_table("**One forward pass**", columns, forward_rows(options, folder))
-    if "sums" in options.only:
-        columns = ["sums", "s", "peak MiB", "mean \\|r\\|"]
-        print_table("**The sums of a run**", columns, sums_rows(options))
     if "training" in options.only:
         columns = ["precision", "people in a batch", "s an update", "peak MiB"]
         print_table("**A training step**", columns, training_rows(options))
@@ -350,7 +299,7 @@ def tables(options: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the script")
-    names = ["forward", "sums", "training", "participants", "cores"]
+    names = ["forward", "training", "participants", "cores"]
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--forms", nargs="+", help="some forms of the forward pass only")
     parser.add_argument("--folder", type=Path, help="keep the participants here, and reuse them")

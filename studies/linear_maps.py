@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -105,9 +104,7 @@ class Study:
         everywhere = np.ones(len(rest), bool)
         maps = space.roi_maps.astype(np.float32)
         voxels = RunVoxels(maps, len(rest), everywhere, sets=self.form.sets)
-        moments = measure_run(
-            blocks, design, voxels, segments=design.segments(np.inf), arrays=NumpyArrays()
-        )
+        moments = measure_run(blocks, design, voxels, segments=design.segments(np.inf))
         (found,) = run_connectomes(moments, form=self.form, every_part=False).segments
         minutes = frames * array.tr_seconds / 60
         return Person(

@@ -14,7 +14,6 @@
 - `nested_sets`: ROI maps of several sets that are combinations of those of one set
 - `edges`: those of connectomes between parcels: above the diagonal, Fisher z, averaged over runs
 - `effective_dof`: effective degrees of freedom of cleaned series; a segment's weight in an average
-- `device`: where sums are kept: NumPy on the CPU, or torch on a device
 - `training_distribution`: whether a run lies in the training distribution of a model
 """
 

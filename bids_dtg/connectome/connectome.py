@@ -18,10 +18,10 @@ from bids_dtg.connectome.algebra import (
     series_weights,
 )
 from bids_dtg.connectome.design import Segments
-from bids_dtg.connectome.device import one_blas_thread
 from bids_dtg.connectome.effective_dof import effective_dof
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels
+from bids_dtg.engine.machine import one_blas_thread
 
 Float = NDArray[np.float64]
 # Half segments that parts of other lengths consist of.

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.connectome import raw_series, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -111,5 +110,5 @@ def _measure(
         design,
         RunVoxels(maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False),
         segments=design.segments(float(2 * frames)),
-        arrays=NumpyArrays(dtype),
+        dtype=dtype,
     )

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.bundles.site_sums import SumsFile, hidden
-from bids_dtg.connectome.device import one_blas_thread
 from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.linear import (
@@ -34,6 +33,7 @@ from bids_dtg.contrasts.site_sums import OVER, identities, space_facts
 from bids_dtg.contrasts.weighted_files import OtherSites, write_first, write_second
 from bids_dtg.contrasts.weighted_linear import WeightedFitting, WeightedLinear
 from bids_dtg.contrasts.weighted_sums import FirstSums
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places

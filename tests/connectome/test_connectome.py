@@ -12,7 +12,6 @@ from plain_route import clean, correlate, plain_connectome, plain_series
 from bids_dtg.cleaning.design import StopBand
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 
@@ -231,7 +230,7 @@ def test_one_pass_equals_the_plain_route_at_real_size():
 
     design = TemporalDesign.build(confounds, [str(i) for i in range(36)], np.ones(frames, bool), 1)
     valid = np.ones(voxels, bool)
-    moments = measure_run(blocks, design, RunVoxels(maps, grey, valid), arrays=NumpyArrays())
+    moments = measure_run(blocks, design, RunVoxels(maps, grey, valid))
     result = run_connectomes(moments)
 
     demeaned = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64)

@@ -271,7 +271,6 @@ def test_cleaning_twice_is_cleaning_once_and_constants_do_not_matter(way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_sums_of_disjoint_frames_add_up(way):
-    from bids_dtg.connectome.device import NumpyArrays
     from bids_dtg.connectome.moments import RunMoments
 
     bold, maps, confounds, _, keep = example(2)
@@ -284,7 +283,7 @@ def test_sums_of_disjoint_frames_add_up(way):
             RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
             segments,
             subtracted=bold[0],
-            arrays=NumpyArrays(),
+            dtype=np.float32,
             cleaning=cleaning,
         )
         made.add(bold[first:stop].copy(), first)

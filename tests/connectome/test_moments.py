@@ -7,7 +7,6 @@ from plain_route import plain_connectome
 
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.device import NumpyArrays, TorchArrays
 from bids_dtg.connectome.moments import InvalidVoxelsError, RunMoments, RunVoxels, measure_run
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
@@ -41,8 +40,8 @@ def all_of(maps: np.ndarray, **options) -> RunVoxels:
     return RunVoxels(maps, GREY, options.pop("valid", np.ones(VOXELS, bool)), **options)
 
 
-def measure(bold, maps, design, *, size=16, arrays=None, **options) -> RunMoments:
-    return measure_run(reader(bold, size), design, all_of(maps, **options), arrays=arrays)
+def measure(bold, maps, design, *, size=16, **options) -> RunMoments:
+    return measure_run(reader(bold, size), design, all_of(maps, **options))
 
 
 def test_blocks_of_any_size_give_the_same():
@@ -59,7 +58,7 @@ def test_sums_of_two_parts_add_up_to_the_whole():
     segments = design.segments()
 
     def part(first: int, stop: int) -> RunMoments:
-        made = RunMoments(design, all_of(maps), segments, subtracted=bold[0], arrays=NumpyArrays())
+        made = RunMoments(design, all_of(maps), segments, subtracted=bold[0], dtype=np.float32)
         made.add(bold[first:stop].copy(), first)
         return made
 
@@ -71,18 +70,6 @@ def test_sums_of_two_parts_add_up_to_the_whole():
         part(0, 33) + part(20, FRAMES)
     with pytest.raises(ValueError, match="kept frames were added"):
         run_connectomes(part(0, 33))
-
-
-def test_torch_and_numpy_agree():
-    pytest.importorskip("torch")
-    bold, maps, design = example()
-    valid = np.ones(VOXELS, bool)
-    valid[7] = False
-    cpu = run_connectomes(measure(bold, maps, design, valid=valid))
-    device = run_connectomes(measure(bold, maps, design, valid=valid, arrays=TorchArrays("cpu")))
-    for name in ("whole", "odd", "even"):
-        np.testing.assert_allclose(getattr(cpu, name).r, getattr(device, name).r, atol=5e-6)
-    np.testing.assert_array_equal(cpu.covered, device.covered)
 
 
 def test_voxels_that_are_not_valid_are_never_read():
@@ -124,7 +111,7 @@ def test_values_that_are_not_finite_in_removed_frames_do_not_matter():
 def test_the_sums_are_as_before_when_a_block_is_refused():
     bold, maps, design = example()
     moments = RunMoments(
-        design, all_of(maps), design.segments(), subtracted=bold[0], arrays=NumpyArrays()
+        design, all_of(maps), design.segments(), subtracted=bold[0], dtype=np.float32
     )
     moments.add(bold[:20].copy(), 0)
     before = moments.squares.copy()

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bids_dtg.engine.machine import (
     THREAD_VARIABLES,
@@ -16,6 +17,7 @@ from bids_dtg.engine.machine import (
     allowed_threads,
     available_cores,
     available_memory,
+    one_blas_thread,
     wait_asleep,
 )
 
@@ -234,3 +236,16 @@ def in_a_process(code: str) -> list[str]:
     head = "import gc\nfrom bids_dtg.engine.machine import importing\n"
     command = [sys.executable, "-c", head + textwrap.dedent(code)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("times", [1, 2])  # the libraries are looked for once
+def test_blas_has_one_thread_within_a_block_and_its_own_number_after_it(times):
+    with threadpool_limits(2, user_api="blas"):
+        for _ in range(times):
+            with one_blas_thread():
+                assert blas_threads() == {1}
+            assert blas_threads() == {2}

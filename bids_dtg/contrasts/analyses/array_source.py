@@ -19,7 +19,6 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cohort.copies import Sketches
 from bids_dtg.connectome.connectome import Connectome, run_connectomes
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
-from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -552,7 +551,6 @@ class RowArrays(PersonArrays):
             design,
             RunVoxels(maps, len(rest), everywhere, sets=self.form.sets),
             segments=design.segments(segment_seconds),
-            arrays=NumpyArrays(),
         )
         return run_connectomes(moments, form=self.form, every_part=False).segments
 

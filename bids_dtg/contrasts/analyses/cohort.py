@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
@@ -174,17 +173,16 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
         other_lengths=True,
         form=arrays.form,
     )
-    on_cpu = isinstance(reader.arrays, NumpyArrays)
     places, rois = request.bundle.places.number, request.bundle.rois
     capacity = divide(
         settings.resources,
         units=len(labels),
-        bytes_each=bytes_needed(places, rois, on_cpu=on_cpu)
+        bytes_each=bytes_needed(places, rois, on_cpu=True)
         + len(arrays.lengths) * _BYTES_OF_A_LENGTH * places * rois,
-        on_cpu=on_cpu,
+        on_cpu=True,
     )
-    # A process that was forked shares what was prepared; a GPU's driver does not allow it.
-    forked = on_cpu and can_fork()
+    # A process that was forked shares what was prepared.
+    forked = can_fork()
     prepare = (
         partial(_work, arrays, reader)
         if forked

@@ -15,7 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
-from bids_dtg.connectome.device import one_blas_thread
+from bids_dtg.engine.machine import one_blas_thread
 
 Task = Callable[[int], None]
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.connectome import Connectome, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
 from bids_dtg.connectome.moments import measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -111,7 +110,7 @@ def measure_array(
         design,
         voxels.of_run(sampling.covered, bundle.card.part.connectome),
         segments=design.segments(math.inf),
-        arrays=NumpyArrays(np.float64),
+        dtype=np.float64,
     )
     found = run_connectomes(moments, form=bundle.card.part.connectome)
     require_coverage("the array", found.coverage, "the model's grey matter")

@@ -19,7 +19,6 @@ from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Retention, TemporalDesign
-from bids_dtg.connectome.device import Arrays, arrays_on, one_blas_thread
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -29,6 +28,7 @@ from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary,
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.carpet import GREY, PLACE, REST
 from bids_dtg.engine.display import Clock
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.bold import BoldHeader
@@ -188,7 +188,6 @@ class Reader:
     bundle: ModelBundle  # the model
     voxels: ModelVoxels  # its voxels, in the order of the pass
     cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
-    arrays: Arrays  # where sums are computed
     threads: int  # to compute with
     every_part: bool  # whether connectomes of the whole run and of its halves are computed
     form: Form  # of the connectomes
@@ -201,20 +200,17 @@ class Reader:
         bundle: ModelBundle,
         cleaning: CleaningOptions,
         *,
-        device: str = "cpu",
         threads: int = 1,
         every_part: bool = True,
         other_lengths: bool = False,
         form: Form | None = None,
     ) -> Reader:
-        """Order a model's voxels, and prepare a device.
+        """Order a model's voxels.
 
         Parameters
         ----------
         bundle, cleaning
             The model, and options of the cleaning.
-        device
-            Device that computes, from `map_device`.
         threads
             Number of threads to compute with.
         every_part
@@ -229,8 +225,6 @@ class Reader:
             bundle=bundle,
             voxels=ModelVoxels.of(bundle),
             cleaning=cleaning,
-            # The sums need float64, which Apple's GPUs lack.
-            arrays=arrays_on("cpu" if device == "mps" else device),
             threads=threads,
             every_part=every_part,
             form=form or bundle.card.part.connectome,
@@ -395,7 +389,6 @@ class Reader:
                 planned.design,
                 voxels,
                 segments=planned.design.segments(math.inf),
-                arrays=self.arrays,
                 smoothing=smoothing_among(self.voxels.places, self.cleaning),
                 cleaning=cleaning,
             )
@@ -420,7 +413,6 @@ class Reader:
                     halved=self.other_lengths,
                     beginnings=self.beginnings,
                 ),
-                arrays=self.arrays,
                 smoothing=smoothing_among(self.voxels.places, self.cleaning),
             )
         except ValueError as err:
@@ -465,7 +457,6 @@ def measure(
     cleaning: CleaningOptions | None = None,
     *,
     input_type: InputChoice = "auto",
-    device: str = "cpu",
     threads: int = 1,
 ) -> Connectome:
     """Clean a resting-state run and reduce it to the connectome that a model reads.
@@ -481,8 +472,6 @@ def measure(
     input_type
         Type of the dataset; it decides the strategy where `cleaning` leaves it open. auto: as the
         run says, of which nothing is removed if another program has cleaned it.
-    device
-        Device that computes: cpu or cuda.
     threads
         Threads to compute with; None: all cores.
 
@@ -521,7 +510,7 @@ def measure(
     cleaning = CleaningOptions() if cleaning is None else cleaning
     if input_type != "auto":
         cleaning = resolve(cleaning, input_type)
-    reader = Reader.of(bundle, cleaning, device=device, threads=threads)
+    reader = Reader.of(bundle, cleaning, threads=threads)
     whole = reader.measure(run).connectomes.whole
     assert whole is not None  # a reader computes every part by default
     return whole

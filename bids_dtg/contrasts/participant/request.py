@@ -332,7 +332,6 @@ class Request(CallRequest):
         return Reader.of(
             self.bundle,
             self.settings.cleaning,
-            device=self.device,
             threads=threads or self.capacity.threads,
             every_part=outputs.write_connectome or outputs.half_maps or self.support is not None
             if every_part is None

@@ -443,7 +443,6 @@ class _Ready:
         reader = Reader.of(
             bundle,
             options.cleaning,
-            device=options.device,
             threads=options.threads,
             every_part=False,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bids_dtg.connectome.device import NumpyArrays, one_blas_thread
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.outputs.write import Writer
@@ -12,6 +11,7 @@ from bids_dtg.contrasts.participant.predict import MapAverageMaker
 from bids_dtg.contrasts.participant.read import read_run
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.display import Clock
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.read import AverageBegun, Send
@@ -35,7 +35,7 @@ class Steps:
     @property
     def forks(self) -> bool:
         """Whether processes may be forked: a GPU's driver does not allow it."""
-        return isinstance(self.reader.arrays, NumpyArrays)
+        return self.request.device == "cpu"
 
     def work(self) -> ParticipantWork:
         """Return the work, in the process that does it."""

@@ -23,7 +23,7 @@ from bids_dtg.cohort.features import (
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.connectome.device import one_blas_thread
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, named, say

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -17,9 +16,6 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
 
-from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.contrasts.participant.worker import ParticipantWork, Steps
-from bids_dtg.engine.messages import Finished
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited
 
@@ -300,29 +296,6 @@ def test_run_with_too_few_degrees_of_freedom_is_left_out(job, capsys):
     assert "at least 20" in capsys.readouterr().err
     assert job.run("--min-dof", "15", out=job.folder / "both") == 0
     assert len(read_sidecar(job.folder / "both", "sub-01_task-rest")["Runs"]) == 2
-
-
-def test_sums_in_torch_need_no_fork(job):
-    """As on a GPU, whose driver does not work in a forked process."""
-    from bids_dtg.connectome.device import TorchArrays
-    from bids_dtg.engine.ahead import do_ahead
-
-    add_rest(job.bids, frames=90)
-    add_rest(job.bids, "02", seed=1)
-    assert job.run(out=job.folder / "numpy") == 0
-    job.out.mkdir()
-    steps = Steps.of(Request.prepare(job.settings()))
-    steps = dataclasses.replace(
-        steps, reader=dataclasses.replace(steps.reader, arrays=TorchArrays("cpu"))
-    )
-    work, labels, messages = ParticipantWork(steps), iter(["01", "02"]), []
-    assert not work.forks
-    do_ahead(work, lambda: next(labels, None), messages.append)
-    ends = [message for message in messages if isinstance(message, Finished)]
-    assert [(end.label, end.result.done) for end in ends] == [("01", 1), ("02", 1)]
-    for title in ("sub-01_task-rest", "sub-02_task-rest"):
-        found, expected = (read_map(out, title) for out in (job.out, job.folder / "numpy"))
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 # --- what is written
