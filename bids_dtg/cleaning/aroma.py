@@ -68,11 +68,11 @@ def find_files(
     run: RestRun, word: str, mixing_names: tuple[str, ...], noise_names: tuple[str, ...]
 ) -> tuple[Path, Path] | None:
     """Find two files of a run beside it, or in a dataset whose name has a word in it."""
-    beside = run.beside.relative_to(run.root) if run.beside.is_relative_to(run.root) else None
-    folders = [run.beside]
-    if beside is not None:
+    func = run.bold.parent
+    folders = [func]
+    if func.is_relative_to(run.root):
         near = sorted(path for path in run.root.parent.glob("*") if word in path.name.casefold())
-        folders += [path / beside for path in near if path != run.root]
+        folders += [path / func.relative_to(run.root) for path in near if path != run.root]
     for folder in folders:
         mixing, noise = (_first(folder, run.title, names) for names in (mixing_names, noise_names))
         if mixing and noise:

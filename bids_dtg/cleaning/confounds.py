@@ -191,9 +191,8 @@ def _strategy_columns(
     if table is None:
         by_xcpd = run.bold.name.endswith(PARCEL_SERIES) or "_desc-denoised" in run.bold.name
         raise RunError(
-            f"{run.title} has no table of confounds beside {run.motion or run.bold}",
-            expected="…_desc-confounds_timeseries.tsv"
-            + ", which fMRIPrep writes at level full only" * (run.motion is not None),
+            f"{run.title} has no table of confounds beside {run.bold}",
+            expected="…_desc-confounds_timeseries.tsv",
             remedy="--input-type xcpd, if XCP-D made the series; else " * by_xcpd
             + f"copy it there, or {remedy}",
         )

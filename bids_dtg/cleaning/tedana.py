@@ -46,7 +46,7 @@ def read_tedana(run: RestRun, n_frames: int, dropped: int = 0) -> AromaComponent
     files = find_tedana_files(run)
     if files is None:
         raise RunError(
-            f"{run.title} has no outputs of tedana beside {run.motion or run.bold}",
+            f"{run.title} has no outputs of tedana beside {run.bold}",
             expected=f"{run.title}_{_MIXING} and {run.title}_{_METRICS}, there or "
             "in derivatives/tedana",
             remedy=_REMEDY,

@@ -73,17 +73,14 @@ CLEANING_REFERENCES = {
 
 @dataclass(frozen=True)
 class Lacking:
-    """What runs lack: parts of a strategy in their tables, a realigned series, or frames."""
+    """What runs lack: parts of a strategy in their tables, or frames."""
 
     everywhere: frozenset[str] = frozenset()  # in no run's table
     somewhere: frozenset[str] = frozenset()  # in the tables of some runs, or nobody knows yet
-    series: bool = False  # whether raw frames of a run are realigned here, as it has no others
     frames: bool = False  # whether frames of a run were left out, as XCP-D had flagged them
 
     @classmethod
-    def of_runs(
-        cls, runs: Iterable[Iterable[str]], *, series: bool = False, frames: bool = False
-    ) -> Lacking:
+    def of_runs(cls, runs: Iterable[Iterable[str]], *, frames: bool = False) -> Lacking:
         """Sum up what the table of each run lacks.
 
         Examples
@@ -93,7 +90,7 @@ class Lacking:
         """
         sets = [frozenset(parts) for parts in runs]
         everywhere = frozenset.intersection(*sets) if sets else frozenset()
-        return cls(everywhere, frozenset().union(*sets) - everywhere, series, frames)
+        return cls(everywhere, frozenset().union(*sets) - everywhere, frames)
 
     @classmethod
     def possible(cls, options: CleaningOptions) -> Lacking:
@@ -102,7 +99,7 @@ class Lacking:
         return cls(somewhere=frozenset(row.optional) & frozenset(row.parts))
 
     def __bool__(self) -> bool:
-        return bool(self.everywhere or self.somewhere or self.series or self.frames)
+        return bool(self.everywhere or self.somewhere or self.frames)
 
 
 _NOTHING_LACKING = Lacking()

@@ -290,7 +290,6 @@ class _InOrder:
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
-        first: int = 0,
     ) -> NDArray[np.float32]:
         """Scale frames; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))

@@ -248,7 +248,7 @@ def stream_voxels(
             while len(rest):
                 taken = rest[: len(voxels) - held]
                 into = voxels[held : held + len(taken)]
-                there.apply(taken, header.slope, header.inter, into, first + held)
+                there.apply(taken, header.slope, header.inter, into)
                 held, rest = held + len(taken), rest[len(taken) :]
                 if held == len(voxels):
                     yield first, voxels

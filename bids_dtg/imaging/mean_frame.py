@@ -20,9 +20,6 @@ class MeanFrame:
         (frames,), which frames are kept.
     most
         Frames to average; fewer where fewer are kept.
-    motion
-        (frames, 4, 4), from points of the reference that raw frames are realigned to, to those of
-        each frame, RAS+ mm; the reference lies on the file's grid. None: frames are as they are.
 
     Examples
     --------
@@ -46,9 +43,8 @@ class MeanFrame:
         header: BoldHeader,
         keep: NDArray[np.bool_],
         most: int,
-        motion: NDArray[np.float64] | None = None,
     ) -> None:
-        self.header, self._motion = header, motion
+        self.header = header
         self._missing = [int(frame) for frame in np.flatnonzero(keep)[:most]]
         self._wanted = len(self._missing)
         self._sum = np.zeros(header.file_voxels, np.float32)
@@ -64,26 +60,12 @@ class MeanFrame:
         """
         while self._missing and self._missing[0] < first + len(stored):
             number = self._missing.pop(0)
-            frame = self._realigned(stored[number - first], number)
+            frame = stored[number - first]
             finite = True if self._known is None else np.isfinite(frame)
             with np.errstate(over="ignore"):  # of float64, and not a number in the end
                 np.add(self._sum, frame, out=self._sum, where=finite, casting="same_kind")
             if self._known is not None:
                 self._known |= finite
-
-    def _realigned(self, frame: NDArray[np.generic], number: int) -> NDArray[np.generic]:
-        """Return a frame as its head lies in the reference."""
-        if self._motion is None:
-            return frame
-        from scipy.ndimage import affine_transform
-
-        shape, affine = self.header.shape[:3], self.header.affine
-        way = np.linalg.inv(affine) @ self._motion[number] @ affine
-        image = frame.reshape(shape[::-1]).T.astype(np.float32)
-        moved: NDArray[np.float32] = affine_transform(
-            image, way[:3, :3], way[:3, 3], order=1, mode="nearest"
-        )
-        return moved.ravel(order="F")
 
     @property
     def reach(self) -> int:

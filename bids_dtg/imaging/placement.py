@@ -22,7 +22,6 @@ from bids_dtg.imaging.sampling import (
     GridMismatchError,
     LatticeSampling,
     LinearSampling,
-    MovingSampling,
     Sampling,
     nearest_sampling,
 )
@@ -117,38 +116,6 @@ class Placement:
             _require_one_form(header)
         sample = _SAMPLINGS[interpolation]
         return sample(header.shape, header.affine, self.points), interpolation
-
-    def in_moving_file(
-        self,
-        header: NiftiHeader,
-        interpolation: Interpolation,
-        motion: NDArray[np.float64],
-        keep: NDArray[np.bool_],
-    ) -> Sampling:
-        """Find the voxels in the frames of a file that were not realigned.
-
-        Parameters
-        ----------
-        header
-            Of the series.
-        interpolation
-            How values between voxels are taken.
-        motion
-            (frames, 4, 4), from points of the files' space to those of a frame, RAS+ mm.
-        keep
-            (frames,), those in which a voxel must be in the field of view.
-
-        Raises
-        ------
-        RunError
-            The file's forms differ, so that it is not known to which the transforms lead.
-        """
-        _require_one_form(header)
-        return MovingSampling(
-            *(header.shape, header.affine, self.points, motion),
-            keep=keep,
-            interpolation=interpolation,
-        )
 
     def mask(self, path: Path) -> NDArray[np.bool_]:
         """Read a mask of the files' space at the voxels.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -13,7 +12,6 @@ from bids_dtg.engine.machine import in_threads
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.splines import FRAMES_TOGETHER, CubicSplines, SplinesAtPoints
-from bids_dtg.settings import Interpolation
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
 LATTICE_TOLERANCE = 1e-3
@@ -42,12 +40,8 @@ class Sampling(Protocol):
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
-        first: int = 0,
     ) -> NDArray[np.float32]:
-        """Take (frames, voxels) float32 out of (frames, file voxels), first file axis fastest.
-
-        `first` is the index of the first frame in the run: where voxels lie may depend on it.
-        """
+        """Take (frames, voxels) float32 out of (frames, file voxels), first file axis fastest."""
 
 
 class GridMismatchError(RunError):
@@ -115,7 +109,6 @@ class LatticeSampling:
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
-        first: int = 0,
     ) -> NDArray[np.float32]:
         """Gather voxels of frames and scale them.
 
@@ -127,8 +120,6 @@ class LatticeSampling:
             value = stored * slope + inter.
         out
             (frames, voxels) to fill; made where not given.
-        first
-            Makes no difference: voxels lie at the same place in all frames.
 
         Returns
         -------
@@ -205,7 +196,6 @@ class LinearSampling:
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
-        first: int = 0,
     ) -> NDArray[np.float32]:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
@@ -248,7 +238,6 @@ class CubicSampling:
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
-        first: int = 0,
     ) -> NDArray[np.float32]:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
@@ -268,143 +257,6 @@ class CubicSampling:
             scale(values, slope, inter)
             values[missing] = 0.0
         return out
-
-
-class MovingSampling:
-    """Interpolation at points that lie elsewhere in each frame, as a head that moves.
-
-    What is done to a frame is what `LinearSampling`, `CubicSampling` or `nearest_sampling` does to
-    it at the points of that frame. A covered voxel that a frame does not hold, as only frames that
-    are not kept may, takes the nearest value there is.
-    """
-
-    frames_at_once: ClassVar[int] = 1
-
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        affine: NDArray[np.float64],
-        points: NDArray[np.float64],
-        motion: NDArray[np.float64],
-        *,
-        keep: NDArray[np.bool_],
-        interpolation: Interpolation,
-    ) -> None:
-        """Find which points are in the field of view.
-
-        Parameters
-        ----------
-        shape, affine
-            First three sizes and the affine (voxel indices to RAS+ mm) of the file.
-        points
-            (voxels, 3), RAS+ coordinates in mm of the reference that frames were realigned to.
-        motion
-            (frames, 4, 4), from points of the reference to those of a frame, RAS+ mm.
-        keep
-            (frames,), those in which a voxel must be in the field of view.
-        interpolation
-            How values between voxels are taken.
-        """
-        self._shape, self._interpolation = shape[:3], interpolation
-        self._splines = CubicSplines(shape[:3]) if interpolation == "cubic" else None
-        self._to_voxels: NDArray[np.float64] = np.linalg.inv(affine) @ motion
-        # (voxels,), whether it is there in all kept frames
-        self.covered = _seen_in_all(points, self._to_voxels[keep], self._shape)
-        self._there = np.flatnonzero(self.covered)
-        self._points = points[self._there]
-        self._own = threading.local()  # memory of each thread that interpolates
-
-    def apply(
-        self,
-        block: NDArray[np.generic],
-        slope: float,
-        inter: float,
-        out: NDArray[np.float32] | None = None,
-        first: int = 0,
-    ) -> NDArray[np.float32]:
-        """Interpolate frames and scale them, as `LatticeSampling.apply`.
-
-        `first` is the index of the first one in the run.
-        """
-        out = require_shape(out, len(block), len(self.covered))
-        take = {
-            "linear": self._linear_of,
-            "nearest": self._nearest_of,
-            "cubic": self._cubic_of,
-        }[self._interpolation]
-        missing = np.flatnonzero(~self.covered)
-        to_voxels = self._to_voxels[first : first + len(block)]
-
-        def take_frames(frames: slice) -> None:
-            for frame, matrix, values in zip(
-                block[frames], to_voxels[frames], out[frames], strict=True
-            ):
-                found = np.asarray(take(frame, matrix), np.float32)
-                scale(found, slope, inter)
-                values[self._there], values[missing] = found, 0.0
-
-        in_threads(take_frames, len(block))
-        return out
-
-    def _linear_of(
-        self, frame: NDArray[np.generic], to_voxels: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        from scipy.sparse import csr_array
-
-        number = len(self._points)
-        if not hasattr(self._own, "found"):
-            # Filled anew for each frame: to ask the system for as much each time takes as long.
-            self._own.found = np.empty((number, 8), np.int32), np.empty((number, 8), np.float32)
-        neighbours, weights = self._own.found
-        for low in range(0, number, _POINTS):
-            part = slice(low, low + _POINTS)
-            positions = _mapped(self._points[part], to_voxels)
-            _fill(positions, self._shape, neighbours[part], weights[part])
-        starts = np.arange(0, 8 * number + 1, 8, dtype=np.int32)
-        matrix: Any = csr_array(
-            (weights.reshape(-1), neighbours.reshape(-1), starts),
-            shape=(len(self._points), len(frame)),
-        )
-        if frame.dtype.kind == "f":
-            matrix.eliminate_zeros()  # 0 times what is not finite is not 0; in place
-        summed: NDArray[np.float32] = matrix @ frame.astype(np.float32)
-        return summed
-
-    def _nearest_of(
-        self, frame: NDArray[np.generic], to_voxels: NDArray[np.float64]
-    ) -> NDArray[np.generic]:
-        positions = _mapped(self._points, to_voxels)
-        inside = np.clip(positions, 0, np.asarray(self._shape) - 1)
-        return np.take(frame, nearest_voxels(inside, self._shape))
-
-    def _cubic_of(
-        self, frame: NDArray[np.generic], to_voxels: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        assert self._splines is not None
-        found = np.empty(len(self._points), np.float32)
-        self._splines.values(frame[None], _mapped(self._points, to_voxels), found[None])
-        return found
-
-
-def _seen_in_all(
-    points: NDArray[np.float64], to_voxels: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """Return which points (n, 3) are in view by all of some matrices (frames, 4, 4)."""
-    ends = np.stack([points.min(axis=0), points.max(axis=0)], axis=1)
-    corners = np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3)
-    middle = to_voxels[len(to_voxels) // 2]
-    moved = np.stack([_mapped(corners, matrix) for matrix in to_voxels]) - _mapped(corners, middle)
-    # No point moves farther than the corners of the box that holds all.
-    margin = np.abs(moved).max(axis=(0, 1))
-    positions = _mapped(points, middle)
-    last = np.asarray(shape) - 1
-    seen: NDArray[np.bool_] = np.all((positions > margin) & (positions < last - margin), axis=1)
-    unsure = np.flatnonzero(~seen)
-    there = np.ones(len(unsure), bool)
-    for matrix in to_voxels:
-        there &= in_view(_mapped(points[unsure], matrix), shape)
-    seen[unsure] = there
-    return seen
 
 
 def nearest_sampling(

@@ -14,7 +14,6 @@ Runs:
 - `run`: a resting-state run as files
 - `find`: runs and anatomy of any type of input, by one call each
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
-- `raw_series`: raw series of runs whose head motion alone fMRIPrep's derivatives have
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
 Behaviour:

@@ -14,7 +14,6 @@ from bids_dtg.files.derivatives import participants_in
 from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.index import functional_files
-from bids_dtg.inputs.raw_series import is_motion
 from bids_dtg.inputs.runs import usable_series
 from bids_dtg.inputs.selection import OPTIONS, PARCEL_SERIES, NamedFile, Selection, named_files
 from bids_dtg.inputs.space_choice import SpaceRule, is_in_space, space_label
@@ -115,8 +114,7 @@ def refuse_absent_space(
         found, who = _runs(dataset, participant), f"sub-{participant}"
         with suppress(RunError):  # it is reported with the participant
             found = selection.of(found, who, any_task=any_task)
-            motion = [file for file in found if is_motion(file)]
-            return usable_series(found, motion, who, dataset.input_type, rule.endings)
+            return usable_series(found, who, dataset.input_type, rule.endings)
         return []
 
     _refuse([_Asked("space", space)], dataset, participants, series)
@@ -176,7 +174,6 @@ def _runs(dataset: InputDataset, participant: str) -> list[NamedFile]:
             for file in files
             if (file.name.suffix == "bold" and file.name.extension != ".json")
             or file.name.extension in PARCEL_SERIES
-            or is_motion(file)
         ]
     found: list[NamedFile] = []
     for folder in person_folders(study, dataset.root, participant):

@@ -41,7 +41,6 @@ TITLES: Mapping[InputType, str] = {
     "hcp": "HCP folders",
     "ukb": "UK Biobank folders",
 }
-_RAW = "raw="  # of `--derivatives`: the raw dataset
 _USUAL = {"fmriprep": ("fmriprep",), "xcpd": ("xcp_d", "xcpd", "xcp-d")}
 
 
@@ -73,7 +72,6 @@ def find_dataset(
         A raw BIDS dataset, a folder of derivatives, or the participants' folders of a study.
     derivatives
         `[PACKAGE=]PATH` texts; those of packages that are not read, and of atlases, are left out.
-        `raw=PATH` is the raw dataset where BIDS_DIR is another.
     input_type
         What is to be found; auto: whatever there is.
 
@@ -86,11 +84,6 @@ def find_dataset(
     derivatives = [text for text in derivatives if not names_atlases(text)]
     bids_dir = _absolute(bids_dir)
     _require_folder(bids_dir, "BIDS_DIR")
-    raw, derivatives = _without_raw(derivatives)
-    if raw is not None:
-        # As if it had been BIDS_DIR, and that the derivatives.
-        found_there = find_dataset(bids_dir, derivatives, input_type)
-        return replace(found_there, bids_dir=raw)
     if input_type in ("hcp", "ukb"):
         if derivatives:
             raise DatasetError(
@@ -179,8 +172,7 @@ def own_name(dataset: InputDataset) -> str | None:
 def raw_places(dataset: InputDataset) -> Iterator[Path]:
     """Yield folders that may be the raw dataset, the likely ones first.
 
-    They are BIDS_DIR or what `--derivatives raw=PATH` names, the path in `DatasetLinks`, and the
-    folder above `derivatives`.
+    They are BIDS_DIR, the path in `DatasetLinks`, and the folder above `derivatives`.
     """
     yield dataset.bids_dir
     links = dataset.description.get("DatasetLinks")
@@ -288,19 +280,6 @@ def seen(root: Path) -> str:
     if not names:
         return "nothing at all"
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _without_raw(derivatives: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Take `raw=PATH` out of the derivatives: the raw dataset, and the others."""
-    places = [text for text in derivatives if text.startswith(_RAW)]
-    others = [text for text in derivatives if not text.startswith(_RAW)]
-    if len(places) > 1:
-        raise DatasetError(f"--derivatives names {len(places)} raw datasets", expected="one")
-    if not places:
-        return None, others
-    raw = _absolute(expand_home(places[0].removeprefix(_RAW), "--derivatives raw"))
-    _require_folder(raw, "--derivatives raw")
-    return raw, others
 
 
 def _study(root: Path, input_type: InputType) -> InputDataset:

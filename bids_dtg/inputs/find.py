@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.anatomy import Anatomy
-from bids_dtg.inputs.dataset import InputDataset, raw_places
+from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import EVERY_REST, Selection
@@ -53,12 +52,11 @@ def find_input_runs(
     """
     study = STUDIES.get(dataset.input_type)
     if study is None:
-        raw = tuple(place for place in raw_places(dataset) if place != dataset.root)
         return find_runs(
             dataset.root,
             participant,
             selection,
-            rule=replace(rule, raw=raw),
+            rule=rule,
             input_type=dataset.input_type,
             bids_filter=bids_filter,
             database_dir=database_dir,

@@ -40,9 +40,6 @@ class RestRun:
     root: Path  # the dataset of derivatives
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
-    # Of a raw series: the list of matrices, one a frame, that fMRIPrep realigned it by. The
-    # composition above leads to its reference. None: the series was realigned.
-    motion: Path | None = None
     space_reason: str = ""  # why this version of the run was taken
     cleaned_before: bool = False  # by another program than this one
     cleaned_as: str = ""  # which of several cleanings its file has, by its name; empty: no choice
@@ -60,16 +57,11 @@ class RestRun:
         return self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
 
     @property
-    def beside(self) -> Path:
-        """The folder of fMRIPrep's files of the run: that of a raw series is another."""
-        return (self.motion or self.bold).parent
-
-    @property
     def inputs(self) -> tuple[Path, ...]:
         """All files that the run's results depend on."""
         transforms = (transform.path for transform in self.transforms)
         tables = (self.confounds, self.outliers)
-        files = (self.bold, self.mask, *tables, *self.sidecars, *transforms, self.motion)
+        files = (self.bold, self.mask, *tables, *self.sidecars, *transforms)
         return tuple(path for path in files if path)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from bids_dtg.files.foreign import inflated_start, open_foreign
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files, values_that_fit
-from bids_dtg.inputs.raw_series import RawSeries, choose_raw, raw_root, raw_series
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
     EVERY_REST,
@@ -120,31 +119,23 @@ def find_runs(
     of_parcels = rule.endings == PARCEL_SERIES
     bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
     bold += [f for f in func if of_parcels and f.name.extension in PARCEL_SERIES]
-    raw = _raw(func, rule, participant, selection) if input_type == "fmriprep" else {}
-    if not bold and not raw:
+    if not bold:
         raise no_bold(root / who, selection.session_labels, paths, input_type)
-    bold = selection.of([*bold, *raw], who, any_task="task" in bids_filter)
+    bold = selection.of(bold, who, any_task="task" in bids_filter)
     if bids_filter:
         asked = (participant, bids_filter, selection.session_labels, database_dir)
         allowed = filtered_names(root, *asked)
-        for folder in {raw_root(file.path) for file in bold if file in raw} - {root}:
-            allowed |= filtered_names(folder, *asked)
         left = [f for f in bold if f.path.name in allowed]
         if not left:
             raise _nothing_left(who, values_that_fit(bids_filter, [f.name for f in bold]))
         bold = left
-    usable = usable_series(bold, raw, who, input_type, rule.endings)
+    usable = usable_series(bold, who, input_type, rule.endings)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
     found = _without_joins(versions_by_run(series), who, input_type)
     require_measured_once(found, who)
 
-    def choose(versions: list[NamedFile]) -> Choice:
-        if (of_raw := raw.get(versions[0])) is not None:
-            return choose_raw(of_raw, func, rule, root)
-        return choose_version(versions, rule, root)
-
-    choices = _choices(found, choose)
+    choices = _choices(found, lambda versions: choose_version(versions, rule, root))
     runs = [_rest_run(choice, func, root, participant, input_type) for choice in choices]
     require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
@@ -199,14 +190,6 @@ def natural_order(title: str) -> list[str]:
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
 
 
-def _raw(
-    func: list[NamedFile], rule: SpaceRule, participant: str, selection: Selection
-) -> dict[NamedFile, RawSeries]:
-    """Find the raw series of runs that have no other, by the files that stand for them."""
-    found = raw_series(func, rule.raw, participant, selection.session_labels)
-    return {series.file: series for series in found}
-
-
 def _choices(
     runs: list[list[NamedFile]], choose: Callable[[list[NamedFile]], Choice]
 ) -> Iterator[Choice]:
@@ -240,14 +223,9 @@ def _choices(
 
 
 def usable_series(
-    files: list[NamedFile],
-    raw: Collection[NamedFile],
-    who: str,
-    input_type: InputType,
-    endings: tuple[str, ...],
+    files: list[NamedFile], who: str, input_type: InputType, endings: tuple[str, ...]
 ) -> list[NamedFile]:
-    """Keep the images that hold what the input type promises, and raw series for volumes."""
-    unprocessed = [file for file in files if file in raw]
+    """Keep the images that hold what the input type promises."""
     # Phase and complex parts are no BOLD signal.
     images = [
         file
@@ -259,9 +237,7 @@ def usable_series(
         return images
     for desc in _DESCS[input_type] if of_volumes else _DESCS_OF_SERIES[input_type]:
         if kept := [file for file in images if file.name.get("desc") == desc]:
-            return kept + unprocessed if of_volumes else kept
-    if of_volumes and unprocessed:
-        return unprocessed
+            return kept
     if of_volumes:
         raise none_usable(files, who, _DESCS[input_type][0], input_type)
     if endings == PARCEL_SERIES:
@@ -438,18 +414,14 @@ def _rest_run(
     input_type: InputType,
 ) -> RestRun:
     file, cleaned = choice.file, input_type == "xcpd"
-    beside, dataset = file, root
-    if choice.motion is not None:
-        beside = NamedFile(choice.motion.with_name(file.path.name), file.name)
-        dataset = raw_root(file.path)
-    mask = _companion(beside, func, desc="brain", suffixes={"mask"}, extensions=IMAGES)
+    mask = _companion(file, func, desc="brain", suffixes={"mask"}, extensions=IMAGES)
     table = _companion(
-        beside, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
+        file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
     )
     outliers = None
     if cleaned:
-        outliers = _companion(beside, func, desc=None, suffixes={"outliers"}, extensions=(".tsv",))
-    tr_seconds, sidecars = repetition_time(file.path, dataset)
+        outliers = _companion(file, func, desc=None, suffixes={"outliers"}, extensions=(".tsv",))
+    tr_seconds, sidecars = repetition_time(file.path, root)
     return RestRun(
         bold=file.path,
         mask=mask,
@@ -463,7 +435,6 @@ def _rest_run(
         sidecars=sidecars,
         root=root,
         transforms=choice.transforms,
-        motion=choice.motion,
         space_reason=choice.reason,
         cleaned_before=cleaned,
         dof_stated=stated_residual_dof(sidecars) if cleaned else None,
@@ -525,6 +496,14 @@ def no_bold(
         )
     if other := _of_abcd_hcp([path.name for path in files], folder.name):
         return other
+    motion = sorted(path.name for path in files if path.name.endswith("_desc-hmc_xfm.txt"))
+    if input_type == "fmriprep" and motion:
+        return RunError(
+            f"{folder.name} has no BOLD series in {folder}, but {motion[0]}: fMRIPrep's level "
+            "minimal or resampling writes none",
+            remedy=f"rerun it on the same output folder with --level full --output-spaces "
+            f"{SPACE}:res-2: what is there is reused",
+        )
     tables = [file.path.name for file in named if _is_table_of_parcels(file.name)]
     has_parcels = any(file.name.extension in PARCEL_SERIES for file in named)
     if input_type == "xcpd" and tables and not has_parcels:

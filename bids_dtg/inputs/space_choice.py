@@ -55,7 +55,6 @@ class SpaceRule:
     asked: str | None = None  # space to read, with :cohort- and :res- where given; None: the best
     # Whether a file's places are the model's; None: the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
-    raw: tuple[Path, ...] = ()  # folders that may hold raw series, for runs without any other
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
 
     @property
@@ -77,7 +76,6 @@ class Choice:
     transforms: tuple[TransformFile, ...]  # from the model's space to its own
     reason: str  # one clause: why this one
     stubs: tuple[Path, ...] = ()  # files of a better version, whose content is not here
-    motion: Path | None = None  # of a raw series: the matrices that realign it
     space: str | None = None  # that the series is in; None: the one that its name says
 
 

@@ -103,8 +103,6 @@ def head_of(planned: AveragedRuns, what: str, output: DerivativeDataset, reason:
 def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     yield f"    reads {run.bold}"
     yield f"    in {run.space_reason}"
-    if run.motion is not None:
-        yield f"    realigned by {run.motion}"
     for transform in run.transforms:
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
     design = found.design

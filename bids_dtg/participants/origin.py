@@ -10,11 +10,10 @@ from typing import Any
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.files.derivatives import RAW, TEMPLATEFLOW
+from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.surfaces.parcels import ParcelForm
-from bids_dtg.inputs.raw_series import raw_root
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import InputChoice
 
@@ -56,17 +55,17 @@ def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
 def run_sources(run: RestRun, source: str) -> list[str]:
     """Return the BIDS URIs of a run's files; `source` names the dataset that they are in."""
     transforms = (transform.path for transform in run.transforms)
-    files = (run.bold, run.motion, run.mask, run.confounds, run.outliers, *transforms)
+    files = (run.bold, run.mask, run.confounds, run.outliers, *transforms)
     return [source_uri(path, run.root, source) for path in files if path]
 
 
 def source_uri(path: Path, root: Path, source: str) -> str:
-    """Return the BIDS URI of a file of the input, of the raw dataset or of TemplateFlow's folder.
+    """Return the BIDS URI of a file of the input or of TemplateFlow's folder.
 
     Parameters
     ----------
     path
-        A file below `root`, below a participant's folder elsewhere, or below TemplateFlow's folder.
+        A file below `root`, or below TemplateFlow's folder.
     root
         Root folder of the dataset of derivatives.
     source
@@ -74,9 +73,6 @@ def source_uri(path: Path, root: Path, source: str) -> str:
     """
     if path.is_relative_to(root):
         return bids_uri(source, path.relative_to(root).as_posix())
-    dataset = raw_root(path)
-    if dataset != path.parent:
-        return bids_uri(RAW, path.relative_to(dataset).as_posix())
     # A transform of TemplateFlow's folder, wherever this machine has it.
     return bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -35,7 +34,6 @@ from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header, stream_series
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.imaging.transforms.itk import read_motion
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
 from bids_dtg.inputs.space_choice import SERIES
@@ -46,10 +44,6 @@ Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, Any]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
-_RAW = (
-    "The raw series was read: its frames were realigned by the matrices that fMRIPrep estimated; "
-    "neither slice timing nor distortions were corrected."
-)
 
 
 class _Measured(Protocol):
@@ -104,8 +98,7 @@ def plan_run(
     is_series = run.bold.name.endswith((*SERIES, *PARCEL_SERIES))
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
-        *(run.bold, header.time, run.time_sidecar, run.tr_seconds),
-        root=run.root if run.motion is None else None,
+        *(run.bold, header.time, run.time_sidecar, run.tr_seconds), root=run.root
     )
     cleaning = resolve(cleaning, "xcpd" if run.cleaned_before else "fmriprep")
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
@@ -113,8 +106,7 @@ def plan_run(
         confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
     design, more = design_run(run, confounds, tr_seconds, cleaning)
     beyond = _notes_on_frames(header) if isinstance(header, BoldHeader) else []
-    notes = (*notes, *([_RAW] if run.motion else []), *beyond)
-    found = (*notes, *design.notes, *confounds.notes, *more)
+    found = (*notes, *beyond, *design.notes, *confounds.notes, *more)
     return PlannedRun(header, confounds, design, found)
 
 
@@ -130,8 +122,6 @@ class RunSource:
     # Reads the frames at the places; its first argument is called with whole frames as stored,
     # where there are any: with so many of the first ones at least.
     stream: Callable[[Watch, int | None], Frames]
-    # Of raw frames, (frames, 4, 4): from points of the reference to those of a frame, RAS+ mm.
-    motion: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -167,17 +157,11 @@ class RunSource:
         if not isinstance(places, VoxelPlaces):
             raise RunError(f"{run.bold} has voxels", expected="a .dtseries.nii file")
         placement = Placement.through(places, run.transforms)
-        method: Method
-        motion = None if run.motion is None else _motion_of(run.motion, header)
-        if motion is None:
-            sampling, method = placement.in_file(header, interpolation)
-        else:
-            method = interpolation
-            sampling = placement.in_moving_file(header, interpolation, motion, planned.design.keep)
+        sampling, method = placement.in_file(header, interpolation)
         in_mask, notes = _run_mask(run, placement)
 
         def stream(watch: Watch, watched: int | None) -> Frames:
-            if _is_between(method, motion):
+            if _is_between(method):
                 around = sampling
                 if not isinstance(around, LinearSampling):
                     around = LinearSampling(header.shape, header.affine, placement.points)
@@ -188,13 +172,12 @@ class RunSource:
         return cls(
             *(header, sampling.covered, in_mask, method, (*_notes_on_forms(header), *notes)),
             stream=stream,
-            motion=motion,
         )
 
     @property
     def between(self) -> bool:
         """Whether values are interpolated, and the file's voxels say what leaves the view."""
-        return _is_between(self.interpolation, self.motion)
+        return _is_between(self.interpolation)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -290,8 +273,8 @@ class RunSource:
                 clock.seconds["sums"] += time.perf_counter() - start
 
 
-def _is_between(method: Method, motion: NDArray[np.float64] | None) -> bool:
-    return motion is None and method in ("linear", "cubic")
+def _is_between(method: Method) -> bool:
+    return method in ("linear", "cubic")
 
 
 def _stream_between(
@@ -449,17 +432,6 @@ def _notes_on_forms(header: BoldHeader) -> list[str]:
         "The header's sform was used; its qform, of another space, puts a voxel up to "
         f"{header.forms_differ_mm:.3g} mm elsewhere."
     ]
-
-
-def _motion_of(path: Path, header: BoldHeader) -> NDArray[np.float64]:
-    motion = read_motion(path)
-    if len(motion) != header.frames:
-        raise RunError(
-            f"{path} has {len(motion)} matrices",
-            expected=f"{header.frames}, one for each frame of {header.path}",
-            remedy="check that the raw series is the one that fMRIPrep was given",
-        )
-    return motion
 
 
 def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:

@@ -43,10 +43,6 @@ _SOURCES = {
 }
 
 _CENSORED = " Frames that XCP-D had flagged for motion were left out."
-_REALIGNED = (
-    "Of runs without a realigned series the raw frames were realigned in the same pass, by the "
-    "head motion that fMRIPrep estimated; neither slice timing nor distortions were corrected."
-)
 _INTERPOLATED = {
     "linear": "linear interpolation",
     "nearest": "the nearest voxel",
@@ -142,11 +138,10 @@ def _sampled(facts: MethodsFacts) -> str:
             "Runs were read as CIFTI series at grayordinates (vertices of fsLR's mesh and voxels "
             "below the cortex), as the input has them."
         )
-    sampled = (
+    return (
         f"Runs that were not in {facts.space} space on {facts.grid} were sampled there once, by "
         f"{_INTERPOLATED[facts.cleaning.interpolation]}."
     )
-    return f"{sampled} {_REALIGNED}" if facts.lacking.series else sampled
 
 
 def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
@@ -200,8 +195,7 @@ def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
     without = "".join(f"_without-{part.replace('_', '')}" for part in sorted(lacking.everywhere))
     partly = "".join(f"_partly-{part.replace('_', '')}" for part in sorted(lacking.somewhere))
     partly += "_censored" * lacking.frames
-    raw = "_raw" * lacking.series
-    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}{raw}.md")
+    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}.md")
 
 
 def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> None:

@@ -102,8 +102,7 @@ class InputOptions:
     )
     derivatives: tuple[str, ...] = rest_option.for_most_calls(
         "selection",
-        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases; "
-        "raw=PATH: the raw dataset, for fMRIPrep's minimal level, where BIDS_DIR is another",
+        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases",
         default=(),
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",

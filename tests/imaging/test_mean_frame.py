@@ -106,35 +106,3 @@ def test_voxels_of_the_mean_are_the_mean_of_voxels(tmp_path, shift_mm):
     expected = np.concatenate(frames)[:8].mean(axis=0)
     assert expected.any()
     np.testing.assert_allclose(mean.at(sampling), expected, rtol=1e-5)
-
-
-def test_raw_frames_are_averaged_as_they_lie_in_the_reference(tmp_path):
-    shape, affine = (20, 18, 16), np.diag([2.0, -2.5, 3.0, 1.0])
-    index = np.indices(shape).reshape(3, -1).T
-    points = index @ affine[:3, :3].T + affine[:3, 3]
-    centre = points.mean(axis=0)
-    turns, motion = (0.0, 0.1, -0.15), []
-    for turn, shift in zip(turns, ([0, 0, 0], [3, -2, 1], [-2, 4, 2]), strict=True):
-        matrix = np.eye(4)
-        matrix[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-        matrix[:3, 3] = shift
-        motion.append(matrix)
-
-    def head(at: np.ndarray) -> np.ndarray:
-        return 1000 * np.exp(-(((at - centre) / [8, 10, 9]) ** 2).sum(axis=1))
-
-    inverses = [np.linalg.inv(matrix) for matrix in motion]
-    frames = [head(points @ back[:3, :3].T + back[:3, 3]).reshape(shape) for back in inverses]
-    image = nib.Nifti1Image(np.stack(frames, axis=-1).astype(np.float32), affine)
-    path = tmp_path / "bold.nii.gz"
-    nib.save(image, path)
-    header, wanted = read_bold_header(path), head(points).reshape(shape).ravel(order="F")
-
-    def error(motion: np.ndarray | None) -> float:
-        mean = MeanFrame(header, np.ones(3, bool), 8, motion)
-        for stored in stream_blocks(header):
-            mean.add(0, stored)
-        return float(np.abs(mean.stored - wanted).max())
-
-    assert error(np.array(motion)) < 40
-    assert error(None) > 200

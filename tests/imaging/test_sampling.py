@@ -14,7 +14,6 @@ from bids_dtg.imaging.sampling import (
     GridMismatchError,
     LatticeSampling,
     LinearSampling,
-    MovingSampling,
     nearest_sampling,
 )
 
@@ -207,90 +206,6 @@ def test_interpolation_fills_the_given_memory():
     np.testing.assert_array_equal(out, [[4], [4]])
     with pytest.raises(ValueError, match=r"\(2, 1\), not \(1, 1\)"):
         sampling.apply(np.ones((2, int(np.prod(SHAPE)))), 1.0, 0.0, out[:1])
-
-
-# --- a head that moves
-
-
-def moved(shift: np.ndarray, turn: float) -> np.ndarray:
-    """A rigid motion, mm and radians."""
-    matrix = np.eye(4)
-    matrix[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-    matrix[:3, 3] = shift
-    return matrix
-
-
-RNG = np.random.default_rng(5)
-MOTION = np.stack([moved(RNG.normal(0, 0.7, 3), RNG.normal(0, 0.03)) for _ in range(6)])
-POINTS = RNG.uniform([-6, -7, -3], [4, 5, 3], (500, 3))
-ALL = np.ones(6, bool)
-
-
-@pytest.mark.parametrize("dtype", [np.int16, np.float32])
-@pytest.mark.parametrize(
-    ("interpolation", "sample"),
-    [("linear", LinearSampling), ("nearest", nearest_sampling), ("cubic", CubicSampling)],
-)
-def test_each_frame_is_sampled_at_points_of_its_own(dtype, interpolation, sample):
-    """The bytes are those of a sampling that is made for one frame's points alone."""
-    shape = (7, 8, 5)
-    frames = RNG.integers(-99, 99, (6, 280)).astype(dtype)
-    moving = MovingSampling(shape, AFFINE, POINTS, MOTION, keep=ALL, interpolation=interpolation)
-    # in two blocks, as they come from a file
-    found = np.concatenate(
-        [moving.apply(frames[:4], 2.0, 1.0), moving.apply(frames[4:], 2.0, 1.0, first=4)]
-    )
-    seen = np.ones(len(POINTS), bool)
-    for frame, matrix, values in zip(frames, MOTION, found, strict=True):
-        there = POINTS @ matrix[:3, :3].T + matrix[:3, 3]
-        single = sample(shape, AFFINE, there)
-        wanted = single.apply(frame[None], 2.0, 1.0)[0]
-        if interpolation == "cubic":  # its weights change with the last digit of a position
-            np.testing.assert_allclose(values[moving.covered], wanted[moving.covered], atol=1e-3)
-        else:
-            assert values[moving.covered].tobytes() == wanted[moving.covered].tobytes()
-        seen &= single.covered
-    assert 0 < seen.sum() < len(POINTS)
-    np.testing.assert_array_equal(moving.covered, seen)
-    assert not found[:, ~seen].any()
-
-
-@pytest.mark.parametrize("interpolation", ["linear", "nearest", "cubic"])
-def test_the_number_of_threads_changes_no_byte(monkeypatch, interpolation):
-    """Of more threads than frames in a block, too."""
-    frames = RNG.integers(-99, 99, (6, 280)).astype(np.int16)
-    found = []
-    for threads in ("1", "2", "9"):
-        monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        moving = MovingSampling(
-            *((7, 8, 5), AFFINE, POINTS, MOTION), keep=ALL, interpolation=interpolation
-        )
-        found.append(moving.apply(frames, 2.0, 1.0).tobytes())
-    assert found[0] == found[1] == found[2]
-
-
-def test_only_frames_that_are_kept_decide_what_is_covered():
-    motion = np.stack([np.eye(4), moved([50, 0, 0], 0), np.eye(4)])
-    points = np.zeros((1, 3))
-    frames = np.full((3, 120), 5, np.int16)
-    keep = np.array([True, False, True])
-    seen_by = partial(MovingSampling, (5, 6, 4), AFFINE, points, motion, interpolation="linear")
-    kept = seen_by(keep=keep)
-    assert kept.covered.all()
-    assert kept.apply(frames, 1.0, 0.0)[:, 0].tolist() == [5, 5, 5]
-    every = seen_by(keep=np.ones(3, bool))
-    assert not every.covered.any()
-
-
-def test_a_voxel_that_is_no_number_spoils_no_neighbour_in_any_frame():
-    points = np.array([[0.0, 0, 0], [-1.0, 0, 0]])  # on a voxel, and between it and the next
-    frames = np.ones((2, 120), np.float32)
-    frames[:, np.ravel_multi_index((4, 4, 2), (5, 6, 4), order="F")] = np.nan
-    motion = np.stack([np.eye(4), moved([-1e-9, 0, 0], 0)])
-    moving = MovingSampling(
-        *((5, 6, 4), AFFINE, points, motion), keep=np.ones(2, bool), interpolation="linear"
-    )
-    np.testing.assert_array_equal(np.isnan(moving.apply(frames, 1.0, 0.0)), [[False, True]] * 2)
 
 
 def test_many_points_get_the_values_of_few():

@@ -657,6 +657,17 @@ def test_abcd_hcp_pipeline_is_refused_by_name(tmp_path, model):
         find_runs(root, "01", rule=SpaceRule(model=model))
 
 
+def test_the_minimal_level_is_refused_by_name(root):
+    """fMRIPrep's lists of what its tests write (.circleci/ds054_outputs.txt at 1a55c61e)."""
+    func = root / "sub-01" / "func"
+    func.mkdir(parents=True)
+    for name in ("from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", "desc-hmc_boldref.nii.gz"):
+        (func / f"sub-01_task-rest_{name}").write_bytes(b"x")
+    told = r"but sub-01_task-rest_from-orig\S+hmc_xfm.txt: .*minimal .* writes none.*--level full"
+    with pytest.raises(RunError, match=told):
+        find_runs(root, "01")
+
+
 def test_nibabies_as_hbcd_releases_it(tmp_path):
     root = describe_dataset(tmp_path / "nibabies", pipeline="NiBabies")
     for space, res in (("MNI152NLin6Asym", "2"), ("T2w", None), (None, None)):

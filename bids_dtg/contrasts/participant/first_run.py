@@ -81,7 +81,7 @@ def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
     stated = read_json_object(folder / CARD_FILE)["grid"]
     grid = Grid(tuple(stated["shape"]), np.array(stated["affine"], float), stated["space"])
     run = _first_run(settings, grid)
-    if run is None or run.transforms or run.motion:
+    if run is None or run.transforms:
         return None
     header, voxels = read_plain_header(run.bold), _in_order(folder, grid)
     return run.bold, LatticeSampling.between(header.shape, header.affine, grid, voxels).source

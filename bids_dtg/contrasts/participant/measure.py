@@ -305,7 +305,7 @@ class Reader:
             mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, BoldHeader):
-            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER, source.motion)
+            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
             watch = {"watch": mean_frame.add, "watched": mean_frame.reach}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         moments = self._add_up(

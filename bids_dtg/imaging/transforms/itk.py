@@ -79,46 +79,6 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     return tuple(chain)
 
 
-def read_motion(path: Path) -> NDArray[np.float64]:
-    """Read a head's motion from ITK's text: a list of linear transforms, one a frame.
-
-    Parameters
-    ----------
-    path
-        fMRIPrep's `from-orig_to-boldref…_desc-hmc_xfm.txt`.
-
-    Returns
-    -------
-    (frames, 4, 4), from points of the reference to those of a frame, RAS+ mm.
-
-    Raises
-    ------
-    RunError
-        Missing or damaged, or something else than a list of linear transforms.
-    """
-    try:
-        first = require_file(path)
-        if not first.lstrip().startswith(_TEXT_MAGIC):
-            raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
-        found = _text_parts(read_text(path))
-        if not found:
-            raise ValueError("it holds no transform")
-        matrices = []
-        for parts in found:
-            transform = _transform(*parts)
-            if not isinstance(transform, Affine):
-                raise ValueError(f"it holds a {parts[0]}, which is not linear")
-            matrices.append(transform.matrix)
-    except ForeignFileError as err:
-        raise err.as_kind(RunError) from err
-    except ValueError as err:
-        raise RunError(
-            f"{path} cannot be used as a head's motion: {' '.join(str(err).split())}",
-            expected="an ITK text file of linear transforms, one for each frame",
-        ) from err
-    return np.stack(matrices)
-
-
 def parse_itk_text(text: str) -> list[Read]:
     """Read ITK's text format.
 

@@ -292,7 +292,6 @@ class ParcelWriter(Generic[Request]):
         request = self._request
         lacking = Lacking.of_runs(
             (run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
-            series=any(run.run.motion for run in runs),
             frames=any(run.confounds.dropped.interpolated for run in runs),
         )
         complete_average(

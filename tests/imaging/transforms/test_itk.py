@@ -20,7 +20,7 @@ from itk_files import (
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.transforms.chain import Affine, map_points
-from bids_dtg.imaging.transforms.itk import parse_itk_text, read_motion, read_transforms
+from bids_dtg.imaging.transforms.itk import parse_itk_text, read_transforms
 from bids_dtg.inputs.run import TransformFile
 
 POINTS = np.random.default_rng(0).uniform([-60, -90, -50], [60, 60, 70], (400, 3))
@@ -218,37 +218,6 @@ def test_nitransforms_agrees_on_real_composites(shared):
     for file, tolerance in ((affine, 1e-4), (path, 0.25)):  # its fields are cubic between nodes
         chain = manip.TransformChain(manip.load(file, fmt="itk").transforms)
         assert millimetres(applied(file), chain.map(POINTS)) < tolerance, file
-
-
-# --- a list with a matrix for each frame
-
-
-def test_nitransforms_reads_the_same_motion(shared):
-    linear = pytest.importorskip("nitransforms.linear")
-    path = shared / "data" / "real" / "transforms" / "hmc-itk.tfm"
-    wanted = linear.LinearTransformsMapping.from_filename(path, fmt="itk").matrix
-    found = read_motion(path)
-    assert len(found) > 1
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("text", "fact"),
-    [
-        ("1 0 0 0", "does not begin with '#Insight"),
-        ("#Insight Transform File V1.0\n", "it holds no transform"),
-        (
-            itk_text([affine_part(np.eye(4))]).replace("Parameters: 1", "Parameters: one"),
-            "could not convert",
-        ),
-        (itk_text([affine_part(np.eye(4))], composite=True), "CompositeTransform"),
-    ],
-)
-def test_what_is_no_motion_is_refused(tmp_path, text, fact):
-    path = tmp_path / "sub-01_task-rest_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt"
-    path.write_text(text)
-    with pytest.raises(RunError, match=rf"{path} cannot be used as a head's motion: .*{fact}"):
-        read_motion(path)
 
 
 # --- what is refused

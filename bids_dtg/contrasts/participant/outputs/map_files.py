@@ -364,7 +364,6 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         "Space": summary.run.space,
         "SpaceReason": names.hide(summary.run.space_reason),
         **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),
-        **({"HeadMotion": summary.run.motion.name} if summary.run.motion else {}),
         "Transforms": [_used(transform) for transform in summary.run.transforms],
         "Interpolation": summary.interpolation,
         "TrainingDistribution": summary.judged.verdict,

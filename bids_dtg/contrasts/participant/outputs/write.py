@@ -185,7 +185,6 @@ class Writer:
         """Record that an average is complete, after all its other files have been written."""
         lacking = Lacking.of_runs(
             (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
-            series=any(run.run.motion for run in runs),
             frames=any(run.confounds.get("dropped_interpolated") for run in runs),
         )
         complete_average(
