@@ -24,7 +24,7 @@ from typing import Any
 
 from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.run import build_parser
-from bids_dtg.cli.spellings import ALIASES, FOREIGN
+from bids_dtg.cli.spellings import ALIASES, flags_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = DOCS.parent / "examples" / "gallery"
@@ -145,11 +145,11 @@ def strategies_markdown() -> str:
 
 
 def spellings_markdown() -> str:
-    """Return the table of other programs' options."""
-    lines = ["| option | what becomes of it |", "|---|---|"]
-    for row in (*ALIASES, *FOREIGN):
+    """Return the table of other programs' spellings."""
+    lines = ["| spelling | option here |", "|---|---|"]
+    for row in ALIASES:
         flags = ", ".join(f"`{flag}`" for flag in row.flags)
-        lines.append(f"| {flags} | {_cell(row.words)} |")
+        lines.append(f"| {flags} | `{max(flags_of(row.option), key=len)}` |")
     return "\n".join(lines)
 
 

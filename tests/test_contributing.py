@@ -18,7 +18,6 @@ TABLES = {
     "bids_dtg.contrasts.bundle.selftest.DIGESTS",
     "bids_dtg.cleaning.strategies.STRATEGIES",
     "bids_dtg.cli.spellings.ALIASES",
-    "bids_dtg.cli.spellings.FOREIGN",
     "bids_dtg.connectome.form.FORMS",
     "bids_dtg.connectome.training_distribution.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",

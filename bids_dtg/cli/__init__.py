@@ -2,7 +2,7 @@
 
 - `run`: ``bids_dtg``: arguments and TOML file to settings, settings to a workflow
 - `help`: what ``--help`` prints: an overview, all options, or those that one analysis reads
-- `spellings`: how fMRIPrep and XCP-D spell options, and what becomes of them here
+- `spellings`: how fMRIPrep and XCP-D spell options that mean the same here
 - `tables`: the workflows and their analyses, and the values of options that choose a row
 - `models`: ``dtg-models``: fetch, list, verify, check and convert bundles
 - `phantom`: ``dtg-phantom``: simulated people, written as datasets

@@ -18,10 +18,9 @@ from bids_dtg.cli.help import (
     find_topic,
     overview,
 )
-from bids_dtg.cli.spellings import NOTES, add_spellings, flags_of, with_hyphens
+from bids_dtg.cli.spellings import add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
 from bids_dtg.engine.machine import wait_asleep
-from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Option
 from bids_dtg.settings.toml import make_settings
 from bids_dtg.streams import run_program
@@ -172,10 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
     arguments = _parse(sys.argv[1:] if argv is None else argv)
     debug = bool(arguments.pop("debug", False))
+    arguments.pop("ignored", None)
     config_file = arguments.pop("config_file", None)
-    notes = arguments.pop(NOTES, [])
-    for line in dict.fromkeys(notes):
-        say(f"bids_dtg: note: {line}")
 
     def action() -> int:
         settings = make_settings({**arguments, "debug": debug}, config_file, legal_values())

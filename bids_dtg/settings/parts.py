@@ -861,11 +861,5 @@ class BehaviourOptions:
         "print what would be read, written and skipped; nothing else is done",
         default=False,
     )
-    skip_bids_validation: bool = option(
-        "behaviour", "accepted for compatibility: inputs are never validated", default=False
-    )
-    notrack: bool = option(
-        "behaviour", "accepted for compatibility: nothing is ever tracked", default=False
-    )
     verbose: int = option("behaviour", "more detail", default=0, flags=("-v", "--verbose"))
     debug: bool = option("behaviour", "show tracebacks of failures", default=False)

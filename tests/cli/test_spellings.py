@@ -1,4 +1,4 @@
-"""Other programs' spellings: what is understood, what changes nothing, what is refused."""
+"""Other programs' spellings: what is understood, and what changes nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tiny_job import TinyJob
 
 from bids_dtg.cli.run import build_parser, main
-from bids_dtg.cli.spellings import ALIASES, FOREIGN, NOTES, add_spellings, flags_of, with_hyphens
+from bids_dtg.cli.spellings import ALIASES, IGNORED, add_spellings, flags_of, with_hyphens
 from bids_dtg.settings import OPTIONS
 from bids_dtg.settings.toml import read_options
 
@@ -56,15 +56,13 @@ def written_options(job: TinyJob) -> dict[str, object]:
 
 @pytest.mark.slow
 def test_a_line_of_somebody_who_knows_fmriprep(job):
-    filters, licence = job.folder / "f.json", job.folder / "license.txt"
+    filters = job.folder / "f.json"
     filters.write_text('{"bold": {"suffix": "bold"}, "t1w": {"suffix": "T1w"}}')
-    licence.write_text("mine\n")
     words = (
         f"{job.bids} {job.out} participant --participant_label 01 --skip_bids_validation "
-        f"--nthreads 8 --n_cpus 8 --omp-nthreads 4 --mem_mb 32000 --low-mem --bids_filter_file "
+        f"--nthreads 8 --n_cpus 8 --omp-nthreads 4 --mem_mb 32000 --notrack --bids_filter_file "
         f"{filters} --dummy-scans 2 --random-seed 1 --verbose -w {job.folder / 'work'} "
-        f"--fs-license-file {licence} --use-aroma --output-spaces MNI152NLin6Asym "
-        f"--model {job.model}"
+        f"--output-spaces MNI152NLin6Asym --model {job.model}"
     )
     done = subprocess.run(
         [sys.executable, "-m", "bids_dtg.cli", *words.split()],
@@ -75,14 +73,6 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
     assert done.returncode == 0, done.stderr
     assert "unrecognized" not in done.stderr
     assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
-    notes = [line for line in done.stderr.splitlines() if ": note: " in line]
-    for fact in (
-        "--low-mem changes nothing: ",
-        "--random-seed is taken as --seed: ",
-        "--fs-license-file changes nothing: FreeSurfer is not used",
-        "--use-aroma changes nothing: .* add --denoise-strategy ica_aroma",
-    ):
-        assert sum(bool(re.search(fact, note)) for note in notes) == 1, fact
     options = written_options(job)
     assert (options["n_cpus"], options["omp_nthreads"], options["mem_gb"]) == (8, 4, 32.0)
     assert (options["dummy_scans"], options["seed"], options["verbose"]) == ("2", 1, 1)
@@ -167,30 +157,12 @@ def test_several_words_of_an_alias_join_those_of_the_option():
 @pytest.mark.parametrize("row", ALIASES, ids=lambda row: row.flags[0])
 def test_aliases_stand_for_options(row):
     assert row.option in OPTIONS
-    assert row.words.startswith(f"is taken as --{row.option.replace('_', '-')}")
-
-
-@pytest.mark.parametrize(
-    ("flag", "row"), [(flag, row) for row in FOREIGN for flag in row.flags]
-)  # fmt: skip
-def test_each_option_of_other_programs_has_its_line(capsys, flag, row):
-    values = [] if row.values in (0, "*") else ["7"]
-    if row.refused:
-        assert f"{flag}" in (told := refused(capsys, flag, *values))
-        assert f" is refused: {row.why} (see bids_dtg --help)" in told
-    for value in row.harmless or [None] * (not row.refused):
-        (line,) = getattr(understood(flag, *([value] if value else values)), NOTES)
-        assert line == f"{flag} changes nothing: {row.why}"
-    # What it names is there.
-    for own in re.findall(r"--[a-z-]+", row.why):
-        assert own in LONG, own
 
 
 def test_spellings_are_shown_nowhere_but_in_the_documentation():
     text = build_parser().format_help()
-    for row in (*ALIASES, *FOREIGN):
-        for flag in row.flags:
-            assert not re.search(rf"(^|\s){flag}[\s,]", text), flag
+    for flag in (*IGNORED, *(flag for row in ALIASES for flag in row.flags)):
+        assert not re.search(rf"(^|\s){flag}[\s,]", text), flag
 
 
 # --- a saved configuration
