@@ -29,7 +29,6 @@ REFUSED = {
     "bids_dtg": [
         (("participant", "--device", "cuda"), "torch", "torch"),
         (("participant", "--bids-filter-file", "f.json"), "bids", "bids"),
-        (("participant", "--bids-database-dir", "OUT"), "bids", "bids"),
         (("participant", "--workflow", "dynamics", "--model", "m"), "torch", "train"),
         (("participant", "--workflow", "twin", "--model", "m"), "torch", "train"),
         (("group", "--analysis", "finetune", "--model", "demo"), "torch", "train"),

@@ -97,7 +97,6 @@ def test_hash_is_stable_across_versions():
         ({"device": "tpu"}, "--device is 'tpu'"),
         ({"device": "cpu:1"}, "--device is 'cpu:1'"),
         ({"combine": "all"}, "combine is 'all'. Expected: one of run, session, participant"),
-        ({"clean_workdir": True}, "--clean-workdir was given. Expected: --work-dir"),
         ({"participant_label": "01"}, "--participant-label is '01'. Expected: a list"),
         ({"epochs": 10**30}, f"--epochs is {10**30}. Expected: 1 or more, and under a billion"),
         ({"n_cpus": 0}, "--n-cpus is 0. Expected: 1 or more"),

@@ -13,8 +13,10 @@ from bids_dtg.settings import OPTIONS
 
 # Bytes in a unit of --mem, as fMRIPrep has them; without one they are megabytes.
 _UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-# Runners of BIDS-Apps pass them, and they change nothing: no input is validated, nothing tracked.
+# Runners of BIDS-Apps pass them, and they change nothing: no input is validated, nothing tracked,
+# and no intermediate file kept.
 IGNORED = ("--skip-bids-validation", "--notrack")
+WORK_FOLDER = ("-w", "--work-dir")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def add_spellings(parser: argparse.ArgumentParser) -> None:
             **several,
         )
     parser.add_argument(*IGNORED, dest="ignored", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(*WORK_FOLDER, dest="ignored", help=argparse.SUPPRESS)
 
 
 def with_hyphens(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:

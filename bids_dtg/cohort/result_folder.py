@@ -44,7 +44,7 @@ from bids_dtg.version import __version__
 DEFAULT_NAME = "own"  # of a new model
 _CONFIGURATION = "configuration.toml"
 _ENDINGS = (
-    *(".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".parquet", ".safetensors"),
+    *(".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".safetensors"),
     *(".svg", ".pdf"),
 )
 

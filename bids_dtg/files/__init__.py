@@ -7,7 +7,7 @@
 - `result_record`: which files of a result folder are the program's own, and whether it is whole
 - `download`: files of known size and digest from elsewhere, resumed and verified
 - `transfer_progress`: lines on how far a transfer is
-- `long_table`: one table of rows that come in parts, as text and as Parquet
+- `long_table`: one table of rows that come in parts, as compressed text
 - `mapped_rows`: rows of numbers that come one at a time, memory-mapped
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `formula_cells`: cells of tables that a spreadsheet would run, kept text

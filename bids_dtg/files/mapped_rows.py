@@ -119,5 +119,5 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as err:
         raise OutputError(
             f"{path} cannot be written: {err.strerror or err}",
-            remedy="set TMPDIR to a folder with room, or give --work-dir",
+            remedy="set TMPDIR to a folder with room",
         ) from err

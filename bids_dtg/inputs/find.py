@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError
@@ -24,7 +23,6 @@ def find_input_runs(
     *,
     rule: SpaceRule,
     bids_filter: Mapping[str, Any] | None = None,
-    database_dir: Path | None = None,
 ) -> tuple[RestRun, ...]:
     """Find the runs of one participant of a dataset, sorted by name.
 
@@ -40,8 +38,6 @@ def find_input_runs(
         How a version of each run is chosen.
     bids_filter
         Further pybids filters; for BIDS derivatives only.
-    database_dir
-        Folder for pybids' database, which filters need; none is kept where None.
 
     Raises
     ------
@@ -59,7 +55,6 @@ def find_input_runs(
             rule=rule,
             input_type=dataset.input_type,
             bids_filter=bids_filter,
-            database_dir=database_dir,
         )
     if bids_filter:
         raise SettingsError(

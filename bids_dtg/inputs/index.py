@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import os
 import re
-import shutil
-import tempfile
-import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +82,6 @@ def filtered_names(
     participant: str,
     filters: Mapping[str, Any],
     sessions: Sequence[str] = (),
-    database_dir: Path | None = None,
 ) -> frozenset[str]:
     """Return the names of a participant's functional files that pybids' filters leave.
 
@@ -96,8 +89,8 @@ def filtered_names(
 
     Parameters
     ----------
-    root, participant, sessions, database_dir
-        Dataset, participant, sessions and database, as in `open_index`.
+    root, participant, sessions
+        Dataset, participant and sessions, as in `open_index`.
     filters
         By pybids' names of entities; None is "no such entity" and "*" any value.
 
@@ -108,7 +101,7 @@ def filtered_names(
     """
     wanted = {name: _query_value(value) for name, value in filters.items()}
     try:
-        index = open_index(root, participant, sessions, database_dir)
+        index = open_index(root, participant, sessions)
         found = index.get(return_type="file", invalid_filters="allow", **wanted)
     except UnicodeEncodeError as err:
         raise RunError(
@@ -154,9 +147,7 @@ def _plain(key: str, value: str) -> str:
     return plain.lstrip("0") if plain.isdecimal() else plain
 
 
-def open_index(
-    root: Path, participant: str, sessions: Sequence[str] = (), database_dir: Path | None = None
-) -> BIDSLayout:
+def open_index(root: Path, participant: str, sessions: Sequence[str] = ()) -> BIDSLayout:
     """Index the `func` folders of one participant (and session) with pybids.
 
     pybids walks the folder `sub-<participant>` only: in a dataset of 100,000
@@ -173,15 +164,11 @@ def open_index(
         Participant's label, without `sub-`.
     sessions
         Labels without `ses-`; all where empty.
-    database_dir
-        Folder (never in the input) for a database a participant, made here if
-        it is not there yet or other files are there than it knows. It holds
-        all sessions.
     """
     from bids import BIDSLayout, BIDSLayoutIndexer
 
     folder = root / f"sub-{participant}"
-    allowed = "|".join(map(re.escape, sessions)) if sessions and database_dir is None else "[^/]+"
+    allowed = "|".join(map(re.escape, sessions)) if sessions else "[^/]+"
     linked = _checked_links(folder)
     indexer = BIDSLayoutIndexer(
         validate=False,
@@ -196,35 +183,13 @@ def open_index(
         ],
     )
 
-    def layout(database: Path | None) -> BIDSLayout:
-        return BIDSLayout(
-            folder,
-            validate=False,
-            is_derivative=True,
-            config=[_config()],
-            indexer=indexer,
-            database_path=database,
-        )
-
-    if database_dir is None:
-        return layout(None)
-    # Two datasets may share the work folder.
-    key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
-    database = database_dir / f"sub-{participant}_{key}"
-    try:
-        if not (database.exists() and _is_of(kept := layout(database), folder)):
-            _build(database, layout)
-            kept = layout(database)
-        return kept
-    except Exception as err:
-        # Whatever went wrong with the copy (SQLite has many words for it), the input is there.
-        warnings.warn(f"pybids database {database} not used: {err}", stacklevel=2)
-        return layout(None)
-
-
-def forget_database(folder: Path) -> None:
-    """Remove a folder of pybids databases, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    return BIDSLayout(
+        folder,
+        validate=False,
+        is_derivative=True,
+        config=[_config()],
+        indexer=indexer,
+    )
 
 
 def _checked_links(folder: Path) -> list[re.Pattern[str]]:
@@ -240,27 +205,6 @@ def _checked_links(folder: Path) -> list[re.Pattern[str]]:
         raise err.as_kind(RunError) from err
     links = [path for path in functional_files(folder) if path.is_symlink() and path.is_dir()]
     return [re.compile(f"^/{re.escape(str(path.relative_to(folder)))}(/|$)") for path in links]
-
-
-def _is_of(index: BIDSLayout, folder: Path) -> bool:
-    """Return whether an index knows the files that are there, and no others."""
-    known = {Path(path).name for path in index.get(return_type="file")}
-    # Listing names is far cheaper than what the database saves: parsing them.
-    return known == {path.name for path in functional_files(folder)}
-
-
-def _build(database: Path, layout: Callable[[Path], BIDSLayout]) -> None:
-    """Index into a folder aside, then rename it: a killed process leaves no half index."""
-    database.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{database.name}-", dir=database.parent))
-    try:
-        layout(aside).connection_manager.engine.dispose()
-        shutil.rmtree(database, ignore_errors=True)
-        # Where another process was faster its index stays: it is of the same folder.
-        with suppress(OSError):
-            aside.replace(database)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _query_value(value: object) -> object:

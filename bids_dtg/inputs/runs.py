@@ -83,7 +83,6 @@ def find_runs(
     rule: SpaceRule | None = None,
     input_type: InputType = "fmriprep",
     bids_filter: Mapping[str, Any] | None = None,
-    database_dir: Path | None = None,
 ) -> tuple[RestRun, ...]:
     """Find the runs of one participant of BIDS derivatives, sorted by name.
 
@@ -101,8 +100,6 @@ def find_runs(
         Who made the derivatives: fmriprep or xcpd.
     bids_filter
         Further pybids filters, from `index.read_filter_file`.
-    database_dir
-        Folder for pybids' database, which filters need; none is kept where None.
 
     Raises
     ------
@@ -123,7 +120,7 @@ def find_runs(
         raise no_bold(root / who, selection.session_labels, paths, input_type)
     bold = selection.of(bold, who, any_task="task" in bids_filter)
     if bids_filter:
-        asked = (participant, bids_filter, selection.session_labels, database_dir)
+        asked = (participant, bids_filter, selection.session_labels)
         allowed = filtered_names(root, *asked)
         left = [f for f in bold if f.path.name in allowed]
         if not left:

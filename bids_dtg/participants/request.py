@@ -17,7 +17,7 @@ from bids_dtg.cleaning.custom import check_custom_place, require_own_tables
 from bids_dtg.cleaning.strategies import find_strategy, resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import RunError
 from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
 from bids_dtg.files.path_names import PathNames, machine_folders
@@ -28,7 +28,7 @@ from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.asked import refuse_absent, refuse_absent_space
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.index import forget_database, read_filter_file
+from bids_dtg.inputs.index import read_filter_file
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -65,9 +65,8 @@ class Asked:
         dataset = find_dataset(
             settings.inputs.bids_dir, settings.inputs.derivatives, settings.inputs.input_type
         )
-        for option in ("bids_filter_file", "bids_database_dir"):
-            if getattr(settings.inputs, option) is not None:
-                require(f"--{option.replace('_', '-')}", "bids", extra="bids")
+        if settings.inputs.bids_filter_file is not None:
+            require("--bids-filter-file", "bids", extra="bids")
         settings = settings.replace(
             input_type=dataset.input_type,
             denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
@@ -114,18 +113,12 @@ class Asked:
         ----------
         capacity
             Processes side by side, and threads of each.
-
-        Raises
-        ------
-        SettingsError
-            The folder of pybids' database would lie in the input, or the output in it.
         """
         return {
             "settings": self.settings,
             "dataset": self.dataset,
             "participants": self.participants,
             "bids_filter": self.bids_filter,
-            "database_dir": _database_dir(self.settings, self.dataset, self.output),
             "output": DerivativeDataset(self.output),
             "capacity": capacity,
         }
@@ -142,7 +135,6 @@ class CallRequest(ABC):
     dataset: InputDataset  # where the runs come from
     participants: tuple[str, ...]  # labels to process
     bids_filter: Mapping[str, Any]  # of the filter file
-    database_dir: Path | None  # where pybids keeps its database
     output: DerivativeDataset  # where results go
     capacity: Capacity  # processes side by side, and threads of each
 
@@ -231,7 +223,6 @@ class CallRequest(ABC):
                 templateflow=self.templateflow,
             ),
             bids_filter=self.bids_filter,
-            database_dir=self.database_dir,
         )
         if (place := self.settings.cleaning.custom_confounds) is not None:
             require_own_tables(place, runs)
@@ -356,33 +347,3 @@ def _lies_on_lattice(path: Path, grid: Grid) -> bool:
     except RunError:
         return False
     return True
-
-
-def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Path | None:
-    """Return the folder of pybids' database, emptied if that was asked for.
-
-    Raises
-    ------
-    SettingsError
-        It would lie in the input, or the output in it.
-    """
-    work, database = settings.resources.work_dir, settings.inputs.bids_database_dir
-    own = work / "bids_dtg_database" if work else None
-    for option, folder in (("--work-dir", own), ("--bids-database-dir", database)):
-        if folder is None:
-            continue
-        place = folder.resolve()
-        inputs = {dataset.root.resolve(), dataset.bids_dir.resolve()}
-        if inputs & set(place.parents) and output not in place.parents:
-            raise SettingsError(
-                f"{option} {folder} is inside the input dataset",
-                expected="a folder elsewhere, as nothing is written there but OUTPUT_DIR",
-            )
-        if place in (output, *output.parents):
-            raise SettingsError(
-                f"OUTPUT_DIR {output} is where {option} keeps its database ({place})",
-                remedy="choose another folder for one of them",
-            )
-    if own and settings.resources.clean_workdir and not settings.behaviour.dry_run:
-        forget_database(own)
-    return database or own

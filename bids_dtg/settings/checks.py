@@ -86,8 +86,6 @@ def check(settings: Settings) -> None:
         raise SettingsError(
             f"--min-coverage is {settings.outputs.min_coverage:g}", expected="a share, 0 to 1"
         )
-    if settings.resources.clean_workdir and settings.resources.work_dir is None:
-        raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
     if settings.behaviour.reports_only and settings.behaviour.no_reports:
         raise SettingsError("--reports-only and --no-reports were given", expected="one of them")
     own = settings.twin.own_trials

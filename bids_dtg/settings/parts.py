@@ -109,13 +109,6 @@ class InputOptions:
         shown_default="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
         shapes=(MODELS,),
     )
-    bids_database_dir: Path | None = rest_option(
-        "selection",
-        "folder of a pybids database to keep and reuse; pybids is needed for filters only",
-        default=None,
-        metavar="FOLDER",
-        shown_default="one in the work folder, if there is one",
-    )
     input_type: InputChoice = rest_option(
         "selection",
         "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders; "
@@ -820,17 +813,6 @@ class ResourceOptions:
         default=None,
         metavar="ADDRESS",
         shown_default="processes of this machine",
-    )
-    work_dir: Path | None = option(
-        "resources",
-        "folder for intermediate files (the pybids database)",
-        default=None,
-        flags=("-w", "--work-dir"),
-        metavar="FOLDER",
-        shown_default="none is kept",
-    )
-    clean_workdir: bool = option(
-        "resources", "empty the work folder of this program's files first", default=False
     )
     stop_on_first_crash: bool = option(
         "resources", "stop at the first participant that fails", default=False

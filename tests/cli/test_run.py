@@ -24,7 +24,7 @@ HEAVY = {"torch", "nilearn", "bids", "nibabel", "numpy", "pandas", "scipy", "skl
 # Libraries that a participant's maps need not wait for: they are for reports, group analyses, other
 # workflows, or options that a plain call does not have. nibabel itself looks for scipy's top.
 NOT_NEEDED = {
-    *("bids", "dask", "h5py", "jinja2", "matplotlib", "nilearn", "pandas", "PIL", "pyarrow"),
+    *("bids", "dask", "h5py", "jinja2", "matplotlib", "nilearn", "pandas", "PIL"),
     *("sklearn", "statsmodels", "templateflow", "torch", "yaml", "zarr"),
     *(f"scipy.{part}" for part in ("interpolate", "io", "linalg", "ndimage", "optimize", "signal")),
     *(f"scipy.{part}" for part in ("sparse", "spatial", "special", "stats")),
@@ -275,35 +275,8 @@ def test_raw_dataset_and_derivatives_elsewhere(job, capsys):
 
 
 def test_accepted_for_compatibility(job):
-    assert job.run("--notrack", "--skip-bids-validation") == 0
-
-
-def test_work_folder_keeps_the_database_and_is_emptied(job):
-    work = job.folder / "work"
-    (work / "bids_dtg_database").mkdir(parents=True)
-    (work / "bids_dtg_database" / "old").touch()
-    (work / "mine").touch()
-    filters = job.folder / "filter.json"
-    filters.write_text('{"bold": {"suffix": "bold"}}')
-    assert job.run("-w", work, "--clean-workdir", "--bids-filter-file", filters) == 0
-    assert (work / "mine").exists()
-    assert not (work / "bids_dtg_database" / "old").exists()
-    assert list((work / "bids_dtg_database").iterdir())
-
-
-def test_work_folder_takes_nothing_from_input_or_output(job, capsys):
-    assert job.run("-w", job.bids / "work") == 2
-    assert "--work-dir" in capsys.readouterr().err
-    out = job.folder / "bids_dtg_database"
-    assert job.run(out=out) == 0
-    before = tree(out)
-    assert job.run("-w", job.folder, "--clean-workdir", out=out) == 2
-    assert "is where --work-dir keeps its database" in capsys.readouterr().err
-    assert tree(out) == before
-    beside = job.folder / "bids_dtg"
-    assert job.run(out=beside) == 0
-    assert job.run("-w", job.folder, "--clean-workdir", out=beside) == 0
-    assert tree(beside) == before
+    assert job.run("--notrack", "--skip-bids-validation", "-w", job.folder / "work") == 0
+    assert not (job.folder / "work").exists()
 
 
 @pytest.mark.slow

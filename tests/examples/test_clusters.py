@@ -12,6 +12,7 @@ import pytest
 from tiny_job import TinyJob, read_table
 
 from bids_dtg.cli.run import build_parser
+from bids_dtg.cli.spellings import add_spellings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SUBMIT, TASK = EXAMPLES / "slurm" / "submit", EXAMPLES / "slurm" / "task.sbatch"
@@ -152,7 +153,9 @@ def test_babs_gives_options_that_there_are():
     given = dict(content["bids_app_args"])
     words = ["in", "out", "participant", given.pop("$SUBJECT_SELECTION_FLAG"), "01"]
     words += [word for pair in given.items() for word in pair if word]
-    settings = build_parser().parse_args(words)
+    parser = build_parser()
+    add_spellings(parser)
+    settings = parser.parse_args(words)
     assert settings.participant_label == ["01"]
     assert settings.nprocs == "1"
     lines = content["cluster_resources"]["customized_text"].splitlines()

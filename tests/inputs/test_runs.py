@@ -507,61 +507,6 @@ def test_folders_of_network_drives_hold_no_runs(root, filters):
     assert find_runs(root, "01", bids_filter=filters) == (run,)
 
 
-@pytest.mark.slow
-def test_database_is_kept_where_asked_and_nowhere_else(root, tmp_path):
-    add_run(root, session="A")
-    add_run(root, session="B")
-    before = sorted(root.rglob("*"))
-    work = tmp_path / "work"
-    first = find_runs(
-        root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD, database_dir=work
-    )
-    assert sorted(root.rglob("*")) == before
-    assert list(work.rglob("*.sqlite"))
-    assert (
-        find_runs(root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD, database_dir=work)
-        == first
-    )
-    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
-
-
-@pytest.mark.slow
-def test_database_with_vanished_files_is_made_again(root, tmp_path):
-    old = add_run(root, entities="run-1")
-    find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")
-    old.unlink()
-    add_run(root, entities="run-2")
-    assert titles(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")) == [
-        "sub-01_task-rest_run-2"
-    ]
-
-
-@pytest.mark.slow
-def test_database_sees_files_that_came_later(root, tmp_path):
-    work = tmp_path / "work"
-    add_run(root, "01", entities="run-1")
-    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 1
-    add_run(root, "01", entities="run-2")
-    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
-
-
-@pytest.mark.slow
-def test_killed_while_indexing_leaves_no_half_database(root, tmp_path, monkeypatch):
-    from bids import BIDSLayoutIndexer
-
-    add_run(root)
-
-    def killed(*_):
-        raise SystemExit(9)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(BIDSLayoutIndexer, "_index_dir", killed)
-        with pytest.raises(SystemExit):
-            find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")
-    assert not list((tmp_path / "work").glob("sub-*"))
-    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")) == 1
-
-
 def test_a_run_in_another_space_only_is_told(root):
     add_run(root, entities="run-1")
     add_run(root, entities="run-1", space="T1w", res=None)
@@ -583,15 +528,6 @@ def test_relative_and_odd_paths(tmp_path, monkeypatch):
 def test_participant_that_is_not_there(root):
     with pytest.raises(RunError, match="sub-07 is not in"):
         find_runs(root, "07")
-
-
-def test_damaged_database_is_not_used(root, tmp_path):
-    add_run(root)
-    find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path)
-    (database,) = tmp_path.glob("sub-01_*/*.sqlite")
-    database.write_bytes(b"not a database" * 100)
-    with pytest.warns(UserWarning, match="pybids database .* not used"):
-        assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path)) == 1
 
 
 def test_query_values():

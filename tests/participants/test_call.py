@@ -262,14 +262,12 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         analysis_level="participant",
         model="mine",
         derivatives=("fmriprep=d/f", "e", "fmriprep=day=1/f", "/day=1/f"),
-        work_dir=Path("w"),
         scheduler="tcp://here:1",
         atlases=("Schaefer400", "own.toml", "mine"),
     )
     whole = with_whole_paths(given)
     assert whole.inputs.bids_dir == tmp_path / "in"
     assert whole.inputs.output_dir == tmp_path / "../out"
-    assert whole.resources.work_dir == tmp_path / "w"
     assert whole.inputs.model == str(tmp_path / "mine")
     assert whole.inputs.derivatives == (
         *(f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e"),

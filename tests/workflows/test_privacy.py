@@ -57,7 +57,7 @@ class PrivateCohort:
         add_rest(self.job.bids, "01", entities="run-2", frames=30)
         self.options = ["--model", self.job.model, "-d", f"fmriprep={self.job.bids}"]
         self.options += ["--custom-confounds", self._confounds()]
-        self.options += ["--atlases", self._atlas(), "--work-dir", self.home / "work"]
+        self.options += ["--atlases", self._atlas()]
         self.options += ["--bids-filter-file", self._write("filters/mine.json", "{}")]
         self.options += ["--config-file", self._write("config/mine.toml", "[cleaning]\n")]
         self.split = self._write("splits/mine.tsv", self._split())

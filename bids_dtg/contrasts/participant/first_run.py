@@ -33,10 +33,9 @@ def begin_first_run(settings: Settings) -> Iterator[None]:
     computes, and for a dry run.
     """
     inputs, resources = settings.inputs, settings.resources
-    by_pybids = inputs.bids_filter_file or inputs.bids_database_dir or resources.work_dir
     # Of processes that are not forked, as with a GPU, nobody would see what was inflated.
     elsewhere = resources.scheduler or resources.device not in ("auto", "cpu")
-    wanted = not (by_pybids or elsewhere or settings.behaviour.dry_run)
+    wanted = not (inputs.bids_filter_file or elsewhere or settings.behaviour.dry_run)
     with head_start(partial(_inflate_first, settings)) if wanted else nullcontext():
         yield
 

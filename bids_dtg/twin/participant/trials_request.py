@@ -99,7 +99,6 @@ class TrialsRequest(CallRequest):
             dataset=dataset,
             participants=participants,
             bids_filter={},
-            database_dir=None,
             output=DerivativeDataset(output),
             capacity=divide(
                 settings.resources, units=len(participants), bytes_each=_BYTES, on_cpu=True

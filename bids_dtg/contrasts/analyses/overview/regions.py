@@ -13,16 +13,11 @@ from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS, REGIONS
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import MOST_TABLE, read_bytes
-from bids_dtg.files.long_table import Kind, LongTable
+from bids_dtg.files.long_table import LongTable
 from bids_dtg.files.names import FileKind, build_name, parse_name
 from bids_dtg.files.text import read_json, write_json
 from bids_dtg.notices import counted, named, say
 
-_KINDS: dict[str, Kind] = {
-    **dict.fromkeys(("contrast", "name"), "text"),
-    **dict.fromkeys(("index", "voxels"), "whole"),
-    **dict.fromkeys(("mean", "coverage", "half_width", "deviation", TRUE_WIDTH), "number"),
-}
 _OWN = {
     "participant_id": "Participant, as in participants.tsv",
     "session_id": "Session; n/a where maps are averaged over sessions, or there are none",
@@ -70,12 +65,8 @@ def _write(
 ) -> Iterator[PurePosixPath]:
     path = PurePosixPath("group") / f"{name}.tsv.gz"
     header = _usual_header(source for _, source in _of_name(averages, name))
-    columns: dict[str, Kind] = {
-        **dict.fromkeys(_OWN, "text"),
-        **{column: _KINDS.get(column, "number") for column in header.split("\t")},
-    }
     damaged, sidecar, number = [], None, 0
-    with LongTable(output.path(path), columns) as table:
+    with LongTable(output.path(path), (*_OWN, *header.split("\t"))) as table:
         for title, source in _of_name(averages, name):
             if (rows := _rows(source, title, header)) is None:
                 damaged.append(source.name)
@@ -83,13 +74,10 @@ def _write(
             table.add(rows)
             number += 1
             sidecar = sidecar or source.with_suffix(".json")
-        parquet = path.with_name(table.parquet.name)
     if damaged:
         say(f"{path}: left out {counted(len(damaged), 'damaged table')}: {named(damaged)}")
     write_json(output.path(path.with_name(f"{name}.json")), _facts(sidecar, number))
     yield path
-    if output.path(parquet).exists():
-        yield parquet
     yield path.with_name(f"{name}.json")
 
 

@@ -71,17 +71,6 @@ def test_wide_tables_are_put_behind_each_other_by_the_usual_names(tmp_path, caps
     assert "left out 1 damaged table: sub-03" in capsys.readouterr().err
 
 
-def test_parquet_holds_what_the_text_holds(tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    averages = [add_table(tmp_path, f"sub-{label:02d}_task-rest") for label in range(3)]
-    write_region_tables(DerivativeDataset(tmp_path), averages)
-    table = parquet.read_table(tmp_path / f"group/{STEM.format('Own')}.parquet")
-    assert table.num_rows == 6
-    assert table["participant_id"].to_pylist()[::2] == ["sub-00", "sub-01", "sub-02"]
-    assert table["half_width"].to_pylist() == [None] * 6
-    assert table["mean"].to_pylist() == [0.5] * 6
-
-
 @pytest.mark.slow
 def test_the_group_level_writes_it(tmp_path):
     job = TinyJob(tmp_path, ())
