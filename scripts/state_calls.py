@@ -11,7 +11,7 @@ import random
 from state_arrays import ARRAY_CALLS
 from state_call import ONE_CORE, Call
 from state_networks import NETWORK_CALLS, region_table
-from state_statistics import PARTS, PEOPLE, STATISTICS_CALLS, events_table, people_table
+from state_statistics import PARTS, PEOPLE, STATISTICS_CALLS, people_table
 
 # Of the simulated people; calibration needs ten, deviations from the cohort eleven.
 PARTICIPANTS, FRAMES, SECONDS = 11, 102, 2.5
@@ -337,7 +337,5 @@ def written_inputs() -> dict[str, str]:
         "wrong.toml": '[cleaning]\ndenoise = "simple"\n',
         "people.tsv": people_table(PARTICIPANTS),
         "regions.tsv": region_table(),
-        "events.tsv": events_table(),
         "raw.json": '{"Name": "Task", "BIDSVersion": "1.10.0", "DatasetType": "raw"}\n',
-        "motor.toml": 'task = "motor"\n[contrasts]\nmotorLh = "LH"\nmotorLhVsRh = "LH - RH"\n',
     }

@@ -52,35 +52,7 @@ STUDY = (
     _group("embed", f"{KNOWN} {MEASURED}"),
 )
 
-# Two people's runs of rest, taken for runs of a task; their voxels are large.
-RUNS = {"01_task-motor_run-1": "01", "01_task-motor_run-2": "02", "02_task-motor_run-1": "03"}
-
-
-def _copies(run: str, source: str) -> tuple[str, ...]:
-    """Copy a simulated person's run to another name, and give it events."""
-    there = f"glm/phantom/fmriprep/sub-sim{source}/func/sub-sim{source}_task-rest"
-    here = f"glm/data/derivatives/fmriprep/sub-{run[:2]}/func/sub-{run}"
-    events = f"glm/data/sub-{run[:2]}/func/sub-{run}_events.tsv"
-    parts = (part.replace("res-2", "res-4") for part in PARTS)
-    return (
-        f"copy inputs/events.tsv {events}",
-        *(f"copy {there}{part} {here}{part}" for part in parts),
-    )
-
-
-GLM = (
-    "dtg-phantom glm/phantom --workflow dynamics --participants 3 --frames 130 --repetition-time 2",
-    "copy inputs/raw.json glm/data/dataset_description.json",
-    "copy glm/phantom/fmriprep/dataset_description.json "
-    "glm/data/derivatives/fmriprep/dataset_description.json",
-    *(step for run, source in RUNS.items() for step in _copies(run, source)),
-    f"bids_dtg glm/data glm/out group --analysis glm --glm-model inputs/motor.toml {ONE_CORE}",
-)
-
-STATISTICS_CALLS = (
-    Call("study", STUDY, ("phantom", "small")),
-    Call("glm", GLM),
-)
+STATISTICS_CALLS = (Call("study", STUDY, ("phantom", "small")),)
 
 
 def people_table(participants: int) -> str:
@@ -92,9 +64,3 @@ def people_table(participants: int) -> str:
         for number in range(1, participants + 1)
     ]
     return "\n".join([header, *rows]) + "\n"
-
-
-def events_table() -> str:
-    """Make events of a run of 260 seconds: blocks of two hands in turn."""
-    rows = [f"{onset}\t12\t{'LR'[onset // 24 % 2]}H" for onset in range(10, 240, 24)]
-    return "\n".join(["onset\tduration\ttrial_type", *rows]) + "\n"

@@ -56,7 +56,7 @@ def test_command_line_wins_over_file(tmp_path):
 def test_a_file_with_an_analysis_that_is_gone_names_another_program(tmp_path):
     (tmp_path / "options.toml").write_text('[modelling]\nanalysis = "normative"\n')
     with pytest.raises(SettingsError, match="PCNtoolkit scores the tables of regions"):
-        read_options(tmp_path / "options.toml", {"analysis": ("train", "glm")})
+        read_options(tmp_path / "options.toml", {"analysis": ("train", "stats")})
 
 
 @pytest.mark.parametrize(("text", "rois"), [("50", (50,)), ("[15, 25]", (15, 25))])

@@ -40,7 +40,7 @@ Spaces:
 
 Tasks:
 
-- `task`: the file of `--glm-model`, task runs and their trials
+- `task`: task runs and their trials
 
 Measured maps:
 

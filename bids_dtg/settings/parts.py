@@ -676,12 +676,6 @@ class StatisticsOptions:
     leave_site_out: bool = map_option(
         "statistics", "of phenotypes: each fold is a site", default=False
     )
-    glm_model: Path | None = map_option(
-        "statistics",
-        "of glm: tasks, conditions and contrasts, in TOML",
-        default=None,
-        metavar="TOML",
-    )
 
     @property
     def cross_validated(self) -> int:

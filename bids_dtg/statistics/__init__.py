@@ -5,8 +5,6 @@
 - `associate`: association of regions, edges or voxels with phenotypes
 - `deviation`: each person's deviation from the mean of all others
 - `embed`: people and their maps as points in few dimensions
-- `figure`: chosen contrasts in slices and on surfaces, for print
-- `glm`: first-level analysis of task runs, one run at a time
 - `group_maps`: group maps: tests over participants' maps
 - `phenotypes`: prediction of phenotypes from maps, regions and connectomes
 - `region_picture`: values of an atlas' regions, drawn on a brain

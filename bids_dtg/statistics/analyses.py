@@ -18,12 +18,6 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
             "deviation of each participant's maps in OUTPUT_DIR from the mean of all others",
             reads=("session_label", "contrast", "model_name"),
         ),
-        "figure": Analysis(
-            later("statistics.figure.analysis:run_figure"),
-            "a figure for print (PDF, SVG) of the contrasts of --contrast: of participants, or of "
-            "the mean maps of the group level",
-            reads=("contrast", "model_name"),
-        ),
         "stats": Analysis(
             later("statistics.group_maps.analysis:run_stats"),
             "tests over participants' maps (one or two samples, paired, regression), and "
@@ -55,12 +49,6 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
             "participants and contrasts in few dimensions; typical and atypical maps",
             statistics=("participants_file", "feature_sets"),
             reads=(*_OF_OUTPUT, "seed"),
-        ),
-        "glm": Analysis(
-            later("statistics.glm.analysis:run_glm"),
-            "measured maps from task runs and their events (--glm-model)",
-            statistics=("glm_model",),
-            reads=("cleaning", "session_label", "run", "derivatives", "model_name"),
         ),
     }
 )

@@ -60,8 +60,8 @@ def told(tmp_path, monkeypatch, capsys):
         (
             "group --analysis simulate",
             "--analysis simulate was given with --workflow contrasts. Expected: one of train, "
-            "finetune, evaluate, calibrate, deviation, figure, stats, associate, phenotypes, "
-            "embed, glm, predict. To do: --workflow dynamics has --analysis sim",
+            "finetune, evaluate, calibrate, deviation, stats, associate, phenotypes, embed, "
+            "predict. To do: --workflow dynamics has --analysis sim",
         ),
         (
             "group --analysis simulate --input-arrays a.npz",

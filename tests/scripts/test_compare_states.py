@@ -291,7 +291,6 @@ def test_there_is_a_call_of_each_workflow_analysis_and_kind_of_input():
     [
         ("arrays", "contrasts --analysis predict of zarr"),
         ("study", "contrasts --analysis associate"),
-        ("glm", "contrasts --analysis glm"),
         ("dynamics", "dynamics --analysis fixed-points"),
         ("dynamics_arrays", "dynamics of arrays"),
         ("twin", "twin participant --verify"),

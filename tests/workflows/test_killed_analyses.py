@@ -16,14 +16,10 @@ import torch
 from bids_check import require_every_file_seen
 from core_people import write_core_people
 from forked_jobs import Copies, ForkingProcess, Place, all_modules
-from task_dataset import MOTOR, add_task_run, make_task_dataset
-from task_run import TaskPlan
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 
 from bids_dtg.cli.run import main
-from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.phantom.streams import Cohort
 from bids_dtg.workflows import AUTO, all_workflows
 
 PLACES = 6  # of each analysis, which is killed at every other two of them
@@ -41,7 +37,6 @@ class Scene:
         self._cohort: TinyCohort | None = None
         self._people: dict[str, Path] = {}  # by workflow
         self._core: Path | None = None
-        self._tasks: Path | None = None
 
     @property
     def cohort(self) -> TinyCohort:
@@ -73,15 +68,6 @@ class Scene:
     def of_events(self, analysis: str, *words: object) -> Words:
         people = self.trained["twin"].inputs
         return (*tiny_twins.arguments(people, self.out, analysis, arrays=None), *words)
-
-    def of_tasks(self, *words: object) -> Words:
-        if self._tasks is None:
-            self._tasks, derivatives = make_task_dataset(self.folder / "tasks")
-            phantom, plan = Phantom(block=4), TaskPlan("MOTOR", blocks=1)
-            for run in range(2):
-                add_task_run(self._tasks, derivatives, phantom.person(Cohort.DEMO, 0), plan, run)
-            (self._tasks / "glm.toml").write_text(f'noise_model = "ols"\n{MOTOR}')
-        return (self._tasks, self.out, "group", "--glm-model", self._tasks / "glm.toml", *words)
 
     def of_core(self, analysis: str, *words: object) -> Words:
         if self._core is None:
@@ -211,8 +197,6 @@ JOBS = (
     _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2, "--repeats", 1),
     _of_people("embed"),
     _of_people("deviation"),
-    _of_people("figure", "--contrast", CONTRASTS[0], "--participant-label", LABELS[0]),
-    Job("contrasts", "glm", lambda scene: scene.of_tasks("--analysis", "glm")),
     Job("dynamics", "train", lambda scene: scene.of_networks("train", *tiny_networks.TRAIN)),
     _of_networks("evaluate", "--simulations", 2),
     _of_networks("simulate", "--simulations", 2),

@@ -65,7 +65,7 @@ def read_trials(path: Path, column: str, ignored: Collection[str] = ()) -> Trial
     if rows and (absent := [name for name in ("onset", "duration", column) if name not in rows[0]]):
         raise RunError(
             f"{path} has no column {' or '.join(absent)}; it has {', '.join(rows[0])}",
-            expected="onset, duration and the column of conditions (trial_type in --glm-model)",
+            expected="onset, duration and the column of conditions",
             remedy="separate columns by tabs" if len(rows[0]) == 1 else "correct the header",
         )
     kept = [

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fmriprep_dataset import SPACE, add_run
-from task_dataset import make_task_dataset
+from fmriprep_dataset import SPACE, add_run, describe_dataset
 
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.dataset import find_dataset
@@ -14,7 +13,8 @@ TASK = Selection(tasks=("nback",))
 
 @pytest.fixture
 def dataset(tmp_path):
-    raw, derivatives = make_task_dataset(tmp_path / "raw")
+    raw = describe_dataset(tmp_path / "raw", kind="raw")
+    derivatives = describe_dataset(raw / "derivatives" / "fmriprep")
     for run in (1, 2):
         add_run(derivatives, session="a", task="nback", entities=f"run-{run}")
     add_run(derivatives, session="a", task="rest")
