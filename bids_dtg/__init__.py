@@ -9,7 +9,6 @@ The public names, in the order of a run's way from its file to its maps:
 - `measure`: cleans a run and reduces it to its connectome, in one pass over the file
 - `measure_array`: does the same for an image at hand, as an array
 - `predict_maps`: the contrast maps that a model predicts from a connectome
-- `explain`: which ROIs contribute to where these maps differ from other people's
 - `run_workflow`: all of this for all participants, with files, tables and reports
 - `load_maps`: what an output folder holds, as a data frame
 - ``__version__``: the version of the program
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import load_bundle
     from bids_dtg.contrasts.participant.arrays import measure_array
     from bids_dtg.contrasts.participant.measure import measure
-    from bids_dtg.contrasts.participant.predict import explain, predict_maps
+    from bids_dtg.contrasts.participant.predict import predict_maps
     from bids_dtg.contrasts.participant.request import find_runs
     from bids_dtg.contrasts.participant.task_maps import TaskMaps
     from bids_dtg.settings import Settings
@@ -66,7 +65,6 @@ __all__ = [
     "Settings",
     "TaskMaps",
     "__version__",
-    "explain",
     "find_runs",
     "load_bundle",
     "load_maps",
@@ -82,7 +80,6 @@ _MODULES: Mapping[str, str] = {
     "Settings": "bids_dtg.settings",
     "TaskMaps": "bids_dtg.contrasts.participant.task_maps",
     "__version__": "bids_dtg.version",
-    "explain": "bids_dtg.contrasts.participant.predict",
     "find_runs": "bids_dtg.contrasts.participant.request",
     "load_bundle": "bids_dtg.contrasts.bundle.bundle",
     "load_maps": "bids_dtg.cohort.frames",

@@ -19,7 +19,6 @@ _EXTRA_OF = {
     "matplotlib": "report",
     "torch": "torch",
     "umap": "umap",
-    "zarr": "arrays",
 }
 
 

@@ -50,7 +50,7 @@ _TEXT_READERS = re.compile(
 _OPENERS = re.compile(
     r"(io|gzip|bz2|lzma|codecs|tarfile)\.open|zipfile\.ZipFile|isal\..*open.*|sqlite3\.connect"
     r"|(json|pickle|tomllib|tomli)\.(load|dump)|safetensors\.(safe_open|\w+\.(load|save)_file)"
-    r"|nibabel\.(load|save)|h5py\.File|zarr\.(open|load|save)\w*|torch\.(load|save)"
+    r"|nibabel\.(load|save)|h5py\.File|torch\.(load|save)"
     r"|numpy\.(load|save|savez|savez_compressed|loadtxt|savetxt|genfromtxt|fromfile|memmap)"
     r"|numpy\.lib\.format\.open_memmap|scipy\.io\.(loadmat|savemat)|mmap\.mmap"
     r"|pandas\.(read_\w+|HDFStore)|nilearn\..*\.load_confounds\w*|tempfile\.\w+"

@@ -67,10 +67,6 @@ def write_steps(bold: Path, model: str, folder: Path) -> None:
     )
     labels = [contrast.label for contrast in estimate.contrasts]
     facts = {"run": run.title, "seconds": measured.seconds, "contrasts": labels}
-    try:
-        facts["contributions"] = bids_dtg.explain(measured, bundle).deviation.tolist()
-    except Exception as err:  # a model that explains nothing reports it in a line
-        facts["contributions"] = str(err)
     (folder / "steps.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     print("failed:", bids_dtg.run_workflow(settings))
 

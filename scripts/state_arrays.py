@@ -13,7 +13,7 @@ from state_call import ONE_CORE, Call
 
 _PEOPLE, _PLACES, _FRAMES, _CONTRASTS = 12, 30, 400, 2
 # A kind of model for each format: that formats give the same bytes is tested elsewhere.
-KINDS = {"npz": "linear", "h5": "local-ridge", "zarr": "linear-parcel"}
+KINDS = {"npz": "linear", "h5": "local-ridge"}
 
 
 def _steps(form: str, kind: str) -> tuple[str, ...]:
@@ -44,7 +44,6 @@ def write_arrays(folder: Path) -> None:
         arrays = _people(seed)
         np.savez_compressed(folder / f"{name}.npz", **arrays)
         _write_hdf5(folder / f"{name}.h5", arrays)
-        _write_zarr(folder / f"{name}.zarr", arrays)
 
 
 def _people(seed: int) -> dict[str, Any]:
@@ -73,12 +72,3 @@ def _write_hdf5(path: Path, arrays: dict[str, Any]) -> None:
         for key, values in arrays.items():
             text = values.dtype.kind == "U"
             file[key] = np.asarray(values, h5py.string_dtype()) if text else values
-
-
-def _write_zarr(path: Path, arrays: dict[str, Any]) -> None:
-    import zarr
-
-    group = zarr.open_group(str(path), mode="w")
-    for key, values in arrays.items():
-        text = values.dtype.kind == "U"
-        group.create_array(key, data=values.astype(np.dtypes.StringDType()) if text else values)

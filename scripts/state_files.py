@@ -84,11 +84,6 @@ MASKS = (
         "how many hours a training took, beside whether it was chosen",
     ),
     Mask(
-        "*/group/cache/*.json",
-        r'(?P<keep>\.zarr",\s+"state": )"\w+"',
-        "a digest of the times at which the files of a folder were written",
-    ),
-    Mask(
         "*/configuration_sha256.json",
         r'(?P<keep>"(bids_dir|derivatives|model|input_arrays)": )"\w+"',
         "digests of whole paths; their names stand in the configuration beside it",

@@ -24,7 +24,6 @@ NAMES = {
     "Settings",
     "TaskMaps",
     "__version__",
-    "explain",
     "find_runs",
     "load_bundle",
     "load_maps",

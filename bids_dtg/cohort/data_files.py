@@ -6,8 +6,7 @@ these differ the content decides: data that were copied or touched are the same 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ class DataFiles:
 
     @classmethod
     def of(cls, paths: Iterable[Path], root: Path, names: PathNames) -> DataFiles:
-        """Return files, and what is in folders of zarr.
+        """Return files by names for others.
 
         Parameters
         ----------
@@ -44,7 +43,7 @@ class DataFiles:
         names
             Names that stand for other folders of this machine.
         """
-        whole = [file for path in dict.fromkeys(paths) for file in sorted(_files(path))]
+        whole = [path for path in dict.fromkeys(paths) if path.is_file()]
         return cls(named_files(whole, root, names))
 
     def write(self, folder: Path) -> None:
@@ -74,13 +73,6 @@ class DataFiles:
             ),
         ]
         return named(trouble)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    elif path.is_file():
-        yield path
 
 
 def _is_same(path: Path, recorded: Mapping[str, Any]) -> bool:

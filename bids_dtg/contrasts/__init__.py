@@ -4,7 +4,6 @@ Contrasts and maps:
 
 - `contrast`: the contrasts that a model predicts: order, labels, meaning
 - `maps`: maps averaged over segments of rest, with their spread
-- `explanation`: which columns of a connectome contribute to a person's deviation
 - `recentring`: removes from a model's maps its error in the mean map
 
 Kinds of model; `kind` says which functions a kind must have:

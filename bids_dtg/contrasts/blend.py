@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts import linear_kind, local_ridge_kind
-from bids_dtg.contrasts.explanation import Areas, Differentiable, Explained
 from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, KindModule, Processor
 from bids_dtg.contrasts.network import kind as network_kind
-from bids_dtg.contrasts.people import Float, MapModel, predicted_maps
+from bids_dtg.contrasts.people import MapModel, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places, VoxelPlaces
@@ -86,28 +85,6 @@ class Blend:
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into the weighted sum of the models' maps."""
         return blended([model.predict(connectome) for model in self.models], self.weights)
-
-    def path_contributions(
-        self,
-        connectome: NDArray[np.floating[Any]],
-        start: NDArray[np.floating[Any]],
-        areas: Areas,
-        points: int | None = None,
-    ) -> Float:
-        """Return the weighted sum of the models' contributions; see `Differentiable`."""
-        total = np.zeros(())
-        for model, weight in zip(self.models, self.weights, strict=True):
-            if isinstance(model, Explained):
-                low, high = (
-                    model.contributions(np.asarray(ends, np.float32), areas)
-                    for ends in (start, connectome)
-                )
-                own = high - low
-            else:
-                assert isinstance(model, Differentiable)
-                own = model.path_contributions(connectome, start, areas, points)
-            total = total + weight[:, None, None] * own
-        return total
 
 
 def blended(maps: Sequence[Maps], weights: NDArray[np.float32]) -> NDArray[np.float32]:

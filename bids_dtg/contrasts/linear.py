@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.recentring import Correction, clipped_gains
 from bids_dtg.stats.linear import (
@@ -102,20 +101,6 @@ class LinearModel:
         """Turn a connectome (rois, places) into maps (contrasts, places)."""
         regions = self.parcels.regions
         return predict_regions(self.coefficients, standardised(connectome, regions), regions)
-
-    def columns(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
-        """Return the means over areas of the standardised rows, (rois, areas)."""
-        return areas.means(standardised(connectome, self.parcels.regions))
-
-    def contributions(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
-        """Return what each row adds to means of maps over areas, (contrasts, rois, areas)."""
-        regions = self.parcels.regions
-        features = standardised(connectome, regions)
-        found = np.zeros((len(self.coefficients), len(features), areas.number))
-        for number, region in enumerate(regions):
-            own = areas.means(features[:, region], region)
-            found += self.coefficients[:, number, 1:, None] * own
-        return found
 
 
 class LinearSums:

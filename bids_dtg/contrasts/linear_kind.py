@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.bundles.site_sums import SumsFile, hidden
-from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.linear import (
     LeftOut,
@@ -27,7 +26,7 @@ from bids_dtg.contrasts.linear import (
     fit_person,
     mean_features,
 )
-from bids_dtg.contrasts.people import Float, MapModel
+from bids_dtg.contrasts.people import MapModel
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.contrasts.site_sums import OVER, identities, space_facts
 from bids_dtg.contrasts.weighted_files import OtherSites, write_first, write_second
@@ -263,16 +262,6 @@ class _Mapped:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
         with one_blas_thread():  # for many small products, beside a process that reads
             return self.model.predict(connectome)
-
-    def columns(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
-        """Return the means over areas of the weighted deviations, (rois, areas)."""
-        with one_blas_thread():
-            return self.model.columns(connectome, areas)
-
-    def contributions(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
-        """Return what each column adds to means of maps over areas, (contrasts, rois, areas)."""
-        with one_blas_thread():
-            return self.model.contributions(connectome, areas)
 
 
 WHOLE_BRAIN, BY_PARCEL = LinearKind(of_parcels=False), LinearKind(of_parcels=True)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.imaging.places import Places
 
@@ -328,26 +327,6 @@ class LocalRidge:
                 # A place is in one group; only the padding row occurs more than once.
                 maps[members] += way.weights[start : start + _BLOCKS, :, corner, None] * part
         return np.ascontiguousarray(maps[:-1].T)
-
-    def columns(self, connectome: NDArray[np.floating[Any]], areas: Areas) -> Float:
-        """Return the means over areas of the deviations of the connectome, (rois, areas)."""
-        return areas.means(connectome - self.mean_connectome)
-
-    def contributions(self, connectome: NDArray[np.floating[Any]], areas: Areas) -> Float:
-        """Return what each row adds to means of maps over areas, (contrasts, rois, areas)."""
-        deviations = connectome - self.mean_connectome
-        weights = self.interpolation.matrix(connectome.shape[1])
-        found = np.zeros((len(self.mean_maps), len(deviations), areas.number))
-        for area in range(areas.number):
-            inside = np.flatnonzero(areas.labels == area)
-            if not len(inside):
-                continue
-            own = weights[inside]
-            corners = np.unique(own.indices)
-            # (corners, rois), the deviations that each corner's coefficients are applied to.
-            reached = own[:, corners].T @ deviations[:, inside].T / len(inside)
-            found[..., area] = np.einsum("cr,crq->qr", reached, self.coefficients[corners])
-        return found
 
 
 @dataclass(frozen=True, eq=False)

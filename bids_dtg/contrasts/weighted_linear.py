@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.linear import Slopes
 from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.weighted_sums import (
@@ -241,24 +240,6 @@ class WeightedLinear:
         if self.amplitude is not None and not (length and len(self.means) > 1):
             maps = self.amplitude.apply(maps, connectome, level)
         return maps
-
-    def columns(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
-        """Return the means over areas of the weighted deviations, (rois, areas)."""
-        level = _level(connectome)
-        length = self._nearest(connectome, level)
-        found = np.zeros((len(connectome), areas.number))
-        for rows in rows_of(self.sets):
-            for some, deviation in self._deviations(connectome, level, rows, length):
-                found[rows] += areas.means(deviation, some)
-            found[rows] *= self._share(connectome, level, rows, length)
-        return found
-
-    def contributions(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
-        """Return what each column adds to means of maps over areas, (contrasts, rois, areas).
-
-        The sum over columns is the prediction before the amplitude step.
-        """
-        return np.asarray(self.coefficients[..., None] * self.columns(connectome, areas))
 
     def of_rest(self, minutes: float) -> WeightedLinear:
         """Return the model for connectomes of so much rest; NaN: as much as they were fitted to."""

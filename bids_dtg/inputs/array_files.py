@@ -1,4 +1,4 @@
-"""Files of arrays that others wrote: npz, HDF5 and zarr. Values are read a row at a time.
+"""Files of arrays that others wrote: npz and HDF5. Values are read a row at a time.
 
 Nothing in a file is ever unpickled, and no array leads to another file.
 """
@@ -6,9 +6,7 @@ Nothing in a file is ever unpickled, and no array leads to another file.
 from __future__ import annotations
 
 import math
-import os
 import resource
-import stat
 import tokenize
 import zipfile
 import zlib
@@ -22,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, ForeignFileError
-from bids_dtg.extras import install_line
 from bids_dtg.files.foreign import open_foreign
 
 # Bytes of what is in memory at once: an array that is read whole, a row, a chunk of one.
@@ -31,18 +28,9 @@ MOST_WHOLE, MOST_ROW = 2**31, 2**32
 _MOST_PACKED, _LARGE = 50, 2**28
 _MOST_ARRAYS = 1000  # in a file
 _MOST_BESIDE = 2**28  # bytes that reading texts may take
-_MOST_CHUNKS = 2**20  # files of a zarr folder
-_FEW_CHUNKS = 2**14  # whose names are compared one by one
 _NUMBERS, _TEXTS = "biuf", "SUOT"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
-_FORMATS = "a file of NumPy (.npz), HDF5, or a zarr folder"
-_ZARR_FACTS = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
-_ZARR_3 = ["zarr.json"]  # the file of its third format; those of the second have other names
-# What may undo the compression of a zarr array: no codec that runs code of the file.
-_CODECS = {
-    *("bytes", "transpose", "sharding_indexed", "crc32c", "vlen-utf8", "vlen-bytes", "shuffle"),
-    *("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma"),
-}
+_FORMATS = "a file of NumPy (.npz) or HDF5"
 Array = NDArray[Any]
 
 
@@ -142,11 +130,9 @@ def open_arrays(path: Path) -> Mapping[str, StoredArray]:
     Raises
     ------
     DatasetError
-        It is missing, damaged, of another format, or needs a package that is not there.
+        It is missing, damaged or of another format.
     """
     try:
-        if path.is_dir():
-            return _zarr_arrays(path)
         with open_foreign(path) as file:
             begins = file.read(8)
     except ForeignFileError as err:
@@ -287,7 +273,7 @@ def _little_memory() -> Iterator[None]:
 
 
 class _LibraryArray(StoredArray):
-    """An array that its library reads a slice of: HDF5's or zarr's."""
+    """An array of HDF5, of which a slice is read."""
 
     def __init__(self, path: Path, key: str, values: Any, stored: int) -> None:
         super().__init__(path, key, tuple(values.shape), values.dtype, stored)
@@ -329,98 +315,6 @@ def _hdf5_arrays(path: Path) -> dict[str, StoredArray]:
             _require_chunks(key, values.chunks, values.dtype.itemsize)
             found[key] = _LibraryArray(path, key, values, values.id.get_storage_size())
     return found
-
-
-def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
-    try:
-        import zarr
-    except ImportError as err:
-        raise DatasetError(
-            f"{path} is a folder, as zarr's, and the package zarr is not installed",
-            expected=_FORMATS,
-            remedy=install_line("arrays"),
-        ) from err
-    found: dict[str, StoredArray] = {}
-    with reading(path):
-        _require_plain_folder(path)
-        own = _zarr_files(path)
-        if not own:
-            raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
-        with _called():
-            group = zarr.open_group(str(path), mode="r", use_consolidated=False)
-        keys = sorted(folder.name for folder in path.iterdir() if _zarr_files(folder))
-        _require_few(path, len(keys))
-        for key in keys:
-            if (_zarr_files(path / key) == _ZARR_3) != (own == _ZARR_3):
-                raise ValueError(f"its {key} is of another format of zarr than the folder")
-            with _called():
-                values = group[key]
-            if not isinstance(values, zarr.Array):
-                continue
-            with _called():
-                # Of the array as zarr has opened it: its files may say more of another format.
-                codecs = _codecs(values.metadata.to_dict())
-            if other := sorted(codecs - _CODECS):
-                raise ValueError(f"its {key} is packed by {other[0]}, which is not undone here")
-            _require_chunks(key, values.chunks, max(1, np.dtype(values.dtype).itemsize))
-            # zarr reads a lost file of values as zeros.
-            if values.ndim > 1 and values.size and not _holds_values(values, path / key):
-                raise ValueError(f"no value of its {key} is stored")
-            found[key] = _LibraryArray(path, key, values, values.nbytes_stored())
-    if not found:
-        raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
-    return found
-
-
-def _holds_values(values: Any, folder: Path) -> bool:
-    """Return whether a folder of zarr holds a file of an array's values."""
-    if values.nchunks <= _FEW_CHUNKS:
-        with _called():
-            return bool(values.nchunks_initialized)
-    return any(each.is_file() and each.name not in _ZARR_FACTS for each in folder.rglob("*"))
-
-
-def _zarr_files(folder: Path) -> list[str]:
-    """Return the files that say what a folder of zarr is.
-
-    Raises
-    ------
-    ValueError
-        They are of both formats: which of them a library follows is not sure.
-    """
-    found = [name for name in (".zarray", ".zgroup", *_ZARR_3) if (folder / name).is_file()]
-    if len(found) > 1:
-        raise ValueError(f"{folder} has {' and '.join(found)}: they say what it is twice")
-    return found
-
-
-def _codecs(facts: object) -> set[str]:
-    """Return the names of codecs in the description of an array, and of nested codecs."""
-    if isinstance(facts, str):
-        return {facts}
-    if isinstance(facts, (list, tuple)):
-        return set().union(*map(_codecs, facts))
-    if not isinstance(facts, Mapping):
-        return set()
-    found = {str(facts[key]) for key in ("name", "id") if key in facts}
-    for key in ("codecs", "index_codecs", "compressor", "filters", "configuration"):
-        value = facts.get(key)
-        if key != "configuration" or isinstance(value, Mapping):
-            found |= _codecs(value)
-    return found
-
-
-def _require_plain_folder(path: Path) -> None:
-    """Refuse what may wait, or lead elsewhere, when zarr opens it."""
-    count = 0
-    for folder, folders, files in os.walk(path):
-        for name in (*folders, *files):
-            count += 1
-            mode = os.lstat(os.path.join(folder, name)).st_mode  # noqa: PTH118 (a million of them)
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise ValueError(f"{Path(folder) / name} is neither a file nor a folder")
-        if count > _MOST_CHUNKS:
-            raise ValueError(f"it has more than {_MOST_CHUNKS} files: make larger chunks")
 
 
 def _require_few(path: Path, count: int) -> None:

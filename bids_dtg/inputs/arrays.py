@@ -282,7 +282,7 @@ def read_arrays(
     Parameters
     ----------
     paths
-        Of npz, HDF5 or zarr.
+        Of npz or HDF5.
     keys
         `NAME=KEY` texts: under which key a file has what is called NAME here.
     of

@@ -327,7 +327,7 @@ class ModellingOptions:
     )
     input_arrays: tuple[str, ...] = option(
         "modelling",
-        "people as arrays (npz, HDF5 or zarr) instead of a dataset; BIDS_DIR then only names the "
+        "people as arrays (npz or HDF5) instead of a dataset; BIDS_DIR then only names the "
         "data set; with --workflow twin it has the event files",
         default=(),
         metavar="FILE",
@@ -724,7 +724,7 @@ class OutputOptions:
         "a later call that names more adds to what is there",
         default=(),
         metavar="KIND",
-        shown_default="all but explanation",
+        shown_default="all",
     )
     output_spaces: tuple[str, ...] = map_option.for_most_calls(
         "output",

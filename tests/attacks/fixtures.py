@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import array_people
-import numpy as np
 import tiny_networks
 import tiny_twins
 from fmriprep_dataset import describe_dataset
@@ -102,20 +99,8 @@ def arrays(folder: Path) -> None:
     people = array_people.arrays()
     array_people.write(folder / "all.npz", **people)
     array_people.write(folder / "all.h5", **people)
-    if find_spec("zarr"):
-        for version in (2, 3):
-            write_zarr(folder / f"all{version}.zarr", version, people)
     assert array_people.call(folder, "train", *LINEAR) == 0
     bundle_alone(folder)
-
-
-def write_zarr(path: Path, version: int, people: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as a folder of a format of zarr."""
-    import zarr
-
-    group = zarr.open_group(str(path), mode="w", zarr_format=version)
-    for key, values in people.items():
-        group.create_array(key, data=values)
 
 
 def networks(folder: Path) -> None:

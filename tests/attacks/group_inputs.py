@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import random
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -145,55 +144,6 @@ def _write_hdf5(path: Path, arrays: dict[str, np.ndarray]) -> None:
                 continue
 
 
-def zarr(rng: random.Random, scene: Scene) -> None:
-    root = scene.place / rng.choice(("all2.zarr", "all3.zarr"))
-    if root.is_dir():  # it is where the package zarr is
-        for _ in range(rng.choice((1, 1, 2, 3))):
-            _some_zarr(rng, root)
-    on_people(rng, scene, root.name)
-
-
-def _some_zarr(rng: random.Random, root: Path) -> None:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    if not files:
-        return
-    facts = [path for path in files if path.name in ("zarr.json", ".zarray", ".zgroup", ".zattrs")]
-    how = rng.randrange(10)
-    path = rng.choice(files if how in (7, 8) or not facts else facts)
-    if how == 9:
-        path = rng.choice(files)
-        other = path.parent / rng.choice(("zarr.json", ".zarray", "c", "0", "x"))
-        if (path.parent / "c").is_dir() or other == path:
-            path.unlink()
-        else:
-            shutil.copy(path, other)
-    elif how == 8:
-        path.unlink()
-    elif how == 7:
-        put(path, mutators.some_bytes(rng, path.read_bytes()))
-    else:
-        try:
-            stored = json.loads(path.read_text())
-        except (ValueError, RecursionError):
-            return
-        if rng.random() < 0.3:
-            put(path, json.dumps(_other_codec(rng, stored)))
-        else:
-            put(path, mutators.some_json(rng, stored))
-
-
-def _other_codec(rng: random.Random, facts: object) -> object:
-    """Have an array of zarr packed in another way than it is."""
-    if not isinstance(facts, dict):
-        return facts
-    names = ("pickle", "msgpack2", "blosc", "zstd", "gzip", "vlen-utf8", "json2", "transpose")
-    name = rng.choice(names)
-    if facts.get("zarr_format") == 3:
-        return {**facts, "codecs": [{"name": name, "configuration": {}}]}
-    key = rng.choice(("compressor", "filters"))
-    return {**facts, key: {"id": name} if key == "compressor" else [{"id": name}]}
-
-
 def on_people(rng: random.Random, scene: Scene, file: str) -> None:
     """Have a model trained on a file of arrays, or asked for maps of its people."""
     if rng.random() < 0.6:
@@ -208,7 +158,7 @@ def read(scene: Scene) -> int:
     from bids_dtg.inputs.array_files import open_arrays
     from bids_dtg.inputs.arrays import read_arrays
 
-    paths = [word for word in scene.words() if word.endswith((".npz", ".h5", ".zarr"))]
+    paths = [word for word in scene.words() if word.endswith((".npz", ".h5"))]
     code = plan(scene)
     if code == 0 and "--array-key" not in scene.words():
         people = read_arrays(paths)
@@ -332,7 +282,6 @@ def structural(scene: Scene) -> int:
 GROUP_KINDS = {
     "npz": Kind(npz, read, 14, fixture="arrays", whole=0.1),
     "hdf5": Kind(hdf5, read, 10, fixture="arrays", whole=0.1),
-    "zarr": Kind(zarr, read, 14, fixture="arrays", whole=0.1),
     "series": Kind(series, read, 10, fixture="networks", whole=0.05),
     "events": Kind(events, plan, 14, fixture="twins", whole=0.03),
     "averages": Kind(averages, plan, 6, fixture="twins", whole=0.03),

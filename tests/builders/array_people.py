@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from bids_dtg.cli.run import main as program
 
@@ -45,16 +44,11 @@ def write(path: Path, **arrays: Any) -> Path:
     """Write arrays in the format that the name asks for."""
     if path.suffix == ".npz":
         np.savez_compressed(path, **arrays)
-    elif path.suffix == ".h5":
+    else:
         import h5py
 
         with h5py.File(path, "w") as file:
             for key, values in arrays.items():
                 text = np.asarray(values).dtype.kind == "U"
                 file[key] = np.asarray(values, h5py.string_dtype()) if text else np.asarray(values)
-    else:
-        zarr = pytest.importorskip("zarr", reason="needs the extra [arrays]")
-        group = zarr.open_group(str(path), mode="w")
-        for key, values in arrays.items():
-            group.create_array(key, data=np.asarray(values))
     return path

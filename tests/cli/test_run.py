@@ -25,7 +25,7 @@ HEAVY = {"torch", "nilearn", "bids", "nibabel", "numpy", "pandas", "scipy", "skl
 # workflows, or options that a plain call does not have. nibabel itself looks for scipy's top.
 NOT_NEEDED = {
     *("bids", "dask", "h5py", "jinja2", "matplotlib", "nilearn", "pandas", "PIL"),
-    *("sklearn", "statsmodels", "templateflow", "torch", "yaml", "zarr"),
+    *("sklearn", "statsmodels", "templateflow", "torch", "yaml"),
     *(f"scipy.{part}" for part in ("interpolate", "io", "linalg", "ndimage", "optimize", "signal")),
     *(f"scipy.{part}" for part in ("sparse", "spatial", "special", "stats")),
 }

@@ -8,9 +8,7 @@ import pytest
 
 from bids_dtg.contrasts import blend, local_ridge_kind
 from bids_dtg.contrasts.blend import Blend, BlendSums, blended
-from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.kind import RIDGE_SUMS, FitPlan, FitTask, ModelSpace, Processor
-from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile, write_arrays
@@ -69,29 +67,6 @@ def test_a_model_that_says_the_same_of_everybody_gets_no_weight():
     first, second, measured = people()
     found = fitted(np.zeros_like(first), second, measured)
     assert (found[0] == 0).all()
-
-
-def test_contributions_of_a_blend_are_the_weighed_sums_of_its_models():
-    """Of models that are sums over columns, and of those that have contributions along a path."""
-    areas = Areas(np.arange(VOXELS, dtype=np.int32) % 4, 4)
-    rng = np.random.default_rng(3)
-    coefficients = rng.normal(size=(CONTRASTS, 1, 6)).astype(np.float32)
-    start, connectome = rng.normal(size=(2, 5, VOXELS)).astype(np.float32)
-
-    class Cubes:
-        def predict(self, connectome):
-            return np.tile((connectome**3).sum(axis=0), (CONTRASTS, 1))
-
-        def path_contributions(self, connectome, start, areas, points=None):
-            change = areas.means(connectome**3 - start**3)
-            return np.tile(change, (CONTRASTS, 1, 1))
-
-    weights = np.array([[1.0, 0.0, 0.5], [0.5, 2.0, 0.0]], np.float32)
-    mixed = Blend((LinearModel(coefficients), Cubes()), weights)
-    found = mixed.path_contributions(connectome, start, areas)
-    difference = areas.means(mixed.predict(connectome) - mixed.predict(start))
-    assert found.shape == (CONTRASTS, 5, 4)
-    np.testing.assert_allclose(found.sum(axis=1), difference, atol=1e-4)
 
 
 def test_a_blend_predicts_the_weighed_sum():

@@ -12,7 +12,6 @@ from forward import grey_matter
 from gpu_devices import DEVICES
 from gpu_forms import FORMS, Agreement, make, random_network
 
-from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 
@@ -85,19 +84,6 @@ def test_plans_on_a_gpu_are_the_eager_network(plan, levels):
     expected = make(FORMS["eager"], network, mask, "cpu")(connectome)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert prepared.predict(connectome).tobytes() == found.tobytes()
-
-
-@pytest.mark.gpu
-def test_contributions_on_a_gpu_are_those_of_the_cpu():
-    network, mask, connectome = example()
-    areas = Areas(np.arange(mask.sum(), dtype=np.int32) % 5, 5)
-    on_cpu, on_gpu = (
-        prepare(Parameters.of(network), mask, device, report=pytest.fail).path_contributions(
-            connectome, 0.9 * connectome, areas, points=8
-        )
-        for device in ("cpu", "cuda")
-    )
-    np.testing.assert_allclose(on_gpu, on_cpu, rtol=0, atol=1e-4 * np.abs(on_cpu).max())
 
 
 @pytest.mark.gpu

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import resource
 import struct
-import sys
 import zipfile
 from pathlib import Path
 
@@ -23,14 +21,6 @@ from bids_dtg.inputs.array_files import open_arrays
 LARGE = (1, 2**16, 2**13)  # 2 GiB of float32 a row
 
 
-def zarr_folder(path, **arrays):
-    zarr = pytest.importorskip("zarr")
-    group = zarr.open_group(str(path), mode="w", zarr_format=2)
-    for key, values in arrays.items():
-        group.create_array(key, data=values)
-    return path
-
-
 def large_npz(folder):
     path = folder / "large.npz"
     np.savez_compressed(path, rest=np.zeros((1, 2**13, 2**15 + 1), np.uint8))
@@ -42,14 +32,6 @@ def large_hdf5(folder):
     with h5py.File(path, "w") as file:
         file.create_dataset("rest", LARGE, "f4", chunks=(1, 2**8, 2**8), compression="gzip")
     return path
-
-
-def large_zarr(folder):
-    zarr = pytest.importorskip("zarr")
-    group = zarr.open_group(str(folder / "large.zarr"), mode="w")
-    values = group.create_array("rest", shape=LARGE, dtype="f4", chunks=(1, 2**8, 2**8))
-    values[0, 0, 0] = 1
-    return folder / "large.zarr"
 
 
 def test_a_text_that_claims_gibibytes_is_refused_before_they_are_taken(tmp_path):
@@ -69,24 +51,8 @@ def test_a_text_that_claims_gibibytes_is_refused_before_they_are_taken(tmp_path)
     assert resource.getrlimit(resource.RLIMIT_AS) == limits
 
 
-def test_facts_of_zarr_that_its_library_trips_over_are_refused(tmp_path):
-    path = zarr_folder(tmp_path / "odd.zarr", rest=np.ones((2, 3)))
-    facts = json.loads((path / "rest" / ".zarray").read_text())
-    (path / "rest" / ".zarray").write_text(json.dumps({**facts, "compressor": 7}))
-    with pytest.raises(DatasetError, match="cannot be read"):
-        open_arrays(path)
-
-
-def test_a_folder_of_zarr_whose_values_are_lost_is_refused(tmp_path):
-    path = zarr_folder(tmp_path / "lost.zarr", rest=np.ones((2, 3)))
-    assert open_arrays(path)["rest"].row(0).tolist() == [1, 1, 1]
-    (path / "rest" / "0.0").unlink()
-    with pytest.raises(DatasetError, match="no value of its rest is stored"):
-        open_arrays(path)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("write", [large_npz, large_hdf5, large_zarr])
+@pytest.mark.parametrize("write", [large_npz, large_hdf5])
 def test_what_would_only_fill_the_memory_is_refused(tmp_path, write):
     arrays = open_arrays(write(tmp_path))
     with pytest.raises(DatasetError, match="it can hold no measured values"):
@@ -116,27 +82,6 @@ def test_names_that_are_no_utf8_are_refused(tmp_path):
         open_arrays(path)["people"].whole()
 
 
-def test_a_folder_of_two_formats_is_refused(tmp_path):
-    """Of such a folder a library may follow the file that was not looked at."""
-    path = zarr_folder(tmp_path / "two.zarr", people=np.array(["a", "b"]))
-    (path / "people" / "zarr.json").write_text(
-        json.dumps({"zarr_format": 3, "node_type": "array", "codecs": [{"name": "bytes"}]})
-    )
-    with pytest.raises(DatasetError, match=r"\.zarray and zarr\.json"):
-        open_arrays(path)
-
-
-@pytest.mark.parametrize("place", ["compressor", "filters"])
-def test_a_codec_that_runs_code_is_refused(tmp_path, place):
-    path = zarr_folder(tmp_path / "pickle.zarr", people=np.array([1, 2]))
-    facts = json.loads((path / "people" / ".zarray").read_text())
-    codec = {"id": "pickle", "protocol": 5}
-    facts[place] = codec if place == "compressor" else [codec]
-    (path / "people" / ".zarray").write_text(json.dumps(facts))
-    with pytest.raises(DatasetError):
-        open_arrays(path)["people"].whole()
-
-
 @pytest.mark.parametrize("read", [open_arrays, read_matrix])
 def test_a_header_that_never_ends_is_refused(tmp_path, read):
     path = tmp_path / "header.npz"
@@ -146,16 +91,6 @@ def test_a_header_that_never_ends_is_refused(tmp_path, read):
         file.writestr("rest.npy", array.getvalue().replace(b"(2, 3), }", b"(2, 3,   "))
     with pytest.raises((DatasetError, ForeignFileError), match=r"header\.npz cannot be read"):
         read(path)
-
-
-@pytest.mark.parametrize("shards", [None, (2, 5)])
-def test_folders_of_zarr_are_read(tmp_path, shards):
-    zarr = pytest.importorskip("zarr")
-    values = np.arange(20, dtype=np.float32).reshape(4, 5)
-    group = zarr.open_group(str(tmp_path / "good.zarr"), mode="w")
-    group.create_array("edges", shape=(4, 5), dtype="f4", chunks=(1, 5), shards=shards)
-    group["edges"][:] = values
-    assert (open_arrays(tmp_path / "good.zarr")["edges"].row(2) == values[2]).all()
 
 
 def npy(values, version=None) -> bytes:
@@ -268,14 +203,6 @@ def test_what_is_too_large_to_be_read_at_once_is_refused(tmp_path):
         rest.row(0)
 
 
-def test_chunks_that_fill_the_memory_are_refused(tmp_path):
-    zarr = pytest.importorskip("zarr")
-    group = zarr.open_group(str(tmp_path / "chunk.zarr"), mode="w")
-    group.create_array("rest", shape=(1, 2**33), dtype="u1", chunks=(1, 2**33))
-    with pytest.raises(DatasetError, match=f"chunks of its rest have more than {2**32} bytes"):
-        open_arrays(tmp_path / "chunk.zarr")
-
-
 def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
     rest = open_arrays(hdf5(tmp_path / "some.h5", data=np.ones((2, 3))))["rest"]
 
@@ -304,45 +231,6 @@ def test_values_of_hdf5_that_lie_in_another_file_are_refused(tmp_path):
     options = {"shape": (1, 3), "dtype": "f8", "external": [(str(secret), 0, 24)]}
     with pytest.raises(DatasetError, match="the values of its rest lie in another file"):
         open_arrays(hdf5(tmp_path / "outside.h5", **options))
-
-
-def test_without_zarr_a_folder_is_refused_with_what_to_install(tmp_path, monkeypatch):
-    # Python takes a module that is None for one that is not installed.
-    monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(DatasetError, match=r"the package zarr is not installed.*arrays") as caught:
-        open_arrays(tmp_path)
-    assert "a file of NumPy (.npz), HDF5, or a zarr folder" in str(caught.value)
-
-
-def test_folders_in_a_folder_of_zarr_are_passed_over(tmp_path):
-    zarr = pytest.importorskip("zarr")
-    group = zarr.open_group(str(tmp_path / "more.zarr"), mode="w")
-    group.create_group("facts")
-    with pytest.raises(DatasetError, match=r"without arrays of zarr\. Expected: a file"):
-        open_arrays(tmp_path / "more.zarr")
-    group.create_array("rest", data=np.ones((2, 3)))
-    assert list(open_arrays(tmp_path / "more.zarr")) == ["rest"]
-
-
-def test_a_codec_that_is_not_known_is_refused_by_its_name(tmp_path):
-    path = zarr_folder(tmp_path / "odd.zarr", rest=np.ones((2, 3)))
-    facts = json.loads((path / "rest" / ".zarray").read_text())
-    facts["filters"] = [{"id": "delta", "dtype": "<f8"}]
-    (path / "rest" / ".zarray").write_text(json.dumps(facts))
-    with pytest.raises(DatasetError, match="its rest is packed by delta, which is not undone here"):
-        open_arrays(path)
-
-
-def test_of_very_many_chunks_one_that_is_stored_is_enough(tmp_path):
-    zarr = pytest.importorskip("zarr")
-    path = tmp_path / "many.zarr"
-    rest = zarr.open_group(str(path), mode="w").create_array(
-        "rest", shape=(2**14 + 1, 1), dtype="f4", chunks=(1, 1)
-    )
-    with pytest.raises(DatasetError, match="no value of its rest is stored"):
-        open_arrays(path)
-    rest[3] = 7
-    assert open_arrays(path)["rest"].row(3).tolist() == [7]
 
 
 def test_a_system_that_does_not_count_memory_reads_as_others_do(tmp_path, monkeypatch):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -439,7 +437,7 @@ class ArraySource:
 
     @cached_property
     def _states(self) -> Mapping[Path, Any]:
-        return {path: _state(path) for path in self.people.files}
+        return {path: dataclasses.asdict(file_fingerprint(path)) for path in self.people.files}
 
     def _in_order(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Return people in the order of their rows."""
@@ -553,19 +551,6 @@ class RowArrays(PersonArrays):
             segments=design.segments(segment_seconds),
         )
         return run_connectomes(moments, form=self.form, every_part=False).segments
-
-
-def _state(path: Path) -> Any:
-    """Return sizes and times that change when a file, or a file in a folder, changes."""
-    if path.is_file():
-        return dataclasses.asdict(file_fingerprint(path))
-    found = sorted(
-        (os.path.relpath(Path(folder) / name, path), status.st_size, status.st_mtime_ns)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if (status := (Path(folder) / name).stat())
-    )
-    return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
 def _form(

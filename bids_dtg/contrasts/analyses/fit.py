@@ -20,7 +20,6 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
-from bids_dtg.contrasts.explanation import PREFIX, Differentiable, Explained, Support
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
 from bids_dtg.contrasts.people import Array, MapModel, Person, maps_by_segments, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
@@ -233,28 +232,6 @@ def learn_distribution(
         f"{statistics.highest:.0f} {unit}"
     )
     return learned
-
-
-def learn_support(
-    people: Sequence[Person], model: MapModel, bundle: ModelBundle, form: Form, contrasts: int
-) -> dict[str, NDArray[Any]]:
-    """Learn what contributions of a model's columns are compared with; return the tensors.
-
-    `bundle` has the ROI maps. There are none, which is reported, for too few people, models without
-    ROI maps, and people with maps of fewer contrasts than the model's.
-    """
-    if not isinstance(model, Explained | Differentiable):
-        return {}
-    try:
-        if (known := len(people[0].maps)) != contrasts:
-            raise ValueError(f"people have maps of {known} of the model's {contrasts} contrasts")
-        if not isinstance(model, Explained):
-            say("learning which ROIs contribute to predictions")  # a pass of the network for each
-        found = Support.learn(people, model, bundle.place_roi_maps, form.one_set(bundle.rois))
-    except ValueError as err:
-        say(f"no explanation of deviations: {err}")
-        return {}
-    return {PREFIX + name: tensor for name, tensor in found.tensors().items()}
 
 
 def sums_over(places: Places) -> PeopleSums:

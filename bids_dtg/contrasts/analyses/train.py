@@ -30,7 +30,6 @@ from bids_dtg.contrasts.analyses.fit import (
     fit_task,
     learn_deviation,
     learn_distribution,
-    learn_support,
     mean_segments,
     model_space,
     require_people,
@@ -500,9 +499,8 @@ def write_fitted(
     )
     # As users of the bundle will predict.
     kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))
-    support = learn_support(training, fitted.model, base, analysis.form, len(contrasts))
     arrays = BundleArrays(
-        {**fitted.tensors, **support},
+        fitted.tensors,
         base.roi_maps,
         base.brain,
         base.places,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +40,6 @@ from bids_dtg.contrasts.bundle.part import (
     MapsPart,
 )
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.explanation import PREFIX, Support
-from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile
@@ -218,10 +215,6 @@ class ModelBundle(Bundle[MapsPart]):
         maps[:, ~mask[grey]] = 0.0
         return maps
 
-    def weights(self) -> TensorFile:
-        """Return the model's tensors, verified, without those of its explanation."""
-        return super().weights().without(PREFIX)
-
     def prepare(self, processor: Processor) -> MapModel:
         """Read the model and prepare it to predict; the caller applies the correction.
 
@@ -231,48 +224,6 @@ class ModelBundle(Bundle[MapsPart]):
             If the weights have changed since the bundle was loaded, or are damaged.
         """
         return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
-
-    @property
-    def reads_amplitude(self) -> bool:
-        """Whether it reads a person's amplitude apart from the shape."""
-        fitted = (self.card.record or {}).get("linear")
-        return isinstance(fitted, Mapping) and bool(fitted.get("amplitude"))
-
-    @cached_property
-    def support(self) -> Support | None:
-        """What training people say of the contributions of its columns; None: not known.
-
-        Raises
-        ------
-        BundleError
-            The tensors are damaged, or do not fit each other or the model.
-        """
-        file = super().weights().below(PREFIX)
-        if not file.names():
-            return None
-        try:
-            found = Support.from_tensors(file.read(), self.places.number)
-        except KeyError as err:
-            raise file.error(f" has no tensor {PREFIX}{err.args[0]}") from err
-        except ValueError as err:
-            raise file.error(f" does not explain this model: {err}") from err
-        wanted = len(self.contrasts), self.rois
-        if found.centre.shape[:2] != wanted:
-            raise file.error(f" explains {found.centre.shape[:2]} contrasts and ROIs, not {wanted}")
-        if (found.mean is None) != (KINDS[self.card.kind].network_prefix is None):
-            has = "no" if found.mean is None else "a"
-            raise file.error(
-                f" explains a model of kind {self.card.kind} with {has} mean connectome"
-            )
-        return found
-
-    @cached_property
-    def explained_by_network(self) -> bool:
-        """Whether it explains deviations by a network; a blend may be of other models alone."""
-        prefix = KINDS[self.card.kind].network_prefix
-        if prefix is None or self.support is None:
-            return False
-        return f"{prefix}{FIRST_WEIGHT}" in TensorFile(self.path / WEIGHTS_FILE).names()
 
     @property
     def rest_minutes(self) -> tuple[float, ...]:

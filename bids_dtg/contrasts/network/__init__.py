@@ -6,7 +6,6 @@
 - `kind`: the network as a kind of model
 - `prepared`: the prepared form: the same maps, faster and in less memory
 - `dense`: its plan for the GPU: whole grids
-- `path`: what each ROI contributes to maps along a path of connectomes
 - `blocks_plan`: its plan for the CPU: only what the mask's voxels depend on
 - `blocks`: which blocks of a layer are computed, and which rows they read
 - `upscaling`: transposed convolution and resize on rows

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +86,7 @@ def _mask(places: Places) -> NDArray[np.bool_]:
 def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
     """Read the network and prepare it for the places; torch is imported only for a GPU."""
     return prepare_network(
-        partial(read_parameters, weights),
+        read_parameters(weights),
         _mask(places),
         processor.device,
         threads=processor.threads,

@@ -12,19 +12,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
 from bids_dtg.contrasts.network.threads import blas_threads
-
-if TYPE_CHECKING:
-    from bids_dtg.contrasts.network.path import PathContributions
 
 T = TypeVar("T")
 
@@ -64,8 +59,6 @@ class PreparedUNet:
         Shape of a connectome: ROIs, voxels.
     report
         Receives a line when the next plan is tried.
-    path
-        Makes what computes contributions along a path.
     """
 
     def __init__(
@@ -73,10 +66,8 @@ class PreparedUNet:
         ways: Sequence[Way],
         shape: tuple[int, int],
         report: Callable[[str], None],
-        path: Callable[[], PathContributions],
     ) -> None:
         self._ways, self._shape, self._report = list(ways), shape, report
-        self._path = cache(path)
         self._plan: Plan | None = None
         self._attempt(self._make)
 
@@ -104,40 +95,6 @@ class PreparedUNet:
             raise ValueError(f"connectome of shape {connectome.shape}, expected {self._shape}")
         values = np.ascontiguousarray(connectome, dtype=np.float32)
         return self._attempt(lambda: self._make().maps(values))
-
-    def path_contributions(
-        self,
-        connectome: NDArray[np.floating],
-        start: NDArray[np.floating],
-        areas: Areas,
-        points: int | None = None,
-    ) -> NDArray[np.float64]:
-        """Return what each ROI adds to the maps' means over areas from one connectome to another.
-
-        Integrated gradients (`bids_dtg.contrasts.network.path`), with torch.
-
-        Parameters
-        ----------
-        connectome, start
-            The end and the beginning of the path, (rois, voxels).
-        areas
-            Of the voxels.
-        points
-            Of the path, over which derivatives are averaged; None: as many as are enough.
-
-        Returns
-        -------
-        NDArray[np.float64]
-            (contrasts, rois, areas).
-
-        Raises
-        ------
-        ModuleNotFoundError
-            There is no torch.
-        RuntimeError
-            There is too little memory.
-        """
-        return self._path()(connectome, start, areas, points)
 
     def _make(self) -> Plan:
         if self._plan is None:
@@ -184,7 +141,7 @@ def lacks_memory(err: RuntimeError) -> bool:
 
 
 def prepare(
-    source: Parameters | Callable[[], Parameters],
+    parameters: Parameters,
     mask: NDArray[np.bool_],
     device: str = "cpu",
     *,
@@ -197,9 +154,8 @@ def prepare(
 
     Parameters
     ----------
-    source
-        Parameters of the network (of a network of torch, ``Parameters.of(network)``), or what reads
-        them: then they are not kept for contributions along a path.
+    parameters
+        Parameters of the network (of a network of torch, ``Parameters.of(network)``).
     mask
         Voxels that are read and predicted, shape (i, j, k), boolean.
     device
@@ -224,8 +180,6 @@ def prepare(
         raise ValueError(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
-    read = source if callable(source) else lambda: source
-    parameters = read()
     sizes = parameters.sizes
     check_input_shape((1, sizes.in_channels, *mask.shape), sizes.in_channels, sizes.levels)
 
@@ -247,9 +201,4 @@ def prepare(
     else:
         chosen = [ways["blocks"]] if device == "cpu" else list(ways.values())
 
-    def path() -> PathContributions:
-        from bids_dtg.contrasts.network.path import PathContributions
-
-        return PathContributions(read(), mask, device, report)
-
-    return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report, path)
+    return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report)

@@ -13,7 +13,6 @@ Other modules:
 - `background`: the anatomy drawn behind maps
 - `predictability`: whether a contrast can be predicted, by the model's evaluation
 - `individuality`: how far maps lie from other people's, and how reliable this distance is
-- `explanation`: which ROIs contribute to what is different in maps
 - `map_reliability`: how well maps of the two halves of rest agree
 - `surfaces`: maps at the vertices of surfaces, and the mesh that they are shown on
 - `grayordinates`: maps at grayordinates, read once and drawn

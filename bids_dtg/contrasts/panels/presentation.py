@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bids_dtg.contrasts.panels import PANELS, words
 from bids_dtg.contrasts.panels.background import of_participant
-from bids_dtg.contrasts.panels.explanation import draw_explanation
 from bids_dtg.contrasts.panels.maps import draw_sets
 from bids_dtg.report.presentation import Presentation
 
@@ -19,7 +18,7 @@ PRESENTATION = Presentation(
     subtitle=words.subtitle,
     columns=words.COLUMNS,
     panels=PANELS,
-    sections=(draw_sets, draw_explanation),
+    sections=(draw_sets,),
     group_columns=words.GROUP_COLUMNS,
     notes=words.notes_on_average,
     model=words.model_line,

@@ -19,11 +19,9 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.explanation import Support
 from bids_dtg.contrasts.kind import Processor
-from bids_dtg.contrasts.people import Float, MapModel, for_rest
+from bids_dtg.contrasts.people import MapModel, for_rest
 from bids_dtg.errors import BundleError, OutputError, RunError
-from bids_dtg.extras import require
 from bids_dtg.files.download import download_hosts
 from bids_dtg.files.transfer_progress import make_transfer_reporter
 
@@ -39,8 +37,6 @@ _BYTES_EACH, _BYTES_A_VOXEL = 350e6, 4.1e3
 _BYTES_A_ROI, _USUAL_ROIS = 12.0, 50
 # Of torch, which a process imports for a GPU; measured with the build for CPUs.
 _BYTES_OF_TORCH = 350e6
-# Of contributions along a path: 2.9 GB at the published model's voxels and features.
-_BYTES_ALONG_PATH = 16e3  # a voxel
 
 
 class Model:
@@ -107,25 +103,6 @@ class Model:
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
 
-    def contributions(
-        self, connectome: NDArray[np.float32], support: Support, minutes: float = float("nan")
-    ) -> Float:
-        """Return the parts of the maps' means over areas, (contrasts, columns, areas).
-
-        See `Support.contributions`; the correction is not applied.
-
-        Raises
-        ------
-        RunError
-            There is too little memory.
-        BundleError
-            The weights cannot be read.
-        TypeError
-            The support is of another model.
-        """
-        with _memory_in_words():
-            return support.contributions(self._ready(minutes), connectome)
-
     def of_rest(self, minutes: float) -> MapModel:
         """Return the model for connectomes of so much rest; NaN: not known."""
         return _OfRest(self, minutes)
@@ -176,9 +153,7 @@ class _OfRest:
         return self.model.predict(connectome, self.minutes)
 
 
-def bytes_needed(
-    voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool, along_path: bool = False
-) -> float:
+def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float:
     """Return the bytes that a process needs for a model with so many voxels and ROI maps.
 
     Parameters
@@ -187,24 +162,9 @@ def bytes_needed(
         Their numbers.
     on_cpu
         Whether the CPU computes maps.
-    along_path
-        Whether a network's contributions are computed.
     """
     each = _BYTES_A_VOXEL + _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
-    each += _BYTES_ALONG_PATH if along_path else 0
-    return _BYTES_EACH + each * voxels + (0 if on_cpu and not along_path else _BYTES_OF_TORCH)
-
-
-def require_explained(bundle: ModelBundle) -> None:
-    """Check that contributions can be computed here.
-
-    Raises
-    ------
-    SettingsError
-        The model has a network, and there is no torch.
-    """
-    if bundle.explained_by_network:
-        require("the explanation of a network", "torch", extra="torch")
+    return _BYTES_EACH + each * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

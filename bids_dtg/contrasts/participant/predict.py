@@ -10,14 +10,12 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.explanation import Explanation, Support
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
-from bids_dtg.contrasts.participant.model import Model, require_explained
+from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level, half_width_layers
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import (
@@ -156,7 +154,7 @@ def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
         )
 
 
-def _average(model: Model | ContributionModel, connectomes: Sequence[Connectome]) -> MapAverage:
+def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
     known = all(math.isfinite(connectome.residual_dof) for connectome in connectomes)
     average = MapAverage(by_dof=known)
     for connectome in connectomes:
@@ -164,7 +162,7 @@ def _average(model: Model | ContributionModel, connectomes: Sequence[Connectome]
     return average
 
 
-def _add(average: MapAverage, model: Model | ContributionModel, connectome: Connectome) -> None:
+def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
     # Overflow is refused later.
     with np.errstate(over="ignore", invalid="ignore"):
         maps = model.predict(connectome.r, connectome.seconds / 60)
@@ -194,104 +192,10 @@ def _result(
     return estimate
 
 
-def explain(
-    connectome: Connectome | RunConnectomes, bundle: ModelBundle, *, threads: int | None = None
-) -> Explanation:
-    """Explain how a person's maps deviate: what each ROI contributes, area by area.
-
-    Parameters
-    ----------
-    connectome
-        As for `predict_maps`. Only a `RunConnectomes` with halves has contributions that may be
-        interpreted (`Explanation.shown`).
-    bundle
-        A model that carries what contributions are compared with: it was fitted to enough people.
-    threads
-        Threads to compute with; by default all cores.
-
-    Returns
-    -------
-    Explanation
-        Contributions (contrasts, rois, areas), in the units of the maps. Their sums over ROIs are
-        the means over areas of the deviation from the training people's mean prediction, before
-        the amplitude of a person is read apart from the shape. Of networks and blends, they are
-        integrated gradients, whose sums are the deviation from the prediction for the training
-        people's mean connectome.
-
-    Raises
-    ------
-    SettingsError
-        The model carries nothing to explain deviations by, or reads connectomes of another form;
-        a network's needs torch, and there is none.
-    BundleError
-        The weights cannot be read.
-    RunError
-        There is too little memory.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
-    >>> bundle = load_bundle("demo")
-    >>> r = np.zeros((bundle.rois, bundle.places.number), np.float32)
-    >>> explain(Connectome(r, 100, 432.0), bundle)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    bids_dtg.errors.SettingsError: demo carries nothing to explain deviations by. Expected: ...
-    """
-    parts = _segments(connectome, bundle)
-    support = bundle.support
-    if support is None:
-        raise SettingsError(
-            f"{bundle.card.name} carries nothing to explain deviations by",
-            expected="a model that this version made of 8 people or more",
-        )
-    require_explained(bundle)
-    model = ContributionModel(Model(bundle, "cpu", threads or available_cores()), support)
-    halves = None
-    if isinstance(connectome, RunConnectomes) and connectome.odd and connectome.even:
-        halves = _average(model, [connectome.odd]), _average(model, [connectome.even])
-    return model.explanation(_average(model, parts), halves)
-
-
-class ContributionModel:
-    """Predicts contributions in place of maps: a row a contrast, a column an ROI in an area.
-
-    Parameters
-    ----------
-    model
-        The model of the maps.
-    support
-        What contributions are compared with.
-    """
-
-    def __init__(self, model: Model, support: Support) -> None:
-        self._model, self._support = model, support
-        self.contrasts, self.joins_runs = model.contrasts, model.joins_runs
-        self.by_place = False  # contributions are of areas
-
-    def predict(
-        self, connectome: NDArray[np.float32], minutes: float = float("nan")
-    ) -> NDArray[np.float32]:
-        """Return the contributions of a connectome (rois, voxels), a row a contrast."""
-        found = self._model.contributions(connectome, self._support, minutes)
-        return found.reshape(len(found), -1).astype(np.float32)
-
-    def explanation(
-        self, whole: MapAverage, halves: tuple[MapAverage, MapAverage] | None
-    ) -> Explanation:
-        """Explain the average of contributions, in the units of the corrected maps."""
-        shape = self._support.centre.shape
-        odd_even = halves and (halves[0].mean.reshape(shape), halves[1].mean.reshape(shape))
-        return self._support.explain(
-            self.contrasts, whole.mean.reshape(shape), odd_even, self._model.gains
-        )
-
-
 class Samples:
     """What a model predicts from: segments as they come, or the joined runs of each session."""
 
-    def __init__(self, model: Model | ContributionModel, average: MapAverage) -> None:
+    def __init__(self, model: Model, average: MapAverage) -> None:
         self._model, self._average = model, average
         self._joins = model.joins_runs
         self._joined = JoinedRuns()
@@ -343,7 +247,6 @@ class MapAverageMaker:
         writer: Writer,
         clock: Clock,
         half_maps: bool = False,
-        support: Support | None = None,
         unmet: Mapping[str, str] | None = None,
     ) -> None:
         self._unmet = unmet or {}
@@ -352,14 +255,6 @@ class MapAverageMaker:
         # Maps of the odd and the even pieces; empty if not requested.
         self._halves: tuple[Samples, Samples] | None = None
         self._half_maps = half_maps
-        self._in_halves = False  # whether there were any
-        # Of all, of the odd and of the even pieces; None: nothing is to be explained.
-        self._contributions = None if support is None else ContributionModel(model, support)
-        self._explained = (
-            ()
-            if self._contributions is None
-            else tuple(self._new_samples(self._contributions) for _ in range(3))
-        )
         self._seconds = 0.0  # spent on maps of the run whose segments arrive
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
@@ -377,7 +272,7 @@ class MapAverageMaker:
         """
         if isinstance(part, SegmentRead):
             reporter.stage("predicting", part.share)
-            self._predict(part.connectome, (self._samples, *self._explained[:1]), part.session)
+            self._predict(part.connectome, (self._samples,), part.session)
             for note in self._model.take_notes():
                 reporter.note(f"warning: {note}")
         elif isinstance(part, RunRead):
@@ -386,12 +281,9 @@ class MapAverageMaker:
     def _add_run(self, read: RunRead) -> None:
         """Predict the maps of the run's halves, and write the files of the run."""
         if read.halves is not None:
-            if self._half_maps:
-                self._halves = self._halves or (self._new_samples(), self._new_samples())
-            self._in_halves = True
-            pairs = [pair for pair in (self._halves, self._explained[1:]) if pair]
-            for half, *own in zip(read.halves, *pairs, strict=True):
-                self._predict(half, own, read.summary.run.session)
+            self._halves = self._halves or (self._new_samples(), self._new_samples())
+            for half, own in zip(read.halves, self._halves, strict=True):
+                self._predict(half, (own,), read.summary.run.session)
         seconds, self._seconds = read.seconds + self._seconds, 0.0
         with self._clock.time("write"):
             self._files += self._writer.write_run(
@@ -399,9 +291,8 @@ class MapAverageMaker:
             )
         self._summaries.append(read.summary)
 
-    def _new_samples(self, model: ContributionModel | None = None) -> Samples:
-        """Make samples of the maps, or of what `model` predicts in their place."""
-        return Samples(model or self._model, MapAverage(by_dof=self.begun.planned.by_dof))
+    def _new_samples(self) -> Samples:
+        return Samples(self._model, MapAverage(by_dof=self.begun.planned.by_dof))
 
     def _predict(
         self, connectome: Connectome, samples: Sequence[Samples], session: str | None
@@ -437,7 +328,6 @@ class MapAverageMaker:
             if self._halves is not None:
                 odd, even = (samples.average() for samples in self._halves)
                 halves = odd.mean, even.mean
-            explanation = self._explanation()
         estimate = _result(average, self._model, halves)
         with self._clock.time("write"):
             self._files += writer.write_average(
@@ -445,19 +335,12 @@ class MapAverageMaker:
                 estimate,
                 runs=self._summaries,
                 left_out=self._left_out,
-                explanation=explanation,
             )
             writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
         summary = _line(
             *(writer.choice.words, estimate, self._summaries), left_out=len(self._left_out)
         )
         return MadeAverage(tuple(self._notes()), summary, self._unmet)
-
-    def _explanation(self) -> Explanation | None:
-        if self._contributions is None:
-            return None
-        whole, odd, even = (samples.average() for samples in self._explained)
-        return self._contributions.explanation(whole, (odd, even) if self._in_halves else None)
 
     def _notes(self) -> list[str]:
         notes = [

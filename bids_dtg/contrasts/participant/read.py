@@ -71,8 +71,7 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
         judged = reader.judge.judge(result.of_one_set(), measured.mask_overlap)
     summary = summarise(measured, judged, reader.bundle)
     halves = None
-    halved = wanted.half_maps or request.support is not None
-    if halved and result.odd is not None and result.even is not None:
+    if wanted.half_maps and result.odd is not None and result.even is not None:
         halves = (result.odd, result.even)
     connectomes = measured.connectomes if wanted.write_connectome else None
     with clock.time("details"):

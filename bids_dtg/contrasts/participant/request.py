@@ -13,7 +13,6 @@ from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.explanation import Support
 from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
@@ -21,9 +20,8 @@ from bids_dtg.contrasts.participant.model import (
     Model,
     bytes_needed,
     obtain_bundle,
-    require_explained,
 )
-from bids_dtg.contrasts.participant.outputs.choice import EXPLANATION, REGIONS, Choice
+from bids_dtg.contrasts.participant.outputs.choice import REGIONS, Choice
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.layers import deviation_note
 from bids_dtg.contrasts.participant.outputs.map_files import Origin
@@ -32,7 +30,7 @@ from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_
 from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.engine.capacity import divide
-from bids_dtg.engine.gpu import map_device, resolve_device, spare_gpu_note
+from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import (
@@ -109,20 +107,10 @@ class Request(CallRequest):
         else:
             _check_spaces(settings, asked.dataset, bundle.grid)
             check_surfaces(settings.outputs.surfaces, bundle.space)
-        along_path = False
-        if settings.inputs.analysis_level == "participant":  # else they are of measured maps
-            of = bundle.contrasts, settings.modelling.contrast, settings.outputs.write
-            if EXPLANATION in Choice.of(*of).kinds:
-                require_explained(bundle)
-                along_path = bundle.explained_by_network
-        if along_path:  # hundreds of passes
-            device = resolve_device(settings.resources.device)
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
-            bytes_each=bytes_needed(
-                bundle.places.number, bundle.rois, on_cpu=device == "cpu", along_path=along_path
-            ),
+            bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=device == "cpu"),
             on_cpu=device == "cpu",
         )
         atlases: tuple[Atlas, ...] = ()
@@ -169,11 +157,6 @@ class Request(CallRequest):
         settings = self.settings
         return Choice.of(self.bundle.contrasts, settings.modelling.contrast, settings.outputs.write)
 
-    @cached_property
-    def support(self) -> Support | None:
-        """What contributions of ROIs are compared with, where they are to be explained."""
-        return self.bundle.support if EXPLANATION in self.choice.kinds else None
-
     @property
     def model_folder(self) -> Path:
         """The folder of the model."""
@@ -186,26 +169,10 @@ class Request(CallRequest):
             f"{card.name}: {card.notice}" if card.notice else None,
             note_on_namesakes(settings.inputs.model),
             deviation_note(self.bundle),
-            self._explanation_note(),
             spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
             None if card.part.cifti else atlases_note(settings.outputs.atlases, self.atlases),
         )
         return filter(None, found)
-
-    def _explanation_note(self) -> str | None:
-        if EXPLANATION not in self.choice.kinds:
-            return None
-        if self.support is None:
-            return (
-                f"{EXPLANATION}: n/a, {self.bundle.card.name} carries nothing to explain "
-                "differences by: it was made by an earlier version or by too few people"
-            )
-        if not self.bundle.explained_by_network:
-            return None
-        return (
-            f"{EXPLANATION}: {self.bundle.card.name} is no sum over ROIs, so each segment and half "
-            "takes hundreds of passes of its network: minutes at 8 mm, a day at 2 mm without a GPU"
-        )
 
     def dataset_words(self) -> DatasetWords:
         """Return the description of an output of maps by this model."""
@@ -333,7 +300,7 @@ class Request(CallRequest):
             self.bundle,
             self.settings.cleaning,
             threads=threads or self.capacity.threads,
-            every_part=outputs.write_connectome or outputs.half_maps or self.support is not None
+            every_part=outputs.write_connectome or outputs.half_maps
             if every_part is None
             else every_part,
             other_lengths=other_lengths,

@@ -74,7 +74,6 @@ class ParticipantWork(LevelWork):
             clock=clock,
             unmet=unmet,
             half_maps=steps.request.settings.outputs.half_maps,
-            support=steps.request.support,
         )
 
     def begin(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import tiny_networks
 from array_people import write
 from attacks.cases.case import case, rows
 from attacks.fixtures import LINEAR, NETWORK
-from attacks.scene import Scene, put
+from attacks.scene import Scene
 
 SECONDS = 12
 
@@ -115,37 +114,6 @@ def arrays_of(scene: Scene, made) -> None:
     analyse(scene, "train", *LINEAR, "--model-name", "new", file=made(scene))
 
 
-class Opened:
-    """An object whose unpickling makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self._path),)
-
-
-def zarr_of_two_formats(scene: Scene) -> str:
-    """Write a folder of the second format whose names are also described in the third."""
-    root = pickled(scene)
-    facts = {"zarr_format": 3, "node_type": "array", "shape": [12], "data_type": "float32"}
-    put(scene.place / root / "people" / "zarr.json", json.dumps(facts | {"codecs": []}))
-    return root
-
-
-def pickled(scene: Scene) -> str:
-    """Write a folder of zarr whose names would be unpickled."""
-    import pickle
-
-    root = scene.place / "all.zarr"
-    put(root / ".zgroup", json.dumps({"zarr_format": 2}))
-    facts = {"zarr_format": 2, "shape": [12], "chunks": [12], "dtype": "|O", "order": "C"}
-    facts |= {"fill_value": "", "compressor": {"id": "pickle"}, "filters": [{"id": "vlen-utf8"}]}
-    put(root / "people" / ".zarray", json.dumps(facts))
-    put(root / "people" / "0", pickle.dumps(Opened(scene.place / "ran")))
-    return root.name
-
-
 def zeros(scene: Scene) -> str:
     """Write 2 GiB a person as a file of a few kilobytes."""
     import h5py
@@ -166,14 +134,6 @@ def other(**arrays: object):
         return "all.npz"
 
     return made
-
-
-def zarr_is_there() -> bool:
-    try:
-        import zarr  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 LATIN = np.array([f"a{number}".encode() for number in range(11)] + [b"\xe9"])
@@ -197,11 +157,6 @@ for kind, table, says in (
         "npz",
         {"tr-59": other(tr_seconds=np.array(59.0)), "tr-true": other(tr_seconds=np.array(True))},
         "tr_seconds is",
-    ),
-    (
-        "zarr",
-        {"of-two-formats": zarr_of_two_formats, "pickled": pickled} if zarr_is_there() else {},
-        "they say what it is twice|packed by pickle",
     ),
 ):
     rows(kind, arrays_of, table, 2, fixture="arrays", healthy=False, says=says)

@@ -50,7 +50,7 @@ def test_evaluation_writes_the_same_maps(trained):
     assert facts["ModelConnectome"]["name"] == bundle.card.part.connectome.name
 
 
-@pytest.mark.parametrize("name", ["others.h5", "others.zarr"])
+@pytest.mark.parametrize("name", ["others.h5"])
 def test_other_formats_give_the_same_bytes(trained, tmp_path, name):
     write(tmp_path / name, **arrays(seed=1))
     assert predicted(tmp_path, trained, file=name) == predicted(trained, trained, file="others.npz")

@@ -154,7 +154,7 @@ def test_too_little_memory_leads_to_the_next_plan_for_good(error):
         Way("second", "cpu", lambda: FullDevice(DensePlan(parameters, mask, "cpu", 4), 0, error)),
         Way("third", "cpu", lambda: pytest.fail("there was memory")),
     ]
-    prepared = PreparedUNet(ways, (5, int(mask.sum())), reported.append, pytest.fail)
+    prepared = PreparedUNet(ways, (5, int(mask.sum())), reported.append)
     expected = eager(network, mask, connectome)
     for _ in range(2):
         np.testing.assert_allclose(prepared.predict(connectome), expected, rtol=0, atol=1e-5)
@@ -185,7 +185,7 @@ def test_other_errors_and_the_last_way_are_not_hidden():
     bug = RuntimeError("sizes do not match")
     for ways, error in ((1, full), (2, bug)):
         plans = [Way("one", "cpu", lambda error=error: FullDevice(None, 9, error))] * ways
-        prepared = PreparedUNet(plans, (5, 512), pytest.fail, pytest.fail)
+        prepared = PreparedUNet(plans, (5, 512), pytest.fail)
         with pytest.raises(RuntimeError, match=str(error)):
             prepared.predict(np.zeros((5, 512), np.float32))
 

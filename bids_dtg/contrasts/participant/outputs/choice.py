@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.participant.outputs.layers import Layer
 
 MAPS, DEVIATIONS, SPREADS = "maps", "deviations", "spread"
-HALF_WIDTHS, REGIONS, EXPLANATION = "half-widths", "regions", "explanation"
+HALF_WIDTHS, REGIONS = "half-widths", "regions"
 # What is written, by the values of ``--write``. What has an option of its own (half-maps,
 # connectomes) is written where that is given.
 WRITES: Mapping[str, str] = MappingProxyType(
@@ -27,11 +27,8 @@ WRITES: Mapping[str, str] = MappingProxyType(
         SPREADS: "their spread over segments of rest",
         HALF_WIDTHS: "half-widths of their intervals",
         REGIONS: "tables of means over the parcels of --atlases",
-        EXPLANATION: "ROIs that contribute to these differences: a table, and a map a contrast",
     }
 )
-# Written only where a call names it: an earlier call's is not made again with other results.
-ON_REQUEST = frozenset({EXPLANATION})
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Choice:
     def of(
         cls, known: Sequence[Contrast], contrasts: Sequence[str], kinds: Sequence[str]
     ) -> Choice:
-        """Choose by the options; none given: everything but what is on request.
+        """Choose by the options; none given: everything.
 
         Parameters
         ----------
@@ -69,7 +66,7 @@ class Choice:
         return cls(
             tuple(known),
             frozenset(labels or tasks),
-            frozenset(kinds or WRITES.keys() - ON_REQUEST),
+            frozenset(kinds or WRITES),
         )
 
     @property
@@ -93,8 +90,7 @@ class Choice:
             Of the average; empty: nothing was made.
         """
         made = self._made(record)
-        kinds = self.kinds | (made.kinds - ON_REQUEST)
-        return Choice(self.known, self.labels | made.labels, kinds)
+        return Choice(self.known, self.labels | made.labels, self.kinds | made.kinds)
 
     def lacking(self, record: Mapping[str, Any]) -> str | None:
         """Say what of this choice a completion record lacks; None: nothing."""

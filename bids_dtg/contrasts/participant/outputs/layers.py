@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.explanation import Explanation
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.map_reliability import HALVES
 from bids_dtg.imaging.nifti import Intent
@@ -20,7 +19,6 @@ from bids_dtg.stats.deviation import UNITS, Deviation
 
 # For a spread between people: rounding adds 0.3 % to their variance.
 _DEVIATION_STEP = 0.2
-CONTRIBUTIONS = "contributions"  # value of desc-
 _HALF_WORDS = "Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
 
 
@@ -87,30 +85,6 @@ def deviation_layer(
         f"{whose(bundle)}, in units of the spread between these: "
     )
     return Layer(DEVIATION, contrasts, values, words, units=UNITS, step=_DEVIATION_STEP)
-
-
-def contributions_layer(
-    explanation: Explanation, bundle: ModelBundle, contrasts: tuple[Contrast, ...]
-) -> Layer:
-    """Return what the ROIs whose contributions may be interpreted contribute in each area.
-
-    Parameters
-    ----------
-    explanation
-        Of the average's maps.
-    bundle
-        The model that predicted them; it has a support.
-    contrasts
-        Those that are written.
-    """
-    support = bundle.support
-    assert support is not None  # else nothing was explained
-    words = (
-        "Sum of the ROIs' contributions to the predicted deviation from the training people's mean "
-        "that may be interpreted, in the area of the ROI map that is largest here (0: none may): "
-    )
-    values = support.areas.at_places(explanation.sums)
-    return Layer(CONTRIBUTIONS, contrasts, values, words)
 
 
 def whose(bundle: ModelBundle) -> str:

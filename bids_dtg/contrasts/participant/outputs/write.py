@@ -13,10 +13,8 @@ from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.explanation import Explanation
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.connectome import nodes_of
-from bids_dtg.contrasts.panels.explanation import write_explanation
 from bids_dtg.contrasts.panels.individuality import write_individuality
 from bids_dtg.contrasts.panels.map_reliability import write_map_reliability
 from bids_dtg.contrasts.participant.outputs.choice import HALF_WIDTHS, REGIONS, Choice
@@ -34,7 +32,6 @@ from bids_dtg.contrasts.participant.outputs.half_widths import (
 from bids_dtg.contrasts.participant.outputs.layers import (
     Layer,
     average_layers,
-    contributions_layer,
     whose,
 )
 from bids_dtg.contrasts.participant.outputs.map_files import (
@@ -126,7 +123,6 @@ class Writer:
         *,
         runs: Sequence[RunSummary],
         left_out: Mapping[str, str],
-        explanation: Explanation | None = None,
     ) -> list[PurePosixPath]:
         """Write the maps of an average with their sidecars and tables."""
         entities = dict(planned.entities)
@@ -142,8 +138,6 @@ class Writer:
         # One width for all participants is written once; the others are the person's own.
         shared = [layer for layer in widths if layer.everybody]
         images = [*choice.images(layers), *(layer for layer in widths if not layer.everybody)]
-        if explanation is not None:
-            images.append(contributions_layer(explanation, self.bundle, choice.contrasts))
         path, content = average_sidecar(
             entities,
             estimate,
@@ -158,7 +152,7 @@ class Writer:
             return [
                 path,
                 *self._write_grayordinates(entities, [*images, *shared]),
-                *self._write_figures(entities, estimate, choice, explanation),
+                *self._write_figures(entities, estimate, choice),
             ]
         return [
             path,
@@ -166,7 +160,7 @@ class Writer:
             *self._write_half_widths(shared),
             *self._write_spaces(planned, images, warps, shared),
             *self.surfaces.write(planned, [*images, *shared], meshes, self.output),
-            *self._write_figures(entities, estimate, choice, explanation),
+            *self._write_figures(entities, estimate, choice),
             *(self._write_regions(entities, layers) if REGIONS in choice.kinds else ()),
         ]
 
@@ -295,7 +289,6 @@ class Writer:
         entities: Mapping[str, str],
         estimate: Estimate,
         choice: Choice,
-        explanation: Explanation | None,
     ) -> Iterator[PurePosixPath]:
         """Write the tables of figures on the maps."""
         if estimate.halves is not None:
@@ -307,10 +300,6 @@ class Writer:
                 *(entities, estimate, self.bundle, self.output),
                 whose=whose(self.bundle),
                 contrasts=choice.contrasts,
-            )
-        if explanation is not None:
-            yield from write_explanation(
-                entities, explanation, self.bundle, self.output, contrasts=choice.contrasts
             )
 
     def _write_regions(
