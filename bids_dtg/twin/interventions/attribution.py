@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.twin.factors import PersonFactors, find_factors, map_factors, timed_factors
 from bids_dtg.twin.fitting import Fitted, Twin
-from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
 from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.trial_series import Segments
@@ -97,47 +96,6 @@ class FittedPeople:
     def of_rows(self, rows: NDArray[np.integer]) -> FittedPeople:
         """Return some of the people, by row."""
         return FittedPeople(self.connectomes[rows], self.factors.of_rows(rows))
-
-
-def null_gradients(
-    fitted: Fitted,
-    people: FittedPeople,
-    connectomes: Floats,
-    segments: Segments,
-    *,
-    permutations: int = PERMUTATIONS,
-    seed: int = 0,
-    report: Callable[[int], None] = lambda done: None,
-) -> Iterator[Gradients]:
-    """Yield the gradients of twins refitted to permuted factors.
-
-    Parameters
-    ----------
-    fitted
-        A twin with a group network and latent factors.
-    people
-        Its training participants, with their factors.
-    connectomes, segments
-        Connectomes and segments of the people to average gradients over, as for
-        `smooth_gradients`.
-    permutations
-        Number of permutations of factors over people.
-    seed
-        Seed of the permutations' random numbers.
-    report
-        Called after each permutation with the number that are done.
-
-    Raises
-    ------
-    ValueError
-        The architecture has no latent factors.
-    """
-    twins = permuted_twins(fitted, people, permutations=permutations, seed=seed)
-    for done, twin in enumerate(twins):
-        yield smooth_gradients(
-            twin.weights, connectomes, segments, copies=ONE_COPY, noise=0.0, seed=done
-        )
-        report(done + 1)
 
 
 def permuted_twins(

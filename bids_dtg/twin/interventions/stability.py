@@ -45,49 +45,6 @@ def map_correlations(first: Floats, second: Floats) -> Array:
     return found
 
 
-def refitted_halves(
-    fitted: Fitted,
-    people: FittedPeople,
-    connectomes: Floats,
-    segments: Segments,
-    *,
-    splits: int,
-    seed: int = 0,
-) -> Iterator[Array]:
-    """Yield correlations between the attributions of twins refitted to two halves of people.
-
-    The group's network is kept; the connectome-to-factor regression is refitted to each half.
-
-    Parameters
-    ----------
-    fitted
-        A twin with a group network and latent factors.
-    people
-        Its training participants, with their factors.
-    connectomes, segments
-        Connectomes and segments of the people to average attributions over, as for
-        `smooth_gradients`.
-    splits
-        Number of random splits of the people into halves.
-    seed
-        Seed of the splits' random numbers.
-
-    Yields
-    ------
-    numpy.ndarray
-        (targets,), for each split.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than four people.
-    """
-    for twins in refitted_twins(fitted, people, splits=splits, seed=seed):
-        yield map_correlations(
-            *(plain_gradients(twin, connectomes, segments).edges for twin in twins)
-        )
-
-
 def refitted_twins(
     fitted: Fitted, people: FittedPeople, *, splits: int, seed: int = 0
 ) -> Iterator[tuple[Twin, Twin]]:
@@ -123,7 +80,7 @@ def refitted_twins(
 
 
 def plain_gradients(twin: Twin, connectomes: Floats, segments: Segments) -> Gradients:
-    """Return a twin's attribution without noise, as `null_gradients` does.
+    """Return a twin's attribution without noise.
 
     Parameters
     ----------
@@ -133,22 +90,3 @@ def plain_gradients(twin: Twin, connectomes: Floats, segments: Segments) -> Grad
         Of the people to average attributions over, as for `smooth_gradients`.
     """
     return smooth_gradients(twin.weights, connectomes, segments, copies=ONE_COPY, noise=0.0)
-
-
-def mapped_gradients(
-    fitted: Fitted, people: FittedPeople, connectomes: Floats, segments: Segments
-) -> Gradients:
-    """Return the attribution of a twin with its connectome-to-factor regression refitted.
-
-    Parameters
-    ----------
-    fitted
-        A twin with a group network and latent factors.
-    people
-        Training set of the regression: connectomes and factors.
-    connectomes, segments
-        Connectomes and segments of the people to average attributions over, as for
-        `smooth_gradients`, but without noise, as in `null_gradients`.
-    """
-    twin = with_factor_map(fitted.twin, people)
-    return plain_gradients(twin, connectomes, segments)
