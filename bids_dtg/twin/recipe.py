@@ -70,11 +70,6 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 modulated=EVERYTHING,
             ),
             Architecture(
-                "code-only",
-                "the same, where people differ in the units' biases alone",
-                modulated=("biases",),
-            ),
-            Architecture(
                 "published",
                 "a hypernetwork that makes all weights from the connectome, as published",
                 recipe=Recipe(batch_people=10, batch_segments=6, action_weight=1.0),
@@ -120,8 +115,8 @@ def find_architecture(name: str, recipe: Recipe | None = None) -> Architecture:
 
     Examples
     --------
-    >>> find_architecture("code-only").modulated
-    ('biases',)
+    >>> find_architecture("published").modulated
+    ()
     """
     row = find_row(ARCHITECTURES, "--architecture", name)
     return row if recipe is None else replace(row, recipe=recipe)

@@ -131,7 +131,7 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TWINS} --architecture linear",
             "--architecture linear was given with --workflow twin. Expected: one of auto, lowrank, "
-            "code-only, published, mixed-effects. To do: --workflow contrasts has --architecture "
+            "published, mixed-effects. To do: --workflow contrasts has --architecture "
             "linear",
         ),
         (

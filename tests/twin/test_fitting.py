@@ -157,7 +157,7 @@ def test_a_training_of_other_people_does_not_go_on(tmp_path):
 
 
 def test_choices_are_rows():
-    with pytest.raises(SettingsError, match="one of lowrank, code-only, published"):
+    with pytest.raises(SettingsError, match="one of lowrank, published"):
         find_architecture("lowrnak")
     assert find_recipe("published", "published").hyper_rate == 1e-6
     with pytest.raises(SettingsError, match="--recipe"):

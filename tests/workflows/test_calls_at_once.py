@@ -55,7 +55,7 @@ class Calls:
         small = ("--rois", 4, "--held-out", "0.17", "0.34", "--architecture")
         self.arguments = {
             "twins": of_twins("train", *train),
-            "other twins": of_twins("train", "--architecture", "code-only", *train),
+            "other twins": of_twins("train", "--architecture", "published", *train),
             "linear": of_maps("train", "all.npz", *small, "linear"),
             "other linear": of_maps("train", "all.npz", *small, "linear", "--seed", 1),
             "few simulations": of_networks("simulate", "--simulations", "1"),

@@ -213,7 +213,6 @@ JOBS = (
         with_people=True,
     ),
     _twins("lowrank"),
-    _twins("code-only", FURTHER),
     _twins("published", FURTHER),
     Job(
         "twin",

@@ -136,7 +136,7 @@ def test_each_field_of_a_recipe_must_be_there_and_of_its_type(field: str) -> Non
     ("path", "value", "fact"),
     [
         ("format_version", 10, "has format version 10. Expected: at most 9. .*newer"),
-        ("architecture", "high", 'is "high". Expected: one of lowrank, code-only, published'),
+        ("architecture", "high", 'is "high". Expected: one of lowrank, published'),
         ("recipe.units", 0, "recipe.units is 0. Expected: a whole number of 1 or more"),
         ("recipe.units", 1 << 40, "Expected: at most 1048576"),
         ("recipe.rank", -1, "recipe.rank is -1. Expected: a whole number of 0 or more"),
