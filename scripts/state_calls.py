@@ -52,7 +52,7 @@ TEXTS = (
     *(f"{program} --version" for program in ("bids_dtg", "dtg-models", "dtg-phantom", "dtg-demo")),
     *(
         f"dtg-models {command} --help"
-        for command in ("list", "fetch", "verify", "info", "remove", "pack", "unpack", "convert")
+        for command in ("list", "fetch", "verify", "info", "remove", "convert")
     ),
     "dtg-models list",
     "dtg-models info demo",
@@ -197,8 +197,8 @@ COHORT = (
     ),
     _group(
         "train",
-        "--model demo --architecture attention-unet --recipe published --choose-by loss "
-        f"--batch-part 2 --seed 3 --model-name published {FEW} {NETWORK}",
+        "--model demo --architecture attention-unet --recipe published --seed 3 "
+        f"--model-name published {FEW} {NETWORK}",
     ),
     _group("train", f"--model demo --architecture blend --model-name blend {FEW} {NETWORK}"),
     *(f"untime cohort/out/group/model-{name}/bundle" for name in ("ridge", "net", "blend")),
@@ -230,10 +230,8 @@ MODELS = (
     f"dtg-models convert {CHECKPOINT} models/random --name random --maps {DEMO_MODEL}/maps.nii.gz "
     f"--brain-mask {DEMO_MODEL}/brain_mask.nii.gz --mask {DEMO_MODEL}/mask.nii.gz",
     "dtg-models info models/random",
-    "dtg-models pack models/random models/random.tar",
-    "dtg-models unpack models/random.tar models/unpacked",
-    "dtg-models verify models/unpacked",
-    _person("models", "--no-reports", model="models/random.tar"),
+    "dtg-models verify models/random",
+    _person("models", "--no-reports", model="models/random"),
 )
 
 CALLS = (
