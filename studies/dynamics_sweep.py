@@ -1,16 +1,15 @@
-"""Network models of several numbers of parameters and connectomes: one command, which resumes.
+"""Network models of several numbers of parameters: one command, which resumes.
 
-    python studies/dynamics_sweep.py WORK --simulated 8 --training "--recipe published-code"
-    python studies/dynamics_sweep.py WORK --training "--recipe published-code" \
+    python studies/dynamics_sweep.py WORK --simulated 8 --training "--recipe published"
+    python studies/dynamics_sweep.py WORK --training "--recipe published" \
         --words "../shared/sip/data --input-arrays REST1.npz REST2.npz SC.npz --array-key …"
 
 Each model is two calls of bids_dtg, which are printed: `group --analysis train` and `evaluate`. As
-published (Sip et al. 2023, table 1, figures 7 and 8): 1 to 5 regional parameters with connectomes
-as they are, and 3 with each scaling of connectomes, with and without an external input. The same
-command continues where it was stopped, also in the middle of a training. WORK has `output` (that of
-bids_dtg), `sweep.json` (what is done), and `models.tsv`, `parameters.tsv`, `roles.tsv` and
-`sweep.png`, made anew after each model. `evaluate` judges models of a published recipe on people
-that they were fitted to.
+published (Sip et al. 2023, table 1, figures 7 and 8): 1 to 5 regional parameters, and 3 without an
+external input. The same command continues where it was stopped, also in the middle of a training.
+WORK has `output` (that of bids_dtg), `sweep.json` (what is done), and `models.tsv`,
+`parameters.tsv`, `roles.tsv` and `sweep.png`, made anew after each model. `evaluate` judges models
+on people that they were fitted to.
 """
 
 from __future__ import annotations
@@ -27,12 +26,10 @@ import numpy as np
 from bids_dtg.cli.run import main as bids_dtg
 from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.dynamics.parameter_effects import FIGURES
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.text import read_rows, write_json
 
-LINEAR = next(iter(STRUCTURAL))
 SIMULATED_REGIONS = 20
 ANALYSES = ("train", "evaluate")
 # Rows of `evaluate`'s table of scores: simulations with some inputs, and models to compare with.
@@ -42,7 +39,6 @@ _FIT = Column("fit_{}", "Pearson r of simulated with measured FC of {}", interva
 _MODELS = (
     Column("model", "Name of the model, or of a baseline"),
     Column("region_parameters", "Number of regional parameters"),
-    Column("structural", "Scaling of structural connectomes"),
     Column("external_input", "Whether the model has an external input"),
     Column("simulated_with", "Inputs of the simulated regions, or the baseline"),
     Column("people", "Number of people"),
@@ -69,18 +65,17 @@ class Variant:
     """A model of the sweep."""
 
     parameters: int
-    structural: str = LINEAR
     external: bool = True
 
     @property
     def name(self) -> str:
         bare = "" if self.external else "-bare"
-        return f"p{self.parameters}-{self.structural}{bare}"
+        return f"p{self.parameters}{bare}"
 
     @property
     def training(self) -> list[str]:
         bare = [] if self.external else ["--no-external-input"]
-        given = ["--region-parameters", str(self.parameters), "--structural", self.structural]
+        given = ["--architecture", "network", "--region-parameters", str(self.parameters)]
         return [*given, *bare]
 
 
@@ -88,15 +83,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--parameters", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--connectomes", nargs="*", choices=list(STRUCTURAL), default=[*STRUCTURAL])
-    parser.add_argument("--at", type=int, default=3, help="parameters of models of --connectomes")
+    parser.add_argument("--at", type=int, default=3, help="parameters without an external input")
     parser.add_argument("--training", default="", help="options of bids_dtg for train, as one word")
     parser.add_argument("--evaluation", default="", help="the same for evaluate")
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--words", help="BIDS_DIR and options of both calls, as one word")
     given.add_argument("--simulated", type=int, metavar="PEOPLE", help="simulate people instead")
     options = parser.parse_args(argv)
-    variants = variants_of(options.parameters, options.connectomes, options.at)
+    variants = variants_of(options.parameters, options.at)
     sweep = Sweep(
         work=options.work,
         words=given_words(options),
@@ -115,10 +109,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_results(options.work, source)
 
 
-def variants_of(parameters: Sequence[int], connectomes: Sequence[str], at: int) -> list[Variant]:
+def variants_of(parameters: Sequence[int], at: int) -> list[Variant]:
     """Return the models, each once, in the order of their training."""
-    of_connectomes = [Variant(at, name, there) for name in connectomes for there in (True, False)]
-    return list(dict.fromkeys([*map(Variant, parameters), *of_connectomes]))
+    return list(dict.fromkeys([*map(Variant, parameters), Variant(at), Variant(at, False)]))
 
 
 def given_words(options: argparse.Namespace) -> list[str]:
@@ -229,7 +222,6 @@ def fits(variant: Variant, folder: Path) -> Iterator[Row]:
             yield {
                 "model": variant.name,
                 "region_parameters": variant.parameters,
-                "structural": variant.structural,
                 "external_input": "yes" if variant.external else "no",
                 "simulated_with": "all inputs" if name == "model" else name,
                 **fit_of(rows[name]),
@@ -313,7 +305,7 @@ def print_results(work: Path, source: str) -> None:
 
 
 def draw(scores: Sequence[Row], use: Sequence[Row], roles: Sequence[Row], session: str) -> Any:
-    """Draw the use of parameters, their roles, and the fit by connectome."""
+    """Draw the use of parameters, their roles, and the fit by model."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(14, 4.6), layout="constrained")
@@ -344,7 +336,7 @@ def draw(scores: Sequence[Row], use: Sequence[Row], roles: Sequence[Row], sessio
 
 def draw_fits(axes: Any, scores: Sequence[Row], session: str) -> None:
     """Draw the fit of FC: a column a model, a marker the inputs; baselines as lines."""
-    models = [row for row in scores if "structural" in row]
+    models = [row for row in scores if "region_parameters" in row]
     names = list(dict.fromkeys(row["model"] for row in models))
     for number, inputs in enumerate(dict.fromkeys(row["simulated_with"] for row in models)):
         own = [row for row in models if row["simulated_with"] == inputs]
@@ -353,7 +345,7 @@ def draw_fits(axes: Any, scores: Sequence[Row], session: str) -> None:
         axes.errorbar(
             at, mean, (mean - low, high - mean), fmt=_MARKERS[number], markersize=4, label=inputs
         )
-    for number, row in enumerate(row for row in scores if "structural" not in row):
+    for number, row in enumerate(row for row in scores if "region_parameters" not in row):
         style, colour = _LINES[number % 3], "black" if number > 2 else "grey"
         axes.axhline(
             row[f"fit_{session}"][0], linestyle=style, color=colour, linewidth=1, label=row["model"]

@@ -23,8 +23,6 @@ TABLES = {
     "bids_dtg.contrasts.plan.RECIPES",
     "bids_dtg.dynamics.forms.FORMS",
     "bids_dtg.dynamics.judging.describers.DESCRIBERS",
-    "bids_dtg.dynamics.named.NAMED",
-    "bids_dtg.dynamics.networks.STRUCTURAL",
     "bids_dtg.dynamics.recipe.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.contrasts.panels.words.COLUMNS",

@@ -29,12 +29,11 @@ REFUSED = {
     "bids_dtg": [
         (("participant", "--device", "cuda"), "torch", "torch"),
         (("participant", "--bids-filter-file", "f.json"), "bids", "bids"),
-        (("participant", "--workflow", "dynamics", "--model", "m"), "torch", "train"),
         (("participant", "--workflow", "twin", "--model", "m"), "torch", "train"),
         (("group", "--analysis", "finetune", "--model", "demo"), "torch", "train"),
         (("group", "--analysis", "train", "--architecture", "attention-unet"), "torch", "train"),
         (
-            ("group", "--workflow", "dynamics", "--analysis", "train", "--recipe", "amortised"),
+            ("group", "--workflow", "dynamics", "--analysis", "train", "--architecture", "network"),
             "torch",
             "train",
         ),
@@ -104,7 +103,7 @@ def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
         assert line.count("\n") == 1, line
         assert f"needs the package {package}, which is not installed" in line
         assert f"pip install '.[{extra}]'" in line
-        assert ("leave --recipe out" in line) == ("amortised" in words)
+        assert ("--architecture linear, which needs none" in line) == ("network" in words)
     assert not out.exists()
 
 

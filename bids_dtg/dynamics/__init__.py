@@ -1,23 +1,18 @@
 """The data-driven network model of whole-brain dynamics (Sip et al., 2023).
 
 From arrays: `make_networks`, `fit`, and with its result `infer` and `simulate`. Of a linear core,
-`load_linear_bundle(path).effective().infer(LagCovariances.of(series))` is a person's
-`EffectiveConnectivity`, in which an `Intervention` has an effect.
+`load_linear_bundle(path).model().infer(LagCovariances.of(series))` is a person's process.
 
 The model and its data:
 
 - `networks`: people's regional series, and their structural connectomes
 - `recipe`: architecture and training of a model, with each doubtful point of the original
 - `model`: transition, observation and encoders, as a module of PyTorch
-- `amortised`: the amortised model: encoders replace tables of people
-- `known_sessions`: sessions simulated by known parameters, which judge its posteriors
 - `objective`: the evidence lower bound (ELBO), term by term, and the loss
-- `session_objective`: the ELBO of people, forecasts, and sessions simulated by the model
 
 Fitting:
 
 - `task`: batches, loss, optimiser and record of a training (extra ``train``)
-- `session_task`: batches of windows of people (extra ``train``)
 - `fitting`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers from people's networks, as arrays
 
@@ -27,23 +22,14 @@ The linear core, without torch:
 
 - `lag_covariances`: covariances at lags of a few frames, of a person and summed over people
 - `linear`: a person's autoregressive process, shrunk to that of training people
-- `effective_connectivity`: a person's process in continuous time, with independent noise
-- `interventions`: lesions, stimulations and gains in it, and how reliable their effects are
-- `intervals`: how sure it is of a person, and of another session
 - `components`: features of people for statistics, from unshrunken covariances
-- `regional`: figures of regions of a process, as description
-- `retest`: what another session of training people shows of all these
+- `retest`: the components of training people, and their reliability between sessions
 
-Named models, without torch:
+Test models, without torch:
 
-- `named`: Hopf oscillators and the reduced Wong-Wang model: parameters of people, their priors
 - `hopf`: coupled oscillators: from noise, through a bifurcation, to oscillations
 - `wong_wang`: mean-field models of regions that noise switches between two states
 - `steps`: unit noise of each step, and frames from steps
-- `session_statistics`: what of a session such models are fitted to
-- `bank`: a named model with its simulations, from which people's parameters are inferred
-- `posterior`: posteriors from simulations
-- `calibration`: whether posteriors can be trusted, parameter by parameter
 
 Measures of series:
 
@@ -79,17 +65,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.linear import load_linear_bundle
-    from bids_dtg.dynamics.effective_connectivity import EffectiveConnectivity
     from bids_dtg.dynamics.fitting import Fitted, fit
-    from bids_dtg.dynamics.interventions import Intervention
     from bids_dtg.dynamics.lag_covariances import LagCovariances
     from bids_dtg.dynamics.networks import Networks, make_networks
     from bids_dtg.dynamics.recipe import Recipe, find_recipe
 
 __all__ = [
-    "EffectiveConnectivity",
     "Fitted",
-    "Intervention",
     "LagCovariances",
     "Networks",
     "Recipe",
@@ -102,9 +84,7 @@ __all__ = [
 # The module of each public name, imported at its first use (PEP 562): the command line
 # reads recipes, and must not import torch.
 _MODULES: Mapping[str, str] = {
-    "EffectiveConnectivity": "effective_connectivity",
     "Fitted": "fitting",
-    "Intervention": "interventions",
     "LagCovariances": "lag_covariances",
     "Networks": "networks",
     "Recipe": "recipe",

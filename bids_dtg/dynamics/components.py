@@ -1,6 +1,6 @@
 """Features of people for statistics: scores of components of unshrunken covariances.
 
-Shrunken values move with the minutes of rest that were kept: these are none of them.
+Shrunken values move with the minutes of rest that were kept; these do not.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.dynamics.analyses.linear_training import run_linear_training
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
-from bids_dtg.dynamics.forms import LINEAR
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import FEWEST_PEOPLE
 from bids_dtg.dynamics.participant.worker import LEVEL
@@ -83,7 +82,7 @@ def run_core_demo(
     failed = LEVEL.run(
         Settings.of(**of_runs, output_dir=out / STUDY, participant_label=tuple(known))
     )
-    training = {"analysis_level": "group", "analysis": "train", "recipe": LINEAR}
+    training = {"analysis_level": "group", "analysis": "train"}
     run_linear_training(Settings.of(**of_all, **training, output_dir=out / STUDY, model_name=_NAME))
     bundle = out / STUDY / "group" / f"model-{_NAME}" / "bundle"
     failed += LEVEL.run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,14 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.dynamics.amortised import AmortisedModel, restored
-from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.parameters import align
-from bids_dtg.dynamics.recipe import Recipe, find_recipe
-from bids_dtg.dynamics.session_task import SessionTask
+from bids_dtg.dynamics.recipe import DEFAULT, Recipe, find_recipe
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.dynamics.task import IDENTITY, NetworkTask
 from bids_dtg.errors import RunError
@@ -31,8 +27,7 @@ from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
 
 _HELD_OUT = 4  # a stream of random numbers, added to the seed
 _PREFIX = "model."  # of the model's tensors among the task's
-# Facts that past epochs depend on, beside fields of the recipe.
-_RAMP, _DATA = "ramp_epochs", "data"
+_DATA = "data"  # a fact that past epochs depend on, beside fields of the recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +45,7 @@ class Restart:
 class Fitted:
     """A fitted network model, and its training data."""
 
-    model: GenerativeModel  # on the CPU
+    model: NetworkModel  # on the CPU
     people: tuple[str, ...]  # labels, in the order of the model's tables
     regions: tuple[str, ...]  # names
     tr_seconds: float
@@ -65,7 +60,7 @@ class Fitted:
         return self.model.recipe
 
     def infer(self, networks: Networks) -> Inferred:
-        """Infer parameters of training participants, or of anybody if the model is amortised.
+        """Infer parameters of training participants.
 
         Parameters
         ----------
@@ -75,7 +70,7 @@ class Fitted:
         Raises
         ------
         ValueError
-            The model is not amortised, and somebody is not in its training set.
+            Somebody is not in the training set.
         """
         return infer(self.model, networks, self.people)
 
@@ -101,7 +96,7 @@ class Fitted:
         Raises
         ------
         ValueError
-            The model is not amortised, and somebody is not in its training set.
+            Somebody is not in the training set.
         """
         inferred = self.infer(networks)
         found = simulate(self.model, networks, inferred, simulations=simulations, seed=seed)
@@ -158,7 +153,7 @@ def fit(
     >>> fitted.infer(networks).region.mean.shape
     (2, 5, 3)
     """
-    recipe = recipe or find_recipe("amortised")
+    recipe = recipe or find_recipe(DEFAULT)
     people, regions, _ = networks.series.shape
     trained = choose_trained(people, regions, recipe, seed)
 
@@ -193,10 +188,6 @@ def _fitted(
 ) -> Fitted:
     """Return the model of the chosen restart."""
     model = restored(recipe, networks.series.shape, restarts[chosen].state)
-    if isinstance(model, AmortisedModel):
-        # The training set decides once which parameter is theta1: new people do not change it.
-        region = infer(model, networks).region
-        model.take_order(align(region.mean, region.kl, features_of(networks)))
     return Fitted(
         model=model,
         people=networks.people,
@@ -240,14 +231,11 @@ def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, see
             )
         differing = [name for name in now if earlier.get(name) != now[name]]
         if differing:
-            ramp = f"give --ramp-epochs {earlier.get(_RAMP)}"
             raise RunError(
                 f"{folder} has a training with other options: "
                 + ", ".join(_difference(name, earlier.get(name), now[name]) for name in differing),
                 expected="the same as when it was begun, but for the number of epochs",
-                remedy=ramp
-                if differing == [_RAMP]
-                else "give the options of that call, or choose another folder",
+                remedy="give the options of that call, or choose another folder",
             )
 
 
@@ -260,22 +248,16 @@ def _difference(name: str, earlier: object, now: object) -> str:
 def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
     """Draw which series are trained on, (people, regions); all of them where none are held out.
 
-    An amortised model is for new people: whole people are held out. Otherwise, single
-    series are, as published.
-
     Examples
     --------
     >>> int(choose_trained(5, 20, Recipe(), seed=0).sum())
     80
-    >>> choose_trained(5, 3, Recipe(amortised=True), seed=0).all(axis=1).sum()
-    np.int64(4)
     """
     rng = np.random.default_rng((seed, _HELD_OUT))
-    each = regions if recipe.amortised else 1  # series that are held out together
-    number = people * regions // each
+    number = people * regions
     trained = np.ones(number, bool)
     trained[rng.permutation(number)[: round(recipe.held_out * number)]] = False
-    return trained.repeat(each).reshape(people, regions)
+    return trained.reshape(people, regions)
 
 
 def choose_restart(restarts: tuple[Restart, ...]) -> int:
@@ -317,9 +299,6 @@ class _Training:
         if recipe.restarts > 1:
             report(f"restart {self.number + 1} of {recipe.restarts}")
         workplace = replace(workplace, folder=_place(workplace.folder, self.number))
-        if past := past_epochs(workplace.folder, recipe.epochs):
-            for line in _other_rates(past["history"], recipe):
-                report(line)
         schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
         identity = _identity(self.networks, recipe, self.base_seed)
         make = partial(_make_task, self.networks, self.trained, recipe, self.seed, identity)
@@ -353,19 +332,6 @@ def _place(folder: Path, number: int) -> Path:
     return folder / f"restart-{number + 1}"
 
 
-def _other_rates(history: Sequence[Mapping[str, float]], recipe: Recipe) -> Iterator[str]:
-    """Yield a line on past epochs whose learning rate depended on their planned number."""
-    other = [n for n, record in enumerate(history) if record["learning_rate"] != recipe.rate(n)]
-    if other:
-        first, last = other[0] + 1, other[-1] + 1
-        which = f"epoch {first}" if first == last else f"epochs {first} to {last}"
-        yield (
-            f"{which} had the learning rate {history[first - 1]['learning_rate']:g}, by the number "
-            f"of epochs that was planned; a training of {recipe.epochs} epochs from its start has "
-            f"{recipe.rate(first - 1):g} there"
-        )
-
-
 def _make_task(
     networks: Networks,
     trained: NDArray[np.bool_],
@@ -374,8 +340,7 @@ def _make_task(
     identity: Mapping[str, Any],
     report: Callable[[str], None],
 ) -> NetworkTask:
-    task = SessionTask if recipe.amortised else NetworkTask
-    return task(networks, trained, recipe, seed=seed, identity=identity, report=report)
+    return NetworkTask(networks, trained, recipe, seed=seed, identity=identity, report=report)
 
 
 def _identity(networks: Networks, recipe: Recipe, seed: int) -> dict[str, Any]:
@@ -384,7 +349,7 @@ def _identity(networks: Networks, recipe: Recipe, seed: int) -> dict[str, Any]:
     for array in (networks.series, networks.weights):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    own = asdict(recipe) | {_RAMP: recipe.ramp}
-    for name in ("epochs", "restarts", "ramp_share", "late_share"):
+    own = asdict(recipe) | {"ramp_epochs": recipe.ramp}
+    for name in ("epochs", "restarts", "ramp_share"):
         del own[name]
     return {"seed": seed, **own, _DATA: digest.hexdigest()}

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.model import NetworkModel
 
 Values = NDArray[np.floating[Any]]
 Numbers = NDArray[np.intp]
@@ -66,7 +66,7 @@ class NodeField:
 
     def __init__(
         self,
-        model: GenerativeModel,
+        model: NetworkModel,
         region: Values,
         person: Values,
         network: Values,
@@ -138,14 +138,14 @@ class NetworkField:
 
     def __init__(
         self,
-        model: GenerativeModel,
+        model: NetworkModel,
         weights: Values,
         region: Values,
         person: Values,
         external: Values,
     ) -> None:
         self._layers = _Layers(model)
-        self._weights = float(model.gain) * np.asarray(weights, np.float64)
+        self._weights = np.asarray(weights, np.float64)
         self._observation = self._layers.observation
         offset = model.observation.bias.item() * self._weights.sum(axis=1)
         own = self._layers.constant(region, person[:, None], external[:, None])
@@ -189,7 +189,7 @@ class NetworkField:
 class _Layers:
     """The weights of the transition, in float64."""
 
-    def __init__(self, model: GenerativeModel) -> None:
+    def __init__(self, model: NetworkModel) -> None:
         def array(tensor: Any) -> Values:
             values: Values = tensor.detach().cpu().double().numpy()
             return values
@@ -260,7 +260,7 @@ class FixedPoints:
 
 
 def node_fixed_points(
-    model: GenerativeModel,
+    model: NetworkModel,
     region: Values,
     person: Values,
     *,
@@ -313,7 +313,7 @@ def node_fixed_points(
 
 
 def network_fixed_points(
-    model: GenerativeModel,
+    model: NetworkModel,
     weights: Values,
     region: Values,
     person: Values,
@@ -561,7 +561,7 @@ class Settling:
 
 
 def network_settling(
-    model: GenerativeModel,
+    model: NetworkModel,
     weights: Values,
     region: Values,
     person: Values,

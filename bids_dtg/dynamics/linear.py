@@ -259,7 +259,7 @@ class TrainingPerson:
 
 @dataclass(frozen=True, eq=False)
 class StrengthScores:
-    """How well each value of `GRID` does, summed over people: those of two sites can be added.
+    """How well each value of `GRID` does, summed over people.
 
     There is a row for each of `JUDGES`.
     """
@@ -268,14 +268,6 @@ class StrengthScores:
     frame_densities: Array  # (rows, grid), the same of single frames, of the covariance
     fits: Array  # (rows, grid), r of functional connectivity; 0: there is none, of two regions
     judged: NDArray[np.int64]  # (rows,), numbers of people
-
-    def __add__(self, other: StrengthScores) -> StrengthScores:
-        return StrengthScores(
-            self.densities + other.densities,
-            self.frame_densities + other.frame_densities,
-            self.fits + other.fits,
-            self.judged + other.judged,
-        )
 
     def choose(self, tr_seconds: float) -> Strengths:
         """Return the best strengths for the people of a row; fixed ones of fewer than 10.
@@ -306,37 +298,8 @@ class StrengthScores:
         return fixed
 
 
-@dataclass(frozen=True, eq=False)
-class SiteSums:
-    """What is summed over the training people of a site: sums of two sites can be added.
-
-    The sum of covariances is then that of one fit of both sites' people. Scores are not quite:
-    each site's people are shrunk to the mean of their own site.
-    """
-
-    group: GroupSums
-    scores: StrengthScores
-
-    @classmethod
-    def over(cls, people: Iterable[TrainingPerson], tr_seconds: float) -> SiteSums:
-        """Return the sums over people, who are read twice, one after the other.
-
-        Parameters
-        ----------
-        people, tr_seconds
-            As of `fit_linear`.
-        """
-        group = GroupSums.over(own.session for own in people)
-        return cls(group, score_strengths(people, group, tr_seconds))
-
-    def __add__(self, other: SiteSums) -> SiteSums:
-        return SiteSums(self.group + other.group, self.scores + other.scores)
-
-
-def fit_linear(
-    people: Iterable[TrainingPerson], tr_seconds: float, others: Iterable[SiteSums] = ()
-) -> tuple[LinearModel, SiteSums]:
-    """Return the linear core of training people, and their sums.
+def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel:
+    """Return the linear core of training people.
 
     Parameters
     ----------
@@ -344,17 +307,14 @@ def fit_linear(
         Training people; they are read twice, one after the other.
     tr_seconds
         Time between frames in seconds.
-    others
-        Sums of other sites, which are added.
 
     Raises
     ------
     ValueError
         There are fewer than 5 people.
     """
-    own = SiteSums.over(people, tr_seconds)
-    every = sum(others, own)
-    return LinearModel.of(every.group, every.scores.choose(tr_seconds)), own
+    sums = GroupSums.over(own.session for own in people)
+    return LinearModel.of(sums, score_strengths(people, sums, tr_seconds).choose(tr_seconds))
 
 
 def score_strengths(

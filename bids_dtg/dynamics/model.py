@@ -7,6 +7,7 @@ region of a person each), then dimensions.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.training.chance import borrowed_chance
 
-_FIRST_OBSERVATION_SD, _FIRST_TABLE_SD = 0.3, 0.01
+_FIRST_OBSERVATION_SD, _FIRST_TABLE_SD, _FIRST_EXTERNAL_SD = 0.3, 0.01, 0.1
 _FIRST_STATE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
 
 
@@ -173,59 +175,7 @@ class Posterior:
     external: Gaussian | None  # (frames, items); None for a model without it
 
 
-class GenerativeModel(nn.Module):
-    """The generative model: the transition, the observation, and the noise of both.
-
-    Parameters
-    ----------
-    recipe
-        Architecture of the model.
-
-    Examples
-    --------
-    >>> model = GenerativeModel(Recipe())
-    >>> model.transition.sizes, round(model.alpha.item(), 2)
-    ((3, 3, 0, 1, 1), 0.9)
-    """
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.transition = Transition(recipe)
-        self._add_encoders()
-        self.observation = nn.Linear(recipe.states, 1)
-        nn.init.normal_(self.observation.weight, std=_FIRST_OBSERVATION_SD)
-        nn.init.zeros_(self.observation.bias)
-        self.state_log_variance = nn.Parameter(
-            torch.full((recipe.states,), _FIRST_STATE_LOG_VARIANCE)
-        )
-        self.observation_log_variance = nn.Parameter(torch.zeros(1))
-        if recipe.external_inputs:
-            shape = (recipe.external_inputs,) if recipe.amortised else ()
-            self.log_tau = nn.Parameter(torch.full(shape, math.log(_FIRST_TAU)))
-        if recipe.coupling_gain:
-            self.log_gain = nn.Parameter(torch.zeros(()))
-
-    def limited(self, states: Tensor) -> Tensor:
-        """Return states within the recipe's limit: diverging states have no useful gradient."""
-        limit = self.recipe.state_limit
-        return states if limit is None else states.clamp(-limit, limit)
-
-    def _add_encoders(self) -> None:
-        """Add the encoders in the order of the published weights: a seed gives the same."""
-
-    @property
-    def alpha(self) -> Tensor:
-        """(external inputs,): AR(1) coefficient of each."""
-        return torch.exp(-torch.exp(-self.log_tau))
-
-    @property
-    def gain(self) -> Tensor | float:
-        """Factor of the network input in the model's own simulations."""
-        return torch.exp(self.log_gain) if self.recipe.coupling_gain else 1.0
-
-
-class NetworkModel(GenerativeModel):
+class NetworkModel(nn.Module):
     """The data-driven model of Sip et al. (2023) [1]_: one for all regions of its training people.
 
     Parameters
@@ -245,24 +195,38 @@ class NetworkModel(GenerativeModel):
     >>> items = Items(torch.zeros(30, 5), torch.zeros(30, 5), torch.tensor([0, 0, 1, 1, 1]))
     >>> model.infer(items).region.mean.shape
     torch.Size([5, 3])
+    >>> model.transition.sizes, round(model.alpha.item(), 2)
+    ((3, 3, 0, 1, 1), 0.9)
     """
 
     def __init__(self, recipe: Recipe, people: int, regions: int, frames: int) -> None:
-        self._people = people
-        super().__init__(recipe)
+        super().__init__()
+        self.recipe = recipe
         self.people, self.regions, self.frames = people, regions, frames
+        # In the order of the published weights: a seed gives the same.
+        self.transition = Transition(recipe)
+        inputs = 2 + people
+        self.state_encoder = Encoder(inputs, recipe.encoder_units, recipe.states)
+        self.region_encoder = Encoder(inputs, recipe.encoder_units, recipe.region_parameters)
+        self.observation = nn.Linear(recipe.states, 1)
+        nn.init.normal_(self.observation.weight, std=_FIRST_OBSERVATION_SD)
+        nn.init.zeros_(self.observation.bias)
+        self.state_log_variance = nn.Parameter(
+            torch.full((recipe.states,), _FIRST_STATE_LOG_VARIANCE)
+        )
+        self.observation_log_variance = nn.Parameter(torch.zeros(1))
+        if recipe.external_inputs:
+            self.log_tau = nn.Parameter(torch.full((), math.log(_FIRST_TAU)))
         self.person_table = nn.Parameter(
             _FIRST_TABLE_SD * torch.randn(people, recipe.person_parameters, 2)
         )
         if recipe.external_inputs:
-            self.external_table = nn.Parameter(
-                recipe.external_start_sd * torch.randn(people, frames, 2)
-            )
+            self.external_table = nn.Parameter(_FIRST_EXTERNAL_SD * torch.randn(people, frames, 2))
 
-    def _add_encoders(self) -> None:
-        recipe, inputs = self.recipe, 2 + self._people
-        self.state_encoder = Encoder(inputs, recipe.encoder_units, recipe.states)
-        self.region_encoder = Encoder(inputs, recipe.encoder_units, recipe.region_parameters)
+    @property
+    def alpha(self) -> Tensor:
+        """AR(1) coefficient of the external input."""
+        return torch.exp(-torch.exp(-self.log_tau))
 
     def infer(self, items: Items) -> Posterior:
         """Return the approximate posterior of the states and parameters of some series.
@@ -300,3 +264,23 @@ class NetworkModel(GenerativeModel):
             ),
             -1,
         )
+
+
+def restored(
+    recipe: Recipe, shape: tuple[int, int, int], state: Mapping[str, Tensor]
+) -> NetworkModel:
+    """Return a model with given weights.
+
+    Parameters
+    ----------
+    recipe
+        Architecture of the model.
+    shape
+        Numbers of people, regions and frames of the training data.
+    state
+        Tensors of the weights, by name.
+    """
+    with borrowed_chance():  # initial weights are drawn, and replaced
+        model = NetworkModel(recipe, *shape)
+    model.load_state_dict(dict(state))
+    return model.eval()

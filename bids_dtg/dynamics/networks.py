@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,9 +21,6 @@ LEAST_FRAMES = 60  # of a series: the encoders and the external input learn from
 # Correlation with functional connectivity above which a connectome is hardly structural: those of
 # people have 0.2 to 0.5.
 _LIKE_FUNCTIONAL, _FEWEST_PAIRS = 0.9, 3
-# For streamline counts divided by a person's largest: a weight of 1 becomes 1.
-_LOG_SCALE = 1000.0
-_HOMOTOPIC_PERCENTILE = 97.0  # of the upper triangle: homotopic weights are raised to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,40 +229,3 @@ def normalised(weights: NDArray[np.number]) -> Array:
     regions = np.arange(values.shape[-1])
     values[:, regions, regions] = 0.0
     return np.asarray(values / values.max(axis=(1, 2), keepdims=True), np.float32)
-
-
-def _linear(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    return weights
-
-
-def _log(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    # log(1000 w + 1) / 3 in base 10, as published: a weight of 1 becomes 1.0001.
-    return np.asarray(np.log10(_LOG_SCALE * weights + 1.0) / 3.0, np.float32)
-
-
-def _homotopic(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    """Raise the weights between homologous regions, as published."""
-    raised = weights.copy()
-    upper = np.triu_indices(weights.shape[-1], 1)
-    least = np.percentile(weights[:, upper[0], upper[1]], _HOMOTOPIC_PERCENTILE, axis=1)
-    for one, other in pairs:
-        for row, column in ((one, other), (other, one)):
-            raised[:, row, column] = np.maximum(raised[:, row, column], least)
-    return raised
-
-
-def _log_homotopic(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    return _homotopic(_log(weights, pairs), pairs)
-
-
-# Scalings of structural connectomes (`--structural`).
-STRUCTURAL: Mapping[str, Callable[[Array, Sequence[tuple[int, int]]], Array]] = MappingProxyType(
-    {
-        "linear": _linear,
-        "log": _log,
-        "homotopic": _homotopic,
-        "log-homotopic": _log_homotopic,
-    }
-)
-
-SIDED = frozenset({"homotopic", "log-homotopic"})  # those that need `homotopic_pairs`

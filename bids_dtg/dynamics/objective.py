@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bids_dtg.dynamics.model import Gaussian, GenerativeModel, Items, NetworkModel, Posterior
+from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel, Posterior
 
 _LOG_2_PI = math.log(2 * math.pi)
 
@@ -103,7 +103,7 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
 
 
 def loss_of(
-    model: GenerativeModel, terms: Terms, state_weight: float = 1.0, region_weight: float = 1.0
+    model: NetworkModel, terms: Terms, state_weight: float = 1.0, region_weight: float = 1.0
 ) -> Tensor:
     """Return the training loss: a mean over samples and items, plus the penalties."""
     recipe = model.recipe
@@ -228,8 +228,6 @@ def _external_closed(model: NetworkModel, q: Gaussian | None, like: Tensor) -> T
 
 def _innovation(model: NetworkModel) -> Tensor:
     """Return the log variance of the external input's innovation at each frame."""
-    if model.recipe.innovation == "unit":
-        return torch.zeros_like(model.log_tau)
     return torch.log1p(-model.alpha.square())
 
 

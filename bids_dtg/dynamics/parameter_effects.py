@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.measures import low_power
-from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Drawn, external_path, run
 from bids_dtg.stats.correlation import correlation
@@ -41,7 +40,7 @@ FIGURES = {
 
 
 def parameter_effects(
-    model: GenerativeModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
+    model: NetworkModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
 ) -> ParameterEffects:
     """Simulate single regions with parameters from the prior (Sip et al., 2023 [1]_, figure 7).
 
@@ -87,13 +86,10 @@ def parameter_effects(
     network, drop = typical_input(networks), int(_DROPPED * networks.frames)
     alone = run(model, drawn, None, drop=drop)[0, :, 0]
     driven = run(model, drawn, None, drop=drop, network=network)[0, :, 0]
-    figures = {
-        "low_power": low_power(alone, networks.tr_seconds),
-        "external": _with_inputs(driven, drawn.external[drop:, 0]),
-        "network": correlation(driven, network[drop:]),
-    }
-    if not model.recipe.external_inputs:
-        del figures["external"]
+    figures = {"low_power": low_power(alone, networks.tr_seconds)}
+    if model.recipe.external_inputs:
+        figures["external"] = correlation(driven, drawn.external[drop:, 0, :, 0].T)
+    figures["network"] = correlation(driven, network[drop:])
     region = drawn.region[0, :, 0]
     fits = {name: _linear(region, figure) for name, figure in figures.items()}
     return ParameterEffects(
@@ -103,106 +99,6 @@ def parameter_effects(
         slopes={name: slopes for name, (slopes, _) in fits.items()},
         r2={name: r2 for name, (_, r2) in fits.items()},
     )
-
-
-SWEPT = (-3.0, -1.5, 0.0, 1.5, 3.0)  # values of a swept parameter, as published
-SINE_HZ, SINE_AMPLITUDE = 0.014, 2.0  # of the input that drives a swept region, as published
-_PERIODS = 3  # of the input that are kept; another one is dropped before them
-
-
-@dataclass(frozen=True, eq=False)
-class Sweep:
-    """A single region simulated with some values of a parameter, without observation noise."""
-
-    parameter: int  # its number in the model's order, from 0
-    values: Values  # (values,), of that parameter; all others are 0
-    driven: Values  # (frames,), the input; 0 throughout where there is none
-    series: Values  # (values, frames), expected observations
-
-
-def parameter_sweeps(
-    model: GenerativeModel,
-    strongest: Mapping[str, tuple[int, float]],
-    tr_seconds: float,
-    *,
-    seed: int = 0,
-) -> dict[str, Sweep]:
-    """Simulate a region with some values of a parameter (Sip et al., 2023, figure 7, A to C).
-
-    Parameters
-    ----------
-    model
-        Fitted model; person parameters are 0.
-    strongest
-        By measure (`FIGURES`): number of the parameter to sweep, in the model's order, and its
-        sign: 1, or -1 where the swept values are of its negative.
-    tr_seconds
-        Seconds between frames.
-    seed
-        Seed of the noise.
-
-    Returns
-    -------
-    dict
-        By measure. For `low_power` the region has no input, and all values the same noise of the
-        states. For `external` and `network`, a sine of amplitude 2 at 0.014 Hz is the input, and
-        there is no noise; of several external inputs, the one with the largest effect at 0 is it.
-    """
-    period = 1.0 / (SINE_HZ * tr_seconds)  # in frames
-    drop, frames = int(np.ceil(period)), int(np.ceil((1 + _PERIODS) * period))
-    sine = SINE_AMPLITUDE * np.sin(2 * np.pi * np.arange(frames) / period)
-    noise = np.random.default_rng(seed).standard_normal((frames, model.recipe.states))
-    inputs = model.recipe.external_inputs
-    found = {}
-    for name, (number, sign) in strongest.items():
-        region = np.zeros((len(SWEPT), model.recipe.region_parameters))
-        region[:, number] = sign * np.asarray(SWEPT)
-        driven = np.zeros(frames) if name == "low_power" else sine
-        shaken = noise if name == "low_power" else np.zeros_like(noise)
-        network = sine if name == "network" else None
-        given = np.eye(inputs) if name == "external" else np.zeros((1, inputs))
-        series = [
-            run(model, _still(model, region, own * driven[:, None], shaken), None, network=network)
-            for own in given
-        ]
-        largest = max(series, key=lambda one: float(np.var(one[0, len(SWEPT) // 2, 0])))
-        found[name] = Sweep(number, region[:, number], driven[drop:], largest[0, :, 0, drop:])
-    return found
-
-
-def _still(model: GenerativeModel, region: Values, external: Values, system: Values) -> Drawn:
-    """Return simulations that start at 0 and have no observation noise.
-
-    `region` is (simulations, region parameters), `external` (frames, external inputs) and `system`
-    (frames, states), the same for all of them.
-    """
-    recipe, size, frames = model.recipe, (1, len(region)), len(external)
-    return Drawn(
-        region=region[None, :, None],
-        person=np.zeros((*size, recipe.person_parameters)),
-        first=np.zeros((*size, 1, recipe.states)),
-        external=np.tile(external[:, None, None], (*size, 1)),
-        system=np.tile(system[:, :, None, None, None], (*size, 1)),
-        observed=np.zeros((frames, *size, 1)),
-    )
-
-
-def _with_inputs(series: Values, external: Values) -> Values:
-    """Return correlations of series with their external inputs; of several, the largest in size.
-
-    Parameters
-    ----------
-    series
-        Simulated series, (simulations, frames).
-    external
-        External inputs, (frames, simulations, external inputs).
-    """
-    each = np.array([correlation(series, own.T) for own in np.moveaxis(external, -1, 0)])
-    if not len(each):
-        return np.zeros(len(series))
-    largest = np.abs(each).argmax(axis=0)
-    found: Values = np.take_along_axis(each, largest[None], axis=0)[0]
-    return found
 
 
 def typical_input(networks: Networks) -> Values:
@@ -223,7 +119,7 @@ def typical_input(networks: Networks) -> Values:
     return series
 
 
-def _draw(model: GenerativeModel, simulations: int, frames: int, rng: np.random.Generator) -> Drawn:
+def _draw(model: NetworkModel, simulations: int, frames: int, rng: np.random.Generator) -> Drawn:
     recipe, size = model.recipe, (1, simulations)
     noise = rng.standard_normal((simulations, frames, max(1, recipe.external_inputs)))
     return Drawn(

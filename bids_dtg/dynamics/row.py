@@ -6,9 +6,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.dynamics.forms import FORMS
+from bids_dtg.dynamics.forms import LINEAR, NETWORK
+from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
+    AUTO,
     OF_RUNS,
     Analysis,
     Demo,
@@ -60,13 +62,11 @@ _OF_SERIES = (
     *("structural_connectivity", "region_maps"),
 )
 _OF_TRAINING = (
-    *("recipe", "epochs", "batch_size", "learning_rate", "device", "states", "region_parameters"),
-    *("no_external_input", "structural", "recipe_field", "samples", "ramp_epochs", "restarts"),
-    "add_sums",
+    *("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device", "states"),
+    *("region_parameters", "no_external_input", "restarts"),
 )
 
-# Features of people, for analyses over them. Figures of regions are none: few are reliable, and
-# shrunken values move with the minutes that were kept.
+# Features of people, for analyses over them.
 FEATURES = (
     FeatureKind(
         "components",
@@ -91,15 +91,15 @@ ROW = Workflow(
         verify=later("participants.verify:verify_participants"),
         methods=later("dynamics.participant.worker:LEVEL.print_methods"),
         reads=(
-            *(*OF_RUNS, "atlases", "min_coverage", "data_set", "array_key", "seed"),
-            *("structural_connectivity", "simulations"),
+            *(*OF_RUNS, "atlases", "min_coverage", "data_set", "array_key"),
+            "structural_connectivity",
         ),
     ),
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 partial(_RUN, "train"),
-                "fit a linear core, or a network, to people's series (--recipe)",
+                "fit a linear core, or a network, to people's series",
                 arrays="may",
                 reads=(*_OF_SERIES, *_OF_TRAINING),
             ),
@@ -107,7 +107,7 @@ ROW = Workflow(
                 partial(_RUN, "evaluate"),
                 "evaluate --model and its simulations on people's series, beside simple models",
                 arrays="may",
-                reads=("model", "recipe", *_OF_SERIES, "simulations"),
+                reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
                 instead_of_model="folds",
                 statistics=("folds",),
@@ -126,22 +126,18 @@ ROW = Workflow(
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),
-            "intervene": Analysis(
-                partial(_RUN, "intervene"),
-                "what lesions, stimulations and gains of connections change in the linear core of "
-                "--model, and how reliable that is",
-                arrays="may",
-                reads=("model", *_OF_SERIES),
-                needs_model=True,
-                statistics=("lesion", "stimulate", "gain"),
-            ),
             "associate": ANALYSES["associate"],
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),
     kinds=constant("dynamics.bundle.kind:KINDS"),
-    recipes=tuple(name for form in FORMS for name in form.recipes),
+    recipes=tuple(RECIPES),
+    architectures={
+        AUTO: LINEAR,
+        LINEAR: "a linear process of each participant, shrunk to that of the others, in seconds",
+        NETWORK: "the network model of Sip et al., 2023, of the people it is fitted to, in hours",
+    },
     demo=Demo(
         _demo,
         help="a linear core, and a person it has not seen, from images",

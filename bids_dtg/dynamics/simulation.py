@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.dynamics.inference import Belief, Inferred
-from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 
 Array = NDArray[np.floating[Any]]
@@ -44,7 +44,7 @@ class Drawn:
 
 
 def simulate(
-    model: GenerativeModel,
+    model: NetworkModel,
     networks: Networks,
     inferred: Inferred,
     *,
@@ -62,7 +62,7 @@ def simulate(
     Parameters
     ----------
     model
-        Fitted model, with tables or amortised.
+        Fitted model.
     networks
         The people to simulate, with their structural connectomes.
     inferred
@@ -124,7 +124,7 @@ def _only(inferred: Inferred, number: int) -> Inferred:
 
 
 def draw(
-    model: GenerativeModel,
+    model: NetworkModel,
     networks: Networks,
     inferred: Inferred,
     simulations: int,
@@ -181,7 +181,7 @@ def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
 
 
 def _first_state(
-    model: GenerativeModel, posterior: Belief, rng: np.random.Generator, first: First
+    model: NetworkModel, posterior: Belief, rng: np.random.Generator, first: First
 ) -> Array:
     drawn: Array = posterior.draw(rng)
     if first == "posterior":
@@ -192,7 +192,7 @@ def _first_state(
     return prior
 
 
-def external_path(model: GenerativeModel, noise: Array) -> Array:
+def external_path(model: NetworkModel, noise: Array) -> Array:
     """Return a path of the external inputs' prior, AR(1) processes, from given noise.
 
     Parameters
@@ -221,7 +221,7 @@ def external_path(model: GenerativeModel, noise: Array) -> Array:
     if not model.recipe.external_inputs:
         return noise[:, :0]
     alpha = np.atleast_1d(model.alpha.detach().cpu().double().numpy())
-    innovations = noise * (1.0 if model.recipe.innovation == "unit" else np.sqrt(1.0 - alpha**2))
+    innovations = noise * np.sqrt(1.0 - alpha**2)
     innovations[:1] = noise[:1]
     paths = [
         lfilter([1.0], [1.0, -keep], own) for keep, own in zip(alpha, innovations.T, strict=True)
@@ -231,7 +231,7 @@ def external_path(model: GenerativeModel, noise: Array) -> Array:
 
 @torch.inference_mode()
 def run(
-    model: GenerativeModel,
+    model: NetworkModel,
     drawn: Drawn,
     weights: Array | None,
     *,
@@ -271,31 +271,6 @@ def run(
     return kept.permute(1, 2, 3, 0).float().contiguous().cpu().numpy()
 
 
-@torch.inference_mode()
-def run_states(
-    model: GenerativeModel, drawn: Drawn, weights: Array, *, drop: int = 0
-) -> NDArray[np.float32]:
-    """Simulate as `run` does, with all inputs, and return the states instead of observations.
-
-    Parameters
-    ----------
-    model, drawn, weights, drop
-        As for `run`.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people, simulations, frames - drop, regions, states).
-    """
-    state = _State(model, drawn)
-    expected = model.observation.weight.new_empty(drawn.observed.shape)
-    given = _inputs(model, state, drawn, weights, "both", None)
-    kept = [
-        state.states.clone() for frame in _frames(state, drawn, expected, given) if frame >= drop
-    ]
-    return torch.stack(kept).permute(2, 3, 0, 4, 1).float().contiguous().cpu().numpy()
-
-
 def _frames(state: _State, drawn: Drawn, expected: Tensor, give: Sequence[_Give]) -> Iterator[int]:
     """Yield the number of each frame, between its expected observations and the next step."""
     noise = state.tensor(drawn.system).flatten(2)
@@ -311,7 +286,7 @@ _Give = Callable[[int, Tensor], object]
 
 
 def _inputs(
-    model: GenerativeModel,
+    model: NetworkModel,
     state: _State,
     drawn: Drawn,
     weights: Array | None,
@@ -325,7 +300,7 @@ def _inputs(
     give: list[_Give] = []
     if inputs in ("both", "network"):
         if weights is not None:
-            transposed = model.gain * state.tensor(weights).transpose(1, 2)
+            transposed = state.tensor(weights).transpose(1, 2)
             give.append(lambda _, expected: torch.bmm(expected, transposed, out=state.network))
         if network is not None:
             series = state.tensor(network)
@@ -343,7 +318,7 @@ class _State:
     for the changing inputs and a sum.
     """
 
-    def __init__(self, model: GenerativeModel, drawn: Drawn) -> None:
+    def __init__(self, model: NetworkModel, drawn: Drawn) -> None:
         transition, self._like = model.transition, model.observation.weight
         shape = drawn.first.shape[:3]
         self._rows = torch.zeros(sum(transition.sizes) + 1, int(np.prod(shape))).to(self._like)
@@ -363,7 +338,6 @@ class _State:
         self._second_layer, self._offset = transition.out.weight, transition.out.bias[:, None]
         self._sd = _sd(model.state_log_variance)[:, None]
         self._observation = model.observation
-        self._limit = model.recipe.state_limit
 
     def tensor(self, array: Array) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array)).to(self._like)
@@ -378,8 +352,6 @@ class _State:
         torch.mm(self._first_layer, self._rows, out=self._hidden)
         self._state.addmm_(self._second_layer, self._hidden.relu_())
         self._state.addcmul_(noise, self._sd).add_(self._offset)
-        if self._limit is not None:
-            self._state.clamp_(-self._limit, self._limit)
 
 
 def _sd(log_variance: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
@@ -23,20 +21,11 @@ from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Task
 
 # Streams of random numbers, added to the seed.
-_WEIGHTS, BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
-JUDGING_SAMPLES = 8  # posterior samples for an ELBO by which models are compared
+_WEIGHTS, _BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
+_JUDGING_SAMPLES = 8  # posterior samples for an ELBO by which models are compared
 IDENTITY = "identity"  # key of checkpoints
 _LOOKS = 20  # evaluations of the held-out ELBO over all epochs
 _EPSILON = 1e-7  # of Adam, Keras' default
-
-
-@dataclass(frozen=True, eq=False)
-class BatchFigures:
-    """Result of one batch."""
-
-    loss: Tensor
-    elbo: Tensor  # mean over series, all terms in full
-    region_kl: Tensor  # mean over series
 
 
 class NetworkTask(Task):
@@ -77,7 +66,7 @@ class NetworkTask(Task):
         self._records: list[tuple[Tensor, Tensor, Tensor]] = []
         self._started = 0.0
         torch.manual_seed(_stream(seed, _WEIGHTS))
-        self.model = make_model(recipe, *networks.series.shape)
+        self.model = NetworkModel(recipe, *networks.series.shape)
         self.register_buffer("series", torch.as_tensor(networks.series), persistent=False)
         network = torch.as_tensor(networks.network_input)
         self.register_buffer("network_input", network, persistent=False)
@@ -93,9 +82,9 @@ class NetworkTask(Task):
         )
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        rng = np.random.default_rng((self.seed, BATCHES, self.current_epoch))
+        rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
         order = torch.as_tensor(rng.permutation(len(self.trained)))
-        return loader_of(torch.split(self.trained[order], self.recipe.batch_size))
+        return _loader_of(torch.split(self.trained[order], self.recipe.batch_size))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learning = [p for p in self.model.parameters() if p.requires_grad]
@@ -108,22 +97,18 @@ class NetworkTask(Task):
             group["lr"] = self.recipe.rate(self.current_epoch)
 
     def training_step(self, batch: Tensor, index: int) -> Tensor:
-        step = self._step(batch, index)
-        self._records.append((step.loss.detach(), step.elbo, step.region_kl))
-        self.log("loss", step.loss.detach(), prog_bar=True, batch_size=len(batch))
-        return step.loss
+        terms = self._terms(batch, self.recipe.samples)
+        loss = loss_of(self.model, terms, *self.recipe.term_weights(self.current_epoch))
+        with torch.no_grad():
+            figures = terms.elbo().mean(), terms.region_kl.mean()
+        self._records.append((loss.detach(), *figures))
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
+        return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         torch.nn.utils.clip_grad_value_(self.model.parameters(), self.recipe.gradient_limit)
 
-    def _step(self, batch: Tensor, index: int) -> BatchFigures:
-        terms = self._terms(batch, self.recipe.samples)
-        loss = loss_of(self.model, terms, *self.recipe.term_weights(self.current_epoch))
-        with torch.no_grad():
-            return BatchFigures(loss, terms.elbo().mean(), terms.region_kl.mean())
-
     def _terms(self, pairs: Tensor, samples: int) -> Terms:
-        assert isinstance(self.model, NetworkModel)
         items = self.items(pairs)
         noise = Noise.draw(self.model, items, samples)
         return terms_of(self.model, items, self.model.infer(items), noise)
@@ -166,28 +151,21 @@ class NetworkTask(Task):
         (pairs,)
         """
         found: list[Tensor] = []
-        parts = torch.split(pairs, self._judged_together())
+        parts = torch.split(pairs, self.recipe.batch_size)
         with borrowed_chance(str(self.device)):
             torch.manual_seed(_stream(self.seed, _JUDGING))
             for number, part in enumerate(parts):
                 if words and number in _milestones(len(parts)):
                     self._report(f"ELBO of {words}: {number / len(parts):.0%}")
-                found.append(self._elbo(part, JUDGING_SAMPLES).cpu())
+                found.append(self._terms(part, _JUDGING_SAMPLES).elbo().mean(0).cpu())
         return torch.cat(found).double().numpy()
-
-    def _judged_together(self) -> int:
-        """Return the number of series whose ELBO is computed at a time."""
-        return self.recipe.batch_size
-
-    def _elbo(self, pairs: Tensor, samples: int) -> Tensor:
-        return self._terms(pairs, samples).elbo().mean(0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint[IDENTITY] = dict(self.identity)
 
 
-def loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
+def _loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
     """Return batches in their order, as an iterable for the training loop."""
     # Lightning treats a bare sequence as several loaders. Each loader draws a number, before or
     # after the epoch's seed is set, not from the stream of the noise.
@@ -213,16 +191,11 @@ def _stream(seed: int, *purpose: int) -> int:
     return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0])
 
 
-def _number(value: float) -> str:
-    """Format a loss: for a series it is thousands, for a frame about one."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
-
-
 def _line(epoch: dict[str, float], recipe: Recipe) -> str:
     held_out = epoch.get("held_out_elbo")
     looked = f", held out {held_out:,.0f}" if held_out is not None else ""
     return (
-        f"epoch {int(epoch['epoch']) + 1} of {recipe.epochs}: loss {_number(epoch['loss'])}, "
+        f"epoch {int(epoch['epoch']) + 1} of {recipe.epochs}: loss {epoch['loss']:,.0f}, "
         f"ELBO {epoch['elbo']:,.0f}{looked} ({epoch['seconds']:.0f} s)"
     )
 

@@ -34,7 +34,7 @@ IGNORED = (
     *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
     *("*_relmat.*", "*_probseg.tsv", "*_probseg.json"),
     *("*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
-    *("*_parameters.*", "*_dynamics.*", "*_stat-coverage_bold.*"),
+    *("*_parameters.*", "*_stat-coverage_bold.*"),
     *("*_behaviour.*", "*_trials.*"),
     "desc-inclusion_participants.*",
 )

@@ -44,7 +44,6 @@ from bids_dtg.settings.parts import (
     OutputOptions,
     ResourceOptions,
     StatisticsOptions,
-    Structural,
     TwinOptions,
 )
 
@@ -69,7 +68,6 @@ __all__ = [
     "ResourceOptions",
     "Settings",
     "StatisticsOptions",
-    "Structural",
     "TwinOptions",
     "plain",
 ]

@@ -172,10 +172,7 @@ def _check_modelling(settings: Settings) -> None:
 
 
 def _check_dynamics(dynamics: DynamicsOptions) -> None:
-    _check_counts(
-        dynamics,
-        *("states", "region_parameters", "samples", "ramp_epochs", "restarts", "simulations"),
-    )
+    _check_counts(dynamics, "states", "region_parameters", "restarts", "simulations")
 
 
 def _check_statistics(statistics: StatisticsOptions) -> None:

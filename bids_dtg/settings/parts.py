@@ -38,8 +38,6 @@ FOLDS = 5
 # Analyses whose results are named after the model that they use.
 _BY_MODEL = ("evaluate", "predict", "simulate", "fixed-points", "intervene")
 _OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
-# Of structural connectomes: rows of `bids_dtg.dynamics.networks.STRUCTURAL`.
-Structural = Literal["linear", "log", "homotopic", "log-homotopic"]
 
 
 @dataclass(frozen=True)
@@ -268,9 +266,7 @@ class ModellingOptions:
         shown_default="none: the table and page of all participants",
         shapes=(MODELS,),
     )
-    architecture: str = map_or_twin_option(
-        "modelling", "what to train", default="auto", shapes=(MODELS,)
-    )
+    architecture: str = option("modelling", "what to train", default="auto", shapes=(MODELS,))
     connectome: str | None = map_option(
         "modelling",
         "form of the connectome that the trained model reads",
@@ -289,11 +285,9 @@ class ModellingOptions:
     recipe: str = option(
         "modelling",
         "how the network is trained; default: mean squared error, re-centred, with a gain a "
-        "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics default and "
-        "linear: no network, a linear process of each participant, shrunk to that of the others, "
-        "in seconds, hopf and wong-wang: models with few parameters a participant, by simulations, "
-        "in minutes, amortised: a network of anybody, published-code and published-paper: as in "
-        "the public code, and as the paper prints it; with --workflow twin default: that of "
+        "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics "
+        "--architecture network default: 100 epochs, published: 1,001 epochs and two restarts, as "
+        "in the public code; with --workflow twin default: that of "
         "--architecture, published: sizes, rates and updates as the paper prints them",
         default="default",
         shapes=(MODELS,),
@@ -379,10 +373,9 @@ class ModellingOptions:
         shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 40",
         shapes=(MODELS,),
     )
-    add_sums: tuple[str, ...] = map_or_network_option(
+    add_sums: tuple[str, ...] = map_option(
         "modelling",
-        "sums of local ridge, of a linear kind, or of a linear core, from other sites, to be added "
-        "to one's own",
+        "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
         default=(),
         metavar="FILE",
         shapes=(MODELS,),
@@ -462,7 +455,7 @@ class DynamicsOptions:
         "dimensions of a region's state",
         default=None,
         metavar="N",
-        shown_default="that of --recipe, 3",
+        shown_default="3",
         shapes=(MODELS,),
     )
     region_parameters: int | None = network_option(
@@ -470,7 +463,7 @@ class DynamicsOptions:
         "parameters that each region of each participant has",
         default=None,
         metavar="N",
-        shown_default="that of --recipe, 3",
+        shown_default="3",
         shapes=(MODELS,),
     )
     no_external_input: bool = network_option(
@@ -479,51 +472,18 @@ class DynamicsOptions:
         default=False,
         shapes=(MODELS,),
     )
-    structural: Structural = network_option(
-        "dynamics",
-        "how structural connectomes are scaled, once each participant's largest weight is 1; log: "
-        "log10(1000 w + 1) / 3; homotopic: weights between a region and its like on the other "
-        "side raised to the 97th percentile of all; once a model is trained, as it has it",
-        default="linear",
-        shapes=(MODELS,),
-    )
-    recipe_field: tuple[str, ...] = network_option(
-        "dynamics",
-        "what is other than in --recipe, by the names of its fields "
-        "(docs/explanation/dynamics.md), as external_inputs=1 or sampled_coupling=false",
-        default=(),
-        metavar="NAME=VALUE",
-        shapes=(MODELS,),
-    )
-    samples: int | None = network_option(
-        "dynamics",
-        "samples of the posterior for each series, in training",
-        default=None,
-        metavar="N",
-        shown_default="that of --recipe",
-        shapes=(MODELS,),
-    )
-    ramp_epochs: int | None = network_option(
-        "dynamics",
-        "epochs over which the ELBO's terms rise to their full weight; where it stays the same, a "
-        "training goes on with more --epochs",
-        default=None,
-        metavar="N",
-        shown_default="that of --recipe; with other --epochs, the same share of them",
-        shapes=(MODELS,),
-    )
     restarts: int | None = network_option(
         "dynamics",
         "trainings from other random weights; the one with the best ELBO of series that were held "
         "out is kept",
         default=None,
         metavar="N",
-        shown_default="that of --recipe",
+        shown_default="1; 2 with --recipe published",
         shapes=(MODELS,),
     )
     simulations: int = network_option(
         "dynamics",
-        "simulations of each participant, for evaluate, simulate and the participant level",
+        "simulations of each participant, for evaluate and simulate",
         default=50,
         metavar="N",
     )
@@ -650,25 +610,6 @@ class StatisticsOptions:
         default=None,
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
-    )
-    lesion: tuple[str, ...] = network_option(
-        "statistics",
-        "of intervene: take out all connections of a region, or A:B, those between two",
-        default=(),
-        metavar="REGION|A:B",
-        shown_default="of intervene without another intervention: each region in turn",
-    )
-    stimulate: tuple[str, ...] = network_option(
-        "statistics",
-        "of intervene: give a region a constant input",
-        default=(),
-        metavar="REGION",
-    )
-    gain: float | None = network_option(
-        "statistics",
-        "of intervene: multiply all connections by a factor",
-        default=None,
-        metavar="FACTOR",
     )
     repeats: int = map_option(
         "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"

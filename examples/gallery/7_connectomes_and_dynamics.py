@@ -103,13 +103,12 @@ plt.show()
 # ## What the core knows of a new person
 #
 # `desc-lag1` has the effect of each region on each other one a frame later;
-# a single effect is mostly that of the training people. `desc-forecasts`
-# has how well series are forecast, by this person's core and by that of the
-# training people (`r2_group`).
+# a single effect is mostly that of the training people. `desc-components`
+# has the features for statistics.
 
 func = Path("network-output/new") / new / "func"
 (effects,) = func.glob("*_desc-lag1_relmat.tsv")
-(forecasts,) = func.glob("*_desc-forecasts_qc.tsv")
+(components,) = func.glob("*_desc-components_parameters.tsv")
 lag1 = pd.read_table(effects, index_col=0).to_numpy(float)
 figure, axis = plt.subplots(figsize=(4.6, 3.6), layout="constrained")
 drawn = axis.imshow(
@@ -124,7 +123,7 @@ axis.set(
 )
 figure.colorbar(drawn, ax=axis, label="coefficient", shrink=0.8)
 plt.show()
-print(pd.read_table(forecasts).to_string(index=False))
+print(pd.read_table(components).to_string(index=False))
 
 # %%
 # The demo simulates another run of the same oscillators. Its correlations

@@ -18,8 +18,8 @@ SHARES = ("--held-out", "0.25", "0.25")
 # What is trained on arrays: each in a second or two.
 LINEAR = ("--architecture", "linear", "--rois", "3", *SHARES, "--no-reports")
 NETWORK = (
-    "--recipe",
-    "amortised",
+    "--architecture",
+    "network",
     "--epochs",
     "1",
     "--states",

@@ -18,7 +18,7 @@ def write_core_people(folder: Path) -> Path:
     """
     job = NetworkJob(folder, ("01",))
     core = write_core(job.folder / "core")
-    assert job.run("--model", core, "--simulations", 2) == 0
+    assert job.run("--model", core) == 0
     rng = np.random.default_rng(0)
     minutes = rng.uniform(4, 12, len(PEOPLE))
     scores = rng.standard_normal((len(PEOPLE), 5))

@@ -95,50 +95,39 @@ def weights(seed: int = 0) -> np.ndarray:
     return found
 
 
-def write_core(folder: Path, **facts: object) -> Path:
+def write_core(
+    folder: Path, listed: ModelPeople | None = None, *, tr: float = TR, **facts: object
+) -> Path:
     """Write the bundle of a linear core of six people's parcels; `facts` as in CoreFacts."""
-    from bids_dtg.dynamics.bundle.core import CoreFacts
-    from bids_dtg.dynamics.bundle.linear import FittedLinear, write_linear_bundle
+    from bids_dtg.dynamics.bundle.linear import CoreFacts, FittedLinear, write_linear_bundle
     from bids_dtg.dynamics.components import Components, edges_of
-    from bids_dtg.dynamics.linear import TrainingPerson, fit_linear
+    from bids_dtg.dynamics.linear import TrainingPerson, fit_core
 
     series = [network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)]
     fitted_to = [TrainingPerson.of(own) for own in series]
-    model, _ = fit_linear(fitted_to, TR)
+    model = fit_core(fitted_to, TR)
     components = Components.of(np.stack([edges_of(own.session) for own in fitted_to]))
     people = tuple(f"p{number}" for number in range(len(series)))
     given = {"name": "core", "for_science": False, "notice": "made series, for tests"}
-    fitted = FittedLinear(model, people, REGIONS, FRAMES, TR, components=components)
-    return write_linear_bundle(folder, fitted, CoreFacts(**(given | facts))).path
+    fitted = FittedLinear(model, people, REGIONS, FRAMES, tr, components=components)
+    return write_linear_bundle(folder, fitted, CoreFacts(**(given | facts)), listed).path
 
 
-def write_amortised(
-    folder: Path,
-    listed: ModelPeople | None = None,
-    *,
-    amortised: bool = True,
-    tr: float = TR,
-    **facts: object,
-) -> Path:
-    """Write the bundle of a small network model with random weights; `facts` as in NetworkFacts."""
+def write_network(folder: Path) -> Path:
+    """Write the bundle of a small network with random weights."""
     import torch
 
-    from bids_dtg.dynamics.amortised import AmortisedModel
     from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
     from bids_dtg.dynamics.fitting import Fitted
     from bids_dtg.dynamics.model import NetworkModel
     from bids_dtg.dynamics.recipe import Recipe
 
-    recipe = Recipe(amortised=amortised, states=2, region_parameters=2, hidden=8, encoder_units=8)
+    recipe = Recipe(states=2, region_parameters=2, hidden=8, encoder_units=8)
     people = ("p1", "p2")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = (
-            AmortisedModel(recipe, len(REGIONS))
-            if amortised
-            else NetworkModel(recipe, len(people), len(REGIONS), FRAMES)
-        ).eval()
+        model = NetworkModel(recipe, len(people), len(REGIONS), FRAMES).eval()
     trained = np.ones((len(people), len(REGIONS)), bool)
-    given = {"name": "tiny", "for_science": False, "notice": "random weights, for tests"}
-    fitted = Fitted(model, people, REGIONS, tr, FRAMES, trained)
-    return write_network_bundle(folder, fitted, NetworkFacts(**(given | facts)), listed).path
+    facts = NetworkFacts(name="tables", for_science=False, notice="random weights, for tests")
+    fitted = Fitted(model, people, REGIONS, TR, FRAMES, trained)
+    return write_network_bundle(folder, fitted, facts).path

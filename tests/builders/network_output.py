@@ -11,14 +11,13 @@ import numpy as np
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.panels import PANELS
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
-from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.files.regions.series import RegionSeries, encode_series
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.report.panels.panel import keep_all, write_kept
+from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
 
@@ -52,7 +51,6 @@ def write_run(
     frames: int = 200,
     lost: int = 0,
     censored: int = 12,
-    simulations: int = 25,
     modelled: bool = True,
     structural: bool = True,
     why: str = "",
@@ -88,49 +86,21 @@ def write_run(
         weights = np.triu(rng.exponential(size=fc.shape) ** 4 * (rng.random(fc.shape) < 0.5), 1)
         weights = (weights + weights.T) / weights.max()
         _write_matrix(path("relmat", ".tsv", desc="structural"), names, weights)
-    data = NetworkRun(
+    data = RunFrames(
         kept=keep,
         fd_mm=np.where(keep, 0.1, 0.7) * rng.uniform(0.5, 1.5, frames),
         std_dvars=np.where(keep, 1.0, 2.0) * rng.uniform(0.8, 1.2, frames),
         tr_seconds=TR,
-        sources=("bids:fmriprep:sub-01/func/sub-01_task-rest_desc-preproc_bold.nii.gz",),
-        series=series[:, 4:] if modelled else None,
-        simulated=np.stack([_series(rng, len(names), frames - 4) for _ in range(simulations)])
-        if modelled
-        else None,
     )
     if modelled:
-        _write_parameters(path("parameters", ".tsv", desc="dynamics"), names, rng)
         for lag in (1, 2):
             effects = np.eye(len(names)) * 0.4 + 0.05 * rng.standard_normal(fc.shape)
             _write_matrix(path("relmat", ".tsv", desc=f"lag{lag}"), names, effects)
-        write_json(path("relmat", ".json", desc="lag1"), {"EffectsThatDiffer": 0.01})
+        of_model = {"ModelName": "toy", "ModelVersion": "1"}
+        of_model["ModelTraining"] = {"Participants": 30}
+        write_json(path("relmat", ".json", desc="lag1"), of_model)
         scores = [[f"component{n}", f"{n - 2.5:g}", "0.9"] for n in range(1, 6)]
         write_tsv(path("parameters", ".tsv", desc="components"), ["name", "score", "icc"], scores)
-        cost = {"CostOfMinutes": "6.0 minutes of rest predict."}
-        write_json(path("parameters", ".json", desc="components"), cost)
-        ahead = [(step, 0.72 * step, 0.4 / step, 0.3 / step) for step in (1, 2, 5, 10)]
-        header = ["frames", "seconds", "r2", "r2_group"]
-        write_tsv(path("qc", ".tsv", desc="forecasts"), header, ahead)
-        of_person = [
-            ("G", 1.2, 0.1, 1.0, 1.4, "yes", None),
-            ("noise", 0.1, 0.05, 0.02, 0.2, "no", "not recovered: in 200 simulations"),
-        ]
-        columns = ["name", "mean", "sd", "low", "high", "trusted", "fault"]
-        write_tsv(path("parameters", ".tsv", desc="person"), columns, of_person)
-        write_json(
-            path("parameters", ".json", desc="person"),
-            {"UnusualStatistics": ["mean FC"], "UnlikeSimulations": True},
-        )
-        write_json(
-            path("parameters", ".json", desc="dynamics"),
-            {
-                "ModelName": "toy",
-                "ModelVersion": "1",
-                "ModelTraining": {"Participants": 30},
-                "NotTrusted": {"theta2": "not recovered: in 200 simulations, by 0.20"},
-            },
-        )
     list(write_kept(keep_all(PANELS, data), entities, dataset))
     figures = dict.fromkeys(column.name for column in PRESENTATION.quality_columns)
     figures |= parcel_figures(coverage, fc, data.std_dvars)
@@ -139,7 +109,7 @@ def write_run(
     figures |= {"minutes_kept": round(keep.sum() * TR / 60, 2), "not_modelled": why or None}
     figures |= {"residual_dof": int(keep.sum()) - 30, "fd_mean": 0.12}
     if modelled:
-        figures |= {"filled_share": censored / frames, "simulations": simulations}
+        figures |= {"filled_share": censored / frames}
     list(write_quality(figures, PRESENTATION.quality_columns, entities, dataset))
     return series
 
@@ -157,14 +127,3 @@ def _series(rng: np.random.Generator, regions: int, frames: int) -> np.ndarray:
 
 def _write_matrix(path: Path, names: list[str], matrix: np.ndarray) -> None:
     write_atomic(path, encode_relmat(RegionMatrix(tuple(names), matrix)))
-
-
-def _write_parameters(path: Path, names: list[str], rng: np.random.Generator) -> None:
-    columns = ["index", "name", *(f"theta{n}{end}" for n in (1, 2, 3) for end in ("", "_sd"))]
-    mean, sd = rng.normal(size=(len(names), 3)), rng.uniform(0.1, 0.4, (len(names), 3))
-    both = np.stack([mean, sd], axis=2).reshape(len(names), 6).round(4).tolist()
-    write_tsv(
-        path,
-        columns,
-        [[n, name, *row] for n, (name, row) in enumerate(zip(names, both, strict=True), 1)],
-    )

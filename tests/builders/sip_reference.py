@@ -13,7 +13,7 @@ from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.objective import Noise
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
 
-_AB = replace(RECIPES["published-code"])
+_AB = replace(RECIPES["published"])
 RECIPES_BY_PREFIX = {
     "AB": _AB,
     "AN": replace(_AB, states=2, region_parameters=2, external_inputs=0, person_penalty=1.0),

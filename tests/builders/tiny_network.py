@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart
+from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
 
 TINY_RECIPE = Recipe(
@@ -33,7 +33,7 @@ def tiny_fitted(recipe: Recipe = TINY_RECIPE, frames: int = 20, seed: int = 0) -
     people = ("ann", "bob", "cy")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = make_model(recipe, len(people), len(TINY_REGIONS), frames).eval()
+        model = NetworkModel(recipe, len(people), len(TINY_REGIONS), frames).eval()
     history = tuple({"epoch": float(n), "loss": 9.0 - n, "seconds": 1800.0} for n in range(2))
     scores = ((-20.0, -30.5), (-19.0, float("nan")))
     restarts = tuple(

@@ -14,7 +14,7 @@ PEOPLE = ["01", "02", "03", "04"]
 FRAMES = 90
 TRAIN = (
     *("--epochs", "2", "--states", "2", "--region-parameters", "2", "--restarts", "2"),
-    *("--recipe", "amortised"),
+    *("--architecture", "network"),
 )
 
 

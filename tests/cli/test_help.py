@@ -174,7 +174,7 @@ def test_the_default_of_dynamics_is_named(capsys):
 
 def test_help_of_a_workflow_lists_its_analyses(capsys):
     text = page(capsys, "--workflow", "dynamics", "--help")
-    for line in ("  fixed-points", "  simulate", "--denoise-strategy", "--simulations"):
+    for line in ("  fixed-points", "  simulate", "--denoise-strategy", "--structural"):
         assert line in text
     assert "--tfce" not in text
 

@@ -99,7 +99,7 @@ def chance_rest(seed: int = 0, people: int = PEOPLE) -> np.ndarray:
 
 @pytest.mark.parametrize("folds", [2, 5, 11])
 def test_folds_of_dynamics_have_people_with_their_copies(tmp_path, folds):
-    people = network_people(tmp_path, {"1": two(chance_rest())}, folds=folds, recipe="linear")
+    people = network_people(tmp_path, {"1": two(chance_rest())}, folds=folds)
     require_together([*draw_folds(people_settings(folds), people.labels, people.families)])
     assert people.notes[-1].startswith(
         "the same rest under several labels (22 times): sub-00 = sub-c00, sub-01 = sub-c01, "
@@ -108,7 +108,7 @@ def test_folds_of_dynamics_have_people_with_their_copies(tmp_path, folds):
 
 def people_settings(folds: int) -> Settings:
     words = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group", "folds": folds}
-    return Settings.of(**words, workflow="dynamics", analysis="evaluate", recipe="linear")
+    return Settings.of(**words, workflow="dynamics", analysis="evaluate")
 
 
 def test_folds_of_twins_have_people_with_their_copies(tmp_path):
@@ -139,7 +139,7 @@ def test_a_split_file_with_copies_on_two_sides_is_refused(tmp_path, capsys):
     rows = "".join(f"{label}\t{('training', 'test')[label[0] == 'c']}\n" for label in TWICE)
     (tmp_path / "split.tsv").write_text(f"participant_id\tset\n{rows}")
     np.savez(tmp_path / "1.npz", rest=two(chance_rest()), people=TWICE, tr_seconds=0.72)
-    words = ["--workflow", "dynamics", "--analysis", "train", "--recipe", "linear"]
+    words = ["--workflow", "dynamics", "--analysis", "train"]
     words += ["--input-arrays", str(tmp_path / "1.npz"), "--split-file"]
     (tmp_path / "study").mkdir()
     call = [str(tmp_path / "study"), str(tmp_path / "out"), "group", *words]
@@ -150,7 +150,7 @@ def test_a_split_file_with_copies_on_two_sides_is_refused(tmp_path, capsys):
 
 SESSIONS = {
     "contrasts": ("contrasts", "train", ("--architecture", "linear", "--rois", "4")),
-    "dynamics": ("dynamics", "evaluate", ("--recipe", "linear", "--folds", "3")),
+    "dynamics": ("dynamics", "evaluate", ("--folds", "3")),
 }
 
 

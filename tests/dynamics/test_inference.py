@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bids_dtg.dynamics.amortised import AmortisedModel
-from bids_dtg.dynamics.inference import Belief, draw_states, elbo_of, infer
+from bids_dtg.dynamics.inference import Belief, elbo_of, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
@@ -57,22 +56,3 @@ def test_elbo_is_that_of_each_series_and_of_a_seed(networks: Networks, model: Ne
     np.testing.assert_array_equal(first, elbo_of(model, networks, networks.people, seed=1))
     assert first.shape == (3, 4)
     assert (first != elbo_of(model, networks, networks.people, seed=2)).all()
-
-
-@pytest.mark.parametrize("amortised", [False, True])
-def test_states_are_drawn_about_their_posterior(
-    networks: Networks, model: NetworkModel, amortised: bool
-) -> None:
-    own = (
-        AmortisedModel(Recipe(amortised=True, person_parameters=1), regions=4)
-        if amortised
-        else model
-    )
-    person = networks.of(("b",))
-    rng = np.random.default_rng(0)
-    drawn = np.array([draw_states(own, person, networks.people, rng=rng) for _ in range(50)])
-    assert drawn.shape == (50, 30, 4, 3)
-    first = infer(own, person, networks.people).first_state
-    error = 5 * first.sd[0] / np.sqrt(50)
-    assert (np.abs(drawn[:, 0].mean(axis=0) - first.mean[0]) < error).all()
-    np.testing.assert_allclose(drawn[:, 0].std(axis=0), first.sd[0], rtol=0.5)

@@ -15,11 +15,10 @@ from bids_dtg.dynamics.linear import (
     FIXED,
     GRID,
     LinearModel,
-    SiteSums,
     Strengths,
     StrengthScores,
     TrainingPerson,
-    fit_linear,
+    fit_core,
     yule_walker,
 )
 
@@ -186,20 +185,20 @@ def test_few_frames_are_those_that_cleaning_left() -> None:
 def test_four_people_are_too_few() -> None:
     series = people_by_chance(np.random.default_rng(0), 4, 3, 60)
     with pytest.raises(ValueError, match="needs 5 people, found 4"):
-        fit_linear([TrainingPerson.of(own) for own in series], 0.72)
+        fit_core([TrainingPerson.of(own) for own in series], 0.72)
 
 
 def test_strengths_are_fixed_of_few_people_and_scale_with_the_time_between_frames() -> None:
     series = people_by_chance(np.random.default_rng(0), 11, 3, 60)
     people = [TrainingPerson.of(own) for own in series]
-    few, _ = fit_linear(people[:9], 1.44)
+    few = fit_core(people[:9], 1.44)
     assert (few.strengths.transition, few.strengths.covariance) == (FIXED[0] / 2, FIXED[1] / 2)
     assert not few.strengths.chosen_by
-    chosen, _ = fit_linear(people, 1.44)
+    chosen = fit_core(people, 1.44)
     assert chosen.strengths.transition in [frames / 2 for frames in GRID]
     assert chosen.strengths.chosen_by == "the other half of the session"
     again = [TrainingPerson.of(own, again=LagCovariances.of(own)) for own in series]
-    assert fit_linear(again, 1.44)[0].strengths.chosen_by == "another session"
+    assert fit_core(again, 1.44).strengths.chosen_by == "another session"
 
 
 def test_alike_people_are_shrunk_more_than_different_ones() -> None:
@@ -212,29 +211,11 @@ def test_alike_people_are_shrunk_more_than_different_ones() -> None:
             mixing = shared + own_share * rng.standard_normal((6, 6))
             first, again = (mixing @ rng.standard_normal((6, 150)) for _ in range(2))
             people.append(TrainingPerson.of(first, again=LagCovariances.of(again)))
-        return SiteSums.over(people, 0.72).scores.choose(0.72)
+        return fit_core(people, 0.72).strengths
 
     alike, different = chosen(0.0), chosen(0.8)
     assert alike.transition > different.transition
     assert alike.covariance > different.covariance
-
-
-def test_sums_of_two_sites_make_the_model_of_one_fit_but_for_its_strengths() -> None:
-    series = people_by_chance(np.random.default_rng(6), 24, 5, 90)
-    people = [TrainingPerson.of(own, again=LagCovariances.of(own[:, ::-1])) for own in series]
-    theirs = SiteSums.over(people[12:], 0.72)
-    both, own = fit_linear(people[:12], 0.72, [theirs])
-    whole, _ = fit_linear(people, 0.72)
-    np.testing.assert_allclose(both.group, whole.group, rtol=0, atol=1e-10)
-    assert own.group.people == 12
-    together = own + theirs
-    assert together.scores.judged.tolist() == [24, 0]
-    # A site's people are scored by the mean of their own site.
-    np.testing.assert_allclose(
-        together.scores.densities, own.scores.densities + theirs.scores.densities
-    )
-    assert both.strengths == together.scores.choose(0.72)
-    assert both.strengths.densities != whole.strengths.densities
 
 
 @pytest.mark.slow
@@ -252,8 +233,7 @@ def test_people_are_summed_one_after_the_other() -> None:
                 most = max(most, len(there))
                 yield person
 
-    _, sums = fit_linear(People(), 0.72)
-    assert (sums.group.people, int(sums.scores.judged.sum())) == (1000, 1000)
+    assert fit_core(People(), 0.72).strengths.chosen_by == "the other half of the session"
     assert most <= 3
 
 
@@ -277,15 +257,6 @@ def test_halves_of_a_session_choose_a_covariance_by_single_frames(judged, by, fr
     found = scores.choose(0.72)
     assert (found.chosen_by, found.covariance) == (by, frames)
     assert found.transition == (GRID[5] if by else FIXED[0])
-
-
-def test_two_sites_of_few_people_choose_strengths_together() -> None:
-    series = people_by_chance(np.random.default_rng(7), 14, 4, 90)
-    people = [TrainingPerson.of(own) for own in series]
-    sites = [SiteSums.over(some, 0.72) for some in (people[:7], people[7:])]
-    assert not any(own.scores.choose(0.72).chosen_by for own in sites)
-    found, _ = fit_linear(people[:7], 0.72, sites[1:])
-    assert found.strengths.chosen_by == "the other half of the session"
 
 
 def test_predictions_are_those_of_a_known_process() -> None:

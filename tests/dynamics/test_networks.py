@@ -1,4 +1,4 @@
-"""People's networks as arrays: scales, shapes, sides."""
+"""People's networks as arrays: weights and shapes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bids_dtg.dynamics.networks import (
-    STRUCTURAL,
     Networks,
     make_networks,
     normalised,
@@ -27,30 +26,6 @@ def test_each_persons_largest_weight_is_1_and_no_region_is_its_own_neighbour(cou
     weights = normalised(counts)
     np.testing.assert_array_equal(weights.max(axis=(1, 2)), 1.0)
     assert not weights[:, range(4), range(4)].any()
-
-
-@pytest.mark.slow
-@given(COUNTS)
-def test_scales_keep_zero_and_one_and_the_order_of_weights(counts) -> None:
-    weights = normalised(counts)
-    scaled = STRUCTURAL["log"](weights, [])
-    np.testing.assert_allclose(scaled.max(axis=(1, 2)), np.log10(1001) / 3, rtol=1e-6)
-    order = np.argsort(weights.ravel(), kind="stable")
-    assert (np.diff(scaled.ravel()[order]) >= 0).all()
-    np.testing.assert_array_equal(scaled == 0, weights == 0)
-
-
-@pytest.mark.slow
-@given(COUNTS)
-def test_homotopic_weights_are_raised_and_no_others(counts) -> None:
-    weights = normalised(counts)
-    raised = STRUCTURAL["homotopic"](weights, [(0, 2)])
-    changed = raised != weights
-    changed[:, (0, 2), (2, 0)] = False
-    assert not changed.any()
-    rows, columns = np.triu_indices(4, 1)
-    least = np.percentile(weights[:, rows, columns], 97, axis=1)
-    assert (raised[:, 0, 2] >= least * (1 - 1e-6)).all()
 
 
 def symmetric(rng: np.random.Generator, people: int) -> np.ndarray:

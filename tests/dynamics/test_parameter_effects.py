@@ -10,10 +10,8 @@ from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks, standardised
 from bids_dtg.dynamics.parameter_effects import (
     FIGURES,
-    SWEPT,
     ParameterEffects,
     parameter_effects,
-    parameter_sweeps,
     typical_input,
 )
 from bids_dtg.dynamics.recipe import Recipe
@@ -93,24 +91,3 @@ def test_a_model_without_external_input_has_no_role_of_it(networks: Networks) ->
 def test_the_given_input_has_more_power_than_four_in_five(networks: Networks) -> None:
     power = np.square(networks.network_input).mean(-1)
     assert (power < np.square(typical_input(networks)).mean()).sum() == int(0.8 * power.size)
-
-
-def test_a_swept_parameter_opens_the_inputs() -> None:
-    of_inputs = dict.fromkeys(("external", "network"), (0, 1.0))
-    sweeps = parameter_sweeps(_model(), of_inputs, 0.72)
-    for sweep in sweeps.values():
-        assert sweep.values.tolist() == list(SWEPT)
-        closed, _, _, _, opened = sweep.series
-        np.testing.assert_allclose(closed, 0.0, atol=1e-6)
-        # x' = x / 2 + u, of a slow sine.
-        np.testing.assert_allclose(opened[1:], opened[:-1] / 2 + sweep.driven[:-1], atol=1e-4)
-        assert np.abs(sweep.driven).max() == pytest.approx(2.0, abs=0.01)
-    (turned,) = parameter_sweeps(_model(), {"network": (0, -1.0)}, 0.72).values()
-    np.testing.assert_allclose(turned.series, sweeps["network"].series[::-1], atol=1e-6)
-
-
-def test_a_region_without_input_has_the_same_noise_for_all_values() -> None:
-    sweep = parameter_sweeps(_model(), {"low_power": (1, 1.0)}, 0.72, seed=3)["low_power"]
-    assert not sweep.driven.any()
-    np.testing.assert_allclose(sweep.series, np.tile(sweep.series[0], (5, 1)))
-    assert sweep.series[0].std() > 0.1

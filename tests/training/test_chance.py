@@ -9,7 +9,7 @@ import torch
 
 import bids_dtg
 from bids_dtg.contrasts.network.weights import with_new_outputs
-from bids_dtg.dynamics.amortised import make_model, restored
+from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.training.chance import borrowed_chance
 
@@ -50,7 +50,7 @@ def test_the_state_comes_back_after_an_error_too():
 def test_models_that_are_made_on_the_cpu_touch_no_gpu(asked):
     with_new_outputs({"out_block.1.weight": torch.zeros(2, 3, 1, 1, 1)}, 4, seed=0)
     recipe = Recipe(states=2, region_parameters=2, hidden=4, encoder_units=4)
-    restored(recipe, (2, 3, 9), make_model(recipe, 2, 3, 9).state_dict())
+    restored(recipe, (2, 3, 9), NetworkModel(recipe, 2, 3, 9).state_dict())
     assert asked == []
 
 

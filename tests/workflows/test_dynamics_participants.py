@@ -1,4 +1,4 @@
-"""`participant --workflow dynamics` as users type it: from NIfTI to series, and to parameters."""
+"""`participant --workflow dynamics` as users type it: from NIfTI to series, and by a core."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ import json
 import re
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from network_job import (
     FRAMES,
     REGIONS,
-    TR,
     NetworkJob,
     network_bold,
     slabs,
     weights,
-    write_amortised,
     write_core,
+    write_network,
 )
 from scipy.io import savemat
 from tiny_job import read_table, tree
-from tiny_named import write_tiny_named
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
-from bids_dtg.dynamics.calibration import Calibration
 from bids_dtg.dynamics.components import edges_of
-from bids_dtg.dynamics.intervals import Uncertainty
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.participant.output_people import find_output_people
 from bids_dtg.files.regions.relmat import read_relmat
@@ -47,7 +42,7 @@ def job(tmp_path_factory) -> NetworkJob:
 
 @pytest.fixture(scope="module")
 def model(job) -> Path:
-    return write_amortised(job.folder / "tiny")
+    return write_core(job.folder / "tiny")
 
 
 def series_of(out: Path, label: str = "01") -> np.ndarray:
@@ -81,22 +76,13 @@ def test_series_and_connectivity_without_a_model(job, capsys):
     assert "sub-01: whole (1 average of results)" in capsys.readouterr().out
 
 
-def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
+def test_people_whom_the_model_has_never_seen(job, model):
     out = job.folder / "modelled"
-    more = ("--model", model, "--structural-connectivity", job.structural, "--simulations", 3)
+    more = ("--model", model, "--structural-connectivity", job.structural)
     assert job.run(*more, out=out) == 0
     func = out / "sub-02/func"
-    (table,) = func.glob(f"*{STEM}_desc-dynamics_parameters.tsv")
-    rows = read_table(table)
-    assert [row["name"] for row in rows] == list(REGIONS)
-    sidecar = json.loads(table.with_suffix(".json").read_text())
-    assert sidecar["ModelName"] == "tiny"
-    (image,) = func.glob(f"*{STEM}_desc-theta1_dynamics.nii.gz")
-    volume = nib.load(image).get_fdata()
-    found = {round(float(value), 4) for value in np.unique(volume)} - {0.0}
-    assert found == {round(float(row["theta1"]), 4) for row in rows}
-    (held,) = func.glob(f"*{STEM}_desc-simulated_timeseries.npz")
-    assert np.load(held)["simulated"].shape == (3, len(REGIONS), FRAMES)
+    (table,) = func.glob(f"*{STEM}_desc-components_parameters.tsv")
+    assert json.loads(table.with_suffix(".json").read_text())["ModelName"] == "core"
     (structural,) = func.glob(f"*{STEM}_desc-structural_relmat.tsv")
     cells = [line.split("\t")[1:] for line in structural.read_text().splitlines()[1:]]
     expected = weights(1) / weights(1).max()
@@ -110,7 +96,7 @@ def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
 @pytest.mark.slow
 def test_a_linear_core_reads_series_alone(job, capsys):
     out = job.folder / "linear"
-    more = ("--model", write_core(job.folder / "core"), "--simulations", 20)
+    more = ("--model", write_core(job.folder / "core"))
     assert job.run(*more, out=out, reports=True) == 0
     assert "and their process from" in capsys.readouterr().err
     func = out / "sub-01/func"
@@ -125,117 +111,43 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     process = load_linear_bundle(job.folder / "core").model().infer(series)
     (table,) = func.glob("*_desc-lag1_relmat.tsv")
     np.testing.assert_allclose(read_relmat(table).values, process.transitions[0], atol=1e-4)
-    (held,) = func.glob(f"*{STEM}_desc-simulated_timeseries.npz")
-    assert np.load(held)["simulated"].shape == (20, len(REGIONS), FRAMES)
-    # Standard deviations stand beside, of the estimate for the person.
-    (table,) = func.glob("*_desc-lag1sd_relmat.tsv")
     core = load_linear_bundle(job.folder / "core")
-    sure = Uncertainty(process, series.frames, core.model().strengths, core.part.spreads)
-    np.testing.assert_allclose(read_relmat(table).values, sure.transition_sd[0], rtol=1e-3)
     # Features are of what was measured: no strength of shrinking touches them.
     (table,) = func.glob("*_desc-components_parameters.tsv")
     scores = core.components().scores(edges_of(series))
     found = read_table(table)
     np.testing.assert_allclose([float(row["score"]) for row in found], scores, rtol=1e-3)
     assert [row["icc"] for row in found] == ["n/a"] * len(scores)
-    (table,) = func.glob("*_desc-regional_parameters.tsv")
-    assert [*read_table(table)[0]][2:] == ["self_weight", "input", "output", "noise"]
-    assert "not for statistics" in table.with_suffix(".json").read_text()
-    # The second half is predicted by what the first one, and the training people, say.
-    (table,) = func.glob("*_desc-forecasts_qc.tsv")
-    values, half = series_of(out).T, FRAMES // 2
-    later = values[:, half:] - values[:, half:].mean(axis=1, keepdims=True)
-    later /= later.std(axis=1, keepdims=True)
-    own = core.model().infer(LagCovariances.of(values[:, :half]))
-    for row in read_table(table):
-        step = int(row["frames"])
-        for name, one in (("r2", own), ("r2_group", core.model().infer_group())):
-            (mean,), _ = one.predict(later, (step,))
-            known = np.isfinite(mean[0])
-            share = 1 - ((later - mean)[:, known] ** 2).sum() / (later[:, known] ** 2).sum()
-            assert float(row[name]) == pytest.approx(share, abs=2e-3)
-    assert not list(out.rglob("*_desc-dynamics_parameters.tsv"))
     page = (out / "sub-01.html").read_text()
     assert "Effective connectivity" in page
-    assert "Of 30 effects between parcels, " in page
     assert "Features for statistics" in page
-    assert "of frames of the second half that follows from" in page
-    assert "The measured session compared with simulated ones" in page
     assert "with effective connectivity by the model core 1" in page
-    assert "No parameters" not in page
+    assert "No effective connectivity" not in page
     methods = " ".join((out / "logs" / "CITATION.md").read_text().split())
     assert "Yule-Walker equations" in methods
     assert "Sip" not in methods
-
-
-@pytest.mark.slow
-def test_a_network_marks_parameters_that_are_not_recovered(job, tmp_path):
-    judged = [Calibration(200, rho, rho - 0.1, rho + 0.05, 0.9, 0.5) for rho in (0.9, 0.2)]
-    model = write_amortised(tmp_path / "model", calibrations=tuple(judged))
-    out = tmp_path / "marked"
-    more = ("--model", model, "--structural-connectivity", job.structural, "--simulations", 3)
-    assert job.run(*more, out=out) == 0
-    (table,) = (out / "sub-02/func").glob(f"*{STEM}_desc-dynamics_parameters.json")
-    assert list(json.loads(table.read_text())["NotTrusted"]) == ["theta2"]
-    assert "theta2 is not recovered" in (out / "logs" / "CITATION.md").read_text()
-
-
-@pytest.mark.slow
-def test_a_named_model_marks_what_cannot_be_trusted(job, capsys):
-    out = job.folder / "named"
-    bundle = write_tiny_named(job.folder / "hopf", regions=REGIONS, tr=TR, frames=FRAMES)
-    more = ("--model", bundle.path, "--simulations", 3)
-    assert job.run(*more, "--participant-label", "01", out=out, reports=True) == 0
-    assert "and parameters of the person from" in capsys.readouterr().err
-    (table,) = out.glob(f"sub-01/func/*{STEM}_desc-person_parameters.tsv")
-    rows = {row["name"]: row for row in read_table(table)}
-    assert [(name, row["trusted"]) for name, row in rows.items()] == [
-        *(("G", "yes"), ("a", "yes"), ("noise", "no"))
-    ]
-    assert all(
-        float(row["low"]) <= float(row["mean"]) <= float(row["high"]) for row in rows.values()
-    )
-    sidecar = json.loads(table.with_suffix(".json").read_text())
-    assert sidecar["StructuralConnectome"] == "mean of the training people"
-    page = (out / "sub-01.html").read_text()
-    assert "Not to be trusted: noise, not recovered: in 200 simulations" in page
-    assert page.count("Not to be trusted: noise") == 2  # at the top, and under the table
-    assert "parameters of the person by the model tiny 1" in page
-    methods = (out / "logs" / "CITATION.md").read_text()
-    assert "noise is not recovered" in methods
-    assert "Deco, G., Kringelbach" in methods
-    # With the person's own connectome, simulations are of it.
-    own = job.folder / "own"
-    more = (*more, "--participant-label", "01")
-    assert job.run(*more, "--structural-connectivity", job.structural, out=own) == 0
-    (table,) = own.glob("sub-01/func/*_desc-person_parameters.tsv")
-    assert {row["name"]: row for row in read_table(table)} != rows
-    sidecar = json.loads(table.with_suffix(".json").read_text())
-    assert sidecar["StructuralConnectome"] == "the participant's own"
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
-        (("--model", "{model}"), "--model was given without --structural-connectivity"),
         (("--combine", "run"), "--combine was given with --workflow dynamics"),
-        (("--model", "{tables}", "--structural-connectivity", "{sc}"), "knows only the people"),
-        (("--model", "{tables}", "--structural-connectivity", "{sc}"), "--recipe amortised, or"),
+        (("--model", "{tables}"), "knows only the people.*--architecture linear, or"),
         (("--structural-connectivity", "{several}"), "2 structural connectomes fit: .*--array-key"),
-        (("--model", "{model}", "--structural-connectivity", "{sc}", "--atlases", "HCP"), "19 reg"),
-        (("--model", "{other}", "--structural-connectivity", "{sc}"), "parcels of Slabs are not"),
+        (("--model", "{model}", "--atlases", "HCP"), "19 reg"),
+        (("--model", "{other}"), "parcels of Slabs are not"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):
-    tables = write_amortised(job.folder / "tables", amortised=False)
-    other = write_amortised(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
+    tables = write_network(job.folder / "tables")
+    other = write_core(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
     several = job.folder / "several"
     several.mkdir(exist_ok=True)
     measures = {f"atlas_{name}_connectivity": weights() for name in ("count", "length")}
     for label in ("01", "02"):
         savemat(several / f"sub-{label}_connectivity.mat", measures)
-    places = {"model": model, "sc": job.structural, "tables": tables, "other": other}
+    places = {"model": model, "tables": tables, "other": other}
     words = (word.format(**places, several=several) for word in more)
     assert job.run(*words, out=job.folder / "never") == 2
     assert re.search(message, capsys.readouterr().err)
@@ -250,9 +162,9 @@ def test_who_cannot_be_modelled_fails_alone(tmp_path, capsys):
     lopsided = weights()
     lopsided[0, 1] += 50
     job.add_structural("04", lopsided)
-    model = write_amortised(tmp_path / "tiny")
+    model = write_core(tmp_path / "tiny")
     given = ("--model", model, "--structural-connectivity", job.structural)
-    assert job.run(*given, "--simulations", 2) == 1
+    assert job.run(*given) == 1
     told = capsys.readouterr().err
     assert "has no structural connectome of sub-02" in told
     assert "weights below 0" in told
@@ -271,7 +183,7 @@ def test_runs_that_the_model_cannot_describe(tmp_path, capsys, tr, frames, messa
     job = NetworkJob(tmp_path, ())
     job.add_run("01", bold=network_bold(0, frames), frames=frames)
     job.add_structural("01", weights())
-    model = write_amortised(tmp_path / "tiny", tr=tr)
+    model = write_core(tmp_path / "tiny", tr=tr)
     given = ("--model", model, "--structural-connectivity", job.structural)
     assert job.run(*given, "--min-dof", 1) == 1
     assert message in capsys.readouterr().err
@@ -285,7 +197,7 @@ def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
     moved = confounds.index.isin(range(20, 60))
     confounds["framewise_displacement"] = np.where(moved, "2.0", "0.1")
     confounds.to_csv(table, sep="\t", index=False)
-    model = write_amortised(tmp_path / "tiny")
+    model = write_core(tmp_path / "tiny")
     words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.5", "--min-dof", 1)
     words = (*words, "--structural-connectivity", job.structural)
     assert job.run("--model", model, *words) == 1
@@ -304,16 +216,17 @@ def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_training_participant_of_another_label_is_reported(tmp_path, capsys):
     job = NetworkJob(tmp_path)
-    given = ("--structural-connectivity", job.structural, "--simulations", 1)
-    old = write_amortised(tmp_path / "old")
+    given = ("--structural-connectivity", job.structural)
+    old = write_core(tmp_path / "old")
     assert job.run("--model", old, *given) == 0
     said = capsys.readouterr().err
-    assert "tiny lists people by their labels alone: those of them who have other labels" in said
+    assert "core lists people by their labels alone: those of them who have other labels" in said
     assert "was fitted to this participant" not in said
-    people = ModelPeople.of_training("Another", {"p1": [sketch(series_of(job.out).T)], "p2": [""]})
-    known = write_amortised(tmp_path / "known", people, data_set="Another")
+    listed = {f"p{number}": [""] for number in range(6)} | {"p1": [sketch(series_of(job.out).T)]}
+    people = ModelPeople.of_training("Another", listed)
+    known = write_core(tmp_path / "known", people, data_set="Another")
     assert job.run("--model", known, *given) == 0
     said = capsys.readouterr().err
-    assert said.count("tiny was fitted to this participant: its fit does not test the model") == 1
+    assert said.count("core was fitted to this participant: its fit does not test the model") == 1
     (sidecar,) = job.out.glob(f"sub-01/func/*{STEM}_stat-mean_timeseries.json")
     assert any("fitted to this" in note for note in json.loads(sidecar.read_text())["Notes"])

@@ -13,13 +13,14 @@ from bids_dtg.cohort.seen_people import RELATED, TRAINED, labels_alone, reasons,
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.bundle.fits import SAME_TR, SeriesBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
-from bids_dtg.dynamics.bundle.named import NamedBundle, load_named_bundle
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
+from bids_dtg.report.flags import Flag
 from bids_dtg.settings import Settings
+from bids_dtg.stats.verdict import too_few
 
 AnyModel = TypeVar("AnyModel", bound=SeriesBundle[Any])
 
@@ -151,7 +152,7 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
 class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
     """One call of an analysis of network models."""
 
-    going_on: ClassVar[tuple[str, ...]] = ("--epochs", "--ramp-epochs")
+    going_on: ClassVar[tuple[str, ...]] = ("--epochs",)
 
     @classmethod
     def load(cls, name: str) -> NetworkBundle:
@@ -161,8 +162,7 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
     @classmethod
     def gather(cls, settings: Settings, bundle: NetworkBundle | None) -> NetworkPeople:
         """Find people with series, and refuse series of another atlas."""
-        known = ("", None) if bundle is None else (bundle.part.atlas, bundle.part.structural)
-        people = NetworkPeople.prepare(settings, known[1], known[0])
+        people = NetworkPeople.prepare(settings, "" if bundle is None else bundle.part.atlas)
         source = people.source
         if bundle is not None and source.atlas:
             bundle.require_regions(
@@ -216,36 +216,6 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
             )
         return self._with_rest(rows, f"nobody in the training set of {bundle.card.name}")
 
-    def inferable(self) -> tuple[str, ...]:
-        """Participants the model applies to: all, or the training set if it is not amortised.
-
-        Raises
-        ------
-        DatasetError
-            See `known`.
-        """
-        bundle = self.bundle
-        assert bundle is not None
-        if not bundle.part.recipe.amortised:
-            return self.known()
-        self._require_fitting()
-        return self._with_rest(self.people.labels, "nobody")
-
-    def unseen(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
-        """As `others`, for amortised models; otherwise none.
-
-        If there are any, training participants are left out: one table never has values of
-        both.
-
-        Raises
-        ------
-        DatasetError
-            See `known`.
-        """
-        assert self.bundle is not None
-        labels, left_out = self.others() if self.bundle.part.recipe.amortised else ((), {})
-        return labels, left_out if labels else {}
-
     @property
     def _by_label(self) -> frozenset[str]:
         """Labels of the people of the training set who are called as they were there."""
@@ -253,14 +223,19 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
         return frozenset(self.bundle.in_training_set(self.people.labels, self.data_set))
 
 
-class QuickAnalysis(SeriesAnalysis[AnyModel]):
-    """One call of an analysis of models that are trained in each fold of people."""
+class LinearAnalysis(SeriesAnalysis[LinearBundle]):
+    """One call of an analysis of linear cores."""
 
     @classmethod
-    def gather(cls, settings: Settings, bundle: AnyModel | None) -> NetworkPeople:
+    def load(cls, name: str) -> LinearBundle:
+        """Return the linear core that ``--model`` names."""
+        return load_linear_bundle(name)
+
+    @classmethod
+    def gather(cls, settings: Settings, bundle: LinearBundle | None) -> NetworkPeople:
         """Find people with series, and refuse series of another atlas."""
         atlas = "" if bundle is None else bundle.part.atlas
-        people = NetworkPeople.prepare(settings, None, atlas, connected=False)
+        people = NetworkPeople.prepare(settings, atlas, connected=False)
         if bundle is not None and people.source.atlas:
             bundle.require_regions(
                 people.regions, atlas=people.source.atlas, atlas_digest=people.source.atlas_digest
@@ -284,22 +259,10 @@ class QuickAnalysis(SeriesAnalysis[AnyModel]):
         return self._with_rest(self.people.labels, "nobody")
 
 
-class LinearAnalysis(QuickAnalysis[LinearBundle]):
-    """One call of an analysis of linear cores."""
-
-    @classmethod
-    def load(cls, name: str) -> LinearBundle:
-        """Return the linear core that ``--model`` names."""
-        return load_linear_bundle(name)
-
-
-class NamedAnalysis(QuickAnalysis[NamedBundle]):
-    """One call of an analysis of named models."""
-
-    @classmethod
-    def load(cls, name: str) -> NamedBundle:
-        """Return the named model that ``--model`` names."""
-        return load_named_bundle(name)
+def few_people_notices(people: int) -> list[Flag]:
+    """Warn if there are too few people for verdicts."""
+    few = too_few(people)
+    return [Flag("warning", f"{few}: values may not hold for other people")] if few else []
 
 
 def _folder_of(path: Path | None) -> Path | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.folds import model_given, refuse_model
-from bids_dtg.dynamics.forms import AMORTISED, FORMS, LINEAR, NAMED, Form
+from bids_dtg.dynamics.forms import FORMS, LINEAR, Form
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
 from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.workflows import AUTO
 
 
 def run_by_form(analysis: str, settings: Settings) -> int:
@@ -27,19 +28,20 @@ def run_by_form(analysis: str, settings: Settings) -> int:
     """
     form = form_of(settings)
     if analysis not in form.analyses:
-        able = [name for own in FORMS if analysis in own.analyses for name in own.recipes]
+        able = [own.architecture for own in FORMS if analysis in own.analyses]
         raise SettingsError(
             f"--analysis {analysis} was given with {form.words}, which has none",
-            expected=f"a model trained with --recipe {' or '.join(able)}",
+            expected=f"a model trained with --architecture {' or '.join(able)}",
         )
     packages = form.packages.get(analysis, ())
     require(
         f"--analysis {analysis} with {form.words}",
         *packages,
         extra="train",
-        otherwise="leave --recipe out: a linear core needs none" if analysis == "train" else "",
+        otherwise=f"give --architecture {LINEAR}, which needs none" if analysis == "train" else "",
     )
-    _check_folds(form, settings)
+    if settings.statistics.folds is not None:
+        refuse_model(settings)
     return form.analyses[analysis](settings)
 
 
@@ -53,10 +55,11 @@ def form_of(settings: Settings) -> Form:
     """
     modelling = settings.modelling
     if modelling.analysis == "train" or not model_given(settings):
-        form = next(own for own in FORMS if modelling.recipe in own.recipes)
+        name = LINEAR if modelling.architecture == AUTO else modelling.architecture
+        form = next(own for own in FORMS if own.architecture == name)
         _refuse_options(form, settings)
         return form
-    # What is none of theirs is refused by the last form, of networks.
+    # A bundle of another workflow is refused by the last form, of networks.
     kind = kind_of(settings.inputs.model)
     return next((own for own in FORMS if own.kind == kind), FORMS[-1])
 
@@ -71,30 +74,10 @@ def _refuse_options(form: Form, settings: Settings) -> None:
             if name not in form.options and values[name] != OPTIONS[name].field.default
         ]
         if given:
-            able = LINEAR if LINEAR in other.recipes else AMORTISED
             flags = " and ".join("--" + name.replace("_", "-") for name in given)
             raise SettingsError(
-                f"{flags} {'was' if len(given) == 1 else 'were'} given with --recipe "
-                f"{settings.modelling.recipe}: {form.words} has no such setting",
-                expected=f"--recipe {able}, or no {flags.replace(' and ', ', no ')}",
+                f"{flags} {'was' if len(given) == 1 else 'were'} given with --architecture "
+                f"{form.architecture}: {form.words} has no such setting",
+                expected=f"--architecture {other.architecture}, or no "
+                f"{flags.replace(' and ', ', no ')}",
             )
-
-
-def _check_folds(form: Form, settings: Settings) -> None:
-    """Refuse folds where a model is given, or cannot be trained as often."""
-    if settings.statistics.folds is None:
-        return
-    refuse_model(settings)
-    if settings.modelling.add_sums:
-        raise SettingsError(
-            "--add-sums was given with --folds",
-            expected="one of them: the people of sums are in no fold",
-        )
-    if not form.quick:
-        raise SettingsError(
-            f"--folds was given with --recipe {settings.modelling.recipe}",
-            expected="--recipe "
-            + " or ".join([LINEAR, *NAMED])
-            + f": {form.words} takes hours of training in each fold",
-            remedy="train it on the set training of --split-file, and evaluate it on the others",
-        )

@@ -15,7 +15,7 @@ from bids_dtg.dynamics.analyses.fcd import FcdDistances
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
 from bids_dtg.dynamics.measures import connectivity, fc_fit, spectra
-from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks, PeopleSeries
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.notices import say
@@ -164,12 +164,6 @@ class Kept:
         mean: Values = self.connectivity / len(self.strength)
         return mean
 
-    def scored(
-        self, name: str, words: str, what: str, simulations: int, model: Kept | None = None
-    ) -> Scored:
-        """Return these measures with their row, see `row`."""
-        return Scored(name, words, self, self.row(name, words, what, simulations, model))
-
     def row(
         self, name: str, words: str, what: str, simulations: int, model: Kept | None = None
     ) -> Row:
@@ -195,16 +189,6 @@ class Kept:
         return row | {"strength": float(np.mean(self.strength))}
 
 
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Measures of the simulations of a model or baseline, and their row of the table of scores."""
-
-    name: str
-    words: str  # description
-    kept: Kept
-    row: Row
-
-
 def measured(networks: PeopleSeries) -> Kept:
     """Return the same measures of measured sessions, used in place of simulations."""
     kept = Kept()
@@ -214,7 +198,7 @@ def measured(networks: PeopleSeries) -> Kept:
 
 
 def model_simulations(
-    model: GenerativeModel,
+    model: NetworkModel,
     networks: Networks,
     inferred: Inferred,
     kept: Kept,
@@ -235,7 +219,7 @@ def model_simulations(
 
 
 def ablation_rows(
-    model: GenerativeModel,
+    model: NetworkModel,
     networks: Networks,
     inferred: Inferred,
     sessions: Sessions,
@@ -243,7 +227,7 @@ def ablation_rows(
     *,
     simulations: int,
     seed: int,
-) -> list[Scored]:
+) -> list[Row]:
     """Return the scores of simulations without some inputs, compared with the whole model."""
     rows = []
     for name, (inputs, words) in ABLATIONS.items():
@@ -262,12 +246,12 @@ def ablation_rows(
         )
         for label, simulated in zip(networks.people, found, strict=True):
             kept.add(label, simulated, sessions)
-        rows.append(kept.scored(name, words, "model", simulations, whole))
+        rows.append(kept.row(name, words, "model", simulations, whole))
     return rows
 
 
 def other_connectome_rows(
-    model: GenerativeModel,
+    model: NetworkModel,
     networks: Networks,
     known: tuple[str, ...],
     whole: Kept,
@@ -275,7 +259,7 @@ def other_connectome_rows(
     *,
     simulations: int,
     seed: int,
-) -> list[Scored]:
+) -> list[Row]:
     """Return the scores with other people's structural connectomes, read and simulated.
 
     They are means over people of other families: all of them, or `_MOST_CONNECTOMES` of many.
@@ -300,7 +284,7 @@ def other_connectome_rows(
     kept = Kept()
     for label, own in zip(networks.people, measures, strict=True):
         kept.add_mean(label, own, fcd.sessions)
-    return [kept.scored(OTHER_CONNECTOME, _OTHER_WORDS, "model", number * simulations, whole)]
+    return [kept.row(OTHER_CONNECTOME, _OTHER_WORDS, "model", number * simulations, whole)]
 
 
 def _some(rows: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -318,7 +302,7 @@ def baseline_rows(
     fcd: FcdDistances,
     *,
     seed: int,
-) -> list[Scored]:
+) -> list[Row]:
     """Return the scores of simple models and ceilings, fitted on the session of `networks`.
 
     They are the baselines of the network model, `model`.
@@ -348,13 +332,10 @@ def baseline_rows(
                     series = session.series[session.people.index(label)]
                     r2 = [processes[row].one_step_r2(series) for row in rows_of]
                     next_frame.setdefault(name, []).append(float(np.mean(r2)))
-        scored = kept.scored(
-            baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS, model
-        )
-        row = scored.row
+        row = kept.row(baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS, model)
         row |= {f"endless_fit_{name}": _mean(fits) for name, fits in endless.items()}
         row |= {f"one_step_r2_{name}": _mean(r2) for name, r2 in next_frame.items()}
-        rows.append(scored)
+        rows.append(row)
     return rows
 
 

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
+from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis, few_people_notices
 from bids_dtg.dynamics.analyses.connectivity import (
     ABLATION_SIMULATIONS,
     CHECKED_SIMULATIONS,
     MODEL,
     MODEL_WORDS,
     Kept,
-    Scored,
     ablation_rows,
     baseline_rows,
     mean_fit,
@@ -39,23 +37,13 @@ from bids_dtg.dynamics.analyses.latents import (
     held_out_words,
     in_words,
     kl_table,
-    person_scatters,
-    person_table,
     positions_of,
     retest_rows,
-)
-from bids_dtg.dynamics.analyses.state_plane import StatePlane
-from bids_dtg.dynamics.analyses.sweeps import sweep_lines, sweep_table, swept
-from bids_dtg.dynamics.analyses.unseen import (
-    UNSEEN,
-    few_people_notices,
-    unseen_rows,
-    unseen_sections,
 )
 from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, alignment_of, elbo_of, infer
 from bids_dtg.dynamics.judging.predictive import CHECKED, OUTSIDE_P, Check, check
-from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameter_effects import parameter_effects
 from bids_dtg.dynamics.parameters import Alignment
@@ -79,8 +67,7 @@ Values = NDArray[np.floating[Any]]
 _CAN_WRITE = (
     *("desc-connectivity_scores", "desc-predictive_checks", "desc-parameters_kl"),
     *("desc-features_regressions", "desc-parameters_roles", "desc-parameters_retest"),
-    *("desc-series_elbo", "desc-unseen_scores", "desc-fcd_distances", EXCLUDED),
-    *("desc-states_paths", "desc-parameters_sweeps", "desc-people_parameters"),
+    *("desc-series_elbo", "desc-fcd_distances"),
 )
 _CHECKS = (
     Column("measure", "Name of the measure"),
@@ -119,7 +106,7 @@ class Judged:
     labels: tuple[str, ...]
 
     @cached_property
-    def model(self) -> GenerativeModel:
+    def model(self) -> NetworkModel:
         """The model, on the CPU."""
         assert self.analysis.bundle is not None
         return self.analysis.bundle.model()
@@ -153,7 +140,7 @@ class Judged:
     @cached_property
     def alignment(self) -> Alignment:
         """Order and signs in which parameters are compared."""
-        return alignment_of(self.model.recipe, self.inferred, self.networks)
+        return alignment_of(self.inferred, self.networks)
 
     @cached_property
     def theta(self) -> Values:
@@ -162,7 +149,7 @@ class Judged:
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Evaluate `--model` on people it has never seen, else on its training participants; return 0.
+    """Evaluate `--model` on its training participants; return 0.
 
     Raises
     ------
@@ -170,22 +157,15 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = NetworkAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    unseen, seen = analysis.unseen()
-    judged = Judged(analysis, unseen or analysis.known())
+    judged = Judged(analysis, analysis.known())
     maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", judged.labels)
     with analysis.results.begun():
         analysis.describe()
         simulated = _simulated(judged, settings)
-        sections = [*simulated.sections]
-        if unseen:
-            sections += _unseen(judged, simulated, seen, seed=settings.modelling.seed)
-        sections += _states(judged, settings.modelling.seed)
-        sections += _parameters(judged, maps, seed=settings.modelling.seed)
-        if not unseen:
-            sections += _held_out(judged)
-        rows = [scored.row for scored in simulated.scored]
+        sections = (*simulated.sections, *_parameters(judged, maps), *_held_out(judged))
+        rows = simulated.rows
         flags = [
             *notices(judged),
             *_unbounded(rows),
@@ -193,8 +173,7 @@ def run_evaluation(settings: Settings) -> int:
             *same_by_another(tuple(judged.sessions)[-1], rows),
             *outside_simulations(simulated.checks),
         ]
-        who = "outside its training set" if unseen else "of its training set"
-        _write_page(judged, sections, flags, who, seen)
+        _write_page(judged, sections, flags)
     return 0
 
 
@@ -202,33 +181,9 @@ def run_evaluation(settings: Settings) -> int:
 class _Simulated:
     """Scores of simulated sessions, the model first, and their sections of the page."""
 
-    scored: Sequence[Scored]
+    rows: Sequence[Row]
     checks: Sequence[Check]
     sections: tuple[PageSection, ...]
-
-
-def _unseen(
-    judged: Judged, simulated: _Simulated, seen: Mapping[str, str], *, seed: int
-) -> tuple[PageSection, ...]:
-    """Evaluate what only people outside the training set of an amortised model can show."""
-    whole, *others = simulated.scored
-    baselines = [scored for scored in others if scored.row["what"] == "baseline"]
-    rows = unseen_rows(judged.model, _of_all(judged), whole.kept, baselines, seed=seed)
-    words = "Scores of people outside the training set: a row a model and figure"
-    results = judged.analysis.results
-    results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
-    if seen:
-        results.table(EXCLUDED, left_out_table(seen))
-    return unseen_sections(rows)
-
-
-def _of_all(judged: Judged) -> Mapping[str, Networks]:
-    """Return the sessions that all people have, so that all values are of the same people."""
-    everybody = judged.networks.people
-    kept = {name: own for name, own in judged.sessions.items() if own.people == everybody}
-    if missing := [name for name in judged.sessions if name not in kept]:
-        say(f"left out, as not everybody has it: session {', '.join(missing)}")
-    return kept
 
 
 def _simulated(judged: Judged, settings: Settings) -> _Simulated:
@@ -254,8 +209,8 @@ def _simulated(judged: Judged, settings: Settings) -> _Simulated:
         [row.row() for row in checked],
         "People's own sessions compared with simulated ones: a row a measure",
     )
-    scored = [
-        kept.scored(MODEL, MODEL_WORDS, "model", simulations),
+    rows = [
+        kept.row(MODEL, MODEL_WORDS, "model", simulations),
         *other_connectome_rows(
             judged.model,
             judged.networks,
@@ -276,7 +231,6 @@ def _simulated(judged: Judged, settings: Settings) -> _Simulated:
         ),
         *baseline_rows(judged.networks, kept, fcd, seed=seed),
     ]
-    rows = [one.row for one in scored]
     words = "Functional connectivity of simulations: a row a model"
     scores = ResultTable(score_columns(judged.sessions), rows, words)
     analysis.results.table("desc-connectivity_scores", scores)
@@ -320,7 +274,7 @@ def _simulated(judged: Judged, settings: Settings) -> _Simulated:
             tables=(table_of("Own session compared with simulated ones", _named(checks)),),
         ),
     )
-    return _Simulated(scored, checked, sections)
+    return _Simulated(rows, checked, sections)
 
 
 def _named(checks: ResultTable) -> ResultTable:
@@ -397,36 +351,19 @@ def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
     )
 
 
-def _states(judged: Judged, seed: int) -> tuple[PageSection, ...]:
-    """Compare inferred with simulated states of one person; nothing of a model with one state."""
-    plane = StatePlane.of(judged.model, judged.networks, judged.inferred, judged.known, seed)
-    if plane is None:
-        return ()
-    judged.analysis.results.table("desc-states_paths", plane.table())
-    return (plane.section(),)
-
-
-def _parameters(
-    judged: Judged, maps: Mapping[str, Values], *, seed: int
-) -> tuple[PageSection, ...]:
+def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection, ...]:
     """Evaluate parameters: their use, features and maps, agreement between sessions."""
     analysis, networks = judged.analysis, judged.networks
     say("comparing parameters with features and maps")
     kl = kl_table(judged.inferred.region, judged.alignment)
     features = feature_table(networks, judged.theta, maps, positions_of(networks.regions))
-    found = parameter_effects(judged.model, networks)
-    effects, tr = effect_table(found, judged.alignment), networks.tr_seconds
-    sweeps = swept(judged.model, found, judged.alignment, tr, seed=seed)
-    people = person_table(networks, judged.inferred.person)
-    of_people = judged.model.recipe.person_parameters
+    effects = effect_table(parameter_effects(judged.model, networks), judged.alignment)
     retest = ResultTable(RETEST, _retest(judged), "The same people in another session")
     for name, table in {
         "desc-parameters_kl": kl,
         "desc-features_regressions": features,
         "desc-parameters_roles": effects,
         "desc-parameters_retest": retest,
-        "desc-parameters_sweeps": sweep_table(sweeps, judged.alignment, tr),
-        **({"desc-people_parameters": people} if of_people else {}),
     }.items():
         analysis.results.table(name, table)
     return (
@@ -460,8 +397,6 @@ def _parameters(
                     in_words(retest, "value"),
                 ),
             ),
-            lines=sweep_lines(sweeps, judged.alignment, tr),
-            scatters=person_scatters(people, of_people),
         ),
     )
 
@@ -535,17 +470,10 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
         PageSection(
             title="Held-out series",
             text=(
-                held_out_words(trained, amortised=judged.model.recipe.amortised),
-                *(
-                    ()
-                    if judged.model.recipe.amortised
-                    else (
-                        "They are of training participants, known by their other regions: this "
-                        "says nothing of new people. The external input is inferred frame by frame "
-                        "of the session that was trained on, so a model with one has no ELBO of "
-                        "another session.",
-                    )
-                ),
+                held_out_words(trained),
+                "They are of training participants, known by their other regions: this says "
+                "nothing of new people. The external input is inferred frame by frame of the "
+                "session that was trained on, so a model with one has no ELBO of another session.",
             ),
             tables=(table_of("ELBO a series, nats (8 samples, all terms in full)", table),),
         ),
@@ -556,8 +484,6 @@ def _has_elbo(judged: Judged, networks: Networks) -> bool:
     """Return whether a session has an ELBO: an external input in a table is specific to one."""
     bundle = judged.analysis.bundle
     assert bundle is not None
-    if bundle.part.recipe.amortised:
-        return True
     own = networks is judged.networks and judged.analysis.session == bundle.part.session
     return not bundle.part.recipe.external_inputs or (own and networks.frames == bundle.part.frames)
 
@@ -583,8 +509,6 @@ def _write_page(
     judged: Judged,
     sections: Sequence[PageSection],
     flags: Sequence[Flag],
-    people_words: str,
-    seen: Mapping[str, str],
 ) -> None:
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
@@ -594,8 +518,8 @@ def _write_page(
             title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"{bundle.card.name} {bundle.card.version}, evaluated on {people} of "
-            f"{analysis.data_set} {people_words}, sessions {', '.join(judged.sessions)}."
-            f"{seen_on_page(seen)} The unit of inference is the person.",
+            f"{analysis.data_set} of its training set, sessions {', '.join(judged.sessions)}. "
+            "The unit of inference is the person.",
             flags=flags,
             sections=sections,
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,6 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.evaluate import Judged, notices, table_of
 from bids_dtg.dynamics.analyses.latents import PARTICIPANT
-from bids_dtg.dynamics.analyses.responses import Responses
-from bids_dtg.dynamics.analyses.trajectories import (
-    Trajectories,
-    eigenvalue_scatter,
-    eigenvalue_table,
-)
 from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
     Settling,
@@ -28,12 +21,7 @@ from bids_dtg.dynamics.fixed_points import (
     node_fixed_points,
 )
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Lines,
-    PageSection,
-    Scatter,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
@@ -42,10 +30,7 @@ Values = NDArray[np.floating[Any]]
 
 LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
 _NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
-_CAN_WRITE = (
-    *("desc-regions_fixedpoints", "desc-networks_fixedpoints", "desc-fixedpoints_eigenvalues"),
-    *("desc-region_trajectories", "desc-network_trajectories", "desc-regions_responses"),
-)
+_REGIONS, _NETWORKS = "desc-regions_fixedpoints", "desc-networks_fixedpoints"
 _INPUTS = (
     Column("network_input", "Constant value of the network input", "network input"),
     Column("external_input", "Constant value of the external input", "external input"),
@@ -99,93 +84,47 @@ def run_fixed_points(settings: Settings) -> int:
     DtgError
         Wrong options, files or model.
     """
-    analysis = NetworkAnalysis.prepare(settings, "fixed-points", *_CAN_WRITE)
-    judged = Judged(analysis, analysis.inferable())
+    analysis = NetworkAnalysis.prepare(settings, "fixed-points", _REGIONS, _NETWORKS)
+    judged = Judged(analysis, analysis.known())
     if settings.behaviour.dry_run:
         return analysis.print_plan("fixed points", judged.labels)
     with analysis.results.begun():
         analysis.describe()
         seed = settings.modelling.seed
-        regions, networks = _Regions.of(judged, seed), _WholeNetworks.of(judged, seed)
-        tables = {**regions.tables(), **networks.tables()}
-        tables["desc-fixedpoints_eigenvalues"] = eigenvalue_table(regions.paths, networks.paths)
-        analysis.write(tables, _page(judged, regions, networks))
+        regions, networks = _of_regions(judged, seed), _of_networks(judged, seed)
+        analysis.write({_REGIONS: regions, _NETWORKS: networks}, _page(judged, regions, networks))
     return 0
 
 
-@dataclass(frozen=True, eq=False)
-class _Regions:
-    """Fixed points of single regions, in tables and pictures."""
-
-    counts: ResultTable
-    paths: Trajectories | None  # None of a model with one state
-    responses: ResultTable
-    pictures: tuple[Scatter, ...]  # of the responses
-    tr_seconds: float
-
-    @classmethod
-    def of(cls, judged: Judged, seed: int) -> _Regions:
-        """Search them for each combination of inputs."""
-        people = min(_NODE_PEOPLE, len(judged.labels))
-        regions = len(judged.networks.regions)
-        say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
-        inferred, rng = judged.inferred, np.random.default_rng(seed)
-        own = inferred.region.draw(rng)[:people], inferred.person.draw(rng)[:people]
-        points = node_fixed_points(
-            judged.model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed
-        )
-        externals = LEVELS if points.shape[3] > 1 else (0.0,)
-        without = LEVELS.index(0.0), externals.index(0.0)
-        responses = Responses.of(
-            judged.model, *own, points, without, judged.alignment.apply(own[0])
-        )
-        return cls(
-            counts=ResultTable(
-                (*_INPUTS, *_SUMMARY),
-                _by_inputs(points, externals),
-                "Fixed points of single regions: a row a combination of inputs",
-            ),
-            paths=Trajectories.of_region(judged.model, seed=seed),
-            responses=responses.table(judged.labels, judged.networks.regions),
-            pictures=responses.scatters(),
-            tr_seconds=judged.networks.tr_seconds,
-        )
-
-    def tables(self) -> dict[str, ResultTable]:
-        """Return the tables by name."""
-        found = {"desc-regions_fixedpoints": self.counts, "desc-regions_responses": self.responses}
-        if self.paths is not None:
-            words = "A region with parameters and inputs of 0, without noise: a row a frame"
-            found["desc-region_trajectories"] = self.paths.table(words)
-        return found
-
-    def section(self) -> PageSection:
-        """Return the part of the page."""
-        paths = self.paths
-        whose = "a region with parameters and inputs of 0"
-        return PageSection(
-            title="Single regions",
-            text=(
-                "Fixed points of the transition with both inputs held. As a flow, a point "
-                "is stable where all eigenvalues of the derivatives have real parts below "
-                "0, as published; the model that was trained is a map from frame to frame, "
-                "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
-                "point rotates where eigenvalues are complex. A case is a region of a person.",
-                "The effect of an input is the derivative of the expected observation's change in "
-                "a frame. The transition is linear in pieces, so it takes few values.",
-            ),
-            tables=(table_of("Regions, by their inputs", _shown(self.counts), _NOT_ON_PAGE),),
-            lines=() if paths is None else _of_paths(paths, whose, "x{}", self.tr_seconds),
-            scatters=(
-                *(() if paths is None else (eigenvalue_scatter(paths, whose),)),
-                *self.pictures,
-            ),
-        )
+def _of_regions(judged: Judged, seed: int) -> ResultTable:
+    """Search fixed points of single regions for each combination of inputs."""
+    people = min(_NODE_PEOPLE, len(judged.labels))
+    regions = len(judged.networks.regions)
+    say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
+    inferred, rng = judged.inferred, np.random.default_rng(seed)
+    own = inferred.region.draw(rng)[:people], inferred.person.draw(rng)[:people]
+    points = node_fixed_points(judged.model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed)
+    externals = LEVELS if points.shape[3] > 1 else (0.0,)
+    return ResultTable(
+        (*_INPUTS, *_SUMMARY),
+        _by_inputs(points, externals),
+        "Fixed points of single regions: a row a combination of inputs",
+    )
 
 
-def _of_paths(paths: Trajectories, whose: str, label: str, tr_seconds: float) -> tuple[Lines, ...]:
-    """Return the pictures of paths: of all in a plane, and of one over time."""
-    return paths.lines(f"States of {whose}", label), paths.over_time(whose, label, tr_seconds)
+def _regions_section(counts: ResultTable) -> PageSection:
+    """Return the part of the page on single regions."""
+    return PageSection(
+        title="Single regions",
+        text=(
+            "Fixed points of the transition with both inputs held. As a flow, a point "
+            "is stable where all eigenvalues of the derivatives have real parts below "
+            "0, as published; the model that was trained is a map from frame to frame, "
+            "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
+            "point rotates where eigenvalues are complex. A case is a region of a person.",
+        ),
+        tables=(table_of("Regions, by their inputs", _shown(counts), _NOT_ON_PAGE),),
+    )
 
 
 def _by_inputs(points: FixedPoints, externals: Sequence[float]) -> list[Row]:
@@ -205,62 +144,37 @@ def _by_inputs(points: FixedPoints, externals: Sequence[float]) -> list[Row]:
     return rows
 
 
-@dataclass(frozen=True, eq=False)
-class _WholeNetworks:
-    """Fixed points of people's networks, in tables and pictures."""
+def _of_networks(judged: Judged, seed: int) -> ResultTable:
+    """Search fixed points of each person's network, and follow networks without noise."""
+    people = counted(len(judged.labels), "participant")
+    say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
+    inferred, rng = judged.inferred, np.random.default_rng(seed)
+    parameters = (
+        np.moveaxis(inferred.region.draw(rng, _DRAWS), 0, 1),
+        np.moveaxis(inferred.person.draw(rng, _DRAWS), 0, 1),
+    )
+    given = (judged.model, judged.networks.weights, *parameters)
+    points = network_fixed_points(*given, starts=_NETWORK_STARTS, seed=seed)
+    settling = network_settling(*given, seed=seed)
+    return ResultTable(
+        (PARTICIPANT, *_SUMMARY, *_SETTLING),
+        _by_person(judged.labels, points, settling),
+        "Fixed points of people's networks: a row a participant",
+    )
 
-    counts: ResultTable
-    paths: Trajectories  # of the first person
-    label: str  # the first person
-    tr_seconds: float
 
-    @classmethod
-    def of(cls, judged: Judged, seed: int) -> _WholeNetworks:
-        """Search them for each person, and follow networks without noise."""
-        people = counted(len(judged.labels), "participant")
-        say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
-        inferred, rng = judged.inferred, np.random.default_rng(seed)
-        parameters = (
-            np.moveaxis(inferred.region.draw(rng, _DRAWS), 0, 1),
-            np.moveaxis(inferred.person.draw(rng, _DRAWS), 0, 1),
-        )
-        given = (judged.model, judged.networks.weights, *parameters)
-        points = network_fixed_points(*given, starts=_NETWORK_STARTS, seed=seed)
-        settling = network_settling(*given, seed=seed)
-        return cls(
-            counts=ResultTable(
-                (PARTICIPANT, *_SUMMARY, *_SETTLING),
-                _by_person(judged.labels, points, settling),
-                "Fixed points of people's networks: a row a participant",
-            ),
-            paths=Trajectories.of_network(*given, points, seed=seed),
-            label=judged.labels[0],
-            tr_seconds=judged.networks.tr_seconds,
-        )
-
-    def tables(self) -> dict[str, ResultTable]:
-        """Return the tables by name."""
-        words = f"The network of sub-{self.label}, without noise: a row a frame"
-        return {
-            "desc-networks_fixedpoints": self.counts,
-            "desc-network_trajectories": self.paths.table(words, components=True),
-        }
-
-    def section(self) -> PageSection:
-        """Return the part of the page."""
-        whose = f"the network of sub-{self.label}, first draw"
-        return PageSection(
-            title="Networks",
-            text=(
-                f"All regions together, without external input; {_DRAWS} draws of the "
-                f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
-                "Settling: how many of them come to rest from a random state without "
-                "noise, within 1,200 frames. A case is a draw.",
-            ),
-            tables=(table_of("Networks, by person", self.counts, _NOT_ON_PAGE),),
-            lines=_of_paths(self.paths, whose, "principal component {}", self.tr_seconds),
-            scatters=(eigenvalue_scatter(self.paths, whose),),
-        )
+def _networks_section(counts: ResultTable) -> PageSection:
+    """Return the part of the page on people's networks."""
+    return PageSection(
+        title="Networks",
+        text=(
+            f"All regions together, without external input; {_DRAWS} draws of the "
+            f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
+            "Settling: how many of them come to rest from a random state without "
+            "noise, within 1,200 frames. A case is a draw.",
+        ),
+        tables=(table_of("Networks, by person", counts, _NOT_ON_PAGE),),
+    )
 
 
 def _by_person(labels: Sequence[str], points: FixedPoints, settling: Settling) -> list[Row]:
@@ -316,9 +230,9 @@ def _shown(nodes: ResultTable) -> ResultTable:
     return ResultTable(nodes.columns, rows, nodes.description)
 
 
-def _page(judged: Judged, regions: _Regions, networks: _WholeNetworks) -> AnalysisPageFacts:
+def _page(judged: Judged, regions: ResultTable, networks: ResultTable) -> AnalysisPageFacts:
     total, single = (
-        sum(int(str(row[column])) for row in networks.counts.rows)
+        sum(int(str(row[column])) for row in networks.rows)
         for column in ("cases", "one_stable_point")
     )
     return AnalysisPageFacts(
@@ -327,5 +241,5 @@ def _page(judged: Judged, regions: _Regions, networks: _WholeNetworks) -> Analys
         lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "
         f"{single} of {total} networks have one fixed point, and it is stable.",
         flags=notices(judged),
-        sections=(regions.section(), networks.section()),
+        sections=(_regions_section(regions), _networks_section(networks)),
     )

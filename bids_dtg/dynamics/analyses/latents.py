@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.features import (
     FEATURES,
     features_of,
@@ -19,13 +18,11 @@ from bids_dtg.dynamics.features import (
     unmirrored,
 )
 from bids_dtg.dynamics.inference import Belief
-from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameter_effects import FIGURES, ParameterEffects
 from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, retest
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
-from bids_dtg.report.pages.analysis import Scatter
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]
@@ -91,15 +88,6 @@ _SLOPE = Column(
     "slope of θ{}",
 )
 _R2 = Column("r2", "Share of the measure's variance explained by the linear fit", "R²")
-_PERSON_PICTURES = 3  # parameters of people, in the model's order
-_PERSON = (
-    PARTICIPANT,
-    Column("strength", "Mean measured functional connectivity, r"),
-)
-_OF_PERSON = (
-    Column("person{}", "Posterior mean of parameter {} of the person", unit="arbitrary"),
-    Column("person{}_sd", "Its posterior standard deviation", unit="arbitrary"),
-)
 RETEST = (
     Column("session", "Session that is compared with the first"),
     Column("value", "Name of the parameter or feature", "figure"),
@@ -148,57 +136,19 @@ def in_words(table: ResultTable, column: str) -> ResultTable:
     return ResultTable(table.columns, rows, table.description)
 
 
-def person_table(networks: Networks, person: Belief) -> ResultTable:
-    """Return people's own parameters beside the strength of their connectivity, a row each."""
-    numbers = range(1, person.mean.shape[-1] + 1)
-    strength = fc_strength(connectivity(networks.series))
-    rows: list[Row] = []
-    for label, value, mean, sd in zip(
-        networks.people, strength, person.mean, person.sd, strict=True
-    ):
-        row: Row = {"participant_id": f"sub-{label}", "strength": float(value)}
-        for number in numbers:
-            row[f"person{number}"] = float(mean[number - 1])
-            row[f"person{number}_sd"] = float(sd[number - 1])
-        rows.append(row)
-    columns = (*_PERSON, *(column.of(n) for n in numbers for column in _OF_PERSON))
-    return ResultTable(columns, rows, "Parameters of people: a row a participant")
-
-
-def person_scatters(table: ResultTable, parameters: int) -> tuple[Scatter, ...]:
-    """Return a picture of each parameter of people (`person_table`); of many, the first three."""
-    return tuple(
-        Scatter(
-            caption=f"Parameter {number} of people (posterior mean, no unit) by the mean of their "
-            "measured functional connectivity (r). A dot is a person",
-            x_label="mean measured functional connectivity (r)",
-            y_label=f"parameter {number} of the person (no unit)",
-            points=np.array([(row["strength"], row[f"person{number}"]) for row in table.rows]),
-        )
-        for number in range(1, min(_PERSON_PICTURES, parameters) + 1)
-    )
-
-
-def held_out_words(trained: NDArray[np.bool_], *, amortised: bool) -> str:
-    """Say who or what was not trained on: people of an amortised model, else single series.
+def held_out_words(trained: NDArray[np.bool_]) -> str:
+    """Say how many series were not trained on.
 
     Parameters
     ----------
     trained
         (people, regions): whether a series was trained on.
-    amortised
-        Whether the model is amortised.
 
     Examples
     --------
-    >>> held_out_words(np.array([[True, True], [False, False]]), amortised=True)
-    '1 of 2 people was held out.'
-    >>> held_out_words(np.array([[True, False], [True, False]]), amortised=False)
+    >>> held_out_words(np.array([[True, False], [True, False]]))
     '2 of 4 series were held out: a series is one region of one person.'
     """
-    if amortised:
-        kept_out = int((~trained.any(axis=1)).sum())
-        return f"{kept_out} of {len(trained)} people {'was' if kept_out == 1 else 'were'} held out."
     series = int((~trained).sum())
     return f"{series} of {trained.size} series were held out: a series is one region of one person."
 

@@ -1,42 +1,32 @@
-"""Evaluate a linear core or a named model on people it has not seen, or by folds over people."""
+"""Evaluate a linear core on people it has not seen, or by folds over people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.cohort.folds import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.dynamics.analyses.analysis import LinearAnalysis, NamedAnalysis, QuickAnalysis
+from bids_dtg.dynamics.analyses.analysis import LinearAnalysis, few_people_notices
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
-from bids_dtg.dynamics.analyses.named_training import make_bank_of, require_frames, require_small
-from bids_dtg.dynamics.analyses.unseen import few_people_notices
-from bids_dtg.dynamics.bundle.kind import NAMED_DYNAMICS
-from bids_dtg.dynamics.bundle.named import NamedBundle
-from bids_dtg.dynamics.effective_connectivity import EffectiveModel, everywhere
-from bids_dtg.dynamics.intervals import LEVEL, Held, Spreads, held_by
 from bids_dtg.dynamics.judging.describers import (
     DESCRIBERS,
     MODEL,
-    NAMED,
     SIMULATIONS,
     STEPS,
     JudgedPerson,
     identified,
     judge_people,
 )
-from bids_dtg.dynamics.linear import LinearModel, fit_linear
-from bids_dtg.dynamics.named import NAMED as NAMED_MODELS
+from bids_dtg.dynamics.linear import fit_core
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
-from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -98,17 +88,6 @@ _COLUMNS = (
         interval=BY_PEOPLE,
     ),
 )
-_MOST_REGIONS = 100  # whose effective connectivity is fitted
-_HELD = "desc-intervals_scores"
-_INTERVALS = (
-    Column(
-        "name",
-        "transition, covariance: entries of the other session, unshrunken, within their interval; "
-        "different: effects between regions whose interval leaves out the training people's",
-    ),
-    Column("share", "Share of them, mean over people", "share", interval=BY_PEOPLE),
-    Column("sd", "Standard deviation of the share over people", "sd over people"),
-)
 _ON_PAGE = ("words", "fit", "residual", "identified", "r2_1", "r2_2", "r2_5", "nll_1", "fcd")
 
 
@@ -122,12 +101,7 @@ def run_linear_evaluation(settings: Settings) -> int:
     """
     if settings.statistics.folds is not None:
         return _by_folds(settings)
-    files = ("evaluation", _SCORES, _HELD, EXCLUDED)
-    analysis: NamedAnalysis | LinearAnalysis
-    if kind_of(settings.inputs.model) == NAMED_DYNAMICS.name:
-        analysis = NamedAnalysis.prepare(settings, *files)
-    else:
-        analysis = LinearAnalysis.prepare(settings, *files)
+    analysis = LinearAnalysis.prepare(settings, "evaluation", _SCORES, EXCLUDED)
     labels, seen = analysis.others()
     bundle = analysis.bundle
     assert bundle is not None
@@ -143,34 +117,22 @@ def run_linear_evaluation(settings: Settings) -> int:
         analysis.describe()
         first, again, which = _both(list(sessions_of(analysis, labels).items()))
         say(f"judging {counted(len(first.people), 'participant')}")
-        seed, words = settings.modelling.seed, ""
-        if isinstance(bundle, NamedBundle):
-            model, held, words = bundle.linear_model(), [], bundle.part.model.words
-            bundle.require_length(first.frames)
-            judged = [*judge_people(model, first, again, seed=seed, bank=bundle.bank())]
-        else:
-            model = bundle.model()
-            effective = bundle.effective() if _is_quick(analysis) else None
-            judged = [*judge_people(model, first, again, seed=seed, effective=effective)]
-            held = held_of(model, bundle.part.spreads, first, again)
+        judged = [*judge_people(bundle.model(), first, again, seed=settings.modelling.seed)]
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(seen))
         who = f"{bundle.card.name} {bundle.card.version}, evaluated on "
         who += f"{counted(len(judged), 'participant')} outside its training set"
         notice = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
-        _write(analysis, judged, held, (f"{who}.{seen_on_page(seen)} {which}", words), notice)
+        _write(analysis, judged, f"{who}.{seen_on_page(seen)} {which}", notice)
     return 0
 
 
 def _by_folds(settings: Settings) -> int:
     """Train on all folds of people but one, and judge by that one, in turn."""
-    recipe = settings.modelling.recipe
-    row = NAMED_MODELS.get(recipe)
-    analysis = LinearAnalysis.prepare(settings, FOLDS, _SCORES, _HELD)
+    analysis = LinearAnalysis.prepare(settings, FOLDS, _SCORES)
     people = analysis.people
-    if row is not None:
-        require_small(people)
-    labels = tuple(label for label in people.split.everybody if label in _with_first(analysis))
+    there = frozenset(people.of_session(analysis.session))
+    labels = tuple(label for label in people.split.everybody if label in there)
     groups = draw_folds(settings, labels, people.families)
     fewest = len(labels) - max(len(group) for group in groups)
     who = f"to be trained on beside a fold ({len(groups)} folds)"
@@ -181,67 +143,27 @@ def _by_folds(settings: Settings) -> int:
         analysis.describe()
         sessions = sessions_of(analysis, labels)
         first, again, which = _both(list(sessions.items()))
-        if row is not None:
-            require_frames(first.frames, "what a person is known by (half of the only session)")
         name, *further = sessions
         others = {session: sessions[session].people for session in further}
 
         def read(session: str, some: Sequence[str]) -> PeopleSeries:
             return sessions[session].of(list(some))
 
-        seed, quick = settings.modelling.seed, _is_quick(analysis)
         judged: list[JudgedPerson] = []
-        held: list[Held] = []
         for number, group in enumerate(groups, 1):
             training = [label for label in labels if label not in group]
-            own = TrainingPeople(read, name, training, others)
-            model, sums = fit_linear(own, people.tr_seconds)
-            spreads = own.retest(model, sums.group, seed).spreads
+            model = fit_core(TrainingPeople(read, name, training, others), people.tr_seconds)
             strengths = model.strengths
             say(
                 f"fold {number}: {counted(len(training), 'participant')}, "
-                f"{strengths.transition:g} and {strengths.covariance:g} frames, intervals of "
-                f"{spreads.transition:.2f} and {spreads.covariance:.2f} times the variance"
+                f"{strengths.transition:g} and {strengths.covariance:g} frames"
             )
             here = [label for label in group if label in first.people]
-            effective = _effective(analysis, model, training) if quick else None
-            bank = None
-            if row is not None:
-                bank = make_bank_of(people, recipe, (name, first.frames), training, seed, checks=0)
-            judged += judge_people(
-                *(model, first.of(here), again.of(here)), seed=seed, effective=effective, bank=bank
-            )
-            if row is None:
-                held += held_of(model, spreads, first.of(here), again.of(here))
-        what = "Linear cores" if row is None else f"Fits of {row.words}"
-        who = f"{what} of {len(groups)} folds, {counted(len(judged), 'participant')}"
-        words = "" if row is None else row.words
-        _write(analysis, judged, held, (f"{who} of {analysis.data_set}. {which}", words), [])
+            seed = settings.modelling.seed
+            judged += judge_people(model, first.of(here), again.of(here), seed=seed)
+        who = f"Linear cores of {len(groups)} folds, {counted(len(judged), 'participant')}"
+        _write(analysis, judged, f"{who} of {analysis.data_set}. {which}", [])
     return 0
-
-
-def _with_first(analysis: LinearAnalysis) -> frozenset[str]:
-    return frozenset(analysis.people.of_session(analysis.session))
-
-
-def _is_quick(analysis: QuickAnalysis[Any]) -> bool:
-    """Return whether effective connectivity takes seconds; else report that it is left out."""
-    regions = len(analysis.people.regions)
-    if regions > _MOST_REGIONS:
-        say(
-            f"left out: effective connectivity, which takes minutes of {regions} regions "
-            f"(up to {_MOST_REGIONS} are fitted)"
-        )
-    return regions <= _MOST_REGIONS
-
-
-def _effective(
-    analysis: LinearAnalysis, model: LinearModel, training: Sequence[str]
-) -> EffectiveModel:
-    """Return what effective connectivity is fitted with, of training people."""
-    people, connections = analysis.people, analysis.people.connections(training)
-    allowed = everywhere(len(people.regions)) if connections is None else connections.allowed
-    return EffectiveModel(model.group, model.strengths.covariance, allowed, people.tr_seconds)
 
 
 def _both(sessions: Sequence[tuple[str, PeopleSeries]]) -> tuple[PeopleSeries, PeopleSeries, str]:
@@ -271,27 +193,19 @@ def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
     return replace(people, series=standardised(people.series[..., frames]), kept=kept, dof=None)
 
 
-def _rows(
-    judged: Sequence[JudgedPerson], named: str, kin: NDArray[np.intp]
-) -> list[dict[str, Any]]:
-    """Return a row of each describer that all people have; `named`: words of a named model.
-
-    `kin`: numbers of people's families.
-    """
+def _rows(judged: Sequence[JudgedPerson], kin: NDArray[np.intp]) -> list[dict[str, Any]]:
+    """Return a row of each describer that all people have; `kin`: numbers of their families."""
     rows = []
-    model = NAMED if named else MODEL
-    ours = np.array([person.scores[model].fit for person in judged])
+    ours = np.array([person.scores[MODEL].fit for person in judged])
     for describer in DESCRIBERS:
         if any(describer.name not in person.scores for person in judged):
             continue
         scores = [person.scores[describer.name] for person in judged]
         fits = np.array([own.fit for own in scores])
         residuals = np.array([own.residual for own in scores])
-        words = named if describer.name == NAMED else describer.words
-        row: dict[str, Any] = {"name": describer.name, "words": words}
-        what = "baseline" if describer.name == MODEL != model else describer.what
-        row |= {"what": what, "people": len(judged), "fit": bootstrap_interval(fits)}
-        if describer.name != model:
+        row: dict[str, Any] = {"name": describer.name, "words": describer.words}
+        row |= {"what": describer.what, "people": len(judged), "fit": bootstrap_interval(fits)}
+        if describer.name != MODEL:
             found = judge_differences(ours - fits, kin)
             row |= {**found.columns("advantage_fit"), "verdict_fit": found.word}
         if np.isfinite(residuals).all():  # the mean differs from itself in nothing
@@ -308,49 +222,19 @@ def _rows(
     return rows
 
 
-def held_of(
-    model: LinearModel, spreads: Spreads, first: PeopleSeries, again: PeopleSeries
-) -> list[Held]:
-    """Return how much of people's other session the intervals from their first one hold."""
-    rows = range(len(first.people))
-    return [
-        held_by(model, spreads, covariances_of(first, row), covariances_of(again, row))
-        for row in rows
-    ]
-
-
-def _held_rows(held: Sequence[Held]) -> list[dict[str, object]]:
-    """Return a row of each kind of entries that is known of everybody."""
-    rows: list[dict[str, object]] = []
-    for name in ("transition", "covariance", "different"):
-        values = np.array([getattr(own, name) for own in held])
-        if len(values) and np.isfinite(values).all():
-            sd = float(values.std(ddof=1)) if len(values) > 1 else None
-            rows.append({"name": name, "share": bootstrap_interval(values), "sd": sd})
-    return rows
-
-
 def _write(
-    analysis: QuickAnalysis[Any],
-    judged: Sequence[JudgedPerson],
-    held: Sequence[Held],
-    words: tuple[str, str],
-    flags: list[Flag],
+    analysis: LinearAnalysis, judged: Sequence[JudgedPerson], lead: str, flags: list[Flag]
 ) -> None:
-    """Write tables and a page; `words`: the page's lead, and what a named model is."""
-    lead, named = words
-    intervals = ResultTable(
-        _INTERVALS, _held_rows(held), "What 95 % intervals from one session hold: a row a kind"
-    )
+    """Write tables and a page; `lead`: the page's first sentences."""
     families = analysis.people.families.by_label
     kin = family_numbers([person.label for person in judged], families)
-    rows = _rows(judged, named, kin)
+    rows = _rows(judged, kin)
     table = ResultTable(_COLUMNS, rows, "What is said of another session: a row a model")
     for row in rows:
         say(f"functional connectivity of another session, {row['words']}: {row['fit'].mean:.3f}")
     better = [(row["words"], "fit") for row in rows if row.get("verdict_fit") == WORSE]
     analysis.write(
-        {_SCORES: table, **({_HELD: intervals} if held else {})},
+        {_SCORES: table},
         AnalysisPageFacts(
             title=analysis.results.title,
             index=f"../../{INDEX}",
@@ -375,23 +259,7 @@ def _write(
                         ),
                     ),
                 ),
-                *_held_section(intervals),
             ),
         ),
     )
     say(f"tables: {analysis.results.path}")
-
-
-def _held_section(intervals: ResultTable) -> Iterator[PageSection]:
-    if intervals.rows:
-        yield PageSection(
-            title="Intervals",
-            text=(
-                "Transition and covariance: share of entries of the person's other "
-                "session, on its own, that lie within their "
-                f"{100 * LEVEL:.0f} % interval from the first one. Different: share of "
-                "effects between regions whose interval leaves out the training people's "
-                f"effect; up to {100 * (1 - LEVEL):.0f} % would by chance.",
-            ),
-            tables=(intervals.on_page("What intervals hold"),),
-        )

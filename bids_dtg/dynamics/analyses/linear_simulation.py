@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.analyses.analysis import LinearAnalysis, QuickAnalysis
+from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.simulate import write_simulations
 from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import PeopleSeries
@@ -29,43 +28,21 @@ def run_linear_simulation(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = LinearAnalysis.prepare(settings, "simulation", "desc-simulated_series")
-    bundle = analysis.bundle
+    labels, bundle = analysis.inferable(), analysis.bundle
     assert bundle is not None
     number, seed = settings.dynamics.simulations, settings.modelling.seed
-    return simulate_everybody(
-        analysis,
-        lambda people: _simulated(bundle.model(), people, simulations=number, seed=seed),
-    )
-
-
-def simulate_everybody(
-    analysis: QuickAnalysis[Any], simulated: Callable[[PeopleSeries], Iterable[Array]]
-) -> int:
-    """Write simulated sessions of everybody that a model describes, or the plan; return 0.
-
-    Parameters
-    ----------
-    analysis
-        The call, with its model.
-    simulated
-        Returns (simulations, regions, frames) of each person of a session.
-    """
-    labels, bundle, settings = analysis.inferable(), analysis.bundle, analysis.settings
-    assert bundle is not None
     if settings.behaviour.dry_run:
-        number = counted(settings.dynamics.simulations, "simulation")
-        return analysis.print_plan(f"{number} of each person", labels)
+        return analysis.print_plan(f"{counted(number, 'simulation')} of each person", labels)
     flags = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
     with analysis.results.begun():
         sessions = sessions_of(analysis, labels)
         own = next(iter(sessions.values()))
-        write_simulations(analysis, sessions, simulated(own), flags)
+        found = _simulated(bundle.model(), own, simulations=number, seed=seed)
+        write_simulations(analysis, sessions, found, flags)
     return 0
 
 
-def sessions_of(
-    analysis: QuickAnalysis[Any], labels: tuple[str, ...]
-) -> Mapping[str, PeopleSeries]:
+def sessions_of(analysis: LinearAnalysis, labels: tuple[str, ...]) -> Mapping[str, PeopleSeries]:
     """Return people's series by session, the model's session first.
 
     Parameters

@@ -7,42 +7,30 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.bundles.site_sums import hidden
 from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
-from bids_dtg.dynamics.bundle.core import CoreFacts
 from bids_dtg.dynamics.bundle.linear import (
+    CoreFacts,
     FittedLinear,
     LinearBundle,
     write_linear_bundle,
 )
-from bids_dtg.dynamics.bundle.sums import SUMS, SumsSpace, other_sums, write_sums
 from bids_dtg.dynamics.components import MOST_PEOPLE, Components
-from bids_dtg.dynamics.forms import AMORTISED, LINEAR
-from bids_dtg.dynamics.lag_covariances import GroupSums
+from bids_dtg.dynamics.forms import NETWORK
 from bids_dtg.dynamics.linear import (
-    FEWEST_CHOSEN,
     FEWEST_PEOPLE,
     GRID,
     GRID_TR,
     LinearModel,
     TrainingPerson,
-    fit_linear,
+    fit_core,
 )
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import session_words
-from bids_dtg.dynamics.regional import FIGURES
-from bids_dtg.dynamics.retest import (
-    MOST_JUDGED,
-    Retest,
-    covariances_of,
-    draw,
-    find_components,
-    find_retest,
-)
+from bids_dtg.dynamics.retest import covariances_of, draw, find_components
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -50,12 +38,7 @@ from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSect
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
-_CAN_WRITE = (
-    *(f"{BUNDLE}/", SUMS.removesuffix(".safetensors")),
-    *("desc-strengths_scores", "desc-minutes_scores", "desc-features_scores"),
-)
-_FEWEST_OWN = 2  # people of one's own, where sums of other sites are added
-_MORE_PEOPLE = "scan more people, or add sums of other sites (--add-sums)"
+_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores", "desc-features_scores")
 _AT_ONCE = 20  # people whose series are in memory together
 _STRENGTHS = (
     Column("frames", "Frames of a person that the training people's mean counts as much as"),
@@ -81,25 +64,10 @@ _STRENGTHS = (
     ),
     Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
 )
-_MINUTES = (
-    Column("minutes", "Minutes of rest of a session, from its start"),
-    Column(
-        "fit",
-        "Pearson r of functional connectivity by the model, from so much rest, with that of "
-        "another session, mean over people who are left out of the training people's mean",
-        "FC r of another session",
-    ),
-)
 _FEATURES = (
-    Column("name", "Component, or figure of regions"),
-    Column("what", "feature: for statistics; description: not for statistics"),
+    Column("name", "Component"),
     Column("share", "Share of the variance of covariances over people", "share of variance"),
-    Column(
-        "icc",
-        "ICC(A,1) between two sessions of the training people; of figures of regions the mean over "
-        "regions",
-        "retest ICC",
-    ),
+    Column("icc", "ICC(A,1) between two sessions of the training people", "retest ICC"),
 )
 
 
@@ -115,49 +83,28 @@ def run_linear_training(settings: Settings) -> int:
     if (analysis.results.path / CHECKPOINTS).is_dir():
         raise SettingsError(
             f"{analysis.results.path} holds the training of a network",
-            expected=f"--recipe {AMORTISED} to go on with it, or another --model-name",
+            expected=f"--architecture {NETWORK} to go on with it, or another --model-name",
         )
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
-    files = settings.modelling.add_sums
-    space = SumsSpace(people.regions, people.tr_seconds)
-    others = sum(sums.group.people for sums in other_sums(files, space))
-    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on", others)
+    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on")
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
     sketches = people.sketches(labels)
-    unlisted = (f"the people of {counted(len(files), 'file')} of other sites' sums",)
     known = ModelPeople.of_training(analysis.data_set, sketches, people.source.families.by_label)
-    known = known.joined(ModelPeople({}, unlisted if files else ()))
-    # By the label alone, anybody could be found in the file.
-    names = tuple(next(iter(sketches[label]), label) for label in labels)
-    added = tuple(other_sums(files, space, hidden(names)))
     others_of = {own: frozenset(people.of_session(own)) for own in people.sessions[1:]}
     training = TrainingPeople(people.series, session, labels, others_of)
     with analysis.results.begun():
         analysis.describe()
-        model, own = fit_linear(training, people.tr_seconds, added)
-        write_sums(analysis.results.add(SUMS), own, space, names)
-        connections = people.connections(labels)
-        if connections is not None:
-            number = counted(connections.people, "structural connectome")
-            say(
-                f"connections for --analysis intervene: {connections.allowed.mean():.0%} of pairs, "
-                f"by {number} and homotopy"
-            )
-        seed = settings.modelling.seed
         fitted = FittedLinear(
-            model,
+            fit_core(training, people.tr_seconds),
             labels,
             people.regions,
             people.frames_of(session),
             people.tr_seconds,
-            of_other_sites=others,
-            connections=connections,
-            retest=training.retest(model, own.group, seed),
-            components=find_components(training.drawn(MOST_PEOPLE, seed)),
+            components=find_components(training.drawn(MOST_PEOPLE, settings.modelling.seed)),
         )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
@@ -199,36 +146,16 @@ class TrainingPeople:
                     dof=first.dof_of(row),
                 )
 
-    def retest(self, model: LinearModel, sums: GroupSums, seed: int) -> Retest:
-        """Judge a linear core of theirs by the other session that most of them have.
 
-        Parameters
-        ----------
-        model, sums
-            Of all of them.
-        seed
-            Draws those who are read, if there are many.
-        """
-        found = {
-            session: [label for label in self.labels if label in there]
-            for session, there in self.others.items()
-        }
-        again, both = max(found.items(), key=lambda own: len(own[1]), default=("", []))
-        if len(both) < FEWEST_CHOSEN:
-            return Retest()
-        some = draw(both, MOST_JUDGED, seed)
-        return find_retest(model, sums, self.read(self.session, some), self.read(again, some), seed)
-
-
-def require_enough(people: int, words: str, others: int = 0, remedy: str = _MORE_PEOPLE) -> None:
+def require_enough(
+    people: int, words: str, remedy: str = "scan more people, or give more of them"
+) -> None:
     """Refuse fewer people than a linear core is trained on.
 
     Parameters
     ----------
     people, words
         How many there are, and who they are, for the error.
-    others
-        Number of people in sums of other sites.
     remedy
         What to do, for the error.
 
@@ -237,15 +164,11 @@ def require_enough(people: int, words: str, others: int = 0, remedy: str = _MORE
     SettingsError
         There are fewer.
     """
-    if people + others >= FEWEST_PEOPLE and (people >= _FEWEST_OWN or not others):
+    if people >= FEWEST_PEOPLE:
         return
-    found, expected = counted(people, "participant"), f"{FEWEST_PEOPLE} or more"
-    if others and people < _FEWEST_OWN:
-        expected = f"{_FEWEST_OWN} or more of one's own"
-    there = f"there {'is' if people == 1 else 'are'} {found} {words}"
     raise SettingsError(
-        there + (f" and {others} in other sites' sums" if others else ""),
-        expected=f"{expected}: a linear core is shrunk to their mean",
+        f"there {'is' if people == 1 else 'are'} {counted(people, 'participant')} {words}",
+        expected=f"{FEWEST_PEOPLE} or more: a linear core is shrunk to their mean",
         remedy=remedy,
     )
 
@@ -254,7 +177,6 @@ def _facts(analysis: LinearAnalysis, session: str, fitted: FittedLinear) -> Core
     source = analysis.people.source
     return CoreFacts(
         name=analysis.name,
-        recipe_name=LINEAR,
         session=session,
         data_set=analysis.data_set,
         cleaning=source.cleaning,
@@ -289,8 +211,6 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
 
 def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: LinearBundle) -> None:
     model, people = fitted.model, counted(len(fitted.people), "participant")
-    if fitted.of_other_sites:
-        people += f" and the sums of {fitted.of_other_sites} of other sites"
     strengths = model.strengths
     table = ResultTable(
         _STRENGTHS, _strength_rows(fitted), "How strongly people are shrunk: a row a strength"
@@ -300,12 +220,17 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
         if strengths.chosen_by
         else "fixed, as fewer than 10 people have frames to choose them by"
     )
-    if strengths.chosen_by and fitted.of_other_sites:
-        chosen += ", by scores of all sites, each with the mean of its own people"
     process = model.infer_group()
-    tables = {"desc-strengths_scores": table, **_retest_tables(fitted)}
+    features = ResultTable(
+        _FEATURES,
+        _component_rows(fitted.components),
+        "Features of people, and how reliable they are: a row a component",
+    )
     analysis.write(
-        tables,
+        {
+            "desc-strengths_scores": table,
+            **({"desc-features_scores": features} if features.rows else {}),
+        },
         AnalysisPageFacts(
             title=analysis.results.title,
             index=f"../../{INDEX}",
@@ -324,7 +249,7 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
                     ),
                     tables=(table.on_page("Scores of strengths"),) if table.rows else (),
                 ),
-                *_retest_sections(fitted, tables),
+                *_features_section(features),
                 PageSection(
                     title="Mean of the training people",
                     matrices=(
@@ -344,63 +269,25 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
     say(f"regions: {named(bundle.regions)}")
 
 
-def _retest_tables(fitted: FittedLinear) -> dict[str, ResultTable]:
-    """Return the tables of features, and of minutes where they are known."""
-    rows = [{"minutes": minutes, "fit": r} for minutes, r in fitted.retest.minutes]
-    words = "What minutes of rest cost: a row a length"
-    found = {"desc-minutes_scores": ResultTable(_MINUTES, rows, words)} if rows else {}
-    features = [*_component_rows(fitted.components), *_regional_rows(fitted.retest)]
-    if features:
-        words = "What is known of people, and how reliable it is: a row a component or figure"
-        found["desc-features_scores"] = ResultTable(_FEATURES, features, words)
-    return found
-
-
 def _component_rows(components: Components | None) -> list[dict[str, object]]:
     if components is None:
         return []
     iccs = components.reliability or (None,) * len(components.loadings)
     return [
-        {"name": f"component{number}", "what": "feature", "share": share, "icc": icc}
+        {"name": f"component{number}", "share": share, "icc": icc}
         for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
     ]
 
 
-def _regional_rows(retest: Retest) -> list[dict[str, object]]:
-    return [
-        {"name": name, "what": "description", "icc": icc}
-        for name, icc in zip(FIGURES, retest.regional, strict=False)
-    ]
-
-
-def _retest_sections(fitted: FittedLinear, tables: dict[str, ResultTable]) -> Iterator[PageSection]:
-    judged, spreads = fitted.retest.spreads.judged, fitted.retest.spreads
-    how = (
-        f"found on {counted(judged, 'training participant')} with two sessions"
-        if judged
-        else "fixed, as fewer than 10 training participants have two sessions"
-    )
-    text = (
-        "Standard deviations and intervals of a person count the variance of sampling "
-        f"{spreads.transition:.2f} times for the transition, and {spreads.covariance:.2f} times "
-        f"for the covariance of a frame, as people differ between days; {how}.",
-    )
-    yield PageSection(title="Intervals", text=text)
-    if table := tables.get("desc-features_scores"):
-        text = (
-            "Scores of components are features for statistics: they are of covariances that are "
-            "not shrunken. Figures of regions are description alone.",
-        )
+def _features_section(features: ResultTable) -> Iterator[PageSection]:
+    if features.rows:
         yield PageSection(
-            title="Features", text=text, tables=(table.on_page("Components and figures"),)
-        )
-    if table := tables.get("desc-minutes_scores"):
-        text = (
-            "Fit of training people's functional connectivity, by the core and the first minutes "
-            "of their session, to that of their other session; each is left out of the mean.",
-        )
-        yield PageSection(
-            title="Minutes of rest", text=text, tables=(table.on_page("What minutes cost"),)
+            title="Features",
+            text=(
+                "Scores of components are features for statistics: they are of covariances that "
+                "are not shrunken.",
+            ),
+            tables=(features.on_page("Components"),),
         )
 
 

@@ -40,7 +40,7 @@ def run_simulation(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = NetworkAnalysis.prepare(settings, "simulation", *_CAN_WRITE)
-    judged = Judged(analysis, analysis.inferable())
+    judged = Judged(analysis, analysis.known())
     number = settings.dynamics.simulations
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"{counted(number, 'simulation')} of each person", judged.labels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,24 +14,19 @@ from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.amortised import AmortisedModel
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, in_words, kl_table
-from bids_dtg.dynamics.analyses.trust import NAME, SCORES, TRUST, trust_flags, trust_of
 from bids_dtg.dynamics.bundle.bundle import (
     NetworkFacts,
     discard_shorter,
-    load_network_bundle,
     write_network_bundle,
 )
-from bids_dtg.dynamics.calibration import CHECKS, Calibration
 from bids_dtg.dynamics.fitting import Fitted, fit, require_continuable
 from bids_dtg.dynamics.inference import Inferred, alignment_of, infer
-from bids_dtg.dynamics.known_sessions import simulate_known
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
-from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
+from bids_dtg.dynamics.recipe import Recipe, find_recipe
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
@@ -47,7 +41,7 @@ from bids_dtg.training.loop import Workplace
 
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{CHECKPOINTS}/", "desc-regions_parameters", "desc-participants_parameters"),
-    *("desc-training_history", "desc-restarts_scores", "desc-parameters_kl", SCORES),
+    *("desc-training_history", "desc-restarts_scores", "desc-parameters_kl"),
 )
 _REGION = Column("region", "Name of the region")
 _TRAINED = Column("trained", "Whether the model was trained on the series of the region")
@@ -59,10 +53,7 @@ _RESTART = Column("restart", "Number of the training from other random weights")
 _HISTORY = (
     _RESTART,
     Column("epoch", "Number of the epoch, from 1"),
-    Column(
-        "loss",
-        "Training loss, with ramped weights: nats per series, or per frame if amortised",
-    ),
+    Column("loss", "Training loss, with ramped weights: nats per series"),
     Column("elbo", "ELBO of a series that was trained on, all terms in full", "ELBO", unit="nats"),
     Column(
         "held_out_elbo",
@@ -124,7 +115,6 @@ def run_training(settings: Settings) -> int:
         target, facts = analysis.results.bundle, _facts(analysis, session, recipe, fitted)
         analysis.results.add(f"{BUNDLE}/")
         discard_shorter(target, fitted)
-        facts = dataclasses.replace(facts, calibrations=_judged(fitted, networks, target, seed))
         card = write_network_bundle(target, fitted, facts, known).card
         say(f"{card.name} {card.version} ({card.kind}): {target}")
 
@@ -153,30 +143,21 @@ def run_training(settings: Settings) -> int:
 def chosen_recipe(settings: Settings) -> Recipe:
     """Return the recipe of ``--recipe``, changed by other options.
 
-    With fewer or more epochs than the recipe's, the terms' weights are ramped over the same share
-    of epochs, unless ``--ramp-epochs`` is given. A given learning rate is constant.
+    With fewer or more epochs than the recipe's, the terms' weights are ramped over half of them.
     """
     own, modelling = settings.dynamics, settings.modelling
-    recipe = with_fields(find_recipe(modelling.recipe), own.recipe_field)
+    recipe = find_recipe(modelling.recipe)
     changes: dict[str, Any] = {
         "states": own.states,
         "region_parameters": own.region_parameters,
-        "samples": own.samples,
         "restarts": own.restarts,
         "epochs": modelling.epochs,
         "batch_size": modelling.batch_size,
         "learning_rate": modelling.learning_rate,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
-    if recipe.amortised and "samples" in changes:
-        raise SettingsError(
-            f"--samples was given with --recipe {modelling.recipe}, which draws once a window",
-            expected="no --samples, or a published recipe",
-        )
-    if own.ramp_epochs is not None or changes.get("epochs", recipe.epochs) != recipe.epochs:
-        changes["ramp_epochs"] = own.ramp_epochs
-    if "learning_rate" in changes:
-        changes["late_learning_rate"] = None
+    if changes.get("epochs", recipe.epochs) != recipe.epochs:
+        changes["ramp_epochs"] = None
     if own.no_external_input:
         changes["external_inputs"] = 0
     return dataclasses.replace(recipe, **changes)
@@ -188,7 +169,6 @@ def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitt
     return NetworkFacts(
         name=analysis.name,
         recipe_name=settings.modelling.recipe,
-        structural=settings.dynamics.structural,
         data_set=analysis.data_set,
         session=session,
         cleaning=analysis.people.source.cleaning,
@@ -200,20 +180,10 @@ def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitt
     )
 
 
-def _judged(fitted: Fitted, networks: Networks, target: Path, seed: int) -> tuple[Calibration, ...]:
-    """Return what simulations show of parameters, or what the bundle holds that is there."""
-    if target.exists():
-        return load_network_bundle(target).part.judged
-    if not isinstance(fitted.model, AmortisedModel):
-        return ()  # each draw would be a training
-    say(f"simulating {CHECKS} sessions with known parameters, which judge the model's posteriors")
-    return simulate_known(fitted.model, networks, seed).calibrations(seed)
-
-
 def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted) -> None:
     """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
-    alignment = alignment_of(fitted.recipe, inferred, networks)
+    alignment = alignment_of(inferred, networks)
     regions = ResultTable(
         (PARTICIPANT, _REGION, _TRAINED, *_thetas(inferred.region.mean.shape[-1])),
         region_rows(inferred, networks, alignment, fitted.trained),
@@ -227,12 +197,6 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     history = ResultTable(_HISTORY, history_rows(fitted), "The training: a row an epoch")
     restarts = ResultTable(_RESTARTS, restart_rows(fitted), "How each restart ended")
     kl = kl_table(inferred.region, alignment)
-    judged = load_network_bundle(analysis.results.bundle).part.by_name
-    trust = ResultTable(
-        (NAME, *TRUST),
-        [{"name": name, **trust_of(own)} for name, own in judged.items()],
-        "Whether parameters can be trusted: a row a parameter; no row where that is not judged",
-    )
     analysis.write(
         {
             "desc-regions_parameters": regions,
@@ -240,7 +204,6 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             "desc-training_history": history,
             "desc-restarts_scores": restarts,
             "desc-parameters_kl": kl,
-            SCORES: trust,
         },
         AnalysisPageFacts(
             title=analysis.results.title,
@@ -248,8 +211,8 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
             f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
             f"{networks.frames} frames of {networks.tr_seconds:g} s. "
-            + held_out_words(fitted.trained, amortised=fitted.recipe.amortised),
-            flags=trust_flags(judged),
+            + held_out_words(fitted.trained),
+            flags=(),
             sections=(
                 PageSection(
                     title="Training",
@@ -264,25 +227,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
                     ),
                     tables=(in_words(kl, "parameter").on_page("Use of the parameters"),),
                 ),
-                *_trusted(trust),
             ),
-        ),
-    )
-
-
-def _trusted(trust: ResultTable) -> tuple[PageSection, ...]:
-    """Return the section on what simulations say of parameters; none where there are none."""
-    if not trust.rows:
-        return ()
-    return (
-        PageSection(
-            title="Posteriors",
-            text=(
-                f"{CHECKS} sessions were simulated by the model with parameters from its prior, "
-                "and inferred from; one region of each judges. A parameter is trusted if true "
-                "values and estimates agree, and 90 % intervals hold 90 % of the true values.",
-            ),
-            tables=(in_words(trust, "name").on_page("Simulations with known parameters"),),
         ),
     )
 
@@ -294,7 +239,6 @@ def _thetas(count: int) -> tuple[Column, ...]:
 
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:
     """Return curves of loss and ELBO, one for each restart."""
-    frame = "frame" if fitted.recipe.amortised else "series"
     named_restarts = {f"restart {n}": r.history for n, r in enumerate(fitted.restarts, 1)}
     charts = {
         "loss": "Loss (it rises while terms are ramped)",
@@ -305,7 +249,7 @@ def _curves(fitted: Fitted) -> tuple[Curves, ...]:
         Curves(
             caption=title,
             x_label="epoch",
-            y_label=f"nats a {frame if key == 'loss' else 'series'}",
+            y_label="nats a series",
             series={
                 name: np.array([record.get(key, np.nan) for record in history])
                 for name, history in named_restarts.items()

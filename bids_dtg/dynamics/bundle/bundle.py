@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,13 +32,13 @@ from bids_dtg.bundles.fitted import (
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
-from bids_dtg.dynamics.bundle.part import AMORTISED, NetworkPart
-from bids_dtg.dynamics.calibration import Calibration
+from bids_dtg.dynamics.bundle.part import NetworkPart
+from bids_dtg.dynamics.recipe import DEFAULT
 from bids_dtg.errors import BundleError
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.fitting import Fitted, Restart
-    from bids_dtg.dynamics.model import GenerativeModel
+    from bids_dtg.dynamics.model import NetworkModel
 
 _REGIONS, _TRAINED = "regions", "trained"  # tensors of `FITTED_FILE`
 CITATION = (
@@ -53,10 +53,8 @@ class NetworkFacts(FittedFacts):
     """Facts for the card of a network model that its fit does not know."""
 
     citation: str = CITATION  # what users are asked to cite
-    recipe_name: str = AMORTISED  # what --recipe named
-    structural: str = "linear"  # how structural connectomes were scaled
+    recipe_name: str = DEFAULT  # what --recipe named
     session: str = ""  # session of the series; empty: not stated
-    calibrations: tuple[Calibration, ...] = ()  # of each parameter; empty: not judged
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,7 +126,7 @@ class NetworkBundle(SeriesBundle[NetworkPart]):
         row = {name: number for number, name in enumerate(self.known(labels, data_set, sketches))}
         return {label: row[label] for label in labels if label in row}
 
-    def model(self) -> GenerativeModel:
+    def model(self) -> NetworkModel:
         """Read the model, in eval mode, on the CPU. This imports torch.
 
         Raises
@@ -136,7 +134,7 @@ class NetworkBundle(SeriesBundle[NetworkPart]):
         BundleError
             As `check_weights`.
         """
-        from bids_dtg.dynamics.amortised import restored
+        from bids_dtg.dynamics.model import restored
 
         part = self.part
         return restored(part.recipe, (part.people, part.regions, part.frames), self.state())
@@ -193,9 +191,7 @@ def write_network_bundle(
         people=len(fitted.people),
         frames=fitted.frames,
         tr_seconds=float(fitted.tr_seconds),
-        structural=facts.structural,
         session=facts.session,
-        calibrations=tuple(astuple(own) for own in facts.calibrations),
         **facts.shared,
     )
     card = facts.card(NETWORK_MODEL.name, part, record_of(fitted), part.tr_seconds)

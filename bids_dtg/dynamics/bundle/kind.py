@@ -12,8 +12,6 @@ from bids_dtg.workflows import constant, later
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.bundle import NetworkBundle
     from bids_dtg.dynamics.bundle.linear import LinearBundle
-    from bids_dtg.dynamics.bundle.named import NamedBundle
-    from bids_dtg.dynamics.calibration import Calibration
 
 
 def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
@@ -24,18 +22,13 @@ def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
         f"{counted(recipe.external_inputs, 'external input')}"
     )
     series = bundle.trained.size - int(bundle.trained.sum())
-    held_out = f"{series} of {bundle.trained.size} series"
-    if recipe.amortised:
-        held_out = f"{int((~bundle.trained.any(axis=1)).sum())} of {part.people} people"
     return [
         ("people", f"{part.people} in its tables, {bundle.how_known}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
-        ("structural", f"connectomes scaled: {part.structural}"),
         ("dynamics", parameters),
         ("recipe", f"{part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
-        ("held out", held_out),
-        *((name, _trust(own)) for name, own in part.by_name.items()),
+        ("held out", f"{series} of {bundle.trained.size} series"),
         *((f"restart {n}", text) for n, text in enumerate(_restarts(bundle), start=1)),
     ]
 
@@ -71,14 +64,10 @@ def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
     chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
     alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
-    others = (bundle.card.record or {}).get("participants_of_other_sites")
-    more = f", and the sums of {others} of other sites" if others else ""
-    where = f"by {counted(part.connectomes, 'structural connectome')}, and homotopy"
     return [
-        ("people", f"{part.people}, {bundle.how_known}{more}"),
+        ("people", f"{part.people}, {bundle.how_known}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
-        ("connections", where if part.connectomes else "between all regions"),
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
         (
             "strengths",
@@ -106,33 +95,4 @@ LINEAR_DYNAMICS = Kind(
 )
 
 
-def _facts_of_named(bundle: NamedBundle) -> list[tuple[str, str]]:
-    part = bundle.part
-    judged = part.judged or (None,) * len(part.model.parameters)
-    return [
-        ("people", f"{part.people}, {bundle.how_known}"),
-        ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
-        ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
-        ("model", f"{part.model.words}, without delays or haemodynamics"),
-        ("simulations", f"{part.simulations}"),
-        *((row.name, _trust(own)) for row, own in zip(part.model.parameters, judged, strict=True)),
-    ]
-
-
-def _trust(own: Calibration | None) -> str:
-    if own is None:
-        return "not judged"
-    return own.fault or (
-        f"rank correlation with the truth {own.rho:.2f}, 90 % intervals hold {own.coverage:.0%}"
-    )
-
-
-NAMED_DYNAMICS = Kind(
-    name="named-dynamics",
-    workflow="dynamics",
-    predicts="the activity of regions, as a model with few parameters a person",
-    part=constant("dynamics.bundle.named:NamedPart"),
-    load=later("dynamics.bundle.named:load_named_bundle"),
-    facts=_facts_of_named,
-)
-KINDS = (NETWORK_MODEL, LINEAR_DYNAMICS, NAMED_DYNAMICS)
+KINDS = (NETWORK_MODEL, LINEAR_DYNAMICS)

@@ -15,15 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import upper_edges
-from bids_dtg.dynamics.bank import Bank
-from bids_dtg.dynamics.effective_connectivity import EffectiveModel
 from bids_dtg.dynamics.judging.baselines import FACTORS, of_factors
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import LinearModel, LinearProcess, shrunken, yule_walker
 from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares, ks_distance
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.retest import covariances_of
-from bids_dtg.dynamics.session_statistics import FCD_STRIDE
 from bids_dtg.notices import counted
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import identification_accuracy
@@ -35,8 +32,9 @@ SIMULATIONS = 5  # of each person, for the dynamics of connectivity
 _SHARE = 0.35  # of the group, in a plain mixture
 _HALF = 0.5  # of a person's difference from the mean that another session keeps, about
 _NOTHING = 1e-3  # of differences in r
+# Stride of FCD's windows: distances differ by less than .01 from those of all windows.
+FCD_STRIDE = 8
 MODEL = "model"
-NAMED = "named"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +43,6 @@ class Described:
 
     connectivity: Values  # (regions, regions)
     process: LinearProcess | None = None  # None: it says nothing of the course
-    # (sessions, regions, frames), in place of those that the process simulates.
-    sessions: Values | None = None
     fcd: Values | None = None  # (1, grid), of a measured session, in place of simulated ones
 
 
@@ -58,8 +54,6 @@ class Seen:
     own: LagCovariances
     series: Values  # (regions, frames)
     others: tuple[Seen, ...] = ()  # people of other families
-    effective: EffectiveModel | None = None  # of the training people; None: not asked for
-    named: Described | None = None  # what a named model says; None: not asked for
 
     @cached_property
     def measured(self) -> Described:
@@ -74,7 +68,7 @@ class Describer:
     name: str
     words: str  # description for pages
     what: str  # model, baseline, or measured
-    # None: it needs more people, or effective connectivity. Of several the scores' mean counts.
+    # None: it needs more people. Of several the scores' mean counts.
     describe: Callable[[LinearModel, Seen], Described | Sequence[Described] | None]
 
 
@@ -95,31 +89,11 @@ def _half(model: LinearModel, seen: Seen) -> Described:
     return Described(_HALF * seen.own.values[0] + (1.0 - _HALF) * model.group[0])
 
 
-def _effective(model: LinearModel, seen: Seen) -> Described | None:
-    effective = seen.effective
-    if effective is None:
-        return None
-    return _of_process(effective.infer(seen.own).in_frames(effective.tr_seconds))
-
-
-def _of_named(bank: Bank, people: PeopleSeries, row: int, seed: int) -> Described:
-    """Return what a named model says: its simulations, and a process of their covariances."""
-    rng = np.random.default_rng([seed, *people.people[row].encode()])
-    kept = None if people.kept is None else people.kept[row]
-    posterior = bank.infer(people.series[row], rng, kept)
-    sessions = bank.simulate(posterior, SIMULATIONS, people.frames, rng)
-    own = [LagCovariances.of(session) for session in sessions]
-    together = LagCovariances(np.mean([one.values for one in own], axis=0), own[0].frames)
-    process = yule_walker(shrunken(together, together.values, 0.0))
-    return Described(together.values[0], process, sessions)
-
-
 def _others(model: LinearModel, seen: Seen) -> Sequence[Described] | None:
     return [other.measured for other in seen.others] or None
 
 
 DESCRIBERS = (
-    Describer(NAMED, "the named model", "model", lambda _, seen: seen.named),
     Describer(
         MODEL, "the linear core", "model", lambda model, seen: _of_process(model.infer(seen.own))
     ),
@@ -152,12 +126,6 @@ DESCRIBERS = (
     ),
     Describer(
         "shrunken", "the mean, and half of the person's difference from it", "baseline", _half
-    ),
-    Describer(
-        "effective",
-        "effective connectivity with independent noise (Gilson et al., 2016)",
-        "baseline",
-        _effective,
     ),
     Describer(
         "retest",
@@ -201,8 +169,6 @@ def judge_people(
     again: PeopleSeries,
     *,
     seed: int,
-    effective: EffectiveModel | None = None,
-    bank: Bank | None = None,
 ) -> Iterator[JudgedPerson]:
     """Judge what is said of people who are not among the model's training people.
 
@@ -214,10 +180,6 @@ def judge_people(
         Both sessions of these people, in the same order.
     seed
         Seed of simulations; those of a person do not depend on other people.
-    effective
-        What people's effective connectivity is fitted with; None: it is not.
-    bank
-        A named model that is judged beside the core; None: none is.
 
     Yields
     ------
@@ -225,14 +187,12 @@ def judge_people(
         Of each person.
     """
     known = [
-        Seen(label, covariances_of(first, row), first.series[row], effective=effective)
+        Seen(label, covariances_of(first, row), first.series[row])
         for row, label in enumerate(first.people)
     ]
     mean = upper_edges(model.group[0])
     for row, (seen, apart) in enumerate(zip(known, first.others, strict=True)):
-        others = tuple(known[number] for number in np.flatnonzero(apart))
-        named = None if bank is None else _of_named(bank, first, row, seed)
-        person = replace(seen, others=others, named=named)
+        person = replace(seen, others=tuple(known[number] for number in np.flatnonzero(apart)))
         measured = again.series[row]
         kept = None if again.kept is None else again.kept[row]
         edges = upper_edges(covariances_of(again, row).values[0])
@@ -348,11 +308,9 @@ def _known(kept: NDArray[np.bool_], step: int, order: int) -> NDArray[np.bool_]:
 def _distance(said: Described, shares: Values, frames: int, rng: np.random.Generator) -> float:
     if said.fcd is not None:
         return float(ks_distance(said.fcd, shares).mean())  # NaN: too short for two windows
-    sessions = said.sessions
-    if said.process is not None and sessions is None:
-        sessions = said.process.simulate(SIMULATIONS, frames, rng)
-    if sessions is None or not np.isfinite(shares).all():
+    if said.process is None or not np.isfinite(shares).all():
         return np.nan
+    sessions = said.process.simulate(SIMULATIONS, frames, rng)
     return float(ks_distance(_fcd(sessions), shares).mean())
 
 

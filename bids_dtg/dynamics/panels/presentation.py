@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bids_dtg.dynamics.panels import EFFECTIVE, PANELS, PARAMETERS, PERSON, words
+from bids_dtg.dynamics.panels import EFFECTIVE, PANELS, words
 from bids_dtg.report.parcels import CARPET
 from bids_dtg.report.presentation import Presentation
 
@@ -20,7 +20,7 @@ PRESENTATION = Presentation(
     model=words.model_line,
     run_notes=words.notes_on_run,
     missing=words.missing,
-    results=(CARPET.kind, PARAMETERS.kind, PERSON.kind, EFFECTIVE.kind),
+    results=(CARPET.kind, EFFECTIVE.kind),
     made="results",
     analysis_page="network_report.html",
 )

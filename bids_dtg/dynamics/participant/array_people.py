@@ -49,7 +49,7 @@ def find_array_people(
     paths, keys
         Values of ``--input-arrays`` and ``--array-key``.
     connected
-        Whether structural connectomes are needed; else they are there where there are any.
+        Whether structural connectomes are needed; else none are read.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def find_array_people(
     """
     arrays = read_arrays(paths, keys)
     _require_series(arrays)
-    structural = _require_structural(arrays, keys) if connected else arrays.structural
+    structural = _require_structural(arrays, keys) if connected else None
     return NetworkSource(
         paths=arrays.files,
         labels=arrays.labels,

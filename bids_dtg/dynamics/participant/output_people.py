@@ -126,7 +126,7 @@ def find_output_people(
     atlas
         Key of the atlas to be read; empty: the only one there is.
     connected
-        Whether runs need a structural connectome; else one is read where there is one.
+        Whether runs need a structural connectome; else none is read.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def find_output_people(
     kept = LeftOut(_TABLES.one)
     files = find_tables(root, _TABLES, settings.inputs.participant_label, atlas, kept)
     files = _of_one_time(files, kept)
-    source = find_structural(settings)
+    source = find_structural(settings) if connected else None
     read = (_read(file, source, kept, connected=connected) for file in files)
     runs = [run for run in read if run is not None]
     runs = of_the_same_regions(runs, kept)
@@ -191,7 +191,7 @@ def _read(
     try:
         table = read_series(file.path)
         series = _filled(table, _tr_seconds(file))[0]
-        connections = _connections(file, table.names, source, kept, needed=connected)
+        connections = _weights(file, table.names, source, kept) if connected else None
     except (ForeignFileError, RunError) as err:
         kept.add(file, err.found)
         return None
@@ -218,25 +218,6 @@ def _filled(table: RegionSeries, tr_seconds: float) -> tuple[Array, NDArray[np.b
         raise RunError(f"more than {MOST_FILLED:.0%} of the frames were censored")
     there = np.flatnonzero(table.keep)
     return values.astype(np.float64), np.asarray(table.keep[there[0] : there[-1] + 1], bool)
-
-
-def _connections(
-    file: OutputTable,
-    regions: tuple[str, ...],
-    source: StructuralSource | None,
-    kept: LeftOut,
-    *,
-    needed: bool,
-) -> tuple[Array, Path] | None:
-    """Return what `_weights` does; None, and a note on what is wrong, where it is not needed."""
-    try:
-        return _weights(file, regions, source, kept)
-    except (ForeignFileError, RunError) as err:
-        if needed:
-            raise
-        if err.found != _NO_CONNECTOME:
-            kept.notes.append(f"sub-{file.label}: connections are not read: {err.found}")
-        return None
 
 
 def _weights(

@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import given_split
 from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
-from bids_dtg.dynamics.effective_connectivity import Connections
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import (
     LEAST_FRAMES,
-    SIDED,
-    STRUCTURAL,
     Networks,
     PeopleSeries,
     normalised,
@@ -27,15 +24,13 @@ from bids_dtg.dynamics.networks import (
 from bids_dtg.dynamics.participant.array_people import find_array_people
 from bids_dtg.dynamics.participant.output_people import find_output_people
 from bids_dtg.dynamics.participant.source import NetworkSource, SessionRest
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.arrays import choose_sessions
-from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.structural import weight_faults, weight_notes
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
-from bids_dtg.settings.option import find_row
 from bids_dtg.stats.splits import Split
 
 Array = NDArray[np.float64]
@@ -46,7 +41,6 @@ class NetworkPeople:
     """People to train or evaluate a network model on; values are read when needed."""
 
     source: NetworkSource  # files of arrays, or the output of this program
-    structural: str  # scaling of structural connectomes, a row of `networks.STRUCTURAL`
     sessions: tuple[str, ...]  # names of the requested sessions; "" if the source names none
     labels: tuple[str, ...]  # requested people with rest and a structural connectome
     split: Split  # training, validation and test sets; without --split-file everybody trains
@@ -63,7 +57,6 @@ class NetworkPeople:
     def prepare(
         cls,
         settings: Settings,
-        structural: str | None = None,
         atlas: str = "",
         *,
         connected: bool = True,
@@ -74,8 +67,6 @@ class NetworkPeople:
         ----------
         settings
             Options of the call, composed and checked.
-        structural
-            Scaling of a model's structural connectomes; None: ``--structural``.
         atlas
             Key of a model's atlas, whose series in the output are read; empty: the only
             one.
@@ -105,17 +96,14 @@ class NetworkPeople:
         used = {session_words(one.session) for one in rest}
         families = with_copies(source.families, known, used=used)
         split, others = given_split(modelling.split_file, labels, families)
-        structural = structural or settings.dynamics.structural
-        sides = _check_sides(structural, source.regions) if connected else ()
         return cls(
             source=source,
-            structural=structural,
             sessions=tuple(one.session for one in rest),
             labels=labels,
             split=split,
             families=families,
             known=known,
-            notes=(*source.notes, *left_out, *copies_in_words(families, known), *others, *sides),
+            notes=(*source.notes, *left_out, *copies_in_words(families, known), *others),
         )
 
     @property
@@ -152,7 +140,7 @@ class NetworkPeople:
         -------
         Networks
             Each series with mean 0 and standard deviation 1; each structural connectome divided
-            by its largest weight, and scaled as `structural` says.
+            by its largest weight.
 
         Raises
         ------
@@ -165,12 +153,11 @@ class NetworkPeople:
         series = rest.series(wanted, self._series_faults)
         counts = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
         self._note_connectomes(wanted, series, counts)
-        scale = find_row(STRUCTURAL, "--structural", self.structural)
         return Networks(
             people=tuple(wanted),
             regions=self.regions,
             series=np.stack([standardised(values) for values in series]),
-            weights=scale(normalised(np.stack(counts)), homotopic_pairs(self.regions)),
+            weights=normalised(np.stack(counts)),
             tr_seconds=rest.tr_seconds,
             families=self.families.by_label,
         )
@@ -201,46 +188,6 @@ class NetworkPeople:
             dof=None if dof is None else np.array(dof),
             families=self.families.by_label,
         )
-
-    def connections(self, labels: Sequence[str]) -> Connections | None:
-        """Return which connections people have; None: nobody has a structural connectome.
-
-        Parameters
-        ----------
-        labels
-            Of the people; those without a structural connectome are left out.
-
-        Raises
-        ------
-        DatasetError
-            As of `networks`, of structural connectomes.
-        """
-        found = self.connectomes(labels)
-        if not found:
-            return None
-        return Connections.of(np.stack([*found.values()]), homotopic_pairs(self.regions))
-
-    def connectomes(self, labels: Sequence[str]) -> dict[str, Array]:
-        """Return people's structural connectomes (regions, regions) as given, by label.
-
-        Parameters
-        ----------
-        labels
-            Of the people; those without a structural connectome are left out.
-
-        Raises
-        ------
-        DatasetError
-            As of `networks`, of structural connectomes.
-        """
-        found: dict[str, Array] = {}
-        for rest in self.source.sessions:
-            there = self.source.connected & rest.labels
-            wanted = [label for label in labels if label in there and label not in found]
-            if wanted:
-                own = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
-                found |= dict(zip(wanted, own, strict=True))
-        return found
 
     def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
         """Return the people of `labels`, or all, who have rest of a session."""
@@ -354,21 +301,3 @@ def _whole_people(
             f"nobody has {both}", expected="the same labels of people in the files of both"
         )
     return labels, notes
-
-
-def _check_sides(structural: str, regions: Sequence[str]) -> tuple[str, ...]:
-    """Raise if a scaling needs sides that no name contains; note regions without a pair."""
-    if structural not in SIDED:
-        return ()
-    pairs = homotopic_pairs(regions)
-    if not pairs:
-        raise SettingsError(
-            f"--structural {structural} was given, and no names of regions contain left and right "
-            f"({named(regions)})",
-            expected="names such as ctx-lh-insula and ctx-rh-insula, L_V1 and R_V1",
-            remedy="give names under the key places, or another --structural",
-        )
-    paired = {number for pair in pairs for number in pair}
-    alone = [name for number, name in enumerate(regions) if number not in paired]
-    words = f"without a homologous region: {counted(len(alone), 'region')} ({named(alone)})"
-    return (words,) if alone else ()

@@ -13,19 +13,14 @@ from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
-from bids_dtg.dynamics.bundle.fits import SeriesBundle
-from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS, NAMED_DYNAMICS
+from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
-from bids_dtg.dynamics.bundle.named import NamedBundle, load_named_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
-from bids_dtg.dynamics.panels.words import LinearCore, ModelOfNetworks, NamedWords, NetworkMethods
+from bids_dtg.dynamics.panels.words import LinearCore, NetworkMethods
 from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
-from bids_dtg.dynamics.recipe import RECIPES, departures
-from bids_dtg.errors import BundleError, RunError, SettingsError
-from bids_dtg.extras import require
+from bids_dtg.errors import BundleError, RunError
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
@@ -39,11 +34,9 @@ from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 
-_AMORTISED = tuple(name for name, recipe in RECIPES.items() if recipe.amortised)
-
 
 @dataclass(frozen=True, eq=False)
-class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
+class NetworkRequest(ParcelRequest[LinearBundle]):
     """The request of a call; each step of the work gets only the parts it uses."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
@@ -62,12 +55,6 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         asked = Asked.of(settings)
         bundle = load_asked(asked.settings, _load)
         structural = find_structural(asked.settings)
-        if isinstance(bundle, NetworkBundle) and structural is None:
-            raise SettingsError(
-                "--model was given without --structural-connectivity",
-                expected="both: the model reads each participant's structural connectome",
-                remedy="give it, or leave out --model for series and functional connectivity",
-            )
         shared = cls.shared_fields(asked, bundle)
         if structural is not None:
             regions = tuple(shared["atlas"].parcels.values())
@@ -78,11 +65,6 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
     def combine(self) -> Combine:
         """Results are for single runs: series are not averaged."""
         return "run"
-
-    @property
-    def simulations(self) -> int:
-        """Number of simulated sessions of each run."""
-        return 0 if self.bundle is None else self.settings.dynamics.simulations
 
     def why_not_modelled(self) -> str | None:
         """Say why no run is modelled; None if the call has a model."""
@@ -106,11 +88,6 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
         if note := self.bundle.note_on(participant, data_set, [sketch(modelled.series)]):
             yield note
-        if modelled.person is not None and modelled.person.beyond:
-            yield (
-                f"the model {self.bundle.card.name} makes no session like this one: parameters are "
-                "those of the closest simulations, and their intervals do not hold"
-            )
 
     def structural_of(self, planned: AveragedRuns) -> StructuralMatrix | None:
         """Read the structural connectome of an average's participant; None if none were given.
@@ -138,8 +115,7 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         # Files are hashed by content: a moved file is the same.
         found["structural_connectivity"] = None if self.structural is None else "given"
         if self.bundle is not None:
-            found |= {"model": self.bundle.identity, "simulations": self.simulations}
-            found["seed"] = self.settings.modelling.seed
+            found["model"] = self.bundle.identity
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
@@ -178,8 +154,7 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         """Describe the results of a run."""
         what = f"series of {counted(len(self.regions), 'parcel')}"
         if self.bundle is not None:
-            made = "a process" if isinstance(self.bundle, LinearBundle) else "parameters"
-            what += f" and {made} by {self.bundle.card.name}"
+            what += f" and a process by {self.bundle.card.name}"
         return what, []
 
     def methods_facts(self) -> NetworkMethods:
@@ -190,10 +165,7 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
             parcels=len(self.regions),
             min_coverage=self.settings.outputs.min_coverage,
             structural=self._structural_words,
-            model=_model_words(bundle) if isinstance(bundle, NetworkBundle) else None,
-            core=_core_words(bundle) if isinstance(bundle, LinearBundle) else None,
-            named=_named_words(bundle) if isinstance(bundle, NamedBundle) else None,
-            simulations=self.simulations,
+            core=None if bundle is None else _core_words(bundle),
             most_filled=MOST_FILLED,
             least_frames=LEAST_FRAMES,
         )
@@ -209,21 +181,6 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         )
 
 
-def _model_words(bundle: NetworkBundle) -> ModelOfNetworks:
-    part = bundle.part
-    scaled = "" if part.structural == "linear" else f"scaled by the rule {part.structural}"
-    return ModelOfNetworks(
-        regions=part.regions,
-        people=part.people,
-        data_set=part.data_set,
-        amortised=part.recipe.amortised,
-        scaled=scaled,
-        recipe=part.recipe_name,
-        departures=departures(part.recipe),
-        faults=tuple(f"{name} is {fault}" for name, fault in part.faults.items()),
-    )
-
-
 def _core_words(bundle: LinearBundle) -> LinearCore:
     part = bundle.part
     return LinearCore(
@@ -236,50 +193,20 @@ def _core_words(bundle: LinearBundle) -> LinearCore:
     )
 
 
-def _named_words(bundle: NamedBundle) -> NamedWords:
-    part = bundle.part
-    return NamedWords(
-        regions=part.regions,
-        people=part.people,
-        data_set=part.data_set,
-        words=part.model.words,
-        simulations=part.simulations,
-        faults=tuple(
-            f"{row.name} is {own.fault}"
-            for row, own in zip(part.model.parameters, part.judged, strict=False)
-            if own.fault
-        ),
-    )
-
-
-def _load(name_or_path: str) -> SeriesBundle[Any]:
-    """Load an amortised model, or a linear core.
+def _load(name_or_path: str) -> LinearBundle:
+    """Load a linear core.
 
     Raises
     ------
-    SettingsError
-        PyTorch is not installed.
     BundleError
-        There is none of that name, it is damaged, or it is not amortised.
+        There is none of that name, it is damaged, or it is a network.
     """
-    kind = kind_of(name_or_path)
-    if kind == NAMED_DYNAMICS.name:
-        named = load_named_bundle(name_or_path)
-        named.check_weights()
-        return named
-    if kind == LINEAR_DYNAMICS.name:
-        core = load_linear_bundle(name_or_path)
-        core.check_weights()
-        return core
-    require(
-        "--workflow dynamics with --model", "torch", extra="train", otherwise="leave --model out"
-    )
-    bundle = load_network_bundle(name_or_path)
-    if not bundle.part.recipe.amortised:
+    if kind_of(name_or_path) == NETWORK_MODEL.name:
         raise BundleError(
-            f"the model {bundle.card.name} knows only the people it was fitted to",
-            expected="a model with amortised encoders, which infer anybody",
-            remedy=f"train one with --recipe {' or '.join(_AMORTISED)}, or leave out --model",
+            f"the model {name_or_path} is a network, which knows only the people it was fitted to",
+            expected="a linear core, which describes anybody",
+            remedy="train one with --architecture linear, or leave out --model",
         )
-    bundle.check_weights()
-    return bundle
+    core = load_linear_bundle(name_or_path)
+    core.check_weights()
+    return core

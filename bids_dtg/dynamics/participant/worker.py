@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from bids_dtg.dynamics.forms import FORMS
 from bids_dtg.dynamics.networks import notes_beside_series
-from bids_dtg.dynamics.participant.infer import Inference, Modelled
+from bids_dtg.dynamics.participant.infer import LinearInference, Modelled
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.engine.display import Clock, Reporter
@@ -27,19 +26,14 @@ class NetworkSteps(ParcelSteps):
     """Steps of the work on a participant."""
 
     request: NetworkRequest
-    inference: Inference | None  # infers and simulates; None: the call has no model
+    inference: LinearInference | None  # None: the call has no model
     writer: NetworkWriter  # writes results
 
     @classmethod
     def of(cls, request: NetworkRequest) -> NetworkSteps:
         """Make the steps of a request."""
-        inference: Inference | None = None
-        bundle, seed = request.bundle, request.settings.modelling.seed
-        if bundle is not None:
-            (form,) = (row for row in FORMS if row.kind == bundle.card.kind)
-            inference = form.infer(bundle, request.simulations, seed, request.capacity.threads)
-        reader = request.reader()
-        return cls(request, reader, inference, NetworkWriter(request, reader))
+        inference = None if request.bundle is None else LinearInference(request.bundle)
+        return cls(request, request.reader(), inference, NetworkWriter(request))
 
     def maker(self, begun: AverageBegun, clock: Clock) -> RunMaker:
         """Return the work, in the process that does it."""
@@ -66,12 +60,12 @@ class RunMaker:
         self._notes: Sequence[str] = ()
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
-        """Infer parameters of the run, and write all results.
+        """Infer the run's process, and write all results.
 
         Raises
         ------
         RunError
-            The participant's structural connectome or the series cannot be used by the model.
+            The participant's structural connectome or the series cannot be used.
         OutputError
             A file cannot be written.
         """
@@ -85,8 +79,7 @@ class RunMaker:
         if steps.inference is not None:
             reporter.stage("modelling", 0.0)
             with self._clock.time("network"):
-                weights = None if structural is None else structural.weights
-                modelled = steps.inference.of(measured, weights)
+                modelled = steps.inference.of(measured)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
             seconds = part.seconds + time.perf_counter() - start
@@ -120,9 +113,9 @@ class RunMaker:
 
     def _line(self, measured: MeasuredSeries) -> str:
         """Summarise the result in one line."""
-        series, inference = measured.series, self._steps.inference
+        series = measured.series
         there = int(series.present.sum())
-        made = "" if inference is None else f" and {inference.made}"
+        made = "" if self._steps.inference is None else " and their process"
         return (
             f"series of {counted(there, 'parcel')}{made} from "
             f"{measured.design.seconds_kept / 60:.1f} minutes of rest, coverage "

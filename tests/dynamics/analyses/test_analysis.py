@@ -19,8 +19,7 @@ def test_people_outside_the_training_set_are_left_out(
     bundle: Path, call: Call, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ("--participant-label", "01", "02", "--model-name", "few", "--epochs", "1")
-    few = (*few, "--recipe", "published-code", "--ramp-epochs", "1")
-    assert call("train", *few, "--restarts", "1") == 0
+    assert call("train", *few, "--architecture", "network") == 0
     model = str(out / "group" / "model-few" / "bundle")
     assert call("simulate", "--model", model, "--dry-run") == 0
     captured = capsys.readouterr()
@@ -35,8 +34,8 @@ def test_tables_of_people_are_found_by_their_series(
     call: Call, arrays: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Their labels, data set, scale and order do not count; each has the own row."""
-    few = ("--model-name", "tables", "--epochs", "1", "--recipe", "published-code")
-    assert call("train", *few, "--ramp-epochs", "1", "--restarts", "1") == 0
+    few = ("--model-name", "tables", "--epochs", "1", "--architecture", "network")
+    assert call("train", *few) == 0
     turned, renamed = tmp_path / "turned", tmp_path / "renamed"
     for folder in (turned, renamed):
         folder.mkdir()
@@ -67,11 +66,11 @@ def test_tables_of_people_are_found_by_their_series(
 def test_a_dry_run_writes_nothing(
     call: Call, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("train", "--dry-run", "--model-name", "dry", "--recipe", "amortised") == 0
+    assert call("train", "--dry-run", "--model-name", "dry", "--architecture", "network") == 0
     assert not (out / "group" / "model-dry").exists()
     out_text = capsys.readouterr().out
     assert "4 participants" in out_text
-    assert "of session REST1 (40 epochs, 1 restart)" in out_text
+    assert "of session REST1 (100 epochs, 1 restart)" in out_text
 
 
 def test_nothing_names_a_folder_of_this_machine(bundle: Path, arrays: Path, out: Path) -> None:
@@ -80,14 +79,6 @@ def test_nothing_names_a_folder_of_this_machine(bundle: Path, arrays: Path, out:
     for path in texts:
         if "logs" not in path.parts:
             assert str(arrays) not in path.read_text(), path
-
-
-def test_a_scale_of_connectomes_is_the_model_s(
-    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call("simulate", "--model", str(bundle), "--structural", "log") == 2
-    said = capsys.readouterr().err
-    assert "--structural was given with --analysis simulate, which does not read it" in said
 
 
 def test_whoever_lacks_the_session_of_the_model_is_left_out(
@@ -103,7 +94,7 @@ def test_whoever_lacks_the_session_of_the_model_is_left_out(
     assert simulated["simulated"].shape[0] == len(simulated["people"]) == 2
     nobody = ("--participant-label", "04", "--session-label", "REST1", "REST2")
     assert main([*call, *nobody]) == 2
-    assert "nobody has rest of session REST1" in capsys.readouterr().err
+    assert "nobody in the training set of own has rest of session REST1" in capsys.readouterr().err
 
 
 def test_another_session_than_that_of_the_model_is_named(

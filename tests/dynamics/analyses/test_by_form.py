@@ -21,19 +21,19 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (("--epochs", "3"), "--epochs was given"),
         (("--restarts", "2", "--states", "2"), "--states and --restarts were given"),
-        (("--recipe-field", "window=50"), "--recipe-field was given"),
+        (("--recipe", "published"), "--recipe was given"),
     ],
 )
 def test_settings_of_a_network_are_refused_of_a_linear_core(
     words, flag: str, arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call = arguments(arrays, tmp_path / "out", "train", "--recipe", "linear", *words)
+    call = arguments(arrays, tmp_path / "out", "train", "--architecture", "linear", *words)
     assert main(call) == 2
     err = capsys.readouterr().err
-    assert f"{flag} with --recipe linear: a linear core has no such setting" in " ".join(
+    assert f"{flag} with --architecture linear: a linear core has no such setting" in " ".join(
         err.split()
     )
-    assert "--recipe amortised" in err
+    assert "--architecture network" in err
     assert not (tmp_path / "out").exists()
 
 
@@ -49,10 +49,9 @@ def test_analyses_that_a_linear_core_lacks_are_refused(
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (("--recipe", "amortised", "--folds", "3"), "--folds was given with --recipe amortised"),
-        (("--recipe", "linear"), "without --model"),
-        (("--recipe", "linear", "--folds", "1"), "--folds is 1"),
-        (("--recipe", "linear", "--folds", "2", "--model", "MODEL"), "--folds and --model"),
+        ((), "without --model"),
+        (("--folds", "1"), "--folds is 1"),
+        (("--folds", "2", "--model", "MODEL"), "--folds and --model"),
     ],
 )
 def test_folds_stand_in_for_a_model(

@@ -32,11 +32,11 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert float(scores["own_session"]["endless_fit_REST1"]) == pytest.approx(1.0)
     assert 0.5 < float(scores["ar_1"]["one_step_r2_REST2"]) < 1.0
     for row in scores.values():
-        assert -1 <= float(row["fit_REST2"]) <= 1
+        # After two epochs, simulations of the network may grow without bounds.
+        assert row["what"] != "baseline" or -1 <= float(row["fit_REST2"]) <= 1
     elbo = read_rows(folder / "desc-series_elbo.tsv")
     numbers = {(row["session"], row["series"]): int(row["number"]) for row in elbo}
-    assert numbers[("REST1", "trained")] + numbers[("REST1", "held out")] == 32
-    assert {session for session, _ in numbers} == {"REST1", "REST2"}
+    assert numbers == {("REST1", "trained"): 26, ("REST1", "held out"): 6}
     retest = read_rows(folder / "desc-parameters_retest.tsv")
     assert {row["people"] for row in retest} == {"3"}
     features = read_rows(folder / "desc-features_regressions.tsv")
@@ -54,26 +54,11 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert [fcd["retest"][f"people_{name}"] for name in ("REST1", "REST2")] == ["3", "3"]
     assert 0 <= float(fcd["other_person"]["distance_REST1"]) <= 1
     page = (folder / "network_report.html").read_text()
-    assert "1 of 4 people was held out" in page
+    assert "6 of 32 series were held out" in page
     assert "<h1>Evaluation of own</h1>" in page
     raw = re.findall(r">((?:theta\d|[a-z0-9]+_[a-z0-9_]+))<", page)
     assert raw == []  # names of columns and rows of the files
     assert "No verdict with 4 participants (8 are needed)" in page
-    states = read_rows(folder / "desc-states_paths.tsv")
-    assert {row["states"] for row in states} == {"inferred", "simulated"}
-    assert len({row["region"] for row in states}) == 1
-    sweeps = read_rows(folder / "desc-parameters_sweeps.tsv")
-    assert {float(row["value"]) for row in sweeps} == {-3.0, -1.5, 0.0, 1.5, 3.0}
-    assert {row["figure"] for row in sweeps} == {"low_power", "external", "network"}
-    for caption in (
-        "Phase plane: states inferred from the measured series, 60 frames (48 s), no unit",
-        "Phase plane: states simulated by the model",
-        "no input, the same noise for all values. Expected observation in the series' unit",
-        "a sine of amplitude 2 at 0.014 Hz as external input, no noise",
-        "a sine of amplitude 2 at 0.014 Hz as network input, no noise",
-    ):
-        assert caption in page.replace("&#39;", "'"), caption
-    assert not (folder / "desc-people_parameters.tsv").exists()
 
 
 @pytest.mark.parametrize(("away", "failed"), [(0.0, 0), (9.0, 1)])
@@ -110,9 +95,8 @@ def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_a
     arrays = write_networks(
         tmp_path / "arrays", regions=REGIONS[::4], people=(PEOPLE[:1], PEOPLE[:1]), frames=(90, 120)
     )
-    out, bare = tmp_path / "out", ("--no-external-input", "--recipe", "amortised")
-    of_people = ("--states", "1", "--recipe-field", "person_parameters=1")
-    assert main(arguments(arrays, out, "train", *TRAIN, *bare, *of_people)) == 0
+    out, bare = tmp_path / "out", ("--no-external-input", "--states", "1")
+    assert main(arguments(arrays, out, "train", *TRAIN, *bare)) == 0
     model = ("--model", str(out / "group" / "model-own" / "bundle"))
     assert main(arguments(arrays, out, "evaluate", *model, "--simulations", "2")) == 0
     assert "REST2 are not compared: 1 participant has it" in capsys.readouterr().err
@@ -123,11 +107,3 @@ def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_a
     }
     assert read_rows(folder / "desc-features_regressions.tsv") == []
     assert read_rows(folder / "desc-parameters_retest.tsv") == []
-    # Pictures that need an external input or a second state are absent.
-    sweeps = read_rows(folder / "desc-parameters_sweeps.tsv")
-    assert {row["figure"] for row in sweeps} == {"low_power", "network"}
-    page = (folder / "network_report.html").read_text()
-    assert "Phase plane" not in page
-    assert "Parameter 1 of people (posterior mean, no unit)" in page
-    (person,) = read_rows(folder / "desc-people_parameters.tsv")
-    assert {"strength", "person1", "person1_sd"} <= person.keys()

@@ -22,7 +22,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an output with a core of ten people; `arrays` has all twelve."""
     folder = tmp_path_factory.mktemp("judged")
     arrays = write_series(folder / "arrays")
-    words = ("--recipe", "linear", "--participant-label", *PEOPLE[:10])
+    words = ("--participant-label", *PEOPLE[:10])
     assert main(arguments(arrays, folder / "out", "train", *words)) == 0
     return folder / "out"
 
@@ -32,30 +32,23 @@ def call(out: Path, analysis: str, *more: str) -> int:
 
 
 def test_folds_judge_everybody_once_beside_simple_models(out: Path) -> None:
-    assert call(out, "evaluate", "--recipe", "linear", "--folds", "3") == 0
+    assert call(out, "evaluate", "--folds", "3") == 0
     folder = out / "group" / "folds-own"
     rows = {row["name"]: row for row in read_rows(folder / SCORES)}
     assert {row["people"] for row in rows.values()} == {"12"}
     assert [*rows] == [
         *("model", "group", "own_var_1", "mixed_var_1", "factors_1", "factors_2", "factors_3"),
-        *("factors_6", "shrunken", "effective", "retest", "other_person"),
+        *("factors_6", "shrunken", "retest", "other_person"),
     ]
     assert float(rows["model"]["fit"]) > float(rows["other_person"]["fit"])
     assert rows["group"]["residual"] == "n/a"
     assert rows["model"]["verdict_fit"] == "n/a"
     assert float(rows["model"]["r2_1"]) > float(rows["model"]["r2_5"])
     assert rows["factors_3"]["r2_1"] == "n/a"
-    assert float(rows["effective"]["fit"]) > float(rows["group"]["fit"])
-    assert rows["effective"]["nll_1"] != "n/a"
     meanings = json.loads((folder / SCORES).with_suffix(".json").read_text())
     assert "R²" not in meanings["fit"]["Description"]
     page = (folder / "network_report.html").read_text()
     assert "REST1 is read, and REST2 judges" in page
-    held = {row["name"]: row for row in read_rows(folder / "desc-intervals_scores.tsv")}
-    assert [*held] == ["transition", "covariance", "different"]
-    assert 0.5 < float(held["transition"]["share"]) < 1
-    assert all(float(row["sd"]) >= 0 for row in held.values())
-    assert "What intervals hold" in page
 
 
 def test_a_model_is_judged_by_others_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +62,7 @@ def test_a_model_is_judged_by_others_alone(out: Path, capsys: pytest.CaptureFixt
 
 
 def test_halves_stand_in_for_another_session(out: Path) -> None:
-    words = ("--recipe", "linear", "--folds", "2", "--session-label", "REST1")
+    words = ("--folds", "2", "--session-label", "REST1")
     assert call(out, "evaluate", *words, "--model-name", "halves") == 0
     page = (out / "group" / "folds-halves" / "network_report.html").read_text()
     assert "The first half of REST1 is read" in page
@@ -78,22 +71,11 @@ def test_halves_stand_in_for_another_session(out: Path) -> None:
 def test_too_few_people_beside_a_fold_are_refused(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("--recipe", "linear", "--folds", "2", "--participant-label", *PEOPLE[:8])
+    words = ("--folds", "2", "--participant-label", *PEOPLE[:8])
     assert call(out, "evaluate", *words) == 2
     err = " ".join(capsys.readouterr().err.split())
     assert "there are 4 participants to be trained on beside a fold" in err
     assert "give more folds" in err
-    assert "--add-sums" not in err
-
-
-def test_sums_of_other_sites_are_in_no_fold(
-    out: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    sums = tmp_path / "sums.npz"
-    sums.touch()
-    words = ("--recipe", "linear", "--folds", "2", "--add-sums", str(sums))
-    assert call(out, "evaluate", *words) == 2
-    assert "--add-sums was given with --folds" in " ".join(capsys.readouterr().err.split())
 
 
 def test_simulations_are_written_and_repeat(out: Path) -> None:
@@ -129,7 +111,7 @@ def test_people_who_are_in_twice_change_neither_another_person_nor_a_verdict(
         np.savez(
             tmp_path / name / "1.npz", rest=values, people=people, places=REGIONS, tr_seconds=0.72
         )
-        words = ("--recipe", "linear", "--folds", "3")
+        words = ("--folds", "3")
         assert main(arguments(tmp_path / name, tmp_path / "out", "evaluate", *words)) == 0
         rows = read_rows(tmp_path / "out" / "group" / "folds-own" / SCORES)
         found[name] = {row["name"]: row for row in rows}

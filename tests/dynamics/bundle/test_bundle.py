@@ -37,7 +37,7 @@ def bundle(tmp_path: Path) -> NetworkBundle:
 @pytest.mark.parametrize(
     "recipe",
     [TINY_RECIPE, replace(TINY_RECIPE, external_inputs=0, person_parameters=0), Recipe()],
-    ids=["all", "least", "amortised"],
+    ids=["all", "least", "as it is"],
 )
 def test_what_is_written_is_loaded(tmp_path: Path, recipe: Recipe) -> None:
     written = write_tiny_network(tmp_path / "tiny", recipe)

@@ -12,7 +12,6 @@ from tiny_linear import TINY_REGIONS, tiny_fitted, write_tiny_linear
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.components import edges_of
-from bids_dtg.dynamics.intervals import FIXED_SPREADS
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.errors import BundleError, RunError
 
@@ -27,7 +26,6 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None
     np.testing.assert_allclose(
         components.scores(edges_of(own)), expected_of.scores(edges_of(own)), atol=1e-4
     )
-    assert bundle.part.spreads == FIXED_SPREADS
     assert bundle.regions == TINY_REGIONS
     assert bundle.in_training_set(["p1", "nobody"], "Tiny study") == ("p1",)
     with pytest.raises(RunError, match="2 s apart"):
@@ -46,9 +44,7 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None
         ({"regions": 5}, "group has shape"),
         ({"components": 6}, "components is 6"),
         ({"component_icc": [0.5]}, "component_icc"),
-        ({"regional_icc": [0.5]}, "4 numbers"),
-        ({"minutes": [[1.0]]}, "minutes"),
-        ({"covariance_spread": 0}, "covariance_spread"),
+        ({"covariance_strength": 0}, "covariance_strength"),
     ],
 )
 def test_a_card_that_cannot_be_is_refused(tmp_path: Path, changes, fact: str) -> None:

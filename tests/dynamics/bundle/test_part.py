@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
 from bids_dtg.bundles.fitted import FITTED_FILE
-from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.bundle.part import NetworkPart
-from bids_dtg.dynamics.networks import STRUCTURAL
+from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
 from bids_dtg.errors import BundleError
 
@@ -50,49 +49,33 @@ small, positive = st.integers(1, 6), st.floats(1e-6, 1e6)
 not_negative = st.floats(0, 1e6)
 
 
-def _recipes(amortised: bool) -> st.SearchStrategy[Recipe]:
-    return st.builds(
-        Recipe,
-        states=small,
-        region_parameters=small,
-        person_parameters=st.integers(0, 3),
-        external_inputs=st.integers(0, 3 if amortised else 1),
-        amortised=st.just(amortised),
-        pooled=small,
-        structured=st.booleans(),
-        state_limit=st.none() | positive,
-        sampled_coupling=st.booleans(),
-        coupling_gain=st.booleans(),
-        window=small,
-        forecast_weight=not_negative,
-        forecast_frames=small,
-        generation_weight=not_negative,
-        generation_frames=small,
-        hidden=small,
-        encoder_units=small,
-        first_state_log_variance=st.floats(-5, 5),
-        ramp_states=st.booleans(),
-        person_penalty=not_negative,
-        external_start_sd=not_negative,
-        innovation=st.sampled_from(["stationary"] if amortised else ["stationary", "unit"]),
-        closed_form=st.booleans(),
-        samples=small,
-        epochs=small,
-        ramp_epochs=st.none() | st.integers(0, 9),
-        batch_size=small,
-        learning_rate=positive,
-        late_learning_rate=st.none() | positive,
-        ramp_share=not_negative,
-        late_share=not_negative,
-        held_out=st.floats(0, 0.99),
-        state_penalty=not_negative,
-        transition_penalty=not_negative,
-        gradient_limit=positive,
-        restarts=small,
-    )
+recipes = st.builds(
+    Recipe,
+    states=small,
+    region_parameters=small,
+    person_parameters=st.integers(0, 3),
+    external_inputs=st.integers(0, 1),
+    hidden=small,
+    encoder_units=small,
+    first_state_log_variance=st.floats(-5, 5),
+    ramp_states=st.booleans(),
+    person_penalty=not_negative,
+    closed_form=st.booleans(),
+    samples=small,
+    epochs=small,
+    ramp_epochs=st.none() | st.integers(0, 9),
+    batch_size=small,
+    learning_rate=positive,
+    late_learning_rate=st.none() | positive,
+    ramp_share=not_negative,
+    held_out=st.floats(0, 0.99),
+    state_penalty=not_negative,
+    transition_penalty=not_negative,
+    gradient_limit=positive,
+    restarts=small,
+)
 
 
-recipes = st.booleans().flatmap(_recipes)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=9)
 parts = st.builds(
     NetworkPart,
@@ -102,30 +85,11 @@ parts = st.builds(
     frames=small,
     tr_seconds=positive,
     recipe_name=texts,
-    structural=st.sampled_from(sorted(STRUCTURAL)),
     data_set=texts,
     session=texts,
     atlas=texts,
     atlas_digest=texts,
 )
-
-
-RECOVERED = (200.0, 0.9, 0.87, 0.92, 0.9, 0.5)  # fields of a `Calibration`
-NARROW = (200.0, 0.9, 0.87, 0.92, 0.6, 1e-9)
-
-
-def test_a_part_names_the_parameters_that_cannot_be_trusted() -> None:
-    part = replace(PART, calibrations=(RECOVERED, NARROW, RECOVERED))
-    assert ModelCard.from_json(card(part).to_json()).part == part
-    fault = "not calibrated: in 200 simulations, 90 % intervals held 60% of true values"
-    assert part.faults == {"theta2": fault}
-    assert PART.faults == {}
-
-
-@pytest.mark.parametrize("calibrations", [[[1.0]], [list(RECOVERED)] * 2, "none"])
-def test_other_figures_than_those_of_each_parameter_are_refused(calibrations: object) -> None:
-    with pytest.raises(BundleError, match="calibrations"):
-        ModelCard.from_json(edited("calibrations", calibrations))
 
 
 @given(part=parts)
@@ -138,14 +102,14 @@ def test_to_json_and_back(part: NetworkPart) -> None:
 
 def test_a_card_without_an_atlas_is_read() -> None:
     content = json.loads(card(replace(PART, atlas="Mine", atlas_digest="a")).to_json())
-    del content["atlas"], content["atlas_digest"], content["calibrations"]
+    del content["atlas"], content["atlas_digest"]
     assert ModelCard.from_json(json.dumps(content)).part == PART
 
 
 @given(part=parts)
 @settings(max_examples=10, deadline=None)
 def test_shapes_are_those_of_the_model(part: NetworkPart) -> None:
-    state = make_model(part.recipe, part.people, part.regions, part.frames).state_dict()
+    state = NetworkModel(part.recipe, part.people, part.regions, part.frames).state_dict()
     assert dict(part.shapes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
@@ -174,13 +138,12 @@ def test_each_field_of_a_recipe_must_be_there_and_of_its_type(field: str) -> Non
         ("recipe.states", 1 << 40, "Expected: at most 1048576"),
         ("recipe.person_parameters", -1, "Expected: a whole number of 0 or more"),
         ("recipe.first_state_log_variance", float("inf"), "is Infinity. Expected: a finite"),
-        ("recipe.innovation", "white", 'is "white". Expected: one of stationary, unit'),
+        ("recipe.external_inputs", 2, "Expected: a network has 1 external input or none, not 2"),
         ("recipe.held_out", 1, "recipe.held_out is 1.0. Expected: a number from 0 to below 1"),
         ("recipe.late_learning_rate", 0, "Expected: a number above 0"),
         ("recipe.layers", 2, "unknown field recipe.layers"),
         ("recipe", 3, "recipe is 3. Expected: an object"),
         ("layers", 2, "unknown field layers"),
-        ("structural", "square", 'is "square". Expected: one of linear, log, homotopic, log-'),
         ("people", 41, "training.participants is 40. Expected: 41"),
         ("tr_seconds", 2.0, "training.repetition_time_s is 0.72. Expected: 2.0"),
         ("regions", 0, "regions is 0. Expected: a whole number of 1"),
@@ -194,11 +157,3 @@ def test_each_field_of_a_recipe_must_be_there_and_of_its_type(field: str) -> Non
 def test_wrong_fields_are_named(path: str, value: object, fact: str) -> None:
     with pytest.raises(BundleError, match=fact):
         ModelCard.from_json(edited(path, value))
-
-
-def test_the_recipe_of_cards_of_before_has_its_name_of_now() -> None:
-    content = json.loads(card(PART).to_json())
-    found = ModelCard.from_json(json.dumps(content | {"recipe_name": "default"}))
-    assert found.part.recipe_name == "amortised"
-    found = ModelCard.from_json(json.dumps(content | {"recipe_name": "published-code"}))
-    assert found.part.recipe_name == "published-code"

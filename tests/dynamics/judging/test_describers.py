@@ -9,7 +9,6 @@ import pytest
 from tiny_series import PEOPLE, REGIONS, made_series
 
 from bids_dtg.connectome.edges import upper_edges
-from bids_dtg.dynamics.effective_connectivity import EffectiveModel, everywhere
 from bids_dtg.dynamics.judging.describers import identified, judge_people
 from bids_dtg.dynamics.lag_covariances import GroupSums, LagCovariances
 from bids_dtg.dynamics.linear import LinearModel, Strengths
@@ -83,16 +82,3 @@ def test_a_person_alone_has_nobody_to_be_compared_with(model, sessions) -> None:
     assert "other_person" not in person.scores
     (both, _) = judge_people(model, *(own.of(PEOPLE[:2]) for own in sessions), seed=0)
     assert both.scores["model"].fcd == person.scores["model"].fcd
-
-
-@pytest.mark.slow
-def test_effective_connectivity_is_judged_where_it_is_asked_for(model, sessions) -> None:
-    effective = EffectiveModel(model.group, 50.0, everywhere(len(REGIONS)), 0.72)
-    two = [own.of(PEOPLE[:2]) for own in sessions]
-    plain = next(judge_people(model, *two, seed=0))
-    person = next(judge_people(model, *two, seed=0, effective=effective))
-    assert {*person.scores} - {*plain.scores} == {"effective"}
-    found = person.scores["effective"]
-    assert np.isfinite([found.fit, found.nll, found.fcd, *found.r2]).all()
-    own = effective.infer(LagCovariances.of(sessions[0].series[0]))
-    np.testing.assert_allclose(found.edges, upper_edges(own.connectivity), atol=1e-12)

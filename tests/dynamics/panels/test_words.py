@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.dynamics.panels import parameters, predictive
+from bids_dtg.dynamics.panels import effective
 from bids_dtg.dynamics.panels.words import (
-    ModelOfNetworks,
+    LinearCore,
     NetworkMethods,
     methods_of,
     missing,
     notes_on_run,
     subtitle,
 )
-from bids_dtg.dynamics.recipe import departures, find_recipe
 from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.methods import MethodsFacts, methods_text
@@ -39,8 +38,7 @@ PLAIN = NetworkMethods("Schaefer2018_seg-7n_scale-400", 400, 0.5)
 MODELLED = replace(
     PLAIN,
     structural="a matrix of each participant",
-    model=ModelOfNetworks(400, 30, "a cohort"),
-    simulations=50,
+    core=LinearCore(400, 30, "a cohort", 2, 1800.0, 360.0),
 )
 
 
@@ -61,42 +59,13 @@ def test_without_a_model_none_is_cited_or_spoken_of():
 def test_with_a_model_the_method_is_cited_and_its_gaps_are_said():
     text = text_of(MODELLED, model_name="mine 4", model_sha256="abc")
     for part in (
-        "model of brain dynamics (Sip et al., 2023), and the model mine 4 (SHA-256 abc)",
-        "10.1126/sciadv.abq7547",
+        "shrunk to that of training people, and the model mine 4 (SHA-256 abc)",
         "fitted to 30 participants of a cohort",
-        "filled by linear interpolation",
-        "more than 30% of their frames filled, or fewer than 60 frames",
-        "50 sessions of each run were simulated",
+        "more than 30% of their frames left out, or fewer than 60 frames",
         "read from a matrix of each participant and divided by its largest weight",
-        "simulated series were not measured",
-        "without training on them",
+        "counted as much as 1800 s of the run for the transition",
     ):
         assert part in text
-
-
-def test_the_recipe_and_its_departures_are_named():
-    recipe = find_recipe("amortised")
-    model = replace(MODELLED.model, recipe="default", departures=departures(recipe))
-    text = text_of(replace(MODELLED, model=model), model_name="mine 4", model_sha256="abc")
-    for part in (
-        "a network model of brain dynamics that was derived from that of Sip et al. (2023)",
-        "It has the recipe default of bids_dtg, which departs from the publication: parameters",
-        "6 parameters of a region in place of 3; 3 external inputs in place of 1;",
-        "by forecasts of the frames after a window",
-        "10.1126/sciadv.abq7547",
-    ):
-        assert part in text
-    assert "implements the data-driven" not in text
-    assert departures(find_recipe("published-paper")) == ()
-    shorter = replace(find_recipe("published-code"), epochs=100)
-    assert departures(shorter) == ("100 epochs in place of 1000",)
-
-
-def test_a_model_that_reads_nobody_new_is_not_said_to():
-    model = replace(MODELLED.model, amortised=False)
-    text = text_of(replace(MODELLED, model=model))
-    assert "without training" not in text
-    assert "approximate posterior. 50 sessions" in text
 
 
 def files_of(*kinds: FileKind) -> dict[FileKind, Path]:
@@ -106,9 +75,8 @@ def files_of(*kinds: FileKind) -> dict[FileKind, Path]:
 @pytest.mark.parametrize(
     ("kinds", "said"),
     [
-        ((), "No parameters and no simulations: there is no model."),
-        ((parameters.FILE,), "No simulations: there is no model."),
-        ((parameters.FILE, predictive.FILE), ""),
+        ((), "No effective connectivity: there is no model."),
+        ((effective.FILE,), ""),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(kinds, said):

@@ -137,22 +137,6 @@ def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_p
     assert people.notes[0].startswith("sc.tsv names no regions: assumed to be in the order")
 
 
-def test_connections_are_those_of_people_who_have_connectomes(tmp_path):
-    write_run(tmp_path, "01")
-    write_run(tmp_path, "02", connected=False)
-    people = prepare(tmp_path, connected=False)
-    assert people.labels == ("01", "02")
-    found = people.connections(people.labels)
-    assert found is not None
-    assert found.people == 1
-    (path,) = tmp_path.rglob("*desc-structural_relmat.tsv")
-    path.write_text("no matrix\n")
-    people = prepare(tmp_path, connected=False)
-    assert people.labels == ("01", "02")
-    assert people.connections(people.labels) is None
-    assert any("sub-01: connections are not read" in note for note in people.notes)
-
-
 def test_an_output_without_series_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"has no series of regions .*--input-arrays"):
         prepare(tmp_path)

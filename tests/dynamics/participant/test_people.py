@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from array_people import write
 
-from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.dynamics.participant.people import LEAST_FRAMES, NetworkPeople
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.settings import Settings
@@ -81,14 +80,6 @@ def test_people_come_in_the_order_asked_for_each_with_their_own(files):
     everybody = people.networks("REST1-LR")
     assert np.array_equal(some.series, everybody.series[[2, 0]])
     assert np.array_equal(some.weights, everybody.weights[[2, 0]])
-
-
-@pytest.mark.parametrize("structural", STRUCTURAL)
-def test_structural_connectomes_are_scaled_as_asked_for(files, structural):
-    plain = prepare(files).networks("REST1-LR").weights
-    scaled = prepare(files, structural=structural).networks("REST1-LR").weights
-    assert np.allclose(scaled, STRUCTURAL[structural](plain, [(0, 2), (1, 3)]))
-    assert (structural == "linear") == np.array_equal(scaled, plain)
 
 
 def test_a_session_and_people_are_chosen(files):
@@ -230,18 +221,6 @@ def test_a_person_with_bad_values_is_no_matter_to_others(tmp_path):
     assert people.networks("REST1-LR").people == ("01", "03")
 
 
-def test_regions_without_sides_have_no_homotopic_weights(tmp_path):
-    names = {"places": np.array(["V1", "V2", "V3", "V4"])}
-    files = write_people(tmp_path, one=names, two=names, links=names)
-    assert prepare(files, structural="log").regions[0] == "V1"
-    with pytest.raises(SettingsError, match="no names of regions contain left and right"):
-        prepare(files, structural="log-homotopic")
-    names = {"places": np.array(["lh-a", "rh-a", "stem", "lh-b"])}
-    files = write_people(tmp_path, one=names, two=names, links=names)
-    (note,) = prepare(files, structural="homotopic").notes
-    assert note == "without a homologous region: 2 regions (stem, lh-b)"
-
-
 def test_connectomes_are_no_series_and_maps_are_not_used(tmp_path):
     common = {"people": np.array(LABELS), "places": np.array(REGIONS)}
     write(tmp_path / "all.npz", **common, connectomes=series(frames=4), structural=weights())
@@ -260,13 +239,10 @@ def test_real_people_are_read_unchanged(shared):
         pytest.skip(f"no people of the network model in {folder}")
     names = ("bold_REST1_LR_50.npz", "bold_REST2_LR_50.npz", "sc_50.npz")
     keys = ("rest=bold", "people=subject", "places=region", "structural=weights", "tr_seconds=tr")
-    people = prepare(
-        tuple(str(folder / name) for name in names), array_key=keys, structural="log-homotopic"
-    )
+    people = prepare(tuple(str(folder / name) for name in names), array_key=keys)
     assert (people.sessions, people.tr_seconds) == (("REST1-LR", "REST2-LR"), 0.72)
     assert (len(people.labels), len(people.regions), people.notes) == (50, 68, ())
     networks = people.networks("REST2-LR", people.labels[:8])
     assert networks.series.shape == (8, 68, 1200)
     assert np.allclose(networks.series.std(axis=-1), 1, atol=1e-5)
-    cuneus = [people.regions.index(f"ctx-{side}-cuneus") for side in ("lh", "rh")]
-    assert (networks.weights[:, cuneus[0], cuneus[1]] > 0.5).all()
+    assert np.array_equal(networks.weights.max(axis=(1, 2)), np.ones(8))

@@ -10,14 +10,10 @@ from network_output import names_of, new_output, write_run
 from bids_dtg.dynamics.panels import (
     EFFECTIVE,
     FEATURES,
-    FORECASTS,
     FUNCTIONAL,
     PANELS,
-    PARAMETERS,
-    PERSON,
     STRUCTURAL,
 )
-from bids_dtg.dynamics.panels.parameters import marked
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import RunFiles, find_participant
@@ -58,32 +54,11 @@ def test_a_run_without_its_file_has_no_such_figure(output):
         assert panel.draw(RunFiles(run.title, {}, without), canvas) is None, panel.name
 
 
-def test_single_effects_are_counted_and_features_stand_with_their_reliability(output):
+def test_effects_are_cautioned_and_features_have_their_reliability(output):
     write_run(output, names=names_of(REGIONS))
-    pairs = REGIONS * (REGIONS - 1)
-    caption = draw(EFFECTIVE, output).caption
-    assert f"Of {pairs:,} effects between parcels, {round(pairs / 100)} (1.0 %) differ" in caption
+    assert "nothing is to be claimed of a single one" in draw(EFFECTIVE, output).caption
     figure = draw(FEATURES, output)
     assert figure.pieces[0].rows[0] == ("component1", "\N{MINUS SIGN}1.50", "0.90")
-    assert "6.0 minutes of rest predict." in figure.caption
-
-
-def test_parameters_of_the_person_are_marked_where_they_cannot_be_trusted(output):
-    write_run(output, names=names_of(REGIONS))
-    figure = draw(PERSON, output)
-    assert [row[-1] for row in figure.pieces[0].rows] == ["yes", "no"]
-    assert "Not to be trusted: noise, not recovered: in 200 simulations." in figure.caption
-    assert "lie beyond what nearly all simulations have: mean FC." in figure.caption
-
-
-def test_forecasts_that_are_no_better_than_the_groups_are_called_so(output):
-    write_run(output, names=names_of(REGIONS))
-    figure = draw(FORECASTS, output)
-    assert figure.pieces[0].rows[0] == ("1 (0.72 s)", "0.40", "0.30")
-    assert "no better" not in figure.caption
-    (table,) = output.root.rglob("*_desc-forecasts_qc.tsv")
-    table.write_text(table.read_text().replace("0.4\t0.3\n", "0.2\t0.3\n"))
-    assert "predicts no better than the training people's" in draw(FORECASTS, output).caption
 
 
 def test_frames_that_were_left_out_are_shaded_in_the_carpet(output):
@@ -113,29 +88,6 @@ def test_the_worst_parcels_are_listed_first(output):
     assert "3 parcels without a series" in figure.caption
 
 
-@pytest.mark.parametrize(("regions", "named"), [(68, 68), (200, 7)])
-def test_many_regions_are_named_by_network(output, regions, named):
-    write_run(output, names=names_of(regions), simulations=2)
-    lanes, listing = draw(PARAMETERS, output).pieces
-    assert len(lanes.labels) == named
-    assert len(lanes.plots) == 3
-    assert lanes.plots[0].points.count("M") == regions
-    assert len(listing.rows) == regions
-
-
-def test_parameters_that_are_not_recovered_are_marked(output):
-    write_run(output, names=names_of(REGIONS), simulations=2)
-    figure = draw(PARAMETERS, output)
-    lanes, listing = figure.pieces
-    titles = ["θ1", "θ2 (not trusted)", "θ3"]
-    assert [plot.title for plot in lanes.plots] == titles
-    assert list(listing.columns[1:]) == titles
-    assert "not those that are marked" in figure.caption
-    assert marked(run_of(output)) == (
-        "Not to be trusted: θ2, not recovered: in 200 simulations, by 0.20"
-    )
-
-
 def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
     write_run(output, names=names_of(REGIONS))
     page = write_participant_report(output, "01", {}).read_text()
@@ -143,19 +95,17 @@ def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
         assert f">{panel.title}</h3>" in page
     assert "Series and functional connectivity of 20 parcels from 1 run of rest" in page
     assert "The model was fitted to 30 participants." in page
-    assert "simulated series were not measured" in page
     assert not re.search(r"(src|href)=\"(https?:|/|file:)", page)
     assert str(output.root) not in page
-    assert "All 20 regions" in page
 
 
 def test_a_page_says_what_is_missing_and_why(output):
     why = "no model was given (--model)"
     write_run(output, names=names_of(REGIONS), modelled=False, structural=False, why=why)
     page = write_participant_report(output, "01", {}).read_text()
-    assert f"No parameters and no simulations: {why}." in page
+    assert f"No effective connectivity: {why}." in page
     assert page.count(why) >= 2  # among the flags, too
-    assert "Regional parameters" not in page
+    assert "Effective connectivity</h3>" not in page
     assert "Structural connectome</h3>" not in page
     assert "<dt>Atlas</dt><dd>Toy</dd>" in page
 
@@ -171,7 +121,7 @@ def test_names_of_parcels_are_escaped(output):
 def test_damaged_files_leave_a_page_without_their_panels(output):
     write_run(output, names=names_of(REGIONS))
     run = run_of(output)
-    for kind in (CARPET.kind, FUNCTIONAL.kind, PARAMETERS.kind):
+    for kind in (CARPET.kind, FUNCTIONAL.kind, EFFECTIVE.kind):
         run.files[kind].write_bytes(b"\xff\xfe\x00")
     page = write_participant_report(output, "01", {}).read_text()
     assert "Series of the parcels" not in page
