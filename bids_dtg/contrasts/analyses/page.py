@@ -63,12 +63,6 @@ _PART_COLUMNS = {
     "residual_ceiling": "noise ceiling of residual r",
     "identification": "identified",
 }
-_MODERATORS = {
-    "fd_mean": "mean framewise displacement",
-    "minutes": "minutes of rest",
-    "residual_dof": "residual degrees of freedom",
-    "typicality": "r of measured maps with the group average",
-}
 _UNDECIDED = ""  # any verdict that a table does not name
 # Words for the verdict on each question, and the level of its flag.
 _ANSWERS: Mapping[str, Mapping[str, tuple[Level, str]]] = {
@@ -143,7 +137,6 @@ class ModelPageFacts:
     index: str = ""  # address of the output's index; empty: none
     ceilings: Ceilings | None = None  # of the contrasts; None: nobody was measured twice
     parts: Sequence[Mapping[str, Any]] = ()  # rows of tissues and of halves of the people
-    moderators: Sequence[Mapping[str, Any]] = ()  # what people's scores go with, a row each
     same_for_all: Sequence[str] = ()  # labels of contrasts whose predicted map is the same for all
 
 
@@ -197,7 +190,6 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
         chart=_by_contrast(facts, colours),
         ceilings=_ceiling_words(facts.ceilings),
         by_part=_table(facts.parts, _PART_COLUMNS, "part"),
-        moderators=_moderators(facts.moderators),
         colours=[(name, colour) for name, colour in colours.items() if name in facts.r],
         measured=facts.measured,
         tables=facts.tables,
@@ -304,26 +296,6 @@ def _ceiling_words(ceilings: Ceilings | None) -> str:
         f"contrasts {figure(ceilings.mean)}; of residual r {figure(ceilings.residual_mean)}."
         + (" So few people determine it badly." if ceilings.people < FEWEST else "")
     )
-
-
-def _moderators(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a row a moderator, with the correlation and the verdict of each score."""
-    found: dict[str, dict[str, tuple[str, str, str]]] = {}
-    for row in rows:
-        rho, words = "n/a", str(row["verdict"])
-        if row.get("rho"):
-            rho, low, high = (figure(value, 2) for value in row["rho"])
-            words = f"{low} to {high}: {words}"
-        name = _MODERATORS[row["moderator"]]
-        found.setdefault(name, {})[row["score"]] = rho, words, rho
-    scores = {score: _COLUMNS[score] for score in dict.fromkeys(row["score"] for row in rows)}
-    return {
-        "headings": list(scores.values()),
-        "models": [
-            (name, [row.get(score, ("n/a", "", "")) for score in scores])
-            for name, row in found.items()
-        ],
-    }
 
 
 def _table(

@@ -104,21 +104,6 @@ PERSON_COLUMNS = (
     Column("minutes", "Rest that is left after cleaning", unit="min"),
     Column("residual_dof", "Degrees of freedom that cleaning leaves of it"),
 )
-MODERATOR_COLUMNS = (
-    Column("moderator", "Column of the table of participants that may go with scores"),
-    Column("score", "Score of a participant"),
-    Column("people", "Participants with both"),
-    Column(
-        "rho",
-        "Spearman's rank correlation over participants",
-        interval="95 % interval, by drawing participants again (BCa)",
-    ),
-    Column("p", "Two-sided p of sign flips, adjusted for all rows (false discovery rate)"),
-    Column(
-        "verdict",
-        "higher or lower: scores with more of the moderator; else what is missing for a verdict",
-    ),
-)
 PART_COLUMNS = (
     Column("part", "All places, those of a tissue, or half of the participants by typicality"),
     Column("places", "How many places the maps have there; n/a: all"),

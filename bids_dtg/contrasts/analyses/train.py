@@ -48,7 +48,6 @@ from bids_dtg.contrasts.analyses.score import (
 from bids_dtg.contrasts.analyses.score_columns import (
     CONTRAST_COLUMNS,
     MODEL_COLUMNS,
-    MODERATOR_COLUMNS,
     PART_COLUMNS,
     PERSON_COLUMNS,
     TEST_COLUMNS,
@@ -83,7 +82,7 @@ from bids_dtg.contrasts.judging.model_table import (
     summary_row,
     tissue_rows,
 )
-from bids_dtg.contrasts.judging.moderators import half_rows, moderator_rows, person_rows
+from bids_dtg.contrasts.judging.person_rows import half_rows, person_rows
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.site_sums import form_of_sums
@@ -320,7 +319,7 @@ def write_tables(
         rows.append(ceiling_row(retest))
     ceilings = _ceilings(analysis, cohort)
     whole = ceilings.get(ALL_PLACES)
-    of_people = _people_tables(analysis, cohort, (model, group), ceilings)
+    of_people = _people_tables(cohort, (model, group), ceilings)
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
     facts["simple_models"] = simple.record
     same = [label for label, alike in zip(labels, model.same_for_all, strict=True) if alike]
@@ -394,7 +393,6 @@ def write_tables(
         same_for_all=same,
         ceilings=whole,
         parts=of_people["parts"].rows,
-        moderators=of_people["moderators"].rows,
     )
     analysis.results.write_page(MODEL_PAGE, partial(write_model_page, facts=page))
     analysis.store.discard("work")
@@ -413,26 +411,19 @@ def _ceilings(analysis: Analysis, cohort: Cohort) -> dict[str, Ceilings]:
 
 
 def _people_tables(
-    analysis: Analysis,
     cohort: Cohort,
     scores: tuple[ModelScores, ModelScores],
     ceilings: Mapping[str, Ceilings],
 ) -> dict[str, ResultTable]:
-    """Return tables of people, of what their scores go with, and of tissues and halves of people.
+    """Return tables of people, and of tissues and halves of people.
 
     `scores` are those of the evaluated model and of the group average.
     """
     model, group = scores
     people = person_rows(model, group, cohort.of(model.labels))
-    moderators = moderator_rows(
-        people, analysis.families.by_label, cross_validated=model.groups is not None
-    )
     parts = [*tissue_rows(model, group, ceilings), *half_rows(people)]
     return {
         "people": ResultTable(PERSON_COLUMNS, people, "Scores: a row a participant"),
-        "moderators": ResultTable(
-            MODERATOR_COLUMNS, moderators, "What scores go with: a row a moderator and score"
-        ),
         "parts": ResultTable(
             PART_COLUMNS, parts, "Scores of the model by tissue, and of halves of participants"
         ),

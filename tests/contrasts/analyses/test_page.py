@@ -83,16 +83,10 @@ def test_ceilings_are_marked_and_where_there_are_none_the_reason_stands(tmp_path
     assert "of residual r n/a. So few people determine it badly." in alone
 
 
-def test_parts_and_moderators_are_tables_with_their_verdicts(tmp_path):
+def test_parts_are_a_table(tmp_path):
     parts = [{"part": "cerebellum", "people": 12, "places": 300, "r": [0.4, 0.3, 0.5]}]
-    moderators = [
-        {"moderator": "fd_mean", "score": "r", "rho": [-0.61, -0.8, -0.2], "verdict": "lower"},
-        {"moderator": "minutes", "score": "r", "verdict": "too few people"},
-    ]
-    page = page_of(tmp_path, replace(FACTS, parts=parts, moderators=moderators))
+    page = page_of(tmp_path, replace(FACTS, parts=parts))
     assert 'data-value="300">300<' in page
-    assert re.search(r"\u22120.61<.*\u22120.80 to \u22120.20: lower", page)
-    assert "too few people" in page
 
 
 def test_no_dot_hides_another_and_the_judged_model_is_drawn_last(tmp_path):

@@ -1,4 +1,4 @@
-"""Who is predicted well, and what that goes with: no verdict on few, and none that is invented."""
+"""Scores of each person, and of the typical and the atypical half."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.judging.model_scores import score_maps
-from bids_dtg.contrasts.judging.moderators import (
-    MODERATORS,
-    SCORES,
-    half_rows,
-    moderator_rows,
-    person_rows,
-)
+from bids_dtg.contrasts.judging.person_rows import half_rows, person_rows
 from bids_dtg.contrasts.people import Person
 
 
@@ -45,46 +39,6 @@ def test_a_row_a_person_has_their_own_scores():
     others = [row["typicality"] for row in rows if row["half"] == "atypical half"]
     assert len(typical) == len(others) == 6
     assert typical[0] > max(others)
-
-
-def test_motion_that_spoils_predictions_is_found_and_the_rest_is_not_invented():
-    found = {(row["moderator"], row["score"]): row for row in moderator_rows(scored(40)[1], {})}
-    assert set(found) == {(moderator, score) for moderator in MODERATORS for score in SCORES}
-    row = found["fd_mean", "r"]
-    assert row["verdict"] == "lower"
-    assert row["rho"][2] < -0.5
-    assert row["people"] == 40
-    assert found["minutes", "r"]["verdict"] == "not computable (the same for everybody)"
-    assert found["residual_dof", "r"]["verdict"] == "not computable (not known)"
-    assert not any("rho" in found[name, "r"] for name in ("minutes", "residual_dof"))
-
-
-@pytest.mark.parametrize("people", [2, 7])
-def test_few_people_get_no_verdict(people):
-    rows = moderator_rows(scored(people)[1], {})
-    assert {row["verdict"] for row in rows if row["moderator"] == "fd_mean"} == {"too few people"}
-    assert not any("rho" in row for row in rows)
-
-
-@pytest.mark.slow
-def test_relations_of_chance_are_rarely_called_any():
-    rng, called = np.random.default_rng(3), 0
-    for _ in range(40):
-        values = rng.standard_normal((2, 20))
-        rows = [
-            {"participant_id": f"sub-{n}", "r": r, "fd_mean": fd}
-            for n, (r, fd) in enumerate(values.T)
-        ]
-        called += any(row["verdict"] in ("higher", "lower") for row in moderator_rows(rows, {}))
-    assert called <= 5
-
-
-def test_a_family_counts_as_one():
-    rows = scored(16)[1]
-    twins = {f"{n:02d}": f"{n // 2}" for n in range(16)}
-    alone, related = (moderator_rows(rows, families)[0]["rho"] for families in ({}, twins))
-    assert alone[0] == related[0]
-    assert alone[1:] != related[1:]
 
 
 def test_halves_have_the_means_of_their_people():
