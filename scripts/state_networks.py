@@ -129,7 +129,7 @@ TWIN_ARRAYS = (
     _twin_arrays("train", "--dry-run"),
     _twin_arrays(
         "train",
-        "--architecture published --pulse-targets --task-file faces --model-name published "
+        "--architecture published --task-file faces --model-name published "
         f"--epochs 2 --batch-size 3 {FITTED}",
     ),
     f"untime {HYPERNETWORK}",

@@ -533,13 +533,6 @@ class TwinOptions:
         metavar="TASK",
         shown_default="no task is known",
     )
-    pulse_targets: bool = twin_option(
-        "twin",
-        "learn presses as pulses of one time step, as published, not as held until the response "
-        "window ends",
-        default=False,
-        shapes=(MODELS,),
-    )
 
 
 @dataclass(frozen=True)

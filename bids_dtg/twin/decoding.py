@@ -158,7 +158,6 @@ class Windows:
 
     place: NDArray[np.intp]  # (..., trials, w): of a step, counted through all segments
     own: NDArray[np.bool_]  # (..., trials, buttons): whether the button is one of the task's
-    repeated: NDArray[np.bool_]  # (..., trials, w): whether the step is beyond the window's end
     seconds: Values  # (..., trials, w): time since the trial's onset
 
     @classmethod
@@ -174,7 +173,6 @@ class Windows:
         return cls(
             place=segment[..., None] * segments.action.shape[-2] + within,
             own=tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None],
-            repeated=step != within,
             seconds=np.where(step < last, seconds, _each(rows.window_seconds)[..., None]),
         )
 
@@ -183,9 +181,6 @@ def _curves(outputs: Values, segments: Segments) -> tuple[Values, Values]:
     _check(outputs, segments)
     windows = Windows.of(segments)
     curve = np.where(windows.own[..., None, :], _at(outputs, windows.place), 0.0)
-    if not segments.held:
-        pulses = np.where(windows.repeated[..., None], 0.0, curve)
-        curve = pulses.cumsum(axis=-2, dtype=curve.dtype)
     return windows.seconds, curve
 
 

@@ -141,7 +141,6 @@ class Segments:
     """
 
     tasks: TaskSet
-    held: bool  # targets are held until the window's end; False: pulses of one step
     inputs: Array  # (s, steps, inputs): stimulus channels, then task flags; 0 at step 0
     task: Small  # (s,): number in `tasks`; -1: no segment, it only fills the array
     action: Array  # (s, steps, buttons): targets
@@ -182,7 +181,6 @@ def stack_people(
     *,
     tasks: TaskSet | None = None,
     steps: int = SEGMENT_STEPS,
-    held: bool = True,
     half: int | None = None,
 ) -> Segments:
     """Return the runs of several people as segments; segments that people share are stored once.
@@ -193,9 +191,9 @@ def stack_people(
     different segment once would leave more than half of the table empty, for example because each
     person has an own order of trials, everybody's segments are stored.
 
-    Targets are *held* by default: the pressed button's channel is 1 from the first step at or after
-    the press to the end of the response window, so that a network learns the distribution of
-    response times. As published they are pulses of one step. Where a person pressed an unknown
+    As a target the pressed button's channel is 1 from the first step at or after the press to the
+    end of the response window, so that a network learns the distribution of response times; as
+    published it is a pulse of one step. Where a person pressed an unknown
     wrong button, the target is its expectation: equal shares for all wrong buttons. Responses after
     the window are misses. The window ends with the next trial's onset at the latest; a trial is not
     scored if its window then has no step, or if a press precedes its onset.
@@ -208,8 +206,6 @@ def stack_people(
         Tasks of the network; None: those of the runs, in order.
     steps
         Largest number of steps in a segment.
-    held
-        Whether targets stay 1 until the window's end; False: pulses of one step.
     half
         Half of the runs to take trials from (`Trials.half`); None: all trials.
 
@@ -246,10 +242,9 @@ def stack_people(
     rows = table.rows()
     return Segments(
         tasks=tasks,
-        held=held,
         inputs=table.inputs(),
         task=table.task(),
-        action=table.action(rows, held),
+        action=table.action(rows),
         scored=table.scored(rows),
         run=table.run(),
         start_seconds=table.start_seconds(),
@@ -410,12 +405,12 @@ class _Table:
             _fill(done, (person, at), _what_was_done(piece, first))
         return TrialRows(**shown, **done)
 
-    def action(self, rows: TrialRows, held: bool) -> Array:
+    def action(self, rows: TrialRows) -> Array:
         """Return targets (people, s, steps, buttons)."""
         shape = (*self.run().shape, self.steps, self.tasks.buttons)
         press = steps_from(rows.onset_step * STEP_SECONDS + np.nan_to_num(rows.rt_seconds))
         press = np.clip(press, rows.first_step, rows.last_step)
-        until = np.broadcast_to(rows.last_step, press.shape) if held else press
+        until = np.broadcast_to(rows.last_step, press.shape)
         step = rows.first_step[..., None] + np.arange(self.tasks.window_steps)
         on = (step >= press[..., None]) & (step <= until[..., None])
         person, trial, place = np.nonzero(on & np.isfinite(rows.rt_seconds)[..., None])

@@ -142,10 +142,6 @@ def told(tmp_path, monkeypatch, capsys):
             "To do: --workflow twin has --architecture lowrank",
         ),
         (
-            f"{TRAIN} --pulse-targets",
-            "--pulse-targets was given with --workflow dynamics. Expected: --workflow twin, or no",
-        ),
-        (
             f"{TRAIN} --own-trials 5",
             "--own-trials was given with --workflow dynamics. Expected: --workflow twin, or no",
         ),

@@ -32,20 +32,19 @@ def assert_decodes_itself(segments) -> None:
 
 
 @few
-@given(runs(), st.booleans())
-def test_targets_are_decoded_as_what_was_done(run, held):
-    assert_decodes_itself(make_segments([run], held=held))
+@given(runs())
+def test_targets_are_decoded_as_what_was_done(run):
+    assert_decodes_itself(make_segments([run]))
 
 
 @few
-@given(runs(task=a_task("faces", buttons=2)), runs(), st.booleans())
-def test_targets_of_several_people_are_decoded(faces, stroop, held):
+@given(runs(task=a_task("faces", buttons=2)), runs())
+def test_targets_of_several_people_are_decoded(faces, stroop):
     people = [[faces, stroop], [answered_by(stroop, 7, late=0.03)], [answered_by(faces, 8)]]
-    assert_decodes_itself(stack_people(people, held=held))
+    assert_decodes_itself(stack_people(people))
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_targets_of_real_people_are_decoded(shared, held):
+def test_targets_of_real_people_are_decoded(shared):
     """Of some, in both tasks; they saw the same, but for a few segments with times of their own."""
     tasks = TaskSet((find_task("faces"), find_task("stroop")))
     places = [("hammerAP", 0), ("stroopAP", 1), ("stroopPA", 1)]
@@ -58,7 +57,7 @@ def test_targets_of_real_people_are_decoded(shared, held):
         ]
         for folder in folders
     ]
-    segments = stack_people(people, tasks=tasks, held=held)
+    segments = stack_people(people, tasks=tasks)
     assert segments.inputs.shape[0] == 1
     assert segments.trials.scored.sum() == sum(run.scored.sum() for own in people for run in own)
     assert_decodes_itself(segments)
@@ -192,13 +191,6 @@ def test_outputs_of_another_shape_are_refused():
     different = stack_people([[a_run([2.0 + n, 9.0 - n])] for n in range(3)])
     with pytest.raises(ValueError, match=r"outputs are \(..., 3, 1, 262, 3\)"):
         decode(np.zeros((1, 262, 3)), different)
-
-
-def test_pulses_are_added_up_within_the_window_only():
-    segments = make_segments([a_run([2.0, 4.5])], held=False)
-    outputs = np.full((1, 262, 3), 0.01)
-    decoded = decode(outputs, segments)
-    np.testing.assert_allclose(decoded.miss, 1 - 0.03 * 25)
 
 
 def test_letting_go_before_the_window_ends_is_no_miss():

@@ -313,7 +313,7 @@ def _known_by(
 def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
     people, bundle = analysis.people, analysis.bundle
     assert bundle is not None
-    segments = people.segments(labels, held=bundle.part.held)
+    segments = people.segments(labels)
     given = read_covariates(analysis.settings, labels)
     connectomes, taken_out = analysis.adjusted(labels)
     return Cohort(

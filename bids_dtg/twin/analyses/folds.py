@@ -125,7 +125,7 @@ class FoldPlan:
         connectomes = people.connectomes(self.labels)
         for line in connectome_notes(connectomes, self.labels, people.families):
             say(f"bids_dtg: warning: {line}")
-        segments = people.segments(self.labels, held=not self.settings.twin.pulse_targets)
+        segments = people.segments(self.labels)
         given = read_covariates(self.settings, self.labels)
         return Cohort(
             self.labels,

@@ -126,7 +126,7 @@ def run_training(settings: Settings) -> int:
         known = read_covariates(settings, labels)
         adjustment = Adjustment.fit(connectomes, known)
         connectomes, covariates = adjustment.apply(connectomes, known), adjustment.columns(known)
-    segments = people.segments(labels, held=not settings.twin.pulse_targets)
+    segments = people.segments(labels)
     with analysis.results.begun():
         analysis.describe()
         say(
@@ -219,7 +219,6 @@ def _facts(analysis: TwinAnalysis, recipe: Recipe, fitted: Fitted) -> TwinFacts:
         atlas=source.atlas,
         atlas_digest=source.atlas_digest,
         cleaning=source.cleaning,
-        held=not settings.twin.pulse_targets,
         data_set=analysis.data_set,
         description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "
         f"performed {', '.join(people.tasks.names)}: {fitted.architecture}, "

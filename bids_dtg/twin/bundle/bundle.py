@@ -66,7 +66,6 @@ class TwinFacts(FittedFacts):
     citation: str = CITATION  # what users are asked to cite
     connectome: str = "unknown"  # how it was made, in words
     regions: tuple[str, ...] = ()  # of a connectome: edges are pairs, row by row; (): no names
-    held: bool = True  # whether presses were held until the response window's end, in training
     adjustment: Adjustment | None = None  # of the connectomes that the fit got; None: as measured
 
 
@@ -301,7 +300,6 @@ def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
         regions=_regions(edges, facts.regions),
         connectome=facts.connectome,
         covariates=0 if facts.adjustment is None else len(facts.adjustment.names),
-        held=facts.held,
         seed=fitted.seed,
         **facts.shared,
     )

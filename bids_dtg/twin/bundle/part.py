@@ -34,7 +34,6 @@ class TwinPart(FittedPart):
             "covariates",
             "atlas",
             "atlas_digest",
-            "held",
             "people",
             "data_set",
         ),
@@ -52,7 +51,6 @@ class TwinPart(FittedPart):
     regions: int = 0  # of a connectome; its edges are their pairs; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
     covariates: int = 0  # columns that were taken out of connectomes, a level of words each
-    held: bool = True  # whether presses were held until the response window's end, in training
     seed: int = 0
 
     @property
@@ -145,7 +143,6 @@ class TwinPart(FittedPart):
             regions=fields.size("regions", least=0),
             connectome=fields.text("connectome"),
             covariates=0 if fields.absent("covariates") else fields.size("covariates"),
-            held=fields.flag("held"),
             seed=fields.whole("seed", least=0),
             **cls.read_shared(fields),
         )

@@ -166,9 +166,6 @@ def _crossings(buttons: Tensor, segments: Segments) -> tuple[Tensor, Tensor]:
     else:
         curve = flat[torch.arange(len(flat))[:, None, None], place]
     curve = torch.where(own[..., None, :], curve, 0.0)
-    if not segments.held:
-        repeated = torch.from_numpy(windows.repeated)
-        curve = torch.where(repeated[..., None], 0.0, curve).cumsum(dim=-2)
     rising = curve.sum(dim=-1).cummax(dim=-1).values.clamp(0.0, 1.0)
     seconds = torch.from_numpy(windows.seconds).float().expand(rising.shape)
     over = rising >= 0.5

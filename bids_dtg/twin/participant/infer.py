@@ -35,9 +35,7 @@ class SeenTrials:
     segments: Segments  # with an axis of people, which is 1
 
     @classmethod
-    def of(
-        cls, runs: Sequence[PerformedRun], tasks: Sequence[Task], *, held: bool = True
-    ) -> SeenTrials:
+    def of(cls, runs: Sequence[PerformedRun], tasks: Sequence[Task]) -> SeenTrials:
         """Make segments of one or more runs, without the responses of other participants.
 
         Raises
@@ -49,7 +47,7 @@ class SeenTrials:
 
         shown = [run.trials if run.own else without_responses(run.trials) for run in runs]
         try:
-            segments = stack_people([shown], tasks=TaskSet(tuple(tasks)), held=held)
+            segments = stack_people([shown], tasks=TaskSet(tuple(tasks)))
         except ValueError as err:
             names = ", ".join(run.file.path.name for run in runs)
             raise RunError(f"the trials of {names} cannot be performed: {err}") from err

@@ -9,7 +9,7 @@ from bids_dtg.settings.option import rest_option
 from bids_dtg.twin.recipe import MIXED_EFFECTS
 
 _OF_NETWORKS = (
-    *("recipe", "epochs", "batch_size", "learning_rate", "pulse_targets", "device"),
+    *("recipe", "epochs", "batch_size", "learning_rate", "device"),
     *("input_arrays", "array_key", "covariates", "participants_file", "known_by", "combine"),
 )
 

@@ -125,8 +125,7 @@ class TwinAverageMaker:
         request, inference = self._steps.request, self._steps.inference
         if request.events is None or not found.runs:
             return None
-        held = request.bundle is None or request.bundle.part.held
-        seen = SeenTrials.of(found.runs, request.events.tasks, held=held)
+        seen = SeenTrials.of(found.runs, request.events.tasks)
         performed, forecasts = None, Forecasts()
         if inference is not None:
             edges = request.as_the_model_takes(participant, made.upper)

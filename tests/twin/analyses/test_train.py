@@ -22,7 +22,7 @@ Call = Callable[..., int]
 
 def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     part = load_twin_bundle(bundle).part
-    assert (part.architecture, part.people, part.edges, part.held) == ("lowrank", 3, 28, True)
+    assert (part.architecture, part.people, part.edges) == ("lowrank", 3, 28)
     assert [task.name for task in part.tasks] == ["faces", "stroop"]
     assert (part.data_set, part.connectome) == ("tiny", "edges from arrays, Fisher z")
     people = read_rows(bundle.parent / "desc-participants_trials.tsv")
@@ -70,8 +70,6 @@ def test_the_same_call_again_makes_the_same_and_another_is_refused(
     assert (bundle / "model.json").read_bytes() == before
     assert call("train", "--epochs", "3", *TRAIN[2:]) == 2
     assert "made with other options (--epochs)" in capsys.readouterr().err
-    assert call("train", *TRAIN, "--pulse-targets") == 2
-    assert "made with other options (--pulse-targets)" in capsys.readouterr().err
 
 
 def test_the_same_call_on_other_data_is_refused_at_once(
@@ -94,17 +92,17 @@ def test_the_same_seed_makes_the_same_weights_in_another_folder(
 
 
 @pytest.mark.slow
-def test_all_weights_are_generated_and_pulses_are_learned_where_asked_for(
+def test_all_weights_are_generated_where_asked_for(
     people: Path, out: Path, call: Call, tmp_path: Path
 ) -> None:
     table = tmp_path / "split.tsv"
     rows = [f"sub-{label}\t{'test' if label == LABELS[0] else 'training'}" for label in LABELS[:5]]
     table.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
-    more = ("--architecture", "published", "--pulse-targets", "--epochs", "1", "--task-file")
+    more = ("--architecture", "published", "--epochs", "1", "--task-file")
     assert call("train", *more, "stroop", "--split-file", str(table), "--model-name", "all") == 0
     folder = out / "group" / "model-all"
     part = load_twin_bundle(folder / "bundle").part
-    assert (part.architecture, part.held, part.people) == ("published", False, 4)
+    assert (part.architecture, part.people) == ("published", 4)
     assert read_rows(folder / "desc-codes_explained.tsv") == []
     rows = read_rows(folder / "desc-participants_trials.tsv")
     assert [(row["used"], row["set"], row["reason"]) for row in (rows[0], rows[1], rows[5])] == [

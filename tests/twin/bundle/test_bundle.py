@@ -74,11 +74,10 @@ def test_what_is_written_is_loaded_and_performs_the_same(
 def test_a_twin_of_other_sizes_is_kept(tmp_path: Path) -> None:
     recipe = Recipe(units=3, rank=8, codes=2)
     fitted = tiny_fitted_twin(recipe=recipe, edges=0, seed=7)
-    bundle = write_tiny_twin(tmp_path / "least", fitted, regions=(), held=False)
+    bundle = write_tiny_twin(tmp_path / "least", fitted, regions=())
     part = bundle.part
     assert (part.edges, part.regions, part.codes, part.seed) == (0, 0, 2, 7)
     assert bundle.regions == ()
-    assert part.held is False
     performed = bundle.fitted().perform(np.zeros((3, 0)), seen_by(fitted))
     assert performed.buttons.shape[:2] == (3, len(seen_by(fitted).task[0]))
 
@@ -174,7 +173,6 @@ def test_list_and_info_describe_one(
         "connectome  6 edges, the pairs of 4 regions: Pearson's r, Fisher z",
         "twin        lowrank, 5 units, 4 latent factors of a person",
         "recipe      default, seed 0",
-        "targets     presses held until the response window's end",
         "group       trained for 2 epochs",
     ):
         assert fact in shown

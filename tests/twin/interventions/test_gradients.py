@@ -12,10 +12,8 @@ from bids_dtg.twin.interventions.outcomes import outcomes_of
 from bids_dtg.twin.interventions.perturbations import performed_outcomes
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_figures_are_those_that_are_decoded(held):
+def test_figures_are_those_that_are_decoded():
     segments, _ = slow_and_quick(people=4)
-    object.__setattr__(segments, "held", held)
     rng = np.random.default_rng(0)
     for level in (0.1, 0.5, 0.02):
         buttons = rng.uniform(0.0, level, segments.action.shape).astype(np.float32)

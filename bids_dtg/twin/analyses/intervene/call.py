@@ -111,7 +111,7 @@ def _left_out(analysis: TwinAnalysis, plan: Plan) -> dict[str, str]:
 def _people(analysis: TwinAnalysis, labels: tuple[str, ...]) -> People:
     people, bundle = analysis.people, analysis.bundle
     assert bundle is not None
-    segments = people.segments(labels, held=bundle.part.held)
+    segments = people.segments(labels)
     connectomes, covariates = analysis.adjusted(labels)
     return People(labels, connectomes, segments, covariates)
 
