@@ -11,10 +11,7 @@ from state_call import ONE_CORE, Call
 RUNS = "--frames 130 --repetition-time 2"
 ATLAS = "atlas/tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_atlas-SimulatedRegions_res-4_dseg.nii.gz"
 THREE_SIMULATIONS = "--simulations 3"
-SMALL_NETWORK = (
-    "--recipe amortised --epochs 2 --states 2 --region-parameters 2 --recipe-field hidden=4 "
-    "encoder_units=8 window=40 forecast_frames=5 generation_frames=40"
-)
+SMALL_NETWORK = "--architecture network --epochs 2 --states 2 --region-parameters 2"
 
 
 def _dynamics(data: str, out: str, words: str) -> str:
@@ -32,7 +29,7 @@ def _study(analysis: str, words: str) -> str:
 
 
 NETWORK = "dynamics/study/group/model-small/bundle"
-CORE = "dynamics/study/group/model-core/bundle"
+STUDY_CORE = "dynamics/study/group/model-core/bundle"
 COUNTS = "--array-key structural=sift_radius2_count"
 DYNAMICS = (
     f"dtg-phantom dynamics/data --workflow dynamics --participants 5 {RUNS}",
@@ -44,12 +41,12 @@ DYNAMICS = (
     _study("evaluate", f"--model {NETWORK} {THREE_SIMULATIONS}"),
     _study("simulate", f"--model {NETWORK} {THREE_SIMULATIONS}"),
     _study("fixed-points", f"--model {NETWORK} --participant-label sim01"),
-    _runs("dynamics/new", f"--model {NETWORK} {THREE_SIMULATIONS} --participant-label sim04"),
-    _runs("dynamics/new", "--reports-only"),
-    _runs("dynamics/new", "--verify"),
     f"dtg-models info {NETWORK}",
     _study("train", "--model-name core"),
-    _runs("dynamics/core", f"--model {CORE} {THREE_SIMULATIONS} --no-reports"),
+    f"untime {STUDY_CORE}",
+    _runs("dynamics/core", f"--model {STUDY_CORE} --no-reports"),
+    _runs("dynamics/core", "--reports-only"),
+    _runs("dynamics/core", "--verify"),
     _dynamics(
         "dynamics/data/fmriprep",
         "dynamics/core",
@@ -58,7 +55,6 @@ DYNAMICS = (
 )
 
 PUBLISHED = "dynamics_arrays/out/group/model-published/bundle"
-CORE = "dynamics_arrays/out/group/model-core/bundle"
 
 
 def _dynamics_arrays(analysis: str, words: str) -> str:
@@ -70,8 +66,7 @@ DYNAMICS_ARRAYS = (
     _dynamics_arrays("train", "--dry-run"),
     _dynamics_arrays(
         "train",
-        "--model-name published --recipe published-code --epochs 2 --restarts 2 --samples 2 "
-        "--structural log --recipe-field hidden=4 encoder_units=4",
+        "--model-name published --architecture network --recipe published --epochs 2 --restarts 2",
     ),
     f"untime {PUBLISHED}",
     _dynamics_arrays(
@@ -79,9 +74,6 @@ DYNAMICS_ARRAYS = (
     ),
     _dynamics_arrays("simulate", f"--model {PUBLISHED} {THREE_SIMULATIONS}"),
     _dynamics_arrays("train", "--model-name core"),
-    _dynamics_arrays("train", "--model-name hopf --recipe hopf"),
-    f"untime {CORE}",
-    _dynamics_arrays("intervene", f"--model {CORE} --gain 0.5"),
 )
 
 
