@@ -106,9 +106,9 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
 
     The response time is where the total over the task's own buttons first crosses 0.5, in seconds
     from the onset, linear between steps and from 0 at the onset. The button is the one with the
-    largest output at the end of the response window. Outputs for pulses are first summed over the
-    window. On the segments' own targets the response time is the person's within one step, and the
-    button is the same (-1 where there was none, or an unknown one).
+    largest output at the end of the response window. On the segments' own targets the response time
+    is the person's within one step, and the button is the same (-1 where there was none, or an
+    unknown one).
 
     Parameters
     ----------

@@ -193,10 +193,10 @@ def stack_people(
 
     As a target the pressed button's channel is 1 from the first step at or after the press to the
     end of the response window, so that a network learns the distribution of response times; as
-    published it is a pulse of one step. Where a person pressed an unknown
-    wrong button, the target is its expectation: equal shares for all wrong buttons. Responses after
-    the window are misses. The window ends with the next trial's onset at the latest; a trial is not
-    scored if its window then has no step, or if a press precedes its onset.
+    published it is a pulse of one step. Where a person pressed an unknown wrong button, the target
+    is its expectation: equal shares for all wrong buttons. Responses after the window are misses.
+    The window ends with the next trial's onset at the latest; a trial is not scored if its window
+    then has no step, or if a press precedes its onset.
 
     Parameters
     ----------

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import tiny_networks
-import tiny_series
 import tiny_twins
 import torch
 from bids_check import require_every_file_seen
@@ -19,7 +18,6 @@ from forked_jobs import Copies, ForkingProcess, Place, all_modules
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 
-from bids_dtg.cli.run import main
 from bids_dtg.workflows import AUTO, all_workflows
 
 PLACES = 6  # of each analysis, which is killed at every other two of them
@@ -36,7 +34,6 @@ class Scene:
         self.folder, self.out, self.trained = folder, folder / "out", trained
         self._cohort: TinyCohort | None = None
         self._people: dict[str, Path] = {}  # by workflow
-        self._core: Path | None = None
 
     @property
     def cohort(self) -> TinyCohort:
@@ -68,15 +65,6 @@ class Scene:
     def of_events(self, analysis: str, *words: object) -> Words:
         people = self.trained["twin"].inputs
         return (*tiny_twins.arguments(people, self.out, analysis, arrays=None), *words)
-
-    def of_core(self, analysis: str, *words: object) -> Words:
-        if self._core is None:
-            place = tiny_series.write_series(self.folder / "series")
-            some = ("--participant-label", *tiny_series.PEOPLE[:5])
-            assert main(tiny_series.arguments(place, self.folder / "core", "train", *some)) == 0
-            self._core = self.folder / "core" / "group" / "model-own" / "bundle"
-        words = ("--model", self._core, *words)
-        return (*tiny_series.arguments(self.folder / "series", self.out, analysis), *words)
 
     def of_core_people(self, *words: object) -> Words:
         people = self.people_of("dynamics")
@@ -201,11 +189,6 @@ JOBS = (
     _of_networks("evaluate", "--simulations", 2),
     _of_networks("simulate", "--simulations", 2),
     _of_networks("fixed-points", "--participant-label", "01"),
-    Job(
-        "dynamics",
-        "intervene",
-        lambda scene: scene.of_core("intervene", "--gain", 0.5),
-    ),
     Job(
         "dynamics",
         "associate",

@@ -31,7 +31,7 @@ from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.source import Edges
 
 AnyTwin = TypeVar("AnyTwin", TwinBundle, MixedEffectsBundle)
-_OF_TRAINING = (*("architecture", "recipe", "epochs", "batch_size", "learning_rate"),)
+_OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate")
 
 
 class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
