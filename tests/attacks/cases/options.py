@@ -61,7 +61,6 @@ WRONG = {
     "derivatives-home": ["-d", "~nosuchuser"],
     "derivatives-empty": ["-d", ""],
     "derivatives-equals": ["-d", "fmriprep="],
-    "work-home": ["-w", "~nosuchuser"],
     "atlas-empty": ["--atlases", ""],
     "atlas-long": ["--atlases", "/" + "a" * 5000],
     "atlas-nul": ["--atlases", "a\0b.nii"],
@@ -97,7 +96,6 @@ ODD = {
     "fd-threshold-tiny": ["--denoise-strategy", "scrubbing", "--fd-threshold", "1e-300"],
     "nothing-left": ["--min-minutes", "1e300"],
     "combine": ["--combine", "participant", "--half-maps", "--write-connectome"],
-    "work-in-the-output": ["-w", "out/work"],
     "debug": ["--debug", "-vvv"],
 }
 rows("option", give, ODD, (0, 1, 2), healthy=False)
