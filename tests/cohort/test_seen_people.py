@@ -46,7 +46,7 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
         families=families(tiny_series.PEOPLE, relative),
         structural=np.ones((12, 4, 4)) - np.eye(4),
     )
-    words = ("--recipe", "linear", "--participant-label", *tiny_series.PEOPLE[:9])
+    words = ("--architecture", "linear", "--participant-label", *tiny_series.PEOPLE[:9])
     assert main(tiny_series.arguments(arrays, tmp_path / "out", "train", *words)) == 0
     capsys.readouterr()
     words = ("--model", str(tmp_path / "out/group/model-own/bundle"))

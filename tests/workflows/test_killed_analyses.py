@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny_networks
+import tiny_series
 import tiny_twins
 import torch
 from bids_check import require_every_file_seen
@@ -57,6 +58,12 @@ class Scene:
     def of_networks(self, analysis: str, *words: object) -> Words:
         arrays = self.trained["network"].inputs
         return (*tiny_networks.arguments(arrays, self.out, analysis), *words)
+
+    def of_series(self, analysis: str, *words: object) -> Words:
+        place = self.folder / "series"
+        if not place.is_dir():
+            tiny_series.write_series(place)
+        return (*tiny_series.arguments(place, self.out, analysis), *words)
 
     def of_twins(self, analysis: str, *words: object) -> Words:
         people = self.trained["twin"].inputs
@@ -185,7 +192,13 @@ JOBS = (
     _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2, "--repeats", 1),
     _of_people("embed"),
     _of_people("deviation"),
-    Job("dynamics", "train", lambda scene: scene.of_networks("train", *tiny_networks.TRAIN)),
+    Job("dynamics", "train", lambda scene: scene.of_series("train"), form="linear"),
+    Job(
+        "dynamics",
+        "train",
+        lambda scene: scene.of_networks("train", *tiny_networks.TRAIN),
+        form="network",
+    ),
     _of_networks("evaluate", "--simulations", 2),
     _of_networks("simulate", "--simulations", 2),
     _of_networks("fixed-points", "--participant-label", "01"),
