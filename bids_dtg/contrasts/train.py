@@ -16,7 +16,7 @@ from torch import Tensor
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import Samples
 from bids_dtg.contrasts.task import TrainingTask
-from bids_dtg.training.loop import Best, Report, Schedule, Workplace, run_epochs
+from bids_dtg.training.loop import Report, Schedule, Workplace, run_epochs
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +25,6 @@ class TrainedNetwork:
 
     state: Mapping[str, Tensor]  # parameters and buffers under the published names, on the CPU
     card: Mapping[str, Any]  # how it was trained, for JSON
-
-
-@dataclass(frozen=True, eq=False)
-class _Training:
-    """What a training is given."""
-
-    training: Samples  # people to train on
-    validation: Samples  # people to choose the best epoch by
-    plan: TrainingPlan  # settings of the training
-    start: Mapping[str, Tensor] | None  # weights to begin with; None: random ones
 
 
 def train(
@@ -82,7 +72,6 @@ def train(
         raise ValueError("fixed statistics are those of the weights to begin with: give `start`")
     if not np.array_equal(training.mask, validation.mask):
         raise ValueError("training and validation samples need one mask")
-    inputs = _Training(training, validation, plan, start)
     schedule = Schedule(
         epochs=plan.epochs,
         monitor=f"validation_{plan.choose_by}",
@@ -90,17 +79,8 @@ def train(
         minutes=plan.minutes,
         precision=plan.precision,
     )
-    return _trained(inputs, run_epochs(partial(_task, inputs), schedule, workplace, report))
-
-
-def _task(inputs: _Training, report: Report) -> TrainingTask:
-    return TrainingTask(
-        inputs.training, inputs.validation, inputs.plan, start=inputs.start, report=report
-    )
-
-
-def _trained(inputs: _Training, best: Best) -> TrainedNetwork:
-    """Read the network's weights of the best epoch, and record the training."""
+    task = partial(TrainingTask, training, validation, plan, start=start)
+    best = run_epochs(task, schedule, workplace, report)
     prefix = "network."
     state = {
         name.removeprefix(prefix): tensor.contiguous()
@@ -108,11 +88,11 @@ def _trained(inputs: _Training, best: Best) -> TrainedNetwork:
         if name.startswith(prefix)
     }
     card = {
-        **dataclasses.asdict(inputs.plan),
+        **dataclasses.asdict(plan),
         "optimiser": "Adam",
-        "people": inputs.training.people,
-        "segments": inputs.training.segments,
-        "validation_people": inputs.validation.people,
+        "people": training.people,
+        "segments": training.segments,
+        "validation_people": validation.people,
         "best_epoch": best.epoch,
         "updates": best.updates,
         "history": list(best.history),

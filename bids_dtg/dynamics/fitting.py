@@ -301,7 +301,8 @@ class _Training:
         workplace = replace(workplace, folder=_place(workplace.folder, self.number))
         schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
         identity = _identity(self.networks, recipe, self.base_seed)
-        make = partial(_make_task, self.networks, self.trained, recipe, self.seed, identity)
+        given = (self.networks, self.trained, recipe)
+        make = partial(NetworkTask, *given, seed=self.seed, identity=identity)
         with borrowed_chance(workplace.device):  # each epoch sets its own seed
             best = run_epochs(make, schedule, workplace, report)
         last = best.history[-1]
@@ -321,7 +322,8 @@ class _Training:
     def judged(self, restart: Restart, device: str, report: Callable[[str], None]) -> Restart:
         """Return a restart with the ELBO of its last weights, over all series trained on."""
         with borrowed_chance(device):
-            task = _make_task(self.networks, self.trained, self.recipe, self.seed, {}, report)
+            given = (self.networks, self.trained, self.recipe)
+            task = NetworkTask(*given, seed=self.seed, identity={}, report=report)
             task.model.load_state_dict(restart.state)
             elbo = task.elbo(task.trained, "series that were trained on")
         return replace(restart, elbo=float(elbo.mean()))
@@ -330,17 +332,6 @@ class _Training:
 def _place(folder: Path, number: int) -> Path:
     """Return the folder of a restart's checkpoints."""
     return folder / f"restart-{number + 1}"
-
-
-def _make_task(
-    networks: Networks,
-    trained: NDArray[np.bool_],
-    recipe: Recipe,
-    seed: int,
-    identity: Mapping[str, Any],
-    report: Callable[[str], None],
-) -> NetworkTask:
-    return NetworkTask(networks, trained, recipe, seed=seed, identity=identity, report=report)
 
 
 def _identity(networks: Networks, recipe: Recipe, seed: int) -> dict[str, Any]:

@@ -281,8 +281,9 @@ def voxel_positions(
     >>> voxel_positions(np.array([[4.0, 0.0, 2.0]]), affine)
     array([[2., 0., 1.]])
     """
-    to_voxels: NDArray[np.float64] = np.linalg.inv(affine).astype(np.float64, copy=False)
-    return _mapped(points, to_voxels)
+    to_voxels = np.linalg.inv(affine).astype(np.float64, copy=False)
+    mapped: NDArray[np.float64] = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+    return mapped
 
 
 def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -381,12 +382,6 @@ def _positions(
         covered &= inside[indices]
     source[~covered] = 0
     return source, covered
-
-
-def _mapped(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map points (n, 3) by a matrix (4, 4)."""
-    mapped: NDArray[np.float64] = points @ matrix[:3, :3].T + matrix[:3, 3]
-    return mapped
 
 
 def _lattice(affine: NDArray[np.float64]) -> str:

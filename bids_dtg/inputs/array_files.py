@@ -272,7 +272,7 @@ def _little_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-class _LibraryArray(StoredArray):
+class _Hdf5Array(StoredArray):
     """An array of HDF5, of which a slice is read."""
 
     def __init__(self, path: Path, key: str, values: Any, stored: int) -> None:
@@ -313,7 +313,7 @@ def _hdf5_arrays(path: Path) -> dict[str, StoredArray]:
             if values.external or values.is_virtual:
                 raise ValueError(f"the values of its {key} lie in another file")
             _require_chunks(key, values.chunks, values.dtype.itemsize)
-            found[key] = _LibraryArray(path, key, values, values.id.get_storage_size())
+            found[key] = _Hdf5Array(path, key, values, values.id.get_storage_size())
     return found
 
 

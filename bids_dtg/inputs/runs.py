@@ -132,7 +132,7 @@ def find_runs(
     found = _without_joins(versions_by_run(series), who, input_type)
     require_measured_once(found, who)
 
-    choices = _choices(found, lambda versions: choose_version(versions, rule, root))
+    choices = _choices(found, rule, root)
     runs = [_rest_run(choice, func, root, participant, input_type) for choice in choices]
     require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
@@ -187,14 +187,12 @@ def natural_order(title: str) -> list[str]:
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
 
 
-def _choices(
-    runs: list[list[NamedFile]], choose: Callable[[list[NamedFile]], Choice]
-) -> Iterator[Choice]:
+def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> Iterator[Choice]:
     """Choose a version of each run; runs without one are reported, unless there are no others."""
     chosen, failed = [], []
     for versions in runs:
         try:
-            chosen.append(choose(versions))
+            chosen.append(choose_version(versions, rule, root))
         except RunError as err:
             failed.append((versions[0], err))
     # What can be fetched is not left out: the maps would be others once it is there. Nor is a run

@@ -50,7 +50,7 @@ class Task(lightning.LightningModule):
 
 
 Report = Callable[[str], None]  # is given a line after each epoch
-MakeTask = Callable[[Report], Task]
+MakeTask = Callable[..., Task]  # called with `report` alone
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any] | None:
 
 def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: Report) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    task = make_task(report)
+    task = make_task(report=report)
     kind, _, number = workplace.device.partition(":")
     trainer = lightning.Trainer(
         accelerator="gpu" if kind == "cuda" else "cpu",

@@ -434,16 +434,13 @@ class _Run:
         """Run the epochs of a stage, or resume them."""
         own = data or self.data()
         task = partial(
-            _make_task,
-            partial(
-                make,
-                own["training_data"],
-                own["validation_data"],
-                self.recipe,
-                length=length,
-                seed=self.seed,
-                identity=f"{stage} {self.identity}",
-            ),
+            make,
+            own["training_data"],
+            own["validation_data"],
+            self.recipe,
+            length=length,
+            seed=self.seed,
+            identity=f"{stage} {self.identity}",
         )
         schedule = Schedule(
             epochs=length.epochs,
@@ -470,10 +467,6 @@ def _lapses(fitted: Fitted, connectomes: NDArray[np.float32], segments: Segments
     if find_architecture(fitted.architecture).generates_all:
         return Lapses.of(fitted.perform(connectomes, segments).buttons, segments)
     return Lapses.of(fitted.perform_group(segments).buttons, segments)
-
-
-def _make_task(make: Callable[..., TrainingTask], report: Report) -> TrainingTask:
-    return make(report=report)
 
 
 def _scale_edges(network: HyperNetwork, connectomes: NDArray[np.float32]) -> None:

@@ -49,10 +49,7 @@ def _phantom(arguments: argparse.Namespace) -> None:
 _RUN = later("twin.analyses.by_architecture:run_by_architecture")
 # Options of analyses of people's connectomes and behaviour.
 _OF_BEHAVIOUR = ("session_label", "model_name", "split_file", "data_set", "seed", "task_file")
-_OF_TRAINING = (
-    *("architecture", "recipe", "epochs", "batch_size", "learning_rate"),
-    "device",
-)
+_OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
 
 ROW = Workflow(
     name="twin",

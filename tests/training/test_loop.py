@@ -19,7 +19,7 @@ from bids_dtg.training.loop import Schedule, Task, Workplace, run_epochs
 class Lowering(Task):
     """Lowers a square by one step an epoch; what is to be raised ends it in an epoch."""
 
-    def __init__(self, end: tuple[int, BaseException] | None, _report) -> None:
+    def __init__(self, end: tuple[int, BaseException] | None, report) -> None:
         super().__init__()
         self.weight, self._end = torch.nn.Parameter(torch.ones(1)), end
 

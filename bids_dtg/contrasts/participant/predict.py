@@ -246,15 +246,13 @@ class MapAverageMaker:
         model: Model,
         writer: Writer,
         clock: Clock,
-        half_maps: bool = False,
         unmet: Mapping[str, str] | None = None,
     ) -> None:
         self._unmet = unmet or {}
         self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
         self._samples = self._new_samples()
-        # Maps of the odd and the even pieces; empty if not requested.
+        # Maps of the odd and the even pieces; None: there are none.
         self._halves: tuple[Samples, Samples] | None = None
-        self._half_maps = half_maps
         self._seconds = 0.0  # spent on maps of the run whose segments arrive
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
@@ -272,7 +270,7 @@ class MapAverageMaker:
         """
         if isinstance(part, SegmentRead):
             reporter.stage("predicting", part.share)
-            self._predict(part.connectome, (self._samples,), part.session)
+            self._predict(part.connectome, self._samples, part.session)
             for note in self._model.take_notes():
                 reporter.note(f"warning: {note}")
         elif isinstance(part, RunRead):
@@ -283,7 +281,7 @@ class MapAverageMaker:
         if read.halves is not None:
             self._halves = self._halves or (self._new_samples(), self._new_samples())
             for half, own in zip(read.halves, self._halves, strict=True):
-                self._predict(half, (own,), read.summary.run.session)
+                self._predict(half, own, read.summary.run.session)
         seconds, self._seconds = read.seconds + self._seconds, 0.0
         with self._clock.time("write"):
             self._files += self._writer.write_run(
@@ -294,13 +292,10 @@ class MapAverageMaker:
     def _new_samples(self) -> Samples:
         return Samples(self._model, MapAverage(by_dof=self.begun.planned.by_dof))
 
-    def _predict(
-        self, connectome: Connectome, samples: Sequence[Samples], session: str | None
-    ) -> None:
+    def _predict(self, connectome: Connectome, samples: Samples, session: str | None) -> None:
         start = time.perf_counter()
         with self._clock.time("network"):
-            for one in samples:
-                one.add(connectome, session)
+            samples.add(connectome, session)
         self._seconds += time.perf_counter() - start
 
     def leave_out(self, run: str, reason: str) -> None:

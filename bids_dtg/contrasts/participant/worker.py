@@ -73,7 +73,6 @@ class ParticipantWork(LevelWork):
             writer=steps.writer if granted is steps.request else granted.writer(),
             clock=clock,
             unmet=unmet,
-            half_maps=steps.request.settings.outputs.half_maps,
         )
 
     def begin(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from bids_dtg.bundles.fitted import FittedBundle, FittedTo
 from bids_dtg.dynamics.networks import LEAST_FRAMES
@@ -15,19 +14,6 @@ SAME_TR = 0.05  # largest relative difference from the model's time between fram
 
 class SeriesBundle(FittedBundle[FittedTo]):
     """A verified model of regions' series, a step of which is a frame."""
-
-    def require_fits(
-        self,
-        *,
-        regions: Sequence[str],
-        tr_seconds: float,
-        frames: int,
-        atlas: str = "",
-        atlas_digest: str = "",
-    ) -> None:
-        """Refuse series that the model cannot describe: `require_regions` and `require_frames`."""
-        self.require_regions(regions, atlas=atlas, atlas_digest=atlas_digest)
-        self.require_frames(tr_seconds, frames)
 
     def _regions_in_words(self) -> tuple[str, str]:
         found = f"has {counted(len(self.regions), 'region')} ({named(self.regions)})"

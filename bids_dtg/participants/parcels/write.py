@@ -206,26 +206,13 @@ class ParcelWriter(Generic[Request]):
         training = {"Participants": part.people, "Data": part.data_set}
         return {**model_facts(bundle), "ModelTraining": training}
 
-    def write_kept(
-        self, measured: MeasuredSeries, what: type[RunFrames] = RunFrames, **more: object
-    ) -> Iterator[PurePosixPath]:
-        """Write what panels of the workflow keep of a run.
-
-        Parameters
-        ----------
-        measured
-            Series and figures of the run.
-        what
-            What panels keep something of.
-        **more
-            Its fields beside those of `RunFrames`.
-        """
-        data = what(
+    def write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
+        """Write what panels of the workflow keep of a run."""
+        data = RunFrames(
             kept=measured.design.keep,
             fd_mm=measured.confounds.fd_mm,
             std_dvars=measured.confounds.std_dvars,
             tr_seconds=measured.design.tr_seconds,
-            **more,
         )
         kept = keep_all(self._request.presentation.panels, data)
         return write_kept(kept, run_entities(measured.run), self._request.output)

@@ -81,10 +81,15 @@ def test_series_that_a_model_cannot_describe_are_refused(tmp_path, changed, mess
     assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
     fits = {"regions": TINY_REGIONS, "atlas": "Mine", "atlas_digest": "a"}
     fits |= {"tr_seconds": 0.75, "frames": 60}
-    bundle.require_fits(**fits)
-    bundle.require_fits(**{**fits, "atlas": "", "atlas_digest": ""})  # it is not known
+
+    def require(*, tr_seconds, frames, **regions) -> None:
+        bundle.require_regions(**regions)
+        bundle.require_frames(tr_seconds, frames)
+
+    require(**fits)
+    require(**{**fits, "atlas": "", "atlas_digest": ""})  # it is not known
     with pytest.raises((BundleError, RunError), match=message):
-        bundle.require_fits(**{**fits, **changed})
+        require(**{**fits, **changed})
 
 
 def test_the_record_has_each_restart(bundle: NetworkBundle) -> None:
