@@ -1,4 +1,4 @@
-"""The calls whose outputs `compare_states.py` compares: every workflow, analysis and kind of input.
+"""The calls whose values `compare_states.py` compares: every workflow and analysis that stays.
 
 All paths are relative to the folder of the state, in which the calls run one after another. What
 is called `inputs` is made first, without the program; `shared` leads to the shared test data.
@@ -7,38 +7,45 @@ is called `inputs` is made first, without the program; `shared` leads to the sha
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
+from pathlib import Path
 
-from state_arrays import ARRAY_CALLS
-from state_call import ONE_CORE, Call
-from state_networks import NETWORK_CALLS, region_table
-from state_statistics import PARTS, PEOPLE, STATISTICS_CALLS, people_table
+Step = str | tuple[str, str]  # a command line, or how it was written before, and is now
 
-# Of the simulated people; calibration needs ten, deviations from the cohort eleven.
+ONE_CORE = "--device cpu --nprocs 1 --omp-nthreads 1"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What makes one folder of a state, and one row of the table of differences."""
+
+    name: str  # of its folder
+    steps: tuple[Step, ...]  # each a program of the project, the script `api`, or `copy`
+    needs: tuple[str, ...] = ()  # calls that must have been made before
+    exit_code: int = 0  # of each step
+
+
 PARTICIPANTS, FRAMES, SECONDS = 11, 102, 2.5
+PEOPLE = "phantom/out/fmriprep"
 STEM = "sub-sim001_task-rest"
 FUNC = f"{PEOPLE}/sub-sim001/func/{STEM}"
 BOLD = f"{FUNC}_space-MNI152NLin6Asym_res-2_desc-preproc_bold"
 MASK = f"{FUNC}_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz"
-DEMO_MODEL = "inputs/format1"  # the demo model of the first format, see `compare_states.py`
 REAL = "shared/data/real/fmriprep_like"
 CHECKPOINT = "shared/reference/deeptaskgen/random_fdim64.ckpt"
-SMALL_MODEL = "small/out/group/model-small/bundle"  # three contrasts: maps and pages in a moment
-ALL_OUTPUTS = "--half-maps --write-connectome --combine participant"
+SMALL_MODEL = "cohort/out/group/model-net/bundle"  # three contrasts: maps in a moment
+ATLASES = "--atlases Schaefer400 HCP"
 
 
-def _maps(name: str, words: str, *, data: str = PEOPLE, model: str = "demo") -> str:
-    return f"bids_dtg {data} {name}/out participant --model {model} {ONE_CORE} {words}"
+def _maps(name: str, words: str, *, data: str = PEOPLE, model: str = SMALL_MODEL) -> str:
+    return f"bids_dtg {data} {name}/out participant --model {model} --no-reports {ONE_CORE} {words}"
 
 
-def _person(name: str, words: str, model: str = "demo") -> str:
+def _person(name: str, words: str, model: str = SMALL_MODEL) -> str:
     return _maps(name, f"--participant-label sim001 {words}", model=model)
 
 
-def _small(name: str, words: str) -> str:
-    return _person(name, words, model=SMALL_MODEL)
-
-
-def _real(name: str, words: str, model: str = "demo") -> str:
+def _real(name: str, words: str, model: str = SMALL_MODEL) -> str:
     return _maps(name, f"--min-minutes 2 {words}", data=REAL, model=model)
 
 
@@ -47,52 +54,18 @@ def _group(analysis: str, words: str, out: str = "cohort/out") -> str:
     return f"bids_dtg {PEOPLE} {out} group --analysis {analysis} {data} {ONE_CORE} {words}"
 
 
-TEXTS = (
-    *(f"{program} --help" for program in ("bids_dtg", "dtg-models", "dtg-phantom", "dtg-demo")),
-    *(f"{program} --version" for program in ("bids_dtg", "dtg-models", "dtg-phantom", "dtg-demo")),
-    *(
-        f"dtg-models {command} --help"
-        for command in ("list", "fetch", "verify", "info", "remove", "convert")
-    ),
-    "dtg-models list",
-    "dtg-models info demo",
-    "dtg-models verify demo",
-)
-
-REFUSED = (
-    "bids_dtg",
-    "bids_dtg nowhere refused/out participant",
-    _maps("refused", "", data="nowhere"),
-    _maps("refused", "--participant-label nobody"),
-    _maps("refused", "", model="nothing"),
-    _maps("refused", "", model="hcp-ya"),
-    _person("refused", "--denoise-strategy fancy"),
-    _person("refused", "--denoise-strategy compcor --confound-model 36P"),
-    _person("refused", "--high-pass 0.2 --low-pass 0.1"),
-    _person("refused", "--device tpu"),
-    _person("refused", "--config-file inputs/wrong.toml"),
-    _group("train", "--model demo --architecture forest"),
-    _group("train", "--model demo --contrast nothing"),
-    f"bids_dtg {PEOPLE} refused/out group --analysis evaluate --model demo",
-    _group("calibrate", "--model demo --participant-label sim001 sim002"),
-    "dtg-models info nothing",
-    "dtg-models fetch nothing",
-    "dtg-phantom refused/out --participants 0",
-    "dtg-demo inputs",
-)
-
 CLEANING = {
     "none": "--denoise-strategy none",
-    "simple": "--denoise-strategy simple --dummy-scans 4 --no-reports",
+    "simple": "--denoise-strategy simple --dummy-scans 4",
     "scrubbing": "--denoise-strategy scrubbing --fd-threshold 0.4 --std-dvars-threshold 2"
     " --min-minutes 1",
     "compcor": "--denoise-strategy compcor",
     "aroma": "--denoise-strategy ica_aroma",
-    "aroma_aggressive": "--denoise-strategy ica_aroma --aroma-denoising aggr --no-reports",
+    "aroma_aggressive": "--denoise-strategy ica_aroma --aroma-denoising aggr",
     "36p": "--confound-model 36P",
     "gsr": "--denoise-strategy scrubbing --gsr --min-minutes 1",
     "band": "--high-pass 0.01 --low-pass 0.15",
-    "smoothing": "--smoothing-fwhm 6 --atlases Schaefer400 HCP",
+    "smoothing": f"--smoothing-fwhm 6 {ATLASES}",
     "custom": "--custom-confounds inputs/custom.tsv",
 }
 
@@ -107,14 +80,15 @@ LAYOUTS = (
     f"copy {BOLD}.nii.gz {XCPD}.nii.gz",
     f"copy {BOLD}.json {XCPD}.json",
     "copy inputs/xcpd.json layouts/xcpd/dataset_description.json",
-    *(
-        _maps(f"layouts/maps/{name}", words, data=f"layouts/{name}", model=SMALL_MODEL)
-        for name in ("hcp", "ukb", "xcpd")
-        for words in ("--dry-run", f"--input-type {name}")  # the first sees what it is
-    ),
-    _small("layouts/maps/fmriprep", "--input-type fmriprep --dry-run"),
+    *(_maps(f"layouts/maps/{name}", "", data=f"layouts/{name}") for name in ("hcp", "ukb", "xcpd")),
 )
 
+# Files of a run of the phantom: what stands behind its name.
+PARTS = (
+    *(f"_space-MNI152NLin6Asym_res-2_desc-preproc_bold{end}" for end in (".nii.gz", ".json")),
+    "_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz",
+    *(f"_desc-confounds_timeseries{end}" for end in (".tsv", ".json")),
+)
 # A person with two sessions, one of them with two runs, of which one is long enough to be cut.
 RUNS = {"ses-A_task-rest_run-1": "runs/long", "ses-A_task-rest_run-2": "phantom/out"}
 RUNS |= {"ses-B_task-rest": "phantom/out"}
@@ -128,14 +102,13 @@ SEVERAL_RUNS = (
         for part in PARTS
     ),
     *(
-        _maps(f"runs/maps/{name}", words, data="runs/people", model=SMALL_MODEL)
+        _maps(f"runs/maps/{name}", words, data="runs/people")
         for name, words in {
-            "sessions": "--half-maps",
-            "people": "--combine participant --no-reports",
+            "sessions": "--write-connectome",
+            "people": "--combine participant",
             "runs": "--combine run",
         }.items()
     ),
-    f"bids_dtg runs/people runs/maps/runs/out group --model {SMALL_MODEL} {ONE_CORE}",
 )
 
 # A person's maps on surfaces and in other spaces; the data have no T1w image, and their T1w space
@@ -146,97 +119,149 @@ SURFACES = (
     f"copy {REAL}/sub-HAPPYTEST {HAPPY}",
     f"copy {HAPPY}/func/sub-HAPPYTEST_task-rest_desc-coreg_boldref.nii.gz "
     f"{HAPPY}/anat/sub-HAPPYTEST_desc-preproc_T1w.nii.gz",
-    *(
-        _maps(
-            "surfaces",
-            f"--min-minutes 2 --surfaces fsLR fsaverage --output-spaces T1w MNI152NLin2009cAsym "
-            f"{words}",
-            data="surfaces/data",
-            model=SMALL_MODEL,
-        )
-        for words in ("", "--reports-only", "--verify")
+    _maps(
+        "surfaces",
+        "--min-minutes 2 --surfaces fsLR fsaverage --output-spaces T1w MNI152NLin2009cAsym",
+        data="surfaces/data",
     ),
-)
-MAP = f"sub-sim001/func/{STEM}_space-MNI152NLin6Asym_res-2_contrast-wm2bk_stat-z_desc-synthetic"
-DAMAGED = (
-    "copy cleaning_none/out damaged/out",
-    f"copy inputs/raw.json damaged/out/{MAP}_statmap.nii.gz",
-    _small("damaged", "--denoise-strategy none --verify"),
 )
 
-SETS = (
-    _person("sets", "--dry-run"),
-    _person("sets", "--boilerplate-only"),
-    _maps("sets", "--participant-label sim001 sim002 --no-reports"),
-    _person("sets", ""),
-    _person("sets", "--dry-run"),
-    _person(
-        "sets", "--combine run --interval-level 80 --config-file inputs/options.toml --no-reports"
-    ),
-    _person("sets", "--reports-only"),
-    f"bids_dtg {PEOPLE} sets/out group --model demo {ONE_CORE}",
-)
-
-THREE = "--contrast emotionFaces wm2bk languageMath"
-SMALL = (
-    _group(
-        "train",
-        f"--model demo --architecture linear --model-name small {THREE} --participant-label "
-        + " ".join(f"sim{number:03d}" for number in range(1, 6)),
-        "small/out",
-    ),
-    f"untime {SMALL_MODEL}",
-)
-FEW = f"{THREE} --held-out 0.2 0.3"
+THREE = "--contrast emotionFaces wm2bk languageMath --held-out 0.2 0.3"
 NETWORK = "--features 2 --epochs 1 --batch-size 3 --learning-rate 0.01"
 COHORT = (
-    _group("train", f"--model demo --architecture local-ridge --model-name ridge {FEW}"),
     _group(
         "train",
-        f"--model demo --architecture attention-unet --model-name net {FEW} {NETWORK} --epochs 2",
+        f"--model demo --architecture attention-unet --model-name net {THREE} {NETWORK} --epochs 2",
     ),
     _group(
         "train",
         "--model demo --architecture attention-unet --recipe published --seed 3 "
-        f"--model-name published {FEW} {NETWORK}",
-    ),
-    _group("train", f"--model demo --architecture blend --model-name blend {FEW} {NETWORK}"),
-    *(f"untime cohort/out/group/model-{name}/bundle" for name in ("ridge", "net", "blend")),
-    _group(
-        "finetune",
-        f"--model cohort/out/group/model-net/bundle --contrast wm2bk --model-name tuned {NETWORK}",
+        f"--model-name published {THREE} {NETWORK}",
     ),
     _group(
         "finetune",
-        "--model cohort/out/group/model-net/bundle --schedule new --contrast wm2bk "
+        f"--model {SMALL_MODEL} --contrast wm2bk --model-name tuned {NETWORK}",
+    ),
+    _group(
+        "finetune",
+        f"--model {SMALL_MODEL} --schedule new --contrast wm2bk "
         f"--model-name fresh {NETWORK} --epochs 2",
     ),
-    _group("evaluate", "--model cohort/out/group/model-blend/bundle --model-name few"),
-    _group("calibrate", "--model demo --model-name sure"),
-    *(f"untime cohort/out/group/model-{name}/bundle" for name in ("tuned", "sure")),
-)
-TRAINED = tuple(
-    _person(f"trained/{name}", words, model=f"cohort/out/group/model-{name}/bundle")
-    for name, words in {
-        "ridge": "",
-        "net": "--no-reports",
-        "blend": "",
-        "tuned": "--no-reports",
-        "sure": "--interval-level 80",
-    }.items()
+    _group("evaluate", f"--model {SMALL_MODEL} --model-name few"),
 )
 
+DEMO = "code/bids_dtg/bundles/demo"  # of the checkout
 MODELS = (
-    f"dtg-models convert {CHECKPOINT} models/random --name random --maps {DEMO_MODEL}/maps.nii.gz "
-    f"--brain-mask {DEMO_MODEL}/brain_mask.nii.gz --mask {DEMO_MODEL}/mask.nii.gz",
-    "dtg-models info models/random",
-    "dtg-models verify models/random",
-    _person("models", "--no-reports", model="models/random"),
+    f"dtg-models convert {CHECKPOINT} models/random --name random --maps {DEMO}/maps.nii.gz "
+    f"--brain-mask {DEMO}/brain_mask.nii.gz --mask {DEMO}/mask.nii.gz",
+    _person("models", "", model="models/random"),
+)
+
+
+def _study(analysis: str, words: str) -> str:
+    return f"bids_dtg {PEOPLE} study/out group --analysis {analysis} {words} {ONE_CORE}"
+
+
+MEASURED = "-d statmaps=phantom/out/statmaps"
+KNOWN = "-p inputs/people.tsv"
+# All people's maps by a model of three contrasts, and the questions that are asked of them.
+STUDY = (
+    _maps("study", ATLASES),
+    f"bids_dtg {PEOPLE} study/out group {ONE_CORE}",
+    _study("stats", f"{MEASURED} --permutations 20 --contrast wm2bk"),
+    _study("stats", f"{KNOWN} --phenotype sex --covariates age --permutations 20 --name sexes"),
+    _study("associate", f"{KNOWN} --phenotype reasoning --covariates age sex --permutations 20"),
+    _study(
+        "phenotypes",
+        f"{KNOWN} {MEASURED} --phenotype reasoning sex --covariates age --contrast wm2bk "
+        "--folds 3 --repeats 2 --permutations 5",
+    ),
+    _study("embed", f"{KNOWN} {MEASURED}"),
+)
+
+# The workflows `dynamics` and `twin`: a chain goes from simulated images to people whom the model
+# was not fitted to, with as few people and epochs as all of the code needs.
+SIMULATED = "--frames 130 --repetition-time 2"
+ATLAS = "atlas/tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_atlas-SimulatedRegions_res-4_dseg.nii.gz"
+THREE_SIMULATIONS = "--simulations 3"
+TWO_EPOCHS = "--epochs 2 --restarts 1"
+
+
+def _dynamics(out: str, words: str) -> str:
+    return f"bids_dtg dynamics/data/fmriprep {out} {words} --workflow dynamics {ONE_CORE}"
+
+
+def _dynamics_rest(out: str, words: str) -> str:
+    connectomes = "--structural-connectivity dynamics/data/connectomes"
+    atlas = f"--atlases dynamics/data/{ATLAS} {connectomes}"
+    return _dynamics(out, f"participant {atlas} --no-reports {words}")
+
+
+def _dynamics_train(words: str, recipe: tuple[str, str]) -> tuple[str, str]:
+    before, now = (
+        _dynamics("dynamics/study", f"group --analysis train {words} {each}") for each in recipe
+    )
+    return before, now
+
+
+def _dynamics_study(analysis: str, words: str) -> str:
+    return _dynamics("dynamics/study", f"group --analysis {analysis} {words}")
+
+
+PUBLISHED = "dynamics/study/group/model-published/bundle"
+CORE = "dynamics/study/group/model-core/bundle"
+DYNAMICS = (
+    f"dtg-phantom dynamics/data --workflow dynamics --participants 5 {SIMULATED}",
+    _dynamics_rest("dynamics/study", ""),
+    _dynamics_train(
+        f"--model-name published --participant-label sim01 sim02 sim03 {TWO_EPOCHS}",
+        ("--recipe published-code", "--architecture network --recipe published"),
+    ),
+    _dynamics_study("evaluate", f"--model {PUBLISHED} {THREE_SIMULATIONS}"),
+    _dynamics_study("simulate", f"--model {PUBLISHED} {THREE_SIMULATIONS}"),
+    _dynamics_study("fixed-points", f"--model {PUBLISHED} --participant-label sim01"),
+    _dynamics_train("--model-name core", ("--recipe linear", "--architecture linear")),
+    _dynamics_rest("dynamics/core", f"--model {CORE}"),
+    _dynamics("dynamics/core", "group --analysis associate --phenotype fd_mean --permutations 20"),
+)
+
+
+def _twin(out: str, words: str) -> str:
+    return f"bids_dtg twin/data/bids {out} {words} --workflow twin {ONE_CORE}"
+
+
+def _twin_rest(out: str, words: str) -> str:
+    derivatives = f"--derivatives twin/data/fmriprep --atlases twin/data/{ATLAS}"
+    return _twin(out, f"participant {derivatives} --no-reports {words}")
+
+
+FITTED = "--participant-label " + " ".join(f"c3p{number:04d}" for number in range(6))
+OWN_TWIN = "twin/study/group/model-small/bundle"
+ARRAYS = "--input-arrays twin/data/truth/connectomes.npz"
+HYPERNETWORK = "twin/arrays/group/model-published/bundle"
+TWIN = (
+    f"dtg-phantom twin/data --workflow twin --participants 9 {SIMULATED}",
+    _twin_rest("twin/study", ""),
+    _twin(
+        "twin/study",
+        f"group --analysis train --model-name small --epochs 2 --task-file stroop {FITTED}",
+    ),
+    _twin("twin/study", f"group --analysis evaluate --model {OWN_TWIN}"),
+    _twin("twin/study", f"group --analysis intervene --model {OWN_TWIN} --permutations 2"),
+    _twin_rest("twin/new", f"--model {OWN_TWIN} --participant-label c3p0007"),
+    _twin(
+        "twin/arrays",
+        f"group --analysis train {ARRAYS} --architecture published --task-file faces "
+        f"--model-name published --epochs 2 --batch-size 3 {FITTED}",
+    ),
+    _twin("twin/arrays", f"group --analysis evaluate {ARRAYS} --model {HYPERNETWORK}"),
+    _twin(
+        "twin/arrays",
+        f"group --analysis evaluate {ARRAYS} --folds 2 --epochs 2 --model-name small",
+    ),
 )
 
 CALLS = (
-    Call("texts", TEXTS),
-    Call("demo", ("dtg-demo demo/out --participants 2 --broken-run",), exit_code=1),
     Call(
         "phantom",
         (
@@ -246,94 +271,60 @@ CALLS = (
             f"copy inputs/noise.csv {FUNC}_AROMAnoiseICs.csv",
         ),
     ),
-    Call("small", SMALL, ("phantom",)),
-    Call("refused", REFUSED, ("phantom",), exit_code=2),
-    Call("real_6asym", (_real("real_6asym", "", SMALL_MODEL),), ("small",), exit_code=1),
-    Call(
-        "real_6asym_all", (_real("real_6asym_all", f"--participant-label HAPPYTEST {ALL_OUTPUTS}"),)
-    ),
+    Call("demo", (_person("demo", "--write-connectome", model="demo"),), ("phantom",)),
+    Call("models", MODELS, ("phantom",)),
+    Call("cohort", COHORT, ("phantom",)),
+    Call("real_6asym", (_real("real_6asym", "--participant-label HAPPYTEST", "demo"),)),
     Call(
         "real_2009c",
-        (_real("real_2009c", f"--space MNI152NLin2009cAsym {ALL_OUTPUTS}", SMALL_MODEL),),
-        ("small",),
-        exit_code=1,
+        (
+            _real(
+                "real_2009c",
+                f"--participant-label HAPPYTEST --space MNI152NLin2009cAsym {ATLASES}",
+            ),
+        ),
+        ("cohort",),
     ),
     Call(
         "real_native",
-        (_real("real_native", f"--space boldref {ALL_OUTPUTS}", SMALL_MODEL),),
-        ("small",),
-        exit_code=1,
-    ),
-    Call(
-        "real_no_motion",
-        (
-            _real(
-                "real_no_motion",
-                "--participant-label RAPIDTIDETEST --denoise-strategy compcor",
-                SMALL_MODEL,
-            ),
-            f"bids_dtg {REAL} real_no_motion/out group --model {SMALL_MODEL} {ONE_CORE}",
-        ),
-        ("small",),
+        (_real("real_native", "--participant-label HAPPYTEST --space boldref"),),
+        ("cohort",),
     ),
     *(
-        Call(f"cleaning_{name}", (_small(f"cleaning_{name}", words),), ("small",))
+        Call(f"cleaning_{name}", (_person(f"cleaning_{name}", words),), ("cohort",))
         for name, words in CLEANING.items()
     ),
-    Call(
-        "nearest",
-        (
-            _real(
-                "nearest",
-                "--participant-label HAPPYTEST --space boldref --interpolation nearest",
-                SMALL_MODEL,
-            ),
-        ),
-        ("small",),
-    ),
-    Call("surfaces", SURFACES, ("small",)),
-    Call("damaged", DAMAGED, ("cleaning_none",), exit_code=1),
-    Call("layouts", LAYOUTS, ("small",)),
-    Call("runs", SEVERAL_RUNS, ("small",)),
-    Call("sets", SETS, ("phantom",)),
-    Call(
-        "processes",
-        (
-            _maps(
-                "processes",
-                "--participant-label sim001 sim002 sim003 --no-reports --nprocs 2",
-                model=SMALL_MODEL,
-            ),
-        ),
-        ("small",),
-    ),
-    Call("format1", (_person("format1", "--no-reports", model=DEMO_MODEL),), ("phantom",)),
-    Call("models", MODELS, ("phantom",)),
-    Call("cohort", COHORT, ("phantom",)),
-    Call("trained", TRAINED, ("cohort",)),
-    Call("api", (f"api {BOLD}.nii.gz {SMALL_MODEL} sets/out api/files",), ("small", "sets")),
-    *STATISTICS_CALLS,
-    *ARRAY_CALLS,
-    *NETWORK_CALLS,
+    Call("surfaces", SURFACES, ("cohort",)),
+    Call("layouts", LAYOUTS, ("cohort",)),
+    Call("runs", SEVERAL_RUNS, ("cohort",)),
+    Call("study", STUDY, ("cohort",)),
+    Call("api", (f"api {BOLD}.nii.gz {SMALL_MODEL} study/out api/files",), ("cohort", "study")),
+    Call("dynamics", DYNAMICS),
+    Call("twin", TWIN),
 )
 
 
-def written_inputs() -> dict[str, str]:
-    """Make the small input files that no program here writes: their names and contents."""
+def write_inputs(folder: Path) -> None:
+    """Write the small input files that no program here writes."""
     rng = random.Random(0)
+    folder.mkdir()
 
     def table(columns: int) -> list[str]:
         return ["\t".join(f"{rng.gauss(0, 1):.5f}" for _ in range(columns)) for _ in range(FRAMES)]
 
-    return {
-        "mixing.tsv": "\n".join(table(12)) + "\n",
-        "noise.csv": "2,5,7\n",
-        "custom.tsv": "\n".join(["breath\tpulse", *table(2)]) + "\n",
+    people = [
+        f"sub-sim{number:03d}\t{20 + number * number % 17}\t{'FM'[number % 2]}\t"
+        f"{100 + 7 * number % 13 - number}\tf{(number + 1) // 2}\t{'AB'[number * 3 // 2 % 2]}"
+        for number in range(1, PARTICIPANTS + 1)
+    ]
+    header = "participant_id\tage\tsex\treasoning\tfamily_id\tsite"
+    contents = {
+        "mixing.tsv": "\n".join(table(12)),
+        "noise.csv": "2,5,7",
+        "custom.tsv": "\n".join(["breath\tpulse", *table(2)]),
         "xcpd.json": '{"Name": "XCP-D", "BIDSVersion": "1.10.0", "DatasetType": "derivative", '
-        '"GeneratedBy": [{"Name": "xcp_d", "Version": "0.7.0"}]}\n',
-        "options.toml": '[cleaning]\ndenoise_strategy = "simple"\ngsr = true\n',
-        "wrong.toml": '[cleaning]\ndenoise = "simple"\n',
-        "people.tsv": people_table(PARTICIPANTS),
-        "regions.tsv": region_table(),
-        "raw.json": '{"Name": "Task", "BIDSVersion": "1.10.0", "DatasetType": "raw"}\n',
+        '"GeneratedBy": [{"Name": "xcp_d", "Version": "0.7.0"}]}',
+        "people.tsv": "\n".join([header, *people]),
     }
+    for name, text in contents.items():
+        (folder / name).write_text(f"{text}\n", "utf-8")
