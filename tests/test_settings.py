@@ -53,12 +53,6 @@ def test_command_line_wins_over_file(tmp_path):
     assert (settings.cleaning.min_minutes, settings.cleaning.denoise_strategy) == (2.0, "none")
 
 
-def test_a_file_with_an_analysis_that_is_gone_names_another_program(tmp_path):
-    (tmp_path / "options.toml").write_text('[modelling]\nanalysis = "normative"\n')
-    with pytest.raises(SettingsError, match="PCNtoolkit scores the tables of regions"):
-        read_options(tmp_path / "options.toml", {"analysis": ("train", "stats")})
-
-
 @pytest.mark.parametrize(("text", "rois"), [("50", (50,)), ("[15, 25]", (15, 25))])
 def test_whole_numbers_are_a_list_or_one(tmp_path, text, rois):
     file = tmp_path / "config.toml"

@@ -31,7 +31,6 @@ from bids_dtg.errors import (
 from bids_dtg.extras import missing_extra
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import say, visible
-from bids_dtg.settings.gone import GONE
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 _LEAST_OPEN_FILES = 64
@@ -66,8 +65,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def _meant(self, action: argparse.Action, value: str, choices: Sequence[str]) -> str:
-        near = GONE.get((action.dest, value)) or did_you_mean(value, choices)
-        if near:
+        if near := did_you_mean(value, choices):
             return f"; {near}"
         able = [
             other.option_strings[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from types import MappingProxyType, UnionType
@@ -14,7 +14,6 @@ from bids_dtg.files.foreign import read_toml
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import visible
 from bids_dtg.settings import OPTIONS, Settings, plain
-from bids_dtg.settings.gone import GONE
 from bids_dtg.settings.option import describe_kind
 
 
@@ -158,7 +157,7 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     legal = choices or (get_args(hint) if get_origin(hint) is Literal else None)
     expected = describe_kind(hint) if legal is None else "one of " + ", ".join(map(str, legal))
-    near = _instead(name, value, map(str, legal)) if legal and isinstance(value, str) else None
+    near = did_you_mean(value, map(str, legal)) if legal and isinstance(value, str) else None
     wrong = SettingsError(f"{source} is {value!r}", expected=expected, remedy=near)
     if get_origin(hint) is tuple:
         try:
@@ -183,11 +182,6 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
         return hint(value)
     except (TypeError, ValueError, OverflowError):
         raise wrong from None
-
-
-def _instead(name: str, value: str, legal: Iterable[str]) -> str | None:
-    """Return what to do in place of a value that an option does not have, as far as known."""
-    return GONE.get((name, value)) or did_you_mean(value, legal)
 
 
 def _items(value: Any, kind: type, legal: Sequence[str] | None) -> tuple[Any, ...]:

@@ -124,10 +124,6 @@ def test_help_names_every_option_with_its_default():
             "; did you mean stats? Upper and lower case count (see",
         ),
         (
-            ["/b", "/o", "group", "--analysis", "normative"],
-            "; PCNtoolkit scores the tables of regions (see",
-        ),
-        (
             ["/b", "/o", "participant", "--denoise-strategy", "36P"],
             "none); 36P is a value of --confound-model (see",
         ),
