@@ -50,7 +50,7 @@ def read_lists(begin: Path, data_set: str) -> ModelPeople:
     }
     if data_set in PERHAPS:
         sets[UNCERTAIN] = sets[PERHAPS[data_set]]
-    return ModelPeople(sets)
+    return ModelPeople(sets, by_content=False)
 
 
 if __name__ == "__main__":

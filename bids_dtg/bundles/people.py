@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ PEOPLE_FILE = "people.json"
 # Who may have been trained on: what is published of the model does not decide it.
 UNCERTAIN = "uncertain"
 _SETS = (*SETS, UNCERTAIN)
-_FORMAT = 2  # 1 had no sketches
+_FORMAT = 2
 _PREFIX = "bids_dtg person 1"  # another one would make other hashes
 _HASH = re.compile(r"[0-9a-f]{32}")
 _SKETCH = re.compile(r"[0-9a-f]{64}")
@@ -39,7 +39,7 @@ class PersonHashes:
     """One person as hashes, 32 hexadecimal digits each but for sketches and family."""
 
     person: str = ""  # of the data set's name and the id; empty: the data set has no name
-    rest: tuple[str, ...] = ()  # of the content of each file of rest; before format 2 with the id
+    rest: tuple[str, ...] = ()  # of the content of each file of rest
     sketches: tuple[str, ...] = ()  # of values of rest, or edges (`bids_dtg.inputs.rest_sketch`)
     family: str = ""  # of the data set's name and the family's, 40 digits; empty: not known
 
@@ -48,9 +48,7 @@ class PersonHashes:
 class PersonMatch:
     """The sets of a model that a person is in."""
 
-    sets: frozenset[str] = frozenset()  # by data set and id, or by id and rest without a name
-    # By id and rest, where the data set's names differ: perhaps the same person.
-    perhaps: frozenset[str] = frozenset()
+    sets: frozenset[str] = frozenset()  # by data set and id, or by rest
     related: frozenset[str] = frozenset()  # sets that a relative is in
 
 
@@ -119,7 +117,6 @@ class ModelPeople:
         persons: Collection[str],
         rest: Collection[str] = (),
         sketches: Collection[str] = (),
-        contents: Collection[str] = (),
         family: str = "",
     ) -> PersonMatch:
         """Look somebody up.
@@ -129,17 +126,15 @@ class ModelPeople:
         persons
             Hashes of the names that the data set may have, and the id; empty: it has no name.
         rest
-            Hashes of the id and each file of rest.
+            Hashes of the content of each file of rest.
         sketches
             What `bids_dtg.inputs.rest_sketch` makes of the values of rest: other bytes of the same
             values have the same sketch.
-        contents
-            Hashes of each file of rest without an id.
         family
             Hash of the family; empty: not known.
         """
         sure = {name for person in persons for name in self._by_person.get(person, ())}
-        sure |= {name for file in contents for name, _ in self._by_rest.get(file, ())}
+        sure |= {name for file in rest for name in self._by_rest.get(file, ())}
         if sketches and self._sketches:
             known = list(self._sketches)
             sure |= {
@@ -148,12 +143,7 @@ class ModelPeople:
                 if number
                 for name in self._sketches[known[number - 1]]
             }
-        perhaps: set[str] = set()
-        for name, has_name in {held for file in rest for held in self._by_rest.get(file, ())}:
-            (perhaps if persons and has_name else sure).add(name)
-        return PersonMatch(
-            frozenset(sure), frozenset(perhaps - sure), frozenset(self._families.get(family, ()))
-        )
+        return PersonMatch(frozenset(sure), frozenset(self._families.get(family, ())))
 
     def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
         """Return the first hash of the person that each sketch is of; empty: of nobody here."""
@@ -170,40 +160,26 @@ class ModelPeople:
 
     @cached_property
     def _by_person(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for name, people in self.sets.items():
-            for person in people:
-                if person.person:
-                    found.setdefault(person.person, set()).add(name)
-        return found
+        return self._sets_by(lambda person: (person.person,))
 
     @cached_property
     def _families(self) -> dict[str, set[str]]:
-        """Return the sets of each family."""
-        found: dict[str, set[str]] = {}
-        for name, people in self.sets.items():
-            for person in people:
-                if person.family:
-                    found.setdefault(person.family, set()).add(name)
-        return found
+        return self._sets_by(lambda person: (person.family,))
 
     @cached_property
-    def _by_rest(self) -> dict[str, set[tuple[str, bool]]]:
-        """Return set, and whether the data set had a name, by the hash of a file of rest."""
-        found: dict[str, set[tuple[str, bool]]] = {}
-        for name, people in self.sets.items():
-            for person in people:
-                for file in person.rest:
-                    found.setdefault(file, set()).add((name, bool(person.person)))
-        return found
+    def _by_rest(self) -> dict[str, set[str]]:
+        return self._sets_by(lambda person: person.rest)
 
     @cached_property
     def _sketches(self) -> dict[str, set[str]]:
-        """Return the sets of each sketch."""
+        return self._sets_by(lambda person: person.sketches)
+
+    def _sets_by(self, hashes: Callable[[PersonHashes], Iterable[str]]) -> dict[str, set[str]]:
+        """Return the sets that people are in, by hashes of theirs that are not empty."""
         found: dict[str, set[str]] = {}
         for name, people in self.sets.items():
             for person in people:
-                for own in person.sketches:
+                for own in filter(None, hashes(person)):
                     found.setdefault(own, set()).add(name)
         return found
 
@@ -233,7 +209,7 @@ class ModelPeople:
         Raises
         ------
         BundleError
-            If it cannot be read, or is of a newer format.
+            If it cannot be read, or is of another format.
         """
         try:
             text = read_text(path)
@@ -251,11 +227,11 @@ class ModelPeople:
             If they are not what they should be.
         """
         version = fields.whole("format_version")
-        if version > _FORMAT:
+        if version != _FORMAT:
             raise BundleError(
                 f"{fields.source} has format version {version}",
-                expected=f"at most {_FORMAT}",
-                remedy="install a newer bids_dtg",
+                expected=str(_FORMAT),
+                remedy=_REMEDY,
             )
         inner = fields.nested("sets")
         listed = dict(inner.items())
@@ -267,7 +243,7 @@ class ModelPeople:
         unlisted = fields.value("unlisted")
         if not isinstance(unlisted, list) or not all(isinstance(text, str) for text in unlisted):
             raise fields.wrong("unlisted", unlisted, "a list of texts")
-        by_content = version > 1 and fields.value("by_content") is True
+        by_content = fields.flag("by_content")
         fields.refuse_unknown()
         sets = {
             name: tuple(
@@ -302,9 +278,9 @@ def hash_family(data_set: str, family: str) -> str:
     return _hash("family", _plain(data_set), family, digits=40)
 
 
-def hash_rest(label: str, content: str) -> str:
-    """Return the hash of an id and what identifies the content of a file of rest."""
-    return _hash("rest", content, label)
+def hash_rest(content: str) -> str:
+    """Return the hash of what identifies the content of a file of rest."""
+    return _hash("rest", content, "")
 
 
 def _plain(data_set: str) -> str:

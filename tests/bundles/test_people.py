@@ -21,7 +21,7 @@ from bids_dtg.bundles.people import (
 )
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of
+from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
 from bids_dtg.inputs.rest_sketch import sketch
@@ -31,7 +31,7 @@ labels = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1
 one = st.builds(
     lambda name, label, files, sketches: PersonHashes(
         hash_person(name, label) if name else "",
-        tuple(hash_rest(label, file) for file in sorted(files)),
+        tuple(hash_rest(file) for file in sorted(files)),
         tuple(sorted(sketches)),
     ),
     st.none() | labels,
@@ -101,7 +101,7 @@ def test_no_name_and_no_id_is_in_the_file():
 @pytest.mark.parametrize(
     ("change", "fact"),
     [
-        ({"format_version": 3}, "format version 3. Expected: at most 2"),
+        ({"format_version": 1}, "format version 1. Expected: 2. To do: fetch or make"),
         ({"sets": {"test": [["", "g" * 64]]}}, "sets.test is .*a list of lists of hashes"),
         ({"sets": {"trained": []}}, "sets.trained is .*one of training, validation"),
         ({"sets": {"test": [["abc"]]}}, "sets.test is .*a list of lists of hashes"),
@@ -112,29 +112,20 @@ def test_no_name_and_no_id_is_in_the_file():
 )
 def test_another_content_is_refused(tmp_path, change, fact):
     path = tmp_path / PEOPLE_FILE
-    content = {"format_version": 1, "sets": {}, "unlisted": []}
+    content = {"format_version": 2, "by_content": True, "sets": {}, "unlisted": []}
     path.write_text(json.dumps(content | change))
     with pytest.raises(BundleError, match=fact):
         ModelPeople.read(path)
 
 
-def test_people_of_an_earlier_format_are_read():
-    ann = hash_person("study", "ann")
-    text = json.dumps({"format_version": 1, "sets": {"test": [[ann]]}, "unlisted": []})
-    found = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))
-    assert found.find([ann]).sets == {"test"}
-    assert not found.by_content
-    assert not found.joined(ModelPeople({})).by_content
-
-
 def test_rest_is_found_whatever_the_label():
     rest = np.random.default_rng(1).standard_normal((9, 200))
-    known = PersonHashes(hash_person("study", "ann"), (hash_rest("", "a"),), (sketch(rest),))
+    known = PersonHashes(hash_person("study", "ann"), (hash_rest("a"),), (sketch(rest),))
     seen = ModelPeople({"training": (known,)})
     other = hash_person("elsewhere", "bob")
     assert seen.find([other]).sets == frozenset()
     assert seen.find([other], sketches=[sketch(10 * rest[::-1])]).sets == {"training"}
-    assert seen.find([other], contents=[hash_rest("", "a")]).sets == {"training"}
+    assert seen.find([other], rest=[hash_rest("a")]).sets == {"training"}
     assert seen.find([other], sketches=[sketch(rest[:, ::-1])]).sets == frozenset()
 
 
@@ -173,11 +164,3 @@ def test_the_published_lists_are_there_and_hashes_hide_nothing():
     assert {name: both.count(name) for name in of_both} == of_both
     unlisted = PUBLISHED["ukb"].people.unlisted
     assert any("UK Biobank" in text for text in unlisted)
-
-
-def test_a_model_that_an_early_version_has_fetched_is_known_by_its_name(tmp_path):
-    files = {"published_files": [{"path": "main_model.ckpt"}]}
-    fetched = write_tiny_bundle(tmp_path / "a", name="hcp-ya", record=files)
-    assert people_of(fetched) == PUBLISHED["hcp-ya"].people
-    other = write_tiny_bundle(tmp_path / "b", name="hcp-ya")
-    assert people_of(other) is None

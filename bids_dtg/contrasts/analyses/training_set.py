@@ -23,7 +23,6 @@ from bids_dtg.contrasts.bundle.published_people import (
     published_id,
     published_names,
 )
-from bids_dtg.contrasts.bundle.registry import people_of
 from bids_dtg.notices import counted, named, say
 
 # People who tuned a model count like its training people. Those it was calibrated on shaped none of
@@ -54,7 +53,7 @@ class Identities:
             person = hash_person(name, label) if name else ""
         return PersonHashes(
             person,
-            tuple(hash_rest("", digest) for digest in self.source.rest_digests(label)),
+            tuple(hash_rest(digest) for digest in self.source.rest_digests(label)),
             tuple(sorted(self.source.sketches.get(label, {}).values())),
             hash_family(known or name or "", self.source.families.by_label.get(label, "")),
         )
@@ -151,19 +150,12 @@ def why_left_out(
             f"warning: {counted(len(other), 'participant')} ({named(other)}) have no ids as in "
             f"{known}: whether {bundle.card.name} was trained on them is not known"
         )
-    alike = [label for label in kept if matches[label].perhaps & _SHAPING.keys()]
-    if alike:
-        say(
-            f"warning: {counted(len(alike), 'participant')} ({named(alike)}) have the ids and the "
-            f"rest of people {bundle.card.name} was trained on in a data set of another name: "
-            f"they are kept; {_SURE_NAME} makes both names one"
-        )
     return why
 
 
 def _known(bundle: ModelBundle) -> ModelPeople:
     """Return the people used to make a model; without a list, all count as unlisted."""
-    seen = people_of(bundle)
+    seen = bundle.people
     if seen is None:
         card = bundle.card
         seen = ModelPeople({}, (f"all of {card.name} {card.version}: its bundle lists nobody",))
@@ -173,17 +165,8 @@ def _known(bundle: ModelBundle) -> ModelPeople:
 def _match(seen: ModelPeople, identities: Identities, label: str) -> PersonMatch:
     own = identities.hashes(label)
     sure = seen.find(identities.published(label)).sets
-    # Earlier versions hashed rest together with the label; where people are known by content,
-    # there are no such hashes, and no file is read for them.
-    earlier = () if seen.by_content else identities.source.rest_digests(label)
-    found = seen.find(
-        [own.person] if own.person else [],
-        [hash_rest(label, digest) for digest in earlier],
-        own.sketches,
-        own.rest,
-        own.family,
-    )
-    return PersonMatch(found.sets | sure, found.perhaps - sure, found.related)
+    found = seen.find([own.person] if own.person else [], own.rest, own.sketches, own.family)
+    return PersonMatch(found.sets | sure, found.related)
 
 
 def _say_of_published(identities: Identities, seen: ModelPeople, labels: Sequence[str]) -> None:

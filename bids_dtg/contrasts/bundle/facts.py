@@ -9,7 +9,7 @@ from bids_dtg.bundles.overview import table_lines
 from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.output_layer import compare_with_others
-from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of, published_folders
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, published_folders
 from bids_dtg.stats.splits import SETS
 
 # Key of a row and heading of its column; a value is one number, or a mean and its interval.
@@ -33,7 +33,7 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     if part.of_sessions:
         segment = f"none: runs of a session are joined, {part.segment_seconds:g} s in training"
     return [
-        ("people", _people_words(people_of(bundle))),
+        ("people", _people_words(bundle.people)),
         ("segment", fact("segment_seconds", segment)),
         *_places_facts(bundle),
         (

@@ -212,19 +212,6 @@ _UKB = PublishedMaps(
 PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
 
 
-def people_of(bundle: ModelBundle) -> ModelPeople | None:
-    """Return the people that a bundle's model was made with; None if they are not known.
-
-    A published model fetched by an earlier version has no list in its folder.
-    """
-    if bundle.people is not None:
-        return bundle.people
-    published = PUBLISHED.get(bundle.card.name)
-    if published is None or "published_files" not in (bundle.card.record or {}):
-        return None
-    return published.people
-
-
 def published_folders() -> Iterator[Path]:
     """Yield the folders of the published models that are installed."""
     return (model.path for model in installed_models() if model.name in PUBLISHED)

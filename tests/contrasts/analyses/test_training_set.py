@@ -17,11 +17,9 @@ from bids_dtg.bundles.people import (
     ModelPeople,
     PersonHashes,
     hash_person,
-    hash_rest,
 )
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
-from bids_dtg.files.provenance import file_fingerprint
 
 # As HCP-YA's ids look; a sum of the digits that theirs all have is wrong, so nobody has these.
 IDS = tuple(f"9000{n:02d}" for n in range(50, 59))
@@ -107,20 +105,6 @@ def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
     )
 
 
-def of_earlier_format(cohort, own, folder):
-    """Make a model that lists people as earlier versions did: rest with its label."""
-    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
-    sets: dict[str, list[PersonHashes]] = {}
-    for row in rows:
-        label = row["participant_id"].removeprefix("sub-")
-        runs = sorted(cohort.bids.glob(f"sub-{label}/**/*_bold.nii.gz"))
-        rest = sorted({hash_rest(label, file_fingerprint(run).ends_sha256) for run in runs})
-        person = PersonHashes(hash_person("fake", label), tuple(rest))
-        sets.setdefault(row["set"], []).append(person)
-    kept = {name: tuple(people) for name, people in sets.items()}
-    return extend_bundle(own, folder, people=ModelPeople(kept, by_content=False)).path
-
-
 @pytest.mark.slow
 def test_another_name_of_the_data_set_hides_nobody(own, evaluated, renamed):
     """The content of the files decides."""
@@ -145,16 +129,6 @@ def test_another_label_hides_nobody(cohort, own, tmp_path, capsys):
 
 def test_a_model_of_an_earlier_version_warns_of_other_names(cohort, own, evaluated, tmp_path):
     """The first hash decides, the second warns: of the ids and the rest alone."""
-    old = of_earlier_format(cohort, own, tmp_path / "old")
-    reported = evaluated(old, "--data-set", "Another", people=len(IDS))
-    assert "left out: " not in reported
-    assert "warning: 5 participants (" in reported
-    assert (
-        "have the ids and the rest of people own was trained on in a data set of another"
-        in reported
-    )
-    assert "those of them who have other labels now are not recognised" in reported
-    assert LEFT_OUT in evaluated(old, "--data-set", "FAKE")
 
 
 @pytest.mark.slow
