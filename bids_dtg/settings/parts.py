@@ -525,14 +525,6 @@ class TwinOptions:
         metavar="N|half",
         shown_default="none are known",
     )
-    known_by: str | None = twin_option(
-        "twin",
-        "of evaluate with a model: people's trials of this task are known, and those of the "
-        "model's other tasks are predicted; with --own-trials, from both",
-        default=None,
-        metavar="TASK",
-        shown_default="no task is known",
-    )
 
 
 @dataclass(frozen=True)

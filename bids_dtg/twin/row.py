@@ -81,7 +81,7 @@ ROW = Workflow(
                 "judge --model by people outside its training set, or by folds twins that are "
                 "fitted to the others",
                 arrays="may",
-                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "own_trials", "known_by"),
+                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "own_trials"),
                 needs_model=True,
                 instead_of_model="folds",
                 statistics=("folds", "participants_file", "covariates"),

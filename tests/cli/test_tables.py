@@ -125,15 +125,6 @@ def told(tmp_path, monkeypatch, capsys):
             "--architecture linear",
         ),
         (
-            f"{TWINS} --known-by faces",
-            "--known-by was given with --analysis train, which does not read it. Expected: group "
-            "--analysis evaluate",
-        ),
-        (
-            f"participant {TWIN} --known-by faces",
-            "--known-by was given with participant, which does not read it",
-        ),
-        (
             f"group {TWIN} --analysis intervene --model m --own-trials 5",
             "Expected: participant or group --analysis evaluate",
         ),
@@ -144,10 +135,6 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TRAIN} --own-trials 5",
             "--own-trials was given with --workflow dynamics. Expected: --workflow twin, or no",
-        ),
-        (
-            f"{TRAIN} --known-by faces",
-            "--known-by was given with --workflow dynamics. Expected: --workflow twin, or no",
         ),
         (
             "participant --task-file faces",

@@ -5,7 +5,6 @@
 - `evaluate`: evaluates a model in people outside its training set, with baselines
 - `folds`: fits of an evaluation by folds
 - `intervene`: interventions: edges that twins depend on, and the effect of perturbations
-- `known_by`: predictions of people who are known by another task: table and section
 - `mixed_effects`: trains and evaluates a model without a network
 - `own_trials`: predictions of later trials from a person's first ones: table and section
 - `participants`: the participants of a training: table

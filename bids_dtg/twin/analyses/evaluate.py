@@ -16,7 +16,6 @@ from bids_dtg.cohort.seen_people import (
     left_out_table,
     seen_on_page,
 )
-from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report.charts import nice
@@ -41,13 +40,6 @@ from bids_dtg.twin.analyses.folds import (
     fold_table,
     own_trials_of_folds,
 )
-from bids_dtg.twin.analyses.known_by import (
-    KNOWN_BY,
-    best_sentences,
-    known_by_section,
-    known_by_table,
-    require_task,
-)
 from bids_dtg.twin.analyses.own_trials import (
     OWN_TRIALS,
     own_trials_section,
@@ -56,10 +48,7 @@ from bids_dtg.twin.analyses.own_trials import (
 )
 from bids_dtg.twin.analyses.own_trials import best_sentences as own_trials_sentences
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
-from bids_dtg.twin.few_shot.judging import known_by_scores, known_by_sides, own_trials_scores
-from bids_dtg.twin.few_shot.other_task import Side
-from bids_dtg.twin.few_shot.prior import FewShot
-from bids_dtg.twin.fitting import Fitted
+from bids_dtg.twin.few_shot.judging import own_trials_scores
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
@@ -74,7 +63,6 @@ from bids_dtg.twin.judging.evaluation import (
     evaluate_folds,
 )
 from bids_dtg.twin.judging.winners import winner_sentences
-from bids_dtg.twin.own_trials import Own
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.own_trials import own_of
 
@@ -90,7 +78,7 @@ _OF_FOLDS = "desc-folds_models"
 _CHECKPOINTS = "checkpoints/"
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", OWN_TRIALS, KNOWN_BY, EXCLUDED),
+    *("desc-twins_matched", OWN_TRIALS, EXCLUDED),
 )
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _CEILING = "noise ceiling (halves of trials)"
@@ -191,29 +179,18 @@ def run_evaluation(settings: Settings) -> int:
         return _by_folds(settings)
     refuse_training_options(settings, "--folds N")
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    own, known_by, few_shot = own_of(settings), settings.twin.known_by, None
+    own, few_shot = own_of(settings), None
     assert analysis.bundle is not None
-    if known_by is not None:
-        require_task(known_by, analysis.bundle.part.tasks, analysis.bundle.card.name)
-    if own is not None or known_by is not None:
+    if own is not None:
         few_shot = analysis.bundle.few_shot()
     unseen, seen = analysis.require_unseen(_FEWEST_TRAINING, "baselines")
-    if known_by is not None and len(seen) < _FEWEST_TRAINING:
-        raise DatasetError(
-            f"--known-by was given, and the files have {counted(len(seen), 'participant')} of the "
-            "model's training set",
-            expected=f"{_FEWEST_TRAINING} or more: effects of both tasks are learned from those "
-            "who have responses in both",
-        )
     lost = () if own is None else require_later(analysis.people.segments(unseen), own)
     _say_each(lost)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
     training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
-    fitted, sides = analysis.bundle.fitted(), None
-    if known_by is not None and few_shot is not None and training is not None:
-        sides = _known_by(fitted, few_shot, (training, people), known_by, own)
+    fitted = analysis.bundle.fitted()
     with analysis.results.begun():
         analysis.describe()
         say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
@@ -226,11 +203,6 @@ def run_evaluation(settings: Settings) -> int:
             rivals = training is not None
             sections.append(own_trials_section(scores, own, rivals=rivals, lost=lost))
             _say_each(own_trials_sentences(scores))
-        if known_by is not None and sides is not None:
-            by_other = known_by_scores(sides, own=own is not None)
-            tables[KNOWN_BY] = known_by_table(by_other, known_by)
-            sections.insert(0, known_by_section(by_other, known_by, own))
-            _say_each(best_sentences(by_other, known_by))
         if left_out := {**analysis.people.left_out, **analysis.why_not(seen)}:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
@@ -242,11 +214,6 @@ def run_evaluation(settings: Settings) -> int:
 def _by_folds(settings: Settings) -> int:
     """Fit twins to all folds of people but one, and judge by that one, in turn."""
     refuse_model(settings)
-    if settings.twin.known_by is not None:
-        raise SettingsError(
-            "--known-by was given with --folds",
-            expected="one of them: people known by another task are judged by --model",
-        )
     own = own_of(settings)
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
@@ -288,26 +255,6 @@ def say_winners(found: Evaluation) -> None:
 def _say_each(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         say(sentence)
-
-
-def _known_by(
-    fitted: Fitted,
-    few_shot: FewShot,
-    people: tuple[Cohort, Cohort],
-    known_by: str,
-    own: Own | None,
-) -> tuple[tuple[Side, Side], ...]:
-    """Return what is known of training people and of those to judge, by another task.
-
-    Raises
-    ------
-    DatasetError
-        Too few people have responses in both tasks.
-    """
-    try:
-        return known_by_sides(fitted, few_shot, people, known_by, own)
-    except ValueError as err:
-        raise DatasetError(f"--known-by was given, and {err}") from err
 
 
 def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.cohort.result_table import ResultTable
@@ -16,7 +16,6 @@ from bids_dtg.twin.few_shot.judging import (
     CONNECTOME,
     NETWORK,
     TRIALS,
-    KnownByScore,
     OwnTrialsScore,
 )
 from bids_dtg.twin.own_trials import ROWS, Own
@@ -24,7 +23,6 @@ from bids_dtg.twin.own_trials.first_trials import first_trials
 from bids_dtg.twin.trial_series import Segments
 
 OWN_TRIALS = "desc-own_trials_scores"
-Score = TypeVar("Score", OwnTrialsScore, KnownByScore)
 _MS = 1000.0
 _NETWORKS = frozenset((CONNECTOME, TRIALS, BOTH, NETWORK))
 _WORDS = {
@@ -122,7 +120,7 @@ def own_trials_table(scores: Sequence[OwnTrialsScore]) -> ResultTable:
     return ResultTable(_COLUMNS, rows, title)
 
 
-def score_cells(score: OwnTrialsScore | KnownByScore) -> dict[str, Any]:
+def score_cells(score: OwnTrialsScore) -> dict[str, Any]:
     """Return the cells of `SCORE_COLUMNS`."""
     return {
         "score": score.score,
@@ -148,8 +146,8 @@ def best_sentences(scores: Sequence[OwnTrialsScore]) -> tuple[str, ...]:
 
 def best_sentence(
     what: str,
-    scores: Sequence[Score],
-    words: Callable[[Score], str],
+    scores: Sequence[OwnTrialsScore],
+    words: Callable[[OwnTrialsScore], str],
     networks: Container[str],
 ) -> str:
     """Say which prediction has the lowest CRPS, and how the twin that knows most is beside it.
@@ -166,7 +164,7 @@ def best_sentence(
         Names of predictions that need a network.
     """
 
-    def ms(score: Score) -> str:
+    def ms(score: OwnTrialsScore) -> str:
         return f"{figure(_MS * score.value.mean, 1)} ms"
 
     best = min(scores, key=lambda score: score.value.mean)

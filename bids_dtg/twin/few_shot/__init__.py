@@ -6,6 +6,5 @@
 - `code_times`: level, practice, conditions and codes of people, learned from training people
 - `prior`: what a model keeps of its training people, and predictions of new ones
 - `group_network`: times by the group's network, of which nobody has a code
-- `other_task`: predictions of a task's trials from those of another task
 - `judging`: scores of these predictions, beside those in closed form
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,47 +13,26 @@ from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.verdict import Verdict, judge_differences
 from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.few_shot.group_network import GroupNetwork
-from bids_dtg.twin.few_shot.other_task import BOTH as BOTH_TASKS
-from bids_dtg.twin.few_shot.other_task import (
-    FORMS,
-    NOTHING,
-    OTHER,
-    OWN,
-    TWIN,
-    Side,
-    predict_by_other,
-    shares_of,
-)
-from bids_dtg.twin.few_shot.prior import FewShot, TaskPrior, codes_of, nothing_known
+from bids_dtg.twin.few_shot.prior import FewShot, codes_of, nothing_known
 from bids_dtg.twin.judging.behaviour import Answers, means
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.scores import log_score, outcome_brier, response_crps, rt_crps
-from bids_dtg.twin.own_trials.curves import grid
 from bids_dtg.twin.own_trials.first_trials import (
-    FirstTrials,
     Own,
-    all_known,
-    first_trials,
     later_trials,
 )
-from bids_dtg.twin.own_trials.rows import BEST, ROWS, alike, predictions
+from bids_dtg.twin.own_trials.rows import BEST, predictions
 from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
-from bids_dtg.twin.tasks import Task
-from bids_dtg.twin.trial_series import Segments
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
     from bids_dtg.twin.own_trials.closed_form import ClosedForm
 
 Values = NDArray[np.float64]
-Row = TypeVar("Row", str, tuple[str, str])  # what predicts, and what it knows
 
 CONNECTOME, TRIALS, BOTH = "twin_connectome", "twin_trials", "twin_both"
 CLOSED_FORM = "closed_form"  # of a model without a network
 NETWORK = "group_network"  # which knows nothing of the person but own misses and errors
-GROUP = "group_trials"  # the row of own trials that knows nothing of the person
-# Of effects of two tasks: people that are needed, in words, and how many.
-_NEEDED = (("training participants", 3), ("participants to judge", 1))
 PeopleScores = Mapping[str, Mapping[str, Values]]  # by prediction and score, (people,)
 SCORES: Mapping[str, bool] = {"crps": False, "crps_answered": False, "log": True, "brier": False}
 
@@ -68,19 +47,6 @@ class OwnTrialsScore:
     value: Interval
     people: int
     verdict: Verdict | None  # on the twin that knows most; above 0: it is better; None: itself
-
-
-@dataclass(frozen=True)
-class KnownByScore:
-    """One score of one prediction of people who are known by another task."""
-
-    task: str
-    name: str  # of the form that predicts
-    known: str  # what it knows of the person
-    score: str  # a row of `SCORES`
-    value: Interval
-    people: int
-    verdict: Verdict | None  # on the twin that knows most; None: itself
 
 
 def own_trials_scores(
@@ -167,165 +133,9 @@ def own_trials_fold_scores(
     )
 
 
-def known_by_sides(
-    fitted: Fitted,
-    few_shot: FewShot,
-    people: tuple[Cohort, Cohort],
-    known_by: str,
-    own: Own | None,
-) -> tuple[tuple[Side, Side], ...]:
-    """Return each task that can be judged, and the task by which people are known.
-
-    Parameters
-    ----------
-    fitted, few_shot
-        The model, and what it keeps of its training people.
-    people
-        Training people, and those to judge; of both those count who have responses in both tasks.
-    known_by
-        Name of the task all of whose trials are known.
-    own
-        How many trials of each judged task are known, too, or "half"; None: none.
-
-    Raises
-    ------
-    ValueError
-        Too few people have responses in both tasks, or own trials leave none to predict.
-    """
-    segments = people[1].segments
-    priors = {prior.task.name: prior for prior in few_shot.tasks}
-    performed = [
-        task.name
-        for number, task in enumerate(segments.tasks.tasks)
-        if segments.of_task(number).any()
-    ]
-    if known_by not in priors:
-        raise ValueError(f"nobody of the model's training set had a response in {known_by}")
-    if known_by not in performed:
-        raise ValueError(f"nobody to judge has trials of {known_by}")
-    others = [name for name in performed if name != known_by and name in priors]
-    if not others:
-        raise ValueError(f"nobody to judge has trials of another task than {known_by}")
-    known = 0 if own is None else own
-    left = [
-        name
-        for name in others
-        if not any(_leaves_none(who.segments, priors[name].task, known) for who in people)
-    ]
-    if not left:
-        raise ValueError(
-            f"own trials ({own}) leave none to predict in another task than {known_by}; ask for "
-            "fewer"
-        )
-    return tuple(_sides(fitted, (priors[name], priors[known_by]), people, known) for name in left)
-
-
-def _leaves_none(people: Segments, task: Task, own: Own) -> bool:
-    """Return whether people have trials of a task, and none after the own ones."""
-    number = people.tasks.number(task)
-    return bool(people.of_task(number).any()) and later_trials(people, number, own) is None
-
-
-def known_by_scores(sides: Sequence[tuple[Side, Side]], *, own: bool) -> tuple[KnownByScore, ...]:
-    """Score predictions of unseen people's trials, who are known by trials of another task.
-
-    Parameters
-    ----------
-    sides
-        Each judged task, and the other one, by `known_by_sides`.
-    own
-        Whether own trials of the judged tasks are known, too.
-    """
-    found = []
-    for judged, other in sides:
-        rows = known_by_predictions(judged, other, own=own)
-        of_people = {key: _person_scores(row, judged.unseen.rest) for key, row in rows.items()}
-        best = (TWIN, BOTH_TASKS if own else OTHER)
-        found += [
-            KnownByScore(judged.task.name, name, known, score, value, count, verdict)
-            for (name, known), score, value, count, verdict in _compared(of_people, best)
-        ]
-    return tuple(found)
-
-
-def known_by_predictions(
-    judged: Side, other: Side, *, own: bool
-) -> dict[tuple[str, str], Distribution]:
-    """Predict later trials of a task by each form, from each of what is known.
-
-    Parameters
-    ----------
-    judged, other
-        The task that is predicted, and the other one.
-    own
-        Whether own trials of the judged task are known, too.
-
-    Returns
-    -------
-    dict
-        Form and what is known, to a prediction.
-    """
-    group = next(row for row in ROWS if row.name == GROUP)
-    times = group.fit(judged.training, judged.task).times.times(judged.unseen.known())
-    shares = shares_of(judged)
-    answered = times * (1 - shares[..., 2:])
-    rows = {(GROUP, NOTHING): Distribution(grid(judged.task.window_seconds), answered, shares)}
-    for known in (OTHER, OWN, BOTH_TASKS) if own else (OTHER,):
-        for form in FORMS:
-            rows[form, known] = predict_by_other(form, judged, other, known)
-    return rows
-
-
-def _sides(
-    fitted: Fitted, pair: tuple[TaskPrior, TaskPrior], people: tuple[Cohort, Cohort], own: Own
-) -> tuple[Side, Side]:
-    """Return the judged task and the other, of people who have responses in both."""
-    tasks = [prior.task for prior in pair]
-    for who, needed in zip(people, _NEEDED, strict=True):
-        if not all(who.segments.of_task(who.segments.tasks.number(task)).any() for task in tasks):
-            _require(0, *needed, tasks)
-    split, codes = [], []  # by task: training people, and those to judge
-    for prior, every in zip(pair, (False, True), strict=True):
-        numbers = [who.segments.tasks.number(prior.task) for who in people]
-        trials = [
-            first_trials(who.segments, number, 0 if every else own)
-            for who, number in zip(people, numbers, strict=True)
-        ]
-        split.append(alike(*(all_known(each) if every else each for each in trials)))
-        codes.append([prior.basis(fitted, who.segments) for who in people])
-    have = [_has(one) & _has(other) for one, other in zip(*split, strict=True)]
-    for rows, needed in zip(have, _NEEDED, strict=True):
-        _require(int(rows.sum()), *needed, tasks)
-    one, other = (
-        Side(
-            prior.task,
-            trials[0].of(have[0]),
-            trials[1].of(have[1]),
-            (_rows(basis[0], have[0]), _rows(basis[1], have[1])),
-        )
-        for prior, trials, basis in zip(pair, split, codes, strict=True)
-    )
-    return one, other
-
-
-def _require(found: int, words: str, fewest: int, tasks: Sequence[Task]) -> None:
-    if found < fewest:
-        both = " and ".join(task.name for task in tasks)
-        raise ValueError(f"{found} {words} have responses in {both}: {fewest} or more are needed")
-
-
-def _has(people: FirstTrials) -> NDArray[np.bool_]:
-    used = people.answers.scored & np.isfinite(people.answers.rt_seconds)
-    return np.asarray(used.any(axis=1))
-
-
-def _rows(codes: Values, rows: NDArray[np.bool_]) -> Values:
-    return codes if len(codes) == 1 else codes[rows]
-
-
 def _compared(
-    of_people: Mapping[Row, Mapping[str, Values]], twin: Row, *, cross_validated: bool = False
-) -> Iterator[tuple[Row, str, Interval, int, Verdict | None]]:
+    of_people: Mapping[str, Mapping[str, Values]], twin: str, *, cross_validated: bool = False
+) -> Iterator[tuple[str, str, Interval, int, Verdict | None]]:
     """Yield each row and score: its mean over people, how many, and the verdict on the twin."""
     for score, more in SCORES.items():
         best = of_people[twin][score]

@@ -10,7 +10,7 @@ from bids_dtg.twin.recipe import MIXED_EFFECTS
 
 _OF_NETWORKS = (
     *("recipe", "epochs", "batch_size", "learning_rate", "device"),
-    *("input_arrays", "array_key", "covariates", "participants_file", "known_by", "combine"),
+    *("input_arrays", "array_key", "covariates", "participants_file", "combine"),
 )
 
 

@@ -170,7 +170,6 @@ def refused() -> Iterator[tuple[str, tuple[str, ...], str]]:
     yield "intervene", model, "a mixed-effects model, which has no network"
     yield "evaluate", model, "with a mixed-effects model and without --own-trials"
     yield "evaluate", (*model, "--own-trials", "500"), "leave none to predict"
-    yield "evaluate", (*model, *OWN, "--known-by", "faces"), "--known-by was given with a mixed"
     yield "evaluate", (*model, *OWN, *MIXED), "--architecture was given with --model"
 
 
