@@ -31,7 +31,6 @@ TABLES = {
     "bids_dtg.settings.OPTIONS",
     "bids_dtg.statistics.analyses.ANALYSES",
     "bids_dtg.workflows.WORKFLOWS",
-    "bids_dtg.twin.own_trials.rows.ROWS",
 }
 
 

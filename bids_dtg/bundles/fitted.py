@@ -210,7 +210,7 @@ class FittedBundle(Bundle[FittedTo]):
         """
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
-        cls.require_weights(TensorFile(folder / WEIGHTS_FILE), card)
+        _check_shapes(TensorFile(folder / WEIGHTS_FILE), card)
         return cls(
             path=folder,
             card=card,
@@ -218,17 +218,6 @@ class FittedBundle(Bundle[FittedTo]):
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
             **cls.read_fitted(folder / FITTED_FILE, card.part),
         )
-
-    @classmethod
-    def require_weights(cls, weights: TensorFile, card: ModelCard[Any]) -> None:
-        """Refuse a file of weights that is not as the card says, by its header alone.
-
-        Raises
-        ------
-        BundleError
-            Naming a tensor that is absent, not asked for, or of another shape.
-        """
-        _check_shapes(weights, card)
 
     @classmethod
     def read_fitted(cls, path: Path, part: FittedTo) -> dict[str, Any]:

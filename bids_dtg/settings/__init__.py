@@ -7,7 +7,6 @@ part that it needs, as `settings.cleaning`, not the whole.
 - `parts`: the parts: a dataclass for each concern, an option a field
 - `option`: an option: a field that is also an argument and a TOML key
 - `checks`: values, and options together, that make no sense
-- `gone`: values that options had, and what to do instead
 - `toml`: the TOML file, and how it merges with the command line
 """
 

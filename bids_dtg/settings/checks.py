@@ -88,9 +88,6 @@ def check(settings: Settings) -> None:
         )
     if settings.behaviour.reports_only and settings.behaviour.no_reports:
         raise SettingsError("--reports-only and --no-reports were given", expected="one of them")
-    own = settings.twin.own_trials
-    if own is not None and own != "half" and not (_is_count(own) and int(own)):
-        raise SettingsError(f"--own-trials is '{own}'", expected="a number of trials, or half")
     _check_alone(settings)
 
 

@@ -517,14 +517,6 @@ class TwinOptions:
         shown_default="those that ship and of which BIDS_DIR has event files",
         shapes=(MODELS,),
     )
-    own_trials: str | None = twin_option(
-        "twin",
-        "of participants with --model, and of evaluate: people's first N trials of each task, or "
-        "the first half of each run, are known too, and the trials after them are predicted",
-        default=None,
-        metavar="N|half",
-        shown_default="none are known",
-    )
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ The networks, and how they are fitted:
 The slice around this science, from top to bottom:
 
 - `row`: the row by which the rest of the program knows the slice
-- `demo`, `demo_confounders`, `demo_own_trials`, `demo_perturbation`, `demo_picture`: twins of
-  simulated people, with known first trials, perturbations and confounders
+- `demo`, `demo_confounders`, `demo_perturbation`, `demo_picture`: twins of simulated people, with
+  perturbations and confounders
 - `analyses`: the analyses of `group --analysis`
 - `participant`: the participant level, and readers of people
 - `panels`: panels and sentences of pages
@@ -42,8 +42,6 @@ The slice around this science, from top to bottom:
 - `bundle`: writer and reader of such a model's bundle
 - `interventions`: changes of twins' behaviour under perturbations of connectomes or networks
 - `judging`: how well twins predict people's responses, compared with baselines
-- `few_shot`: codes of networks from a person's first trials
-- `own_trials`: a person's later trials from the first ones, in closed form
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from bids_dtg.twin.demo_confounders import (
     perturb_confounded,
     simulate_confounded,
 )
-from bids_dtg.twin.demo_own_trials import DemoOwnTrials, predict_rest
 from bids_dtg.twin.demo_perturbation import STEP_SIZES, DemoPerturbation, perturb_people
 from bids_dtg.twin.demo_picture import (
     ChangeRow,
@@ -114,7 +113,6 @@ class Demo:
     outputs: NDArray[np.float32]  # (people, segments, steps, buttons), of their twins
     found: Evaluation  # as ``--analysis evaluate`` makes it
     predictions: Mapping[str, Values]  # (people, targets), seconds, by the prediction's name
-    own_trials: DemoOwnTrials
     perturbation: DemoPerturbation | None  # None: twins do not differ
     confounded: tuple[ConfoundedChange, ...]  # the first: of people without confounders
 
@@ -162,7 +160,6 @@ def run_twin_demo(
 
     def compare(demo: Demo) -> None:
         _write_table(out / TABLE, demo)
-        _write_own_trials(out / "own_trials.tsv", demo)
         _write_perturbations(out / "perturbations.tsv", demo)
         _write_confounded(out / "confounders.tsv", demo)
         _print_scores(demo, size, participants)
@@ -219,8 +216,6 @@ def _evaluated(
     """Evaluate the twins of unseen people as ``--analysis evaluate`` does."""
     from bids_dtg.twin.judging.evaluation import evaluate
 
-    say(f"predicting {unseen.people} unseen people from their first trials …")
-    own_trials = predict_rest(fitted, unseen, training)
     say(f"running the twins of {unseen.people} unseen people …")
     found = evaluate(fitted, unseen, training)
     of_twins = found.predicted[_EVALUATED[TWIN]]
@@ -240,7 +235,6 @@ def _evaluated(
             MEAN: found.predicted[_EVALUATED[MEAN]],
             TRUTH: _truth(people, sequence),
         },
-        own_trials=own_trials,
         perturbation=None,
         confounded=(),
     )
@@ -277,20 +271,6 @@ def _write_table(path: Path, demo: Demo) -> None:
         f"{target}_{source}": values[:, place]
         for place, target in enumerate(_TARGETS)
         for source, values in sources.items()
-    }
-    rows = [
-        (f"sub-{label}", *(_cell(values[row]) for values in columns.values()))
-        for row, label in enumerate(demo.people.labels)
-    ]
-    write_tsv(path, ["participant_id", *columns], rows)
-
-
-def _write_own_trials(path: Path, demo: Demo) -> None:
-    """Write observed and predicted mean times over the trials after the known ones."""
-    found = demo.own_trials
-    columns = {"observed": found.observed} | {
-        name.replace(", ", "_").replace(" ", "_"): values
-        for name, values in found.predicted.items()
     }
     rows = [
         (f"sub-{label}", *(_cell(values[row]) for values in columns.values()))
@@ -362,9 +342,8 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
         cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
         _line(name, *cells)
     perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
-    own_trials = demo.own_trials.words()
     confounded = confounded_words(demo.confounded)
-    found = (*_trial_words(demo), *_matching_words(demo), *own_trials, *perturbed, *confounded)
+    found = (*_trial_words(demo), *_matching_words(demo), *perturbed, *confounded)
     for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
 

@@ -98,7 +98,6 @@ class FactorMap:
     predicts: NDArray[np.bool_]  # (factors,): whether left-out people are predicted beyond chance
     penalties: Array  # (times,): of each ridge, relative to the kernel's mean eigenvalue
     explained: Explained
-    left_out: Array  # (people, factors): of people of the fit, by fits to others
 
     @property
     def weights(self) -> Array:
@@ -152,7 +151,6 @@ def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> Fac
         predicts=np.full(people.factors.shape[1], explained.z > _LEAST_Z),
         penalties=fit.penalties,
         explained=explained,
-        left_out=left_out.predicted,
     )
 
 

@@ -120,8 +120,6 @@ class Fitted:
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
     judged: Explained | None = None  # the same, with what it is judged by; None: not known
     by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
-    # (people, factors): by connectomes, of fits to other training people; None: not known
-    left_out_factors: NDArray[np.float64] | None = None
     lapses: Lapses | None = None  # None: errors and misses are those of networks alone
 
     def perform(
@@ -162,19 +160,6 @@ class Fitted:
             raise ValueError(f"{self.architecture} has no latent factors of people's own")
         factors = torch.as_tensor(self.own_factors, dtype=torch.float32)
         return self._perform(self.twin.of_factors, factors, segments)
-
-    def perform_codes(self, codes: NDArray[np.floating], segments: Segments) -> Performance:
-        """Run the networks of codes (rows, factors); 0 is the group's.
-
-        Raises
-        ------
-        ValueError
-            The architecture has no latent factors.
-        """
-        if not isinstance(self.twin.network, ModulatedNetwork):
-            raise ValueError(f"{self.architecture} has no latent factors")
-        values = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
-        return self._perform(self.twin.of_factors, values, segments)
 
     def perform_group(self, segments: Segments) -> Performance:
         """Run the group's network, once for each row of inputs.
@@ -293,7 +278,6 @@ def fit(
         history=found.history,
         judged=found.judged,
         by_chance=found.by_chance,
-        left_out_factors=found.left_out,
     )
     return replace(fitted, lapses=_lapses(fitted, values, segments))
 
@@ -308,7 +292,6 @@ class _Found:
     explained: NDArray[np.float64] | None = None
     judged: Explained | None = None
     by_chance: tuple[Explained, ...] = ()
-    left_out: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -421,7 +404,6 @@ class _Run:
             explained.by_factor,
             explained,
             by_chance,
-            mapped.left_out,
         )
 
     def train(

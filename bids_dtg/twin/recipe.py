@@ -78,8 +78,6 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     }
 )
 DEFAULT_ARCHITECTURE = "lowrank"
-# A value of ``--architecture`` that is no network, and the kind of its bundles.
-MIXED_EFFECTS = "mixed-effects"
 
 # Changes of an architecture's recipe; `--recipe` chooses one.
 RECIPES: Mapping[str, Mapping[str, float]] = MappingProxyType(

@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, MIXED_EFFECTS, RECIPES
+from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
 from bids_dtg.workflows import (
     AUTO,
     OF_RUNS,
@@ -14,6 +14,7 @@ from bids_dtg.workflows import (
     Demo,
     ParticipantLevel,
     Phantom,
+    Run,
     Workflow,
     constant,
     later,
@@ -22,6 +23,8 @@ from bids_dtg.workflows import (
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+    from bids_dtg.settings import Settings
 
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
@@ -46,7 +49,14 @@ def _phantom(arguments: argparse.Namespace) -> None:
     TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
-_RUN = later("twin.analyses.by_architecture:run_by_architecture")
+def _analysis(analysis: str, function: str, settings: Settings) -> int:
+    from bids_dtg.extras import require
+
+    require(f"--workflow twin --analysis {analysis}", "torch", "lightning", extra="train")
+    run: Run = later(f"twin.analyses.{function}")
+    return run(settings)
+
+
 # Options of analyses of people's connectomes and behaviour.
 _OF_BEHAVIOUR = ("session_label", "model_name", "split_file", "data_set", "seed", "task_file")
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
@@ -61,33 +71,29 @@ ROW = Workflow(
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("twin.participant.worker:LEVEL.print_methods"),
-        reads=(
-            *(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),
-            "own_trials",
-        ),
+        reads=(*(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),),
     ),
     analyses=MappingProxyType(
         {
             "train": Analysis(
-                partial(_RUN, "train"),
-                "fit networks to people's connectomes and responses; or responses alone, without "
-                f"a network (--architecture {MIXED_EFFECTS})",
+                partial(_analysis, "train", "train:run_training"),
+                "fit networks to people's connectomes and responses",
                 arrays="may",
                 reads=(*_OF_BEHAVIOUR, *_OF_TRAINING),
                 statistics=("participants_file", "covariates"),
             ),
             "evaluate": Analysis(
-                partial(_RUN, "evaluate"),
+                partial(_analysis, "evaluate", "evaluate:run_evaluation"),
                 "judge --model by people outside its training set, or by folds twins that are "
                 "fitted to the others",
                 arrays="may",
-                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "own_trials"),
+                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING),
                 needs_model=True,
                 instead_of_model="folds",
                 statistics=("folds", "participants_file", "covariates"),
             ),
             "intervene": Analysis(
-                partial(_RUN, "intervene"),
+                partial(_analysis, "intervene", "intervene.call:run_interventions"),
                 "edges that the behaviour of --model depends on, and its changes under "
                 "perturbations of connectomes",
                 arrays="may",
@@ -103,8 +109,6 @@ ROW = Workflow(
     architectures={
         AUTO: DEFAULT_ARCHITECTURE,
         **{name: row.help for name, row in ARCHITECTURES.items()},
-        MIXED_EFFECTS: "no network: each person's level, condition effect, practice and spread, "
-        "from the first trials alone; reads no connectome",
     },
     # A third of the people are predicted from the others.
     demo=Demo(

@@ -157,16 +157,6 @@ class Segments:
         """Return the segments of some people, by their indices, in this order."""
         return self._changed(partial(_some, people=numbers), self.trials.people(numbers))
 
-    def of_task(self, number: int) -> Flags:
-        """Return which trials of a task each person has, (people, trials), by the task's number.
-
-        Trials are stored once where people share them, also for those who lack the run.
-        """
-        rows = self.trials
-        shape = rows.scored.shape
-        run = self.run[np.arange(shape[0])[:, None], np.broadcast_to(rows.segment, shape)]
-        return np.asarray((np.broadcast_to(rows.task, shape) == number) & (run >= 0))
-
     def _changed(self, of: Callable[[NDArray[Any]], NDArray[Any]], trials: TrialRows) -> Segments:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays = {

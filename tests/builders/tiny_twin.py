@@ -11,7 +11,6 @@ import torch
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.twin.bundle.bundle import TwinBundle, TwinFacts, write_twin_bundle
-from bids_dtg.twin.few_shot.prior import FewShot
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.network.main import Sizes
 from bids_dtg.twin.recipe import Recipe, find_architecture
@@ -66,9 +65,8 @@ def write_tiny_twin(
     folder: Path,
     fitted: Fitted | None = None,
     people: ModelPeople | None = None,
-    few_shot: FewShot | None = None,
     **facts: Any,
 ) -> TwinBundle:
     """Write the bundle of a small digital twin; `facts` as in TwinFacts."""
     fitted = fitted or tiny_fitted_twin()
-    return write_twin_bundle(folder, fitted, replace(TINY_TWIN_FACTS, **facts), people, few_shot)
+    return write_twin_bundle(folder, fitted, replace(TINY_TWIN_FACTS, **facts), people)

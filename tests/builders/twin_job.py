@@ -13,11 +13,7 @@ from network_job import REGIONS, NetworkJob
 from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from tiny_twins import LABELS, events_of, write_twins
 
-from bids_dtg.inputs.events import find_events
-from bids_dtg.twin.few_shot.prior import FewShot
 from bids_dtg.twin.lapses import Lapses
-from bids_dtg.twin.participant.event_trials import read_behaviour
-from bids_dtg.twin.trial_series import stack_people
 
 FACES, STROOP = "hammerAP", "stroopAP"
 EDGES = len(REGIONS) * (len(REGIONS) - 1) // 2
@@ -56,36 +52,15 @@ class TwinJob(NetworkJob):
         path = folder / f"sub-{participant}{visit}_task-{task}_events.tsv"
         return Path(shutil.copy(events_of(self.folder / "lenders", LABELS[lender], task), path))
 
-    def model(
-        self,
-        name: str = "tiny",
-        *,
-        architecture: str = "lowrank",
-        own_trials: bool = False,
-        **facts: object,
-    ) -> Path:
-        """Write the bundle of a small twin of the job's parcels; `facts` as in TwinFacts.
-
-        With `own_trials` it keeps what own trials are compared with, learnt from the lenders.
-        """
+    def model(self, name: str = "tiny", *, architecture: str = "lowrank", **facts: object) -> Path:
+        """Write the bundle of a small twin of the job's parcels; `facts` as in TwinFacts."""
         given = {"name": name, "regions": REGIONS}
         fitted = tiny_fitted_twin(architecture, edges=EDGES)
         if architecture == "lowrank":  # random weights alone answer hardly any trial
             with torch.no_grad():
                 fitted.twin.network.output_bias += 2.0
                 fitted.twin.edge_weights *= 0.05
-        few_shot = None
-        if own_trials:
-            people = read_behaviour(
-                fitted.tasks.tasks, find_events(self.folder / "lenders" / "bids")
-            )
-            segments = stack_people([own.runs for own in people.values()], tasks=fitted.tasks)
-            codes = np.random.default_rng(0).normal(
-                size=(len(people), fitted.twin.edge_weights.shape[1])
-            )
-            learnt_from = replace(fitted, own_factors=codes, left_out_factors=0.5 * codes)
-            few_shot = FewShot.learn(learnt_from, segments)
         shares = np.broadcast_to([0.7, 0.2, 0.1], (2, 3, 3))
         fitted = replace(fitted, lapses=Lapses(np.full((2, 3), 0.25), shares))
         folder = self.folder / name
-        return write_tiny_twin(folder, fitted, few_shot=few_shot, **(given | facts)).path
+        return write_tiny_twin(folder, fitted, **(given | facts)).path

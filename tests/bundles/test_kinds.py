@@ -11,7 +11,6 @@ import pytest
 from tiny_bundle import move_program_folders
 from tiny_kinds import TENSORS, forge_tiny_kind, with_value, write_tiny_kind
 from tiny_linear import write_tiny_linear
-from tiny_mixed_effects import write_tiny_mixed_effects
 from tiny_network import write_tiny_network
 from tiny_twin import write_tiny_twin
 
@@ -36,7 +35,6 @@ def written_of_any(folder, kind):
         "network-model": write_tiny_network,
         "linear-dynamics": write_tiny_linear,
         "digital-twin": write_tiny_twin,
-        "mixed-effects": write_tiny_mixed_effects,
     }
     return others[kind](folder)
 

@@ -121,20 +121,11 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TWINS} --architecture linear",
             "--architecture linear was given with --workflow twin. Expected: one of auto, lowrank, "
-            "published, mixed-effects. To do: --workflow contrasts or dynamics has "
-            "--architecture linear",
-        ),
-        (
-            f"group {TWIN} --analysis intervene --model m --own-trials 5",
-            "Expected: participant or group --analysis evaluate",
+            "published. To do: --workflow contrasts or dynamics has --architecture linear",
         ),
         (
             "group --analysis train --architecture lowrank",
             "To do: --workflow twin has --architecture lowrank",
-        ),
-        (
-            f"{TRAIN} --own-trials 5",
-            "--own-trials was given with --workflow dynamics. Expected: --workflow twin, or no",
         ),
         (
             "participant --task-file faces",

@@ -46,14 +46,6 @@ def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
     for place, target in enumerate(("rt", "effect")):
         observed = [float(row[f"{target}_observed"]) for row in rows]
         assert np.allclose(observed, as_the_app_reads[:, place], atol=1e-3)
-    rest = rows_of(tmp_path / "own_trials.tsv")
-    assert len(rest) == len(rows)
-    observed, predicted = (
-        np.array([float(row[name]) for row in rest]) for name in ("observed", "own_trials")
-    )
-    assert np.corrcoef(observed, predicted)[0, 1] > 0.5
-    assert "the first 20 trials of each unseen person known" in out
-    assert "from own trials, no network" in out
     perturbations = rows_of(tmp_path / "perturbations.tsv")
     assert [row["direction"] for row in perturbations[:3]] == ["lower rt", "lower rt", "random 1"]
     assert len(perturbations) == 2 + 10

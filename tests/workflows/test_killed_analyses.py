@@ -69,10 +69,6 @@ class Scene:
         people = self.trained["twin"].inputs
         return (*tiny_twins.arguments(people, self.out, analysis), *words)
 
-    def of_events(self, analysis: str, *words: object) -> Words:
-        people = self.trained["twin"].inputs
-        return (*tiny_twins.arguments(people, self.out, analysis, arrays=None), *words)
-
     def of_core_people(self, *words: object) -> Words:
         people = self.people_of("dynamics")
         of_them = ("--participants-file", people.parent / "people.tsv")
@@ -210,13 +206,6 @@ JOBS = (
     ),
     _twins("lowrank"),
     _twins("published", FURTHER),
-    Job(
-        "twin",
-        "train",
-        lambda scene: scene.of_events("train", "--architecture", "mixed-effects"),
-        form="mixed-effects",
-        places=FURTHER,
-    ),
     _of_twins("evaluate"),
     Job(
         "twin",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +24,32 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
-from bids_dtg.twin.bundle.mixed_effects import MixedEffectsBundle, load_mixed_effects_bundle
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.source import Edges
 
-AnyTwin = TypeVar("AnyTwin", TwinBundle, MixedEffectsBundle)
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate")
 
 
-class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
-    """One call of an analysis of people's behaviour, with a network or without."""
+class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
+    """One call of an analysis of digital twins."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
+
+    @classmethod
+    def load(cls, name: str) -> TwinBundle:
+        """Return the twin that ``--model`` names."""
+        return load_twin_bundle(name)
+
+    @classmethod
+    def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:
+        """Find people with a connectome and events, and refuse connectomes of other edges."""
+        if bundle is None:
+            return TwinPeople.prepare(settings, None, "")
+        people = TwinPeople.prepare(settings, bundle.part.tasks, bundle.part.atlas)
+        _require_same_connectomes(people, bundle)
+        return people
 
     @classmethod
     def reads_model(cls, settings: Settings, makes: str) -> bool:
@@ -64,6 +76,8 @@ class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
         """Yield lines that describe the files of the people who would be analysed."""
         people = self.people
+        files = ", ".join(str(path) for path in people.source.paths)
+        yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
         for task in people.tasks.tasks:
             runs = [run for label in labels for run in people.behaviour[label].of(task)]
             scored = sum(int(run.scored.sum()) for run in runs)
@@ -132,31 +146,6 @@ class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
         """Whether the model knows anything of people's connectomes."""
         return self.bundle is not None and self.bundle.people is not None
 
-
-class TwinAnalysis(PeopleAnalysis[TwinBundle]):
-    """One call of an analysis of digital twins."""
-
-    @classmethod
-    def load(cls, name: str) -> TwinBundle:
-        """Return the twin that ``--model`` names."""
-        return load_twin_bundle(name)
-
-    @classmethod
-    def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:
-        """Find people with a connectome and events, and refuse connectomes of other edges."""
-        if bundle is None:
-            return TwinPeople.prepare(settings, None, "")
-        people = TwinPeople.prepare(settings, bundle.part.tasks, bundle.part.atlas)
-        _require_same_connectomes(people, bundle)
-        return people
-
-    def plan(self, labels: Sequence[str]) -> Iterator[str]:
-        """Yield lines that describe the files of the people who would be analysed."""
-        people = self.people
-        files = ", ".join(str(path) for path in people.source.paths)
-        yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
-        yield from super().plan(labels)
-
     def adjusted(self, labels: Sequence[str]) -> tuple[Edges, NDArray[np.float64] | None]:
         """Read people's connectomes as the model takes them, and the covariates it takes out.
 
@@ -177,21 +166,6 @@ class TwinAnalysis(PeopleAnalysis[TwinBundle]):
             return found, None
         known = read_covariates(self.settings, labels, adjustment.asked)
         return adjustment.apply(found, known), adjustment.columns(known)
-
-
-class MixedEffectsAnalysis(PeopleAnalysis[MixedEffectsBundle]):
-    """One call of an analysis of people's behaviour without a network; reads no connectome."""
-
-    @classmethod
-    def load(cls, name: str) -> MixedEffectsBundle:
-        """Return the model that ``--model`` names."""
-        return load_mixed_effects_bundle(name)
-
-    @classmethod
-    def gather(cls, settings: Settings, bundle: MixedEffectsBundle | None) -> TwinPeople:
-        """Find people with events."""
-        tasks = None if bundle is None else bundle.part.tasks
-        return TwinPeople.prepare(settings, tasks, connectomes=False)
 
 
 def refuse_training_options(settings: Settings, instead: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,21 +34,8 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
-from bids_dtg.twin.analyses.folds import (
-    FoldPlan,
-    fold_flags,
-    fold_table,
-    own_trials_of_folds,
-)
-from bids_dtg.twin.analyses.own_trials import (
-    OWN_TRIALS,
-    own_trials_section,
-    own_trials_table,
-    require_later,
-)
-from bids_dtg.twin.analyses.own_trials import best_sentences as own_trials_sentences
+from bids_dtg.twin.analyses.folds import FoldPlan, fold_flags, fold_table
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
-from bids_dtg.twin.few_shot.judging import own_trials_scores
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
@@ -64,7 +51,6 @@ from bids_dtg.twin.judging.evaluation import (
 )
 from bids_dtg.twin.judging.winners import winner_sentences
 from bids_dtg.twin.participant.covariates import read_covariates
-from bids_dtg.twin.participant.own_trials import own_of
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines
@@ -78,7 +64,7 @@ _OF_FOLDS = "desc-folds_models"
 _CHECKPOINTS = "checkpoints/"
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", OWN_TRIALS, EXCLUDED),
+    *("desc-twins_matched", EXCLUDED),
 )
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _CEILING = "noise ceiling (halves of trials)"
@@ -179,13 +165,8 @@ def run_evaluation(settings: Settings) -> int:
         return _by_folds(settings)
     refuse_training_options(settings, "--folds N")
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    own, few_shot = own_of(settings), None
     assert analysis.bundle is not None
-    if own is not None:
-        few_shot = analysis.bundle.few_shot()
     unseen, seen = analysis.require_unseen(_FEWEST_TRAINING, "baselines")
-    lost = () if own is None else require_later(analysis.people.segments(unseen), own)
-    _say_each(lost)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
@@ -194,31 +175,20 @@ def run_evaluation(settings: Settings) -> int:
     with analysis.results.begun():
         analysis.describe()
         say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
-        sections = []
         found = evaluate(fitted, people, training, samples=Samples(settings.modelling.seed))
         tables = evaluation_tables(found)
-        if own is not None and few_shot is not None:
-            scores = own_trials_scores(fitted, few_shot, people, training, own)
-            tables[OWN_TRIALS] = own_trials_table(scores)
-            rivals = training is not None
-            sections.append(own_trials_section(scores, own, rivals=rivals, lost=lost))
-            _say_each(own_trials_sentences(scores))
         if left_out := {**analysis.people.left_out, **analysis.why_not(seen)}:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
-        page = _page(analysis, found, seen)
-        analysis.write(tables, dataclasses.replace(page, sections=(*sections, *page.sections)))
+        analysis.write(tables, _page(analysis, found, seen))
     return 0
 
 
 def _by_folds(settings: Settings) -> int:
     """Fit twins to all folds of people but one, and judge by that one, in turn."""
     refuse_model(settings)
-    own = own_of(settings)
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
-    lost = () if own is None else require_later(analysis.people.segments(plan.labels), own)
-    _say_each(lost)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {plan.words}, tables and a page", plan.labels)
     people = plan.gather(analysis)
@@ -233,12 +203,6 @@ def _by_folds(settings: Settings) -> int:
         of_folds = fold_table(fits)
         tables = {**evaluation_tables(found), _OF_FOLDS: of_folds}
         page = _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits))
-        if own is not None:
-            scores = own_trials_of_folds(fits, people, own)
-            tables[OWN_TRIALS] = own_trials_table(scores)
-            section = own_trials_section(scores, own, folds=True, lost=lost)
-            page = dataclasses.replace(page, sections=(section, *page.sections))
-            _say_each(own_trials_sentences(scores))
         if left_out := analysis.people.left_out:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
@@ -249,11 +213,7 @@ def _by_folds(settings: Settings) -> int:
 
 def say_winners(found: Evaluation) -> None:
     """Report which prediction is best at each group of figures."""
-    _say_each(winner_sentences(found))
-
-
-def _say_each(sentences: Iterable[str]) -> None:
-    for sentence in sentences:
+    for sentence in winner_sentences(found):
         say(sentence)
 
 

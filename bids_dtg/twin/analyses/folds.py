@@ -20,17 +20,10 @@ from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.train import chosen_architecture, chosen_recipe
-from bids_dtg.twin.few_shot.judging import (
-    OwnTrialsScore,
-    own_trials_fold_scores,
-    own_trials_people,
-)
-from bids_dtg.twin.few_shot.prior import FewShot
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import fold_of
 from bids_dtg.twin.judging.folds import Fold
-from bids_dtg.twin.own_trials import Own
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import find_architecture
@@ -87,7 +80,7 @@ class FoldPlan:
         Raises
         ------
         SettingsError
-            There are too few people, or own trials are asked for without latent factors.
+            There are too few people.
         """
         people, settings = analysis.people, analysis.settings
         labels = people.split.everybody
@@ -99,14 +92,7 @@ class FoldPlan:
                 f"({len(groups)} folds of {counted(len(labels), 'participant')})",
                 expected=f"{_FEWEST} or more with a connectome and events",
             )
-        architecture = chosen_architecture(settings)
-        if settings.twin.own_trials is not None and find_architecture(architecture).generates_all:
-            raise SettingsError(
-                f"--own-trials was given with --architecture {architecture}, which has no latent "
-                "factors",
-                expected="another architecture: own trials say something of latent factors",
-            )
-        return cls(settings, labels, groups, architecture)
+        return cls(settings, labels, groups, chosen_architecture(settings))
 
     @property
     def words(self) -> str:
@@ -172,31 +158,6 @@ class FoldPlan:
             )
             found.append(FoldFit(fitted, fold_of(fitted, people, rows)))
         return found
-
-
-def own_trials_of_folds(
-    fits: Sequence[FoldFit], people: Cohort, own: Own
-) -> tuple[OwnTrialsScore, ...]:
-    """Score predictions of each fold's later trials, by what was fitted to the others.
-
-    Parameters
-    ----------
-    fits
-        What was fitted without each fold.
-    people
-        Everybody (`FoldPlan.gather`).
-    own
-        Which trials are known.
-    """
-    found = []
-    for number, each in enumerate(fits, 1):
-        say(f"fold {number} of {len(fits)}: later trials from first ones")
-        rows = each.fold.rows
-        others = people.of(np.setdiff1d(np.arange(people.people), rows))
-        few_shot = FewShot.learn(each.fitted, others.segments)
-        scores = own_trials_people(each.fitted, few_shot, people.of(rows), others, own)
-        found.append((rows, scores))
-    return own_trials_fold_scores(found, people.people)
 
 
 def fold_table(fits: Sequence[FoldFit]) -> ResultTable:

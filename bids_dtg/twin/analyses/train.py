@@ -37,7 +37,6 @@ from bids_dtg.twin.analyses.participants import (
     trials_on_page,
 )
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
-from bids_dtg.twin.few_shot.prior import FewShot
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
@@ -163,7 +162,6 @@ def run_training(settings: Settings) -> int:
             fitted,
             dataclasses.replace(_facts(analysis, recipe, fitted), adjustment=adjustment),
             model_people,
-            None if fitted.own_factors is None else FewShot.learn(fitted, segments),
         )
         tables = training_tables(analysis.people, fitted)
         analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"], odd))

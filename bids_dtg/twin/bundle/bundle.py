@@ -33,13 +33,11 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
-from bids_dtg.twin.bundle.own_trials import OWN_TRIALS_FILE, encode_few_shot, read_few_shot
 from bids_dtg.twin.bundle.part import TwinPart, pairs_of
 from bids_dtg.twin.task_json import task_to_json
 from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.few_shot.prior import FewShot
     from bids_dtg.twin.fitting import Fitted, Twin
     from bids_dtg.twin.lapses import Lapses
 
@@ -163,33 +161,6 @@ class TwinBundle(FittedBundle[TwinPart]):
             lapses=self._lapses(),
         )
 
-    def require_few_shot(self) -> None:
-        """Refuse a model that does not keep what own trials are compared with; reads nothing.
-
-        Raises
-        ------
-        BundleError
-            The model has none.
-        """
-        if OWN_TRIALS_FILE not in self.card.files:
-            raise BundleError(
-                f"the model {self.card.name} does not keep what own trials are compared with",
-                expected=f"a bundle with {OWN_TRIALS_FILE}, for --own-trials",
-                remedy="train the model again with this version and latent factors (an "
-                "architecture other than published), or leave out --own-trials",
-            )
-
-    def few_shot(self) -> FewShot:
-        """Read what a new person's first trials are compared with.
-
-        Raises
-        ------
-        BundleError
-            The model has none, or the file is damaged.
-        """
-        self.require_few_shot()
-        return read_few_shot(self.path / OWN_TRIALS_FILE, self.part.tasks)
-
     def _lapses(self) -> Lapses | None:
         from bids_dtg.twin.lapses import Lapses
 
@@ -226,7 +197,6 @@ def write_twin_bundle(
     fitted: Fitted,
     facts: TwinFacts,
     people: ModelPeople | None = None,
-    few_shot: FewShot | None = None,
 ) -> TwinBundle:
     """Write the bundle of a fitted digital twin, and load it back from where it was written.
 
@@ -244,8 +214,6 @@ def write_twin_bundle(
     people
         Hashes of everybody used to make the model, by name and rest; None: the bundle lists the
         training participants alone.
-    few_shot
-        What a new person's first trials are compared with; None: the model does not know them.
 
     Raises
     ------
@@ -258,8 +226,6 @@ def write_twin_bundle(
     _check_tasks(fitted.tasks.tasks)
     card = facts.card(DIGITAL_TWIN.name, _part(fitted, facts), record_of(fitted))
     files = fitted_files(_fitted_file(fitted, facts), people)
-    if few_shot is not None:
-        files[OWN_TRIALS_FILE] = encode_few_shot(few_shot)
     return write_fitted(folder, card, state_arrays(fitted.twin), files, load_twin_bundle)
 
 

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.notices import counted
-from bids_dtg.twin.recipe import MIXED_EFFECTS as ARCHITECTURE
 from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.twin.bundle.bundle import TwinBundle
-    from bids_dtg.twin.bundle.mixed_effects import MixedEffectsBundle
     from bids_dtg.twin.tasks import Task
 
 
@@ -58,20 +56,4 @@ DIGITAL_TWIN = Kind(
 )
 
 
-def _facts_without_network(bundle: MixedEffectsBundle) -> list[tuple[str, str]]:
-    return [
-        ("people", f"{bundle.part.people} in the training set, {bundle.how_known}"),
-        *(("task", _task_words(task)) for task in bundle.part.tasks),
-        ("needs", "a person's first trials (--own-trials); no connectome, and no network"),
-    ]
-
-
-MIXED_EFFECTS = Kind(
-    name=ARCHITECTURE,
-    workflow="twin",
-    predicts="people's later trials from their first ones",
-    part=constant("twin.bundle.mixed_effects:MixedEffectsPart"),
-    load=later("twin.bundle.mixed_effects:load_mixed_effects_bundle"),
-    facts=_facts_without_network,
-)
-KINDS = (DIGITAL_TWIN, MIXED_EFFECTS)
+KINDS = (DIGITAL_TWIN,)

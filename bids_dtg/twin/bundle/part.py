@@ -41,8 +41,6 @@ class TwinPart(FittedPart):
         *("for_science", "notice", "files"),
     )
 
-    FILES: ClassVar[tuple[str, ...]] = (*FittedPart.FILES, "own_trials.safetensors")
-
     architecture: str  # a row of `bids_dtg.twin.recipe.ARCHITECTURES`
     recipe: Recipe  # how large networks are, and how they were trained
     tasks: tuple[Task, ...]  # tasks of the twin; their order decides inputs and outputs
@@ -137,7 +135,7 @@ class TwinPart(FittedPart):
         part = cls(
             architecture=fields.one_of("architecture", ARCHITECTURES),
             recipe=_recipe(fields.nested("recipe")),
-            tasks=read_tasks(fields),
+            tasks=_read_tasks(fields),
             edges=fields.size("edges", least=0),
             codes=fields.size("codes", least=0),
             regions=fields.size("regions", least=0),
@@ -175,7 +173,7 @@ def pairs_of(regions: int) -> int:
     return regions * (regions - 1) // 2
 
 
-def read_tasks(fields: JsonFields) -> tuple[Task, ...]:
+def _read_tasks(fields: JsonFields) -> tuple[Task, ...]:
     """Read the field `tasks` of a card.
 
     Raises

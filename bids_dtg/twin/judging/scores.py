@@ -22,8 +22,6 @@ from bids_dtg.twin.judging.behaviour import MISS, Answers, means
 Values = NDArray[np.float64]
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _LEAST_ANSWERED = 1e-3  # a curve that ends lower predicts too few responses for a distribution
-# Of the log score: how much a prediction counts, beside one that knows nothing, and its misses.
-_KNOWS, _MISS_UNKNOWN = 0.99, 1 / 29
 _GRID_SECONDS = 0.005  # of mixtures: a sixteenth of a step
 
 
@@ -157,45 +155,8 @@ def rt_crps(
     return _crps(*_conditional(curves, seconds), np.asarray(rt_seconds, np.float64))
 
 
-def response_crps(
-    curves: NDArray[np.floating[Any]],
-    seconds: NDArray[np.floating[Any]],
-    people: Answers,
-) -> Values:
-    """Return the continuous ranked probability score of responses, where a miss is never.
-
-    Parameters
-    ----------
-    curves, seconds
-        As for `rt_crps`; the last step is the window's end, and what a curve lacks of 1 there is
-        the probability of a miss.
-    people
-        Observed answers of the people.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people, trials), seconds: the integral over the window of (F(t) - [answered by t])²; NaN of
-        trials that are not scored or not predicted.
-
-    Examples
-    --------
-    >>> half = np.array([[[0.5, 0.5]]])  # half answer at once, half never
-    >>> one = np.zeros((1, 1), int)
-    >>> own = Answers(one, one, one - 1, one + np.nan, one > 0, one == 0)  # a miss
-    >>> response_crps(half, np.array([1e-9, 2.0]), own).round(2)
-    array([[0.5]])
-    """
-    response = np.where(np.isfinite(people.rt_seconds), people.rt_seconds, np.inf)
-    knots, heights = _knots(_rising(curves), seconds)
-    window = knots[..., -1]
-    # Beyond the window nothing is scored: a later response is never, too.
-    score = _crps(knots, heights, np.where(response > window, np.inf, response))
-    return np.where(_usable(people), score, np.nan)
-
-
 def _crps(knots: Values, heights: Values, rt: Values) -> Values:
-    """Return the integral over the knots; an endless rt is a miss, and costs nothing beyond."""
+    """Return the integral over the knots, and beyond them to the response."""
     first = rt[..., None]
     low, high = knots[..., :-1], knots[..., 1:]
     start, end = heights[..., :-1], heights[..., 1:]
@@ -206,65 +167,9 @@ def _crps(knots: Values, heights: Values, rt: Values) -> Values:
     cut = start + share * (end - start)
     pieces = share * width * _square(start, cut) + (1 - share) * width * _square(cut - 1, end - 1)
     # Before the onset F is 0, and after the last step 1.
-    late = np.where(np.isposinf(rt), 0.0, np.maximum(rt - knots[..., -1], 0.0))
-    outside = np.maximum(-rt, 0.0) + late
+    outside = np.maximum(-rt, 0.0) + np.maximum(rt - knots[..., -1], 0.0)
     score: Values = pieces.sum(axis=-1) + outside
     return score
-
-
-def log_score(
-    curves: NDArray[np.floating[Any]],
-    seconds: NDArray[np.floating[Any]],
-    people: Answers,
-) -> Values:
-    """Return the log density of responses and misses, (people, trials), larger is better.
-
-    Parameters
-    ----------
-    curves, seconds
-        As for `response_crps`.
-    people
-        Observed answers of the people.
-
-    Returns
-    -------
-    numpy.ndarray
-        log of the density, per second, at the response, or of the probability of the miss. Each
-        prediction is mixed with 1 % that knows nothing: of it a miss is 1 / 29, and responses are
-        uniform over the window; so no score is endless. NaN of trials that are not scored or not
-        predicted.
-
-    Notes
-    -----
-    Good 1952, J. R. Stat. Soc. B 14: 107. A response between two steps has the mean density there.
-
-    Examples
-    --------
-    >>> even = np.linspace(0.1, 1.0, 10)[None, None]  # everybody answers within the window
-    >>> one = np.zeros((1, 1), int)
-    >>> own = Answers(one, one, one, one + 0.55, one == 0, one == 0)
-    >>> log_score(even, np.linspace(0.1, 1.0, 10), own).round(3)
-    array([[-0.]])
-    """
-    knots, heights = _knots(_rising(curves), seconds)
-    knots = np.broadcast_to(knots, heights.shape)
-    window = knots[..., -1]
-    answered = people.rt_seconds <= window
-    rt = np.clip(np.where(answered, people.rt_seconds, 0.0), 0.0, None)[..., None]
-    place = (knots[..., 1:] < rt).sum(axis=-1, keepdims=True)
-    place = np.minimum(place, knots.shape[-1] - 2)
-    rise, width = (
-        np.take_along_axis(np.diff(values), place, axis=-1)[..., 0] for values in (heights, knots)
-    )
-    density = _KNOWS * rise / width + (1 - _KNOWS) * (1 - _MISS_UNKNOWN) / window
-    miss = _KNOWS * (1 - heights[..., -1]).clip(0.0, 1.0) + (1 - _KNOWS) * _MISS_UNKNOWN
-    score = np.log(np.where(answered, density, miss))
-    return np.where(_usable(people), score, np.nan)
-
-
-def _usable(people: Answers) -> NDArray[np.bool_]:
-    """Return which trials have a response or a miss: not where only the time is not known."""
-    return people.scored & (np.isfinite(people.rt_seconds) | ~people.correct)
 
 
 def _square(start: Values, end: Values) -> Values:

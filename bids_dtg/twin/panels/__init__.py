@@ -3,7 +3,6 @@
 - `words`: README, methods text, quality columns, and sentences on participants and averages
 - `trial_series`: the table of an average's trial time series: writer and reader
 - `fit`: how well a person's responses are predicted: writer and reader of the sidecar's fields
-- `own_trials`: own trials that are known: writer and reader of the sidecar's fields
 - `averages`: the averages of a participant on the page, in the order of their panels
 - `presentation`: all of it together, which the report finds by the slice's row
 

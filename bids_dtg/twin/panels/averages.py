@@ -11,7 +11,7 @@ from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
 from bids_dtg.report.parcels.files import no_file
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, connectome, curves, fitted, trial_series
-from bids_dtg.twin.panels.words import is_predicted, without_network
+from bids_dtg.twin.panels.words import is_predicted
 
 CONNECTOME = Panel("connectome", "Edges between parcels", connectome.FILE, no_file, connectome.draw)
 BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, no_file, behaviour.draw)
@@ -93,34 +93,19 @@ def _draw_average(
     shown = AverageOnPage(
         title=made.title,
         anchor=f"set-{number}",
-        heading="Behaviour"
-        if without_network(made)
-        else "Twin"
-        if predicted
-        else "Connectome and behaviour"
-        if panels[1:]
-        else "Connectome",
-        predicted=_predicted(made),
+        heading="Twin" if predicted else "Connectome and behaviour" if panels[1:] else "Connectome",
+        predicted="What a network made from this connectome does" if predicted else "",
         panels=panels,
         lacks=_lacks(made, panels),
     )
     return shown, tuple(canvas.files)
 
 
-def _predicted(made: RunFiles) -> str:
-    """Say what a model predicted; empty where none did."""
-    if not is_predicted(made):
-        return ""
-    if without_network(made):
-        return "What the person does after the first trials, by the model,"
-    return "What a network made from this connectome does"
-
-
 def _lacks(made: RunFiles, panels: tuple[PanelOfAverage, ...]) -> str:
     """Explain which panels of an average are missing, and why."""
     there = {panel.name for panel in panels}
     lacking = []
-    if CONNECTOME.name not in there and not without_network(made):
+    if CONNECTOME.name not in there:
         lacking.append("The connectome cannot be read: its file was removed or is damaged.")
     tables = {behaviour.FILE, behaviour.OBSERVED_FILE}
     if tables & {*made.files} and BEHAVIOUR.name not in there:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_rows
-from bids_dtg.notices import counted
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.numbers import NOT_KNOWN, figure
 from bids_dtg.report.panels.panel import Canvas, Figure, Listing
 from bids_dtg.report.quality import number
-from bids_dtg.twin.panels.own_trials import EVIDENCE, WORDS, OwnTrialsOfTask, read_own_trials
 
 FILE = FileKind("behaviour", "twin", ".tsv")
 OBSERVED_FILE = FileKind("behaviour", "observed", ".tsv")  # without a model: the person alone
 EFFECT = "effect"  # the condition of the rows with differences between conditions
 PREDICTED = "predicted_rt_seconds"
 _OBSERVED = "observed_rt_seconds"
-_SD = "predicted_rt_sd_seconds"
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,6 @@ class BehaviourRow:
     condition: str  # name, or `EFFECT`
     trials: str  # number of trials, as text
     own_sequence: bool  # whether the trials are the person's own
-    source: str  # what the prediction is made from; empty: own trials were not asked for
     values: Mapping[str, float | None] = field(default_factory=dict)  # by column; None: not known
 
 
@@ -68,8 +64,7 @@ def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
             condition=row["condition"],
             trials=row.get("trials") or NOT_KNOWN,
             own_sequence=row.get("own_sequence", "").lower() in ("true", "1"),
-            source=row.get("predicted_from") or "",
-            values={name: number(row.get(name)) for name in (*_NAMES, _SD)},
+            values={name: number(row.get(name)) for name in _NAMES},
         )
         for row in read_rows(path)
         if row.get("task_name") and row.get("condition")
@@ -93,19 +88,11 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     columns = [column for column in _COLUMNS if has(rows, column.name)]
     if not columns:
         return None
-    known = read_own_trials(made.facts)
     shown = tuple(
-        (_name(row, rows), *_source(row, known), row.trials, *_cells(row, first, columns))
-        for row, first in zip(rows, _first_of_condition(rows), strict=True)
+        (_name(row, rows), row.trials, *(_cell(row, column) for column in columns)) for row in rows
     )
-    sources = ("Predicted from",) if known else ()
-    titles = (column.title for column in columns)
-    if known:  # not all of them are of twins
-        titles = (title.replace("twin", "predicted") for title in titles)
-    headings = ("Task and condition", *sources, "Trials", *titles)
-    return Figure(
-        (Listing(headings, shown),), f"{_caption(rows, known)} {_own_trials(known)}".strip()
-    )
+    headings = ("Task and condition", "Trials", *(column.title for column in columns))
+    return Figure((Listing(headings, shown),), _caption(rows))
 
 
 def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
@@ -122,52 +109,22 @@ def _compared(task: str, rows: Sequence[BehaviourRow]) -> tuple[str, str]:
     return (found[0], found[1]) if len(found) > 1 else ("", "")
 
 
-def _source(row: BehaviourRow, known: Sequence[OwnTrialsOfTask]) -> tuple[str, ...]:
-    return (WORDS.get(row.source, row.source),) if known else ()
-
-
-def _first_of_condition(rows: Sequence[BehaviourRow]) -> list[bool]:
-    """Return which rows are the first of their task and condition."""
-    keys = [(row.task, row.condition) for row in rows]
-    return [key not in keys[:place] for place, key in enumerate(keys)]
-
-
-def _cells(row: BehaviourRow, first: bool, columns: Sequence[_Column]) -> Iterator[str]:
-    """Yield the cells of a row; what is the same in all rows of a condition stands in the first."""
-    for column in columns:
-        yield _cell(row, column) if first or column.name.startswith("predicted_") else ""
-
-
 def _cell(row: BehaviourRow, column: _Column) -> str:
     value = row.values.get(column.name)
     if value is None:
         return NOT_KNOWN
     if column.share:
         return f"{figure(100 * value, column.decimals)} %"
-    spread = row.values.get(_SD) if column.name == PREDICTED else None
-    more = "" if spread is None else f" \N{PLUS-MINUS SIGN} {figure(spread, column.decimals)}"
-    return f"{figure(value, column.decimals)}{more}"
+    return figure(value, column.decimals)
 
 
-def _caption(rows: Sequence[BehaviourRow], known: Sequence[OwnTrialsOfTask]) -> str:
+def _caption(rows: Sequence[BehaviourRow]) -> str:
     borrowed = list(dict.fromkeys(row.task for row in rows if not row.own_sequence))
     text = ""
     if has(rows, PREDICTED):
         text = (
             "Behaviour of the network made from this connectome: its response time is the mean "
             "over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
-        )
-    if known and all(own.sources == ("closed_form",) for own in known):
-        text = (
-            "Behaviour as predicted from own trials, without a network. A response time is the "
-            "mean over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
-        )
-    elif known:
-        text = (
-            "Behaviour of the network whose code is made from this connectome, from the "
-            "person\N{RIGHT SINGLE QUOTATION MARK}s own trials, or from both; and as predicted "
-            "from own trials without a network. A response time is the mean over trials of each "
-            "trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
         )
     if not has(rows, _OBSERVED):
         text += "The person has no responses to compare with. "
@@ -181,21 +138,3 @@ def _caption(rows: Sequence[BehaviourRow], known: Sequence[OwnTrialsOfTask]) -> 
             "has no readable event file."
         )
     return text.strip()
-
-
-def _own_trials(known: Sequence[OwnTrialsOfTask]) -> str:
-    """Explain what is known of the person, and what needs no network."""
-    if not known:
-        return ""
-    first = "; ".join(
-        f"{counted(own.known, 'first trial')} of {own.task}, which leave {own.predicted}"
-        for own in known
-    )
-    later = f"Known are {first}. Rows of these tasks are of the trials after the known ones"
-    if all(own.sources == ("closed_form",) for own in known):
-        return f"{later}."
-    return (
-        f"{later}, and \N{PLUS-MINUS SIGN} is a standard deviation by the posterior of the "
-        "person's pace, practice, conditions and code. Own trials without a network do as well on "
-        f"real people: {EVIDENCE}."
-    )

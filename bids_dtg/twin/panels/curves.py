@@ -20,7 +20,6 @@ _TITLES: dict[Of, str] = {
     "twin": "twin",
     "person": "person",
     "group": "group\N{RIGHT SINGLE QUOTATION MARK}s network",
-    "own_trials": "with own trials",
 }
 _SECONDS = "seconds from the onset"
 _Points = tuple[Values, Values]
@@ -73,9 +72,6 @@ def _trials(curves: Sequence[Curve]) -> str:
 def _sources(curves: Sequence[Curve]) -> str:
     of = {curve.of for curve in curves}
     text = "Lines of models are predictions, not measurements." if of - {"person"} else ""
-    text += " Where own trials are known, lines are of the trials after them." * (
-        "own_trials" in of
-    )
     return text if "person" in of else f"{text} The person has no responses."
 
 
@@ -108,8 +104,4 @@ def _each(curves: Sequence[Curve], points: Callable[[Curve], _Points]) -> dict[s
     """Return one line for each source, empty if absent, so that styles agree between charts."""
     found = {curve.of: points(curve) for curve in curves}
     nothing = np.full(1, np.nan), np.full(1, np.nan)
-    return {
-        title: found.get(of, nothing)
-        for of, title in _TITLES.items()
-        if of in found or of != "own_trials"
-    }
+    return {title: found.get(of, nothing) for of, title in _TITLES.items()}

@@ -9,7 +9,6 @@ from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.numbers import NOT_KNOWN, figure
 from bids_dtg.report.panels.panel import Canvas, Figure, Listing
 from bids_dtg.twin.panels.fit import TaskFit, read_fits
-from bids_dtg.twin.panels.own_trials import read_own_trials
 
 _HEADINGS = (
     *("Task", "Trials", "Cross-entropy, twin", "Group\N{RIGHT SINGLE QUOTATION MARK}s network"),
@@ -23,11 +22,7 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     if not fits:
         return None
     rows = tuple((fit.task, f"{fit.trials}", *map(_cell, _numbers(fit))) for fit in fits)
-    alone = _ALONE if read_own_trials(made.facts) else ""
-    return Figure((Listing(_HEADINGS, rows),), f"{_sentence(fits)}{alone} {_CAUTION}")
-
-
-_ALONE = " The twin is here that of the connectome alone, in all trials."
+    return Figure((Listing(_HEADINGS, rows),), f"{_sentence(fits)} {_CAUTION}")
 
 
 _CAUTION = (

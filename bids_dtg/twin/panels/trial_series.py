@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from bids_dtg.twin.curves import MeanTrial
 
 Values = NDArray[np.floating[Any]]
-# Source of a curve: the network of the person's connectome, the person, the group's network, or
-# the network whose code own trials inform.
-Of = Literal["twin", "person", "group", "own_trials"]
+# Source of a curve: the network of the person's connectome, the person, or the group's network.
+Of = Literal["twin", "person", "group"]
 
 FILE = FileKind("behaviour", "traces", ".tsv")
 _COLUMNS: Mapping[str, Mapping[str, Any]] = {
@@ -38,8 +37,6 @@ _COLUMNS: Mapping[str, Mapping[str, Any]] = {
             "twin": "network made from the person's connectome: predicted, not measured",
             "person": "the person: share of the scored trials",
             "group": "network of the group, without a connectome: predicted",
-            "own_trials": "network whose code the person's first trials inform, beside the "
-            "connectome where it predicts anything: later trials, predicted",
         },
     },
     "trials": {"Description": "Number of trials that are averaged"},

@@ -26,7 +26,6 @@ from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.bundle.bundle import CITATION as PAPER
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
 from bids_dtg.twin.panels.behaviour import OBSERVED_FILE, PREDICTED, behaviour_of, has
-from bids_dtg.twin.recipe import MIXED_EFFECTS
 from bids_dtg.version import AUTHORS
 
 README = f"""\
@@ -50,18 +49,12 @@ Of each set of runs (--combine):
 - *_stat-fisherz_relmat.tsv: the connectome: Fisher's z of the correlation of each two parcels.
 - *_desc-twin_behaviour.tsv: predicted behaviour of the twin in each task and condition, with the
   person's observed behaviour. Predictions are estimates, not measurements.
-- *_desc-twin_trials.tsv: predicted and observed behaviour in each trial. With --own-trials, both
-  tables predict the trials after a person's first ones, and predicted_from has what from.
+- *_desc-twin_trials.tsv: predicted and observed behaviour in each trial.
 - *_desc-traces_behaviour.tsv: time series of the mean trial: share answered by each time.
 - *_desc-observed_behaviour.tsv, *_desc-observed_trials.tsv: without a model, observed behaviour.
 - logs/CITATION.md: methods text and references.
 
 Predicted behaviour and trial time series are written where a model is given.
-
-Of each participant, where the model has no network and no rest is read:
-
-- *_desc-twin_behaviour.tsv, *_desc-twin_trials.tsv, *_desc-traces_behaviour.tsv: the same of the
-  trials after a person's first ones.
 
 Over people:
 
@@ -98,7 +91,6 @@ class TwinMethods(ParcelMethods):
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: ModelOfTwins | None = None  # None: the call has none
-    own: str = ""  # own trials that are known, in words; empty: none
 
 
 _CITED = {
@@ -162,20 +154,7 @@ def _performed(facts: TwinMethods) -> str:
         "button. Participants' own responses were compared with these distributions by the "
         "cross-entropy and by the continuous ranked probability score (Gneiting & Raftery, 2007), "
         "and so were the distributions of the group's network."
-        f"{_informed(facts)}"
     ).strip()
-
-
-def _informed(facts: TwinMethods) -> str:
-    if not facts.own:
-        return ""
-    return (
-        f" Of a participant's own tasks, {facts.own} were known, and the trials after them were "
-        "predicted: from the posterior of the code of the network and of the participant's pace, "
-        "practice and effects of conditions, with the connectome's prediction as the prior mean, "
-        "and by a closed form without a network. The prior's spread was that of the training "
-        "participants."
-    )
 
 
 def _about(model: ModelOfTwins) -> str:
@@ -184,49 +163,10 @@ def _about(model: ModelOfTwins) -> str:
     return f"The model performs {', '.join(model.tasks)} and {fitted}{made}"
 
 
-def methods_without_network(
-    name: str, model: ModelOfTwins, own: str, version: str
-) -> tuple[str, ...]:
-    """Describe how later trials were predicted without a network, in paragraphs.
-
-    Parameters
-    ----------
-    name
-        Name, version and SHA-256 of the model.
-    model
-        Facts of the model.
-    own
-        Own trials that are known, in words.
-    version
-        Version of this program.
-    """
-    fitted = fitted_to(model.people, model.data_set)
-    return (
-        f"Behaviour was predicted with bids_dtg {version} and the model {name}. The model predicts "
-        f"{', '.join(model.tasks)}, and {fitted} It has no network, and no resting-state fMRI was "
-        "read.",
-        f"Trials and responses were read from event files. Of each participant's tasks, {own} were "
-        "known, and the trials after them were predicted: log response times by the training "
-        "participants' mean of each trial and the participant's level, effect of condition and "
-        "practice, the best linear prediction from the known trials with weights of a "
-        "t distribution, and with the participant's own spread about it; misses and errors by "
-        "beta-binomial rates.",
-        f"Predicted behaviour is an estimate, not a measurement. {NO_EVIDENCE}",
-    )
-
-
-def without_network(made: RunFiles) -> bool:
-    """Return whether behaviour was predicted by a model without a network, and no rest read."""
-    return made.facts.get("ModelKind") == MIXED_EFFECTS
-
-
 def subtitle(files: ParticipantFiles) -> str:
     """Describe a participant's results in one line."""
     if not files.combined:
         return "No connectome."
-    if all(map(without_network, files.combined)):
-        by = model_name(_facts(files))
-        return f"Later trials, predicted from the first ones by the model {by}".strip()
     several = len(files.combined)
     what = "Connectome" if several == 1 else f"{several} connectomes"
     text = f"{what} of {parcels_in_words(files) or 'parcels'} from "

@@ -7,15 +7,11 @@
 - `covariates`: columns of the table of participants
 - `event_trials`: people's trials, read from the event files of a dataset
 - `events`: each participant's event files, and the sequence for participants without one
-- `events_alone`: people without connectomes
 - `infer`: behaviour of networks in the tasks of an average
 - `output_connectomes`: connectomes that the participant level has written
-- `own_trials`: a person's later trials, predicted from the first ones and the connectome
 - `people`: people with a connectome and trials
 - `request`: atlas, model and event files of a call
 - `source`: sources of connectomes, one form for all
-- `trials_request`, `trials_worker`: the same of a model without a network: no rest is read
-- `without_network`: options that such a model refuses
 - `worker`: the level: reads runs ahead, averages their edges, runs twins, writes
 - `write`: the files of runs and averages, and their records
 """

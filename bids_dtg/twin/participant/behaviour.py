@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from bids_dtg.twin.judging.behaviour import means
 from bids_dtg.twin.panels.behaviour import EFFECT
 from bids_dtg.twin.panels.fit import TaskFit
-from bids_dtg.twin.panels.own_trials import OwnTrialsOfTask
 from bids_dtg.twin.panels.trial_series import Curve, curves_of
 from bids_dtg.twin.participant.infer import Answers, Performed, SeenTrials
-from bids_dtg.twin.participant.own_trials import CONNECTOME, Forecast, Forecasts, TaskForecasts
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.curves import MeanTrial
+    pass
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -35,7 +33,6 @@ class AverageBehaviour:
     seen: SeenTrials
     performed: Performed | None  # None: the call has no model
     notes: tuple[str, ...] = ()  # sentences on what was left out of the participant's files
-    forecasts: Forecasts = field(default_factory=Forecasts)  # of later trials, from the first ones
 
     @property
     def other_sequences(self) -> dict[str, str]:
@@ -51,40 +48,16 @@ class AverageBehaviour:
             ]
             if not any(row["trials"] for row in rows):
                 continue
-            rows += [_effect(rows[0], rows[1])] if len(rows) > 1 else []
-            if (found := self.forecasts.of(task.name)) is None:
-                yield from rows
-                continue
-            pair = [self._trials(number, condition) for condition in range(len(task.conditions))]
-            for row, trials in zip(rows, [*pair, None], strict=False):
-                for forecast in found.forecasts:
-                    yield {**row, **_predicted(forecast, trials, pair)}
+            yield from rows
+            if len(rows) > 1:
+                yield _effect(rows[0], rows[1])
 
     def trial_rows(self) -> Iterator[Row]:
         """Yield a row a trial, by run and onset."""
         rows = self.seen.rows
         for number in np.lexsort((rows.trial, self.seen.run)):
-            if rows.task[number] < 0:
-                continue
-            row = self._trial_row(int(number))
-            found = self.forecasts.of(row["task_name"])
-            if found is None:
-                yield row
-            elif not found.later[number]:
-                yield {**row, **_NOT_PREDICTED, "known": bool(found.own[number])}
-            else:
-                for forecast in found.forecasts:
-                    yield {**row, **_trial_forecast(forecast, int(number))}
-
-    def own_trials(self) -> Iterator[OwnTrialsOfTask]:
-        """Yield what is known and predicted in each task; nothing where no own trials are known."""
-        for task, found in self.forecasts.of_task.items():
-            yield OwnTrialsOfTask(
-                task=task,
-                known=int(found.own.sum()),
-                predicted=int(found.later.sum()),
-                sources=tuple(forecast.source for forecast in found.forecasts),
-            )
+            if rows.task[number] >= 0:
+                yield self._trial_row(int(number))
 
     def fits(self) -> Iterator[TaskFit]:
         """Yield the fit to the person's responses in each task; nothing without a model."""
@@ -96,10 +69,7 @@ class AverageBehaviour:
                 yield self._fit(number, task.name, trials)
 
     def curves(self) -> tuple[Curve, ...]:
-        """Return the mean trial of each condition, of networks and of the person.
-
-        Where own trials are known, they are left out.
-        """
+        """Return the mean trial of each condition, of networks and of the person."""
         from bids_dtg.twin.curves import observed_curves, predicted_curves
 
         seen, tasks = self.seen, self.seen.tasks
@@ -107,14 +77,11 @@ class AverageBehaviour:
         networks = {"twin": self._twin, "group": self._group}
         for of in ("twin", "person", "group"):
             if of == "person":
-                own = self._used & seen.own & seen.rows.scored
+                own = seen.used & seen.own & seen.rows.scored
                 found += curves_of(observed_curves(seen.rows, tasks, own), tasks.tasks, "person")
             elif (answers := networks[of]) is not None:
-                made = predicted_curves(answers.decoded, seen.rows, tasks, self._used)
+                made = predicted_curves(answers.decoded, seen.rows, tasks, seen.used)
                 found += curves_of(made, tasks.tasks, "twin" if of == "twin" else "group")
-        for task, own_trials in self.forecasts.of_task.items():
-            number = tasks.names.index(task)
-            found += curves_of(self._informed(number, own_trials), tasks.tasks, "own_trials")
         order = {task.name: place for place, task in enumerate(tasks.tasks)}
         return tuple(sorted(found, key=lambda curve: (order[curve.task], curve.condition)))
 
@@ -126,40 +93,9 @@ class AverageBehaviour:
     def _group(self) -> Answers | None:
         return None if self.performed is None else self.performed.group
 
-    def _informed(self, number: int, found: TaskForecasts) -> Iterator[MeanTrial]:
-        """Yield the mean trial of each condition, by the network that knows most."""
-        from bids_dtg.twin.curves import MeanTrial, times_of
-
-        task, predicted = self.seen.tasks.tasks[number], found.best
-        seconds = np.concatenate([[0.0], predicted.distribution.seconds])
-        for condition in range(len(task.conditions)):
-            trials = self._trials(number, condition)
-            if trials.any():
-                mine = trials[predicted.columns]
-                mean = predicted.distribution.answered[0, mine].mean(axis=0)
-                correct, wrong, _ = predicted.shares(trials)
-                grid = times_of(task)
-                answered = np.interp(grid, seconds, np.concatenate([[0.0], mean]))
-                share = correct / (correct + wrong)
-                yield MeanTrial(
-                    number, condition, int(trials.sum()), grid, answered, share * answered
-                )
-
-    @cached_property
-    def _used(self) -> Flags:
-        """Which trials enter figures, (trials,): where own trials are known, all later ones.
-
-        Also those whose answers do not count, so that no answer decides what is predicted.
-        """
-        used = self.seen.used.copy()
-        for found in self.forecasts.of_task.values():
-            used[found.own | found.later] = False
-            used |= found.later
-        return used
-
     def _trials(self, task: int, condition: int) -> Flags:
         rows = self.seen.rows
-        chosen: Flags = self._used & (rows.task == task) & (rows.condition == condition)
+        chosen: Flags = self.seen.used & (rows.task == task) & (rows.condition == condition)
         return chosen
 
     def _row(self, task: str, condition: str, trials: Flags) -> Row:
@@ -170,12 +106,9 @@ class AverageBehaviour:
         return {
             "task_name": task,
             "condition": condition,
-            "predicted_from": None if self.performed is None else CONNECTOME,
             "trials": int(trials.sum()),
-            "own_trials": self._known(task),
             "own_sequence": bool((trials & self.seen.own).any()),
             "predicted_rt_seconds": _mean_rt(self._twin, trials),
-            "predicted_rt_sd_seconds": np.nan,
             "group_rt_seconds": _mean_rt(self._group, trials),
             "observed_rt_seconds": float(means(rows.rt_seconds, answered)),
             "observed_median_rt_seconds": float(np.median(times)) if len(times) else np.nan,
@@ -184,11 +117,6 @@ class AverageBehaviour:
             "predicted_miss": float(means(self._outcomes[:, 2], trials)),
             "observed_miss": float(means(~np.isfinite(rows.rt_seconds), observed)),
         }
-
-    def _known(self, task: str) -> int:
-        """Return how many own trials of a task are known."""
-        found = self.forecasts.of(task)
-        return 0 if found is None else int(found.own.sum())
 
     @cached_property
     def _outcomes(self) -> Values:
@@ -222,8 +150,6 @@ class AverageBehaviour:
             "trial": int(rows.trial[number]) + 1,
             "onset": float(run.trials.onset_seconds[rows.trial[number]]),
             "condition": task.conditions[condition] if condition >= 0 else None,
-            "known": False,
-            "predicted_from": None if self.performed is None else CONNECTOME,
             "correct_button": _button(task.buttons, int(rows.correct_button[number])),
             **{
                 f"predicted_rt_q{round(100 * share)}_seconds": float(values[number])
@@ -279,43 +205,6 @@ class AverageBehaviour:
         return float(scores[known].mean()) if known.any() else None
 
 
-_PREDICTED_TIMES = tuple(f"predicted_rt_q{round(100 * share)}_seconds" for share in QUANTILES)
-_NOT_PREDICTED: Row = {
-    "predicted_from": None,
-    **dict.fromkeys(_PREDICTED_TIMES),
-    **dict.fromkeys(("predicted_button", "p_correct", "p_miss")),
-}
-
-
-def _predicted(forecast: Forecast, trials: Flags | None, pair: Sequence[Flags]) -> Row:
-    """Return the predicted columns of a condition's trials; of None: of the condition effect."""
-    if trials is None:
-        (mean, sd), shares = forecast.mean(pair[1], less=pair[0]), forecast.shares(pair[1])
-        shares = shares - forecast.shares(pair[0])
-    else:
-        (mean, sd), shares = forecast.mean(trials), forecast.shares(trials)
-    return {
-        "predicted_from": forecast.source,
-        "predicted_rt_seconds": mean,
-        "predicted_rt_sd_seconds": sd,
-        "predicted_correct": float(shares[0]),
-        "predicted_miss": float(shares[2]),
-    }
-
-
-def _trial_forecast(forecast: Forecast, trial: int) -> Row:
-    """Return the predicted columns of a trial."""
-    place, found = forecast.place(trial), forecast.distribution
-    times = (float(found.quantile(share)[0, place]) for share in QUANTILES)
-    return {
-        "predicted_from": forecast.source,
-        **dict(zip(_PREDICTED_TIMES, times, strict=True)),
-        "predicted_button": None,
-        "p_correct": float(found.shares[0, place, 0]),
-        "p_miss": float(found.shares[0, place, 2]),
-    }
-
-
 def _mean_rt(answers: Answers | None, trials: Flags) -> float:
     """Return the mean over trials of a network's mean response times; NaN if there is none."""
     if answers is None:
@@ -332,9 +221,7 @@ def _effect(first: Row, second: Row) -> Row:
     named = {
         "task_name": first["task_name"],
         "condition": EFFECT,
-        "predicted_from": first["predicted_from"],
         "trials": None,
-        "own_trials": first["own_trials"],
         "own_sequence": first["own_sequence"] and second["own_sequence"],
     }
     return {**named, **found}

@@ -12,37 +12,18 @@ _OWN = Column(
     "Whether the trials are the participant's own; false: those of the first event file of the "
     "task in the dataset, with its responses ignored",
 )
-_FROM = Column(
-    "predicted_from",
-    "What the prediction is made from. connectome, trials, both: the code of the network, about "
-    "the training participants' mean of each trial; closed_form: own trials, without a network. "
-    "Where no own trials are known, connectome is the network of the connectome alone; n/a: the "
-    "trial is known, and not predicted",
-)
-# Only there where a call asks for own trials.
-OF_OWN_TRIALS = ("predicted_from", "own_trials", "predicted_rt_sd_seconds", "known")
-# Only there where the model has a network.
-OF_NETWORKS = ("predicted_rt_sd_seconds", "predicted_button")
 BEHAVIOUR = (
     _TASK,
     Column("condition", "Condition of the trials; effect: the second condition less the first"),
-    _FROM,
     Column(
         "trials",
         "Number of trials of the figures: the participant's scored trials; all trials where the "
-        "sequence is not the participant's own, and all trials after known ones",
+        "sequence is not the participant's own",
     ),
-    Column("own_trials", "Number of the participant's first trials of the task that are known"),
     _OWN,
     Column(
         "predicted_rt_seconds",
         "Mean over trials of the twin's mean response time: an estimate",
-        unit="s",
-    ),
-    Column(
-        "predicted_rt_sd_seconds",
-        "Standard deviation of predicted_rt_seconds by the posterior of the participant's pace, "
-        "practice, conditions and code; n/a of a closed form, and where no own trials are known",
         unit="s",
     ),
     Column(
@@ -71,19 +52,13 @@ TRIALS = (
     Column("trial", "Number of the trial in its run, by onset, from 1"),
     Column("onset", "Onset of the trial in its run", unit="s"),
     Column("condition", "Condition of the trial"),
-    Column("known", "Whether the trial is one of the own trials that are known"),
-    _FROM,
     Column("correct_button", "The correct button"),
     *Column(
         "predicted_rt_q{}_seconds",
         "Time by which the twin gives {} % of its responses to the trial: an estimate",
         unit="s",
     ).each(round(100 * share) for share in QUANTILES),
-    Column(
-        "predicted_button",
-        "Likeliest button of the twin at the end of the response window; n/a where own trials are "
-        "known: predictions are then of correct, wrong and missed",
-    ),
+    Column("predicted_button", "Likeliest button of the twin at the end of the response window"),
     Column("p_correct", "Probability of the correct button, by the twin: an estimate"),
     Column("p_miss", "Probability of no response within the window, by the twin: an estimate"),
     Column("observed_rt_seconds", "Response time of the participant", unit="s"),

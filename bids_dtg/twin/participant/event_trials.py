@@ -10,13 +10,10 @@ import numpy as np
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import EventsFile, find_events, read_events
-from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
 from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 from bids_dtg.twin.trials import Trials, read_trials
-
-_FEWEST_TIMES = 15  # responses of a run: fewer are too few numbers to tell people apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +22,6 @@ class Behaviour:
 
     runs: tuple[Trials, ...]
     troubles: tuple[str, ...] = ()  # why further runs cannot be read
-
-    @property
-    def sketches(self) -> tuple[str, ...]:
-        """Response times of each run as numbers by which they are known again."""
-        return tuple(filter(None, map(sketch_run, self.runs)))
 
     def of(self, task: Task) -> tuple[Trials, ...]:
         """Return the runs of a task."""
@@ -75,27 +67,6 @@ class Behaviour:
         Misses count as errors, as published.
         """
         return bool(self.share_correct(task) < 1 / len(task.buttons))
-
-
-def sketch_run(run: Trials) -> str:
-    """Return a run's response times as a sketch; empty where they are few.
-
-    Other people have other times: the label and the other columns do not count.
-
-    Examples
-    --------
-    >>> from bids_dtg.inputs.rest_sketch import alike
-    >>> from bids_dtg.twin.phantom.people import simulate_twin_people
-    >>> from bids_dtg.twin.phantom.sequences import trial_sequence
-    >>> people = simulate_twin_people(2, "easy", regions=10, seed=1)
-    >>> one, other = (runs[0] for runs in people.runs([trial_sequence("stroopAP")], seed=1))
-    >>> alike([sketch_run(one)], [sketch_run(other), sketch_run(one)]).tolist()
-    [0, 1]
-    """
-    answered = np.isfinite(run.rt_seconds)
-    if answered.sum() < _FEWEST_TIMES:
-        return ""
-    return sketch(np.where(answered, run.rt_seconds, 0.0)[None])
 
 
 def find_task_files(

@@ -79,17 +79,6 @@ class TaskEvents:
         found = cls(tasks, files, MappingProxyType({}))
         return found if bundle is None else cls(tasks, files, found._read_first())
 
-    @classmethod
-    def of_tasks(cls, settings: Settings, tasks: Sequence[Task]) -> TaskEvents:
-        """Find event files of tasks, for participants who have their own.
-
-        Raises
-        ------
-        DatasetError
-            There are none.
-        """
-        return cls(*find_task_files(settings, tasks), MappingProxyType({}))
-
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tasks with event files."""

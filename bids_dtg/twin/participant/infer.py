@@ -19,7 +19,6 @@ from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
     from bids_dtg.twin.decoding import Decoded
-    from bids_dtg.twin.few_shot.prior import FewShot
     from bids_dtg.twin.fitting import Fitted, Performance
     from bids_dtg.twin.lapses import Lapses
     from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
@@ -102,11 +101,6 @@ class TwinInference:
 
     def __init__(self, bundle: TwinBundle, *, threads: int) -> None:
         self._bundle, self._threads = bundle, threads
-
-    @cached_property
-    def few_shot(self) -> FewShot:
-        """What a new person's first trials are compared with."""
-        return self._bundle.few_shot()
 
     @cached_property
     def fitted(self) -> Fitted:

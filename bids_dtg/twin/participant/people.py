@@ -11,14 +11,12 @@ from bids_dtg.cohort.array_people import given_split
 from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
 from bids_dtg.twin.participant.array_connectomes import find_array_connectomes
 from bids_dtg.twin.participant.event_trials import Behaviour, find_task_files, read_behaviour
-from bids_dtg.twin.participant.events_alone import EventsAlone
 from bids_dtg.twin.participant.output_connectomes import find_output_connectomes
 from bids_dtg.twin.participant.source import ConnectomeSource, Edges
 from bids_dtg.twin.tasks import Task
@@ -49,14 +47,11 @@ class TwinPeople:
         settings: Settings,
         tasks: Sequence[Task] | None = None,
         atlas: str = "",
-        *,
-        connectomes: bool = True,
     ) -> TwinPeople:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
         Tasks and atlas are those of a model; without a model, tasks are those of ``--task-file``,
         and the output must have one atlas only. Arrays are checked except for their values.
-        Without connectomes, everybody counts who has events.
 
         Raises
         ------
@@ -65,16 +60,13 @@ class TwinPeople:
         DatasetError
             Nobody has both, or files cannot be used.
         """
-        source = _source(settings, atlas) if connectomes else None
+        source = _source(settings, atlas)
         asked = tuple(plain_label(label, "sub") for label in settings.inputs.participant_label)
         chosen, files = find_task_files(settings, tasks)
         behaviour = read_behaviour(chosen, files, asked)
-        if source is None:
-            source = EventsAlone.of(name_folder(settings.inputs.bids_dir).root, behaviour)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
         known = source.sketches(labels)
-        what = "connectome" if connectomes else "course of response times"
-        families = with_copies(source.families, known, what, "--participant-label")
+        families = with_copies(source.families, known, "connectome", "--participant-label")
         split, others = given_split(settings.modelling.split_file, labels, families)
         return cls(
             source=source,
@@ -88,7 +80,7 @@ class TwinPeople:
             notes=(
                 *source.notes,
                 *lacking,
-                *copies_in_words(families, known, what),
+                *copies_in_words(families, known, "connectome"),
                 *others,
                 *trial_notes(chosen, behaviour, labels),
             ),
@@ -177,7 +169,7 @@ def _whole_people(
         )
     if not labels:
         raise DatasetError(
-            f"nobody has {source.needed}: {'; '.join(notes)}",
+            f"nobody has both a connectome and events that can be read: {'; '.join(notes)}",
             expected=source.expected,
         )
     return labels, left_out, tuple(notes)

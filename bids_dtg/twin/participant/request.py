@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
-from bids_dtg.errors import BundleError, RunError, SettingsError
+from bids_dtg.errors import BundleError, RunError
 from bids_dtg.extras import require
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch_edges
@@ -23,13 +23,10 @@ from bids_dtg.participants.request import Asked
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
-from bids_dtg.twin.own_trials.first_trials import Own
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.events import TaskEvents
-from bids_dtg.twin.participant.infer import SeenTrials
-from bids_dtg.twin.participant.own_trials import BY_CONNECTOME, known_tasks, own_of, own_words
 from bids_dtg.twin.participant.source import OF_PARCELS, Edges
 
 
@@ -40,7 +37,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     presentation: ClassVar[Presentation] = PRESENTATION
 
     events: TaskEvents | None  # event files of the tasks; None: BIDS_DIR has none
-    own: Own | None  # trials of each task that are known of a person; None: none
 
     def as_the_model_takes(self, participant: str, edges: Edges) -> Edges:
         """Return a connectome (edges,) without what the model takes out, as age and motion.
@@ -68,11 +64,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """
         asked = Asked.of(settings)
         bundle = load_asked(asked.settings, _load)
-        own = own_of(asked.settings)
-        if own is not None:
-            _require_own_trials(bundle)
         fields = cls.shared_fields(asked, bundle)
-        return cls(**fields, events=TaskEvents.find(asked.settings, bundle), own=own)
+        return cls(**fields, events=TaskEvents.find(asked.settings, bundle))
 
     @property
     def combine(self) -> Combine:
@@ -92,11 +85,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             yield labels_alone(self.bundle.card.name)
         if self.events is not None:
             yield from self.events.notes
-        if self.own is not None:
-            yield (
-                f"{own_words(self.own)} of a person's own tasks are known, and those after them "
-                "are predicted"
-            )
 
     @property
     def connectome_note(self) -> str:
@@ -133,8 +121,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         found["tasks"] = None if self.events is None else self.events.identity
         if self.bundle is not None:
             found["model"] = self.bundle.identity
-        if self.own is not None:
-            found["own_trials"] = self.own
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
@@ -163,26 +149,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             return what, []
         what += f" and behaviour in {named(self.events.names)}"
         what += "" if self.bundle is None else f" by {self.bundle.card.name}"
-        if self.own is not None:
-            what += f", which knows {own_words(self.own)} of own tasks"
-        return what, [*self.events.plan(planned), *self._of_own_trials(planned)]
-
-    def _of_own_trials(self, planned: AveragedRuns) -> Iterator[str]:
-        """Yield lines on the participant's event files, and on tasks without own trials."""
-        if self.own is None or self.events is None or self.bundle is None:
-            return
-        found = self.events.of(planned)
-        yield from (f"    {note}" for note in found.notes)
-        if not found.runs:
-            return
-        known = [task.name for task in self.bundle.part.tasks]
-        try:
-            seen = SeenTrials.of(found.runs, self.events.tasks)
-        except RunError as err:
-            yield f"    {err}"
-            return
-        _, notes = known_tasks(known, seen, self.own, BY_CONNECTOME)
-        yield from (f"    {note}" for note in notes)
+        return what, [*self.events.plan(planned)]
 
     def methods_facts(self) -> TwinMethods:
         """Return the facts of the call for the methods text."""
@@ -193,7 +160,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             combine=self.combine,
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else _model_words(self.bundle),
-            own="" if self.own is None else own_words(self.own),
         )
 
 
@@ -205,16 +171,6 @@ def _model_words(bundle: TwinBundle) -> ModelOfTwins:
         data_set=part.data_set,
         connectome=part.connectome,
     )
-
-
-def _require_own_trials(bundle: TwinBundle | None) -> None:
-    """Refuse own trials without a model that knows what to compare them with."""
-    if bundle is None:
-        raise SettingsError(
-            "--own-trials was given without --model",
-            expected="the model that predicts the trials after them",
-        )
-    bundle.require_few_shot()
 
 
 def _load(name_or_path: str) -> TwinBundle:

@@ -45,7 +45,6 @@ class ConnectomeSource(ABC):
     atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
     cleaning: str = UNKNOWN_CLEANING  # of the runs, in words
     files: tuple[Path, ...] = ()  # that were read, but for arrays
-    needed: str = "both a connectome and events that can be read"  # what a person must have
 
     @abstractmethod
     def connectomes(self, labels: Sequence[str]) -> Edges:

@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bids_dtg.bundles.bundle import kind_of
-from bids_dtg.cohort.folds import model_given
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.errors import RunError
 from bids_dtg.notices import counted
@@ -17,17 +15,12 @@ from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
-from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.behaviour import AverageBehaviour
 from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.events import AverageEvents
 from bids_dtg.twin.participant.infer import SeenTrials, TwinInference
-from bids_dtg.twin.participant.own_trials import Forecasts, forecast
 from bids_dtg.twin.participant.request import TwinRequest
-from bids_dtg.twin.participant.trials_request import TrialsRequest
-from bids_dtg.twin.participant.trials_worker import TrialsSteps
 from bids_dtg.twin.participant.write import TwinWriter
-from bids_dtg.twin.recipe import MIXED_EFFECTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +119,10 @@ class TwinAverageMaker:
         if request.events is None or not found.runs:
             return None
         seen = SeenTrials.of(found.runs, request.events.tasks)
-        performed, forecasts = None, Forecasts()
+        performed = None
         if inference is not None:
-            edges = request.as_the_model_takes(participant, made.upper)
-            performed = inference.of(edges, seen)
-            if request.own is not None:
-                shot = inference.few_shot
-                forecasts = forecast(inference.fitted, shot, edges, seen, request.own)
-        return AverageBehaviour(seen, performed, (*found.notes, *forecasts.notes), forecasts)
+            performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
+        return AverageBehaviour(seen, performed, found.notes)
 
 
 def _line(made: AverageConnectome, *, left_out: int) -> str:
@@ -146,15 +135,4 @@ def _line(made: AverageConnectome, *, left_out: int) -> str:
     )
 
 
-def _prepare(settings: Settings) -> TwinRequest | TrialsRequest:
-    """Check what a call asks for: without a network where its model has none."""
-    if model_given(settings) and kind_of(settings.inputs.model) == MIXED_EFFECTS:
-        return TrialsRequest.prepare(settings)
-    return TwinRequest.prepare(settings)
-
-
-def _steps(request: TwinRequest | TrialsRequest) -> TwinSteps | TrialsSteps:
-    return TrialsSteps(request) if isinstance(request, TrialsRequest) else TwinSteps.of(request)
-
-
-LEVEL = Level(_prepare, _steps)
+LEVEL = Level(TwinRequest.prepare, TwinSteps.of)

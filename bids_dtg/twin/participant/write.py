@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.nodes import Measure
@@ -21,21 +20,18 @@ from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import write_kept
 from bids_dtg.twin.panels.fit import fit_facts
-from bids_dtg.twin.panels.own_trials import own_trials_facts
 from bids_dtg.twin.panels.trial_series import keep_trial_series
 from bids_dtg.twin.participant.behaviour import AverageBehaviour
-from bids_dtg.twin.participant.columns import BEHAVIOUR, OF_NETWORKS, OF_OWN_TRIALS, TRIALS
+from bids_dtg.twin.participant.columns import BEHAVIOUR, TRIALS
 from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
 
 PREDICTED, OBSERVED = "twin", "observed"  # values of desc- of behaviour: with a model, without
 WEIGHTED_BY = "RunsWeightedBy"  # a key of the sidecar of connectomes
-_OF_NETWORK = "of the connectome's twin, an estimate and not a measurement, and of the participant"
-_SAYS = {  # by whether behaviour is predicted, and whether by a network
-    (True, True): _OF_NETWORK,
-    (True, False): "predicted from first trials, an estimate, and of the participant",
-    (False, False): "of the participant",
+_SAYS = {  # by whether behaviour is predicted
+    True: "of the connectome's twin, an estimate and not a measurement, and of the participant",
+    False: "of the participant",
 }
 
 
@@ -147,8 +143,32 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
     ) -> Iterator[PurePosixPath]:
         facts = self._behaviour_facts(planned, made, behaviour)
-        entities = self.entities(dict(planned.entities))
-        yield from write_behaviour(self._request.output, behaviour, entities, facts)
+        entities, output = self.entities(dict(planned.entities)), self._request.output
+        predicted = behaviour.performed is not None
+        for suffix, words, columns, rows in (
+            ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
+            ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
+        ):
+            known = [
+                column
+                for column in columns
+                if predicted or not column.name.startswith(("group_", "predicted_", "p_"))
+            ]
+            names = {column.name for column in known}
+            table = ResultTable(
+                known,
+                [{name: _cell(row[name]) for name in row if name in names} for row in rows],
+                f"{words}: {_SAYS[predicted]}",
+            )
+            path = FileKind(suffix, PREDICTED if predicted else OBSERVED, ".tsv").path(entities)
+            output.write(path, encoded(table.text))
+            yield path
+            sidecar = path.with_suffix(".json")
+            write_json(output.path(sidecar), {**table.dictionary(), **facts})
+            yield sidecar
+        if predicted:
+            kept = keep_trial_series(behaviour.curves(), facts)
+            yield from write_kept([kept], entities, output)
 
     def _behaviour_facts(
         self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
@@ -171,70 +191,9 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         return {
             **facts,
             **self.model_facts(),
-            **own_trials_facts(behaviour.own_trials()),
             **fit_facts(behaviour.fits()),
             "Notes": [*facts["Notes"], *notes],
         }
-
-
-def write_behaviour(
-    output: DerivativeDataset,
-    behaviour: AverageBehaviour,
-    entities: Mapping[str, str | None],
-    facts: Mapping[str, Any],
-) -> Iterator[PurePosixPath]:
-    """Write tables of predicted or observed behaviour; yield their paths.
-
-    Parameters
-    ----------
-    output
-        The output dataset.
-    behaviour
-        What is written.
-    entities
-        Those of the names of files.
-    facts
-        Fields of the sidecars: sources, the model, and the fit.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written.
-    """
-    network, informed = behaviour.performed is not None, behaviour.forecasts.used
-    predicted = network or informed
-    for suffix, words, columns, rows in (
-        ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
-        ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
-    ):
-        known = [
-            column
-            for column in columns
-            if _is_known(column.name, predicted=predicted, network=network)
-            and (informed or column.name not in OF_OWN_TRIALS)
-        ]
-        names = {column.name for column in known}
-        table = ResultTable(
-            known,
-            [{name: _cell(row[name]) for name in row if name in names} for row in rows],
-            f"{words}: {_SAYS[predicted, network]}",
-        )
-        path = FileKind(suffix, PREDICTED if predicted else OBSERVED, ".tsv").path(entities)
-        output.write(path, encoded(table.text))
-        yield path
-        sidecar = path.with_suffix(".json")
-        write_json(output.path(sidecar), {**table.dictionary(), **facts})
-        yield sidecar
-    if predicted:
-        kept = keep_trial_series(behaviour.curves(), facts)
-        yield from write_kept([kept], entities, output)
-
-
-def _is_known(column: str, *, predicted: bool, network: bool) -> bool:
-    """Return whether a column has values: what is predicted needs a model, or a network."""
-    if column.startswith("group_") or column in OF_NETWORKS:
-        return network
-    return predicted or not column.startswith(("predicted_", "p_"))
 
 
 def _cell(value: object) -> object:

@@ -32,8 +32,7 @@ def judged(
 ) -> Path:
     """Return the results of an evaluation by folds; nobody changes them."""
     out = tmp_path_factory.mktemp("folds")
-    given = (*FEW, *covariates, "--own-trials", "5")
-    assert main(arguments(people, out, "evaluate", *given)) == 0
+    assert main(arguments(people, out, "evaluate", *FEW, *covariates)) == 0
     return out / "group" / "folds-own"
 
 
@@ -64,17 +63,6 @@ def test_rivals_and_ceilings_are_beside_the_twin(judged: Path) -> None:
     assert len(ceilings) == 4
     assert all(0 <= float(ceiling) <= 1 for ceiling in ceilings.values())
     assert {row["ceiling"] for row in rows if row["figure"] == "crps"} == {"n/a"}
-
-
-@pytest.mark.slow
-def test_everybodys_later_trials_are_predicted_by_fits_without_them(judged: Path) -> None:
-    rows = read_rows(judged / "desc-own_trials_scores.tsv")
-    assert {row["task"] for row in rows} == {"faces", "stroop"}
-    assert {row["model"] for row in rows} >= {"twin_trials", "group_network", "person_effects"}
-    assert {row["people"] for row in rows} == {"6"}
-    page = " ".join((judged / "twin_report.html").read_text().split())
-    words = "people are predicted by fits to the others, but the first 5 trials of each task are"
-    assert words in page
 
 
 @pytest.mark.slow
@@ -134,11 +122,6 @@ def test_a_cut_call_goes_on(
     ("words", "refused"),
     [
         (("--folds", "2", "--model", "MODEL"), "--folds and --model were given"),
-        (("--folds", "2", "--own-trials", "99"), "--own-trials was given, and 99 own trials"),
-        (
-            ("--folds", "2", "--own-trials", "3", "--architecture", "published"),
-            "--own-trials was given with --architecture published, which has no latent factors",
-        ),
         (("--folds", "1"), "--folds is 1. Expected: 2 or more"),
         (("--folds", "2", "--participant-label", *LABELS[:4]), "2 participants would be trained"),
         (("--folds", "2", "--participant-label", LABELS[0]), "--folds 2: 1 families cannot be"),

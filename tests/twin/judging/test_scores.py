@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.integrate import quad
 from sklearn.metrics import brier_score_loss
 from tcp_people import BUTTONS, tcp_answers, tcp_folder
@@ -19,12 +18,10 @@ from bids_dtg.twin.judging.scores import (
     always_correct,
     by_condition,
     choice_agreement,
-    log_score,
     outcome_brier,
     outcome_shares,
     people_fit,
     quantile_table,
-    response_crps,
     rt_crps,
 )
 
@@ -217,55 +214,3 @@ def test_baselines_of_the_open_people(shared, task, run, r, error, correct):
     assert fit.r.low > r - 0.08
     assert fit.error.mean == pytest.approx(error, abs=0.001)
     assert always_correct(second, buttons=buttons).mean() == pytest.approx(correct, abs=0.001)
-
-
-def answered_at(rt):
-    """Return answers at some times, all correct; NaN: a miss."""
-    rt = np.asarray(rt, float)[None]
-    zeros = np.zeros(rt.shape, int)
-    return Answers(zeros, zeros, zeros, rt, np.isfinite(rt), np.ones(rt.shape, bool))
-
-
-@st.composite
-def defective(draw):
-    """Return steps of a window and a curve that ends below 1."""
-    steps = draw(st.integers(1, 12))
-    heights = np.sort(draw(arrays(float, steps, elements=st.floats(0.0, 1.0))))
-    return np.linspace(0.0, 2.0, steps + 1)[1:], heights
-
-
-@given(defective(), st.floats(0.0, 3.0))
-def test_crps_with_misses_is_the_integral_of_its_definition(given_curve, rt):
-    seconds, heights = given_curve
-    found = response_crps(heights[None, None], seconds, answered_at([rt]))[0, 0]
-    fine = (np.arange(20000) + 0.5) * 2.0 / 20000
-    curve = np.interp(fine, np.append(0.0, seconds), np.append(0.0, heights))
-    # A response after the window is never, like a miss.
-    assert found == pytest.approx(
-        ((curve - ((fine >= rt) & (rt <= 2.0))) ** 2).mean() * 2, abs=1e-3
-    )
-    missed = response_crps(heights[None, None], seconds, answered_at([np.nan]))[0, 0]
-    assert missed == pytest.approx((curve**2).mean() * 2, abs=1e-3)
-
-
-@pytest.mark.slow
-@given(defective())
-def test_log_scores_are_of_a_distribution_over_responses_and_the_miss(given_curve):
-    seconds, heights = given_curve
-    fine = (np.arange(4800) + 0.5) * 2.0 / 4800
-    rt = answered_at([*fine, np.nan])
-    curves = np.broadcast_to(heights, (1, len(fine) + 1, len(seconds)))
-    found = log_score(curves, seconds, rt)[0]
-    assert np.exp(found[:-1]).mean() * 2 + np.exp(found[-1]) == pytest.approx(1.0, abs=2e-3)
-    assert np.exp(found[-1]) >= 0.01 / 29
-
-
-def test_trials_that_are_not_scored_have_no_score():
-    own = answered_at([0.5, 0.6, np.nan, np.nan])
-    scored = np.array([[True, False, True, True]])
-    own = replace(own, scored=scored, correct=np.array([[True, True, False, True]]))
-    curves = np.broadcast_to([0.4, 0.9], (1, 4, 2))
-    for score in (response_crps, log_score):
-        found = score(curves, np.array([1.0, 2.0]), own)
-        # Correct without a time: the time alone is not known.
-        assert np.isfinite(found).tolist() == [[True, False, True, False]]
