@@ -122,13 +122,7 @@ class Fitted:
     by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
     lapses: Lapses | None = None  # None: errors and misses are those of networks alone
 
-    def perform(
-        self,
-        connectomes: NDArray[np.floating],
-        segments: Segments,
-        *,
-        change: Callable[[MainWeights], MainWeights] | None = None,
-    ) -> Performance:
+    def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Performance:
         """Run people's twins, made from their connectomes.
 
         Parameters
@@ -137,16 +131,9 @@ class Fitted:
             (people, edges), in or outside the training set.
         segments
             What they see: the same for all, or of the same people.
-        change
-            Applied to their networks before these perform; None: networks are not changed.
         """
-
-        def make(some: Tensor) -> MainWeights:
-            weights = self.twin.weights(some)
-            return weights if change is None else change(weights)
-
         values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
-        return self._perform(make, values, segments)
+        return self._perform(self.twin.weights, values, segments)
 
     def perform_own(self, segments: Segments) -> Performance:
         """Run the twins of the training participants, using their fitted factors.

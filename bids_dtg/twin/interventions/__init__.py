@@ -1,4 +1,4 @@
-"""In-silico interventions: a twin's behaviour under perturbations of its connectome or network.
+"""In-silico interventions: a twin's behaviour under perturbations of its connectome.
 
 An effect inside a model is not evidence of an effect in a person.
 
@@ -9,7 +9,6 @@ An effect inside a model is not evidence of an effect in a person.
 - `linear`: ridge regression and covariance of edges with figures, which need no network
 - `calibration`: slope of observed on predicted figures in people outside the training set
 - `attribution`: edges and regions that figures depend on, with a null of permuted behaviour
-- `weights`: perturbations of networks' weights along the published direction, with their null
 - `significance`: p values of edges, regions and whole attributions under such a null
 - `stability`: whether attributions stay the same over people, fits and seeds
 """

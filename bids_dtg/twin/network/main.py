@@ -86,22 +86,6 @@ class MainWeights:
             output_bias=named["output_bias"],
         )
 
-    def flat(self) -> Tensor:
-        """Return flat rows (people, weights) in the published order.
-
-        The two published biases of a unit act as their sum, which a network keeps: it takes the
-        place of the first bias, and zeros take that of the second.
-
-        Examples
-        --------
-        >>> sizes = Sizes(inputs=2, units=3, buttons=1)
-        >>> weights = MainWeights.of_flat(torch.ones(5, sizes.weights), sizes)
-        >>> weights.flat().shape, weights.flat()[0, 15:21]
-        (torch.Size([5, 25]), tensor([2., 2., 2., 0., 0., 0.]))
-        """
-        parts = self.input, self.recurrent, self.bias, torch.zeros_like(self.bias), self.output
-        return torch.cat([part.flatten(1) for part in (*parts, self.output_bias)], dim=1)
-
 
 def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     """Run networks on inputs and return their outputs.

@@ -4,5 +4,4 @@
 - `page`: the page
 - `study`: the computations, with the people at hand and the training participants
 - `tables`: the rows of its tables
-- `weights`: perturbations of networks' weights along the published direction
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,18 +18,11 @@ from bids_dtg.cohort.seen_people import (
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.analyses.intervene.page import intervention_page
 from bids_dtg.twin.analyses.intervene.study import People, Plan, Study, study
 from bids_dtg.twin.analyses.intervene.tables import intervention_tables, region_names
-from bids_dtg.twin.analyses.intervene.weights import (
-    WeightPerturbation,
-    weight_perturbations,
-    weight_section,
-    weight_table,
-)
 from bids_dtg.twin.interventions.attribution import PERMUTATIONS
 
 _FEWEST = 2  # people: step sizes are in standard deviations of people
@@ -69,12 +62,8 @@ def run_interventions(settings: Settings) -> int:
         if left_out := _left_out(analysis, plan):
             analysis.results.table(EXCLUDED, left_out_table(left_out))
         found = study(plan, performers, fitted, settings, analysis.results.add("checkpoints/"))
-        say("perturbations of weights …")
-        weights, notes = weight_perturbations(
-            plan.bundle.fitted(), performers.connectomes, performers.segments, seed=plan.seed
-        )
-        _write(analysis, plan, found, weights)
-        _write_page(analysis, plan, found, weight_section(weights, notes, known=plan.known))
+        _write(analysis, plan, found)
+        _write_page(analysis, plan, found)
     return 0
 
 
@@ -141,13 +130,10 @@ def _who(analysis: TwinAnalysis, plan: Plan) -> str:
     )
 
 
-def _write(
-    analysis: TwinAnalysis, plan: Plan, found: Study, weights: Mapping[str, WeightPerturbation]
-) -> None:
+def _write(analysis: TwinAnalysis, plan: Plan, found: Study) -> None:
     """Write tables and directions."""
     regions = region_names(plan.bundle, analysis.people.regions)
-    tables = {**intervention_tables(found, regions), "desc-weights_response": weight_table(weights)}
-    for name, table in tables.items():
+    for name, table in intervention_tables(found, regions).items():
         analysis.results.table(name, table)
     write_npz(
         analysis.results.add(DIRECTIONS),
@@ -162,8 +148,7 @@ def _write(
     )
 
 
-def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study, weights: PageSection) -> None:
+def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study) -> None:
     facts = intervention_page(analysis, plan, found, _who(analysis, plan))
     lead = facts.lead + seen_on_page(_left_out(analysis, plan))
-    facts = replace(facts, lead=lead, sections=(*facts.sections, weights))
-    analysis.results.page(facts, analysis.page_name)
+    analysis.results.page(replace(facts, lead=lead), analysis.page_name)

@@ -52,8 +52,7 @@ _SIZES = (
         "Difference of two people's connectomes, root mean square over edges and pairs, Fisher z",
     ),
 )
-# Columns of each figure of a perturbation, of connectomes or of weights.
-PERTURBED = (
+_PERTURBATIONS = (
     Column("direction", "Direction of the perturbation: the figure that it should change"),
     _STEP_SIZE,
     _FIGURE,
@@ -62,9 +61,6 @@ PERTURBED = (
     Column("before", "Mean over people, before the perturbation"),
     Column("after", "Mean over people, after the perturbation"),
     _CHANGE,
-)
-_PERTURBATIONS = (
-    *PERTURBED,
     Column("people", "How many people"),
     Column(
         "calibrated_change",
