@@ -44,10 +44,10 @@ from bids_dtg.twin.interventions.moves import (
     judge_moves,
     judged_changes,
     lowering_directions,
+    refitted_twins,
     with_twin,
 )
 from bids_dtg.twin.interventions.perturbations import Direction, performed_outcomes
-from bids_dtg.twin.interventions.stability import refitted_twins
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
 from bids_dtg.twin.judging.cohort import Cohort, targets_of, targets_of_people
 from bids_dtg.twin.phantom.people import TwinPeople

@@ -97,7 +97,7 @@ ROW = Workflow(
                 "edges that the behaviour of --model depends on, and its changes under "
                 "perturbations of connectomes",
                 arrays="may",
-                reads=("model", *_OF_BEHAVIOUR, "device"),
+                reads=("model", *_OF_BEHAVIOUR),
                 needs_model=True,
                 statistics=("permutations", "participants_file"),
             ),

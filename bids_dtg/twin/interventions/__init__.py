@@ -9,6 +9,4 @@ An effect inside a model is not evidence of an effect in a person.
 - `linear`: ridge regression and covariance of edges with figures, which need no network
 - `calibration`: slope of observed on predicted figures in people outside the training set
 - `attribution`: edges and regions that figures depend on, with a null of permuted behaviour
-- `significance`: p values of edges, regions and whole attributions under such a null
-- `stability`: whether attributions stay the same over people, fits and seeds
 """

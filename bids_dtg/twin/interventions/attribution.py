@@ -25,7 +25,6 @@ from bids_dtg.twin.trial_series import Segments
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 PERMUTATIONS = 200
-ONE_COPY = 1  # of a permutation: noise changes little, and copies cost as much as people
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +180,34 @@ def region_means(edges: Array, regions: int) -> Array:
         raise ValueError(f"{len(edges)} edges are not the pairs of {regions} regions")
     total = np.bincount(rows, edges, regions) + np.bincount(columns, edges, regions)
     return np.asarray(total / max(regions - 1, 1))
+
+
+def map_correlations(first: Floats, second: Floats) -> Array:
+    """Return the correlations of two attributions, (targets,).
+
+    Parameters
+    ----------
+    first, second
+        Attributions of the same targets, (targets, edges).
+
+    Returns
+    -------
+    numpy.ndarray
+        Pearson r over edges; NaN where either is the same everywhere.
+
+    Examples
+    --------
+    >>> map_correlations(np.array([[0.0, 1.0], [2.0, 2.0]]), np.array([[1.0, 3.0], [0.0, 1.0]]))
+    array([ 1., nan])
+    """
+    centred = [
+        np.asarray(edges, np.float64) - np.mean(edges, axis=1, keepdims=True)
+        for edges in (first, second)
+    ]
+    lengths = np.prod([np.linalg.norm(edges, axis=1) for edges in centred], axis=0)
+    shared = (centred[0] * centred[1]).sum(axis=1)
+    found: Array = np.divide(shared, lengths, out=np.full(len(shared), np.nan), where=lengths > 0)
+    return found
 
 
 def p_of(observed: float, null: NDArray[np.floating]) -> float:

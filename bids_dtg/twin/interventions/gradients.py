@@ -34,7 +34,6 @@ class Gradients:
 
     targets: tuple[str, ...]  # names of the figures
     edges: Floats  # (targets, edges): seconds a unit of Fisher z
-    halves: Floats  # (2, targets, edges): the same of every other person
 
     def of(self, target: str) -> Floats:
         """Return the gradient of one of `targets`, (edges,)."""
@@ -75,23 +74,20 @@ def smooth_gradients(
     """
     values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
     targets = targets_of(segments.tasks)
-    sums = np.zeros((2, len(targets), values.shape[1]))
-    counts = np.zeros((2, len(targets)))
+    sums = np.zeros((len(targets), values.shape[1]))
+    counts = np.zeros(len(targets))
     generator = torch.Generator().manual_seed(seed)
     spread = noise * float(values.std(correction=0))
     for _ in range(copies):
         copy = values + spread * torch.randn(values.shape, generator=generator)
         for some in torch.split(torch.arange(len(values)), _AT_ONCE):
             part = segments.people(some.numpy())
-            found, even = _gradients(make, copy[some], part, targets), some.numpy() % 2
-            for half in (0, 1):
-                rows = found[:, np.flatnonzero(even == half)]
-                known = np.asarray(np.isfinite(rows).all(axis=2))
-                sums[half] += np.where(known[..., None], rows, 0.0).sum(axis=1)
-                counts[half] += known.sum(axis=1)
-    total = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)[:, None]
-    halves = sums / np.maximum(counts, 1)[..., None]
-    return Gradients(tuple(target.name for target in targets), total, halves)
+            found = _gradients(make, copy[some], part, targets)
+            known = np.asarray(np.isfinite(found).all(axis=2))
+            sums += np.where(known[..., None], found, 0.0).sum(axis=1)
+            counts += known.sum(axis=1)
+    mean = sums / np.maximum(counts, 1)[:, None]
+    return Gradients(tuple(target.name for target in targets), mean)
 
 
 def _gradients(

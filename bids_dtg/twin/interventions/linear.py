@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.twin.adjustment import slopes_on
 from bids_dtg.twin.interventions.perturbations import Direction
-from bids_dtg.twin.interventions.stability import FEWEST_FITTED, map_correlations
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
 
 Array = NDArray[np.float64]
@@ -22,9 +21,7 @@ class LinearMap:
     """Maps of edges for one figure, of people whose figure was observed."""
 
     ridge: Array  # (edges,): weights, seconds a unit of Fisher z
-    difference: (
-        Direction  # by the covariance of edges with the figure; step size 1 raises it by 1 SD
-    )
+    covariance: Array  # (edges,): of edges with the figure, of length 1
 
     @classmethod
     def of(
@@ -46,7 +43,7 @@ class LinearMap:
         >>> rng = np.random.default_rng(0)
         >>> edges = rng.standard_normal((60, 5))
         >>> found = LinearMap.of(edges, edges[:, 0] + 1.0)
-        >>> int(np.argmax(found.ridge)), int(np.argmax(found.difference.unit))
+        >>> int(np.argmax(found.ridge)), int(np.argmax(found.covariance))
         (0, 0)
         """
         known = np.isfinite(figure)
@@ -61,7 +58,7 @@ class LinearMap:
         centred = values - values.mean(axis=0)
         # The weights are a mixture of people's connectomes; these give the mixture.
         mixture = np.linalg.lstsq(centred @ centred.T, fitted - fitted.mean(), rcond=1e-10)[0]
-        return cls(mixture @ centred, Direction.between(values, own))
+        return cls(mixture @ centred, Direction.between(values, own).unit)
 
     def predict(self, connectomes: Floats) -> Array:
         """Predict the figure from connectomes (people, edges), up to a constant."""
@@ -87,59 +84,3 @@ def _less(values: Array, fixed: Array | None) -> Array:
         return values
     centred = fixed - fixed.mean(axis=0)
     return np.asarray(values - centred @ slopes_on(fixed, values))
-
-
-def halves_r(
-    connectomes: Floats,
-    figures: Array,
-    *,
-    covariates: Array | None = None,
-    splits: int,
-    seed: int = 0,
-) -> tuple[Array, Array]:
-    """Correlate maps of two halves of people over edges, as those of twins are.
-
-    Parameters
-    ----------
-    connectomes, figures, covariates
-        Of people, (people, edges), (people, figures) and (people, columns), as of `LinearMap.of`.
-    splits
-        Number of random splits of the people into halves.
-    seed
-        Seed of the splits: the halves are those that twins are refitted to
-        (`bids_dtg.twin.interventions.stability.refitted_twins`).
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Of ridge weights and of covariance, (splits, figures) each; NaN where a half has no map.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> edges = rng.standard_normal((200, 5))
-    >>> ridge, covariance = halves_r(edges, edges[:, :1], splits=3)
-    >>> bool(ridge.min() > 0.9), covariance.shape
-    (True, (3, 1))
-    """
-    people, number = figures.shape
-    found = np.full((2, splits, number), np.nan)
-    if people < FEWEST_FITTED:
-        return found[0], found[1]
-    rng = np.random.default_rng(seed)
-    for split in range(splits):
-        order = rng.permutation(people)
-        halves = order[: people // 2], order[people // 2 :]
-        for column in range(number):
-            maps = [
-                LinearMap.of(
-                    connectomes[rows],
-                    figures[rows, column],
-                    None if covariates is None else covariates[rows],
-                )
-                for rows in halves
-            ]
-            pairs = [np.stack([own.ridge, own.difference.unit]) for own in maps if own is not None]
-            if len(pairs) == len(halves):
-                found[:, split, column] = map_correlations(*pairs)
-    return found[0], found[1]

@@ -10,7 +10,7 @@ calibrated by them: a twin that was fitted to noise predicts changes as large as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import Verdict, corrected
 from bids_dtg.twin.fitting import Fitted, Twin
-from bids_dtg.twin.interventions.attribution import p_of
+from bids_dtg.twin.interventions.attribution import FittedPeople, p_of, with_factor_map
 from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.perturbations import Direction, performed_outcomes
 from bids_dtg.twin.judging.cohort import targets_of
@@ -27,6 +27,7 @@ from bids_dtg.twin.trial_series import Segments
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
+FEWEST_FITTED = 4  # two in each half: one person has no differences to map
 _FEWEST = 3  # people, for a slope
 _ROUNDING_SECONDS = 1e-6  # by which figures of the same network differ between people
 STEP_SIZE = 2.0  # in standard deviations of the figure, as predicted by the twins
@@ -184,6 +185,40 @@ def _slope_and_r(predicted: Array, observed: Array) -> tuple[float, float]:
 def with_twin(fitted: Fitted, twin: Twin) -> Fitted:
     """Return the fit with another twin of the same architecture."""
     return replace(fitted, twin=twin, own_factors=None)
+
+
+def refitted_twins(
+    fitted: Fitted, people: FittedPeople, *, splits: int, seed: int = 0
+) -> Iterator[tuple[Twin, Twin]]:
+    """Yield twins that are refitted to two halves of people, for each split, not judged.
+
+    Parameters
+    ----------
+    fitted
+        A twin with a group network and latent factors; its network is kept.
+    people
+        Its training participants, with their factors.
+    splits
+        Number of random splits of the people into halves.
+    seed
+        Seed of the splits' random numbers.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than four people.
+    """
+    number = len(people.connectomes)
+    if number < FEWEST_FITTED:
+        raise ValueError(f"{number} people are too few for two halves to fit twins to")
+    rng = np.random.default_rng(seed)
+    for _ in range(splits):
+        order = rng.permutation(number)
+        first, second = (
+            with_factor_map(fitted.twin, people.of_rows(rows), judged=False)
+            for rows in (order[: number // 2], order[number // 2 :])
+        )
+        yield first, second
 
 
 def judge_moves(

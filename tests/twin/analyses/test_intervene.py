@@ -67,7 +67,7 @@ def test_every_table_is_written_with_what_its_columns_mean(written: Path) -> Non
         f"desc-{name}"
         for name in (
             *("doses_response", "controls_response", "edges_attribution", "regions_attribution"),
-            *("maps_attribution", "attribution_stability", "moves_judged", "moves_simple"),
+            *("maps_attribution", "moves_judged", "moves_simple"),
         )
     }
     for path in tables.values():
@@ -133,12 +133,11 @@ def test_verdicts_are_over_refits_and_nulls_and_stand_above_the_moves(written: P
         assert (row["permutations"], row["refits"]) == ("3", "10")
         assert row["verdict"] == "no significant difference"
         assert "p above 0.05" in row["why"]  # 3 permutations are too few
+        assert -1 <= float(row["r_refits"]) <= 1
     page = (written / "twin_report.html").read_text()
     titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
     order = [titles.index(title) for title in (
         "What the interventions show",
-        "Comparison with permuted behaviour",
-        "Stability",
         "Perturbations of the connectome",
         "Attribution of figures to edges",
     )]  # fmt: skip
@@ -151,14 +150,14 @@ def test_verdicts_are_over_refits_and_nulls_and_stand_above_the_moves(written: P
 
 
 @pytest.mark.slow
-def test_a_ridge_and_the_covariance_stand_beside_moves_and_attribution(written: Path) -> None:
+def test_a_ridge_stands_beside_moves_and_attribution(written: Path) -> None:
     rows = table(written, "moves_simple")
-    assert [(row["figure"], row["direction"]) for row in rows if row["direction"] != "twin"] == [
-        (figure, name) for name in ("ridge", "covariance") for figure in FIGURES
+    own = [row for row in rows if row["direction"] != "twin"]
+    assert [(row["figure"], row["direction"]) for row in own] == [
+        (figure, "ridge") for figure in FIGURES
     ]
+    assert all(float(row["ridge_change"]) <= 0 for row in own)
     for row in rows:
-        if row["direction"] == "ridge":
-            assert float(row["ridge_change"]) <= 0
         assert row["ridge_calibrated_change"] == "n/a"  # everybody is in the training set
     for row in table(written, "maps_attribution"):
         assert -1 <= float(row["r_ridge"]) <= 1
@@ -166,7 +165,7 @@ def test_a_ridge_and_the_covariance_stand_beside_moves_and_attribution(written: 
 
 
 @pytest.mark.slow
-def test_attributions_have_names_and_p(written: Path) -> None:
+def test_attributions_have_names_and_maps_beside_them(written: Path) -> None:
     rows = [row for row in table(written, "edges_attribution") if row["target"] == "stroop_rt"]
     assert len(rows) == EDGES
     assert [int(row["rank"]) for row in rows] == list(range(1, EDGES + 1))
@@ -176,7 +175,6 @@ def test_attributions_have_names_and_p(written: Path) -> None:
     for row in rows:
         first, second = pairs[int(row["edge"]) - 1]
         assert (row["region_1"], row["region_2"]) == (f"r{first}", f"r{second}")
-        assert 0.25 <= float(row["p"]) <= float(row["p_fwe"]) <= 1
     covariance = np.array([float(row["covariance"]) for row in rows])
     assert np.linalg.norm(covariance) == pytest.approx(1.0, abs=1e-4)
     ridge = np.array([float(row["ridge_seconds_per_z"]) for row in rows])
@@ -186,21 +184,6 @@ def test_attributions_have_names_and_p(written: Path) -> None:
     assert np.corrcoef(own, covariance)[0, 1] == pytest.approx(float(of["r_covariance"]), abs=1e-4)
     regions = [row for row in table(written, "regions_attribution") if row["target"] == "faces_rt"]
     assert [row["region"] for row in regions] == [f"r{number}" for number in range(REGIONS)]
-
-
-@pytest.mark.slow
-def test_stability_is_over_people_fits_and_seeds(written: Path) -> None:
-    rows = [row for row in table(written, "attribution_stability") if row["target"] == "faces_rt"]
-    assert [int(row["comparisons"]) for row in rows] == [1, 5, 1, 5, 5]
-    assert [row["comparison"].startswith("without a network") for row in rows[2:]] == [
-        False,
-        True,
-        True,
-    ]
-    maps = table(written, "maps_attribution")
-    assert {row["permutations"] for row in maps} == {"3"}
-    # Refitted latent factors equal those of the training.
-    assert all(float(row["tested_r"]) > 0.9 for row in maps if row["target"].endswith("_rt"))
 
 
 def test_few_people_outside_the_training_set_perform_with_the_others(
@@ -220,8 +203,7 @@ def test_few_people_outside_the_training_set_perform_with_the_others(
     reason = "0 of 3 training participants are here with their events"
     assert f"no null: {reason}" in said
     folder = next(out.glob("group/intervention-*"))
-    assert {row["p"] for row in table(folder, "edges_attribution")} == {"n/a"}
-    assert len(table(folder, "attribution_stability")) == len(FIGURES)
+    assert {row["r_refits"] for row in table(folder, "moves_judged")} == {"n/a"}
     page = re.sub(r"\s+", " ", (folder / "twin_report.html").read_text())
     assert reason in page
 

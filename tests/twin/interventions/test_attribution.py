@@ -8,6 +8,7 @@ from twin_runs import fitted_quickly
 
 from bids_dtg.twin.interventions.attribution import (
     FittedPeople,
+    map_correlations,
     p_of,
     permuted_twins,
     region_means,
@@ -46,6 +47,12 @@ def test_the_same_people_give_the_same_map():
     # Weights are of order one; how single precision rounds depends on the processor.
     assert again.edge_weights.numpy() == pytest.approx(weights, rel=1e-5, abs=1e-5)
     assert again.edge_weights is not fitted.twin.edge_weights
+    shown = connectomes[:3], segments.people(np.arange(3))
+    one, other = (
+        smooth_gradients(twin.weights, *shown, copies=1, noise=0.0).edges
+        for twin in (fitted.twin, again)
+    )
+    assert other == pytest.approx(one, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -87,6 +94,12 @@ def test_twins_without_factors_have_no_null():
         FittedPeople.of(fitted, connectomes, segments)
     with pytest.raises(ValueError, match="each permutation would be a training"):
         next(permuted_twins(fitted, None))
+
+
+def test_correlations_are_those_of_numpy():
+    first, second = np.random.default_rng(0).normal(size=(2, 3, 20))
+    expected = [np.corrcoef(*pair)[0, 1] for pair in zip(first, second, strict=True)]
+    assert map_correlations(first, second) == pytest.approx(expected)
 
 
 @given(st.integers(2, 9), st.integers(0, 99))

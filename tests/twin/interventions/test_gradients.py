@@ -35,17 +35,16 @@ def test_a_gradient_is_the_change_by_a_small_step():
     assert (found.of(found.targets[1]) == found.edges[1]).all()
 
 
-def test_halves_are_of_every_other_person():
+def test_an_attribution_is_the_mean_over_people():
     fitted, connectomes, segments, _ = fitted_quickly()
-    rows = np.arange(len(connectomes))
-    whole = smooth_gradients(fitted.twin.weights, connectomes, segments, copies=1, noise=0.0)
-    for half in (0, 1):
-        some = rows[half::2]
-        part = smooth_gradients(
+    whole, *halves = (
+        smooth_gradients(
             fitted.twin.weights, connectomes[some], segments.people(some), copies=1, noise=0.0
-        )
-        assert whole.halves[half] == pytest.approx(part.edges, rel=1e-3, abs=1e-6)
-    assert whole.edges == pytest.approx(whole.halves.mean(axis=0), abs=1e-6)
+        ).edges
+        for rows in [np.arange(len(connectomes))]
+        for some in (rows, rows[::2], rows[1::2])
+    )
+    assert whole == pytest.approx(np.mean(halves, axis=0), rel=1e-3, abs=1e-6)
 
 
 def test_the_seed_decides_the_noise():

@@ -39,7 +39,7 @@ def test_what_covariates_add_to_edges_and_figure_changes_no_map():
     edges = connectomes + covariates @ rng.normal(0.0, 3.0, (2, 80))
     moved = LinearMap.of(edges, figure + 9 * covariates[:, 0] - 4, covariates)
     assert moved.ridge == pytest.approx(own.ridge, abs=1e-5)
-    assert moved.difference.unit == pytest.approx(own.difference.unit, abs=1e-6)
+    assert moved.covariance == pytest.approx(own.covariance, abs=1e-6)
     assert own.ridge[:5].mean() > 3 * np.abs(own.ridge[5:]).mean()
 
 
@@ -52,7 +52,7 @@ def test_maps_do_not_depend_on_the_order_of_people_or_on_what_is_the_same_for_al
         for rows in (np.arange(50), order)
     )
     assert one.ridge == pytest.approx(other.ridge, abs=1e-6)
-    assert one.difference.unit == pytest.approx(other.difference.unit, abs=1e-9)
+    assert one.covariance == pytest.approx(other.covariance, abs=1e-9)
     same = LinearMap.of(connectomes, figure, np.zeros((50, 1)))
     assert same.ridge == pytest.approx(LinearMap.of(connectomes, figure).ridge, abs=1e-9)
 

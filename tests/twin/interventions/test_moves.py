@@ -6,19 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twin_runs import fitted_quickly, slow_and_quick
 
-from bids_dtg.twin.interventions.attribution import FittedPeople, permuted_twins, with_factor_map
+from bids_dtg.twin.interventions.attribution import (
+    FittedPeople,
+    map_correlations,
+    permuted_twins,
+    with_factor_map,
+)
+from bids_dtg.twin.interventions.gradients import smooth_gradients
 from bids_dtg.twin.interventions.moves import (
     Change,
     Movers,
     judge_moves,
     judged_changes,
     lowering_directions,
+    refitted_twins,
     with_twin,
 )
 from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.perturbations import performed_outcomes
-from bids_dtg.twin.interventions.stability import refitted_twins
-from bids_dtg.twin.judging.cohort import targets_of_people
+from bids_dtg.twin.judging.cohort import targets_of, targets_of_people
 
 
 def unseen(people=20):
@@ -91,6 +97,41 @@ def test_a_change_that_refits_do_not_agree_on_is_not_shown(seed, size):
         assert found.word == word
     (found,) = judge_moves(own, [own] * 99, [own] * 10, 40)
     assert found.word == "p above 0.05"
+
+
+@pytest.mark.slow
+def test_halves_of_people_agree_where_connectomes_tell_behaviour():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    people = FittedPeople.of(fitted, connectomes, segments)
+    over = connectomes[:3], segments.people(np.arange(3))
+
+    def agreements(of):
+        return np.array(
+            [
+                map_correlations(
+                    *(
+                        smooth_gradients(twin.weights, *over, copies=1, noise=0.0).edges
+                        for twin in twins
+                    )
+                )
+                for twins in refitted_twins(fitted, of, splits=3, seed=0)
+            ]
+        )
+
+    splits = agreements(people)
+    assert splits.shape == (3, len(targets_of(fitted.tasks)))
+    assert splits[:, 0].min() > 0.3  # response times; they depend on 9 of 45 edges
+    assert (agreements(people) == splits).all()
+    behaviour = people.permuted(np.random.default_rng(0).permutation(30))
+    by_chance = agreements(behaviour)
+    assert by_chance[:, 0].mean() < splits[:, 0].min()
+
+
+def test_three_people_have_no_halves():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    people = FittedPeople.of(fitted, connectomes, segments)
+    with pytest.raises(ValueError, match="3 people are too few"):
+        next(refitted_twins(fitted, people.of_rows(np.arange(3)), splits=1))
 
 
 def of(seconds):

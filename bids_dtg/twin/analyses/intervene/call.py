@@ -30,8 +30,8 @@ _FEWEST_FITTED = 3  # training participants, for ridge and covariance
 _FEWEST_UNSEEN = 10  # fewer people would dominate the directions individually
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
-    *("checkpoints/", "desc-*_response", "desc-*_attribution"),
-    *("desc-attribution_stability", "desc-directions_edges", "desc-moves_*", EXCLUDED),
+    *("desc-*_response", "desc-*_attribution", "desc-directions_edges", "desc-moves_*"),
+    EXCLUDED,
 )
 
 
@@ -61,7 +61,7 @@ def run_interventions(settings: Settings) -> int:
             say(line)
         if left_out := _left_out(analysis, plan):
             analysis.results.table(EXCLUDED, left_out_table(left_out))
-        found = study(plan, performers, fitted, settings, analysis.results.add("checkpoints/"))
+        found = study(plan, performers, fitted)
         _write(analysis, plan, found)
         _write_page(analysis, plan, found)
     return 0

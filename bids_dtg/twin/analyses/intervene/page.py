@@ -45,7 +45,6 @@ from bids_dtg.twin.analyses.intervene.tables import (
     region_names,
     region_rows,
     simple_rows,
-    stability_rows,
     words,
 )
 from bids_dtg.twin.interventions.attribution import region_means
@@ -63,8 +62,6 @@ _LARGEST_P = 0.05
 _CONFOUNDED = "2.4 times less"
 _STRONGEST = 10  # regions of each figure in the table
 _STEP = STEP_SIZES[0]
-_P = ("p", "p (family-wise)")
-_OF_NULL = (("", ""), ("null_", ""), ("null_", "_95"))  # columns of a statistic
 
 
 def intervention_page(
@@ -81,8 +78,6 @@ def intervention_page(
         flags=_flags(plan, found),
         sections=(
             _verdicts(plan, found),
-            _null(plan, found),
-            _stability(found),
             _perturbations(found),
             _attribution(found, regions, _brains(analysis, plan, found, regions)),
         ),
@@ -91,7 +86,7 @@ def intervention_page(
 
 def _flags(plan: Plan, found: Study) -> tuple[Flag, ...]:
     flags, card = [Flag("warning", NO_EVIDENCE)], plan.bundle.card
-    flags += [Flag("warning", _sentence(text)) for text in (*_far(found), *_unstable(found))]
+    flags += [Flag("warning", _sentence(text)) for text in _far(found)]
     flags += [Flag("note", _sentence(note)) for note in found.notes]
     if not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
@@ -126,25 +121,6 @@ def _far(found: Study) -> Iterator[str]:
                 )
 
 
-def _unstable(found: Study) -> Iterator[str]:
-    """Yield a sentence on figures that connectomes of unseen people say nothing of."""
-    null = found.null
-    chance = (
-        []
-        if null is None
-        else [
-            words(target)
-            for target, p in zip(null.targets, null.spread_p, strict=True)
-            if not p <= _LARGEST_P
-        ]
-    )
-    if chance:
-        yield (
-            f"Connectomes are not shown to say anything of {', '.join(chance)}: the attribution "
-            "has no larger spread than those of permuted behaviour"
-        )
-
-
 def _verdicts(plan: Plan, found: Study) -> PageSection:
     rows = list(judged_rows(found))
     moved = {
@@ -159,7 +135,8 @@ def _verdicts(plan: Plan, found: Study) -> PageSection:
             f"Everybody's connectome is moved by {TABLE_STEP_SIZE:g} SD along the direction that "
             "lowers a figure. Any twin has such a direction, also one that was fitted to noise. "
             "The verdict is therefore over refits to halves of the training participants, as the "
-            "interval, and over twins of permuted behaviour, each along its own direction, as p: "
+            "interval, and over twins of permuted behaviour (latent factors of the training "
+            "participants are permuted over them), each along its own direction, as p: "
             f"lower and higher need {FEWEST} training participants, an interval without 0, and p "
             f"up to {_LARGEST_P:g}; people of one fit share its errors and are no test. What is "
             "compared with permuted behaviour is the change times r of predicted and observed "
@@ -256,9 +233,8 @@ def _simple_tables(found: Study) -> Iterator[Table]:
             if row["direction"] != TWIN
         ],
         notes=(
-            "Ridge regression and covariance are of edges and observed figures of the training "
-            "participants. Where the ridge's calibrated change is that of the twins, these add "
-            "nothing to it.",
+            "Ridge regression is of edges and observed figures of the training participants. Where "
+            "its calibrated change is that of the twins, these add nothing to it.",
         ),
     )
 
@@ -395,10 +371,24 @@ def _attribution(found: Study, regions: Sequence[str], brains: Sequence[Pictures
             f"averaged over people and {COPIES} noisy copies of each connectome (SmoothGrad, noise "
             f"of {NOISE:g} standard deviations). The value of a region is the mean over its edges.",
         ),
-        tables=_region_tables(found, regions),
+        tables=(*_whole_tables(found), *_region_tables(found, regions)),
         matrices=(Matrices("Seconds a unit of Fisher z of each edge", maps),) if maps else (),
         pictures=brains,
     )
+
+
+def _whole_tables(found: Study) -> Iterator[Table]:
+    """Yield a table of whole attributions beside maps of the training participants, if any."""
+    if found.linear:
+        yield Table(
+            "r over edges of the attribution with what needs no network",
+            ("figure", "ridge weights", "covariance"),
+            [
+                (words(row["target"]), row["r_ridge"], row["r_covariance"])
+                for row in map_rows(found)
+            ],
+            notes=("Both are of edges and observed figures of the training participants.",),
+        )
 
 
 def _square(edges: Array, regions: int) -> Array:
@@ -421,19 +411,18 @@ def _region_tables(found: Study, regions: Sequence[str]) -> tuple[Table, ...]:
             Table(
                 f"{words(target)}: the regions with the largest attribution",
                 (
-                    *("region", "ms a unit of Fisher z", *(_P if found.null else ())),
+                    "region",
+                    "ms a unit of Fisher z",
                     *(("ridge, ms", "covariance") if ridge else ()),
                 ),
                 [
                     (
                         row["region"],
                         _MS * row["seconds_per_z"],
-                        *((row["p"], row["p_fwe"]) if found.null else ()),
                         *((_MS * row["ridge_seconds_per_z"], row["covariance"]) if ridge else ()),
                     )
                     for row in own
                 ],
-                notes=() if found.null else ("Without a null, p is not known.",),
             )
         )
     return tuple(tables)
@@ -474,77 +463,3 @@ def _atlas(analysis: TwinAnalysis, plan: Plan) -> Atlas | None:
         return None
     same = not part.atlas_digest or atlas.digest == part.atlas_digest
     return atlas if same and len(atlas.parcels) == part.regions else None
-
-
-def _null(plan: Plan, found: Study) -> PageSection:
-    if found.null is None:
-        why = plan.without_null.removeprefix("no null: ")
-        return PageSection(
-            title="Comparison with permuted behaviour", text=(f"There is no null: {why}.",)
-        )
-    return PageSection(
-        title="Comparison with permuted behaviour",
-        text=(
-            f"In {found.null.permutations} permutations, the latent factors of the training "
-            "participants are permuted over them, and the regression of factors on connectomes is "
-            "refitted. The attribution that is compared is computed in the same way without "
-            "permuting; its r with the twin's own attribution shows how similar both are. Spread: "
-            "standard deviation of the figure that the attribution predicts, over the people whose "
-            "twins perform. Length: root of the sum of squares; attributions fitted to noise are "
-            "no shorter.",
-        ),
-        tables=(
-            Table(
-                "The whole attribution: its spread over people (ms), and its length (ms a unit "
-                "of Fisher z)",
-                (
-                    "figure",
-                    *("spread", "null, mean", "null, 95 %", "p of the spread"),
-                    *("length", "null, mean length", "null, 95 % length", "p of the length"),
-                    "r with the twin's own",
-                    *("r with ridge weights", "r with covariance"),
-                ),
-                [
-                    (
-                        words(row["target"]),
-                        *(_MS * row[f"{part}spread{end}"] for part, end in _OF_NULL),
-                        row["p_spread"],
-                        _MS * row["tested_length"],
-                        *(_MS * row[f"{part}length{end}"] for part, end in _OF_NULL[1:]),
-                        row["p_length"],
-                        row["tested_r"],
-                        *(row["r_ridge"], row["r_covariance"]),
-                    )
-                    for row in map_rows(found)
-                ],
-            ),
-        ),
-    )
-
-
-def _stability(found: Study) -> PageSection:
-    cells: dict[tuple[str, str], Cell] = {}
-    for row in stability_rows(found):
-        several = row["comparisons"] > 1
-        key = (row["comparison"], row["target"])
-        cells[key] = (
-            (row["r_mean"], row["r_lowest"], row["r_highest"]) if several else row["r_mean"]
-        )
-    return PageSection(
-        title="Stability",
-        text=(
-            "r over edges of two attributions. Single edges of a map that changes with the people, "
-            "or with the seed of the training, should not be interpreted.",
-        ),
-        tables=(
-            Table(
-                "r of attributions",
-                ("what differs", *map(words, found.targets)),
-                [
-                    (kind.comparison, *(cells[kind.comparison, name] for name in found.targets))
-                    for kind in found.stability
-                ],
-                notes=("Of several comparisons: mean, lowest and highest.",),
-            ),
-        ),
-    )

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.engine.gpu import training_device
 from bids_dtg.notices import counted, say
-from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import Verdict
-from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.bundle.bundle import TwinBundle
-from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.interventions.attribution import (
     FittedPeople,
+    map_correlations,
     permuted_twins,
     with_factor_map,
 )
 from bids_dtg.twin.interventions.calibration import FEWEST_PEOPLE, Calibration
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
-from bids_dtg.twin.interventions.linear import LinearMap, halves_r
+from bids_dtg.twin.interventions.linear import LinearMap
 from bids_dtg.twin.interventions.moves import (
+    FEWEST_FITTED,
     STEP_SIZE,
     Change,
     Movers,
@@ -34,6 +30,7 @@ from bids_dtg.twin.interventions.moves import (
     judge_moves,
     judged_changes,
     lowering_directions,
+    refitted_twins,
     with_twin,
 )
 from bids_dtg.twin.interventions.outcomes import Outcomes
@@ -42,13 +39,6 @@ from bids_dtg.twin.interventions.perturbations import (
     Perturbation,
     performed_outcomes,
     perturb_connectomes,
-)
-from bids_dtg.twin.interventions.significance import NullComparison, compare_with_null
-from bids_dtg.twin.interventions.stability import (
-    FEWEST_FITTED,
-    map_correlations,
-    plain_gradients,
-    refitted_twins,
 )
 from bids_dtg.twin.judging.behaviour import figures
 from bids_dtg.twin.judging.cohort import answers_of, targets_of, targets_of_people
@@ -63,16 +53,7 @@ SPLITS = 5  # of the fitted people into halves
 # People in the mean attribution of refitted twins: attributions differ little between people.
 _NULL_PEOPLE = 10
 _LINES = 10  # progress lines of the permutations
-TWIN, RIDGE, COVARIANCE = "twin", "ridge", "covariance"  # what a direction is of
-OVER_PEOPLE, OVER_FITTED, OVER_SEEDS = (
-    "halves of the people averaged over",
-    "refitted to halves of the people",
-    "the group's network of another seed",
-)
-RIDGE_HALVES, COVARIANCE_HALVES = (
-    "without a network: ridge weights of halves of the people",
-    "without a network: covariance of halves of the people",
-)
+TWIN, RIDGE = "twin", "ridge"  # what a direction is of
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +64,6 @@ class People:
     connectomes: Floats  # (people, edges), Fisher z
     segments: Segments
     covariates: Array | None = None  # (people, columns), which were taken out of connectomes
-
-
-@dataclass(frozen=True, eq=False)
-class Stability:
-    """Correlations of attributions between two twins, or of one twin over different people."""
-
-    comparison: str  # what differs
-    r: Array  # (comparisons, targets): over edges
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +81,7 @@ class SimpleMove:
     """The change of a figure along a direction, as the twins and a ridge regression predict it."""
 
     target: str
-    direction: str  # what it is of: `TWIN`, `RIDGE` or `COVARIANCE`
+    direction: str  # what it is of: `TWIN` or `RIDGE`
     by_twin: float  # mean change, seconds
     by_ridge: float
     calibrated: tuple[float, float, float] | None  # that of the ridge; None: not known
@@ -118,7 +91,6 @@ class SimpleMove:
 class Study:
     """Results of interventions in a twin."""
 
-    labels: tuple[str, ...]  # participants whose twins perform
     gradients: Gradients
     directions: Mapping[str, Direction]  # by the target that each should lower
     perturbations: Mapping[str, tuple[Perturbation, ...]]  # by target, one for each step size
@@ -131,9 +103,7 @@ class Study:
     simple: tuple[SimpleMove, ...]  # none without training participants
     calibrations: Mapping[str, Calibration]  # by target; empty with too few unseen people
     between_people: float  # rms over edges of the difference of two people's connectomes
-    stability: tuple[Stability, ...]
-    null: NullComparison | None
-    refitted_r: Array | None  # (targets,): attribution of the null's unpermuted twin, with the map
+    refits_r: Array | None  # (splits, targets): over edges, of twins refitted to two halves
     notes: tuple[str, ...]  # what was left out, and why
     without_moves: str  # why perturbations are not judged; empty: they are
 
@@ -161,45 +131,36 @@ class Plan:
     @property
     def without_null(self) -> str:
         """Why there is no null; empty where there is one."""
-        part, here = self.bundle.part, len(self.fitted)
-        if find_architecture(part.architecture).generates_all:
-            return (
-                f"no null: {part.architecture} has no latent factors, and each permutation would "
-                "be a training"
-            )
-        if here < part.people:
-            return (
-                f"no null: {here} of {counted(part.people, 'training participant')} are here with "
-                "their events"
-            )
-        return "" if self.permutations else "no null: --permutations is 0"
+        why = self._unfit("each permutation")
+        if not why and not self.permutations:
+            why = "--permutations is 0"
+        return why and f"no null: {why}"
 
     @property
     def refits(self) -> str:
-        """Why twins are not refitted to halves and with another seed; empty: they are."""
-        if find_architecture(self.bundle.part.architecture).generates_all:
+        """Why twins are not refitted to halves of the people; empty: they are."""
+        why = self._unfit("each refit")
+        if not why and len(self.fitted) < FEWEST_FITTED:
+            why = f"fewer than {FEWEST_FITTED} training participants"
+        return why and f"not refitted to halves of the people: {why}"
+
+    def _unfit(self, each: str) -> str:
+        """Return why nothing is refitted; empty where latent factors and their people are here."""
+        part, here = self.bundle.part, len(self.fitted)
+        if find_architecture(part.architecture).generates_all:
+            return f"{part.architecture} has no latent factors, and {each} would be a training"
+        if here < part.people:
             return (
-                "not refitted, for stability over people and seeds: "
-                f"{self.bundle.part.architecture} has no latent factors, and each refit would be a "
-                "training"
+                f"{here} of {counted(part.people, 'training participant')} are here with their "
+                "events"
             )
-        why = dataclasses.replace(self, permutations=1).without_null
-        few = len(self.fitted) < FEWEST_FITTED
-        why = why or (f"fewer than {FEWEST_FITTED} training participants" if few else "")
-        return why and f"not refitted, for stability over people and seeds: {_reason(why)}"
+        return ""
 
 
-def _reason(why: str) -> str:
-    return why.removeprefix("no null: ")
+def study(plan: Plan, performers: People, fitted_people: People | None) -> Study:
+    """Attribute figures to edges, perturb connectomes, and compare the changes with chance.
 
-
-def study(
-    plan: Plan, performers: People, fitted_people: People | None, settings: Settings, work: Path
-) -> Study:
-    """Attribute figures to edges, perturb connectomes, and compare both with chance.
-
-    `fitted_people` are the training participants; None: they are not needed, or not at hand. `work`
-    is the folder of checkpoints of a further training.
+    `fitted_people` are the training participants; None: they are not needed, or not at hand.
     """
     fitted = plan.bundle.fitted()
     say(f"attribution over {counted(len(performers.labels), 'participant')} …")
@@ -213,19 +174,12 @@ def study(
         name: perturb_connectomes(fitted, performers.connectomes, performers.segments, direction)
         for name, direction in directions.items()
     }
-    refits = _Refits.of(plan, fitted, gradients, performers, fitted_people)
-    own_halves = Stability(OVER_PEOPLE, map_correlations(*gradients.halves)[None])
-    null, refitted_r, moves = None, None, None
-    stability: tuple[Stability, ...] = (own_halves,)
-    if refits is not None:
-        null, refitted_r, moves, halves = refits.judged()
-        stability = (own_halves, halves, refits.other_seed(settings, work))
+    refits = _Refits.of(plan, fitted, performers, fitted_people)
+    refits_r, moves = (None, None) if refits is None else refits.judged()
     observed = targets_of_people(performers.segments)
     correct, missed = _observed_shares(performers.segments)
     linear = _linear(fitted_people, gradients.targets)
-    stability = (*stability, *_linear_stability(fitted_people, plan.seed))
     return Study(
-        labels=performers.labels,
         gradients=gradients,
         directions=directions,
         perturbations=perturbations,
@@ -238,9 +192,7 @@ def study(
         simple=tuple(_simple_moves(plan, fitted, performers, directions, linear)),
         calibrations=_calibrations(plan, outcomes, observed),
         between_people=rms_between(performers.connectomes),
-        stability=stability,
-        null=null,
-        refitted_r=refitted_r,
+        refits_r=refits_r,
         notes=(*notes, *(note for note in (plan.without_null, plan.refits) if note)),
         without_moves=plan.without_null or plan.refits,
     )
@@ -269,17 +221,6 @@ def _linear(people: People | None, targets: tuple[str, ...]) -> dict[str, Linear
     return {target: of for target, of in found.items() if of is not None}
 
 
-def _linear_stability(people: People | None, seed: int) -> Iterator[Stability]:
-    """Yield how stable maps without a network are; none without training participants."""
-    if people is not None:
-        observed = targets_of_people(people.segments)
-        found = halves_r(
-            people.connectomes, observed, covariates=people.covariates, splits=SPLITS, seed=seed
-        )
-        for words, r in zip((RIDGE_HALVES, COVARIANCE_HALVES), found, strict=True):
-            yield Stability(words, r)
-
-
 def _simple_moves(
     plan: Plan,
     fitted: Fitted,
@@ -287,7 +228,7 @@ def _simple_moves(
     directions: Mapping[str, Direction],
     linear: Mapping[str, LinearMap],
 ) -> Iterator[SimpleMove]:
-    """Yield changes along the directions of the twin, the ridge and the covariance of edges."""
+    """Yield changes along the directions of the twin and of the ridge."""
     rows = _spread(len(performers.labels), _NULL_PEOPLE)
     over = performers.connectomes[rows], performers.segments.people(rows)
     ridge = {
@@ -295,9 +236,8 @@ def _simple_moves(
         for target, of in linear.items()
         if (found := of.ridge_direction(performers.connectomes)) is not None
     }
-    edges = {target: of.difference.reversed for target, of in linear.items()}
     slopes = _ridge_calibrations(plan, performers, linear)
-    for name, own in ((TWIN, directions), (RIDGE, ridge), (COVARIANCE, edges)):
+    for name, own in ((TWIN, directions), (RIDGE, ridge)):
         changes = changes_along(fitted, own, tuple(linear), *over)
         for (target, of), change in zip(linear.items(), changes, strict=True):
             if target in own:
@@ -378,7 +318,6 @@ class _Refits:
 
     plan: Plan
     fitted: Fitted
-    gradients: Gradients  # of the twin itself
     people: People  # the training participants
     factors: FittedPeople
     performers: People
@@ -389,7 +328,6 @@ class _Refits:
         cls,
         plan: Plan,
         fitted: Fitted,
-        gradients: Gradients,
         performers: People,
         people: People | None,
     ) -> _Refits | None:
@@ -406,23 +344,21 @@ class _Refits:
         factors = FittedPeople.of(
             fitted, people.connectomes, people.segments, say, covariates=people.covariates
         )
-        return cls(plan, fitted, gradients, people, factors, performers, over)
+        return cls(plan, fitted, people, factors, performers, over)
 
-    def judged(self) -> tuple[NullComparison | None, Array | None, Moves | None, Stability]:
-        """Compare attribution and perturbations with their null, and with refits to halves.
+    def judged(self) -> tuple[Array, Moves | None]:
+        """Refit twins to halves of the people, and judge perturbations by these and by a null.
 
-        What is compared is computed as the null is: with refitted factors, over the same people,
-        without noise.
+        What is compared is computed as the null is: with refitted factors, over the same people.
 
         Returns
         -------
         tuple
-            The null of the attribution, r of the attribution that is compared with the twin's own,
-            what perturbations are judged by, each None without a null, and r between refits.
+            r over edges of the attributions of two halves, without noise, (splits, targets), and
+            what perturbations are judged by; None without a null.
         """
         over = self.over.connectomes, self.over.segments
         tested = with_twin(self.fitted, with_factor_map(self.fitted.twin, self.factors))
-        observed = plain_gradients(tested.twin, *over)
         movers = Movers(
             self.performers.connectomes,
             self.performers.segments,
@@ -435,25 +371,19 @@ class _Refits:
         refitted: list[Change] = []
         say(f"twins refitted to halves of {counted(len(self.people.labels), 'participant')} …")
         for twins in refitted_twins(self.fitted, self.factors, splits=SPLITS, seed=self.plan.seed):
-            r.append(map_correlations(*(plain_gradients(twin, *over).edges for twin in twins)))
+            first, second = (
+                smooth_gradients(twin.weights, *over, copies=1, noise=0.0) for twin in twins
+            )
+            r.append(map_correlations(first.edges, second.edges))
             refitted += [
                 judged_changes(with_twin(self.fitted, twin), movers, directions) for twin in twins
             ]
-        stability = Stability(OVER_FITTED, np.array(r))
         if self.plan.without_null:
-            return None, None, None, stability
-        permuted: list[Change] = []
-        found = compare_with_null(
-            observed,
-            self._null(permuted, movers),
-            self.performers.connectomes,
-            regions=self.plan.bundle.part.regions,
-        )
+            return np.array(r), None
+        permuted = tuple(self._permuted(movers))
         change = judged_changes(tested, movers, directions)
         verdicts = judge_moves(change, permuted, refitted, len(self.people.labels))
-        own_r = map_correlations(observed.edges, self.gradients.edges)
-        moves = Moves(change, tuple(permuted), tuple(refitted), verdicts)
-        return found, own_r, moves, stability
+        return np.array(r), Moves(change, permuted, tuple(refitted), verdicts)
 
     def _observed(self) -> Array | None:
         """Return the performers' own figures; None where these cannot calibrate changes."""
@@ -462,43 +392,15 @@ class _Refits:
             return None
         return targets_of_people(self.performers.segments)
 
-    def _null(self, permuted: list[Change], movers: Movers) -> Iterator[Gradients]:
-        """Yield attributions by twins of permuted behaviour, and append their own changes."""
+    def _permuted(self, movers: Movers) -> Iterator[Change]:
+        """Yield changes by twins of permuted behaviour, each along its own directions."""
         number = self.plan.permutations
         report = _every_tenth(number)
         say(f"null of {counted(number, 'permutation')} of behaviour …")
         twins = permuted_twins(self.fitted, self.factors, permutations=number, seed=self.plan.seed)
         for done, twin in enumerate(twins, 1):
-            permuted.append(judged_changes(with_twin(self.fitted, twin), movers))
-            yield plain_gradients(twin, self.over.connectomes, self.over.segments)
+            yield judged_changes(with_twin(self.fitted, twin), movers)
             report(done)
-
-    def other_seed(self, settings: Settings, work: Path) -> Stability:
-        """Correlate the attributions of the twin and of a training with another seed."""
-        return Stability(OVER_SEEDS, self._other_seed(settings, work)[None])
-
-    def _other_seed(self, settings: Settings, work: Path) -> Array:
-        seed = self.fitted.seed + 1
-        say(f"a second training, of seed {seed} …")
-        other = fit(
-            self.people.connectomes,
-            self.people.segments,
-            people=self.people.labels,
-            covariates=self.people.covariates,
-            architecture=find_architecture(self.fitted.architecture, self.fitted.recipe),
-            seed=seed,
-            workplace=Workplace(
-                work,
-                device=training_device(settings.resources.device, say),
-                progress=sys.stderr.isatty(),
-            ),
-            report=say,
-        )
-        own, others = (
-            plain_gradients(twin, self.over.connectomes, self.over.segments)
-            for twin in (self.fitted.twin, other.twin)
-        )
-        return map_correlations(own.edges, others.edges)
 
 
 def _spread(number: int, most: int) -> NDArray[np.intp]:

@@ -12,28 +12,16 @@ from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.stats.verdict import NO_DIFFERENCE, TOO_FEW, not_computable
-from bids_dtg.twin.analyses.intervene.study import (
-    OVER_FITTED,
-    TABLE_STEP_SIZE,
-    Study,
-    mean_known,
-    rms,
-)
+from bids_dtg.twin.analyses.intervene.study import TABLE_STEP_SIZE, Study, mean_known, rms
 from bids_dtg.twin.bundle.bundle import TwinBundle
-from bids_dtg.twin.interventions.attribution import region_means
+from bids_dtg.twin.interventions.attribution import map_correlations, region_means
 from bids_dtg.twin.interventions.perturbations import Perturbation
-from bids_dtg.twin.interventions.significance import Chance
-from bids_dtg.twin.interventions.stability import map_correlations
 from bids_dtg.twin.judging.cohort import RT
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
 Ends = tuple[float, float, float]
 _MS = 1000.0
-_P = (
-    Column("p", "p of a value as large under permuted behaviour"),
-    Column("p_fwe", "Family-wise p, of the largest of all values under permuted behaviour"),
-)
 _FIGURE = Column("figure", "Figure of a task: response time (rt), effect, or share of its trials")
 _UNIT = Column("unit", "Unit of the figure: s, or share of trials")
 _STEP_SIZE = Column(
@@ -113,7 +101,6 @@ _JUDGED = (
     Column("permutations", "Permutations of behaviour over people"),
     Column("refits_lower", "Number of refits to halves in which the figure falls"),
     Column("refits", "Refits to halves of the training participants"),
-    Column("p_spread", "p of the spread of the figure's attribution under permuted behaviour"),
     Column("r_refits", "Mean r over edges of attributions of twins refitted to two halves"),
     Column("predicted", "Mean over people of the figure, by their twins", unit="s"),
     Column("observed", "Mean over people of the figure, observed", unit="s"),
@@ -122,8 +109,8 @@ _SIMPLE = (
     Column("figure", "Figure that the direction should lower"),
     Column(
         "direction",
-        "What the direction is of: twin and ridge, the difference between people whose predicted "
-        "figure differs; covariance, the training participants' whose observed figure differs",
+        "What predicts the figure, twin or ridge; the direction is the difference between people "
+        "whose predicted figure differs",
     ),
     _STEP_SIZE,
     Column("twin_change", "Mean change of the figure, by twins", unit="s"),
@@ -162,7 +149,6 @@ _EDGES = (
         "Change of the figure in seconds with a unit of Fisher z of the edge, mean over people and "
         "noisy copies (SmoothGrad)",
     ),
-    *_P,
     *_BESIDE,
 )
 _REGIONS = (
@@ -173,41 +159,12 @@ _REGIONS = (
         "Change of the figure in seconds with a unit of Fisher z, mean over the region's edges, "
         "people and noisy copies (SmoothGrad)",
     ),
-    *_P,
     *_BESIDE,
 )
 _MAPS = (
     _TARGET,
-    Column("length", "Root of the sum of squares of the whole attribution, s a unit of Fisher z"),
-    Column(
-        "tested_length",
-        "Length of the attribution that is compared with the null: refitted latent factors, a "
-        "subset of people, no noise",
-    ),
-    Column("tested_r", "r over edges of that attribution and the twin's own"),
-    Column("null_length", "Mean length under the null"),
-    Column("null_length_95", "95th percentile of lengths under the null"),
-    Column("p_length", "p of a length as large under permuted behaviour"),
-    Column(
-        "spread",
-        "Standard deviation of the figure that the attribution predicts from edges, over the "
-        "people whose twins perform",
-        unit="s",
-    ),
-    Column("null_spread", "Mean spread under the null", unit="s"),
-    Column("null_spread_95", "95th percentile of spreads under the null", unit="s"),
-    Column("p_spread", "p of a spread as large under permuted behaviour"),
-    Column("permutations", "Permutations of behaviour over people"),
     Column("r_ridge", "r over edges with the weights of a ridge regression of the observed figure"),
     Column("r_covariance", "r over edges with the covariance of edges and the observed figure"),
-)
-_STABILITY = (
-    _TARGET,
-    Column("comparison", "What differs between the attributions that are compared"),
-    Column("comparisons", "How many comparisons"),
-    Column("r_mean", "Mean r over edges of the two attributions"),
-    Column("r_lowest", "Lowest r over edges of the two attributions"),
-    Column("r_highest", "Highest r over edges of the two attributions"),
 )
 STRONGEST = 200  # edges of each figure in the table
 CORRECT, UNANSWERED = "correct", "unanswered"  # figures of tasks, as shares of trials
@@ -243,10 +200,9 @@ def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, Resul
             _REGIONS, list(region_rows(found, regions)), "Means over the edges of each region"
         ),
         "desc-maps_attribution": ResultTable(
-            _MAPS, list(map_rows(found)), "The whole attribution of each figure"
-        ),
-        "desc-attribution_stability": ResultTable(
-            _STABILITY, list(stability_rows(found)), "Correlations of attributions"
+            _MAPS,
+            list(map_rows(found)),
+            "The whole attribution of each figure beside what needs no network",
         ),
     }
 
@@ -337,19 +293,13 @@ def permuted_changes(found: Study, figure: str) -> Array | None:
 
 def judged_rows(found: Study) -> Iterator[Row]:
     """Yield the verdict on the direction that lowers each figure, a row each."""
-    attributions = {row["target"]: row for row in map_rows(found)}
-    refits = {
-        row["target"]: row["r_mean"]
-        for row in stability_rows(found)
-        if row["comparison"] == OVER_FITTED
-    }
+    r = found.refits_r
     for number, figure in enumerate(found.targets):
         yield {
             "figure": figure,
             "step_size": TABLE_STEP_SIZE,
             **_judged(found, number),
-            "p_spread": attributions[figure]["p_spread"],
-            "r_refits": refits.get(figure),
+            "r_refits": None if r is None else mean_known(r[:, number]),
             "predicted": mean_known(found.outcomes.of(figure)),
             "observed": mean_known(found.observed[:, number]),
         }
@@ -374,7 +324,7 @@ def _judged(found: Study, number: int) -> Row:
 
 
 def simple_rows(found: Study) -> Iterator[Row]:
-    """Yield changes by twins and by a ridge along the directions of both, and of covariance."""
+    """Yield changes by twins and by a ridge along the directions of both."""
     for move in found.simple:
         yield {
             "figure": move.target,
@@ -401,8 +351,7 @@ def _control_rows(found: Study) -> Iterator[Row]:
 
 def _edge_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
     first, second = np.triu_indices(len(regions), 1)
-    chance = None if found.null is None else found.null.edges
-    for number, target in enumerate(found.targets):
+    for target in found.targets:
         edges = found.gradients.of(target)
         strongest = np.argsort(-np.abs(edges), kind="stable")[:STRONGEST]
         for rank, edge in enumerate(strongest, 1):
@@ -413,15 +362,13 @@ def _edge_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
                 "region_1": regions[first[edge]] if len(regions) else None,
                 "region_2": regions[second[edge]] if len(regions) else None,
                 "seconds_per_z": float(edges[edge]),
-                **_chances(chance, number, int(edge)),
                 **{name: float(values[edge]) for name, values in _beside(found, target).items()},
             }
 
 
 def region_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
     """Yield the mean attribution of each region's edges, a row each figure and region."""
-    chance = None if found.null is None else found.null.regions
-    for number, target in enumerate(found.targets if len(regions) else ()):
+    for target in found.targets if len(regions) else ():
         means = region_means(found.gradients.of(target), len(regions))
         beside = {
             name: region_means(values, len(regions))
@@ -432,7 +379,6 @@ def region_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
                 "target": target,
                 "region": region,
                 "seconds_per_z": float(means[place]),
-                **_chances(chance, number, place),
                 **{name: float(values[place]) for name, values in beside.items()},
             }
 
@@ -442,49 +388,13 @@ def _beside(found: Study, target: str) -> dict[str, Array]:
     linear = found.linear.get(target)
     if linear is None:
         return {}
-    return {"ridge_seconds_per_z": linear.ridge, "covariance": linear.difference.unit}
-
-
-def _chances(chance: Chance | None, target: int, place: int) -> Row:
-    """Return p of a value; n/a where there is no null."""
-    if chance is None:
-        return {"p": None, "p_fwe": None}
-    return {"p": float(chance.p[target, place]), "p_fwe": float(chance.p_fwe[target, place])}
+    return {"ridge_seconds_per_z": linear.ridge, "covariance": linear.covariance}
 
 
 def map_rows(found: Study) -> Iterator[Row]:
-    """Yield the length and spread of each figure's whole attribution, with its null if any."""
-    null, r = found.null, found.refitted_r
-    for number, target in enumerate(found.targets):
-        row: Row = {
-            "target": target,
-            "length": float(np.linalg.norm(found.gradients.of(target))),
-            **_linear_r(found, target),
-        }
-        columns = (
-            *("tested_length", "tested_r", "null_length", "null_length_95", "p_length"),
-            *("spread", "null_spread", "null_spread_95", "p_spread"),
-        )
-        if null is None or r is None:
-            yield row | dict.fromkeys((*columns, "permutations"))
-            continue
-        lengths, spreads = null.null_length[:, number], null.null_spread[:, number]
-        values = (
-            null.length[number],
-            r[number],
-            lengths.mean(),
-            np.percentile(lengths, 95),
-            null.length_p[number],
-            null.spread[number],
-            spreads.mean(),
-            np.percentile(spreads, 95),
-            null.spread_p[number],
-        )
-        yield (
-            row
-            | dict(zip(columns, map(float, values), strict=True))
-            | {"permutations": null.permutations}
-        )
+    """Yield r of each figure's whole attribution with maps that need no network."""
+    for target in found.targets:
+        yield {"target": target, **_linear_r(found, target)}
 
 
 def _linear_r(found: Study, target: str) -> Row:
@@ -492,23 +402,7 @@ def _linear_r(found: Study, target: str) -> Row:
     linear = found.linear.get(target)
     if linear is None:
         return {"r_ridge": None, "r_covariance": None}
-    maps = np.stack([linear.ridge, linear.difference.unit])
+    maps = np.stack([linear.ridge, linear.covariance])
     own = np.broadcast_to(found.gradients.of(target), maps.shape)
     ridge, covariance = map_correlations(own, maps)
     return {"r_ridge": float(ridge), "r_covariance": float(covariance)}
-
-
-def stability_rows(found: Study) -> Iterator[Row]:
-    """Yield the correlations of attributions, a row for each comparison and figure."""
-    for kind in found.stability:
-        for number, target in enumerate(found.targets):
-            values = kind.r[:, number]
-            known = values[np.isfinite(values)]
-            yield {
-                "target": target,
-                "comparison": kind.comparison,
-                "comparisons": len(known),
-                "r_mean": mean_known(values),
-                "r_lowest": float(known.min()) if known.size else None,
-                "r_highest": float(known.max()) if known.size else None,
-            }
