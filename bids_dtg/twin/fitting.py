@@ -27,7 +27,6 @@ from bids_dtg.twin.factors import (
     find_factors,
     map_factors,
 )
-from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import AT_ONCE, MainWeights, Sizes, perform
@@ -52,7 +51,6 @@ class Performance:
     """Outputs of networks that performed segments."""
 
     buttons: NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
-    lapses: Lapses | None = None  # of the fit, for the outcomes of trials; None: not known
 
 
 class Twin(nn.Module):
@@ -120,7 +118,6 @@ class Fitted:
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
     judged: Explained | None = None  # the same, with what it is judged by; None: not known
     by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
-    lapses: Lapses | None = None  # None: errors and misses are those of networks alone
 
     def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Performance:
         """Run people's twins, made from their connectomes.
@@ -171,7 +168,7 @@ class Fitted:
         for some in torch.split(torch.arange(len(values)), AT_ONCE):
             outputs = perform(make(values[some]), inputs if shared else inputs[some])
             found.append(torch.sigmoid(outputs).numpy())
-        return Performance(np.concatenate(found), self.lapses)
+        return Performance(np.concatenate(found))
 
 
 def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:
@@ -253,7 +250,7 @@ def fit(
         numbers = family_numbers(labels, families)
         run = _Run(row, segments, seed, identity, place, report, covariates, numbers)
         found = run.hypernetwork(values) if row.generates_all else run.modulated(values)
-    fitted = Fitted(
+    return Fitted(
         twin=found.twin.eval(),
         architecture=row.name,
         recipe=row.recipe,
@@ -266,7 +263,6 @@ def fit(
         judged=found.judged,
         by_chance=found.by_chance,
     )
-    return replace(fitted, lapses=_lapses(fitted, values, segments))
 
 
 @dataclass(frozen=True, eq=False)
@@ -426,16 +422,6 @@ class _Run:
                 remedy="train with lower learning rates",
             )
         return best
-
-
-def _lapses(fitted: Fitted, connectomes: NDArray[np.float32], segments: Segments) -> Lapses:
-    """Fit lapses to the training people's trials, as the network of the group predicts these.
-
-    Own twins predict these people too well, and their lapses would be too few for others.
-    """
-    if find_architecture(fitted.architecture).generates_all:
-        return Lapses.of(fitted.perform(connectomes, segments).buttons, segments)
-    return Lapses.of(fitted.perform_group(segments).buttons, segments)
 
 
 def _scale_edges(network: HyperNetwork, connectomes: NDArray[np.float32]) -> None:

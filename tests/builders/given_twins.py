@@ -9,7 +9,6 @@ from twin_runs import slow_and_quick
 
 from bids_dtg.twin.fitting import Performance
 from bids_dtg.twin.judging.cohort import Cohort
-from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.trial_series import Segments
 
 PEOPLE = 24
@@ -21,13 +20,12 @@ class Given:
 
     buttons: np.ndarray
     group: np.ndarray
-    lapses: Lapses | None = None
 
     def perform(self, segments: Segments) -> Performance:
-        return Performance(self.buttons, self.lapses)
+        return Performance(self.buttons)
 
     def perform_group(self, segments: Segments) -> Performance:
-        return Performance(self.group, self.lapses)
+        return Performance(self.group)
 
 
 def slow_cohort() -> Cohort:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from network_job import REGIONS, NetworkJob
 from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from tiny_twins import LABELS, events_of, write_twins
-
-from bids_dtg.twin.lapses import Lapses
 
 FACES, STROOP = "hammerAP", "stroopAP"
 EDGES = len(REGIONS) * (len(REGIONS) - 1) // 2
@@ -60,7 +56,5 @@ class TwinJob(NetworkJob):
             with torch.no_grad():
                 fitted.twin.network.output_bias += 2.0
                 fitted.twin.edge_weights *= 0.05
-        shares = np.broadcast_to([0.7, 0.2, 0.1], (2, 3, 3))
-        fitted = replace(fitted, lapses=Lapses(np.full((2, 3), 0.25), shares))
         folder = self.folder / name
         return write_tiny_twin(folder, fitted, **(given | facts)).path

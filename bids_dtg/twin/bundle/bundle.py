@@ -8,7 +8,7 @@ responses and latent factors are not in it. Its weights are sums over all of the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,16 +39,13 @@ from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted, Twin
-    from bids_dtg.twin.lapses import Lapses
 
 Values = NDArray[np.float32]
-Lapsing = NDArray[np.float64]
 Needed = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of tensors, by name
 
 # Tensors of `FITTED_FILE`; all may be absent.
 _REGIONS, _EXPLAINED = "regions", "explained"
 _COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
-_LAPSE_WEIGHT, _LAPSE_SHARES = "lapse_weight", "lapse_shares"
 _EDGE_SD = "network.edge_sd"
 CITATION = (
     "Takahashi Y, Soda T, Tomita H, Yamashita Y (2026). Digital Twin Brain: Generating Multitask "
@@ -75,15 +72,12 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     explained: NDArray[np.float64] | None  # (factors,): left-out R²; None: no latent factors
     adjustment: Adjustment | None  # of connectomes before the twin gets them; None: as measured
-    lapse_arrays: tuple[Lapsing, Lapsing] | None  # weights and shares; None: of no lapses
 
     @classmethod
     def read_fitted(cls, path: Path, part: TwinPart) -> dict[str, Any]:
         """Read the fields of a bundle that are stored in `FITTED_FILE`."""
-        file = TensorFile(path)
-        inside = file.names()
-        named = {_REGIONS: part.regions} if _REGIONS in inside else {}
-        needed = _lapse_tensors(part, inside)
+        named = {_REGIONS: part.regions} if _REGIONS in TensorFile(path).names() else {}
+        needed: Needed = {}
         if columns := part.covariates:
             named |= {_COVARIATES: columns}
             needed |= {
@@ -100,7 +94,6 @@ class TwinBundle(FittedBundle[TwinPart]):
             "adjustment": adjustment,
             "fitted_people": found.people,
             "explained": found.arrays.get(_EXPLAINED),
-            "lapse_arrays": _checked_lapses(file, found.arrays),
             "regions": found.names.get(_REGIONS, ()),
         }
 
@@ -158,13 +151,7 @@ class TwinBundle(FittedBundle[TwinPart]):
             own_factors=None,
             explained=self.explained,
             history={},
-            lapses=self._lapses(),
         )
-
-    def _lapses(self) -> Lapses | None:
-        from bids_dtg.twin.lapses import Lapses
-
-        return None if self.lapse_arrays is None else Lapses(*self.lapse_arrays)
 
     def tensors(self) -> dict[str, Values]:
         """Read the weights; shapes are compared with the card's before anything else is."""
@@ -294,40 +281,8 @@ def _fitted_file(fitted: Fitted, facts: TwinFacts) -> FittedFile:
     arrays: dict[str, NDArray[Any]] = {}
     if fitted.explained is not None:
         arrays[_EXPLAINED] = np.asarray(fitted.explained, np.float64)
-    if fitted.lapses is not None:
-        arrays |= {_LAPSE_WEIGHT: fitted.lapses.weight, _LAPSE_SHARES: fitted.lapses.shares}
     names: dict[str, Sequence[str]] = {_REGIONS: facts.regions} if facts.regions else {}
     if (adjustment := facts.adjustment) is not None:
         names[_COVARIATES] = adjustment.names
         arrays |= {_MEAN: adjustment.mean, _SLOPES: adjustment.slopes}
     return FittedFile(tuple(hashes), names, arrays)
-
-
-def _lapse_tensors(
-    part: TwinPart, inside: Collection[str]
-) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return the tensors of lapses, both or none."""
-    if not {_LAPSE_WEIGHT, _LAPSE_SHARES} & set(inside):
-        return {}
-    groups = len(part.tasks), 1 + max(len(task.conditions) for task in part.tasks)
-    return {_LAPSE_WEIGHT: ("float64", groups), _LAPSE_SHARES: ("float64", (*groups, 3))}
-
-
-def _checked_lapses(
-    file: TensorFile, arrays: Mapping[str, NDArray[Any]]
-) -> tuple[Lapsing, Lapsing] | None:
-    """Return weights and shares of lapses.
-
-    Raises
-    ------
-    BundleError
-        A weight or a share is not between 0 and 1, or the shares of a condition are not 1 together.
-    """
-    if (weight := arrays.get(_LAPSE_WEIGHT)) is None:
-        return None
-    shares = arrays[_LAPSE_SHARES]
-    if not ((weight >= 0) & (weight <= 1)).all():
-        raise file.error(f" has values outside 0 to 1 in {_LAPSE_WEIGHT}", "shares of trials")
-    if not ((shares >= 0).all() and np.allclose(shares.sum(axis=-1), 1.0)):
-        raise file.error(f" has other values than shares in {_LAPSE_SHARES}", "a sum of 1 each")
-    return weight, shares

@@ -546,28 +546,22 @@ class _Judged:
 
     def _predictions(self, number: int, task: TaskAnswers) -> dict[str, _Prediction]:
         """Return the prediction of a task by each model that predicts distributions."""
-        found = {
-            name: self._decoded(number, task, performed)
-            for name, performed in self.performed.items()
-        }
+        found = {name: self._decoded(task, performed) for name, performed in self.performed.items()}
         for name, distributions in self.simple.distributions.items():
             of = distributions[number]
             found[name] = _Prediction(None, of.answered, of.seconds, of.shares)
         return found
 
-    def _decoded(self, number: int, task: TaskAnswers, performed: Performance) -> _Prediction:
+    def _decoded(self, task: TaskAnswers, performed: Performance) -> _Prediction:
         of = decode(performed.buttons, self.segments)
-        shape, lapses = task.answers.condition.shape, performed.lapses
+        shape = task.answers.condition.shape
         seconds = of.seconds if of.seconds.ndim == 3 else of.seconds[None]
         answered = task.part(of.answered)
-        shares = outcome_shares(task.part(of.ends), task.answers.correct_button)
-        if lapses is not None:
-            shares = lapses.mixed(shares, number, task.answers.condition)
         return _Prediction(
             task.decoded_means(of),
             np.broadcast_to(answered, (*shape, answered.shape[-1])),
             np.broadcast_to(task.part(seconds), (*shape, seconds.shape[-1])),
-            shares,
+            outcome_shares(task.part(of.ends), task.answers.correct_button),
         )
 
     def _predicted_targets(

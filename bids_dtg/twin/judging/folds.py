@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.judging.simple import Simple
-from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.trial_series import Segments
 
 if TYPE_CHECKING:
@@ -63,11 +62,7 @@ class TwinsOfFolds:
         buttons = np.empty(shape, parts[0].buttons.dtype)
         for fold, part in zip(self.folds, parts, strict=True):
             buttons[fold.rows] = part.buttons
-        # Lapses are learned from training people, and each fold has others.
-        rows = [fold.rows for fold in self.folds]
-        known = [part.lapses for part in parts if part.lapses is not None]
-        lapses = Lapses.joined(rows, known) if len(known) == len(parts) else None
-        return replace(parts[0], buttons=buttons, lapses=lapses)
+        return replace(parts[0], buttons=buttons)
 
 
 def _of(segments: Segments, rows: Rows) -> Segments:

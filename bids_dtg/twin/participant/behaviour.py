@@ -126,9 +126,7 @@ class AverageBehaviour:
         rows = self.seen.rows
         if self._twin is None:
             return np.full((len(rows.task), 3), np.nan)
-        lapses = self._twin.lapses
-        shares = outcome_shares(self._twin.decoded.ends, rows.correct_button)
-        return shares if lapses is None else lapses.mixed(shares, rows.task, rows.condition)
+        return outcome_shares(self._twin.decoded.ends, rows.correct_button)
 
     @cached_property
     def _quantiles(self) -> Mapping[float, NDArray[np.floating[Any]]]:

@@ -20,7 +20,6 @@ from bids_dtg.twin.trials import Trials
 if TYPE_CHECKING:
     from bids_dtg.twin.decoding import Decoded
     from bids_dtg.twin.fitting import Fitted, Performance
-    from bids_dtg.twin.lapses import Lapses
     from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
 
 Flags = NDArray[np.bool_]
@@ -85,7 +84,6 @@ class Answers:
 
     buttons: NDArray[np.float32]  # (1, segments, steps, buttons): probabilities
     decoded: Decoded  # of each trial: (trials, ...)
-    lapses: Lapses | None = None  # None: outcomes are those of the network alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,4 +150,4 @@ def _answers(performed: Performance, seen: SeenTrials) -> Answers:
     from bids_dtg.twin.decoding import decode
 
     buttons = performed.buttons
-    return Answers(buttons, decode(buttons[0], seen.segments.person(0)), performed.lapses)
+    return Answers(buttons, decode(buttons[0], seen.segments.person(0)))

@@ -23,7 +23,6 @@ from bids_dtg.bundles.people import hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.errors import BundleError
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle, write_twin_bundle
-from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import TaskSet, stack_people
@@ -201,34 +200,6 @@ def forged(bundle: TwinBundle, name: str, **changes: np.ndarray | None) -> Path:
     found |= {key.replace("__", "."): own for key, own in changes.items()}
     whole = {key: np.asarray(own, order="C") for key, own in found.items() if own is not None}
     return forge(bundle, name, safetensors.numpy.save(whole))
-
-
-LAPSES = Lapses(np.full((2, 3), 0.25), np.full((2, 3, 3), 1 / 3))
-
-
-def test_lapses_come_back_and_bundles_without_them_have_none(tmp_path: Path) -> None:
-    assert write_tiny_twin(tmp_path / "tiny").fitted().lapses is None
-    back = write_tiny_twin(tmp_path / "new", replace(tiny_fitted_twin(), lapses=LAPSES)).fitted()
-    assert back.lapses is not None
-    np.testing.assert_array_equal(back.lapses.weight, LAPSES.weight)
-    np.testing.assert_array_equal(back.lapses.shares, LAPSES.shares)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"lapse_weight": np.full((2, 3), 1.5)}, "values outside 0 to 1 in lapse_weight"),
-        ({"lapse_shares": np.full((2, 3, 3), 0.5)}, "other values than shares in lapse_shares"),
-        ({"lapse_shares": None}, "fitted.safetensors holds"),
-        ({"lapse_weight": np.full((1, 3), 0.5)}, "fitted.safetensors holds"),
-    ],
-)
-def test_lapses_that_are_none_are_refused(
-    tmp_path: Path, changes: dict[str, np.ndarray | None], message: str
-) -> None:
-    bundle = write_tiny_twin(tmp_path / "tiny", replace(tiny_fitted_twin(), lapses=LAPSES))
-    with pytest.raises(BundleError, match=message):
-        load_twin_bundle(forged(bundle, "fitted.safetensors", **changes))
 
 
 def test_edges_that_do_not_differ_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import GROUP, TWIN, Samples, evaluate_folds, fold_of, judge
 from bids_dtg.twin.judging.folds import Fold, simple_of, within_folds
 from bids_dtg.twin.judging.simple import Simple, simple_predictions
-from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.recipe import Recipe, find_architecture
 
 SMALL = Recipe(units=10, codes=3, group_epochs=4, group_updates=3, batch_people=6, batch_segments=2)
@@ -98,25 +97,6 @@ def test_verdicts_count_that_everybody_trains_the_others() -> None:
     assert found.difference.mean == pytest.approx(plain.difference.mean)
     wide, narrow = (of.difference.high - of.difference.low for of in (found, plain))
     assert wide == pytest.approx(narrow * 2**0.5)
-
-
-@pytest.mark.slow
-def test_people_lapse_as_those_to_whom_their_own_fold_was_fitted() -> None:
-    people, weights = slow_cohort(), (0.0, 0.5, 1.0)
-    shares = np.broadcast_to([0.0, 0.0, 1.0], (1, 3, 3))
-    folds = [
-        replace(fold, twins=replace(fold.twins, lapses=Lapses(np.full((1, 3), weight), shares)))
-        for fold, weight in zip(folds_of(people, people.segments.action), weights, strict=True)
-    ]
-    joined = evaluate_folds(folds, people, samples=SAMPLES)
-    alone = [
-        judge(fold.twins, people.of(fold.rows), fold.simple, samples=SAMPLES) for fold in folds
-    ]
-    for name, condition in ((TWIN, "easy"), (GROUP, "hard")):
-        score = joined.score("brier", "stroop", name, condition).value.mean
-        own = [each.score("brier", "stroop", name, condition).value.mean for each in alone]
-        assert score == pytest.approx(np.mean(own))
-        assert len(set(own)) == FOLDS
 
 
 def test_folds_that_leave_somebody_out_are_refused() -> None:
