@@ -71,7 +71,7 @@ ROW = Workflow(
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("twin.participant.worker:LEVEL.print_methods"),
-        reads=(*(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),),
+        reads=(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set"),
     ),
     analyses=MappingProxyType(
         {

@@ -19,7 +19,6 @@ from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
-from bids_dtg.twin.panels.fit import TaskFit, fit_facts
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.trial_series import Curve, keep_trial_series
 
@@ -31,7 +30,6 @@ COLUMNS = (
     *("observed_rt_seconds", "observed_median_rt_seconds", "predicted_correct"),
     *("observed_correct", "predicted_miss", "observed_miss"),
 )
-_OF_MODEL = ("predicted_", "group_")
 SET = {"sub": "01", "ses": "1", "task": "rest"}
 
 
@@ -72,8 +70,8 @@ def write_participant(
     }
     write_json(path.with_suffix(".json"), facts)
     files = [path]
-    if modelled or own:
-        files += _write_behaviour(dataset, rng, modelled, own, tasks)
+    if modelled:
+        files += _write_behaviour(dataset, rng, own, tasks)
     write_completion(
         dataset, "sub-01_ses-1_task-rest", options={"version": "1"}, inputs={}, outputs=files
     )
@@ -137,19 +135,18 @@ def _write_run(
 def _write_behaviour(
     dataset: DerivativeDataset,
     rng: np.random.Generator,
-    modelled: bool,
     own: bool,
     tasks: Mapping[str, tuple[tuple[str, ...], int, float]],
 ) -> list[Path]:
     rows: list[list[object]] = []
     curves: list[Curve] = []
-    fits = []
     for task, (conditions, trials, window) in tasks.items():
         means = []
         for number, condition in enumerate(conditions):
             middle, each = 0.7 + 0.1 * number, trials // len(conditions)
             of = {
-                **({"twin": (middle, None), "group": (middle + 0.05, None)} if modelled else {}),
+                "twin": (middle, None),
+                "group": (middle + 0.05, None),
                 **({"person": (middle - 0.03, rng)} if own else {}),
             }
             curves += [
@@ -157,21 +154,16 @@ def _write_behaviour(
                 for whose, (at, drawn) in of.items()
             ]
             found = [middle, middle + 0.05, middle - 0.02, middle - 0.03, 0.95, 0.94, 0.01, 0.02]
-            known = [modelled, modelled, own, own, modelled, own, modelled, own]
+            known = [True, True, own, own, True, own, True, own]
             means.append([round(v, 6) if k else None for v, k in zip(found, known, strict=True)])
             rows.append([task, condition, each, "true" if own else "false", *means[-1]])
         effect = [None if a is None else round(b - a, 6) for a, b in zip(*means[:2], strict=True)]
         rows.append([task, "effect", trials, "true" if own else "false", *effect])
-        fits.append(TaskFit(task, trials, 0.1234, 0.1301, 0.402, 0.081, 0.09))
-    path = _path(dataset, SET, "behaviour", ".tsv", desc="twin" if modelled else "observed")
-    there = [n for n, name in enumerate(COLUMNS) if modelled or not name.startswith(_OF_MODEL)]
-    write_tsv(path, [COLUMNS[n] for n in there], [[row[n] for n in there] for row in rows])
-    model = {"ModelName": "toy", "ModelVersion": "1", "ModelTraining": {"Participants": 30}}
-    facts = {**(model if modelled else {}), **(fit_facts(fits) if modelled and own else {})}
+    path = _path(dataset, SET, "behaviour", ".tsv", desc="twin")
+    write_tsv(path, list(COLUMNS), rows)
+    facts = {"ModelName": "toy", "ModelVersion": "1", "ModelTraining": {"Participants": 30}}
     write_json(path.with_suffix(".json"), facts)
     named = {**SET, "space": "MNI152NLin6Asym", "atlas": "Toy"}
-    if not modelled:
-        return [path]
     kept = list(write_kept([keep_trial_series(curves)], named, dataset))
     return [path, dataset.path(kept[0])]
 

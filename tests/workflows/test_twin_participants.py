@@ -73,8 +73,9 @@ def z_of(path: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_connectomes_alone_where_there_is_neither_model_nor_event_file(tmp_path, capsys):
+def test_connectomes_alone_without_a_model(tmp_path, capsys):
     job = TwinJob(tmp_path)
+    job.give("01", STROOP)
     assert job.run() == 0
     assert "connectomes alone: no --model was given" in capsys.readouterr().err
     found = edges_of(table(job.out, "01", "stat-fisherz_relmat"))
@@ -118,19 +119,6 @@ def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys)
     assert [*sidecar["ExcludedRuns"]] == ["sub-01_task-rest_run-3"]
     assert job.run("--min-dof", 5, "--combine", "run", "--run", 1, 2, out=tmp_path / "each") == 0
     assert len([*(tmp_path / "each").rglob("*_stat-fisherz_relmat.tsv")]) == 2
-
-
-@pytest.mark.slow
-def test_people_are_observed_without_a_model(job, capsys):
-    out = job.folder / "observed"
-    assert job.run(out=out) == 0
-    assert "connectomes and observed behaviour in faces, stroop" in capsys.readouterr().err
-    found = rows(out, "01", "desc-observed_behaviour")
-    assert found.task_name.tolist() == ["faces"] * 3 + ["stroop"] * 3
-    assert not [name for name in found if name.startswith(("predicted", "group"))]
-    assert rows(out, "02", "desc-observed_behaviour").task_name.unique().tolist() == ["stroop"]
-    assert len(rows(out, "02", "desc-observed_trials")) == 18
-    assert not [*out.rglob("*_desc-t*_behaviour.tsv")]
 
 
 def test_what_is_observed_is_what_the_event_file_has(job, performed):
@@ -185,7 +173,6 @@ def test_who_has_not_done_a_task_performs_somebody_elses_trials(performed):
     assert stroop.observed_rt_seconds.notna().all()
     sidecar = json.loads(table(performed, "02", "desc-twin_behaviour", ".json").read_text())
     assert sidecar["SequencesOfOthers"] == {"faces": "sub-01_task-hammerAP_events.tsv"}
-    assert [fit["Task"] for fit in sidecar["FitToOwnResponses"]] == ["stroop"]
     assert "not a measurement" in sidecar["Description"]
     trials = rows(performed, "02", "desc-twin_trials").query("task_name == 'faces'")
     assert (
@@ -248,7 +235,6 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
     assert "not performed, as there are no event files: faces" in lines
     sidecar = json.loads(table(job.out, "01", "desc-twin_behaviour", ".json").read_text())
     assert "lacks the columns" in sidecar["Notes"][0]
-    assert "FitToOwnResponses" not in sidecar
 
 
 @pytest.mark.slow
@@ -258,12 +244,13 @@ def test_rows_and_files_that_are_left_out_are_reported(tmp_path, capsys):
     head, first, *others = lacking.read_text().splitlines()
     lacking.write_text("\n".join([head, "\t".join(["n/a", *first.split("\t")[1:]]), *others]))
     damaged.write_text("onset\tduration\n1\t2\n")
-    assert job.run() == 0
+    assert job.run("--model", job.model()) == 0
     lines = capsys.readouterr().err
     assert "sub-01_task-stroopAP_events.tsv: 1 row without an onset left out" in lines
     assert "left out: sub-02_task-stroopAP_events.tsv lacks the columns" in lines
-    sidecar = json.loads(table(job.out, "01", "desc-observed_behaviour", ".json").read_text())
-    assert sidecar["Notes"] == ["sub-01_task-stroopAP_events.tsv: 1 row without an onset left out"]
+    sidecar = json.loads(table(job.out, "01", "desc-twin_behaviour", ".json").read_text())
+    note = "sub-01_task-stroopAP_events.tsv: 1 row without an onset left out"
+    assert sidecar["Notes"][0] == note
 
 
 @pytest.mark.slow
@@ -338,26 +325,17 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
         (("--model", "{renamed}"), "the same regions in the same order"),
         (("--model", "{other}"), "the parcels of Slabs are not those of Slabs"),
         (("--model", "{nothing}"), "was fitted without connectomes"),
-        (("--task-file", "{task}"), "no event files of the tasks flanker"),
-        (("--task-file", "facets"), "facets"),
+        (("--task-file", "faces"), "--task-file was given with participant, which does not read"),
         (("--structural-connectivity", "sc"), "--structural-connectivity was given with --work"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(job, capsys, more, message):
-    task = job.folder / "flanker.toml"
-    task.write_text(
-        'name = "flanker"\nbids_tasks = ["flanker"]\nbuttons = ["a", "b"]\nchannels = 1\n'
-        '[timing]\nwindow_seconds = 1.5\n[correct]\ncolumn = "c"\n'
-        '[response]\nrt = "rt"\nbutton = "key"\n'
-        '[[inputs]]\nkind = "one-hot"\ncolumn = "c"\nvalues = ["a"]\nchannel = 0\n'
-    )
     nothing = tiny_fitted_twin(edges=0)
     places = {
         "model": job.model(),
         "renamed": job.model("renamed", regions=REGIONS[::-1]),
         "other": job.model("other", atlas="Slabs", atlas_digest="0" * 64),
         "nothing": write_tiny_twin(job.folder / "nothing", nothing, regions=()).path,
-        "task": task,
     }
     assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2
     assert message in capsys.readouterr().err

@@ -2,14 +2,12 @@
 
 - `words`: README, methods text, quality columns, and sentences on participants and averages
 - `trial_series`: the table of an average's trial time series: writer and reader
-- `fit`: how well a person's responses are predicted: writer and reader of the sidecar's fields
 - `averages`: the averages of a participant on the page, in the order of their panels
 - `presentation`: all of it together, which the report finds by the slice's row
 
 Panels of an average of runs:
 
 - `behaviour`: behaviour of the twin, the person and the group in each task and condition
-- `fitted`: how well the twin predicts the person's responses
 - `curves`: response times, and time series of the mean trial
 - `connectome`: Fisher's z between all parcels
 

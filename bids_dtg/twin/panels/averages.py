@@ -10,18 +10,11 @@ from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
 from bids_dtg.report.parcels.files import no_file
 from bids_dtg.stats.verdict import NO_EVIDENCE
-from bids_dtg.twin.panels import behaviour, connectome, curves, fitted, trial_series
+from bids_dtg.twin.panels import behaviour, connectome, curves, trial_series
 from bids_dtg.twin.panels.words import is_predicted
 
 CONNECTOME = Panel("connectome", "Edges between parcels", connectome.FILE, no_file, connectome.draw)
 BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, no_file, behaviour.draw)
-FITTED = Panel(
-    "fit",
-    "Fit to the person\N{RIGHT SINGLE QUOTATION MARK}s responses",
-    behaviour.FILE,
-    no_file,
-    fitted.draw,
-)
 TIMES = Panel("times", "Response times", trial_series.FILE, no_file, curves.draw_times)
 TRIAL_SERIES = Panel(
     "trial-series",
@@ -31,8 +24,8 @@ TRIAL_SERIES = Panel(
     curves.draw_trial_series,
 )
 # In the order of the page.
-_PANELS = (BEHAVIOUR, FITTED, TIMES, TRIAL_SERIES, CONNECTOME)
-OF_SETS = (connectome.FILE, behaviour.FILE, behaviour.OBSERVED_FILE, trial_series.FILE)
+_PANELS = (BEHAVIOUR, TIMES, TRIAL_SERIES, CONNECTOME)
+OF_SETS = (connectome.FILE, behaviour.FILE, trial_series.FILE)
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def _draw_average(
     shown = AverageOnPage(
         title=made.title,
         anchor=f"set-{number}",
-        heading="Twin" if predicted else "Connectome and behaviour" if panels[1:] else "Connectome",
+        heading="Twin" if predicted else "Connectome",
         predicted="What a network made from this connectome does" if predicted else "",
         panels=panels,
         lacks=_lacks(made, panels),
@@ -107,8 +100,7 @@ def _lacks(made: RunFiles, panels: tuple[PanelOfAverage, ...]) -> str:
     lacking = []
     if CONNECTOME.name not in there:
         lacking.append("The connectome cannot be read: its file was removed or is damaged.")
-    tables = {behaviour.FILE, behaviour.OBSERVED_FILE}
-    if tables & {*made.files} and BEHAVIOUR.name not in there:
+    if behaviour.FILE in made.files and BEHAVIOUR.name not in there:
         lacking.append("No behaviour: its file is damaged.")
     elif not is_predicted(made):
         lacking.append("No predicted behaviour: no model was given (--model).")

@@ -14,7 +14,6 @@ from bids_dtg.report.panels.panel import Canvas, Figure, Listing
 from bids_dtg.report.quality import number
 
 FILE = FileKind("behaviour", "twin", ".tsv")
-OBSERVED_FILE = FileKind("behaviour", "observed", ".tsv")  # without a model: the person alone
 EFFECT = "effect"  # the condition of the rows with differences between conditions
 PREDICTED = "predicted_rt_seconds"
 _OBSERVED = "observed_rt_seconds"
@@ -72,8 +71,8 @@ def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
 
 
 def behaviour_of(made: RunFiles) -> tuple[BehaviourRow, ...]:
-    """Read the table of an average, with a model or without; no rows where there is none."""
-    path = made.files.get(FILE) or made.files.get(OBSERVED_FILE)
+    """Read the table of an average; no rows where there is none."""
+    path = made.files.get(FILE)
     return read_behaviour(path) if path else ()
 
 

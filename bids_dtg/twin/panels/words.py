@@ -25,7 +25,7 @@ from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.bundle.bundle import CITATION as PAPER
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
-from bids_dtg.twin.panels.behaviour import OBSERVED_FILE, PREDICTED, behaviour_of, has
+from bids_dtg.twin.panels.behaviour import PREDICTED, behaviour_of, has
 from bids_dtg.version import AUTHORS
 
 README = f"""\
@@ -51,7 +51,6 @@ Of each set of runs (--combine):
   person's observed behaviour. Predictions are estimates, not measurements.
 - *_desc-twin_trials.tsv: predicted and observed behaviour in each trial.
 - *_desc-traces_behaviour.tsv: time series of the mean trial: share answered by each time.
-- *_desc-observed_behaviour.tsv, *_desc-observed_trials.tsv: without a model, observed behaviour.
 - logs/CITATION.md: methods text and references.
 
 Predicted behaviour and trial time series are written where a model is given.
@@ -99,11 +98,6 @@ _CITED = {
   Multitask Behavior from Connectomes for Personalized Therapy. *BME Frontiers*, 7, 0231.
   https://doi.org/10.34133/bmef.0231
 """,
-    "Gneiting": """\
-- Gneiting, T., & Raftery, A. E. (2007). Strictly proper scoring rules, prediction, and estimation.
-  *Journal of the American Statistical Association*, 102, 359-378.
-  https://doi.org/10.1198/016214506000001437
-""",
 }
 _METHOD = "which implements networks generated from connectomes (Takahashi et al., 2026)"
 _OF = {"run": "run", "session": "session and task", "participant": "participant and task"}
@@ -142,19 +136,16 @@ def _connected(facts: TwinMethods) -> str:
 
 
 def _performed(facts: TwinMethods) -> str:
-    names = ", ".join(facts.tasks)
-    read = f"Trials and responses of the tasks {names} were read from event files." if names else ""
     if facts.model is None:
-        return read
+        return ""
     return (
-        f"{read} The network made from each connectome performed the participant's own trials; "
+        f"Trials and responses of the tasks {', '.join(facts.tasks)} were read from event files. "
+        "The network made from each connectome performed the participant's own trials; "
         "where a participant has no event file of a task, it performed those of the first event "
         "file in the data set, without its responses. A network's outputs are the distribution of "
         "response times of each trial; responses are predicted by its median and its likeliest "
-        "button. Participants' own responses were compared with these distributions by the "
-        "cross-entropy and by the continuous ranked probability score (Gneiting & Raftery, 2007), "
-        "and so were the distributions of the group's network."
-    ).strip()
+        "button."
+    )
 
 
 def _about(model: ModelOfTwins) -> str:
@@ -172,8 +163,7 @@ def subtitle(files: ParticipantFiles) -> str:
     text = f"{what} of {parcels_in_words(files) or 'parcels'} from "
     text += f"{counted(len(files.runs), 'run')} of rest"
     if not any(map(is_predicted, files.combined)):
-        observed = any(OBSERVED_FILE in made.files for made in files.combined)
-        return text + ", and behaviour in tasks" * observed
+        return text
     return f"{text}, and predicted behaviour by the model {model_name(_facts(files))}".strip()
 
 

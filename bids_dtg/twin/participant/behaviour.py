@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from bids_dtg.twin.judging.behaviour import means
 from bids_dtg.twin.panels.behaviour import EFFECT
-from bids_dtg.twin.panels.fit import TaskFit
 from bids_dtg.twin.panels.trial_series import Curve, curves_of
-from bids_dtg.twin.participant.infer import Answers, Performed, SeenTrials
+from bids_dtg.twin.participant.infer import Performed, SeenTrials
 
 if TYPE_CHECKING:
-    pass
+    from bids_dtg.twin.decoding import Decoded
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -28,10 +27,10 @@ QUANTILES = (0.1, 0.5, 0.9)  # of the predicted response times of a trial
 
 @dataclass(frozen=True, eq=False)
 class AverageBehaviour:
-    """Behaviour of an average: predicted, observed, or both."""
+    """Behaviour of an average: predicted, and observed where the person has responses."""
 
     seen: SeenTrials
-    performed: Performed | None  # None: the call has no model
+    performed: Performed
     notes: tuple[str, ...] = ()  # sentences on what was left out of the participant's files
 
     @property
@@ -59,39 +58,22 @@ class AverageBehaviour:
             if rows.task[number] >= 0:
                 yield self._trial_row(int(number))
 
-    def fits(self) -> Iterator[TaskFit]:
-        """Yield the fit to the person's responses in each task; nothing without a model."""
-        if self.performed is None:
-            return
-        for number, task in enumerate(self.seen.tasks.tasks):
-            trials = self.seen.own & self.seen.rows.scored & (self.seen.rows.task == number)
-            if trials.any():
-                yield self._fit(number, task.name, trials)
-
     def curves(self) -> tuple[Curve, ...]:
         """Return the mean trial of each condition, of networks and of the person."""
         from bids_dtg.twin.curves import observed_curves, predicted_curves
 
         seen, tasks = self.seen, self.seen.tasks
         found: list[Curve] = []
-        networks = {"twin": self._twin, "group": self._group}
+        networks = {"twin": self.performed.twin, "group": self.performed.group}
         for of in ("twin", "person", "group"):
             if of == "person":
                 own = seen.used & seen.own & seen.rows.scored
                 found += curves_of(observed_curves(seen.rows, tasks, own), tasks.tasks, "person")
-            elif (answers := networks[of]) is not None:
-                made = predicted_curves(answers.decoded, seen.rows, tasks, seen.used)
+            elif (decoded := networks[of]) is not None:
+                made = predicted_curves(decoded, seen.rows, tasks, seen.used)
                 found += curves_of(made, tasks.tasks, "twin" if of == "twin" else "group")
         order = {task.name: place for place, task in enumerate(tasks.tasks)}
         return tuple(sorted(found, key=lambda curve: (order[curve.task], curve.condition)))
-
-    @property
-    def _twin(self) -> Answers | None:
-        return None if self.performed is None else self.performed.twin
-
-    @property
-    def _group(self) -> Answers | None:
-        return None if self.performed is None else self.performed.group
 
     def _trials(self, task: int, condition: int) -> Flags:
         rows = self.seen.rows
@@ -108,8 +90,8 @@ class AverageBehaviour:
             "condition": condition,
             "trials": int(trials.sum()),
             "own_sequence": bool((trials & self.seen.own).any()),
-            "predicted_rt_seconds": _mean_rt(self._twin, trials),
-            "group_rt_seconds": _mean_rt(self._group, trials),
+            "predicted_rt_seconds": _mean_rt(self.performed.twin, trials),
+            "group_rt_seconds": _mean_rt(self.performed.group, trials),
             "observed_rt_seconds": float(means(rows.rt_seconds, answered)),
             "observed_median_rt_seconds": float(np.median(times)) if len(times) else np.nan,
             "predicted_correct": float(means(self._outcomes[:, 0], trials)),
@@ -120,27 +102,22 @@ class AverageBehaviour:
 
     @cached_property
     def _outcomes(self) -> Values:
-        """Predicted shares (trials, 3) of correct, wrong and missed; NaN without a model."""
+        """Predicted shares (trials, 3) of correct, wrong and missed."""
         from bids_dtg.twin.judging.scores import outcome_shares
 
-        rows = self.seen.rows
-        if self._twin is None:
-            return np.full((len(rows.task), 3), np.nan)
-        return outcome_shares(self._twin.decoded.ends, rows.correct_button)
+        return outcome_shares(self.performed.twin.ends, self.seen.rows.correct_button)
 
     @cached_property
     def _quantiles(self) -> Mapping[float, NDArray[np.floating[Any]]]:
         """Predicted quantiles of response times, (trials,) each."""
-        if self._twin is None:
-            return dict.fromkeys(QUANTILES, np.full(len(self.seen.rows.task), np.nan))
-        return {share: self._twin.decoded.quantile(share) for share in QUANTILES}
+        return {share: self.performed.twin.quantile(share) for share in QUANTILES}
 
     def _trial_row(self, number: int) -> Row:
         seen, rows = self.seen, self.seen.rows
         run = seen.runs[seen.run[number]]
         task, own = run.trials.task, bool(seen.own[number])
         condition = int(rows.condition[number])
-        likely = None if self._twin is None else int(self._twin.decoded.button[number])
+        likely = int(self.performed.twin.button[number])
         return {
             "task_name": task.name,
             "events_file": run.file.path.name,
@@ -153,7 +130,7 @@ class AverageBehaviour:
                 f"predicted_rt_q{round(100 * share)}_seconds": float(values[number])
                 for share, values in self._quantiles.items()
             },
-            "predicted_button": None if likely is None else _button(task.buttons, likely),
+            "predicted_button": _button(task.buttons, likely),
             "p_correct": float(self._outcomes[number, 0]),
             "p_miss": float(self._outcomes[number, 2]),
             "observed_rt_seconds": float(rows.rt_seconds[number]),
@@ -162,52 +139,12 @@ class AverageBehaviour:
             "scored": bool(rows.scored[number]),
         }
 
-    def _fit(self, number: int, task: str, trials: Flags) -> TaskFit:
-        assert self._twin is not None
-        group = self._group
-        return TaskFit(
-            task=task,
-            trials=int(trials.sum()),
-            cross_entropy=self._loss(self._twin.buttons, number),
-            group_cross_entropy=None if group is None else self._loss(group.buttons, number),
-            chance_cross_entropy=self._loss(self._constant(number), number),
-            crps_seconds=self._crps(self._twin, trials),
-            group_crps_seconds=None if group is None else self._crps(group, trials),
-        )
 
-    def _of_task(self, number: int) -> NDArray[np.bool_]:
-        """Return the scored steps (1, segments, steps) of a task's own runs."""
-        segments = self.seen.segments
-        own = np.array([run.own for run in self.seen.runs])[segments.run]
-        mine = own & (segments.run >= 0) & (segments.task == number)
-        steps: Flags = segments.scored & mine[..., None]
-        return steps
-
-    def _loss(self, buttons: NDArray[np.floating[Any]], number: int) -> float:
-        from bids_dtg.twin.judging.cross_losses import own_losses
-
-        segments = replace(self.seen.segments, scored=self._of_task(number))
-        return float(own_losses(buttons, segments)[0])
-
-    def _constant(self, number: int) -> NDArray[np.floating[Any]]:
-        """Return constant outputs: the person's own mean of each button over all steps."""
-        action, steps = self.seen.segments.action, self._of_task(number)
-        return np.broadcast_to(action[steps].mean(axis=0), action.shape)
-
-    def _crps(self, answers: Answers, trials: Flags) -> float | None:
-        from bids_dtg.twin.judging.scores import rt_crps
-
-        decoded = answers.decoded
-        scores = rt_crps(decoded.answered, decoded.seconds, self.seen.rows.rt_seconds)
-        known = trials & np.isfinite(scores)
-        return float(scores[known].mean()) if known.any() else None
-
-
-def _mean_rt(answers: Answers | None, trials: Flags) -> float:
+def _mean_rt(decoded: Decoded | None, trials: Flags) -> float:
     """Return the mean over trials of a network's mean response times; NaN if there is none."""
-    if answers is None:
+    if decoded is None:
         return np.nan
-    times = np.asarray(answers.decoded.mean_seconds, np.float64)
+    times = np.asarray(decoded.mean_seconds, np.float64)
     return float(means(times, trials & np.isfinite(times)))
 
 

@@ -52,32 +52,21 @@ class AverageEvents:
 class TaskEvents:
     """Tasks, and their event files in the dataset."""
 
-    tasks: tuple[Task, ...]  # the model's; without a model those with event files
+    tasks: tuple[Task, ...]  # the model's
     files: tuple[EventsFile, ...]  # of everybody
-    first: Mapping[str, PerformedRun]  # by task, for participants without a file; empty: no model
+    first: Mapping[str, PerformedRun]  # by task, for participants without a file
 
     @classmethod
-    def find(cls, settings: Settings, bundle: TwinBundle | None) -> TaskEvents | None:
-        """Find event files of the model's tasks, or of ``--task-file`` or the shipped tasks.
-
-        With a model the first file of each task is read. None without a model and event files.
+    def find(cls, settings: Settings, bundle: TwinBundle) -> TaskEvents:
+        """Find event files of the model's tasks, and read the first one of each task.
 
         Raises
         ------
-        SettingsError
-            ``--task-file`` names a task that does not exist.
         DatasetError
-            Event files that a model or ``--task-file`` needs are missing or cannot be read.
+            Event files are missing or cannot be read.
         """
-        wanted = None if bundle is None else bundle.part.tasks
-        try:
-            tasks, files = find_task_files(settings, wanted)
-        except DatasetError:
-            if bundle is not None or settings.twin.task_file:
-                raise
-            return None
-        found = cls(tasks, files, MappingProxyType({}))
-        return found if bundle is None else cls(tasks, files, found._read_first())
+        tasks, files = find_task_files(settings, bundle.part.tasks)
+        return cls(tasks, files, _read_first(tasks, files))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,23 +134,24 @@ class TaskEvents:
             else:
                 yield f"    {task.name}: has no event file"
 
-    def _read_first(self) -> Mapping[str, PerformedRun]:
-        """Read the first readable event file of each task."""
-        first: dict[str, PerformedRun] = {}
-        for task in self.tasks:
-            files = [file for file in self.files if file.task in task.bids_tasks]
-            troubles: list[str] = []
-            for file in files:
-                if found := _read(task, [file], troubles):
-                    first[task.name] = PerformedRun(file, found[0].trials, own=False)
-                    break
-            if files and task.name not in first:
-                raise DatasetError(
-                    f"none of {counted(len(files), 'event file')} of the task {task.name} can be "
-                    f"read: {troubles[0]}",
-                    expected="event files as the model's task describes them",
-                )
-        return MappingProxyType(first)
+
+def _read_first(tasks: Sequence[Task], files: Sequence[EventsFile]) -> Mapping[str, PerformedRun]:
+    """Read the first readable event file of each task."""
+    first: dict[str, PerformedRun] = {}
+    for task in tasks:
+        own = [file for file in files if file.task in task.bids_tasks]
+        troubles: list[str] = []
+        for file in own:
+            if found := _read(task, [file], troubles):
+                first[task.name] = PerformedRun(file, found[0].trials, own=False)
+                break
+        if own and task.name not in first:
+            raise DatasetError(
+                f"none of {counted(len(own), 'event file')} of the task {task.name} can be "
+                f"read: {troubles[0]}",
+                expected="event files as the model's task describes them",
+            )
+    return MappingProxyType(first)
 
 
 def _read(task: Task, files: Sequence[EventsFile], troubles: list[str]) -> list[PerformedRun]:

@@ -79,19 +79,11 @@ class SeenTrials:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Outputs of a network in the trials of an average, and their decoding."""
-
-    buttons: NDArray[np.float32]  # (1, segments, steps, buttons): probabilities
-    decoded: Decoded  # of each trial: (trials, ...)
-
-
-@dataclass(frozen=True, eq=False)
 class Performed:
-    """Answers of the twin of a connectome and of the group's network."""
+    """Decoded answers of the twin of a connectome and of the group's network, (trials, ...)."""
 
-    twin: Answers
-    group: Answers | None  # None: the architecture has none
+    twin: Decoded
+    group: Decoded | None  # None: the architecture has none
 
 
 class TwinInference:
@@ -130,8 +122,8 @@ class TwinInference:
             )
         group = None
         if not find_architecture(self._bundle.part.architecture).generates_all:
-            group = _answers(self.fitted.perform_group(seen.segments), seen)
-        return Performed(_answers(twin, seen), group)
+            group = _decoded(self.fitted.perform_group(seen.segments), seen)
+        return Performed(_decoded(twin, seen), group)
 
 
 def without_responses(trials: Trials) -> Trials:
@@ -146,8 +138,7 @@ def without_responses(trials: Trials) -> Trials:
     )
 
 
-def _answers(performed: Performance, seen: SeenTrials) -> Answers:
+def _decoded(performed: Performance, seen: SeenTrials) -> Decoded:
     from bids_dtg.twin.decoding import decode
 
-    buttons = performed.buttons
-    return Answers(buttons, decode(buttons[0], seen.segments.person(0)))
+    return decode(performed.buttons[0], seen.segments.person(0))

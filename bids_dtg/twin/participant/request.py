@@ -36,7 +36,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     presentation: ClassVar[Presentation] = PRESENTATION
 
-    events: TaskEvents | None  # event files of the tasks; None: BIDS_DIR has none
+    events: TaskEvents | None  # event files of the model's tasks; None: the call has no model
 
     def as_the_model_takes(self, participant: str, edges: Edges) -> Edges:
         """Return a connectome (edges,) without what the model takes out, as age and motion.
@@ -65,7 +65,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         asked = Asked.of(settings)
         bundle = load_asked(asked.settings, _load)
         fields = cls.shared_fields(asked, bundle)
-        return cls(**fields, events=TaskEvents.find(asked.settings, bundle))
+        events = None if bundle is None else TaskEvents.find(asked.settings, bundle)
+        return cls(**fields, events=events)
 
     @property
     def combine(self) -> Combine:
@@ -78,7 +79,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         if self.bundle is not None and self.bundle.card.notice:
             yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
         if self.bundle is None:
-            yield f"{self._without_model}: no --model was given"
+            yield "connectomes alone: no --model was given"
         elif note := self.connectome_note:
             yield note
         if self.bundle is not None and not self.bundle.by_content:
@@ -101,12 +102,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
         if note := self.bundle.note_on(participant, data_set, [sketch_edges(edges)]):
             yield note
-
-    @property
-    def _without_model(self) -> str:
-        if self.events is None:
-            return "connectomes alone"
-        return f"connectomes and observed behaviour in {named(self.events.names)}"
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
         """Yield the files that an average depends on."""
@@ -145,10 +140,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe the results that an average would give, with lines on its event files."""
         what = f"a connectome of {counted(len(self.regions), 'parcel')}"
-        if self.events is None:
+        if self.bundle is None or self.events is None:
             return what, []
-        what += f" and behaviour in {named(self.events.names)}"
-        what += "" if self.bundle is None else f" by {self.bundle.card.name}"
+        what += f" and behaviour in {named(self.events.names)} by {self.bundle.card.name}"
         return what, [*self.events.plan(planned)]
 
     def methods_facts(self) -> TwinMethods:

@@ -91,7 +91,8 @@ class TwinAverageMaker:
         made = AverageConnectome(tuple(self._runs), planned.by_dof)
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):
-            found = self._events()
+            events = self._steps.request.events
+            found = AverageEvents(()) if events is None else events.of(planned)
             behaviour = self._behave(planned.participant, made, found)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
@@ -102,26 +103,19 @@ class TwinAverageMaker:
             made,
             behaviour,
             left_out=self._left_out,
-            of_events=found.notes if behaviour is None else behaviour.notes,
+            of_events=found.notes,
         )
         return MadeAverage(tuple(notes), _line(made, left_out=len(self._left_out)))
-
-    def _events(self) -> AverageEvents:
-        """Read the average's event files."""
-        events = self._steps.request.events
-        return AverageEvents(()) if events is None else events.of(self.begun.planned)
 
     def _behave(
         self, participant: str, made: AverageConnectome, found: AverageEvents
     ) -> AverageBehaviour | None:
-        """Run the twin; None where there are no event files."""
+        """Run the twin; None without a model."""
         request, inference = self._steps.request, self._steps.inference
-        if request.events is None or not found.runs:
+        if request.events is None or inference is None or not found.runs:
             return None
         seen = SeenTrials.of(found.runs, request.events.tasks)
-        performed = None
-        if inference is not None:
-            performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
+        performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
         return AverageBehaviour(seen, performed, found.notes)
 
 

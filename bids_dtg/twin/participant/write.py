@@ -19,7 +19,6 @@ from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import write_kept
-from bids_dtg.twin.panels.fit import fit_facts
 from bids_dtg.twin.panels.trial_series import keep_trial_series
 from bids_dtg.twin.participant.behaviour import AverageBehaviour
 from bids_dtg.twin.participant.columns import BEHAVIOUR, TRIALS
@@ -27,12 +26,8 @@ from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
 
-PREDICTED, OBSERVED = "twin", "observed"  # values of desc- of behaviour: with a model, without
 WEIGHTED_BY = "RunsWeightedBy"  # a key of the sidecar of connectomes
-_SAYS = {  # by whether behaviour is predicted
-    True: "of the connectome's twin, an estimate and not a measurement, and of the participant",
-    False: "of the participant",
-}
+_SAYS = "of the connectome's twin, an estimate and not a measurement, and of the participant"
 
 
 class TwinWriter(ParcelWriter[TwinRequest]):
@@ -65,7 +60,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         *,
         left_out: Mapping[str, str],
     ) -> list[PurePosixPath]:
-        """Write an average's connectome, and predicted or observed behaviour; return the paths.
+        """Write an average's connectome, and its twin's behaviour; return the paths.
 
         `left_out` gives the reason for each run of the average that is not part of it.
         """
@@ -144,55 +139,41 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     ) -> Iterator[PurePosixPath]:
         facts = self._behaviour_facts(planned, made, behaviour)
         entities, output = self.entities(dict(planned.entities)), self._request.output
-        predicted = behaviour.performed is not None
         for suffix, words, columns, rows in (
             ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
             ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
         ):
-            known = [
-                column
-                for column in columns
-                if predicted or not column.name.startswith(("group_", "predicted_", "p_"))
-            ]
-            names = {column.name for column in known}
             table = ResultTable(
-                known,
-                [{name: _cell(row[name]) for name in row if name in names} for row in rows],
-                f"{words}: {_SAYS[predicted]}",
+                columns,
+                [{name: _cell(value) for name, value in row.items()} for row in rows],
+                f"{words}: {_SAYS}",
             )
-            path = FileKind(suffix, PREDICTED if predicted else OBSERVED, ".tsv").path(entities)
+            path = FileKind(suffix, "twin", ".tsv").path(entities)
             output.write(path, encoded(table.text))
             yield path
             sidecar = path.with_suffix(".json")
             write_json(output.path(sidecar), {**table.dictionary(), **facts})
             yield sidecar
-        if predicted:
-            kept = keep_trial_series(behaviour.curves(), facts)
-            yield from write_kept([kept], entities, output)
+        kept = keep_trial_series(behaviour.curves(), facts)
+        yield from write_kept([kept], entities, output)
 
     def _behaviour_facts(
         self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
     ) -> dict[str, Any]:
-        """Return the sidecar fields of behaviour: its sources, the model, and the fit."""
+        """Return the sidecar fields of behaviour: its sources, and the model."""
         request = self._request
-        facts = {
+        notes = [request.path_names.hide(note) for note in behaviour.notes]
+        notes += request.notes_on_model(planned.participant, made.upper)
+        notes += [request.connectome_note] if request.connectome_note else []
+        return {
             **self.origin(*made.runs),
             "EventFiles": [
                 run.file.path.relative_to(request.dataset.bids_dir).as_posix()
                 for run in behaviour.seen.runs
             ],
             "SequencesOfOthers": behaviour.other_sequences,
-            "Notes": [request.path_names.hide(note) for note in behaviour.notes],
-        }
-        if request.bundle is None or behaviour.performed is None:
-            return facts
-        notes = [*request.notes_on_model(planned.participant, made.upper)]
-        notes += [request.connectome_note] if request.connectome_note else []
-        return {
-            **facts,
+            "Notes": notes,
             **self.model_facts(),
-            **fit_facts(behaviour.fits()),
-            "Notes": [*facts["Notes"], *notes],
         }
 
 

@@ -20,7 +20,6 @@ pytest.importorskip("jinja2", reason="reports need the extra [report]")
 NAMES = names_of(28)
 TITLES = (
     "Behaviour",
-    "Fit to the person",
     "Response times",
     "Time series of the mean trial",
     "Edges",
@@ -92,7 +91,7 @@ def test_numbers_shown_are_those_of_the_table(output):
 def test_without_own_behaviour_the_person_is_not_spoken_for(output):
     write_participant(output, names=NAMES, own=False)
     page = page_of(output)
-    assert shown(page) == [title for title in TITLES if not title.startswith("Fit")]
+    assert shown(page) == list(TITLES)
     assert "Person, mean (s)" not in page
     assert "Trials of faces and stroop are those of another participant" in page
     assert page.count("The person has no responses.") == 2
@@ -105,14 +104,13 @@ def test_without_a_model_nothing_is_predicted(output):
     assert "Response time, twin (s)" not in page
     assert "No predicted behaviour: no model was given (--model)." in page
     assert NO_EVIDENCE not in page.partition("<main")[2]
-    assert "Connectome of 28 parcels from 2 runs of rest, and behaviour in tasks" in page
-    assert "Person, mean (s)" in page
+    assert "Connectome of 28 parcels from 2 runs of rest" in page
     assert "No time series of trials" not in page
 
 
 def test_a_connectome_alone_has_a_page(output):
     left = {"sub-01_ses-1_task-rest_run-3": "Only 1.2 minutes are left."}
-    write_participant(output, names=NAMES, modelled=False, own=False, lost=2, left_out=left)
+    write_participant(output, names=NAMES, modelled=False, lost=2, left_out=left)
     page = page_of(output)
     assert shown(page) == ["Edges"]
     assert "sub-01_ses-1_task-rest_run-3 was left out. Only 1.2 minutes are left." in page
@@ -128,15 +126,14 @@ def test_damaged_files_leave_a_line_instead_of_their_panels(output, content):
         path = made.files[kind]
         path.unlink() if content is None else path.write_bytes(content)
     page = page_of(output)
-    assert shown(page) == ["Behaviour", "Fit to the person"]
+    assert shown(page) == ["Behaviour"]
     assert "The connectome cannot be read: its file was removed or is damaged." in page
     assert "No time series of trials: their file was removed or is damaged." in page
 
 
-@pytest.mark.parametrize("kind", [behaviour.FILE, behaviour.OBSERVED_FILE])
-def test_damaged_behaviour_is_said_to_be(output, kind):
-    write_participant(output, names=NAMES, modelled=kind == behaviour.FILE)
-    made_of(output).files[kind].write_bytes(b"\x00")
+def test_damaged_behaviour_is_said_to_be(output):
+    write_participant(output, names=NAMES)
+    made_of(output).files[behaviour.FILE].write_bytes(b"\x00")
     page = page_of(output)
     assert "No behaviour: its file is damaged." in page
     assert ">Behaviour</h3>" not in page
@@ -146,10 +143,10 @@ def test_sidecars_of_other_kinds_do_no_harm(output):
     write_participant(output, names=NAMES)
     for kind in (connectome.FILE, behaviour.FILE):
         made_of(output).files[kind].with_suffix(".json").write_text(
-            '{"Runs": [1], "ExcludedRuns": "x", "FitToOwnResponses": {"a": 1}, "Notes": 3,'
+            '{"Runs": [1], "ExcludedRuns": "x", "Notes": 3,'
             ' "ModelTraining": "y", "RunsWeightedBy": []}'
         )
-    assert shown(page_of(output)) == [title for title in TITLES if not title.startswith("Fit")]
+    assert shown(page_of(output)) == list(TITLES)
 
 
 def test_words_from_files_are_escaped(output):

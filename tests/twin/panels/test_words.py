@@ -52,7 +52,7 @@ def test_without_a_model_none_is_cited_or_spoken_of():
     assert "400 parcels of the atlas Schaefer2018_seg-7n_scale-400 (Schaefer et al., 2018)" in text
     assert "Fisher's z of the Pearson correlation" in text
     assert "10.1093/cercor/bhx179" in text
-    for word in ("Takahashi", "Gneiting", "model", "SHA-256", "predicted", NO_EVIDENCE):
+    for word in ("Takahashi", "model", "SHA-256", "predicted", NO_EVIDENCE):
         assert word not in text
 
 
@@ -64,8 +64,6 @@ def test_with_a_model_the_method_is_cited_and_its_limits_are_said():
         "fitted to 188 participants of a cohort",
         "Trials and responses of the tasks faces, stroop were read from event files.",
         "without its responses",
-        "(Gneiting & Raftery, 2007)",
-        "10.1198/016214506000001437",
         "is an estimate, not a measurement",
         NO_EVIDENCE,
     ):
