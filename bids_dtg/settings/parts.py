@@ -506,7 +506,7 @@ class DynamicsOptions:
 
 @dataclass(frozen=True)
 class TwinOptions:
-    """The digital twin: which tasks it performs, and how it learns them."""
+    """The digital twin: which tasks it performs."""
 
     task_file: tuple[str, ...] = twin_option.of_files_or_names(
         "twin",
