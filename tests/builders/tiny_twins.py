@@ -68,18 +68,6 @@ def events_of(folder: Path, label: str, task: str = "stroopAP") -> Path:
     return folder / "bids" / f"sub-{label}" / "func" / f"sub-{label}_task-{task}_run-01_events.tsv"
 
 
-def add_second_run(folder: Path, task: str = "stroopAP", trials: int = 12) -> None:
-    """Give everybody a second run of a task: the beginning of the first, 10 ms slower."""
-    for label in LABELS:
-        first = events_of(folder, label, task)
-        header, *rows = (line.split("\t") for line in first.read_text().splitlines()[: trials + 1])
-        time = header.index("response_time")
-        for row in rows:
-            row[time] = row[time] if row[time] == "n/a" else f"{float(row[time]) + 0.01:.4f}"
-        second = first.with_name(first.name.replace("_run-01_", "_run-02_"))
-        second.write_text("".join("\t".join(cells) + "\n" for cells in (header, *rows)))
-
-
 def write_average(
     root: Path,
     label: str,
