@@ -76,7 +76,6 @@ _EVALUATED = {TWIN: "twin", RIDGE: "connectome_ridge", MEAN: "group_mean"}
 _DISTRIBUTIONS = {
     "own twin": "twin",
     "group's distribution stretched by the ridge": "ridge_distribution",
-    "the same by the kernel ridge": "kernel_ridge_distribution",
     "group's network": "group_network",
 }
 

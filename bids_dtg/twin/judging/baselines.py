@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.correlation import unit_length
-from bids_dtg.stats.kernel_ridge import PENALTIES
 from bids_dtg.twin.adjustment import standardised
 
 Values = NDArray[np.float64]
@@ -23,6 +21,7 @@ Features = NDArray[np.floating[Any]]
 _KINDS = (  # of what is known
     *("connectome", "taken_out", "numbers", "categories", "first_half", "behaviour"),
 )
+_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # to choose from
 # For few covariates: with a large penalty predictions would follow the folds' means, and the
 # baseline would be weaker than the covariates allow.
 _LIGHT_PENALTIES = (0.01, 0.1, 1.0)
@@ -149,7 +148,7 @@ def _ridge(
     columns: Sequence[int],
     own: Features,
     others: Features,
-    penalties: Sequence[float] = PENALTIES,
+    penalties: Sequence[float] = _PENALTIES,
     taken_out: Values | None = None,
 ) -> Values:
     """Predict targets from features (people, features); leave-one-out chooses the penalty.
@@ -242,22 +241,11 @@ def _standardised(own: Values, others: Values) -> tuple[Values, Values]:
 
 
 def _connectome_ridge(training: Training, unseen: Known) -> Values:
-    return _of_connectomes(training, *_connectomes(training, unseen))
-
-
-def _connectome_kernel(training: Training, unseen: Known) -> Values:
-    return _of_connectomes(training, *map(unit_length, _connectomes(training, unseen)))
-
-
-def _of_connectomes(training: Training, own: Features, others: Features) -> Values:
+    own, others = training.known.connectome, unseen.connectome
+    assert own is not None
+    assert others is not None
     targets = range(training.targets.shape[1])
     return _ridge(training, targets, own, others, taken_out=training.known.taken_out)
-
-
-def _connectomes(training: Training, unseen: Known) -> tuple[NDArray[Any], NDArray[Any]]:
-    assert training.known.connectome is not None
-    assert unseen.connectome is not None
-    return training.known.connectome, unseen.connectome
 
 
 def _other_task(training: Training, unseen: Known) -> Values:
@@ -285,12 +273,6 @@ BASELINES = (
         ("numbers", "categories"),
     ),
     Baseline("connectome_ridge", "ridge from the connectome", _connectome_ridge, ("connectome",)),
-    Baseline(
-        "connectome_kernel_ridge",
-        "kernel ridge from the connectome, by how two people's connectomes correlate",
-        _connectome_kernel,
-        ("connectome",),
-    ),
     Baseline(
         "other_task",
         "ridge from the same person's figures of the other tasks: needs behaviour",

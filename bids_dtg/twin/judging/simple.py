@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +23,8 @@ from bids_dtg.twin.judging.cohort import (
 
 Values = NDArray[np.float64]
 GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of baselines
-# The group's distribution, stretched by what a regression on connectomes predicts of each person's
-# response time: by the name of the regression.
-STRETCHED: Mapping[str, str] = MappingProxyType(
-    {
-        "connectome_ridge": "ridge_distribution",
-        "connectome_kernel_ridge": "kernel_ridge_distribution",
-    }
-)
+# The group's distribution, stretched by the response time that the ridge on connectomes predicts.
+RIDGE, STRETCHED = "connectome_ridge", "ridge_distribution"
 _FEWEST_PEOPLE = 3
 
 
@@ -69,11 +62,11 @@ def simple_predictions(
     memory = half == 2 and has_half(before.segments, 1)
     known = unseen.known(first_half=targets_of_people(before.segments, 1) if memory else None)
     targets, group = _targets(training.training(), known), _distributions(training, unseen, None)
-    stretched = {
-        name: _stretched(group, targets[of], targets[GROUP_DISTRIBUTION], unseen)
-        for of, name in STRETCHED.items()
-        if of in targets
-    }
+    stretched = (
+        {STRETCHED: _stretched(group, targets[RIDGE], targets[GROUP_DISTRIBUTION], unseen)}
+        if RIDGE in targets
+        else {}
+    )
     return Simple(
         targets=targets,
         distributions={

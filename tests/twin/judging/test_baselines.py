@@ -110,16 +110,6 @@ def test_ridge_is_scikit_learns_at_the_best_penalty_of_leaving_one_out():
         np.testing.assert_allclose(found[:, column], expected, atol=1e-3)
 
 
-def test_kernel_ridge_does_not_depend_on_level_and_scale_of_a_persons_connectome():
-    everybody = people()
-    x = everybody.known.connectome
-    scaled = replace(everybody.known, connectome=np.linspace(1, 2, PEOPLE)[:, None] * x + 7)
-    kernel = BY_NAME["connectome_kernel_ridge"]
-    one = cross_predict(kernel, everybody, LABELS)
-    other = cross_predict(kernel, replace(everybody, known=scaled), LABELS)
-    np.testing.assert_allclose(one, other, atol=1e-3)
-
-
 def test_people_with_gaps_are_predicted_where_it_can_be():
     everybody = people()
     numbers, categories = everybody.known.numbers.copy(), everybody.known.categories.copy()
@@ -228,19 +218,17 @@ def confounded(people: int, seed: int = 0):
     return edges, times, age
 
 
-@pytest.mark.parametrize(
-    ("name", "least"), [("connectome_ridge", 0.8), ("connectome_kernel_ridge", 0.6)]
-)
-def test_covariates_that_connectomes_are_less_are_no_noise_of_targets(name, least):
+def test_covariates_that_connectomes_are_less_are_no_noise_of_targets():
+    ridge = BY_NAME["connectome_ridge"]
     edges, times, age = confounded(200)
     own, others = np.arange(150), np.arange(150, 200)
     known = Known(200, connectome=edges, taken_out=age)
     given, alone = (
-        predict(BY_NAME[name], Training(each.of(own), times[own], ("a",)), each.of(others))[:, 0]
+        predict(ridge, Training(each.of(own), times[own], ("a",)), each.of(others))[:, 0]
         for each in (known, Known(200, connectome=edges))
     )
     rest = (times - 20 * age)[others, 0]
-    assert np.corrcoef(given, rest)[0, 1] > least
+    assert np.corrcoef(given, rest)[0, 1] > 0.8
     assert np.corrcoef(given, rest)[0, 1] > np.corrcoef(alone, rest)[0, 1] + 0.1
     assert given.mean() == pytest.approx(rest.mean(), abs=1.5)
 
