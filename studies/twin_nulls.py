@@ -90,7 +90,7 @@ def judged_codes(
         best = map_factors(own, people.factors).explained.best
         twin = with_twin(fitted, with_factor_map(fitted.twin, people))
         outcomes = performed_outcomes(twin, others, unseen.segments)
-        known = Training(Known(len(own), connectome=own), wanted, tuple(names))
+        known = Training(Known(len(own), connectome=own), wanted)
         ridge = predict(RIDGE, known, Known(len(others), connectome=others))
         for column, target in enumerate(names):
             figures = {"twin": outcomes.of(target), "ridge": ridge[:, column]}

@@ -1,12 +1,11 @@
 """Do twins predict simulated people outside the training set? Architectures and baselines.
 
-    python studies/twin_simulator.py WORK [--regimes hard easy] [--seeds 1 2 3] [--within]
+    python studies/twin_simulator.py WORK [--regimes hard easy] [--seeds 1 2 3]
 
 Of each world (a seed), 200 people are fitted on and 200 others are judged, in the faces run and the
 first Stroop run (whole runs, real sequences). What is fitted is kept in the folder WORK, so that a
-stopped call goes on; `--within` also fits `lowrank` on first halves and judges the same people's
-second halves: memory is allowed there. Figures are means over worlds, with the standard deviation;
-one world's figures have intervals over people in WORK/figures.tsv.
+stopped call goes on. Figures are means over worlds, with the standard deviation; one world's
+figures have intervals over people in WORK/figures.tsv.
 
 The number of latent factors, the prior and the rates of `lowrank` were chosen on worlds 1001 to
 1003 and 2001 to 2003 (mostly of the hard regime), which are not evaluated here.
@@ -79,16 +78,16 @@ class Cohorts:
     def tasks(self) -> TaskSet:
         return TaskSet(tuple(each.trials.task for each in self.sequences))
 
-    def of_fitted(self, half: int | None = None) -> Cohort:
-        """Return the training set of twins, with all trials or those of a half."""
-        return self._cohort(self.fitted, self.fitted_runs, half)
+    def of_fitted(self) -> Cohort:
+        """Return the training set of twins."""
+        return self._cohort(self.fitted, self.fitted_runs)
 
     def of_unseen(self) -> Cohort:
         """Return the people of the evaluation."""
-        return self._cohort(self.unseen, self.unseen_runs, None)
+        return self._cohort(self.unseen, self.unseen_runs)
 
-    def _cohort(self, people: TwinPeople, runs: Runs, half: int | None) -> Cohort:
-        segments = stack_people(runs, tasks=self.tasks, half=half)
+    def _cohort(self, people: TwinPeople, runs: Runs) -> Cohort:
+        segments = stack_people(runs, tasks=self.tasks)
         return Cohort(people.labels, segments, people.connectomes)
 
 
@@ -102,14 +101,13 @@ def fitted_twin(
     cohorts: Cohorts,
     architecture: str,
     seed: int,
-    half: int | None,
     recipe: Recipe | None = None,
 ) -> Fitted:
     """Fit, or load what an earlier call has fitted; a line says what it took."""
-    kept = work / f"{architecture}{'-half' if half else ''}.pt"
+    kept = work / f"{architecture}.pt"
     if kept.exists():
         return torch.load(kept, weights_only=False)  # our own file, made a moment ago
-    people = cohorts.of_fitted(half)
+    people = cohorts.of_fitted()
     start = time.perf_counter(), time.process_time()
     fitted = fit(
         people.connectomes,
@@ -127,15 +125,12 @@ def fitted_twin(
     return fitted
 
 
-def evaluated(cohorts: Cohorts, fitted: Fitted, seed: int, half: int | None) -> Evaluation:
-    """Judge by unseen people; where first halves were fitted, by the same people's second ones."""
-    trained = cohorts.of_fitted(half)
-    if half:
-        again = cohorts.of_fitted()
-        return evaluate(fitted, again, trained, memory=True, half=2, samples=Samples(seed))
+def evaluated(cohorts: Cohorts, fitted: Fitted, seed: int) -> Evaluation:
+    """Judge by unseen people."""
+    trained = cohorts.of_fitted()
     truth = {f"{task}_effect": cohorts.unseen.effects(task) for task in cohorts.tasks.names}
     unseen = cohorts.of_unseen()
-    return evaluate(fitted, unseen, trained, half=None, truth=truth, samples=Samples(seed))
+    return evaluate(fitted, unseen, trained, truth=truth, samples=Samples(seed))
 
 
 def rows_of(found: Evaluation) -> list[dict[str, object]]:
@@ -189,21 +184,18 @@ def main() -> None:
     parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
-    parser.add_argument("--within", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     worlds = [(regime, seed) for regime in options.regimes for seed in options.seeds]
-    fits: list[tuple[str, int | None]] = [(name, None) for name in options.architectures]
     rows: list[dict[str, object]] = []
-    for architecture, half in fits + [("lowrank", 1)] * options.within:
+    for architecture in options.architectures:
         for regime, seed in worlds:
             work = options.work / f"{regime}-{seed}"
             work.mkdir(parents=True, exist_ok=True)
             cohorts = Cohorts.simulate(regime, seed)
-            fitted = fitted_twin(work, cohorts, architecture, seed, half)
-            name = f"{architecture}, first halves" if half else architecture
-            for row in rows_of(evaluated(cohorts, fitted, seed, half)):
-                rows.append({"regime": regime, "seed": seed, "fit": name, **row})
+            fitted = fitted_twin(work, cohorts, architecture, seed)
+            for row in rows_of(evaluated(cohorts, fitted, seed)):
+                rows.append({"regime": regime, "seed": seed, "fit": architecture, **row})
     figures = pd.DataFrame(rows)
     figures.to_csv(options.work / "figures.tsv", sep="\t", index=False)
     print_table(figures)

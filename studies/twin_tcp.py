@@ -47,7 +47,6 @@ from bids_dtg.twin.judging.scores import (
     choice_agreement,
     outcome_brier,
     outcome_shares,
-    people_fit,
     quantile_table,
     rt_crps,
 )
@@ -576,30 +575,6 @@ def plot(runs: Sequence[Run], file: Path) -> None:
         picture.convert("RGB").quantize(64).save(file, optimize=True)
 
 
-def behaviour(own: Answers) -> Values:
-    """Return mean response time, its effect and the share correct of a run, (people, 3)."""
-    all_trials, each = figures(own), figures(own, 2)
-    return np.column_stack(
-        [
-            all_trials.mean_rt_seconds[:, 0],
-            condition_effect(each.mean_rt_seconds),
-            np.where(all_trials.trials > 0, all_trials.correct, np.nan)[:, 0],
-        ]
-    )
-
-
-def halves_table(study: Study) -> None:
-    """Print how well people's own first half predicts the second."""
-    print_head(["run", "r of mean RT", "error (s)", "r of effect", "people"])
-    for name in RUNS:
-        own = rows_of(study.own(name), study.who)
-        rows = study.segments[_table(name)].trials
-        half = rows.half[0, rows.task[0] == TASKS.names.index(RUNS[name])]
-        first, second = (behaviour(own.within(half == number)) for number in (1, 2))
-        rt, effect = (people_fit(first[:, n], second[:, n]) for n in range(2))
-        print_row([name, text(rt.r), text(rt.error), text(effect.r), str(rt.people)])
-
-
 def conditions_table(real: dict[str, Answers], simulated: dict[str, Answers]) -> None:
     """Print figures of all trials and people, nobody left out, as in the README of the data."""
     print_head(["run", "condition", "of", "mean RT (s)", "proportion correct", "missed"])
@@ -635,7 +610,6 @@ def main() -> None:
     study = make_study(trained, simulated, args)
     if args.people:
         study = with_people(study, cohort)
-    halves_table(study)
     runs = [study.judged(name) for name in RUNS]
     effects_table(runs)
     quantiles_table(runs)

@@ -75,9 +75,7 @@ def window_ends(trials: Trials) -> Seconds:
     return ends
 
 
-def cut_run(
-    trials: Trials, *, steps: int = SEGMENT_STEPS, half: int | None = None
-) -> tuple[Stretch, ...]:
+def cut_run(trials: Trials, *, steps: int = SEGMENT_STEPS) -> tuple[Stretch, ...]:
     """Cut a run into stretches, so that each trial is in one of them with its whole window.
 
     A stretch begins with a trial: at the trial's cue where there is one after the onset of the
@@ -94,13 +92,11 @@ def cut_run(
         Trials of one run, in order of onset.
     steps
         Largest number of steps in a stretch.
-    half
-        Half of the run to cut (`Trials.half`); None: the whole run.
 
     Returns
     -------
     tuple of Stretch
-        The stretches in order; empty where the half has no trials.
+        The stretches in order; empty where there are no trials.
 
     Raises
     ------
@@ -109,10 +105,7 @@ def cut_run(
     """
     ends = window_ends(trials)
     begins = _begins(trials, ends, steps)
-    chosen = np.flatnonzero(np.ones(len(ends), bool) if half is None else trials.half() == half)
-    if not len(chosen):
-        return ()
-    return tuple(_stretches(trials, (begins, ends), (chosen[0], chosen[-1] + 1), steps))
+    return tuple(_stretches(trials, begins, ends, steps))
 
 
 def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
@@ -127,17 +120,14 @@ def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
     return np.where(ends - begins > longest, onset, begins)
 
 
-def _stretches(
-    trials: Trials, times: tuple[Seconds, Seconds], chosen: tuple[int, int], steps: int
-) -> list[Stretch]:
-    begins, ends = times
-    # A stretch may last until the next trial's start, also where that is in the other half.
+def _stretches(trials: Trials, begins: Seconds, ends: Seconds, steps: int) -> list[Stretch]:
+    # A stretch may last until the next trial's start.
     following = np.append(begins[1:], trials.run_seconds)
     found: list[Stretch] = []
-    first, after = chosen
+    first, after = 0, len(ends)
     while first < after:
         start = float(begins[first])
-        last_steps = steps_until(ends[:after] - start)
+        last_steps = steps_until(ends - start)
         stop = _stop(trials.cut, first, int(np.searchsorted(last_steps, steps)), after)
         lasts = max(last_steps[stop - 1], steps_until(following[stop - 1] - start))
         found.append(Stretch(first, stop, start, min(int(lasts) + 1, steps)))

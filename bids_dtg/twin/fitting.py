@@ -132,19 +132,6 @@ class Fitted:
         values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
         return self._perform(self.twin.weights, values, segments)
 
-    def perform_own(self, segments: Segments) -> Performance:
-        """Run the twins of the training participants, using their fitted factors.
-
-        Raises
-        ------
-        ValueError
-            The architecture has no latent factors, or a bundle has not kept people's own.
-        """
-        if self.own_factors is None:
-            raise ValueError(f"{self.architecture} has no latent factors of people's own")
-        factors = torch.as_tensor(self.own_factors, dtype=torch.float32)
-        return self._perform(self.twin.of_factors, factors, segments)
-
     def perform_group(self, segments: Segments) -> Performance:
         """Run the group's network, once for each row of inputs.
 
@@ -209,7 +196,7 @@ def fit(
     ----------
     connectomes
         (people, edges): Fisher z of correlations, or any other numbers that describe people. None:
-        networks are of the group, or of people's own behaviour.
+        networks are of the group.
     segments
         What the same people saw and did (`bids_dtg.twin.trial_series.stack_people`).
     people

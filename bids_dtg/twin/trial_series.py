@@ -114,7 +114,6 @@ class TrialRows:
     task: Small  # shown: number in the segments' tasks; -1: no trial, the row only fills the table
     condition: Small  # shown: index into the task's conditions; -1: none
     correct_button: Small  # shown: index into the task's buttons; -1: none
-    half: Small  # shown: 1, 2 or 0, by `Trials.half`
     button: Small  # done: pressed; -1: none, or not known
     rt_seconds: Times  # done: from onset; NaN: no response within the window
     correct: Flags  # done
@@ -171,7 +170,6 @@ def stack_people(
     *,
     tasks: TaskSet | None = None,
     steps: int = SEGMENT_STEPS,
-    half: int | None = None,
 ) -> Segments:
     """Return the runs of several people as segments; segments that people share are stored once.
 
@@ -196,8 +194,6 @@ def stack_people(
         Tasks of the network; None: those of the runs, in order.
     steps
         Largest number of steps in a segment.
-    half
-        Half of the runs to take trials from (`Trials.half`); None: all trials.
 
     Returns
     -------
@@ -225,7 +221,7 @@ def stack_people(
     """
     runs = [run for person in people for run in person]
     tasks = tasks or TaskSet(tuple({run.task.name: run.task for run in runs}.values()))
-    pieces = [_pieces(person, steps, half) for person in people]
+    pieces = [_pieces(person, steps) for person in people]
     if not any(pieces):
         raise ValueError("there is no trial to make segments of")
     table = _Table(tasks, steps, *_layout(pieces))
@@ -281,11 +277,11 @@ class _Piece:
         return shown
 
 
-def _pieces(person: Sequence[Trials], steps: int, half: int | None) -> list[_Piece]:
+def _pieces(person: Sequence[Trials], steps: int) -> list[_Piece]:
     return [
         _Piece(number, run, window_ends(run), stretch)
         for number, run in enumerate(person)
-        for stretch in cut_run(run, steps=steps, half=half)
+        for stretch in cut_run(run, steps=steps)
     ]
 
 
@@ -431,7 +427,6 @@ _SHOWN: Mapping[str, Any] = {
     "task": np.int8(-1),
     "condition": np.int8(-1),
     "correct_button": np.int8(-1),
-    "half": np.int8(0),
 }
 _DONE: Mapping[str, Any] = {
     "button": np.int8(-1),
@@ -473,7 +468,6 @@ def _what_was_shown(piece: _Piece) -> dict[str, NDArray[Any]]:
         "window_seconds": piece.ends[part] - run.onset_seconds[part],
         "condition": run.condition[part],
         "correct_button": run.correct_button[part],
-        "half": run.half()[part],
     }
 
 

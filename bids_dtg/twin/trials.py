@@ -16,7 +16,6 @@ from bids_dtg.twin.event_cells import Events
 from bids_dtg.twin.tasks import Cue, Images, OneHot, ResponseRule, Task
 
 # The published halves of a run: to fit on and to test on (Takahashi et al., 2026).
-HALF_SECONDS = 196.8
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
 _FEWEST = 5  # responses by which their unit is judged
@@ -60,17 +59,6 @@ class Trials:
         before = trial < len(begin)
         np.minimum.at(begin, trial[before], self.cues[before, 1])
         return begin
-
-    def half(self, boundary_seconds: float = HALF_SECONDS) -> NDArray[np.int8]:
-        """Return the half of each trial by its onset: 1, 2, or 0 after the second; (n,).
-
-        Parameters
-        ----------
-        boundary_seconds
-            End of the first half; the second is as long.
-        """
-        part = np.floor_divide(self.onset_seconds, boundary_seconds)
-        return np.select([part < 1, part < 2], [1, 2], 0).astype(np.int8)
 
 
 @dataclass(frozen=True, eq=False)

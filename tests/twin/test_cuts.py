@@ -42,16 +42,6 @@ def test_stretches_are_as_long_as_the_allowed_cuts_let_them_be(run, steps):
             assert not fits[stretch.stop]
 
 
-def test_each_half_has_its_own_stretches():
-    run = a_run(np.arange(2.0, 450.0, 3.1))
-    half = run.half()
-    for number in (1, 2):
-        stretches = cut_run(run, half=number)
-        trials = np.concatenate([np.arange(s.first, s.stop) for s in stretches])
-        np.testing.assert_array_equal(trials, np.flatnonzero(half == number))
-    assert cut_run(a_run([2.0, 5.0]), half=2) == ()
-
-
 def test_a_stretch_begins_at_its_cue():
     blocks = 8.0 + 21.0 * np.arange(3)
     onset = (blocks[:, None] + 3.0 + 3.0 * np.arange(6)).ravel()

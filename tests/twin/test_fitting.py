@@ -97,25 +97,21 @@ def test_a_fit_takes_covariates_out_of_mean_times():
     assert found[0].judged.z > 3 * abs(found[1].judged.z)
 
 
-def test_without_connectomes_there_is_the_group_and_what_people_did():
-    segments, takes = slow_and_quick(people=8)
+def test_without_connectomes_there_is_the_group():
+    segments, _ = slow_and_quick(people=8)
     fitted = fit(None, segments, architecture=LOWRANK)
     assert fitted.perform_group(segments).buttons.shape[0] == 1
-    own = fitted.perform_own(segments).buttons.sum(axis=(1, 2, 3))
-    assert np.corrcoef(own, takes)[0, 1] < -0.5
     with pytest.raises(ValueError, match="published makes networks from connectomes"):
         fit(None, segments, architecture=find_architecture("published", SMALL))
 
 
-def test_published_twins_have_no_group_and_no_factors():
+def test_published_twins_have_no_group():
     segments, takes = slow_and_quick(people=6)
     fitted = fit(
         connectomes_of(takes), segments, architecture=find_architecture("published", SMALL)
     )
     with pytest.raises(ValueError, match="no network of the group"):
         fitted.perform_group(segments)
-    with pytest.raises(ValueError, match="no latent factors"):
-        fitted.perform_own(segments)
 
 
 @pytest.mark.slow

@@ -133,13 +133,6 @@ def test_every_trial_is_in_one_segment_where_it_is_scored(faces, stroop):
     assert len(steps) == len(set(steps))
 
 
-def test_a_half_has_its_trials():
-    run = a_run(np.arange(2.0, 390.0, 3.1))
-    rows = make_segments([run], half=2).trials
-    np.testing.assert_array_equal(rows.trial, np.flatnonzero(run.half() == 2))
-    assert (rows.half == 2).all()
-
-
 def people_of(count):
     faces = a_run(np.arange(8.0, 60.0, 3.0), task=FACES)
     stroop = a_run(np.arange(2.0, 70.0, 4.5))
@@ -210,4 +203,4 @@ def test_some_people_are_taken_in_the_order_asked_for():
 
 def test_no_trials_are_refused():
     with pytest.raises(ValueError, match="there is no trial"):
-        make_segments([a_run([2.0])], half=2)
+        stack_people([[]], tasks=TaskSet((FACES,)))

@@ -253,13 +253,6 @@ def test_files_without_a_trial_are_refused(rows):
         read_trials(find_task("stroop"), rows)
 
 
-def test_halves_are_those_of_the_publication():
-    rows = [stroop_row(onset) for onset in (-1, 196.7, 196.8, 393.5, 393.6, 500)]
-    trials = read_trials(find_task("stroop"), rows)
-    assert trials.half().tolist() == [1, 1, 2, 2, 0, 0]
-    assert trials.half(100).tolist() == [1, 2, 2, 0, 0, 0]
-
-
 @given(st.text(max_size=20), st.integers(1, 5))
 def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
     numbers = image_numbers(Images(count), name)

@@ -79,8 +79,6 @@ def test_trials_are_those_of_the_table(runs, table):
         np.testing.assert_array_equal(right, rows.correct_response)
         np.testing.assert_array_equal(trials.correct, rows.correct)
         np.testing.assert_array_equal(np.isfinite(trials.rt_seconds), rows.responded)
-        half = np.where(rows.half.isna(), 0, rows.half)
-        np.testing.assert_array_equal(trials.half(), half)
 
 
 def test_what_was_shown_is_that_of_the_table(runs, table):

@@ -42,7 +42,6 @@ from bids_dtg.twin.judging.evaluation import (
     FIGURES,
     GROUP,
     TWIN,
-    WITH_MEMORY,
     Evaluation,
     Samples,
     Score,
@@ -84,7 +83,6 @@ _SCORES = (
     ),
     *_TASK,
     Column("model", "twin, or a baseline", "prediction"),
-    Column("memory", "Whether the prediction uses the person's own behaviour"),
     Column("value", "Value of the figure: r, or a mean over people", interval=BY_PEOPLE),
     Column(
         "error",
@@ -315,7 +313,6 @@ def score_row(score: Score, found: Evaluation) -> Row:
         "task": score.task or "all",
         "condition": score.condition or "all",
         "model": score.name,
-        "memory": score.memory,
         "value": score.value,
         "error": score.error,
         "ceiling": None if ceiling is None else ceiling.r,
@@ -393,11 +390,10 @@ def matching_rows(found: Evaluation) -> list[Row]:
 def _page(analysis: TwinAnalysis, found: Evaluation, seen: Sequence[str]) -> AnalysisPageFacts:
     bundle = analysis.bundle
     assert bundle is not None
-    part = "all trials" if found.half is None else f"half {found.half} of the runs"
     lead = (
         f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
         f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
-        f"set, with {part}.{seen_on_page(analysis.why_not(seen))} "
+        f"set, with all trials.{seen_on_page(analysis.why_not(seen))} "
         f"{_baselines_in_words(len(seen))} {_CAUTION}"
     )
     return _facts(analysis, found, lead, _flags(analysis, found))
@@ -470,8 +466,7 @@ def _winner_sections(found: Evaluation) -> Iterator[PageSection]:
         yield PageSection(
             title="Which prediction is best",
             text=(
-                "Of predictions that know nothing of a person's behaviour. Verdicts are on the "
-                f"twin: {RULE}.",
+                f"Verdicts are on the twin: {RULE}.",
                 *sentences,
             ),
         )
@@ -555,8 +550,7 @@ def _is_worse(score: Score) -> bool:
 
 
 def _words(name: str) -> str:
-    words = name.replace("_", " ")
-    return f"{words} (memory allowed)" if name in WITH_MEMORY else words
+    return name.replace("_", " ")
 
 
 def _shown(interval: Interval | None) -> tuple[float, float, float] | None:

@@ -54,7 +54,7 @@ class LinearMap:
         values, own = _less(values, fixed), _less(own, fixed)
         people = Known(len(own), connectome=values, taken_out=fixed)
         row = next(row for row in BASELINES if row.name == "connectome_ridge")
-        fitted = predict(row, Training(people, own[:, None], ("",)), people)[:, 0]
+        fitted = predict(row, Training(people, own[:, None]), people)[:, 0]
         centred = values - values.mean(axis=0)
         # The weights are a mixture of people's connectomes; these give the mixture.
         mixture = np.linalg.lstsq(centred @ centred.T, fitted - fitted.mean(), rcond=1e-10)[0]

@@ -18,9 +18,7 @@ from bids_dtg.twin.adjustment import standardised
 Values = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
 
-_KINDS = (  # of what is known
-    *("connectome", "taken_out", "numbers", "categories", "first_half", "behaviour"),
-)
+_KINDS = ("connectome", "taken_out", "numbers", "categories")  # of what is known
 _PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # to choose from
 # For few covariates: with a large penalty predictions would follow the folds' means, and the
 # baseline would be weaker than the covariates allow.
@@ -38,8 +36,6 @@ class Known:
     taken_out: Values | None = None  # (people, columns): covariates that connectomes are less
     numbers: Values | None = None  # (people, covariates), as age; NaN: not known
     categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
-    first_half: Values | None = None  # (people, targets), the same figures, seen before
-    behaviour: Values | None = None  # (people, targets), the same figures of whole runs
 
     def __post_init__(self) -> None:
         for name in _KINDS:
@@ -62,7 +58,6 @@ class Training:
 
     known: Known
     targets: Values  # (people, targets); NaN: not measured
-    tasks: tuple[str, ...]  # of each target
 
 
 Predict = Callable[[Training, Known], Values]
@@ -107,7 +102,7 @@ def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
     >>> connectomes = rng.standard_normal((60, 40))
     >>> targets = connectomes[:, :3].sum(axis=1, keepdims=True)
     >>> people = Known(60, connectome=connectomes)
-    >>> training = Training(people.of(np.arange(50)), targets[:50], ("faces",))
+    >>> training = Training(people.of(np.arange(50)), targets[:50])
     >>> ridge = next(b for b in BASELINES if b.name == "connectome_ridge")
     >>> predicted = predict(ridge, training, people.of(np.arange(50, 60)))
     >>> bool(np.corrcoef(predicted[:, 0], targets[50:, 0])[0, 1] > 0.9)
@@ -133,8 +128,8 @@ def usable(known: Known) -> tuple[Baseline, ...]:
 
     Examples
     --------
-    >>> [baseline.name for baseline in usable(Known(5, first_half=np.zeros((5, 1))))]
-    ['group_mean', 'own_first_half']
+    >>> [baseline.name for baseline in usable(Known(5, numbers=np.zeros((5, 1))))]
+    ['group_mean', 'covariates']
     """
     return tuple(
         row
@@ -145,7 +140,6 @@ def usable(known: Known) -> tuple[Baseline, ...]:
 
 def _ridge(
     training: Training,
-    columns: Sequence[int],
     own: Features,
     others: Features,
     penalties: Sequence[float] = _PENALTIES,
@@ -162,9 +156,8 @@ def _ridge(
     fixed = np.zeros((len(own), 0)) if taken_out is None else taken_out
     at_mean = np.zeros((len(others), fixed.shape[1]))
     complete, whole = np.isfinite(own).all(axis=1), np.isfinite(others).all(axis=1)
-    found = np.full((len(others), len(columns)), np.nan)
-    for place, column in enumerate(columns):
-        targets = training.targets[:, column]
+    found = np.full((len(others), training.targets.shape[1]), np.nan)
+    for column, targets in enumerate(training.targets.T):
         used = complete & np.isfinite(targets)
         if used.sum() < _FEWEST_PEOPLE or not whole.any():
             continue
@@ -174,7 +167,7 @@ def _ridge(
         both = np.hstack([features / scale, _UNPENALISED * standardised(fixed[used])])
         fit = RidgeCV(alphas=list(penalties)).fit(both, targets[used])
         shown = np.asarray(others[whole], np.float64) / scale
-        found[whole, place] = fit.predict(np.hstack([shown, at_mean[whole]]))
+        found[whole, column] = fit.predict(np.hstack([shown, at_mean[whole]]))
     return found
 
 
@@ -197,15 +190,8 @@ def _group_mean(training: Training, unseen: Known) -> Values:
     return np.tile(np.nanmean(training.targets, axis=0), (unseen.people, 1))
 
 
-def _own_first_half(training: Training, unseen: Known) -> Values:
-    assert unseen.first_half is not None
-    return np.array(unseen.first_half, np.float64)
-
-
 def _covariates(training: Training, unseen: Known) -> Values:
-    own, others = _encoded(training.known, unseen)
-    targets = range(training.targets.shape[1])
-    return _ridge(training, targets, own, others, _LIGHT_PENALTIES)
+    return _ridge(training, *_encoded(training.known, unseen), _LIGHT_PENALTIES)
 
 
 def _encoded(training: Known, unseen: Known) -> tuple[Values, Values]:
@@ -244,24 +230,7 @@ def _connectome_ridge(training: Training, unseen: Known) -> Values:
     own, others = training.known.connectome, unseen.connectome
     assert own is not None
     assert others is not None
-    targets = range(training.targets.shape[1])
-    return _ridge(training, targets, own, others, taken_out=training.known.taken_out)
-
-
-def _other_task(training: Training, unseen: Known) -> Values:
-    """Predict each task's targets from the figures of the other tasks alone."""
-    assert training.known.behaviour is not None
-    assert unseen.behaviour is not None
-    found = np.full((unseen.people, len(training.tasks)), np.nan)
-    for task in set(training.tasks):
-        inside = np.array([name == task for name in training.tasks])
-        if inside.all():
-            continue
-        own, others = training.known.behaviour[:, ~inside], unseen.behaviour[:, ~inside]
-        mean, sd = np.nanmean(own, axis=0), np.nanstd(own, axis=0)
-        scaled = ((values - mean) / np.where(sd > 0, sd, np.inf) for values in (own, others))
-        found[:, inside] = _ridge(training, np.flatnonzero(inside).tolist(), *scaled)
-    return found
+    return _ridge(training, own, others, taken_out=training.known.taken_out)
 
 
 BASELINES = (
@@ -273,16 +242,4 @@ BASELINES = (
         ("numbers", "categories"),
     ),
     Baseline("connectome_ridge", "ridge from the connectome", _connectome_ridge, ("connectome",)),
-    Baseline(
-        "other_task",
-        "ridge from the same person's figures of the other tasks: needs behaviour",
-        _other_task,
-        ("behaviour",),
-    ),
-    Baseline(
-        "own_first_half",
-        "the same person's figures of the first half: needs behaviour, memory suffices",
-        _own_first_half,
-        ("first_half",),
-    ),
 )

@@ -32,16 +32,6 @@ class Answers:
         if len(set(shapes.values())) > 1 or len(self.condition.shape) != 2:
             raise ValueError(f"answers need the shape (people, trials), found {shapes}")
 
-    def within(self, trials: NDArray[np.bool_]) -> Answers:
-        """Return the answers with other trials left out, for example those of the other half.
-
-        Parameters
-        ----------
-        trials
-            Trials to keep, (people, trials) or (trials,).
-        """
-        return replace(self, scored=self.scored & trials)
-
 
 def decoded(
     people: Answers, rt_seconds: Values, button: NDArray[np.integer[Any]], missed: Values

@@ -72,30 +72,19 @@ class Cohort:
             families=self.families,
         )
 
-    def known(self, *, first_half: Values | None = None) -> Known:
-        """Return the features of the people for baselines.
-
-        Parameters
-        ----------
-        first_half
-            Targets of the first half of the runs, (people, targets); None: not to be used.
-        """
+    def known(self) -> Known:
+        """Return the features of the people for baselines."""
         return Known(
             self.people,
             connectome=self.connectomes,
             taken_out=self.taken_out,
             numbers=self.numbers,
             categories=self.categories,
-            first_half=first_half,
-            behaviour=targets_of_people(self.segments)
-            if len(self.segments.tasks.tasks) > 1
-            else None,
         )
 
     def training(self) -> Training:
         """Return the people as a training set of baselines, with targets of all their trials."""
-        tasks = tuple(target.task for target in targets_of(self.segments.tasks))
-        return Training(self.known(), targets_of_people(self.segments), tasks)
+        return Training(self.known(), targets_of_people(self.segments))
 
 
 @dataclass(frozen=True)
@@ -157,7 +146,7 @@ class TaskAnswers:
         return values[:, self.columns]
 
 
-def answers_of(segments: Segments, task: int, half: int | None = None) -> TaskAnswers:
+def answers_of(segments: Segments, task: int) -> TaskAnswers:
     """Return people's answers to the trials of one task.
 
     Parameters
@@ -166,13 +155,9 @@ def answers_of(segments: Segments, task: int, half: int | None = None) -> TaskAn
         Segments with an axis of people.
     task
         Index of the task in the segments' tasks.
-    half
-        Half of the runs with trials that are scored; None: all trials.
     """
     rows = segments.trials
     chosen = _all_people(rows.task, rows) == task
-    if half is not None:
-        chosen = chosen & (_all_people(rows.half, rows) == half)
     # Where people saw different things, a column of the table may have another task in each.
     shared = len(rows.task) == 1
     columns = np.flatnonzero(rows.task[0] == task) if shared else np.arange(rows.task.shape[1])
@@ -198,12 +183,6 @@ def _all_people(values: NDArray[Any], rows: TrialRows) -> NDArray[Any]:
     return np.broadcast_to(values, rows.scored.shape)
 
 
-def has_half(segments: Segments, half: int) -> bool:
-    """Return whether anybody has scored trials of a half."""
-    rows = segments.trials
-    return bool((rows.scored & (rows.half == half)).any())
-
-
 def figures_of(answers: Answers, task: Task) -> list[Values]:
     """Return the targets of a task, (people,) each, in the order of `targets_of`.
 
@@ -221,19 +200,17 @@ def figures_of(answers: Answers, task: Task) -> list[Values]:
     return found
 
 
-def targets_of_people(segments: Segments, half: int | None = None) -> Values:
+def targets_of_people(segments: Segments) -> Values:
     """Return people's observed targets, (people, targets).
 
     Parameters
     ----------
     segments
         Segments with an axis of people.
-    half
-        Half of the runs to use; None: all trials.
     """
     columns: list[Values] = []
     for number, task in enumerate(segments.tasks.tasks):
-        columns += figures_of(answers_of(segments, number, half).answers, task)
+        columns += figures_of(answers_of(segments, number).answers, task)
     return np.stack(columns, axis=1)
 
 

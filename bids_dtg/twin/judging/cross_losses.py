@@ -13,9 +13,7 @@ Values = NDArray[np.float64]
 _SMALLEST = 1e-6  # probability; float32 has none much closer to 1
 
 
-def cross_losses(
-    buttons: NDArray[np.floating[Any]], segments: Segments, *, half: int | None = None
-) -> Values:
+def cross_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Values:
     """Return the cross-entropy of each twin's outputs with each person's responses.
 
     The cross-entropy is linear in the responses, so all pairs take two matrix products.
@@ -26,8 +24,6 @@ def cross_losses(
         (twins, segments, steps, buttons): probabilities, of twins that saw what the people saw.
     segments
         Segments of people who saw the same; one person is enough.
-    half
-        Half of the runs; segments without a trial of it do not count. None: all count.
 
     Returns
     -------
@@ -47,7 +43,7 @@ def cross_losses(
         raise ValueError("people saw different things: run each twin on what each person saw")
     if buttons.shape[1:] != segments.action.shape[1:]:
         raise ValueError(f"outputs are (twins, {segments.action.shape[1:]}), found {buttons.shape}")
-    weight = scored_steps(segments, half).astype(np.float32)
+    weight = segments.scored.astype(np.float32)
     wanted = segments.action * weight[..., None]
     rest = (1 - segments.action) * weight[..., None]
     likely = np.clip(buttons, _SMALLEST, 1 - _SMALLEST).astype(np.float32)
@@ -56,36 +52,22 @@ def cross_losses(
     return -np.asarray(total, np.float64) / np.where(count > 0, count, np.nan)
 
 
-def own_losses(
-    buttons: NDArray[np.floating[Any]], segments: Segments, *, half: int | None = None
-) -> Values:
+def own_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Values:
     """Return the cross-entropy of each person's own twin, (people,), also for different sequences.
 
     Parameters
     ----------
     buttons
         (1 or people, segments, steps, buttons): probabilities; 1 where one network serves all.
-    segments, half
-        Segments of people and half of the runs, as for `cross_losses`.
+    segments
+        Segments of people.
     """
-    weight = scored_steps(segments, half)[..., None].astype(np.float64)
+    weight = segments.scored[..., None].astype(np.float64)
     likely = np.clip(buttons, _SMALLEST, 1 - _SMALLEST)
     loss = -(segments.action * np.log(likely) + (1 - segments.action) * np.log1p(-likely))
     count = weight.sum(axis=(1, 2, 3)) * segments.action.shape[-1]
     found: Values = (loss * weight).sum(axis=(1, 2, 3)) / np.where(count > 0, count, np.nan)
     return found
-
-
-def scored_steps(segments: Segments, half: int | None) -> NDArray[np.bool_]:
-    """Return scored steps, (people, segments, steps), of segments with trials of a half."""
-    if half is None:
-        return segments.scored
-    rows = segments.trials
-    of_half = (rows.half == half) & (rows.task >= 0)
-    found = np.zeros((len(of_half), segments.action.shape[1]), np.bool_)
-    row, trial = np.nonzero(of_half)
-    found[row, rows.segment[row, trial]] = True
-    return segments.scored & found[..., None]
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:

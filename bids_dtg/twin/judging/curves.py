@@ -16,9 +16,11 @@ PEOPLE = "people"  # name of the observed curves
 
 
 def curves_of_people(
-    segments: Segments, outputs: Mapping[str, Values], *, half: int | None = None
+    segments: Segments, outputs: Mapping[str, Values]
 ) -> dict[str, tuple[MeanTrial, ...]]:
     """Return the mean trial of each task and condition, by `PEOPLE` and by name of the outputs.
+
+    All scored trials count.
 
     Parameters
     ----------
@@ -27,18 +29,15 @@ def curves_of_people(
     outputs
         (1 or people, s, steps, buttons) of networks that performed them, by name; 1 where one
         network serves all.
-    half
-        Half of the runs to average scored trials of; None: all scored trials.
     """
     rows = [segments.trials.person(number) for number in range(len(segments.action))]
-    used = [row.scored & (row.half == half if half else True) for row in rows]
-    both, tasks = list(zip(rows, used, strict=True)), segments.tasks
-    found = {PEOPLE: mean_of_people(observed_curves(row, tasks, own) for row, own in both)}
+    tasks = segments.tasks
+    found = {PEOPLE: mean_of_people(observed_curves(row, tasks, row.scored) for row in rows)}
     for name, own_outputs in outputs.items():
         decoded = decode(own_outputs, segments)
         found[name] = mean_of_people(
-            predicted_curves(_person(decoded, number), row, tasks, own)
-            for number, (row, own) in enumerate(both)
+            predicted_curves(_person(decoded, number), row, tasks, row.scored)
+            for number, row in enumerate(rows)
         )
     return found
 

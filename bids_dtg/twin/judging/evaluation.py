@@ -38,7 +38,6 @@ from bids_dtg.twin.judging.cohort import (
     answers_of,
     checked_truth,
     figures_of,
-    has_half,
     targets_of,
 )
 from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
@@ -63,8 +62,6 @@ Values = NDArray[np.float64]
 Report = Callable[[str], None]
 
 TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
-# Baselines that use a person's own behaviour, which predictions of unseen people must not.
-WITH_MEMORY = ("own_first_half", "other_task")
 _CONSTANT = (GROUP, "group_mean")  # the same for everybody: they have no r over people
 _PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
 _ROUNDING = 1e-6  # of losses, which are summed up in float32
@@ -106,11 +103,6 @@ class Score:
     people: int
     verdict: Verdict | None  # on the twin against this one; a difference above 0: it is better
 
-    @property
-    def memory(self) -> bool:
-        """Whether this prediction uses the person's own behaviour."""
-        return self.name in WITH_MEMORY
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -127,8 +119,6 @@ class Evaluation:
 
     labels: tuple[str, ...]
     families: int  # of these people
-    half: int | None  # half of the runs that is evaluated; None: all trials
-    memory: bool  # twins know these people's behaviour: people are not unseen
     targets: tuple[str, ...]  # names, as ``faces_rt``
     observed: Values  # (people, targets), seconds
     predicted: Mapping[str, Values]  # by `TWIN` and each other name: (people, targets)
@@ -190,12 +180,10 @@ class FittedTwins:
     """Twins of one fit."""
 
     fitted: Fitted
-    connectomes: NDArray[np.floating[Any]] | None  # None: twins use people's own fitted factors
+    connectomes: NDArray[np.floating[Any]]
 
     def perform(self, segments: Segments) -> Performance:
         """Run each person's twin."""
-        if self.connectomes is None:
-            return self.fitted.perform_own(segments)
         return self.fitted.perform(self.connectomes, segments)
 
     def perform_group(self, segments: Segments) -> Performance | None:
@@ -274,8 +262,6 @@ def evaluate(
     people: Cohort,
     training: Cohort | None = None,
     *,
-    memory: bool = False,
-    half: int | None = None,
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
@@ -286,17 +272,10 @@ def evaluate(
     fitted
         The twin to evaluate, as `fit` returned it or a bundle has it.
     people
-        Unseen people; with `memory`, the twin's training participants.
+        Unseen people.
     training
         The twin's training participants, to fit baselines on. None: the only baselines are the
-        group's network and always pressing the correct button. With `memory`, the participants'
-        first halves.
-    memory
-        Twins know these people's behaviour, for example because they were fitted to first halves.
-        The figures then measure how much a twin retains, not what a connectome predicts.
-    half
-        Half of the runs that is evaluated; None: all trials. 2, as published, has people's own
-        first half as a baseline. Where nobody has trials of the half, all trials are evaluated.
+        group's network and always pressing the correct button.
     truth
         True figures (people,) of simulated people, by name of the target, as ``faces_effect``.
     samples
@@ -305,32 +284,20 @@ def evaluate(
     Raises
     ------
     ValueError
-        Some of the unseen people are in the twin's training set; with `memory`, people are not
-        the training set; connectomes are missing; or tasks differ.
+        Some of the people are in the twin's training set; connectomes are missing; or tasks differ.
     """
-    _check_people(fitted, people, memory)
+    if seen := sorted(set(people.labels) & set(fitted.people)):
+        raise ValueError(f"the twin was fitted to {len(seen)} of the people: {', '.join(seen[:3])}")
     if [task.name for task in people.segments.tasks.tasks] != list(fitted.tasks.names):
         raise ValueError(
             f"the twin performs {', '.join(fitted.tasks.names)}, and people performed "
             f"{', '.join(people.segments.tasks.names)}"
         )
-    own = memory and fitted.own_factors is not None
-    if not own and people.connectomes is None:
+    if people.connectomes is None:
         raise ValueError("connectomes are missing, from which people's twins are made")
-    half = _judged_half(people.segments, half)
-    simple = Simple({}, {})
-    if training is not None:
-        first = training if memory else None
-        simple = simple_predictions(training, people, half=half, first_half=first)
-    return judge(
-        FittedTwins(fitted, None if own else people.connectomes),
-        people,
-        simple,
-        memory=memory,
-        half=half,
-        truth=truth,
-        samples=samples,
-    )
+    simple = Simple({}, {}) if training is None else simple_predictions(training, people)
+    twins = FittedTwins(fitted, people.connectomes)
+    return judge(twins, people, simple, truth=truth, samples=samples)
 
 
 def evaluate_folds(
@@ -399,18 +366,7 @@ def fold_of(fitted: Fitted, people: Cohort, rows: NDArray[np.integer]) -> Fold:
     if unseen.connectomes is None:
         raise ValueError("connectomes are missing, from which people's twins are made")
     twins = FittedTwins(fitted, unseen.connectomes)
-    return Fold(rows, twins, simple_predictions(training, unseen, half=None))
-
-
-def _check_people(fitted: Fitted, people: Cohort, memory: bool) -> None:
-    if memory and people.labels != fitted.people:
-        raise ValueError("with memory, people have to be the twin's training set, in order")
-    if not memory and (seen := sorted(set(people.labels) & set(fitted.people))):
-        raise ValueError(f"the twin was fitted to {len(seen)} of the people: {', '.join(seen[:3])}")
-
-
-def _judged_half(segments: Segments, half: int | None) -> int | None:
-    return half if half is not None and has_half(segments, half) else None
+    return Fold(rows, twins, simple_predictions(training, unseen))
 
 
 def judge(
@@ -418,8 +374,6 @@ def judge(
     people: Cohort,
     simple: Simple,
     *,
-    memory: bool = False,
-    half: int | None = None,
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
@@ -433,11 +387,11 @@ def judge(
         The people to evaluate, with known responses.
     simple
         Predictions of the baselines for the same people.
-    memory, half, truth, samples
+    truth, samples
         Options of the evaluation, as for `evaluate`.
     """
     true = checked_truth(truth or {}, people.segments.tasks, people.people)
-    return _Judged(twins, people, simple, memory, half, true, samples).evaluation()
+    return _Judged(twins, people, simple, true, samples).evaluation()
 
 
 def _nothing() -> Interval:
@@ -462,18 +416,16 @@ class _Judged:
         twins: Twins,
         people: Cohort,
         simple: Simple,
-        memory: bool,
-        half: int | None,
         true: Mapping[str, Values],
         draws: Samples,
     ) -> None:
         self.twins, self.people, self.simple = twins, people, simple
-        self.memory, self.half, self.true = memory, half, true
+        self.true = true
         self.families = family_numbers(people.labels, people.families)
         self.draws = replace(draws, families=self.families)
         self.segments = people.segments
         tasks = range(len(self.segments.tasks.tasks))
-        self.tasks = [answers_of(self.segments, number, half) for number in tasks]
+        self.tasks = [answers_of(self.segments, number) for number in tasks]
         self.performed = {TWIN: twins.perform(self.segments)}
         group = twins.perform_group(self.segments)
         if group is not None:
@@ -489,7 +441,7 @@ class _Judged:
         predicted = self._predicted_targets(predictions)
         losses, rows = self._losses()
         own = {
-            name: own_losses(performed.buttons, self.segments, half=self.half)
+            name: own_losses(performed.buttons, self.segments)
             for name, performed in self.performed.items()
         }
         scores = [
@@ -504,8 +456,6 @@ class _Judged:
         return Evaluation(
             labels=self.people.labels,
             families=len(np.unique(self.families)),
-            half=self.half,
-            memory=self.memory,
             targets=tuple(target.name for target in targets),
             observed=observed,
             predicted=predicted,
@@ -530,7 +480,6 @@ class _Judged:
             curves=curves_of_people(
                 self.segments,
                 {name: performed.buttons for name, performed in self.performed.items()},
-                half=self.half,
             ),
             ceilings=dict(zip((target.name for target in targets), self._ceilings(), strict=True)),
             folds=self.draws.folds,
@@ -667,7 +616,7 @@ class _Judged:
         """Return the loss of each twin on each person's data, and the rows of these people."""
         people = np.arange(self.people.people)
         if len(self.segments.inputs) == 1:
-            losses = cross_losses(self.performed[TWIN].buttons, self.segments, half=self.half)
+            losses = cross_losses(self.performed[TWIN].buttons, self.segments)
         else:
             rng = np.random.default_rng(self.draws.seed)
             people = np.sort(rng.permutation(people)[:_PAIRS_AT_ONCE])
@@ -675,7 +624,7 @@ class _Judged:
             for row in people:
                 seen = self.segments.people(np.array([row]))
                 performed = self.twins.perform(seen).buttons[people]
-                columns.append(cross_losses(performed, seen, half=self.half)[:, 0])
+                columns.append(cross_losses(performed, seen)[:, 0])
             losses = np.stack(columns, axis=1)
         whole = np.isfinite(np.diagonal(losses))
         if (folds := self.draws.folds) is None:
@@ -713,8 +662,7 @@ def shortfalls(found: Evaluation) -> tuple[str, ...]:
     Parameters
     ----------
     found
-        An evaluation. Baselines that use people's own behaviour are left out, unless the twins
-        know it, too.
+        An evaluation.
 
     Returns
     -------
@@ -728,10 +676,7 @@ def shortfalls(found: Evaluation) -> tuple[str, ...]:
         worse = [
             score
             for score in found.scores
-            if score.figure == figure
-            and score.verdict
-            and score.verdict.word == WORSE
-            and (found.memory or not score.memory)
+            if score.figure == figure and score.verdict and score.verdict.word == WORSE
         ]
         if worse:
             listed = "; ".join(_named(score) for score in worse)

@@ -12,19 +12,12 @@ from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.judging.baselines import Known, Training, predict, usable
 from bids_dtg.twin.judging.behaviour import Answers
-from bids_dtg.twin.judging.cohort import (
-    RT,
-    Cohort,
-    answers_of,
-    has_half,
-    targets_of,
-    targets_of_people,
-)
+from bids_dtg.twin.judging.cohort import RT, Cohort, answers_of, targets_of
 
 Values = NDArray[np.float64]
-GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of baselines
+GROUP_MEAN, RIDGE = "group_mean", "connectome_ridge"  # rows of baselines
 # The group's distribution, stretched by the response time that the ridge on connectomes predicts.
-RIDGE, STRETCHED = "connectome_ridge", "ridge_distribution"
+STRETCHED = "ridge_distribution"
 _FEWEST_PEOPLE = 3
 
 
@@ -36,9 +29,7 @@ class Simple:
     distributions: Mapping[str, Sequence[Distribution]]  # of each task
 
 
-def simple_predictions(
-    training: Cohort, unseen: Cohort, *, half: int | None, first_half: Cohort | None = None
-) -> Simple:
+def simple_predictions(training: Cohort, unseen: Cohort) -> Simple:
     """Fit baselines to training people and predict unseen people.
 
     Parameters
@@ -47,10 +38,6 @@ def simple_predictions(
         The twin's training participants: baselines are fitted to all their trials.
     unseen
         The people to predict, outside the training set.
-    half
-        Half of the runs that is predicted. None: all trials, and the own first half is not used.
-    first_half
-        The unseen people with their first halves; None: these are in their own segments, if any.
 
     Returns
     -------
@@ -58,83 +45,52 @@ def simple_predictions(
         Predictions of the usable baselines. Targets that fewer than three training people have are
         NaN.
     """
-    before = first_half or unseen
-    memory = half == 2 and has_half(before.segments, 1)
-    known = unseen.known(first_half=targets_of_people(before.segments, 1) if memory else None)
-    targets, group = _targets(training.training(), known), _distributions(training, unseen, None)
-    stretched = (
-        {STRETCHED: _stretched(group, targets[RIDGE], targets[GROUP_DISTRIBUTION], unseen)}
-        if RIDGE in targets
-        else {}
-    )
-    return Simple(
-        targets=targets,
-        distributions={
-            GROUP_DISTRIBUTION: group,
-            **stretched,
-            **({OWN_DISTRIBUTION: _distributions(before, unseen, 1)} if memory else {}),
-        },
-    )
+    targets = _targets(training.training(), unseen.known())
+    distributions: dict[str, Sequence[Distribution]] = {
+        GROUP_MEAN: _distributions(training, unseen)
+    }
+    if RIDGE in targets:
+        stretch = targets[RIDGE] / targets[GROUP_MEAN]
+        distributions[STRETCHED] = _stretched(distributions[GROUP_MEAN], stretch, unseen)
+    return Simple(targets, distributions)
 
 
 def _targets(training: Training, known: Known) -> dict[str, Values]:
     """Predict targets that enough training people have, by each baseline."""
     enough = np.isfinite(training.targets).sum(axis=0) >= _FEWEST_PEOPLE
-    some = replace(
-        training,
-        targets=training.targets[:, enough],
-        tasks=tuple(np.array(training.tasks)[enough].tolist()),
-        known=_some_targets(training.known, enough),
-    )
-    own, found = _some_targets(known, enough), {}
-    needed = {row.name for row in usable(training.known)} | {"own_first_half"}
+    some, found = replace(training, targets=training.targets[:, enough]), {}
     for row in usable(known):
-        if enough.any() and row.name in needed:
+        if enough.any() and row in usable(training.known):
             values = np.full((known.people, len(enough)), np.nan)
-            values[:, enough] = predict(row, _with_memory(some), own)
+            values[:, enough] = predict(row, some, known)
             found[row.name] = values
     return found
 
 
-def _some_targets(known: Known, some: NDArray[np.bool_]) -> Known:
-    def of(values: Values | None) -> Values | None:
-        return None if values is None else values[:, some]
-
-    return replace(known, first_half=of(known.first_half), behaviour=of(known.behaviour))
-
-
-def _with_memory(training: Training) -> Training:
-    """Mark training people's own figures as known; no baseline is fitted to them."""
-    return replace(training, known=replace(training.known, first_half=training.targets))
-
-
-def _distributions(before: Cohort, unseen: Cohort, half: int | None) -> list[Distribution]:
-    """Return observed distributions as predictions: of all people, or of each person's half."""
+def _distributions(training: Cohort, unseen: Cohort) -> list[Distribution]:
+    """Return the distributions observed in the training people as predictions."""
     found = []
     for number, task in enumerate(unseen.segments.tasks.tasks):
         own = answers_of(unseen.segments, number).answers
-        seen = answers_of(before.segments, number, half).answers
+        seen = answers_of(training.segments, number).answers
         seconds = np.arange(0.0, task.window_seconds, STEP_SECONDS) + STEP_SECONDS
         answered = np.full((*own.condition.shape, len(seconds)), np.nan)
         shares = np.full((*own.condition.shape, 3), np.nan)
         for condition in range(len(task.conditions)):
-            curves, outcomes = _empirical(seen, condition, seconds, together=half is None)
-            person, trial = np.nonzero(own.condition == condition)
-            row = person % len(curves)
-            answered[person, trial], shares[person, trial] = curves[row], outcomes[row]
+            trials = own.condition == condition
+            answered[trials], shares[trials] = _empirical(seen, condition, seconds)
         found.append(Distribution(seconds, answered, shares))
     return found
 
 
 def _stretched(
-    group: Sequence[Distribution], predicted: Values, means: Values, unseen: Cohort
+    group: Sequence[Distribution], stretch: Values, unseen: Cohort
 ) -> list[Distribution]:
-    """Stretch the group's distributions by predicted response times over the group's means."""
+    """Stretch the group's distributions by predicted over mean figures, (people, targets)."""
     columns = [target.what == RT for target in targets_of(unseen.segments.tasks)]
-    stretch = (predicted / means)[:, columns]
     found = []
-    for number, of in enumerate(group):
-        known = np.where(stretch[:, number] > 0, stretch[:, number], np.nan)
+    for of, by in zip(group, stretch[:, columns].T, strict=True):
+        known = np.where(by > 0, by, np.nan)
         answered = np.stack(
             [
                 _at(of.answered[person], of.seconds, of.seconds / own)
@@ -157,20 +113,14 @@ def _at(answered: Values, seconds: Values, wanted: Values) -> Values:
     return found
 
 
-def _empirical(
-    seen: Answers, condition: int, seconds: Values, *, together: bool
-) -> tuple[Values, Values]:
-    """Return shares of responses by each time, and of outcomes, (people or 1, ...)."""
+def _empirical(seen: Answers, condition: int, seconds: Values) -> tuple[Values, Values]:
+    """Return shares of responses by each time, and of outcomes, of all people together."""
     used = seen.scored & (seen.condition == condition)
     rt = np.where(used, seen.rt_seconds, np.nan)
-    by = np.stack([(rt <= time).sum(axis=1) for time in seconds], axis=1)
-    missed = used & ~seen.correct & ~np.isfinite(seen.rt_seconds)
-    correct = (used & seen.correct).sum(axis=1)
-    misses, count = missed.sum(axis=1), used.sum(axis=1)
-    outcomes = np.stack([correct, count - correct - misses, misses], axis=1)
-    if together:
-        by, outcomes, count = (
-            values.sum(axis=0, keepdims=True) for values in (by, outcomes, count)
-        )
-    total = np.where(count > 0, count, np.nan)[:, None]
+    by = np.array([(rt <= time).sum() for time in seconds])
+    correct = (used & seen.correct).sum()
+    misses = (used & ~seen.correct & ~np.isfinite(seen.rt_seconds)).sum()
+    count = used.sum()
+    outcomes = np.array([correct, count - correct - misses, misses])
+    total = count if count else np.nan
     return by / total, outcomes / total

@@ -68,16 +68,11 @@ def standings(found: Evaluation, name: str) -> list[Standing]:
     Parameters
     ----------
     found
-        An evaluation. Baselines that use people's own behaviour are left out, unless the twins know
-        it, too.
+        An evaluation.
     name
         Of the figure, a row of `FIGURES`.
     """
-    scores = [
-        score
-        for score in found.scores
-        if score.figure == name and (found.memory or not score.memory)
-    ]
+    scores = [score for score in found.scores if score.figure == name]
     sign = 1.0 if FIGURES[name].more_is_better else -1.0
     standing = []
     for twin in (score for score in scores if score.name == TWIN):

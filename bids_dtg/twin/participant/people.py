@@ -111,7 +111,7 @@ class TwinPeople:
         """Return sketches of people's rest and connectomes, by which they are known again."""
         return {label: tuple(self.known.get(label, {}).values()) for label in labels}
 
-    def segments(self, labels: Sequence[str], *, half: int | None = None) -> Segments:
+    def segments(self, labels: Sequence[str]) -> Segments:
         """Return people's trials as segments; see `bids_dtg.twin.trial_series.stack_people`.
 
         Raises
@@ -120,7 +120,7 @@ class TwinPeople:
             There is no trial, or a response window does not fit into a segment.
         """
         try:
-            return stack_people(self.runs(labels), tasks=self.tasks, half=half)
+            return stack_people(self.runs(labels), tasks=self.tasks)
         except ValueError as err:
             raise DatasetError(f"the trials cannot be used: {err}") from err
 

@@ -142,8 +142,6 @@ def test_nobody_is_named_or_has_a_factor(bundle: TwinBundle) -> None:
     hashes = [hash_person("tiny-study", label) for label in fitted.people]
     assert bundle.fitted_people == tuple(sorted(hashes)) == bundle.fitted().people
     assert bundle.fitted().own_factors is None
-    with pytest.raises(ValueError, match="no latent factors of people's own"):
-        bundle.fitted().perform_own(seen_by(fitted))
 
 
 def test_events_of_new_people_are_read_without_the_task_file(bundle: TwinBundle) -> None:

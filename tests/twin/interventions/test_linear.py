@@ -17,7 +17,7 @@ def test_weights_are_those_of_the_baseline():
     connectomes, figure = people()
     others = np.random.default_rng(1).normal(size=(9, 80))
     row = next(row for row in BASELINES if row.name == "connectome_ridge")
-    training = Training(Known(50, connectome=connectomes), figure[:, None], ("stroop",))
+    training = Training(Known(50, connectome=connectomes), figure[:, None])
     expected = predict(row, training, Known(9, connectome=others))[:, 0]
     found = LinearMap.of(connectomes, figure).predict(others)
     assert found - found.mean() == pytest.approx(expected - expected.mean(), abs=1e-6)

@@ -24,7 +24,6 @@ from bids_dtg.twin.judging.scores import people_fit
 
 BY_NAME = {baseline.name: baseline for baseline in BASELINES}
 NAMES = sorted(BY_NAME)
-TASKS = ("faces", "faces", "stroop", "stroop")
 PEOPLE = 40
 LABELS = [f"person{number:02d}" for number in range(PEOPLE)]
 
@@ -41,10 +40,8 @@ def people(seed: int = 0) -> Training:
         connectome=connectome,
         numbers=age,
         categories=np.where(site == 1, "one", "other"),
-        first_half=targets + 0.3 * rng.standard_normal(targets.shape),
-        behaviour=targets,
     )
-    return Training(known, targets, TASKS)
+    return Training(known, targets)
 
 
 def cross_predict(baseline, everybody, labels, folds=10, seed=0):
@@ -52,9 +49,7 @@ def cross_predict(baseline, everybody, labels, folds=10, seed=0):
     found = np.full(everybody.targets.shape, np.nan)
     for fold in fold_people(labels, folds, seed=seed):
         inside = np.isin(labels, fold)
-        training = Training(
-            everybody.known.of(~inside), everybody.targets[~inside], everybody.tasks
-        )
+        training = Training(everybody.known.of(~inside), everybody.targets[~inside])
         found[inside] = predict(baseline, training, everybody.known.of(inside))
     return found
 
@@ -65,17 +60,15 @@ def cross_predict(baseline, everybody, labels, folds=10, seed=0):
 def test_nobody_is_predicted_from_the_own_targets_or_by_order(name, seed):
     """Each other's targets count, the own do not; people keep their predictions in any order."""
     baseline, everybody = BY_NAME[name], people(seed)
-    if name == "other_task":  # knows the other task's figures: the own task is what it must not see
-        everybody = replace(everybody, tasks=("faces",) * 2 + ("stroop",) * 2)
     found = cross_predict(baseline, everybody, LABELS, folds=5)
     assert np.isfinite(found).all()
     targets = everybody.targets.copy()
     targets[3] = 999.0
     changed = cross_predict(baseline, replace(everybody, targets=targets), LABELS, folds=5)
     np.testing.assert_array_equal(changed[3], found[3])
-    assert name == "own_first_half" or not np.allclose(changed, found)
+    assert not np.allclose(changed, found)
     order = np.random.default_rng(seed).permutation(PEOPLE)
-    moved = Training(everybody.known.of(order), everybody.targets[order], everybody.tasks)
+    moved = Training(everybody.known.of(order), everybody.targets[order])
     other = cross_predict(baseline, moved, [LABELS[number] for number in order], folds=5)
     np.testing.assert_allclose(other, found[order], rtol=2e-3, atol=2e-3)
 
@@ -116,7 +109,7 @@ def test_people_with_gaps_are_predicted_where_it_can_be():
     connectome, targets = everybody.known.connectome.copy(), everybody.targets.copy()
     numbers[:5], categories[5:8], connectome[8], targets[9:15, 0] = np.nan, "", np.nan, np.nan
     known = replace(everybody.known, numbers=numbers, categories=categories, connectome=connectome)
-    gaps = Training(known, targets, TASKS)
+    gaps = Training(known, targets)
     assert np.isfinite(cross_predict(BY_NAME["covariates"], gaps, LABELS)).all()
     found = cross_predict(BY_NAME["connectome_ridge"], gaps, LABELS)
     assert np.isnan(found[8]).all()
@@ -142,14 +135,9 @@ def test_equal_features_give_the_mean():
     np.testing.assert_allclose(found, np.tile(everybody.targets.mean(axis=0), (PEOPLE, 1)))
 
 
-def test_one_task_alone_has_no_other():
-    one = replace(people(), tasks=("faces",) * 4)
-    assert np.isnan(predict(BY_NAME["other_task"], one, one.known)).all()
-
-
 def test_what_is_not_known_leaves_baselines_out():
     everybody = people()
-    bare = Training(Known(PEOPLE), everybody.targets, TASKS)
+    bare = Training(Known(PEOPLE), everybody.targets)
     assert [row.name for row in usable(bare.known)] == ["group_mean"]
     assert {row.name for row in usable(everybody.known)} == set(NAMES)
     with pytest.raises(ValueError, match="'covariates' needs numbers or categories of the unseen"):
@@ -179,7 +167,7 @@ def test_covariates_of_the_open_people(shared, task, run, of_all, least, most):
     labels = [label for label, is_kept in zip(labels, kept, strict=True) if is_kept]
     age, categories = tcp_covariates(folder, labels)
     known = Known(len(labels), numbers=age, categories=categories)
-    everybody = Training(known, rt, (task,))
+    everybody = Training(known, rt)
     r = [
         people_fit(
             cross_predict(BY_NAME["covariates"], everybody, labels, seed=seed)[:, 0],
@@ -190,24 +178,6 @@ def test_covariates_of_the_open_people(shared, task, run, of_all, least, most):
     ]
     print(task, run, of_all, np.round(r, 3))
     assert least < np.mean(r) < most
-
-
-def test_the_other_task_of_the_open_people(shared):
-    rt = {}
-    for task in ("faces", "stroop"):
-        labels, own, _ = tcp_answers(tcp_folder(shared), task, "AP")
-        kept = figures(own).correct[:, 0] >= 1 / len(BUTTONS[task])
-        mean = figures(own).mean_rt_seconds[:, 0]
-        rt[task] = {label: mean[row] for row, label in enumerate(labels) if kept[row]}
-    labels = sorted(set(rt["faces"]) & set(rt["stroop"]))
-    targets = np.array([[rt[task][label] for task in rt] for label in labels])
-    plain = people_fit(*targets.T, draws=500).r
-    assert plain.mean == pytest.approx(0.60, abs=0.03)  # of all 228 people
-    everybody = Training(Known(len(labels), behaviour=targets), targets, tuple(rt))
-    found = cross_predict(BY_NAME["other_task"], everybody, labels)
-    r = [people_fit(*pair, draws=10).r.mean for pair in zip(found.T, targets.T, strict=True)]
-    print("other task", len(labels), plain, np.round(r, 3))
-    assert np.all((np.array(r) > 0.5) & (np.array(r) < plain.mean + 0.01))
 
 
 def confounded(people: int, seed: int = 0):
@@ -224,7 +194,7 @@ def test_covariates_that_connectomes_are_less_are_no_noise_of_targets():
     own, others = np.arange(150), np.arange(150, 200)
     known = Known(200, connectome=edges, taken_out=age)
     given, alone = (
-        predict(ridge, Training(each.of(own), times[own], ("a",)), each.of(others))[:, 0]
+        predict(ridge, Training(each.of(own), times[own]), each.of(others))[:, 0]
         for each in (known, Known(200, connectome=edges))
     )
     rest = (times - 20 * age)[others, 0]
@@ -242,7 +212,7 @@ def test_a_covariate_that_is_the_same_for_all_training_people_changes_nothing(sh
     found = [
         predict(
             BY_NAME["connectome_ridge"],
-            Training(Known(60, connectome=edges, taken_out=fixed), times, ("a",)),
+            Training(Known(60, connectome=edges, taken_out=fixed), times),
             unseen,
         )
         for fixed in (age, columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_people_are_worked_on_apart_and_left_out_trials_count_not(seed):
 
 
 def test_nobody_without_trials_has_figures_and_no_warning():
-    own = answers().within(np.zeros(12, bool))
+    own = replace(answers(), scored=np.zeros(answers().scored.shape, bool))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = figures(own, 2)

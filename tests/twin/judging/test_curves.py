@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from twin_runs import ONSET, a_run, slow_and_quick
@@ -37,28 +35,6 @@ def test_each_person_counts_the_same() -> None:
     segments = stack_people([[always], [never]])
     for mean in curves_of_people(segments, {})[PEOPLE]:
         assert mean.answered[-1] == pytest.approx(0.5)
-
-
-def test_trials_of_a_half_are_chosen() -> None:
-    segments, _ = slow_and_quick()
-    half = np.resize([1, 2], segments.trials.half.shape).astype(np.int8)
-    segments = replace(segments, trials=replace(segments.trials, half=half))
-    both, first, second = (
-        curves_of_people(segments, {"twin": segments.action}, half=half) for half in (None, 1, 2)
-    )
-    for name, curves in both.items():
-        for whole in curves:
-            parts = [
-                part
-                for half in (first[name], second[name])
-                for part in half
-                if (part.task, part.condition) == (whole.task, whole.condition)
-            ]
-            trials = [part.trials for part in parts]
-            assert sum(trials) == whole.trials
-            mixed = np.average([part.answered for part in parts], axis=0, weights=trials)
-            assert np.allclose(whole.answered, mixed, atol=1e-6)
-    assert sum(part.trials for part in second[PEOPLE]) == 12 * (len(ONSET) // 2)
 
 
 def test_what_was_pressed_stays_pressed() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from twin_runs import ONSET, a_run, a_task, answered_by, slow_and_quick
+from twin_runs import ONSET, a_run, answered_by, slow_and_quick
 
 from bids_dtg.twin.fitting import Performance, fit
 from bids_dtg.twin.judging.cohort import Cohort, answers_of, targets_of_people
@@ -158,7 +158,7 @@ def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
 @pytest.mark.slow
 def test_a_twin_that_is_worse_than_a_baseline_is_reported():
     training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
-    simple = simple_predictions(training, people, half=None)
+    simple = simple_predictions(training, people)
     assert set(simple.targets) == {"group_mean", "connectome_ridge"}
     rng = np.random.default_rng(0)
     shuffled = people.segments.action[rng.permutation(30)]
@@ -188,7 +188,7 @@ def test_means_of_people_are_compared_with_means_of_their_twins():
 
 def test_the_groups_distribution_is_stretched_by_the_ridges_response_time():
     training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
-    simple = simple_predictions(training, people, half=None)
+    simple = simple_predictions(training, people)
     (group,), (own,) = (simple.distributions[name] for name in ("group_mean", "ridge_distribution"))
     stretch = simple.targets["connectome_ridge"][:, 0] / simple.targets["group_mean"][:, 0]
     slow, quick = int(stretch.argmax()), int(stretch.argmin())
@@ -207,42 +207,6 @@ def test_the_groups_distribution_is_stretched_by_the_ridges_response_time():
         for name in ("ridge_distribution", "group_mean")
     )
     assert stretched < plain
-
-
-def long_runs(people=12, seed=0):
-    """Return people whose runs have two halves, and one more task."""
-    rng, onset = np.random.default_rng(seed), np.arange(2.0, 390.0, 8.0)
-    tasks = (a_task(), a_task("faces", buttons=2))
-    found = []
-    for takes in rng.uniform(0.5, 1.2, people):
-        rts = [takes + rng.normal(0.0, 0.1, len(onset)) for _ in tasks]
-        right = [a_run(onset, task=task).correct_button for task in tasks]
-        found.append(
-            [
-                a_run(onset, task=task, rt=rt, button=button)
-                for task, rt, button in zip(tasks, rts, right, strict=True)
-            ]
-        )
-    return found
-
-
-def test_the_first_half_stands_beside_the_second_which_is_judged():
-    training = Cohort(tuple(f"t{n}" for n in range(12)), stack_people(long_runs(seed=1)))
-    people = Cohort(tuple(f"p{n}" for n in range(12)), stack_people(long_runs()))
-    simple = simple_predictions(training, people, half=2)
-    assert {"group_mean", "own_first_half", "other_task"} == set(simple.targets)
-    first, second = (targets_of_people(people.segments, half) for half in (1, 2))
-    assert np.allclose(simple.targets["own_first_half"], first)
-    assert not np.allclose(first, second)
-    found = judge(perfect(people), people, simple, half=2, samples=Samples(number=200))
-    assert np.allclose(found.observed, second)
-    own = found.score("rt", "faces", "own_first_half")
-    assert own.memory
-    assert own.value.mean > 0.8
-    assert not found.score("rt", "faces").memory
-    assert set(found.quantiles) == {"stroop", "faces"}
-    trials = answers_of(people.segments, 1, 2).answers.scored.sum(axis=1)
-    assert (trials < 30).all()
 
 
 def test_effects_are_compared_with_true_ones_where_people_are_simulated():
@@ -273,22 +237,16 @@ def test_r_is_compared_over_people_with_both_predictions():
     assert Samples().gain(near, np.ones(len(wanted)), wanted) is None
 
 
-def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
+def test_a_fit_is_judged_by_others():
     training, people = cohort(people=12, seed=3, name="t"), cohort(people=11)
     fitted = fit(
         training.connectomes, training.segments, people=training.labels, architecture=LOWRANK
     )
     found = evaluate(fitted, people, training, samples=Samples(number=100))
-    assert found.half is None
     assert found.predicted[TWIN].shape == (11, 2)
     assert set(found.predicted) > {TWIN, GROUP, "connectome_ridge"}
     with pytest.raises(ValueError, match="fitted to 12 of the people"):
         evaluate(fitted, training)
-    own = evaluate(fitted, training, memory=True, samples=Samples(number=100))
-    assert own.memory
-    assert not np.allclose(own.predicted[TWIN], evaluate(
-        fitted, replace(training, labels=(*people.labels, "x")), samples=Samples(number=50)
-    ).predicted[TWIN])  # fmt: skip
     with pytest.raises(ValueError, match="connectomes are missing"):
         evaluate(fitted, replace(people, connectomes=None))
     of_a_bundle = evaluate(replace(fitted, own_factors=None), people, samples=Samples(number=50))

@@ -33,7 +33,7 @@ def folds_of(people: Cohort, buttons: np.ndarray) -> list[Fold]:
     for rows in drawn():
         others = np.setdiff1d(np.arange(PEOPLE), rows)
         group = people.segments.action[others].mean(axis=0, keepdims=True)
-        simple = simple_predictions(people.of(others), people.of(rows), half=None)
+        simple = simple_predictions(people.of(others), people.of(rows))
         found.append(Fold(rows, Given(buttons[rows], group), simple))
     return found
 
@@ -47,7 +47,7 @@ def test_everybody_is_judged_once_by_the_own_fold() -> None:
     whole = judge(
         Given(people.segments.action, people.segments.action.mean(axis=0, keepdims=True)),
         people,
-        simple_predictions(people, people, half=None),
+        simple_predictions(people, people),
         samples=SAMPLES,
     )
     assert np.array_equal(found.observed, whole.observed)

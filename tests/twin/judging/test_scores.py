@@ -206,7 +206,7 @@ def test_baselines_of_the_open_people(shared, task, run, r, error, correct):
     _, everybody, half = tcp_answers(tcp_folder(shared), task, run)
     kept = figures(everybody).correct[:, 0] >= 1 / buttons
     own = Answers(**{name: values[kept] for name, values in vars(everybody).items()})
-    first, second = (own.within(half[kept] == number) for number in (1, 2))
+    first, second = (replace(own, scored=own.scored & (half[kept] == number)) for number in (1, 2))
     rt = [figures(part).mean_rt_seconds[:, 0] for part in (first, second)]
     fit = people_fit(*rt, draws=500)
     assert fit.without == 0

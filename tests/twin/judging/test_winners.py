@@ -18,7 +18,7 @@ def judged(order: np.ndarray | None = None, *, people: int = 24) -> Evaluation:
     some, others = everybody.of(rows), everybody
     action = some.segments.action if order is None else some.segments.action[order]
     twins = Given(action, some.segments.action.mean(axis=0, keepdims=True))
-    simple = simple_predictions(others, some, half=None)
+    simple = simple_predictions(others, some)
     return judge(twins, some, simple, samples=Samples(number=200))
 
 
