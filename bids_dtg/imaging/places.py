@@ -1,4 +1,4 @@
-"""Places: where values are wanted. Voxels of a grid, vertices of a surface, or names in a list.
+"""Places: where values are wanted. Voxels of a grid, or names in a list.
 
 What a model needs of its places, and what a file of maps needs, is the same for all: `Places`.
 Values over places are arrays whose last axis has the places in their order.
@@ -15,10 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import EmptyMapError, RunError
-from bids_dtg.imaging.gifti import Hemisphere, encode_metrics, read_metric
+from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.lattice import Lattice, point_lattice, single_lattice, voxel_lattice
+from bids_dtg.imaging.lattice import Lattice, single_lattice, voxel_lattice
 from bids_dtg.imaging.nifti import Intent, encode_integers, encode_maps, maps_image
 from bids_dtg.imaging.statmap import read_statmap
 
@@ -262,115 +261,6 @@ class VoxelPlaces:
         numbers = np.full(self.grid.shape, _NONE, np.intp)
         numbers.reshape(-1)[self.positions] = np.arange(self.number)
         return numbers
-
-
-@dataclass(frozen=True, eq=False)
-class SurfacePlaces:
-    """Vertices of one hemisphere's surface."""
-
-    coordinates: NDArray[np.float64]  # (vertices, 3), of the whole surface, RAS+ mm
-    faces: Indices  # (triangles, 3), numbers of vertices
-    mask: NDArray[np.bool_]  # (vertices,), which are places; False on the medial wall
-    hemisphere: Hemisphere
-    space: str = "fsLR"  # TemplateFlow name of the mesh
-    density: str = "32k"  # label of the BIDS entity den-
-
-    def __post_init__(self) -> None:
-        vertices = len(self.mask)
-        if self.coordinates.shape != (vertices, 3) or self.faces.shape[1:] != (3,):
-            raise ValueError(
-                f"a surface of {vertices} vertices has points ({vertices}, 3) and faces (n, 3), "
-                f"found {self.coordinates.shape} and {self.faces.shape}"
-            )
-        if self.mask.dtype != np.bool_ or not self.mask.any():
-            raise ValueError("the mask is boolean and has a vertex in it")
-        if self.faces.min() < 0 or self.faces.max() >= vertices:
-            raise ValueError(f"faces name vertices from 0 to {vertices - 1}")
-
-    @property
-    def number(self) -> int:
-        """How many vertices are places."""
-        return int(np.count_nonzero(self.mask))
-
-    @cached_property
-    def points(self) -> NDArray[np.float64]:
-        """(places, 3), RAS+ mm."""
-        return self.coordinates[self.mask]
-
-    @property
-    def spacing_mm(self) -> float:
-        """Mean length of the edges between places."""
-        ends = self.points[self.neighbours()]
-        return float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean())
-
-    @property
-    def entities(self) -> dict[str, str | None]:
-        """BIDS entities of a map: hemisphere, mesh and its density."""
-        return {"hemi": self.hemisphere, "space": self.space, "den": self.density}
-
-    @property
-    def extension(self) -> str:
-        """What the name of a file of maps ends with."""
-        return ".func.gii"
-
-    def encode(
-        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
-    ) -> bytes:
-        """Make a .func.gii file; its `description` names the maps, an `intent` is not kept.
-
-        As `Places.encode`.
-        """
-        rows = np.atleast_2d(values)
-        if rows.shape[1:] != (self.number,) or not len(rows):
-            raise ValueError(f"{self.number} vertices and maps of {np.shape(values)} values")
-        whole = np.zeros((len(rows), len(self.mask)), np.float32)
-        whole[:, self.mask] = rows
-        return encode_metrics(whole, self.hemisphere, names=[description] * len(whole))
-
-    def read(self, path: Path) -> NDArray[np.float32]:
-        """Read a map on the same mesh; as `Places.read`."""
-        whole = read_metric(path)
-        if whole.shape != self.mask.shape:
-            raise RunError(
-                f"{path} has {len(whole)} vertices",
-                expected=f"{len(self.mask)}, as {self.space} at {self.density}",
-            )
-        values = whole[self.mask]
-        known = ~np.isnan(values) & (values != 0)
-        if not known.any():
-            raise EmptyMapError(f"{path} has no value at the model's vertices")
-        return np.where(known, values, np.float32(np.nan))
-
-    def neighbours(self) -> Indices:
-        """Return the places that an edge of a triangle joins, (pairs, 2), lower number first."""
-        rank = np.where(self.mask, np.cumsum(self.mask) - 1, _NONE)
-        corners = rank[self.faces]
-        edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-        inside = np.sort(edges[(edges != _NONE).all(axis=1)], axis=1)
-        return np.unique(inside, axis=0)
-
-    def mirror(self) -> Indices:
-        """Return -1 for each place: the other side is another surface."""
-        return np.full(self.number, _NONE, np.intp)
-
-    def shifted(self, offset_mm: Sequence[float]) -> Indices:
-        """Return -1 for each place: a surface is not moved."""
-        return np.full(self.number, _NONE, np.intp)
-
-    def lattice(self, edge: int) -> Lattice:
-        """Choose vertices about `edge` edges apart as centres of blocks.
-
-        Distances are straight lines, so a mesh without folds is wanted: the sphere rather than
-        the midthickness, where opposite banks of a sulcus lie near each other.
-
-        Raises
-        ------
-        ValueError
-            If `edge` is below 1.
-        """
-        if edge < 1:
-            raise ValueError(f"centres of blocks are 1 edge apart or more, not {edge}")
-        return point_lattice(self.points, edge, self.spacing_mm)
 
 
 @dataclass(frozen=True, eq=False)

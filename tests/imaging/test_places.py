@@ -1,8 +1,6 @@
-"""Places: voxels and vertices do the same things; a surface passes through the algebra."""
+"""Places: voxels of a grid, and names in a list."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,17 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.connectome import roi_series, voxel_to_roi
-from bids_dtg.connectome.connectome import run_connectomes
-from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.moments import RunVoxels, measure_run
-from bids_dtg.connectome.training_distribution.pattern import PatternPlaces, pattern_figures
-from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
+from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.gifti import read_metric, read_surface
+from bids_dtg.imaging.gifti import encode_metrics, read_metric, read_surface
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.places import ListedPlaces, Places, SurfacePlaces, VoxelPlaces
-from bids_dtg.stats.conformal import Calibration, coverage
+from bids_dtg.imaging.places import ListedPlaces, VoxelPlaces
 
 FLIPS = st.tuples(*[st.sampled_from([-1, 1])] * 3)
 
@@ -33,26 +25,15 @@ def voxels(shape=(6, 5, 4), seed=0, flips=(-1, 1, 1), origin=(5.0, -8.0, 3.0)) -
     return VoxelPlaces.within(Grid(shape, affine), mask)
 
 
-def surface(seed=0, vertices=60) -> SurfacePlaces:
-    """The hull of points on a sphere, a fifth of them on the medial wall."""
-    from scipy.spatial import ConvexHull
-
-    rng = np.random.default_rng(seed)
-    points = rng.normal(size=(vertices, 3))
-    points *= 100 / np.linalg.norm(points, axis=1, keepdims=True)
-    faces = ConvexHull(points).simplices.astype(np.intp)
-    return SurfacePlaces(points, faces, rng.random(vertices) < 0.8, "L")
+@pytest.fixture
+def places() -> VoxelPlaces:
+    return voxels()
 
 
-@pytest.fixture(params=["voxels", "surface"])
-def places(request) -> Places:
-    return voxels() if request.param == "voxels" else surface()
-
-
-@given(st.integers(0, 10**6), st.sampled_from([voxels, surface]))
+@given(st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
-def test_a_map_comes_back_from_its_file(tmp_path_factory, seed, make):
-    places = make(seed=seed)
+def test_a_map_comes_back_from_its_file(tmp_path_factory, seed):
+    places = voxels(seed=seed)
     values = np.random.default_rng(seed).normal(1.0, 3.0, places.number).astype(np.float32)
     values[values == 0] = 1.0
     path = tmp_path_factory.mktemp("map") / f"map{places.extension}"
@@ -125,32 +106,26 @@ def test_voxels_in_any_order_go_to_their_own_positions(tmp_path):
 
 def test_names_are_those_of_the_space():
     assert voxels().entities == {"space": "MNI152NLin6Asym", "res": "2"}
-    assert surface().entities == {"hemi": "L", "space": "fsLR", "den": "32k"}
 
 
 def test_a_surface_file_says_of_which_hemisphere_it_is(tmp_path):
-    places = surface()
     path = tmp_path / "x.func.gii"
-    path.write_bytes(places.encode(np.ones((2, places.number)), description="ones"))
+    path.write_bytes(encode_metrics(np.ones((2, 60)), "L", names=["ones", "ones"]))
     image = nib.load(path)
     assert image.meta["AnatomicalStructurePrimary"] == "CortexLeft"
     assert [array.meta["Name"] for array in image.darrays] == ["ones", "ones"]
-    np.testing.assert_array_equal(image.darrays[0].data, places.mask)
     with pytest.raises(RunError, match=r"holds \(60,\), \(60,\)\. Expected: one map"):
         read_metric(path)
 
 
 def test_files_that_are_no_map_of_the_surface_are_refused(tmp_path):
-    places, other = surface(), surface(vertices=50)
     path = tmp_path / "x.func.gii"
     with pytest.raises(RunError, match=r"x\.func\.gii"):
-        places.read(path)
+        read_metric(path)
     path.write_bytes(b"no surface")
     with pytest.raises(RunError, match="cannot be read"):
-        places.read(path)
-    path.write_bytes(other.encode(np.ones(other.number)))
-    with pytest.raises(RunError, match=r"has 50 vertices"):
-        places.read(path)
+        read_metric(path)
+    path.write_bytes(encode_metrics(np.ones((1, 50)), "L", names=["ones"]))
     with pytest.raises(RunError, match="no points and triangles"):
         read_surface(path)
     voxel = voxels()
@@ -160,100 +135,11 @@ def test_files_that_are_no_map_of_the_surface_are_refused(tmp_path):
 
 
 def test_parts_that_do_not_fit_are_refused():
-    places, grid = surface(), voxels().grid
-    whole = {"coordinates": places.coordinates, "faces": places.faces, "mask": places.mask}
-    for change, message in (
-        ({"coordinates": places.coordinates[1:]}, "60 vertices"),
-        ({"faces": places.faces + 60}, "from 0 to 59"),
-        ({"mask": np.zeros(60, bool)}, "has a vertex"),
-        ({"mask": np.ones(60)}, "is boolean"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            SurfacePlaces(**(whole | change), hemisphere="L")
+    grid = voxels().grid
     with pytest.raises(ValueError, match="within a grid"):
         VoxelPlaces(grid, np.array([10**6]))
     with pytest.raises(ValueError, match="a mask is boolean"):
         VoxelPlaces.within(grid, np.ones((2, 2, 2), bool))
-    with pytest.raises(ValueError, match="1 edge apart or more"):
-        places.lattice(0)
-
-
-@pytest.fixture(scope="module")
-def left(shared) -> SurfacePlaces:
-    """The left hemisphere of fsLR-32k without its medial wall, on the sphere."""
-    folder: Path = shared / "data" / "real" / "surfaces" / "tpl-fsLR"
-    if not folder.is_dir():
-        pytest.skip(f"no surfaces of fsLR at {folder}")
-    points, faces = read_surface(folder / "tpl-fsLR_hemi-L_den-32k_sphere.surf.gii")
-    cortex = read_metric(folder / "L.atlasroi.32k_fs_LR.shape.gii") > 0
-    return SurfacePlaces(points, faces, cortex, "L")
-
-
-def smooth_rows(places: Places, rows: int, seed: int, width_mm: float = 25.0) -> np.ndarray:
-    """Bumps around random places, (rows, places)."""
-    rng = np.random.default_rng(seed)
-    centres = places.points[rng.choice(places.number, rows, replace=False)]
-    square = ((places.points[None] - centres[:, None]) ** 2).sum(axis=2)
-    return np.exp(-0.5 * square / width_mm**2).astype(np.float32)
-
-
-@pytest.mark.slow
-def test_a_real_hemisphere_has_the_known_vertices(left):
-    assert (len(left.mask), left.number) == (32_492, 29_696)
-    assert 1.5 < left.spacing_mm < 2.5
-    pairs = left.neighbours()
-    # Euler: a closed mesh has 3 edges a vertex; the rim of the wall has fewer inside.
-    assert 2.9 * left.number < len(pairs) < 3 * left.number
-
-
-def test_vertices_pass_through_the_connectome_s_algebra(left):
-    rng = np.random.default_rng(0)
-    maps = smooth_rows(left, 6, seed=1)
-    own = rng.normal(size=(80, 6))
-    bold = (own @ maps + 0.3 * rng.normal(size=(80, left.number))).astype(np.float32)
-    r = voxel_to_roi(bold, maps)
-    series = roi_series(bold, maps)
-    expected = np.corrcoef(series.T, bold[:, ::999].T)[:6, 6:]
-    np.testing.assert_allclose(r[:, ::999], expected, atol=1e-4)
-    design = TemporalDesign.build(np.zeros((80, 0)), [], np.ones(80, bool), 2.0)
-    every = RunVoxels(maps, left.number, np.ones(left.number, bool))
-
-    def blocks():
-        for first in range(0, len(bold), 20):
-            yield first, bold[first : first + 20].copy()
-
-    run = run_connectomes(measure_run(blocks, design, every))
-    np.testing.assert_allclose(run.whole.r, r, atol=1e-4)
-    pattern = PatternPlaces(maps, left.mirror(), left.neighbours())
-    figures = pattern_figures(run.whole.r, run.covered, pattern)
-    assert figures.map_match > 0.6
-    assert figures.map_identity == 1
-    assert np.isnan(figures.symmetry)  # one hemisphere has no mirror image
-
-
-@pytest.mark.slow
-def test_local_ridge_finds_a_relation_that_was_planted_on_the_surface(left):
-    """Maps are the connectome times slopes that change over the surface, and noise."""
-    rng = np.random.default_rng(3)
-    rois, contrasts, people = 4, 2, 10
-    slopes = smooth_rows(left, contrasts * rois, seed=4, width_mm=60.0)
-    slopes = slopes.reshape(contrasts, rois, -1)
-    connectomes = rng.uniform(-1, 1, (people, rois, left.number)).astype(np.float32)
-    maps = 2.0 + np.einsum("qkv,nkv->nqv", slopes, connectomes, optimize=True)
-    maps = (maps + 0.1 * rng.normal(size=maps.shape)).astype(np.float32)
-    sums = LocalRidgeSums(left.lattice(4))
-    for x, y in zip(connectomes[:8], maps[:8], strict=True):
-        sums.fit_person(x, y)
-    model = sums.solve(0.1, pooling_mm=10.0)
-    mean = maps[:8].mean(axis=0)
-    predicted = [model.predict(x) for x in connectomes[8:]]
-    errors = [new - found for new, found in zip(maps[8:], predicted, strict=True)]
-    by_mean = np.mean([np.square(new - mean).mean() for new in maps[8:]])
-    assert np.mean(np.square(errors)) < 0.3 * by_mean
-    again = LocalRidge.from_tensors(model.tensors(), left)
-    np.testing.assert_allclose(again.predict(connectomes[8]), predicted[0], atol=0.02)
-    calibration = Calibration.fit(errors, left.lattice(8), 1)
-    assert np.mean([coverage(error, calibration.half_widths(90)) for error in errors]) > 0.8
 
 
 def gifti(values: np.ndarray) -> str:

@@ -473,38 +473,6 @@ def encode_dscalar(
     return _head(tuple(names), grayordinates) + cifti_values(values)
 
 
-def read_dscalar(
-    path: Path, grayordinates: Grayordinates
-) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """Read a file of maps at these grayordinates.
-
-    Returns
-    -------
-    names
-        Of the maps, in order.
-    values
-        (maps, grayordinates).
-
-    Raises
-    ------
-    RunError
-        Missing, damaged, or no scalars at these grayordinates.
-    """
-    expected = f"a .dscalar.nii file of {grayordinates.number} grayordinates"
-    header, values = read_cifti_maps(path, expected)
-    scalars, brain = header.first, header.places
-    same = (
-        isinstance(brain, Grayordinates)
-        and brain.number == grayordinates.number
-        and np.array_equal(grayordinates.rows_in(brain), np.arange(brain.number))
-    )
-    if not isinstance(scalars, _cifti.ScalarAxis) or not same:
-        raise RunError(
-            f"{path} has other axes: {_kind(scalars)}, {_kind(brain.axis)}", expected=expected
-        )
-    return tuple(map(str, scalars.name)), values
-
-
 @dataclass(frozen=True, eq=False)
 class CiftiHeader:
     """What is needed to read the values of a CIFTI file at grayordinates.

@@ -17,7 +17,7 @@ from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.surfaces.grayordinates import (
     Grayordinates,
     encode_dscalar,
-    read_dscalar,
+    read_cifti_maps,
     standard_grayordinates,
 )
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
@@ -37,8 +37,8 @@ def test_maps_and_names_come_back(tmp_path):
     path = tmp_path / "a.dscalar.nii"
     values = _file(path, maps=3)
     _file(tmp_path / "b.dscalar.nii", maps=3)
-    names, found = read_dscalar(path, PLACES)
-    assert list(names) == NAMES[:3]
+    header, found = read_cifti_maps(path, "maps")
+    assert list(header.first.name) == NAMES[:3]
     np.testing.assert_array_equal(found, values)
     assert path.read_bytes() == (tmp_path / "b.dscalar.nii").read_bytes()
 
@@ -79,15 +79,15 @@ def test_other_files_are_refused(tmp_path):
     )
     nib.save(other, tmp_path / "other.dscalar.nii")
     with pytest.raises(RunError, match=r"other axes: ScalarAxis of 1, ScalarAxis of 4"):
-        read_dscalar(tmp_path / "other.dscalar.nii", PLACES)
+        read_cifti_maps(tmp_path / "other.dscalar.nii", "maps")
     _file(tmp_path / "cut.dscalar.nii", maps=2)
     content = (tmp_path / "cut.dscalar.nii").read_bytes()
     for length in (600, len(content) - 10):
         (tmp_path / "cut.dscalar.nii").write_bytes(content[:length])
         with pytest.raises(RunError, match=r"cut\.dscalar\.nii (cannot be read|has .* bytes of)"):
-            read_dscalar(tmp_path / "cut.dscalar.nii", PLACES)
+            read_cifti_maps(tmp_path / "cut.dscalar.nii", "maps")
     with pytest.raises(RunError, match=r"gone\.dscalar\.nii"):
-        read_dscalar(tmp_path / "gone.dscalar.nii", PLACES)
+        read_cifti_maps(tmp_path / "gone.dscalar.nii", "maps")
 
 
 def test_values_of_another_number_are_refused():

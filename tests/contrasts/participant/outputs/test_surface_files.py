@@ -25,7 +25,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.gifti import read_metrics
-from bids_dtg.imaging.surfaces.grayordinates import read_dscalar, standard_grayordinates
+from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.surfaces import SurfaceFiles
@@ -73,9 +73,16 @@ def dscalars(out: Path, desc: str = "synthetic") -> list[Path]:
     return sorted(out.rglob(f"*_space-fsLR_den-91k_*desc-{desc}*_statmap.dscalar.nii"))
 
 
+def read_dscalar(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the names of maps and their values, (maps, grayordinates), as nibabel reads them."""
+    image = nib.load(path)
+    assert image.header.get_axis(1) == PLACES.axis
+    return tuple(image.header.get_axis(0).name), image.get_fdata(dtype=np.float32)
+
+
 def one_dscalar(out: Path, desc: str = "synthetic") -> np.ndarray:
     (path,) = dscalars(out, desc)
-    return read_dscalar(path, PLACES)[1]
+    return read_dscalar(path)[1]
 
 
 def facts(path: Path) -> dict:
@@ -107,7 +114,7 @@ def test_maps_are_sampled_on_the_participants_surfaces(tmp_path, kind):
         add_fmriprep_surfaces(job.bids, "01")
     assert job.run("--surfaces", "fsLR", "fsaverage") == 0
     (path,) = dscalars(job.out)
-    names, values = read_dscalar(path, PLACES)
+    names, values = read_dscalar(path)
     assert list(names) == [contrast.label for contrast in job.bundle.contrasts]
     points = read_template("fsLR").points["L"]
     wanted = expected(job, points)[:, PLACES.vertices["L"]]
@@ -179,7 +186,7 @@ def test_a_template_stands_in_and_its_half_widths_are_everybodys(tmp_path, capsy
     recorded = json.loads(record.read_text())
     assert all(name in json.dumps(recorded) for name in shared)
     (widths,) = (job.out / "tpl-fsLR").glob("*.dscalar.nii")
-    found = read_dscalar(widths, PLACES)[1]
+    found = read_dscalar(widths)[1]
     wanted = job.bundle.calibration.half_widths(90)
     np.testing.assert_allclose(np.nanmax(found, axis=1), wanted.max(axis=1), rtol=1e-3)
     assert facts(widths)["IntervalLevel"] == 0.9
