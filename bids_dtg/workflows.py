@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.engine.machine import importing
 from bids_dtg.settings import BehaviourOptions, Settings
@@ -36,7 +36,6 @@ DEFAULT = next(iter(WORKFLOWS))  # also of an output that names none
 AUTO = "auto"  # of ``--architecture``: chosen by the workflow
 
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
-Arrays = Literal["never", "may", "must"]
 
 
 # Groups of options that everything reads which goes from runs of rest to results.
@@ -49,7 +48,7 @@ class Analysis:
 
     run: Run  # what it does
     help: str  # for ``--help``
-    arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
+    arrays: bool = False  # whether it reads people from ``--input-arrays``
     needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
     instead_of_model: str = ""  # an option that makes --model unneeded where it is given
     statistics: tuple[str, ...] = ()  # options of this group that it reads

@@ -35,7 +35,6 @@ from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.weighted_linear import WeightedLinear
 from bids_dtg.imaging.places import ListedPlaces
-from bids_dtg.inputs.arrays import ArrayPeople, read_arrays
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.group_ica import GroupIca, standardised_places
 from bids_dtg.stats.paired import t_interval
@@ -45,6 +44,32 @@ SHAPE, WHOLE_MODEL = "weighted, amplitude of the shape", "weighted"
 HEAD = ("people", "model", "r - group", "residual r", "identified", "another's r - group")
 Array = NDArray[np.float32]
 Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Rest and measured maps of everybody, in the order of the labels."""
+
+    labels: tuple[str, ...]
+    places: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    rest: Array  # (people, places, frames)
+    maps: Array  # (people, contrasts, places)
+    tr_seconds: float
+
+    @classmethod
+    def read(cls, folder: Path) -> People:
+        """Read ``rest.npz`` and ``task.npz`` of a folder, whose rows are the same people."""
+        with np.load(folder / "rest.npz") as rest, np.load(folder / "task.npz") as task:
+            people, places, _ = rest["rest"].shape
+            return cls(
+                labels=tuple(f"p{n:02d}" for n in range(1, people + 1)),
+                places=tuple(f"place{n}" for n in range(1, places + 1)),
+                contrasts=tuple(map(str, task["conditions"])),
+                rest=rest["rest"].astype(np.float32),
+                maps=task["beta"].astype(np.float32),
+                tr_seconds=float(rest["tr_seconds"]),
+            )
 
 
 @dataclass(frozen=True)
@@ -59,7 +84,7 @@ class Split:
 class Study:
     """The data, and how people are split."""
 
-    people: ArrayPeople
+    people: People
     splits: int
 
     @property
@@ -88,15 +113,13 @@ class Study:
 
     def rest(self, label: str) -> Array:
         """Read a person's rest, (places, frames)."""
-        (array,) = self.people.sessions_of(label)
-        return self.people.read(array, label)
+        return self.people.rest[self.people.labels.index(label)]
 
     def person(self, label: str, space: ModelSpace) -> Person:
         """Return a person with a connectome of the whole rest."""
         rest = standardised_places(self.rest(label))
-        (array,) = self.people.sessions_of(label)
-        frames = rest.shape[1]
-        design = TemporalDesign.build(None, [], np.ones(frames, bool), array.tr_seconds)
+        frames, tr_seconds = rest.shape[1], self.people.tr_seconds
+        design = TemporalDesign.build(None, [], np.ones(frames, bool), tr_seconds)
 
         def blocks() -> Blocks:
             yield 0, np.ascontiguousarray(rest.T)
@@ -106,12 +129,12 @@ class Study:
         voxels = RunVoxels(maps, len(rest), everywhere, sets=self.form.sets)
         moments = measure_run(blocks, design, voxels, segments=design.segments(np.inf))
         (found,) = run_connectomes(moments, form=self.form, every_part=False).segments
-        minutes = frames * array.tr_seconds / 60
+        minutes = frames * tr_seconds / 60
         return Person(
             label=label,
             connectomes=found.r[None].astype(np.float16),
             weights=(minutes,),
-            sessions=(self.people.read_targets(label),),
+            sessions=(self.people.maps[self.people.labels.index(label)],),
             form=self.form,
             minutes=minutes,
         )
@@ -180,8 +203,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=20)
     args = parser.parse_args()
     start = time.perf_counter()
-    files = [args.folder / "rest.npz", args.folder / "task.npz"]
-    people = read_arrays(files, ["targets=beta", "contrasts=conditions"])
+    people = People.read(args.folder)
     print("| " + " | ".join(HEAD) + " |\n|" + " --- |" * len(HEAD), flush=True)
     for training, test in PEOPLE:
         table(Study(people, args.splits), training, test)

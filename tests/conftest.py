@@ -113,7 +113,7 @@ def trained_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traine
 
 @pytest.fixture(scope="session")
 def trained_maps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
-    """Return the model of maps, of arrays, of this run of the tests; nobody writes beside it."""
+    """Return the model of maps of this run of the tests; nobody writes beside it."""
     from trained import train_maps
 
     yield from _trained_once(tmp_path_factory, "trained-maps", train_maps)

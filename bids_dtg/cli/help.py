@@ -51,7 +51,7 @@ class Topic:
         row = self._row
         reads = {*_EVERY_CALL, *(self.workflow.participants.reads if row is None else row.reads)}
         if row is not None:
-            reads |= {*row.statistics, *(_OF_ARRAYS if row.arrays != "never" else ())}
+            reads |= {*row.statistics, *(_OF_ARRAYS if row.arrays else ())}
         groups = reads - OPTIONS.keys()
         return {
             name: option
@@ -77,8 +77,6 @@ class Topic:
         if row is not None and row.needs_model:
             instead = f" or --{row.instead_of_model}" if row.instead_of_model else ""
             lines.append(f"It needs --model{instead}.")
-        if row is not None and row.arrays == "must":
-            lines.append("It needs --input-arrays.")
         others = [
             other.name
             for other in all_workflows()

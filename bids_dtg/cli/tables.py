@@ -87,19 +87,13 @@ def _require(workflow: Workflow, option: str, name: str | None) -> None:
 
 
 def _check_arrays(workflow: Workflow, settings: Settings) -> None:
-    """Refuse --input-arrays where they are not read, and an analysis that reads nothing else."""
-    name, arrays = settings.modelling.analysis, settings.modelling.input_arrays
-    use = "never" if name is None else workflow.analyses[name].arrays
-    if arrays and use == "never":
-        able = [own for own, other in workflow.analyses.items() if other.arrays != "never"]
+    """Refuse --input-arrays where they are not read."""
+    name = settings.modelling.analysis
+    if settings.modelling.input_arrays and not (name and workflow.analyses[name].arrays):
+        able = [own for own, other in workflow.analyses.items() if other.arrays]
         raise SettingsError(
             f"--input-arrays was given with {f'--analysis {name}' if name else 'no --analysis'}",
             expected=f"group --analysis {' or '.join(able)}",
-        )
-    if not arrays and use == "must":
-        raise SettingsError(
-            f"--analysis {name} was given without --input-arrays",
-            expected="arrays; results from images are made at the level participant",
         )
 
 

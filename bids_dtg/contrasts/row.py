@@ -117,7 +117,6 @@ ROW = Workflow(
                 later("contrasts.analyses.train:run_training"),
                 "make a model from participants' rest and measured maps "
                 "(--derivatives statmaps=PATH)",
-                arrays="may",
                 reads=(*_OF_PEOPLE, *_OF_TRAINING, *_OF_A_NEW_MODEL),
             ),
             "finetune": Analysis(
@@ -128,22 +127,14 @@ ROW = Workflow(
             "evaluate": Analysis(
                 later("contrasts.analyses.evaluate:run_evaluation"),
                 "score the maps of --model against participants' measured maps",
-                arrays="may",
                 reads=_OF_PEOPLE,
             ),
             "calibrate": Analysis(
                 later("contrasts.analyses.calibrate:run_calibration"),
                 "give --model intervals by participants' measured maps",
-                arrays="may",
                 reads=(*_OF_PEOPLE, "atlases", "min_coverage"),
             ),
             **ANALYSES,
-            "predict": Analysis(
-                later("contrasts.analyses.predict:run_prediction"),
-                "maps by --model, of --input-arrays",
-                arrays="must",
-                reads=("model", "device", "model_name", "data_set", "min_minutes"),
-            ),
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

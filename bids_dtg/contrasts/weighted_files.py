@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.bundles.site_sums import SumsFile
 from bids_dtg.contrasts.kind import LINEAR_MEANS, LINEAR_SUMS, ModelSpace
@@ -131,22 +130,6 @@ class OtherSites:
                 remedy=f"send {made.parent / LINEAR_MEANS} and {made}, which was made by the means "
                 "of all, to the other sites; --add-sums takes both files of each of them",
             )
-
-
-def shared_maps(files: Sequence[str]) -> tuple[NDArray[np.floating[Any]], tuple[int, ...]] | None:
-    """Return ROI maps and sets of the first file of the first round; None if there is none.
-
-    Damaged files are left to the reader of the sums, which reports them.
-    """
-    with suppress(OSError, ValueError, KeyError, TypeError, DtgError):
-        for name in files:
-            if _ONLY_FIRST not in TensorFile(Path(name)).names():
-                continue
-            arrays, notes = read_arrays(Path(name))
-            maps, sets = arrays[_ROI_MAPS], parse_json(notes["facts"], name)["sets"]
-            if maps.ndim == 2 and maps.dtype.kind == "f" and sum(sets) == len(maps):
-                return maps, tuple(int(rois) for rois in sets)
-    return None
 
 
 def write_first(

@@ -100,13 +100,13 @@ ROW = Workflow(
             "train": Analysis(
                 partial(_RUN, "train"),
                 "fit a linear core, or a network, to people's series",
-                arrays="may",
+                arrays=True,
                 reads=(*_OF_SERIES, *_OF_TRAINING),
             ),
             "evaluate": Analysis(
                 partial(_RUN, "evaluate"),
                 "evaluate --model and its simulations on people's series, beside simple models",
-                arrays="may",
+                arrays=True,
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
                 instead_of_model="folds",
@@ -115,14 +115,14 @@ ROW = Workflow(
             "simulate": Analysis(
                 partial(_RUN, "simulate"),
                 "people's activity by --model",
-                arrays="may",
+                arrays=True,
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
             ),
             "fixed-points": Analysis(
                 partial(_RUN, "fixed-points"),
                 "where the activity of --model rests, and whether it is stable there",
-                arrays="may",
+                arrays=True,
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),

@@ -340,7 +340,7 @@ class ListedPlaces:
     def _no_image(self, done: str) -> RunError:
         return RunError(
             f"no image can be {done} at {self.number} places without a grid",
-            expected="arrays (--input-arrays)",
+            expected="arrays",
         )
 
 

@@ -1,23 +1,17 @@
-"""People as arrays: rest, measured maps and what belongs to them, from files joined by people.
+"""People as arrays: rest, connectomes and what belongs to them, from files joined by people.
 
 What a key holds, and its axes:
 
-- `people` (people,), `places` (places,), `contrasts` (contrasts,): names; numbers count as names
+- `people` (people,), `places` (places,): names; numbers count as names
 - `rest` (people, places, frames), `tr_seconds` (), `session` () of the rest
-- `connectomes` (people, rois, places), made elsewhere, instead of rest
-- `edges` (people, edges): Fisher z of connectomes' upper triangles, row by row, instead of rest,
-  for what asks for them
-- `targets` (people, contrasts, places): measured maps; NaN: not measured
+- `connectomes` (people, places, places): correlations, instead of rest, for what asks for them
+- `edges` (people, edges): Fisher z of connectomes' upper triangles, row by row, likewise
 - `structural` (people, places, places)
-- `roi_maps` (rois, places)
-- `adjacency` (places, places), or (pairs, 2) numbers of places from 0
 - `families` (people,): people with the same one are related
-- `grayordinates` (): what the places are, where they are those of CIFTI: `91k`, or a file of them
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 import reprlib
@@ -32,48 +26,36 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.inputs.array_files import StoredArray, open_arrays
-from bids_dtg.inputs.rest_sketch import sketch, sketch_edges
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import Families
-from bids_dtg.notices import counted, named
+from bids_dtg.notices import named
 
 KEYS = (
-    *("people", "places", "rest", "tr_seconds", "session", "connectomes", "targets"),
-    *("contrasts", "structural", "roi_maps", "adjacency", "families", "edges", "grayordinates"),
+    *("people", "places", "rest", "tr_seconds", "session", "connectomes", "structural"),
+    *("families", "edges"),
 )
-# What people may be known by: any, and where edges of connectomes are not asked for.
-_PEOPLE_BY_ANY = ("rest", "connectomes", "edges")
-PEOPLE_BY = _PEOPLE_BY_ANY[:2]
+PEOPLE_BY = ("rest", "connectomes", "edges")  # what people may be known by
 _AXES = {
     "rest": ("people", "places", "frames"),
-    "connectomes": ("people", "rois", "places"),
+    "connectomes": ("people", "places", "places"),
     "edges": ("people", "edges"),
-    "targets": ("people", "contrasts", "places"),
     "structural": ("people", "places", "places"),
-    "roi_maps": ("rois", "places"),
     "families": ("people",),
     "people": ("people",),
     "places": ("places",),
-    "contrasts": ("contrasts",),
 }
 # An array of these is one in all files together; each file may have names and times of its own.
-_ALONE = (
-    *("connectomes", "edges", "targets", "structural", "roi_maps", "adjacency", "families"),
-    "grayordinates",
-)
-_NUMBERS = (*_PEOPLE_BY_ANY, "targets", "structural")
-_NAMES = {"people": 100_000, "places": 2**20, "contrasts": 10_000}  # and how many there may be
+_ALONE = ("connectomes", "edges", "structural", "families")
+_NUMBERS = (*PEOPLE_BY, "structural")
+_MOST_PLACES = 2**20
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
 _LONGEST_NAME, _LONGEST_LABEL = 200, 100
-STANDARD_GRAYORDINATES = "91k"  # HCP's and fMRIPrep's
 _NO_FAMILY = ("", "n/a", "na", "nan")
-# Where the largest value of a person lies: squares of rest are summed in 32 bits, and connectomes
-# are kept in 16 bits.
-_REST_RANGE, _CONNECTOME_RANGE = (1e-12, 1e12), (1e-3, 6e4)
 _SEEN_PLACES = 64  # whose rest makes a person known again
 _MOST_SEEN = 2**26  # bytes of a person's rest; of larger ones only these places are read for that
 
@@ -130,100 +112,30 @@ class ArrayPeople:
 
     files: tuple[Path, ...]  # in the order of the call
     labels: tuple[str, ...]  # of everybody, without sub-
-    numbered: bool  # whether no file names people: then labels say nothing of who they are
     places: tuple[str, ...]  # names
     places_named: bool  # whether a file names them
-    contrasts: tuple[str, ...]  # names, of the rows of targets
     rest: tuple[PeopleArray, ...]  # of each session
     connectomes: PeopleArray | None
-    targets: PeopleArray | None
     structural: PeopleArray | None  # connections between places, as counted
-    roi_maps: NDArray[np.floating[Any]] | None  # (rois, places)
-    adjacency: NDArray[np.intp] | None  # (pairs, 2)
     families: Families
     edges: PeopleArray | None = None  # of connectomes, where these were asked for
-    # Which grayordinates of CIFTI the places are, as a name, or a file that has them; None: none.
-    grayordinates: str | Path | None = None
     notes: tuple[str, ...] = ()  # sentences on what was assumed
-
-    def has_rest(self, label: str) -> bool:
-        """Return whether a person has rest, or a connectome made elsewhere."""
-        return any(label in array.rows for array in self._of_rest)
-
-    def has_targets(self, label: str) -> bool:
-        """Return whether a person has measured maps."""
-        return self.targets is not None and label in self.targets.rows
-
-    @property
-    def _of_rest(self) -> tuple[PeopleArray, ...]:
-        return (self.connectomes,) if self.connectomes is not None else self.rest
-
-    def sessions_of(self, label: str) -> tuple[PeopleArray, ...]:
-        """Return the arrays with rest, or connectomes, of a person."""
-        return tuple(array for array in self._of_rest if label in array.rows)
-
-    def read(self, array: PeopleArray, label: str) -> NDArray[np.float32]:
-        """Read a person's rest (places, frames) or connectome (rois, places).
-
-        Raises
-        ------
-        RunError
-            A value is not finite, all are the same at each place (connectomes: in each ROI), or
-            they are too large or too small to be computed with.
-        """
-        with np.errstate(over="ignore"):
-            values = array.of(label).astype(np.float32)
-        if not np.isfinite(values).all():
-            count = counted(int(np.sum(~np.isfinite(values))), "NaN or infinite value")
-            raise RunError(
-                f"{array.stored.title} has {count} of sub-{label}",
-                expected="finite values: 0 at all frames where a place was not measured",
-            )
-        if (values == values[:, :1]).all():
-            raise RunError(
-                f"{array.stored.title} has one value all along for sub-{label}: nobody was "
-                "measured there",
-                expected="values that differ",
-            )
-        least, most = _CONNECTOME_RANGE if array is self.connectomes else _REST_RANGE
-        largest = float(np.abs(values).max())
-        if not least <= largest <= most:
-            raise RunError(
-                f"{array.stored.title} has {largest:.3g} as the largest value of sub-{label}",
-                expected=f"{least:g} to {most:g}",
-                remedy="scale all values",
-            )
-        return values
-
-    def read_targets(self, label: str) -> NDArray[np.float32]:
-        """Read a person's measured maps (contrasts, places)."""
-        assert self.targets is not None
-        with np.errstate(over="ignore"):
-            return self.targets.of(label).astype(np.float32)
-
-    def fingerprint(self, label: str) -> tuple[str, ...]:
-        """Return hashes of a person's rest in each session: equal values have equal ones.
-
-        Rest that is the same everywhere is nobody's, and has none.
-        """
-        return tuple(digest for digest, _ in self._fingerprints.get(label, {}).values())
 
     def sketches(self, label: str) -> dict[str, str]:
         """Return sketches of a person's rest by session, by which it is known again.
 
         They are of all places, or of the first 64 where a person's rest has over 64 MiB.
         """
-        found = self._fingerprints.get(label, {})
-        return {session: own for session, (_, own) in found.items() if own}
+        return dict(self._sketches.get(label, {}))
 
     @cached_property
-    def _fingerprints(self) -> Mapping[str, Mapping[str, tuple[str, str]]]:
-        """Hash and sketch of everybody's rest by session.
+    def _sketches(self) -> Mapping[str, Mapping[str, str]]:
+        """Sketch of everybody's rest by session; rest that is the same everywhere has none.
 
         People are read in the order of their rows: going back may read the file anew.
         """
-        found: dict[str, dict[str, tuple[str, str]]] = {}
-        for array in self._of_rest:
+        found: dict[str, dict[str, str]] = {}
+        for array in self.rest:
             for label, row in sorted(array.rows.items(), key=lambda item: item[1]):
                 with suppress(DatasetError):  # a later step says why it cannot be used
                     small = array.stored.row_bytes <= _MOST_SEEN
@@ -231,19 +143,13 @@ class ArrayPeople:
                     own = values[:_SEEN_PLACES]
                     if own.min() == own.max():  # places without data may come first
                         own = values if small else array.stored.row(row)
-                    if own.min() < own.max():
-                        digest = hashlib.sha256(own.astype("<f4").tobytes()).hexdigest()
-                        known = self._sketch(values) if np.isfinite(values).all() else ""
-                        found.setdefault(label, {})[array.session] = digest, known
+                    if (
+                        own.min() < own.max()
+                        and np.isfinite(values).all()
+                        and (known := sketch(values))
+                    ):
+                        found.setdefault(label, {})[array.session] = known
         return found
-
-    def _sketch(self, values: NDArray[Any]) -> str:
-        if self.connectomes is None:
-            return sketch(values)
-        # ROIs as regions, by their correlations over places: the order of places does not count.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            of_rois = np.corrcoef(values.astype(np.float64))
-        return sketch_edges(np.atleast_2d(of_rois)[np.triu_indices(len(values), 1)])
 
 
 def read_key_names(texts: Sequence[str]) -> dict[str, str]:
@@ -275,7 +181,7 @@ def read_key_names(texts: Sequence[str]) -> dict[str, str]:
 
 
 def read_arrays(
-    paths: Sequence[str | Path], keys: Sequence[str] = (), *, of: Sequence[str] = PEOPLE_BY
+    paths: Sequence[str | Path], keys: Sequence[str] = (), *, of: Sequence[str] = ("rest",)
 ) -> ArrayPeople:
     """Read what files of arrays hold; of large arrays shapes alone.
 
@@ -307,7 +213,7 @@ def read_arrays(
     by_key = read_key_names(keys)
     asked = {text.partition("=")[0] for text in keys}
     taken = {by_key[name] for name in asked}  # by another name than their own
-    unused = set(_PEOPLE_BY_ANY) - set(of)
+    unused = set(PEOPLE_BY) - set(of)
     by_key = {
         name: key
         for name, key in by_key.items()
@@ -323,11 +229,9 @@ def read_arrays(
                 f"{name} is in {holders[0]} and in {holders[1]}", expected="one file with it"
             )
     sizes = _sizes(found)
-    labels, rows, numbered, notes = _join(found)
-    places, places_named = _shared_names(found, "places", sizes)
-    contrasts, contrasts_named = _shared_names(found, "contrasts", sizes)
-    if "contrasts" in sizes and not contrasts_named:
-        notes.append(f"no file names the contrasts: they are {contrasts[0]} and so on")
+    labels, rows = _join(found)
+    notes: list[str] = []
+    places, places_named = _place_names(found, sizes)
     if places and not places_named:
         notes.append(f"no file names the places: they are {places[0]} and so on")
     elif unnamed := [file.path.name for file in found if file.lacks_places]:
@@ -350,18 +254,12 @@ def read_arrays(
     return ArrayPeople(
         files=files,
         labels=labels,
-        numbered=numbered,
         places=places,
         places_named=places_named,
-        contrasts=contrasts,
         rest=_rest(found, rows),
         connectomes=alone("connectomes"),
-        targets=alone("targets"),
         structural=alone("structural"),
         edges=alone("edges"),
-        roi_maps=_roi_maps(found),
-        grayordinates=_grayordinates(found),
-        adjacency=_adjacency(found, len(places)),
         families=Families({}, "", absent="no key families")
         if families is None
         else _families(families),
@@ -453,7 +351,7 @@ def _require_keys(
             f"no file has the key {by_key[absent[0]]}, which --array-key gives for {absent[0]}",
             expected=f"one of {everything}",
         )
-    known = [name for name in _PEOPLE_BY_ANY if name in present]
+    known = [name for name in PEOPLE_BY if name in present]
     if len(known) > 1:
         raise DatasetError(f"there are {' and '.join(known)}", expected="one of them")
     if not set(of) & present:
@@ -462,10 +360,6 @@ def _require_keys(
             f"no file has {keys}; there are {everything}",
             expected=" or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
             remedy="give the key with --array-key rest=KEY",
-        )
-    if "connectomes" in present and "roi_maps" in present:
-        raise DatasetError(
-            "there are connectomes and roi_maps", expected="roi_maps with rest, to reduce it by"
         )
 
 
@@ -483,49 +377,26 @@ def _sizes(found: Sequence[_Found]) -> dict[str, int]:
                         f"{array.title} has {size} {axis}, and {first} has {known}",
                         expected="the same number",
                     )
-    for axis, (size, title) in sizes.items():
-        if axis in _NAMES and size > _NAMES[axis]:
-            raise DatasetError(f"{title} has {size} {axis}", expected=f"at most {_NAMES[axis]}")
+    size, title = sizes.get("places", (0, ""))
+    if size > _MOST_PLACES:
+        raise DatasetError(f"{title} has {size} places", expected=f"at most {_MOST_PLACES}")
     return {axis: size for axis, (size, _) in sizes.items()}
 
 
-def _join(
-    found: Sequence[_Found],
-) -> tuple[tuple[str, ...], list[dict[str, int]], bool, list[str]]:
-    """Return everybody's label, the rows of people in each file, and what was assumed."""
-    counts = {file.path: count for file in found if (count := file.people) is not None}
-    of_file = {file.path: file.labels for file in found if file.path in counts}
-    unnamed = [path for path, labels in of_file.items() if labels is None]
-    known = [labels for labels in of_file.values() if labels is not None]
-    notes = []
-    if unnamed:
-        if len(set(counts.values())) > 1:
-            words = ", ".join(f"{path} has {count}" for path, count in counts.items())
+def _join(found: Sequence[_Found]) -> tuple[tuple[str, ...], list[dict[str, int]]]:
+    """Return everybody's label, and the rows of people in each file."""
+    of_file = []
+    for file in found:
+        labels = file.labels
+        if file.people is not None and labels is None:
             raise DatasetError(
-                f"{unnamed[0]} names no people, and files have different numbers of them: {words}",
-                expected="a key people in each file, or the same people in the same order",
+                f"{file.path} names no people",
+                expected="a key people in each file, by which files are joined",
+                remedy="give the key with --array-key people=KEY",
             )
-        if len(set(known)) > 1:
-            raise DatasetError(
-                f"{unnamed[0]} names no people, and other files name them in different orders",
-                expected="a key people in each file",
-            )
-        count = next(iter(counts.values()))
-        if count > _NAMES["people"]:
-            raise DatasetError(f"{count} people", expected=f"at most {_NAMES['people']}")
-        width = max(2, len(str(count)))
-        labels = known[0] if known else tuple(f"p{n:0{width}d}" for n in range(1, count + 1))
-        whose = "those of another file" if known else f"called {labels[0]} to {labels[-1]}"
-        notes.append(
-            f"{counted(len(unnamed), 'file')} of arrays without people "
-            f"({named([path.name for path in unnamed])}): rows are {whose}, in their order"
-        )
-        of_file = dict.fromkeys(of_file, labels)
-    everybody = tuple(dict.fromkeys(label for own in of_file.values() for label in own or ()))
-    rows = [
-        {label: row for row, label in enumerate(of_file.get(file.path) or ())} for file in found
-    ]
-    return everybody, rows, bool(unnamed) and not known, notes
+        of_file.append(labels or ())
+    everybody = tuple(dict.fromkeys(label for own in of_file for label in own))
+    return everybody, [{label: row for row, label in enumerate(own)} for own in of_file]
 
 
 def _names(array: StoredArray) -> tuple[str, ...]:
@@ -548,23 +419,22 @@ def _names(array: StoredArray) -> tuple[str, ...]:
     return names
 
 
-def _shared_names(
-    found: Sequence[_Found], name: str, sizes: Mapping[str, int]
-) -> tuple[tuple[str, ...], bool]:
-    """Return the names along an axis, and whether a file gives them; all files agree on them."""
+def _place_names(found: Sequence[_Found], sizes: Mapping[str, int]) -> tuple[tuple[str, ...], bool]:
+    """Return the names of places, and whether a file gives them; all files agree on them."""
     given = {
-        file.arrays[name].title: _names(file.arrays[name]) for file in found if name in file.arrays
+        file.arrays["places"].title: _names(file.arrays["places"])
+        for file in found
+        if "places" in file.arrays
     }
     if len(set(given.values())) > 1:
-        raise DatasetError(f"{' and '.join(given)} differ", expected=f"the same {name}")
+        raise DatasetError(f"{' and '.join(given)} differ", expected="the same places")
     if given:
         ((title, names),) = list(given.items())[:1]
         if len(set(names)) < len(names):
             twice, _ = Counter(names).most_common(1)[0]
             raise DatasetError(f"{title} has the name '{twice}' twice", expected="each name once")
         return names, True
-    count, word = sizes.get(name, 0), name.removesuffix("s")
-    return tuple(f"{word}{n}" for n in range(1, count + 1)), False
+    return tuple(f"place{n}" for n in range(1, sizes.get("places", 0) + 1)), False
 
 
 def _rest(found: Sequence[_Found], rows: Sequence[Mapping[str, int]]) -> tuple[PeopleArray, ...]:
@@ -626,64 +496,6 @@ def _session(file: _Found) -> str:
             expected=f"1 to {_LONGEST_LABEL} letters, digits, '.', '-', '_'",
         )
     return name
-
-
-def _roi_maps(found: Sequence[_Found]) -> NDArray[np.float32] | None:
-    array = next((file.arrays["roi_maps"] for file in found if "roi_maps" in file.arrays), None)
-    if array is None:
-        return None
-    if not array.holds_numbers:
-        raise DatasetError(f"{array.title} is of type {array.dtype}", expected="numbers")
-    with np.errstate(over="ignore"):
-        maps = array.whole().astype(np.float32)
-    wrong = ~np.isfinite(maps).all(axis=1) | (maps.max(axis=1) == maps.min(axis=1))
-    if wrong.any():
-        raise DatasetError(
-            f"{array.title}: map {np.flatnonzero(wrong)[0]} (from 0) is constant or not finite",
-            expected="maps that differ between places",
-        )
-    return maps
-
-
-def _grayordinates(found: Sequence[_Found]) -> str | Path | None:
-    file = next((file for file in found if "grayordinates" in file.arrays), None)
-    if file is None:
-        return None
-    array = file.arrays["grayordinates"]
-    values = array.whole().ravel().tolist()
-    if len(values) != 1 or not isinstance(values[0], str) or not values[0]:
-        raise DatasetError(
-            f"{array.title} is {array.dtype} {array.shape}",
-            expected=f"the text {STANDARD_GRAYORDINATES}, or the path of a CIFTI file whose "
-            "places are those of the arrays",
-        )
-    name: str = values[0]
-    return (
-        name
-        if name == STANDARD_GRAYORDINATES
-        else file.path.parent / expand_home(Path(name), "grayordinates")
-    )
-
-
-def _adjacency(found: Sequence[_Found], places: int) -> NDArray[np.intp] | None:
-    array = next((file.arrays["adjacency"] for file in found if "adjacency" in file.arrays), None)
-    if array is None:
-        return None
-    if array.shape == (places, places) and array.holds_numbers:
-        pairs = np.argwhere(np.triu(array.whole() != 0, 1))
-    elif len(array.shape) == 2 and array.shape[1] == 2 and array.dtype.kind in "iu":
-        pairs = np.sort(array.whole().astype(np.int64), axis=1)
-        pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
-    else:
-        raise DatasetError(
-            f"{array.title} is {array.dtype} {array.shape}",
-            expected=f"({places}, {places}), or pairs (n, 2) of whole numbers",
-        )
-    if pairs.size and (pairs.min() < 0 or pairs.max() >= places):
-        raise DatasetError(
-            f"{array.title} names places up to {pairs.max()}", expected=f"0 to {places - 1}"
-        )
-    return pairs.astype(np.intp)
 
 
 def _families(array: PeopleArray) -> Families:

@@ -206,16 +206,9 @@ def _check_arrays(settings: Settings) -> None:
     if keyed and not arrays:
         raise SettingsError("--array-key was given", expected="--input-arrays with it")
     _check_rois(settings)
-    if not arrays:
-        return
-    if settings.inputs.derivatives:
+    if arrays and settings.inputs.derivatives:
         raise SettingsError(
             "--input-arrays and --derivatives were given", expected="arrays, or a dataset's files"
-        )
-    if modelling.analysis == "predict" and modelling.contrast:
-        raise SettingsError(
-            "--contrast was given with --analysis predict",
-            expected="no --contrast: maps of all contrasts of the model are written",
         )
 
 

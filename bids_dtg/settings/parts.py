@@ -13,6 +13,7 @@ from bids_dtg.settings.option import (
     map_or_network_option,
     map_or_twin_option,
     network_option,
+    network_or_twin_option,
     option,
     rest_option,
     twin_option,
@@ -36,7 +37,7 @@ NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
 MAP_PERMUTATIONS = 1000
 FOLDS = 5
 # Analyses whose results are named after the model that they use.
-_BY_MODEL = ("evaluate", "predict", "simulate", "fixed-points", "intervene")
+_BY_MODEL = ("evaluate", "simulate", "fixed-points", "intervene")
 _OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
 
 
@@ -319,7 +320,7 @@ class ModellingOptions:
             **dict.fromkeys(_BY_MODEL, "that of --model"),
         },
     )
-    input_arrays: tuple[str, ...] = option(
+    input_arrays: tuple[str, ...] = network_or_twin_option(
         "modelling",
         "people as arrays (npz or HDF5) instead of a dataset; BIDS_DIR then only names the "
         "data set; with --workflow twin it has the event files",
@@ -327,7 +328,7 @@ class ModellingOptions:
         metavar="FILE",
         shapes=(MODELS,),
     )
-    array_key: tuple[str, ...] = option(
+    array_key: tuple[str, ...] = network_or_twin_option(
         "modelling",
         "under which key the files of --input-arrays have what is called NAME here",
         default=(),
@@ -340,10 +341,8 @@ class ModellingOptions:
         "numbers make sets of maps, and linear models average over their sets",
         default=(),
         metavar="N",
-        shown_default="of images the maps of --model, and 25 50 100 for linear models of the "
-        "partial form at 2 mm, but for a --model of several sets and with --add-sums; of arrays "
-        "those under the key roi_maps, and without them 15 25 50 75 100 for these models, as far "
-        "as places are enough",
+        shown_default="the maps of --model, and 25 50 100 for linear models of the partial form at "
+        "2 mm, but for a --model of several sets and with --add-sums",
         shapes=(MODELS,),
     )
     split_file: Path | None = option(

@@ -78,7 +78,7 @@ ROW = Workflow(
             "train": Analysis(
                 partial(_analysis, "train", "train:run_training"),
                 "fit networks to people's connectomes and responses",
-                arrays="may",
+                arrays=True,
                 reads=(*_OF_BEHAVIOUR, *_OF_TRAINING),
                 statistics=("participants_file", "covariates"),
             ),
@@ -86,7 +86,7 @@ ROW = Workflow(
                 partial(_analysis, "evaluate", "evaluate:run_evaluation"),
                 "judge --model by people outside its training set, or by folds twins that are "
                 "fitted to the others",
-                arrays="may",
+                arrays=True,
                 reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING),
                 needs_model=True,
                 instead_of_model="folds",
@@ -96,7 +96,7 @@ ROW = Workflow(
                 partial(_analysis, "intervene", "intervene.call:run_interventions"),
                 "edges that the behaviour of --model depends on, and its changes under "
                 "perturbations of connectomes",
-                arrays="may",
+                arrays=True,
                 reads=("model", *_OF_BEHAVIOUR),
                 needs_model=True,
                 statistics=("permutations", "participants_file"),

@@ -16,7 +16,7 @@ from tiny_job import TinyJob, add_rest
 
 SHARES = ("--held-out", "0.25", "0.25")
 # What is trained on arrays: each in a second or two.
-LINEAR = ("--architecture", "linear", "--rois", "3", *SHARES, "--no-reports")
+LINEAR = ("--no-reports",)
 NETWORK = (
     "--architecture",
     "network",
@@ -94,7 +94,7 @@ def people_table(root: Path, header: str = "participant_id\tage", **cells: str) 
 
 
 def arrays(folder: Path) -> None:
-    """Make twelve people as arrays, and a model of them."""
+    """Make twelve people as arrays, and linear cores of them."""
     folder.mkdir(parents=True)
     people = array_people.arrays()
     array_people.write(folder / "all.npz", **people)

@@ -68,11 +68,9 @@ def some_arrays(rng: random.Random, arrays: dict[str, np.ndarray]) -> dict[str, 
         if how == 0 and len(arrays) > 1:
             del arrays[key]
         elif how == 1:
-            arrays[rng.choice((*mutators.WORDS[1:14], "families", "roi_maps", "adjacency"))] = (
-                arrays[key]
-            )
+            arrays[rng.choice((*mutators.WORDS[1:14], "families"))] = arrays[key]
         elif how == 2:
-            named = ("session", "families", "connectomes", "edges", "structural", "adjacency")
+            named = ("session", "families", "connectomes", "edges", "structural")
             arrays[rng.choice(named)] = some_array(rng, arrays[key])
         else:
             arrays[key] = some_array(rng, arrays[key])
@@ -145,12 +143,12 @@ def _write_hdf5(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def on_people(rng: random.Random, scene: Scene, file: str) -> None:
-    """Have a model trained on a file of arrays, or asked for maps of its people."""
+    """Have a model trained on a file of arrays, or judged by its people."""
     if rng.random() < 0.6:
         analyse(scene, "train", *LINEAR, "--model-name", "new", file=file)
     else:
         bundle = str(own_model(scene) / "bundle")
-        analyse(scene, "predict", "--model", bundle, "--data-set", "other", file=file)
+        analyse(scene, "evaluate", "--model", bundle, "--data-set", "other", file=file)
 
 
 def read(scene: Scene) -> int:

@@ -9,35 +9,35 @@ import numpy as np
 
 from bids_dtg.cli.run import main as program
 
-PEOPLE, PLACES, FRAMES, CONTRASTS = 12, 30, 400, 2
+PEOPLE, PLACES, FRAMES = 12, 30, 400
 
 
 def arrays(seed: int = 0, people: int = PEOPLE) -> dict[str, np.ndarray]:
-    """Make people whose maps follow from where four networks lie in them."""
+    """Make people whose rest follows from where four networks lie in them."""
     rng, common = np.random.default_rng(seed), np.random.default_rng(99)
-    group, weights = common.normal(size=(4, PLACES)), common.normal(size=(CONTRASTS, 4))
+    group = common.normal(size=(4, PLACES))
     own = group + 0.5 * rng.normal(size=(people, 4, PLACES))
     courses = rng.normal(size=(people, 4, FRAMES))
     rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(size=(people, PLACES, FRAMES))
-    targets = np.einsum("cr,nrp->ncp", weights, own)
-    targets += 0.3 * rng.normal(size=targets.shape)
     return {
         "rest": rest.astype(np.float32),
         "tr_seconds": np.array(2.0),
-        "targets": targets.astype(np.float32),
-        "contrasts": np.array(["left hand", "LANGUAGE:math"]),
         "people": np.array([f"{seed}{n:02d}" for n in range(people)]),
         "places": np.array([f"V{n}" for n in range(PLACES)]),
     }
 
 
-def call(
-    folder: Path, analysis: str, *words: object, file: str = "all.npz", out: str = "out"
-) -> int:
+def arguments(folder: Path, analysis: str, *words: object, file: str = "all.npz") -> list[str]:
+    """Return the words of an analysis of linear cores on a file of a folder."""
+    given = [folder / "study", folder / "out", "group", "--workflow", "dynamics"]
+    given += ["--analysis", analysis, "--input-arrays", folder / file, *words]
+    return [str(word) for word in given]
+
+
+def call(folder: Path, analysis: str, *words: object, file: str = "all.npz") -> int:
     """Run an analysis on a file of a folder."""
     (folder / "study").mkdir(exist_ok=True)
-    given = [folder / "study", folder / out, "group", "--analysis", analysis]
-    return program([*map(str, given), "--input-arrays", str(folder / file), *map(str, words)])
+    return program(arguments(folder, analysis, *words, file=file))
 
 
 def write(path: Path, **arrays: Any) -> Path:

@@ -105,11 +105,9 @@ def train_network(made: Trained) -> None:
 
 
 def train_maps(made: Trained) -> None:
-    """Train a model of maps of arrays of 6 people, tuned on 2; `others.npz` has other people."""
-    from array_people import arrays, call, write
+    """Train a model of maps of 6 of twelve people, tuned on 2."""
+    import image_people
 
-    made.inputs.mkdir()
-    write(made.inputs / "all.npz", **arrays())
-    write(made.inputs / "others.npz", **arrays(seed=1))
-    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
-    assert call(made.inputs, "train", *words, out="../out") == 0
+    image_people.write(made.inputs, **image_people.people())
+    words = ("--architecture", "linear", "--rois", 4, "--held-out", "0.17", "0.34")
+    assert image_people.call(made.inputs, "train", *words, out=made.out) == 0

@@ -157,7 +157,6 @@ def test_an_analysis_of_one_workflow_needs_no_workflow_to_be_named(capsys):
     text = page(capsys, "--analysis", "simulate", "--help")
     assert "group --workflow dynamics --analysis simulate [options]" in text
     assert "It needs --model." in text
-    assert "It needs --input-arrays." in page(capsys, "--analysis", "predict", "--help")
     assert "It needs --model or --folds." in page(capsys, *of("twin", "evaluate"))
 
 

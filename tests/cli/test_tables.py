@@ -58,11 +58,11 @@ def told(tmp_path, monkeypatch, capsys):
         (
             "group --analysis simulate",
             "--analysis simulate was given with --workflow contrasts. Expected: one of train, "
-            "finetune, evaluate, calibrate, deviation, stats, associate, phenotypes, embed, "
-            "predict. To do: --workflow dynamics has --analysis sim",
+            "finetune, evaluate, calibrate, deviation, stats, associate, phenotypes, embed. "
+            "To do: --workflow dynamics has --analysis sim",
         ),
         (
-            "group --analysis simulate --input-arrays a.npz",
+            f"group {TWIN} --analysis simulate --input-arrays a.npz",
             "--analysis simulate was given with --w",
         ),
         (
@@ -139,12 +139,16 @@ def told(tmp_path, monkeypatch, capsys):
             "--workflow dynamics --analysis simulate was given without --model. Expected: a model "
             "that --workflow dynamics --analysis train has made",
         ),
-        ("group --analysis predict", "results from images are made at the level participant"),
         (
-            "group --analysis finetune --input-arrays a.npz",
-            "Expected: group --analysis train or eva",
+            "group --analysis train --input-arrays a.npz",
+            "--input-arrays was given with --workflow contrasts. Expected: --workflow dynamics or "
+            "twin, or no --input-arrays",
         ),
-        ("group --input-arrays a.npz", "--input-arrays was given with no --analysis"),
+        (
+            f"group {DYNAMICS} --analysis associate --input-arrays a.npz",
+            "--input-arrays was given with --analysis associate. Expected: group --analysis train "
+            "or evaluate or simulate or fixed-points",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_one_line(told, words, line):

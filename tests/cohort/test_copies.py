@@ -17,9 +17,6 @@ from written_cohort import WrittenCohort
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.folds import draw_folds
 from bids_dtg.cohort.people import GroupPeople, gather_people
-from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.splits import draw_split
-from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.dynamics.participant.people import NetworkPeople
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.rest_sketch import sketch
@@ -52,36 +49,6 @@ def settings(folder: Path, workflow: str, analysis: str, **more: object) -> Sett
     (folder / "study").mkdir(exist_ok=True)
     given = {"bids_dir": folder / "study", "output_dir": folder / "out", "analysis_level": "group"}
     return Settings.of(**given, workflow=workflow, analysis=analysis, **more)
-
-
-def contrasts(folder: Path, seed: int, **changed: np.ndarray) -> list[tuple[str, ...]]:
-    """Return the sets that a training draws of people's arrays."""
-    made = array_people.arrays(people=PEOPLE)
-    targets = np.concatenate([made["targets"]] * 2)
-    made |= {"rest": two(made["rest"]), "targets": targets, "people": np.array(TWICE), **changed}
-    (folder / "all.npz").unlink(missing_ok=True)
-    array_people.write(folder / "all.npz", **{k: v for k, v in made.items() if v is not None})
-    files = {"input_arrays": (str(folder / "all.npz"),), "seed": seed}
-    words = settings(folder, "contrasts", "train", held_out=("0.2", "0.2"), rois=(4,), **files)
-    analysis = Analysis.prepare(words, kind=find_kind("linear"))
-    split = draw_split(analysis, analysis.plan(None).labels)
-    return [split.training, split.validation, split.test]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_no_drawn_set_has_a_copy_of_another_sets_people(tmp_path, seed):
-    require_together(contrasts(tmp_path, seed))
-
-
-def test_connectomes_made_elsewhere_are_compared_too(tmp_path):
-    maps = np.random.default_rng(3).normal(size=(PEOPLE, 8, array_people.PLACES))
-    analysis = settings(tmp_path, "contrasts", "train", input_arrays=(str(tmp_path / "all.npz"),))
-    made = array_people.arrays(people=PEOPLE)
-    made |= {"targets": np.concatenate([made["targets"]] * 2), "people": np.array(TWICE)}
-    made |= {"connectomes": two(maps / 10), "rest": None, "tr_seconds": None}
-    array_people.write(tmp_path / "all.npz", **{k: v for k, v in made.items() if v is not None})
-    found = Analysis.prepare(analysis, kind=find_kind("local-ridge"))
-    assert len(found.families.copies) == PEOPLE
 
 
 def network_people(folder: Path, sessions: dict[str, np.ndarray], **more: object) -> NetworkPeople:
@@ -148,32 +115,19 @@ def test_a_split_file_with_copies_on_two_sides_is_refused(tmp_path, capsys):
     assert "families are on two sides of the split: sub-00 and sub-c00 (the same rest)" in said
 
 
-SESSIONS = {
-    "contrasts": ("contrasts", "train", ("--architecture", "linear", "--rois", "4")),
-    "dynamics": ("dynamics", "evaluate", ("--folds", "3")),
-}
-
-
-@pytest.mark.parametrize("name", SESSIONS)
-def test_a_session_that_is_a_copy_of_another_is_refused(name, tmp_path, capsys):
-    workflow, analysis, words = SESSIONS[name]
+def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
     made = array_people.arrays()
     for session in ("1", "2"):
         rest = made["rest"] * (3 if session == "2" else 1)
         people = {"people": made["people"], "tr_seconds": 2.0, "session": session}
         array_people.write(tmp_path / f"{session}.npz", rest=rest, **people)
-    maps = {key: made[key] for key in ("people", "targets", "contrasts")}
-    array_people.write(tmp_path / "maps.npz", **maps)
-    files = ["1", "2", *(["maps"] if workflow == "contrasts" else [])]
-    (tmp_path / "study").mkdir()
-    call = [str(tmp_path / "study"), str(tmp_path / "out"), "group", "--workflow", workflow]
-    call += ["--analysis", analysis, *words, "--input-arrays"]
-    assert main([*call, *(str(tmp_path / f"{file}.npz") for file in files)]) == 2
+    words = [str(tmp_path / "2.npz"), "--folds", "3"]
+    assert array_people.call(tmp_path, "evaluate", *words, file="1.npz") == 2
     said = capsys.readouterr().err
     assert "the same rest is there twice (12 participants): sub-000 in session 1 and " in said
     # What the line says to do.
-    files = [*(str(tmp_path / f"{file}.npz") for file in files), "--session-label", "1"]
-    assert main([*call, *files, "--dry-run"]) == 0
+    words += ["--session-label", "1", "--dry-run"]
+    assert array_people.call(tmp_path, "evaluate", *words, file="1.npz") == 0
 
 
 def test_copies_of_relatives_join_two_families():

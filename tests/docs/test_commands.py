@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from array_people import arrays, write
 from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
 from study_folders import add_hcp_run, add_ukb_run
 from tiny_bundle import write_tiny_bundle
@@ -161,9 +160,6 @@ class World:
         self._add_table(self.data / "study" / "participants.tsv")
         add_hcp_run(self.data / "hcp", bold=bold(0), affine=AFFINE, tr=TR)
         add_ukb_run(self.data / "ukb", bold=bold(0), affine=AFFINE, tr=TR)
-        (self.data / "arrays").mkdir()
-        write(self.data / "arrays" / "people.npz", **arrays(0))
-        write(self.data / "arrays" / "new.npz", **arrays(1, people=3))
         slabs = np.broadcast_to(np.arange(SHAPE[2]) // 2 + 1, SHAPE).astype(np.int16)
         make_image(folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz", slabs, AFFINE)
         self.environment = os.environ | {

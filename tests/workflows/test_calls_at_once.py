@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import image_people
 import pytest
 import tiny_networks
 import tiny_twins
@@ -37,8 +38,6 @@ class Calls:
         self.out, self.forks, self.errors = folder / "out", forks, folder / "errors.txt"
         network, twin, maps = trained["network"], trained["twin"], trained["maps"]
         self._whole: dict[str, dict[str, str]] = {}  # by name
-        study = folder / "study"
-        study.mkdir()
 
         def of_networks(analysis: str, *more: str) -> list[str]:
             given = tiny_networks.arguments(network.inputs, self.out, analysis)
@@ -47,22 +46,21 @@ class Calls:
         def of_twins(analysis: str, *more: str) -> list[str]:
             return [*tiny_twins.arguments(twin.inputs, self.out, analysis), *more]
 
-        def of_maps(analysis: str, file: str, *more: object) -> list[str]:
-            given = (study, self.out, "group", "--analysis", analysis)
-            return [*map(str, (*given, "--input-arrays", maps.inputs / file, *more))]
+        def of_maps(analysis: str, *more: object) -> list[str]:
+            return image_people.arguments(maps.inputs, self.out, analysis, *more)
 
         train = ("--epochs", "1", *tiny_twins.TRAIN[2:])
         small = ("--rois", 4, "--held-out", "0.17", "0.34", "--architecture")
         self.arguments = {
             "twins": of_twins("train", *train),
             "other twins": of_twins("train", "--architecture", "published", *train),
-            "linear": of_maps("train", "all.npz", *small, "linear"),
-            "other linear": of_maps("train", "all.npz", *small, "linear", "--seed", 1),
+            "linear": of_maps("train", *small, "linear"),
+            "other linear": of_maps("train", *small, "linear", "--seed", 1),
             "few simulations": of_networks("simulate", "--simulations", "1"),
             "simulations": of_networks("simulate", "--simulations", "2"),
             "networks' evaluation": of_networks("evaluate", "--simulations", "1"),
             "twins' evaluation": of_twins("evaluate", "--model", str(twin.bundle)),
-            "predictions": of_maps("predict", "others.npz", "--model", maps.bundle),
+            "maps' evaluation": of_maps("evaluate", "--model", maps.bundle),
         }
 
     def run(self, *names: str) -> list[int]:
@@ -99,7 +97,7 @@ def calls(tmp_path_factory, trained_maps, trained_network, trained_twin):
         ("twins", "other twins", "is in use by |holds a model already"),
         ("linear", "other linear", "is in use by |holds a model already"),
         ("networks' evaluation", "twins' evaluation", "is in use by |holds results of "),
-        ("simulations", "predictions", "OUTPUT_DIR .* holds results of "),
+        ("simulations", "maps' evaluation", "OUTPUT_DIR .* holds results of "),
     ],
 )
 def test_of_two_that_do_not_go_together_one_is_refused(calls, one, other, why):
@@ -126,7 +124,7 @@ def test_two_in_one_folder_leave_the_results_of_one(calls):
     assert calls.left() == []
 
 
-@pytest.mark.parametrize("name", ["simulations", "twins", "linear", "predictions"])
+@pytest.mark.parametrize("name", ["simulations", "twins", "linear", "maps' evaluation"])
 def test_a_folder_in_use_is_left_as_it_is(calls, name):
     calls.begin()
     assert calls.run(name) == [0], calls.errors.read_text()

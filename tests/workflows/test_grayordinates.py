@@ -9,7 +9,6 @@ import subprocess
 import nibabel as nib
 import numpy as np
 import pytest
-from array_people import call
 from bids_check import require_every_file_seen
 from cifti_people import (
     CONTRASTS,
@@ -18,7 +17,6 @@ from cifti_people import (
     CiftiJob,
     add_cifti_run,
     brain_models,
-    save_maps,
     save_series,
     tiny_maps,
     tiny_series,
@@ -251,37 +249,6 @@ def test_maps_of_voxels_are_no_targets_of_grayordinates(cohort, tmp_path, capsys
     assert program([str(w) for w in [*words, "--analysis", "train", *TRAIN]]) == 2
     assert (
         "the measured maps are in no space. Expected: fsLR, the model's" in capsys.readouterr().err
-    )
-
-
-def test_arrays_name_their_grayordinates(tmp_path, capsys):
-    path = save_maps(tmp_path / "any.dscalar.nii", np.ones((1, 160)), brain_models())
-    arrays = {
-        "rest": np.stack([tiny_series(160, seed=number).T for number in range(len(LABELS))]),
-        "tr_seconds": 10.0,
-        "targets": np.stack(list(tiny_maps().values())),
-        "people": np.array(LABELS),
-        "contrasts": np.array(CONTRASTS),
-    }
-    np.savez(tmp_path / "all.npz", grayordinates=path.name, **arrays)
-    assert call(tmp_path, "train", *TRAIN) == 0
-    bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
-    assert bundle.places.axis == brain_models()
-    arrays["people"] = np.array([f"new{label}" for label in LABELS])
-    arrays["rest"] = arrays["rest"][:, :, ::-1] + 1
-    np.savez(tmp_path / "new.npz", **arrays)
-    given = ("--model", bundle.path)
-    assert call(tmp_path, "predict", *given, file="new.npz", out="maps") == 0
-    (made,) = (tmp_path / "maps").rglob("*predictions.npz")
-    assert np.load(made)["places"][[0, 150]].tolist() == [
-        "CORTEX_LEFT 0",
-        "AMYGDALA_RIGHT 33 63 21",
-    ]
-    capsys.readouterr()
-    np.savez(tmp_path / "wrong.npz", grayordinates="91k", **arrays)
-    assert call(tmp_path, "train", *TRAIN, file="wrong.npz") == 2
-    assert "have 160 places, and grayordinates is 91k. Expected: 91282 places" in (
-        capsys.readouterr().err
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import image_people
 import pytest
 import tiny_networks
 import tiny_series
@@ -49,11 +50,9 @@ class Scene:
         given = ("-d", f"fmriprep={bids}", "-d", f"statmaps={maps}", "--model", self.cohort.model)
         return (bids, self.out, "group", *given, *words)
 
-    def of_arrays(self, *words: object, file: str = "others.npz") -> Words:
-        study = self.folder / "study"
-        study.mkdir(exist_ok=True)
-        arrays = self.trained["maps"].inputs / file
-        return (study, self.out, "group", "--input-arrays", arrays, *words)
+    def of_image_people(self, analysis: str, *words: object) -> Words:
+        data = self.trained["maps"].inputs
+        return tuple(image_people.arguments(data, self.out, analysis, *words))
 
     def of_networks(self, analysis: str, *words: object) -> Words:
         arrays = self.trained["network"].inputs
@@ -115,19 +114,19 @@ _FEW = ("--epochs", "2", "--states", "2", "--region-parameters", "2")
 
 
 def _train(architecture: str, *more: object, places: int = PLACES) -> Job:
-    words = ("--analysis", "train", "--architecture", architecture, *more)
+    words = ("--architecture", architecture, *more)
     if "--rois" in more:
         return Job(
             "contrasts",
             "train",
-            lambda scene: scene.of_arrays(*words, file="all.npz"),
+            lambda scene: scene.of_image_people("train", *words),
             form=architecture,
             places=places,
         )
     return Job(
         "contrasts",
         "train",
-        lambda scene: scene.of_cohort(*words),
+        lambda scene: scene.of_cohort("--analysis", "train", *words),
         form=architecture,
         places=places,
     )
@@ -177,11 +176,6 @@ JOBS = (
     _of_maps("finetune", "--contrast", CONTRASTS[0], *_NETWORK[2:]),
     _of_maps("evaluate"),
     _of_maps("calibrate"),
-    Job(
-        "contrasts",
-        "predict",
-        lambda scene: scene.of_arrays("--analysis", "predict", *_model(scene, "maps")),
-    ),
     Job("contrasts", None, lambda scene: scene.of_cohort(), with_people=True),
     _of_people("stats", "--permutations", "9", "--feature-sets", "maps"),
     _of_people("associate", *_OF_AGE, "--feature-sets", "edges"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import array_people
+import image_people
 import pytest
 import tiny_networks
 import tiny_twins
@@ -31,6 +31,6 @@ def test_networks(
 
 
 def test_maps(trained_maps: Trained, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = trained_maps.inputs
-    assert array_people.call(folder, "evaluate", *_WORDS, file="others.npz", out="../out") == 0
+    call = image_people.arguments(trained_maps.inputs, trained_maps.out, "evaluate", *_WORDS)
+    assert main(call) == 0
     assert "evaluation-" in capsys.readouterr().out

@@ -1,7 +1,6 @@
 """Training, evaluation and use of models, from people's rest and measured maps.
 
 - `analysis`: one call of an analysis: its folder, an existing model, its tables
-- `array_source`: people whose data are arrays
 - `baselines`: simple models that a model is compared with
 - `calibrate`: prediction intervals of a model, from people outside its training set
 - `cohort`: computes the missing arrays of people, several processes at a time
@@ -15,12 +14,11 @@
 - `overview`: all participants of an output: the quality table, mean maps and the page
 - `page`: the page of an evaluation: scores of several models
 - `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped
-- `predict`: maps of people who come as arrays
 - `ridge`: chooses the ridge of partial connectomes on the training people
 - `score`: several models on the same people: scores, intervals, tests
 - `score_columns`: columns of the tables of scores
 - `training_set`: participants in a model's training set, recognised by hashes
-- `source`: the interface through which analyses read data; datasets of runs and maps
+- `source`: datasets of runs and maps, as analyses read them
 - `splits`: training, validation, calibration and test sets of participants
 - `tissues`: which places are cortex, subcortex and cerebellum
 - `train`: fits a model, scores it on other people and writes it as a bundle

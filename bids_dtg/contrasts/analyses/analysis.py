@@ -17,11 +17,10 @@ from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.analyses.array_source import ArraySource
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, own_names
 from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
-from bids_dtg.contrasts.analyses.source import DatasetSource, Source
+from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.contrast import Contrast
@@ -35,13 +34,13 @@ from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.settings import Settings
 
-Result = Literal["model", "evaluation", "prediction"]
+Result = Literal["model", "evaluation"]
 _ARRAYS = "arrays"  # folder of an analysis' own
 FOLDS = "desc-folds_participants"  # table of the groups of a cross-validation
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{_ARRAYS}/", *(name.removesuffix(".safetensors") for name in FIT_FILES)),
     *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
-    *("desc-predictions", FOLDS, EXCLUDED),
+    *(FOLDS, EXCLUDED),
 )
 # Locks of the arrays of people: who makes some and, one for each folder, who uses them.
 _CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
@@ -74,8 +73,7 @@ class Analysis:
         settings
             Options of the call, composed and checked.
         makes
-            What comes of it: a model, or an evaluation or predictions of one, which names the
-            folder.
+            What comes of it: a model, or an evaluation of one, which names the folder.
         repeatable
             Whether the call may be given again once its model is made.
         kind
@@ -87,11 +85,7 @@ class Analysis:
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        source: Source
-        if settings.modelling.input_arrays:
-            source = ArraySource.prepare(settings, kind, measured=makes != "prediction")
-        else:
-            source = DatasetSource.prepare(settings, kind)
+        source = Source.prepare(settings, kind)
         bundle, card = source.bundle, source.bundle.card
         own = makes == "model"
         basis: Basis = UsedModel.of(card, bundle.identity, makes)
@@ -113,7 +107,7 @@ class Analysis:
             results=results,
             source=source,
             model=source.model(),
-            form=source.form(kind),
+            form=source.form,
         )
 
     def with_maps_of(self, training: Sequence[str]) -> Analysis:
@@ -154,8 +148,6 @@ class Analysis:
     def knowing(self, cohort: Cohort) -> Analysis:
         """Return a copy that knows who has the same rest, once people were read; report them."""
         source = self.source.with_sketches({p.label: p.sketches for p in cohort.people})
-        if source is self.source:
-            return self
         made = dataclasses.replace(self, source=source)
         for line in copies_in_words(made.families, source.sketches):
             say(line)
@@ -212,7 +204,6 @@ class Analysis:
         what = {
             "model": f"the model {self.name}",
             "evaluation": f"scores of {self.bundle.card.name}",
-            "prediction": f"maps by {self.bundle.card.name}",
         }[self.makes]
         show(f"would write {what} to {self.folder}, and arrays of people to {self._cache}")
         show("no image was read, and no output was written")
@@ -268,15 +259,13 @@ class Analysis:
         remove_stale_temporaries(self._cache)
         words = PRESENTATION.dataset_words(self.bundle.card)
         self.results.describe(self.source.dataset, words)
-        cohort = gather_cohort(arrays, self.source.make, self.source.dataset.root)
+        cohort = gather_cohort(arrays, self.source.dataset.root)
         locks.release(_CACHE_LOCK)
         return cohort
 
     def with_measured(self, plan: CohortPlan, cohort: Cohort) -> Cohort:
         """Write what was found in the measured maps; return the cohort with sentences on them."""
         self.results.add(f"{_ARRAYS}/")
-        if self.makes == "prediction":
-            return cohort
         measured = check_measured(plan, cohort, self.bundle.places)
         write_measured(self.results, self.source.place, plan, measured)
         lines = measured.lines(plan.contrast_labels)

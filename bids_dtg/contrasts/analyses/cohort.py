@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
+from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.measure import Reader
@@ -68,19 +68,13 @@ class Cohort:
         return dataclasses.replace(self, people=people, left_out={**self.left_out, **left_out})
 
 
-def gather_cohort(
-    arrays: PersonArrays,
-    make: Callable[[PersonArrays, Sequence[str]], Mapping[str, str]],
-    source: Path,
-) -> Cohort:
+def gather_cohort(arrays: PersonArrays, source: Path) -> Cohort:
     """Read everybody's rest and maps, or map what an earlier call has stored.
 
     Parameters
     ----------
     arrays
         Arrays of the people of a plan.
-    make
-        Makes the arrays of some people, and returns why it failed for some of them.
     source
         The dataset, for the error.
 
@@ -91,7 +85,7 @@ def gather_cohort(
     """
     plan = arrays.plan
     missing, failures = _missing(arrays)
-    failures |= make(arrays, missing) if missing else {}
+    failures |= _make(arrays, missing) if missing else {}
     people = []
     for label in plan.labels:
         if label in failures:
@@ -155,7 +149,7 @@ def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:
     return missing, failures
 
 
-def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str]:
+def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     """Make people's arrays in several processes; return why some of them failed.
 
     Raises
@@ -237,12 +231,12 @@ def _prepare(
 ) -> Work[None]:
     """Prepare the work in a process that was started, not forked."""
     request = dataclasses.replace(Request.prepare(settings), bundle=bundle)
-    arrays = RunArrays(*of_arrays, request=request)
+    arrays = PersonArrays(*of_arrays, request=request)
     reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
     return _work(arrays, reader)
 
 
-def _work(arrays: RunArrays, reader: Reader) -> Work[None]:
+def _work(arrays: PersonArrays, reader: Reader) -> Work[None]:
     share_cores(reader.threads)
     reader = dataclasses.replace(reader, beginnings=arrays.lengths)
     return dataclasses.replace(arrays, reader=reader).make

@@ -12,7 +12,6 @@ from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines, leave_one_out
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.predict import keep_predictions
 from bids_dtg.contrasts.analyses.score import Scoring, retest_maps, score_models
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.tissues import tissues_of
@@ -68,14 +67,8 @@ def _evaluate(
     known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
-    kept: dict[str, Array] = {}
-    if settings.modelling.input_arrays:
-        maps = keep_predictions(analysis, people)
-        kept = {person.label: own for person, own in zip(people, maps, strict=True)}
-
     def predict(person: Person) -> Array:
-        own = kept.get(person.label)
-        return (predicted_maps(model, person) if own is None else own)[rows]
+        return predicted_maps(model, person)[rows]
 
     alone = settings.modelling.split_file is None
     mean = mean_maps(people if alone else training)

@@ -242,5 +242,5 @@ def _without(
         return analysis, cohort
     of_fold = analysis.with_maps_of(others)
     arrays = of_fold.source.arrays(plan, ArrayStore(analysis.store.root / _WORK), analysis.form)
-    again = gather_cohort(arrays, of_fold.source.make, analysis.dataset_root)
+    again = gather_cohort(arrays, analysis.dataset_root)
     return of_fold, dataclasses.replace(cohort, people=again.people)

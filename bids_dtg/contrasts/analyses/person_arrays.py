@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +53,8 @@ _ROWS = 16  # at a time
 class MeasuredRest:
     """A person's rest: the segments of all runs that are long enough."""
 
-    # Sketches from which the training distribution is learned; None: it is not learned here.
-    summaries: Rest | None = None
+    # Sketches from which the training distribution is learned.
+    summaries: Rest = field(default_factory=lambda: Rest((), ()))
     segments: list[NDArray[np.float16]] = field(default_factory=list)  # each (rois, voxels)
     weights: list[float] = field(default_factory=list)  # weight of each segment
     repetition_times: list[float] = field(default_factory=list)  # seconds a frame, of each run
@@ -100,8 +99,8 @@ class MeasuredRest:
 
 
 @dataclass(frozen=True, eq=False)
-class PersonArrays(ABC):
-    """The arrays of the people of a plan.
+class PersonArrays:
+    """The arrays of the people of a plan, whose runs and maps are files of a dataset.
 
     Raises
     ------
@@ -113,8 +112,8 @@ class PersonArrays(ABC):
     store: ArrayStore  # where arrays are kept
     form: Form  # of the connectomes
     lengths: tuple[float, ...]  # minutes of parts of the rest, whose connectomes are wanted, too
-
-    summarised: ClassVar[bool] = True  # whether the training distribution is learned from it
+    request: Request  # input dataset, bundle and options
+    reader: Reader | None = None  # reduces runs of rest; None: arrays are only read
 
     def are_made(self, label: str) -> bool:
         """Return whether all arrays of a person exist and match the present inputs."""
@@ -159,9 +158,8 @@ class PersonArrays(ABC):
                 "sketches": measured.sketches,
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
-            if measured.summaries is not None:
-                means, notes = pack_rest(measured.summaries)
-                self.store.write(self._summaries(label), means, facts, notes)
+            means, notes = pack_rest(measured.summaries)
+            self.store.write(self._summaries(label), means, facts, notes)
             if self.lengths:
                 shorter = [total / count for total, count in measured.shorter.values()]
                 notes = {"minutes": list(measured.shorter)}
@@ -172,11 +170,7 @@ class PersonArrays(ABC):
     def open(self, label: str) -> Person:
         """Map a person's existing arrays; all are read once and compared with their checksums."""
         notes, summaries = self.store.notes(self._rest(label)), self._summaries(label)
-        rest = (
-            unpack_rest(self.store.read(summaries), self.store.notes(summaries))
-            if self.summarised
-            else None
-        )
+        rest = unpack_rest(self.store.read(summaries), self.store.notes(summaries))
         known = self.form.row.joint and bool(notes["roi_r"])
         return Person(
             label,
@@ -200,29 +194,6 @@ class PersonArrays(ABC):
         name = self._shorter(label)
         minutes = self.store.notes(name)["minutes"]
         return dict(zip(minutes, self.store.read(name), strict=True))
-
-    @property
-    @abstractmethod
-    def part(self) -> MapsPart:
-        """The part of the model's card that says what a sample is."""
-
-    @abstractmethod
-    def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
-        """Return all inputs and options that an array of measured maps depends on."""
-
-    @abstractmethod
-    def read_maps(
-        self, label: str, maps: Mapping[str, StatMap]
-    ) -> tuple[NDArray[np.float32], dict[str, str]]:
-        """Return a person's maps, and why some cannot be used; those count as not measured."""
-
-    @abstractmethod
-    def facts_of_rest(self, label: str) -> dict[str, Any]:
-        """Return all inputs and options that a person's connectomes depend on."""
-
-    @abstractmethod
-    def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
-        """Reduce a person's rest to connectomes."""
 
     def repetition_times(self, label: str) -> tuple[float, ...]:
         """Return the repetition times of a person's runs, from the stored arrays."""
@@ -255,8 +226,8 @@ class PersonArrays(ABC):
         return "_of_whole_runs" if self.part.whole_runs else ""
 
     def _of_rest(self, label: str) -> tuple[str, ...]:
-        summaries = [self._summaries(label)] if self.summarised else []
-        return (self._rest(label), *summaries, *([self._shorter(label)] if self.lengths else []))
+        shorter = [self._shorter(label)] if self.lengths else []
+        return (self._rest(label), self._summaries(label), *shorter)
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
         return all(self.store.has(name, facts) for name in self._of_rest(label))
@@ -267,14 +238,6 @@ class PersonArrays(ABC):
         sides = {"target": found.target} if found.target else {}
         sides |= {"retest": found.retest} if found.target and found.retested else {}
         return {f"sub-{label}/{side}_maps": maps for side, maps in sides.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class RunArrays(PersonArrays):
-    """Arrays of people whose runs and maps are files of a dataset."""
-
-    request: Request  # input dataset, bundle and options
-    reader: Reader | None = None  # reduces runs of rest; None: arrays are only read
 
     @property
     def part(self) -> MapsPart:
@@ -355,7 +318,7 @@ class RunArrays(PersonArrays):
         """Compute a person's connectomes, in one pass over each run."""
         assert self.reader is not None
         planned = self.request.averages(label)
-        found, by_dof = MeasuredRest(Rest((), ())), _by_dof(planned)
+        found, by_dof = MeasuredRest(), _by_dof(planned)
         sessions: dict[str | None, JoinedRuns] = {}
         for run in (run for plan in planned for run in plan.runs):
             try:
@@ -364,7 +327,6 @@ class RunArrays(PersonArrays):
                 )
             except TooShortError:
                 continue
-            assert found.summaries is not None
             found.summaries += self.reader.summarise(measured.connectomes)
             found.repetition_times.append(measured.design.tr_seconds)
             found.sketches[run.title] = sketch(measured.connectomes.series.T)

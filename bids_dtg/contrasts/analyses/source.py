@@ -1,4 +1,4 @@
-"""The interface through which analyses read data, for a dataset of runs and measured maps."""
+"""A dataset of runs and measured maps, as analyses read it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,8 @@ from bids_dtg.cohort.copies import Sketches
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.nested_sets import combination
-from bids_dtg.contrasts.analyses.cohort import make_side_by_side
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
-from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
+from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.bundle.part import RUN, MapsPart
@@ -177,8 +176,9 @@ def sets_to_make(
     return kind.image_sets if joint and fine and not given else ()
 
 
-class Source(Protocol):
-    """Data of an analysis, from images or arrays; nothing is read before it is asked for.
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A dataset of resting-state runs, and measured maps in files; nothing is read unasked.
 
     Raises
     ------
@@ -186,134 +186,15 @@ class Source(Protocol):
         In each method: data cannot be used.
     """
 
-    @property
-    def settings(self) -> Settings:
-        """Options of the call, completed by facts of the data."""
-        ...
-
-    @property
-    def dataset(self) -> SourceDataset:
-        """The dataset, or the folder of the array files."""
-        ...
-
-    @property
-    def output(self) -> DerivativeDataset:
-        """Folder of the results."""
-        ...
-
-    @property
-    def bundle(self) -> ModelBundle:
-        """The model; for training from arrays, only its places and ROI maps."""
-        ...
-
-    @property
-    def place(self) -> Path:
-        """Folder of the measured maps."""
-        ...
-
-    def form(self, kind: MapsKind | None) -> Form:
-        """Return the form of connectomes of a kind to be trained; None: that of the model."""
-        ...
-
-    @property
-    def families(self) -> Families:
-        """Families of the participants."""
-        ...
-
-    @property
-    def sketches(self) -> Sketches:
-        """Sketches of the rest of everybody whose values were read."""
-        ...
-
-    def with_sketches(self, sketches: Sketches) -> Source:
-        """Return a copy that knows the rest of people whose runs were read since."""
-        ...
-
-    @property
-    def own_name(self) -> str | None:
-        """The data set's own name, without which ids identify nobody; None: it has none."""
-        ...
-
-    @property
-    def words(self) -> str:
-        """Describe what is read and how rest is cleaned."""
-        ...
-
-    @property
-    def cleaning(self) -> str:
-        """Describe how rest was cleaned, for a model's card."""
-        ...
-
-    @property
-    def maps_words(self) -> str:
-        """Origin of the masks and ROI maps of a model that is trained here."""
-        ...
-
-    @property
-    def record(self) -> Mapping[str, Any]:
-        """Record how rest was reduced, where this differs from runs of images."""
-        ...
-
-    @property
-    def learns_maps(self) -> bool:
-        """Whether the ROI maps are made from the training people."""
-        ...
-
-    def with_maps_of(self, training: Sequence[str]) -> Source:
-        """Return a copy with ROI maps, made from training people if asked for."""
-        ...
-
-    def model(self) -> Model:
-        """Return the predictor of maps, which is prepared at its first use."""
-        ...
-
-    @property
-    def path_names(self) -> PathNames:
-        """Names that replace folders of this machine in published text."""
-        ...
-
-    def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
-        """Plan who has both scans, without reading any; None: all contrasts of the maps."""
-        ...
-
-    def files(self, plan: CohortPlan) -> Sequence[Path]:
-        """Return the files that the people of a plan are read from, but for arrays."""
-        ...
-
-    def why_no_rest(self, label: str) -> str | None:
-        """Return why a person's rest cannot be used, as far as headers show it, else None."""
-        ...
-
-    def id_of(self, label: str) -> str:
-        """Return the label if it is from the data; empty if this program numbered people."""
-        ...
-
-    def rest_digests(self, label: str) -> tuple[str, ...]:
-        """Return what identifies the content of a person's rest, whatever the label."""
-        ...
-
-    def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
-        """Return how the arrays of a plan's people are made."""
-        ...
-
-    def make(self, arrays: PersonArrays, labels: Sequence[str]) -> Mapping[str, str]:
-        """Make people's arrays; return why some of them failed."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class DatasetSource:
-    """A dataset of resting-state runs, and measured maps in files (`Source`)."""
-
     request: Request  # input dataset, participants and bundle
     place: Path  # of the measured maps
-    maps_words: str  # as `Source`
+    maps_words: str  # origin of the masks and ROI maps of a model that is trained here
     own_form: Form | None = None  # of a model that is trained; None: the call reads a model
     learns: tuple[int, ...] = ()  # ROIs of each set of maps to be made from the training people
-    sketches: Sketches = field(default_factory=dict)  # as `Source`: of people's cleaned ROI series
+    sketches: Sketches = field(default_factory=dict)  # of people's cleaned ROI series
 
     @classmethod
-    def prepare(cls, settings: Settings, kind: MapsKind | None) -> DatasetSource:
+    def prepare(cls, settings: Settings, kind: MapsKind | None) -> Source:
         """Check options, dataset and model before anything is written.
 
         Raises
@@ -344,9 +225,7 @@ class DatasetSource:
         return cls(request, place, words, form, sets)
 
     @classmethod
-    def _at_grayordinates(
-        cls, settings: Settings, kind: MapsKind, place: Path | None
-    ) -> DatasetSource:
+    def _at_grayordinates(cls, settings: Settings, kind: MapsKind, place: Path | None) -> Source:
         """Prepare the training of a model whose places are those of the first person's series."""
         if place is None:
             raise _no_maps(settings)
@@ -403,8 +282,9 @@ class DatasetSource:
         """The model, or the template of one that is trained."""
         return self.request.bundle
 
-    def form(self, kind: MapsKind | None) -> Form:
-        """Return the form that ``--connectome`` names, or the kind's own."""
+    @property
+    def form(self) -> Form:
+        """The form that ``--connectome`` names, or the kind's own."""
         return self.own_form or self.bundle.card.part.connectome
 
     @cached_property
@@ -415,7 +295,7 @@ class DatasetSource:
 
     @property
     def own_name(self) -> str | None:
-        """Return the data set's name."""
+        """The data set's own name, without which ids identify nobody; None: it has none."""
         return own_name(self.request.dataset)
 
     @property
@@ -437,7 +317,7 @@ class DatasetSource:
         """Record how ROI maps were made; rest is reduced as at the participant level."""
         return dict(self.bundle.card.record or {}) if self.learns_maps else {}
 
-    def with_maps_of(self, training: Sequence[str]) -> DatasetSource:
+    def with_maps_of(self, training: Sequence[str]) -> Source:
         """Make ROI maps by group ICA from the rest of the training people, if asked for.
 
         Raises
@@ -534,7 +414,7 @@ class DatasetSource:
         return plan_cohort(self.request, self.place, contrasts)
 
     def files(self, plan: CohortPlan) -> Sequence[Path]:
-        """As `Source`: runs with their confounds, and measured maps."""
+        """Return the files of a plan's people: runs with their confounds, and measured maps."""
         found: list[Path] = []
         for label, maps in plan.people.items():
             with suppress(DtgError):  # a later step says why these runs cannot be used
@@ -558,10 +438,6 @@ class DatasetSource:
             return str(err)
         return None if usable else short
 
-    def id_of(self, label: str) -> str:
-        """Return the label."""
-        return label
-
     def rest_digests(self, label: str) -> tuple[str, ...]:
         """Return a digest of each file of rest; other cleaning leaves them the same."""
         try:
@@ -570,18 +446,13 @@ class DatasetSource:
         except DtgError:
             return ()  # a later step says why these data cannot be used
 
-    def with_sketches(self, sketches: Sketches) -> DatasetSource:
+    def with_sketches(self, sketches: Sketches) -> Source:
         """Return a copy that knows the rest of people whose runs were read since."""
         return dataclasses.replace(self, sketches=sketches)
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """Return how the arrays of a plan's people are made."""
-        return RunArrays(plan, store, form, self.lengths, self.request)
-
-    def make(self, arrays: PersonArrays, labels: Sequence[str]) -> Mapping[str, str]:
-        """Make people's arrays in several processes."""
-        assert isinstance(arrays, RunArrays)
-        return make_side_by_side(arrays, labels)
+        return PersonArrays(plan, store, form, self.lengths, self.request)
 
 
 def _has_no_model(settings: Settings) -> bool:
@@ -591,7 +462,7 @@ def _has_no_model(settings: Settings) -> bool:
 def _no_maps(settings: Settings) -> SettingsError:
     return SettingsError(
         f"--analysis {settings.modelling.analysis} needs measured maps",
-        expected="--derivatives statmaps=PATH, or --input-arrays FILE",
+        expected="--derivatives statmaps=PATH",
     )
 
 

@@ -44,8 +44,7 @@ class Identities:
 
     def hashes(self, label: str) -> PersonHashes:
         """Return a person's hashes, as a bundle stores them."""
-        # A number that this program has assigned is no id.
-        name = self.name if self.source.id_of(label) else None
+        name = self.name
         known = name and canonical_name(name)
         if known:
             person = hash_person(known, published_id(known, label) or label)
@@ -99,9 +98,7 @@ def record_people(
     return made if earlier is None else _known(earlier).joined(made)
 
 
-def leave_out_seen(
-    analysis: Analysis, labels: Sequence[str], *, relatives: bool = True
-) -> dict[str, str]:
+def leave_out_seen(analysis: Analysis, labels: Sequence[str]) -> dict[str, str]:
     """Return why people a model was trained or tuned on, and their relatives, are left out.
 
     They are reported; copies of a person are of one family. Once people were read, they are known
@@ -115,20 +112,18 @@ def leave_out_seen(
     why = {
         label: next((words for name, words in _SHAPING.items() if name in match.sets), RELATED)
         for label, match in matches.items()
-        if match.sets & _SHAPING.keys() or (relatives and label in related)
+        if match.sets & _SHAPING.keys() or label in related
     }
     say_left_out(why)
     _say_of_published(identities, seen, [label for label in why if why[label] != RELATED])
     return reasons(why)
 
 
-def why_left_out(
-    analysis: Analysis, labels: Sequence[str], *, relatives: bool = True
-) -> dict[str, str]:
+def why_left_out(analysis: Analysis, labels: Sequence[str]) -> dict[str, str]:
     """Do what `leave_out_seen` does, and warn where membership is uncertain."""
     bundle = analysis.bundle
     seen, identities = _known(bundle), Identities(analysis.source)
-    why = leave_out_seen(analysis, labels, relatives=relatives)
+    why = leave_out_seen(analysis, labels)
     matches = {label: _match(seen, identities, label) for label in labels}
     for text in seen.unlisted:
         say(

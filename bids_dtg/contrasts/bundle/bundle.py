@@ -127,8 +127,6 @@ class ModelBundle(Bundle[MapsPart]):
                 f"{card.name} is a model of {card.part.places} places without a grid: it reads "
                 "arrays",
                 expected="a model on a grid, for images",
-                remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis predict --model {card.name} "
-                "--input-arrays FILE",
             )
         return card.part.grid
 

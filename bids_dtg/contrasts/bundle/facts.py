@@ -53,7 +53,7 @@ def _sets(sets: tuple[int, ...]) -> str:
 def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     grid, number = bundle.card.part.grid, bundle.places.number
     if grid is None:
-        words = "none: places have names, and arrays are read (--input-arrays)"
+        words = "none: places have names, and arrays are read"
         if bundle.card.part.cifti:
             words = f"none: places are {bundle.card.part.cifti_words}, and CIFTI series are read"
         return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]

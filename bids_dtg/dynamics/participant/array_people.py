@@ -10,9 +10,7 @@ from bids_dtg.dynamics.participant.source import Array, Faults, NetworkSource, S
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays, read_key_names
 from bids_dtg.inputs.rest_sketch import sketch
-from bids_dtg.notices import named
 
-_UNUSED = ("targets", "roi_maps", "adjacency")  # keys that this model ignores
 _CLEANING = "arrays, cleaned before"
 
 
@@ -59,7 +57,8 @@ def find_array_people(
         `keys` are invalid.
     """
     arrays = read_arrays(paths, keys)
-    _require_series(arrays)
+    if len(arrays.places) < 2:
+        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
     structural = _require_structural(arrays, keys) if connected else None
     return NetworkSource(
         paths=arrays.files,
@@ -68,20 +67,9 @@ def find_array_people(
         sessions=tuple(_ArraySession(rest, structural) for rest in arrays.rest),
         connected=frozenset(() if structural is None else structural.rows),
         families=arrays.families,
-        notes=(*arrays.notes, *_unused(arrays)),
+        notes=arrays.notes,
         cleaning=_CLEANING,
     )
-
-
-def _require_series(arrays: ArrayPeople) -> None:
-    """Refuse arrays without series of regions."""
-    if not arrays.rest:
-        raise DatasetError(
-            "there are connectomes made elsewhere, and no rest",
-            expected="rest (people, places, frames): the network model describes its course",
-        )
-    if len(arrays.places) < 2:
-        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
 
 
 def _require_structural(arrays: ArrayPeople, keys: Sequence[str]) -> PeopleArray:
@@ -94,8 +82,3 @@ def _require_structural(arrays: ArrayPeople, keys: Sequence[str]) -> PeopleArray
             remedy="give the key with --array-key structural=KEY",
         )
     return arrays.structural
-
-
-def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
-    given = [name for name in _UNUSED if getattr(arrays, name) is not None]
-    return (f"not used by this model: {named(given)}",) if given else ()

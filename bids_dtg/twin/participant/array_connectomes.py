@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.array_people import read_rows
 from bids_dtg.connectome.edges import fisher_z, upper_edges
 from bids_dtg.errors import DatasetError
-from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays
-from bids_dtg.notices import counted, named
+from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, PeopleArray, read_arrays
+from bids_dtg.notices import counted
 from bids_dtg.twin.participant.source import LARGEST_Z, ConnectomeSource, Edges
 
 Array = NDArray[np.float64]
 
-_SOURCES = ("rest", "connectomes", "edges")  # files need one of these keys
 _MOST_EDGES = 4_000_000  # about 2,800 regions: everybody's edges are held in memory
 _MOST_BEYOND = 0.01  # share of edges that are too large for Fisher z
 _SAME = 1e-4  # largest asymmetry of correlations: files may have been rounded
-_UNUSED = ("targets", "structural", "roi_maps", "adjacency")  # keys that files may have
 _EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR"
 
 
@@ -80,9 +78,9 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayCo
     SettingsError
         `keys` are wrong.
     """
-    arrays = read_arrays(paths, keys, of=_SOURCES)
+    arrays = read_arrays(paths, keys, of=PEOPLE_BY)
     edges = _count_edges(arrays)
-    given = [name for name in _SOURCES if _of(arrays, name)]
+    given = [name for name in PEOPLE_BY if _of(arrays, name)]
     labels = {label for name in given for of in _of(arrays, name) for label in of.rows}
     return ArrayConnectomes(
         paths=arrays.files,
@@ -110,7 +108,7 @@ _SOURCE_WORDS = (
 
 
 def _of(arrays: ArrayPeople, name: str) -> tuple[PeopleArray, ...]:
-    """Return the arrays under a name of `_SOURCES`; none where there are none."""
+    """Return the arrays under a name of `PEOPLE_BY`; none where there are none."""
     found: PeopleArray | tuple[PeopleArray, ...] | None = getattr(arrays, name)
     if found is None:
         return ()
@@ -119,12 +117,7 @@ def _of(arrays: ArrayPeople, name: str) -> tuple[PeopleArray, ...]:
 
 def _count_edges(arrays: ArrayPeople) -> int:
     """Return the number of edges of a connectome; refuse arrays of another shape."""
-    places, square = len(arrays.places), arrays.connectomes
-    if square is not None and square.stored.shape[1] != square.stored.shape[2]:
-        raise DatasetError(
-            f"{square.stored.title} has shape {square.stored.shape}",
-            expected="(people, regions, regions): correlations",
-        )
+    places = len(arrays.places)
     edges = places * (places - 1) // 2
     if arrays.edges is not None:
         count, title = int(arrays.edges.stored.shape[1]), arrays.edges.stored.title
@@ -143,8 +136,7 @@ def _count_edges(arrays: ArrayPeople) -> int:
 
 
 def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
-    given = [name for name in _UNUSED if getattr(arrays, name) is not None]
-    return (f"not used by digital twins: {named(given)}",) if given else ()
+    return () if arrays.structural is None else ("not used by digital twins: structural",)
 
 
 def edge_faults(values: Array) -> list[str]:

@@ -18,7 +18,7 @@ from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.cohort_plan import plan_cohort
-from bids_dtg.contrasts.analyses.person_arrays import RunArrays, keep_in_form
+from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, keep_in_form
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import DatasetError
@@ -240,7 +240,7 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     read = {}
     for place in (cohort.statmaps, moved):
         plan = plan_cohort(request, place, None)
-        arrays = RunArrays(plan, store, form, (), request)
+        arrays = PersonArrays(plan, store, form, (), request)
         maps = plan.people["01"].target
         read[place], unusable = arrays.read_maps("01", maps)
         assert not unusable

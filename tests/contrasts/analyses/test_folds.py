@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from array_people import PEOPLE, arrays, call
+from image_people import PEOPLE, call, people, write
 from tiny_job import read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -19,20 +19,19 @@ COUNTED = PEOPLE - FAMILIES  # in verdicts, where a family is one
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 
-def few(folder):
-    """Write twelve people, most of them in families of two; return them."""
-    people = arrays()
+def few():
+    """Make twelve people, most of them in families of two."""
+    made = people()
     names = [f"f{n % FAMILIES}" if n < 2 * FAMILIES else f"alone{n}" for n in range(PEOPLE)]
-    people |= {"families": np.array(names), "contrasts": np.array(["WM 0bk:faces", "own rest"])}
-    np.savez(folder / "all.npz", **people)
-    return people
+    made |= {"families": np.array(names), "contrasts": np.array(["WM 0bk:faces", "own rest"])}
+    return made
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A folder where twelve people have trained a model without options on sets."""
     folder = tmp_path_factory.mktemp("few")
-    few(folder)
+    write(folder, **few())
     assert call(folder, "train", *LINEAR) == 0
     return folder
 
@@ -75,7 +74,7 @@ def test_the_page_has_a_verdict_and_says_by_what(made):
 
 
 def test_families_are_left_out_together(study, made):
-    people, groups = few(study), groups_of(made)
+    people, groups = few(), groups_of(made)
     assert sorted(groups) == sorted(people["people"])
     assert len(set(groups.values())) == 4
     family = dict(zip(people["people"].tolist(), people["families"].tolist(), strict=True))
@@ -99,7 +98,8 @@ def test_the_bundle_is_that_of_a_fit_to_all(study, made):
 @pytest.mark.slow
 def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_path):
     """Nonsense maps and rest of a group change its scores, and no other fit to it."""
-    people, groups = few(tmp_path), groups_of(made)
+    people, groups = few(), groups_of(made)
+    write(tmp_path, **people)
     out = [n for n, label in enumerate(people["people"]) if groups[str(label)] == "1"]
     table = tmp_path / "split.tsv"
     rows = [
@@ -119,7 +119,7 @@ def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_p
 
 @pytest.mark.slow
 def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
-    few(tmp_path)
+    write(tmp_path, **few())
     labels = [f"0{n:02d}" for n in range(PEOPLE)]
     alone = [*labels[:FAMILIES], *labels[2 * FAMILIES : -1]]  # one of each family
     words = ("--participant-label", *alone, "--model-name", "seven")
@@ -133,7 +133,7 @@ def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
 
 
 def test_auto_takes_a_linear_kind_of_few_people(tmp_path, capsys):
-    few(tmp_path)
+    write(tmp_path, **few())
     assert call(tmp_path, "train", "--rois", 4, "--dry-run") == 0
     said = capsys.readouterr()
     assert "architecture: auto → linear: 12 participants" in said.err
@@ -152,14 +152,14 @@ def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
 
 
 def test_five_people_who_are_in_twice_get_no_verdict(study):
-    people = arrays(seed=5, people=5)
-    people["contrasts"] = np.array(["WM 0bk:faces", "own rest"])
-    for key, values in (("rest", 2 * people["rest"]), ("targets", people["targets"])):
-        people[key] = np.concatenate([people[key], values])
-    people["people"] = np.array([*people["people"], *(f"c{own}" for own in people["people"])])
-    np.savez(study / "twice.npz", **people)
+    twice = people(seed=5, number=5)
+    twice["contrasts"] = np.array(["WM 0bk:faces", "own rest"])
+    for key, values in (("rest", 2 * twice["rest"]), ("targets", twice["targets"])):
+        twice[key] = np.concatenate([twice[key], values])
+    twice["people"] = np.array([*twice["people"], *(f"c{own}" for own in twice["people"])])
+    write(study / "twice", **twice)
     words = ("--model", study / "out/group/model-own/bundle", "--model-name", "twice")
-    assert call(study, "evaluate", *words, file="twice.npz") == 0
-    made = study / "out/group/evaluation-twice"
+    assert call(study / "twice", "evaluate", *words) == 0
+    made = study / "twice/out/group/evaluation-twice"
     assert "No verdict with 5 participants (8 are needed)" in (made / "report.html").read_text()
     assert {row["people"] for row in read_table(made / "desc-contrasts_scores.tsv")} == {"5"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 
+import image_people
 import numpy as np
 import pytest
-from array_people import call, write
 from tiny_bundle import without_people
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import read_table
@@ -206,15 +206,15 @@ class TestPublishedLists:
         assert "have no ids as in HCP-D: whether own was trained on them is not known" in reported
 
 
-def test_other_labels_orders_and_scales_of_arrays_hide_nobody(trained_maps, tmp_path, capsys):
+@pytest.mark.slow
+def test_other_labels_orders_and_scales_hide_nobody(trained_maps, tmp_path, capsys):
     """Training people under new names were scored as new."""
-    content = dict(np.load(trained_maps.inputs / "all.npz"))
-    order = np.random.default_rng(3).permutation(len(content["people"]))
-    content["people"] = np.array([f"x{n}" for n in range(len(order))])
-    content["rest"] = np.round(10 * content["rest"][order], 3)
-    content["targets"] = content["targets"][order]
-    write(tmp_path / "again.npz", **content)
-    words = ("--model", trained_maps.bundle, "--data-set", "New", "--dry-run")
-    assert call(tmp_path, "predict", *words, file="again.npz") == 0
+    made = image_people.people()
+    order = np.random.default_rng(3).permutation(len(made["people"]))
+    made |= {"people": np.array([f"x{n}" for n in range(len(order))])}
+    made |= {"rest": 10 * made["rest"][order], "targets": made["targets"][order]}
+    image_people.write(tmp_path / "again", **made)
+    words = ("--model", trained_maps.bundle, "--data-set", "New")
+    assert image_people.call(tmp_path / "again", "evaluate", *words) == 0
     said = capsys.readouterr().err
     assert "left out: 8 participants; the model was trained on 6 and tuned on 2 of them" in said
