@@ -6,10 +6,10 @@ Of each world (a seed of the hard regime), the group's network and people's late
 fitted to 200 people, and 200 others are predicted. The regression of factors on connectomes is then
 fitted with the people's own connectomes, with those of other people (`--shuffles`, two by default),
 and with as many draws of white noise; the ridge regression of response times gets the same. Printed
-are, as means over worlds, what connectomes explain of the factor that is predicted best, the spread
-of predicted times over unseen people, and r with their observed times; and in how many draws the
-spread is at most 2 ms. `--moves` judges interventions, too, as `--analysis intervene` does, on 60
-of the unseen people: 99 permutations, 5 splits into halves; each shuffle is a null world.
+are, as means over worlds, z by which a regression is judged, the spread of predicted times over
+unseen people, and r with their observed times; and in how many draws the spread is at most 2 ms.
+`--moves` judges interventions, too, as `--analysis intervene` does, on 60 of the unseen people: 99
+permutations, 5 splits into halves; each shuffle is a null world.
 
 What was done is kept in WORK: a stopped call goes on.
 """
@@ -87,14 +87,14 @@ def judged_codes(
     found = []
     for name, draw, own, others in pairs(training, unseen, seed, shuffles):
         people = FittedPeople.of(fitted, own, training.segments)
-        best = map_factors(own, people.factors).explained.best
+        z = map_factors(own, people.factors).z
         twin = with_twin(fitted, with_factor_map(fitted.twin, people))
         outcomes = performed_outcomes(twin, others, unseen.segments)
         known = Training(Known(len(own), connectome=own), wanted)
         ridge = predict(RIDGE, known, Known(len(others), connectome=others))
         for column, target in enumerate(names):
             figures = {"twin": outcomes.of(target), "ridge": ridge[:, column]}
-            row = {"connectomes": name, "draw": draw, "figure": target, "best_explained": best}
+            row = {"connectomes": name, "draw": draw, "figure": target, "z": z}
             for model, values in figures.items():
                 row[f"{model}_sd_ms"] = 1000 * float(np.nanstd(values))
                 constant = np.nanstd(values) < 1e-9
@@ -207,7 +207,7 @@ def fitted_group(work: Path, cohorts: Cohorts, seed: int, epochs: int) -> Fitted
 
 def print_codes(rows: pd.DataFrame) -> None:
     """Print means over worlds, and differences of r between twins and ridge."""
-    columns = ["best_explained", "twin_sd_ms", "ridge_sd_ms", "twin_r", "ridge_r"]
+    columns = ["z", "twin_sd_ms", "ridge_sd_ms", "twin_r", "ridge_r"]
     by = rows.groupby(["connectomes", "figure"], sort=False)[columns]
     print(by.mean().round(3).to_string())
     print("largest over worlds and draws")

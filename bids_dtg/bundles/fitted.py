@@ -419,8 +419,6 @@ class FittedFile:
         people: int,
         names: Mapping[str, int],
         arrays: Expected,
-        *,
-        optional: Expected = MappingProxyType({}),
     ) -> FittedFile:
         """Read a file.
 
@@ -434,8 +432,6 @@ class FittedFile:
             How many names each list has, by its tensor.
         arrays
             Type and shape of what else there is, by name.
-        optional
-            The same of what may be absent.
 
         Raises
         ------
@@ -448,7 +444,7 @@ class FittedFile:
             check_names(file, tensor, number)
             letters[tensor] = ("uint8", file.shape(tensor, axes=1))
         hashes = {_PEOPLE: ("uint8", (people, _HASH_BYTES))}
-        found = read_tensors(path, {**hashes, **letters, **arrays}, optional=optional)
+        found = read_tensors(path, {**hashes, **letters, **arrays})
         return cls(
             _decode_people(found.pop(_PEOPLE), path),
             {

@@ -41,8 +41,8 @@ _SAFE = 1e-8  # of a correction's largest possible denominator; smaller ones cor
 _FLATTEST = 1e-3  # least curvature, in trials
 _REPORTED = 10  # people between lines of progress
 _SAMPLED = 8  # people whose sequences decide which directions are informative
-_FOLDS = 5  # of people, by which a factor is judged
-_LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
+_FOLDS = 5  # of people, by which a regression is judged
+LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
 _LEAST_LEFT = 1e-9  # of a person; less where nobody else has the person's site, and all is fixed
 _ROUNDING = 1e-9  # of a column's size: no more is left where it is all fixed
 PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenvalue of the kernel
@@ -81,28 +81,18 @@ class PersonFactors:
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
-    """Shares of what covariates leave that are explained in people left out of all choices."""
-
-    by_factor: Array  # (factors,); 0 or less: not predicted
-    best: float  # of the factor that the others predict best of each other
-    z: float  # of predicted with observed mean times, over people
-
-
-@dataclass(frozen=True, eq=False)
 class FactorMap:
     """Regression of latent factors on connectomes, judged by people it has not seen."""
 
     edge_mean: Array  # (edges,): mean over the people of the fit
     ridge: Array  # (edges, factors): weights of the regression
-    predicts: NDArray[np.bool_]  # (factors,): whether left-out people are predicted beyond chance
     penalties: Array  # (times,): of each ridge, relative to the kernel's mean eigenvalue
-    explained: Explained
+    z: float  # of predicted with observed mean times, over people left out of all choices
 
     @property
     def weights(self) -> Array:
         """Weights (edges, factors), 0 where connectomes do not predict left-out people."""
-        return np.where(self.predicts, self.ridge, 0.0)
+        return self.ridge if self.z > LEAST_Z else np.zeros(self.ridge.shape)
 
     def predict(self, connectomes: NDArray[np.floating]) -> Array:
         """Predict factors (people, factors) from connectomes (people, edges)."""
@@ -134,7 +124,7 @@ def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> Fac
     >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
     >>> people = PersonFactors(traits, np.eye(2), observed=traits, performed=traits)
     >>> found = map_factors(traits @ rng.normal(size=(2, 300)), people)
-    >>> bool(found.explained.by_factor.min() > 0.9)
+    >>> found.z > 4
     True
     >>> bool(map_factors(rng.normal(size=(40, 300)), people).weights.any())
     False
@@ -142,39 +132,13 @@ def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> Fac
     values = np.asarray(connectomes, np.float64)
     centred = values - values.mean(axis=0)
     products = centred @ centred.T
-    left_out = _LeftOut.of(products, people)
-    explained = left_out.explained()
     fit = _Fit.of(products, people)
     return FactorMap(
         edge_mean=values.mean(axis=0),
         ridge=centred.T @ fit.dual,
-        predicts=np.full(people.factors.shape[1], explained.z > _LEAST_Z),
         penalties=fit.penalties,
-        explained=explained,
+        z=_left_out_z(products, people),
     )
-
-
-def explained_by_chance(
-    connectomes: NDArray[np.floating], people: PersonFactors, *, permutations: int, seed: int = 0
-) -> tuple[Explained, ...]:
-    """Return what connectomes of other people explain of factors, for each permutation.
-
-    Parameters
-    ----------
-    connectomes
-        (people, edges), Fisher z or any other features.
-    people
-        Latent factors and mean times of people.
-    permutations, seed
-        Number of permutations of people, and the seed of their random numbers.
-    """
-    values = np.asarray(connectomes, np.float64)
-    centred, rng = values - values.mean(axis=0), np.random.default_rng(seed)
-    products, found = centred @ centred.T, []
-    for _ in range(permutations):
-        others = people.of_rows(rng.permutation(len(people.factors)))
-        found.append(_LeftOut.of(products, others).explained())
-    return tuple(found)
 
 
 def _free(times: Array, fixed: Array) -> Array:
@@ -202,7 +166,6 @@ class _Fit:
     of_times: Array  # (people, times): the same of times, in standard deviations
     predictable: NDArray[np.bool_]  # (times,): whether leave-one-out predicts it
     penalties: Array  # (times,)
-    gains: Array  # (factors,): squares that leave-one-out predictions of people save
 
     @classmethod
     def of(cls, products: Array, people: PersonFactors) -> _Fit:
@@ -212,76 +175,47 @@ class _Fit:
         observed, performed = (
             _free(times, people.fixed) for times in (people.observed, people.performed)
         )
-        target = _out_of(people.factors, basis)
-        to_factors = np.linalg.lstsq(performed, target, rcond=None)[0]
+        to_factors = np.linalg.lstsq(performed, _out_of(people.factors, basis), rcond=None)[0]
         penalties = np.array([kernel.best(time[:, None]) for time in observed.T])
         dual, left_out = np.zeros(observed.shape), np.zeros(observed.shape)
         for column, penalty in enumerate(penalties):
             time = observed[:, [column]]
             dual[:, [column]] = kernel.dual(time, penalty)
             left_out[:, [column]] = kernel.left_out(time, penalty)
-        power, spread = (target**2).sum(axis=0), observed.std(axis=0)
+        spread = observed.std(axis=0)
         return cls(
             dual=dual @ to_factors,
             of_times=dual / np.where(spread > 0, spread, np.inf),
             predictable=((observed - left_out) ** 2).sum(axis=0) < (observed**2).sum(axis=0),
             penalties=penalties,
-            gains=power - ((target - left_out @ to_factors) ** 2).sum(axis=0),
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _LeftOut:
-    """Predictions of people by others, who choose the penalty, too."""
+def _left_out_z(products: Array, people: PersonFactors) -> float:
+    """Return z of times predicted by others, who choose the penalty, too, with observed ones.
 
-    target: Array  # (people, factors), less what is fixed
-    predicted: Array  # (people, factors): the same by fits to others
-    agreement: Array  # (people,): predicted times with observed ones that the others predict
-    best: NDArray[np.intp]  # (people,): the factor that the others predict best of each other
-
-    @classmethod
-    def of(cls, products: Array, people: PersonFactors) -> _LeftOut:
-        """Predict people's factors from products of connectomes, (people, people)."""
-        factors, number_of_people = people.factors, len(people.factors)
-        found, agreement = np.zeros(factors.shape), np.zeros(number_of_people)
-        best, fixed = np.zeros(number_of_people, np.intp), people.fixed
-        observed = standardised(_free(people.observed, fixed))
-        target = _out_of(factors, orth(fixed))
-        order = np.random.default_rng(0).permutation(number_of_people)
-        fold = order % min(_FOLDS, number_of_people)
-        if people.families is not None:  # each family is in the fold of its first person
-            _, first, of = np.unique(people.families, return_index=True, return_inverse=True)
-            fold = fold[first][of]
-        for number in np.unique(fold) if number_of_people > 2 and np.ptp(fold) else ():
-            own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            among, across = products[np.ix_(others, others)], products[np.ix_(own, others)]
-            fit = _Fit.of(among, people.of_rows(others))
-            best[own] = fit.gains.argmax()
-            # What is fixed, as the others have it, instead of everybody's.
-            as_others = fixed[own] @ np.linalg.pinv(fixed[others], rcond=_ROUNDING)
-            across = across - as_others @ among
-            found[own] = across @ fit.dual + as_others @ target[others]
-            times = observed[own] - as_others @ observed[others]
-            agreement[own] = (across @ fit.of_times * times * fit.predictable).sum(axis=1)
-        return cls(target, found, agreement, best)
-
-    def explained(self) -> Explained:
-        """Return the shares of the variance of factors that are explained."""
-        left, power = (self.target - self.predicted) ** 2, self.target**2
-        rows = np.arange(len(left))
-        of_best = left[rows, self.best].sum(), power[rows, self.best].sum()
-        spread = np.sqrt((self.agreement**2).sum())
-        return Explained(
-            _share(left.sum(axis=0), power.sum(axis=0)),
-            float(_share(*of_best)),
-            float(self.agreement.sum() / spread) if spread > 0 else 0.0,
-        )
-
-
-def _share(left: Array, power: Array) -> Array:
-    """Return what is explained where so much is left; NaN where nothing varies."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(power > 0, 1 - left / power, np.nan))
+    `products` are those of connectomes, (people, people). Times count where the others predict
+    each other's.
+    """
+    number_of_people, fixed = len(people.factors), people.fixed
+    agreement = np.zeros(number_of_people)
+    observed = standardised(_free(people.observed, fixed))
+    order = np.random.default_rng(0).permutation(number_of_people)
+    fold = order % min(_FOLDS, number_of_people)
+    if people.families is not None:  # each family is in the fold of its first person
+        _, first, of = np.unique(people.families, return_index=True, return_inverse=True)
+        fold = fold[first][of]
+    for number in np.unique(fold) if number_of_people > 2 and np.ptp(fold) else ():
+        own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        among, across = products[np.ix_(others, others)], products[np.ix_(own, others)]
+        fit = _Fit.of(among, people.of_rows(others))
+        # What is fixed, as the others have it, instead of everybody's.
+        as_others = fixed[own] @ np.linalg.pinv(fixed[others], rcond=_ROUNDING)
+        times = observed[own] - as_others @ observed[others]
+        predicted = (across - as_others @ among) @ fit.of_times
+        agreement[own] = (predicted * times * fit.predictable).sum(axis=1)
+    spread = np.sqrt((agreement**2).sum())
+    return float(agreement.sum() / spread) if spread > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,7 +262,6 @@ def find_factors(
     network: ModulatedNetwork,
     segments: Segments,
     *,
-    parts: tuple[str, ...],
     number: int,
     prior: float,
     report: Report = lambda line: None,
@@ -341,8 +274,6 @@ def find_factors(
         The trained group network; it is not changed.
     segments
         Stimuli and responses of the people, with an axis of people.
-    parts
-        Parts of the network (`ModulatedNetwork.parts`) that factors may change.
     number
         Largest number of factors.
     prior
@@ -355,11 +286,10 @@ def find_factors(
     PersonFactors
         At most as many factors as there are informative directions.
     """
-    axes = torch.eye(network.modulations)[network.places(*parts)]
-    strengths, modes = torch.linalg.eigh(_fisher(network, segments, axes).double())
+    strengths, modes = torch.linalg.eigh(_fisher(network, segments).double())
     kept = min(number, int((strengths > 1e-6 * strengths[-1]).sum()))
-    natural = (modes[:, -kept:] / strengths[-kept:].sqrt()).float()  # Fisher information is 1
-    directions = axes.T @ natural  # (modulations, factors)
+    # (modulations, factors), along which the Fisher information is 1
+    directions = (modes[:, -kept:] / strengths[-kept:].sqrt()).float()
     found = _modes(network, segments, directions, prior, report).double().numpy()
     factors, modes = _principal(found)
     return timed_factors(network, segments, factors, directions.double().numpy() @ modes)
@@ -426,8 +356,9 @@ def _information(tangents: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
     return (flat * (chance * (1 - chance) * weight[..., None]).flatten()) @ flat.T
 
 
-def _fisher(network: ModulatedNetwork, segments: Segments, axes: Tensor) -> Tensor:
-    """Return the Fisher information of axes in all trials, from a sample of people's sequences."""
+def _fisher(network: ModulatedNetwork, segments: Segments) -> Tensor:
+    """Return the Fisher information of modulations, from a sample of people's sequences."""
+    axes = torch.eye(network.modulations)
     shared = len(segments.inputs) == 1
     sampled = [0] if shared else list(range(min(len(segments.action), _SAMPLED)))
     total = torch.zeros(len(axes), len(axes))

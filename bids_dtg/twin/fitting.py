@@ -21,12 +21,7 @@ from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.twin.factors import (
-    Explained,
-    explained_by_chance,
-    find_factors,
-    map_factors,
-)
+from bids_dtg.twin.factors import find_factors, map_factors
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import AT_ONCE, MainWeights, Sizes, perform
@@ -42,7 +37,6 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
-_PERMUTATIONS = 20  # of people, beside which stands what connectomes explain
 Report = Callable[[str], None]
 
 
@@ -113,11 +107,15 @@ class Fitted:
     people: tuple[str, ...]  # labels of the training participants
     seed: int
     own_factors: NDArray[np.float64] | None  # (people, factors), fitted to their data; None: none
-    # (factors,): R² by connectomes of people left out of all choices
-    explained: NDArray[np.float64] | None
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
-    judged: Explained | None = None  # the same, with what it is judged by; None: not known
-    by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
+    # Of mean times, predicted with observed, of people left out of all choices; None: not known.
+    z: float | None = None
+
+    @property
+    def twins_differ(self) -> bool:
+        """Whether twins of different connectomes are different; else all are the group's."""
+        of_all = isinstance(self.twin.network, HyperNetwork)
+        return of_all or bool(self.twin.edge_weights.any())
 
     def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Performance:
         """Run people's twins, made from their connectomes.
@@ -245,10 +243,8 @@ def fit(
         people=labels,
         seed=seed,
         own_factors=found.own_factors,
-        explained=found.explained,
         history=found.history,
-        judged=found.judged,
-        by_chance=found.by_chance,
+        z=found.z,
     )
 
 
@@ -259,9 +255,7 @@ class _Found:
     twin: Twin
     history: Mapping[str, tuple[Mapping[str, float], ...]]
     own_factors: NDArray[np.float64] | None = None
-    explained: NDArray[np.float64] | None = None
-    judged: Explained | None = None
-    by_chance: tuple[Explained, ...] = ()
+    z: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,7 +336,6 @@ class _Run:
         found = find_factors(
             network,
             self.segments,
-            parts=self.architecture.modulated,
             number=recipe.codes,
             prior=recipe.prior,
             report=self.report,
@@ -357,24 +350,7 @@ class _Run:
         twin.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
         twin.edge_weights.copy_(torch.from_numpy(mapped.weights))
         history = {"group": tuple(group.history)}
-        explained = mapped.explained
-        if not connectomes.shape[1]:
-            return _Found(twin, history, found.factors, explained.by_factor)
-        self.report("the same with connectomes of other people …")
-        by_chance = explained_by_chance(
-            connectomes,
-            found,
-            permutations=_PERMUTATIONS,
-            seed=self.seed,
-        )
-        return _Found(
-            twin,
-            history,
-            found.factors,
-            explained.by_factor,
-            explained,
-            by_chance,
-        )
+        return _Found(twin, history, found.factors, mapped.z)
 
     def train(
         self,

@@ -8,8 +8,6 @@ from types import MappingProxyType
 
 from bids_dtg.settings.option import find_row
 
-EVERYTHING = ("gains", "biases", "modes", "channels", "button_gains", "button_offsets")
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -50,13 +48,8 @@ class Architecture:
 
     name: str  # a value of ``--architecture``
     help: str  # for ``--help``
-    modulated: tuple[str, ...] = ()  # parts of a group network that people differ in; (): all
+    generates_all: bool  # all weights; then there is no group network
     recipe: Recipe = Recipe()
-
-    @property
-    def generates_all(self) -> bool:
-        """Whether all weights are generated, and there is no group network."""
-        return not self.modulated
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
@@ -67,11 +60,12 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "lowrank",
                 "a network of the group, whose units, strongest modes and outputs each person's "
                 "latent factors scale and shift",
-                modulated=EVERYTHING,
+                generates_all=False,
             ),
             Architecture(
                 "published",
                 "a hypernetwork that makes all weights from the connectome, as published",
+                generates_all=True,
                 recipe=Recipe(batch_people=10, batch_segments=6, action_weight=1.0),
             ),
         )
@@ -113,8 +107,8 @@ def find_architecture(name: str, recipe: Recipe | None = None) -> Architecture:
 
     Examples
     --------
-    >>> find_architecture("published").modulated
-    ()
+    >>> find_architecture("published").generates_all
+    True
     """
     row = find_row(ARCHITECTURES, "--architecture", name)
     return row if recipe is None else replace(row, recipe=recipe)

@@ -56,7 +56,6 @@ def tiny_fitted_twin(
         people=("cy", "ann", "bob"),
         seed=seed,
         own_factors=rng.normal(size=(3, factors)) if factors else None,
-        explained=rng.random(factors) if factors else None,
         history={"group": ({"epoch": 1.0, "validation_loss": 0.5}, {"epoch": 2.0, "x": np.nan})},
     )
 

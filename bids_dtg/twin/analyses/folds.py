@@ -38,13 +38,8 @@ _COLUMNS = (
     Column("epochs", "Epochs of the fit"),
     Column(
         "z",
-        "How well factors of people left out of the fit's own regressions go with what their "
+        "How well mean times of people left out of the fit's own regressions go with what their "
         "connectomes predict, as z",
-    ),
-    Column(
-        "z_by_chance",
-        "The largest z with connectomes permuted over people",
-        "largest z, permuted",
     ),
     Column("twins_differ", "Whether twins differ; else all of the fold are the group's network"),
 )
@@ -56,12 +51,6 @@ class FoldFit:
 
     fitted: Fitted
     fold: Fold
-
-    @property
-    def twins_differ(self) -> bool:
-        """Whether twins of different connectomes are different."""
-        own = self.fitted
-        return own.explained is None or bool(own.twin.edge_weights.any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,9 +157,8 @@ def fold_table(fits: Sequence[FoldFit]) -> ResultTable:
             "judged": len(own.fold.rows),
             "trained_on": len(own.fitted.people),
             "epochs": sum(map(len, own.fitted.history.values())),
-            "z": None if own.fitted.judged is None else own.fitted.judged.z,
-            "z_by_chance": max((each.z for each in own.fitted.by_chance), default=None),
-            "twins_differ": own.twins_differ,
+            "z": own.fitted.z,
+            "twins_differ": own.fitted.twins_differ,
         }
         for number, own in enumerate(fits, 1)
     ]
@@ -179,7 +167,7 @@ def fold_table(fits: Sequence[FoldFit]) -> ResultTable:
 
 def fold_flags(fits: Sequence[FoldFit]) -> list[Flag]:
     """Warn of folds of which all twins are the group's network."""
-    same = [str(number) for number, own in enumerate(fits, 1) if not own.twins_differ]
+    same = [str(number) for number, own in enumerate(fits, 1) if not own.fitted.twins_differ]
     if not same:
         return []
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
     Curves,
     PageSection,
-    Table,
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
@@ -37,6 +36,7 @@ from bids_dtg.twin.analyses.participants import (
     trials_on_page,
 )
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
+from bids_dtg.twin.factors import LEAST_Z
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
@@ -49,16 +49,10 @@ _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _ALL_THE_SAME = (
     "Connectomes are not shown to predict left-out people: all twins are the group's network"
 )
-_ROWS_ARE_NO_FINDINGS = (
-    "A share of 0 is no more than everybody's mean explains. Of many factors some are above 0, and "
-    "above the 95th percentile of their permutations, by chance: rows are no findings, and the "
-    "judgement is that of the factor which was chosen without the people who are predicted."
-)
-_MOST_FACTORS, _LEAST_SPREAD = 12, 0.01  # on the page: how many, and of the largest sd
 Row = dict[str, Any]
 _CAN_WRITE = (
     *("bundle/", "checkpoints/"),
-    *(PARTICIPANTS, "desc-training_history", "desc-codes_explained"),
+    *(PARTICIPANTS, "desc-training_history"),
 )
 _HISTORY = (
     Column("stage", "Stage: group (the network that all share), or people (all networks)"),
@@ -67,29 +61,6 @@ _HISTORY = (
     Column("validation_loss", "Loss of the validation people, by which the best epoch is chosen"),
     Column("skipped", "Updates left out because their gradient was not finite"),
     Column("seconds", "Duration of the epoch", unit="s"),
-)
-_FACTORS = (
-    Column("factor", "Number of the latent factor, in the order of information in responses"),
-    Column(
-        "explained",
-        "Share of the factor's variance over people that connectomes explain, in people who are "
-        "left out of the regression and of the choice of its penalty",
-        "explained in people left out",
-    ),
-    Column(
-        "permuted_mean",
-        "The same with connectomes of other people: mean over permutations",
-        "permuted, mean",
-    ),
-    Column(
-        "permuted_95",
-        "95th percentile of the same over permutations",
-        "permuted, 95th percentile",
-    ),
-    Column(
-        "sd",
-        "Standard deviation of the factor over people, in units of what their responses say of it",
-    ),
 )
 
 
@@ -164,7 +135,7 @@ def run_training(settings: Settings) -> int:
             model_people,
         )
         tables = training_tables(analysis.people, fitted)
-        analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"], odd))
+        analysis.write(tables, _page(analysis, fitted, odd))
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
     return 0
 
@@ -231,15 +202,10 @@ def training_tables(people: TwinPeople, fitted: Fitted) -> dict[str, ResultTable
         "desc-training_history": ResultTable(
             _HISTORY, history_rows(fitted), "The training: a row an epoch of a stage"
         ),
-        "desc-codes_explained": ResultTable(
-            _FACTORS, factor_rows(fitted), "How well connectomes predict each latent factor"
-        ),
     }
 
 
-def _page(
-    analysis: TwinAnalysis, fitted: Fitted, factors: ResultTable, odd: Sequence[str]
-) -> AnalysisPageFacts:
+def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> AnalysisPageFacts:
     people = analysis.people
     return AnalysisPageFacts(
         title=analysis.results.title,
@@ -255,29 +221,15 @@ def _page(
                 text=("The best epoch is chosen by people left out of the training.",),
                 curves=_curves(fitted),
             ),
-            PageSection(
-                title="Latent factors",
-                text=(
-                    "A person's network differs from the group's by a few latent factors. They are "
-                    "fitted to each person's responses, and a regression predicts them from "
-                    "connectomes, if predictions of left-out people go with what these people are; "
-                    "else all twins are the group's network.",
-                    *_chance_words(fitted),
-                    _ROWS_ARE_NO_FINDINGS,
-                )
-                if factors.rows
-                else (),
-                tables=(_factor_table(factors),),
-            ),
+            *_factor_sections(fitted),
         ),
     )
 
 
 def _flags(people: TwinPeople, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag, ...]:
     """Return warnings on participants who were left out, and on trials and connectomes."""
-    same = fitted.explained is not None and not fitted.twin.edge_weights.any()
     found = [
-        *([_ALL_THE_SAME] if same else []),
+        *([] if fitted.twins_differ else [_ALL_THE_SAME]),
         *odd,
         *trial_notes(people.tasks.tasks, people.behaviour, people.labels),
     ]
@@ -311,53 +263,17 @@ def history_rows(fitted: Fitted) -> list[Row]:
     ]
 
 
-def _factor_table(factors: ResultTable) -> Table:
-    """Return the factors in which people differ, the first ones; the file has all."""
-    largest = max((float(str(row["sd"])) for row in factors.rows), default=0.0)
-    spread = [row for row in factors.rows if float(str(row["sd"])) >= _LEAST_SPREAD * largest]
-    shown, total = spread[:_MOST_FACTORS], len(factors.rows)
-    notes: tuple[str, ...] = ()
-    if len(shown) < total:
-        notes = (
-            f"{len(shown)} of {total} factors, those in which people differ most; "
-            "desc-codes_explained.tsv has all.",
+def _factor_sections(fitted: Fitted) -> Iterator[PageSection]:
+    """Yield the section on latent factors; none where all weights are generated."""
+    if fitted.z is not None:
+        yield PageSection(
+            title="Latent factors",
+            text=(
+                "A person's network differs from the group's by latent factors. They are fitted to "
+                "each person's responses, and a regression predicts them from connectomes, if "
+                "predicted mean times of left-out people go with those observed; else all twins "
+                f"are the group's network. Here they do with z of {figure(fitted.z, 1)}; "
+                f"{LEAST_Z:.2f} is needed, which one in a hundred connectomes without information "
+                "reaches.",
+            ),
         )
-    return ResultTable(factors.columns, shown).on_page("Latent factors", notes=notes)
-
-
-def _chance_words(fitted: Fitted) -> tuple[str, ...]:
-    """Compare the best factor with the best by connectomes of other people."""
-    if fitted.judged is None or not fitted.by_chance:
-        return ()
-    found, chance = fitted.judged, [each.best for each in fitted.by_chance]
-    words = (
-        f"Of the factor that other people's connectomes and responses predict best, connectomes "
-        f"explain {figure(found.best, 2)}; with connectomes permuted over people "
-        f"{figure(float(np.mean(chance)), 2)} on average, {figure(max(chance), 2)} at most "
-        f"({counted(len(chance), 'permutation')}). Predictions of left-out people go with what "
-        f"these people are with z of {figure(found.z, 1)}; permuted, with "
-        f"{figure(max(each.z for each in fitted.by_chance), 1)} at most.",
-    )
-    if fitted.twin.edge_weights.any():
-        return words
-    return (*words, f"{_ALL_THE_SAME}.")
-
-
-def factor_rows(fitted: Fitted) -> list[Row]:
-    """Return how well connectomes predict each latent factor, a row each; none without factors."""
-    if fitted.explained is None or fitted.own_factors is None:
-        return []
-    spread = fitted.own_factors.std(axis=0)
-    chance = np.full((1, len(spread)), np.nan)
-    if fitted.by_chance:
-        chance = np.stack([each.by_factor for each in fitted.by_chance])
-    return [
-        {
-            "factor": number + 1,
-            "explained": float(share),
-            "permuted_mean": float(chance[:, number].mean()),
-            "permuted_95": float(np.percentile(chance[:, number], 95)),
-            "sd": float(sd),
-        }
-        for number, (share, sd) in enumerate(zip(fitted.explained, spread, strict=True))
-    ]

@@ -27,7 +27,6 @@ from bids_dtg.bundles.fitted import (
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.bundles.tensors import Expected
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
@@ -44,7 +43,7 @@ Values = NDArray[np.float32]
 Needed = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of tensors, by name
 
 # Tensors of `FITTED_FILE`; all may be absent.
-_REGIONS, _EXPLAINED = "regions", "explained"
+_REGIONS = "regions"
 _COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
 _EDGE_SD = "network.edge_sd"
 CITATION = (
@@ -70,7 +69,6 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     PART: ClassVar[type[FittedPart]] = TwinPart
 
-    explained: NDArray[np.float64] | None  # (factors,): left-out R²; None: no latent factors
     adjustment: Adjustment | None  # of connectomes before the twin gets them; None: as measured
 
     @classmethod
@@ -84,8 +82,7 @@ class TwinBundle(FittedBundle[TwinPart]):
                 _MEAN: ("float64", (columns,)),
                 _SLOPES: ("float64", (columns, part.edges)),
             }
-        optional: Expected = {_EXPLAINED: ("float64", (part.codes,))}
-        found = FittedFile.read(path, part.people, named, needed, optional=optional)
+        found = FittedFile.read(path, part.people, named, needed)
         adjustment = None
         if columns:
             arrays = found.arrays[_MEAN], found.arrays[_SLOPES]
@@ -93,7 +90,6 @@ class TwinBundle(FittedBundle[TwinPart]):
         return {
             "adjustment": adjustment,
             "fitted_people": found.people,
-            "explained": found.arrays.get(_EXPLAINED),
             "regions": found.names.get(_REGIONS, ()),
         }
 
@@ -149,7 +145,6 @@ class TwinBundle(FittedBundle[TwinPart]):
             people=self.fitted_people,
             seed=self.part.seed,
             own_factors=None,
-            explained=self.explained,
             history={},
         )
 
@@ -279,8 +274,6 @@ def _regions(edges: int, names: Sequence[str]) -> int:
 def _fitted_file(fitted: Fitted, facts: TwinFacts) -> FittedFile:
     hashes = sorted(hash_person(facts.data_set, label) for label in fitted.people)
     arrays: dict[str, NDArray[Any]] = {}
-    if fitted.explained is not None:
-        arrays[_EXPLAINED] = np.asarray(fitted.explained, np.float64)
     names: dict[str, Sequence[str]] = {_REGIONS: facts.regions} if facts.regions else {}
     if (adjustment := facts.adjustment) is not None:
         names[_COVARIATES] = adjustment.names

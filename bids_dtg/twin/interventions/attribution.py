@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from bids_dtg.twin.factors import PersonFactors, find_factors, map_factors, timed_factors
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.network.modulated import ModulatedNetwork
-from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.trial_series import Segments
 
 Array = NDArray[np.float64]
@@ -75,7 +74,6 @@ class FittedPeople:
             found = find_factors(
                 network,
                 segments,
-                parts=find_architecture(fitted.architecture).modulated,
                 number=recipe.codes,
                 prior=recipe.prior,
                 report=report,

@@ -153,7 +153,7 @@ def judged_changes(
         0 where twins do not differ.
     """
     targets = tuple(target.name for target in targets_of(movers.segments.tasks))
-    if not fitted.twin.edge_weights.any():  # connectomes change nothing
+    if not fitted.twins_differ:
         nothing = np.zeros(len(targets))
         return Change(nothing, nothing, nothing)
     outcomes = performed_outcomes(fitted, movers.connectomes, movers.segments)

@@ -71,16 +71,6 @@ class ModulatedNetwork(nn.Module):
         """Number of values of a modulation."""
         return sum(self.parts.values())
 
-    def places(self, *names: str) -> Tensor:
-        """Return the indices of some parts in a modulation."""
-        at = 0
-        found: list[int] = []
-        for name, size in self.parts.items():
-            if name in names:
-                found += range(at, at + size)
-            at += size
-        return torch.tensor(found, dtype=torch.long)
-
     @torch.no_grad()
     def find_modes(self) -> None:
         """Compute the strongest modes of the current recurrent weights."""
