@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from bids_dtg.cli.tables import run_workflow
     from bids_dtg.cohort.frames import load_maps
     from bids_dtg.contrasts.bundle.bundle import load_bundle
+    from bids_dtg.contrasts.fit_linear import fit_linear
     from bids_dtg.contrasts.participant.arrays import measure_array
     from bids_dtg.contrasts.participant.measure import measure
     from bids_dtg.contrasts.participant.predict import predict_maps
@@ -66,6 +67,7 @@ __all__ = [
     "TaskMaps",
     "__version__",
     "find_runs",
+    "fit_linear",
     "load_bundle",
     "load_maps",
     "measure",
@@ -81,6 +83,7 @@ _MODULES: Mapping[str, str] = {
     "TaskMaps": "bids_dtg.contrasts.participant.task_maps",
     "__version__": "bids_dtg.version",
     "find_runs": "bids_dtg.contrasts.participant.request",
+    "fit_linear": "bids_dtg.contrasts.fit_linear",
     "load_bundle": "bids_dtg.contrasts.bundle.bundle",
     "load_maps": "bids_dtg.cohort.frames",
     "measure_array": "bids_dtg.contrasts.participant.arrays",

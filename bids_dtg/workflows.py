@@ -33,7 +33,6 @@ WORKFLOWS: Mapping[str, str] = MappingProxyType(
     }
 )
 DEFAULT = next(iter(WORKFLOWS))  # also of an output that names none
-AUTO = "auto"  # of ``--architecture``: chosen by the workflow
 
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
 
@@ -132,7 +131,7 @@ class Workflow:
     # Returns how its results are presented: of `bids_dtg.report.presentation.Presentation`.
     presentation: Callable[[], Any]
     # Of models: what ``--architecture`` may be, each in words, empty where the name says it; the
-    # first is AUTO. None: no option.
+    # first is the default. None: no option.
     architectures: Mapping[str, str] = field(default_factory=dict)
     recipes: tuple[str, ...] = ()  # of training: what ``--recipe`` may be; none: no option
     # Of options that are not given, by name: what the workflow takes in their place.

@@ -38,7 +38,6 @@ from bids_dtg.contrasts.judging.model_table import (
     predictability_rows,
     summary_row,
 )
-from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
@@ -54,7 +53,6 @@ from bids_dtg.stats.linear import LinearBaseline
 Array = NDArray[np.float32]
 
 SEGMENTS = 4  # of rest of each held-out person: half an hour
-PENALTIES = (0.1, 0.3, 1.0, 3.0)  # of local ridge, chosen on validation people
 JUDGED = "network, re-centred"
 
 
@@ -83,13 +81,14 @@ def make_table(
     prepared = prepare(Parameters.of(network), phantom.anatomy.grey)
     folder = work / "predicted"
     predicted = predict_people(folder / "test", test, prepared.predict)
-    sums = _ridge_sums(training, phantom)
     everybody = len(training.maps)
     trained = OneByOne(training.measured, everybody)
     linear = SegmentModel.fit(training, trained, phantom.roi_maps)
     whole = LinearBaseline().fit(OneByOne(training.mean_connectome, everybody), trained)
-    mean_map = (sums.map_sum / sums.people).astype(np.float32)
-    ridge, penalty = _chosen_ridge(sums, validation)
+    total = np.zeros(trained[0].shape)
+    for n in range(everybody):
+        total += trained[n]
+    mean_map = (total / everybody).astype(np.float32)
     recentring = RecentringSums()
     for n, maps in enumerate(predict_people(folder / "validation", validation, prepared.predict)):
         recentring.add(maps, validation.measured(n))
@@ -102,7 +101,6 @@ def make_table(
         "group average": lambda n: mean_map,
         "linear (Tavor)": lambda n: linear.predict(test, n),
         "linear, whole brain": lambda n: whole.predict(test.mean_connectome(n)[None])[0],
-        "local ridge": lambda n: ridge.predict(test.mean_connectome(n)),
         "network": lambda n: predicted[n],
         JUDGED: recentred,
         "retest": lambda n: answers.retest[n],
@@ -138,37 +136,12 @@ def make_table(
             "seed": phantom.seed,
             "voxel_mm": 2 * phantom.block,
         },
-        "local_ridge": {"penalty": penalty, "pooling_mm": 10.0, "participants": sums.people},
         "rows": [*rows, ceiling_row(found["retest"])],
-        "comparisons": comparison_rows(found[JUDGED], [found[name] for name in list(models)[:5]]),
+        "comparisons": comparison_rows(found[JUDGED], [found[name] for name in list(models)[:4]]),
         "contrasts": predictability_rows(found[JUDGED], labels),
         "ceilings": [] if ceilings is None else ceilings.rows(labels),
     }
-    return Table(correction, sums.people, people, evaluation)
-
-
-def _ridge_sums(training: StoredPeople, phantom: Phantom) -> LocalRidgeSums:
-    sums = LocalRidgeSums(phantom.anatomy.places.lattice(max(1, 3 // phantom.block)))
-    for n in track(range(len(training.maps)), "Fitting local ridge"):
-        sums.fit_person(training.mean_connectome(n), training.measured(n))
-    return sums
-
-
-def _chosen_ridge(sums: LocalRidgeSums, validation: StoredPeople) -> tuple[LocalRidge, float]:
-    errors: dict[float, float] = {}
-    models = {penalty: sums.solve(penalty) for penalty in PENALTIES}
-    for penalty, model in models.items():
-        errors[penalty] = sum(
-            float(
-                np.square(
-                    model.predict(validation.mean_connectome(n)) - validation.measured(n)
-                ).mean()
-            )
-            for n in range(len(validation.maps) // 2)
-        )
-    best = min(errors, key=lambda penalty: errors[penalty])
-    print("local ridge, penalty and validation error:", errors, flush=True)
-    return models[best], best
+    return Table(correction, everybody, people, evaluation)
 
 
 def add_intervals(work: Path, folder: Path, people: int) -> None:

@@ -71,6 +71,17 @@ def write_steps(bold: Path, model: str, folder: Path) -> None:
     print("failed:", bids_dtg.run_workflow(settings))
 
 
+def write_linear(folder: Path) -> None:
+    """Write what the linear model of arrays predicts; earlier states have none."""
+    if not hasattr(bids_dtg, "fit_linear"):
+        return
+    rng = np.random.default_rng(0)
+    networks = rng.random((9, 4, 80)) ** 4
+    rest = np.einsum("nkv,nkt->nvt", networks, rng.standard_normal((9, 4, 300)))
+    model = bids_dtg.fit_linear(rest[:8], networks[:8, :2], tr_seconds=2.0, sets=(3, 4))
+    np.savez(folder / "linear.npz", maps=model.predict(rest[8]))
+
+
 def write_loaded(maps: Path, folder: Path) -> None:
     """Write what an output folder of the command line holds, as tables."""
     loaded = bids_dtg.load_maps(maps)
@@ -92,6 +103,7 @@ def main() -> None:
     print("version:", bids_dtg.__version__, "names:", *bids_dtg.__all__)
     write_task_maps(bold, sys.argv[2], folder)
     write_steps(bold, sys.argv[2], folder)
+    write_linear(folder)
     write_loaded(maps, folder)
 
 

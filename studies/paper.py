@@ -38,7 +38,7 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.demo import write_people
-from bids_dtg.contrasts.linear import LinearModel, Parcels
+from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.contrasts.phantom.dataset import RunPlan
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.phantom.parameters import VARIANTS, VERSION_2
@@ -231,7 +231,9 @@ def write_geometry(folder: Path, phantom: Phantom) -> None:
     rois = len(phantom.roi_maps)
     roi_maps = np.zeros((rois, int(anatomy.brain.sum())), np.float32)
     roi_maps[:, anatomy.grey_in_brain] = phantom.roi_maps
-    nothing = np.zeros((len(contrasts), 1, 1 + rois), np.float32)
+    nothing = np.zeros((rois, anatomy.places.number), np.float32)
+    coefficients = np.zeros((len(contrasts), rois), np.float32)
+    model = LinearModel((rois,), nothing, nothing, coefficients)
     card = ModelCard(
         name="geometry",
         version="1",
@@ -241,7 +243,7 @@ def write_geometry(folder: Path, phantom: Phantom) -> None:
         notice="Predicts 0: it only gives voxels and contrasts to models that are trained.",
     )
     arrays = BundleArrays(
-        linear_kind.tensors_of(LinearModel(nothing, Parcels(None))),
+        linear_kind.tensors_of(model),
         roi_maps,
         VoxelPlaces.within(anatomy.grid, anatomy.brain),
         anatomy.places,

@@ -27,6 +27,7 @@ NAMES = {
     "find_runs",
     "load_bundle",
     "load_maps",
+    "fit_linear",
     "measure",
     "measure_array",
     "predict_maps",

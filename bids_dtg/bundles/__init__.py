@@ -7,7 +7,6 @@
 - `tensors`: tensors in a bundle's files, read with the shapes that the card says
 - `fitted`: what bundles of models fitted to people's regions share
 - `people`: the people used to make a model, as hashes
-- `site_sums`: files of sums over people, for other sites to add
 - `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them
 - `published`: what is known of models that can be fetched by name

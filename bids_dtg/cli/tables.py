@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
 from bids_dtg.cleaning.strategies import AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
-from bids_dtg.connectome.form import FORMS
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
 from bids_dtg.errors import SettingsError
@@ -17,7 +16,6 @@ from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.option import rest_option
 from bids_dtg.workflows import (
-    AUTO,
     DEFAULT,
     WORKFLOWS,
     Run,
@@ -88,13 +86,24 @@ def _require(workflow: Workflow, option: str, name: str | None) -> None:
 
 def _check_arrays(workflow: Workflow, settings: Settings) -> None:
     """Refuse --input-arrays where they are not read."""
-    name = settings.modelling.analysis
-    if settings.modelling.input_arrays and not (name and workflow.analyses[name].arrays):
-        able = [own for own, other in workflow.analyses.items() if other.arrays]
+    name, arrays = settings.modelling.analysis, settings.modelling.input_arrays
+    if not arrays or (name is not None and workflow.analyses[name].arrays):
+        return
+    able = [own for own, other in workflow.analyses.items() if other.arrays]
+    if not able:
+        others = " or ".join(row.name for row in all_workflows() if _reads_arrays(row))
         raise SettingsError(
-            f"--input-arrays was given with {f'--analysis {name}' if name else 'no --analysis'}",
-            expected=f"group --analysis {' or '.join(able)}",
+            f"--input-arrays was given with --workflow {workflow.name}",
+            expected=f"--workflow {others}, or no --input-arrays",
         )
+    raise SettingsError(
+        f"--input-arrays was given with {f'--analysis {name}' if name else 'no --analysis'}",
+        expected=f"group --analysis {' or '.join(able)}",
+    )
+
+
+def _reads_arrays(workflow: Workflow) -> bool:
+    return any(row.arrays for row in workflow.analyses.values())
 
 
 def _check_statistics(workflow: Workflow, settings: Settings) -> None:
@@ -240,9 +249,6 @@ def table_choices(workflow: Workflow | None = None) -> Mapping[str, Choices]:
             tuple(dict.fromkeys(name for row in rows for name in row.architectures)),
             tuple(_architectures_in_words(rows)),
         ),
-        "connectome": Choices(
-            tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())
-        ),
         "recipe": Choices(tuple(dict.fromkeys(name for row in rows for name in row.recipes))),
         "write": Choices(
             tuple(name for row in rows for name in row.writes),
@@ -263,13 +269,11 @@ def _analyses_in_words(workflow: Workflow) -> Iterator[str]:
 
 
 def _architectures_in_words(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Yield what `AUTO` chooses in each workflow, and what the architectures are."""
-    able = [row for row in workflows if row.architectures]
-    yield f"{AUTO}: " + "; ".join(f"{_before(row)}{row.architectures[AUTO]}" for row in able)
-    for row in able:
+    """Yield what the architectures of each workflow are."""
+    for row in workflows:
         before = _before(row)
         for name, words in row.architectures.items():
-            if name != AUTO and words:
+            if words:
                 yield f"{before}{name}: {words}"
                 before = ""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -49,7 +49,6 @@ class Connectome:
     residual_dof: float = float("nan")
     form: Form = MARGINAL  # what the values are
     roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None: not kept
-    effective_dof: float = float("nan")  # that the penalty of a joint form follows from
     scatter: Scatter | None = None  # by which runs are joined; None: not kept
 
     def __post_init__(self) -> None:
@@ -76,7 +75,7 @@ class Connectome:
         """Pearson r (rois, grey-matter voxels), whatever the form of `r`."""
         if self.roi_r is None:
             return self.r
-        found = self.form.marginal(self.r, self.roi_r, self.effective_dof)
+        found = self.form.marginal(self.r, self.roi_r)
         return found.astype(np.float32, copy=False)
 
 
@@ -101,8 +100,6 @@ class RunConnectomes:
     sd_frames: int = 0
     # Where asked for, disjoint parts of other lengths: half segments, and three halves joined.
     other_lengths: tuple[tuple[Connectome, ...], ...] = ()
-    # By minutes, of the first part of the run that is so long, where asked for.
-    beginnings: Mapping[float, Connectome] = field(default_factory=dict)
 
     def of_one_set(self) -> RunConnectomes:
         """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
@@ -127,7 +124,6 @@ class RunConnectomes:
             other_lengths=tuple(
                 tuple(part.of_rows(rows) for part in parts) for parts in self.other_lengths
             ),
-            beginnings={minutes: part.of_rows(rows) for minutes, part in self.beginnings.items()},
         )
 
     @property
@@ -233,7 +229,7 @@ def run_connectomes(
     Parameters
     ----------
     moments
-        The sums of a whole run; of its beginnings, too, if they were cut off.
+        The sums of a whole run.
     form
         Of the connectomes. Figures of the run's quality, as the agreement of its halves,
         are of the marginal form whatever the connectomes are: so runs of all models compare.
@@ -261,12 +257,7 @@ def run_connectomes(
     others = tuple(_joined(parts, pieces) for pieces in _OTHER_PIECES) if other_lengths else ()
     halves = (parts.whole, parts.odd, parts.even) if every_part else ()
     wanted = {*parts.sets, *halves, *(pieces for joined in others for pieces in joined)}
-    wanted |= set(parts.beginnings.values())
-    design, free = moments.design, effective_dof(algebra.series, moments.design)
-    made = {
-        pieces: _begin(algebra, pieces, form, _share(algebra, pieces, free), shape)
-        for pieces in wanted
-    }
+    made = {pieces: _begin(algebra, pieces, form, shape) for pieces in wanted}
     if scatter:
         made = {pieces: _with_scatter(algebra, pieces, own) for pieces, own in made.items()}
     agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
@@ -285,26 +276,14 @@ def run_connectomes(
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
         other_lengths=tuple(tuple(made[part] for part in joined) for joined in others if joined),
-        beginnings={minutes: made[pieces] for minutes, pieces in parts.beginnings.items()},
-        residual_dof=design.residual_dof(),
-        effective_dof=free,
+        residual_dof=moments.design.residual_dof(),
+        effective_dof=effective_dof(algebra.series, moments.design),
         sd_frames=moments.sd_frames,
     )
 
 
-def _share(algebra: Algebra, pieces: Sequence[int], free: float) -> float:
-    """Return the effective degrees of freedom of some pieces, from those of the run.
-
-    Where they are not known, as of runs that were cleaned elsewhere, frames stand for them.
-    """
-    rows, design = algebra.rows(pieces), algebra.moments.design
-    if not free > 0:
-        return float(len(rows))
-    return free * design.residual_dof(rows) / design.residual_dof()
-
-
 def _begin(
-    algebra: Algebra, pieces: tuple[int, ...], form: Form, free: float, shape: tuple[int, int]
+    algebra: Algebra, pieces: tuple[int, ...], form: Form, shape: tuple[int, int]
 ) -> Connectome:
     """Return the connectome of some pieces, whose values are still to be filled in."""
     rows, design = algebra.rows(pieces), algebra.moments.design
@@ -315,7 +294,6 @@ def _begin(
         design.residual_dof(rows),
         form,
         algebra.part(pieces).correlation() if form.row.joint else None,
-        free,
     )
 
 
@@ -328,8 +306,8 @@ def _with_scatter(algebra: Algebra, pieces: tuple[int, ...], begun: Connectome) 
 
 def _joined(parts: Segments, pieces: int) -> tuple[tuple[int, ...], ...]:
     """Return disjoint sets of so many pieces in a row."""
-    firsts = range(0, parts.parts - pieces + 1, pieces)
-    return tuple(parts.joined(range(first, first + pieces)) for first in firsts)
+    firsts = range(0, parts.pieces - pieces + 1, pieces)
+    return tuple(tuple(range(first, first + pieces)) for first in firsts)
 
 
 def raw_series(moments: RunMoments) -> Float:
@@ -357,7 +335,7 @@ def _correlate(
     """
     voxels, halves = moments.grey_voxels, (moments.segments.odd, moments.segments.even)
     mixings = {
-        pieces: made.form.mixing(made.roi_r, made.effective_dof)
+        pieces: made.form.mixing(made.roi_r)
         for pieces, made in wanted.items()
         if made.roi_r is not None
     }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,7 +249,6 @@ class TemporalDesign:
         seconds_per_segment: float = SECONDS_PER_SEGMENT,
         *,
         halved: bool = False,
-        beginnings: Sequence[float] = (),
     ) -> Segments:
         """Cut the kept frames into equal segments of about `seconds_per_segment`.
 
@@ -260,17 +258,14 @@ class TemporalDesign:
             Length that segments should have.
         halved
             Cut each segment into two pieces, from which other lengths can be joined.
-        beginnings
-            Minutes of kept frames whose first part of the run is wanted, too; those that are longer
-            than the run are left out.
 
         Examples
         --------
         >>> import numpy as np
         >>> design = TemporalDesign.build(None, (), np.ones(200, dtype=bool), tr_seconds=2.0)
-        >>> cut = design.segments(halved=True, beginnings=(3.0, 10.0))
-        >>> cut.edges, cut.odd, cut.even, cut.beginnings
-        (array([  0,  90, 100, 200]), (0, 1), (2,), {3.0: (0,)})
+        >>> cut = design.segments(halved=True)
+        >>> cut.edges, cut.odd, cut.even
+        (array([  0, 100, 200]), (0,), (1,))
         """
         count = max(1, round(self.seconds_kept / seconds_per_segment))
         count = min(count, max(1, self.frames_kept // 4))  # halves of two frames at least
@@ -283,9 +278,7 @@ class TemporalDesign:
             last = first + 1 + (halved or 2 * segment + 1 == count)
             sets.append(tuple(range(first, last)))
             first = last
-        return Segments(edges[kept], tuple(sets)).cut(
-            {minutes: round(60 * minutes / self.tr_seconds) for minutes in beginnings}
-        )
+        return Segments(edges[kept], tuple(sets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,29 +292,6 @@ class Segments:
 
     edges: NDArray[np.intp]  # (pieces + 1,), positions among the kept frames
     sets: tuple[tuple[int, ...], ...]  # the pieces (from 0) of each segment
-    # By minutes, the pieces of the first part of the run that is so long.
-    beginnings: Mapping[float, tuple[int, ...]] = field(default_factory=dict)
-    # Pieces that only beginnings part from each other, in turn; None: there are none.
-    together: tuple[tuple[int, ...], ...] | None = None
-
-    def cut(self, beginnings: Mapping[float, int]) -> Segments:
-        """Cut off first parts of so many frames; segments and halves stay what they are."""
-        last = int(self.edges[-1])
-        wanted = {minutes: frames for minutes, frames in beginnings.items() if 0 < frames <= last}
-        if not wanted:
-            return self
-        edges = np.union1d(self.edges, list(wanted.values())).astype(np.intp)
-        at = np.searchsorted(edges, self.edges).tolist()
-        new = [tuple(range(low, high)) for low, high in pairwise(at)]
-        return Segments(
-            edges,
-            tuple(tuple(piece for old in pieces for piece in new[old]) for pieces in self.sets),
-            {
-                minutes: tuple(range(int(np.searchsorted(edges, frames))))
-                for minutes, frames in wanted.items()
-            },
-            tuple(new),
-        )
 
     @property
     def pieces(self) -> int:
@@ -336,23 +306,12 @@ class Segments:
     @property
     def odd(self) -> tuple[int, ...]:
         """First, third, ... piece."""
-        return self.joined(range(0, self.parts, 2))
+        return self.whole[::2]
 
     @property
     def even(self) -> tuple[int, ...]:
         """Second, fourth, ... piece."""
-        return self.joined(range(1, self.parts, 2))
-
-    @property
-    def parts(self) -> int:
-        """Number of pieces without the cuts of beginnings."""
-        return self.pieces if self.together is None else len(self.together)
-
-    def joined(self, parts: Iterable[int]) -> tuple[int, ...]:
-        """Return the pieces of parts that are in pieces for beginnings alone."""
-        if self.together is None:
-            return tuple(parts)
-        return tuple(piece for part in parts for piece in self.together[part])
+        return self.whole[1::2]
 
 
 @dataclass(frozen=True, eq=False)

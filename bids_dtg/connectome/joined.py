@@ -94,7 +94,7 @@ class JoinedRuns:
             return replace(found, r=r)
         roi_r = ratio(found.roi_r, np.sqrt(np.outer(self._rois, self._rois)))
         roi_r = np.clip(roi_r, -1.0, 1.0)
-        mixing = form.mixing(roi_r, found.effective_dof)
+        mixing = form.mixing(roi_r)
         if mixing is not None:
             r = mixing.T.astype(np.float32) @ r
         return replace(found, r=r, roi_r=roi_r)
@@ -110,5 +110,4 @@ def _added(one: Connectome, other: Connectome) -> Connectome:
         frames=one.frames + other.frames,
         seconds=one.seconds + other.seconds,
         residual_dof=one.residual_dof + other.residual_dof,
-        effective_dof=one.effective_dof + other.effective_dof,
     )

@@ -10,15 +10,9 @@ Kinds of model; `kind` says which functions a kind must have:
 
 - `kind`: the functions of a kind: fit, read from tensors, prepare
 - `network`: the attention U-Net
-- `local_ridge`: at each place, a linear model from connectome to maps
-- `local_ridge_kind`: local ridge as a kind
-- `linear`: the same few coefficients for all places, gains with each person left out in turn
-- `weighted_linear`: the same of weighted deviations and of several sets of ROI maps
-- `weighted_sums`: sums that it is solved from, in two rounds
-- `linear_kind`: the linear model as two kinds, over all places and by parcels
-- `site_sums`: what sums over people, for other sites to add, belong to
-- `weighted_files`: files of sums of the weighted linear model
-- `blend`: the weighted sum of network and local ridge, as a kind
+- `linear`: the linear model of weighted deviations, of several sets of ROI maps
+- `linear_kind`: the linear model as a kind
+- `fit_linear`: the linear model of people's arrays, for Python
 
 Fitting and evaluation:
 

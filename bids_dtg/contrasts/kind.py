@@ -62,11 +62,7 @@ class FitPlan:
     incomplete: tuple[str, ...]  # training and validation people who lack a contrast
 
 
-# Files that fits keep for later calls in a task's folder: checkpoints, and sums for other sites.
-CHECKPOINTS = "network"
-LINEAR_SUMS, RIDGE_SUMS = "linear_sums.safetensors", "local-ridge_sums.safetensors"
-LINEAR_MEANS = "linear_means.safetensors"  # the first round of sums of a weighted model
-FIT_FILES = (f"{CHECKPOINTS}/", LINEAR_MEANS, LINEAR_SUMS, RIDGE_SUMS)
+CHECKPOINTS = "network"  # folder of a task, from which a later call continues
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +75,7 @@ class FitTask:
     training: Sequence[Person]  # people to fit the model to
     validation: Sequence[Person]  # people to choose by
     device: str  # where to compute, as torch names it
-    folder: Path  # of checkpoints and sums, from which a later call continues
+    folder: Path  # of checkpoints, from which a later call continues
     report: Callable[[str], None]  # receives a line now and then
 
     @cached_property
@@ -106,7 +102,6 @@ class Fitted:
     # Found during the fit, with each training person left out in turn; None: to be found on the
     # validation people.
     correction: Correction | None = None
-    of_other_sites: int = 0  # people whose sums were added to those of the training people
     words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
 
 
@@ -120,16 +115,6 @@ class KindModule(Protocol):
         ------
         BundleError
             If the file is no safetensors file, lacks a tensor, or its parts do not fit.
-        """
-        ...
-
-    def rest_minutes(self, weights: TensorFile) -> tuple[float, ...]:
-        """Return minutes of rest that a model has mean connectomes of: of whole rest first.
-
-        Raises
-        ------
-        BundleError
-            If the file is no safetensors file.
         """
         ...
 

@@ -17,18 +17,17 @@ EpochChoice = Literal["r", "residual_r"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, by ``--recipe``: a network, but for the last field."""
+    """How a network is trained, by ``--recipe``."""
 
     loss: Loss  # crr compares people, and needs all contrasts
     choose_by: EpochChoice  # the best epoch, see `task.validation_scores`
     recentred: bool  # whether offset and gains are found on the validation people
-    penalty: float | None = None  # of partial connectomes that a linear model of arrays reads
 
 
 # A kind of model names its recipes (`bids_dtg.contrasts.bundle.kinds`).
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True, penalty=0.06),
+        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True),
         "published": Recipe(loss="crr", choose_by="r", recentred=False),
     }
 )

@@ -10,7 +10,6 @@ from bids_dtg.contrasts.participant.outputs.choice import WRITES
 from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
-    AUTO,
     OF_RUNS,
     Analysis,
     Demo,
@@ -96,7 +95,7 @@ FEATURES = (
 _OF_PEOPLE = (
     *(*OF_RUNS, "device", "combine", "contrast", "model_name", "split_file", "data_set", "seed"),
 )
-_OF_A_NEW_MODEL = ("architecture", "connectome", "sample", "add_sums", "rois", "features")
+_OF_A_NEW_MODEL = ("architecture", "sample", "rois", "features")
 _OF_TRAINING = ("recipe", "held_out", "epochs", "batch_size", "learning_rate", "alpha")
 
 ROW = Workflow(
@@ -148,10 +147,7 @@ ROW = Workflow(
         "batch_size": NETWORK_BATCH,
         "learning_rate": NETWORK_RATE,
     },
-    architectures={
-        AUTO: "linear with few participants, blend with many",
-        **{name: row.help for name, row in KINDS.items()},
-    },
+    architectures={name: row.help for name, row in KINDS.items()},
     demo=Demo(
         _demo,
         help="maps by the demo model",

@@ -10,7 +10,6 @@ from bids_dtg.dynamics.forms import LINEAR, NETWORK
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
-    AUTO,
     OF_RUNS,
     Analysis,
     Demo,
@@ -134,7 +133,6 @@ ROW = Workflow(
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     architectures={
-        AUTO: LINEAR,
         LINEAR: "a linear process of each participant, shrunk to that of the others, in seconds",
         NETWORK: "the network model of Sip et al., 2023, of the people it is fitted to, in hours",
     },

@@ -229,12 +229,6 @@ def _check_rois(settings: Settings) -> None:
     if list(modelling.rois) != sorted(set(modelling.rois)):
         numbers = " ".join(map(str, modelling.rois))
         raise SettingsError(f"--rois is {numbers}", expected="each number once, the smallest first")
-    if modelling.add_sums:
-        raise SettingsError(
-            "--rois and --add-sums were given",
-            expected="ROI maps that all sites have in common: those of --model, in "
-            "linear_means.safetensors or under the key roi_maps",
-        )
 
 
 def _check_structural(settings: Settings) -> None:

@@ -13,7 +13,6 @@ from bids_dtg.settings.option import (
     map_or_network_option,
     map_or_twin_option,
     network_option,
-    network_or_twin_option,
     option,
     rest_option,
     twin_option,
@@ -267,12 +266,11 @@ class ModellingOptions:
         shown_default="none: the table and page of all participants",
         shapes=(MODELS,),
     )
-    architecture: str = option("modelling", "what to train", default="auto", shapes=(MODELS,))
-    connectome: str | None = map_option(
+    architecture: str | None = option(
         "modelling",
-        "form of the connectome that the trained model reads",
+        "what to train",
         default=None,
-        shown_default="that of --architecture",
+        shown_default={"": "linear", "twin": "lowrank"},
         shapes=(MODELS,),
     )
     sample: Sample | None = map_option(
@@ -320,7 +318,7 @@ class ModellingOptions:
             **dict.fromkeys(_BY_MODEL, "that of --model"),
         },
     )
-    input_arrays: tuple[str, ...] = network_or_twin_option(
+    input_arrays: tuple[str, ...] = option(
         "modelling",
         "people as arrays (npz or HDF5) instead of a dataset; BIDS_DIR then only names the "
         "data set; with --workflow twin it has the event files",
@@ -328,7 +326,7 @@ class ModellingOptions:
         metavar="FILE",
         shapes=(MODELS,),
     )
-    array_key: tuple[str, ...] = network_or_twin_option(
+    array_key: tuple[str, ...] = option(
         "modelling",
         "under which key the files of --input-arrays have what is called NAME here",
         default=(),
@@ -341,8 +339,8 @@ class ModellingOptions:
         "numbers make sets of maps, and linear models average over their sets",
         default=(),
         metavar="N",
-        shown_default="the maps of --model, and 25 50 100 for linear models of the partial form at "
-        "2 mm, but for a --model of several sets and with --add-sums",
+        shown_default="the maps of --model; of linear models at 2 mm 25 50 100, but for a --model "
+        "of several sets",
         shapes=(MODELS,),
     )
     split_file: Path | None = option(
@@ -369,14 +367,7 @@ class ModellingOptions:
         "shares of the participants for validation and for test",
         default=(),
         metavar="SHARE",
-        shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 40",
-        shapes=(MODELS,),
-    )
-    add_sums: tuple[str, ...] = map_option(
-        "modelling",
-        "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
-        default=(),
-        metavar="FILE",
+        shown_default="0.1 0.1; of linear models 0 0.1, and nobody of fewer than 40",
         shapes=(MODELS,),
     )
     epochs: int | None = option(

@@ -6,9 +6,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
+from bids_dtg.twin.recipe import ARCHITECTURES, RECIPES
 from bids_dtg.workflows import (
-    AUTO,
     OF_RUNS,
     Analysis,
     Demo,
@@ -106,10 +105,7 @@ ROW = Workflow(
     presentation=constant("twin.panels.presentation:PRESENTATION"),
     kinds=constant("twin.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
-    architectures={
-        AUTO: DEFAULT_ARCHITECTURE,
-        **{name: row.help for name, row in ARCHITECTURES.items()},
-    },
+    architectures={name: row.help for name, row in ARCHITECTURES.items()},
     # A third of the people are predicted from the others.
     demo=Demo(
         _demo,

@@ -45,7 +45,7 @@ def trained_plan(scene: Scene) -> int:
     """Have the plan of a training printed."""
     scene.level = "group"
     scene.options += ["-d", f"fmriprep={scene.bids}", "-d", f"statmaps={scene.statmaps}"]
-    scene.options += ["--analysis", "train", "--architecture", "local-ridge", *SHARES]
+    scene.options += ["--analysis", "train", "--architecture", "linear", *SHARES]
     return plan(scene)
 
 
@@ -194,38 +194,11 @@ def families(rng: random.Random, scene: Scene) -> None:
 
 
 def splits(rng: random.Random, scene: Scene) -> None:
-    sides = ["training"] * 4 + ["validation"] * 2 + ["test"] * 2
+    sides = ["training"] * 6 + ["test"] * 2
     text = "participant_id\tset\n"
     text += "".join(f"{x}\t{side}\n" for x, side in zip(LABELS, sides, strict=True))
     path = put(scene.place / "split.tsv", mutators.some_table(rng, text))
     scene.options += ["--split-file", str(path)]
-
-
-def sums(rng: random.Random, scene: Scene) -> None:
-    path = scene.out / "group/model-own/local-ridge_sums.safetensors"
-    head, data = tensors(path.read_bytes())
-    if rng.random() < 0.7:
-        content = packed(mutators.some_json(rng, head), data)
-    else:
-        content = mutators.some_bytes(rng, path.read_bytes())
-    put(scene.place / "sums.safetensors", content)
-
-
-def read_sums(scene: Scene) -> int:
-    """Read the sums as a training would that is to add them."""
-    import safetensors
-
-    from bids_dtg.contrasts.analyses.fit import model_space
-    from bids_dtg.contrasts.bundle.bundle import load_bundle
-    from bids_dtg.contrasts.local_ridge_kind import SumsFacts
-    from bids_dtg.contrasts.local_ridge_kind import read_sums as read
-
-    space = model_space(load_bundle(scene.place / "ridge"))
-    own = scene.out / "group/model-own/local-ridge_sums.safetensors"
-    with safetensors.safe_open(own, "numpy") as file:
-        facts = json.loads(file.metadata()["facts"])
-    read(scene.place / "sums.safetensors", SumsFacts.of(space, facts["contrasts"]), space)
-    return 0
 
 
 def records(rng: random.Random, scene: Scene) -> None:
@@ -275,7 +248,6 @@ KINDS: dict[str, Kind] = {
     "composite": Kind(composite, measured, 6, fixture="native", crashes=True),
     "families": Kind(families, trained_plan, 6, fixture="cohort", whole=0.0),
     "splits": Kind(splits, trained_plan, 6, fixture="cohort", whole=0.0),
-    "sums": Kind(sums, read_sums, 5, fixture="cohort", whole=0.0),
     "record": Kind(records, program, 3, fixture="earlier", whole=1.0),
     "earlier": Kind(earlier, program, 3, fixture="earlier", whole=1.0),
     "group": Kind(group, program, 2, fixture="earlier", whole=1.0),

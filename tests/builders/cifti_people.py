@@ -18,10 +18,10 @@ from tiny_job import TinyJob
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import LINEAR_PARCEL
+from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.linear import LinearModel, Parcels
+from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, standard_grayordinates
 
 TR, FRAMES, ROIS = 10.0, 60, 4  # ten minutes
@@ -100,12 +100,12 @@ def write_cifti_bundle(folder: Path, places: Grayordinates | None = None, **fact
     places = tiny_places() if places is None else places
     rng = np.random.default_rng(4)
     roi_maps = rng.normal(size=(ROIS, places.number)).astype(np.float32)
-    values = rng.normal(size=(2, 1, 1 + ROIS)).astype(np.float32)
-    tensors = linear_kind.tensors_of(LinearModel(values, Parcels(None)))
+    mean, values = np.zeros_like(roi_maps), rng.normal(size=(2, ROIS)).astype(np.float32)
+    tensors = linear_kind.tensors_of(LinearModel((ROIS,), mean, mean + 1, values))
     fields = {
         "name": "tinycifti",
         "version": "0",
-        "kind": LINEAR_PARCEL.name,
+        "kind": LINEAR.name,
         "places": places.number,
         "cifti": True,
         "contrasts": hcp_contrasts()[:2],

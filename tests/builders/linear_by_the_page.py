@@ -1,4 +1,4 @@
-"""The weighted linear model as docs/explanation/linear.md has it, in float64: an oracle."""
+"""The linear model as docs/explanation/linear.md has it, in float64: an oracle."""
 
 from __future__ import annotations
 
@@ -41,20 +41,8 @@ class ByThePage:
         sd = features.std(axis=0)
         self.w = np.concatenate([sd[rows] / sd[rows].mean() for rows in self.rows])
         deviation = self.w * (features - self.mean)
-        self.squares = [float((deviation[:, rows] ** 2).mean()) for rows in self.rows]
-        self.coefficients, left_out = self.fit(self.mean, deviation, self.strength)
+        self.coefficients, left_out = self.fit(self.mean, deviation)
         self.gain = self.gains(left_out)
-        # The amplitude.
-        centred = self.b - self.b.mean(axis=2, keepdims=True)
-        self.scale = centred.std(axis=2).mean(axis=0)
-        columns = centred / self.scale[:, None]
-        self.size_mean = columns.mean(axis=0)
-        self.size_of, sizes_left_out = self.fit(self.size_mean, columns - self.size_mean, None)
-        self.size_gain = self.gains(sizes_left_out)
-        mean = np.nan_to_num(np.nanmean(np.where(self.inside, self.maps, 0), axis=0))
-        u = mean - mean.mean(axis=1, keepdims=True)
-        self.u = u / np.linalg.norm(u, axis=1, keepdims=True)
-        self.apart = self.error(sizes_left_out) < self.error(left_out)
 
     def measured(self, q):
         """Return deviations of the people who have a contrast, and from the mean of others."""
@@ -62,7 +50,7 @@ class ByThePage:
         deviation = maps - maps.mean(axis=0)
         return deviation, deviation * len(maps) / (len(maps) - 1)
 
-    def fit(self, mean, deviation, strength):
+    def fit(self, mean, deviation):
         """Return coefficients (contrasts, rois), and for each contrast those left out predicted."""
         away, contrasts = self.n / (self.n - 1), self.maps.shape[1]
         coefficients = [[None] * len(self.rows) for _ in range(contrasts)]
@@ -87,25 +75,20 @@ class ByThePage:
             gains = self.gains(linear)
             for q in range(contrasts):
                 pooled = gains[q] * fits[q]
-                shared, shared_without = 0.0, [0.0] * len(d[q])
-                if strength is not None:
-                    gram = np.array([own @ own.T for own in d[q]])
-                    left = np.array(
-                        [
-                            o @ (y - pooled @ o)
-                            for o, y in zip(d[q], self.measured(q)[0], strict=True)
-                        ]
-                    )
+                gram = np.array([own @ own.T for own in d[q]])
+                left = np.array(
+                    [o @ (y - pooled @ o) for o, y in zip(d[q], self.measured(q)[0], strict=True)]
+                )
 
-                    def solve(gram, left, rows=rows):
-                        ridge = strength * np.trace(gram) / len(rows) * np.eye(len(rows))
-                        return np.linalg.solve(gram + ridge, left)
+                def solve(gram, left, rows=rows):
+                    ridge = self.strength * np.trace(gram) / len(rows) * np.eye(len(rows))
+                    return np.linalg.solve(gram + ridge, left)
 
-                    shared = solve(gram.sum(axis=0), left.sum(axis=0))
-                    shared_without = [
-                        solve(gram.sum(axis=0) - g, left.sum(axis=0) - y)
-                        for g, y in zip(gram, left, strict=True)
-                    ]
+                shared = solve(gram.sum(axis=0), left.sum(axis=0))
+                shared_without = [
+                    solve(gram.sum(axis=0) - g, left.sum(axis=0) - y)
+                    for g, y in zip(gram, left, strict=True)
+                ]
                 coefficients[q][number] = pooled + shared
                 found = [
                     (gains[q] * one + other) @ (away * own)
@@ -122,36 +105,6 @@ class ByThePage:
         common = products.sum() / squares.sum()
         return np.clip((products / squares + common) / 2, 0, 1.5)
 
-    def error(self, predicted):
-        errors, gains = [], self.gains(predicted)
-        for q, u in enumerate(self.u):
-            measured = self.measured(q)[1] @ u[self.inside[q]]
-            along = gains[q] * predicted[q] @ u[self.inside[q]]
-            errors.append(((measured - along) ** 2).sum() / (measured**2).sum())
-        return sum(errors)
-
-    def deviation(self, b, apart):
+    def deviation(self, b):
         """Return deviations of maps, of the whole model."""
-        maps = self.gain[:, None] * (self.coefficients @ (self.w * (standard(b) - self.mean)))
-        return self.sized(maps, b) if apart else maps
-
-    def sized(self, maps, b):
-        """Return deviations of maps whose amplitude is read apart."""
-        columns = (b - b.mean(axis=1, keepdims=True)) / self.scale[:, None]
-        size = self.size_gain[:, None] * (self.size_of @ (columns - self.size_mean))
-        return maps + ((size - maps) * self.u).sum(axis=1, keepdims=True) * self.u
-
-    def short(self, b, connectomes, apart):
-        """Return deviations from the mean connectome of shorter rest.
-
-        `connectomes` are people's standardised ones of so much rest.
-        """
-        factor = (np.mean(connectomes, axis=0) * self.mean).sum(axis=1) / (self.mean**2).sum(axis=1)
-        mean = factor[:, None] * self.mean
-        total = 0.0
-        for rows, square in zip(self.rows, self.squares, strict=True):
-            d = self.w[rows] * (standard(b)[rows] - mean[rows])
-            share = np.clip(square / (d**2).mean(), 0.1, 1.0)
-            total = total + share * (self.coefficients[:, rows] @ d)
-        maps = self.gain[:, None] * total
-        return self.sized(maps, b) if apart else maps
+        return self.gain[:, None] * (self.coefficients @ (self.w * (standard(b) - self.mean)))

@@ -13,62 +13,37 @@ from tiny_bundle import (
     tiny_network,
 )
 
-from bids_dtg.contrasts import blend, linear_kind, local_ridge_kind
-from bids_dtg.contrasts.bundle.kinds import (
-    ATTENTION_UNET,
-    BLEND,
-    LINEAR,
-    LINEAR_PARCEL,
-    LOCAL_RIDGE,
-)
+from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.linear import LinearModel, Parcels
-from bids_dtg.contrasts.local_ridge import LocalRidgeSums
+from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
 ROIS, CONTRASTS = 4, 3
 BRAIN, PLACES = (VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), m) for m in tiny_masks())
-WEIGHTS = np.array([[0.9, 1.0, 0.0], [0.4, 0.0, 0.5]], np.float32)
-
-
-def tiny_ridge(rois=ROIS, contrasts=CONTRASTS):
-    rng = np.random.default_rng(3)
-    sums = LocalRidgeSums(PLACES.lattice(3))
-    for _ in range(6):
-        x = rng.uniform(-1, 1, (rois, PLACES.number))
-        sums.fit_person(x, rng.normal(size=(contrasts, rois)) @ x)
-    return sums.solve(1.0)
 
 
 def network_state(rois=ROIS):
     return {k: v.numpy() for k, v in tiny_network(rois, CONTRASTS).state_dict().items()}
 
 
-def ridge_tensors():
-    return local_ridge_kind.tensors_of(tiny_ridge())
+def tiny_linear():
+    rng = np.random.default_rng(4)
+    mean, weights = rng.normal(size=(2, ROIS, PLACES.number)).astype(np.float32)
+    coefficients = rng.normal(size=(CONTRASTS, ROIS)).astype(np.float32)
+    return LinearModel((ROIS,), mean, np.abs(weights), coefficients)
 
 
-def blend_tensors(rois=ROIS):
-    return blend.tensors_of(
-        {"local_ridge": ridge_tensors(), "network": network_state(rois)}, WEIGHTS
-    )
-
-
-def linear_tensors(parcels=1):
-    labels = None if parcels == 1 else np.arange(PLACES.number) % parcels
-    values = np.random.default_rng(4).normal(size=(CONTRASTS, parcels, 1 + ROIS))
-    return linear_kind.tensors_of(LinearModel(values.astype(np.float32), Parcels(labels)))
+def linear_tensors():
+    return linear_kind.tensors_of(tiny_linear())
 
 
 # Of a tiny model of each kind; a new row needs one.
 TENSORS = {
     ATTENTION_UNET.name: network_state,
-    LOCAL_RIDGE.name: ridge_tensors,
     LINEAR.name: linear_tensors,
-    LINEAR_PARCEL.name: lambda: linear_tensors(2),
-    BLEND.name: blend_tensors,
 }
 
 

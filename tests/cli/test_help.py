@@ -149,7 +149,7 @@ def test_choices_are_those_of_the_workflow(capsys):
     text = page(capsys, *of("twin", "train"))
     assert "--recipe {default,published}" in text
     assert "lowrank" in text
-    assert "local-ridge" not in text
+    assert "linear" not in text
     assert "Workflows with their own train: contrasts, dynamics." in " ".join(text.split())
 
 

@@ -18,12 +18,12 @@ from tiny_bundle import (
     tiny_network,
     write_tiny_bundle,
 )
-from tiny_kinds import ROIS, write_tiny_kind
+from tiny_kinds import PLACES, ROIS, write_tiny_kind
 
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.linear import LinearModel, Parcels
+from bids_dtg.contrasts.linear import LinearModel
 
 
 @pytest.fixture
@@ -163,9 +163,10 @@ def test_fetch_checks_the_model_at_its_end(published, capsys):
 
 
 def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
-    rows = np.random.default_rng(5).normal(size=(3, 1, 1 + ROIS)).astype(np.float32)
+    rows = np.random.default_rng(5).normal(size=(3, ROIS)).astype(np.float32)
     rows[2] = rows[1] - rows[0]
-    tensors = linear_kind.tensors_of(LinearModel(rows, Parcels(None)))
+    mean = np.zeros((ROIS, PLACES.number), np.float32)
+    tensors = linear_kind.tensors_of(LinearModel((ROIS,), mean, mean + 1, rows))
     for folder, names in {"plain": ("A", "B", "C"), "mixed": ("A", "B", "A-B")}.items():
         contrasts = tuple(Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names))
         write_tiny_kind(models / folder, "linear", tensors, contrasts=contrasts)

@@ -162,13 +162,13 @@ def images(tmp_path_factory):
 @pytest.mark.parametrize(
     "words",
     [
-        ("--architecture", "local-ridge"),
+        ("--architecture", "linear"),
         # ROI maps are made of training people before anybody else's rest is read.
         pytest.param(("--architecture", "linear", "--rois", 4), marks=pytest.mark.slow),
     ],
 )
 def test_copies_among_images_are_known_by_the_values_that_are_read(images, words, capsys):
-    words += ("--held-out", "0.25", "0.25", "--seed", "1", "--model-name", words[1])
+    words += ("--held-out", "0", "0.25", "--seed", "1", "--model-name", words[1])
     assert images.analyse("train", *words) == 0
     said = capsys.readouterr().err
     assert "the same rest under several labels (6 times): sub-01 = sub-c01, " in said
@@ -183,7 +183,7 @@ def test_a_retest_that_is_a_copy_of_the_measured_maps_is_refused(tmp_path, capsy
     cohort = TinyCohort(tmp_path)
     for path in cohort.statmaps.glob("sub-02/*_ses-a_*"):
         shutil.copy(path, str(path).replace("_ses-a_", "_ses-b_"))
-    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    words = ("--architecture", "linear", "--held-out", "0", "0.25")
     assert cohort.analyse("train", *words) == 1
     said = capsys.readouterr().err
     assert (
@@ -289,7 +289,7 @@ def test_people_who_cannot_be_compared_are_named(written, tmp_path, capsys):
 @pytest.mark.slow
 def test_an_evaluation_of_training_peoples_copies_writes_no_results(images, capsys):
     labels = [f"{n:02d}" for n in range(1, 7)]
-    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0", "--model-name", "once")
+    words = ("--architecture", "linear", "--held-out", "0", "0", "--model-name", "once")
     assert images.analyse("train", *words, "--participant-label", *labels) == 0
     model = ("--model", str(images.out / "group/model-once/bundle"))
     capsys.readouterr()

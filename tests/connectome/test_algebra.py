@@ -11,11 +11,11 @@ from plain_route import clean, plain_series, regress
 from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
-from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.form import PENALTY, Form
 from bids_dtg.connectome.moments import LEAD_FRAMES, RunVoxels, measure_run
 
 VOXELS, GREY, SETS, TR = 210, 140, (2, 3), 2.0
-FORM = Form("partial", standardised=True, fixed=0.06, sets=SETS)
+FORM = Form("partial", SETS)
 
 
 def example(seed, frames, *, spread=30.0):
@@ -56,7 +56,7 @@ def assert_as_arrays(found, cleaned, scaled, maps, *, atol=2e-5):
         rows = slice(first, first + rois)
         live = scaled.any(axis=0)
         series = plain_series(scaled[:, live], maps[rows, :GREY][:, live])
-        expected = regress(cleaned, series, FORM.fixed)
+        expected = regress(cleaned, series, PENALTY)
         np.testing.assert_allclose(found.whole.r[rows], expected, atol=atol)
         first += rois
 

@@ -12,9 +12,8 @@ from scipy.ndimage import gaussian_filter
 from bids_dtg.cleaning.design import StopBand
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
-from bids_dtg.connectome.form import FORMS, MARGINAL, Form
+from bids_dtg.connectome.form import FORMS, MARGINAL, PENALTY, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
-from bids_dtg.errors import SettingsError
 from bids_dtg.files.names import build_path
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -71,8 +70,7 @@ def parts_of(result, design):
 
 def assert_least_squares(result, voxels, series, design, *, atol=2e-5):
     for made, rows in parts_of(result, design):
-        penalty = made.form.penalty(made.roi_r, made.effective_dof)
-        expected = regress(voxels[rows, :GREY], series[rows], penalty)
+        expected = regress(voxels[rows, :GREY], series[rows], PENALTY)
         np.testing.assert_allclose(made.r, expected, atol=atol)
 
 
@@ -81,15 +79,14 @@ def assert_least_squares(result, voxels, series, design, *, atol=2e-5):
 @given(
     st.integers(0, 10**6),
     st.sampled_from(WAYS),
-    st.sampled_from([0.0, 0.3, 1.0, 25.0]),
     st.sampled_from([(None, None), (0.01, 0.15)]),
 )
-def test_partial_values_of_all_parts_are_least_squares_on_cleaned_arrays(seed, way, ridge, limits):
+def test_partial_values_of_all_parts_are_least_squares_on_cleaned_arrays(seed, way, limits):
     bold, maps, confounds, keep = example(seed)
     band = StopBand.outside(FRAMES, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
     design = TemporalDesign.build(confounds, list("abc"), keep, TR, stop_band=band.columns)
     assume(len(design.segments(SECONDS).sets) == 3)  # not of fewer frames
-    result = one_pass(bold, maps, design, Form("partial", ridge), way=way)
+    result = one_pass(bold, maps, design, Form("partial"), way=way)
     kept = bold[keep].astype(float)
     voxels, series = (
         values - design.basis @ (design.basis.T @ values)
@@ -100,46 +97,7 @@ def test_partial_values_of_all_parts_are_least_squares_on_cleaned_arrays(seed, w
     scale = 1e-4 if limits[1] else 5e-5
     for made, rows in parts_of(result, design):
         expected = correlate(voxels[rows, :GREY], series[rows])
-        np.testing.assert_allclose(made.marginal, expected, atol=scale * (1 + ridge))
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("minutes", [(1.0, 2.0, 9.0), (2.5,)])
-def test_beginnings_are_cleaned_with_the_run_and_change_nothing_else(way, minutes):
-    bold, maps, confounds, keep = example(4)
-    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    kept, form = bold[keep].astype(float), Form("partial", fixed=0.06)
-
-    def blocks():
-        yield 0, bold.copy()
-
-    def measured(beginnings):
-        cut = design.segments(SECONDS, halved=True, beginnings=beginnings)
-        voxels = RunVoxels(maps, GREY, np.ones(VOXELS, bool))
-        moments = measure_run(blocks, design, voxels, segments=cut, cleaning=way.of(design))
-        return run_connectomes(moments, form=form, other_lengths=True)
-
-    found, others = measured(minutes), measured(())
-    voxels, series = (
-        values - design.basis @ (design.basis.T @ values)
-        for values in (kept, plain_series(kept, maps))
-    )
-    assert list(found.beginnings) == [own for own in minutes if own < 9]
-    for own, made in found.beginnings.items():
-        frames = round(60 * own / TR)
-        assert (made.frames, made.seconds) == (frames, 60 * own)
-        expected = regress(voxels[:frames, :GREY], series[:frames], 0.06)
-        np.testing.assert_allclose(made.r, expected, atol=2e-5)
-    for name in ("segments", "odd", "even", "whole", "other_lengths"):
-        for one, other in zip(flat(getattr(found, name)), flat(getattr(others, name)), strict=True):
-            assert one.frames == other.frames
-            np.testing.assert_allclose(one.r, other.r, atol=1e-5)
-    np.testing.assert_allclose(found.agreement, others.agreement, atol=1e-5)
-
-
-def flat(parts):
-    """Return connectomes, however deep they are in tuples."""
-    return [one for part in parts for one in flat(part)] if isinstance(parts, tuple) else [parts]
+        np.testing.assert_allclose(made.marginal, expected, atol=scale)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -173,12 +131,11 @@ def test_voxels_without_data_and_smoothing_among_the_others(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("ridge", [0.0, 1.0])
-def test_a_roi_without_signal_has_no_part_in_the_others(way, ridge):
+def test_a_roi_without_signal_has_no_part_in_the_others(way):
     bold, maps, confounds, keep = example(4)
     maps[1], maps[1, :5], bold[:, :5] = 0, 1, 0
     design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    result = one_pass(bold, maps, design, Form("partial", ridge), way=way)
+    result = one_pass(bold, maps, design, Form("partial"), way=way)
     kept = bold[keep].astype(float)
     voxels, series = clean(kept, confounds[keep]), np.zeros((len(kept), ROIS))
     present = [0, 2, 3]
@@ -193,14 +150,14 @@ def test_a_roi_without_signal_has_no_part_in_the_others(way, ridge):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_series_that_depend_on_each_other_have_the_smallest_coefficients(way):
-    """A parcellation's demeaned maps add up to 0, and so do its series: no ridge is needed."""
+def test_series_that_depend_on_each_other_have_small_coefficients(way):
+    """A parcellation's demeaned maps add up to 0, and so do its series."""
     rng = np.random.default_rng(5)
     maps = (rng.integers(0, ROIS, VOXELS) == np.arange(ROIS)[:, None]).astype(np.float32)
     noise = rng.standard_normal((FRAMES, VOXELS))
     bold = (100 + rng.standard_normal((FRAMES, ROIS)) @ maps + noise).astype(np.float32)
     design = TemporalDesign.build(None, [], np.ones(FRAMES, bool), TR)
-    result = one_pass(bold, maps, design, Form("partial", 0.0), way=way)
+    result = one_pass(bold, maps, design, Form("partial"), way=way)
     kept = bold.astype(float)
     assert_least_squares(result, kept, plain_series(kept, maps), design)
     assert np.abs(result.whole.r).max() < 2
@@ -219,86 +176,30 @@ def test_the_marginal_form_and_what_is_judged_are_the_same_to_the_bit():
     assert marginal.reliability == partial.reliability
 
 
-def test_the_degrees_of_freedom_of_parts_add_up_to_those_of_the_run():
-    bold, maps, confounds, keep = example(7)
-    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    result = one_pass(bold, maps, design, Form("partial"))
-    for parts in (result.segments, (result.odd, result.even)):
-        assert sum(part.effective_dof for part in parts) == pytest.approx(result.effective_dof)
-        assert all(0 < part.effective_dof < part.residual_dof for part in parts)
-
-
-def test_frames_stand_for_degrees_of_freedom_that_are_not_known():
-    from dataclasses import replace
-
-    bold, maps, confounds, keep = example(8)
-    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    result = one_pass(bold, maps, replace(design, lost_before=np.nan), Form("partial"))
-    assert [part.effective_dof for part in result.segments] == [
-        part.frames for part in result.segments
-    ]
-
-
 @given(
     st.integers(0, 10**6),
     st.integers(1, 8),
-    st.floats(0, 10),
-    st.floats(1, 1e4),
     st.booleans(),
 )
 @settings(max_examples=50, deadline=None)
-def test_marginal_undoes_mixing(seed, rois, ridge, dof, silent):
+def test_marginal_undoes_mixing(seed, rois, silent):
     rng = np.random.default_rng(seed)
     series = rng.standard_normal((40, rois)) + rng.standard_normal((40, 1))
     if silent:
         series[:, 0] = 0
     r, roi_r = correlate(rng.standard_normal((40, 6)), series), correlate(series, series)
-    form = Form("partial", ridge)
-    values = form.mixing(roi_r, dof).T @ r
-    np.testing.assert_allclose(form.marginal(values, roi_r, dof), r, atol=1e-9 * (1 + ridge * rois))
-    assert MARGINAL.mixing(roi_r, dof) is None
-    assert MARGINAL.marginal(r, roi_r, dof) is r
-
-
-def test_the_penalty_shrinks_correlations_as_much_as_they_are_uncertain():
-    rng, form = np.random.default_rng(0), Form("partial")
-    mixed = np.eye(8) + 0.3 * rng.standard_normal((8, 8))
-    covariance = mixed @ mixed.T
-    scale = 1 / np.sqrt(np.diagonal(covariance))
-    truth = covariance * np.outer(scale, scale)
-    errors = dict.fromkeys((0.0, 0.5, 1.0, 2.0, 4.0), 0.0)
-    for _ in range(200):
-        drawn = np.corrcoef(rng.multivariate_normal(np.zeros(8), truth, 30), rowvar=False)
-        penalty = form.penalty(drawn, 30.0)
-        for share in errors:
-            weight = min(share * penalty / (1 + penalty), 1.0)
-            shrunk = (1 - weight) * drawn + weight * np.eye(8)
-            errors[share] += float(((shrunk - truth) ** 2).sum())
-    assert min(errors, key=errors.get) == 1.0
-
-
-def test_the_penalty_falls_with_degrees_of_freedom_and_leaves_out_silent_rois():
-    roi_r = np.array([[1.0, 0.4, 0.0], [0.4, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    form = Form("partial", 2.0)
-    assert (
-        form.penalty(roi_r, 400.0)
-        < form.penalty(roi_r, 200.0)
-        == form.penalty(roi_r[:2, :2], 200.0)
-    )
-    assert form.penalty(roi_r, 200.0) == 2 * Form("partial").penalty(roi_r, 200.0)
-    assert np.isfinite(form.penalty(roi_r, 0.0))
-    assert form.penalty(np.eye(3), 50.0) == form.penalty(np.ones((1, 1)), 50.0) == 0.0
-
-
-@pytest.mark.parametrize("ridge", [-0.1, float("nan"), float("inf")])
-def test_a_ridge_that_is_no_strength_is_refused(ridge):
-    with pytest.raises(ValueError, match=f"the ridge is a finite number, 0 or more, not {ridge}"):
-        Form("partial", ridge)
+    form = Form("partial")
+    values = form.mixing(roi_r).T @ r
+    np.testing.assert_allclose(form.marginal(values, roi_r), r, atol=1e-9)
+    assert MARGINAL.mixing(roi_r) is None
+    assert MARGINAL.marginal(r, roi_r) is r
 
 
 def test_an_unknown_form_is_refused_with_those_that_there_are():
-    with pytest.raises(SettingsError, match=r"full.*marginal.*partial"):
+    with pytest.raises(ValueError, match=r"full.*marginal.*partial"):
         Form("full")
+    with pytest.raises(ValueError, match="one set of ROIs"):
+        Form("marginal", (2, 3))
 
 
 @pytest.mark.parametrize("row", FORMS.values(), ids=FORMS)
@@ -313,7 +214,7 @@ def test_the_statistic_of_a_form_can_stand_in_a_name(row):
 def test_sets_of_rois_are_solved_each_by_itself():
     bold, maps, confounds, keep = example(5)
     design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    form = Form("partial", fixed=0.06)
+    form = Form("partial")
     sets = (1, len(maps) - 1)
     alone = [one_pass(bold, part, design, form) for part in np.split(maps, [1])]
     both = one_pass(bold, maps, design, replace(form, sets=sets))
@@ -326,11 +227,3 @@ def test_sets_of_rois_are_solved_each_by_itself():
     np.testing.assert_allclose(both.agreement, alone[1].agreement, atol=2e-5)
     # Otherwise, ROIs of one set are regressors of the other one.
     assert np.abs(one_pass(bold, maps, design, form).whole.r - whole).max() > 0.01
-
-
-def test_a_fixed_penalty_is_that_of_everybody():
-    form = Form("partial", fixed=0.06)
-    assert form.penalty(np.eye(3), 10.0) == form.penalty(np.eye(3) + 0.2, 900.0) == 0.06
-    assert form.to_json() == {"name": "partial", "ridge": 1.0, "penalty": 0.06}
-    with pytest.raises(ValueError, match="fixed penalty"):
-        Form("partial", sets=(2, 3))

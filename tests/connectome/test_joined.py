@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from plain_route import clean
 
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 
 PLACES, ROIS = 40, 5
-SETS = Form("partial", fixed=0.06, sets=(2, 3))
+SETS = Form("partial", (2, 3))
 
 
 def measured(seed, frames, form, *, scatter=True):
@@ -34,9 +32,7 @@ def measured(seed, frames, form, *, scatter=True):
     return run_connectomes(moments, form=form, scatter=scatter), left
 
 
-@pytest.mark.parametrize(
-    "form", [MARGINAL, Form("partial"), replace(SETS, standardised=True)], ids=lambda f: f.title
-)
+@pytest.mark.parametrize("form", [MARGINAL, Form("partial"), SETS], ids=lambda f: f.title)
 def test_joined_runs_have_the_connectome_of_their_frames_behind_each_other(form):
     runs = [measured(seed, frames, form) for seed, frames in ((1, 120), (2, 90), (3, 150))]
     joined = JoinedRuns()
@@ -48,18 +44,15 @@ def test_joined_runs_have_the_connectome_of_their_frames_behind_each_other(form)
     series /= np.linalg.norm(series, axis=0)
     places /= np.linalg.norm(places, axis=0)
     expected, gram = series.T @ places, series.T @ series
-    free = sum(run.effective_dof for run, _ in runs)
     if form.row.joint:
         of_one_set = np.ones((ROIS, ROIS))
         if form.sets:
             of_one_set[:2, 2:] = of_one_set[2:, :2] = 0
-        penalty = form.penalty(gram, free)
-        expected = np.linalg.solve((gram + penalty * np.eye(ROIS)) * of_one_set, expected)
+        expected = np.linalg.solve((gram + PENALTY * np.eye(ROIS)) * of_one_set, expected)
         np.testing.assert_allclose(found.roi_r, gram, atol=1e-6)
     np.testing.assert_allclose(found.r, expected, atol=2e-5)
     assert (found.frames, found.seconds) == (360, 720.0)
     assert found.residual_dof == pytest.approx(360 - 12)
-    assert found.effective_dof == pytest.approx(free)
 
 
 def test_halves_are_joined_like_runs():
@@ -78,5 +71,5 @@ def test_what_cannot_be_joined_is_refused():
     with pytest.raises(ValueError, match="by sums of squares, which this one lacks"):
         joined.add(measured(1, 60, MARGINAL, scatter=False)[0].whole)
     joined.add(run.whole)
-    with pytest.raises(ValueError, match=r"partial \(ridge 1\) is no part of \(5, 40\), marginal"):
+    with pytest.raises(ValueError, match=r"0\.06\) is no part of \(5, 40\), marginal"):
         joined.add(measured(1, 60, Form("partial"))[0].whole)

@@ -56,7 +56,7 @@ def test_sums_with_the_largest_set_serve_all_sets(way):
     bold = (bold * 10 ** rng.random(GREY)).astype(np.float32)
     keep = rng.random(FRAMES) < 0.9
     design = TemporalDesign.build(drift, ("drift",), keep, tr_seconds=2.0)
-    form = Form("partial", standardised=True, fixed=0.06, sets=SETS)
+    form = Form("partial", SETS)
     rows, combine = combination(maps, SETS)
 
     def connectomes(own, **more):

@@ -132,8 +132,8 @@ def rest_with(frames: int, share: float = 0.01) -> tuple[np.ndarray, np.ndarray]
     [
         (60, MARGINAL, {"smoothing_fwhm": 5.0}),
         (90, Form("partial"), {"low_pass": 0.04}),
-        (90, Form("partial", standardised=True), {}),  # all frames say how much places vary
-        (320, Form("partial", standardised=True), {}),  # the first ones do
+        (90, Form("partial"), {}),  # all frames say how much places vary
+        (320, Form("partial"), {}),  # the first ones do
     ],
 )
 def test_runs_of_files_are_read_as_where_voxels_are_nan(tmp_path, frames, form, options):

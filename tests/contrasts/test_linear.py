@@ -1,200 +1,100 @@
-"""The linear model: means of people's fits, and gains found with each person left out in turn."""
+"""The linear model, against one that was written from docs/explanation/linear.md alone."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from linear_by_the_page import ByThePage, connectome_of
+from linear_people import PLACES, SETS, lacking, simulated
 
-from bids_dtg.contrasts.linear import (
-    LeftOut,
-    LinearModel,
-    LinearSums,
-    Parcels,
-    fit_person,
-    mean_features,
-)
-from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
-from bids_dtg.contrasts.recentring import MOST_GAIN
-from bids_dtg.stats.linear import LinearBaseline, ParcelLinearBaseline
-
-ROIS, PLACES = 3, 60
-WHOLE = Parcels(None)
-HALVES = Parcels(np.arange(PLACES) // 30)
+import bids_dtg
+from bids_dtg.contrasts.linear import LinearModel, fit_people, shrinkage
 
 
-def people(count, seed=0, *, own=1.0, noise=0.1, segments=2):
-    """Make people whose maps are linear in their connectomes, `own` of which is theirs alone."""
-    rng = np.random.default_rng(seed)
-    common, slopes = np.random.default_rng(9).normal(size=(2, ROIS, PLACES))
-    made = []
-    for number in range(count):
-        mine = common + own * rng.normal(size=common.shape)
-        x = (mine + 0.1 * rng.normal(size=(segments, *mine.shape))).astype(np.float16)
-        maps = np.stack([mine[0] + mine[1], mine[2] - mine[0]]) + slopes[:2]
-        maps += noise * rng.normal(size=maps.shape)
-        weights = tuple(rng.uniform(100, 300, segments))
-        made.append(Person(f"{seed}-{number}", x, weights, (maps.astype(np.float32),)))
-    return made
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("people", [6, 12])
+def test_predictions_are_those_of_the_page(people, complete):
+    *training, new = simulated(people + 1)
+    if not complete:
+        training = lacking(lacking(training, 2, 1), 4, 3)
+        for person in training:
+            person.maps[2, -7:] = np.nan
+    fit, page = fit_people(training, SETS), ByThePage(training, SETS)
+    assert 0 < page.gain.min() < page.gain.max() < 1.5
+    assert fit.strength == pytest.approx(page.strength)
+    for person in (*training, new):
+        found = fit.gains[:, None] * fit.model.predict(person.connectomes[0].astype(np.float32))
+        wanted = page.deviation(connectome_of(person))
+        assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
 
 
-def with_gaps(cohort):
-    """Take a contrast of one person away, places of another, and places of all but a third."""
-    cohort[0].maps[1] = np.nan
-    cohort[1].maps[:, 50:] = np.nan
-    for number, person in enumerate(cohort):
-        person.maps[0, :3] = 9.0 if number == 2 else np.nan
-    return cohort
-
-
-def summed(cohort, parcels=WHOLE):
-    sums = LinearSums(parcels)
-    for person in cohort:
-        sums.add(mean_features(person, parcels), person.maps, fit_person(person, parcels))
-    return sums
-
-
-def gains_of(cohort, parcels=WHOLE, sums=None):
-    left_out = LeftOut(sums or summed(cohort, parcels))
-    for person in cohort:
-        left_out.add(mean_features(person, parcels), person.maps, fit_person(person, parcels))
-    return left_out.gains()
-
-
-def baseline(cohort, parcels):
-    model = LinearBaseline() if parcels is WHOLE else ParcelLinearBaseline(parcels.labels)
-    return model.fit([one.mean_connectome() for one in cohort], [one.maps for one in cohort])
-
-
-@pytest.mark.parametrize("parcels", [WHOLE, HALVES])
-def test_it_is_the_linear_model_of_the_tables(parcels):
-    cohort = with_gaps(people(5))
-    model, simple = summed(cohort, parcels).model(), baseline(cohort, parcels)
-    connectome = people(1, seed=3)[0].mean_connectome()
-    np.testing.assert_allclose(
-        model.predict(connectome), simple.predict([connectome])[0], rtol=1e-5, atol=1e-5
-    )
-
-
-@pytest.mark.parametrize("parcels", [WHOLE, HALVES])
-def test_gains_are_those_of_models_fitted_to_all_others(parcels):
-    cohort = with_gaps(people(6, own=0.7, noise=2.0))
-    products, squares = np.zeros(2), np.zeros(2)
-    for person in cohort:
-        others = [other for other in cohort if other is not person]
-        model = summed(others, parcels).model()
-        mean = np.mean([predicted_maps(model, other) for other in others], axis=0)
-        deviation = predicted_maps(model, person) - mean
-        measured = person.maps - mean_maps(others)
-        known = np.isfinite(measured) & np.isfinite([other.maps for other in others]).any(axis=0)
-        products += np.sum(np.where(known, deviation * measured, 0.0), axis=1)
-        squares += np.sum(np.where(known, deviation**2, 0.0), axis=1)
-    slopes = products / squares
-    expected = (slopes + products.sum() / squares.sum()) / 2
-    assert (slopes > 0).all()
-    assert (expected < MOST_GAIN).all()
-    assert abs(slopes[0] - slopes[1]) > 1e-3
-    np.testing.assert_allclose(gains_of(cohort, parcels), expected, rtol=1e-4)
-
-
-def test_predictions_keep_what_is_individual_and_the_mean_is_the_measured_one():
-    cohort = people(5)
-    sums = summed(cohort)
-    correction = sums.correction(gains_of(cohort))
-    model = sums.model()
-    corrected = [correction.apply(predicted_maps(model, person)) for person in cohort]
-    np.testing.assert_allclose(np.mean(corrected, axis=0), mean_maps(cohort), atol=1e-4)
-    new = people(4, seed=1)
-    average = mean_maps(cohort)
-    for person in new:
-        found = correction.apply(predicted_maps(model, person))
-        assert np.square(found - person.maps).mean() < np.square(average - person.maps).mean()
-
-
-def test_what_is_not_individual_has_no_gain():
-    first, *others = people(5, own=0.0)
-    same = [first, *(dataclasses.replace(first, sessions=other.sessions) for other in others)]
-    assert gains_of(same).tolist() == [0.0, 0.0]
-    strangers = people(6, own=1.0)
-    rolled = [
-        dataclasses.replace(one, sessions=other.sessions)
-        for one, other in zip(strangers, strangers[1:] + strangers[:1], strict=True)
+def test_segments_count_by_their_weight():
+    people = simulated(7)
+    twice = [
+        dataclasses.replace(
+            person,
+            connectomes=np.stack([person.connectomes[0], 0 * person.connectomes[0]]),
+            weights=(840.0, 0.0),
+        )
+        for person in people
     ]
-    assert (gains_of(rolled) < 0.2).all()
+    one, other = (fit_people(given, SETS) for given in (people, twice))
+    np.testing.assert_allclose(other.model.coefficients, one.model.coefficients, rtol=1e-5)
+    np.testing.assert_allclose(other.gains, one.gains, rtol=1e-5)
 
 
-def test_a_contrast_of_one_person_alone_counts_nowhere():
-    cohort = people(5)
-    for person in cohort[1:]:
-        person.maps[1] = np.nan
-    gains = gains_of(cohort)
-    assert gains[0] > 0
-    assert gains[1] == 0
+def test_people_who_are_all_alike_get_the_mean():
+    first, *others = simulated(6)
+    alike = [first, *(dataclasses.replace(o, connectomes=first.connectomes) for o in others)]
+    fit = fit_people(alike, SETS)
+    assert not fit.gains.any()
+    assert np.isfinite(fit.model.predict(first.connectomes[0].astype(np.float32))).all()
 
 
-@pytest.mark.slow
-@settings(max_examples=25, deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 4), min_size=2, max_size=4),
-    seed=st.integers(0, 99),
-    halves=st.booleans(),
-    gaps=st.booleans(),
-)
-def test_sums_of_sites_are_those_of_all_people(sizes, seed, halves, gaps):
-    cohort, parcels = people(sum(sizes), seed), HALVES if halves else WHOLE
-    if gaps:
-        with_gaps(cohort)
-    pooled = summed(cohort, parcels)
-    edges = np.cumsum([0, *sizes])
-    sites = [summed(cohort[start:stop], parcels) for start, stop in itertools.pairwise(edges)]
-    both = sites[0]
-    for site in sites[1:]:
-        both = both + site
-    assert both.people == pooled.people
-    np.testing.assert_allclose(both.model().coefficients, pooled.model().coefficients, atol=1e-6)
-    np.testing.assert_allclose(
-        both.feature_sum / both.people, pooled.feature_sum / pooled.people, atol=1e-6
-    )
-    np.testing.assert_allclose(both.mean_maps(), pooled.mean_maps(), atol=1e-6)
-
-
-def test_other_sites_people_are_among_all_others():
-    cohort = people(6, noise=1.0)
-    pooled = summed(cohort)
-    both = summed(cohort[:3]) + summed(cohort[3:])
-    np.testing.assert_allclose(
-        gains_of(cohort[:3], sums=both), gains_of(cohort[:3], sums=pooled), rtol=1e-5
-    )
-
-
-def test_nobody_is_left_of_one_person():
-    with pytest.raises(ValueError, match="1 person is too few to leave one out"):
-        gains_of(people(1))
-
-
-@pytest.mark.parametrize("parcels", [WHOLE, HALVES])
-def test_tensors_make_the_same_model(parcels):
-    model = summed(people(3), parcels).model()
+def test_a_model_comes_back_from_its_tensors():
+    people = simulated(10, noise=0.1, share=1.0)
+    model = fit_people(people, SETS).model
     back = LinearModel.from_tensors(model.tensors(), PLACES)
-    connectome = people(1, seed=2)[0].mean_connectome()
-    np.testing.assert_array_equal(back.predict(connectome), model.predict(connectome))
+    new = people[3].connectomes[0].astype(np.float32)
+    np.testing.assert_array_equal(back.predict(new), model.predict(new))
+    with pytest.raises(ValueError, match="places"):
+        LinearModel.from_tensors(model.tensors(), PLACES + 1)
+    for change, line in (
+        ({"sets": np.array([3, 4])}, "ROIs are not 8"),
+        ({"sets": np.array([3.0, 5.0])}, "sets are whole numbers"),
+        ({"weights": np.ones((7, PLACES))}, "weights are"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            LinearModel.from_tensors({**model.tensors(), **change}, PLACES)
 
 
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"coefficients": np.zeros((2, 4))}, "three axes"),
-        ({"coefficients": np.zeros((2, 3, 4))}, "2 parcels"),
-        ({"parcels": np.zeros(PLACES - 1, int)}, "60 whole numbers"),
-        ({"parcels": np.zeros(PLACES)}, "60 whole numbers"),
-        ({"parcels": np.zeros(PLACES, int)}, "1 parcels"),
-    ],
-)
-def test_tensors_that_do_not_fit_are_refused(change, error):
-    tensors = summed(people(3), HALVES).model().tensors()
-    with pytest.raises(ValueError, match=error):
-        LinearModel.from_tensors(tensors | change, PLACES)
+def test_one_person_is_too_few():
+    with pytest.raises(ValueError, match="too few to leave one out"):
+        fit_people(simulated(1), SETS)
+
+
+def test_little_rest_is_shrunk_more():
+    assert shrinkage(1000.0) == shrinkage(143.4) == 4
+    assert shrinkage(36.0) == pytest.approx(4 * 143.4 / 36)
+
+
+def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
+    rng = np.random.default_rng(0)
+    networks = rng.random((3, PLACES)) ** 4 + 0.2 * rng.normal(size=(14, 3, PLACES))
+    rest = np.einsum("nkv,nkt->nvt", networks, rng.normal(size=(14, 3, 900)))
+    rest += 0.3 * rng.normal(size=rest.shape)
+    maps = networks[:, :2]
+    model = bids_dtg.fit_linear(rest[:12], maps[:12], tr_seconds=2.0, sets=(2, 3))
+    average = maps[:12].mean(axis=0)
+    for person in (12, 13):
+        away = np.square(model.predict(rest[person]) - maps[person]).sum()
+        assert away < 0.8 * np.square(average - maps[person]).sum()
+    again = bids_dtg.fit_linear(list(rest[:12]), maps[:12], tr_seconds=2.0, sets=(2, 3))
+    np.testing.assert_array_equal(again.predict(rest[12]), model.predict(rest[12]))
+    saved = model.save(tmp_path / "own")
+    assert (saved.card.kind, saved.rois, len(saved.contrasts)) == ("linear", 5, 2)
+    assert bids_dtg.load_bundle(tmp_path / "own").identity == saved.identity
+    with pytest.raises(ValueError, match="1 people's rest"):
+        bids_dtg.fit_linear(rest[:1], maps[:1])

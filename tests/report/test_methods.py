@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ import pytest
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.panels.words import ModelOfMaps, methods_words
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
@@ -66,18 +65,6 @@ def test_facts_are_named():
     assert "432 s" in text
     assert "4 minutes" in text
     assert "numpy 2.0" in text
-
-
-# Of the texts of models of the marginal form: other forms leave them alone.
-PLAIN = "340845a7868bc09af0a54c8a6232968a53e74c7d179d2646dcebe35016dbe50b"
-RIDGE = "a51e3044380a2e9c9db05796754c446ed83362e91bb70fc67e98c4353290a180"
-
-
-def test_texts_of_models_of_the_marginal_form_are_the_same_to_the_byte():
-    ridge = replace(MODEL, kind="local-ridge", recentred_on=40, calibrated_on=(30, 2))
-    outputs = OutputOptions(combine="participant", half_maps=True)
-    texts = markdown_of(), markdown_of(ridge, outputs=outputs)
-    assert [hashlib.sha256(text.encode()).hexdigest() for text in texts] == [PLAIN, RIDGE]
 
 
 def cleaned(strategy: str = "simple", **options: str) -> dict[str, CleaningOptions]:
@@ -151,14 +138,11 @@ def test_a_set_has_the_text_of_its_own_options(tmp_path):
 
 OWN_WORDS = {
     "attention-unet": ("a three-dimensional attention U-Net", "Oktay, O.", "ridge"),
-    "local-ridge": ("a local ridge regression, which is no network", "Serin, E.", "U-Net"),
-    "linear": ("a linear model of each voxel's connectome, with the same", "Tavor, I.", "parcel"),
-    "linear-parcel": (
-        "a linear model of each voxel's connectome, with co",
+    "linear": (
+        "a linear model of each voxel's connectome, with the same",
         "Tavor, I.",
         "U-Net",
     ),
-    "blend": ("a blend, the sum, weighed for each contrast", "Serin, E.", "which is no network"),
 }
 
 
@@ -172,18 +156,6 @@ def test_each_kind_of_model_is_named_in_words_that_are_its_own(kind):
     assert f"{KINDS[kind].words.owner} error in the mean map, found in 12 participants" in text
     others = {row.words for row in KINDS.values() if row.name != kind}
     assert KINDS[kind].words not in others
-
-
-def test_the_models_of_a_blend_are_those_of_its_record():
-    both = models_in_words({"blend": {"local_ridge": [1.0], "network": [0.2]}})
-    text = text_of(kind="blend", blended=both)
-    assert "of the maps of a local ridge regression (at each" in text
-    assert "and of a three-dimensional attention U-Net (Oktay et al., 2018), trained on" in text
-    assert "Oktay, O." in text
-    alone = text_of(kind="blend", blended=models_in_words({"blend": {"local_ridge": [1.0]}}))
-    assert "U-Net" not in alone.replace("Attention U-Net: learning", "")
-    for strange in (None, {}, {"blend": 3}, {"blend": {"forest": [1.0]}}, {"blend": [[]]}):
-        assert models_in_words(strange) == "several models"
 
 
 def test_training_data_are_named_as_the_bundle_knows_them():

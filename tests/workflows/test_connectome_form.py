@@ -9,14 +9,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from plain_route import plain_series, regress
+from plain_route import regress
 from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_job import FRAMES, TinyJob, add_rest, read_table, tiny_bold
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.connectome import Connectome
-from bids_dtg.connectome.form import FORMS, Form
+from bids_dtg.connectome.form import FORMS, PENALTY, Form
 from bids_dtg.contrasts.participant.predict import predict_maps
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
@@ -29,7 +29,7 @@ def job_of(folder: Path, **facts: object) -> TinyJob:
     """Make a job of one person whose model reads the partial form; `facts` as of the bundle."""
     job = TinyJob(folder)
     job.model = folder / "partial"
-    job.bundle = write_tiny_bundle(job.model, connectome=Form("partial", 2.0), **facts)
+    job.bundle = write_tiny_bundle(job.model, connectome=Form("partial"), **facts)
     return job
 
 
@@ -43,11 +43,6 @@ def quality_of(out: Path) -> dict[str, str]:
     return read_table(path)[0]
 
 
-def series_of(out: Path) -> np.ndarray:
-    (path,) = (out / "sub-01").rglob("*_desc-rois_timeseries.tsv")
-    return np.array([list(row.values()) for row in read_table(path)], np.float64)
-
-
 def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     job = job_of(tmp_path)
     assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
@@ -56,37 +51,31 @@ def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     image, grid = nib.load(path), tiny_masks()[1]
     assert image.header.get_intent()[0] == "none"
     facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
-    (penalty,) = facts["RidgePenalties"]
-    row, form = quality_of(job.out), job.bundle.card.part.connectome
-    matrix = np.corrcoef(series_of(job.out), rowvar=False)
-    assert penalty == pytest.approx(form.penalty(matrix, float(row["effective_dof"])), rel=1e-3)
     assert facts["Connectome"]["Form"] == "partial"
+    assert facts["Connectome"]["RidgePenalty"] == PENALTY
     assert FORMS["partial"].words in facts["Description"]
 
-    bold = tiny_bold()[job.bundle.brain.mask].T.astype(np.float64)
-    series = plain_series(bold, job.bundle.roi_maps)
-    expected = regress(tiny_bold()[grid].T.astype(np.float64), series, penalty)
+    bold = tiny_bold()[grid].T.astype(np.float64)
+    series = np.genfromtxt(next(job.out.rglob("*_desc-rois_timeseries.tsv")), skip_header=1)
+    expected = regress(bold, series, PENALTY)
     np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_sidecars_quality_and_methods_name_the_form_and_each_penalty(tmp_path):
+def test_sidecars_quality_and_methods_name_the_form_and_its_penalty(tmp_path):
     job = job_of(tmp_path)
     assert job.run("--denoise-strategy", "none") == 0
     sidecar, row = sidecar_of(job.out), quality_of(job.out)
     assert sidecar["Connectome"] == {
         "Form": "partial",
         "Description": FORMS["partial"].words,
-        "Ridge": 2.0,
-        "RidgePenalty": Form("partial", 2.0).penalty_words,
+        "RidgePenalty": PENALTY,
+        "PlacesStandardised": True,
     }
-    (run,) = sidecar["Runs"]
-    assert len(run["RidgePenalties"]) == sidecar["NSegments"] == 1
     assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS == FRAMES - 1 - ROIS
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     assert "grey-matter voxels was regressed on all of them together" in methods
-    assert "a ridge penalty, which the maps' sidecars name, of 2 times s / (1 - s)" in methods
-    assert "Schäfer, J., & Strimmer, K. (2005)" in methods
+    assert "with a ridge penalty of 0.06" in methods
     assert "Pearson correlations" not in methods
     assert "Nickerson, L. D., et al. (2017)" in methods
 
@@ -132,7 +121,6 @@ def test_the_segment_with_the_fewest_degrees_of_freedom_counts(tmp_path):
     assert segments > 1
     expected = float(row["residual_dof"]) / segments - ROIS
     assert float(row["dof_beyond_rois"]) == pytest.approx(expected, abs=0.6)
-    assert len(sidecar_of(job.out)["Runs"][0]["RidgePenalties"]) == segments
 
 
 def page_of(job: TinyJob) -> str:
@@ -169,7 +157,7 @@ def test_the_report_of_a_published_model_has_neither(tmp_path):
 def test_a_connectome_of_another_form_is_refused(tmp_path):
     bundle = write_tiny_bundle(tmp_path / "partial", connectome=Form("partial"))
     r = np.zeros((ROIS, bundle.places.number), np.float32)
-    with pytest.raises(SettingsError, match=r"form marginal\. Expected: partial .ridge 1"):
+    with pytest.raises(SettingsError, match=r"form marginal\. Expected: partial .penalty 0.06"):
         predict_maps(Connectome(r, 100, 432.0), bundle, device="cpu")
     of_form = Connectome(r, 100, 432.0, form=Form("partial"))
     assert predict_maps(of_form, bundle, device="cpu").values.shape == (3, bundle.places.number)

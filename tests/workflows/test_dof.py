@@ -241,7 +241,7 @@ def test_arrays_of_people_are_weighted_alike_and_made_again(tmp_path):
         (cohort.bids / f"sub-{label}/func").rename(tmp_path / f"old-{label}")
         for run, frames in ((1, 66), (2, 52)):
             add_rest(cohort.bids, label, entities=f"run-{run}", seed=number, frames=frames)
-    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    words = ("--architecture", "linear", "--held-out", "0", "0.25")
     assert cohort.analyse("train", *words) == 0
     path = cohort.out / "group/cache/sub-01/connectomes.json"
     (path,) = [path] if path.exists() else (cohort.out / "group/cache").rglob("sub-01/conn*.json")

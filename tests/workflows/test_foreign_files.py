@@ -162,7 +162,7 @@ def test_no_split_is_drawn_where_the_table_of_families_is_damaged(tmp_path, caps
     cohort = TinyCohort(tmp_path)
     table = cohort.bids / "participants.tsv"
     table.write_bytes(DAMAGED[how])
-    words = ("--architecture", "local-ridge", "--model-name", "own", "--dry-run")
+    words = ("--architecture", "linear", "--model-name", "own", "--dry-run")
     assert cohort.analyse("train", *words) == 2
     line = the_line(capsys)
     assert "the families are not known" in line

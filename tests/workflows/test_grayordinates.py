@@ -35,7 +35,7 @@ from bids_dtg.settings import CleaningOptions
 
 STEM = "sub-01_task-rest_space-fsLR_den-32k"
 MAPS = f"{STEM}_stat-z_desc-synthetic_statmap"
-TRAIN = ("--architecture", "linear-parcel", "--rois", 4, "--held-out", 0.0, 0.25)
+TRAIN = ("--architecture", "linear", "--rois", 4, "--held-out", 0.0, 0.25)
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,7 @@ def test_a_model_of_people_with_one_connectome_says_that_it_knows_nothing_of_the
     split = tmp_path / "split.tsv"
     sides = zip(LABELS, ["training"] * 5 + ["validation"] * 3, strict=True)
     split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in sides))
-    words = ("--architecture", "local-ridge", "--split-file", split, "--denoise-strategy", "none")
+    words = ("--architecture", "linear", "--split-file", split, "--denoise-strategy", "none")
     assert cohort.analyse("train", *words) == 0
     told = capsys.readouterr().err
     assert "the same map for everybody in 2 of 2 contrasts, nothing individual was found: " in told

@@ -108,7 +108,7 @@ def _model(scene: Scene, name: str) -> Words:
 
 SHARES = ("--held-out", "0.25", "0.25")
 _NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
-_SMALL = ("--rois", 4, "--held-out", "0.17", "0.34")
+_SMALL = ("--rois", 4, "--held-out", "0", "0.34")
 _OF_AGE = ("--phenotype", "age", "--permutations", "9")
 _FEW = ("--epochs", "2", "--states", "2", "--region-parameters", "2")
 
@@ -169,10 +169,8 @@ def _twins(architecture: str, places: int = PLACES) -> Job:
 
 JOBS = (
     _train("linear", *_SMALL),
-    _train("linear-parcel", "--rois", 4, places=FURTHER),  # judged by cross-validation
-    _train("local-ridge", *SHARES, places=FURTHER),
+    _train("linear", places=FURTHER),  # judged by cross-validation
     _train("attention-unet", *_NETWORK),
-    _train("blend", *_NETWORK, places=FURTHER),
     _of_maps("finetune", "--contrast", CONTRASTS[0], *_NETWORK[2:]),
     _of_maps("evaluate"),
     _of_maps("calibrate"),

@@ -81,7 +81,7 @@ class Jobs:
         words = ["-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}"]
         words += ["--analysis", job]
         if job == "train":
-            words += ["--architecture", "local-ridge", "--held-out", "0.25", "0.25"]
+            words += ["--architecture", "linear", "--held-out", "0", "0.25"]
         return cohort.arguments(*words, *more)
 
     def run(self, *calls: list[str], **options: object) -> list[int]:

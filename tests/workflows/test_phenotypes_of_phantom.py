@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from tiny_job import read_table
 from written_cohort import PARCELS, WrittenCohort
 
-from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.contrasts.phantom.phenotype import phenotype
@@ -27,6 +28,16 @@ def roi_r(person: Person) -> np.ndarray:
     return np.corrcoef((frames @ person.phantom.series_weights.T).T)
 
 
+def ridge_of_places(connectomes: np.ndarray, maps: np.ndarray) -> Callable:
+    """Fit a ridge regression of maps on connectomes at each place by itself."""
+    x_mean, y_mean = connectomes.mean(axis=0), maps.mean(axis=0)
+    x, y = connectomes - x_mean, maps - y_mean
+    gram, cross = np.einsum("nkv,nlv->vkl", x, x), np.einsum("nkv,nqv->vkq", x, y)
+    penalty = np.trace(gram, axis1=1, axis2=2)[:, None, None] / len(x_mean)
+    slopes = np.linalg.solve(gram + penalty * np.eye(len(x_mean)), cross)
+    return lambda new: y_mean + np.einsum("vkq,kv->qv", slopes, new - x_mean)
+
+
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> WrittenCohort:
     """People whose maps a local ridge predicts from rest, and who has learnt it from others."""
@@ -40,13 +51,13 @@ def cohort(tmp_path_factory) -> WrittenCohort:
         affine=grid.affine,
         masks=(anatomy.brain, anatomy.grey),
     )
-    sums = LocalRidgeSums(cohort.bundle.places.lattice(1))
-    for index in range(TRAINING):
-        person = phantom.person(Cohort.TRAINING, index)
-        sums.fit_person(person.connectome(0, 0), person.measured_maps(0)[ROWS])
-    model = sums.solve(1.0)
+    training = [phantom.person(Cohort.TRAINING, index) for index in range(TRAINING)]
+    predict = ridge_of_places(
+        np.stack([person.connectome(0, 0) for person in training]),
+        np.stack([person.measured_maps(0)[ROWS] for person in training]),
+    )
     people = [phantom.person(Cohort.TEST, index) for index in range(PEOPLE)]
-    cohort.maps = np.stack([model.predict(person.connectome(0, 0)) for person in people])
+    cohort.maps = np.stack([predict(person.connectome(0, 0)) for person in people])
     cohort.edges = np.stack([roi_r(person) for person in people]).round(6)
     cohort.reasoning = np.array([phenotype(person).reasoning for person in people])
     cohort.regions = _regions(cohort)

@@ -153,7 +153,7 @@ def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
 
 @pytest.mark.slow
 def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
-    ridge = ("--architecture", "local-ridge", "--model-name", "mine")
+    ridge = ("--architecture", "linear", "--model-name", "mine")
     trained = cohort.analyse("train", *ridge)
     assert (trained.returncode, "validate, " in trained.stderr) == (1, True), trained.stderr
     bundle = cohort.out / "group/model-mine/bundle"
@@ -172,8 +172,17 @@ def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
 
 @pytest.mark.slow
 def test_a_network_of_ones_own_names_none(cohort):
-    words = ("--architecture", "blend", "--epochs", 2, "--features", 4, "--model-name", "net")
-    done = cohort.analyse("train", *words)
+    words = (
+        "--architecture",
+        "attention-unet",
+        "--epochs",
+        2,
+        "--features",
+        4,
+        "--model-name",
+        "net",
+    )
+    done = cohort.analyse("train", *words, "--model-name", "net")
     assert (cohort.out / "group/model-net/bundle").is_dir(), done.stderr
     assert cohort.leaks() == {}
 

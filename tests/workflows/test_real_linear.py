@@ -19,7 +19,7 @@ from tiny_job import read_table
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main
-from bids_dtg.connectome.form import FORMS, Form
+from bids_dtg.connectome.form import FORMS, PENALTY, Form
 from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR
@@ -44,7 +44,7 @@ class LinearJob:
     """A linear bundle of the published grid, and what the program made by it of a real run."""
 
     bundle: ModelBundle
-    coefficients: np.ndarray  # (contrasts, 1 + rois)
+    model: LinearModel
     out: Path
     seconds: dict[str, float]  # by stage of the call
 
@@ -85,8 +85,9 @@ def job(shared, tmp_path_factory) -> LinearJob:
     brain, places, maps = real_places(shared)
     contrasts = hcp_contrasts()
     rng = np.random.default_rng(0)
-    coefficients = rng.normal(size=(len(contrasts), 1 + ROIS)).astype(np.float32)
-    model = LinearModel(coefficients[:, None])
+    mean, weights = rng.normal(size=(2, ROIS, places.number)).astype(np.float32)
+    coefficients = rng.normal(size=(len(contrasts), ROIS)).astype(np.float32)
+    model = LinearModel((ROIS,), mean, np.abs(weights), coefficients)
     gains = rng.uniform(0.2, 0.8, len(contrasts)).astype(np.float32).round(4)
     offset = rng.normal(size=(len(contrasts), places.number)).astype(np.float32)
     card = maps_card(
@@ -112,7 +113,7 @@ def job(shared, tmp_path_factory) -> LinearJob:
     (timing,) = out.glob("logs/*/timing.json")
     seconds = json.loads(timing.read_text())
     bundle = load_bundle(folder / "five-people")
-    return LinearJob(bundle, coefficients, out, seconds)
+    return LinearJob(bundle, model, out, seconds)
 
 
 def test_maps_are_the_model_of_the_connectome_that_was_written(job):
@@ -120,20 +121,20 @@ def test_maps_are_the_model_of_the_connectome_that_was_written(job):
     rows = connectome - connectome.mean(axis=1, keepdims=True)
     rows /= rows.std(axis=1, keepdims=True)
     for contrast in job.bundle.contrasts[::9]:
-        intercept, *slopes = job.coefficients[contrast.index].astype(float)
-        correction = job.bundle.correction
-        expected = correction.gains[contrast.index] * (intercept + slopes @ rows)
+        slopes = job.model.coefficients[contrast.index].astype(float)
+        correction, deviation = job.bundle.correction, job.model.weights * (rows - job.model.means)
+        expected = correction.gains[contrast.index] * (slopes @ deviation)
         expected += correction.offset[contrast.index]
         expected[~connectome.any(axis=0)] = np.nan  # voxels without data
         found = job.on_mask(f"_contrast-{contrast.label}_stat-z_desc-synthetic_statmap.nii.gz")
-        np.testing.assert_allclose(found, expected, atol=2e-3, err_msg=contrast.label)
+        np.testing.assert_allclose(found, expected, atol=2e-2, err_msg=contrast.label)
 
 
 def test_the_connectome_is_a_regression_on_the_series_that_were_written(job):
     table = np.genfromtxt(job.path("_desc-rois_timeseries.tsv"), skip_header=1)
     facts = json.loads(job.path("_stat-partial_desc-connectome_statmap.json").read_text())
-    (penalty,) = facts["RidgePenalties"]
-    assert 0.1 < penalty < 2
+    penalty = facts["Connectome"]["RidgePenalty"]
+    assert penalty == PENALTY
     values = job.on_mask("_stat-partial_desc-connectome_statmap.nii.gz").T
     series = table - table.mean(axis=0)
     gram = np.corrcoef(series.T) + penalty * np.eye(ROIS)

@@ -195,7 +195,7 @@ def test_a_space_in_another_case_is_named(job, capsys):
 def test_help_shows_defaults_as_they_are_typed():
     text = " ".join(build_parser().format_help().split())
     for fact in (
-        "(default: 0.1 0.1; linear",
+        "(default: 0.1 0.1; of linear",
         "and the simulations (default: 0)",
         "(default: 20.0)",
     ):

@@ -14,7 +14,6 @@
 - `overview`: all participants of an output: the quality table, mean maps and the page
 - `page`: the page of an evaluation: scores of several models
 - `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped
-- `ridge`: chooses the ridge of partial connectomes on the training people
 - `score`: several models on the same people: scores, intervals, tests
 - `score_columns`: columns of the tables of scores
 - `training_set`: participants in a model's training set, recognised by hashes

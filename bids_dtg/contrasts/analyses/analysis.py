@@ -24,7 +24,7 @@ from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.kind import FIT_FILES
+from bids_dtg.contrasts.kind import CHECKPOINTS
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.files.array_store import ArrayStore
@@ -38,7 +38,7 @@ Result = Literal["model", "evaluation"]
 _ARRAYS = "arrays"  # folder of an analysis' own
 FOLDS = "desc-folds_participants"  # table of the groups of a cross-validation
 _CAN_WRITE = (
-    *(f"{BUNDLE}/", f"{_ARRAYS}/", *(name.removesuffix(".safetensors") for name in FIT_FILES)),
+    *(f"{BUNDLE}/", f"{_ARRAYS}/", f"{CHECKPOINTS}/"),
     *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
     *(FOLDS, EXCLUDED),
 )
@@ -286,8 +286,7 @@ class Analysis:
 
     def folder_of_fit(self) -> Path:
         """Return the folder of a fit's checkpoints, and record it as this analysis' own."""
-        for name in FIT_FILES:
-            self.results.add(name)
+        self.results.add(f"{CHECKPOINTS}/")
         return self.folder
 
     def write_scores(self, tables: Mapping[str, ResultTable], facts: Mapping[str, Any]) -> None:

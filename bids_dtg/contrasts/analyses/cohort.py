@@ -171,8 +171,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     capacity = divide(
         settings.resources,
         units=len(labels),
-        bytes_each=bytes_needed(places, rois, on_cpu=True)
-        + len(arrays.lengths) * _BYTES_OF_A_LENGTH * places * rois,
+        bytes_each=bytes_needed(places, rois, on_cpu=True),
         on_cpu=True,
     )
     # A process that was forked shares what was prepared.
@@ -183,7 +182,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
         else partial(
             _prepare,
             settings,
-            (arrays.plan, arrays.store, arrays.form, arrays.lengths),
+            (arrays.plan, arrays.store, arrays.form),
             bundle=request.bundle,
             threads=reader.threads,
         )
@@ -224,7 +223,7 @@ def _failure(end: End[None]) -> str | None:
 
 def _prepare(
     settings: Settings,
-    of_arrays: tuple[CohortPlan, ArrayStore, Form, tuple[float, ...]],
+    of_arrays: tuple[CohortPlan, ArrayStore, Form],
     *,
     bundle: ModelBundle,
     threads: int,
@@ -238,5 +237,4 @@ def _prepare(
 
 def _work(arrays: PersonArrays, reader: Reader) -> Work[None]:
     share_cores(reader.threads)
-    reader = dataclasses.replace(reader, beginnings=arrays.lengths)
     return dataclasses.replace(arrays, reader=reader).make

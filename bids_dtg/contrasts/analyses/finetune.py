@@ -61,8 +61,8 @@ def run_finetuning(settings: Settings) -> int:
     network_kind.check_machine(settings.modelling)
     analysis = Analysis.prepare(settings)
     bundle = analysis.bundle
-    if not KINDS[bundle.card.kind].tunable:
-        able = [kind.name for kind in KINDS.values() if kind.tunable]
+    if not KINDS[bundle.card.kind].is_network:
+        able = [kind.name for kind in KINDS.values() if kind.is_network]
         raise BundleError(
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
             expected=f"{' or '.join(able)}, which can learn on",

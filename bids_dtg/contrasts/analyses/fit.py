@@ -46,18 +46,10 @@ class FittedModel:
     # Whether the correction was found with each training person left out in turn; else on the
     # validation people.
     left_out_in_turn: bool = False
-    of_other_sites: int = 0  # people whose sums were added to those of the training people
     # Labels of the contrasts whose corrected map is the same for everybody.
     same_for_all: tuple[str, ...] = ()
     calibration: Calibration | None = None  # of intervals around its maps; None: none
     words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
-
-    def in_words(self, training: int) -> str:
-        """Describe on how many people the model was fitted; `people` are from this site."""
-        own = counted(training, "participant")
-        if not self.of_other_sites:
-            return own
-        return f"{own} and the sums of {self.of_other_sites} of other sites"
 
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
@@ -139,7 +131,6 @@ def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
         correction=correction,
         record=record,
         left_out_in_turn=fitted.correction is not None,
-        of_other_sites=fitted.of_other_sites,
         same_for_all=same,
         words=fitted.words,
     )
@@ -153,7 +144,7 @@ def require_people(
     Raises
     ------
     DatasetError
-        Re-centring, blending and the CR-R loss compare people: they need two.
+        Re-centring and the CR-R loss compare people: they need two.
     """
     if validation is not None and len(validation) < 2:
         raise DatasetError(

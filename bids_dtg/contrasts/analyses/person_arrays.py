@@ -25,7 +25,6 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
-from bids_dtg.contrasts.weighted_sums import some_places
 from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import EmptyMapError, RunError, UnusableMapError
 from bids_dtg.files.array_store import ArrayStore
@@ -39,7 +38,6 @@ from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import OPTIONS
-from bids_dtg.stats.linear import WHOLE, standardised
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
@@ -58,28 +56,18 @@ class MeasuredRest:
     segments: list[NDArray[np.float16]] = field(default_factory=list)  # each (rois, voxels)
     weights: list[float] = field(default_factory=list)  # weight of each segment
     repetition_times: list[float] = field(default_factory=list)  # seconds a frame, of each run
-    # Pearson r of the ROI series of each segment, of a joint form.
-    roi_r: list[list[list[float]]] = field(default_factory=list)
-    effective_dof: list[float] = field(default_factory=list)  # of each segment
     seconds: float = 0.0  # of all segments; 0: not known
     residual_dof: float = 0.0  # of all segments; 0 and NaN: not known
     # Mean framewise displacement in mm of each run, NaN: not known; and its frames.
     fd_mm: list[tuple[float, int]] = field(default_factory=list)
-    # By minutes: the sum and the number of connectomes of so long parts, with standardised rows, at
-    # some places.
-    shorter: dict[float, tuple[NDArray[np.float32], int]] = field(default_factory=dict)
     sketches: dict[str, str] = field(default_factory=dict)  # by run, as of `Person`
 
     def add(self, segment: Connectome, *, by_dof: bool) -> None:
         """Add a segment's connectome, weighted by residual degrees of freedom or by time."""
         self.segments.append(segment.r.astype(np.float16))
         self.weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
-        self.effective_dof.append(segment.effective_dof)
         self.seconds += segment.seconds
         self.residual_dof += segment.residual_dof
-        # With a fixed penalty the values are not changed to those of another.
-        if segment.roi_r is not None and segment.form.fixed is None:
-            self.roi_r.append(segment.roi_r.round(_DIGITS).tolist())
 
     @property
     def mean_fd_mm(self) -> float | None:
@@ -87,15 +75,6 @@ class MeasuredRest:
         frames = sum(number for _, number in self.fd_mm)
         mean = sum(fd * number for fd, number in self.fd_mm) / max(frames, 1)
         return mean if frames and np.isfinite(mean) else None
-
-    def add_shorter(self, minutes: float, connectome: NDArray[np.float32]) -> None:
-        """Add the connectome (rois, places) of a part of the rest."""
-        some = some_places(connectome.shape[1])
-        total, count = self.shorter.get(minutes, (np.zeros_like(connectome[:, some]), 0))
-        for low in range(0, len(total), _ROWS):  # in 64 bits, all would take twice the memory
-            rows = slice(low, low + _ROWS)
-            total[rows] += standardised(connectome[rows], WHOLE)[:, some]
-        self.shorter[minutes] = total, count + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +90,6 @@ class PersonArrays:
     plan: CohortPlan  # people, maps and their rows
     store: ArrayStore  # where arrays are kept
     form: Form  # of the connectomes
-    lengths: tuple[float, ...]  # minutes of parts of the rest, whose connectomes are wanted, too
     request: Request  # input dataset, bundle and options
     reader: Reader | None = None  # reduces runs of rest; None: arrays are only read
 
@@ -150,8 +128,6 @@ class PersonArrays:
             notes = {
                 "weights": measured.weights,
                 "repetition_times": measured.repetition_times,
-                "roi_r": measured.roi_r,
-                "effective_dof": measured.effective_dof,
                 "seconds": measured.seconds,
                 "residual_dof": measured.residual_dof if measured.residual_dof > 0 else None,
                 "fd_mm": measured.mean_fd_mm,
@@ -160,18 +136,12 @@ class PersonArrays:
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
             means, notes = pack_rest(measured.summaries)
             self.store.write(self._summaries(label), means, facts, notes)
-            if self.lengths:
-                shorter = [total / count for total, count in measured.shorter.values()]
-                notes = {"minutes": list(measured.shorter)}
-                kept = np.array(shorter, np.float16)
-                self.store.write(self._shorter(label), kept, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
         """Map a person's existing arrays; all are read once and compared with their checksums."""
         notes, summaries = self.store.notes(self._rest(label)), self._summaries(label)
         rest = unpack_rest(self.store.read(summaries), self.store.notes(summaries))
-        known = self.form.row.joint and bool(notes["roi_r"])
         return Person(
             label,
             self.store.read(self._rest(label)),
@@ -179,21 +149,11 @@ class PersonArrays:
             tuple(self.store.read(name) for name in self._maps(label)),
             rest,
             self.form,
-            np.array(notes["roi_r"]) if known else None,
-            tuple(notes["effective_dof"]) if known else (),
             notes["seconds"] / 60 or float("nan"),
-            self._open_shorter(label),
             _known(notes.get("residual_dof")),
             _known(notes.get("fd_mm")),
             notes.get("sketches", {}),
         )
-
-    def _open_shorter(self, label: str) -> dict[float, NDArray[np.floating]]:
-        if not self.lengths:
-            return {}
-        name = self._shorter(label)
-        minutes = self.store.notes(name)["minutes"]
-        return dict(zip(minutes, self.store.read(name), strict=True))
 
     def repetition_times(self, label: str) -> tuple[float, ...]:
         """Return the repetition times of a person's runs, from the stored arrays."""
@@ -212,9 +172,6 @@ class PersonArrays:
         """Return the name of a person's connectomes; each form has its own."""
         return _connectomes(label, self.form) + self._whole
 
-    def _shorter(self, label: str) -> str:
-        return f"{self._rest(label)}_of_short_rest"
-
     def _summaries(self, label: str) -> str:
         return f"sub-{label}/sketches{self._whole}"
 
@@ -226,8 +183,7 @@ class PersonArrays:
         return "_of_whole_runs" if self.part.whole_runs else ""
 
     def _of_rest(self, label: str) -> tuple[str, ...]:
-        shorter = [self._shorter(label)] if self.lengths else []
-        return (self._rest(label), self._summaries(label), *shorter)
+        return (self._rest(label), self._summaries(label))
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
         return all(self.store.has(name, facts) for name in self._of_rest(label))
@@ -337,8 +293,6 @@ class PersonArrays:
                     sessions.setdefault(run.session, JoinedRuns()).add(segment)
                 else:
                     found.add(segment, by_dof=by_dof)
-            for minutes, part in measured.connectomes.beginnings.items():
-                found.add_shorter(minutes, part.r)
         for joined in sessions.values():
             found.add(joined.connectome(), by_dof=by_dof)
         return found
@@ -383,40 +337,6 @@ def _by_dof(planned: tuple[AveragedRuns, ...]) -> bool:
     return all(plan.by_dof for plan in planned)
 
 
-def keep_in_form(person: Person, form: Form, store: ArrayStore) -> Person:
-    """Return a person with connectomes of another ridge, stored and mapped from disk.
-
-    Parameters
-    ----------
-    person
-        A person with connectomes of a joint form.
-    form
-        The same with another ridge.
-    store
-        Store of the analysis; existing arrays are not made again.
-
-    Raises
-    ------
-    ValueError
-        As `Person.with_form`.
-    OutputError
-        The store cannot be written or read.
-    """
-    if form == person.form:
-        return person
-    name = _connectomes(person.label, form)
-    facts = {"of": person.fingerprint(), "from": person.form.ridge}
-    if not store.has(name, facts):
-        store.write(name, person.with_form(form).connectomes, facts)
-    return dataclasses.replace(person, connectomes=store.read(name), form=form)
-
-
 def _connectomes(label: str, form: Form) -> str:
-    """Return the name of an array; each form and ridge has its own."""
-    if form == MARGINAL:
-        return f"sub-{label}/connectomes"
-    ridge = "" if form.ridge == Form.ridge else f"-{form.ridge:g}"
-    ridge = ridge if form.fixed is None else f"-penalty{form.fixed:g}"
-    ridge = ridge.replace(".", "p")  # a dot begins the file's ending
-    places = "-standardised" if form.standardised else ""
-    return f"sub-{label}/{form.name}{ridge}{places}_connectomes"
+    """Return the name of an array; each form has its own."""
+    return f"sub-{label}/" + ("" if form == MARGINAL else f"{form.name}_") + "connectomes"

@@ -25,15 +25,14 @@ from bids_dtg.contrasts.judging.model_scores import (
     score_judged,
     score_maps,
 )
+from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.contrasts.people import Person, mean_maps
-from bids_dtg.contrasts.weighted_linear import WeightedLinear
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.stats.splits import family_numbers
 
 Array = NDArray[np.float32]
 Tissues = Mapping[str, NDArray[np.bool_]]  # places of each tissue, by name
 RETEST, BEFORE = "retest", "before tuning"
-WITHOUT_AMPLITUDE = "model, amplitude of the shape"
 SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # compared with the model
 PUBLISHED_OPPONENTS = (GROUP_AVERAGE, LINEAR, RETEST)  # those of Serin et al. 2025
 
@@ -69,13 +68,8 @@ def score_fit(
 
 
 def _without_a_step(fitted: FittedModel) -> dict[str, Predict]:
-    """Return the model without its correction or, if that is a part of it, without amplitude."""
-    if isinstance(fitted.model, WeightedLinear):
-        if fitted.model.amplitude is None:
-            return {}
-        of_shape = dataclasses.replace(fitted.model, amplitude=None)
-        return {WITHOUT_AMPLITUDE: dataclasses.replace(fitted, model=of_shape).predict}
-    if fitted.correction is None:
+    """Return the model without its correction, if that is no part of it."""
+    if isinstance(fitted.model, LinearModel) or fitted.correction is None:
         return {}
     return {"model, not re-centred": dataclasses.replace(fitted, correction=None).predict}
 

@@ -30,8 +30,6 @@ from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.contrasts.plan import find_recipe
-from bids_dtg.contrasts.weighted_sums import SHORTER_MINUTES, some_places
 from bids_dtg.engine.machine import return_memory
 from bids_dtg.errors import DatasetError, DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
@@ -67,21 +65,17 @@ def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -
     Raises
     ------
     SettingsError
-        There are several sets, which the kind or the form cannot read.
+        There are several sets, which the kind cannot read.
     """
-    form = kind.form(modelling.connectome)
-    form = dataclasses.replace(form, standardised=form.row.joint)
     several = tuple(sets) if len(sets) > 1 else ()
-    if form.row.joint and kind.sets:
-        return dataclasses.replace(form, fixed=find_recipe(modelling.recipe).penalty, sets=several)
-    if not several:
-        return form
+    if not several or kind.sets:
+        return kind.form(several)
     asked = f"--rois {' '.join(map(str, modelling.rois))} was" if modelling.rois else ""
     able = " or ".join(row.name for row in KINDS.values() if row.sets)
     raise SettingsError(
         f"{asked or f'a --model with {maps_in_words(sets)} was'} given for a model of kind "
-        f"{kind.name} on the {form.name} form",
-        expected=f"one number, or --architecture {able} on the partial form of rest",
+        f"{kind.name}",
+        expected=f"one number, or --architecture {able}",
     )
 
 
@@ -131,21 +125,15 @@ def sets_that_fit(sets: Sequence[int], places: int) -> tuple[int, ...]:
     return tuple(rois for rois in sets if places >= VOXELS_A_COEFFICIENT * (1 + rois))
 
 
-def lengths_of(trained: Form | None) -> tuple[float, ...]:
-    """Return minutes of parts of the rest that a model is trained on, too; None: none is."""
-    return SHORTER_MINUTES if trained is not None and trained.fixed is not None else ()
-
-
-def megabytes(rois: int, places: int, lengths: Sequence[float]) -> float:
-    """Return the size of a person's connectomes of 16 bits, of whole rest and of shorter parts.
+def megabytes(rois: int, places: int) -> float:
+    """Return the size of a person's connectome of 16 bits.
 
     Examples
     --------
-    >>> megabytes(175, 163_310, (3.0, 6.0, 10.0)).__round__(1)
-    78.6
+    >>> megabytes(175, 163_310).__round__(1)
+    57.2
     """
-    some = len(range(places)[some_places(places)])
-    return 2 * rois * (places + some * len(lengths)) / 1e6
+    return 2 * rois * places / 1e6
 
 
 def maps_in_words(sets: Sequence[int]) -> str:
@@ -163,17 +151,10 @@ def maps_in_words(sets: Sequence[int]) -> str:
     return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
-def sets_to_make(
-    kind: MapsKind, modelling: ModellingOptions, bundle: ModelBundle
-) -> tuple[int, ...]:
-    """Return the sets of ROI maps that are made where nobody asks; (): those of the model serve.
-
-    Sites that add sums have their maps in common, and so has a site with a model of several sets.
-    """
-    given = modelling.add_sums or bundle.card.part.several
+def sets_to_make(kind: MapsKind, bundle: ModelBundle) -> tuple[int, ...]:
+    """Return the sets of ROI maps that are made where nobody asks; (): those of the model serve."""
     fine = bundle.places.number >= PLACES_AT_2_MM
-    joint = kind.form(modelling.connectome).row.joint
-    return kind.image_sets if joint and fine and not given else ()
+    return kind.image_sets if fine and not bundle.card.part.several else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +199,7 @@ class Source:
         form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
         if kind is not None:
-            sets = sets or sets_to_make(kind, settings.modelling, request.bundle)
+            sets = sets or sets_to_make(kind, request.bundle)
             form = own_form(kind, settings.modelling, sets or card.part.connectome.sets)
             if sets:
                 words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
@@ -251,11 +232,6 @@ class Source:
         request = Request.prepare(settings, template)
         ((form, sets, words),) = made
         return cls(request, place, f"{words}, with {maps_in_words(sets)}", form, sets)
-
-    @property
-    def lengths(self) -> tuple[float, ...]:
-        """Minutes of parts of the rest of training people, whose connectomes are wanted, too."""
-        return lengths_of(self.own_form)
 
     @property
     def learns_maps(self) -> bool:
@@ -376,7 +352,7 @@ class Source:
         places, rois = self.bundle.places.number, sum(self.learns)
         say(
             f"ROI maps: group ICA of {counted(len(training), 'training participant')}; connectomes "
-            f"of {rois} ROIs take {megabytes(rois, places, self.lengths):.2g} MB a person and run"
+            f"of {rois} ROIs take {megabytes(rois, places):.2g} MB a person and run"
         )
         ica, used = GroupIca(), 0
         reader = self.request.reader(every_part=False)
@@ -452,7 +428,7 @@ class Source:
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """Return how the arrays of a plan's people are made."""
-        return PersonArrays(plan, store, form, self.lengths, self.request)
+        return PersonArrays(plan, store, form, self.request)
 
 
 def _has_no_model(settings: Settings) -> bool:

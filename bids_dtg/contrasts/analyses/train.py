@@ -37,8 +37,6 @@ from bids_dtg.contrasts.analyses.fit import (
 from bids_dtg.contrasts.analyses.folds import Folds, draw_folds, judge_folds
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
 from bids_dtg.contrasts.analyses.page import ModelPageFacts, write_model_page
-from bids_dtg.contrasts.analyses.person_arrays import keep_in_form
-from bids_dtg.contrasts.analyses.ridge import RidgeChoice, choose_ridge
 from bids_dtg.contrasts.analyses.score import (
     PUBLISHED_OPPONENTS,
     RETEST,
@@ -56,14 +54,8 @@ from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_spli
 from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import (
-    BLEND,
-    BLEND_FROM,
-    KindChoice,
-    MapsKind,
-    choose_kind,
-    find_kind,
-)
+from bids_dtg.contrasts.bundle.kinds import LINEAR as LINEAR_KIND
+from bids_dtg.contrasts.bundle.kinds import MapsKind, find_kind
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -85,15 +77,11 @@ from bids_dtg.contrasts.judging.model_table import (
 from bids_dtg.contrasts.judging.person_rows import half_rows, person_rows
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
-from bids_dtg.contrasts.site_sums import form_of_sums
 from bids_dtg.engine.gpu import training_device
-from bids_dtg.errors import DtgError, SettingsError
-from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
-from bids_dtg.workflows import AUTO
 
 
 def run_training(settings: Settings) -> int:
@@ -104,26 +92,19 @@ def run_training(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    asked = settings.modelling.architecture
-    kind = find_kind(asked)
-    dataclasses.replace(kind, name=asked).require_recipe(settings.modelling.recipe)
+    kind = find_kind(settings.modelling.architecture or LINEAR_KIND.name)
+    kind.require_recipe(settings.modelling.recipe)
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     kind.module().check_machine(settings.modelling)
     analysis = Analysis.prepare(settings, kind=kind)
     plan = analysis.plan(None)
-    choice = KindChoice(kind)
-    if asked == AUTO:
-        choice = _choose(analysis, plan)
-        say(choice.line)
-        if choice.kind is not kind:
-            kind, analysis = choice.kind, Analysis.prepare(settings, kind=choice.kind)
     analysis = analysis.of_data(plan)
     base = analysis.bundle
     planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
     require_people(
         settings.modelling, planned.training, planned.validation if kind.needs_validation else None
     )
-    space = model_space(base, form_of_sums(settings.modelling.add_sums, analysis.form))
+    space = model_space(base, analysis.form)
     kind.module().check_plan(fit_plan(settings.modelling, space, plan, planned))
     if analysis.is_dry:
         folds = draw_folds(analysis, planned, kind)
@@ -137,40 +118,11 @@ def run_training(settings: Settings) -> int:
             keep_split(analysis.results, planned)
             analysis = analysis.with_maps_of(planned.training)
         plan = plan.of(planned.everybody)
-        return _train(analysis, choice, plan, analysis.cohort(plan, locks))
+        return _train(analysis, kind, plan, analysis.cohort(plan, locks))
 
 
-def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
-    """Choose the kind of model by the number of training and validation people.
-
-    Raises
-    ------
-    SettingsError
-        Sums of other sites were named, which are of one kind.
-    """
-    options = analysis.settings.modelling
-    if options.add_sums:
-        raise SettingsError(
-            f"--add-sums was given with --architecture {AUTO}",
-            expected="the --architecture that the sums are of",
-        )
-    split = draw_split(analysis, plan.labels, needs_validation=False)
-    people = len(split.training) + len(split.validation)
-    if people < BLEND_FROM:
-        return choose_kind(people)
-    split, trouble = draw_split(analysis, plan.labels), ""
-    try:
-        space = model_space(analysis.bundle, analysis.form)
-        BLEND.module().check_plan(fit_plan(options, space, plan, split))
-    except DtgError as err:
-        trouble = err.found
-    if analysis.form.sets:
-        trouble = "it reads one set of ROI maps"
-    return choose_kind(people, len(split.validation), trouble)
-
-
-def _train(analysis: Analysis, choice: KindChoice, plan: CohortPlan, cohort: Cohort) -> int:
-    kind, analysis = choice.kind, analysis.knowing(cohort)
+def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort) -> int:
+    analysis = analysis.knowing(cohort)
     split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
     keep_split(analysis.results, split)
     training, validation, test = (getattr(split, name) for name in DRAWN)
@@ -181,36 +133,34 @@ def _train(analysis: Analysis, choice: KindChoice, plan: CohortPlan, cohort: Coh
         of_fold: Analysis, people: Cohort, labels: Sequence[str], folder: Path
     ) -> tuple[FittedModel, Cohort]:
         others = Split(tuple(labels), (), ())
-        of_fold = _without_other_sites(of_fold)
-        return _fit(of_fold, kind, people, others, folder=folder, report=lambda line: None)[:2]
+        made = _fit(of_fold, kind, people, others, folder=folder, report=lambda line: None)
+        return made, people
 
     folder = analysis.folder_of_fit()
-    fitted, in_form, ridge = _fit(analysis, kind, cohort, split, folder=folder, report=say)
-    record = {**fitted.record, **ridge.to_json(), **choice.to_json()}
-    record |= folds.to_json() if folds else {}
-    fitted = dataclasses.replace(fitted, record=record)
+    fitted = _fit(analysis, kind, cohort, split, folder=folder, report=say)
+    if folds is not None:
+        fitted = dataclasses.replace(fitted, record={**fitted.record, **folds.to_json()})
     evaluation: dict[str, Any] | None
-    as_fitted = dataclasses.replace(analysis, form=ridge.form)
     if folds is not None:
         say(f"cross-validation: {folds.words} are left out in turn")
         found, simple, calibration = judge_folds(analysis, folds, plan, cohort, fit_others)
         say(folds.half_widths(calibrated=calibration is not None))
         fitted = dataclasses.replace(fitted, calibration=calibration)
         evaluation = write_tables(
-            as_fitted, found, in_form, simple=simple, judged="model", fitted=fitted, folds=folds
+            analysis, found, cohort, simple=simple, judged="model", fitted=fitted, folds=folds
         )
     else:
         evaluation = score_fitted(
-            as_fitted,
+            analysis,
             fitted,
-            in_form,
-            training=in_form.of(training),
-            test=in_form.of(test),
+            cohort,
+            training=cohort.of(training),
+            test=cohort.of(test),
         )
     bundle = write_fitted(
-        as_fitted,
+        analysis,
         fitted,
-        in_form,
+        cohort,
         contrasts=cohort.contrasts,
         split=split,
         evaluation=evaluation,
@@ -228,43 +178,20 @@ def _fit(
     *,
     folder: Path,
     report: Callable[[str], None],
-) -> tuple[FittedModel, Cohort, RidgeChoice]:
-    """Choose the ridge by the training people, and fit; return people as the model reads them."""
-    options = analysis.settings.modelling
-    ridge = choose_ridge(
-        cohort.of(split.training),
-        seed=options.seed,
-        families=analysis.families.by_label,
-        sums=options.add_sums,
-    )
-    if ridge.line:
-        report(ridge.line)
-    work = ArrayStore(analysis.store.root / "work")
-    in_form = tuple(keep_in_form(person, ridge.form, work) for person in cohort.people)
-    cohort = dataclasses.replace(cohort, people=in_form)
+) -> FittedModel:
+    """Fit a model to the training people."""
     task = fit_task(
-        options,
-        model_space(analysis.bundle, ridge.form),
+        analysis.settings.modelling,
+        model_space(analysis.bundle, analysis.form),
         (cohort.of(split.training), cohort.of(split.validation)),
         [contrast.label for contrast in cohort.contrasts],
         folder=folder,
         device=training_device(analysis.settings.resources.device, report)
-        if kind.needs_torch
+        if kind.is_network
         else "cpu",
         report=report,
     )
-    return fit_model(kind, task), cohort, ridge
-
-
-def _without_other_sites(analysis: Analysis) -> Analysis:
-    """Return the analysis without sums that hold only if all of one's own people are in it."""
-    settings = analysis.settings
-    if analysis.form.fixed is None or not settings.modelling.add_sums:
-        return analysis
-    modelling = dataclasses.replace(settings.modelling, add_sums=())
-    return dataclasses.replace(
-        analysis, settings=dataclasses.replace(settings, modelling=modelling)
-    )
+    return fit_model(kind, task)
 
 
 def score_fitted(
@@ -360,11 +287,8 @@ def write_tables(
         calibrated = fitted is not None and fitted.calibration is not None
         basis = f"{folds.lead(calibrated=calibrated)} Simple models were fitted like the model."
     elif fitted is not None:
-        basis = f"The model was fitted on {fitted.in_words(simple.people)}, simple models on the "
-        basis += "same people of one's own." if fitted.of_other_sites else "same."
+        basis = f"The model and simple models were fitted on {fitted_on}."
     if fitted is not None:
-        why = fitted.record.get("architecture", {}).get("why")
-        basis += f" The kind was chosen by the number of people: {why}." if why else ""
         basis += f" {fitted.words}" if fitted.words else ""
     if cohort.left_out:
         hide = analysis.results.path_names.hide
@@ -475,7 +399,7 @@ def write_fitted(
             same_for_all=fitted.same_for_all,
             connectome=analysis.form,
         ),
-        description=f"Trained with bids_dtg on {fitted.in_words(len(training))}; "
+        description=f"Trained with bids_dtg on {counted(len(training), 'participant')}; "
         f"{analysis.source.maps_words}.",
         training=TrainingData(
             data=analysis.source.dataset.name,

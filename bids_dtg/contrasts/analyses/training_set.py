@@ -92,9 +92,7 @@ def record_people(
     kept = {
         name: tuple(identities.hashes(label) for label in labels) for name, labels in sets.items()
     }
-    sums = source.settings.modelling.add_sums
-    unlisted = (f"the people of {counted(len(sums), 'file')} of other sites' sums",) if sums else ()
-    made = ModelPeople({}).joined(ModelPeople(kept, unlisted))
+    made = ModelPeople({}).joined(ModelPeople(kept))
     return made if earlier is None else _known(earlier).joined(made)
 
 

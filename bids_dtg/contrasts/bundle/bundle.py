@@ -223,12 +223,6 @@ class ModelBundle(Bundle[MapsPart]):
         """
         return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
 
-    @property
-    def rest_minutes(self) -> tuple[float, ...]:
-        """Minutes of rest that the model has mean connectomes of: of whole rest first; or none."""
-        file = TensorFile(self.path / WEIGHTS_FILE)
-        return KINDS[self.card.kind].module().rest_minutes(file)
-
     def check_weights(self) -> None:
         """Read all of the weights.
 
@@ -265,14 +259,13 @@ class ModelBundle(Bundle[MapsPart]):
         from bids_dtg.contrasts.network.kind import read_parameters
         from bids_dtg.contrasts.network.unet import AttentionUNet
 
-        weights, prefix = self.weights(), KINDS[self.card.kind].network_prefix
-        if prefix is None:
-            able = [row.name for row in KINDS.values() if row.network_prefix is not None]
+        weights = self.weights()
+        if not KINDS[self.card.kind].is_network:
             raise BundleError(
                 f"{weights.path} is of a model of kind {self.card.kind}",
-                expected=" or ".join(able),
+                expected=" or ".join(row.name for row in KINDS.values() if row.is_network),
             )
-        return AttentionUNet.from_parameters(read_parameters(weights.below(prefix)))
+        return AttentionUNet.from_parameters(read_parameters(weights))
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:

@@ -54,15 +54,12 @@ def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None
     BundleError
         If weights cannot be read.
     """
-    prefixes = [KINDS[model.card.kind].network_prefix for model in (bundle, other)]
-    if None in prefixes or bundle.contrasts != other.contrasts:
+    are_networks = all(KINDS[model.card.kind].is_network for model in (bundle, other))
+    if not are_networks or bundle.contrasts != other.contrasts:
         return None
-    layers = [
-        model.weights().below(f"{prefix}{_OUTPUT}").read()
-        for model, prefix in zip((bundle, other), prefixes, strict=True)
-    ]
+    layers = [model.weights().below(_OUTPUT).read() for model in (bundle, other)]
     shapes = [{name: tensor.shape for name, tensor in layer.items()} for layer in layers]
-    if shapes[0] != shapes[1] or not shapes[0]:  # a blend may have no network
+    if shapes[0] != shapes[1]:
         return None
     names = f"{bundle.card.name} and {other.card.name}"
     largest = max(float(np.abs(layers[0][name] - layers[1][name]).max()) for name in layers[0])

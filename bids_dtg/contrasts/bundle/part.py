@@ -189,7 +189,7 @@ class MapsPart:
         content |= {"same_for_all": list(same)} if same else {}
         form = content.pop("connectome")
         # Programs of format version 2 know one form only: they ask for a newer program.
-        content |= {"format_version": 3, "connectome": form.to_json()} if form != MARGINAL else {}
+        content |= {"format_version": 3, "connectome": form.name} if form != MARGINAL else {}
         deviation = content.pop("deviation")
         if self.grid is None:
             # Programs of format version 2 know models on grids only.
@@ -208,8 +208,7 @@ class MapsPart:
         content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
         content |= {"format_version": 5} if deviation and "usual_share" in deviation else {}
         content |= {"rois": _sets_to_json(form.sets)} if form.sets else {}
-        newest = form.standardised or form.fixed is not None
-        content |= {"format_version": 6} if newest else {}
+        content |= {"format_version": 6} if form.row.joint else {}
         content |= {"format_version": 7, "cifti": True} if content.pop("cifti") else {}
         parcels, sample = content.pop("parcels"), content.pop("sample")
         content |= {"format_version": 8, "parcels": True} if parcels else {}
@@ -330,17 +329,12 @@ def _form(card: JsonFields) -> Form:
     """Read the form of the connectomes; cards without it have the marginal form."""
     if card.absent("connectome"):
         return MARGINAL
-    fields = card.nested("connectome")
-    name, ridge = fields.text("name"), fields.not_negative("ridge")
-    standardised = not fields.absent("standardised") and fields.flag("standardised")
-    fixed = None if fields.absent("penalty") else fields.not_negative("penalty")
-    sets = () if card.absent("rois") else _sets(card)
+    name, sets = card.text("connectome"), () if card.absent("rois") else _sets(card)
     if name not in FORMS:
-        raise fields.wrong("name", name, " or ".join(FORMS))
-    if sets and (fixed is None or not FORMS[name].joint):
-        raise fields.wrong("penalty", fixed, "a penalty of the partial form, with several rois")
-    fields.refuse_unknown()
-    return Form(name, ridge, standardised, fixed, sets) if FORMS[name].joint else MARGINAL
+        raise card.wrong("connectome", name, " or ".join(FORMS))
+    if sets and not FORMS[name].joint:
+        raise card.wrong("rois", list(sets), "one set of ROIs of the marginal form")
+    return Form(name, sets)
 
 
 def _sets_to_json(sets: tuple[int, ...]) -> list[dict[str, Any]]:

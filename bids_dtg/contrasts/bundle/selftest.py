@@ -94,7 +94,7 @@ def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[
         signal = series @ weights[:, part]
         noise = (rng.random(signal.shape) - 0.5) * (_NOISE * math.sqrt(12))
         found[:, part] = series.T @ _standardised(signal + noise) / _FRAMES
-    mixing = form.mixing(series.T @ series / _FRAMES, float(_FRAMES - 1))
+    mixing = form.mixing(series.T @ series / _FRAMES)
     return found if mixing is None else (mixing.T.astype(np.float32) @ found)
 
 
@@ -125,8 +125,7 @@ def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
 def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     """Compare the prepared network with torch's in a part of the grid."""
     name = "prepared and eager agree"
-    prefix = KINDS[bundle.card.kind].network_prefix
-    if prefix is None:
+    if not KINDS[bundle.card.kind].is_network:
         return Check(name, None, f"a {bundle.card.kind} model has no network")
     if find_spec("torch") is None:
         return Check(name, None, "torch is not installed")
@@ -150,7 +149,7 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     grid[0, :, part] = values.T
     with torch.inference_mode():
         expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, part]
-    found = prepare(read_parameters(bundle.weights().below(prefix)), part).predict(values)
+    found = prepare(read_parameters(bundle.weights()), part).predict(values)
     apart = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
     agree = apart <= _AGREEMENT  # False for values that are not finite
     words = f"to {apart:.1e} at {counted(int(part.sum()), 'voxel')} (limit {_AGREEMENT:g})"

@@ -51,11 +51,6 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return first[1], last[0]
 
 
-def rest_minutes(weights: TensorFile) -> tuple[float, ...]:
-    """Return nothing: the model is the same for rest of any length."""
-    return ()
-
-
 def read_parameters(weights: TensorFile) -> Parameters:
     """Read the network's parameters, without torch."""
     return Parameters.from_arrays(weights.read(), source=str(weights.path))
@@ -78,7 +73,7 @@ def _mask(places: Places) -> NDArray[np.bool_]:
     if not isinstance(places, VoxelPlaces):
         raise SettingsError(
             "the network (attention-unet) needs voxels of a grid, and these places have none",
-            expected="another --architecture: linear, linear-parcel, local-ridge or blend",
+            expected="--architecture linear",
         )
     return places.mask
 
@@ -106,7 +101,7 @@ def check_machine(options: ModellingOptions) -> None:
         "training a network",
         *("torch", "lightning"),
         extra="train",
-        otherwise="--architecture linear or local-ridge, which need none",
+        otherwise="--architecture linear, which needs none",
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.connectome.design import SECONDS_PER_RUN
-from bids_dtg.connectome.form import FORMS, MARGINAL, Form
+from bids_dtg.connectome.form import FORMS, MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.selection import PARCELS
@@ -273,7 +273,6 @@ class ModelOfMaps:
     calibrated_in_turn: bool = False  # whether they are training people, left out of the fit
     retest: int = 0  # how many of them had a second session; 0: no intervals for true maps
     scaled: bool = False  # whether half-widths are scaled to the person
-    blended: str = "several models"  # what a blend consists of, in words
     cifti: str = ""  # places of CIFTI that it reads: grayordinates, parcels; empty: voxels
     joins_runs: bool = False  # whether it reads all runs of a session together
 
@@ -302,7 +301,6 @@ class ModelOfMaps:
             calibrated_in_turn=bool(calibration and calibration.left_out_in_turn),
             retest=calibration.true_error.people if calibration and calibration.true_error else 0,
             scaled=bool(calibration and calibration.factors and calibration.factors.change),
-            blended=models_in_words(card.record),
             cifti=card.part.cifti_words if card.part.cifti else "",
             joins_runs=card.part.of_sessions,
         )
@@ -334,8 +332,7 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         f"{_HALVES * outputs.half_maps}"
         f"{_parcels(outputs.atlases)}"
     )
-    kind = words.model.format(models=model.blended)
-    about = f"The model is {kind} {_trained(model.training)}"
+    about = f"The model is {words.model} {_trained(model.training)}"
     said = f"{words.method} {about} {computed}"
     references = "".join(text for name, text in _CITED.items() if f"{name} " in said)
     if model.citation and not any(part in references for part in model.citation.split()[-1:]):
@@ -383,8 +380,7 @@ def _connected(model: ModelOfMaps) -> str:
         )
     return (
         f"each of {model.n_voxels:,} {model.places} was regressed on all of them together, as "
-        "in its second stage, all series scaled to variance 1, with a ridge penalty, which the "
-        f"maps' sidecars name, of {model.form.penalty_words}"
+        f"in its second stage, all series scaled to variance 1, with a ridge penalty of {PENALTY:g}"
     )
 
 
@@ -490,8 +486,8 @@ def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> kind_in_brackets({"ModelKind": "local-ridge"})
-    ' (local ridge)'
+    >>> kind_in_brackets({"ModelKind": "linear"})
+    ' (linear model)'
     """
     kind = str(sidecar.get("ModelKind") or "")
     row = KINDS.get(kind)

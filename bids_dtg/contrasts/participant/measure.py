@@ -192,7 +192,6 @@ class Reader:
     every_part: bool  # whether connectomes of the whole run and of its halves are computed
     form: Form  # of the connectomes
     other_lengths: bool = False  # whether those of parts shorter and longer than segments are
-    beginnings: tuple[float, ...] = ()  # minutes of first parts of runs whose connectomes are, too
 
     @classmethod
     def of(
@@ -409,9 +408,7 @@ class Reader:
                 design,
                 self.voxels.of_run(source.valid, self.form, between=source.between),
                 segments=design.segments(
-                    self.bundle.card.part.cut_seconds,
-                    halved=self.other_lengths,
-                    beginnings=self.beginnings,
+                    self.bundle.card.part.cut_seconds, halved=self.other_lengths
                 ),
                 smoothing=smoothing_among(self.voxels.places, self.cleaning),
             )

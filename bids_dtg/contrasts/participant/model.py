@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import Processor
-from bids_dtg.contrasts.people import MapModel, for_rest
+from bids_dtg.contrasts.people import MapModel
 from bids_dtg.errors import BundleError, OutputError, RunError
 from bids_dtg.files.download import download_hosts
 from bids_dtg.files.transfer_progress import make_transfer_reporter
@@ -61,7 +60,7 @@ class Model:
     @property
     def by_place(self) -> bool:
         """Whether a place's values follow from its own connectome: without data they are NaN."""
-        return KINDS[self._bundle.card.kind].network_prefix is None
+        return not KINDS[self._bundle.card.kind].is_network
 
     @property
     def gains(self) -> NDArray[np.float32] | None:
@@ -79,17 +78,13 @@ class Model:
         if self._prepared is not None:
             wait([self._prepared])
 
-    def predict(
-        self, connectome: NDArray[np.float32], minutes: float = float("nan")
-    ) -> NDArray[np.float32]:
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if needed.
 
         Parameters
         ----------
         connectome
             Of one segment of rest.
-        minutes
-            Of this rest; NaN: not known.
 
         Raises
         ------
@@ -99,13 +94,9 @@ class Model:
             The weights cannot be read.
         """
         with _memory_in_words():
-            maps = self._ready(minutes).predict(connectome)
+            maps = self._ready().predict(connectome)
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
-
-    def of_rest(self, minutes: float) -> MapModel:
-        """Return the model for connectomes of so much rest; NaN: not known."""
-        return _OfRest(self, minutes)
 
     def take_notes(self) -> tuple[str, ...]:
         """Return messages on the network's work since the last call."""
@@ -113,10 +104,10 @@ class Model:
         self._notes.clear()
         return notes
 
-    def _ready(self, minutes: float) -> MapModel:
+    def _ready(self) -> MapModel:
         self.begin()
         assert self._prepared is not None
-        return for_rest(self._prepared.result(), minutes)
+        return self._prepared.result()
 
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
@@ -139,18 +130,6 @@ def _memory_in_words() -> Iterator[None]:
         raise RunError(
             "there is too little memory for the network", remedy="use fewer --nprocs"
         ) from err
-
-
-@dataclass(frozen=True, eq=False)
-class _OfRest:
-    """A model for connectomes of so much rest."""
-
-    model: Model
-    minutes: float
-
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
-        return self.model.predict(connectome, self.minutes)
 
 
 def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float:

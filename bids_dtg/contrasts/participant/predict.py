@@ -20,9 +20,7 @@ from bids_dtg.contrasts.participant.outputs.half_widths import check_level, half
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import (
     RunSummary,
-    joined_minutes,
     notes_on_average,
-    notes_on_length,
 )
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
 from bids_dtg.contrasts.people import Array
@@ -165,7 +163,7 @@ def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
 def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
     # Overflow is refused later.
     with np.errstate(over="ignore", invalid="ignore"):
-        maps = model.predict(connectome.r, connectome.seconds / 60)
+        maps = model.predict(connectome.r)
         require_finite(maps, model.contrasts)
         average.add(
             maps,
@@ -358,9 +356,6 @@ class MapAverageMaker:
             strategy=origin.strategy,
         )
         notes += more.values()
-        if self._writer.bundle.card.part.of_sessions:
-            minutes = joined_minutes(self._summaries)
-            notes += notes_on_length(minutes, self._writer.bundle.rest_minutes)
         return notes
 
     def _notes_on_other_maps(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import MeasuredRun
-from bids_dtg.contrasts.weighted_linear import nearest_length
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.figures import first_figures, rounded
@@ -48,16 +47,11 @@ class RunSummary:
     interpolation: str  # how the file was sampled at the model's voxels
     judged: RunCheck  # whether the model is for such a run
     notes: tuple[str, ...]  # sentences on unusual findings
-    # Ridge penalty of each segment's connectome; none where it has none.
-    penalties: tuple[float, ...] = ()
 
 
 def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> RunSummary:
     """Reduce a measured run and its verdict to values for tables and sidecars."""
     run, result = measured.run, measured.connectomes.of_one_set()
-    # Of joined runs no run has a penalty, or a length that counts.
-    joins = bundle.card.part.of_sessions
-    minutes = () if joins else tuple(segment.seconds / 60 for segment in result.segments)
     figures = {
         **first_figures(
             run,
@@ -90,35 +84,7 @@ def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> R
         },
         interpolation=measured.interpolation,
         judged=judged,
-        notes=(*measured.notes, *notes_on_length(minutes, bundle.rest_minutes)),
-        penalties=tuple(
-            segment.form.penalty(segment.roi_r, segment.effective_dof)
-            for segment in result.segments
-            if segment.roi_r is not None and not joins
-        ),
-    )
-
-
-def notes_on_length(samples: Iterable[float], lengths: Sequence[float]) -> tuple[str, ...]:
-    """Say of short rest which means of the training people it is compared with.
-
-    Parameters
-    ----------
-    samples
-        Minutes of each sample.
-    lengths
-        Minutes of rest that the model has means of: of whole rest first; or none.
-    """
-    if not lengths:
-        return ()
-    found = {}
-    for minutes in samples:
-        if nearest := nearest_length(minutes, lengths):
-            found[round(minutes, 1)] = lengths[nearest]
-    return tuple(
-        f"{minutes:g} minutes of rest are compared with the training people's mean of {length:g}, "
-        f"not of {lengths[0]:.3g} minutes."
-        for minutes, length in found.items()
+        notes=measured.notes,
     )
 
 

@@ -90,5 +90,5 @@ def segment_connectome(
     series /= np.linalg.norm(series, axis=0)
     connectome: Array = series.T @ voxels
     connectome /= np.sqrt(np.einsum("tv,tv->v", voxels, voxels))
-    mixing = form.mixing((series.T @ series).astype(np.float64), len(frames) - 1.0)
+    mixing = form.mixing((series.T @ series).astype(np.float64))
     return connectome if mixing is None else mixing.T.astype(np.float32) @ connectome

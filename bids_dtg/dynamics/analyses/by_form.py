@@ -8,7 +8,6 @@ from bids_dtg.dynamics.forms import FORMS, LINEAR, Form
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
 from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.workflows import AUTO
 
 
 def run_by_form(analysis: str, settings: Settings) -> int:
@@ -55,7 +54,7 @@ def form_of(settings: Settings) -> Form:
     """
     modelling = settings.modelling
     if modelling.analysis == "train" or not model_given(settings):
-        name = LINEAR if modelling.architecture == AUTO else modelling.architecture
+        name = modelling.architecture or LINEAR
         form = next(own for own in FORMS if own.architecture == name)
         _refuse_options(form, settings)
         return form

@@ -42,7 +42,6 @@ from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
-from bids_dtg.workflows import AUTO
 
 _FEWEST = 2  # people: one is left out to choose the best epoch
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
@@ -141,15 +140,14 @@ def run_training(settings: Settings) -> int:
 
 
 def chosen_architecture(settings: Settings) -> str:
-    """Return the architecture that ``--architecture`` names; for auto the default.
+    """Return the architecture that ``--architecture`` names, or the default.
 
     Raises
     ------
     SettingsError
         No architecture has this name.
     """
-    name = settings.modelling.architecture
-    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO else name).name
+    return find_architecture(settings.modelling.architecture or DEFAULT_ARCHITECTURE).name
 
 
 def chosen_recipe(settings: Settings) -> Recipe:

@@ -1,4 +1,4 @@
-"""Attacks on the group level: measured maps, families, splits, sums, what is kept of people."""
+"""Attacks on the group level: measured maps, families, splits, what is kept of people."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SECONDS = 12
 
 
 def train(scene: Scene, *more: str) -> None:
-    """Have local ridge trained on the cohort."""
+    """Have a linear model trained on the cohort."""
     scene.level = "group"
     scene.options += ["-d", f"fmriprep={scene.bids}", "-d", f"statmaps={scene.statmaps}"]
-    scene.options += ["--analysis", "train", "--architecture", "local-ridge", *SHARES, *more]
+    scene.options += ["--analysis", "train", "--architecture", "linear", *SHARES, *more]
 
 
 def one_map(scene: Scene) -> Path:
@@ -203,26 +203,6 @@ rows(
 )
 
 
-def sums(scene: Scene, edit) -> None:
-    own = scene.out / "group/model-own/local-ridge_sums.safetensors"
-    path = scene.place / "sums.safetensors"
-    shutil.copy(own, path)
-    edit(path)
-    train(scene, "--add-sums", str(path), "--model-name", "added")
-
-
-def header(change_of):
-    def edit(path: Path) -> None:
-        head, data = tensors(path.read_bytes())
-        put(path, packed(change_of(head), data))
-
-    return edit
-
-
-def note(key: str, value: str):
-    return header(lambda h: h | {"__metadata__": h["__metadata__"] | {key: value}})
-
-
 def with_values(path: Path, value: float) -> None:
     head, data = tensors(path.read_bytes())
     for name, facts in head.items():
@@ -233,43 +213,6 @@ def with_values(path: Path, value: float) -> None:
                 stored = struct.pack("<" + kind, value)
                 data = data[:begin] + stored * ((end - begin) // len(stored)) + data[end:]
     put(path, packed(head, data))
-
-
-rows(
-    "sums",
-    sums,
-    {
-        "nan": lambda path: with_values(path, float("nan")),
-        "infinite": lambda path: with_values(path, float("inf")),
-        "negative": lambda path: with_values(path, -1.0),
-        "people-text": note("people", "five"),
-        "people-number": note("people", "5"),
-        "people-object": note("people", '{"a": 1}'),
-        "people-empty": note("people", "[]"),
-        "facts-text": note("facts", "x"),
-        "facts-deep": note("facts", "[" * 5000 + "]" * 5000),
-        "no-notes": header(lambda h: {k: v for k, v in h.items() if k != "__metadata__"}),
-        "no-arrays": header(lambda h: {"__metadata__": h["__metadata__"]}),
-        "wrong-shapes": header(
-            lambda h: {
-                k: v if k == "__metadata__" else v | {"shape": [*v["shape"], 1]}
-                for k, v in h.items()
-            }
-        ),
-        "empty": lambda path: put(path, ""),
-        "text": lambda path: put(path, "sums"),
-        "cut": lambda path: put(path, path.read_bytes()[:2000]),
-        "fifo": lambda path: (path.unlink(), os.mkfifo(path)),
-        "folder": lambda path: (path.unlink(), path.mkdir()),
-        "endless": lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
-        "gone": Path.unlink,
-    },
-    2,
-    fixture="cohort",
-    healthy=False,
-    says="sums",
-    seconds=SECONDS,
-)
 
 
 def cache(scene: Scene, edit) -> None:
@@ -301,7 +244,6 @@ rows(
             (p.unlink(), os.mkfifo(p)) for p in sorted((group / "cache").rglob("*.json"))[:1]
         ],
         "folder-a-file": lambda group: (shutil.rmtree(group / "cache"), put(group / "cache", "")),
-        "sums-cut": lambda group: put(group / "model-own/local-ridge_sums.safetensors", "x"),
         "split-damaged": lambda group: put(
             group / "model-own/desc-split_participants.tsv", b"\xff\0"
         ),
@@ -317,11 +259,11 @@ rows(
 )
 
 
-def ridge(scene: Scene, edit) -> None:
-    """Run an attacked bundle of local ridge on participants 01 and 02."""
+def linear(scene: Scene, edit) -> None:
+    """Run an attacked bundle of a linear model on participants 01 and 02."""
     from attacks.cases.bundles import signed
 
-    scene.model = scene.place / "ridge"
+    scene.model = scene.place / "linear"
     path = scene.model / "weights.safetensors"
     edit(path)
     signed(scene.model)
@@ -339,8 +281,8 @@ def first_array(**facts: object):
 
 
 rows(
-    "ridge",
-    ridge,
+    "linear",
+    linear,
     {
         "nan": lambda path: with_values(path, float("nan")),
         "infinite": lambda path: with_values(path, float("inf")),

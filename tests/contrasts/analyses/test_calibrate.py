@@ -29,7 +29,7 @@ def cohort(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ridge(cohort):
     """Train on 4 people, and tune on 2."""
-    words = ("--architecture", "local-ridge", "--held-out", "0.11", "0.67")
+    words = ("--architecture", "linear", "--held-out", "0", "0.67")
     assert cohort.analyse("train", *words) == 0
     return load_bundle(cohort.out / "group/model-own/bundle")
 
@@ -150,7 +150,7 @@ def learnt(half_known):
     sets += [("test", n) for n in NEW]
     lines = "".join(f"sub-{n:03d}\t{name}\n" for name, n in sets)
     split.write_text("participant_id\tset\n" + lines)
-    words = ("--architecture", "local-ridge", "--split-file", split)
+    words = ("--architecture", "linear", "--split-file", split)
     assert half_known.analyse("train", *words) == 0
     return half_known.out / "group/model-own/bundle"
 

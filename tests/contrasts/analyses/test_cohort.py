@@ -18,9 +18,8 @@ from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.cohort_plan import plan_cohort
-from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, keep_in_form
+from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.settings.toml import make_settings
@@ -34,7 +33,7 @@ def cohort(tmp_path_factory):
 
 
 def train(cohort, out: Path, *more: object) -> int:
-    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    words = ("--architecture", "linear", "--held-out", "0", "0.25")
     return cohort.analyse("train", *words, *more, out=out)
 
 
@@ -187,34 +186,6 @@ def test_requested_people_without_maps_are_reported(tmp_path, capsys):
     assert "1 left out" in lines
 
 
-def test_connectomes_of_another_ridge_are_made_once(tmp_path):
-    partial, weaker = Form("partial"), Form("partial", ridge=0.25)
-    rng = np.random.default_rng(0)
-    maps = rng.normal(size=(1, 200)).astype(np.float32)
-    values = rng.normal(size=(1, 3, 200)).astype(np.float16)
-    roi_r = np.full((1, 3, 3), 0.5) + 0.5 * np.eye(3)
-    person = Person("01", values, (1.0,), (maps,), None, partial, roi_r, (6.0,))
-    store = ArrayStore(tmp_path)
-    kept = keep_in_form(person, weaker, store)
-    assert kept.form == weaker
-    np.testing.assert_array_equal(kept.connectomes, person.with_form(weaker).connectomes)
-    assert isinstance(kept.connectomes, np.memmap)
-    (path,) = tmp_path.rglob("*connectomes.npy")
-    made = path.stat().st_mtime_ns
-    keep_in_form(person, weaker, store)
-    assert path.stat().st_mtime_ns == made
-    strong = Form("partial", ridge=2.0)
-    np.testing.assert_array_equal(
-        keep_in_form(person, strong, store).connectomes, person.with_form(strong).connectomes
-    )
-    assert path.stat().st_mtime_ns == made
-    other = replace(person, connectomes=values * 2)
-    np.testing.assert_array_equal(
-        keep_in_form(other, weaker, store).connectomes, other.with_form(weaker).connectomes
-    )
-    assert keep_in_form(person, partial, store) is person
-
-
 def test_maps_in_another_template_are_brought_through_templateflows_transform(
     cohort, tmp_path, monkeypatch
 ):
@@ -240,7 +211,7 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     read = {}
     for place in (cohort.statmaps, moved):
         plan = plan_cohort(request, place, None)
-        arrays = PersonArrays(plan, store, form, (), request)
+        arrays = PersonArrays(plan, store, form, request)
         maps = plan.people["01"].target
         read[place], unusable = arrays.read_maps("01", maps)
         assert not unusable

@@ -1,23 +1,18 @@
-"""The linear kinds by the command line: few people, a split, sums of two sites."""
+"""The linear kind by the command line: few people, a split."""
 
 from __future__ import annotations
 
-import json
 import shutil
 
-import numpy as np
 import pytest
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from tiny_job import add_rest, read_table
 
 from bids_dtg.bundles.overview import bundle_lines
-from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import find_kind
-from bids_dtg.contrasts.kind import LINEAR_MEANS, LINEAR_SUMS
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.files.tensors import read_arrays, write_arrays
 
 LINEAR = ("--architecture", "linear")
 FEW = ("--participant-label", *LABELS[:6])
@@ -62,18 +57,16 @@ def test_six_people_all_train_and_nothing_is_promised(six):
     assert set(card.evaluation) == {"ceilings"}  # of the measured maps alone
     assert bundle.calibration is None
     assert not (six / "report.html").exists()
-    assert (six / LINEAR_MEANS).is_file()
 
 
 @pytest.mark.slow
 def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
-    words = ("train", "--architecture", "linear-parcel", *FEW, "--model-name", "parcel")
-    assert cohort.analyse(*words) == 0
+    assert cohort.analyse("train", *FEW, "--model-name", "default") == 0
     lines = capsys.readouterr().err
     assert "6 to train, 0 to validate, 0 to test" in lines
     assert "no test participants: the model of 6 participants is not scored" in lines
-    bundle = load_bundle(cohort.out / "group/model-parcel/bundle")
-    assert bundle.card.part.connectome.name == "marginal"
+    bundle = load_bundle(cohort.out / "group/model-default/bundle")
+    assert bundle.card.kind == "linear"  # without --architecture
 
 
 @pytest.mark.slow
@@ -109,7 +102,7 @@ def test_a_split_file_is_obeyed(cohort, six, tmp_path):
     rows = {row["model"] for row in load_bundle(folder / "bundle").card.evaluation["rows"]}
     assert {"model", "linear, one fit for each of 4 parcels"} <= rows
     page = " ".join((folder / "report.html").read_text().split())
-    assert "The model was fitted on 5 participants, simple models on the same." in page
+    assert "The model and simple models were fitted on 5 participants." in page
 
 
 @pytest.mark.slow
@@ -120,92 +113,35 @@ def test_shares_that_were_given_are_obeyed(cohort, six):
     assert sorted(found) == ["test"] * 2 + ["training"] * 6
 
 
-@pytest.mark.slow
-def test_two_sites_make_the_pooled_model_by_two_rounds(cohort, six, capsys):
-    people = {"theirs": LABELS[:5], "ours": LABELS[5:], "pooled": LABELS}
-
-    def train(site, name, *files):
-        words = ("--participant-label", *people[site], "--held-out", 0, 0, "--model-name", name)
-        more = ("--add-sums", *files) if files else ()
-        return cohort.analyse("train", *LINEAR, *words, *more)
-
-    group = cohort.out / "group"
-    assert train("theirs", "theirs") == 0
-    assert not (group / "model-theirs" / LINEAR_SUMS).exists()
-    capsys.readouterr()
-    assert train("ours", "first", group / "model-theirs" / LINEAR_MEANS) != 0
-    assert f"{LINEAR_MEANS} is of the first round, and gives means" in capsys.readouterr().err
-    assert train("theirs", "second", group / "model-first" / LINEAR_MEANS) != 0
-    files = (group / "model-second" / name for name in (LINEAR_MEANS, LINEAR_SUMS))
-    assert train("ours", "ours", *files) == 0
-    assert train("pooled", "pooled") == 0
-    models = {name: load_bundle(group / f"model-{name}/bundle") for name in ("ours", "pooled")}
-    tensors = [model.weights().read() for model in models.values()]
-    for name in ("means", "weights", "coefficients", "squares"):
-        np.testing.assert_allclose(*(own[f"linear.{name}"] for own in tensors), atol=1e-6)
-    assert np.abs(tensors[0]["linear.coefficients"]).max() > 1e-3
-    record = models["ours"].card.record["linear"]
-    assert (record["participants"], record["participants_of_other_sites"]) == (3, 5)
-    described = models["ours"].card.description
-    assert described.startswith(
-        "Trained with bids_dtg on 3 participants and the sums of 5 of other sites; masks"
-    )
-
-
-def test_the_ridge_of_other_sites_sums_is_taken(cohort, six, tmp_path, capsys):
-    """A site with twenty people may have chosen another one than the default."""
-    words = ("--architecture", "linear-parcel", "--connectome", "partial", "--model-name")
-    assert cohort.analyse("train", *words, "parts", *FEW) == 0
-    arrays, notes = read_arrays(cohort.out / "group/model-parts" / LINEAR_SUMS)
-    facts = json.loads(notes["facts"])
-    assert facts["form"]["ridge"] == 1.0
-    facts["form"]["ridge"] = 0.5
-    theirs = tmp_path / "theirs.safetensors"
-    write_arrays(theirs, arrays, notes | {"facts": json.dumps(facts, sort_keys=True)})
-    words = (*words, "half", "--participant-label", *LABELS[6:], "--add-sums", theirs)
-    capsys.readouterr()
-    assert cohort.analyse("train", *words) == 0
-    assert "ridge 0.5, that of the sums of other sites" in capsys.readouterr().err
-    bundle = load_bundle(cohort.out / "group/model-half/bundle")
-    assert bundle.card.part.connectome == Form("partial", 0.5, standardised=True)
-    _, own = read_arrays(cohort.out / "group/model-half" / LINEAR_SUMS)
-    assert own["facts"] == json.dumps(facts, sort_keys=True)
-
-
 def test_the_published_recipe_is_refused(cohort, six, capsys):
     assert cohort.analyse("train", *LINEAR, "--recipe", "published", "--model-name", "p") == 2
     assert "--recipe published was given with --architecture linear" in capsys.readouterr().err
 
 
-def test_sums_of_the_other_form_are_refused(cohort, six, capsys):
-    words = ("--connectome", "marginal", "--add-sums", six / LINEAR_MEANS, "--model-name", "form")
-    assert cohort.analyse("train", *LINEAR, *words) == 2
-    assert "has sums of another form" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["linear", "linear-parcel"])
-def test_only_linear_kinds_do_without_validation(name):
-    assert not find_kind(name).needs_validation
-    assert find_kind("local-ridge").needs_validation
+def test_only_the_linear_kind_does_without_validation():
+    assert not find_kind("linear").needs_validation
+    assert find_kind("attention-unet").needs_validation
 
 
 @pytest.mark.slow
 def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
-    """A quarter of an hour of rest is one connectome for a linear kind, and two for others."""
+    """A quarter of an hour of rest is one connectome for linear models, and two for networks."""
     cohort = TinyCohort(tmp_path, LABELS[:6])
     for label in LABELS[:6]:
         add_rest(cohort.bids, label, frames=90, seed=int(label))
-    ridge = ("--architecture", "local-ridge", "--held-out", "0.34", "0", "--model-name", "ridge")
-    assert cohort.analyse("train", *ridge) == 0
-    assert cohort.analyse("train", *LINEAR, "--connectome", "marginal") == 0
+    network = ("--architecture", "attention-unet", "--held-out", "0.34", "0")
+    network += ("--features", 2, "--epochs", 1, "--batch-size", 2, "--model-name", "net")
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    assert cohort.analyse("train", *network) == 0
+    assert cohort.analyse("train", *LINEAR) == 0
     store = ArrayStore(cohort.out / "group/cache")
     assert len(store.read("sub-01/connectomes")) == 2
-    assert len(store.read("sub-01/connectomes_of_whole_runs")) == 1
+    assert len(store.read("sub-01/partial_connectomes_of_whole_runs")) == 1
     linear = cohort.out / "group/model-own/bundle"
     # A kind that cuts runs does so with the grid of a model that does not.
-    shutil.rmtree(cohort.out / "group/model-ridge")
-    assert cohort.analyse("train", *ridge, "--model", linear) == 0
-    assert load_bundle(cohort.out / "group/model-ridge/bundle").card.part.segment_seconds == 432
+    shutil.rmtree(cohort.out / "group/model-net")
+    assert cohort.analyse("train", *network, "--model", linear) == 0
+    assert load_bundle(cohort.out / "group/model-net/bundle").card.part.segment_seconds == 432
     assert cohort.run("--participant-label", "01", "--model", linear) == 0
     (sidecar,) = cohort.out.rglob(f"sub-01/**/*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
     assert read_inherited(sidecar)["NSegments"] == 1
@@ -222,12 +158,11 @@ def many(tmp_path_factory):
 
 
 def trained(many: TinyCohort, name: str, fitted: tuple[str, ...]):
-    """Train on all people except the last two, which validate."""
+    """Train on some people."""
     split = many.folder / f"{name}.tsv"
-    sets = [*["training"] * (len(fitted) - 2), *["validation"] * 2]
-    rows = [f"sub-{label}\t{own}\n" for label, own in zip(fitted, sets, strict=True)]
+    rows = [f"sub-{label}\ttraining\n" for label in fitted]
     split.write_text("participant_id\tset\n" + "".join(rows))
-    words = ("--architecture", "local-ridge", "--split-file", split, "--model-name", name)
+    words = (*LINEAR, "--split-file", split, "--model-name", name)
     assert many.analyse("train", *words) == 0
     return load_bundle(many.out / f"group/model-{name}/bundle")
 
@@ -258,12 +193,12 @@ def test_training_writes_what_is_usual_and_runs_are_judged_by_it(many, ridge, tm
 @_QUIET
 def test_calibration_writes_it_where_the_model_has_none(many, capsys):
     """Finding C7: nor did a model that was calibrated on others."""
-    small = trained(many, "small", MANY[:4])
+    small = trained(many, "small", MANY[:5])
     assert small.training_distribution is None
     assert many.analyse("calibrate", "--model", small.path, "--model-name", "sure") == 0
     made = load_bundle(many.out / "group/model-sure/bundle")
-    assert made.training_distribution.participants == len(MANY) - 4
-    assert "training statistics: 32 participants with 32 segments" in capsys.readouterr().err
+    assert made.training_distribution.participants == len(MANY) - 5
+    assert "training statistics: 31 participants with 31 segments" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -278,7 +213,7 @@ def test_calibration_leaves_what_is_usual_of_the_training(many, ridge):
 @pytest.mark.slow
 def test_of_few_people_nothing_is_learned_and_a_line_says_so(tmp_path, capsys):
     few = TinyCohort(tmp_path, MANY[:8])
-    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    words = (*LINEAR, "--held-out", "0", "0.25")
     assert few.analyse("train", *words) == 0
     assert load_bundle(few.out / "group/model-own/bundle").training_distribution is None
     said = capsys.readouterr().err

@@ -83,7 +83,7 @@ class SmoothCohort(TinyCohort):
 
 
 def train(cohort: TinyCohort, *more: object, out: Path | None = None) -> int:
-    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    words = ("--architecture", "linear", "--held-out", "0", "0.25")
     return cohort.analyse("train", *words, *more, out=out)
 
 
@@ -137,7 +137,7 @@ def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys)
     for who in ("09", "10"):
         assert f"sub-{who} is left out: none of 2 measured maps can be used, as " in err
         assert Path(name_of(who, CONTRASTS[0])).name in err
-    assert "own 1 (local-ridge)" in err
+    assert "own 1 (linear)" in err
 
 
 def test_who_lacks_maps_or_rest_is_named_always(lines):
@@ -199,14 +199,14 @@ def test_a_map_that_cannot_be_used_counts_as_not_measured(tmp_path, capsys):
     )
     assert "8 participants with rest and maps" in lines
     words = ("--architecture", "attention-unet", "--recipe", "published", "--model-name", "crr")
-    assert cohort.analyse("train", *words, "--held-out", 0.25, 0.25) == 2
+    assert cohort.analyse("train", *words, "--held-out", 0, 0.25) == 2
     assert "1 participant without all contrasts" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_few_people_are_not_compared(tmp_path, capsys):
     cohort = SmoothCohort(tmp_path, PEOPLE[:4], damages=("01",))
-    assert cohort.analyse("train", "--architecture", "local-ridge", "--held-out", 0.5, 0) == 0
+    assert cohort.analyse("train", "--architecture", "linear", "--held-out", 0.5, 0) == 0
     assert "measured maps" not in capsys.readouterr().err
     rows = read_table(cohort.out / "group/model-own/desc-measuredMaps_qc.tsv")
     assert {row["r"] for row in rows} == {"n/a"}

@@ -8,21 +8,18 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
-from linear_by_the_page import ByThePage, connectome_of_rest, standard
-from plain_route import plain_series, regress
+from linear_by_the_page import ByThePage, connectome_of_rest
 from tiny_cohort import LABELS, TinyCohort
-from tiny_job import TR, read_table
+from tiny_job import read_table
 
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.source import sets_to_make
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import find_kind
-from bids_dtg.contrasts.kind import LINEAR_MEANS, Processor
+from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
-from bids_dtg.contrasts.participant.predict import predict_maps
 from bids_dtg.contrasts.participant.request import find_runs
 from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
@@ -32,7 +29,7 @@ from bids_dtg.participants.run_source import plan_run
 from bids_dtg.report.contents import find_participant
 
 SETS = (3, 5)
-NAME = "partial-penalty0p06-standardised_connectomes_of_whole_runs"
+NAME = "partial_connectomes_of_whole_runs"
 WORDS = ("--architecture", "linear", "--rois", *SETS, "--held-out", 0, 0.25)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -51,7 +48,7 @@ def model(cohort):
 
 def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, model):
     part = model.card.part
-    assert part.connectome == Form("partial", standardised=True, fixed=0.06, sets=SETS)
+    assert part.connectome == Form("partial", SETS)
     card = json.loads((model.path / "model.json").read_text())
     assert card["format_version"] == 6
     assert [one["name"] for one in card["rois"]] == ["rois3", "rois5"]
@@ -120,67 +117,21 @@ def test_maps_are_those_of_the_page(cohort, model):
     page, read = ByThePage(training, SETS), model.prepare(Processor())
     page.gain = model.correction.gains.astype(float)  # rounded in the card
     np.testing.assert_allclose(page.gain, ByThePage(training, SETS).gain, atol=1e-4)
-    apart = model.card.record["linear"]["amplitude"]
-    assert apart == page.apart
     assert len(test) == 2
     for run, connectome in test:
-        wanted = page.deviation(connectome, apart)
+        wanted = page.deviation(connectome)
         found = page.gain[:, None] * read.predict(measure(run, model).r)
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 
-def test_short_rest_is_that_of_the_page(cohort, model):
-    """First parts of training runs, from BOLD on, and a person who has no more rest than these."""
-    lengths = model.card.record["linear"]["shorter_minutes"]
-    assert lengths == [3.0, 6.0]  # of 10 minutes
-    store, maps = ArrayStore(cohort.out / "group/cache"), model.place_roi_maps.astype(float)
-    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
-    training, short, test = [], {minutes: [] for minutes in lengths}, None
-    for row in rows:
-        label = row["participant_id"].removeprefix("sub-")
-        run, rest = rest_of(cohort, label)
-        if row["set"] != "training":
-            test = measure(run, model).r
-            continue
-        kept, whole = store.read(f"sub-{label}/{NAME}_of_short_rest"), rest / rest.std(axis=0)
-        series = [plain_series(whole, maps[own]) for own in (slice(0, 3), slice(3, 8))]
-        for number, minutes in enumerate(lengths):
-            first = slice(0, round(60 * minutes / TR))
-            found = standard(np.vstack([regress(rest[first], own[first], 0.06) for own in series]))
-            np.testing.assert_allclose(kept[number], found, atol=5e-3)  # rounded to 16 bits
-            short[minutes].append(found)
-        arrays = (store.read(f"sub-{label}/{name}") for name in (NAME, "target_maps"))
-        training.append(Person(label, next(arrays), (1.0,), (next(arrays),), minutes=10.0))
-    assert model.rest_minutes == (10.0, 3.0, 6.0)
-    page, form = ByThePage(training, SETS), model.card.part.connectome
-    page.gain = model.correction.gains.astype(float)  # rounded in the card
-    for minutes, seconds in ((3.0, 100.0), (3.0, 230.0), (6.0, 300.0)):
-        rest = Connectome(test, round(seconds / TR), seconds, form=form)
-        found = predict_maps(rest, model).values - model.correction.offset
-        apart = model.card.record["linear"]["amplitude"]
-        wanted = page.short(test.astype(float), short[minutes], apart)
-        assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
-
-
-def test_short_rest_is_named_in_the_sidecar(cohort, model, tmp_path):
-    words = ("--participant-label", "01", "--model", model.path)
-    words += ("--dummy-scans", 25, "--min-dof", 4)
-    assert cohort.run(*words, out=tmp_path) == 0
-    image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
-    (run,) = read_inherited(image)["Runs"]
-    line = (
-        "5.8 minutes of rest are compared with the training people's mean of 6, not of 10 minutes."
-    )
-    assert line in run["Notes"]
-
-
 @pytest.mark.slow
 def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
-    words = ("--architecture", "local-ridge", "--held-out", 0.25, 0.25, "--model-name", "ridge")
+    words = ("--architecture", "attention-unet", "--held-out", 0.25, 0.25, "--model-name", "net")
+    words += ("--features", 2, "--epochs", 1, "--batch-size", 2)
     assert cohort.analyse("train", *words, "--rois", *SETS) == 2
-    assert "--rois 3 5 was given for a model of kind local-ridge" in capsys.readouterr().err
+    assert "--rois 3 5 was given for a model of kind attention-unet" in capsys.readouterr().err
     assert cohort.analyse("train", *words, "--rois", 3) == 0
-    bundle = load_bundle(cohort.out / "group/model-ridge/bundle")
+    bundle = load_bundle(cohort.out / "group/model-net/bundle")
     assert bundle.roi_maps.shape == (3, bundle.brain.number)
     zero = ~bundle.voxels.mask[bundle.brain_voxels.mask]
     assert not bundle.roi_maps[:, zero].any()
@@ -188,22 +139,21 @@ def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
 
 
 def test_images_at_2_mm_have_three_sets(cohort, model):
-    """Where nobody asks, and neither other sites nor the model bring sets."""
+    """Where nobody asks, and the model brings no sets."""
 
-    def made(kind="linear", bundle=cohort.bundle, places=160_000, **more):
-        modelling = cohort.settings(**more).modelling
+    def made(kind="linear", bundle=cohort.bundle, places=160_000):
         fine = SimpleNamespace(card=bundle.card, places=SimpleNamespace(number=places))
-        return sets_to_make(find_kind(kind), modelling, fine)
+        return sets_to_make(find_kind(kind), fine)
 
     assert made() == (25, 50, 100)
     assert made(places=48_000) == ()
-    assert made(kind="local-ridge") == ()
+    assert made(kind="attention-unet") == ()
     assert made(bundle=model) == ()
 
 
 @pytest.mark.slow
 def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
-    """A second site has the ROI maps of the first: by its model, with the sums beside it."""
+    """A model that is trained with another one's ROI maps has all of its sets."""
     words = ("--architecture", "linear", "--held-out", 0, 0, "--model", model.path)
     call = ("train", *words, "--participant-label", *LABELS[:5])
     assert cohort.analyse(*call, out=tmp_path) == 0
@@ -211,13 +161,7 @@ def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     assert found.card.part.connectome == model.card.part.connectome
     np.testing.assert_array_equal(found.roi_maps, model.roi_maps)
     np.testing.assert_array_equal(found.combine, model.combine)
-    # Sums of the first round of both are of the same ROI maps: they can be added.
-    folder = tmp_path / "group/model-own"
-    words += ("--participant-label", *LABELS[5:], "--add-sums", folder / LINEAR_MEANS)
-    capsys.readouterr()
-    assert cohort.analyse("train", *words, "--model-name", "b", out=tmp_path) != 0
-    assert f"{LINEAR_MEANS} is of the first round, and gives means" in capsys.readouterr().err
-    words = ("--architecture", "local-ridge", "--model", model.path, "--model-name", "c")
+    words = ("--architecture", "attention-unet", "--model", model.path, "--model-name", "c")
     assert cohort.analyse("train", *words, out=tmp_path) == 2
-    line = "a --model with 8 ROI maps in sets of 3 and 5 was given for a model of kind local-ridge"
+    line = "with 8 ROI maps in sets of 3 and 5 was given for a model of kind attention-unet"
     assert line in capsys.readouterr().err

@@ -11,18 +11,12 @@ from tiny_bundle import without_people
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import TR, read_table, tree
 
-from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.analyses.fit import model_space
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.kind import RIDGE_SUMS, Processor
-from bids_dtg.contrasts.local_ridge_kind import SumsFacts, read_sums
-from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.files.tensors import read_arrays, write_arrays
 
 SHARES = ("--held-out", "0.25", "0.25")
-RIDGE = ("--architecture", "local-ridge", *SHARES)
+LINEAR = ("--architecture", "linear", "--held-out", "0", "0.25")
 FITS = "linear, one fit for each of 4 parcels"  # the published linear model, on a tiny grid
 NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
 
@@ -35,8 +29,8 @@ def cohort(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ridge(cohort):
-    assert cohort.analyse("train", *RIDGE) == 0
+def linear(cohort):
+    assert cohort.analyse("train", *LINEAR) == 0
     return load_bundle(cohort.out / "group/model-own/bundle")
 
 
@@ -44,20 +38,20 @@ def split_of(folder):
     return {row["participant_id"]: row["set"] for row in read_table(folder)}
 
 
-def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
-    assert ridge.card.kind == "local-ridge"
-    assert [one.label for one in ridge.contrasts] == list(CONTRASTS)
-    assert ridge.card.part.recentring is not None
-    assert ridge.card.training.repetition_time_s == TR
-    rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
+def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
+    assert linear.card.kind == "linear"
+    assert [one.label for one in linear.contrasts] == list(CONTRASTS)
+    assert linear.card.part.recentring is not None
+    assert linear.card.training.repetition_time_s == TR
+    rows = {row["model"]: row for row in linear.card.evaluation["rows"]}
     simple = {"group average", FITS, "linear, whole brain", "kernel ridge"}
     assert simple | {"model", "retest"} <= set(rows)
-    ceilings = {row["contrast"]: row for row in ridge.card.evaluation["ceilings"]}
+    ceilings = {row["contrast"]: row for row in linear.card.evaluation["ceilings"]}
     assert list(ceilings) == list(CONTRASTS)
     assert all(row["ceiling"] > 0.5 for row in ceilings.values())
-    reported = ridge.card.evaluation["simple_models"]
+    reported = linear.card.evaluation["simple_models"]
     assert reported["kernel ridge"]["penalty"] in reported["kernel ridge"]["tried"]
-    assert reported["linear (Tavor)"]["coefficients"] == 1 + len(ridge.roi_maps)
+    assert reported["linear (Tavor)"]["coefficients"] == 1 + len(linear.roi_maps)
     # What is measured again tells people apart; a model of random BOLD does not.
     assert rows["retest"]["identification"][0] == 1.0
     assert rows["retest"]["residual_r"][0] > 0.7
@@ -68,127 +62,77 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     assert not (cohort.out / "group/model-own/arrays/work").exists()
     reported = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
     assert sorted(reported) == [f"sub-{label}" for label in LABELS]
-    assert sorted(reported.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
+    assert sorted(reported.values()) == ["test"] * 2 + ["training"] * 6
 
 
 @pytest.mark.slow
-def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
-    assert cohort.run("--participant-label", "01", "--model", ridge.path, out=tmp_path) == 0
+def test_the_main_job_runs_it_as_any_model(cohort, linear, tmp_path):
+    assert cohort.run("--participant-label", "01", "--model", linear.path, out=tmp_path) == 0
     (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
     found = read_inherited(sidecar)
-    assert (found["ModelName"], found["ModelKind"]) == ("own", "local-ridge")
+    assert (found["ModelName"], found["ModelKind"]) == ("own", "linear")
     reported = (tmp_path / "logs/CITATION.md").read_text()
-    assert "a local ridge regression, which is no network" in " ".join(reported.split())
+    assert "a linear model of each voxel's connectome" in " ".join(reported.split())
     assert "U-Net" not in reported
-    assert "(local ridge)" in (tmp_path / "README").read_text()
+    assert "(linear model)" in (tmp_path / "README").read_text()
     assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
 
 
 @pytest.mark.slow
-def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, capsys):
+def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, linear, capsys):
     def cached() -> dict[Path, int]:
         files = (cohort.out / "group/cache").rglob("*.npy")
         return {path: path.stat().st_mtime_ns for path in files}
 
     before = cached()
     assert before
-    assert cohort.analyse("train", *RIDGE) == 0
+    assert cohort.analyse("train", *LINEAR) == 0
     assert cached() == before
-    assert load_bundle(ridge.path).identity == ridge.identity
+    assert load_bundle(linear.path).identity == linear.identity
     assert "the split is that of an earlier call: " in capsys.readouterr().err
 
 
-def test_connectomes_are_kept_in_half_precision(cohort, ridge):
+def test_connectomes_are_kept_in_half_precision(cohort, linear):
     store = ArrayStore(cohort.out / "group/cache")
-    assert store.read("sub-01/connectomes").dtype == np.float16
+    assert store.read("sub-01/partial_connectomes_of_whole_runs").dtype == np.float16
     assert np.isnan(store.read("sub-03/target_maps")[1]).all()
 
 
-@pytest.mark.slow
-def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys):
-    reported = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
-    training = [label for label, name in reported.items() if name == "training"]
-    # One of them lacks a contrast.
-    assert "sub-03" in training
-    others = [label for label, name in reported.items() if name == "validation"]
-    files = []
-    for number, people in enumerate((training[:1], training[1:], training)):
-        split = tmp_path / f"{number}.tsv"
-        sides = dict.fromkeys(people, "training") | dict.fromkeys(others, "validation")
-        rows = "".join(f"{one}\t{side}\n" for one, side in sides.items())
-        split.write_text("participant_id\tset\n" + rows)
-        more = ["--add-sums", files[0]] if number == 1 else []
-        name = f"site{number}"
-        code = cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", name, *more)
-        if number == 0:  # too few to be solved; the sums are there
-            assert code == 2
-            assert "1 training participant is too few" in capsys.readouterr().err
-        else:
-            assert code == 0
-        files.append(cohort.out / f"group/model-{name}" / RIDGE_SUMS)
-    space = model_space(cohort.bundle)
-    facts = SumsFacts.of(space, CONTRASTS)
-    assert facts.edge == 3
-    sums = [read_sums(path, facts, space)[0] for path in files]
-    both = sums[0] + sums[1]
-    assert both.people == sums[2].people == len(training)
-    assert len(both.gram) == 2
-    np.testing.assert_allclose(both.gram, sums[2].gram, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(both.cross, sums[2].cross, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(both.map_sum, sums[2].map_sum, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.slow
-def test_sums_are_gone_on_with_but_never_those_of_other_data(cohort, ridge, capsys):
-    words = (*RIDGE, "--model-name", "sums")
-
-    def added(*more: object) -> int:
-        capsys.readouterr()
-        assert cohort.analyse("train", *words, *more) == 0
-        shutil.rmtree(cohort.out / "group/model-sums/bundle")
-        return capsys.readouterr().err.count("people added up")
-
-    assert added() == 1
-    assert added() == 0
-    assert added("--smoothing-fwhm", 6) == 1
-    assert added("--smoothing-fwhm", 6, "--contrast", CONTRASTS[0]) == 1
-
-
-def test_a_participant_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
+def test_a_participant_on_two_sides_is_refused(cohort, linear, tmp_path, capsys):
     split = tmp_path / "split.tsv"
     split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-01\ttest\n")
-    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "leak") == 2
+    assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "leak") == 2
     assert "on two sides of the split: 01" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("analysis", ["evaluate", "calibrate"])
-def test_nobody_is_on_two_sides_of_what_judges(cohort, ridge, tmp_path, capsys, analysis):
+def test_nobody_is_on_two_sides_of_what_judges(cohort, linear, tmp_path, capsys, analysis):
     split = tmp_path / "split.tsv"
     rows = [("01", "training"), ("02", "training"), *((f"{n:02d}", "test") for n in range(1, 9))]
     split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in rows))
-    words = (analysis, "--model", ridge.path, "--split-file", split, "--model-name", "leak")
+    words = (analysis, "--model", linear.path, "--split-file", split, "--model-name", "leak")
     assert cohort.analyse(*words) == 2
     assert "on two sides of the split: 01, 02" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "sign"), [("tsv", "\t"), ("tsv", ","), ("csv", ",")])
 @pytest.mark.parametrize("column", ["family_id", "Family_ID"])
-def test_a_family_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys, name, sign, column):
+def test_a_family_on_two_sides_is_refused(cohort, linear, tmp_path, capsys, name, sign, column):
     split, table = tmp_path / "split.tsv", cohort.statmaps / f"participants.{name}"
     split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-03\ttest\n")
     rows = [("participant_id", column), ("sub-01", "A"), ("sub-02", "A")]
     table.write_text("".join(sign.join(row) + "\n" for row in rows))
     try:
-        assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "f") == 2
+        assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "f") == 2
         assert "families are on two sides" in capsys.readouterr().err
-        words = ("--model", ridge.path, "--split-file", split, "--model-name", "f")
+        words = ("--model", linear.path, "--split-file", split, "--model-name", "f")
         assert cohort.analyse("evaluate", *words) == 2
     finally:
         table.unlink()
     assert "families are on two sides" in capsys.readouterr().err
 
 
-def test_wrong_requests_are_reported_before_anything_is_trained(cohort, ridge, capsys):
+def test_wrong_requests_are_reported_before_anything_is_trained(cohort, linear, capsys):
     published = ("train", "--recipe", "published", "--model-name", "p")
     assert cohort.analyse(*published, *SHARES) == 2
     assert "Expected: --architecture attention-unet" in capsys.readouterr().err
@@ -204,9 +148,9 @@ def test_wrong_requests_are_reported_before_anything_is_trained(cohort, ridge, c
     assert "--held-out is 0.9 0.9" in capsys.readouterr().err
 
 
-def test_too_few_people_are_reported_before_anything_is_fitted(cohort, ridge, capsys):
+def test_too_few_people_are_reported_before_anything_is_fitted(cohort, linear, capsys):
     few = ("--held-out", "0", "0.1", "--model-name", "few")
-    for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
+    for words in (("attention-unet",), ("attention-unet", "--recipe", "published")):
         assert cohort.analyse("train", "--architecture", *words, *few) == 2
         assert "only 0 validation participants: too few" in capsys.readouterr().err
     words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
@@ -217,7 +161,7 @@ def test_too_few_people_are_reported_before_anything_is_fitted(cohort, ridge, ca
 
 
 @pytest.fixture
-def nothing_is_read(cohort, ridge):
+def nothing_is_read(cohort, linear):
     """See that nobody is read, which takes hours: an analysis that begins writes its options."""
 
     def written():
@@ -230,22 +174,22 @@ def nothing_is_read(cohort, ridge):
 
 
 def test_another_model_s_place_is_reported_before_anything_is_read(
-    cohort, ridge, capsys, nothing_is_read
+    cohort, linear, capsys, nothing_is_read
 ):
     as_by_default = ("--epochs", 100, "--batch-size", 10, "--learning-rate", 0.001)
-    assert cohort.analyse("train", *RIDGE, "--seed", 1, *as_by_default) == 2
+    assert cohort.analyse("train", *LINEAR, "--seed", 1, *as_by_default) == 2
     lines = capsys.readouterr().err
     assert "holds a model already, made with other options (--seed)" in lines
     assert "choose another --model-name, or remove" in lines
-    assert cohort.analyse("finetune", "--model", ridge.path, *NETWORK) == 2
+    assert cohort.analyse("finetune", "--model", linear.path, *NETWORK) == 2
     assert "--analysis" in capsys.readouterr().err
     (cohort.out / "group/model-taken/bundle").mkdir(parents=True)
-    assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "taken") == 2
+    assert cohort.analyse("calibrate", "--model", linear.path, "--model-name", "taken") == 2
     assert "holds a model already" in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_is_reported_before_anything_is_read(
-    cohort, ridge, tmp_path, capsys, nothing_is_read
+    cohort, linear, tmp_path, capsys, nothing_is_read
 ):
     def refused(analysis: str, *words: object, name: str = "early") -> str:
         capsys.readouterr()
@@ -259,29 +203,23 @@ def test_what_cannot_be_done_is_reported_before_anything_is_read(
         "1 participant without all contrasts, which the CR-R loss cannot leave out: 03"
         in refused("train", *unet, "--recipe", "published")
     )
-    few = ("--architecture", "local-ridge", "--held-out", "0", "0.1")
+    few = ("--architecture", "attention-unet", "--held-out", "0", "0.1")
     assert "only 0 validation participants: too few" in refused("train", *few)
-    assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
-    arrays, notes = read_arrays(ridge.path.parent / RIDGE_SUMS)
-    arrays["gram"][0, 0, 0, 0] = np.nan
-    write_arrays(tmp_path / "b.safetensors", arrays, notes)
-    line = refused("train", *RIDGE, "--add-sums", tmp_path / "b.safetensors")
-    assert "b.safetensors holds no sums of local ridge: gram has values that are not fini" in line
-    assert "too few for intervals" in refused("calibrate", "--model", ridge.path)
+    assert "too few for intervals" in refused("calibrate", "--model", linear.path)
     split = tmp_path / "split.tsv"
     split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
-    words = ("--model", ridge.path, "--split-file", split)
+    words = ("--model", linear.path, "--split-file", split)
     assert "1 training and 1 test participants can be used" in refused("evaluate", *words)
 
 
 def test_missing_machinery_is_reported_before_anything_is_read(
-    cohort, ridge, capsys, nothing_is_read, monkeypatch
+    cohort, linear, capsys, nothing_is_read, monkeypatch
 ):
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
     words = (
         "train",
         "--architecture",
-        "blend",
+        "attention-unet",
         *NETWORK,
         "--batch-size",
         4,
@@ -293,22 +231,21 @@ def test_missing_machinery_is_reported_before_anything_is_read(
     assert "needs the package torch" in capsys.readouterr().err
 
 
-def test_who_is_in_no_set_is_reported(cohort, ridge, tmp_path, capsys):
+def test_who_is_in_no_set_is_reported(cohort, linear, tmp_path, capsys):
     split = tmp_path / "split.tsv"
-    sides = dict.fromkeys(("01", "02"), "training") | dict.fromkeys(("03", "04"), "validation")
-    rows = [f"sub-{label}\t{side}\n" for label, side in sides.items()]
+    rows = [f"sub-{label}\ttraining\n" for label in LABELS[:5]]
     split.write_text("participant_id\tset\n" + "".join(rows))
-    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "some") == 0
+    assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "some") == 0
     lines = capsys.readouterr().err
-    assert "in no set of the split: 4 participants (05, 06, 07, 08)" in lines
-    assert "4 participants with rest and maps" in lines
+    assert "in no set of the split: 3 participants (06, 07, 08)" in lines
+    assert "5 participants with rest and maps" in lines
 
 
 @pytest.mark.slow
-def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
-    words = ("--model", without_people(ridge, tmp_path / "old"), "--model-name", "few")
+def test_few_people_are_praised_on_no_page(cohort, linear, tmp_path):
+    words = ("--model", without_people(linear, tmp_path / "old"), "--model-name", "few")
     assert cohort.analyse("evaluate", *words, "--participant-label", *LABELS[:5]) == 0
-    words = ("--model", ridge.path, "--split-file")
+    words = ("--model", linear.path, "--split-file")
     split = cohort.out / "group/model-own/desc-split_participants.tsv"
     pages = [cohort.out / f"group/{name}/report.html" for name in ("model-own", "evaluation-few")]
     for page in pages:
@@ -327,32 +264,32 @@ def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
     assert {row["question"] for row in training} == {"individual", "worth using", None}
 
 
-def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, ridge):
+def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
     index = (cohort.out / "index.html").read_text()
     assert 'href="group/model-own/report.html"' in index
     page = (cohort.out / "group/model-own/report.html").read_text()
     assert 'href="../../index.html"' in page
-    assert "The model reads the marginal form of the connectome: the correlation" in page
+    assert "The model reads the partial form of the connectome: each place" in page
 
 
 @pytest.fixture(scope="module")
 def second(cohort):
     """Train another model on the same people."""
-    assert cohort.analyse("train", *RIDGE, "--model-name", "second", "--gsr") == 0
+    assert cohort.analyse("train", *LINEAR, "--model-name", "second", "--gsr") == 0
     return load_bundle(cohort.out / "group/model-second/bundle")
 
 
 @pytest.mark.slow
 def test_an_evaluation_never_replaces_that_of_another_model(
-    cohort, ridge, second, tmp_path, capsys
+    cohort, linear, second, tmp_path, capsys
 ):
     split = ["--split-file", cohort.out / "group/model-own/desc-split_participants.tsv"]
-    words = ["evaluate", "--model", ridge.path, *split]
+    words = ["evaluate", "--model", linear.path, *split]
     assert cohort.analyse(*words, out=tmp_path) == 0
     folder = tmp_path / "group/evaluation-own"  # the name of that model
     scores = (folder / "desc-models_scores.tsv").read_bytes()
     facts = read_json(folder / "desc-evaluated_model.json")
-    assert (facts["ModelName"], facts["ModelKind"]) == ("own", "local-ridge")
+    assert (facts["ModelName"], facts["ModelKind"]) == ("own", "linear")
     capsys.readouterr()
     other = ["evaluate", "--model", second.path, *split]
     assert cohort.analyse(*other, "--model-name", "own", out=tmp_path) == 2
@@ -369,27 +306,27 @@ def test_an_evaluation_never_replaces_that_of_another_model(
 @pytest.mark.parametrize(
     ("analysis", "words", "code", "said"),
     [
-        ("train", RIDGE, 0, "to train: 4 participants"),
-        ("train", (*RIDGE, "--contrast", "nosuch"), 2, "which no map is of"),
-        ("train", (*RIDGE, "--contrast", "emotionFace"), 2, "did you mean emotionFaces?"),
+        ("train", LINEAR, 0, "to train: 6 participants"),
+        ("train", (*LINEAR, "--contrast", "nosuch"), 2, "which no map is of"),
+        ("train", (*LINEAR, "--contrast", "emotionFace"), 2, "did you mean emotionFaces?"),
         ("finetune", ("--schedule", "new", *NETWORK), 0, "to validate: 2 participants"),
-        ("evaluate", ("--model", "RIDGE", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
-        ("evaluate", ("--model", "RIDGE"), 2, "too few to compare"),
-        ("evaluate", ("--model", "RIDGE", "--model-name", "other"), 2, "of another model"),
-        ("calibrate", ("--model", "RIDGE", "--model-name", "sure"), 2, "too few for intervals"),
+        ("evaluate", ("--model", "MODEL", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
+        ("evaluate", ("--model", "MODEL"), 2, "too few to compare"),
+        ("evaluate", ("--model", "MODEL", "--model-name", "other"), 2, "of another model"),
+        ("calibrate", ("--model", "MODEL", "--model-name", "sure"), 2, "too few for intervals"),
     ],
 )
 def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
-    cohort, ridge, tmp_path, capsys, analysis, words, code, said
+    cohort, linear, tmp_path, capsys, analysis, words, code, said
 ):
     other = cohort.out / "group/evaluation-other"
     other.mkdir(exist_ok=True)
     (other / "notes.txt").touch()
     before = tree(cohort.out, but=())
     split = cohort.out / "group/model-own/desc-split_participants.tsv"
-    files = {"RIDGE": ridge.path, "SPLIT": split}
+    files = {"MODEL": linear.path, "SPLIT": split}
     given = [files.get(word, word) for word in words]
-    name = () if "--model-name" in words or "RIDGE" in words else ("--model-name", "dry")
+    name = () if "--model-name" in words or "MODEL" in words else ("--model-name", "dry")
     assert cohort.analyse(analysis, *given, *name, "--dry-run") == code
     printed = capsys.readouterr()
     assert said in printed.out + printed.err
@@ -403,17 +340,17 @@ def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys)
     cohort = TinyCohort(tmp_path, labels=LABELS[:4])
     for label in ("03", "04"):
         shutil.rmtree(cohort.bids / f"sub-{label}/func")
-    assert cohort.analyse("train", *RIDGE, "--dry-run") == 2
+    assert cohort.analyse("train", *LINEAR, "--dry-run") == 2
     lines = capsys.readouterr().err
     assert "sub-03 would be left out" in lines
-    assert "too few to be divided" in lines
+    assert "1 training participant: too few for a linear model" in lines
     assert not cohort.out.exists()
 
 
 @pytest.mark.slow
-def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
+def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     # As of an early version, where the training people are not known.
-    model = without_people(ridge, tmp_path / "bundle")
+    model = without_people(linear, tmp_path / "bundle")
     assert cohort.analyse("evaluate", "--model", model) == 0
     folder = cohort.out / "group/evaluation-own"
     rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
@@ -464,20 +401,11 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
 
 class TestNetwork:
     @pytest.fixture(scope="class")
-    def network(self, cohort, ridge):
+    def network(self, cohort, linear):
         pytest.importorskip("lightning", reason="the extra `train` is not installed")
         more = ("--architecture", "attention-unet", "--model-name", "net", *NETWORK)
         assert cohort.analyse("train", *more) == 0
         return load_bundle(cohort.out / "group/model-net/bundle")
-
-    @pytest.mark.slow
-    def test_a_blend_is_made_and_run(self, cohort, network, tmp_path):
-        words = ("--architecture", "blend", "--model-name", "mix", *NETWORK)
-        assert cohort.analyse("train", *words) == 0
-        bundle = load_bundle(cohort.out / "group/model-mix/bundle")
-        assert bundle.card.kind == "blend"
-        assert bundle.prepare(Processor()).weights.shape == (2, len(CONTRASTS))
-        assert cohort.run("--participant-label", "01", "--model", bundle.path, out=tmp_path) == 0
 
     @pytest.mark.slow
     def test_published_needs_all_contrasts_of_everybody(self, cohort, network, tmp_path, capsys):
@@ -542,12 +470,12 @@ class TestNetwork:
         rows = [row["model"] for row in tuned.card.evaluation["rows"]]
         assert "before tuning" in rows
 
-    def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, ridge, capsys):
+    def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, linear, capsys):
         words = ("finetune", *NETWORK, "--model-name", "refused", "--model")
         assert cohort.analyse(*words, network.path) == 2
         assert "2 contrasts" in capsys.readouterr().err
-        assert cohort.analyse(*words, ridge.path) == 2
-        assert "kind local-ridge" in capsys.readouterr().err
+        assert cohort.analyse(*words, linear.path) == 2
+        assert "kind linear" in capsys.readouterr().err
 
     def test_a_tuned_model_is_not_judged_on_its_earlier_training_set(
         self, cohort, network, tmp_path, capsys
@@ -567,7 +495,7 @@ class TestNetwork:
         assert "no test participants" in reported
 
     @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
-    def test_too_little_memory_is_reported(self, words, cohort, ridge, monkeypatch, capsys):
+    def test_too_little_memory_is_reported(self, words, cohort, linear, monkeypatch, capsys):
         def fit(*arguments, **more):
             raise RuntimeError(words)
 
@@ -577,7 +505,7 @@ class TestNetwork:
         assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
 
     @pytest.mark.slow
-    def test_other_contrasts_begin_anew(self, cohort, ridge, capsys):
+    def test_other_contrasts_begin_anew(self, cohort, linear, capsys):
         unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "one")
         for contrast in CONTRASTS:
             assert cohort.analyse("train", *unet, "--contrast", contrast) == 0
@@ -604,7 +532,7 @@ def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):
     }
     for path in other.bids.glob("sub-02/**/*bold.nii.gz"):
         path.write_bytes(b"damaged")
-    assert other.analyse("train", *RIDGE) == 1
+    assert other.analyse("train", *LINEAR) == 1
     assert "sub-02 is left out" in capsys.readouterr().err
 
 
@@ -626,65 +554,3 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     assert epochs("net", 3) == ["epoch 3/3"]
     shutil.rmtree(cohort.out / "group/model-net/bundle")
     assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3
-
-
-@pytest.mark.slow
-def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, monkeypatch):
-    cohort = TinyCohort(tmp_path, labels=(*LABELS, "09"))
-    assert cohort.analyse("train", "--recipe", "published", "--dry-run") == 2
-    said = capsys.readouterr().err
-    assert "--recipe published was given with --architecture auto. Expected: --arch" in said
-    assert cohort.analyse("train", "--add-sums", "x.safetensors", "--dry-run") == 2
-    said = capsys.readouterr().err
-    assert "--add-sums was given with --architecture auto. Expected: the --architecture" in said
-    assert cohort.analyse("train", "--held-out", 0, "0.2") == 0
-    why = "7 participants to train and validate on, a blend needs 50"
-    assert f"architecture: auto → linear: {why}\n" in capsys.readouterr().err
-    bundle = load_bundle(cohort.out / "group/model-own/bundle")
-    assert (bundle.card.kind, bundle.card.part.connectome.name) == ("linear", "partial")
-    assert bundle.card.record["architecture"] == {"asked": "auto", "why": why}
-    assert why in (cohort.out / "group/model-own/report.html").read_text()
-    monkeypatch.setattr("bids_dtg.contrasts.analyses.train.BLEND_FROM", 7)
-    monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds.BLEND_FROM", 7)
-    monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds._VALIDATION_FROM", 2)
-    pytest.importorskip("lightning", reason="the extra `train` is not installed")
-    assert cohort.analyse("train", *NETWORK, "--model-name", "many", "--dry-run") == 0
-    assert "architecture: auto → blend: 7 participants to train" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkeypatch):
-    """Too few people keep the default; with enough, all sets are read by what was chosen."""
-    words = ("--architecture", "local-ridge", "--connectome", "partial", *SHARES)
-    assert cohort.analyse("train", *words, "--model-name", "fewer") == 0
-    few = load_bundle(cohort.out / "group/model-fewer/bundle")
-    assert few.card.part.connectome == Form("partial", standardised=True)
-    assert few.card.record["connectome"]["chosen"] == "default: few people"
-    assert "4 participants are too few to choose it by" in capsys.readouterr().err
-    module = "bids_dtg.contrasts.analyses.ridge"
-    for name, value in (("FEWEST_PEOPLE", 4), ("RIDGES", (2.0,)), ("BEYOND_CHANCE", -100.0)):
-        monkeypatch.setattr(f"{module}.{name}", value)
-    assert cohort.analyse("train", *words, "--model-name", "enough") == 0
-    enough = load_bundle(cohort.out / "group/model-enough/bundle")
-    assert enough.card.part.connectome == Form("partial", ridge=2.0, standardised=True)
-    assert set(enough.card.record["connectome"]["tried"]) == {"2"}
-    assert not (cohort.out / "group/model-enough/arrays/work").exists()
-    # As if everybody's rest had been read by it.
-    words = ("--split-file", enough.path.parent / "desc-split_participants.tsv")
-    assert cohort.analyse("evaluate", "--model", enough.path, *words) == 0
-    store = ArrayStore(cohort.out / "group/cache")
-    notes = store.notes("sub-02/partial-standardised_connectomes")
-    person = Person(
-        label="02",
-        connectomes=store.read("sub-02/partial-standardised_connectomes"),
-        weights=tuple(notes["weights"]),
-        sessions=(store.read("sub-02/target_maps"),),
-        form=Form("partial", standardised=True),
-        roi_r=np.array(notes["roi_r"]),
-        effective_dof=tuple(notes["effective_dof"]),
-    )
-    np.testing.assert_allclose(
-        person.with_form(Form("partial", ridge=2.0, standardised=True)).connectomes,
-        store.read("sub-02/partial-2-standardised_connectomes"),
-        atol=2e-3,
-    )

@@ -36,7 +36,7 @@ def cohort(tmp_path_factory):
 @pytest.fixture(scope="module")
 def own(cohort):
     """Train a model on 3 people, and tune it on 2."""
-    words = ("--architecture", "local-ridge", "--held-out", "0.2", "0.45")
+    words = ("--architecture", "linear", "--held-out", "0", "0.45")
     assert cohort.analyse("train", *words) == 0
     return load_bundle(cohort.out / "group/model-own/bundle")
 
@@ -141,7 +141,7 @@ def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
 @pytest.mark.slow
 def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renamed, capsys):
     renamed("fMRIPrep - fMRI PREProcessing workflow")
-    words = ("--architecture", "local-ridge", "--held-out", "0.2", "0.45", "--model-name", "none")
+    words = ("--architecture", "linear", "--held-out", "0", "0.45", "--model-name", "none")
     assert cohort.analyse("train", *words) == 0
     assert "has no name of its own" in capsys.readouterr().err
     assert LEFT_OUT in evaluated(cohort.out / "group/model-none/bundle")

@@ -25,12 +25,12 @@ from tiny_bundle import (
 import bids_dtg
 from bids_dtg.cli.models import main as models_command
 from bids_dtg.cli.run import main as program
-from bids_dtg.contrasts import local_ridge_kind
+from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.kind import Processor
-from bids_dtg.contrasts.local_ridge import LocalRidgeSums
+from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.places import ListedPlaces
 
@@ -273,22 +273,21 @@ def test_a_name_is_looked_up(bundle_folder, monkeypatch):
 
 @pytest.fixture
 def listed(tmp_path):
-    """A model of five places without a grid, which a local ridge was solved for."""
+    """A model of five places without a grid, that a linear model predicts at."""
     places = ListedPlaces(("V1", "V2 left", "M1 \u00e9", "a", "b"), np.array([[0, 1], [2, 4]]))
     rng = np.random.default_rng(0)
-    sums = LocalRidgeSums(places.lattice(1))
-    for _ in range(4):
-        sums.fit_person(rng.normal(size=(3, 5)), rng.normal(size=(2, 5)))
+    mean, coefficients = rng.normal(size=(3, 5)), rng.normal(size=(2, 3))
+    model = LinearModel((3,), mean, np.ones((3, 5)), coefficients)
     card = maps_card(
         name="parcels",
         version="1",
-        kind="local-ridge",
+        kind="linear",
         grid=None,
         places=5,
         contrasts=hcp_contrasts()[:2],
     )
     maps = rng.normal(size=(3, 5)).astype(np.float32)
-    tensors = local_ridge_kind.tensors_of(sums.solve(1.0))
+    tensors = linear_kind.tensors_of(model)
     return write_bundle(tmp_path / "parcels", card, BundleArrays(tensors, maps, places, places))
 
 

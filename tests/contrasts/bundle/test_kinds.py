@@ -10,20 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import safetensors.numpy
-from tiny_bundle import tiny_network
 from tiny_kinds import (
     CONTRASTS,
     PLACES,
     ROIS,
     TENSORS,
-    WEIGHTS,
-    blend_tensors,
     forge_tiny_kind,
     linear_tensors,
-    network_state,
-    ridge_tensors,
-    tiny_ridge,
+    tiny_linear,
     with_value,
     write_tiny_kind,
 )
@@ -33,28 +27,18 @@ from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.overview import bundle_lines, model_lines
 from bids_dtg.cli.models import main
 from bids_dtg.cli.tables import legal_values
-from bids_dtg.contrasts import blend, local_ridge_kind
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import (
     ATTENTION_UNET,
-    BLEND,
     KINDS,
     LINEAR,
-    LINEAR_PARCEL,
-    LOCAL_RIDGE,
-    KindChoice,
     MapsKind,
-    choose_kind,
     find_kind,
 )
 from bids_dtg.contrasts.kind import Processor
-from bids_dtg.contrasts.linear import LinearModel, Parcels
-from bids_dtg.contrasts.network.parameters import Parameters
-from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.plan import RECIPES, find_recipe
 from bids_dtg.errors import BundleError, SettingsError
-from bids_dtg.files.tensors import TensorFile
 from bids_dtg.workflows import find_workflow
 
 GROUP_PAGE = (Path(__file__).parents[3] / "docs" / "explanation" / "group.md").read_text(
@@ -113,122 +97,24 @@ sys.exit("torch" in sys.modules)
 
 def test_what_is_not_in_the_table_is_refused_with_what_is():
     with pytest.raises(
-        SettingsError, match=r"--architecture is 'x'\. Expected: one of auto, attention-u"
+        SettingsError, match=r"--architecture is 'x'\. Expected: one of linear, attention-u"
     ):
         find_kind("x")
-    expected = r"recipe published was given with --architecture blend\. Expected: .*attention-unet"
+    expected = r"recipe published was given with --architecture linear\. Expected: .*attention-unet"
     with pytest.raises(SettingsError, match=expected):
-        BLEND.require_recipe("published")
-    for refuse in (BLEND.require_recipe, find_recipe):
+        LINEAR.require_recipe("published")
+    for refuse in (LINEAR.require_recipe, find_recipe):
         with pytest.raises(SettingsError, match=r"--recipe is 'x'\. Expected: one of default, pub"):
             refuse("x")
     ATTENTION_UNET.require_recipe("published")
 
 
-def test_auto_goes_by_the_number_of_people():
-    assert find_kind("auto") is LINEAR
-    assert legal_values()["architecture"][0] == "auto"
-    for people, validation in ((4, 0), (49, 49), (50, 9)):
-        choice = choose_kind(people, validation)
-        assert choice.kind is LINEAR
-        assert choice.line.startswith(f"architecture: auto → linear: {people} participants to ")
-        assert choice.to_json() == {"architecture": {"asked": "auto", "why": choice.why}}
-    assert choose_kind(50, 10).kind is BLEND
-    unable = choose_kind(50, 10, "lightning is not installed")
-    assert unable.kind is LINEAR
-    assert unable.line.endswith("are enough for a blend, but lightning is not installed")
-    assert (KindChoice(BLEND).line, KindChoice(BLEND).to_json()) == ("", {})
-    # The rules are stated where people read of them.
-    assert re.search(r"`--architecture auto` \(default\).* 50 .* 10 ", GROUP_PAGE, re.DOTALL)
-
-
-def test_local_ridge_predicts_through_a_bundle_what_it_did_before(tmp_path, connectome):
-    model = tiny_ridge()
-    bundle = write_tiny_kind(
-        tmp_path / "ridge", LOCAL_RIDGE.name, local_ridge_kind.tensors_of(model)
-    )
+def test_a_linear_model_predicts_through_a_bundle_what_it_did_before(tmp_path, connectome):
+    bundle = write_tiny_kind(tmp_path / "linear", LINEAR.name, linear_tensors())
     found = Model(bundle, "cpu", 1).predict(connectome)
-    expected = model.predict(connectome)
-    np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
-    with pytest.raises(BundleError, match=r"kind local-ridge\. Expected: attention-unet or blend"):
+    np.testing.assert_allclose(found, tiny_linear().predict(connectome), rtol=1e-5, atol=1e-5)
+    with pytest.raises(BundleError, match=r"kind linear\. Expected: attention-unet"):
         bundle.network()
-
-
-@pytest.mark.parametrize("parcels", [1, 2])
-def test_a_linear_model_predicts_through_a_bundle_what_it_did_before(tmp_path, connectome, parcels):
-    tensors = linear_tensors(parcels)
-    bundle = write_tiny_kind(tmp_path / "linear", LINEAR.name, tensors)
-    model = LinearModel(
-        tensors["linear.coefficients"],
-        Parcels(tensors["linear.parcels"] if parcels > 1 else None),
-    )
-    found = Model(bundle, "cpu", 1).predict(connectome)
-    np.testing.assert_allclose(found, model.predict(connectome), rtol=1e-6)
-
-
-def test_parcels_that_do_not_fit_are_refused(tmp_path):
-    for name, change in (
-        ("short", lambda labels: labels[:-1]),
-        ("real", lambda labels: labels.astype(np.float32)),
-        ("one", lambda labels: 0 * labels),
-    ):
-        folder = forge_tiny_kind(tmp_path / name, LINEAR_PARCEL.name, **{"linear.parcels": change})
-        with pytest.raises(BundleError, match=r"does not fit the mask: (parcels|coefficients) are"):
-            load_bundle(folder).check_weights()
-
-
-def test_a_blend_is_the_weighed_sum_of_both(tmp_path, connectome):
-    bundle = write_tiny_kind(tmp_path / "blend", BLEND.name, blend_tensors())
-    network = prepare(Parameters.of(tiny_network(ROIS, CONTRASTS)), PLACES.mask)
-    expected = blend.blended(
-        [tiny_ridge().predict(connectome), network.predict(connectome)], WEIGHTS
-    )
-    found = Model(bundle, "cpu", 1).predict(connectome)
-    np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
-
-
-def test_a_blend_as_earlier_versions_wrote_it_predicts_the_same_to_the_bit(tmp_path, connectome):
-    network = {f"network.{name}": tensor for name, tensor in network_state().items()}
-    written_then = ridge_tensors() | network | {"blend.weights": WEIGHTS}
-    bundle = write_tiny_kind(tmp_path / "blend", BLEND.name, written_then)
-    weights = bundle.weights()
-    ridge = local_ridge_kind.read_ridge(weights, PLACES).predict(connectome)
-    unet = prepare(Parameters.of(bundle.network()), PLACES.mask).predict(connectome)
-    found = bundle.prepare(Processor()).predict(connectome)
-    np.testing.assert_array_equal(found, blend.blended([ridge, unet], WEIGHTS))
-
-
-def saved(path, tensors):
-    path.write_bytes(safetensors.numpy.save(tensors))
-    return TensorFile(path)
-
-
-def test_a_blend_of_models_that_do_not_fit_is_refused(tmp_path):
-    weights = saved(tmp_path / "weights.safetensors", blend_tensors(ROIS + 1))
-    with pytest.raises(BundleError, match=r"blends models of \(4, 3\) and \(5, 3\)"):
-        blend.channels(weights)
-
-
-@pytest.mark.parametrize(("begins", "found"), [("ridge.", "network"), ("", "none")])
-def test_a_blend_of_one_model_is_refused(tmp_path, begins, found):
-    tensors = {name: one for name, one in blend_tensors().items() if not name.startswith(begins)}
-    weights = saved(tmp_path / "weights.safetensors", tensors or {"x": np.ones(1)})
-    for use in (blend.channels, blend.read_blend_weights, lambda w: blend.check(w, PLACES)):
-        with pytest.raises(BundleError, match=rf"blends too few models \({found}\)"):
-            use(weights)
-
-
-@pytest.mark.parametrize("wrong", [None, np.ones((2, 4))])
-def test_a_blend_needs_a_weight_a_model_and_contrast(tmp_path, wrong):
-    tensors = {name: tensor for name, tensor in blend_tensors().items() if "blend" not in name}
-    if wrong is not None:
-        tensors["blend.weights"] = wrong
-    bundle = write_tiny_kind(tmp_path / "blend", BLEND.name, tensors)
-    for use in (bundle.check_weights, lambda: bundle.prepare(Processor())):
-        with pytest.raises(
-            BundleError, match=r"safetensors: blend\.weights is .*Expected: \(2, 3\)"
-        ):
-            use()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, np.float64(-1e300)])
@@ -237,12 +123,7 @@ def test_a_blend_needs_a_weight_a_model_and_contrast(tmp_path, wrong):
     [
         (ATTENTION_UNET.name, "out_block.1.weight"),
         (ATTENTION_UNET.name, "in_block.conv.1.running_var"),
-        (LOCAL_RIDGE.name, "ridge.mean_connectome"),
-        (LOCAL_RIDGE.name, "ridge.mean_maps"),
-        (LOCAL_RIDGE.name, "ridge.coefficients"),
-        (BLEND.name, "ridge.coefficients"),
-        (BLEND.name, "network.out_block.1.bias"),
-        (BLEND.name, "blend.weights"),
+        *((LINEAR.name, f"linear.{name}") for name in ("means", "weights", "coefficients")),
     ],
 )
 def test_weights_that_are_not_finite_are_refused(tmp_path, capsys, kind, name, value):
@@ -258,49 +139,26 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, capsys, kind, name, v
     assert fact in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("block", [[3, 3], [3], 3.0, 0, -3, 2**62])
-def test_block_that_is_no_edge_is_refused(tmp_path, block):
-    folder = forge_tiny_kind(
-        tmp_path / "odd", LOCAL_RIDGE.name, **{"ridge.block": lambda _: np.array(block)}
-    )
-    fact = r"weights\.safetensors.*(block is one whole number|ridge\.block has shape)"
-    with pytest.raises(BundleError, match=fact):
-        load_bundle(folder).check_weights()
-
-
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("mean_connectome", lambda a: a[0]),
-        ("mean_connectome", lambda a: a[:, :7]),
-        ("mean_maps", lambda a: a[0, 0]),
-        ("mean_maps", lambda a: a[:2]),
-        ("coefficients", lambda a: a[:-1]),
+        ("means", lambda a: a[:, :7]),
+        ("means", lambda a: a[0]),
+        ("weights", lambda a: a[1:]),
+        ("coefficients", lambda a: a[:, 1:]),
+        ("sets", lambda a: a + 1),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(tmp_path, name, change):
-    folder = forge_tiny_kind(tmp_path / "odd", LOCAL_RIDGE.name, **{f"ridge.{name}": change})
-    facts = r"does not fit the mask: coefficients are|mean_\w+ has shape|has coefficients of"
-    with pytest.raises(BundleError, match=facts):
+    folder = forge_tiny_kind(tmp_path / "odd", LINEAR.name, **{f"linear.{name}": change})
+    with pytest.raises(BundleError, match=r"does not fit the mask|has sizes \(10, 12, 9, 4\)"):
         load_bundle(folder).check_weights()
-
-
-def test_large_values_are_kept_in_32_bits(tmp_path, connectome):
-    model = tiny_ridge()
-    for values in (model.mean_maps, model.coefficients):
-        values *= np.float32(1e6)
-    tensors = local_ridge_kind.tensors_of(model)
-    assert tensors["ridge.mean_maps"].dtype == np.float32
-    bundle = write_tiny_kind(tmp_path / "large", LOCAL_RIDGE.name, tensors)
-    found = Model(bundle, "cpu", 1).predict(connectome)
-    expected = model.predict(connectome)
-    np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_model_that_is_not_finite_is_not_written(tmp_path, kind):
     tensors = TENSORS[kind]()
-    name = next(iter(tensors))
+    name = max(tensors, key=lambda name: tensors[name].size)
     tensors[name] = with_value(tensors[name], np.nan)
     with pytest.raises(BundleError, match=rf"the model was not written: {name} has values that"):
         write_tiny_kind(tmp_path / "odd", kind, tensors)
@@ -308,13 +166,10 @@ def test_model_that_is_not_finite_is_not_written(tmp_path, kind):
 
 
 def test_a_missing_or_wrong_tensor_is_named(tmp_path):
-    tensors = ridge_tensors()
-    without = {k: v for k, v in tensors.items() if k != "ridge.mean_maps"}
-    with pytest.raises(BundleError, match=r"no tensor ridge\.mean_maps"):
-        write_tiny_kind(tmp_path / "a", LOCAL_RIDGE.name, without).check_weights()
-    other_cells = tensors | {"ridge.block": np.array(2)}
-    with pytest.raises(BundleError, match="does not fit the mask: coefficients are"):
-        write_tiny_kind(tmp_path / "b", LOCAL_RIDGE.name, other_cells).check_weights()
+    tensors = linear_tensors()
+    without = {k: v for k, v in tensors.items() if k != "linear.means"}
+    with pytest.raises(BundleError, match=r"no tensor linear\.means"):
+        write_tiny_kind(tmp_path / "a", LINEAR.name, without).check_weights()
     with pytest.raises(BundleError, match=r"no tensor in_block\.conv\.0\.weight"):
         write_tiny_kind(tmp_path / "c", ATTENTION_UNET.name, tensors)
 
@@ -333,7 +188,7 @@ def doubling():
 
 
 def test_a_row_is_enough_to_load_predict_and_list_a_new_kind(tmp_path, monkeypatch, connectome):
-    row = MapsKind(name="doubling", words=ATTENTION_UNET.words, module=doubling, needs_torch=False)
+    row = MapsKind(name="doubling", words=ATTENTION_UNET.words, module=doubling, is_network=False)
     with pytest.raises(BundleError, match="is a model of kind doubling"):
         write_tiny_kind(tmp_path / "models" / "twice", row.name, {"rows": np.arange(CONTRASTS)})
     monkeypatch.setitem(KINDS, row.name, row)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from tiny_bundle import write_tiny_bundle
-from tiny_kinds import CONTRASTS, ROIS, TENSORS, write_tiny_kind
+from tiny_kinds import CONTRASTS, PLACES, ROIS, TENSORS, write_tiny_kind
 
 from bids_dtg.bundles.selftest import Check, selftest_lines
 from bids_dtg.connectome.form import MARGINAL, Form
@@ -16,7 +16,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, LINEAR
 from bids_dtg.contrasts.bundle.selftest import check_maps_model, digest_of, simulated_connectome
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.linear import LinearModel, Parcels
+from bids_dtg.contrasts.linear import LinearModel
 
 EAGER, FINITE, SCALE = "prepared and eager agree", "values are finite", "scale is plausible"
 SIGN, DIGEST = "differences have their sign", "digest"
@@ -31,9 +31,9 @@ def contrasts(*names: str) -> tuple[Contrast, ...]:
 
 
 def linear_bundle(folder, rows, **facts):
-    """Write a linear model whose coefficients, (contrasts, 1 + rois), are given."""
-    values = np.asarray(rows, np.float32)[:, None]
-    tensors = linear_kind.tensors_of(LinearModel(values, Parcels(None)))
+    """Write a linear model whose coefficients, (contrasts, rois), are given."""
+    places = np.zeros((ROIS, PLACES.number), np.float32), np.ones((ROIS, PLACES.number), np.float32)
+    tensors = linear_kind.tensors_of(LinearModel((ROIS,), *places, np.asarray(rows, np.float32)))
     return write_tiny_kind(folder, LINEAR.name, tensors, **facts)
 
 
@@ -43,7 +43,7 @@ def found(bundle) -> dict[str, Check]:
 
 @pytest.fixture
 def rows() -> np.ndarray:
-    return np.random.default_rng(5).normal(size=(CONTRASTS, 1 + ROIS))
+    return np.random.default_rng(5).normal(size=(CONTRASTS, ROIS))
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def test_the_demo_model_passes_and_has_its_digest():
 def test_each_kind_is_checked(kind, tmp_path):
     bundle = write_tiny_kind(tmp_path / "model", kind, TENSORS[kind]())
     checks = found(bundle)
-    has_network = KINDS[kind].network_prefix is not None
+    has_network = KINDS[kind].is_network
     assert checks[EAGER].passed is (True if has_network else None)
     passed = [checks[name].passed for name in (FINITE, SCALE, DIGEST)]
     assert passed == [True, True, None]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
@@ -339,17 +339,10 @@ def form_facts(form: Form) -> dict[str, Any]:
         "Connectome": {
             "Form": form.name,
             "Description": form.row.words,
-            "Ridge": form.ridge,
-            "RidgePenalty": form.penalty_words,
-            **({"PlacesStandardised": True} if form.standardised else {}),
+            "RidgePenalty": PENALTY,
+            "PlacesStandardised": form.standardised,
         }
     }
-
-
-def penalty_facts(summary: RunSummary) -> dict[str, Any]:
-    """Return the ridge penalty of each of a run's segments; nothing if there is none."""
-    penalties = [round(penalty, 6) for penalty in summary.penalties]
-    return {"RidgePenalties": penalties} if penalties else {}
 
 
 def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
@@ -360,7 +353,6 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         RESIDUAL_DOF: summary.figures["residual_dof"],
         "EffectiveDegreesOfFreedom": summary.figures["effective_dof"],
         "NSegments": summary.n_segments,
-        **penalty_facts(summary),
         "Space": summary.run.space,
         "SpaceReason": names.hide(summary.run.space_reason),
         **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),

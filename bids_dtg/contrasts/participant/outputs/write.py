@@ -350,10 +350,6 @@ class Writer:
             **model_facts(self.bundle),
             **form_facts(form),
         }
-        if form.row.joint:
-            assert whole.roi_r is not None  # present for a joint form
-            penalty = form.penalty(whole.roi_r, whole.effective_dof)
-            content["RidgePenalties"] = [round(penalty, 6)]
         path = build_path(named, "statmap", ".json")
         write_json(self.output.path(path), content)
         yield path

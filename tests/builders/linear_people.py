@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from linear_by_the_page import standard
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.people import Person
@@ -28,16 +27,14 @@ def simulated(
         own = mixing @ networks + 0.3 * rng.normal(size=(sum(SETS), PLACES))
         maps = weights @ (group + share * (networks - group))
         maps += noise * rng.normal(size=maps.shape)
-        shorter = own + 0.3 + 0.4 * rng.normal(size=own.shape)
         made.append(
             Person(
                 label=f"{number:02d}",
                 connectomes=own[None].astype(np.float16),
                 weights=(840.0,),
                 sessions=(maps.astype(np.float32),),
-                form=Form("partial", fixed=0.06, sets=SETS),
+                form=Form("partial", SETS),
                 minutes=MINUTES,
-                shorter={3.0: standard(shorter).astype(np.float16)},
             )
         )
     return made
