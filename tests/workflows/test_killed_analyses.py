@@ -20,7 +20,7 @@ from forked_jobs import Copies, ForkingProcess, Place, all_modules
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 
-from bids_dtg.workflows import AUTO, all_workflows
+from bids_dtg.workflows import all_workflows
 
 PLACES = 6  # of each analysis, which is killed at every other two of them
 FURTHER = 3  # the same, of architectures that take the same steps as another
@@ -310,4 +310,4 @@ def test_each_analysis_is_killed():
     for row in all_workflows():
         expected = {*row.analyses, *([None] if row.group else [])}
         assert expected == {analysis for name, analysis in killed if name == row.name}
-        assert {*row.architectures} - {AUTO} <= {form for name, form in forms if name == row.name}
+        assert {*row.architectures} <= {form for name, form in forms if name == row.name}

@@ -132,14 +132,6 @@ def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
     assert "to judge by, in 4 groups of 2 participants left out in turn: 8 part" in shown
 
 
-def test_auto_takes_a_linear_kind_of_few_people(tmp_path, capsys):
-    write(tmp_path, **few())
-    assert call(tmp_path, "train", "--rois", 4, "--dry-run") == 0
-    said = capsys.readouterr()
-    assert "architecture: auto → linear: 12 participants" in said.err
-    assert "to judge by, in 4 groups of" in said.out
-
-
 def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
     assert call(study, "train", *LINEAR, "--dry-run", "--model-name", "names") == 0
     line = "no contrast of HCP, so kept under its own name: 1 of 2 contrasts (ownrest)"
