@@ -39,7 +39,6 @@ from bids_dtg.twin.interventions.attribution import (
     with_factor_map,
 )
 from bids_dtg.twin.interventions.moves import (
-    STEP_SIZE,
     Movers,
     judge_moves,
     judged_changes,
@@ -47,10 +46,9 @@ from bids_dtg.twin.interventions.moves import (
     refitted_twins,
     with_twin,
 )
-from bids_dtg.twin.interventions.perturbations import Direction, performed_outcomes
+from bids_dtg.twin.interventions.perturbations import performed_outcomes
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
 from bids_dtg.twin.judging.cohort import Cohort, targets_of, targets_of_people
-from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.recipe import find_architecture
 
 REGIME = "hard"
@@ -59,7 +57,6 @@ PERMUTATIONS, SPLITS, MOVED, OVER = 99, 5, 60, 10
 LARGEST_MS = 2.0  # spread of predicted times where connectomes say nothing
 TRUE, SHUFFLED, NOISE = "own", "other people's", "white noise"
 RIDGE = next(row for row in BASELINES if row.name == "connectome_ridge")
-TRIALS = {"faces": (54, 54), "stroop": (54, 24)}  # of each condition of the runs
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 
@@ -109,7 +106,6 @@ def judged_moves(
     fitted: Fitted,
     training: Cohort,
     unseen: Cohort,
-    truth: TwinPeople,
     *,
     seed: int,
     shuffles: int,
@@ -120,7 +116,7 @@ def judged_moves(
     assert unseen.connectomes is not None
     performers, rows = np.arange(MOVED), np.arange(0, MOVED, MOVED // OVER)
     edges, segments = unseen.connectomes[performers], unseen.segments.people(performers)
-    observed, people_moved = targets_of_people(unseen.segments), truth.select(performers)
+    observed = targets_of_people(unseen.segments)
     own = FittedPeople.of(fitted, training.connectomes, training.segments)
     drawn = [
         (name, draw, replace(own, connectomes=edges_of_people))
@@ -154,30 +150,9 @@ def judged_moves(
                     "calibrated_ms": 1000 * float(change.calibrated[number]),
                     "low_ms": -1000 * verdict.difference.high,
                     "high_ms": -1000 * verdict.difference.low,
-                    "true_ms": true_change(people_moved, directions, figure),
                 }
             )
     return found
-
-
-def true_change(people: TwinPeople, directions: dict[str, Direction], figure: str) -> float:
-    """Return the true mean change of a figure, ms; 0 where the twin has no direction."""
-    if figure not in directions:
-        return 0.0
-    after = people.after(directions[figure].delta(STEP_SIZE))
-    return 1000 * float((true_figure(after, figure) - true_figure(people, figure)).mean())
-
-
-def true_figure(people: TwinPeople, target: str) -> Array:
-    """Return a figure of each person: over the task's trials, or second less first condition.
-
-    Medians, as twins' figures are made of.
-    """
-    task, what = target.split("_")
-    seconds = people.median_rt_seconds(task)
-    if what == "effect":
-        return np.asarray(seconds[:, 1] - seconds[:, 0])
-    return np.average(seconds, axis=1, weights=TRIALS[task])
 
 
 def kept(path: Path, make: Callable[[], list[Row]]) -> list[Row]:
@@ -239,7 +214,7 @@ def main() -> None:
         file = work / f"codes-{options.shuffles}.json"
         codes += [{"seed": seed, **row} for row in kept(file, make)]
         if options.moves:
-            make = partial(judged_moves, fitted, training, unseen, cohorts.unseen, **drawn)
+            make = partial(judged_moves, fitted, training, unseen, **drawn)
             file = work / f"moves-{options.shuffles}.json"
             moves += [{"seed": seed, **row} for row in kept(file, make)]
         print(f"world {seed} done", flush=True)

@@ -382,7 +382,7 @@ class Study:
         source = self.own("stroopAP") if name in UNSEEN else own
         source_groups = source.condition[0].astype(np.intp)
         for rows, fitted, others in zip(self.folds, self.fits, self.training, strict=True):
-            test, group = rows_of(own, rows), fitted.perform_group(segments).buttons
+            test, group = rows_of(own, rows), fitted.perform_group(segments)
             parts.add(GROUP, rows, Forecast.of(group, segments, task, test))
             by_condition = (source_groups, groups[0])
             parts.add(CONDITION, rows, Forecast.like(rows_of(source, others), by_condition, test))

@@ -225,7 +225,7 @@ def _evaluated(
         people=people,
         sequence=sequence,
         segments=unseen.segments,
-        outputs=fitted.perform(unseen.connectomes, unseen.segments).buttons,
+        outputs=fitted.perform(unseen.connectomes, unseen.segments),
         found=found,
         predictions={
             TWIN: of_twins,

@@ -289,7 +289,7 @@ def find_factors(
     strengths, modes = torch.linalg.eigh(_fisher(network, segments).double())
     kept = min(number, int((strengths > 1e-6 * strengths[-1]).sum()))
     # (modulations, factors), along which the Fisher information is 1
-    directions = (modes[:, -kept:] / strengths[-kept:].sqrt()).float()
+    directions = (modes[:, -kept:] / strengths[-kept:].sqrt()).float().contiguous()
     found = _modes(network, segments, directions, prior, report).double().numpy()
     factors, modes = _principal(found)
     return timed_factors(network, segments, factors, directions.double().numpy() @ modes)

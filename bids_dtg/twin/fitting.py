@@ -38,13 +38,7 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Performance:
-    """Outputs of networks that performed segments."""
-
-    buttons: NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
+Outputs = NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
 
 
 class Twin(nn.Module):
@@ -117,7 +111,7 @@ class Fitted:
         of_all = isinstance(self.twin.network, HyperNetwork)
         return of_all or bool(self.twin.edge_weights.any())
 
-    def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Performance:
+    def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Outputs:
         """Run people's twins, made from their connectomes.
 
         Parameters
@@ -130,7 +124,7 @@ class Fitted:
         values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
         return self._perform(self.twin.weights, values, segments)
 
-    def perform_group(self, segments: Segments) -> Performance:
+    def perform_group(self, segments: Segments) -> Outputs:
         """Run the group's network, once for each row of inputs.
 
         Raises
@@ -147,13 +141,13 @@ class Fitted:
     @torch.no_grad()
     def _perform(
         self, make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
-    ) -> Performance:
+    ) -> Outputs:
         inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
         found = []
         for some in torch.split(torch.arange(len(values)), AT_ONCE):
             outputs = perform(make(values[some]), inputs if shared else inputs[some])
             found.append(torch.sigmoid(outputs).numpy())
-        return Performance(np.concatenate(found))
+        return np.concatenate(found)
 
 
 def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:

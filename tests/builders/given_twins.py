@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from twin_runs import slow_and_quick
 
-from bids_dtg.twin.fitting import Performance
+from bids_dtg.twin.fitting import Outputs
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.trial_series import Segments
 
@@ -21,11 +21,11 @@ class Given:
     buttons: np.ndarray
     group: np.ndarray
 
-    def perform(self, segments: Segments) -> Performance:
-        return Performance(self.buttons)
+    def perform(self, segments: Segments) -> Outputs:
+        return self.buttons
 
-    def perform_group(self, segments: Segments) -> Performance:
-        return Performance(self.group)
+    def perform_group(self, segments: Segments) -> Outputs:
+        return self.group
 
 
 def slow_cohort() -> Cohort:

@@ -34,10 +34,10 @@ def test_the_same_seed_gives_the_same_twins(architecture):
         for seed in (1, 1, 2)
     ]
     one, same, other = (fitted.perform(values, segments) for fitted in fits)
-    assert np.array_equal(one.buttons, same.buttons)
-    assert not np.allclose(one.buttons, other.buttons)
-    assert one.buttons.shape == segments.action.shape
-    assert ((one.buttons >= 0) & (one.buttons <= 1)).all()
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+    assert one.shape == segments.action.shape
+    assert ((one >= 0) & (one <= 1)).all()
 
 
 class Stopped(Exception):
@@ -65,9 +65,7 @@ def test_a_stopped_fit_goes_on_to_the_same_twins(tmp_path, architecture):
     resumed = fit(values, segments, workplace=place, report=lines.append, **options)
     assert lines[0].startswith("epoch 3")
     whole = fit(values, segments, **options)
-    assert np.array_equal(
-        resumed.perform(values, segments).buttons, whole.perform(values, segments).buttons
-    )
+    assert np.array_equal(resumed.perform(values, segments), whole.perform(values, segments))
 
 
 @pytest.mark.slow
@@ -77,11 +75,11 @@ def test_connectomes_predict_slow_and_quick_people():
     recipe = replace(SMALL, units=24, group_epochs=30, group_updates=10, codes=6)
     fitted = fit(values, segments, architecture=find_architecture("lowrank", recipe))
     unseen, new = slow_and_quick(people=20, seed=5)
-    pressed = fitted.perform(connectomes_of(new), unseen).buttons.sum(axis=(1, 2, 3))
+    pressed = fitted.perform(connectomes_of(new), unseen).sum(axis=(1, 2, 3))
     assert np.corrcoef(pressed, new)[0, 1] < -0.9  # held for longer by who presses earlier
     assert fitted.z > 3
     assert fitted.twins_differ
-    group = fitted.perform_group(unseen).buttons
+    group = fitted.perform_group(unseen)
     assert group.shape[0] == 1
 
 
@@ -100,7 +98,7 @@ def test_a_fit_takes_covariates_out_of_mean_times():
 def test_without_connectomes_there_is_the_group():
     segments, _ = slow_and_quick(people=8)
     fitted = fit(None, segments, architecture=LOWRANK)
-    assert fitted.perform_group(segments).buttons.shape[0] == 1
+    assert fitted.perform_group(segments).shape[0] == 1
     with pytest.raises(ValueError, match="published makes networks from connectomes"):
         fit(None, segments, architecture=find_architecture("published", SMALL))
 

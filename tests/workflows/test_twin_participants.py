@@ -144,7 +144,7 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
     fitted = bundle.fitted()
     found = rows(performed, "02", "desc-twin_trials").query("task_name == 'stroop'")
     twin, group = (
-        decode(performance.buttons[0], segments.person(0))
+        decode(performance[0], segments.person(0))
         for performance in (fitted.perform(edges[None], segments), fitted.perform_group(segments))
     )
     for share in (0.1, 0.5, 0.9):

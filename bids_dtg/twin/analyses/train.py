@@ -130,7 +130,7 @@ def run_training(settings: Settings) -> int:
         bundle = write_twin_bundle(
             analysis.results.bundle,
             fitted,
-            dataclasses.replace(_facts(analysis, recipe, fitted), adjustment=adjustment),
+            dataclasses.replace(_facts(analysis, fitted), adjustment=adjustment),
             model_people,
         )
         tables = training_tables(analysis.people, fitted)
@@ -174,7 +174,7 @@ def _epochs(architecture: str, recipe: Recipe) -> int:
     return recipe.hyper_epochs if all_weights else recipe.group_epochs
 
 
-def _facts(analysis: TwinAnalysis, recipe: Recipe, fitted: Fitted) -> TwinFacts:
+def _facts(analysis: TwinAnalysis, fitted: Fitted) -> TwinFacts:
     settings, people = analysis.settings, analysis.people
     source = people.source
     epochs = sum(map(len, fitted.history.values()))
@@ -270,8 +270,8 @@ def _factor_sections(fitted: Fitted) -> Iterator[PageSection]:
                 "A person's network differs from the group's by latent factors. They are fitted to "
                 "each person's responses, and a regression predicts them from connectomes, if "
                 "predicted mean times of left-out people go with those observed; else all twins "
-                f"are the group's network. Here they do with z of {figure(fitted.z, 1)}; "
-                f"{LEAST_Z:.2f} is needed, which one in a hundred connectomes without information "
-                "reaches.",
+                f"are the group's network. How well they go together is z, here "
+                f"{figure(fitted.z, 1)}; {LEAST_Z:.2f} is needed, which one in a hundred "
+                "connectomes without information reaches.",
             ),
         )

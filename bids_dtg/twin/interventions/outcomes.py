@@ -38,7 +38,7 @@ def outcomes_of(buttons: NDArray[np.floating], segments: Segments) -> Outcomes:
     Parameters
     ----------
     buttons
-        (people, segments, steps, buttons): probabilities, as `Performance.buttons`.
+        (people, segments, steps, buttons): probabilities of presses.
     segments
         What the people saw, and which of their trials are scored.
 

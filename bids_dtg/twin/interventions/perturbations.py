@@ -129,15 +129,10 @@ class Perturbation:
         """Return the change of one of the outcomes' targets in each person, (people,), seconds."""
         return self.after.of(target) - self.before.of(target)
 
-    @property
-    def changes(self) -> Array:
-        """Changes of all figures, (people, targets), seconds."""
-        return self.after.seconds - self.before.seconds
-
 
 def performed_outcomes(fitted: Fitted, connectomes: Floats, segments: Segments) -> Outcomes:
     """Run the twins of connectomes (people, edges) on segments and return their outcomes."""
-    return outcomes_of(fitted.perform(connectomes, segments).buttons, segments)
+    return outcomes_of(fitted.perform(connectomes, segments), segments)
 
 
 def perturb_connectomes(

@@ -27,7 +27,7 @@ from bids_dtg.stats.verdict import (
 )
 from bids_dtg.twin.curves import MeanTrial
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.fitting import Fitted, Performance
+from bids_dtg.twin.fitting import Fitted, Outputs
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.ceilings import Ceiling, ceilings_of
 from bids_dtg.twin.judging.cohort import (
@@ -129,7 +129,6 @@ class Evaluation:
     losses: Values  # (twins, people)
     own_losses: Values  # (people,)
     group_losses: Values | None  # (people,)
-    matched_people: tuple[str, ...]  # of `losses`
     comparison: Comparison | None  # None: there is one person
     choice: Mapping[str, Values] = field(default_factory=dict)  # by task, (people,)
     # The mean trial of each task and condition: observed, under `PEOPLE`, and by network.
@@ -166,11 +165,11 @@ class Evaluation:
 class Twins(Protocol):
     """Networks to evaluate: each person's twin, and the group's network if there is one."""
 
-    def perform(self, segments: Segments) -> Performance:
+    def perform(self, segments: Segments) -> Outputs:
         """Run each person's twin on segments, the people's own or the same for all."""
         ...
 
-    def perform_group(self, segments: Segments) -> Performance | None:
+    def perform_group(self, segments: Segments) -> Outputs | None:
         """Run the group's network; None where there is none."""
         ...
 
@@ -182,11 +181,11 @@ class FittedTwins:
     fitted: Fitted
     connectomes: NDArray[np.floating[Any]]
 
-    def perform(self, segments: Segments) -> Performance:
+    def perform(self, segments: Segments) -> Outputs:
         """Run each person's twin."""
         return self.fitted.perform(self.connectomes, segments)
 
-    def perform_group(self, segments: Segments) -> Performance | None:
+    def perform_group(self, segments: Segments) -> Outputs | None:
         """Run the group's network; None where the architecture has none."""
         if find_architecture(self.fitted.architecture).generates_all:
             return None
@@ -441,8 +440,7 @@ class _Judged:
         predicted = self._predicted_targets(predictions)
         losses, rows = self._losses()
         own = {
-            name: own_losses(performed.buttons, self.segments)
-            for name, performed in self.performed.items()
+            name: own_losses(performed, self.segments) for name, performed in self.performed.items()
         }
         scores = [
             *self._figures([(t.task, t.what) for t in targets], observed, predicted),
@@ -471,7 +469,6 @@ class _Judged:
             losses=losses,
             own_losses=own[TWIN],
             group_losses=own.get(GROUP),
-            matched_people=tuple(self.people.labels[row] for row in rows),
             comparison=self._comparison(losses, own, rows),
             choice={
                 task.task.name: self._choice(task, of[TWIN].answers)
@@ -479,7 +476,7 @@ class _Judged:
             },
             curves=curves_of_people(
                 self.segments,
-                {name: performed.buttons for name, performed in self.performed.items()},
+                self.performed,
             ),
             ceilings=dict(zip((target.name for target in targets), self._ceilings(), strict=True)),
             folds=self.draws.folds,
@@ -501,8 +498,8 @@ class _Judged:
             found[name] = _Prediction(None, of.answered, of.seconds, of.shares)
         return found
 
-    def _decoded(self, task: TaskAnswers, performed: Performance) -> _Prediction:
-        of = decode(performed.buttons, self.segments)
+    def _decoded(self, task: TaskAnswers, performed: Outputs) -> _Prediction:
+        of = decode(performed, self.segments)
         shape = task.answers.condition.shape
         seconds = of.seconds if of.seconds.ndim == 3 else of.seconds[None]
         answered = task.part(of.answered)
@@ -616,14 +613,14 @@ class _Judged:
         """Return the loss of each twin on each person's data, and the rows of these people."""
         people = np.arange(self.people.people)
         if len(self.segments.inputs) == 1:
-            losses = cross_losses(self.performed[TWIN].buttons, self.segments)
+            losses = cross_losses(self.performed[TWIN], self.segments)
         else:
             rng = np.random.default_rng(self.draws.seed)
             people = np.sort(rng.permutation(people)[:_PAIRS_AT_ONCE])
             columns = []
             for row in people:
                 seen = self.segments.people(np.array([row]))
-                performed = self.twins.perform(seen).buttons[people]
+                performed = self.twins.perform(seen)[people]
                 columns.append(cross_losses(performed, seen)[:, 0])
             losses = np.stack(columns, axis=1)
         whole = np.isfinite(np.diagonal(losses))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from bids_dtg.twin.judging.simple import Simple
 from bids_dtg.twin.trial_series import Segments
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.fitting import Performance
+    from bids_dtg.twin.fitting import Outputs
     from bids_dtg.twin.judging.evaluation import Twins
 
 Values = NDArray[np.float64]
@@ -42,27 +42,22 @@ class TwinsOfFolds:
         """Number of people in all folds."""
         return sum(len(fold.rows) for fold in self.folds)
 
-    def perform(self, segments: Segments) -> Performance:
+    def perform(self, segments: Segments) -> Outputs:
         """Run each person's twin."""
         return self._joined([fold.twins.perform(_of(segments, fold.rows)) for fold in self.folds])
 
-    def perform_group(self, segments: Segments) -> Performance | None:
+    def perform_group(self, segments: Segments) -> Outputs | None:
         """Run the group's network of each fold, once for each of its people."""
         found = []
         for fold in self.folds:
             own = fold.twins.perform_group(_of(segments, fold.rows))
             if own is None:
                 return None
-            shape = (len(fold.rows), *own.buttons.shape[1:])
-            found.append(replace(own, buttons=np.broadcast_to(own.buttons, shape)))
+            found.append(np.broadcast_to(own, (len(fold.rows), *own.shape[1:])))
         return self._joined(found)
 
-    def _joined(self, parts: Sequence[Performance]) -> Performance:
-        shape = (self.people, *parts[0].buttons.shape[1:])
-        buttons = np.empty(shape, parts[0].buttons.dtype)
-        for fold, part in zip(self.folds, parts, strict=True):
-            buttons[fold.rows] = part.buttons
-        return replace(parts[0], buttons=buttons)
+    def _joined(self, parts: Sequence[Outputs]) -> Outputs:
+        return _joined([fold.rows for fold in self.folds], parts)
 
 
 def _of(segments: Segments, rows: Rows) -> Segments:
@@ -106,8 +101,8 @@ def simple_of(folds: Sequence[Fold]) -> Simple:
     )
 
 
-def _joined(rows: Sequence[Rows], parts: Sequence[Values]) -> Values:
-    found = np.empty((sum(map(len, rows)), *parts[0].shape[1:]))
+def _joined(rows: Sequence[Rows], parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    found = np.empty((sum(map(len, rows)), *parts[0].shape[1:]), parts[0].dtype)
     for own, part in zip(rows, parts, strict=True):
         found[own] = part
     return found

@@ -19,7 +19,7 @@ from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
     from bids_dtg.twin.decoding import Decoded
-    from bids_dtg.twin.fitting import Fitted, Performance
+    from bids_dtg.twin.fitting import Fitted, Outputs
     from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
 
 Flags = NDArray[np.bool_]
@@ -115,7 +115,7 @@ class TwinInference:
                 remedy="use another atlas, or leave out --model",
             )
         twin = self.fitted.perform(edges[None], seen.segments)
-        if not np.isfinite(twin.buttons).all():
+        if not np.isfinite(twin).all():
             raise RunError(
                 f"the answers by {self._bundle.card.name} are not finite",
                 remedy="use another model, or leave out --model",
@@ -138,7 +138,7 @@ def without_responses(trials: Trials) -> Trials:
     )
 
 
-def _decoded(performed: Performance, seen: SeenTrials) -> Decoded:
+def _decoded(performed: Outputs, seen: SeenTrials) -> Decoded:
     from bids_dtg.twin.decoding import decode
 
-    return decode(performed.buttons[0], seen.segments.person(0))
+    return decode(performed[0], seen.segments.person(0))

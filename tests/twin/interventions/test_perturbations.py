@@ -51,7 +51,6 @@ def test_moving_people_to_where_the_quick_ones_are_makes_their_twins_quick():
     target = none.before.targets[0]
     assert none.change(target) == pytest.approx(0, abs=1e-6)
     assert np.nanmean(much.change(target)) < np.nanmean(little.change(target)) < -0.05
-    assert (much.changes[:, 0] == much.change(target)).all()
 
 
 @given(scale=st.floats(0.01, 10), seed=st.integers(0, 50))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from twin_runs import ONSET, a_run, answered_by, slow_and_quick
 
-from bids_dtg.twin.fitting import Performance, fit
+from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.judging.cohort import Cohort, answers_of, targets_of_people
 from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
 from bids_dtg.twin.judging.evaluation import (
@@ -44,10 +44,10 @@ class Given:
     group: np.ndarray | None = None
 
     def perform(self, segments):
-        return Performance(self.buttons)
+        return self.buttons
 
     def perform_group(self, segments):
-        return None if self.group is None else Performance(self.group)
+        return self.group
 
 
 def cohort(people=20, seed=0, edges=20, name="p"):
@@ -145,7 +145,7 @@ def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
         def perform(self, segments):
             self.seen += 1
             shape = 4, *segments.action.shape[1:]
-            return Performance(np.full(shape, 0.5, np.float32))
+            return np.full(shape, 0.5, np.float32)
 
     twins = Steady(np.zeros(0))
     found = judge(twins, people, NOTHING, samples=Samples(number=50))

@@ -65,9 +65,8 @@ def test_everybody_is_judged_once_by_the_own_fold() -> None:
 def test_other_peoples_twins_are_those_of_the_same_fold() -> None:
     people = slow_cohort()
     found = evaluate_folds(folds_of(people, people.segments.action), people, samples=SAMPLES)
-    of = found.folds[[people.labels.index(label) for label in found.matched_people]]
+    of = np.sort(found.folds)
     assert (np.isfinite(found.losses) == (of[:, None] == of[None, :])).all()
-    assert sorted(found.matched_people) == sorted(people.labels)
 
 
 def test_what_is_the_same_for_all_of_a_fold_has_no_r() -> None:
@@ -126,7 +125,7 @@ def test_a_folds_twins_know_nothing_of_its_people() -> None:
     again = fold_of(fitted, moved, rows)
     for name, values in fold.simple.targets.items():
         assert np.array_equal(values, again.simple.targets[name])
-    own, other = (each.twins.perform(people.segments).buttons for each in (fold, again))
+    own, other = (each.twins.perform(people.segments) for each in (fold, again))
     assert np.array_equal(own, other)
     with pytest.raises(ValueError, match="fitted to everybody else"):
         fold_of(fitted, people, drawn()[1])

@@ -57,7 +57,7 @@ def run_interventions(settings: Settings) -> int:
     fitted = _people(analysis, plan.fitted) if len(plan.fitted) >= _FEWEST_FITTED else None
     with analysis.results.begun():
         analysis.describe()
-        for line in _words(analysis, plan):
+        for line in _words(plan):
             say(line)
         if left_out := _left_out(analysis, plan):
             analysis.results.table(EXCLUDED, left_out_table(left_out))
@@ -106,19 +106,19 @@ def _people(analysis: TwinAnalysis, labels: tuple[str, ...]) -> People:
 
 
 def _print_plan(analysis: TwinAnalysis, plan: Plan) -> int:
-    for line in _words(analysis, plan):
+    for line in _words(plan):
         say(line)
     null = "" if plan.without_null else f", a null of {counted(plan.permutations, 'permutation')}"
     what = f"attributions, perturbations of connectomes{null}, tables and a page"
     return analysis.print_plan(what, plan.performers)
 
 
-def _words(analysis: TwinAnalysis, plan: Plan) -> Iterator[str]:
+def _words(plan: Plan) -> Iterator[str]:
     """Yield lines on the people whose twins perform, and on what is left out."""
-    yield from (line for line in (_who(analysis, plan), plan.without_null, plan.refits) if line)
+    yield from (line for line in (_who(plan), plan.without_null, plan.refits) if line)
 
 
-def _who(analysis: TwinAnalysis, plan: Plan) -> str:
+def _who(plan: Plan) -> str:
     """Describe the people whose twins perform: how many are in the training set."""
     people, name = counted(len(plan.performers), "participant"), plan.bundle.card.name
     known = plan.known
@@ -149,6 +149,6 @@ def _write(analysis: TwinAnalysis, plan: Plan, found: Study) -> None:
 
 
 def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study) -> None:
-    facts = intervention_page(analysis, plan, found, _who(analysis, plan))
+    facts = intervention_page(analysis, plan, found, _who(plan))
     lead = facts.lead + seen_on_page(_left_out(analysis, plan))
     analysis.results.page(replace(facts, lead=lead), analysis.page_name)
