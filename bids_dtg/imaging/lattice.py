@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 
 # The nearest blocks that a place of a surface is interpolated between.
-_NEAREST = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,46 +120,6 @@ def voxel_lattice(
     )
 
 
-def point_lattice(points: Float64, edge: int, spacing_mm: float) -> Lattice:
-    """Choose some of the points as centres of blocks, about `edge` points apart.
-
-    A point lies in the block of the nearest centre, and is interpolated between the nearest
-    three by the inverse of its distances. Distances are straight lines.
-
-    Parameters
-    ----------
-    points
-        (places, 3), positions in mm.
-    edge
-        Distance between centres, counted in points.
-    spacing_mm
-        Distance between neighbouring points, in mm.
-    """
-    from scipy.spatial import cKDTree
-
-    edge_mm = edge * spacing_mm
-    centres = points[_spread(points, edge_mm)] if edge > 1 else points
-    distance, nearest = cKDTree(centres).query(points, min(_NEAREST, len(centres)))
-    distance, nearest = (found.reshape(len(points), -1) for found in (distance, nearest))
-    # A centre takes its own value; 1e-9 of an edge stands for no distance at all.
-    weights = 1.0 / np.maximum(distance, 1e-9 * edge_mm)
-    weights /= weights.sum(axis=1, keepdims=True)
-    # In one order of its corners, so that points between the same ones form an element.
-    order = np.argsort(nearest, axis=1)
-    ordered = np.take_along_axis(nearest, order, axis=1)
-    corners, element = np.unique(ordered, axis=0, return_inverse=True)
-    return Lattice(
-        shape=(len(centres),),
-        edge=edge,
-        spacing_mm=edge_mm,
-        block_of=nearest[:, 0].astype(np.intp),
-        element=element.reshape(-1),
-        corners=corners.astype(np.intp),
-        weights=np.take_along_axis(weights, order, axis=1),
-        axes=(centres / edge_mm,),
-    )
-
-
 def single_lattice(places: int, edge: int) -> Lattice:
     """Give each place a block of its own, between which nothing is smoothed or interpolated.
 
@@ -185,19 +144,6 @@ def single_lattice(places: int, edge: int) -> Lattice:
 def _flat(index: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the numbers of blocks, (...), at (..., axes) of an array."""
     return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(index, -1, 0)), shape), np.intp)
-
-
-def _spread(points: Float64, apart_mm: float) -> NDArray[np.intp]:
-    """Choose points in order, each as far as this from those before; the others lie nearer."""
-    from scipy.spatial import cKDTree
-
-    tree, free = cKDTree(points), np.ones(len(points), bool)
-    chosen = []
-    for number in range(len(points)):
-        if free[number]:
-            chosen.append(number)
-            free[tree.query_ball_point(points[number], apart_mm)] = False
-    return np.array(chosen, np.intp)
 
 
 def _kernel(positions: Float64, sd: float, reach: float) -> Float64:

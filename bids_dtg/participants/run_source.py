@@ -32,7 +32,6 @@ from bids_dtg.imaging.repetition_time import decide_repetition_time
 from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header, stream_series
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
@@ -136,7 +135,7 @@ class RunSource:
         planned
             Header of its BOLD series, and the frames that are kept.
         places
-            Voxels of a grid, or grayordinates, whose values are wanted.
+            Voxels of a grid, or parcels of CIFTI, whose values are wanted.
         interpolation
             For voxels that do not lie on voxels of the file.
 
@@ -144,7 +143,7 @@ class RunSource:
         ------
         RunError
             The mask or a transform cannot be read, or it is not known where they lead; or the file
-            has other grayordinates.
+            has other parcels.
         """
         header = planned.header
         if isinstance(header, SeriesHeader):
@@ -327,7 +326,7 @@ def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing 
         return None
     if not isinstance(places, VoxelPlaces):
         raise SettingsError(
-            f"--smoothing-fwhm {cleaning.smoothing_fwhm:g} was given for series at grayordinates",
+            f"--smoothing-fwhm {cleaning.smoothing_fwhm:g} was given for series of parcels",
             expected="no smoothing, or series that were smoothed on the surface before",
             remedy="wb_command -cifti-smoothing",
         )
@@ -384,13 +383,11 @@ def _require_way_to(space: str, run: RestRun) -> None:
 
 
 def _rows(header: SeriesHeader, places: Places) -> NDArray[np.intp]:
-    """Return where the wanted grayordinates, or parcels, stand in a file."""
+    """Return where the wanted parcels stand in a file."""
     found, wanted = header.places, getattr(places, "density", "volumes of the brain")
     rows = None
     try:
-        if isinstance(places, ParcelPlaces):
-            rows = places.rows_in(found) if isinstance(found, ParcelPlaces) else None
-        elif isinstance(places, Grayordinates) and isinstance(found, Grayordinates):
+        if isinstance(places, ParcelPlaces) and isinstance(found, ParcelPlaces):
             rows = places.rows_in(found)
     except ValueError as err:
         raise RunError(f"{header.path}: {err}", expected=f"{wanted}, the model's") from err

@@ -19,7 +19,6 @@ from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import write_text
 from bids_dtg.inputs.selection import PARCELS
-from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import visible
 from bids_dtg.settings import CleaningOptions, InputType
 
@@ -133,11 +132,6 @@ def _program(facts: MethodsFacts, words: MethodsWords) -> str:
 def _sampled(facts: MethodsFacts) -> str:
     if facts.space == PARCELS:
         return "Runs were read as CIFTI series of parcels, as the input has them."
-    if facts.space == SURFACE:
-        return (
-            "Runs were read as CIFTI series at grayordinates (vertices of fsLR's mesh and voxels "
-            "below the cortex), as the input has them."
-        )
     return (
         f"Runs that were not in {facts.space} space on {facts.grid} were sampled there once, by "
         f"{_INTERPOLATED[facts.cleaning.interpolation]}."

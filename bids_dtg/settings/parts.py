@@ -117,7 +117,7 @@ class InputOptions:
     space: str | None = rest_option(
         "selection",
         "space of the BOLD series to read: a template, T1w, or boldref for the run's own; to "
-        "train: fsLR for a model of grayordinates, from CIFTI",
+        "train: fsLR:seg-NAME for a model of parcels, from CIFTI",
         default=None,
         metavar="SPACE",
         shown_default="of those there, the one that needs the least resampling",

@@ -1,4 +1,4 @@
-"""People at grayordinates: series, statistic maps and a model, as fMRIPrep and FitLins name them.
+"""People in parcels of CIFTI: series, statistic maps and a model; and series at grayordinates.
 
 Files are written by nibabel alone. Their brain models are small: patches of both cortices, and
 two structures below them.
@@ -23,6 +23,7 @@ from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, standard_grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 
 TR, FRAMES, ROIS = 10.0, 60, 4  # ten minutes
 LABELS = tuple(f"{n:02d}" for n in range(1, 9))
@@ -95,38 +96,24 @@ def add_cifti_run(root: Path, participant: str, axis=None, *, seed: int = 0, **o
     return path
 
 
-def write_cifti_bundle(folder: Path, places: Grayordinates | None = None, **facts) -> ModelBundle:
-    """Write a linear model of grayordinates whose weights are made by chance."""
-    places = tiny_places() if places is None else places
-    rng = np.random.default_rng(4)
+def write_parcel_bundle(folder: Path, **facts) -> ModelBundle:
+    """Write a linear model of parcels whose weights are made by chance."""
+    places, rng = ParcelPlaces.of_axis(parcels_axis()), np.random.default_rng(4)
     roi_maps = rng.normal(size=(ROIS, places.number)).astype(np.float32)
     mean, values = np.zeros_like(roi_maps), rng.normal(size=(2, ROIS)).astype(np.float32)
     tensors = linear_kind.tensors_of(LinearModel((ROIS,), mean, mean + 1, values))
     fields = {
-        "name": "tinycifti",
+        "name": "tinyparcels",
         "version": "0",
         "kind": LINEAR.name,
         "places": places.number,
-        "cifti": True,
+        "parcels": True,
         "contrasts": hcp_contrasts()[:2],
         "for_science": False,
         "notice": "random weights, for tests",
     }
     card = maps_card(**(fields | facts))
     return write_bundle(folder, card, BundleArrays(tensors, roi_maps, places, places))
-
-
-class CiftiJob(TinyJob):
-    """People whose rest is at grayordinates, with maps of a task, and a model that reads them."""
-
-    def __init__(self, folder: Path, participants: tuple[str, ...] = ("01",)) -> None:
-        self.folder, self.labels = folder, participants
-        self.bids = describe_dataset(folder / "fmriprep")
-        self.model, self.out = folder / "tinycifti", folder / "out"
-        self.bundle = write_cifti_bundle(self.model)
-        self.axis = brain_models()
-        for number, participant in enumerate(participants):
-            add_cifti_run(self.bids, participant, self.axis, seed=number)
 
 
 def tiny_maps(labels=LABELS, places: int = 160) -> dict[str, np.ndarray]:
@@ -140,26 +127,6 @@ def tiny_maps(labels=LABELS, places: int = 160) -> dict[str, np.ndarray]:
     return made
 
 
-class CiftiCohort(CiftiJob):
-    """People of a study at grayordinates: rest by fMRIPrep, and maps of a task by FitLins."""
-
-    level = "participant"
-
-    def __init__(self, folder: Path, labels: tuple[str, ...] = LABELS) -> None:
-        super().__init__(folder, labels)
-        self.statmaps = folder / "statmaps"
-        for label, maps in tiny_maps(labels).items():
-            for contrast, values in zip(CONTRASTS, maps, strict=True):
-                name = f"sub-{label}_space-fsLR_den-91k_contrast-{contrast}_stat-z_statmap"
-                path = self.statmaps / f"sub-{label}" / f"{name}.dscalar.nii"
-                save_maps(path, values[None], self.axis)
-
-    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
-        words = ["-d", f"statmaps={self.statmaps}", "--analysis", analysis, *map(str, more)]
-        given = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
-        return program([str(word) for word in given])
-
-
 def parcels_axis(count: int = 12):
     """Return nibabel's axis of parcels: of vertices of both cortices, and of voxels."""
     models = brain_models()
@@ -168,9 +135,10 @@ def parcels_axis(count: int = 12):
     return nib.cifti2.ParcelsAxis.from_brain_models([*named, ("AMYGDALA", models[120:140])])
 
 
-class ParcelCohort(CiftiCohort):
-    """The same people in parcels: series as XCP-D names them, and maps of parcels."""
+class ParcelCohort(TinyJob):
+    """People of a study in parcels: series as XCP-D names them, and maps of a task."""
 
+    level = "participant"
     SEG = "space-fsLR_seg-Tiny_den-91k"
 
     def __init__(self, folder: Path, labels: tuple[str, ...] = LABELS) -> None:
@@ -194,3 +162,8 @@ class ParcelCohort(CiftiCohort):
         save_series(path, tiny_series(len(axis), seed=seed), axis)
         path.with_name(f"{name}.json").write_text(json.dumps({"RepetitionTime": TR}))
         return path
+
+    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+        words = ["-d", f"statmaps={self.statmaps}", "--analysis", analysis, *map(str, more)]
+        given = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
+        return program([str(word) for word in given])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.lattice import Lattice, point_lattice
+from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.imaging.places import VoxelPlaces
 
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
@@ -19,12 +19,6 @@ def voxels(shape, seed=0, voxel_mm=2.0) -> VoxelPlaces:
     mask = np.random.default_rng(seed).random(shape) < 0.6
     mask.reshape(-1)[0] = True
     return VoxelPlaces.within(Grid(shape, np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])), mask)
-
-
-def scattered(seed=0, number=300) -> np.ndarray:
-    """Points on a sphere, none on another."""
-    directions = np.random.default_rng(seed).normal(size=(number, 3))
-    return 50.0 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
 def check_weights(lattice: Lattice) -> None:
@@ -45,14 +39,6 @@ def test_weights_of_voxels_add_up_and_constants_stay(shape, edge, seed):
     check_weights(lattice)
     flat = np.full((2, *lattice.shape), [[[[3.0]]], [[[-1.5]]]])
     np.testing.assert_allclose(lattice.interpolate(flat), np.tile([[3.0], [-1.5]], places.number))
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 6), st.integers(0, 100), st.integers(1, 400))
-def test_weights_of_points_add_up_and_constants_stay(edge, seed, number):
-    lattice = point_lattice(scattered(seed, number), edge, 5.0)
-    check_weights(lattice)
-    np.testing.assert_allclose(lattice.interpolate(np.full((1, *lattice.shape), 2.0)), 2.0)
 
 
 @settings(max_examples=30, deadline=None)
@@ -87,32 +73,6 @@ def test_smoothing_of_voxels_is_scipys_times_the_sum_of_the_weights():
     total = np.exp(-0.5 * (steps / sd) ** 2).sum() ** 3
     np.testing.assert_allclose(smooth(values).T / total, expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(lattice.smoothing(0.0, 0.0)(values), values)
-
-
-def test_points_have_cells_of_their_nearest_centre_and_the_nearest_three_corners():
-    points = scattered()
-    lattice = point_lattice(points, 3, 5.0)
-    (centres,) = lattice.axes
-    distance = np.linalg.norm(points[:, None] / 15.0 - centres, axis=2)
-    np.testing.assert_array_equal(lattice.block_of, distance.argmin(axis=1))
-    nearest = np.sort(np.argsort(distance, axis=1)[:, :3], axis=1)
-    np.testing.assert_array_equal(lattice.corners[lattice.element], nearest)
-    # Centres are points, as far apart as was asked for, and none is farther from all.
-    between = np.linalg.norm(centres[:, None] - centres, axis=2)
-    assert between[between > 0].min() > 1.0
-    assert distance.min(axis=1).max() <= 1.0
-    own = np.isclose(distance.min(axis=1), 0)
-    assert own.sum() == lattice.blocks
-    np.testing.assert_allclose(lattice.weights[own].max(axis=1), 1.0, atol=1e-6)
-
-
-def test_points_are_smoothed_by_straight_distance():
-    points = scattered()
-    lattice = point_lattice(points, 1, 5.0)
-    values = np.random.default_rng(1).normal(size=(len(points), 3))
-    apart = np.linalg.norm(points[:, None] - points, axis=2)
-    kernel = np.where(apart <= 30.0, np.exp(-0.5 * (apart / 12.0) ** 2), 0.0)
-    np.testing.assert_allclose(lattice.smoothing(12.0, 30.0)(values), kernel @ values)
 
 
 def test_lattices_match_where_places_and_cells_are_the_same():

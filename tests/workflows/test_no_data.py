@@ -5,13 +5,12 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import ParcelCohort, save_series, tiny_series, write_cifti_bundle
+from cifti_people import ParcelCohort, save_series, tiny_series, write_parcel_bundle
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold
 from tiny_kinds import PLACES, TENSORS, write_tiny_kind
 
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 
 LOST = np.zeros(TINY_SHAPE, bool)
 LOST.ravel()[np.flatnonzero(tiny_masks()[1])[7::90]] = True  # a hundredth of the brain
@@ -56,7 +55,7 @@ def test_parcels_without_data_have_no_value_and_are_named(tmp_path, capsys):
     """As XCP-D leaves them: NaN below its coverage, constant, or 0 in frames out of view."""
     job = ParcelCohort(tmp_path, ())
     job.model = tmp_path / "model"
-    write_cifti_bundle(job.model, ParcelPlaces.of_axis(job.axis), parcels=True)
+    write_parcel_bundle(job.model)
     names, series = list(job.axis.name), tiny_series(12)
     series -= series.mean(axis=0)
     series[:, names.index("P03")] = np.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from bids_check import validate
 from cifti_people import CONTRASTS, ParcelCohort, brain_models, parcels_axis, save_maps, save_series
 from study_folders import write_outliers
-from tiny_job import read_table
+from tiny_job import read_table, tree
 
+from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.bundle.arrays import read_parcels
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import measure
@@ -39,7 +41,7 @@ def cohort(tmp_path_factory):
 def test_a_model_is_trained_on_series_and_maps_of_parcels(cohort):
     bundle = load_bundle(cohort.model)
     assert bundle.places.axis == cohort.axis
-    assert (bundle.card.part.parcels, bundle.card.part.cifti) == (True, True)
+    assert bundle.card.part.parcels
     assert json.loads((cohort.model / "model.json").read_text())["format_version"] == 8
     assert [contrast.label for contrast in bundle.contrasts] == list(CONTRASTS)
     rows = read_table(cohort.folder / "out/group/model-own/desc-models_scores.tsv")
@@ -78,6 +80,39 @@ def test_parcels_that_xcpd_interpolated_are_left_out(cohort, tmp_path):
         found.append(measure(run, bundle))
     assert found[0].frames == 48
     np.testing.assert_allclose(found[0].r, found[1].r, rtol=0, atol=1e-6)
+
+
+def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsys):
+    before = tree(cohort.out, but=("logs", "group"))
+    assert cohort.run("--participant-label", "01", "--write-connectome") == 0
+    assert "1 complete before" in capsys.readouterr().err
+    assert tree(cohort.out, but=("logs", "group")) == before
+    assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
+    assert "no means of 1 average of maps at grayordinates" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["--surfaces", "fsLR"], "--surfaces"),
+        (["--output-spaces", "T1w"], "--output-spaces"),
+        (["--atlases", "HCP"], "--atlases"),
+        (["--smoothing-fwhm", "4"], "--smoothing-fwhm"),
+        (["--write", "regions"], "--write regions"),
+    ],
+)
+def test_what_needs_volumes_is_refused_at_once(cohort, words, option, capsys):
+    assert cohort.run(*words) == 2
+    said = capsys.readouterr().err
+    assert f"{option} was given, and own is a model of parcels, whose maps are CIFTI" in said
+
+
+def test_a_model_of_grayordinates_is_refused_in_a_line(cohort, tmp_path):
+    model = shutil.copytree(cohort.model, tmp_path / "dense")
+    card = json.loads((model / "model.json").read_text())
+    (model / "model.json").write_text(json.dumps(card | {"parcels": False}))
+    with pytest.raises(BundleError, match="Expected: true: models of grayordinates are not read"):
+        load_bundle(model)
 
 
 @pytest.mark.slow

@@ -36,14 +36,12 @@ from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.provenance import file_fingerprint
-from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.dataset import own_name
 from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.selection import PARCELS
-from bids_dtg.inputs.space_choice import SURFACE, SpaceRule, names_parcels
+from bids_dtg.inputs.space_choice import SpaceRule, names_parcels
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, say
@@ -80,13 +78,13 @@ def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -
 
 
 def template_bundle(
-    places: Grayordinates | ListedPlaces,
+    places: ParcelPlaces,
     roi_maps: NDArray[np.floating],
     part: MapsPart,
     folder: Path,
     record: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> ModelBundle:
-    """Make the template of a new model without a grid: places and ROIs without weights.
+    """Make the template of a new model of parcels: places and ROIs without weights.
 
     Parameters
     ----------
@@ -100,13 +98,11 @@ def template_bundle(
         How the ROI maps were made; None: they were given.
     """
     files = geometry_files(BundleArrays({}, roi_maps, places, places))
-    parcels = isinstance(places, ParcelPlaces)
-    cifti = parcels or isinstance(places, Grayordinates)
     card = ModelCard(
-        name="parcels" if parcels else "grayordinates" if cifti else "arrays",
+        name="parcels",
         version="1",
         kind=next(iter(KINDS)),
-        part=dataclasses.replace(part, places=places.number, cifti=cifti, parcels=parcels),
+        part=dataclasses.replace(part, places=places.number, parcels=True),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         record=None if record is None else {"roi_maps": record},
     )
@@ -184,9 +180,12 @@ class Source:
             Wrong options, dataset or model.
         """
         place, others = statmaps_place(settings.inputs.derivatives)
-        asked = (settings.inputs.space or "").partition(":")[0]
-        if kind is not None and asked == SURFACE and _has_no_model(settings):
-            return cls._at_grayordinates(settings.replace(derivatives=others), kind, place)
+        if (
+            kind is not None
+            and names_parcels(settings.inputs.space or "")
+            and (settings.inputs.model == OPTIONS["model"].field.default)
+        ):
+            return cls._at_parcels(settings.replace(derivatives=others), kind, place)
         if place is None:
             raise _no_maps(settings)
         request = Request.prepare(settings.replace(derivatives=others))
@@ -206,7 +205,7 @@ class Source:
         return cls(request, place, words, form, sets)
 
     @classmethod
-    def _at_grayordinates(cls, settings: Settings, kind: MapsKind, place: Path | None) -> Source:
+    def _at_parcels(cls, settings: Settings, kind: MapsKind, place: Path | None) -> Source:
         """Prepare the training of a model whose places are those of the first person's series."""
         if place is None:
             raise _no_maps(settings)
@@ -307,7 +306,7 @@ class Source:
         maps, record = self._made_maps(training)
         base = self.bundle
         part = dataclasses.replace(base.card.part, connectome=self.own_form)
-        if isinstance(base.places, Grayordinates | ParcelPlaces):
+        if isinstance(base.places, ParcelPlaces):
             kept = maps.astype(np.float16) if part.several else maps
             bundle = template_bundle(base.places, kept, part, base.path, record)
             words = f"{self.maps_words} {self._made_by(training)}"
@@ -431,10 +430,6 @@ class Source:
         return PersonArrays(plan, store, form, self.request)
 
 
-def _has_no_model(settings: Settings) -> bool:
-    return bool(settings.inputs.model == OPTIONS["model"].field.default)
-
-
 def _no_maps(settings: Settings) -> SettingsError:
     return SettingsError(
         f"--analysis {settings.modelling.analysis} needs measured maps",
@@ -442,8 +437,8 @@ def _no_maps(settings: Settings) -> SettingsError:
     )
 
 
-def _first_places(asked: Asked) -> tuple[Grayordinates | ParcelPlaces, str]:
-    """Return the grayordinates, or parcels, of the first series that can be read, and its name.
+def _first_places(asked: Asked) -> tuple[ParcelPlaces, str]:
+    """Return the parcels of the first series that can be read, and its name.
 
     Raises
     ------
@@ -451,12 +446,14 @@ def _first_places(asked: Asked) -> tuple[Grayordinates | ParcelPlaces, str]:
         Nobody has one.
     """
     failures: list[DtgError] = []
-    space = asked.settings.inputs.space or SURFACE
-    rule = SpaceRule(model=PARCELS if names_parcels(space) else SURFACE, asked=space)
+    space = asked.settings.inputs.space
+    rule = SpaceRule(model=PARCELS, asked=space)
     for participant in asked.participants:
         try:
             run = find_input_runs(asked.dataset, participant, asked.selection, rule=rule)[0]
-            return read_series_header(run.bold).places, run.bold.name
+            places = read_series_header(run.bold).places
+            assert isinstance(places, ParcelPlaces)  # the rule takes no other series
+            return places, run.bold.name
         except DtgError as err:
             failures.append(err)
     raise DatasetError(

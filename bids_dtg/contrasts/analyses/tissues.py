@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 CORTEX, SUBCORTEX, CEREBELLUM = TISSUES = ("cortex", "subcortex", "cerebellum")
-_STRUCTURE = "CIFTI_STRUCTURE_"
 _CORTICAL, _STRUCTURES = "Schaefer400", "HCP"  # atlases that ship with the program
 _LEAST_PLACES = 20  # of a tissue: an r over fewer says little
 
@@ -22,8 +20,8 @@ _LEAST_PLACES = 20  # of a tissue: an r over fewer says little
 def tissues_of(places: Places) -> Mapping[str, NDArray[np.bool_]]:
     """Return which of a model's places are of each tissue, by the tissue's name.
 
-    Voxels are those of the shipped atlases (Schaefer400; structures of HCP), grayordinates those of
-    their structures. Parcels and listed places have no tissue, nor have voxels of another template.
+    They are those of the shipped atlases (Schaefer400; structures of HCP). Parcels and listed
+    places have no tissue, nor have voxels of another template.
 
     Returns
     -------
@@ -39,13 +37,6 @@ def tissues_of(places: Places) -> Mapping[str, NDArray[np.bool_]]:
 
 def _names(places: Places) -> NDArray[np.str_]:
     """Return the structure that each place is of, (places,), empty: none; () without structures."""
-    if isinstance(places, Grayordinates):
-        return np.concatenate(
-            [
-                np.full(part.stop - part.start, name.removeprefix(_STRUCTURE))
-                for name, part in places.structures
-            ]
-        )
     if not isinstance(places, VoxelPlaces):
         return np.array([], str)
     names = np.full(places.number, "", "<U40")

@@ -389,7 +389,6 @@ def write_fitted(
             contrasts=tuple(contrasts),
             grid=base.card.part.grid,
             places=base.card.part.places,
-            cifti=base.card.part.cifti,
             parcels=base.card.part.parcels,
             segment_seconds=_sample_seconds(base.card.part, training),
             sample=base.card.part.sample,

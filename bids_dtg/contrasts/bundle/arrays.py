@@ -3,7 +3,7 @@
 - offset: what re-centring adds to the maps
 - calibration: how wide intervals around the maps are
 - training distribution: the distribution of the connectomes that the model was trained on
-- places: places without a grid: names and their neighbours, or grayordinates
+- places: places without a grid: names and their neighbours, or parcels of CIFTI
 - listed maps: the ROI maps over such places
 
 Each is a safetensors file that is read with the shapes which the card says it has. Rows of
@@ -34,9 +34,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays, let_go
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.imaging.surfaces.cifti import FAULTS
-from bids_dtg.imaging.surfaces.grayordinates import SURFACE_SPACE, Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.stats.conformal import Calibration, PooledError
 from bids_dtg.stats.true_maps import TrueError
 from bids_dtg.stats.width_factors import BINS, WidthFactors
@@ -63,7 +61,6 @@ _NAMES, _ADJACENCY, _LISTED_MAPS, _COMBINE = "names", "adjacency", "roi_maps", "
 _PARCELS = "parcels"  # axes of a map of parcels, in CIFTI's XML
 _PARTS, _VOXELS, _SHAPE, _AFFINE = "parts", "voxels", "shape", "affine"
 _VERTICES = {"L": "left_vertices", "R": "right_vertices"}
-_MOST_VOXELS = 2**24  # of the volume that grayordinates lie in
 _REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
 
@@ -269,68 +266,6 @@ def read_training_distribution(folder: Path, facts: Mapping[str, Any]) -> Traini
     of_figures: dict[str, Any] = {name: tensors[name] for name in _OF_FIGURES}
     statistics = FigureStatistics(by_time=counted == _COUNTED[1], **amounts, **of_figures)
     return TrainingDistribution(basis, edge, held_out, statistics, unusual, outside)
-
-
-def encode_grayordinates(places: Grayordinates) -> bytes:
-    """Encode grayordinates as the file's bytes (deterministic)."""
-    parts = np.array([[part.start, part.stop] for _, part in places.structures], np.int32)
-    return encode_arrays(
-        {
-            _NAMES: encode_names([name for name, _ in places.structures]),
-            _PARTS: parts,
-            **{_VERTICES[side]: places.vertices[side].astype(np.int32) for side in SIDES},
-            _VOXELS: places.voxels.astype(np.int32),
-            _SHAPE: np.array(places.shape, np.int32),
-            _AFFINE: places.affine.astype(np.float64),
-        }
-    )
-
-
-def read_grayordinates(path: Path, number: int) -> Grayordinates:
-    """Read so many grayordinates.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    file = TensorFile(path)
-    (structures, two), (left,), (right,) = (
-        file.shape(name, axes=axes)
-        for name, axes in ((_PARTS, 2), (_VERTICES["L"], 1), (_VERTICES["R"], 1))
-    )
-    if left + right > number or two != 2 or not 0 < structures <= number:
-        raise BundleError(f"{path} has {left + right} vertices", expected=f"{number} grayordinates")
-    check_names(file, _NAMES, structures)
-    (letters,) = file.shape(_NAMES, axes=1)
-    tensors = read_tensors(
-        path,
-        {
-            _NAMES: ("uint8", (letters,)),
-            _PARTS: ("int32", (structures, 2)),
-            _VERTICES["L"]: ("int32", (left,)),
-            _VERTICES["R"]: ("int32", (right,)),
-            _VOXELS: ("int32", (number - left - right, 3)),
-            _SHAPE: ("int32", (3,)),
-            _AFFINE: ("float64", (4, 4)),
-        },
-    )
-    try:
-        i, j, k = tensors[_SHAPE].tolist()
-        if not 1 <= i * j * k <= _MOST_VOXELS or min(i, j, k) < 1:
-            raise ValueError(f"its volume has {i} x {j} x {k} voxels")
-        parts = [slice(start, stop) for start, stop in tensors[_PARTS].tolist()]
-        names = decode_names(tensors[_NAMES], structures)
-        return Grayordinates(
-            vertices={side: tensors[_VERTICES[side]].astype(np.intp) for side in SIDES},
-            mesh_size=len(read_template(SURFACE_SPACE).cortex["L"]),
-            voxels=tensors[_VOXELS].astype(np.intp),
-            structures=tuple(zip(names, parts, strict=True)),
-            shape=(i, j, k),
-            affine=tensors[_AFFINE],
-        )
-    except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 
 
 def encode_parcels(places: ParcelPlaces) -> bytes:

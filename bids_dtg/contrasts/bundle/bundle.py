@@ -21,7 +21,6 @@ from bids_dtg.contrasts.bundle.arrays import (
     TRAINING_DISTRIBUTION_FILE,
     read_calibration,
     read_combine,
-    read_grayordinates,
     read_listed_maps,
     read_offset,
     read_parcels,
@@ -49,7 +48,6 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.stats.deviation import Deviation
@@ -117,9 +115,9 @@ class ModelBundle(Bundle[MapsPart]):
             The model has no grid.
         """
         card = self.card
-        if card.part.cifti:
+        if card.part.parcels:
             raise BundleError(
-                f"{card.name} is a model of {card.part.cifti_words}, without a grid",
+                f"{card.name} is a model of parcels, without a grid",
                 expected="a model on a grid, for what is asked",
             )
         if card.part.grid is None:
@@ -132,21 +130,21 @@ class ModelBundle(Bundle[MapsPart]):
 
     @property
     def space(self) -> str:
-        """Template of the places: a mesh's for grayordinates.
+        """Template of the places: of parcels, that these are some.
 
         Raises
         ------
         BundleError
             The places have names alone.
         """
-        if isinstance(self.places, Grayordinates | ParcelPlaces):
+        if isinstance(self.places, ParcelPlaces):
             return self.places.space
         return self.grid.space
 
     @property
     def metadata(self) -> dict[str, Any]:
         """What BIDS wants in the sidecars of maps at the places; BundleError as for `space`."""
-        if isinstance(self.places, Grayordinates | ParcelPlaces):
+        if isinstance(self.places, ParcelPlaces):
             return self.places.metadata
         return self.grid.brain_metadata
 
@@ -154,10 +152,10 @@ class ModelBundle(Bundle[MapsPart]):
     def training_voxel_mm(self) -> float:
         """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated.
 
-        Of grayordinates it is the distance between neighbouring vertices.
+        Of parcels it is the median distance of a parcel to the next.
         """
         stated = self.card.training.voxel_size_mm
-        if stated is None and isinstance(self.places, Grayordinates | ParcelPlaces):
+        if stated is None and isinstance(self.places, ParcelPlaces):
             return self.places.spacing_mm
         return self.grid.voxel_edge_mm if stated is None else stated
 
@@ -333,8 +331,7 @@ def _read_geometry(
         )
     if grid is None:
         assert number is not None  # a card has a grid or a number of places
-        read = read_grayordinates if card.part.cifti else read_places
-        read = read_parcels if card.part.parcels else read
+        read = read_parcels if card.part.parcels else read_places
         listed: Places = read(folder / PLACES_FILE, number)
         maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
         return listed, listed, maps, None

@@ -54,8 +54,8 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     grid, number = bundle.card.part.grid, bundle.places.number
     if grid is None:
         words = "none: places have names, and arrays are read"
-        if bundle.card.part.cifti:
-            words = f"none: places are {bundle.card.part.cifti_words}, and CIFTI series are read"
+        if bundle.card.part.parcels:
+            words = "none: places are parcels, and CIFTI series are read"
         return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]
     sizes = " x ".join(str(size) for size in grid.shape)
     words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"

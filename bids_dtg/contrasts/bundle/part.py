@@ -29,7 +29,7 @@ from bids_dtg.notices import counted
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
-# For a model without a grid: its places, which are names or grayordinates, and its ROI maps, as
+# For a model without a grid: its places, which are names or parcels of CIFTI, and its ROI maps, as
 # those of several sets.
 PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
 _REQUIRED = (MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
@@ -103,7 +103,7 @@ class MapsPart:
     )
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
-    grid: Grid | None = None  # where its maps and masks lie; None: at names, or grayordinates
+    grid: Grid | None = None  # where its maps and masks lie; None: at names, or parcels
     places: int | None = None  # how many places it has, without a grid; None: it has a grid
     roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
     # Length of rest in one training sample; more than any run has: runs are not cut.
@@ -122,15 +122,9 @@ class MapsPart:
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # what the model reads
     deviation: Mapping[str, Any] | None = None  # whose mean and spread: `statistics`
-    cifti: bool = False  # whether its places without a grid are those of CIFTI, not names
-    parcels: bool = False  # whether these are parcels, not grayordinates
+    parcels: bool = False  # whether its places without a grid are parcels of CIFTI, not names
     # What a sample is: a run, or segments of it, or all runs of a session, joined.
     sample: str = RUN
-
-    @property
-    def cifti_words(self) -> str:
-        """What its places are, if they are those of CIFTI."""
-        return "parcels" if self.parcels else "grayordinates"
 
     @property
     def of_sessions(self) -> bool:
@@ -209,9 +203,8 @@ class MapsPart:
         content |= {"format_version": 5} if deviation and "usual_share" in deviation else {}
         content |= {"rois": _sets_to_json(form.sets)} if form.sets else {}
         content |= {"format_version": 6} if form.row.joint else {}
-        content |= {"format_version": 7, "cifti": True} if content.pop("cifti") else {}
         parcels, sample = content.pop("parcels"), content.pop("sample")
-        content |= {"format_version": 8, "parcels": True} if parcels else {}
+        content |= {"format_version": 8, "cifti": True, "parcels": True} if parcels else {}
         content |= {"format_version": 8, "sample": sample} if sample != RUN else {}
         newer = {"retest", "factors", "cleaning", "minutes", "left_out_in_turn"} & set(
             self.calibration or ()
@@ -256,8 +249,7 @@ class MapsPart:
             same_for_all=_same_for_all(fields),
             connectome=_form(fields),
             deviation=fields.mapping_or_none("deviation"),
-            cifti=listed and not fields.absent("cifti") and fields.flag("cifti"),
-            parcels=listed and not fields.absent("parcels") and fields.flag("parcels"),
+            parcels=listed and _parcels(fields),
             sample=_sample(fields),
         )
         if (part.recentring is None) != (part.gains is None):
@@ -299,6 +291,16 @@ def _places(fields: JsonFields) -> int:
     if not 1 <= number <= LARGEST_PLACES:
         raise fields.wrong("places", number, f"1 to {LARGEST_PLACES} places")
     return number
+
+
+def _parcels(fields: JsonFields) -> bool:
+    """Return whether places are parcels of CIFTI; grayordinates are refused."""
+    cifti, parcels = (
+        not fields.absent(name) and fields.flag(name) for name in ("cifti", "parcels")
+    )
+    if cifti and not parcels:
+        raise fields.wrong("parcels", parcels, "true: models of grayordinates are not read")
+    return parcels
 
 
 def _sample(fields: JsonFields) -> str:

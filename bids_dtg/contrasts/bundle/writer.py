@@ -19,7 +19,6 @@ from bids_dtg.contrasts.bundle.arrays import (
     TRAINING_DISTRIBUTION_FILE,
     calibration_facts,
     encode_calibration,
-    encode_grayordinates,
     encode_listed_maps,
     encode_offset,
     encode_parcels,
@@ -48,7 +47,6 @@ from bids_dtg.contrasts.bundle.part import (
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.imaging.places import ListedPlaces, Places
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.stats.deviation import Deviation
@@ -207,8 +205,6 @@ def geometry_files(arrays: BundleArrays, *, several: bool = False) -> dict[str, 
         Whether its ROI maps are of several sets, which a file of 16 bits keeps.
     """
     listed = encode_listed_maps(arrays.roi_maps)
-    if isinstance(arrays.places, Grayordinates):
-        return {PLACES_FILE: encode_grayordinates(arrays.places), LISTED_MAPS_FILE: listed}
     if isinstance(arrays.places, ParcelPlaces):
         return {PLACES_FILE: encode_parcels(arrays.places), LISTED_MAPS_FILE: listed}
     if isinstance(arrays.places, ListedPlaces):

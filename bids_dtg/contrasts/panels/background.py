@@ -84,7 +84,7 @@ def keep_own(data: RunData, templateflow: TemplateFlow) -> Iterator[Kept]:
     templateflow
         TemplateFlow's folder: with a template there, nothing is yielded.
     """
-    if data.bundle.card.part.cifti:
+    if data.bundle.card.part.parcels:
         return
     run, grid = data.run, data.bundle.grid
     if templateflow.anatomy(grid.space) is not None:

@@ -33,9 +33,9 @@ _FEW_ROIS = 4
 
 
 def keep(data: RunData) -> Kept | None:
-    """Label the voxels of the model's brain; None of grayordinates, which files have all of."""
+    """Label the voxels of the model's brain; None of parcels."""
     bundle, measured = data.bundle, data.measured
-    if bundle.card.part.cifti:
+    if bundle.card.part.parcels:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)

@@ -141,6 +141,6 @@ def _sidecar(bundle: ModelBundle, whose: str) -> dict[str, Any]:
     return {
         "Description": "How individual the predicted maps are, against those of "
         f"{whose}: a row a contrast{without}",
-        **(bundle.metadata if bundle.card.part.cifti else bundle.grid.metadata),
+        **(bundle.metadata if bundle.card.part.parcels else bundle.grid.metadata),
         **{name: {"Description": text} for name, text in _COLUMNS.items()},
     }

@@ -29,8 +29,8 @@ _HISTOGRAM = (420.0, 120.0)
 
 
 def keep(data: RunData) -> Kept | None:
-    """Make a map of the agreement; None of grayordinates, which are no image."""
-    if data.bundle.card.part.cifti:
+    """Make a map of the agreement; None of parcels, which are no image."""
+    if data.bundle.card.part.parcels:
         return None
     agreement = np.rint(data.measured.agreement / _STORED_R).astype(np.int16)
     return keep_volume(

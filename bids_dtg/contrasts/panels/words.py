@@ -14,7 +14,6 @@ from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.selection import PARCELS
-from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
     HALF_WIDTH,
@@ -235,9 +234,8 @@ def readme_text(card: ModelCard[Any]) -> str:
     notice = f"\n{card.notice}\n" if card.notice else ""
     title = KINDS[card.kind].words.title
     files = ".nii.gz: one map for each contrast; its JSON file says\n  what it was"
-    if card.part.cifti:
-        ending = ".pscalar.nii" if card.part.parcels else ".dscalar.nii"
-        files = f"{ending}: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
+    if card.part.parcels:
+        files = ".pscalar.nii: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
         files += " says what they were"
     return f"""\
 Synthetic task-activation maps
@@ -273,13 +271,13 @@ class ModelOfMaps:
     calibrated_in_turn: bool = False  # whether they are training people, left out of the fit
     retest: int = 0  # how many of them had a second session; 0: no intervals for true maps
     scaled: bool = False  # whether half-widths are scaled to the person
-    cifti: str = ""  # places of CIFTI that it reads: grayordinates, parcels; empty: voxels
+    parcels: bool = False  # whether it reads parcels of CIFTI, not voxels
     joins_runs: bool = False  # whether it reads all runs of a session together
 
     @property
     def places(self) -> str:
         """What it reads and predicts at."""
-        return self.cifti or "grey-matter voxels"
+        return "parcels" if self.parcels else "grey-matter voxels"
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelOfMaps:
@@ -301,7 +299,7 @@ class ModelOfMaps:
             calibrated_in_turn=bool(calibration and calibration.left_out_in_turn),
             retest=calibration.true_error.people if calibration and calibration.true_error else 0,
             scaled=bool(calibration and calibration.factors and calibration.factors.change),
-            cifti=card.part.cifti_words if card.part.cifti else "",
+            parcels=card.part.parcels,
             joins_runs=card.part.of_sessions,
         )
 
@@ -367,7 +365,7 @@ def _in_sets(model: ModelOfMaps) -> str:
 def _where(model: ModelOfMaps) -> str:
     """Say over which voxels ROI series are estimated."""
     if not model.form.standardised:
-        return f"all {model.cifti}" if model.cifti else "the brain"
+        return "all parcels" if model.parcels else "the brain"
     return f"the {model.places}, each divided by its standard deviation in time,"
 
 
@@ -441,11 +439,10 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
 
 
 def missing(run: RunFiles) -> str | None:
-    """Say why parts of a run at grayordinates are not shown; None of other runs."""
-    if run.facts.get("Space") in (SURFACE, PARCELS):
-        what = "as parcels" if run.facts.get("Space") == PARCELS else "at grayordinates"
+    """Say why parts of a run of parcels are not shown; None of other runs."""
+    if run.facts.get("Space") == PARCELS:
         return (
-            f"The run was read {what}: there are no pictures of its registration and "
+            "The run was read as parcels: there are no pictures of its registration and "
             "coverage, as it holds no volume of the brain."
         )
     return None

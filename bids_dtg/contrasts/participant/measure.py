@@ -37,7 +37,6 @@ from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
@@ -78,7 +77,7 @@ class ModelVoxels:
     """The voxels that a model reads: grey matter first, then the rest of the brain.
 
     Each part is in the order of a file on the model's grid, so that memory is read forward.
-    Grayordinates are all grey matter, in the model's order.
+    Parcels are all grey matter, in the model's order.
     """
 
     places: Places
@@ -92,11 +91,6 @@ class ModelVoxels:
     def grey_voxels(self) -> int:
         """Number of leading grey-matter voxels."""
         return len(self.order)
-
-    @property
-    def leave(self) -> bool:
-        """Whether places may leave the field of view, as `RunVoxels.leave`: not vertices."""
-        return not isinstance(self.places, Grayordinates)
 
     def of_run(
         self, valid: NDArray[np.bool_], form: Form = MARGINAL, *, between: bool = False
@@ -116,7 +110,7 @@ class ModelVoxels:
             self.maps,
             self.grey_voxels,
             valid & self.in_brain,
-            leave=self.leave and not between,
+            leave=not between,
             order=self.order,
             sets=form.sets,
             standardised=form.standardised,
@@ -155,7 +149,7 @@ class ModelVoxels:
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels for the pass over a run."""
-        if bundle.card.part.cifti:
+        if bundle.card.part.parcels:
             order = np.arange(bundle.places.number)
             everywhere = np.ones(len(order), dtype=bool)
             # A copy in memory, as the pass reads them over and over.
@@ -378,7 +372,7 @@ class Reader:
             np.zeros((0, self.voxels.places.number), np.float32),
             self.voxels.grey_voxels,
             source.valid & self.voxels.in_brain,
-            leave=self.voxels.leave and not source.between,
+            leave=not source.between,
             order=self.voxels.order,
             standardised=True,
         )

@@ -42,7 +42,6 @@ from bids_dtg.files.provenance import (
 from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
@@ -102,8 +101,8 @@ class Request(CallRequest):
         check_level(bundle, settings.outputs.interval_level)
         if settings.outputs.combine == "run":
             _require_runs(bundle)
-        if bundle.card.part.cifti:
-            _refuse_for_grayordinates(settings, bundle)
+        if bundle.card.part.parcels:
+            _refuse_for_parcels(settings, bundle)
         else:
             _check_spaces(settings, asked.dataset, bundle.grid)
             check_surfaces(settings.outputs.surfaces, bundle.space)
@@ -114,7 +113,7 @@ class Request(CallRequest):
             on_cpu=device == "cpu",
         )
         atlases: tuple[Atlas, ...] = ()
-        if not bundle.card.part.cifti:
+        if not bundle.card.part.parcels:
             atlases = choose_atlases(
                 settings.outputs.atlases,
                 bundle.voxels,
@@ -134,15 +133,13 @@ class Request(CallRequest):
         return self.bundle.space
 
     def has_places(self, path: Path) -> bool:
-        """As `CallRequest`; of grayordinates, whether a file has all of the model's."""
+        """As `CallRequest`; of parcels, whether a file has all of the model's."""
         places = self.bundle.places
-        if not isinstance(places, Grayordinates | ParcelPlaces):
+        if not isinstance(places, ParcelPlaces):
             return super().has_places(path)
         try:
             found = read_series_header(path).places
-            if isinstance(places, ParcelPlaces):
-                return isinstance(found, ParcelPlaces) and bool((places.rows_in(found) >= 0).all())
-            return isinstance(found, Grayordinates) and bool((places.rows_in(found) >= 0).all())
+            return isinstance(found, ParcelPlaces) and bool((places.rows_in(found) >= 0).all())
         except (RunError, ValueError):
             return False
 
@@ -170,7 +167,7 @@ class Request(CallRequest):
             note_on_namesakes(settings.inputs.model),
             deviation_note(self.bundle),
             spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
-            None if card.part.cifti else atlases_note(settings.outputs.atlases, self.atlases),
+            None if card.part.parcels else atlases_note(settings.outputs.atlases, self.atlases),
         )
         return filter(None, found)
 
@@ -180,7 +177,7 @@ class Request(CallRequest):
 
     def keep_shared(self) -> None:
         """Write the template that is drawn behind everybody's maps, if they are volumes."""
-        if self.bundle.card.part.cifti:
+        if self.bundle.card.part.parcels:
             return
         keep_template(self.output, self.bundle, TemplateFlow.here())
 
@@ -264,7 +261,7 @@ class Request(CallRequest):
         self, planned: AveragedRuns, names: tuple[str, ...], read: bool = False
     ) -> tuple[Target, ...]:
         """Find further spaces of an average, and read their transforms if that is asked for."""
-        if self.bundle.card.part.cifti:
+        if self.bundle.card.part.parcels:
             return ()
         templateflow, session = self.templateflow, dict(planned.entities).get("ses")
         anatomy = partial(
@@ -458,8 +455,8 @@ def _require_runs(bundle: ModelBundle) -> None:
         )
 
 
-def _refuse_for_grayordinates(settings: Settings, bundle: ModelBundle) -> None:
-    """Refuse what a model of grayordinates cannot do, as it has no volumes of the whole brain.
+def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
+    """Refuse what a model of parcels of CIFTI cannot do, as it has no volumes of the whole brain.
 
     Raises
     ------
@@ -477,7 +474,7 @@ def _refuse_for_grayordinates(settings: Settings, bundle: ModelBundle) -> None:
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise SettingsError(
             f"{wrong[0]} was given, and {bundle.card.name} is a model of "
-            f"{bundle.card.part.cifti_words}, whose maps are CIFTI files",
+            "parcels, whose maps are CIFTI files",
             expected=f"no {wrong[0]}",
             remedy="wb_command smooths, parcellates and resamples such files",
         )

@@ -18,14 +18,12 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import EmptyMapError, ForeignFileError, RunError
+from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import open_foreign, read_bytes
-from bids_dtg.imaging.gifti import Hemisphere, read_metric
+from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import require_file
-from bids_dtg.imaging.lattice import Lattice, point_lattice
-from bids_dtg.imaging.nifti import Intent
-from bids_dtg.imaging.places import Indices, VoxelPlaces
+from bids_dtg.imaging.places import Indices
 from bids_dtg.imaging.surfaces.cifti import (
     CORTEX,
     EXTENSION,
@@ -37,15 +35,12 @@ from bids_dtg.imaging.surfaces.cifti import (
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import (
     SIDES,
-    TEMPLATE_SPACE,
     MeshName,
     read_arrays,
     read_template,
 )
 
 SURFACE_SPACE: MeshName = "fsLR"
-MAPS = ".dscalar.nii"  # what names of files of maps end with
-_MAP = "a map at grayordinates (.dscalar.nii)"
 # nibabel has no types.
 _cifti: Any = nib.cifti2
 _Nifti2Header: Any = nib.Nifti2Header
@@ -55,17 +50,13 @@ _INDICES = re.compile(rb"<MatrixIndicesMap\b(?:[^>]*/>|.*?</MatrixIndicesMap>)",
 _MOST_BYTES, _LONGEST_XML = 2**30, 2**26
 _INTENT = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
 _STANDARD, _NONE = 91_282, -1
-_TEMPLATEFLOW = "https://templateflow.s3.amazonaws.com"
-# Affines that agree to this many mm (or mm a voxel) describe one grid.
-_AFFINE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Grayordinates:
     """Places of the cortex, as vertices of fsLR's mesh, and below it, as voxels.
 
-    Their order is left cortex, right cortex, then the voxels of structures. They are what
-    `bids_dtg.imaging.places.Places` asks for.
+    Their order is left cortex, right cortex, then the voxels of structures.
     """
 
     vertices: Mapping[Hemisphere, Indices]  # (cortical vertices,), numbers on the mesh
@@ -153,46 +144,6 @@ class Grayordinates:
         return sum(len(vertices) for vertices in self.vertices.values())
 
     @property
-    def space(self) -> str:
-        """TemplateFlow's name of the mesh."""
-        return SURFACE_SPACE
-
-    @property
-    def entities(self) -> dict[str, str | None]:
-        """BIDS entities of a file of maps: mesh, and density as fMRIPrep names it."""
-        return {"space": self.space, "den": "91k" if self.number == _STANDARD else "32k"}
-
-    @property
-    def extension(self) -> str:
-        """What the name of a file of maps ends with."""
-        return MAPS
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """A name for each place: its structure, and its vertex or the voxel's i, j and k."""
-        indices = [str(vertex) for side in SIDES for vertex in self.vertices[side].tolist()]
-        indices += [" ".join(map(str, voxel)) for voxel in self.voxels.tolist()]
-        return tuple(
-            f"{name.removeprefix('CIFTI_STRUCTURE_')} {index}"
-            for name, part in self.structures
-            for index in indices[part]
-        )
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What BIDS wants in the sidecars of maps at the places."""
-        surface = f"{_TEMPLATEFLOW}/tpl-fsLR/tpl-fsLR_den-32k_hemi-{{}}_midthickness.surf.gii"
-        volume = f"tpl-{TEMPLATE_SPACE}/tpl-{TEMPLATE_SPACE}_res-02_T1w.nii.gz"
-        return {
-            "SpatialReference": {
-                "VolumeReference": f"{_TEMPLATEFLOW}/{volume}",
-                "CIFTI_STRUCTURE_LEFTCORTEX": surface.format("L"),
-                "CIFTI_STRUCTURE_RIGHTCORTEX": surface.format("R"),
-            },
-            "Density": self.density,
-        }
-
-    @property
     def density(self) -> str:
         """What the label of den- means."""
         if self.number == _STANDARD:  # fMRIPrep's words
@@ -228,90 +179,6 @@ class Grayordinates:
         ends = self.points[pairs if len(pairs) else np.zeros((1, 2), np.intp)]
         return float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean()) or 2.0
 
-    def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
-        """Make a .dscalar.nii file of maps (maps, grayordinates), by their names."""
-        return encode_dscalar(values, names, self)
-
-    def encode(
-        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
-    ) -> bytes:
-        """Make a .dscalar.nii file; its `description` names the maps, an `intent` is not kept.
-
-        As `Places.encode`.
-        """
-        rows = np.atleast_2d(values)
-        return encode_dscalar(rows, [description] * len(rows), self)
-
-    def read(self, path: Path) -> NDArray[np.float32]:
-        """Read a map: CIFTI of one map, or GIFTI of one, whose other side lies beside it.
-
-        Of another set of grayordinates those are taken that are places here. As `Places.read`.
-        """
-        read = self._read_metrics if path.name.endswith(".gii") else self._read_map
-        values = read(path)
-        known = ~np.isnan(values) & (values != 0)
-        if not known.any():
-            raise EmptyMapError(f"{path} has no value at the model's grayordinates")
-        return np.where(known, values, np.float32(np.nan))
-
-    def rows_in(self, other: Grayordinates) -> Indices:
-        """Return the position of each place in another set of grayordinates, (places,); -1: none.
-
-        Raises
-        ------
-        ValueError
-            The voxels lie on other lattices.
-        """
-        if self is other:
-            return np.arange(self.number)
-        rows = np.full(self.number, _NONE, np.intp)
-        start = before = 0
-        for side in SIDES:
-            position = np.full(self.mesh_size, _NONE, np.intp)
-            position[other.vertices[side]] = before + np.arange(len(other.vertices[side]))
-            own = self.vertices[side]
-            rows[start : start + len(own)] = position[own]
-            start, before = start + len(own), before + len(other.vertices[side])
-        if not (len(self.voxels) and len(other.voxels)):
-            return rows
-        if not np.allclose(self.affine, other.affine, rtol=0, atol=_AFFINE_TOLERANCE):
-            raise ValueError("its voxels lie on another lattice")
-        inside = (self.voxels < other.shape).all(axis=1)
-        numbers = np.full(other.shape, _NONE, np.intp)
-        numbers[tuple(other.voxels.T)] = before + np.arange(len(other.voxels))
-        rows[start:][inside] = numbers[tuple(self.voxels[inside].T)]
-        return rows
-
-    def neighbours(self) -> Indices:
-        """Return the pairs of vertices that an edge joins, and of voxels that share a face."""
-        return np.concatenate([self._edges(), self.cortical + self._below.neighbours()])
-
-    def mirror(self) -> Indices:
-        """Return the vertex of the same number on the other side, or the voxel there; -1: none."""
-        left, right = (self.vertices[side] for side in SIDES)
-        position = np.full((2, self.mesh_size), _NONE, np.intp)
-        position[0, left], position[1, right] = np.arange(len(left)), np.arange(len(right))
-        position[1, right] += len(left)
-        below = self._below.mirror()
-        below[below != _NONE] += self.cortical
-        return np.concatenate([position[1, left], position[0, right], below])
-
-    def shifted(self, offset_mm: Sequence[float]) -> Indices:
-        """Return -1 for each place: a surface is not moved."""
-        return np.full(self.number, _NONE, np.intp)
-
-    def lattice(self, edge: int) -> Lattice:
-        """Choose places about `edge` apart as centres of blocks, by straight lines.
-
-        Raises
-        ------
-        ValueError
-            If `edge` is below 1.
-        """
-        if edge < 1:
-            raise ValueError(f"centres of blocks are 1 place apart or more, not {edge}")
-        return point_lattice(self.points, edge, self.spacing_mm)
-
     @cached_property
     def axis(self) -> Any:
         """The places as nibabel's `BrainModelAxis`."""
@@ -334,12 +201,6 @@ class Grayordinates:
             **volume,
         )
 
-    @cached_property
-    def _below(self) -> VoxelPlaces:
-        """The voxels, in the order of the places."""
-        grid = Grid(self.shape, self.affine, TEMPLATE_SPACE)
-        return VoxelPlaces(grid, np.ravel_multi_index(tuple(self.voxels.T), self.shape))
-
     def _edges(self) -> Indices:
         """Return the pairs of vertices that an edge of a triangle joins, lower number first."""
         found, before, template = [], 0, read_template(SURFACE_SPACE)
@@ -353,58 +214,6 @@ class Grayordinates:
             found.append(np.unique(inside, axis=0))
             before += len(own)
         return np.concatenate(found)
-
-    def _read_map(self, path: Path) -> NDArray[np.float32]:
-        header, maps = read_cifti_maps(path, _MAP)
-        if not isinstance(header.places, Grayordinates):
-            raise RunError(f"{path} has parcels", expected=_MAP)
-        values = self.taken(maps, header.places, path)
-        if len(values) != 1:
-            raise RunError(
-                f"{path} has {len(values)} maps",
-                expected="one map a file",
-                remedy="wb_command -cifti-merge OUT -cifti FILE -column NAME takes one out",
-            )
-        found: NDArray[np.float32] = values[0]
-        return found
-
-    def taken(
-        self, values: NDArray[np.float32], other: Grayordinates, path: Path
-    ) -> NDArray[np.float32]:
-        """Take the places out of maps (maps, grayordinates) of another set; NaN: it has none.
-
-        Raises
-        ------
-        RunError
-            The voxels of the file `path` lie on another lattice.
-        """
-        try:
-            rows = self.rows_in(other)
-        except ValueError as err:
-            raise RunError(f"{path}: {err}", expected=self.density) from err
-        found: NDArray[np.float32] = values[:, rows]
-        found[:, rows == _NONE] = np.nan
-        return found
-
-    def _read_metrics(self, path: Path) -> NDArray[np.float32]:
-        found = np.full(self.number, np.nan, np.float32)
-        start = 0
-        for side in SIDES:
-            own, start = (
-                slice(start, start + len(self.vertices[side])),
-                start + len(self.vertices[side]),
-            )
-            of_side = path.with_name(re.sub("(?<=hemi-)[LR](?=[_.])", side, path.name))
-            if of_side.name != path.name and not of_side.exists():
-                continue
-            whole = read_metric(of_side)
-            if whole.shape != (self.mesh_size,):
-                raise RunError(
-                    f"{of_side} has {len(whole)} vertices",
-                    expected=f"{self.mesh_size}, as fsLR at 32k",
-                )
-            found[own] = whole[self.vertices[side]]
-        return found
 
 
 def _is_structure(name: str) -> bool:

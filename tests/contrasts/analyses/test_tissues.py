@@ -8,7 +8,6 @@ import pytest
 from bids_dtg.contrasts.analyses.tissues import TISSUES, tissues_of
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import ListedPlaces, VoxelPlaces
-from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
 
 AFFINE = np.array([[-8.0, 0, 0, 90], [0, 8, 0, -126], [0, 0, 8, -72], [0, 0, 0, 1]])
 SHAPE = (23, 28, 23)
@@ -43,14 +42,6 @@ def test_a_tissue_with_few_places_is_left_out(places):
     inner = np.zeros(SHAPE, bool)
     inner[tuple(index[:, np.flatnonzero(here["cerebellum"])])] = True
     assert list(tissues_of(VoxelPlaces.within(Grid(SHAPE, AFFINE), inner))) == ["cerebellum"]
-
-
-def test_grayordinates_are_of_their_structures():
-    grayordinates = standard_grayordinates()
-    found = tissues_of(grayordinates)
-    assert set(found) == set(TISSUES)
-    assert found["cortex"].sum() == 29696 + 29716
-    assert sum(here.sum() for here in found.values()) == grayordinates.number
 
 
 def test_places_with_names_alone_and_those_of_another_template_have_none():

@@ -18,7 +18,7 @@ from bids_dtg.contrasts.panels.grayordinates import (
     view_text,
 )
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, encode_dscalar
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.report.colours import AMOUNT
@@ -94,7 +94,7 @@ def test_maps_are_found_by_the_names_of_their_contrasts(tmp_path):
     values = np.random.default_rng(0).normal(size=(2, places.number)).astype(np.float32)
     values[1, 7] = np.nan
     path = tmp_path / "a.dscalar.nii"
-    path.write_bytes(places.encode_maps(values, ["faces", "shapes"]))
+    path.write_bytes(encode_dscalar(values, ["faces", "shapes"], places))
     held = DenseMaps.read(path)
     assert (list(held.by_label), held.path) == (["faces", "shapes"], path)
     assert held.places.structures == places.structures

@@ -19,6 +19,7 @@ from bids_dtg.files.text import write_json
 from bids_dtg.imaging.gifti import encode_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.grayordinates import encode_dscalar
 from bids_dtg.imaging.surfaces.templates import SIDES
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.pages.participant import write_participant_report
@@ -288,7 +289,7 @@ TASKS = {"faces": "EMOTION", "shapes": "EMOTION", "math": "LANGUAGE"}
 
 def write_dense(output, desc: str, maps: dict[str, np.ndarray], **facts: object) -> None:
     values = np.array([*maps.values()], np.float32)
-    output.write(f"{STEM}_desc-{desc}_statmap.dscalar.nii", DENSE.encode_maps(values, [*maps]))
+    output.write(f"{STEM}_desc-{desc}_statmap.dscalar.nii", encode_dscalar(values, [*maps], DENSE))
     write_json(output.root / f"{STEM}_desc-{desc}_statmap.json", facts)
 
 

@@ -7,8 +7,7 @@ import dataclasses
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import CiftiJob, brain_models, save_series, tiny_series
-from fmriprep_dataset import describe_dataset
+from cifti_people import ParcelCohort, write_parcel_bundle
 from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run, write_outliers
 from tiny_bundle import TINY_AFFINE
 from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold
@@ -203,61 +202,28 @@ def test_half_widths_are_the_calibration_s():
         predict_maps(Connectome(r, 100, 432.0), bundle, interval_level=1, device="cpu")
 
 
-def cifti_run(job: CiftiJob):
-    (run,) = find_runs(job.bids, "01", rule=SpaceRule(model="fsLR"))
+def parcel_run(job: ParcelCohort):
+    rule = SpaceRule(model="fsLR parcels")
+    (run,) = find_runs(job.bids, "01", rule=rule, input_type="xcpd")
     return run
 
 
-def test_series_at_grayordinates_are_cleaned_as_nilearn_cleans_them(tmp_path):
-    from nilearn.signal import clean
-
-    job = CiftiJob(tmp_path)
-    run = cifti_run(job)
-    reader = Reader.of(job.bundle, CleaningOptions(denoise_strategy="simple"))
-    confounds = reader.measure(run).confounds.values
+def test_series_of_parcels_are_cleaned_and_correlated(tmp_path):
+    job = ParcelCohort(tmp_path, ())
+    job.add("01", 0)
+    bundle, run = write_parcel_bundle(tmp_path / "model"), parcel_run(job)
+    reader = Reader.of(bundle, CleaningOptions(denoise_strategy="none"))
     series = nib.load(run.bold).get_fdata()
-    cleaned = clean(series, confounds=confounds, detrend=False, standardize=None)
-    cleaned -= cleaned.mean(axis=0)
-    maps = job.bundle.roi_maps - job.bundle.roi_maps.mean(axis=1, keepdims=True)
+    cleaned = series - series.mean(axis=0)
+    maps = bundle.roi_maps - bundle.roi_maps.mean(axis=1, keepdims=True)
     centred = cleaned - cleaned.mean(axis=1, keepdims=True)  # as dual regression does
     rois = np.linalg.lstsq(maps.T, centred.T, rcond=None)[0]
     expected = np.corrcoef(rois, cleaned.T)[: len(rois), len(rois) :]
-    found = measure(run, job.bundle)
+    found = measure(run, bundle)
     np.testing.assert_allclose(found.r, expected, rtol=0, atol=1e-6)
-    estimate = predict_maps(found, job.bundle, device="cpu", threads=1)
-    assert estimate.values.shape == (2, 160)
+    estimate = predict_maps(found, bundle, device="cpu", threads=1)
+    assert estimate.values.shape == (2, 12)
     assert reader.measure(run).mean_frame is None
-    assert reader.courses(run, 300).shape[0] == 160
-
-
-def test_interpolated_frames_at_grayordinates_are_left_out(tmp_path):
-    job = CiftiJob(tmp_path, ())
-    root, func = describe_dataset(tmp_path / "xcp_d", pipeline="XCP-D"), "sub-01/func"
-    path = root / func / "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii"
-    series, found = tiny_series(160), []
-    for kept in (np.ones(FRAMES, bool), ~FLAGS):
-        save_series(path, series[kept], brain_models())
-        write_outliers(path, FLAGS.astype(int))
-        (run,) = find_runs(root, "01", rule=SpaceRule(model="fsLR"), input_type="xcpd")
-        found.append(measure(run, job.bundle))
-    assert found[0].frames == np.count_nonzero(~FLAGS)
-    np.testing.assert_allclose(found[0].r, found[1].r, rtol=0, atol=1e-6)
-
-
-def test_series_at_other_grayordinates(tmp_path):
-    job = CiftiJob(tmp_path)
-    run = cifti_run(job)
-    expected = measure(run, job.bundle).r
-    more = brain_models(vertices=70, voxels=25)
-    rows = job.bundle.places.rows_in(type(job.bundle.places).of_axis(more))
-    series = np.zeros((60, len(more)), np.float32)
-    series[:, rows] = tiny_series(160)
-    save_series(run.bold, series, more)
-    np.testing.assert_allclose(measure(run, job.bundle).r, expected, atol=1e-6)
-    save_series(run.bold, tiny_series(len(brain_models(50))), brain_models(50))
-    message = r"100 vertices of fsLR's mesh .* lacks 20 places of the model\. Expected: 120 vert"
-    with pytest.raises(RunError, match=message):
-        measure(run, job.bundle)
-    save_series(run.bold, tiny_series(160), brain_models())
-    with pytest.raises(SettingsError, match="--smoothing-fwhm 6 was given for series at grayordin"):
-        measure(run, job.bundle, CleaningOptions(smoothing_fwhm=6.0))
+    assert reader.courses(run, 300).shape[0] == 12
+    with pytest.raises(SettingsError, match="--smoothing-fwhm 6 was given for series of parcels"):
+        measure(run, bundle, CleaningOptions(smoothing_fwhm=6.0))

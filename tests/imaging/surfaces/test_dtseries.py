@@ -5,7 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import brain_models, save_maps, save_series, tiny_places, tiny_series
+from cifti_people import brain_models, save_maps, save_series, tiny_series
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.dtseries import read_series_header, stream_series
@@ -95,11 +95,3 @@ def test_a_file_cut_after_its_header_was_read(tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(RunError, match=r"a\.dtseries\.nii ends early"):
         list(stream_series(header, np.arange(len(AXIS))))
-
-
-def test_places_are_known_in_files_with_more_of_them():
-    few, more = tiny_places(40, 10), tiny_places()
-    rows = few.rows_in(more)
-    np.testing.assert_array_equal(few.points, more.points[rows])
-    assert set(few.axis.name) == set(more.axis.name[rows])
-    assert (more.rows_in(few) == -1).sum() == more.number - few.number

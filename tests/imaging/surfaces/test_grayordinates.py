@@ -11,7 +11,6 @@ import pytest
 from cifti_people import brain_models
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.gifti import encode_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.surfaces.grayordinates import (
@@ -127,50 +126,7 @@ TINY = Grayordinates.of_axis(AXIS)
 
 def test_places_of_a_file_are_its_brain_models():
     assert TINY.axis == AXIS
-    assert (TINY.number, TINY.cortical, TINY.entities["den"]) == (160, 120, "32k")
-    assert PLACES.entities == {"space": "fsLR", "den": "91k"}
-    assert "120 vertices of fsLR's mesh of 32,492" in TINY.metadata["Density"]
+    assert (TINY.number, TINY.cortical) == (160, 120)
+    assert "120 vertices of fsLR's mesh of 32,492" in TINY.density
     cortex = Grayordinates.of_axis(AXIS[:120])
     assert (cortex.number, len(cortex.voxels), cortex.axis) == (120, 0, AXIS[:120])
-
-
-@pytest.mark.slow
-def test_neighbours_lie_beside_each_other_and_mirrors_on_the_other_side():
-    pairs = PLACES.neighbours()
-    ends = PLACES.points[pairs]
-    apart = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
-    of_voxels = pairs[:, 0] >= PLACES.cortical
-    np.testing.assert_allclose(apart[of_voxels], 2.0)
-    assert 1.5 < apart[~of_voxels].mean() < 2.5
-    assert abs(PLACES.spacing_mm - apart[~of_voxels].mean()) < 1e-9
-    mirror = PLACES.mirror()
-    known = np.flatnonzero(mirror >= 0)
-    assert len(known) > 0.95 * PLACES.number
-    np.testing.assert_array_equal(mirror[mirror[known]], known)
-    there = PLACES.points[mirror[known]]
-    assert np.median(np.linalg.norm(there - PLACES.points[known] * [-1, 1, 1], axis=1)) < 2.5
-
-
-def test_maps_are_read_from_cifti_and_gifti(tmp_path):
-    values = np.random.default_rng(0).normal(size=(1, PLACES.number)).astype(np.float32)
-    values[0, 3] = 0
-    path = tmp_path / "sub-01_space-fsLR_den-91k_stat-z_statmap.dscalar.nii"
-    path.write_bytes(PLACES.encode(values, description="faces"))
-    rows = TINY.rows_in(PLACES)
-    expected = np.where(values[0, rows] == 0, np.nan, values[0, rows])
-    np.testing.assert_array_equal(TINY.read(path), expected)
-    for side in SIDES:
-        whole = np.zeros(PLACES.mesh_size, np.float32)
-        start = 0 if side == "L" else len(PLACES.vertices["L"])
-        whole[PLACES.vertices[side]] = values[0, start : start + len(PLACES.vertices[side])]
-        metric = encode_metrics(whole[None], side, names=["faces"])
-        (tmp_path / f"sub-01_hemi-{side}_space-fsLR_stat-z_statmap.func.gii").write_bytes(metric)
-    found = TINY.read(tmp_path / "sub-01_hemi-L_space-fsLR_stat-z_statmap.func.gii")
-    np.testing.assert_array_equal(found[:120], expected[:120])
-    assert np.isnan(found[120:]).all()
-    path.write_bytes(encode_dscalar(np.ones((2, PLACES.number)), ["a", "b"], PLACES))
-    with pytest.raises(RunError, match=r"has 2 maps\. Expected: one map a file"):
-        TINY.read(path)
-    path.write_bytes(PLACES.encode(0 * values))
-    with pytest.raises(RunError, match="no value at the model's grayordinates"):
-        TINY.read(path)

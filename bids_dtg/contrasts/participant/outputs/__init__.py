@@ -1,10 +1,10 @@
 """Files of an average of contrast maps: one module for each form of output.
 
 - `choice`: which contrasts and kinds of files are written
-- `grayordinate_files`: maps at grayordinates, a CIFTI file for each kind of value
 - `half_widths`: maps of the half-widths of intervals, the same for all participants
 - `layers`: the kinds of values of an average: maps, their spread, halves, half-widths
 - `map_files`: images on the model's grid, with their sidecars
+- `parcel_files`: maps of parcels, a CIFTI file for each kind of value
 - `region_files`: tables of means over the parcels of atlases
 - `space_files`: maps in another space, with their sidecars
 - `spaces`: other spaces that maps are also written in: the table of them

@@ -18,11 +18,6 @@ from bids_dtg.contrasts.panels.connectome import nodes_of
 from bids_dtg.contrasts.panels.individuality import write_individuality
 from bids_dtg.contrasts.panels.map_reliability import write_map_reliability
 from bids_dtg.contrasts.participant.outputs.choice import HALF_WIDTHS, REGIONS, Choice
-from bids_dtg.contrasts.participant.outputs.grayordinate_files import (
-    layer_files,
-    layer_path,
-    layer_sidecars,
-)
 from bids_dtg.contrasts.participant.outputs.half_widths import (
     half_width_images,
     half_width_layers,
@@ -41,6 +36,11 @@ from bids_dtg.contrasts.participant.outputs.map_files import (
     map_images,
     map_sidecars,
 )
+from bids_dtg.contrasts.participant.outputs.parcel_files import (
+    layer_files,
+    layer_path,
+    layer_sidecars,
+)
 from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
 from bids_dtg.contrasts.participant.outputs.space_files import (
     space_facts,
@@ -54,7 +54,6 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.provenance import Fingerprint, completion_record, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.participants.averages import AveragedRuns, run_entities
@@ -148,10 +147,10 @@ class Writer:
             interval_level=self.interval_level,
         )
         write_json(self.output.path(path), content)
-        if self.bundle.card.part.cifti:
+        if self.bundle.card.part.parcels:
             return [
                 path,
-                *self._write_grayordinates(entities, [*images, *shared]),
+                *self._write_parcels(entities, [*images, *shared]),
                 *self._write_figures(entities, estimate, choice),
             ]
         return [
@@ -205,7 +204,7 @@ class Writer:
             self.output.write(image.path, image.data)
             yield image.path
 
-    def _write_grayordinates(
+    def _write_parcels(
         self, entities: Mapping[str, str], layers: Sequence[Layer]
     ) -> Iterator[PurePosixPath]:
         """Write a file for each kind of value; those that all participants share once."""
@@ -328,10 +327,9 @@ class Writer:
         }
         places = self.bundle.places
         path = build_path(named, "statmap", places.extension)
-        if isinstance(places, Grayordinates | ParcelPlaces):
-            parcels = isinstance(places, ParcelPlaces)
-            data = connectomes.covered if parcels else np.ones(places.number, bool)
-            image = places.encode_maps(np.where(data, whole.r, np.float32("nan")), rois)
+        if isinstance(places, ParcelPlaces):
+            there = np.where(connectomes.covered, whole.r, np.float32("nan"))
+            image = places.encode_maps(there, rois)
         else:
             image = places.encode(
                 whole.r,
@@ -342,7 +340,7 @@ class Writer:
         yield path
         content = {
             "Description": "Connectome of all frames of the run that were kept, a "
-            f"{'map' if self.bundle.card.part.cifti else 'volume'} an ROI: {form.row.words}",
+            f"{'map' if self.bundle.card.part.parcels else 'volume'} an ROI: {form.row.words}",
             "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
             "Units": "arbitrary",
             **self.bundle.metadata,

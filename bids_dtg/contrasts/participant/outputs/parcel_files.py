@@ -1,7 +1,6 @@
-"""Files of an average of maps at grayordinates: one CIFTI file for each kind of value.
+"""Files of an average of maps of parcels: one CIFTI file for each kind of value.
 
-A file holds the maps of all contrasts, by their labels: the brain models before the values are as
-large as two maps.
+A file holds the maps of all contrasts, by their labels.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from bids_dtg.contrasts.participant.outputs.map_files import (
     maps_of,
 )
 from bids_dtg.files.names import build_path
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.notices import counted
 from bids_dtg.participants.origin import model_facts
@@ -55,7 +53,7 @@ def layer_files(
 ) -> Iterator[OutputFile]:
     """Encode the file of each layer; parameters as of `layer_path`."""
     places = bundle.places
-    assert isinstance(places, Grayordinates | ParcelPlaces)
+    assert isinstance(places, ParcelPlaces)
     for layer in layers:
         there = [contrast for _, contrast in maps_of([layer])]
         values = layer.values[[contrast.index for contrast in there]]
