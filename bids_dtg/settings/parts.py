@@ -28,8 +28,6 @@ Interpolation = Literal["linear", "nearest", "cubic"]
 SCRUBBING_FD_MM = 0.5
 SCRUBBING_STD_DVARS = 1.5
 Combine = Literal["run", "session", "participant"]
-# What a sample of a model of contrast maps is, as `bids_dtg.contrasts.bundle.part.MapsPart` has it.
-Sample = Literal["run", "session"]
 Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
@@ -271,14 +269,6 @@ class ModellingOptions:
         "what to train",
         default=None,
         shown_default={"": "linear", "twin": "lowrank"},
-        shapes=(MODELS,),
-    )
-    sample: Sample | None = map_option(
-        "modelling",
-        "what the trained model reads at a time; run: a run, or segments of it, and maps are "
-        "averaged; session: all runs of a session, joined",
-        default=None,
-        shown_default="that of --model, else run",
         shapes=(MODELS,),
     )
     recipe: str = option(

@@ -25,7 +25,7 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
-from bids_dtg.contrasts.bundle.part import RUN, MapsPart
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
@@ -191,10 +191,7 @@ class Source:
         request = Request.prepare(settings.replace(derivatives=others))
         card = request.bundle.card
         if kind is not None:
-            request = request.with_samples(
-                kind.segment_seconds(card.part.segment_seconds),
-                settings.modelling.sample or card.part.sample,
-            )
+            request = request.with_segments(kind.segment_seconds(card.part.segment_seconds))
         form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
         if kind is not None:
@@ -221,8 +218,7 @@ class Source:
                 )
             form = own_form(kind, settings.modelling, sets)
             seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
-            sample = settings.modelling.sample or RUN
-            part = MapsPart((), segment_seconds=seconds, connectome=form, sample=sample)
+            part = MapsPart((), segment_seconds=seconds, connectome=form)
             dtype = np.float16 if part.several else np.float32
             maps = np.zeros((sum(sets), places.number), dtype)
             made.append((form, sets, f"places are those of {example}"))

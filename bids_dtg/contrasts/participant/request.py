@@ -181,16 +181,10 @@ class Request(CallRequest):
             return
         keep_template(self.output, self.bundle, TemplateFlow.here())
 
-    def with_samples(self, seconds: float, sample: str) -> Request:
-        """Return a copy whose runs are cut to another length, in seconds, or joined.
-
-        Parameters
-        ----------
-        seconds, sample
-            As in `bids_dtg.contrasts.bundle.part.MapsPart`.
-        """
+    def with_segments(self, seconds: float) -> Request:
+        """Return a copy whose runs are cut to segments of another length, in seconds."""
         card = self.bundle.card
-        part = dataclasses.replace(card.part, segment_seconds=seconds, sample=sample)
+        part = dataclasses.replace(card.part, segment_seconds=seconds)
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 
