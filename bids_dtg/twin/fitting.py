@@ -73,20 +73,12 @@ class Twin(nn.Module):
     edge_mean: Tensor
     edge_weights: Tensor
 
-    def factors(self, connectomes: Tensor) -> Tensor:
-        """Predict factors (people, factors) from connectomes (people, edges)."""
-        return (connectomes - self.edge_mean) @ self.edge_weights
-
     def weights(self, connectomes: Tensor) -> MainWeights:
         """Make main networks from connectomes (people, edges)."""
         if isinstance(self.network, HyperNetwork):
             found: MainWeights = self.network(connectomes)
             return found
-        return self.of_factors(self.factors(connectomes))
-
-    def of_factors(self, factors: Tensor) -> MainWeights:
-        """Make main networks from factors (people, factors)."""
-        assert isinstance(self.network, ModulatedNetwork)
+        factors = (connectomes - self.edge_mean) @ self.edge_weights
         return self.network.weights(factors @ self.directions.T)
 
 

@@ -122,7 +122,6 @@ class Evaluation:
     targets: tuple[str, ...]  # names, as ``faces_rt``
     observed: Values  # (people, targets), seconds
     predicted: Mapping[str, Values]  # by `TWIN` and each other name: (people, targets)
-    true: Mapping[str, Values]  # by target, where people are simulated
     scores: tuple[Score, ...]
     quantiles: Mapping[str, QuantileTable]  # by task, of the twins
     conditions: Mapping[str, tuple[str, ...]]  # by task
@@ -457,7 +456,6 @@ class _Judged:
             targets=tuple(target.name for target in targets),
             observed=observed,
             predicted=predicted,
-            true=self.true,
             scores=tuple(scores),
             quantiles={
                 task.task.name: quantile_table(

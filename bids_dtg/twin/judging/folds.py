@@ -37,14 +37,10 @@ class TwinsOfFolds:
 
     folds: Sequence[Fold]
 
-    @property
-    def people(self) -> int:
-        """Number of people in all folds."""
-        return sum(len(fold.rows) for fold in self.folds)
-
     def perform(self, segments: Segments) -> Outputs:
         """Run each person's twin."""
-        return self._joined([fold.twins.perform(_of(segments, fold.rows)) for fold in self.folds])
+        found = [fold.twins.perform(_of(segments, fold.rows)) for fold in self.folds]
+        return _joined([fold.rows for fold in self.folds], found)
 
     def perform_group(self, segments: Segments) -> Outputs | None:
         """Run the group's network of each fold, once for each of its people."""
@@ -54,10 +50,7 @@ class TwinsOfFolds:
             if own is None:
                 return None
             found.append(np.broadcast_to(own, (len(fold.rows), *own.shape[1:])))
-        return self._joined(found)
-
-    def _joined(self, parts: Sequence[Outputs]) -> Outputs:
-        return _joined([fold.rows for fold in self.folds], parts)
+        return _joined([fold.rows for fold in self.folds], found)
 
 
 def _of(segments: Segments, rows: Rows) -> Segments:
