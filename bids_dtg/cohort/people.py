@@ -545,9 +545,9 @@ def places_of(made: AverageFiles) -> VoxelPlaces:
         A map cannot be read.
     """
     mask, grid = None, None
-    if made.maps[0].at_grayordinates:
+    if made.maps[0].of_parcels:
         raise RunError(
-            f"{made.maps[0].path} has maps at grayordinates",
+            f"{made.maps[0].path} has maps of parcels",
             expected="maps of voxels, which this analysis reads",
             remedy="PALM and wb_command read such files",
         )

@@ -269,22 +269,16 @@ class ListedPlaces:
 
     Examples
     --------
-    >>> places = ListedPlaces(("V1_L", "V1_R"), np.array([[0, 1]]))
-    >>> places.number, places.neighbours().tolist(), places.lattice(3).blocks
-    (2, [[0, 1]], 2)
+    >>> places = ListedPlaces(("V1_L", "V1_R"))
+    >>> places.number, places.lattice(3).blocks
+    (2, 2)
     """
 
     names: tuple[str, ...]  # each once
-    adjacency: Indices | None = None  # (pairs, 2), which lie beside each other; None: not known
 
     def __post_init__(self) -> None:
         if not self.names or len(set(self.names)) < len(self.names):
             raise ValueError("places have names, and each name is of one place")
-        pairs = self.neighbours()
-        if pairs.ndim != 2 or pairs.shape[1] != 2:
-            raise ValueError(f"pairs of neighbours are (pairs, 2), not {pairs.shape}")
-        if pairs.size and not 0 <= pairs.min() <= pairs.max() < self.number:
-            raise ValueError(f"neighbours are numbers from 0 to {self.number - 1}")
 
     @property
     def number(self) -> int:
@@ -322,8 +316,8 @@ class ListedPlaces:
         raise self._no_image("read")
 
     def neighbours(self) -> Indices:
-        """Return the pairs of places that lie beside each other, as they were given: (pairs, 2)."""
-        return np.zeros((0, 2), np.intp) if self.adjacency is None else self.adjacency
+        """Return no pair, (0, 2): which places lie beside each other is not known."""
+        return np.zeros((0, 2), np.intp)
 
     def mirror(self) -> Indices:
         """Return -1 for each place: sides are not known."""

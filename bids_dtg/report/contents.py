@@ -27,9 +27,7 @@ RESAMPLED = "ResampledFrom"
 # In a sidecar of the maps of all contrasts in one file: what each contrast's own would hold.
 DETAILS = "ContrastDetails"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
-_MAPS_AT_GRAYORDINATES = tuple(
-    FileKind("statmap", SYNTHETIC, ending) for ending in (".dscalar.nii", ".pscalar.nii")
-)
+_MAPS_OF_PARCELS = FileKind("statmap", SYNTHETIC, ".pscalar.nii")
 _SET_OF_ROIS, _USUAL_ROIS = re.compile("rois([0-9]{1,4})"), 50
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = (
@@ -140,9 +138,9 @@ class MapFile:
         return str(self.sidecar.get("Task") or "")
 
     @property
-    def at_grayordinates(self) -> bool:
+    def of_parcels(self) -> bool:
         """Whether it is one of the maps of a CIFTI file; else it is a volume."""
-        return self.path.name.endswith(tuple(kind.extension for kind in _MAPS_AT_GRAYORDINATES))
+        return self.path.name.endswith(_MAPS_OF_PARCELS.extension)
 
     @property
     def name(self) -> str:
@@ -241,13 +239,13 @@ def find_participant(
     named: dict[str, list[tuple[BidsName, Path]]] = {}
     runs: dict[str, dict[FileKind, Path]] = {}
     combined: dict[str, dict[FileKind, Path]] = {}
-    at_grayordinates: dict[str, tuple[BidsName, Path]] = {}
+    of_parcels: dict[str, tuple[BidsName, Path]] = {}
     for path, name in sorted(_named(folder), key=lambda item: item[0].name):
         kind = FileKind.of(name)
         if kind == _MAPS:
             named.setdefault(_title(name), []).append((name, path))
-        elif kind in _MAPS_AT_GRAYORDINATES:
-            at_grayordinates[_title(name)] = name, path
+        elif kind == _MAPS_OF_PARCELS:
+            of_parcels[_title(name)] = name, path
         elif kind in of_runs:
             own = runs.setdefault(_title(name), {})
             if kind not in own or _is_shown(name, parse_name(own[kind].name)):
@@ -259,7 +257,7 @@ def find_participant(
     # Of a model of volumes they are copies of its maps.
     found += [
         _set_in_one_file(dataset, title, name, path)
-        for title, (name, path) in sorted(at_grayordinates.items())
+        for title, (name, path) in sorted(of_parcels.items())
         if title not in named
     ]
     averages = tuple(made for made in found if made is not None)

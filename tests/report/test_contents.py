@@ -60,7 +60,7 @@ def test_maps_in_another_space_than_the_model_s_are_not_shown(output, each_sidec
 
 
 def test_maps_in_one_file_need_its_list_of_contrasts(output):
-    name = "space-fsLR_desc-synthetic_statmap.dscalar.nii"
+    name = "space-fsLR_desc-synthetic_statmap.pscalar.nii"
     for details in ({}, {"ContrastDetails": 3}, {"ContrastDetails": {"faces": 3}}):
         path = add(output, name, **details)
         assert find_participant(output, "01").averages == ()

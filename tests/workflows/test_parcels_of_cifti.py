@@ -88,7 +88,7 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
     assert "1 complete before" in capsys.readouterr().err
     assert tree(cohort.out, but=("logs", "group")) == before
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
-    assert "no means of 1 average of maps at grayordinates" in capsys.readouterr().err
+    assert "no means of 1 average of maps of parcels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 - offset: what re-centring adds to the maps
 - calibration: how wide intervals around the maps are
 - training distribution: the distribution of the connectomes that the model was trained on
-- places: places without a grid: names and their neighbours, or parcels of CIFTI
+- places: places without a grid: names, or parcels of CIFTI
 - listed maps: the ROI maps over such places
 
 Each is a safetensors file that is read with the shapes which the card says it has. Rows of
@@ -57,7 +57,7 @@ _OF_FIGURES = ("centre", "sd", "growth", "between", "within")
 _AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
 _COUNTED = ("degrees of freedom", "seconds")
 
-_NAMES, _ADJACENCY, _LISTED_MAPS, _COMBINE = "names", "adjacency", "roi_maps", "combine"
+_NAMES, _LISTED_MAPS, _COMBINE = "names", "roi_maps", "combine"
 _PARCELS = "parcels"  # axes of a map of parcels, in CIFTI's XML
 _PARTS, _VOXELS, _SHAPE, _AFFINE = "parts", "voxels", "shape", "affine"
 _VERTICES = {"L": "left_vertices", "R": "right_vertices"}
@@ -295,10 +295,7 @@ def read_parcels(path: Path, number: int) -> ParcelPlaces:
 
 def encode_places(places: ListedPlaces) -> bytes:
     """Encode places that have names as the file's bytes (deterministic)."""
-    tensors = {_NAMES: encode_names(places.names)}
-    if places.adjacency is not None:
-        tensors[_ADJACENCY] = places.adjacency.astype(np.int32)
-    return encode_arrays(tensors)
+    return encode_arrays({_NAMES: encode_names(places.names)})
 
 
 def read_places(path: Path, number: int) -> ListedPlaces:
@@ -312,12 +309,11 @@ def read_places(path: Path, number: int) -> ListedPlaces:
     file = TensorFile(path)
     check_names(file, _NAMES, number)
     tensors = file.read()
-    names, pairs = tensors.pop(_NAMES), tensors.pop(_ADJACENCY, None)
-    if tensors or names.dtype != np.uint8 or (pairs is not None and pairs.dtype != np.int32):
-        raise BundleError(f"{path} holds other tensors than names and pairs of numbers")
+    names = tensors.pop(_NAMES)
+    if tensors or names.dtype != np.uint8:
+        raise BundleError(f"{path} holds other tensors than names")
     try:
-        texts = decode_names(names, number)
-        return ListedPlaces(texts, None if pairs is None else pairs.astype(np.intp))
+        return ListedPlaces(decode_names(names, number))
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 

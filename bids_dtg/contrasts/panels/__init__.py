@@ -15,7 +15,7 @@ Other modules:
 - `individuality`: how far maps lie from other people's, and how reliable this distance is
 - `map_reliability`: how well maps of the two halves of rest agree
 - `surfaces`: maps at the vertices of surfaces, and the mesh that they are shown on
-- `grayordinates`: maps at grayordinates, read once and drawn
+- `parcels`: maps of parcels of CIFTI, read once and drawn
 - `maps`: the maps of an average as cards and for the viewer
 - `words`: README, methods text, quality columns, and text on participants and averages
 - `run`: the measured run that panels read

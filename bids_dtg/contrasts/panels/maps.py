@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.panels.background import of_participant
-from bids_dtg.contrasts.panels.grayordinates import (
-    DenseMaps,
-    DensePictures,
-    view_text,
-)
 from bids_dtg.contrasts.panels.individuality import individuality_words
 from bids_dtg.contrasts.panels.map_reliability import MOSTLY_THE_MEAN, read_map_reliability
+from bids_dtg.contrasts.panels.parcels import (
+    ParcelMaps,
+    ParcelPictures,
+    view_text,
+)
 from bids_dtg.contrasts.panels.predictability import lead as predictability_lead
 from bids_dtg.contrasts.panels.predictability import not_predicted, read_predictability
 from bids_dtg.contrasts.panels.surfaces import (
@@ -194,8 +194,8 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     background = of_participant(dataset, files)
 
     def draw(made: AverageFiles, maps: Sequence[MapFile], look: Look) -> tuple[TaskCards, ...]:
-        if maps[0].at_grayordinates:
-            galleries.append(DenseDrawer(dataset, folder, made.title, look).draw(maps))
+        if maps[0].of_parcels:
+            galleries.append(ParcelDrawer(dataset, folder, made.title, look).draw(maps))
             return galleries[-1].groups
         drawer = GalleryDrawer(
             dataset,
@@ -338,7 +338,7 @@ def _own_lead(made: AverageFiles) -> str:
     none = len(made.maps) - len(there)
     opened = (
         view_text()
-        if made.maps[0].at_grayordinates
+        if made.maps[0].of_parcels
         else f"{slice_text()} Each opens the predicted map in the viewer or, where maps were "
         "written on surfaces, itself."
     )
@@ -380,7 +380,7 @@ def _lead(made: AverageFiles) -> str:
 
 def _shown_text(made: AverageFiles) -> str:
     """Say what the pictures show, and what a click on one opens."""
-    if made.maps[0].at_grayordinates:
+    if made.maps[0].of_parcels:
         return view_text()
     return f"{slice_text()} {_OPENS}"
 
@@ -414,8 +414,8 @@ class Look:
     view: str = _MAP  # what the maps are
 
 
-class DenseDrawer:
-    """Draws the maps at grayordinates of an average, and writes the pictures.
+class ParcelDrawer:
+    """Draws the maps of parcels of an average, and writes the pictures.
 
     Parameters
     ----------
@@ -440,8 +440,8 @@ class DenseDrawer:
         RunError
             The file of the maps cannot be read, or lacks one.
         """
-        held = DenseMaps.read(maps[0].path)
-        pictures = DensePictures(held.places, self._look.background)
+        held = ParcelMaps.read(maps[0].path)
+        pictures = ParcelPictures(held.places, self._look.background)
         groups, files = [], []
         for task, group in groupby(maps, key=lambda map_file: map_file.task):
             members = list(group)

@@ -274,7 +274,7 @@ def test_a_name_is_looked_up(bundle_folder, monkeypatch):
 @pytest.fixture
 def listed(tmp_path):
     """A model of five places without a grid, that a linear model predicts at."""
-    places = ListedPlaces(("V1", "V2 left", "M1 \u00e9", "a", "b"), np.array([[0, 1], [2, 4]]))
+    places = ListedPlaces(("V1", "V2 left", "M1 \u00e9", "a", "b"))
     rng = np.random.default_rng(0)
     mean, coefficients = rng.normal(size=(3, 5)), rng.normal(size=(2, 3))
     model = LinearModel((3,), mean, np.ones((3, 5)), coefficients)
@@ -295,7 +295,6 @@ def test_a_model_without_a_grid_is_written_and_loaded(listed):
     bundle = load_bundle(listed.path)
     assert bundle.identity == listed.identity
     assert bundle.places.names == ("V1", "V2 left", "M1 \u00e9", "a", "b")
-    assert bundle.places.neighbours().tolist() == [[0, 1], [2, 4]]
     np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
     assert bundle.prepare(Processor()).predict(np.ones((3, 5), np.float32)).shape == (2, 5)
     assert json.loads((bundle.path / "model.json").read_text())["format_version"] == 3
@@ -329,14 +328,14 @@ def test_images_are_refused_by_a_model_without_a_grid(listed, tmp_path, capsys):
         ("places", {"names": np.frombuffer(b"a\na\na\na\na", np.uint8)}, "of one place"),
         ("places", {"names": np.full(5, 255, np.uint8)}, "decode"),
         ("places", {"names": np.zeros(5, np.float32)}, "other tensors than names"),
-        ("places", {"adjacency": np.zeros((2, 2), np.int32)}, "no tensor names"),
+        ("places", {"other": np.zeros(2, np.int32)}, "no tensor names"),
         (
             "places",
             {
                 "names": np.frombuffer(b"a\nb\nc\nd\ne", np.uint8),
-                "adjacency": np.full((1, 2), 7, np.int32),
+                "other": np.zeros(2, np.int32),
             },
-            "numbers from 0 to 4",
+            "other tensors than names",
         ),
         ("maps", {"roi_maps": np.zeros((3, 4), np.float32)}, r"ROI maps \(3, 4\)"),
         ("maps", {"roi_maps": np.full((3, 5), np.nan, np.float32)}, "not finite"),

@@ -6,9 +6,10 @@ import io
 import re
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import tiny_places
+from cifti_people import brain_models, tiny_places
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.panels.maps import draw_sets
@@ -19,7 +20,7 @@ from bids_dtg.files.text import write_json
 from bids_dtg.imaging.gifti import encode_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.surfaces.grayordinates import encode_dscalar
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.pages.participant import write_participant_report
@@ -283,19 +284,25 @@ def test_differences_on_surfaces_open_in_the_viewer_themselves(output):
 
 
 DENSE = tiny_places()
-STEM = "sub-01/func/sub-01_task-rest_space-fsLR_den-32k_stat-z"
+# A parcel each, in the same order.
+PARCELS = ParcelPlaces.of_axis(
+    nib.cifti2.ParcelsAxis.from_brain_models(
+        [(f"P{number:03d}", brain_models()[[number]]) for number in range(DENSE.number)]
+    )
+)
+STEM = "sub-01/func/sub-01_task-rest_space-fsLR_stat-z"
 TASKS = {"faces": "EMOTION", "shapes": "EMOTION", "math": "LANGUAGE"}
 
 
 def write_dense(output, desc: str, maps: dict[str, np.ndarray], **facts: object) -> None:
     values = np.array([*maps.values()], np.float32)
-    output.write(f"{STEM}_desc-{desc}_statmap.dscalar.nii", encode_dscalar(values, [*maps], DENSE))
+    output.write(f"{STEM}_desc-{desc}_statmap.pscalar.nii", PARCELS.encode_maps(values, [*maps]))
     write_json(output.root / f"{STEM}_desc-{desc}_statmap.json", facts)
 
 
 @pytest.fixture
 def dense(tmp_path):
-    """Three contrasts of two tasks at grayordinates, before the person's own anatomy."""
+    """Three contrasts of two tasks of parcels, before the person's own anatomy."""
     output = DerivativeDataset(tmp_path)
     write_anatomy(output)
     maps = {label: np.full(DENSE.number, 0.01) for label in TASKS}
@@ -309,7 +316,7 @@ def dense(tmp_path):
     return output
 
 
-def test_maps_at_grayordinates_are_cards_by_task_that_no_viewer_opens(dense):
+def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     made = section(dense)
     assert made.viewer_data is None
     (shown,) = made.facts["averages"]
@@ -339,7 +346,7 @@ def pixels_of(output, card) -> np.ndarray:
         return np.asarray(opened.convert("RGBA"), int)
 
 
-def test_pictures_at_grayordinates_are_files_of_the_size_that_the_page_gives_them(dense):
+def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dense):
     made = section(dense)
     cards = [card for group in groups(made.facts["averages"][0], "map") for card in group.cards]
     assert [Path(card.picture).name for card in cards] == [
@@ -355,7 +362,7 @@ def test_pictures_at_grayordinates_are_files_of_the_size_that_the_page_gives_the
     assert not right.any()
 
 
-def test_differences_and_half_widths_at_grayordinates_are_views_of_their_own(dense):
+def test_differences_and_half_widths_of_parcels_are_views_of_their_own(dense):
     far = np.where(np.arange(DENSE.number) < 40, -3.0, 0.5)
     facts = {"Contrasts": ["math"], "ContrastDetails": {"math": {"Task": "LANGUAGE"}}}
     write_dense(dense, "deviation", {"math": far}, Units="spreads", **facts)
@@ -380,7 +387,7 @@ def test_differences_and_half_widths_at_grayordinates_are_views_of_their_own(den
     assert "These half-widths are this person's" in leads(shown)["half-width"]
 
 
-def test_a_contrast_that_the_file_at_grayordinates_lacks_is_named(dense):
+def test_a_contrast_that_the_file_of_parcels_lacks_is_named(dense):
     write_dense(dense, "synthetic", {"faces": DENSE.points[:, 0]}, ContrastDetails={"gone": {}})
-    with pytest.raises(RunError, match=r"synthetic_statmap\.dscalar\.nii has no map gone\. Expect"):
+    with pytest.raises(RunError, match=r"synthetic_statmap\.pscalar\.nii has no map gone\. Expect"):
         section(dense)

@@ -109,7 +109,7 @@ def _gather(
     averages = _of_voxels(everything)
     if dense := sum(bool(made.maps) for made in everything) - len(averages):
         say(
-            f"no means of {counted(dense, 'average')} of maps at grayordinates: wb_command "
+            f"no means of {counted(dense, 'average')} of maps of parcels: wb_command "
             "-cifti-average makes them"
         )
     describe_inclusion(output)
@@ -166,7 +166,7 @@ def _gather(
 
 
 def _of_voxels(averages: Iterable[AverageFiles]) -> list[AverageFiles]:
-    return [made for made in averages if made.maps and not made.maps[0].at_grayordinates]
+    return [made for made in averages if made.maps and not made.maps[0].of_parcels]
 
 
 def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:

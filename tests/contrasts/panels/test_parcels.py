@@ -1,4 +1,4 @@
-"""Maps at grayordinates on pages: each value is at its vertex or voxel, in the file and drawn."""
+"""Maps of parcels on pages: each value is at its vertex or voxel, in the file and drawn."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import brain_models, save_series, tiny_places
+from cifti_people import brain_models, parcels_axis, save_series
 
-from bids_dtg.contrasts.panels.grayordinates import (
+from bids_dtg.contrasts.panels.parcels import (
     BELOW,
-    DenseMaps,
-    DensePictures,
+    ParcelMaps,
+    ParcelPictures,
     spread,
     view_text,
 )
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, encode_dscalar
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.report.colours import AMOUNT
@@ -90,35 +90,31 @@ def pixel_of(cut: np.ndarray, x: float, y: float) -> np.ndarray:
 
 
 def test_maps_are_found_by_the_names_of_their_contrasts(tmp_path):
-    places = tiny_places()
-    values = np.random.default_rng(0).normal(size=(2, places.number)).astype(np.float32)
-    values[1, 7] = np.nan
-    path = tmp_path / "a.dscalar.nii"
-    path.write_bytes(encode_dscalar(values, ["faces", "shapes"], places))
-    held = DenseMaps.read(path)
+    path = tmp_path / "a.pscalar.nii"
+    values = np.array([[1.5, np.nan, -2.0], [1, 2, 3]], np.float32)
+    path.write_bytes(parcels().encode_maps(values, ["faces", "shapes"]))
+    held = ParcelMaps.read(path)
     assert (list(held.by_label), held.path) == (["faces", "shapes"], path)
-    assert held.places.structures == places.structures
-    np.testing.assert_array_equal(held.places.vertices["R"], places.vertices["R"])
-    np.testing.assert_array_equal(held.places.voxels, places.voxels)
-    np.testing.assert_array_equal(held.of("faces"), values[0])
-    np.testing.assert_array_equal(held.of("shapes")[[6, 7, 8]], [values[1, 6], 0, values[1, 8]])
-    with pytest.raises(RunError, match=r"a\.dscalar\.nii has no map gone\. Expected: the maps of"):
+    assert (held.places.cortical, held.places.number) == (6, 8)
+    np.testing.assert_array_equal(held.of("faces"), [1.5, 0, 1.5, 0, 1.5, 1.5, 1.5, -2])
+    with pytest.raises(RunError, match=r"a\.pscalar\.nii has no map gone\. Expected: the maps of"):
         held.of("gone")
 
 
-def test_series_are_no_maps_as_they_have_no_names(tmp_path):
-    path = save_series(tmp_path / "a.dscalar.nii", np.ones((3, 160), np.float32), brain_models())
-    with pytest.raises(RunError, match=r"a\.dscalar\.nii has maps without names\. Expected: a \."):
-        DenseMaps.read(path)
+@pytest.mark.parametrize("axis", [brain_models(), parcels_axis()])
+def test_series_are_no_maps_as_they_have_no_names(tmp_path, axis):
+    path = save_series(tmp_path / "a.pscalar.nii", np.ones((3, len(axis)), np.float32), axis)
+    with pytest.raises(RunError, match=r"a\.pscalar\.nii has no maps of parcels by their names"):
+        ParcelMaps.read(path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no CIFTI at all"])
 def test_files_that_are_no_maps_are_refused_by_name(tmp_path: Path, content):
-    path = tmp_path / "a.dscalar.nii"
+    path = tmp_path / "a.pscalar.nii"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(RunError, match=r"a\.dscalar\.nii"):
-        DenseMaps.read(path)
+    with pytest.raises(RunError, match=r"a\.pscalar\.nii"):
+        ParcelMaps.read(path)
 
 
 def test_each_vertex_and_voxel_has_the_value_of_its_parcel():
@@ -147,20 +143,11 @@ def test_parcels_of_one_side_alone_make_places_without_the_rest():
     np.testing.assert_array_equal(values, [[-2.5, -2.5]])
 
 
-def test_a_file_of_parcels_is_read_as_maps_at_grayordinates(tmp_path):
-    path = tmp_path / "a.pscalar.nii"
-    values = np.array([[1.5, np.nan, -2.0]], np.float32)
-    path.write_bytes(parcels().encode_maps(values, ["faces"]))
-    held = DenseMaps.read(path)
-    assert (held.places.cortical, held.places.number) == (6, 8)
-    np.testing.assert_array_equal(held.of("faces"), [1.5, 0, 1.5, 0, 1.5, 1.5, 1.5, -2])
-
-
 def test_what_lies_below_the_cortex_is_on_slices_with_the_left_on_the_left():
     places = places_with((-8, 0, 2), (6, -10, -8))
     values = np.zeros(places.number, np.float32)
     values[-2:] = 3.0, -3.0
-    picture = DensePictures(places, anatomy()).draw(values, 3.0)
+    picture = ParcelPictures(places, anatomy()).draw(values, 3.0)
     above = surface_row(dict.fromkeys(SIDES, np.full(MESH_SIZE, np.nan)), 3.0)
     # The cortex has no effect, and is grey.
     np.testing.assert_array_equal(picture[: len(above)], above)
@@ -183,7 +170,7 @@ def test_values_of_each_side_are_drawn_on_that_side():
     values[places.cortical - 1], values[-1] = -9.0, 9.0  # the vertex of the right, and the voxel
     left = len(places.vertices["L"])
     values[:left] = 1.0
-    picture = DensePictures(places, anatomy()).draw(values, 1.0)
+    picture = ParcelPictures(places, anatomy()).draw(values, 1.0)
     sides = {side: np.full(MESH_SIZE, np.nan, np.float32) for side in SIDES}
     sides["L"][read_template("fsLR").cortex["L"]] = 1.0
     sides["R"][places.vertices["R"]] = -9.0
@@ -198,7 +185,7 @@ def test_values_of_each_side_are_drawn_on_that_side():
 def test_without_voxels_there_are_no_slices():
     places = places_with()
     values = np.linspace(-1, 1, places.number, dtype=np.float32)
-    picture = DensePictures(places, anatomy()).draw(values, 1.0)
+    picture = ParcelPictures(places, anatomy()).draw(values, 1.0)
     sides = {side: np.full(MESH_SIZE, np.nan, np.float32) for side in SIDES}
     sides["L"][places.vertices["L"]], sides["R"][places.vertices["R"]] = values[:-1], values[-1]
     np.testing.assert_array_equal(picture, surface_row(sides, 1.0))
@@ -208,7 +195,7 @@ def test_amounts_are_coloured_from_nothing_on_where_there_are_voxels():
     places = places_with((-8, 0, 2), (8, 0, 2))
     values = np.zeros(places.number, np.float32)
     values[-2:] = 0.0, 2.0
-    picture = DensePictures(places, anatomy()).draw(values, 2.0, amount=AMOUNT)
+    picture = ParcelPictures(places, anatomy()).draw(values, 2.0, amount=AMOUNT)
     above = surface_row(dict.fromkeys(SIDES, np.full(MESH_SIZE, np.nan)), 2.0)
     cut = slices_of(picture, above)[2]
     behind = 40 + 165 * 0.5

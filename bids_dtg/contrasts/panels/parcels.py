@@ -1,4 +1,4 @@
-"""Maps at grayordinates on pages: read once from an average's files, and drawn."""
+"""Maps of parcels of CIFTI on pages: read once from an average's files, and drawn."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ from bids_dtg.report.surface_views import surface_row
 BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
 _OTHER = "CIFTI_STRUCTURE_OTHER"
 _GAP = 8  # rows of pixels
+_EXPECTED = "maps of parcels (.pscalar.nii)"
 
 
 @dataclass(frozen=True, eq=False)
-class DenseMaps:
-    """The maps of a file."""
+class ParcelMaps:
+    """The maps of a file, spread over the vertices and voxels of their parcels."""
 
     path: Path
     places: Grayordinates
     by_label: Mapping[str, NDArray[np.float32]]  # (grayordinates,) each
 
     @classmethod
-    def read(cls, path: Path) -> DenseMaps:
+    def read(cls, path: Path) -> ParcelMaps:
         """Read a file of maps that are called by their contrasts.
 
         Raises
@@ -47,13 +48,11 @@ class DenseMaps:
         RunError
             It is missing or damaged.
         """
-        header, values = read_cifti_maps(path, "maps at grayordinates (.dscalar.nii)")
+        header, values = read_cifti_maps(path, _EXPECTED)
         names = [str(name) for name in getattr(header.first, "name", ())]
-        if len(names) != len(values):
-            raise RunError(f"{path} has maps without names", expected="a .dscalar.nii file")
-        places, values = header.places, np.nan_to_num(values)
-        if isinstance(places, ParcelPlaces):
-            places, values = spread(places, values)
+        if len(names) != len(values) or not isinstance(header.places, ParcelPlaces):
+            raise RunError(f"{path} has no maps of parcels by their names", expected=_EXPECTED)
+        places, values = spread(header.places, np.nan_to_num(values))
         return cls(path, places, dict(zip(names, values, strict=True)))
 
     def of(self, label: str) -> NDArray[np.float32]:
@@ -102,7 +101,7 @@ def spread(
     return places, values[:, numbers]
 
 
-class DensePictures:
+class ParcelPictures:
     """Draws maps: both hemispheres, and slices through what lies below.
 
     Parameters
