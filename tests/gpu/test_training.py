@@ -145,9 +145,7 @@ def test_twins_train_on_a_device_as_on_the_cpu(tmp_path, architecture, device):
             segments,
             architecture=find_architecture(architecture, recipe),
             workplace=Workplace(tmp_path / name, where),
-        )
-        .perform(connectomes, segments)
-        .buttons
+        ).perform(connectomes, segments)
         for name, where in (("here", "cpu"), ("there", device))
     ]
     np.testing.assert_allclose(buttons[1], buttons[0], rtol=0, atol=0.02)
