@@ -309,7 +309,7 @@ def _with_keys(found: MapFile, keys: Collection[str]) -> MapFile:
 
 def sidecar_of(image: Path) -> Path:
     """Return the path of an image's JSON file."""
-    stem = image.name.removesuffix(".nii.gz").removesuffix(".dscalar.nii")
+    stem = image.name.removesuffix(".nii.gz").removesuffix(".pscalar.nii")
     return image.with_name(f"{stem}.json")
 
 
