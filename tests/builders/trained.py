@@ -105,7 +105,7 @@ def train_network(made: Trained) -> None:
 
 
 def train_maps(made: Trained) -> None:
-    """Train a model of maps of 6 of twelve people, tuned on 2."""
+    """Train a model of maps of 8 of twelve people."""
     import image_people
 
     image_people.write(made.inputs, **image_people.people())

@@ -297,7 +297,7 @@ def test_an_evaluation_of_training_peoples_copies_writes_no_results(images, caps
     for _ in range(2):
         assert images.analyse("evaluate", *copies, *model) == 2
         said = capsys.readouterr().err
-        assert "left out: 6 participants; the model was trained on 4 and tuned on 2" in said
+        assert "left out: 6 participants; the model was trained on 6 of them" in said
         assert "only 0 participants with rest and maps outside the model's training" in said
         assert "with rest and maps, " not in said
         assert "unfinished" not in said

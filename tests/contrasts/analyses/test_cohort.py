@@ -107,7 +107,7 @@ def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, 
     assert cached(tmp_path / "out") == {
         name: data
         for name, data in serial.items()
-        if not name.startswith(("sub-02/connectomes", "sub-02/sketches"))
+        if not name.startswith(("sub-02/partial_connectomes", "sub-02/sketches"))
     }
     monkeypatch.undo()
     # The next analysis does what is left, and only that.
@@ -165,8 +165,8 @@ def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
 @pytest.mark.slow
 def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     asked = ("01", "sub-02", "04", "05", "06", "07")
-    words = ("--participant-label", *asked)
-    assert train(cohort, tmp_path / "out", *words) == 0
+    words = ("--architecture", "linear", "--held-out", 0, 0, "--participant-label", *asked)
+    assert cohort.analyse("train", *words, out=tmp_path / "out") == 0
     assert "6 participants with rest and maps, 2 contrasts (z); 0 left out" in (
         capsys.readouterr().err
     )
