@@ -39,7 +39,7 @@ The slice around this science, from top to bottom:
 - `panels`: panels and sentences of pages
 - `phantom`: simulated people with a known truth
 - `bundle`: writer and reader of such a model's bundle
-- `interventions`: changes of twins' behaviour under perturbations of connectomes or networks
+- `interventions`: changes of twins' behaviour under perturbations of connectomes
 - `judging`: how well twins predict people's responses, compared with baselines
 """
 
