@@ -10,7 +10,6 @@
 - `long_table`: one table of rows that come in parts, as compressed text
 - `mapped_rows`: rows of numbers that come one at a time, memory-mapped
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
-- `formula_cells`: cells of tables that a spreadsheet would run, kept text
 - `regions`: tables of series of regions and of matrices between them, ours and others'
 - `home`: paths that begin with somebody's home folder
 - `walk`: files below a folder that others made

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from bids_dtg.errors import ForeignFileError, MissingFileError
 from bids_dtg.files.annex import is_pointer, require_content
-from bids_dtg.files.formula_cells import with_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -507,7 +506,7 @@ def _table(
     wanted: Callable[[str], bool] | None,
 ) -> Table:
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    header = list(map(with_formula, next(reader, [])))
+    header = next(reader, [])
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
     if len(header) > MOST_COLUMNS:
@@ -523,5 +522,5 @@ def _table(
             )
         short += len(cells) < len(header)
         cells += [""] * (len(header) - len(cells))
-        rows.append(tuple([with_formula(cells[place]) for place in kept]))
+        rows.append(tuple([cells[place] for place in kept]))
     return Table(path, tuple([header[place] for place in kept]), tuple(rows), short)

@@ -12,7 +12,6 @@ from typing import Any
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
-from bids_dtg.files.formula_cells import without_formula
 from bids_dtg.notices import visible
 
 # Cells whose text is remembered: tables of rounded numbers repeat few over and over.
@@ -106,4 +105,4 @@ def _cell(value: object) -> str:
 @lru_cache(_CELLS)
 def _written(text: str) -> str:
     # A tab or line break inside a cell would shift the table.
-    return without_formula(visible(" ".join(text.split()))) or "n/a"
+    return visible(" ".join(text.split())) or "n/a"

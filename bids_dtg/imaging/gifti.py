@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
-from xml.parsers.expat import ExpatError, ParserCreate
+from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
@@ -22,8 +19,6 @@ Hemisphere = Literal["L", "R"]
 
 # nibabel has no types.
 _gifti: Any = nib.gifti
-# The finest meshes in use have 164,000 vertices; a surface has six numbers for each.
-_MOST_VALUES, _VALUE_BYTES = 2**24, 8
 _MOST_BYTES = 2**28
 # nibabel looks unknown names of types and intents up in tables, and takes elements for filled.
 _DAMAGED = (
@@ -129,64 +124,10 @@ def encode_metrics(
     return content
 
 
-def _checked(path: Path) -> bytes:
-    """Return a file's bytes, once its arrays are known to be as large as they say, and in it.
-
-    nibabel inflates an array whatever comes out of it, and opens other files that are named.
-    """
-    content = read_bytes(path, _MOST_BYTES)
-    parser, found = ParserCreate(), _Arrays()
-    parser.StartElementHandler, parser.EndElementHandler = found.begin, found.end
-    parser.CharacterDataHandler = found.text
-    parser.Parse(content, True)
-    return content
-
-
-class _Arrays:
-    """Checks the arrays of a file while it is parsed."""
-
-    def __init__(self) -> None:
-        self._values, self._zipped, self._data = 0, False, list[str]()
-        self._in_data = False
-
-    def begin(self, name: str, attributes: dict[str, str]) -> None:
-        """Begin an element."""
-        self._in_data = name == "Data"
-        if name != "DataArray":
-            return
-        axes = int(attributes.get("Dimensionality", 1))
-        sizes = [int(attributes.get(f"Dim{axis}", 0)) for axis in range(min(axes, 6))]
-        self._values = math.prod(sizes)
-        self._zipped = attributes.get("Encoding") == "GZipBase64Binary"
-        self._data = []
-        if not 0 <= self._values <= _MOST_VALUES or axes > 6:
-            raise ValueError(f"an array has {sizes} values, more than {_MOST_VALUES}")
-        if attributes.get("Encoding", "").startswith("External") or attributes.get(
-            "ExternalFileName"
-        ):
-            raise ValueError("its values lie in another file")
-
-    def text(self, text: str) -> None:
-        """Keep the text of an array."""
-        if self._in_data and self._zipped:
-            self._data.append(text)
-
-    def end(self, name: str) -> None:
-        """End an element: inflate what was in it, and no further than it says."""
-        if name != "Data":
-            return
-        self._in_data = False
-        if self._zipped:
-            inflate, most = zlib.decompressobj(), self._values * _VALUE_BYTES
-            inflate.decompress(base64.b64decode("".join(self._data)), most + 1)
-            if inflate.unconsumed_tail:
-                raise ValueError(f"an array of {self._values} values holds more")
-
-
 def _read(path: Path) -> Any:
     require_file(path)
     try:
-        image = _gifti.GiftiImage.from_bytes(_checked(path))
+        image = _gifti.GiftiImage.from_bytes(read_bytes(path, _MOST_BYTES))
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
     except _DAMAGED as err:

@@ -120,8 +120,6 @@ class Fuzzer:
             ended = scene.run(within=self._attacker.normal.seconds + MOST_SECONDS + _PATIENCE)
             wanted = Wanted((0, 1, 2), healthy=name in _OF_ONE)
             wrong = faults(scene, ended, wanted, self._attacker.normal, around)
-            if kind.crashes:
-                wrong = [fault for fault in wrong if "died: " not in fault]
             return [f"{name}: {fault}" for fault in wrong]
 
     def keep(self, index: int, folder: Path) -> None:
@@ -235,7 +233,6 @@ _OF_ONE = (
     "mask",
     "confounds",
     "transform",
-    "composite",
 )
 
 

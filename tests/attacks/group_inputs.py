@@ -240,33 +240,16 @@ def matrices(rng: random.Random, scene: Scene) -> None:
     weights = np.add.outer(np.arange(8.0), np.arange(8.0)) + 1
     folder = scene.place / "structural" / "sub-01"
     folder.mkdir(parents=True)
-    how = rng.randrange(5)
+    how = rng.randrange(3)
     if how < 2:
         tab, end = rng.choice((("\t", "relmat.tsv"), (",", "connectivity.csv")))
         rows = [REGIONS, *([f"{value:g}" for value in row] for row in weights)]
         text = "".join(tab.join(row) + "\n" for row in rows)
         put(folder / f"sub-01_{end}", mutators.some_table(rng, text, tab))
-    elif how == 2:
+    else:
         path = folder / "sub-01_connectivity.npz"
         write(path, weights=weights, region_labels=np.array(REGIONS))
         some_npz(rng, path)
-    else:
-        put(folder / "sub-01_connectivity.mat", _some_matlab(rng, weights))
-
-
-def _some_matlab(rng: random.Random, weights: np.ndarray) -> bytes:
-    from scipy.io import savemat
-
-    facts = {"atlas_tiny_sift_connectivity": weights, "atlas_tiny_region_labels": list(REGIONS)}
-    if rng.random() < 0.4:
-        facts["atlas_tiny_sift_connectivity"] = some_array(rng, weights)
-    made = io.BytesIO()
-    try:
-        savemat(made, facts, format=rng.choice(("4", "5")), do_compression=rng.random() < 0.5)
-    except (TypeError, ValueError):
-        made = io.BytesIO()
-        savemat(made, {"atlas_tiny_sift_connectivity": weights})
-    return _ends_changed(rng, made.getvalue()) if rng.random() < 0.8 else made.getvalue()
 
 
 def structural(scene: Scene) -> int:

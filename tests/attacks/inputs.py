@@ -170,18 +170,6 @@ def transform(rng: random.Random, scene: Scene) -> None:
     put(path, mutators.some_text(rng, path.read_text()))
 
 
-def composite(rng: random.Random, scene: Scene) -> None:
-    import numpy as np
-    from attacks.cases.transforms import field
-    from itk_files import affine_part, write_composite
-
-    (path,) = (scene.bids / "sub-01").rglob("*to-MNI152NLin6Asym*_xfm.txt")
-    path.unlink()
-    path = path.with_suffix(".h5")
-    write_composite(path, [affine_part(np.eye(4)), field((3, 3, 3))])
-    put(path, mutators.some_bytes(rng, path.read_bytes()))
-
-
 LABELS = [f"sub-{number:02d}" for number in range(1, 9)]
 
 
@@ -245,7 +233,6 @@ KINDS: dict[str, Kind] = {
     "weights": Kind(weights, verified, 10),
     "part": Kind(bundle_part, verified, 6),
     "transform": Kind(transform, measured, 10, fixture="native"),
-    "composite": Kind(composite, measured, 6, fixture="native", crashes=True),
     "families": Kind(families, trained_plan, 6, fixture="cohort", whole=0.0),
     "splits": Kind(splits, trained_plan, 6, fixture="cohort", whole=0.0),
     "record": Kind(records, program, 3, fixture="earlier", whole=1.0),

@@ -89,7 +89,6 @@ def faults(
     ]
     if ended.code == 0 and scene.level == "participant":
         found += _of_outputs(scene)
-    found += _of_formulas(scene) if ended.code == 0 else []
     return found + (_of_the_healthy(scene, ended, normal) if wanted.healthy else [])
 
 
@@ -170,13 +169,3 @@ def _of_outputs(scene: Scene) -> list[str]:
         elif not values.any():
             found.append(f"{path.name} holds zeros only")
     return found
-
-
-def _of_formulas(scene: Scene) -> list[str]:
-    """Return the tables with cells that a spreadsheet would run."""
-    paths = (path for path in sorted(scene.out.rglob("*.tsv")) if path.is_file())
-    return [
-        f"{path.name} has a cell that is a formula"
-        for path in paths
-        if re.search(r"(^|\t)[=@]", path.read_text(errors="replace"), re.MULTILINE)
-    ]

@@ -22,7 +22,6 @@ class Kind:
     weight: int = 10  # how often, against the others
     fixture: str = "pair"
     whole: float = 0.06  # share that is read by a whole call
-    crashes: bool = False  # a library in C may crash on it; its process is one that may die
 
 
 # Doors: all are public ways to what reads the file.

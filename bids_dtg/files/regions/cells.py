@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError
-from bids_dtg.files.formula_cells import without_formula
 from bids_dtg.notices import visible
 
 # Nine digits give every float32 back as it was.
@@ -18,14 +17,14 @@ _MISSING = frozenset({"n/a", "N/A", "na", "NA", "nan", "NaN", "NAN", ""})
 
 
 def name_cell(name: str) -> str:
-    """Write a name so that every reader finds one cell of text: no tabs, quotes or formulas.
+    """Write a name so that every reader finds one cell of text: no tabs or quotes.
 
     Examples
     --------
     >>> name_cell('Area "V1"')
     "Area 'V1'"
     """
-    return without_formula(visible(" ".join(name.split())).replace('"', "'"))
+    return visible(" ".join(name.split())).replace('"', "'")
 
 
 def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import MOST_TABLE, parse_table, read_bytes, read_text
 from bids_dtg.files.regions.cells import is_number, read_numbers
-from bids_dtg.files.regions.matlab import require_known_types
 
 MOST_BYTES = 256 * 2**20  # of a file that is no text
 MOST_REGIONS = 10_000
@@ -233,7 +232,6 @@ def _read_mat(path: Path, key: str | None) -> ForeignMatrix:
         chosen = _choose(path, key, numeric)
         labels = _labels_of(chosen, {n: s for n, (s, kind) in listed.items() if kind == "char"})
         wanted = [chosen] if labels is None else [chosen, labels]
-        require_known_types(content, MOST_BYTES)
         # Variables of these kinds hold numbers and letters only; no other is looked into.
         held = loadmat(io.BytesIO(content), variable_names=wanted)
         values = held[chosen]

@@ -18,12 +18,14 @@ from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.header import require_file, require_size
 from bids_dtg.imaging.transforms.chain import MOST_NODES, Affine, DisplacementField, Transform
 from bids_dtg.imaging.transforms.fsl import read_fsl_warp
-from bids_dtg.imaging.transforms.hdf5 import Part, read_parts, require_sound
 from bids_dtg.inputs.run import TransformFile
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TEXT_MAGIC, _HDF5_MAGIC = b"#Insight Transform File V1.0", b"\x89HDF\r\n"
 _COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
+# ITK before 5 left a letter out.
+_PARAMETERS = ("TransformParameters", "TranformParameters")
+_FIXED = ("TransformFixedParameters", "TranformFixedParameters")
 # NIfTI's code for a field of vectors. ANTs' fields have it, with components along LPS+; versions
 # of ITK do not agree on those of other codes.
 _VECTOR_INTENT = 1007
@@ -42,6 +44,8 @@ _PARAMETER_COUNTS = {
 _MOST_SCALE = 30.0
 
 Read = Affine | DisplacementField
+# Kind, parameters and fixed parameters of a transform.
+Part = tuple[str, NDArray[np.floating], NDArray[np.float64]]
 
 
 def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
@@ -177,8 +181,37 @@ def _inverse(parts: list[Read]) -> list[Read]:
 
 
 def _read_hdf5(path: Path) -> list[Read]:
-    require_sound(path)
-    return _in_order(read_parts(path))
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        groups = _own(file, "TransformGroup")
+        return _in_order([_part(_own(groups, name)) for name in sorted(groups, key=int)])
+
+
+def _part(group: Any) -> Part:
+    kind = _own(group, "TransformType").asstr()[0]
+    fixed = np.asarray(_dataset(group, _FIXED), np.float64)
+    return kind, _dataset(group, _PARAMETERS), fixed
+
+
+def _dataset(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
+    for name in names:
+        if name in group:
+            values: NDArray[np.floating] = _own(group, name)[()]
+            return values
+    return np.zeros(0)  # an identity or a composite has none
+
+
+def _own(group: Any, name: str) -> Any:
+    """Return a group or dataset of a file of HDF5 that lies in that file."""
+    import h5py
+
+    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+        raise ValueError(f"its {name} is a link to another file")
+    found = group[name]
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise ValueError(f"the values of its {name} lie in another file")
+    return found
 
 
 def _in_order(found: list[Part]) -> list[Read]:

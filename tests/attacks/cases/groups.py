@@ -63,12 +63,6 @@ def labels_without_their_zeros(scene: Scene) -> None:
     analyse(scene, "associate", *ASSOCIATE)
 
 
-@case(0, fixture="predicted", healthy=False)
-def a_phenotype_that_is_a_formula(scene: Scene) -> None:
-    people_table(scene.bids, "participant_id\t=cmd|' /C calc'!A0")
-    analyse(scene, "associate", "--phenotype", "=cmd|' /C calc'!A0", *ASSOCIATE[2:])
-
-
 @case(0, fixture="predicted", healthy=False, says="kept, as they are not of this analysis")
 def own_files_in_a_result_folder(scene: Scene) -> None:
     folder = scene.out / "group" / "associate" / "mine"

@@ -87,25 +87,6 @@ def stored(group, name: str, value: object, **facts: object) -> None:
     group.create_dataset(name, data=value, **facts)
 
 
-def sparse(path: Path) -> None:
-    """Write a file of a few kilobytes that declares 40 GB."""
-    write_composite(path, [affine_part(np.eye(4))])
-    with h5py.File(path, "r+") as file:
-        group = file["TransformGroup"]["1"]
-        group["TransformType"][...] = [b"DisplacementFieldTransform_double_3_3"]
-        del group["TransformParameters"], group["TransformFixedParameters"]
-        group.create_dataset(
-            "TransformParameters",
-            (3 * 1200**3,),
-            "f8",
-            chunks=(2**16,),
-            compression="gzip",
-            fillvalue=0.0,
-        )
-        fixed = [1200, 1200, 1200, -100, -100, -100, 1, 1, 1, *np.eye(3).ravel()]
-        group.create_dataset("TransformFixedParameters", data=fixed)
-
-
 def outside(path: Path) -> None:
     """Link a data set to another file."""
     write_composite(path, [affine_part(np.eye(4)), field()])
@@ -160,7 +141,6 @@ rows(
         "field-fixed-nan": edited(
             lambda g: stored(g["2"], "TransformFixedParameters", [np.nan] * 18)
         ),
-        "declares-40-gb": sparse,
         "external-link": outside,
         "loop": edited(lambda g: g.__setitem__("3", h5py.SoftLink("/TransformGroup"))),
         "fifo": os.mkfifo,
