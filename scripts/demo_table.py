@@ -48,7 +48,6 @@ from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import Calibration, block_edge, coverage
 from bids_dtg.stats.deviation import PeopleSums
-from bids_dtg.stats.linear import LinearBaseline
 
 Array = NDArray[np.float32]
 
@@ -84,7 +83,6 @@ def make_table(
     everybody = len(training.maps)
     trained = OneByOne(training.measured, everybody)
     linear = SegmentModel.fit(training, trained, phantom.roi_maps)
-    whole = LinearBaseline().fit(OneByOne(training.mean_connectome, everybody), trained)
     total = np.zeros(trained[0].shape)
     for n in range(everybody):
         total += trained[n]
@@ -100,7 +98,6 @@ def make_table(
     models: dict[str, Callable[[int], Array]] = {
         "group average": lambda n: mean_map,
         "linear (Tavor)": lambda n: linear.predict(test, n),
-        "linear, whole brain": lambda n: whole.predict(test.mean_connectome(n)[None])[0],
         "network": lambda n: predicted[n],
         JUDGED: recentred,
         "retest": lambda n: answers.retest[n],

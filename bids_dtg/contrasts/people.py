@@ -133,9 +133,3 @@ class MeanMaps:
 def mean_maps(people: Sequence[Person]) -> Array:
     """Return the mean measured maps, (contrasts, voxels); 0 where nobody was measured."""
     return MeanMaps.of(people).mean.astype(np.float32)
-
-
-def filled(person: Person, mean: Array) -> Array:
-    """Return a person's maps with the mean in place of values that were not measured."""
-    maps: Array = np.where(np.isfinite(person.maps), person.maps, mean)
-    return maps

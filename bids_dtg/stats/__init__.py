@@ -18,7 +18,7 @@
 - `fixed_effects`: maps of several runs of a person put together
 - `linear`: simple linear models that every network is compared with
 - `group_ica`: spatial maps of a group's networks, from people's rest
-- `kernel_ridge`: whole maps from whole connectomes
+- `kernel_ridge`: penalties of the twins' ridges
 - `cohort`: what is asked of many people together: permutations, tests over many
   columns, layouts, who is atypical
 - `prediction`: phenotypes predicted from people's maps and connectomes

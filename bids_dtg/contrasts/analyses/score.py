@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.baselines import (
     GROUP_AVERAGE,
-    KERNEL_RIDGE,
     LINEAR,
-    WHOLE_BRAIN,
     Predict,
     SimpleModels,
     SimplePlan,
@@ -33,7 +31,7 @@ from bids_dtg.stats.splits import family_numbers
 Array = NDArray[np.float32]
 Tissues = Mapping[str, NDArray[np.bool_]]  # places of each tissue, by name
 RETEST, BEFORE = "retest", "before tuning"
-SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # compared with the model
+SIMPLE = (GROUP_AVERAGE, LINEAR, BEFORE)  # compared with the model
 PUBLISHED_OPPONENTS = (GROUP_AVERAGE, LINEAR, RETEST)  # those of Serin et al. 2025
 
 

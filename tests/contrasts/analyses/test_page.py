@@ -194,7 +194,7 @@ def test_the_two_questions_come_first_and_alone_are_good(verdict, level, words):
 def test_a_simple_model_that_wins_is_a_warning_with_its_figures():
     rows = [
         compared("group average", "worse", p=0.0123),
-        compared("kernel ridge", "better"),
+        compared("before tuning", "better"),
         compared("linear (Tavor)", "interval holds 0", p=0.5),
     ]
     (flag,) = verdicts("model", rows, 40)
@@ -204,7 +204,7 @@ def test_a_simple_model_that_wins_is_a_warning_with_its_figures():
         "group average (\u22120.200, 95 % from \u22120.300 to \u22120.100, p\u00a00.012); "
         "neither better nor worse than linear (Tavor) "
         "(0.000, 95 % from \u22120.100 to 0.100, p\u00a00.500: interval holds 0); "
-        "better than kernel ridge (0.020, 95 % from 0.010 to 0.030, p\u00a0<\u00a00.001)"
+        "better than before tuning (0.020, 95 % from 0.010 to 0.030, p\u00a0<\u00a00.001)"
     )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.analyses.baselines import GROUP_AVERAGE, KERNEL_RIDGE
+from bids_dtg.contrasts.analyses.baselines import GROUP_AVERAGE, LINEAR
 from bids_dtg.contrasts.analyses.person_arrays import Person
 from bids_dtg.contrasts.analyses.score import Scoring, retest_maps, score_models
 from bids_dtg.contrasts.judging.model_table import (
@@ -40,7 +40,7 @@ def found(tmp_path_factory):
 
     models = {
         GROUP_AVERAGE: lambda person: MEAN,
-        KERNEL_RIDGE: lambda person: MEAN,
+        LINEAR: lambda person: MEAN,
         "model": half,
         "mean": lambda person: MEAN,
         "known": lambda person: person.maps,
@@ -53,7 +53,7 @@ def found(tmp_path_factory):
         store,
         lambda line: None,
         training_mean=MEAN,
-        leave_one_out=[KERNEL_RIDGE],
+        leave_one_out=[LINEAR],
         tissues=TISSUES,
     )
     scored = score_models(models, people, scoring)
@@ -73,23 +73,23 @@ def test_a_constant_map_counts_as_knowing_nothing(found):
 
 
 def test_what_knows_everybody_else_has_r_and_no_score_of_individuality(found):
-    row = summary_row(found[KERNEL_RIDGE], found[GROUP_AVERAGE])
+    row = summary_row(found[LINEAR], found[GROUP_AVERAGE])
     assert "r_minus_group_average" in row
     assert not {"residual_r", "index", "ratio", "identification", "fingerprint"} & set(row)
-    assert not found[KERNEL_RIDGE].matrices
+    assert not found[LINEAR].matrices
     rows = contrast_rows(list(found.values()), found[GROUP_AVERAGE], ["c0", "c1"])
     reported = {(one["model"], one["contrast"]): one["residual_r"] for one in rows}
-    assert reported[KERNEL_RIDGE, "c0"] is None
+    assert reported[LINEAR, "c0"] is None
     assert reported["known", "c0"] == 1.0
 
 
 def test_differences_are_paired_over_people(found):
-    rows = comparison_rows(found["known"], [found[GROUP_AVERAGE], found[KERNEL_RIDGE]])
+    rows = comparison_rows(found["known"], [found[GROUP_AVERAGE], found[LINEAR]])
     (row,) = (row for row in rows if (row["score"], row["against"]) == ("r", GROUP_AVERAGE))
     difference = (found["known"].scores["r"] - found[GROUP_AVERAGE].scores["r"]).mean()
     assert row["difference"][0] == pytest.approx(difference, abs=1e-4)
     assert row["difference"][1] <= row["difference"][0] <= row["difference"][2]
-    assert {row["score"] for row in rows if row["against"] == KERNEL_RIDGE} == {"r"}
+    assert {row["score"] for row in rows if row["against"] == LINEAR} == {"r"}
 
 
 def test_the_judged_model_is_followed_by_its_own_mean_and_another_s_prediction(found):
