@@ -23,6 +23,7 @@ from rich.progress import track
 
 from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.mean import encode_packed_mean
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.judging.ceilings import Ceilings
@@ -46,8 +47,7 @@ from bids_dtg.contrasts.phantom.dataset import CONTENTS, dataset_name, participa
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.phantom.streams import Cohort
-from bids_dtg.stats.conformal import Calibration, block_edge, coverage
-from bids_dtg.stats.deviation import PeopleSums
+from bids_dtg.stats.half_width import LeftOutErrors, block_edge
 
 Array = NDArray[np.float32]
 
@@ -162,10 +162,16 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
 
     maps, errors = maps_and_errors(Cohort.CALIBRATION)
     lattice = bundle.places.lattice(block_edge(bundle.places.spacing_mm))
-    calibration = Calibration.fit(errors, lattice, SEGMENTS)
-    deviation = PeopleSums.of(maps, lattice).deviation(segments=SEGMENTS, of="calibration")
-    widths = calibration.half_widths(90)
-    held = [coverage(each, widths) for each in maps_and_errors(Cohort.TEST)[1]]
+    sums = LeftOutErrors(len(bundle.contrasts), lattice)
+    for error in errors:
+        sums.add(np.zeros(error.shape, np.float32), error)
+    found = sums.half_widths(segments=SEGMENTS)
+    everybody = np.stack([own.astype(np.float16) for own in maps])
+    mean = everybody.mean(axis=0, dtype=np.float64).astype(np.float32)
+    # A quarter of what people differ by, in steps of which the mean is stored.
+    step = everybody.std(axis=0, ddof=1, dtype=np.float32).mean(axis=1) / 4
+    widths = found.at_places
+    held = [np.abs(error) <= widths for error in maps_and_errors(Cohort.TEST)[1]]
     intervals = {
         "what": "share of the voxels of a newly measured map (one session) of a person of the same "
         "population within the interval; mean over participants and contrasts",
@@ -179,8 +185,8 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
     extend_bundle(
         replace(bundle, card=replace(bundle.card, evaluation=evaluation)),
         new,
-        calibration=calibration,
-        deviation=replace(deviation, exact=False),  # in steps: the package is to stay small
+        half_widths=found,
+        mean=encode_packed_mean(mean, step, correction),  # in steps: the package is to stay small
         people=(bundle.people or ModelPeople({})).joined(seen),
     )
     shutil.rmtree(folder)

@@ -13,9 +13,9 @@ by p of t (Benjamini and Hochberg), and the share in which anything has a family
 cohorts in which the size of people's maps goes with what is tested, nothing is corrected, and
 nothing found. A rate of 5 % should call 5 % of the cohorts.
 
-`phenotypes` predicts from six sets of features: 40 edges, maps of 60 voxels and two contrasts that
-follow from these, their deviations, measured maps, and means of the first two over 6 regions, with
-those of both contrasts side by side. A row has the share in which a sentence of the page says that
+`phenotypes` predicts from four sets of features: 40 edges, maps of 60 voxels and two contrasts that
+follow from these, measured maps, and means of the predicted ones over 6 regions, with those of both
+contrasts side by side. A row has the share in which a sentence of the page says that
 anything is predicted beyond chance, in which any q, which is of the contrasts of one set, and in
 which any p is up to 0.05. Folds are drawn once.
 
@@ -235,25 +235,22 @@ def associations(people: int) -> dict[str, Draw]:
     return {f"{people}, {name}": draw for name, draw in kinds.items()}
 
 
-def six_sets(
+def four_sets(
     rng: np.random.Generator, noise: Noise, edges: Floats
 ) -> list[tuple[str, str, Floats]]:
     """Return features by kind and contrast: edges, and what follows from them."""
     people = len(edges)
-    features, regions = [("edges", "", edges)], dict[str, list[Floats]]()
+    features, regions = [("edges", "", edges)], list[Floats]()
     for contrast in CONTRASTS:
         maps = edges @ noise.of(rng, EDGES) / np.sqrt(EDGES) + 0.2 * noise.of(rng, people)
-        deviations = (maps - maps.mean(axis=0)) / maps.std(axis=0)
         features += [
             ("maps", contrast, maps),
-            ("deviations", contrast, deviations),
             ("measured", contrast, maps + noise.of(rng, people)),
         ]
-        for kind, values in (("regions", maps), ("region-deviations", deviations)):
-            means = values.reshape(people, *noise.shape).mean(axis=2)
-            features.append((kind, contrast, means))
-            regions.setdefault(kind, []).append(means)
-    return [*features, *((kind, ALL, np.hstack(parts)) for kind, parts in regions.items())]
+        means = maps.reshape(people, *noise.shape).mean(axis=2)
+        features.append(("regions", contrast, means))
+        regions.append(means)
+    return [*features, ("regions", ALL, np.hstack(regions))]
 
 
 def predictions(people: int) -> dict[str, DrawRest]:
@@ -274,21 +271,21 @@ def predictions(people: int) -> dict[str, DrawRest]:
         own = alone // 2
         shared = rng.standard_normal((people // 2, EDGES + 1))[own]
         both = shared + rng.standard_normal(shared.shape)
-        return Rest(six_sets(rng, noise, both[:, 1:]), {"x": Target.numbers(both[:, 0])}, own)
+        return Rest(four_sets(rng, noise, both[:, 1:]), {"x": Target.numbers(both[:, 0])}, own)
 
     def sites(rng: np.random.Generator, noise: Noise) -> Rest:
         own = alone % 3
         values = edges(rng) * np.array([0.5, 1.0, 2.0])[own][:, None]
         values += rng.standard_normal((3, EDGES))[own]
         tested = Target.numbers(rng.standard_normal(people) + own)
-        return Rest(six_sets(rng, noise, values), {"x": tested}, alone, own)
+        return Rest(four_sets(rng, noise, values), {"x": tested}, alone, own)
 
     def unrelated(
         *phenotypes: Callable[[np.random.Generator], Target],
         scaled: Callable[[np.random.Generator, int], Floats | float] = lambda r, n: 1.0,
     ) -> DrawRest:
         return lambda r, n: Rest(
-            six_sets(r, n, edges(r) * scaled(r, people)),
+            four_sets(r, n, edges(r) * scaled(r, people)),
             {f"x{place}": draw(r) for place, draw in enumerate(phenotypes)},
             alone,
         )

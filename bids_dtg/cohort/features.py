@@ -195,31 +195,6 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     return MapFeatures(kind, contrasts, frozenset(people.labels), _map_path, people.places)
 
 
-def find_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find deviations of predicted maps, for each contrast that has any.
-
-    Raises
-    ------
-    DatasetError
-        Nobody has any.
-    """
-    labels = _labels(people)
-    known = {
-        label: [c for c in labels if all(_deviation_path(made, c) for made in averages)]
-        for label, averages in people.averages.items()
-    }
-    most = max(known.values(), key=len)
-    if not most:
-        raise DatasetError(
-            "no participant has maps of deviations",
-            remedy="group --analysis deviation makes them, where the model carries no statistics",
-        )
-    has = frozenset(label for label, own in known.items() if own == most)
-    return MapFeatures(
-        kind, _wanted(people, most), has, _deviation_path, people.places, may_be_flat=True
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class MeasuredFeatures(FeatureSource):
     """Measured maps, read onto the grid of the predicted ones."""
@@ -360,11 +335,6 @@ def find_regions(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     return _find_regions(kind, people, "mean")
 
 
-def find_region_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find the deviations of regions from other people's."""
-    return _find_regions(kind, people, "deviation")
-
-
 def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> FeatureSource:
     tables = {
         label: [
@@ -394,11 +364,6 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
         raise DatasetError(f"{first} is no table of regions as the program writes it")
     contrasts = _wanted(people, labels)
     rows = np.array([row["contrast"] in contrasts for row in table])
-    if column == "deviation" and not np.isfinite(_region_rows(first, column)[1][rows]).any():
-        raise DatasetError(
-            f"{first} has no deviations of regions: the model carries none",
-            expected="a model with the mean and spread of its training people",
-        )
     return RegionFeatures(
         kind,
         tuple(label for label in labels if label in contrasts),
@@ -620,10 +585,6 @@ def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
 
 def _map_path(made: AverageFiles, contrast: str) -> Path | None:
     return next((found.path for found in made.maps if found.label == contrast), None)
-
-
-def _deviation_path(made: AverageFiles, contrast: str) -> Path | None:
-    return next((found.deviation for found in made.maps if found.label == contrast), None)
 
 
 def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:

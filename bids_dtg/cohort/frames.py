@@ -52,8 +52,7 @@ def load_maps(
         Without an atlas a row an image on a grid: participant, session, task, run, contrast, desc,
         stat, space, res, path. With one a row a contrast and region: participant, session, task,
         run, and the columns of the table as they are: contrast, index, name, mean, coverage,
-        voxels, half_width, deviation, and true_half_width where the model has it. Missing values
-        are NaN.
+        voxels. Missing values are NaN.
 
     Raises
     ------

@@ -17,7 +17,6 @@ from bids_dtg.connectome.algebra import (
     ratio,
     series_weights,
 )
-from bids_dtg.connectome.design import Segments
 from bids_dtg.connectome.effective_dof import effective_dof
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels
@@ -25,7 +24,6 @@ from bids_dtg.engine.machine import one_blas_thread
 
 Float = NDArray[np.float64]
 # Half segments that parts of other lengths consist of.
-_OTHER_PIECES = (1, 3)
 _ROWS_AT_A_TIME = 32  # of a connectome, that a thread puts in order
 _LEAST_TSNR = 1.0  # below it the mean was subtracted before: measured BOLD has ten times as much
 
@@ -98,8 +96,6 @@ class RunConnectomes:
     effective_dof: float = float("nan")  # the same less what autocorrelation takes
     # Kept frames by whose sd places are standardised before the series are solved; 0: they are not.
     sd_frames: int = 0
-    # Where asked for, disjoint parts of other lengths: half segments, and three halves joined.
-    other_lengths: tuple[tuple[Connectome, ...], ...] = ()
 
     def of_one_set(self) -> RunConnectomes:
         """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
@@ -121,9 +117,6 @@ class RunConnectomes:
             roi_coverage=self.roi_coverage[rows],
             series=self.series[:, rows],
             roi_r=self.roi_r[rows, rows],
-            other_lengths=tuple(
-                tuple(part.of_rows(rows) for part in parts) for parts in self.other_lengths
-            ),
         )
 
     @property
@@ -220,7 +213,6 @@ def run_connectomes(
     *,
     form: Form = MARGINAL,
     every_part: bool = True,
-    other_lengths: bool = False,
     scatter: bool = False,
     threads: int = 1,
 ) -> RunConnectomes:
@@ -235,8 +227,6 @@ def run_connectomes(
         are of the marginal form whatever the connectomes are: so runs of all models compare.
     every_part
         Keep the connectomes of the whole run and of its halves beside those of the segments.
-    other_lengths
-        Add connectomes of half segments, and of one and a half, of a run whose segments are halved.
     scatter
         Keep sums of squares beside each connectome, by which runs are joined.
     threads
@@ -254,9 +244,8 @@ def run_connectomes(
     algebra, parts = algebra_of(moments), moments.segments
     shape = (moments.voxels.rois, moments.grey_voxels)
     only = len(parts.sets) == 1
-    others = tuple(_joined(parts, pieces) for pieces in _OTHER_PIECES) if other_lengths else ()
     halves = (parts.whole, parts.odd, parts.even) if every_part else ()
-    wanted = {*parts.sets, *halves, *(pieces for joined in others for pieces in joined)}
+    wanted = {*parts.sets, *halves}
     made = {pieces: _begin(algebra, pieces, form, shape) for pieces in wanted}
     if scatter:
         made = {pieces: _with_scatter(algebra, pieces, own) for pieces, own in made.items()}
@@ -275,7 +264,6 @@ def run_connectomes(
         series=algebra.series,
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
-        other_lengths=tuple(tuple(made[part] for part in joined) for joined in others if joined),
         residual_dof=moments.design.residual_dof(),
         effective_dof=effective_dof(algebra.series, moments.design),
         sd_frames=moments.sd_frames,
@@ -302,12 +290,6 @@ def _with_scatter(algebra: Algebra, pieces: tuple[int, ...], begun: Connectome) 
     series = algebra.series[algebra.rows(pieces)]
     rois = ((series - series.mean(axis=0)) ** 2).sum(axis=0)
     return replace(begun, scatter=Scatter(np.zeros(begun.r.shape[1]), rois))
-
-
-def _joined(parts: Segments, pieces: int) -> tuple[tuple[int, ...], ...]:
-    """Return disjoint sets of so many pieces in a row."""
-    firsts = range(0, parts.pieces - pieces + 1, pieces)
-    return tuple(tuple(range(first, first + pieces)) for first in firsts)
 
 
 def raw_series(moments: RunMoments) -> Float:

@@ -247,8 +247,6 @@ class TemporalDesign:
     def segments(
         self,
         seconds_per_segment: float = SECONDS_PER_SEGMENT,
-        *,
-        halved: bool = False,
     ) -> Segments:
         """Cut the kept frames into equal segments of about `seconds_per_segment`.
 
@@ -256,14 +254,12 @@ class TemporalDesign:
         ----------
         seconds_per_segment
             Length that segments should have.
-        halved
-            Cut each segment into two pieces, from which other lengths can be joined.
 
         Examples
         --------
         >>> import numpy as np
         >>> design = TemporalDesign.build(None, (), np.ones(200, dtype=bool), tr_seconds=2.0)
-        >>> cut = design.segments(halved=True)
+        >>> cut = design.segments()
         >>> cut.edges, cut.odd, cut.even
         (array([  0, 100, 200]), (0,), (1,))
         """
@@ -272,10 +268,10 @@ class TemporalDesign:
         edges = np.rint(np.linspace(0, self.frames_kept, 2 * count + 1)).astype(np.intp)
         # Every second edge parts two segments; of an odd number, the middle one is cut too.
         every = range(2 * count + 1)
-        kept = [edge for edge in every if halved or edge % 2 == 0 or edge == count]
+        kept = [edge for edge in every if edge % 2 == 0 or edge == count]
         sets, first = [], 0
         for segment in range(count):
-            last = first + 1 + (halved or 2 * segment + 1 == count)
+            last = first + 1 + (2 * segment + 1 == count)
             sets.append(tuple(range(first, last)))
             first = last
         return Segments(edges[kept], tuple(sets))
@@ -286,8 +282,7 @@ class Segments:
     """Equal parts of a run's kept frames, in pieces that also share it out to two equal halves.
 
     A piece is a segment; where the number of segments is odd, the middle one is two pieces. So
-    hardly more sums are kept than there are segments, and pieces in turn make two halves. On
-    request each segment is two pieces.
+    hardly more sums are kept than there are segments, and pieces in turn make two halves.
     """
 
     edges: NDArray[np.intp]  # (pieces + 1,), positions among the kept frames

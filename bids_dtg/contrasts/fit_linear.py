@@ -41,6 +41,11 @@ class FittedLinear:
         """Gains of the contrasts, and the mean maps."""
         return Correction(self.fit.gains, self.fit.mean_maps.astype(np.float32))
 
+    @property
+    def half_widths(self) -> Array:
+        """Half-widths of the 90 % intervals around the maps, (contrasts, places); NaN: none."""
+        return self.fit.half_widths.at_places
+
     def predict(self, rest: NDArray[np.floating]) -> Array:
         """Predict the maps (contrasts, places) of a person from rest (places, frames)."""
         connectome = connectome_of(rest, self.roi_maps, self.form)
@@ -63,7 +68,11 @@ class FittedLinear:
         places = ListedPlaces(tuple(str(number + 1) for number in range(self.roi_maps.shape[1])))
         tensors = tensors_of(self.fit.model)
         maps = self.roi_maps.astype(np.float16) if self.form.sets else self.roi_maps
-        arrays = BundleArrays(tensors, maps, places, places, self.correction)
+        arrays = BundleArrays(
+            *(tensors, maps, places, places, self.correction),
+            mean=self.correction.offset,
+            half_widths=self.fit.half_widths,
+        )
         return write_bundle(folder, ModelCard(Path(folder).name, "1", "linear", part), arrays)
 
 

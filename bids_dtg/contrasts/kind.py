@@ -22,6 +22,7 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
+from bids_dtg.stats.half_width import HalfWidths
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class Fitted:
     # Found during the fit, with each training person left out in turn; None: to be found on the
     # validation people.
     correction: Correction | None = None
+    # From errors for training people, each left out in turn; None: not found during the fit.
+    half_widths: HalfWidths | None = None
     words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
 
 

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.people import Array, Float, MeanMaps, Person
 from bids_dtg.contrasts.recentring import clipped_gains
 from bids_dtg.files.tensors import let_go
+from bids_dtg.imaging.lattice import Lattice, single_lattice
+from bids_dtg.stats.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
@@ -142,12 +144,15 @@ class LinearFit:
 
     model: LinearModel
     gains: Array  # (contrasts,), of all deviations, found with each person left out in turn
+    half_widths: HalfWidths  # by errors for the people, each left out in turn
     mean_maps: Float  # (contrasts, places), of the training people
     strength: float  # of the shrinkage
     minutes: float  # of rest of all training people; NaN: not known
 
 
-def fit_people(people: Sequence[Person], sets: Sequence[int]) -> LinearFit:
+def fit_people(
+    people: Sequence[Person], sets: Sequence[int], lattice: Lattice | None = None
+) -> LinearFit:
     """Fit the model to training people; gains are found with each person left out in turn.
 
     Parameters
@@ -156,6 +161,8 @@ def fit_people(people: Sequence[Person], sets: Sequence[int]) -> LinearFit:
         Two or more.
     sets
         Numbers of ROIs of the sets, in the order of the connectomes' rows.
+    lattice
+        Blocks of places whose errors are pooled in half-widths; None: each place alone.
 
     Raises
     ------
@@ -168,6 +175,8 @@ def fit_people(people: Sequence[Person], sets: Sequence[int]) -> LinearFit:
     strength = shrinkage(minutes)
     parts = [_Part.of(people, rows, maps, strength) for rows in rows_of(sets)]
     slopes = Slopes(len(maps.mean))
+    lattice = lattice or single_lattice(maps.mean.shape[1], edge=1)
+    errors = LeftOutErrors(len(maps.mean), lattice)
     for number, person in enumerate(people):
         measured, known = maps.left_out(person)
         predicted = np.zeros(measured.shape)
@@ -175,6 +184,8 @@ def fit_people(people: Sequence[Person], sets: Sequence[int]) -> LinearFit:
             predicted += part.left_out(number, person)
         predicted = np.where(known, predicted / len(parts), 0.0)
         slopes.add(predicted, measured)
+        errors.add(predicted, np.where(known, measured, np.nan))
+    gains = slopes.gains()
     coefficients = np.hstack([part.coefficients() for part in parts]) / len(parts)
     return LinearFit(
         model=LinearModel(
@@ -183,7 +194,12 @@ def fit_people(people: Sequence[Person], sets: Sequence[int]) -> LinearFit:
             weights=np.concatenate([part.weights for part in parts]).astype(np.float32),
             coefficients=coefficients.astype(np.float32),
         ),
-        gains=slopes.gains(),
+        gains=gains,
+        half_widths=errors.half_widths(
+            gains,
+            segments=round(float(np.mean([len(person.connectomes) for person in people]))),
+            left_out_in_turn=True,
+        ),
         mean_maps=maps.mean,
         strength=strength,
         minutes=minutes,

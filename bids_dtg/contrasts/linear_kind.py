@@ -22,6 +22,7 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions
+from bids_dtg.stats.half_width import block_edge
 
 FEWEST_PEOPLE = 5
 _PREFIX = "linear."  # of the tensors' names
@@ -101,7 +102,8 @@ def fit(task: FitTask) -> Fitted:
     """
     people, space = task.training, task.space
     _require_enough(len(people))
-    found = fit_people(people, space.form.sets or (space.rois,))
+    lattice = space.places.lattice(block_edge(space.places.spacing_mm))
+    found = fit_people(people, space.form.sets or (space.rois,), lattice)
     task.report(
         f"linear: {counted(len(people), 'participant')} fitted, each left out in turn; "
         f"shrinkage {found.strength:.3g}"
@@ -114,6 +116,7 @@ def fit(task: FitTask) -> Fitted:
         tensors=tensors_of(found.model),
         record=record,
         correction=Correction(found.gains, found.mean_maps.astype(np.float32)),
+        half_widths=found.half_widths,
         words=record.words,
     )
 

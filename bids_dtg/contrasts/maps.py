@@ -17,42 +17,34 @@ from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Predicted maps of one person, averaged over segments of rest, with their uncertainty.
+    """Predicted maps of one person, averaged over segments of rest.
 
     Examples
     --------
     >>> contrast = Contrast(0, "languageMath", "LANGUAGE", "MATH", "Arithmetic against rest")
-    >>> estimate = Estimate((contrast,), np.zeros((1, 5), np.float32), None, 1, 432.0)
-    >>> estimate.values.shape, estimate.spread is None
-    ((1, 5), True)
+    >>> estimate = Estimate((contrast,), np.zeros((1, 5), np.float32), 1, 432.0)
+    >>> estimate.values.shape
+    (1, 5)
     >>> estimate.map_of("languageMath").shape
     (5,)
     """
 
     contrasts: tuple[Contrast, ...]  # rows of all arrays
     values: NDArray[np.float32]  # (contrasts, voxels), in the units of the model's targets
-    spread: NDArray[np.float32] | None  # (contrasts, voxels), sd over segments; None with one
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest behind the maps, after censoring
     # Their residual degrees of freedom, the weights of segments; NaN: weighted by seconds
     residual_dof: float = float("nan")
-    # (contrasts, voxels) each, of the odd and of the even pieces of the runs; None if not requested
-    halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    # (contrasts, voxels), half-widths of the intervals; None if not requested or not calibrated
+    # (contrasts, voxels), half-widths of the 90 % intervals; None: the model has none
     half_widths: NDArray[np.float32] | None = None
-    # The same for the person's true maps; None also where the calibration had no second sessions
-    true_half_widths: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.contrasts)
         if self.values.ndim != 2 or len(self.values) != rows:
             raise ValueError(f"maps are ({rows} contrasts, voxels), not {self.values.shape}")
-        others = {"spread": self.spread, "half-widths": self.half_widths}
-        others["true half-widths"] = self.true_half_widths
-        others |= dict(zip(("odd half", "even half"), self.halves or (), strict=False))
-        for name, maps in others.items():
-            if maps is not None and maps.shape != self.values.shape:
-                raise ValueError(f"{name} {maps.shape} does not fit maps {self.values.shape}")
+        widths = self.half_widths
+        if widths is not None and widths.shape != self.values.shape:
+            raise ValueError(f"half-widths {widths.shape} do not fit maps {self.values.shape}")
 
     def map_of(self, label: str) -> NDArray[np.float32]:
         """Return the map of a contrast, (voxels,), by its label, in any case.
@@ -74,9 +66,7 @@ class Estimate:
         return found
 
 
-def require_finite(
-    maps: NDArray[np.float32], contrasts: Sequence[Contrast], *, what: str = "map"
-) -> None:
+def require_finite(maps: NDArray[np.float32], contrasts: Sequence[Contrast]) -> None:
     """Refuse maps with values that are not finite, so that nobody sees or averages them.
 
     Parameters
@@ -85,8 +75,6 @@ def require_finite(
         Maps to check, (contrasts, voxels).
     contrasts
         Contrasts of the rows of `maps`.
-    what
-        What the maps are, for the message.
 
     Raises
     ------
@@ -104,7 +92,7 @@ def require_finite(
     wrong = np.flatnonzero(~finite.all(axis=1))
     number = int(np.count_nonzero(~finite[wrong[0]]))
     raise RunError(
-        f"the predicted {what} of {contrasts[wrong[0]].label} has {number} values that are not "
+        f"the predicted map of {contrasts[wrong[0]].label} has {number} values that are not "
         f"finite, and so have {len(wrong) - 1} more of {len(maps)} contrasts",
         expected="finite values at all places of the model's mask",
         remedy="look at the run's images, and at the model with dtg-models verify",
@@ -112,7 +100,7 @@ def require_finite(
 
 
 class MapAverage:
-    """Running weighted mean and spread of maps over segments.
+    """Running weighted mean of maps over segments.
 
     A segment is weighted by its residual degrees of freedom, which determine the variance of a
     correlation: two minutes of rest with few columns removed have more of them than two minutes
@@ -120,9 +108,7 @@ class MapAverage:
 
     Where a segment has no data the others are averaged; where none has, the mean is NaN.
 
-    Memory does not depend on the number of segments. The spread is the
-    standard deviation with reliability weights, which with equal weights is
-    the usual one with n - 1 (West 1979, Comm. ACM 22: 532, for the update).
+    Memory does not depend on the number of segments.
 
     Examples
     --------
@@ -139,10 +125,7 @@ class MapAverage:
         self._seconds = 0.0
         self._dof = 0.0
         self._mean: NDArray[np.float32] | None = None
-        self._squares: NDArray[np.float32] | None = None
-        # Of all voxels, or of each (voxels,).
-        self._weight: Any = 0.0
-        self._squared_weight: Any = 0.0
+        self._weight: Any = 0.0  # of all voxels, or of each (voxels,)
         self._count = 0
 
     def add(
@@ -166,7 +149,6 @@ class MapAverage:
         self._seconds += seconds
         self._dof += residual_dof
         self._weight = self._weight + weight
-        self._squared_weight = self._squared_weight + weight**2
         if self._mean is None:
             self._mean = np.where(weight > 0, maps, np.float32(0)).astype(np.float32)
             return
@@ -174,11 +156,6 @@ class MapAverage:
         with np.errstate(invalid="ignore"):  # no segment has data yet: the mean stays 0
             share = np.nan_to_num(np.asarray(weight / self._weight, np.float32))
         self._mean += deviation * share
-        if self._squares is None:
-            self._squares = np.zeros_like(self._mean)
-        deviation *= maps - self._mean
-        deviation *= np.asarray(weight, np.float32)
-        self._squares += deviation
 
     @property
     def data(self) -> NDArray[np.bool_]:
@@ -200,37 +177,23 @@ class MapAverage:
             return self._mean
         return np.where(self.data, self._mean, np.float32("nan"))
 
-    def result(
-        self,
-        contrasts: Sequence[Contrast],
-        *,
-        halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
-    ) -> Estimate:
+    def result(self, contrasts: Sequence[Contrast]) -> Estimate:
         """Return the average of the segments added so far.
 
         Parameters
         ----------
         contrasts
             Contrasts of the rows of the maps.
-        halves
-            Half-maps, as in `Estimate`.
 
         Raises
         ------
         ValueError
             Nothing was added, or shapes do not fit.
         """
-        mean, spread = self.mean, None
-        if self._squares is not None:
-            with np.errstate(invalid="ignore"):  # of one segment, or none
-                dof = self._weight - self._squared_weight / self._weight
-                spread = np.sqrt(np.maximum(self._squares / np.asarray(dof, np.float32), 0))
         return Estimate(
             contrasts=tuple(contrasts),
-            values=mean,
-            spread=spread,
+            values=self.mean,
             n_segments=self._count,
             seconds=self._seconds,
             residual_dof=self._dof if self._by_dof else float("nan"),
-            halves=halves,
         )

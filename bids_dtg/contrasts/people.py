@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.training_distribution.summary import Rest
 from bids_dtg.contrasts.maps import MapAverage
 
 Array = NDArray[np.float32]
@@ -36,7 +35,6 @@ class Person:
     weights: tuple[float, ...]  # weight of each segment: see `segment_weight`
     # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
     sessions: tuple[NDArray[np.float32], ...]
-    rest: Rest | None = None  # summaries of it, cut and joined to several lengths; None: not read
     form: Form = MARGINAL  # of the connectomes
     minutes: float = float("nan")  # of rest, all segments together; NaN: not known
     residual_dof: float = float("nan")  # of all segments together; NaN: not known
@@ -73,18 +71,12 @@ class Person:
 
 def predicted_maps(model: MapModel, person: Person) -> Array:
     """Predict a person's maps as the participant level does: the mean over segments."""
-    *_, last = maps_by_segments(model, person)
-    return last
-
-
-def maps_by_segments(model: MapModel, person: Person) -> Iterator[Array]:
-    """Yield a person's maps from the first segment of rest, the first two, and so on."""
     average = MapAverage()
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
         maps = model.predict(segment.astype(np.float32))
         # The duration is irrelevant: only the mean is used.
         average.add(maps, seconds=weight)
-        yield average.mean
+    return average.mean
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,12 +66,6 @@ FEATURES = (
     ),
     FeatureKind("maps", "predicted maps", "predicted maps", later("cohort.features:find_maps")),
     FeatureKind(
-        "deviations",
-        "their deviations from other people's maps",
-        "deviations of predicted maps",
-        later("cohort.features:find_deviations"),
-    ),
-    FeatureKind(
         "measured",
         "measured maps (--derivatives statmaps=PATH)",
         "measured maps",
@@ -82,12 +76,6 @@ FEATURES = (
         "means of predicted maps over regions",
         "means of regions",
         later("cohort.features:find_regions"),
-    ),
-    FeatureKind(
-        "region-deviations",
-        "means of deviations over regions",
-        "deviations of regions",
-        later("cohort.features:find_region_deviations"),
     ),
 )
 
@@ -127,11 +115,6 @@ ROW = Workflow(
                 later("contrasts.analyses.evaluate:run_evaluation"),
                 "score the maps of --model against participants' measured maps",
                 reads=_OF_PEOPLE,
-            ),
-            "calibrate": Analysis(
-                later("contrasts.analyses.calibrate:run_calibration"),
-                "give --model intervals by participants' measured maps",
-                reads=(*_OF_PEOPLE, "atlases", "min_coverage"),
             ),
             **ANALYSES,
         }

@@ -180,12 +180,10 @@ class VoxelPlaces:
         step: float,
         *,
         description: str = "",
-        noisy: bool = False,
     ) -> bytes:
         """Make a .nii.gz file of one map (voxels,) in whole steps: a fraction of the size.
 
         Where there are gaps (NaN) or more than 8 bits hold, the steps are stored as floats.
-        `noisy` as of `encode_integers`.
         """
         steps = np.rint(values / np.float32(step))
         fit = np.isfinite(steps).all()
@@ -193,9 +191,7 @@ class VoxelPlaces:
             limits = np.iinfo(kind)
             if fit and limits.min <= steps.min(initial=0) and steps.max(initial=0) <= limits.max:
                 volume = self.volume(steps.astype(kind))
-                return encode_integers(
-                    volume, self.grid, slope=step, description=description, noisy=noisy
-                )
+                return encode_integers(volume, self.grid, slope=step, description=description)
         return self.encode(steps * np.float32(step), description=description)
 
     def image(

@@ -25,9 +25,7 @@ _IMAGES = (".nii.gz", ".nii", ".hdr", ".img", ".func.gii", ".shape.gii")
 _AT_VERTICES = (".dscalar.nii", ".dtseries.nii", ".gii")
 _RIGHT = re.compile("_hemi-R(?=[_.])")
 # What this program writes is not measured.
-_OURS = re.compile(
-    r"synthetic|segmentSpread|(?:true)?halfwidth.*|deviation|connectome|oddHalf|evenHalf|group(Mean|Sd)"
-)
+_OURS = re.compile(r"synthetic|halfwidth.*|connectome|group(Mean|Sd)")
 _BRACES = re.compile(r"\{([a-z]+)\}")
 # A value in braces ends where a part of the path does.
 _VALUE = r"[^/]+?"

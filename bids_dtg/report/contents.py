@@ -16,12 +16,10 @@ from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.text import read_json
 from bids_dtg.report import quality
-from bids_dtg.stats.conformal import LEVELS
+from bids_dtg.stats.half_width import LEVEL
 
-SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
-DEVIATION = "deviation"  # of maps of what is a person's own
-# How desc- of half-width maps begins: of a new measurement, and of the person's true map.
-HALF_WIDTH, TRUE_HALF_WIDTH = "halfwidth", "truehalfwidth"
+SYNTHETIC = "synthetic"
+HALF_WIDTH = f"halfwidth{LEVEL}"  # of maps of half-widths of intervals
 # In sidecars of maps in another space than the model's: that of the model. Pages show its own.
 RESAMPLED = "ResampledFrom"
 # In a sidecar of the maps of all contrasts in one file: what each contrast's own would hold.
@@ -56,19 +54,8 @@ _KINDS: Mapping[str, type] = {
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 
 
-def half_width_descs(level: int) -> tuple[str, str]:
-    """Return desc- of half-width maps of a level in percent: new measurements, true maps.
-
-    Examples
-    --------
-    >>> half_width_descs(90)
-    ('halfwidth90', 'truehalfwidth90')
-    """
-    return f"{HALF_WIDTH}{level}", f"{TRUE_HALF_WIDTH}{level}"
-
-
 def half_width_path(
-    entities: Mapping[str, str | None], desc: str, identity: str, extension: str
+    entities: Mapping[str, str | None], identity: str, extension: str
 ) -> PurePosixPath:
     """Return the path of a model's half-width map, below the template's folder in the output.
 
@@ -76,8 +63,6 @@ def half_width_path(
     ----------
     entities
         Of the map that it belongs to: space, contrast and further ones that are no person's.
-    desc
-        Kind and level of the intervals, as desc- of a person's own file.
     identity
         SHA-256 of the model: it distinguishes the maps of several models in one dataset.
     extension
@@ -86,12 +71,12 @@ def half_width_path(
     Examples
     --------
     >>> entities = {"space": "MNI152NLin6Asym", "res": "2", "contrast": "languageMath"}
-    >>> half_width_path(entities, "halfwidth90", "1a2b3c4d5e6f", ".nii.gz").name
+    >>> half_width_path(entities, "1a2b3c4d5e6f", ".nii.gz").name
     'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth90m1a2b3c4d_statmap.nii.gz'
     """
     template = entities["space"]
     named = {key: value for key, value in entities.items() if key in _OF_FILES and key != "space"}
-    desc = f"{desc}m{identity[:8]}"
+    desc = f"{HALF_WIDTH}m{identity[:8]}"
     name = build_name({**named, "tpl": template, "desc": desc}, "statmap", extension)
     return PurePosixPath(f"tpl-{template}") / name
 
@@ -108,17 +93,12 @@ class Overlay:
 
 # What the viewer offers beside a map, in this order.
 OVERLAYS = (
-    *(
-        Overlay(
-            desc,
-            f"Half-width of the {level} % interval for {what}",
-            1.0,
-            f"exceeds the half-width of its {level} % interval for {what}",
-        )
-        for level in LEVELS
-        for desc, what in zip(half_width_descs(level), ("a new scan", "the true map"), strict=True)
+    Overlay(
+        HALF_WIDTH,
+        f"Half-width of the {LEVEL} % interval for a new scan",
+        1.0,
+        f"exceeds the half-width of its {LEVEL} % interval for a new scan",
     ),
-    Overlay(SPREAD, "Spread over segments", 2.0, "exceeds 2 standard deviations"),
 )
 
 
@@ -130,7 +110,6 @@ class MapFile:
     path: Path  # of the image
     sidecar: Mapping[str, Any]  # its JSON file; empty where it cannot be read
     overlays: Mapping[str, Path]  # images of its uncertainty, by desc-
-    deviation: Path | None = None  # image of how it differs from other people's; None: none
 
     @property
     def task(self) -> str:
@@ -303,7 +282,6 @@ def _with_keys(found: MapFile, keys: Collection[str]) -> MapFile:
         Path(found.path),
         {key: found.sidecar[key] for key in keys if key in found.sidecar},
         {},
-        None if found.deviation is None else Path(found.deviation),
     )
 
 
@@ -349,7 +327,7 @@ def _set(
         sidecar, faults = _of_their_kinds(read_inherited(path))
         if RESAMPLED in sidecar:
             continue
-        beside = _overlays(dataset, name, path, sidecar)
+        beside = _overlays(dataset, name, sidecar)
         if faults:
             own = read_json(sidecar_of(path))
             for key in faults:
@@ -357,8 +335,7 @@ def _set(
                 place = sidecar_of(path).name if key in own else f"{title}_{_MAPS.suffix}.json"
                 damage[f"{place} was changed by hand or damaged: {key} cannot be used"] = None
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
-        different = _deviation(dataset, path)
-        maps.append(MapFile(name.get("contrast") or "", path, sidecar, there, different))
+        maps.append(MapFile(name.get("contrast") or "", path, sidecar, there))
     if not maps:
         return None
     # By task, and within it by the length of the label: simple contrasts before differences.
@@ -381,10 +358,7 @@ def _plain_average(
         sidecar, _ = _of_their_kinds(read_inherited(files[0][1]))
         if RESAMPLED in sidecar:
             continue
-        maps = [
-            MapFile(name.get("contrast") or "", path, {}, {}, _deviation(dataset, path))
-            for name, path in files
-        ]
+        maps = [MapFile(name.get("contrast") or "", path, {}, {}) for name, path in files]
         maps[0] = dataclasses.replace(maps[0], sidecar=sidecar)
         return _set_of(dataset, title, maps)
     return None
@@ -423,14 +397,9 @@ def _set_in_one_file(
     if not all(isinstance(own, dict) for own in details.values()):
         return None
     sidecar, _ = _of_their_kinds(shared)
-    beside = _overlays(dataset, name, path, sidecar)
+    beside = _overlays(dataset, name, sidecar)
     there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
-    deviation = _deviation(dataset, path)
-    different = () if deviation is None else read_inherited(deviation).get("Contrasts", ())
-    maps = [
-        MapFile(label, path, {**sidecar, **own}, there, deviation if label in different else None)
-        for label, own in details.items()
-    ]
+    maps = [MapFile(label, path, {**sidecar, **own}, there) for label, own in details.items()]
     maps.sort(
         key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
     )
@@ -468,30 +437,14 @@ def _set_of(
     )
 
 
-def _deviation(dataset: DerivativeDataset, path: Path) -> Path | None:
-    """Return the deviation of a map, where there is one.
-
-    Against the model's people, else against the cohort (`group --analysis deviation`).
-    """
-    own = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{DEVIATION}_"))
-    cohort = dataset.root / "group/deviation" / own.relative_to(dataset.root)
-    return next((file for file in (own, cohort) if file.is_file()), None)
-
-
 def _overlays(
-    dataset: DerivativeDataset, name: BidsName, path: Path, sidecar: Mapping[str, Any]
+    dataset: DerivativeDataset, name: BidsName, sidecar: Mapping[str, Any]
 ) -> dict[str, Path]:
-    """Return the paths of images of a map's uncertainty, by desc-."""
-    found = {SPREAD: path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{SPREAD}_"))}
-    entities, level = dict(name.entities), sidecar.get("IntervalLevel")
-    identity = str(sidecar.get("ModelSHA256") or "")
-    percent = round(100 * level) if isinstance(level, float) and 0 < level < 1 else 0
-    if entities.get("space") and percent in LEVELS and re.fullmatch("[0-9a-f]{64}", identity):
-        for desc in half_width_descs(percent):
-            own = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{desc}_"))
-            shared = dataset.root / half_width_path(entities, desc, identity, name.extension)
-            found[desc] = own if own.is_file() else shared
-    return found
+    """Return the path of the image of a map's half-widths, by desc-."""
+    entities, identity = dict(name.entities), str(sidecar.get("ModelSHA256") or "")
+    if not entities.get("space") or not re.fullmatch("[0-9a-f]{64}", identity):
+        return {}
+    return {HALF_WIDTH: dataset.root / half_width_path(entities, identity, name.extension)}
 
 
 def _of_their_kinds(sidecar: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

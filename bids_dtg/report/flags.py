@@ -15,7 +15,7 @@ from bids_dtg.stats.verdict import FEWEST
 
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
-# With fewer people nobody can judge a model, nor are there people to calibrate it by.
+# With fewer people nobody can judge a model.
 FEW_PEOPLE = FEWEST
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 
@@ -181,16 +181,16 @@ def few_people(sidecar: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> few_people({"ModelTraining": {"Participants": 5}}).partition(",")[0]
-    'No half-widths and no verdict: the model stands on 5 participants'
+    'No verdict: the model stands on 5 participants'
     >>> few_people({"ModelTraining": {"Participants": 958}})
     ''
     """
     people = trained_on(sidecar)
-    if people is None or people >= FEW_PEOPLE or sidecar.get("Calibrated"):
+    if people is None or people >= FEW_PEOPLE:
         return ""
     return (
-        f"No half-widths and no verdict: the model stands on {counted(people, 'participant')}, too "
-        "few to hold some out, so that nobody knows how far its maps are from measured ones"
+        f"No verdict: the model stands on {counted(people, 'participant')}, too few to hold some "
+        "out and judge it by them"
     )
 
 

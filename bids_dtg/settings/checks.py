@@ -78,10 +78,6 @@ def check(settings: Settings) -> None:
             f"--space is '{settings.inputs.space}'",
             expected="the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
         )
-    if not 1 <= settings.outputs.interval_level <= 99:
-        raise SettingsError(
-            f"--interval-level is {settings.outputs.interval_level}", expected="1 to 99 percent"
-        )
     if not 0 <= settings.outputs.min_coverage <= 1:
         raise SettingsError(
             f"--min-coverage is {settings.outputs.min_coverage:g}", expected="a share, 0 to 1"

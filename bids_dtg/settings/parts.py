@@ -596,20 +596,6 @@ class OutputOptions:
         default="session",
         shapes=(RESULTS,),
     )
-    interval_level: int = map_option(
-        "output",
-        "level of the intervals around the maps, where the model carries a calibration",
-        default=90,
-        metavar="PERCENT",
-        shapes=(RESULTS,),
-    )
-    half_maps: bool = map_option(
-        "output",
-        "also predict maps from the odd and the even pieces of each run, and report how reliable "
-        "the maps are",
-        default=False,
-        shapes=(RESULTS,),
-    )
     write_connectome: bool = map_option(
         "output",
         "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",

@@ -3,7 +3,6 @@
 - `analyses`: the table of these analyses
 - `asked`: the requested phenotypes, and how files are named after them
 - `associate`: association of regions, edges or voxels with phenotypes
-- `deviation`: each person's deviation from the mean of all others
 - `embed`: people and their maps as points in few dimensions
 - `group_maps`: group maps: tests over participants' maps
 - `phenotypes`: prediction of phenotypes from maps, regions and connectomes

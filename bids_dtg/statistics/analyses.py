@@ -13,11 +13,6 @@ _ASKED = ("participants_file", "phenotype", "covariates", "feature_sets")
 _OF_OUTPUT = ("session_label", "contrast", "derivatives", "input_type", "model_name", "atlases")
 ANALYSES: Mapping[str, Analysis] = MappingProxyType(
     {
-        "deviation": Analysis(
-            later("statistics.deviation:run_deviation"),
-            "deviation of each participant's maps in OUTPUT_DIR from the mean of all others",
-            reads=("session_label", "contrast", "model_name"),
-        ),
         "stats": Analysis(
             later("statistics.group_maps.analysis:run_stats"),
             "tests over participants' maps (one or two samples, paired, regression), and "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # What people are for. Validation people choose the epoch, the penalty, the weights of a blend,
-# offsets and gains: they tune. Who calibrates is neither trained on nor tuned on.
+# offsets and gains: they tune.
 SETS = ("training", "validation", "calibration", "test")
 DRAWN = ("training", "validation", "test")  # by `split_people`
 
@@ -22,7 +22,7 @@ class Split:
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    calibration: tuple[str, ...] = ()  # kept for intervals; a split that is drawn has none
+    calibration: tuple[str, ...] = ()  # kept apart; a split that is drawn has none
 
     def __post_init__(self) -> None:
         count = Counter(self.everybody)

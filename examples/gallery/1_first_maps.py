@@ -1,8 +1,7 @@
 """
 # First maps
 
-From a run of rest to 47 maps, a look at one of them, and at how much of it
-is this person's own.
+From a run of rest to 47 maps, and a look at one of them.
 
 **Everybody here is simulated, and the demo model is not for science.**
 """
@@ -36,8 +35,7 @@ for path in sorted(Path("demo-output/maps").iterdir()):
 # ## Find them
 #
 # `load_maps` lists an output folder: a row a map. `desc` says what it is:
-# `synthetic` is the predicted map, `deviation` is how far it lies from the
-# mean of other people.
+# `synthetic` is the predicted map.
 
 import bids_dtg
 
@@ -54,26 +52,31 @@ print(
 # ## Look at one
 #
 # The participant's predicted map, the truth that the simulation knows, and
-# the deviation. The first two look alike. The deviation shows what is left
-# when other people's mean map is taken away.
+# the prediction less the mean map of both participants: what they do not
+# share.
 
 import matplotlib.pyplot as plt
-from nilearn import plotting
+from nilearn import image, plotting
 
+both = maps[maps["desc"] == "synthetic"]["path"].map(str).tolist()
 first = maps[maps["participant"] == "sim001"].set_index("desc")["path"]
 (truth,) = Path("demo-output/simulated/truth").rglob(
     "sub-sim001*_contrast-languageMathVsStory_*_desc-truth_statmap.nii.gz"
 )
 shown = {
-    "predicted from rest (z)": first["synthetic"],
-    "simulated truth (z)": truth,
-    "deviation from other people (their SD)": first["deviation"],
+    "predicted from rest (z)": str(first["synthetic"]),
+    "simulated truth (z)": str(truth),
+    "predicted, less the mean of both (z)": image.math_img(
+        "own - mean",
+        own=str(first["synthetic"]),
+        mean=image.mean_img(both),
+    ),
 }
 figure, axes = plt.subplots(3, 1, figsize=(8, 7))
-for axis, (words, path) in zip(axes, shown.items(), strict=True):
+for axis, (words, shown_map) in zip(axes, shown.items(), strict=True):
     axis.set_title(words, fontsize=11)
     plotting.plot_stat_map(
-        str(path),
+        shown_map,
         display_mode="z",
         cut_coords=[-20, 0, 20, 40, 60],
         axes=axis,

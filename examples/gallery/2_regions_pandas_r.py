@@ -30,16 +30,13 @@ columns = [
     "name",
     "mean",
     "coverage",
-    "half_width",
-    "deviation",
 ]
 print(regions[columns].head(6).round(2).to_string(index=False))
 print(f"{len(regions):,} rows")
 
 # %%
 # `coverage` is the share of the region that has values: below 0.5, `mean`
-# is empty. A newly measured map's mean lies within `half_width` of `mean`
-# most of the time (90 % unless `--interval-level` says otherwise).
+# is empty.
 #
 # ## A row a participant
 #
@@ -79,24 +76,14 @@ axis.legend(frameon=False, ncols=2)
 plt.show()
 
 # %%
-# ## The regions that stand out, with their half-widths
-#
-# The bars are wide: they are as wide as a single person's measured map is
-# uncertain.
+# ## The regions that stand out
 
 person = one[one["participant"] == "sim001"].set_index("name")
 strongest = person.loc[
     person["mean"].abs().sort_values().index[-12:]
 ].sort_values("mean")
 figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
-axis.errorbar(
-    strongest["mean"],
-    np.arange(12),
-    xerr=strongest["half_width"],
-    fmt="o",
-    capsize=3,
-    color="C0",
-)
+axis.plot(strongest["mean"], np.arange(12), "o", color="C0")
 axis.axvline(0, color="black", linewidth=0.8)
 axis.set_yticks(
     np.arange(12), strongest.index.str.removeprefix("7Networks_")

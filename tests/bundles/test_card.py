@@ -107,7 +107,7 @@ def test_reserved_fields_may_be_null_or_absent():
     content = json.loads(make_card().to_json())
     assert content["recentring"] is None
     assert not {"record", "evaluation"} & set(content)
-    for name in ("recentring", "gains", "reference", "calibration"):
+    for name in ("recentring", "gains"):
         del content[name]
     assert ModelCard.from_json(json.dumps(content)).name == "hcp-ya"
 
@@ -209,7 +209,7 @@ def test_recentring_needs_its_file():
         ("format_version", "1", 'format_version is "1". Expected: a whole number'),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", "a model of kind vnet. Expected: one of linear, attention.*newer"),
-        ("calibration", [], "calibration is \\[\\]"),
+        ("half_width", [], "half_width is \\[\\]"),
         ("gains", [1.0], r"gains is \[1.0\]. Expected: 47 finite numbers"),
         ("gains", [1.0] * 47, "gains is .*Expected: gains and recentring, or neither"),
         ("recentring", {}, "no field recentring.lattice"),
@@ -275,7 +275,7 @@ def test_wrong_fields_are_named(path, value, fact):
     assert "model.json" in str(caught.value)
 
 
-OPTIONAL = {"files", "recentring", "gains", "reference", "calibration"}
+OPTIONAL = {"files", "recentring", "gains"}
 
 
 @pytest.mark.parametrize("key", [k for k in json.loads(make_card().to_json()) if k not in OPTIONAL])

@@ -49,7 +49,7 @@ def job(tmp_path_factory) -> TinyJob:
     made = TinyJob(tmp_path_factory.mktemp("job"), ("02",))
     for session in "AB":
         add_rest(made.bids, "01", session=session)
-    assert made.run("--half-maps") == 0
+    assert made.run() == 0
     return made
 
 

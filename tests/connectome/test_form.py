@@ -50,7 +50,7 @@ def one_pass(bold, maps, design, form, *, way=None, smoothing=None, **options):
         smoothing=smoothing,
         cleaning=None if way is None else way.of(design),
     )
-    return run_connectomes(moments, form=form, other_lengths=True)
+    return run_connectomes(moments, form=form)
 
 
 def parts_of(result, design):
@@ -58,12 +58,7 @@ def parts_of(result, design):
     segments = design.segments(SECONDS)
     known = zip(result.segments, segments.sets, strict=True)
     halves = ((result.odd, segments.odd), (result.even, segments.even))
-    others = [
-        (made, tuple(range(first, first + pieces)))
-        for pieces, joined in zip((1, 3), result.other_lengths, strict=True)
-        for made, first in zip(joined, range(0, segments.pieces, pieces), strict=False)
-    ]
-    for made, pieces in (*known, *halves, *others, (result.whole, segments.whole)):
+    for made, pieces in (*known, *halves, (result.whole, segments.whole)):
         edges = segments.edges
         yield made, np.concatenate([np.arange(edges[p], edges[p + 1]) for p in pieces])
 

@@ -34,13 +34,6 @@ def test_mean_is_weighted_by_time(n, seed, weights):
     assert result.seconds == pytest.approx(sum(weights[:n]))
 
 
-@given(n=st.integers(2, 6), seed=st.integers(0, 2**32 - 1))
-def test_spread_of_equal_segments_is_the_sample_sd(n, seed):
-    maps = np.random.default_rng(seed).standard_normal((n, 3, 5)).astype(np.float32)
-    result = _average(maps, [432.0] * n)
-    np.testing.assert_allclose(result.spread, maps.std(axis=0, ddof=1), atol=1e-5)
-
-
 def test_segments_without_data_at_a_voxel_do_not_count_there():
     maps = np.random.default_rng(0).standard_normal((3, 2, 4)).astype(np.float32)
     data = np.array([[0, 1, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0]], bool)
@@ -54,13 +47,7 @@ def test_segments_without_data_at_a_voxel_do_not_count_there():
     np.testing.assert_array_equal(found.values[:, 1], maps[0, :, 1])
     whole = _average(maps, weights)
     np.testing.assert_array_equal(found.values[:, 2], whole.values[:, 2])
-    np.testing.assert_array_equal(found.spread[:, 2], whole.spread[:, 2])
     assert np.isnan(found.values[:, 3]).all()
-    assert np.isfinite(found.spread).all(axis=0).tolist() == [True, False, True, False]
-
-
-def test_one_segment_has_no_spread():
-    assert _average(np.ones((1, 2, 3), np.float32), [400.0]).spread is None
 
 
 def test_maps_added_are_not_changed_later():
@@ -82,19 +69,15 @@ def test_shapes_are_checked():
     two, one = np.ones((2, 3), np.float32), np.ones((1, 3), np.float32)
     contrasts = hcp_contrasts()[:2]
     with pytest.raises(ValueError, match=r"maps are \(2 contrasts, voxels\), not \(1, 3\)"):
-        Estimate(contrasts, one, None, 1, 1.0)
-    with pytest.raises(ValueError, match=r"spread \(1, 3\) does not fit"):
-        Estimate(contrasts, two, one, 2, 1.0)
-    with pytest.raises(ValueError, match=r"even half \(1, 3\) does not fit"):
-        Estimate(contrasts, two, None, 1, 1.0, halves=(two, one))
-    with pytest.raises(ValueError, match=r"half-widths \(1, 3\) does not fit"):
-        Estimate(contrasts, two, None, 1, 1.0, half_widths=one)
+        Estimate(contrasts, one, 1, 1.0)
+    with pytest.raises(ValueError, match=r"half-widths \(1, 3\) do not fit"):
+        Estimate(contrasts, two, 1, 1.0, half_widths=one)
 
 
 def test_a_map_is_found_by_its_label_and_a_misspelt_one_named():
     contrasts = hcp_contrasts()
     maps = np.arange(47, dtype=np.float32)[:, None].repeat(3, axis=1)
-    estimate = Estimate(contrasts, maps, None, 1, 432.0)
+    estimate = Estimate(contrasts, maps, 1, 432.0)
     row = contrasts[2]
     for label in (row.label, row.label.upper()):
         np.testing.assert_array_equal(estimate.map_of(label), maps[2])

@@ -28,7 +28,7 @@ GOOD = {
 
 def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> ParticipantFiles:
     run = RunFiles("sub-01_task-rest", quality, {})
-    overlays = {"segmentSpread": Path("s")}
+    overlays = {"halfwidth90": Path("s")}
     one = MapFile("motorT", Path("m"), sidecar or {}, overlays)
     made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, {})
     return ParticipantFiles("01", (made,), (run,))
@@ -87,14 +87,6 @@ def test_failures_come_first_and_models_that_are_not_for_science_are_named():
     assert found[1].text == "Not for science."
 
 
-def test_maps_without_uncertainty_say_so():
-    bare = files()
-    one = MapFile("motorT", Path("m"), {}, {})
-    made = AverageFiles("t", (one,), (), {}, {})
-    found = flagged(ParticipantFiles("01", (made,), bare.runs), {})
-    assert any("no uncertainty" in flag.text for flag in found)
-
-
 @pytest.mark.parametrize(
     "figure", [column.name for column in PRESENTATION.quality_columns if column.flag]
 )
@@ -119,10 +111,10 @@ def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(verdic
     assert levels(flagged(files(good), {})) == ["good"]
 
 
-def test_maps_of_a_model_without_calibration_are_named():
-    found = flagged(files(sidecar={"Calibrated": False}), {})
-    assert any("no calibration" in flag.text and flag.level == "note" for flag in found)
-    assert levels(flagged(files(sidecar={"Calibrated": True}), {})) == ["good"]
+def test_maps_of_a_model_without_half_widths_are_named():
+    found = flagged(files(sidecar={"Intervals": False}), {})
+    assert any("no half-widths" in flag.text and flag.level == "note" for flag in found)
+    assert levels(flagged(files(sidecar={"Intervals": True}), {})) == ["good"]
 
 
 PARTIAL = (

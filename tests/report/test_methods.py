@@ -78,7 +78,7 @@ NONE = cleaned("none")
     ("change", "present", "absent"),
     [
         ({}, "24 motion parameters", "censored"),
-        ({}, "no calibration", "error in the mean map"),
+        ({}, "no half-widths", "error in the mean map"),
         (
             {"cleaning": CleaningOptions(denoise_strategy="ica_aroma")},
             "ICA-AROMA",
@@ -165,15 +165,14 @@ def test_training_data_are_named_as_the_bundle_knows_them():
 
 
 def test_intervals_are_described_where_a_model_has_them_and_only_there():
-    with_them = text_of(calibrated_on=(24, 4), outputs=OutputOptions(interval_level=80))
-    assert "half-widths of 80 % prediction intervals" in with_them
-    assert "24 participants with measured maps, each predicted from 4 segments" in with_them
-    assert "https://doi.org/10.1080/01621459.2017.1307116" in with_them  # Lei et al. 2018
-    assert "https://doi.org/10.48550/arXiv.2306.06342" in with_them  # Lee, Barber & Willett 2023
+    with_them = text_of(intervals_by=(24, 4))
+    assert "half-widths of 90 % prediction intervals" in with_them
+    assert "the 24 participants behind them, each predicted from 4 segments" in with_them
+    in_turn = text_of(intervals_by=(24, 4), intervals_in_turn=True)
+    assert "behind them, each left out of the fit and predicted from 4 segments" in in_turn
     without = text_of()
-    assert "carries no calibration" in without
-    assert "Lei, J." not in without
-    assert "half-width" not in without
+    assert "carries no half-widths" in without
+    assert "t(.95" not in without
 
 
 def test_motion_is_named_where_tables_had_it():
@@ -189,7 +188,7 @@ def test_motion_is_named_where_tables_had_it():
 
 def test_every_reference_has_an_address_that_is_whole():
     everything = (
-        markdown_of(replace(MODEL, kind=kind, calibrated_on=(24, 4)), **change)
+        markdown_of(replace(MODEL, kind=kind, intervals_by=(24, 4)), **change)
         for kind in KINDS
         for change in (
             {},

@@ -88,14 +88,13 @@ def test_the_marginal_form_says_what_it_always_said(tmp_path):
     assert " ".join(sidecar) == (
         "Sources Synthetic ModelName ModelVersion ModelKind ModelSHA256 ModelNotice NotForScience "
         "ModelTraining NSegments SecondsOfRest ResidualDegreesOfFreedom SegmentsWeightedBy "
-        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Calibrated Deviations "
-        "Description Task "
-        "Contrast SpatialReference Resolution SkullStripped Units"
+        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Intervals "
+        "Description Task Contrast SpatialReference Resolution SkullStripped Units"
     )
     assert " ".join(sidecar["Runs"][0]) == (
         "Run RepetitionTime VoxelSize ResidualDegreesOfFreedom EffectiveDegreesOfFreedom NSegments "
         "Space SpaceReason Transforms Interpolation TrainingDistribution "
-        "TrainingDistributionReasons TrainingDistance Confounds "
+        "TrainingDistributionReasons Confounds "
         "Cleaning Notes"
     )
     assert quality_of(job.out)["dof_beyond_rois"] == "n/a"
@@ -135,14 +134,13 @@ def test_the_report_names_the_form_and_few_people_and_flags_what_is_left(tmp_pat
     add_rest(job.bids, frames=50)
     page = page_of(job)
     assert f"The model was trained on 5 participants. It reads {FORMS['partial'].words}." in page
-    assert "No half-widths and no verdict: the model stands on 5 participants" in page
-    assert "its maps have no intervals" not in page
+    assert "No verdict: the model stands on 5 participants" in page
     left = float(quality_of(job.out)["dof_beyond_rois"])
     assert 0 < left < 20
     assert f"{left:.0f} degrees of freedom are left in a segment beyond the ROIs" in page
     assert main([str(job.bids), str(job.out), "group", "--omp-nthreads", "1"]) == 0
     group = (job.out / "group.html").read_text()
-    assert "No half-widths and no verdict: the model stands on 5 participants" in group
+    assert "No verdict: the model stands on 5 participants" in group
 
 
 @pytest.mark.slow

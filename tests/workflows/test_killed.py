@@ -37,7 +37,7 @@ POINTS = {
     "writing map 24 of 47": kill(REPLACE, 24, "cut", STATMAP),
     "before renaming map 47": kill(REPLACE, 47, "before", STATMAP),
     "after renaming map 47": kill(REPLACE, 47, "after", STATMAP),
-    "writing the spread of map 2": kill(REPLACE, 2, "cut", "desc-segmentSpread_statmap.nii.gz"),
+    "writing the second half-width": kill(REPLACE, 2, "cut", "halfwidth90m"),
     "before the participants' table": kill(REPLACE, 1, "cut", "participants.tsv"),
     "before the completion record": kill(REPLACE, 1, "before", RECORD),
     "writing the completion record": kill(REPLACE, 1, "cut", RECORD),

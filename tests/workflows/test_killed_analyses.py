@@ -173,7 +173,6 @@ JOBS = (
     _train("attention-unet", *_NETWORK),
     _of_maps("finetune", "--contrast", CONTRASTS[0], *_NETWORK[2:]),
     _of_maps("evaluate"),
-    _of_maps("calibrate"),
     Job("contrasts", None, lambda scene: scene.of_cohort(), with_people=True),
     _of_people("stats", "--permutations", "9", "--feature-sets", "maps"),
     _of_people("associate", *_OF_AGE, "--feature-sets", "edges"),

@@ -37,10 +37,6 @@ POINTS = {
         "writing scores": kill(REPLACE, 1, "cut", "_scores.tsv"),
         "writing the page": kill(REPLACE, 1, "cut", "report.html"),
     },
-    "calibrate": {
-        "predicting": kill("bids_dtg.contrasts.participant.model:Model.predict", 5),
-        "before naming the bundle": kill(RENAME, 1, "before", "bundle"),
-    },
     "group": {
         "writing a mean": kill(REPLACE, 1, "cut", "desc-groupMean_statmap.nii.gz"),
         "before the second sidecar": kill(REPLACE, 2, "before", "desc-groupMean_statmap.json"),
@@ -191,7 +187,7 @@ def test_other_contrasts_at_once_do_not_replace_arrays_in_use(jobs):
 SIZES = (20, 100, 400)  # KiB
 FULL = [
     pytest.param(job, size, marks=() if (job, size) == ("train", 20) else pytest.mark.slow)
-    for job in ("train", "evaluate", "calibrate", "group")
+    for job in ("train", "evaluate", "group")
     for size in SIZES
 ]
 

@@ -22,7 +22,7 @@ def maps_of(folder, kind: str, bold: np.ndarray) -> dict[str, np.ndarray]:
     add_rest(job.bids, bold=bold, affine=TINY_AFFINE, tr=TR)
     job.model = folder / "own"
     write_tiny_kind(job.model, kind, TENSORS[kind]())
-    assert job.run("--half-maps", "--min-minutes", 1) == 0
+    assert job.run("--min-minutes", 1) == 0
     (quality,) = read_table(job.out / "sub-01/func/sub-01_task-rest_qc.tsv")
     found = {"coverage": np.array(float(quality["coverage"]))}
     for path in sorted(job.out.rglob("sub-01_*_desc-*.nii.gz")):

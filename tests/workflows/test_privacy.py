@@ -128,7 +128,7 @@ class PrivateCohort:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> PrivateCohort:
     cohort = PrivateCohort(tmp_path_factory.mktemp("private"))
-    words = ("--participant-label", "01", "02", "03", "--half-maps", "--write-connectome")
+    words = ("--participant-label", "01", "02", "03", "--write-connectome")
     words += ("--min-minutes", "6", "--min-dof", "1")
     done = cohort.run("participant", *words)
     assert (done.returncode, "2 averages of maps made" in done.stderr) == (1, True), done.stderr

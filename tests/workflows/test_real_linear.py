@@ -171,10 +171,10 @@ def test_the_report_says_what_the_model_reads_and_on_whom_it_stands(job):
     page = " ".join(html.unescape((job.out / "sub-HAPPYTEST.html").read_text()).split())
     assert "(linear model)" in page
     assert f"The model was trained on 5 participants. It reads {FORMS['partial'].words}." in page
-    assert "No half-widths and no verdict: the model stands on 5 participants" in page
+    assert "No verdict: the model stands on 5 participants" in page
     (row,) = read_table(job.path("_qc.tsv"))
     assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS > 20
     sidecar = read_inherited(job.path("_contrast-languageMath_stat-z_desc-synthetic_statmap.json"))
-    assert (sidecar["ModelKind"], sidecar["Calibrated"]) == ("linear", False)
+    assert (sidecar["ModelKind"], sidecar["Intervals"]) == ("linear", False)
     assert sidecar["ModelTraining"]["Participants"] == PEOPLE
     assert not list(job.out.rglob("*halfwidth*"))

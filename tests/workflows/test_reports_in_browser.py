@@ -47,11 +47,13 @@ def unsure(out, tmp_path_factory) -> Path:
 
     copy = tmp_path_factory.mktemp("unsure") / "out"
     shutil.copytree(out, copy)
-    for path in (copy / "sub-02/func").glob("*segmentSpread_statmap.nii.gz"):
-        spread = nib.load(path)
-        values = np.asarray(spread.dataobj) * 0.01
+    for path in copy.glob("tpl-*/*halfwidth90m*_statmap.nii.gz"):
+        widths = nib.load(path)
+        values = np.asarray(widths.dataobj) * 0.01
         values[: len(values) // 2] += 100
-        nib.save(nib.Nifti1Image(values, spread.affine, spread.header), path)
+        nib.save(nib.Nifti1Image(values.astype(np.float32), widths.affine), path)
+    for shared in copy.glob("figures/*halfwidth90*"):  # of the half-widths before
+        shared.unlink()
     arguments = ["participant", "--reports-only", "--participant-label", "02"]
     assert main([str(copy), str(copy), *arguments]) == 0
     return copy
@@ -78,18 +80,6 @@ def on_surfaces(out, tmp_path_factory) -> Path:
         path = folder / f"{stem}_desc-synthetic_statmap.func.gii"
         path.write_bytes(encode_metrics(np.stack([values] * len(names)), side, names=names))
     arguments = ["participant", "--reports-only", "--participant-label", "03"]
-    assert main([str(copy), str(copy), *arguments]) == 0
-    return copy
-
-
-@pytest.fixture(scope="module")
-def differing(out, tmp_path_factory) -> Path:
-    """The output with a participant who has maps of differences."""
-    copy = tmp_path_factory.mktemp("differing") / "out"
-    shutil.copytree(out, copy)
-    for path in (copy / "sub-04/func").glob("*desc-synthetic_statmap.*"):
-        shutil.copy(path, path.with_name(path.name.replace("-synthetic_", "-deviation_")))
-    arguments = ["participant", "--reports-only", "--participant-label", "04"]
     assert main([str(copy), str(copy), *arguments]) == 0
     return copy
 
@@ -165,20 +155,20 @@ def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width)
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("script", [True, False])
-def test_the_gallery_is_switched_by_keys_and_without_scripts(browser, differing, script):
+def test_the_gallery_is_switched_by_keys_and_without_scripts(browser, out, script):
     options = {"viewport": {"width": 1280, "height": 900}, "java_script_enabled": script}
-    with opened(browser, differing / "sub-04.html", **options) as watched:
+    with opened(browser, out / "sub-04.html", **options) as watched:
         page = watched.page
         cards = page.locator("#maps-1 .map:visible")
         n_maps = cards.count()
         assert n_maps == page.locator("#maps-1 .map.of-map").count() > 1
         page.get_by_role("radio", name="Map").focus()
         page.keyboard.press("ArrowRight")
-        assert page.get_by_role("radio", name="Difference from others").is_checked()
+        assert page.get_by_role("radio", name="Half-width: a new scan").is_checked()
         assert cards.count() == n_maps
         assert page.locator("#maps-1 .map.of-map:visible").count() == 0
         page.emulate_media(media="print")
-        assert page.locator(".switch label:visible").all_inner_texts() == ["Difference from others"]
+        assert page.locator(".switch label:visible").all_inner_texts() == ["Half-width: a new scan"]
         watched.check()
 
 
@@ -251,8 +241,8 @@ def test_threshold_and_uncertainty_change_what_is_shown(browser, unsure):
         set_threshold(0.05)
         page.locator("[data-part='sure']").check()
         assert 0.1 * low < coloured() < 0.85 * low
-        page.locator("[data-part='layer']").select_option("segmentSpread")
-        page.wait_for_selector("dialog.viewer[data-shown$=' segmentSpread']")
+        page.locator("[data-part='layer']").select_option("halfwidth90")
+        page.wait_for_selector("dialog.viewer[data-shown$=' halfwidth90']")
         assert coloured() > 500
         watched.check()
 

@@ -37,8 +37,6 @@ def refused(job: TinyJob, capsys, *words: object) -> str:
         (["--run", ""], "'' is not a label of the BIDS entity 'run'"),
         (["--task-id", "../x"], "'../x' is not a label of the BIDS entity 'task'"),
         (["--session-label", "a b"], "'a b' is not a label of the BIDS entity 'ses'"),
-        (["--interval-level", "1000"], "--interval-level is 1000. Expected: 1 to 99 percent"),
-        (["--interval-level", "0"], "--interval-level is 0. Expected: 1 to 99 percent"),
         (["--mem-gb", "0.2"], "one process of this call may take 0.35 GB. Expected: 0.4 or more"),
         (["--dummy-scans", "1" * 5000], "Expected: auto or a whole number"),
         (["--device", f"cuda:{'1' * 5000}"], "Expected: auto, cpu, cuda, cuda:N or mps"),

@@ -2,13 +2,11 @@
 
 - `analysis`: one call of an analysis: its folder, an existing model, its tables
 - `baselines`: simple models that a model is compared with
-- `calibrate`: prediction intervals of a model, from people outside its training set
 - `cohort`: computes the missing arrays of people, several processes at a time
 - `cohort_plan`: participants with rest and measured maps, by file names alone
 - `evaluate`: compares a model's maps with measured ones, and with simple models
 - `finetune`: adapts a trained network to other people or other contrasts
 - `fit`: fits a model of any kind, re-centres it, and learns its training distribution
-- `map_errors`: errors of people who are new to a fit, from which half-widths are calibrated
 - `folds`: few people all train, and cross-validation judges
 - `measured`: files of the measured maps, and quality findings in them
 - `overview`: all participants of an output: the quality table, mean maps and the page

@@ -164,7 +164,6 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     reader = request.reader(
         threads=own_threads(settings.resources) or 1,
         every_part=False,
-        other_lengths=True,
         form=arrays.form,
     )
     places, rois = request.bundle.places.number, request.bundle.rois
@@ -231,7 +230,7 @@ def _prepare(
     """Prepare the work in a process that was started, not forked."""
     request = dataclasses.replace(Request.prepare(settings), bundle=bundle)
     arrays = PersonArrays(*of_arrays, request=request)
-    reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
+    reader = request.reader(threads=threads, every_part=False, form=arrays.form)
     return _work(arrays, reader)
 
 

@@ -30,10 +30,9 @@ def run_evaluation(settings: Settings) -> int:
     """Score `--model` on everybody with both scans, or on the test set of `--split-file`.
 
     People in the training or validation set of the model, or of a model that it was made from,
-    are left out (its bundle lists them); people it was calibrated on are kept, as no interval is
-    evaluated. Simple models are fitted on the training set of `--split-file`. Without one, group
-    average and linear model of each person are fitted on all other people, and have no scores of
-    individuality.
+    are left out (its bundle lists them). Simple models are fitted on the training set of
+    `--split-file`. Without one, group average and linear model of each person are fitted on all
+    other people, and have no scores of individuality.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from bids_dtg.contrasts.analyses.fit import (
     judged_by_validation,
     model_space,
     require_people,
+    with_half_widths,
 )
 from bids_dtg.contrasts.analyses.score import BEFORE, Scoring, retest_maps, score_models
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
@@ -158,7 +159,7 @@ def _tune(
         "from": bundle.identity,
         **fitted.record.to_json(),
     }
-    return FittedModel(
+    tuned = FittedModel(
         kind=bundle.card.kind,
         tensors=fitted.tensors,
         model=fitted.model,
@@ -166,6 +167,7 @@ def _tune(
         record=record,
         same_for_all=same,
     )
+    return with_half_widths(tuned, task)
 
 
 def _score(
@@ -210,7 +212,8 @@ def _score(
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -> FittedModel:
     """Restore the whole output layer of the tuned network, and set all contrasts' correction.
 
-    The other contrasts keep their earlier correction, which was found before the tuning.
+    The other contrasts keep their earlier correction, which was found before the tuning, and have
+    no half-widths.
     """
     import torch
 
@@ -237,11 +240,17 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -
     tuned = bundle.contrasts[row].label
     others = (label for label in bundle.card.part.not_individual if label != tuned)
     same = (*others, tuned) if fitted.same_for_all else tuple(others)
+    widths = fitted.half_widths
+    if widths is not None:
+        of_all = np.zeros((len(bundle.contrasts), *widths.lattice.shape), np.float32)
+        of_all[row] = widths.values[0]
+        widths = dataclasses.replace(widths, values=of_all)
     parameters = Parameters.from_arrays(tensors, source=str(bundle.path))
     return dataclasses.replace(
         fitted,
         tensors=tensors,
         model=prepare(parameters, bundle.voxels.mask, device),
         correction=correction,
+        half_widths=widths,
         same_for_all=same,
     )

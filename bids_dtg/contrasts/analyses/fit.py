@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.training_distribution.distribution import (
-    LEAST_PEOPLE,
-    LEAST_SEGMENTS,
-    TrainingDistribution,
-)
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
-from bids_dtg.contrasts.people import Array, MapModel, Person, maps_by_segments, predicted_maps
+from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import DatasetError
-from bids_dtg.imaging.places import ListedPlaces, Places
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions
-from bids_dtg.stats.conformal import Calibration, block_edge
-from bids_dtg.stats.deviation import LEAST_PEOPLE as LEAST_APART
-from bids_dtg.stats.deviation import Deviation, PeopleSums
+from bids_dtg.stats.half_width import (
+    LEAST_PEOPLE,
+    LEVEL,
+    HalfWidths,
+    LeftOutErrors,
+    block_edge,
+)
 from bids_dtg.stats.splits import Split
 
 
@@ -48,18 +46,13 @@ class FittedModel:
     left_out_in_turn: bool = False
     # Labels of the contrasts whose corrected map is the same for everybody.
     same_for_all: tuple[str, ...] = ()
-    calibration: Calibration | None = None  # of intervals around its maps; None: none
+    half_widths: HalfWidths | None = None  # of intervals around its maps; None: none
     words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
 
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
-        *_, last = self.by_segments(person)
-        return last
-
-    def by_segments(self, person: Person) -> Iterator[Array]:
-        """Yield a person's maps from the first segment of rest, the first two, and so on."""
-        for maps in maps_by_segments(self.model, person):
-            yield maps if self.correction is None else self.correction.apply(maps)
+        maps = predicted_maps(self.model, person)
+        return maps if self.correction is None else self.correction.apply(maps)
 
 
 def model_space(bundle: ModelBundle, form: Form = MARGINAL) -> ModelSpace:
@@ -124,7 +117,7 @@ def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
     else:
         correction = fitted.correction
         same = _same_for_all(correction.gains.round(GAIN_DIGITS) > 0, task)
-    return FittedModel(
+    made = FittedModel(
         kind=kind.name,
         tensors=fitted.tensors,
         model=fitted.model,
@@ -132,8 +125,33 @@ def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
         record=record,
         left_out_in_turn=fitted.correction is not None,
         same_for_all=same,
+        half_widths=fitted.half_widths,
         words=fitted.words,
     )
+    return with_half_widths(made, task) if kind.needs_validation else made
+
+
+def with_half_widths(fitted: FittedModel, task: FitTask) -> FittedModel:
+    """Return a model with half-widths from its validation people, if these are enough."""
+    if len(task.validation) < LEAST_PEOPLE:
+        return fitted
+    places = task.space.places
+    errors = LeftOutErrors(len(task.contrasts), places.lattice(block_edge(places.spacing_mm)))
+    for person in task.validation:
+        errors.add(fitted.predict(person), person.maps)
+    found = errors.half_widths(segments=mean_segments(task.validation))
+    return replace(fitted, half_widths=found)
+
+
+def half_width_words(found: HalfWidths | None, units: str) -> str:
+    """Say how wide the intervals of a model are, and who is behind them; or why there are none."""
+    if found is None:
+        return f"no half-widths: a network has them with {LEAST_PEOPLE} validation people or more"
+    people = counted(found.people, "participant")
+    who = f"{people}, each left out of the fit" if found.left_out_in_turn else f"{people} apart"
+    widths = found.at_places
+    median = float(np.nanmedian(widths)) if np.isfinite(widths).any() else float("nan")
+    return f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, by {who}"
 
 
 def require_people(
@@ -195,57 +213,15 @@ def _same_for_all(individual: NDArray[np.bool_], task: FitTask) -> tuple[str, ..
     return same
 
 
-def learn_distribution(
-    people: Sequence[Person], bundle: ModelBundle
-) -> TrainingDistribution | None:
-    """Learn the training distribution, which runs of new people are compared to.
-
-    Returns None, and reports it, for too few people or segments. Models at places that have names
-    alone have none, as no run of images is compared with them.
-
-    """
-    if isinstance(bundle.places, ListedPlaces):
-        return None
-    rest = [person.rest for person in people if person.rest is not None]
-    segments = sum(len(run) for own in rest for run in own.segments)
-    found = f"{counted(len(rest), 'participant')} with {counted(segments, 'segment')} of rest"
-    if len(rest) < LEAST_PEOPLE or segments < LEAST_SEGMENTS:
-        say(
-            f"no training statistics: {found} are too few (at least {LEAST_PEOPLE} with "
-            f"{LEAST_SEGMENTS}); runs will be judged by the checks alone"
-        )
-        return None
-    learned = TrainingDistribution.learn(rest, block_edge(bundle.places.spacing_mm))
-    statistics = learned.statistics
-    unit = "s" if statistics.by_time else "effective degrees of freedom"
-    say(
-        f"training statistics: {found}, cut and joined to {statistics.lowest:.0f} to "
-        f"{statistics.highest:.0f} {unit}"
-    )
-    return learned
-
-
-def sums_over(places: Places) -> PeopleSums:
-    """Return empty sums over people, in blocks of the default size."""
-    return PeopleSums(places.lattice(block_edge(places.spacing_mm)))
-
-
 def mean_segments(people: Sequence[Person]) -> int:
     """Return the mean number of segments of rest per person, rounded."""
     return round(float(np.mean([len(person.connectomes) for person in people])))
 
 
-def learn_deviation(
-    people: Sequence[Person], predict: Callable[[Person], Array], places: Places, of: str
-) -> Deviation | None:
-    """Compute mean and spread of predicted maps; None, and a report, for too few people."""
-    if len(people) < LEAST_APART:
-        say(
-            f"no deviations: {counted(len(people), 'participant')} are too few for a person's "
-            f"deviation from the mean (at least {LEAST_APART}); --analysis deviation makes them"
-        )
-        return None
-    sums = sums_over(places)
-    for person in people:
-        sums.add(predict(person))
-    return sums.deviation(segments=mean_segments(people), of=of)
+def mean_prediction(people: Sequence[Person], predict: Callable[[Person], Array]) -> Array:
+    """Return the mean of the maps that a model predicts for people, (contrasts, places)."""
+    first, *others = people
+    total = predict(first).astype(np.float64)
+    for person in others:
+        total += predict(person)
+    return (total / len(people)).astype(np.float32)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,15 @@ from bids_dtg.contrasts.analyses.analysis import FOLDS, Analysis
 from bids_dtg.contrasts.analyses.baselines import SimpleModels, SimplePlan
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.fit import FittedModel, mean_segments, sums_over
-from bids_dtg.contrasts.analyses.map_errors import MapErrors
+from bids_dtg.contrasts.analyses.fit import FittedModel
 from bids_dtg.contrasts.analyses.score import score_fit
 from bids_dtg.contrasts.analyses.splits import trains_on_all
 from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.judging.model_scores import ModelScores, join_groups
 from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
-from bids_dtg.contrasts.people import Person
-from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
-from bids_dtg.stats.conformal import LEAST_PEOPLE, Calibration
-from bids_dtg.stats.deviation import LEAST_PEOPLE as LEAST_APART
-from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.splits import Split, fold_people
 
 _GROUPS, _PEOPLE = 4, 5  # groups at least where there are people enough, and people of a group
@@ -81,7 +74,8 @@ class Folds:
         of = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
         return f"{len(self.groups)} groups of {of} participants"
 
-    def lead(self, *, calibrated: bool) -> str:
+    @property
+    def lead(self) -> str:
         """Describe for the page what was judged, and what its intervals and p count."""
         fewest, most = min(self.fitted_on), max(self.fitted_on)
         others = f"{fewest}" if fewest == most else f"{fewest} to {most}"
@@ -89,21 +83,9 @@ class Folds:
             f"Scores and verdicts are of cross-validation: {self.words} (families together, seed "
             f"{self.seed}) were left out in turn. A fit to the {others} others, with all that it "
             "chooses, predicted each group, and people are compared within their group alone. The "
-            f"model in the bundle is a fit to all {self.people}. "
-            f"{self.half_widths(calibrated=calibrated)} Each participant is tested, and trains "
-            "the others' predictions: intervals and p of "
-            "differences count differences as varying \N{SQUARE ROOT}2 times as much as they do."
-        )
-
-    def half_widths(self, *, calibrated: bool) -> str:
-        """Describe where the half-widths come from, or why there are none, in a sentence."""
-        if not calibrated and self.people < LEAST_PEOPLE:
-            return f"It has no half-widths: {self.people} people are too few to calibrate it."
-        if not calibrated:
-            return "It has no half-widths: a contrast was predicted without error."
-        return (
-            "Its half-widths come from the people who were left out (cross-conformal): the fits "
-            "have fewer people than the model, and so they are a little too wide."
+            f"model in the bundle is a fit to all {self.people}. Each participant is tested, and "
+            "trains the others' predictions: intervals and p of differences count differences as "
+            "varying \N{SQUARE ROOT}2 times as much as they do."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -147,7 +129,7 @@ def draw_groups(
 
 def judge_folds(
     analysis: Analysis, folds: Folds, plan: CohortPlan, cohort: Cohort, fit: FitPeople
-) -> tuple[list[ModelScores], SimpleModels, Calibration | None]:
+) -> tuple[list[ModelScores], SimpleModels]:
     """Fit to all but each group in turn, score it and simple models, and join the scores.
 
     Parameters
@@ -163,8 +145,7 @@ def judge_folds(
 
     Returns
     -------
-    The scores, what the simple models were fitted on, and half-widths from the people who were
-    left out; None: they are fewer than `LEAST_PEOPLE`.
+    The scores, and what the simple models were fitted on.
     """
     rows = [
         {"participant_id": f"sub-{label}", "group": number}
@@ -177,12 +158,6 @@ def judge_folds(
         "Groups of the cross-validation: a row a participant, in the order of the matrices",
     )
     analysis.results.table(FOLDS, table)
-    numbers = {person.label: number for number, person in enumerate(cohort.people)}
-    rows_of_maps = range(len(cohort.contrasts))
-    errors = None
-    if folds.people >= LEAST_PEOPLE:
-        places = analysis.bundle.places
-        errors = MapErrors(analysis.store, cohort.people, len(rows_of_maps), places)
     tissues = tissues_of(analysis.bundle.places)
     by_group: list[dict[str, ModelScores]] = []
     records = []
@@ -203,35 +178,12 @@ def judge_folds(
             tissues=tissues,
             report=lambda line: None,
         )
-        if errors is not None:
-            apart = _usual_prediction(fitted, people.of(others), analysis)
-            for person in people.of(group):
-                number = numbers[person.label]
-                maps = errors.add(number, rows_of_maps, fitted.by_segments(person))
-                if apart is not None:
-                    errors.compare(number, apart, maps)
         by_group.append({scores.name: scores for scores in found})
         records.append(simple.record)
     names = [name for name in by_group[0] if all(name in scores for scores in by_group)]
     joined = [join_groups([scores[name] for scores in by_group]) for name in names]
     record = {name: [one[name] for one in records if name in one] for name in records[0]}
-    made = None
-    if errors is not None:
-        with suppress(DatasetError):  # a contrast without errors, which the page names
-            made = errors.calibration(analysis.source.cleaning, in_turn=True)
-    return joined, SimpleModels({}, min(folds.fitted_on), record), made
-
-
-def _usual_prediction(
-    fitted: FittedModel, training: Sequence[Person], analysis: Analysis
-) -> Deviation | None:
-    """Return mean and spread of the training people's predictions; None: they are too few."""
-    if len(training) < LEAST_APART:
-        return None
-    sums = sums_over(analysis.bundle.places)
-    for person in training:
-        sums.add(fitted.predict(person))
-    return sums.deviation(segments=mean_segments(training), of="training")
+    return joined, SimpleModels({}, min(folds.fitted_on), record)
 
 
 def _without(

@@ -19,7 +19,6 @@ from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.joined import JoinedRuns
-from bids_dtg.connectome.training_distribution.summary import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import Reader
@@ -51,8 +50,6 @@ _ROWS = 16  # at a time
 class MeasuredRest:
     """A person's rest: the segments of all runs that are long enough."""
 
-    # Sketches from which the training distribution is learned.
-    summaries: Rest = field(default_factory=lambda: Rest((), ()))
     segments: list[NDArray[np.float16]] = field(default_factory=list)  # each (rois, voxels)
     weights: list[float] = field(default_factory=list)  # weight of each segment
     repetition_times: list[float] = field(default_factory=list)  # seconds a frame, of each run
@@ -134,20 +131,16 @@ class PersonArrays:
                 "sketches": measured.sketches,
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
-            means, notes = pack_rest(measured.summaries)
-            self.store.write(self._summaries(label), means, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
         """Map a person's existing arrays; all are read once and compared with their checksums."""
-        notes, summaries = self.store.notes(self._rest(label)), self._summaries(label)
-        rest = unpack_rest(self.store.read(summaries), self.store.notes(summaries))
+        notes = self.store.notes(self._rest(label))
         return Person(
             label,
             self.store.read(self._rest(label)),
             tuple(notes["weights"]),
             tuple(self.store.read(name) for name in self._maps(label)),
-            rest,
             self.form,
             notes["seconds"] / 60 or float("nan"),
             _known(notes.get("residual_dof")),
@@ -172,9 +165,6 @@ class PersonArrays:
         """Return the name of a person's connectomes; each form has its own."""
         return _connectomes(label, self.form) + self._whole
 
-    def _summaries(self, label: str) -> str:
-        return f"sub-{label}/sketches{self._whole}"
-
     @property
     def _whole(self) -> str:
         """Ending of array names of uncut and of joined runs, which are stored separately."""
@@ -183,7 +173,7 @@ class PersonArrays:
         return "_of_whole_runs" if self.part.whole_runs else ""
 
     def _of_rest(self, label: str) -> tuple[str, ...]:
-        return (self._rest(label), self._summaries(label))
+        return (self._rest(label),)
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
         return all(self.store.has(name, facts) for name in self._of_rest(label))
@@ -283,7 +273,6 @@ class PersonArrays:
                 )
             except TooShortError:
                 continue
-            found.summaries += self.reader.summarise(measured.connectomes)
             found.repetition_times.append(measured.design.tr_seconds)
             found.sketches[run.title] = sketch(measured.connectomes.series.T)
             fd = measured.confounds.mean_fd_mm

@@ -28,8 +28,8 @@ from bids_dtg.contrasts.analyses.fit import (
     fit_model,
     fit_plan,
     fit_task,
-    learn_deviation,
-    learn_distribution,
+    half_width_words,
+    mean_prediction,
     mean_segments,
     model_space,
     require_people,
@@ -143,9 +143,7 @@ def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort)
     evaluation: dict[str, Any] | None
     if folds is not None:
         say(f"cross-validation: {folds.words} are left out in turn")
-        found, simple, calibration = judge_folds(analysis, folds, plan, cohort, fit_others)
-        say(folds.half_widths(calibrated=calibration is not None))
-        fitted = dataclasses.replace(fitted, calibration=calibration)
+        found, simple = judge_folds(analysis, folds, plan, cohort, fit_others)
         evaluation = write_tables(
             analysis, found, cohort, simple=simple, judged="model", fitted=fitted, folds=folds
         )
@@ -206,8 +204,7 @@ def score_fitted(
     if not test:
         say(
             f"no test participants: the model of {counted(len(training), 'participant')} is not "
-            "scored, so its accuracy is unknown; it has no half-widths until new people "
-            "calibrate it"
+            "scored, so its accuracy is unknown"
         )
         return None
     plan, tissues = SimplePlan.of(analysis), tissues_of(analysis.bundle.places)
@@ -284,8 +281,7 @@ def write_tables(
     basis = f"Simple models were fitted on {fitted_on}."
     who = "test participant" if folds is None else "participant"
     if folds is not None:
-        calibrated = fitted is not None and fitted.calibration is not None
-        basis = f"{folds.lead(calibrated=calibrated)} Simple models were fitted like the model."
+        basis = f"{folds.lead} Simple models were fitted like the model."
     elif fitted is not None:
         basis = f"The model and simple models were fitted on {fitted_on}."
     if fitted is not None:
@@ -419,11 +415,11 @@ def write_fitted(
         base.brain,
         base.places,
         fitted.correction,
-        learn_distribution(cohort.of((*split.training, *split.validation)), base),
-        learn_deviation(training, kept.predict, base.places, "training"),
+        mean_prediction(training, kept.predict),
         base.combine,
-        fitted.calibration,
+        fitted.half_widths,
     )
+    say(half_width_words(fitted.half_widths, card.part.units))
     people = record_people(analysis.source, dataclasses.asdict(split), earlier)
     return write_bundle(analysis.results.add(f"{BUNDLE}/"), card, arrays, people)
 

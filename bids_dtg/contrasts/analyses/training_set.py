@@ -1,4 +1,4 @@
-"""Participants in a model's training set: they are left out of evaluation and calibration."""
+"""Participants in a model's training set: they are left out of evaluation."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from bids_dtg.contrasts.bundle.published_people import (
 )
 from bids_dtg.notices import counted, named, say
 
-# People who tuned a model count like its training people. Those it was calibrated on shaped none of
-# its maps: they may be used for evaluation, but not of intervals.
+# People who tuned a model count like its training people.
 _SHAPING = {"training": TRAINED, "validation": TUNED}
 _SURE_NAME = "--data-set NAME"
 
@@ -81,7 +80,7 @@ def record_people(
     sets
         Labels by purpose, as named in `bids_dtg.stats.splits.SETS`.
     earlier
-        The bundle that is fine-tuned or calibrated; None for a new model.
+        The bundle that is fine-tuned; None for a new model.
     """
     identities = Identities(source)
     if identities.name is None:

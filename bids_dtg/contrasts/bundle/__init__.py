@@ -1,14 +1,13 @@
 """Bundles of models of contrast maps: their part of the card; writing, reading and making them.
 
-- `arrays`: the small files besides the weights, such as the offset and the calibration
+- `arrays`: the small files besides the weights, such as the offset and the half-widths
 - `bundle`: a verified model; `load_bundle` finds one by name or path
 - `checkpoint`: published checkpoints, read as tensors only
 - `convert`: a bundle from a checkpoint, ROI maps and masks
-- `deviation`: mean and spread of people's maps, used for deviation maps
 - `facts`: the lines of ``dtg-models info`` on such a model
 - `kinds`: the table of the kinds; a new one is a module and a row
+- `mean`: the mean map of the training people
 - `output_layer`: whether two models have the same output layer
-- `parcel_intervals`: how wide intervals around parcel means are, by atlas
 - `part`: the part of the card that models of contrast maps have
 - `published_people`: the training people of published models, as far as they are published
 - `registry`: the published models: their files and cards

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +13,18 @@ from bids_dtg.bundles.bundle import Bundle, verified_card
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.connectome.training_distribution.distribution import TrainingDistribution
 from bids_dtg.contrasts.bundle.arrays import (
-    CALIBRATION_FILE,
+    HALF_WIDTH_FILE,
     OFFSET_FILE,
-    TRAINING_DISTRIBUTION_FILE,
-    read_calibration,
     read_combine,
+    read_half_widths,
     read_listed_maps,
     read_offset,
     read_parcels,
     read_places,
-    read_training_distribution,
 )
-from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, read_deviation
 from bids_dtg.contrasts.bundle.kinds import KINDS
-from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE, read_parcel_intervals
+from bids_dtg.contrasts.bundle.mean import MEAN_FILE, read_mean
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     LISTED_MAPS_FILE,
@@ -49,9 +44,7 @@ from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.stats.conformal import Calibration
-from bids_dtg.stats.deviation import Deviation
-from bids_dtg.stats.parcel_intervals import ParcelIntervals
+from bids_dtg.stats.half_width import HalfWidths
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.kind import Processor
@@ -77,14 +70,10 @@ class ModelBundle(Bundle[MapsPart]):
     # other, of 16 bits and mapped from the file; where `combine` makes them, those of one set.
     roi_maps: NDArray[np.floating]
     correction: Correction | None = None  # of the model's maps, over the places; None: none
-    calibration: Calibration | None = None  # of intervals around the maps; None: none
-    # Of intervals around means of the maps over parcels, by the atlases' keys.
-    parcel_intervals: Mapping[str, ParcelIntervals] = field(default_factory=dict)
-    training_distribution: TrainingDistribution | None = (
-        None  # of the training connectomes; None: not known
-    )
+    half_widths: HalfWidths | None = None  # of intervals around the maps; None: none
     people: ModelPeople | None = None  # people used to make the model; None: not known
-    deviation: Deviation | None = None  # mean and spread for deviation maps; None: none
+    # (contrasts, places), mean of the maps that it predicts for its training people; None: unknown
+    mean: NDArray[np.float32] | None = None
     # (rois, maps), where the ROIs' maps are combinations of `roi_maps`; None: they are `roi_maps`.
     combine: NDArray[np.float32] | None = None
 
@@ -178,18 +167,6 @@ class ModelBundle(Bundle[MapsPart]):
     def contrasts(self) -> tuple[Contrast, ...]:
         """The contrasts that the model predicts, in the order of its outputs."""
         return self.card.part.contrasts
-
-    @property
-    def without_deviation(self) -> tuple[str, ...]:
-        """Labels of the contrasts without deviations: all, if the model has no mean and spread."""
-        if self.deviation is None:
-            return tuple(contrast.label for contrast in self.contrasts)
-        alike = self.card.part.not_individual
-        return tuple(
-            contrast.label
-            for contrast, none in zip(self.contrasts, self.deviation.has_none, strict=True)
-            if none or contrast.label in alike
-        )
 
     @property
     def rois(self) -> int:
@@ -300,7 +277,6 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             )
         brain, places, roi_maps, combine = _read_geometry(folder, card, rois)
         correction = _correction(folder, card.part, places.number)
-        calibration = _calibration(folder, card, places)
         return ModelBundle(
             path=folder,
             card=card,
@@ -309,11 +285,11 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             places=places,
             roi_maps=roi_maps,
             correction=correction,
-            calibration=calibration,
-            parcel_intervals=_parcel_intervals(folder, card),
-            training_distribution=_training_distribution(folder, card, rois),
+            half_widths=_half_widths(folder, card, places),
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-            deviation=_deviation(folder, card, places, correction, calibration),
+            mean=read_mean(folder, (outputs, places.number), correction)
+            if MEAN_FILE in card.files
+            else None,
             combine=combine,
         )
 
@@ -417,56 +393,13 @@ def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
     return Correction(gains, offset)
 
 
-def _calibration(folder: Path, card: ModelCard[MapsPart], places: Places) -> Calibration | None:
-    facts = card.part.calibration
+def _half_widths(folder: Path, card: ModelCard[MapsPart], places: Places) -> HalfWidths | None:
+    facts = card.part.half_width
     if facts is None:
         return None
-    _require_listed(folder, card.files, CALIBRATION_FILE, "calibration")
-    return read_calibration(folder, facts, places, len(card.part.contrasts))
-
-
-def _parcel_intervals(folder: Path, card: ModelCard[MapsPart]) -> dict[str, ParcelIntervals]:
-    facts = card.part.parcel_intervals
-    if facts is None:
-        return {}
-    _require_listed(folder, card.files, PARCEL_INTERVALS_FILE, "parcel_intervals")
-    return read_parcel_intervals(folder, facts, len(card.part.contrasts))
-
-
-def _deviation(
-    folder: Path,
-    card: ModelCard[MapsPart],
-    places: Places,
-    correction: Correction | None,
-    calibration: Calibration | None,
-) -> Deviation | None:
-    facts = card.part.deviation
-    if facts is None:
-        return None
-    _require_listed(folder, card.files, DEVIATION_FILE, "deviation")
-    made = None if calibration is None else calibration.pooled_error.lattice
-    return read_deviation(folder, facts, places, len(card.part.contrasts), correction, made)
-
-
-def _training_distribution(
-    folder: Path, card: ModelCard[MapsPart], rois: int
-) -> TrainingDistribution | None:
-    facts = card.part.training_distribution
-    if facts is None:
-        return None
-    _require_listed(folder, card.files, TRAINING_DISTRIBUTION_FILE, "reference")
-    training = read_training_distribution(folder, facts)
-    if len(training.basis.mean) != rois:
-        raise BundleError(
-            f"{folder / TRAINING_DISTRIBUTION_FILE} is of {len(training.basis.mean)} ROIs",
-            expected=f"{rois}, as the model's",
-        )
-    return training
-
-
-def _require_listed(folder: Path, files: Mapping[str, str], name: str, field: str) -> None:
-    if name not in files:
-        raise BundleError(f"{folder / 'model.json'} has {field}, but lists no {name}")
+    if HALF_WIDTH_FILE not in card.files:
+        raise BundleError(f"{folder / CARD_FILE} has half_width, but lists no {HALF_WIDTH_FILE}")
+    return read_half_widths(folder, facts, places, len(card.part.contrasts))
 
 
 def _read_places(path: Path, grid: Grid) -> VoxelPlaces:

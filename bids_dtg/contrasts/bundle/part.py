@@ -14,13 +14,8 @@ from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
-from bids_dtg.contrasts.bundle.arrays import (
-    CALIBRATION_FILE,
-    OFFSET_FILE,
-    TRAINING_DISTRIBUTION_FILE,
-)
-from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE
-from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE
+from bids_dtg.contrasts.bundle.arrays import HALF_WIDTH_FILE, OFFSET_FILE
+from bids_dtg.contrasts.bundle.mean import MEAN_FILE
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
@@ -93,13 +88,12 @@ class MapsPart:
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "grid", "contrasts", "kind", "licence", "citation"),
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
-        *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
-        *("calibration", "places", "sources", "same_for_all", "connectome", "rois"),
-        *("parcel_intervals", "deviation", "cifti", "parcels", "sample"),
+        *("units", "for_science", "notice", "files", "recentring", "gains", "half_width"),
+        *("places", "sources", "same_for_all", "connectome", "rois", "cifti", "parcels"),
+        "sample",
     )
     FILES: ClassVar[tuple[str, ...]] = (
-        *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_DISTRIBUTION_FILE),
-        *(PEOPLE_FILE, PARCEL_INTERVALS_FILE, DEVIATION_FILE),
+        *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, HALF_WIDTH_FILE, MEAN_FILE, PEOPLE_FILE),
     )
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
@@ -113,15 +107,11 @@ class MapsPart:
     units: str = "z"  # unit of the maps
     recentring: Recentring | None = None  # None: maps are what the model predicts
     gains: tuple[float, ...] | None = None  # of the contrasts' deviations; with `recentring` only
-    # As `arrays.read_training_distribution` reads it; "reference" in files.
-    training_distribution: Mapping[str, Any] | None = None
-    calibration: Mapping[str, Any] | None = None  # how intervals were made: `parts`
-    # Of parcel means, by atlas, as `statistics.parcels` reads it.
-    parcel_intervals: Mapping[str, Any] | None = None
+    # How half-widths were made, as `arrays.read_half_widths` reads it; None: there are none.
+    half_width: Mapping[str, Any] | None = None
     # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # what the model reads
-    deviation: Mapping[str, Any] | None = None  # whose mean and spread: `statistics`
     parcels: bool = False  # whether its places without a grid are parcels of CIFTI, not names
     # What a sample is: a run, or segments of it, or all runs of a session, joined.
     sample: str = RUN
@@ -179,12 +169,11 @@ class MapsPart:
         """Return the part's fields of `model.json`."""
         content = dict(vars(self))
         # Cards without it equal those written before the field existed.
-        same, of_parcels = content.pop("same_for_all"), content.pop("parcel_intervals")
+        same = content.pop("same_for_all")
         content |= {"same_for_all": list(same)} if same else {}
         form = content.pop("connectome")
         # Programs of format version 2 know one form only: they ask for a newer program.
         content |= {"format_version": 3, "connectome": form.name} if form != MARGINAL else {}
-        deviation = content.pop("deviation")
         if self.grid is None:
             # Programs of format version 2 know models on grids only.
             del content["grid"]
@@ -198,21 +187,15 @@ class MapsPart:
                 "resolution": self.grid.resolution,
             }
         # Programs of an older format version refuse unknown fields: they ask for a newer program.
-        content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
-        content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
-        content |= {"format_version": 5} if deviation and "usual_share" in deviation else {}
         content |= {"rois": _sets_to_json(form.sets)} if form.sets else {}
         content |= {"format_version": 6} if form.row.joint else {}
         parcels, sample = content.pop("parcels"), content.pop("sample")
         content |= {"format_version": 8, "cifti": True, "parcels": True} if parcels else {}
         content |= {"format_version": 8, "sample": sample} if sample != RUN else {}
-        newer = {"retest", "factors", "cleaning", "minutes", "left_out_in_turn"} & set(
-            self.calibration or ()
-        )
-        content |= {"format_version": 9} if newer or _has_true_means(of_parcels) else {}
+        half_width = content.pop("half_width")
+        content |= {"format_version": 9, "half_width": dict(half_width)} if half_width else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
-        content["reference"] = content.pop("training_distribution")
         return content
 
     @classmethod
@@ -243,12 +226,9 @@ class MapsPart:
             units=fields.text("units"),
             recentring=None if fields.absent("recentring") else Recentring.read(fields),
             gains=_gains(fields),
-            training_distribution=fields.mapping_or_none("reference"),
-            calibration=fields.mapping_or_none("calibration"),
-            parcel_intervals=fields.mapping_or_none("parcel_intervals"),
+            half_width=fields.mapping_or_none("half_width"),
             same_for_all=_same_for_all(fields),
             connectome=_form(fields),
-            deviation=fields.mapping_or_none("deviation"),
             parcels=listed and _parcels(fields),
             sample=_sample(fields),
         )
@@ -257,11 +237,6 @@ class MapsPart:
         if part.recentring is not None and OFFSET_FILE not in files:
             raise BundleError(f"{fields.source} has recentring, but lists no {OFFSET_FILE}")
         return part
-
-
-def _has_true_means(of_parcels: Mapping[str, Any] | None) -> bool:
-    """Return whether intervals of parcels' means are for true maps, too."""
-    return any("retest" in facts for facts in (of_parcels or {}).values())
 
 
 def _grid(fields: JsonFields) -> Grid:

@@ -12,29 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.writer import require_finite, write_copy, write_files
-from bids_dtg.connectome.training_distribution.distribution import TrainingDistribution
 from bids_dtg.contrasts.bundle.arrays import (
-    CALIBRATION_FILE,
+    HALF_WIDTH_FILE,
     OFFSET_FILE,
-    TRAINING_DISTRIBUTION_FILE,
-    calibration_facts,
-    encode_calibration,
+    encode_half_widths,
     encode_listed_maps,
     encode_offset,
     encode_parcels,
     encode_places,
-    encode_training_distribution,
     from_steps,
+    half_width_facts,
     to_steps,
-    training_distribution_facts,
 )
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
-from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, deviation_facts, encode_deviation
-from bids_dtg.contrasts.bundle.parcel_intervals import (
-    PARCEL_INTERVALS_FILE,
-    encode_parcel_intervals,
-    parcel_intervals_facts,
-)
+from bids_dtg.contrasts.bundle.mean import MEAN_FILE, encode_mean
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     GAIN_DIGITS,
@@ -48,9 +39,7 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.stats.conformal import Calibration
-from bids_dtg.stats.deviation import Deviation
-from bids_dtg.stats.parcel_intervals import ParcelIntervals
+from bids_dtg.stats.half_width import HalfWidths
 
 _NOT_FINITE = (
     "look for measured maps that are far larger than the others, or train with a lower "
@@ -69,11 +58,11 @@ class BundleArrays:
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Correction of the model's maps; the card's `recentring` says how it was found.
     correction: Correction | None = None
-    training_distribution: TrainingDistribution | None = None  # of connectomes; None: not known
-    deviation: Deviation | None = None  # of the model's maps, corrected; None: not known
+    # (contrasts, places), of the model's maps, corrected, for its training people; None: not known
+    mean: NDArray[np.float32] | None = None
     # (rois, maps), where maps of several sets are combinations of `roi_maps`; None: they are those.
     combine: NDArray[np.floating] | None = None
-    calibration: Calibration | None = None  # of intervals around the maps; None: none
+    half_widths: HalfWidths | None = None  # of intervals around the maps; None: none
 
 
 def write_bundle(
@@ -123,19 +112,12 @@ def write_bundle(
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
         card = replace(card, part=replace(card.part, gains=gains))
-    if arrays.training_distribution is not None:
-        files[TRAINING_DISTRIBUTION_FILE] = encode_training_distribution(
-            arrays.training_distribution
-        )
-        facts = training_distribution_facts(arrays.training_distribution)
-        card = replace(card, part=replace(card.part, training_distribution=facts))
-    if arrays.calibration is not None:
-        files[CALIBRATION_FILE] = encode_calibration(arrays.calibration)
-        facts = calibration_facts(arrays.calibration)
-        card = replace(card, part=replace(card.part, calibration=facts))
-    if arrays.deviation is not None:
-        files[DEVIATION_FILE] = encode_deviation(arrays.deviation, as_kept(correction))
-        card = replace(card, part=replace(card.part, deviation=deviation_facts(arrays.deviation)))
+    if arrays.half_widths is not None:
+        files[HALF_WIDTH_FILE] = encode_half_widths(arrays.half_widths)
+        facts = half_width_facts(arrays.half_widths)
+        card = replace(card, part=replace(card.part, half_width=facts))
+    if arrays.mean is not None:
+        files[MEAN_FILE] = encode_mean(arrays.mean)
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     return write_files(folder, card, files, load_bundle)
@@ -153,16 +135,14 @@ def extend_bundle(
     bundle: ModelBundle,
     folder: Path,
     *,
-    calibration: Calibration | None = None,
-    parcel_intervals: Mapping[str, ParcelIntervals] | None = None,
-    training_distribution: TrainingDistribution | None = None,
+    half_widths: HalfWidths | None = None,
+    mean: bytes | None = None,
     people: ModelPeople | None = None,
-    deviation: Deviation | None = None,
 ) -> ModelBundle:
-    """Write a copy of a bundle with other statistics or another list of people.
+    """Write a copy of a bundle with other half-widths, another mean or another list of people.
 
-    Given parts replace those of the bundle; all other bytes stay the same. Parcel intervals of
-    other atlases are kept, and so is the file of a deviation whose mean is the bundle's own.
+    Given parts replace those of the bundle; all other bytes stay the same. `mean` is the content of
+    its file.
 
     Raises
     ------
@@ -172,22 +152,11 @@ def extend_bundle(
         If the folder cannot be written.
     """
     added, part = {}, bundle.card.part
-    if calibration is not None:
-        added[CALIBRATION_FILE] = encode_calibration(calibration)
-        part = replace(part, calibration=calibration_facts(calibration))
-    if parcel_intervals:
-        of_parcels = {**bundle.parcel_intervals, **parcel_intervals}
-        added[PARCEL_INTERVALS_FILE] = encode_parcel_intervals(of_parcels)
-        part = replace(part, parcel_intervals=parcel_intervals_facts(of_parcels))
-    if training_distribution is not None:
-        added[TRAINING_DISTRIBUTION_FILE] = encode_training_distribution(training_distribution)
-        part = replace(
-            part, training_distribution=training_distribution_facts(training_distribution)
-        )
-    if deviation is not None:
-        if bundle.deviation is None or deviation.mean is not bundle.deviation.mean:
-            added[DEVIATION_FILE] = encode_deviation(deviation, bundle.correction)
-        part = replace(part, deviation=deviation_facts(deviation))
+    if half_widths is not None:
+        added[HALF_WIDTH_FILE] = encode_half_widths(half_widths)
+        part = replace(part, half_width=half_width_facts(half_widths))
+    if mean is not None:
+        added[MEAN_FILE] = mean
     if people is not None:
         added[PEOPLE_FILE] = people.encode()
     card = replace(bundle.card, part=part)

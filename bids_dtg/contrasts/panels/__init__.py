@@ -12,8 +12,6 @@ Other modules:
 
 - `background`: the anatomy drawn behind maps
 - `predictability`: whether a contrast can be predicted, by the model's evaluation
-- `individuality`: how far maps lie from other people's, and how reliable this distance is
-- `map_reliability`: how well maps of the two halves of rest agree
 - `surfaces`: maps at the vertices of surfaces, and the mesh that they are shown on
 - `parcels`: maps of parcels of CIFTI, read once and drawn
 - `maps`: the maps of an average as cards and for the viewer

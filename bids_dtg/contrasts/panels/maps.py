@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.panels.background import of_participant
-from bids_dtg.contrasts.panels.individuality import individuality_words
-from bids_dtg.contrasts.panels.map_reliability import MOSTLY_THE_MEAN, read_map_reliability
 from bids_dtg.contrasts.panels.parcels import (
     ParcelMaps,
     ParcelPictures,
@@ -37,20 +34,16 @@ from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.notices import counted
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import (
-    DEVIATION,
     HALF_WIDTH,
     NOT_MEASURED,
     OVERLAYS,
     SYNTHETIC,
-    TRUE_HALF_WIDTH,
     AverageFiles,
     MapFile,
     Overlay,
     ParticipantFiles,
-    contrast_details,
 )
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.panel import Section
@@ -66,7 +59,6 @@ from bids_dtg.report.viewer import (
     write_script,
     write_shared_files,
 )
-from bids_dtg.stats.deviation import FAR, share_far
 
 # A quantile, as extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
@@ -74,26 +66,14 @@ _MINUS = "\N{MINUS SIGN}"
 # Maps that are drawn at a time; of more, Python's own part would wait for itself.
 _THREADS = 2
 # What the gallery of a participant switches between: its name on the page, and its title there.
-_MAP, _DIFFERENCE = "map", "difference"
-_HALF_WIDTH, _TRUE_WIDTH = "half-width", "true-half-width"
-_WIDTHS = {_HALF_WIDTH: HALF_WIDTH, _TRUE_WIDTH: TRUE_HALF_WIDTH}  # how desc- of each begins
-_TITLES = {
-    _MAP: "Map",
-    _DIFFERENCE: "Difference from others",
-    _HALF_WIDTH: "Half-width: a new scan",
-    _TRUE_WIDTH: "Half-width: the true map",
-}
+_MAP, _HALF_WIDTH = "map", "half-width"
+_TITLES = {_MAP: "Map", _HALF_WIDTH: "Half-width: a new scan"}
 _SCALES, _OPENS = "Maps of a task share a colour scale.", "Each opens in the viewer."
 # Alternative text of pictures.
 _ALTERNATIVES = {
     _MAP: "predicted map",
-    _DIFFERENCE: "difference from other people's predictions",
     _HALF_WIDTH: "half-width of its interval for a new scan",
-    _TRUE_WIDTH: "half-width of its interval for the true map",
 }
-_TENTHS = {0.9: "9 of 10", 0.8: "8 of 10", 0.5: "half of the"}  # levels, as people say them
-_FULL = 4.0  # of deviations, in spreads between people: the brightest colour
-_STEP = 0.25  # spreads: step of the viewer's copies
 _DIGITS = 8  # of a digest, in names of files
 
 
@@ -166,7 +146,6 @@ class AverageOnPage:
     anchor: str
     views: tuple[ViewOnPage, ...]  # the first is shown until another is chosen
     tasks: tuple[tuple[TaskCards, ...], ...]  # those of a task: one of each view that it has
-    without: str  # why there are no differences; empty where there are
 
 
 def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
@@ -214,19 +193,8 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
             *(made, made.maps, Look(background, surfaces=surface_files(made, SYNTHETIC))),
         )
         opens = {shown.label: number for number, shown in galleries[-1].numbered}
-        if different := _deviations(made):
-            surfaces = surface_files(made, DEVIATION)
-            own = Look(
-                *(background, DEVIATION, _FULL, _STEP, surfaces),
-                opens={} if surfaces else opens,
-                words=individuality_words(made),
-                view=_DIFFERENCE,
-            )
-            groups += draw(made, different, own)
-        for view in _WIDTHS:
-            if wide := _half_widths(made, view):
-                desc = next(iter(wide[0].overlays))
-                groups += draw(made, wide, Look(background, desc, opens=opens, view=view))
+        if wide := _half_widths(made):
+            groups += draw(made, wide, Look(background, HALF_WIDTH, opens=opens, view=_HALF_WIDTH))
         averages.append(_on_page(made, f"maps-{position}", groups))
     in_viewer = [gallery.backdrop for gallery in galleries if gallery.backdrop]
     return Section(
@@ -246,8 +214,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
 
 def _on_page(made: AverageFiles, anchor: str, groups: Sequence[TaskCards]) -> AverageOnPage:
     """Order what was drawn of an average by task."""
-    leads = {_MAP: _lead(made), _DIFFERENCE: _own_lead(made)}
-    leads |= {view: _half_width_lead(made, view) for view in _WIDTHS}
+    leads = {_MAP: _lead(made), _HALF_WIDTH: _half_width_lead(made)}
     there = {group.view for group in groups}
     tasks = dict.fromkeys(group.title for group in groups)
     return AverageOnPage(
@@ -257,113 +224,25 @@ def _on_page(made: AverageFiles, anchor: str, groups: Sequence[TaskCards]) -> Av
             ViewOnPage(name, _TITLES[name], lead) for name, lead in leads.items() if name in there
         ),
         tasks=tuple(tuple(group for group in groups if group.title == title) for title in tasks),
-        without="" if _DIFFERENCE in there else leads[_DIFFERENCE],
     )
 
 
-def _half_widths(made: AverageFiles, view: str) -> list[MapFile]:
+def _half_widths(made: AverageFiles) -> list[MapFile]:
     """Return the maps of half-widths of a set; each keeps what it is an overlay of."""
     return [
-        replace(shown, path=path, overlays={desc: path})
+        replace(shown, path=path, overlays={HALF_WIDTH: path})
         for shown in made.maps
-        for desc, path in shown.overlays.items()
-        if desc.startswith(_WIDTHS[view])
+        if (path := shown.overlays.get(HALF_WIDTH))
     ]
 
 
-def _half_width_lead(made: AverageFiles, view: str) -> str:
+def _half_width_lead(made: AverageFiles) -> str:
     """Say what half-widths mean, for somebody who reads one map at one place."""
-    level = made.common.get("IntervalLevel")
-    share = _TENTHS.get(level, f"{level:.0%}") if isinstance(level, float) else "most"
-    own = any(not _is_shared(shown, _WIDTHS[view]) for shown in made.maps)
-    whose = (
-        "These half-widths are this person's: they depend on how far the prediction is from other "
-        "people's, and on the amount of rest."
-        if own
-        else "These half-widths are the same for all participants."
-    )
-    if view == _TRUE_WIDTH:
-        lead = (
-            "The person's true map, which many scans would average to, lies within "
-            f"\N{PLUS-MINUS SIGN} this much of the predicted map in {share} places. A single new "
-            "scan has noise, and lies outside more often. Where a true map is far from other "
-            "people's, fewer places hold: no method can know where that is."
-        )
-    else:
-        lead = (
-            "A new scan of this person would lie within \N{PLUS-MINUS SIGN} this much of the "
-            f"predicted map in {share} places."
-        )
     return (
-        f"{lead} This holds on average over people like those of the calibration, not for each "
-        f"person. {whose} {_SCALES} {_shown_text(made)}"
-    )
-
-
-def _is_shared(shown: MapFile, begins: str) -> bool:
-    """Return whether the map of half-widths is one that all participants have."""
-    paths = [path for desc, path in shown.overlays.items() if desc.startswith(begins)]
-    return all(path.parent.name.startswith("tpl-") for path in paths)
-
-
-def _deviations(made: AverageFiles) -> list[MapFile]:
-    """Return the maps of deviations of a set; descriptions are those of the contrasts."""
-    read = functools.cache(contrast_details)  # one file may hold all contrasts
-    maps = []
-    for shown in made.maps:
-        if shown.deviation is not None:
-            shared, details = read(shown.deviation)
-            own = details.get(shown.label)
-            sidecar = {
-                **shared,
-                **(own if isinstance(own, dict) else {}),
-                "Description": shown.description,
-            }
-            maps.append(replace(shown, path=shown.deviation, sidecar=sidecar, overlays={}))
-    return maps
-
-
-def _own_lead(made: AverageFiles) -> str:
-    """Explain the maps of deviations, or why there are none."""
-    there = [shown for shown in made.maps if shown.deviation is not None]
-    alike = [shown for shown in made.maps if shown.sidecar.get("Individual") is False]
-    if not there and len(alike) == len(made.maps):
-        return "Nothing differs from others: the model predicts the same maps for everybody."
-    if not there:
-        return (
-            "Differences from others are not known: the model has no mean of other people's "
-            "predictions. The group level makes one from this folder's people (group --analysis "
-            "deviation; then participant --reports-only)."
-        )
-    none = len(made.maps) - len(there)
-    opened = (
-        view_text()
-        if made.maps[0].of_parcels
-        else f"{slice_text()} Each opens the predicted map in the viewer or, where maps were "
-        "written on surfaces, itself."
-    )
-    without = (
-        f"{counted(none, 'contrast')} {'has' if none == 1 else 'have'} none, as nothing of it is "
-        "individual. "
-    )
-    return (
-        "Each predicted map minus the mean prediction for other people, in units of the spread "
-        f"between them at all places together: {_usual_words(made)}. All maps share a colour "
-        f"scale. {without if none else ''}{opened}"
-    )
-
-
-def _usual_words(made: AverageFiles) -> str:
-    """Say what share of places lies beyond the threshold in other people, where it is known."""
-    beyond = f"beyond \N{PLUS-MINUS SIGN}{FAR:g}"
-    share = made.common.get("DeviationsUsualShare")
-    people = made.common.get("DeviationsUsualShareParticipants")
-    if not isinstance(share, float) or not isinstance(people, int):
-        return f"what share lies {beyond} by chance differs from place to place, and is not known"
-    kind = "simulated people" if made.common.get("DeviationsUsualShareSimulated") else "people"
-    return (
-        f"usually {share:.1%} of places lie {beyond}, measured in the {people} {kind} of the "
-        "calibration"
+        "A new scan of this person would lie within \N{PLUS-MINUS SIGN} this much of the predicted "
+        "map in 9 of 10 places. This holds on average over people like those whose errors the "
+        "half-widths come from, not for each person. They are the same for all participants. "
+        f"{_SCALES} {_shown_text(made)}"
     )
 
 
@@ -373,9 +252,7 @@ def _lead(made: AverageFiles) -> str:
     parts = f" in {segments} segment{'s' * (segments != 1)}" if isinstance(segments, int) else ""
     rest = f"From {seconds / 60:.1f} minutes of rest{parts}. " if seconds else ""
     able = predictability_lead(made.maps)
-    own = any(shown.deviation for shown in made.maps)
-    able = ("The whole predicted maps: most of each is shared by everybody. " if own else "") + able
-    return f"{rest}{_halves(made)}{able}{_SCALES} {_shown_text(made)}"
+    return f"{rest}{able}{_SCALES} {_shown_text(made)}"
 
 
 def _shown_text(made: AverageFiles) -> str:
@@ -383,18 +260,6 @@ def _shown_text(made: AverageFiles) -> str:
     if made.maps[0].of_parcels:
         return view_text()
     return f"{slice_text()} {_OPENS}"
-
-
-def _halves(made: AverageFiles) -> str:
-    """Say how well maps of the two halves of rest agree, if there are such maps."""
-    figures = read_map_reliability(made).values()
-    if not figures:
-        return ""
-    low, middle, high = (f"{q:.2f}" for q in np.quantile([*figures], (0, 0.5, 1)))
-    return (
-        f"Maps from the odd and the even pieces of rest agree with r {low} to {high} over the "
-        f"contrasts (median {middle}): {MOSTLY_THE_MEAN}. "
-    ).replace("-", _MINUS)
 
 
 @dataclass(frozen=True)
@@ -410,7 +275,6 @@ class Look:
     # Numbers of the maps that cards open in the viewer, by label; empty: each card opens its own
     # map. Copies for the viewer are large.
     opens: Mapping[str, int] = field(default_factory=dict)
-    words: Mapping[str, str] = field(default_factory=dict)  # further sentences of cards, by label
     view: str = _MAP  # what the maps are
 
 
@@ -449,7 +313,7 @@ class ParcelDrawer:
             limit = self._look.limit or _limit(values)
             cards = []
             for shown, own in zip(members, values, strict=True):
-                amount = AMOUNT if self._look.view in _WIDTHS else None
+                amount = AMOUNT if self._look.view == _HALF_WIDTH else None
                 pixels = pictures.draw(own, limit, amount=amount)
                 end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
                 path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
@@ -629,7 +493,7 @@ class GalleryDrawer:
         return path
 
     def _draw(self, backdrop: Backdrop, volume: Volume, limit: float) -> NDArray[np.uint8]:
-        if self._look.view not in _WIDTHS:
+        if self._look.view == _MAP:
             return backdrop.draw_map(volume, limit)
         known = Volume((volume.values > 0).astype(np.float32), volume.affine)
         return backdrop.draw_amount(volume, known, low=0.0, high=limit, scale=AMOUNT)
@@ -682,7 +546,7 @@ def _card(
     value, where = peak
     text = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
     alternative = f"{shown.name}: {_ALTERNATIVES[look.view]}, largest value {text}"
-    if look.view in _WIDTHS:
+    if look.view == _HALF_WIDTH:
         values = _in_memory(volume)
         text = f"median {float(np.median(values[values > 0])):.2f}" if values.any() else "none"
         alternative = f"{shown.name}: {_ALTERNATIVES[look.view]}, {text}"
@@ -696,8 +560,8 @@ def _card(
         width=sizes[1],
         height=sizes[0],
         alt=alternative,
-        layer=look.desc if look.view in _WIDTHS else "",
-        verdict=_found(shown, volume, look),
+        layer=look.desc if look.view == _HALF_WIDTH else "",
+        verdict=_verdict(shown) if look.view == _MAP else "",
         faded=bool(not_predicted(shown)),
     )
 
@@ -708,25 +572,6 @@ def _name(shown: MapFile) -> str:
 
 def _about(shown: MapFile) -> str:
     return shown.description.removeprefix(NOT_MEASURED)
-
-
-def _found(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
-    """Say what is known of a map; nothing of half-widths, which are the model's."""
-    if look.view == _MAP:
-        return _verdict(shown)
-    return _own_words(shown, volume, look) if look.view == _DIFFERENCE else ""
-
-
-def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
-    """Say how far a map of deviations is from others', and how much of it would repeat."""
-    return ". ".join(filter(None, (_beyond(volume), look.words.get(shown.label))))
-
-
-def _beyond(volume: NDArray[np.float32]) -> str:
-    values = _in_memory(volume)
-    known = values[values != 0]
-    share = share_far(known) if known.size else 0.0
-    return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{FAR:g}"
 
 
 def _verdict(shown: MapFile) -> str:

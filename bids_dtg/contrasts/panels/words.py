@@ -26,6 +26,7 @@ from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.settings import Combine, OutputOptions
+from bids_dtg.stats.half_width import LEVEL
 from bids_dtg.version import AUTHORS
 
 COLUMNS = (
@@ -102,13 +103,8 @@ COLUMNS = (
     ),
     QualityColumn("connectome_smoothness", "Correlation of the connectomes of neighbouring voxels"),
     QualityColumn(
-        "training_distance",
-        "Distance from the model's training connectomes, typically about 1; n/a where the "
-        "model has no statistics of them",
-    ),
-    QualityColumn(
         "training_distribution",
-        "Whether the run lies inside the training distribution of the model, is unusual or outside",
+        "Whether the model is for the run: inside the limits of the checks, unusual or outside",
     ),
     QualityColumn(
         "training_distribution_reasons",
@@ -151,10 +147,6 @@ _COMBINED = {
     "session": f"within each session, {_WEIGHTED}",
     "participant": f"over all runs of a participant, {_WEIGHTED}",
 }
-_SPREAD = (
-    "Where there was more than one segment, the standard deviation over segments is given with "
-    "each map. "
-)
 _RECENTRED = (
     "{owner} error in the mean map, found in {people} outside its training set, was subtracted "
     "from each map, and each contrast's deviations were scaled by one gain found in the same "
@@ -165,27 +157,14 @@ _RECENTRED_IN_TURN = (
     "contrast's deviations were scaled by one gain, found in the same people, each left out of "
     "the fit in turn; both come with the model. "
 )
-_CALIBRATED = (
-    "Each map has a map of the half-widths of {level} % prediction intervals: "
-    "split-conformal, with an error that differs from place to place (Lei et al., 2018) and with "
-    "people, not voxels, as exchangeable units (Lee et al., 2023), from {people} with measured "
-    "maps, each predicted from {segments}{in_turn}. They are meant to contain {level} % of the "
-    "voxels of a newly measured map of a person like these, on average over people{same}. "
+_INTERVALS = (
+    "Each map has a map of the half-widths of {level} % prediction intervals, the same for all "
+    "participants: in blocks of places, t(.95, n - 1) times the root mean square of the errors for "
+    "the {people} behind them, each {in_turn}predicted from {segments}. They are meant to contain "
+    "{level} % of the voxels of a newly measured map of a person like these, on average over "
+    "people. "
 )
-_SAME = ", and are the same for all participants"
-_TRUE = (
-    "Further half-widths are for the true map, without the noise of a measurement: the noise was "
-    "estimated from {retest} of them with a second session. "
-)
-_FACTORS = (
-    "Where it changes them, half-widths were scaled by how far the prediction at a place is from "
-    "other people's, and by the number of segments. "
-)
-_NOT_CALIBRATED = "The model carries no calibration, so the maps have no prediction intervals. "
-_HALVES = (
-    "Maps were also predicted from the odd and from the even pieces of each run, and the two "
-    "were compared. "
-)
+_NO_INTERVALS = "The model carries no half-widths, so the maps have no prediction intervals. "
 _PARCELS = "Maps were averaged over the parcels of {atlases}. "
 _CITED = {
     "Serin": """\
@@ -216,15 +195,6 @@ _CITED = {
 - Tavor, I., et al. (2016). Task-free MRI predicts individual differences in brain activity during
   task performance. *Science*, 352, 216-220. https://doi.org/10.1126/science.aad8127
 """,
-    "Lei": """\
-- Lei, J., et al. (2018). Distribution-free predictive inference for regression. *Journal of the
-  American Statistical Association*, 113, 1094-1111.
-  https://doi.org/10.1080/01621459.2017.1307116
-""",
-    "Lee": """\
-- Lee, Y., Barber, R. F., & Willett, R. (2023). Distribution-free inference with hierarchical data.
-  https://doi.org/10.48550/arXiv.2306.06342
-""",
 }
 
 
@@ -246,7 +216,6 @@ The maps in this dataset are predictions, not measurements: each was computed by
 Nobody performed the tasks.
 {warning}{notice}
 - sub-*/[ses-*/]func/*_desc-synthetic_statmap{files} made from and how.
-- *_desc-segmentSpread_statmap.*: standard deviation over segments of rest.
 - *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
 - logs/CITATION.md: methods text and references.
 - logs/<run>/: options, versions, timing and failures of each call of the program.
@@ -267,10 +236,8 @@ class ModelOfMaps:
     form: Form = MARGINAL  # of the connectomes that it reads
     recentred_on: int | None = None  # people whose mean error is subtracted; None: nothing is
     left_out_in_turn: bool = False  # whether they are training people, each left out in turn
-    calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
-    calibrated_in_turn: bool = False  # whether they are training people, left out of the fit
-    retest: int = 0  # how many of them had a second session; 0: no intervals for true maps
-    scaled: bool = False  # whether half-widths are scaled to the person
+    intervals_by: tuple[int, int] | None = None  # people, segments of each; None: no intervals
+    intervals_in_turn: bool = False  # whether they are training people, left out of the fit
     parcels: bool = False  # whether it reads parcels of CIFTI, not voxels
     joins_runs: bool = False  # whether it reads all runs of a session together
 
@@ -282,7 +249,7 @@ class ModelOfMaps:
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelOfMaps:
         """Return the facts of a bundle."""
-        card, calibration = bundle.card, bundle.calibration
+        card, widths = bundle.card, bundle.half_widths
         recentring = card.part.recentring if bundle.correction is not None else None
         return cls(
             kind=card.kind,
@@ -295,10 +262,8 @@ class ModelOfMaps:
             form=card.part.connectome,
             recentred_on=recentring.participants if recentring else None,
             left_out_in_turn=recentring is not None and recentring.left_out_in_turn,
-            calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
-            calibrated_in_turn=bool(calibration and calibration.left_out_in_turn),
-            retest=calibration.true_error.people if calibration and calibration.true_error else 0,
-            scaled=bool(calibration and calibration.factors and calibration.factors.change),
+            intervals_by=(widths.people, widths.segments) if widths else None,
+            intervals_in_turn=widths is not None and widths.left_out_in_turn,
             parcels=card.part.parcels,
             joins_runs=card.part.of_sessions,
         )
@@ -326,8 +291,7 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         f"by the first stage of dual regression (Nickerson et al., 2017), and {_connected(model)}. "
         f"This was done for {_cut(model)} connectome into {model.n_contrasts} contrast maps"
         f"{_averaged(model, outputs.combine)}. "
-        f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
-        f"{_HALVES * outputs.half_maps}"
+        f"{_recentred(model)}{_intervals(model)}"
         f"{_parcels(outputs.atlases)}"
     )
     about = f"The model is {words.model} {_trained(model.training)}"
@@ -424,18 +388,16 @@ def _recentred(model: ModelOfMaps) -> str:
     return words.format(owner=KINDS[model.kind].words.owner, people=people)
 
 
-def _intervals(model: ModelOfMaps, level: int) -> str:
-    if model.calibrated_on is None:
-        return _NOT_CALIBRATED
-    people, segments = model.calibrated_on
-    text = _CALIBRATED.format(
-        level=level,
+def _intervals(model: ModelOfMaps) -> str:
+    if model.intervals_by is None:
+        return _NO_INTERVALS
+    people, segments = model.intervals_by
+    return _INTERVALS.format(
+        level=LEVEL,
         people=counted(people, "participant"),
         segments=counted(segments, "segment"),
-        in_turn=" by a fit without them" * model.calibrated_in_turn,
-        same="" if model.scaled else _SAME,
+        in_turn="left out of the fit and " * model.intervals_in_turn,
     )
-    return text + _TRUE.format(retest=model.retest) * bool(model.retest) + _FACTORS * model.scaled
 
 
 def missing(run: RunFiles) -> str | None:
@@ -496,33 +458,26 @@ def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
     """Yield flags on the uncertainty of maps."""
     if few := few_people(made.common):
         yield Flag("warning", few)
-    elif made.maps and not any(made.maps[0].overlays):
+    if made.common.get("Intervals") is False:
         yield Flag(
-            "note",
-            "The maps carry no uncertainty: there was one segment of rest, and the model has no "
-            "calibration",
-            made.title,
-        )
-    elif made.common.get("Calibrated") is False:
-        yield Flag(
-            "note", "The model carries no calibration: its maps have no intervals", made.title
+            "note", "The model carries no half-widths: its maps have no intervals", made.title
         )
     yield from _notes_on_intervals(made)
 
 
 def _notes_on_intervals(made: AverageFiles) -> Iterator[Flag]:
-    """Yield flags on missing intervals, and on intervals of maps from more or less rest."""
+    """Yield flags on missing intervals, and on maps from more or less rest than those have."""
     sidecars = [
         read_json(sidecar_of(image))
         for shown in made.maps
         for desc, image in shown.overlays.items()
-        if desc.startswith(HALF_WIDTH)
+        if desc == HALF_WIDTH
     ]
     shares = [number(str(sidecar.get("ShareWithoutInterval"))) or 0.0 for sidecar in sidecars]
     if any(shares):
         text = (
             f"{sum(shares) / len(shares):.1%} of the voxels of all contrasts have no interval: too "
-            "few people of the calibration were measured there"
+            "few of the people behind it were measured there"
         )
         yield Flag("note", text, made.title)
     if sidecars and (note := made.common.get("IntervalNote")):

@@ -22,9 +22,8 @@ from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
-from bids_dtg.connectome.training_distribution.judge import DistributionCheck
+from bids_dtg.connectome.training_distribution.judge import RunCheck, judge_run
 from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
-from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary, LatticeBlocks, Rest
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.carpet import GREY, PLACE, REST
 from bids_dtg.engine.display import Clock
@@ -47,7 +46,6 @@ from bids_dtg.participants.run_source import (
     smoothing_among,
 )
 from bids_dtg.settings import CleaningOptions, InputChoice
-from bids_dtg.stats.conformal import block_edge
 
 # Frames averaged for the picture of a run: enough to see where its brain is.
 _MEAN_OVER = 8
@@ -185,7 +183,6 @@ class Reader:
     threads: int  # to compute with
     every_part: bool  # whether connectomes of the whole run and of its halves are computed
     form: Form  # of the connectomes
-    other_lengths: bool = False  # whether those of parts shorter and longer than segments are
 
     @classmethod
     def of(
@@ -195,7 +192,6 @@ class Reader:
         *,
         threads: int = 1,
         every_part: bool = True,
-        other_lengths: bool = False,
         form: Form | None = None,
     ) -> Reader:
         """Order a model's voxels.
@@ -208,9 +204,6 @@ class Reader:
             Number of threads to compute with.
         every_part
             Also compute the connectomes of the whole run and of its halves.
-        other_lengths
-            Also compute those of parts shorter and longer than segments, to learn the training
-            distribution.
         form
             Of the connectomes; None: that which the model reads.
         """
@@ -221,7 +214,6 @@ class Reader:
             threads=threads,
             every_part=every_part,
             form=form or bundle.card.part.connectome,
-            other_lengths=other_lengths,
         )
 
     @cached_property
@@ -230,36 +222,14 @@ class Reader:
         return self.voxels.sampled()
 
     @cached_property
-    def judge(self) -> DistributionCheck:
-        """The training distribution with which runs are compared."""
-        training = self.bundle.training_distribution
-        blocks = None
-        if training is not None:
-            blocks = LatticeBlocks.of(self.bundle.places.lattice(training.edge).block_of)
-        simulated = self.bundle.card.training.simulated
-        return DistributionCheck(self.pattern_places, training, blocks, simulated)
-
-    @cached_property
     def pattern_places(self) -> PatternPlaces:
         """The model's places, as patterns of connectomes are sampled; made once."""
         return self.voxels.pattern_places(self.bundle.places, self.form)
 
-    @cached_property
-    def _lattice_blocks(self) -> LatticeBlocks:
-        places = self.bundle.places
-        return LatticeBlocks.of(places.lattice(block_edge(places.spacing_mm)).block_of)
-
-    def summarise(self, run: RunConnectomes) -> Rest:
-        """Return a run's sketches, from which a training distribution is learned."""
-        run = run.of_one_set()
-
-        def of_parts(parts: tuple[Connectome, ...]) -> tuple[ConnectomeSummary, ...]:
-            return tuple(
-                ConnectomeSummary.of_part(part, run, self.pattern_places, self._lattice_blocks)
-                for part in parts
-            )
-
-        return Rest((of_parts(run.segments),), tuple(map(of_parts, run.other_lengths)))
+    def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
+        """Judge a run, of one set of ROIs, by checks that need no training."""
+        simulated = self.bundle.card.training.simulated
+        return judge_run(run, mask_overlap, self.pattern_places, simulated=simulated)
 
     def measure(
         self,
@@ -310,7 +280,6 @@ class Reader:
                 moments,
                 form=self.form,
                 every_part=self.every_part,
-                other_lengths=self.other_lengths,
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
@@ -401,9 +370,7 @@ class Reader:
                 open_blocks,
                 design,
                 self.voxels.of_run(source.valid, self.form, between=source.between),
-                segments=design.segments(
-                    self.bundle.card.part.cut_seconds, halved=self.other_lengths
-                ),
+                segments=design.segments(self.bundle.card.part.cut_seconds),
                 smoothing=smoothing_among(self.voxels.places, self.cleaning),
             )
         except ValueError as err:

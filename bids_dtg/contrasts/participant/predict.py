@@ -16,22 +16,18 @@ from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.participant.model import Model
-from bids_dtg.contrasts.participant.outputs.half_widths import check_level, half_width_layers
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import (
     RunSummary,
     notes_on_average,
 )
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
-from bids_dtg.contrasts.people import Array
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
-from bids_dtg.report.contents import TRUE_HALF_WIDTH
-from bids_dtg.stats.conformal import DEFAULT_LEVEL
 
 _LARGEST_R = 1.001  # a correlation, with the rounding of half precision
 
@@ -40,7 +36,6 @@ def predict_maps(
     connectome: Connectome | RunConnectomes,
     bundle: ModelBundle,
     *,
-    interval_level: int = DEFAULT_LEVEL,
     device: str = "auto",
     threads: int | None = None,
 ) -> Estimate:
@@ -50,11 +45,9 @@ def predict_maps(
     ----------
     connectome
         (rois, voxels of the bundle's mask). For a `RunConnectomes`, the maps of the segments are
-        averaged, as the program does; maps of its halves are also predicted if it has them.
+        averaged, as the program does.
     bundle
         Model that predicts the maps.
-    interval_level
-        Level of the half-widths in percent, if the model carries a calibration.
     device
         Device that computes: cpu, cuda, or auto, which is the CPU.
     threads
@@ -68,8 +61,7 @@ def predict_maps(
     Raises
     ------
     SettingsError
-        The device is not there, the model is not calibrated for the level, or it reads connectomes
-        of another form.
+        The device is not there, or the model reads connectomes of another form.
     BundleError
         The weights cannot be read.
     RunError
@@ -82,18 +74,14 @@ def predict_maps(
     >>> bundle = load_bundle("demo")
     >>> r = np.zeros((bundle.rois, bundle.places.number), np.float32)
     >>> estimate = predict_maps(Connectome(r, frames=100, seconds=432.0), bundle, device="cpu")
-    >>> estimate.values.shape, estimate.spread is None, len(estimate.contrasts)
-    ((47, 163310), True, 47)
+    >>> estimate.values.shape, len(estimate.contrasts)
+    ((47, 163310), 47)
     """
     _segments(connectome, bundle)
-    check_level(bundle, interval_level)
     model = Model(bundle, map_device(device), threads or available_cores())
     estimate = estimate_maps(connectome, model)
-    for layer in half_width_layers(bundle, interval_level, estimate):
-        if layer.desc.startswith(TRUE_HALF_WIDTH):
-            estimate = replace(estimate, true_half_widths=layer.values)
-        else:
-            estimate = replace(estimate, half_widths=layer.values)
+    if bundle.half_widths is not None:
+        estimate = replace(estimate, half_widths=bundle.half_widths.at_places)
     for note in model.take_notes():
         warnings.warn(note, stacklevel=2)
     return estimate
@@ -108,12 +96,8 @@ def estimate_maps(connectome: Connectome | RunConnectomes, model: Model) -> Esti
         See `predict_maps`.
     """
     if isinstance(connectome, Connectome):
-        return _result(_average(model, [connectome]), model, None)
-    average, halves = _average(model, connectome.segments), None
-    if connectome.odd is not None and connectome.even is not None:
-        odd, even = (_average(model, [half]) for half in (connectome.odd, connectome.even))
-        halves = odd.mean, even.mean
-    return _result(average, model, halves)
+        return _result(_average(model, [connectome]), model)
+    return _result(_average(model, connectome.segments), model)
 
 
 def _segments(connectome: Connectome | RunConnectomes, bundle: ModelBundle) -> Sequence[Connectome]:
@@ -173,20 +157,14 @@ def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
         )
 
 
-def _result(
-    average: MapAverage,
-    model: Model,
-    halves: tuple[Array, Array] | None,
-) -> Estimate:
+def _result(average: MapAverage, model: Model) -> Estimate:
     """Return the average of maps; refuse values that have overflowed."""
     with np.errstate(over="ignore", invalid="ignore"):
-        estimate = average.result(model.contrasts, halves=halves)
-    found = {"map": estimate.values, "spread": estimate.spread}
-    for what, values in found.items():
-        if values is not None and average.data.ndim:
-            values = values[:, ~np.isnan(values).all(axis=0)]  # where there are data
-        if values is not None:
-            require_finite(values, estimate.contrasts, what=what)
+        estimate = average.result(model.contrasts)
+    values = estimate.values
+    if average.data.ndim:
+        values = values[:, ~np.isnan(values).all(axis=0)]  # where there are data
+    require_finite(values, estimate.contrasts)
     return estimate
 
 
@@ -248,9 +226,7 @@ class MapAverageMaker:
     ) -> None:
         self._unmet = unmet or {}
         self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
-        self._samples = self._new_samples()
-        # Maps of the odd and the even pieces; None: there are none.
-        self._halves: tuple[Samples, Samples] | None = None
+        self._samples = Samples(model, MapAverage(by_dof=begun.planned.by_dof))
         self._seconds = 0.0  # spent on maps of the run whose segments arrive
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
@@ -268,18 +244,14 @@ class MapAverageMaker:
         """
         if isinstance(part, SegmentRead):
             reporter.stage("predicting", part.share)
-            self._predict(part.connectome, self._samples, part.session)
+            self._predict(part.connectome, part.session)
             for note in self._model.take_notes():
                 reporter.note(f"warning: {note}")
         elif isinstance(part, RunRead):
             self._add_run(part)
 
     def _add_run(self, read: RunRead) -> None:
-        """Predict the maps of the run's halves, and write the files of the run."""
-        if read.halves is not None:
-            self._halves = self._halves or (self._new_samples(), self._new_samples())
-            for half, own in zip(read.halves, self._halves, strict=True):
-                self._predict(half, own, read.summary.run.session)
+        """Write the files of a run."""
         seconds, self._seconds = read.seconds + self._seconds, 0.0
         with self._clock.time("write"):
             self._files += self._writer.write_run(
@@ -287,13 +259,10 @@ class MapAverageMaker:
             )
         self._summaries.append(read.summary)
 
-    def _new_samples(self) -> Samples:
-        return Samples(self._model, MapAverage(by_dof=self.begun.planned.by_dof))
-
-    def _predict(self, connectome: Connectome, samples: Samples, session: str | None) -> None:
+    def _predict(self, connectome: Connectome, session: str | None) -> None:
         start = time.perf_counter()
         with self._clock.time("network"):
-            samples.add(connectome, session)
+            self._samples.add(connectome, session)
         self._seconds += time.perf_counter() - start
 
     def leave_out(self, run: str, reason: str) -> None:
@@ -317,11 +286,7 @@ class MapAverageMaker:
         reporter.stage("writing", 1.0)
         with self._clock.time("network"):
             average = self._samples.average()
-            halves = None
-            if self._halves is not None:
-                odd, even = (samples.average() for samples in self._halves)
-                halves = odd.mean, even.mean
-        estimate = _result(average, self._model, halves)
+        estimate = _result(average, self._model)
         with self._clock.time("write"):
             self._files += writer.write_average(
                 planned,

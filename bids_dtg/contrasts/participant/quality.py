@@ -99,7 +99,6 @@ def _distribution_figures(judged: RunCheck) -> dict[str, object]:
     figures = judged.figures
     return {
         **{name: rounded(figures[name]) for name in _RANGE_COLUMNS},
-        "training_distance": None if judged.distance is None else rounded(judged.distance),
         "training_distribution": judged.verdict,
         "training_distribution_reasons": "; ".join(judged.reasons) or None,
     }

@@ -39,7 +39,6 @@ class RunRead(RunPart):
 
     summary: RunSummary  # quality measures and decisions
     connectomes: RunConnectomes | None  # only if they are written
-    halves: tuple[Connectome, Connectome] | None  # odd and even, if something of them is predicted
     kept: tuple[Kept, ...]  # small files for the report
     seconds: float  # time for its connectomes
 
@@ -55,7 +54,7 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
     RunError
         The run's files cannot be used.
     """
-    start, wanted = time.perf_counter(), request.settings.outputs
+    start = time.perf_counter()
     with ThreadPoolExecutor(1) as thread:
         # What runs are judged by, while the file is waited for.
         thread.submit(getattr, reader, "pattern_places")
@@ -68,18 +67,16 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
         share = number / len(result.segments)
         send(SegmentRead(result.segments[number], run.session, share))
     with clock.time("range"):
-        judged = reader.judge.judge(result.of_one_set(), measured.mask_overlap)
+        judged = reader.judge(result.of_one_set(), measured.mask_overlap)
     summary = summarise(measured, judged, reader.bundle)
-    halves = None
-    if wanted.half_maps and result.odd is not None and result.even is not None:
-        halves = (result.odd, result.even)
-    connectomes = measured.connectomes if wanted.write_connectome else None
+    wanted = request.settings.outputs.write_connectome
+    connectomes = measured.connectomes if wanted else None
     with clock.time("details"):
         kept = _keep(measured, request, reader)
     # The remaining results are received after the maps have been predicted.
     del measured, result
     return_memory()
-    send(RunRead(summary, connectomes, halves, kept, seconds))
+    send(RunRead(summary, connectomes, kept, seconds))
 
 
 def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept, ...]:

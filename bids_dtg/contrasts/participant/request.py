@@ -22,8 +22,6 @@ from bids_dtg.contrasts.participant.model import (
     obtain_bundle,
 )
 from bids_dtg.contrasts.participant.outputs.choice import REGIONS, Choice
-from bids_dtg.contrasts.participant.outputs.half_widths import check_level
-from bids_dtg.contrasts.participant.outputs.layers import deviation_note
 from bids_dtg.contrasts.participant.outputs.map_files import Origin
 from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
 from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_spaces
@@ -98,7 +96,6 @@ class Request(CallRequest):
             refuse_model_folder(asked.output, bundle.path)
             bundle.require_finite()  # else each participant would fail
         asked.require_space(bundle.space)
-        check_level(bundle, settings.outputs.interval_level)
         if settings.outputs.combine == "run":
             _require_runs(bundle)
         if bundle.card.part.parcels:
@@ -165,7 +162,6 @@ class Request(CallRequest):
         found = (
             f"{card.name}: {card.notice}" if card.notice else None,
             note_on_namesakes(settings.inputs.model),
-            deviation_note(self.bundle),
             spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
             None if card.part.parcels else atlases_note(settings.outputs.atlases, self.atlases),
         )
@@ -208,7 +204,6 @@ class Request(CallRequest):
             find=self.surfaces,
             source=self.dataset.name,
             names=self.path_names,
-            interval_level=outputs.interval_level,
         )
 
     def targets(self, planned: AveragedRuns) -> tuple[Target, ...]:
@@ -272,7 +267,6 @@ class Request(CallRequest):
         *,
         threads: int | None = None,
         every_part: bool | None = None,
-        other_lengths: bool = False,
         form: Form | None = None,
     ) -> Reader:
         """Return the reader that reduces runs to connectomes.
@@ -281,20 +275,16 @@ class Request(CallRequest):
         ----------
         threads
             Threads to compute with; None: all that the process may use.
-        every_part, other_lengths
-            As for `Reader`; None: if parts of a run are written or mapped.
+        every_part
+            As for `Reader`; None: if connectomes of runs are written.
         form
             Form of the connectomes; None: the form that the model reads.
         """
-        outputs = self.settings.outputs
         return Reader.of(
             self.bundle,
             self.settings.cleaning,
             threads=threads or self.capacity.threads,
-            every_part=outputs.write_connectome or outputs.half_maps
-            if every_part is None
-            else every_part,
-            other_lengths=other_lengths,
+            every_part=self.settings.outputs.write_connectome if every_part is None else every_part,
             form=form,
         )
 
@@ -316,14 +306,8 @@ class Request(CallRequest):
                 names=self.path_names,
             ),
             options=self.recorded_options,
-            interval_level=settings.outputs.interval_level,
             surfaces=self.surface_maps,
-            regions=RegionTables(
-                self.atlases,
-                self.bundle,
-                settings.outputs.interval_level,
-                settings.outputs.min_coverage,
-            ),
+            regions=RegionTables(self.atlases, self.bundle, settings.outputs.min_coverage),
             threads=self.capacity.threads,
             presentation=self.presentation,
             methods=self.methods,

@@ -468,7 +468,7 @@ class _Ready:
 
     def notes(self, measured: MeasuredRun) -> list[str]:
         """Return notes on unusual findings in a run, and the verdict of the model."""
-        judged = self.reader.judge.judge(measured.connectomes, measured.mask_overlap)
+        judged = self.reader.judge(measured.connectomes, measured.mask_overlap)
         notes = list(measured.notes)
         if judged.verdict != "inside":
             notes.append(f"it is {judged.verdict} for the model: {'; '.join(judged.reasons)}")

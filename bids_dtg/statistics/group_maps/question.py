@@ -26,8 +26,7 @@ from bids_dtg.stats.cohort.exchangeability import permutations, sign_flips
 from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.stats.cohort.second_level import GroupDesign
 
-MAPS, MEASURED, DEVIATIONS = "maps", "measured", "deviations"
-_VOXELWISE = (MAPS, DEVIATIONS, MEASURED)
+MAPS, MEASURED = _VOXELWISE = ("maps", "measured")
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from bids_dtg.stats.verdict import BETTER, FEWEST, FEWEST_RARER, RULE, Verdict, 
 
 ALL = "all"  # in place of a contrast: all contrasts side by side
 EDGES = "edges"  # the features that all others are compared with
-SYNTHETIC = ("maps", "deviations", "regions", "region-deviations")  # computed from the connectome
+SYNTHETIC = ("maps", "regions")  # computed from the connectome
 LARGEST_Q = 0.05
 FEW = 100  # people; with fewer, intervals of scores are wide (about ±0.2 at r = 0)
 _SHORT = {"r": "r", "r2": "R²", "mae": "MAE", "auc": "AUC"}

@@ -45,9 +45,6 @@ WRONG = {
     "memory-negative": ["--mem-gb", "-1"],
     "memory-nan": ["--mem-gb", "nan"],
     "seed-digits": ["--seed", DIGITS],
-    "level-1000": ["--interval-level", "1000"],
-    "level-digits": ["--interval-level", DIGITS],
-    "level-0": ["--interval-level", "0"],
     "device": ["--device", "cuda:" + DIGITS],
     "device-empty": ["--device", ""],
     "device-unknown": ["--device", "meta"],
@@ -95,7 +92,7 @@ ODD = {
     "dummy-scans-1000": ["--dummy-scans", "1000"],
     "fd-threshold-tiny": ["--denoise-strategy", "scrubbing", "--fd-threshold", "1e-300"],
     "nothing-left": ["--min-minutes", "1e300"],
-    "combine": ["--combine", "participant", "--half-maps", "--write-connectome"],
+    "combine": ["--combine", "participant", "--write-connectome"],
     "debug": ["--debug", "-vvv"],
 }
 rows("option", give, ODD, (0, 1, 2), healthy=False)

@@ -103,12 +103,11 @@ def test_a_participant_on_two_sides_is_refused(cohort, linear, tmp_path, capsys)
     assert "on two sides of the split: 01" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("analysis", ["evaluate", "calibrate"])
-def test_nobody_is_on_two_sides_of_what_judges(cohort, linear, tmp_path, capsys, analysis):
+def test_nobody_is_on_two_sides_of_what_judges(cohort, linear, tmp_path, capsys):
     split = tmp_path / "split.tsv"
     rows = [("01", "training"), ("02", "training"), *((f"{n:02d}", "test") for n in range(1, 9))]
     split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in rows))
-    words = (analysis, "--model", linear.path, "--split-file", split, "--model-name", "leak")
+    words = ("evaluate", "--model", linear.path, "--split-file", split, "--model-name", "leak")
     assert cohort.analyse(*words) == 2
     assert "on two sides of the split: 01, 02" in capsys.readouterr().err
 
@@ -181,9 +180,6 @@ def test_another_model_s_place_is_reported_before_anything_is_read(
     assert "choose another --model-name, or remove" in lines
     assert cohort.analyse("finetune", "--model", linear.path, *NETWORK) == 2
     assert "--analysis" in capsys.readouterr().err
-    (cohort.out / "group/model-taken/bundle").mkdir(parents=True)
-    assert cohort.analyse("calibrate", "--model", linear.path, "--model-name", "taken") == 2
-    assert "holds a model already" in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_is_reported_before_anything_is_read(
@@ -203,7 +199,6 @@ def test_what_cannot_be_done_is_reported_before_anything_is_read(
     )
     few = ("--architecture", "attention-unet", "--held-out", "0", "0.1")
     assert "only 0 validation participants: too few" in refused("train", *few)
-    assert "too few for intervals" in refused("calibrate", "--model", linear.path)
     split = tmp_path / "split.tsv"
     split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
     words = ("--model", linear.path, "--split-file", split)
@@ -311,7 +306,6 @@ def test_an_evaluation_never_replaces_that_of_another_model(
         ("evaluate", ("--model", "MODEL", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
         ("evaluate", ("--model", "MODEL"), 2, "too few to compare"),
         ("evaluate", ("--model", "MODEL", "--model-name", "other"), 2, "of another model"),
-        ("calibrate", ("--model", "MODEL", "--model-name", "sure"), 2, "too few for intervals"),
     ],
 )
 def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(

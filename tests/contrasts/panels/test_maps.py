@@ -1,4 +1,4 @@
-"""One gallery of a participant's contrasts: map, difference from others, half-width."""
+"""One gallery of a participant's contrasts: map, half-width."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from cifti_people import brain_models, tiny_places
 
-from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.panels.maps import draw_sets
-from bids_dtg.contrasts.participant.outputs.layers import deviation_facts
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
@@ -44,13 +42,11 @@ def write_map(output, label: str, desc: str, values: np.ndarray, **facts: object
 
 @pytest.fixture
 def output(tmp_path):
-    """Two contrasts, of which the first has a deviation."""
+    """Maps of two contrasts."""
     output = DerivativeDataset(tmp_path)
     rng = np.random.default_rng(0)
     for label in LABELS:
         write_map(output, label, "synthetic", rng.normal(size=800), ModelSHA256=MODEL)
-    far = np.where(np.arange(800) < 200, 3.0, 0.5)
-    write_map(output, "faces", "deviation", far, Units="spreads between people")
     return output
 
 
@@ -71,45 +67,7 @@ def write_half_widths(output) -> None:
     name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz"
     for label in LABELS:
         output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
-        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, IntervalLevel=0.9)
-
-
-def test_the_viewer_and_the_cards_show_the_deviation(output):
-    made = section(output)
-    (shown,) = made.facts["averages"]
-    (group,) = groups(shown, "difference")
-    (card,) = group.cards
-    assert (group.limit_text, group.units) == ("4", "spreads between people")
-    assert card.verdict == "25.0% of places lie beyond ±2"
-    assert "by chance differs from place to place, and is not known" in leads(shown)["difference"]
-    assert card.anchor == "difference-faces"
-    assert "1 contrast has none" in leads(shown)["difference"]
-    assert "most of each is shared by everybody" in leads(shown)["map"]
-    # Its card opens the predicted map: a copy of each deviation would double what the viewer takes.
-    viewer = made.viewer_data
-    opened = viewer["maps"][card.number]
-    assert (opened["label"], opened["limit"]) == ("faces", 3.0)
-    assert len(viewer["maps"]) == len(viewer["averages"][0]["scripts"]) + 1 == 2
-    assert not list(output.root.rglob("*deviation*_volumes.js"))
-
-
-def test_the_usual_share_is_that_of_people_who_were_calibrated_on(output):
-    usual = {"DeviationsUsualShare": 0.0931, "DeviationsUsualShareParticipants": 40}
-    for label in LABELS:
-        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, **usual)
-    (shown,) = section(output).facts["averages"]
-    words = leads(shown)["difference"]
-    assert "usually 9.3% of places lie beyond ±2, measured in the 40 people of the calib" in words
-    assert "by chance" not in words
-
-
-def test_the_usual_share_of_the_demo_is_that_of_simulated_people(output):
-    facts = deviation_facts(load_bundle("demo"))
-    for label in LABELS:
-        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, **facts)
-    (shown,) = section(output).facts["averages"]
-    words = leads(shown)["difference"]
-    assert "4.9% of places lie beyond ±2, measured in the 40 simulated people of the c" in words
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL)
 
 
 def test_half_widths_are_shown_and_opened_as_such(output):
@@ -125,41 +83,10 @@ def test_half_widths_are_shown_and_opened_as_such(output):
     page = write_participant_report(output, "01", {}).read_text()
     assert re.findall(r'<input type="radio"[^>]*value="([^"]*)"( checked)?>', page) == [
         ("map", " checked"),
-        ("difference", ""),
         ("half-width", ""),
     ]
     for card in group.cards:
         assert (output.root / card.picture).is_file()
-
-
-@pytest.mark.slow
-def test_true_half_widths_are_a_view_of_their_own(output):
-    write_half_widths(output)
-    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
-    for label in LABELS:
-        name = f"{stem}_contrast-{label}_stat-z_desc-truehalfwidth90m{MODEL[:8]}_statmap.nii.gz"
-        output.write(name, PLACES.encode(np.full(800, 0.25, np.float32)))
-    made = section(output)
-    (shown,) = made.facts["averages"]
-    (group,) = groups(shown, "true-half-width")
-    assert [card.peak for card in group.cards] == ["median 0.25"] * 2
-    assert {card.layer for card in group.cards} == {"truehalfwidth90"}
-    assert "lies within ± this much of the predicted map in 9 of 10" in leads(shown)[group.view]
-    # The page shows the chosen view alone: its style hides each of the others.
-    style = write_participant_report(output, "01", {}).read_text()
-    for view in (names := [view.name for view in shown.views]):
-        (hidden,) = re.findall(rf'value="{view}"\]:checked\) :is\(([^)]*)\)', style)
-        assert set(hidden.split(", ")) >= {f".of-{name}" for name in names if name != view}
-
-
-def test_half_widths_of_the_person_come_before_those_of_everybody(output):
-    write_half_widths(output)
-    for label in LABELS:
-        write_map(output, label, "halfwidth90", np.full(800, 0.75))
-    (shown,) = section(output).facts["averages"]
-    (group,) = groups(shown, "half-width")
-    assert [card.peak for card in group.cards] == ["median 0.75"] * 2
-    assert "These half-widths are this person's" in leads(shown)["half-width"]
 
 
 def test_quality_comes_before_one_gallery_on_the_page(output):
@@ -168,36 +95,14 @@ def test_quality_comes_before_one_gallery_on_the_page(output):
     assert order == sorted(order)
     assert page.count('class="gallery"') == 1
     numbers = [int(number) for number in re.findall(r'data-map="(\d+)"', page)]
-    assert numbers == [0, 1, 0]
+    assert numbers == [0, 1]
     assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
 
 
-def test_where_there_is_none_the_page_says_why(output):
-    for path in sorted(output.root.rglob("*desc-deviation*")):
-        aside = output.root / "group/deviation" / path.relative_to(output.root)
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(aside)
-    # The cohort's stand in for the model's.
-    (shown,) = section(output).facts["averages"]
-    assert [card.anchor for group in groups(shown, "difference") for card in group.cards] == [
-        "difference-faces"
-    ]
-    assert shown.without == ""
-    for path in output.root.rglob("*desc-deviation*.*"):
-        if path.is_file() and "figures" not in path.parts:
-            path.unlink()
+def test_without_half_widths_there_is_nothing_to_switch_to(output):
     (shown,) = section(output).facts["averages"]
     assert [view.name for view in shown.views] == ["map"]
-    assert "the model has no mean" in shown.without
-    assert "group --analysis deviation" in shown.without
-    # There is nothing to switch to.
     assert "radio" not in write_participant_report(output, "01", {}).read_text().split("<body>")[1]
-    for label in LABELS:
-        write_map(output, label, "synthetic", np.ones(800), Individual=False)
-    (shown,) = section(output).facts["averages"]
-    assert shown.without == (
-        "Nothing differs from others: the model predicts the same maps for everybody."
-    )
 
 
 def test_copies_of_what_all_participants_share_are_written_once(output):
@@ -269,20 +174,6 @@ def test_maps_on_surfaces_have_a_mesh_and_values_of_each_contrast_for_the_viewer
     assert re.findall(r'^"(\w+)": "[\w+/=]+"', values.read_text(), re.MULTILINE) == [*LABELS]
 
 
-def test_differences_on_surfaces_open_in_the_viewer_themselves(output):
-    write_anatomy(output)
-    write_surfaces(output, "deviation", np.ones((1, 6)), names=LABELS[:1])
-    made = section(output)
-    predicted, different = made.viewer_data["averages"]
-    assert predicted["surface"] is None
-    values = different["surface"]["values"]
-    assert values.endswith("_hemi-LR_desc-deviation_volumes.js")
-    (group,) = groups(made.facts["averages"][0], "difference")
-    (card,) = group.cards
-    opened = made.viewer_data["maps"][card.number]
-    assert (card.number, opened["average"], opened["limit"]) == (2, 1, 4.0)
-
-
 DENSE = tiny_places()
 # A parcel each, in the same order.
 PARCELS = ParcelPlaces.of_axis(
@@ -311,7 +202,7 @@ def dense(tmp_path):
     maps["math"][70] = np.nan
     maps["math"][75] = 8.0
     details = {label: {"Task": task, "Contrast": f"{label}-rest"} for label, task in TASKS.items()}
-    common = {"Units": "z (of voxels)", "ModelSHA256": MODEL, "IntervalLevel": 0.9}
+    common = {"Units": "z (of voxels)", "ModelSHA256": MODEL}
     write_dense(output, "synthetic", maps, ContrastDetails=details, **common)
     return output
 
@@ -362,21 +253,13 @@ def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dens
     assert not right.any()
 
 
-def test_differences_and_half_widths_of_parcels_are_views_of_their_own(dense):
-    far = np.where(np.arange(DENSE.number) < 40, -3.0, 0.5)
-    facts = {"Contrasts": ["math"], "ContrastDetails": {"math": {"Task": "LANGUAGE"}}}
-    write_dense(dense, "deviation", {"math": far}, Units="spreads", **facts)
+def test_half_widths_of_parcels_are_a_view_of_their_own(dense):
     wide = {label: np.where(np.arange(DENSE.number) % 2, 0.75, 0.25) for label in TASKS}
     wide["shapes"] = np.zeros(DENSE.number)
-    write_dense(dense, "halfwidth90", wide)
+    path = f"tpl-fsLR/tpl-fsLR_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.pscalar.nii"
+    dense.write(path, PARCELS.encode_maps(np.array([*wide.values()], np.float32), [*wide]))
     (shown,) = section(dense).facts["averages"]
-    assert [view.name for view in shown.views] == ["map", "difference", "half-width"]
-    (group,) = groups(shown, "difference")
-    (card,) = group.cards
-    assert (group.title, group.units, group.limit_text) == ("LANGUAGE", "spreads", "4")
-    assert card.verdict == "25.0% of places lie beyond ±2"
-    assert card.picture.endswith("_contrast-math_desc-deviation.webp")
-    assert "2 contrasts have none" in leads(shown)["difference"]
+    assert [view.name for view in shown.views] == ["map", "half-width"]
     emotion, language = groups(shown, "half-width")
     assert [card.peak for card in emotion.cards] == ["median 0.50", "none"]
     assert language.cards[0].picture.endswith("_contrast-math_desc-halfwidth90.webp")
@@ -384,7 +267,6 @@ def test_differences_and_half_widths_of_parcels_are_views_of_their_own(dense):
     # On the scale of amounts a third of the limit is blue; on that of maps no value above 0 is.
     pixels = pixels_of(dense, language.cards[0])
     assert ((pixels[..., 2] - pixels[..., 0] > 40) & (pixels[..., 3] > 250)).any()
-    assert "These half-widths are this person's" in leads(shown)["half-width"]
 
 
 def test_a_contrast_that_the_file_of_parcels_lacks_is_named(dense):

@@ -42,31 +42,24 @@ def test_maps_of_a_run_of_one_segment_are_those_of_the_program(job):
     connectome = measure(run, bundle)
     assert connectome.r.shape == (len(bundle.roi_maps), bundle.places.number)
     estimate = predict_maps(connectome, bundle, device="cpu", threads=1)
-    assert (estimate.spread, estimate.halves, estimate.half_widths) == (None, None, None)
+    assert estimate.half_widths is None
     for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
         expected = written(job, contrast.label, "synthetic")[bundle.places.mask]
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_segments_and_halves_are_those_of_the_program(job):
+def test_maps_of_segments_are_those_of_the_program(job):
     add_rest(job.bids, frames=90)
-    assert job.run("--half-maps", "--denoise-strategy", "scrubbing") == 0
+    assert job.run("--denoise-strategy", "scrubbing") == 0
     bundle = load_bundle(job.model)
     (run,) = find_runs(job.bids, "01")
     reader = Reader.of(bundle, CleaningOptions(denoise_strategy="scrubbing"))
     estimate = predict_maps(reader.measure(run).connectomes, bundle, device="cpu", threads=1)
     assert estimate.n_segments == 2
-    found = {
-        "synthetic": estimate.values,
-        "segmentSpread": estimate.spread,
-        "oddHalf": estimate.halves[0],
-        "evenHalf": estimate.halves[1],
-    }
-    for desc, maps in found.items():
-        for contrast, values in zip(estimate.contrasts, maps, strict=True):
-            expected = written(job, contrast.label, desc)[bundle.places.mask]
-            np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
+    for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
+        expected = written(job, contrast.label, "synthetic")[bundle.places.mask]
+        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
 def test_the_cleaning_that_suits_the_input_is_the_default(job):
@@ -193,13 +186,11 @@ def test_what_cannot_be_measured_is_one_error(job):
 
 
 @pytest.mark.slow
-def test_half_widths_are_the_calibration_s():
+def test_half_widths_are_the_model_s():
     bundle = load_bundle("demo")
     r = np.zeros((len(bundle.roi_maps), bundle.places.number), np.float32)
-    estimate = predict_maps(Connectome(r, 100, 432.0), bundle, interval_level=80, device="cpu")
-    assert np.array_equal(estimate.half_widths, bundle.calibration.half_widths(80))
-    with pytest.raises(SettingsError, match="--interval-level is 1"):
-        predict_maps(Connectome(r, 100, 432.0), bundle, interval_level=1, device="cpu")
+    estimate = predict_maps(Connectome(r, 100, 432.0), bundle, device="cpu")
+    assert np.array_equal(estimate.half_widths, bundle.half_widths.at_places)
 
 
 def parcel_run(job: ParcelCohort):

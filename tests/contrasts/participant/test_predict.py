@@ -19,7 +19,6 @@ from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited
 
-SPREAD = "desc-segmentSpread"
 NAME = "{}_space-MNI152NLin6Asym_res-2_contrast-{}_stat-z_desc-{}_statmap"
 
 
@@ -101,15 +100,10 @@ def test_average_is_weighted_by_residual_degrees_of_freedom(job):
     by_time = np.average(runs, axis=0, weights=[number - 3 for number in frames.values()])
     assert np.abs(found - by_time).max() > 1e-4, "the weights show"
 
-    spread = read_map(whole, "sub-01_task-rest", desc="segmentSpread")
-    total, squares = np.sum(weights), np.sum(np.square(weights))
-    variance = np.tensordot(weights, (np.array(runs) - expected) ** 2, 1)
-    wanted = np.sqrt(variance / (total - squares / total))
-    np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-5)
     sidecar = read_sidecar(whole, "sub-01_task-rest")
     assert sidecar["NSegments"] == 3
     assert sidecar["SecondsOfRest"] == 10 * (sum(frames.values()) - 9)
-    assert sidecar["ResidualDegreesOfFreedom"] == total
+    assert sidecar["ResidualDegreesOfFreedom"] == np.sum(weights)
     assert sidecar["SegmentsWeightedBy"] == "ResidualDegreesOfFreedom"
 
 
@@ -128,7 +122,7 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     bold = (1000 + np.concatenate(parts, axis=3)).astype(np.float32)
     add_rest(joined.bids, bold=bold, session="1")
     add_rest(joined.bids, session="2", seed=5)
-    words = ("--denoise-strategy", "none", "--half-maps")
+    words = ("--denoise-strategy", "none")
     for own in (job, joined):
         assert own.run(*words) == 0
         assert own.run(*words, "--combine", "participant", out=own.folder / "both") == 0
@@ -144,8 +138,6 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     sidecar = read_sidecar(job.out, "sub-01_ses-1_task-rest")
     assert (sidecar["NSegments"], sidecar["SecondsOfRest"], len(sidecar["Runs"])) == (1, 1350, 2)
     assert sidecar["SampleNote"].endswith("60 minutes a session; these have 22.5.")
-    assert not list((job.out / "sub-01/ses-1").rglob("*segmentSpread*"))
-    assert len(list((job.out / "sub-01/ses-1").rglob("*oddHalf*"))) == 6
     methods = next((job.out / "logs/methods").glob("*.md")).read_text()
     assert "done for all runs of a session together" in " ".join(methods.split())
     assert job.run("--combine", "run") == 2
@@ -155,7 +147,7 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
 
 @pytest.mark.slow
 def test_two_segments_of_one_run(job):
-    """The maps are the mean of those of the halves, cleaned together, and the spread theirs."""
+    """The maps are the mean of those of the two parts, cleaned together."""
     import bids_dtg
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
@@ -182,12 +174,7 @@ def test_two_segments_of_one_run(job):
     outputs = eager(bundle, inputs)[:, :, bundle.places.mask]
     for index, contrast in enumerate(bundle.contrasts):
         mean = read_map(job.out, "sub-01_task-rest", contrast.label)[bundle.places.mask]
-        spread = read_map(job.out, "sub-01_task-rest", contrast.label, "segmentSpread")[
-            bundle.places.mask
-        ]
         np.testing.assert_allclose(mean, outputs[:, index].mean(0), rtol=0, atol=1e-4)
-        wanted = outputs[:, index].std(0, ddof=1)
-        np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-4)
     assert read_sidecar(job.out, "sub-01_task-rest")["NSegments"] == 2
 
 
@@ -198,20 +185,10 @@ def eager(bundle, inputs: np.ndarray) -> np.ndarray:
         return bundle.network()(torch.from_numpy(inputs)).numpy()
 
 
-def test_one_segment_has_no_spread(job):
-    add_rest(job.bids)
-    assert job.run() == 0
-    assert not list(job.out.rglob(f"*{SPREAD}*"))
-    assert read_sidecar(job.out, "sub-01_task-rest")["NSegments"] == 1
-
-
 @pytest.mark.slow
-def test_spread_of_earlier_options_goes(job):
+def test_files_of_earlier_options_go(job):
     add_rest(job.bids, frames=75, n_non_steady=20)
-    assert job.run("--dummy-scans", "0") == 0
-    assert len(list(job.out.rglob(f"*{SPREAD}_statmap.nii.gz"))) == 3
     assert job.run("--write-connectome") == 0
-    assert not list(job.out.rglob(f"*{SPREAD}*"))
     assert len(list(job.out.rglob("*connectome_statmap.nii.gz"))) == 1
     assert job.run() == 0
     assert not list(job.out.rglob("*connectome_statmap*"))
@@ -375,7 +352,7 @@ def test_nifti_header(job):
         np.testing.assert_allclose(header.get_qform(), TINY_AFFINE, atol=1e-5)
         assert header.get_zooms() == (2, 2, 2)
         assert header.get_xyzt_units()[0] == "mm"
-        assert header.get_intent()[0] == ("none" if SPREAD in path.name else "z score")
+        assert header.get_intent()[0] == "z score"
         assert bytes(header["descrip"]).startswith(b"bids_dtg ")
         data = image.get_fdata()
         assert np.isfinite(data).all()
@@ -473,7 +450,7 @@ PYBIDS = {
 def test_pybids_finds_each_file_by_its_entities(job):
     for session in "AB":
         add_rest(job.bids, session=session, entities="acq-x_run-1", frames=90)
-    assert job.run("--half-maps", "--write-connectome") == 0
+    assert job.run("--write-connectome") == 0
     layout = pybids_layout(job.out)
     found = {Path(file.path): file.get_entities() for file in layout.get()}
     written = {*job.out.glob("sub-*/**/func/*.*"), *job.out.glob("tpl-*/*.*")}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tiny_job import TinyJob, add_rest
 
-from bids_dtg.connectome.training_distribution.judge import DistributionCheck
+from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead, read_run
 from bids_dtg.contrasts.participant.request import Request
@@ -32,10 +33,9 @@ class Watched(Reader):
         object.__setattr__(watched, "before", before)
         return watched
 
-    @property
-    def judge(self) -> DistributionCheck:
+    def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
         self.before()
-        return super().judge
+        return super().judge(run, mask_overlap)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """All participants of an output: the quality table, mean maps and the page.
 
 - `analysis`: the quality table of all runs, and the pages over all participants
-- `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 - `page`: the page of all participants
 - `regions`: a table for each atlas of all participants' means over parcels
 """

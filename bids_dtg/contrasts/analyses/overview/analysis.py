@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
-from bids_dtg.contrasts.analyses.overview.half_maps import agreements
 from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
-from bids_dtg.contrasts.panels.map_reliability import write_group_reliability
 from bids_dtg.contrasts.panels.predictability import KEY
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.atomic import remove_stale_in
@@ -118,11 +116,6 @@ def _gather(
     means = tuple(_write_means(output, maps)) if maps else ()
     _add_strategy(rows, participants)
     _add_similarity(rows, participants, maps)
-    chosen = set(maps.averages) if maps else set()
-    averaged = [made for made in averages if made.title in chosen]
-    contrasts = [found.label for found in maps.first] if maps else []
-    halves = tuple(agreements(averaged, maps.mask, contrasts)) if maps else ()
-    write_group_reliability(halves, output)
     for path in write_region_tables(
         output, ((made.title, made.folder) for made in everything if made.folder)
     ):
@@ -150,7 +143,6 @@ def _gather(
         inclusion=inclusion,
         similarity=maps.similarity if maps else None,
         means=means,
-        halves=halves,
         table=table,
     )
     where, wanted = str(table), not settings.behaviour.no_reports

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.panels.background import of_group
-from bids_dtg.contrasts.panels.map_reliability import HalfAgreement
 from bids_dtg.contrasts.panels.maps import GalleryDrawer, Look, slice_text
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -123,7 +122,6 @@ class GroupFacts:
     table: Path  # the quality table
     # Participants left out of the means.
     inclusion: Inclusion = field(default_factory=Inclusion)
-    halves: Sequence[HalfAgreement] = ()  # agreement of half-maps, by contrast
     # Participants' own flags (`flags.own_flags`), by label without sub-.
     flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
 
@@ -199,8 +197,6 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         left_out=left_out[:_MOST_ROWS],
         more_left_out=max(0, len(left_out) - _MOST_ROWS),
         matrix=matrix,
-        halves=facts.halves,
-        halves_lead=_halves_lead(facts.halves),
         averaged=len(facts.averages),
         groups=gallery.groups if gallery else (),
         slices=slice_text(),
@@ -346,23 +342,6 @@ def _draw_similarity(
     }
 
 
-def _halves_lead(halves: Sequence[HalfAgreement]) -> str:
-    if not halves:
-        return ""
-    whole, own = (
-        float(np.median([getattr(h, name) for h in halves])) for name in ("r", "deviation_r")
-    )
-    return (
-        "Each participant's maps were also predicted from the odd and from the even pieces of "
-        f"rest. The two agree with r {whole:.2f} (median over contrasts), which includes the mean "
-        "map that the model predicts for everybody. After the mean over participants is "
-        "subtracted, "
-        f"they agree with r {own:.2f}: this is how well a participant's deviation from the group "
-        "mean repeats "
-        "within the scanned rest. Near 0, differences between participants' maps are noise."
-    )
-
-
 def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, str]]:
     links = [
         ("summary", "Summary"),
@@ -371,7 +350,6 @@ def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, st
         ("decisions", "Decisions"),
     ]
     links += [("similarity", "Similarity")] if matrix else []
-    links += [("reliability", "Reliability")] if facts.halves else []
     links += [("maps", "Mean maps")] if maps else []
     return [*links, ("failures", "Failures")]
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.cohort.frames import region_tables
-from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS, REGIONS, TRUE_WIDTH, WIDE
+from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS, REGIONS, WIDE
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import MOST_TABLE, read_bytes
@@ -102,11 +102,7 @@ def _header(path: Path) -> str | None:
     except (ForeignFileError, UnicodeDecodeError):
         return None
     names = line.split("\t")
-    known = (
-        names in ([*COLUMNS], [*COLUMNS, TRUE_WIDTH])
-        if FileKind.of(parse_name(path.name)) == REGIONS
-        else True
-    )
+    known = names == [*COLUMNS] or FileKind.of(parse_name(path.name)) != REGIONS
     distinct = len({*names, *_OWN}) == len(names) + len(_OWN)
     return line if known and names[0] == "contrast" and len(names) > 1 and distinct else None
 

@@ -1,8 +1,8 @@
 """Files of an average of contrast maps: one module for each form of output.
 
 - `choice`: which contrasts and kinds of files are written
-- `half_widths`: maps of the half-widths of intervals, the same for all participants
-- `layers`: the kinds of values of an average: maps, their spread, halves, half-widths
+- `half_width_files`: maps of the half-widths of intervals, the same for all participants
+- `layers`: the kinds of values of an average: maps, half-widths
 - `map_files`: images on the model's grid, with their sidecars
 - `parcel_files`: maps of parcels, a CIFTI file for each kind of value
 - `region_files`: tables of means over the parcels of atlases

@@ -14,17 +14,13 @@ from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.contrast import Contrast
-    from bids_dtg.contrasts.participant.outputs.layers import Layer
 
-MAPS, DEVIATIONS, SPREADS = "maps", "deviations", "spread"
+MAPS = "maps"
 HALF_WIDTHS, REGIONS = "half-widths", "regions"
-# What is written, by the values of ``--write``. What has an option of its own (half-maps,
-# connectomes) is written where that is given.
+# What is written, by the values of ``--write``. Connectomes have an option of their own.
 WRITES: Mapping[str, str] = MappingProxyType(
     {
         MAPS: "predicted maps",
-        DEVIATIONS: "how they differ from other people's",
-        SPREADS: "their spread over segments of rest",
         HALF_WIDTHS: "half-widths of their intervals",
         REGIONS: "tables of means over the parcels of --atlases",
     }
@@ -73,13 +69,6 @@ class Choice:
     def contrasts(self) -> tuple[Contrast, ...]:
         """The chosen contrasts, in the model's order."""
         return tuple(contrast for contrast in self.known if contrast.label in self.labels)
-
-    def images(self, layers: Sequence[Layer]) -> list[Layer]:
-        """Return the layers that are written as images."""
-        from bids_dtg.report.contents import DEVIATION, SPREAD, SYNTHETIC  # imports numpy
-
-        rows = {SYNTHETIC: MAPS, DEVIATION: DEVIATIONS, SPREAD: SPREADS}
-        return [layer for layer in layers if rows.get(layer.desc) in {None, *self.kinds}]
 
     def with_made(self, record: Mapping[str, Any]) -> Choice:
         """Return this choice with what a completion record says is there already.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +10,16 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
-from bids_dtg.contrasts.panels.map_reliability import HALVES
 from bids_dtg.imaging.nifti import Intent
-from bids_dtg.notices import counted
-from bids_dtg.report.contents import DEVIATION, NOT_MEASURED, SPREAD, SYNTHETIC
-from bids_dtg.stats.deviation import UNITS, Deviation
+from bids_dtg.report.contents import HALF_WIDTH, NOT_MEASURED, SYNTHETIC
+from bids_dtg.stats.half_width import LEVEL
 
-# For a spread between people: rounding adds 0.3 % to their variance.
-_DEVIATION_STEP = 0.2
-_HALF_WORDS = "Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
+# What an interval holds.
+_COVERS = (
+    f"{LEVEL} % of the voxels of a newly measured map (one session of the task) of a person like "
+    "those whose errors it comes from, on average over people; the noise of the measurement is "
+    "included"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,7 @@ class Layer:
     values: NDArray[np.float32]  # (contrasts, places); NaN: no value
     words: str  # beginning of its descriptions, followed by that of the contrast
     intent: Intent = "none"  # of images
-    units: str | None = None  # of the values; None: the maps'
     everybody: bool = False  # whether it is the same for all participants
-    # Images are stored in steps of this size, which makes them small: times the root mean square of
-    # the map if that is above 1. None: floats.
-    step: float | None = None
     covers: str = ""  # what the intervals of half-widths hold; empty: it has other values
 
     def __post_init__(self) -> None:
@@ -43,98 +39,18 @@ class Layer:
             raise ValueError(f"a layer is (contrasts, places), not {self.values.shape}")
 
 
-def average_layers(
-    estimate: Estimate, bundle: ModelBundle, contrasts: tuple[Contrast, ...]
-) -> tuple[Layer, ...]:
-    """Return the kinds of values that differ between participants.
-
-    Parameters
-    ----------
-    estimate
-        The maps, and their spread and halves where there are some.
-    bundle
-        The model that predicted them.
-    contrasts
-        Those that are written.
-    """
+def maps_layer(estimate: Estimate, bundle: ModelBundle, contrasts: tuple[Contrast, ...]) -> Layer:
+    """Return the predicted maps; `contrasts` are those that are written."""
     intent: Intent = "z score" if bundle.card.part.statistic == "z" else "none"
-    layers = [Layer(SYNTHETIC, contrasts, estimate.values, NOT_MEASURED, intent)]
-    if (deviation := deviation_layer(estimate, bundle, contrasts)) is not None:
-        layers.append(deviation)
-    if estimate.spread is not None:
-        words = "Standard deviation over segments of rest of the predicted map: "
-        layers.append(Layer(SPREAD, contrasts, estimate.spread, words))
-    if estimate.halves is not None:
-        for desc, pieces, values in zip(HALVES, ("odd", "even"), estimate.halves, strict=True):
-            layers.append(Layer(desc, contrasts, values, _HALF_WORDS.format(pieces=pieces), intent))
-    return tuple(layers)
+    return Layer(SYNTHETIC, contrasts, estimate.values, NOT_MEASURED, intent)
 
 
-def deviation_layer(
-    estimate: Estimate, bundle: ModelBundle, contrasts: tuple[Contrast, ...]
-) -> Layer | None:
-    """Return a person's deviations from the mean of others; None: the model has no mean."""
-    found = bundle.deviation
-    if found is None:
+def half_width_layer(bundle: ModelBundle, contrasts: tuple[Contrast, ...]) -> Layer | None:
+    """Return the half-widths of a model's intervals, the same for all; None: it has none."""
+    if bundle.half_widths is None:
         return None
-    values = found.deviations(estimate.values)
-    none = [contrast.label in bundle.without_deviation for contrast in bundle.contrasts]
-    values[none] = np.nan
     words = (
-        "Deviation of the predicted map from the mean of those of "
-        f"{whose(bundle)}, in units of the spread between these: "
+        f"Half-width of the {LEVEL} % interval around the predicted map, for a new measurement: "
     )
-    return Layer(DEVIATION, contrasts, values, words, units=UNITS, step=_DEVIATION_STEP)
-
-
-def whose(bundle: ModelBundle) -> str:
-    """Name the people whose mean and spread a model's deviations are computed from.
-
-    Raises
-    ------
-    ValueError
-        It has none.
-    """
-    found = bundle.deviation
-    if found is None:
-        raise ValueError(f"{bundle.card.name} has no deviations")
-    people = counted(found.people, "participant")
-    return f"{people} of the model's {found.of}"
-
-
-def deviation_facts(bundle: ModelBundle) -> dict[str, Any]:
-    """Return the sidecar fields of an average on its deviations."""
-    found = bundle.deviation
-    if found is None:
-        return {"Deviations": False}
-    none = bundle.without_deviation
-    return {
-        "Deviations": True,
-        "DeviationsFrom": found.of,
-        "DeviationsFromParticipants": found.people,
-        "DeviationsFromNSegments": found.segments,
-        **_usual_share(found, simulated=bundle.card.training.simulated),
-        **({"WithoutDeviation": list(none)} if none else {}),
-    }
-
-
-def _usual_share(found: Deviation, *, simulated: bool) -> dict[str, Any]:
-    if found.usual is None:
-        return {}
-    return {
-        "DeviationsUsualShare": found.usual.share,
-        "DeviationsUsualShareParticipants": found.usual.people,
-        **({"DeviationsUsualShareSimulated": True} if simulated else {}),
-    }
-
-
-def deviation_note(bundle: ModelBundle) -> str | None:
-    """Return a line on missing deviations, if the model has no mean and spread."""
-    if bundle.deviation is None:
-        return (
-            f"{bundle.card.name} has no mean of other people's maps: no deviations are "
-            "written. Once all participants have maps, make them with group --analysis deviation"
-        )
-    if len(bundle.without_deviation) == len(bundle.contrasts):
-        return f"{bundle.card.name} predicts the same maps for everybody: there are no deviations"
-    return None
+    values = bundle.half_widths.at_places
+    return Layer(HALF_WIDTH, contrasts, values, words, everybody=True, covers=_COVERS)

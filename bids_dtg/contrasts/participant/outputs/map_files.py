@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.predictability import predictability_facts
-from bids_dtg.contrasts.participant.outputs.layers import Layer, deviation_facts
+from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
@@ -25,17 +24,12 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import camel_case, cleaning_note, model_facts, run_sources
+from bids_dtg.participants.origin import camel_case, model_facts, run_sources
 from bids_dtg.settings import InputChoice
-from bids_dtg.stats.conformal import LEAST_PEOPLE, Calibration
-from bids_dtg.stats.width_factors import MEASURED
+from bids_dtg.stats.half_width import LEVEL
 from bids_dtg.version import __version__
 
-_STEPS = 127  # largest value of 8 bits on either side of 0
-_NO_INTERVAL = (
-    f"There is no interval: fewer than {LEAST_PEOPLE} people of the calibration were measured there"
-)
-_FAR = 1.25  # times the rest of the calibration, in minutes or dof, or as many times fewer
+_NO_INTERVAL = "There is no interval: too few of the people behind it were measured there"
 _NOT_INDIVIDUAL = {
     "Individual": False,
     "IndividualNote": "The model found nothing of this contrast in rest: "
@@ -114,12 +108,7 @@ def map_images(
         layer, contrast = item
         values = layer.values[contrast.index]
         text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
-        if layer.step is None:
-            data = where.encode(values, intent=layer.intent, description=text)
-        else:
-            data = where.encode_steps(
-                values, _step(values, layer.step), description=text, noisy=True
-            )
+        data = where.encode(values, intent=layer.intent, description=text)
         path = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=where)
         return OutputFile(path, data)
 
@@ -127,12 +116,6 @@ def map_images(
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(items), threads):  # no more maps in memory than are encoded
             yield from pool.map(encode, items[first : first + threads])
-
-
-def _step(values: NDArray[np.float32], least: float) -> float:
-    """Return the step of a map's image: larger for large values, and where 8 bits need it."""
-    rms = float(np.sqrt(np.nanmean(np.square(values))))
-    return max(least * max(rms, 1.0), float(np.nanmax(np.abs(values))) / _STEPS)
 
 
 def map_sidecars(
@@ -155,7 +138,7 @@ def map_sidecars(
             {
                 **contrast_facts(layer, contrast, bundle),
                 **bundle.grid.brain_metadata,
-                "Units": layer.units or bundle.card.part.units,
+                "Units": bundle.card.part.units,
             },
         )
 
@@ -170,11 +153,11 @@ def contrast_facts(layer: Layer, contrast: Contrast, bundle: ModelBundle) -> dic
         **predictability_facts(bundle.card.evaluation, contrast.label),
         **({} if gains is None else {"Gain": gains[contrast.index]}),
         **(_NOT_INDIVIDUAL if contrast.label in bundle.card.part.not_individual else {}),
-        **_interval_facts(layer, contrast),
+        **_missing_facts(layer, contrast),
     }
 
 
-def _interval_facts(layer: Layer, contrast: Contrast) -> dict[str, Any]:
+def _missing_facts(layer: Layer, contrast: Contrast) -> dict[str, Any]:
     """Return the sidecar fields on what a half-width means, and where there is none."""
     if not layer.covers:
         return {}
@@ -191,7 +174,6 @@ def average_sidecar(
     runs: Sequence[RunSummary],
     left_out: Mapping[str, str],
     origin: Origin,
-    interval_level: int,
 ) -> tuple[PurePosixPath, dict[str, Any]]:
     """Return path and content of the fields that all files of an average's maps inherit.
 
@@ -200,7 +182,7 @@ def average_sidecar(
     entities
         What the names of the average share.
     estimate
-        Predicted maps of the set, with spread and halves.
+        Predicted maps of the set.
     bundle
         Bundle of the model that predicted the maps.
     runs
@@ -209,8 +191,6 @@ def average_sidecar(
         Why other runs of the average were not, by their titles.
     origin
         What the maps come from.
-    interval_level
-        Level of the prediction intervals, in percent (``--interval-level``).
     """
     by_dof = math.isfinite(estimate.residual_dof)
     common = {
@@ -237,15 +217,11 @@ def average_sidecar(
     common |= form_facts(bundle.card.part.connectome)
     # For published models no measured maps of held-out people are available: they have no
     # evaluation.
-    common["Calibrated"] = bundle.calibration is not None
-    if bundle.calibration is not None:
-        common["CalibrationParticipants"] = bundle.calibration.participants
-        common["IntervalLevel"] = interval_level / 100
-        if bundle.calibration.true_error is not None:
-            common["CalibrationRetestParticipants"] = bundle.calibration.true_error.people
-        if note := interval_note(bundle, estimate, runs, origin):
+    common["Intervals"] = bundle.half_widths is not None
+    if bundle.half_widths is not None:
+        common |= interval_facts(bundle)
+        if note := _segments_note(bundle.half_widths.segments, estimate.n_segments):
             common["IntervalNote"] = note
-    common |= deviation_facts(bundle)
     if bundle.correction is not None:
         common["Recentred"] = True
         if bundle.card.part.recentring is not None:
@@ -258,68 +234,25 @@ def average_sidecar(
     return shared_sidecar_path(entities, "statmap"), common
 
 
-def interval_note(
-    bundle: ModelBundle, estimate: Estimate, runs: Sequence[RunSummary], origin: Origin
-) -> str:
-    """Say how an average differs from those that the intervals come from; empty: it does not."""
-    calibration = bundle.calibration
-    assert calibration is not None  # there are intervals
-    notes = [_segments_note(calibration, estimate.n_segments)]
-    if not notes[0]:
-        notes.append(_amount_note(calibration, estimate))
-    training = replace(bundle.card.training, cleaning=calibration.cleaning)
-    cleaned = {summary.run.cleaned_as for summary in runs}
-    if calibration.cleaning and any(
-        cleaning_note(training, origin.input_type, origin.strategy, one) for one in cleaned
-    ):
-        notes.append(
-            f"The intervals come from runs cleaned otherwise ({calibration.cleaning}): the right "
-            "ones may differ."
-        )
-    return " ".join(filter(None, notes))
+def interval_facts(bundle: ModelBundle) -> dict[str, Any]:
+    """Return the sidecar fields on the level of half-widths, and the people behind them."""
+    found = bundle.half_widths
+    assert found is not None  # there are intervals
+    return {
+        "IntervalLevel": LEVEL / 100,
+        "IntervalParticipants": found.people,
+        "IntervalSegments": found.segments,
+    }
 
 
-def _amount_note(calibration: Calibration, estimate: Estimate) -> str:
-    """Note that maps are of another amount of rest, in minutes or as cleaning leaves it."""
-    minutes, dof = estimate.seconds / 60, estimate.residual_dof
-    # NaN: what the calibration had is not known.
-    for times, found, usual in (
-        (
-            minutes / calibration.minutes,
-            f"{minutes:.1f} minutes of rest",
-            f"{calibration.minutes:.1f}",
-        ),
-        (
-            dof / calibration.residual_dof,
-            f"{dof:.0f} residual degrees of freedom",
-            f"{calibration.residual_dof:.0f}",
-        ),
-    ):
-        if times > _FAR or times < 1 / _FAR:
-            than = "wider" if times < 1 else "narrower"
-            return (
-                f"The maps are of {found}, the intervals of {usual}: the right ones may be {than}."
-            )
-    return ""
-
-
-def _segments_note(calibration: Calibration, segments: int) -> str:
-    """Note that maps average another number of segments than those of the calibration."""
-    if segments == calibration.segments:
+def _segments_note(usual: int, segments: int) -> str:
+    """Note that maps average another number of segments than those behind the intervals."""
+    if segments == usual:
         return ""
-    found = counted(segments, "segment")
-    factors = calibration.factors
-    factor = None if factors is None else factors.of_segments(MEASURED, segments)
-    if factor is not None:
-        return (
-            f"The maps are means of {found} of rest, most of the calibration's of "
-            f"{calibration.segments}: half-widths are those of maps from {found}, which the "
-            "calibration has, too."
-        )
-    than = "wider" if segments < calibration.segments else "narrower"
+    than = "wider" if segments < usual else "narrower"
     return (
-        f"The maps are means of {found} of rest; the "
-        f"intervals come from means of {calibration.segments}: the right ones may be {than}."
+        f"The maps are means of {counted(segments, 'segment')} of rest; the intervals come from "
+        f"means of {usual}: the right ones may be {than}."
     )
 
 
@@ -360,7 +293,6 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         "Interpolation": summary.interpolation,
         "TrainingDistribution": summary.judged.verdict,
         "TrainingDistributionReasons": list(summary.judged.reasons),
-        "TrainingDistance": summary.figures["training_distance"],
         "Confounds": camel_case(summary.confounds),
         "Cleaning": camel_case(summary.cleaning),
         "Notes": [names.hide(note) for note in summary.notes],

@@ -10,11 +10,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.participant.outputs.half_widths import calibration_facts
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.map_files import (
     OutputFile,
     contrast_facts,
+    interval_facts,
     maps_of,
 )
 from bids_dtg.files.names import build_path
@@ -44,7 +44,7 @@ def layer_path(
     """
     named = {**bundle.places.entities, "stat": bundle.card.part.statistic}
     if layer.everybody:
-        return half_width_path(named, layer.desc, bundle.identity, extension)
+        return half_width_path(named, bundle.identity, extension)
     return build_path({**entities, **named, "desc": layer.desc}, "statmap", extension)
 
 
@@ -76,13 +76,8 @@ def layer_sidecars(
                 DETAILS: {
                     contrast.label: contrast_facts(layer, contrast, bundle) for contrast in there
                 },
-                "Units": layer.units or bundle.card.part.units,
+                "Units": bundle.card.part.units,
                 **bundle.metadata,
-                **(_shared_facts(bundle, layer) if layer.everybody else {}),
+                **({**interval_facts(bundle), **model_facts(bundle)} if layer.everybody else {}),
             },
         )
-
-
-def _shared_facts(bundle: ModelBundle, layer: Layer) -> dict[str, Any]:
-    """Return the fields that a participant's files inherit from their set."""
-    return {**calibration_facts(bundle, layer), **model_facts(bundle)}

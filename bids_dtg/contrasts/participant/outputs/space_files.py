@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.participant.outputs.half_widths import encode_half_widths
+from bids_dtg.contrasts.participant.outputs.half_width_files import encode_half_widths
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.map_files import (
     OutputFile,
@@ -81,7 +81,7 @@ def space_sidecars(
                 **contrast_facts(layer, contrast, bundle),
                 **facts,
                 "Sources": [*sources, *facts["Sources"]],
-                "Units": layer.units or bundle.card.part.units,
+                "Units": bundle.card.part.units,
             },
         )
 

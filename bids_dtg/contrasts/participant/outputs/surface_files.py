@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.layers import Layer
-from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
+from bids_dtg.contrasts.participant.outputs.map_files import OutputFile, interval_facts
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
@@ -105,7 +105,6 @@ class SurfaceMaps:
     find: Callable[[AveragedRuns], SurfaceFiles]  # finds the surfaces of the average's participant
     source: str  # name of the input dataset in BIDS URIs
     names: PathNames  # replace folders in sentences on surfaces
-    interval_level: int  # of the intervals, in percent
 
     def files_of(self, planned: AveragedRuns) -> SurfaceFiles | None:
         """Return the participant's surfaces; None if no requested mesh can use them."""
@@ -196,7 +195,7 @@ class _Sheet:
             "stat": bundle.card.part.statistic,
         }
         if self.shared:
-            return half_width_path(named, self.layer.desc, bundle.identity, extension)
+            return half_width_path(named, bundle.identity, extension)
         named = {**dict(self.planned.entities), **named, "desc": self.layer.desc}
         return build_path(named, "statmap", extension)
 
@@ -233,7 +232,7 @@ class _Sheet:
                     "Description": f"{layer.words}{counted(len(self.contrasts), 'contrast')}, "
                     "a map each",
                     "Contrasts": [contrast.label for contrast in self.contrasts],
-                    "Units": layer.units or bundle.card.part.units,
+                    "Units": bundle.card.part.units,
                     "Density": _DENSITY_WORDS[density],
                     "SpatialReference": _spatial_reference(mesh.name, density),
                     **self._surface_facts(),
@@ -249,7 +248,7 @@ class _Sheet:
     def _model_facts(self) -> dict[str, Any]:
         """Return the fields that a participant's files inherit from their set."""
         return {
-            "IntervalLevel": self.asked.interval_level / 100,
+            **interval_facts(self.asked.bundle),
             **model_facts(self.asked.bundle),
         }
 

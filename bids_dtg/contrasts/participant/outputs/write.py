@@ -15,20 +15,13 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.connectome import nodes_of
-from bids_dtg.contrasts.panels.individuality import write_individuality
-from bids_dtg.contrasts.panels.map_reliability import write_map_reliability
-from bids_dtg.contrasts.participant.outputs.choice import HALF_WIDTHS, REGIONS, Choice
-from bids_dtg.contrasts.participant.outputs.half_widths import (
+from bids_dtg.contrasts.participant.outputs.choice import HALF_WIDTHS, MAPS, REGIONS, Choice
+from bids_dtg.contrasts.participant.outputs.half_width_files import (
     half_width_images,
-    half_width_layers,
     half_width_paths,
     half_width_sidecars,
 )
-from bids_dtg.contrasts.participant.outputs.layers import (
-    Layer,
-    average_layers,
-    whose,
-)
+from bids_dtg.contrasts.participant.outputs.layers import Layer, half_width_layer, maps_layer
 from bids_dtg.contrasts.participant.outputs.map_files import (
     Origin,
     average_sidecar,
@@ -79,7 +72,6 @@ class Writer:
     bundle: ModelBundle  # the model whose maps they are
     origin: Origin  # origin of the maps, for their sidecars
     options: Mapping[str, Any]  # options that change results, for the completion records
-    interval_level: int  # of the intervals, in percent
     surfaces: SurfaceMaps  # writes maps on surfaces
     regions: RegionTables  # makes the tables of means over parcels
     threads: int  # maps encoded at the same time
@@ -132,11 +124,11 @@ class Writer:
         # An earlier report shows other maps, and a new one may fail.
         discard_report(self.output, planned.participant)
         choice = self.choice_of(planned)
-        layers = average_layers(estimate, self.bundle, choice.contrasts)
-        widths = self._half_widths(choice, estimate)
-        # One width for all participants is written once; the others are the person's own.
-        shared = [layer for layer in widths if layer.everybody]
-        images = [*choice.images(layers), *(layer for layer in widths if not layer.everybody)]
+        maps = maps_layer(estimate, self.bundle, choice.contrasts)
+        images = [maps] if MAPS in choice.kinds else []
+        # Half-widths are the same for all participants, and written once.
+        widths = half_width_layer(self.bundle, choice.contrasts)
+        shared = [widths] if widths is not None and HALF_WIDTHS in choice.kinds else []
         path, content = average_sidecar(
             entities,
             estimate,
@@ -144,14 +136,12 @@ class Writer:
             runs=runs,
             left_out=left_out,
             origin=self.origin,
-            interval_level=self.interval_level,
         )
         write_json(self.output.path(path), content)
         if self.bundle.card.part.parcels:
             return [
                 path,
                 *self._write_parcels(entities, [*images, *shared]),
-                *self._write_figures(entities, estimate, choice),
             ]
         return [
             path,
@@ -159,8 +149,7 @@ class Writer:
             *self._write_half_widths(shared),
             *self._write_spaces(planned, images, warps, shared),
             *self.surfaces.write(planned, [*images, *shared], meshes, self.output),
-            *self._write_figures(entities, estimate, choice),
-            *(self._write_regions(entities, layers) if REGIONS in choice.kinds else ()),
+            *(self._write_regions(entities, maps) if REGIONS in choice.kinds else ()),
         ]
 
     def choice_of(self, planned: AveragedRuns) -> Choice:
@@ -224,13 +213,6 @@ class Writer:
             for file in layer_files(entities, [whole], bundle):
                 self.output.write(file.path, file.data)
 
-    def _half_widths(self, choice: Choice, estimate: Estimate) -> list[Layer]:
-        """Return the half-widths of the chosen contrasts; none if not chosen or not calibrated."""
-        if HALF_WIDTHS not in choice.kinds:
-            return []
-        layers = half_width_layers(self.bundle, self.interval_level, estimate)
-        return [replace(layer, contrasts=choice.contrasts) for layer in layers]
-
     def _write_half_widths(
         self,
         layers: Sequence[Layer],
@@ -243,20 +225,17 @@ class Writer:
         """
         grid = None if target is None else target.grid
         for layer in layers:
-            images = half_width_paths(self.bundle, layer, layer.contrasts, grid)
+            images = half_width_paths(self.bundle, layer, grid)
             files = [
                 *images,
                 *(path.with_name(path.name.removesuffix(".nii.gz") + ".json") for path in images),
             ]
             if not all(self.output.path(path).exists() for path in files):
-                sidecars = half_width_sidecars(self.bundle, layer, layer.contrasts, grid, facts)
+                sidecars = half_width_sidecars(self.bundle, layer, grid, facts)
                 for path, content in sidecars:
                     write_json(self.output.path(path), content)
                 warp = None if target is None else target.warp(self.bundle.voxels)
-                made = half_width_images(
-                    self.bundle, layer, layer.contrasts, warp, threads=self.threads
-                )
-                for image in made:
+                for image in half_width_images(self.bundle, layer, warp, threads=self.threads):
                     self.output.write(image.path, image.data)
             yield from files
 
@@ -283,31 +262,11 @@ class Writer:
             if not target.personal:
                 yield from self._write_half_widths(shared, target, facts)
 
-    def _write_figures(
-        self,
-        entities: Mapping[str, str],
-        estimate: Estimate,
-        choice: Choice,
-    ) -> Iterator[PurePosixPath]:
-        """Write the tables of figures on the maps."""
-        if estimate.halves is not None:
-            yield from write_map_reliability(
-                entities, choice.contrasts, estimate.halves, self.output
-            )
-        if self.bundle.deviation is not None:
-            yield from write_individuality(
-                *(entities, estimate, self.bundle, self.output),
-                whose=whose(self.bundle),
-                contrasts=choice.contrasts,
-            )
-
-    def _write_regions(
-        self, entities: Mapping[str, str], layers: Sequence[Layer]
-    ) -> Iterator[PurePosixPath]:
-        for path, content in self.regions.sidecars(entities, layers):
+    def _write_regions(self, entities: Mapping[str, str], maps: Layer) -> Iterator[PurePosixPath]:
+        for path, content in self.regions.sidecars(entities):
             write_json(self.output.path(path), content)
             yield path
-        for file in self.regions.files(entities, layers):
+        for file in self.regions.files(entities, maps):
             self.output.write(file.path, file.data)
             yield file.path
 

@@ -159,43 +159,6 @@ def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(
         assert ("problem" in row) == (verdict == "outside")
 
 
-def test_half_maps_are_compared_without_what_all_people_share(tmp_path, capsys):
-    job = TinyJob(tmp_path, PEOPLE[:4])
-    job.reports = True
-    assert job.run("--half-maps") == 0
-    assert "most of this is the mean map" in (job.out / "sub-01.html").read_text()
-    assert main([str(job.bids), str(job.out), "group"]) == 0
-    table = job.out / "group/desc-mapReliability_qc.tsv"
-    rows = {row["contrast"]: row for row in read_table(table)}
-    assert set(rows) == {contrast.label for contrast in job.bundle.contrasts}
-    grey = job.bundle.places.mask
-    odd, even = (
-        np.stack(
-            [
-                nib.load(path).get_fdata()[grey]
-                for path in sorted(job.out.glob(f"sub-*/func/*_contrast-languageMath_*{desc}*.gz"))
-            ]
-        )
-        for desc in ("oddHalf", "evenHalf")
-    )
-    expected = {
-        "r": [np.corrcoef(*pair)[0, 1] for pair in zip(odd, even, strict=True)],
-        "deviation_r": [
-            np.corrcoef(*pair)[0, 1]
-            for pair in zip(odd - odd.mean(axis=0), even - even.mean(axis=0), strict=True)
-        ],
-    }
-    for name, values in expected.items():
-        assert float(rows["languageMath"][name]) == pytest.approx(np.mean(values), abs=1e-3)
-    page = (job.out / "group.html").read_text()
-    assert "Reliability of the maps" in page
-    assert "After the mean over participants is subtracted" in page
-    assert job.run() == 0  # without half-maps
-    assert main([str(job.bids), str(job.out), "group"]) == 0
-    assert not table.exists()
-    assert "Reliability of the maps" not in (job.out / "group.html").read_text()
-
-
 def test_maps_of_another_model_are_left_out(made, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(made.out, out)

@@ -22,7 +22,7 @@ def add_table(root, title, atlas="Own", rows=2, text=None):
     folder = root / title.split("_")[0] / "func"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{title}_{STEM.format(atlas)}.tsv"
-    lines = [f"math\t{index}\tregion {index}\t0.5\t1.0000\t7\tn/a\tn/a" for index in range(rows)]
+    lines = [f"math\t{index}\tregion {index}\t0.5\t1.0000\t7" for index in range(rows)]
     path.write_text("\n".join(["\t".join(COLUMNS), *lines]) + "\n" if text is None else text)
     path.with_suffix(".json").write_text('{"MinCoverage": 0.5, "mean": {"Units": "z"}}')
     return title, folder
@@ -49,7 +49,7 @@ def test_each_atlas_has_its_table_with_all_sets(tmp_path, capsys):
         *2 * [["sub-01", "ses-A", "sub-01_ses-A_task-rest"]],
         *2 * [["sub-02", "n/a", "sub-02_task-rest"]],
     ]
-    assert rows[1][3:] == ["math", "1", "region 1", "0.5", "1.0000", "7", "n/a", "n/a"]
+    assert rows[1][3:] == ["math", "1", "region 1", "0.5", "1.0000", "7"]
     assert "left out 2 damaged tables: sub-03" in capsys.readouterr().err
     facts = json.loads((tmp_path / f"group/{STEM.format('Own')}.json").read_text())
     assert (facts["MinCoverage"], facts["NumberOfSets"]) == (0.5, 2)

@@ -60,7 +60,7 @@ def test_a_task_names_its_contrasts_and_labels_are_read_in_any_case():
     [
         (["facs"], [], "--contrast names facs, .*or tasks: EMOTION.*did you mean faces"),
         (["zzz"], [], "--contrast names zzz, which the model does not predict"),
-        ([], ["map"], "--write is 'map'.*one of maps, deviations.*did you mean maps"),
+        ([], ["map"], "--write is 'map'.*one of maps, half-widths.*did you mean maps"),
     ],
 )
 def test_unknown_names_are_refused(contrasts, kinds, says):

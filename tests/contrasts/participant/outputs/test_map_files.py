@@ -5,7 +5,7 @@ from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.maps import Estimate
-from bids_dtg.contrasts.participant.outputs.layers import average_layers
+from bids_dtg.contrasts.participant.outputs.layers import maps_layer
 from bids_dtg.contrasts.participant.outputs.map_files import (
     Origin,
     average_sidecar,
@@ -18,14 +18,12 @@ from bids_dtg.files.path_names import PathNames
 def sidecars(bundle) -> list[dict]:
     """What is known of each map: what it inherits, and its own."""
     values = np.zeros((3, bundle.places.number), np.float32)
-    estimate = Estimate(bundle.contrasts, values, None, 1, 432.0)
+    estimate = Estimate(bundle.contrasts, values, 1, 432.0)
     origin = Origin("fmriprep", "fmriprep", "simple", "0" * 64, PathNames(()))
     entities = {"sub": "01"}
-    path, common = average_sidecar(
-        entities, estimate, bundle, runs=[], left_out={}, origin=origin, interval_level=90
-    )
+    path, common = average_sidecar(entities, estimate, bundle, runs=[], left_out={}, origin=origin)
     assert str(path) == "sub-01/sub-01_statmap.json"
-    own = map_sidecars(entities, average_layers(estimate, bundle, bundle.contrasts), bundle)
+    own = map_sidecars(entities, [maps_layer(estimate, bundle, bundle.contrasts)], bundle)
     return [common | content for _, content in own]
 
 

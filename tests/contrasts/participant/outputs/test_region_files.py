@@ -26,8 +26,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases, region_means
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.report.contents import DEVIATION, SYNTHETIC
-from bids_dtg.stats.parcel_intervals import ParcelIntervals
+from bids_dtg.report.contents import SYNTHETIC
 
 ENTITIES = {"sub": "01", "ses": "A", "task": "rest"}
 MINE = "atlas-Mine_seg-two_scale-5_space-MNI152NLin6Asym_dseg.nii.gz"
@@ -45,32 +44,20 @@ def make_atlas(bundle, parcels=5, size=None):
     return Atlas({"atlas": "Mine", "seg": "two"}, labels, named, counts if size is None else size)
 
 
-def make_layers(bundle, seed=0, deviation=True):
-    rng = np.random.default_rng(seed)
+def make_maps(bundle, seed=0):
     shape = (len(bundle.contrasts), bundle.places.number)
-    contrasts = bundle.contrasts
-    layers = [Layer(SYNTHETIC, contrasts, rng.standard_normal(shape).astype(np.float32), "")]
-    if deviation:
-        layers.append(
-            Layer(DEVIATION, contrasts, rng.standard_normal(shape).astype(np.float32), "")
-        )
-    return layers
+    values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    return Layer(SYNTHETIC, bundle.contrasts, values, "")
 
 
-def make_rows(tables, layers):
-    file, _ = tables.files(ENTITIES, layers)
+def make_rows(tables, maps):
+    file, _ = tables.files(ENTITIES, maps)
     return list(csv.DictReader(io.StringIO(file.data.decode()), delimiter="\t")), file.path
 
 
-def make_intervals(atlas, contrasts=3):
-    errors = np.random.default_rng(1).normal(size=(30, contrasts, len(atlas.parcels)))
-    return ParcelIntervals.fit(errors, segments=4, digest=atlas.digest)
-
-
 def test_a_row_a_contrast_and_parcel(bundle):
-    atlas, layers = make_atlas(bundle), make_layers(bundle)
-    with_widths = dataclasses.replace(bundle, parcel_intervals={atlas.key: make_intervals(atlas)})
-    rows, path = make_rows(RegionTables((atlas,), with_widths, 90, 0.5), layers)
+    atlas, maps = make_atlas(bundle), make_maps(bundle)
+    rows, path = make_rows(RegionTables((atlas,), bundle, 0.5), maps)
     assert str(path) == (
         "sub-01/ses-A/func/sub-01_ses-A_task-rest_space-MNI152NLin6Asym_atlas-Mine_seg-two_stat-z_"
         "desc-regions_statmap.tsv"
@@ -79,22 +66,17 @@ def test_a_row_a_contrast_and_parcel(bundle):
     assert [row["contrast"] for row in rows[::5]] == [c.label for c in bundle.contrasts]
     assert [row["index"] for row in rows[:5]] == ["1", "2", "3", "4", "5"]
     assert rows[1]["name"] == "region 2"
-    for column, expected, digits in (
-        ("mean", region_means(layers[0].values, atlas), 1e-6),
-        ("deviation", region_means(layers[1].values, atlas), 1e-3),
-        ("half_width", make_intervals(atlas).half_widths(90), 1e-3),
-    ):
-        found = np.array([float(row[column]) for row in rows]).reshape(3, 5)
-        np.testing.assert_allclose(found, expected, rtol=digits, atol=digits)
+    found = np.array([float(row["mean"]) for row in rows]).reshape(3, 5)
+    np.testing.assert_allclose(found, region_means(maps.values, atlas), rtol=1e-6, atol=1e-6)
     assert {row["coverage"] for row in rows} == {"1.0000"}
 
 
 def test_the_wide_table_has_the_same_means_by_name(bundle):
     whole = make_atlas(bundle).voxels
     atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
-    tables, layers = RegionTables((atlas,), bundle, 90, 0.5), make_layers(bundle)
-    rows, path = make_rows(tables, layers)
-    _, wide = tables.files(ENTITIES, layers)
+    tables, maps = RegionTables((atlas,), bundle, 0.5), make_maps(bundle)
+    rows, path = make_rows(tables, maps)
+    _, wide = tables.files(ENTITIES, maps)
     assert str(wide.path) == str(path).replace("desc-regions", "desc-regionMeans")
     frame = pd.read_csv(io.BytesIO(wide.data), sep="\t", index_col="contrast", na_values="n/a")
     assert list(frame.columns) == [f"region {label}" for label in range(1, 6)]
@@ -107,9 +89,8 @@ def test_the_wide_table_has_the_same_means_by_name(bundle):
 def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
     whole = make_atlas(bundle).voxels
     atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
-    rows, _ = make_rows(RegionTables((atlas,), bundle, 90, 0.5), make_layers(bundle))
+    rows, _ = make_rows(RegionTables((atlas,), bundle, 0.5), make_maps(bundle))
     assert [row["mean"] == "n/a" for row in rows[:5]] == [False, False, True, False, True]
-    assert [row["deviation"] == "n/a" for row in rows[:5]] == [False, False, True, False, True]
     assert [row["coverage"] for row in rows[:5]] == [
         "1.0000",
         "0.5000",
@@ -120,32 +101,12 @@ def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
     assert all(int(row["voxels"]) > 0 for row in rows)
 
 
-def test_what_a_model_does_not_have_is_na_and_said_so(bundle):
-    atlas, layers = make_atlas(bundle), make_layers(bundle, deviation=False)
-    of_another = dataclasses.replace(
-        bundle,
-        parcel_intervals={
-            atlas.key: dataclasses.replace(make_intervals(atlas), digest="00" * 32),
-        },
-    )
-    tables = RegionTables((atlas,), of_another, 90, 0.5)
-    rows, path = make_rows(tables, layers)
-    assert {(row["half_width"], row["deviation"]) for row in rows} == {("n/a", "n/a")}
-    (beside, facts), _ = tables.sidecars(ENTITIES, layers)
-    assert str(beside) == str(path).replace(".tsv", ".json")
-    assert facts["half_width"]["Description"].startswith("n/a: the model has no intervals")
-    assert facts["deviation"]["Description"].startswith("n/a: the model carries no mean")
-    assert "CalibrationParticipants" not in facts
-
-
 def test_a_sidecar_describes_each_column(bundle):
-    atlas = make_atlas(bundle)
-    with_widths = dataclasses.replace(bundle, parcel_intervals={atlas.key: make_intervals(atlas)})
-    tables = RegionTables((atlas,), with_widths, 90, 0.25)
-    (_, facts), _ = tables.sidecars(ENTITIES, make_layers(bundle))
+    tables = RegionTables((make_atlas(bundle),), bundle, 0.25)
+    (path, facts), _ = tables.sidecars(ENTITIES)
+    assert str(path).endswith("_desc-regions_statmap.json")
     assert all(facts[column]["Description"] for column in COLUMNS)
-    assert (facts["MinCoverage"], facts["IntervalLevel"]) == (0.25, 0.9)
-    assert facts["CalibrationParticipants"] == 30
+    assert facts["MinCoverage"] == 0.25
     assert facts["Atlas"]["Key"] == "Mine_seg-two"
 
 
@@ -153,10 +114,10 @@ def test_a_sidecar_describes_each_column(bundle):
 @given(seed=st.integers(0, 2**16), share=st.floats(0, 1), least=st.floats(0, 1))
 def test_a_mean_stands_where_enough_has_a_value(bundle, seed, share, least):
     atlas = make_atlas(bundle)
-    layers = make_layers(bundle, seed, deviation=False)
+    maps = make_maps(bundle, seed)
     missing = np.random.default_rng(seed).random(bundle.places.number) < share
-    layers[0].values[:, missing] = np.nan
-    rows, _ = make_rows(RegionTables((atlas,), bundle, 90, least), layers)
+    maps.values[:, missing] = np.nan
+    rows, _ = make_rows(RegionTables((atlas,), bundle, least), maps)
     for row in rows:
         part = int(row["voxels"]) / atlas.voxels[int(row["index"]) - 1]
         assert float(row["coverage"]) == pytest.approx(part, abs=1e-4)

@@ -20,7 +20,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.contents import find_participant
-from bids_dtg.stats.conformal import Calibration, PooledError
+from bids_dtg.stats.half_width import HalfWidths
 
 SPACE, OTHER = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 # From points of T1w space to points of the model's, RAS+ mm: turned, shifted, a little larger.
@@ -59,11 +59,9 @@ def job(tmp_path, home) -> TinyJob:
     job = TinyJob(tmp_path)
     contrasts, lattice = len(job.bundle.contrasts), job.bundle.places.lattice(4)
     values = np.linspace(0.5, 1.5, contrasts * lattice.blocks, dtype=np.float32)
-    usual = PooledError(values.reshape(contrasts, *lattice.shape), lattice)
-    quantiles = np.tile(np.array([0.7, 1.6], np.float32), (contrasts, 1))
-    calibration = Calibration(20, 4, (50, 90), quantiles, usual)
-    job.model = tmp_path / "calibrated"
-    job.bundle = extend_bundle(job.bundle, job.model, calibration=calibration)
+    widths = HalfWidths(20, 4, values.reshape(contrasts, *lattice.shape), lattice)
+    job.model = tmp_path / "sure"
+    job.bundle = extend_bundle(job.bundle, job.model, half_widths=widths)
     add_anatomy(job.bids)
     return job
 

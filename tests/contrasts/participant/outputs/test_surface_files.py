@@ -30,7 +30,7 @@ from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.surfaces import SurfaceFiles
 from bids_dtg.participants.averages import AveragedRuns
-from bids_dtg.stats.conformal import Calibration, PooledError
+from bids_dtg.stats.half_width import HalfWidths
 
 PLACES = standard_grayordinates()
 # 8 mm voxels over the whole brain, on the lattice of the template.
@@ -39,7 +39,7 @@ AFFINE = np.array([[-8.0, 0, 0, 76], [0, 8, 0, -110], [0, 0, 8, -76], [0, 0, 0, 
 
 
 class SurfaceJob(TinyJob):
-    """A small model of the whole brain, calibrated, and a participant of one kind of input."""
+    """A small model of the whole brain with half-widths, and a participant of one kind of input."""
 
     def __init__(self, folder: Path, kind: str = "fmriprep") -> None:
         self.folder, self.out = folder, folder / "out"
@@ -47,7 +47,7 @@ class SurfaceJob(TinyJob):
         grey = whole.copy()
         grey[:, :, 14] = False  # a gap, so that some vertices have part of their voxels
         made = write_tiny_bundle(folder / "plain", shape=SHAPE, affine=AFFINE, masks=(whole, grey))
-        self.bundle = _calibrated(made, folder / "model")
+        self.bundle = _with_half_widths(made, folder / "model")
         self.model = self.bundle.path
         rng = np.random.default_rng(0)
         waves, mixing = rng.normal(size=(6, FRAMES)), rng.normal(size=(*SHAPE, 6))
@@ -61,12 +61,11 @@ class SurfaceJob(TinyJob):
             add_rest(self.bids, bold=bold, affine=AFFINE)
 
 
-def _calibrated(bundle, folder):
+def _with_half_widths(bundle, folder):
     lattice = bundle.places.lattice(4)
     shape = (len(bundle.contrasts), *lattice.shape)
-    usual = PooledError(np.full(shape, 0.8, np.float32), lattice)
-    quantiles = np.tile(np.array([0.7, 1.6], np.float32), (shape[0], 1))
-    return extend_bundle(bundle, folder, calibration=Calibration(20, 4, (50, 90), quantiles, usual))
+    widths = HalfWidths(20, 4, np.full(shape, 1.28, np.float32), lattice)
+    return extend_bundle(bundle, folder, half_widths=widths)
 
 
 def dscalars(out: Path, desc: str = "synthetic") -> list[Path]:
@@ -187,7 +186,7 @@ def test_a_template_stands_in_and_its_half_widths_are_everybodys(tmp_path, capsy
     assert all(name in json.dumps(recorded) for name in shared)
     (widths,) = (job.out / "tpl-fsLR").glob("*.dscalar.nii")
     found = read_dscalar(widths)[1]
-    wanted = job.bundle.calibration.half_widths(90)
+    wanted = job.bundle.half_widths.at_places
     np.testing.assert_allclose(np.nanmax(found, axis=1), wanted.max(axis=1), rtol=1e-3)
     assert facts(widths)["IntervalLevel"] == 0.9
     assert facts(widths)["ModelSHA256"] == job.bundle.identity
@@ -292,7 +291,7 @@ def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
     run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
     planned = AveragedRuns((run,), (("sub", "01"), ("task", "rest")))
     surfaces = SurfaceMaps(
-        bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
+        bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(())
     )
     layer = Layer("synthetic", bundle.contrasts, values, "Predicted: ")
     meshes = surfaces.read(planned)
@@ -316,7 +315,7 @@ def test_workbench_reads_all_contrasts_of_the_demos_model(tmp_path):
     run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
     planned = AveragedRuns((run,), (("sub", "01"), ("task", "rest")))
     surfaces = SurfaceMaps(
-        bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
+        bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(())
     )
     values = np.random.default_rng(0).normal(size=(47, bundle.places.number)).astype(np.float32)
     layer = Layer("synthetic", bundle.contrasts, values, "Predicted: ")

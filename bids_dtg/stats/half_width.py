@@ -1,0 +1,151 @@
+"""Half-widths of the 90 % intervals around predicted maps, by contrast and place.
+
+A half-width is t(.95, n - 1) times the root mean square of the errors of n people who were not in
+the fit that predicts them: each left out in turn, or people apart. Errors are pooled in the blocks
+of a lattice; what was not measured counts neither as an error nor among the people of a block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.imaging.lattice import Lattice
+
+LEVEL = 90  # percent of places that an interval is meant to hold
+LEAST_PEOPLE = 10  # in a block, of people apart from those of the fit
+_TAIL = 0.95  # of t, on one side
+_BLOCK_MM = 8.0  # errors change over longer distances
+
+Array = NDArray[np.float32]
+Float = NDArray[np.float64]
+
+
+def block_edge(spacing_mm: float) -> int:
+    """Return the edge of a block, counted in places: four voxels of 2 mm.
+
+    Examples
+    --------
+    >>> [block_edge(mm) for mm in (1.0, 2.0, 3.0, 8.0, 12.0)]
+    [8, 4, 3, 1, 1]
+    """
+    return max(1, round(_BLOCK_MM / spacing_mm))
+
+
+@dataclass(frozen=True, eq=False)
+class HalfWidths:
+    """Half-widths in the blocks of a lattice, and the people whose errors they come from."""
+
+    people: int
+    segments: int  # of rest that each of their predictions is the mean of
+    values: Array  # (contrasts, *lattice), in the units of the maps; 0: there is no interval
+    lattice: Lattice  # over the model's places
+    left_out_in_turn: bool = False  # whether they are training people, each left out of the fit
+
+    def __post_init__(self) -> None:
+        if self.values.shape[1:] != self.lattice.shape:
+            raise ValueError(f"the lattice is {self.lattice.shape}, found {self.values.shape[1:]}")
+        if not (np.isfinite(self.values).all() and (self.values >= 0).all()):
+            raise ValueError("half-widths are 0 or more, and finite")
+
+    @cached_property
+    def at_places(self) -> Array:
+        """Interpolated between the blocks' centres, (contrasts, places); NaN: no interval."""
+        rows = self.values.reshape(len(self.values), -1)
+        there = rows > 0
+        # Blocks without one have, for their neighbours, the contrast's mean.
+        mean = rows.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+        widths = self.lattice.interpolate(np.where(there, rows, mean[:, None]))
+        widths[~there[:, self.lattice.block_of]] = np.nan
+        widths.flags.writeable = False
+        return widths
+
+
+class LeftOutErrors:
+    """Sums over people, in blocks, of what is predicted for them and what was measured.
+
+    Parameters
+    ----------
+    contrasts
+        How many maps there are.
+    lattice
+        Blocks over the places of the maps.
+
+    Examples
+    --------
+    Twelve people at one place, measured without what is predicted:
+
+    >>> import numpy as np
+    >>> from bids_dtg.imaging.lattice import single_lattice
+    >>> sums = LeftOutErrors(1, single_lattice(1, 1))
+    >>> for sign in (-1.0, 1.0) * 6:
+    ...     sums.add(np.zeros((1, 1)), np.full((1, 1), sign))
+    >>> sums.half_widths(segments=4).values.round(3)  # t(.95, 11)
+    array([[1.796]], dtype=float32)
+    """
+
+    def __init__(self, contrasts: int, lattice: Lattice) -> None:
+        self._lattice, self._people = lattice, 0
+        shape = contrasts, lattice.blocks
+        # Of places where something was measured: squares of both, their product, and how many.
+        self._predicted, self._measured = np.zeros(shape), np.zeros(shape)
+        self._product, self._values = np.zeros(shape), np.zeros(shape)
+        self._in_block = np.zeros(shape, np.intp)  # people who were measured there
+
+    def add(self, predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> None:
+        """Add a person's maps, or deviations, (contrasts, places); NaN: not measured."""
+        self._people += 1
+        block_of, blocks = self._lattice.block_of, self._lattice.blocks
+        for row, (p, m) in enumerate(zip(predicted, measured, strict=True)):
+            known = np.isfinite(m)
+            p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
+            self._predicted[row] += np.bincount(block_of, p * p, minlength=blocks)
+            self._measured[row] += np.bincount(block_of, m * m, minlength=blocks)
+            self._product[row] += np.bincount(block_of, p * m, minlength=blocks)
+            values = np.bincount(block_of[known], minlength=blocks)
+            self._values[row] += values
+            self._in_block[row] += values > 0
+
+    def half_widths(
+        self,
+        gains: NDArray[np.floating] | None = None,
+        *,
+        segments: int,
+        left_out_in_turn: bool = False,
+    ) -> HalfWidths:
+        """Return the half-widths; there are none in blocks where few were measured.
+
+        Parameters
+        ----------
+        gains
+            (contrasts,), by which predictions are multiplied; None: 1.
+        segments, left_out_in_turn
+            As of `HalfWidths`.
+
+        Raises
+        ------
+        ValueError
+            Fewer than two people were added.
+        """
+        from scipy.stats import t
+
+        if self._people < 2:
+            raise ValueError(f"{self._people} people are too few for errors")
+        gain = (
+            np.ones((len(self._values), 1)) if gains is None else np.asarray(gains, float)[:, None]
+        )
+        squares = self._measured - 2 * gain * self._product + gain**2 * self._predicted
+        n = self._in_block
+        held = n >= min(LEAST_PEOPLE, self._people)
+        mean = np.maximum(squares, 0.0) / np.maximum(self._values, 1)
+        widths = np.where(held, t.ppf(_TAIL, np.maximum(n - 1, 1)) * np.sqrt(mean), 0.0)
+        return HalfWidths(
+            self._people,
+            segments,
+            widths.reshape(len(widths), *self._lattice.shape).astype(np.float32),
+            self._lattice,
+            left_out_in_turn,
+        )
