@@ -22,7 +22,7 @@ from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.stats.paired import t_interval
 
 TRAINING, TEST = 15, 5
-HEAD = ("r - group", "residual r", "identified", "another's r - group")
+HEAD = ("r - group", "residual r", "identified", "another's r - group", "held by half-widths")
 Array = NDArray[np.float32]
 Values = NDArray[np.float64]
 
@@ -45,10 +45,10 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=20)
     args = parser.parse_args()
     start = time.perf_counter()
-    with np.load(args.folder / "rest.npz") as held:
-        rest, tr_seconds = held["rest"], float(held["tr_seconds"])
-    with np.load(args.folder / "task.npz") as held:
-        maps = held["beta"].astype(np.float32)
+    with np.load(args.folder / "rest.npz") as file:
+        rest, tr_seconds = file["rest"], float(file["tr_seconds"])
+    with np.load(args.folder / "task.npz") as file:
+        maps = file["beta"].astype(np.float32)
     rng = np.random.default_rng([16, TRAINING])
     found: dict[int, list[Values]] = {}
     for _ in range(args.splits):
@@ -57,6 +57,8 @@ def main() -> None:
         model = fit_linear(rest[training], maps[training], tr_seconds)
         predicted = np.stack([model.predict(rest[person]) for person in test])
         scores = score(predicted, maps[test], maps[training].mean(axis=0))
+        held = (np.abs(predicted - maps[test]) <= model.half_widths).mean(axis=(1, 2))
+        scores = np.column_stack([scores, held])
         for person, values in zip(test, scores, strict=True):
             found.setdefault(int(person), []).append(values)
     columns = np.array([np.mean(values, axis=0) for values in found.values()]).T

@@ -41,8 +41,8 @@ class ByThePage:
         sd = features.std(axis=0)
         self.w = np.concatenate([sd[rows] / sd[rows].mean() for rows in self.rows])
         deviation = self.w * (features - self.mean)
-        self.coefficients, left_out = self.fit(self.mean, deviation)
-        self.gain = self.gains(left_out)
+        self.coefficients, self.left_out = self.fit(self.mean, deviation)
+        self.gain = self.gains(self.left_out)
 
     def measured(self, q):
         """Return deviations of the people who have a contrast, and from the mean of others."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from linear_by_the_page import ByThePage, connectome_of
 from linear_people import PLACES, SETS, lacking, simulated
+from scipy.stats import t
 
 import bids_dtg
 from bids_dtg.contrasts.linear import LinearModel, fit_people, shrinkage
@@ -28,6 +29,17 @@ def test_predictions_are_those_of_the_page(people, complete):
         found = fit.gains[:, None] * fit.model.predict(person.connectomes[0].astype(np.float32))
         wanted = page.deviation(connectome_of(person))
         assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
+
+
+def test_half_widths_are_of_the_errors_for_people_left_out():
+    people = lacking(simulated(12), 2, 1)
+    fit, page = fit_people(people, SETS), ByThePage(people, SETS)
+    widths = fit.half_widths.at_places
+    for contrast, left_out in enumerate(page.left_out):
+        errors = page.measured(contrast)[1] - page.gain[contrast] * np.array(left_out)
+        wanted = t.ppf(0.95, len(errors) - 1) * np.sqrt(np.mean(errors**2, axis=0))
+        np.testing.assert_allclose(widths[contrast], wanted, rtol=1e-4)
+    assert (fit.half_widths.people, fit.half_widths.left_out_in_turn) == (12, True)
 
 
 def test_segments_count_by_their_weight():
@@ -96,5 +108,10 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
     saved = model.save(tmp_path / "own")
     assert (saved.card.kind, saved.rois, len(saved.contrasts)) == ("linear", 5, 2)
     assert bids_dtg.load_bundle(tmp_path / "own").identity == saved.identity
+    assert model.half_widths.shape == maps[0].shape
+    np.testing.assert_allclose(saved.half_widths.at_places, model.half_widths, rtol=0.05)
+    np.testing.assert_allclose(saved.mean, average, atol=1e-6)
+    errors = [np.abs(model.predict(rest[n]) - maps[n]) for n in (12, 13)]
+    assert 0.8 < np.mean(errors <= model.half_widths) <= 1
     with pytest.raises(ValueError, match="1 people's rest"):
         bids_dtg.fit_linear(rest[:1], maps[:1])
