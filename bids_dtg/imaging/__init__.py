@@ -3,7 +3,7 @@
 Grids and points:
 
 - `places`: where values are wanted: voxels of a grid, vertices of a surface, names in a list
-- `lattice`: coarse cells over places; interpolation and smoothing
+- `lattice`: coarse cells over places, and interpolation between them
 - `grid`: a model's grid: shape, affine, space
 - `sampling`: where grid voxels lie in a file, on its lattice or between its voxels; the voxels
   around points, and their weights

@@ -1,8 +1,7 @@
-"""A lattice: blocks of places, interpolation from blocks to places, smoothing over blocks."""
+"""A lattice: blocks of places, and interpolation from blocks to places."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,22 +28,11 @@ class Lattice:
     element: NDArray[np.intp]  # (places,), row of `corners`
     corners: NDArray[np.intp]  # (elements, corners), numbers of blocks
     weights: Float64  # (places, corners), they add up to 1
-    # For each axis of `shape`, the positions (blocks along it, dimensions) in edges of a block.
-    axes: tuple[Float64, ...]
 
     @property
     def blocks(self) -> int:
         """How many blocks there are, those without a place included."""
         return int(np.prod(self.shape))
-
-    def matches(self, other: Lattice) -> bool:
-        """Return whether both have the same blocks over the same places."""
-        return (
-            self.shape == other.shape
-            and self.edge == other.edge
-            and np.array_equal(self.block_of, other.block_of)
-            and np.array_equal(self.weights, other.weights)
-        )
 
     def interpolate(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Interpolate values at the blocks' centres, (rows, *shape), to places: (rows, places)."""
@@ -54,28 +42,6 @@ class Lattice:
         for own, row in zip(found, rows, strict=True):
             own[:] = np.einsum("pc,pc->p", row[corners], self.weights)
         return found
-
-    def smoothing(self, sd_mm: float, reach_mm: float) -> Callable[[Float64], Float64]:
-        """Return a function that smooths values (blocks, columns) by a Gaussian.
-
-        Parameters
-        ----------
-        sd_mm
-            Standard deviation; 0 leaves all as it is.
-        reach_mm
-            Weights of blocks farther than this, along an axis, are 0. A block's own weight is 1:
-            the weights do not add up to 1.
-        """
-        sd, reach = sd_mm / self.spacing_mm, reach_mm / self.spacing_mm
-        kernels = [_kernel(positions, sd, reach) for positions in self.axes]
-
-        def smooth(values: Float64) -> Float64:
-            grid = values.reshape(*self.shape, -1)
-            for axis, kernel in enumerate(kernels):
-                grid = np.moveaxis(np.tensordot(kernel, grid, axes=(1, axis)), 0, axis)
-            return grid.reshape(len(values), -1)
-
-        return smooth
 
 
 def voxel_lattice(
@@ -116,12 +82,11 @@ def voxel_lattice(
         element=element,
         corners=_flat(np.minimum(corner, last), blocks),
         weights=weights.reshape(-1, 8),
-        axes=tuple(np.arange(size, dtype=np.float64)[:, None] for size in blocks),
     )
 
 
 def single_lattice(places: int, edge: int) -> Lattice:
-    """Give each place a block of its own, between which nothing is smoothed or interpolated.
+    """Give each place a block of its own, between which nothing is interpolated.
 
     Examples
     --------
@@ -137,23 +102,9 @@ def single_lattice(places: int, edge: int) -> Lattice:
         element=own,
         corners=own[:, None],
         weights=np.ones((places, 1)),
-        axes=(),
     )
 
 
 def _flat(index: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the numbers of blocks, (...), at (..., axes) of an array."""
     return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(index, -1, 0)), shape), np.intp)
-
-
-def _kernel(positions: Float64, sd: float, reach: float) -> Float64:
-    """Return the weights (n, n) between positions (n, dimensions)."""
-    if sd == 0:
-        return np.eye(len(positions))
-    square = np.zeros((len(positions),) * 2)
-    for along in positions.T:
-        square += np.square(np.subtract.outer(along, along))
-    distance = np.sqrt(square)
-    weights: Float64 = np.exp(-0.5 * (distance / sd) ** 2)
-    weights[distance > reach] = 0.0
-    return weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import map_coordinates
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.lattice import Lattice
@@ -58,29 +58,6 @@ def test_a_voxel_lies_in_the_cube_around_it():
     assert (lattice.shape, lattice.blocks, lattice.spacing_mm) == ((3, 2, 2), 12, 6.0)
     found = np.stack(np.unravel_index(lattice.block_of, lattice.shape), axis=1)
     np.testing.assert_array_equal(found, places.index // 3)
-
-
-def test_smoothing_of_voxels_is_scipys_times_the_sum_of_the_weights():
-    lattice = voxels((20, 18, 22)).lattice(2)
-    values = np.random.default_rng(0).normal(size=(lattice.blocks, 2))
-    smooth = lattice.smoothing(6.0, 4.0 * 6.0)
-    sd = 6.0 / lattice.spacing_mm
-    expected = [
-        gaussian_filter(row.reshape(lattice.shape), sd, mode="constant", truncate=4.0).ravel()
-        for row in values.T
-    ]
-    steps = np.arange(-6, 7)
-    total = np.exp(-0.5 * (steps / sd) ** 2).sum() ** 3
-    np.testing.assert_allclose(smooth(values).T / total, expected, rtol=1e-9, atol=1e-9)
-    np.testing.assert_array_equal(lattice.smoothing(0.0, 0.0)(values), values)
-
-
-def test_lattices_match_where_places_and_cells_are_the_same():
-    places = voxels((7, 5, 4))
-    lattice = places.lattice(2)
-    assert lattice.matches(places.lattice(2))
-    assert not lattice.matches(places.lattice(3))
-    assert not lattice.matches(voxels((7, 5, 4), seed=1).lattice(2))
 
 
 @pytest.mark.parametrize("edge", [0, -1])
