@@ -18,13 +18,11 @@ from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
 from bids_dtg.files.foreign import as_text, read_bytes
 
 CARD_FILE = "model.json"
-# Version 2 has `sources`, 3 to 6 what a part needs of them; a card without any of these is
-# of version 1, which older programs can read.
-FORMAT_VERSION = 9
+FORMAT_VERSION = 1
 WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
 _DURATIONS = ("seconds", "hours")  # names of figures in a record
-_FOR_READERS = ("record", "evaluation")  # written where they are given, at the end
+_FOR_READERS = ("record", "evaluation")  # written at the end
 
 # A card is a few kilobytes: what is beyond this bound would only fill the memory.
 _LARGEST_CARD = 1 << 24
@@ -49,10 +47,7 @@ class CardPart(Protocol):
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """Return the part's fields of `model.json`.
-
-        `format_version` is among them where programs of the first version cannot run the model.
-        """
+        """Return the part's fields of `model.json`."""
         ...
 
     @classmethod
@@ -123,18 +118,14 @@ class ModelCard(Generic[Part]):
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
-        content: dict[str, Any] = {"format_version": 2 if self.sources else 1} | dict(vars(self))
-        if not content["sources"]:
-            del content["sources"]
+        content: dict[str, Any] = {"format_version": FORMAT_VERSION} | dict(vars(self))
         for_readers = {name: content.pop(name) for name in _FOR_READERS}
         content |= content.pop("part").to_json()
         content["training"] = asdict(self.training)
-        if self.training.voxel_size_mm is None:
-            del content["training"]["voxel_size_mm"]  # as cards had it before
         content["files"] = dict(sorted(self.files.items()))
         order = {key: position for position, key in enumerate(self.part.ORDER)}
         content = dict(sorted(content.items(), key=lambda item: order.get(item[0], len(order))))
-        content |= {name: value for name, value in for_readers.items() if value is not None}
+        content |= for_readers
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def with_source(self, field: str, text: str) -> str:
@@ -155,9 +146,8 @@ class ModelCard(Generic[Part]):
         Raises
         ------
         BundleError
-            If a field is missing, unknown or wrong, or the card is of a newer format.
-            Unknown fields are refused, as they might change the maps: what is added
-            to the format later comes with a new format version.
+            If a field is missing, unknown or wrong, or the card is of another format version.
+            Unknown fields are refused, as they might change the maps.
         """
         fields = JsonFields.parse(text, source)
         kind = _supported_kind(fields)
@@ -206,21 +196,19 @@ def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
 
 
 def _supported_kind(fields: JsonFields) -> str:
-    """Return the card's kind; refuse what only a later version can run, before all else."""
-    newer = "install a newer bids_dtg"
+    """Return the card's kind; refuse another format version before all else."""
     version = fields.whole("format_version")
-    if version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise BundleError(
             f"{fields.source} has format version {version}",
-            expected=f"at most {FORMAT_VERSION}",
-            remedy=newer,
+            expected=f"{FORMAT_VERSION}",
+            remedy="fetch or make the bundle again with this version of bids_dtg",
         )
     kind = fields.text("kind")
     if kind not in (kinds := all_kinds()):
         raise BundleError(
             f"{fields.source} is a model of kind {kind}",
             expected=f"one of {', '.join(kinds)}",
-            remedy=newer,
         )
     return kind
 
@@ -240,9 +228,7 @@ def _training(fields: JsonFields) -> TrainingData:
 
 
 def _sources(fields: JsonFields) -> dict[str, str]:
-    """Return what the facts rest on; nothing in a card of the first version."""
-    if fields.whole("format_version") < 2 or fields.absent("sources"):
-        return {}
+    """Return what the facts rest on."""
     inner = fields.nested("sources")
     for name, source in inner.items().items():
         if not _FACT.fullmatch(name) or source not in SOURCES:

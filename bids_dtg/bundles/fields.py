@@ -61,9 +61,8 @@ class JsonFields:
         return self._values[key]
 
     def absent(self, key: str) -> bool:
-        """Return whether the field is missing or null."""
-        self._read.add(key)
-        return self._values.get(key) is None
+        """Return whether the field is null."""
+        return self.value(key) is None
 
     def text(self, key: str) -> str:
         """Return a text of a few pages at most: reports and logs show it."""
@@ -76,7 +75,7 @@ class JsonFields:
 
     def text_or_none(self, key: str) -> str | None:
         """Return a text, or None where the field is null."""
-        return None if self.value(key) is None else self.text(key)
+        return None if self.absent(key) else self.text(key)
 
     def matching(self, key: str, pattern: re.Pattern[str], expected: str) -> str:
         """Return a text that is all of the pattern, which `expected` says in words."""

@@ -85,9 +85,7 @@ class FittedPart(CardPart):
         return {
             "people": fields.size("people"),
             "recipe_name": fields.text("recipe_name"),
-            "data_set": fields.text("data_set"),
-            # Models of arrays, and older ones, know no atlas.
-            **{name: "" if fields.absent(name) else fields.text(name) for name in _OF_ATLAS},
+            **{name: fields.text(name) for name in ("data_set", *_OF_ATLAS)},
         }
 
     @staticmethod

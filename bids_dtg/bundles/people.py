@@ -25,7 +25,7 @@ PEOPLE_FILE = "people.json"
 # Who may have been trained on: what is published of the model does not decide it.
 UNCERTAIN = "uncertain"
 _SETS = (*SETS, UNCERTAIN)
-_FORMAT = 2
+_FORMAT = 1
 _PREFIX = "bids_dtg person 1"  # another one would make other hashes
 _HASH = re.compile(r"[0-9a-f]{32}")
 _SKETCH = re.compile(r"[0-9a-f]{64}")

@@ -79,7 +79,7 @@ class OwnModel:
             )
         # Another version would write other tables beside the model, and not be able to replace it.
         if earlier.get(_PROGRAM) != __version__:
-            version = earlier.get(_PROGRAM, "of an earlier version")
+            version = earlier.get(_PROGRAM, "of another version")
             raise SettingsError(
                 f"{bundle} holds a model already, made by bids_dtg {version}",
                 expected=f"one of bids_dtg {__version__}, or none",
@@ -95,9 +95,7 @@ class OwnModel:
         """Write the program's version and hashes of options and data that the model depends on."""
         shaping = {_PROGRAM: __version__, **_shaping_options(self.settings)}
         write_json(folder / self.file, shaping)
-        # The data of a model that an earlier version made are not known: it kept no record.
-        if not (folder / BUNDLE).exists():
-            self.data.write(folder)
+        self.data.write(folder)
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -53,16 +53,12 @@ class DataFiles:
     def changed(self, folder: Path) -> str:
         """Return which files are others than those that were recorded, in words; else nothing.
 
-        Nothing is known of what an earlier version made: it kept no record.
-
         Raises
         ------
         DatasetError
             A file cannot be read.
         """
         recorded = read_json(folder / RECORD)
-        if not recorded:
-            return ""
         trouble = [
             *(f"{name} is new" for name in self.files if name not in recorded),
             *(f"{name} is not there" for name in recorded if name not in self.files),

@@ -177,8 +177,7 @@ class ResultFolder:
             record = self._record
             if record.is_unfinished:
                 say(f"{self.path} is unfinished: an earlier call was interrupted")
-            recognised = self._recognised()
-            self._earlier.update(recognised & record.files() if record.is_kept else recognised)
+            self._earlier.update(self._recognised() & record.files())
             yield locks
             self._end()
 
@@ -304,7 +303,7 @@ class ResultFolder:
         """Mark the folder as unfinished: first remove an earlier call's page and configuration."""
         if self.basis is not None:
             self.basis.write(self.path)
-        self._record.begin(() if self._record.is_kept else self._earlier)
+        self._record.begin()
         old = [name for name in self._earlier if name == _CONFIGURATION or name.endswith(".html")]
         for name in old:
             self.output.remove(self._relative(name))

@@ -226,7 +226,7 @@ def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, see
         earlier = past.get(IDENTITY)
         if not isinstance(earlier, Mapping):
             raise RunError(
-                f"{folder} has a training of an earlier version",
+                f"{folder} has a training of other options",
                 remedy="remove the folder to begin anew, or choose another one",
             )
         differing = [name for name in now if earlier.get(name) != now[name]]

@@ -27,11 +27,6 @@ class ResultRecord:
     folder: Path
 
     @property
-    def is_kept(self) -> bool:
-        """Whether there is a record; earlier versions of the program kept none."""
-        return (self.folder / RECORD).exists() or self.is_unfinished
-
-    @property
     def is_unfinished(self) -> bool:
         """Whether a call is at work in the folder, or was cut off."""
         return (self.folder / UNFINISHED).exists()
@@ -51,15 +46,9 @@ class ResultRecord:
         # A line without its end was cut off, and its file was not begun.
         return [line.rstrip("\n") for line in lines if line.endswith("\n")]
 
-    def begin(self, earlier: Collection[str] = ()) -> None:
-        """Mark the folder as unfinished; what was recorded before stays recorded.
-
-        Parameters
-        ----------
-        earlier
-            The program's own files, where there was no record of them.
-        """
-        lines = "".join(f"{name}\n" for name in [*self._begun(), *sorted(earlier)])
+    def begin(self) -> None:
+        """Mark the folder as unfinished; what was recorded before stays recorded."""
+        lines = "".join(f"{name}\n" for name in self._begun())
         write_atomic(self.folder / UNFINISHED, encoded(_HEADING + lines))
 
     def add(self, name: str) -> None:

@@ -16,13 +16,6 @@ from bids_dtg.notices import visible
 
 # Cells whose text is remembered: tables of rounded numbers repeat few over and over.
 _CELLS = 4096
-# Columns and words in them that an earlier version named otherwise: both are read, for one version.
-RENAMED: Mapping[str, str] = {
-    "range": "training_distribution",
-    "range_reasons": "training_distribution_reasons",
-    "degrees_of_freedom": "effective_dof",
-}
-REWORDED: Mapping[tuple[str, str], str] = {("training_distribution", "in range"): "inside"}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,18 +67,11 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a table of ours by today's names of columns; no rows where it cannot be read."""
+    """Read a table of ours; no rows where it cannot be read."""
     try:
-        rows = read_table(path).dicts()
+        return read_table(path).dicts()
     except ForeignFileError:
         return []
-    return [dict(_of_today(name, cell) for name, cell in row.items()) for row in rows]
-
-
-def _of_today(name: str, cell: str) -> tuple[str, str]:
-    """Return a column's name and its cell as this version writes them."""
-    name = RENAMED.get(name, name)
-    return name, REWORDED.get((name, cell), cell)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -254,12 +254,8 @@ def _texts_of(
 
 
 def _path_of(record: Mapping[str, Any]) -> PurePosixPath:
-    """Return where the text of an average is kept; also if an earlier version made it."""
-    named = PurePosixPath(str(record.get("Methods") or ""))
-    if named.parent == PurePosixPath(_FOLDER):
-        return named
-    digest = str(record.get("OptionsSHA256") or "")
-    return methods_path(digest if digest.isalnum() else "-", Lacking())
+    """Return where the text of an average is kept, in the folder of these texts."""
+    return PurePosixPath(_FOLDER, PurePosixPath(str(record.get("Methods") or "-")).name)
 
 
 def _join(found: Mapping[str, Sequence[str]]) -> str:

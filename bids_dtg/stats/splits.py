@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# What people are for. Validation people choose the epoch, the penalty, the weights of a blend,
-# offsets and gains: they tune.
+# What people are for. Validation people choose the epoch, offsets and gains: they tune.
 SETS = ("training", "validation", "calibration", "test")
 DRAWN = ("training", "validation", "test")  # by `split_people`
 

@@ -70,7 +70,7 @@ def test_relatives_are_known_by_the_name_of_the_family_alone():
     own = hash_family("Our study", "Smith")
     people = ModelPeople({"training": (PersonHashes(hash_person("Our study", "1"), family=own),)})
     text = people.encode().decode()
-    assert json.loads(text)["format_version"] == 2
+    assert json.loads(text)["format_version"] == 1
     assert "Smith" not in text
     again = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))
     assert again == people
@@ -101,7 +101,7 @@ def test_no_name_and_no_id_is_in_the_file():
 @pytest.mark.parametrize(
     ("change", "fact"),
     [
-        ({"format_version": 1}, "format version 1. Expected: 2. To do: fetch or make"),
+        ({"format_version": 2}, "format version 2. Expected: 1. To do: fetch or make"),
         ({"sets": {"test": [["", "g" * 64]]}}, "sets.test is .*a list of lists of hashes"),
         ({"sets": {"trained": []}}, "sets.trained is .*one of training, validation"),
         ({"sets": {"test": [["abc"]]}}, "sets.test is .*a list of lists of hashes"),
@@ -112,7 +112,7 @@ def test_no_name_and_no_id_is_in_the_file():
 )
 def test_another_content_is_refused(tmp_path, change, fact):
     path = tmp_path / PEOPLE_FILE
-    content = {"format_version": 2, "by_content": True, "sets": {}, "unlisted": []}
+    content = {"format_version": 1, "by_content": True, "sets": {}, "unlisted": []}
     path.write_text(json.dumps(content | change))
     with pytest.raises(BundleError, match=fact):
         ModelPeople.read(path)

@@ -63,7 +63,3 @@ def test_new_and_lost_files_are_named(data, tmp_path):
     files(data).write(tmp_path)
     (data / "table.tsv").rename(data / "other.tsv")
     assert files(data).changed(tmp_path) == "other.tsv is new, table.tsv is not there"
-
-
-def test_of_an_earlier_version_nothing_is_known(data, tmp_path):
-    assert files(data).changed(tmp_path) == ""

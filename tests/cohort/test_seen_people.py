@@ -70,7 +70,7 @@ def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, 
     chosen = ("--participant-label", *labels[:8])
     assert image_people.call(tmp_path, "train", *words, *chosen) == 0
     kept = json.loads((tmp_path / "out/group/model-own/bundle/people.json").read_text())
-    assert kept["format_version"] == 2
+    assert kept["format_version"] == 1
     assert "F" not in json.dumps(kept["sets"])
     capsys.readouterr()
     model = tmp_path / "out/group/model-own/bundle"

@@ -5,7 +5,7 @@ from bids_dtg.files.result_record import RECORD, UNFINISHED, ResultRecord
 
 def test_a_folder_without_a_record_has_none(tmp_path):
     record = ResultRecord(tmp_path)
-    assert (record.is_kept, record.is_unfinished, record.files()) == (False, False, frozenset())
+    assert (record.is_unfinished, record.files()) == (False, frozenset())
 
 
 def test_files_are_recorded_before_they_are_written_and_stay_so(tmp_path):

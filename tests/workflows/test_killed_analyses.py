@@ -178,7 +178,6 @@ JOBS = (
     _of_people("associate", *_OF_AGE, "--feature-sets", "edges"),
     _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2, "--repeats", 1),
     _of_people("embed"),
-    _of_people("deviation"),
     Job("dynamics", "train", lambda scene: scene.of_series("train"), form="linear"),
     Job(
         "dynamics",

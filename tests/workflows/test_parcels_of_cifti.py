@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-
 import nibabel as nib
 import numpy as np
 import pytest
@@ -42,7 +39,6 @@ def test_a_model_is_trained_on_series_and_maps_of_parcels(cohort):
     bundle = load_bundle(cohort.model)
     assert bundle.places.axis == cohort.axis
     assert bundle.card.part.parcels
-    assert json.loads((cohort.model / "model.json").read_text())["format_version"] == 8
     assert [contrast.label for contrast in bundle.contrasts] == list(CONTRASTS)
     rows = read_table(cohort.folder / "out/group/model-own/desc-models_scores.tsv")
     assert {row["model"] for row in rows} >= {"model", "group average"}
@@ -105,14 +101,6 @@ def test_what_needs_volumes_is_refused_at_once(cohort, words, option, capsys):
     assert cohort.run(*words) == 2
     said = capsys.readouterr().err
     assert f"{option} was given, and own is a model of parcels, whose maps are CIFTI" in said
-
-
-def test_a_model_of_grayordinates_is_refused_in_a_line(cohort, tmp_path):
-    model = shutil.copytree(cohort.model, tmp_path / "dense")
-    card = json.loads((model / "model.json").read_text())
-    (model / "model.json").write_text(json.dumps(card | {"parcels": False}))
-    with pytest.raises(BundleError, match="Expected: true: models of grayordinates are not read"):
-        load_bundle(model)
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def test_a_report_and_the_index_are_made(job, capsys):
     assert page.count('data-map="') == len(job.bundle.contrasts)
     assert 'href="sub-01.html"' in text_of(job, "index.html")
     figures = job.out / "sub-01/figures"
-    assert len(list(figures.glob("*_volumes.js"))) == 2  # maps and their spread
+    assert len(list(figures.glob("*_volumes.js"))) == 1
 
 
 @pytest.mark.slow

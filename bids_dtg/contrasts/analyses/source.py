@@ -255,7 +255,7 @@ class Source:
 
     @property
     def form(self) -> Form:
-        """The form that ``--connectome`` names, or the kind's own."""
+        """The form of the model that is trained or read."""
         return self.own_form or self.bundle.card.part.connectome
 
     @cached_property

@@ -38,7 +38,7 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
         *_places_facts(bundle),
         (
             "ROIs",
-            f"{bundle.rois}{_sets(part.connectome.sets)}, series by {part.roi_series}",
+            f"{bundle.rois}{_sets(part.connectome.sets)}, series by dual regression",
         ),
         ("connectome", part.connectome.title),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),

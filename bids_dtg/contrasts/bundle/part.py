@@ -34,7 +34,6 @@ _REQUIRED_OF_SETS = (LISTED_MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 # A template at one millimetre has 7 million voxels: larger sizes would only exhaust the memory.
 _LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
 
-DUAL_REGRESSION = "dual-regression"
 RUN, SESSION = "run", "session"  # what a sample is
 GAIN_DIGITS = 4  # a hundredth of the precision that the measured people allow
 _LABEL = re.compile(r"[A-Za-z0-9]+")
@@ -46,7 +45,6 @@ class Recentring:
 
     participants: int  # people with both scans; each predicted by a model not trained on them
     segments: int  # number of segments of rest that each prediction is averaged over
-    lattice: str = "grid"  # where the offset is defined: at every voxel of the mask
     # Whether these are the training people, each left out of the fit in turn.
     left_out_in_turn: bool = False
 
@@ -60,37 +58,24 @@ class Recentring:
             If it does not hold what it should.
         """
         fields = card.nested("recentring")
-        lattice = fields.text("lattice")
-        if lattice != "grid":
-            raise fields.wrong("lattice", lattice, "grid")
         recentring = cls(
             fields.whole("participants"),
             fields.whole("segments"),
-            lattice,
-            not fields.absent("left_out_in_turn") and fields.flag("left_out_in_turn"),
+            fields.flag("left_out_in_turn"),
         )
         fields.refuse_unknown()
         return recentring
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the field; with held-out people, it has the keys of the first version."""
-        content = asdict(self)
-        if not self.left_out_in_turn:
-            del content["left_out_in_turn"]
-        return content
 
 
 @dataclass(frozen=True)
 class MapsPart:
     """The part of the card of models of contrast maps, of any kind."""
 
-    # Keys in the order of the first version, so that old bundles keep their identity.
     ORDER: ClassVar[tuple[str, ...]] = (
-        *("format_version", "name", "version", "grid", "contrasts", "kind", "licence", "citation"),
-        *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
-        *("units", "for_science", "notice", "files", "recentring", "gains", "half_width"),
-        *("places", "sources", "same_for_all", "connectome", "rois", "cifti", "parcels"),
-        "sample",
+        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
+        *("training", "sources", "for_science", "notice", "files", "statistic", "units", "grid"),
+        *("places", "parcels", "connectome", "rois", "sample", "segment_seconds", "mask_input"),
+        *("contrasts", "same_for_all", "recentring", "gains", "half_width"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
         *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, HALF_WIDTH_FILE, MEAN_FILE, PEOPLE_FILE),
@@ -99,7 +84,6 @@ class MapsPart:
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
     grid: Grid | None = None  # where its maps and masks lie; None: at names, or parcels
     places: int | None = None  # how many places it has, without a grid; None: it has a grid
-    roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
     # Length of rest in one training sample; more than any run has: runs are not cut.
     segment_seconds: float = 432.0
     mask_input: bool = True  # whether the connectome is 0 outside the mask at prediction
@@ -168,34 +152,17 @@ class MapsPart:
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
         content = dict(vars(self))
-        # Cards without it equal those written before the field existed.
-        same = content.pop("same_for_all")
-        content |= {"same_for_all": list(same)} if same else {}
-        form = content.pop("connectome")
-        # Programs of format version 2 know one form only: they ask for a newer program.
-        content |= {"format_version": 3, "connectome": form.name} if form != MARGINAL else {}
-        if self.grid is None:
-            # Programs of format version 2 know models on grids only.
-            del content["grid"]
-            content["format_version"] = 3
-        else:
-            del content["places"]
-            content["grid"] = {
-                "shape": list(self.grid.shape),
-                "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
-                "space": self.grid.space,
-                "resolution": self.grid.resolution,
-            }
-        # Programs of an older format version refuse unknown fields: they ask for a newer program.
-        content |= {"rois": _sets_to_json(form.sets)} if form.sets else {}
-        content |= {"format_version": 6} if form.row.joint else {}
-        parcels, sample = content.pop("parcels"), content.pop("sample")
-        content |= {"format_version": 8, "cifti": True, "parcels": True} if parcels else {}
-        content |= {"format_version": 8, "sample": sample} if sample != RUN else {}
-        half_width = content.pop("half_width")
-        content |= {"format_version": 9, "half_width": dict(half_width)} if half_width else {}
+        grid = self.grid
+        content["grid"] = grid and {
+            "shape": list(grid.shape),
+            "affine": np.asarray(grid.affine, dtype=np.float64).tolist(),
+            "space": grid.space,
+            "resolution": grid.resolution,
+        }
+        content |= {"connectome": self.connectome.name, "rois": list(self.connectome.sets)}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
-        content["recentring"] = self.recentring and self.recentring.to_json()
+        content["recentring"] = self.recentring and asdict(self.recentring)
+        content["half_width"] = self.half_width and dict(self.half_width)
         return content
 
     @classmethod
@@ -203,7 +170,7 @@ class MapsPart:
         """Return the files that a card's bundle must have, besides the weights."""
         if not fields.absent("places"):
             return _REQUIRED_LISTED
-        return _REQUIRED if fields.absent("rois") else _REQUIRED_OF_SETS
+        return _REQUIRED_OF_SETS if fields.value("rois") else _REQUIRED
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:
@@ -215,11 +182,12 @@ class MapsPart:
             If a field is missing or wrong.
         """
         listed = not fields.absent("places")
+        if listed != fields.absent("grid"):
+            raise fields.wrong("grid", fields.value("grid"), "a grid, or places, and not both")
         part = cls(
             contrasts=_contrasts(fields),
             grid=None if listed else _grid(fields.nested("grid")),
             places=_places(fields) if listed else None,
-            roi_series=_roi_series(fields),
             segment_seconds=fields.positive("segment_seconds"),
             mask_input=fields.flag("mask_input"),
             statistic=fields.matching("statistic", _LABEL, "letters and digits"),
@@ -229,8 +197,8 @@ class MapsPart:
             half_width=fields.mapping_or_none("half_width"),
             same_for_all=_same_for_all(fields),
             connectome=_form(fields),
-            parcels=listed and _parcels(fields),
-            sample=_sample(fields),
+            parcels=fields.flag("parcels"),
+            sample=fields.one_of("sample", (RUN, SESSION)),
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
@@ -268,33 +236,6 @@ def _places(fields: JsonFields) -> int:
     return number
 
 
-def _parcels(fields: JsonFields) -> bool:
-    """Return whether places are parcels of CIFTI; grayordinates are refused."""
-    cifti, parcels = (
-        not fields.absent(name) and fields.flag(name) for name in ("cifti", "parcels")
-    )
-    if cifti and not parcels:
-        raise fields.wrong("parcels", parcels, "true: models of grayordinates are not read")
-    return parcels
-
-
-def _sample(fields: JsonFields) -> str:
-    """Return what a sample is; cards without the field are of programs that joined nothing."""
-    if fields.absent("sample"):
-        return RUN
-    found = fields.text("sample")
-    if found not in (RUN, SESSION):
-        raise fields.wrong("sample", found, f"{RUN} or {SESSION}")
-    return found
-
-
-def _roi_series(fields: JsonFields) -> str:
-    found = fields.text("roi_series")
-    if found != DUAL_REGRESSION:
-        raise fields.wrong("roi_series", found, DUAL_REGRESSION)
-    return found
-
-
 def _gains(fields: JsonFields) -> tuple[float, ...] | None:
     if fields.absent("gains"):
         return None
@@ -302,40 +243,18 @@ def _gains(fields: JsonFields) -> tuple[float, ...] | None:
     return tuple(float(gain) for gain in fields.numbers("gains", (count,)))
 
 
-def _form(card: JsonFields) -> Form:
-    """Read the form of the connectomes; cards without it have the marginal form."""
-    if card.absent("connectome"):
-        return MARGINAL
-    name, sets = card.text("connectome"), () if card.absent("rois") else _sets(card)
-    if name not in FORMS:
-        raise card.wrong("connectome", name, " or ".join(FORMS))
+def _form(fields: JsonFields) -> Form:
+    """Read the form of the connectomes, and how many ROI maps each set has."""
+    name, sets = fields.one_of("connectome", FORMS), fields.value("rois")
+    legal = isinstance(sets, list) and all(type(rois) is int and rois > 0 for rois in sets)
+    if not legal or sets != sorted(set(sets)):
+        raise fields.wrong("rois", sets, "sets of more and more ROIs")
     if sets and not FORMS[name].joint:
-        raise card.wrong("rois", list(sets), "one set of ROIs of the marginal form")
-    return Form(name, sets)
-
-
-def _sets_to_json(sets: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Return the field `rois`: the sets whose maps follow each other in the file."""
-    return [{"name": f"rois{n}", "number": n, "file": LISTED_MAPS_FILE} for n in sets]
-
-
-def _sets(card: JsonFields) -> tuple[int, ...]:
-    """Read the field `rois`: how many maps each set has."""
-    found = card.list_of_nested("rois")
-    sets = tuple(item.size("number") for item in found)
-    for item, wanted in zip(found, _sets_to_json(sets), strict=True):
-        for name in ("name", "file"):
-            if (own := item.text(name)) != wanted[name]:
-                raise item.wrong(name, own, wanted[name])
-        item.refuse_unknown()
-    if list(sets) != sorted(set(sets)) or not sets:
-        raise card.wrong("rois", list(sets), "sets of more and more ROIs")
-    return sets
+        raise fields.wrong("rois", sets, "no sets, as the connectome is marginal")
+    return Form(name, tuple(sets))
 
 
 def _same_for_all(fields: JsonFields) -> tuple[str, ...]:
-    if fields.absent("same_for_all"):
-        return ()
     found = fields.value("same_for_all")
     known = {item.value("label") for item in fields.list_of_nested("contrasts")}
     if not isinstance(found, list) or not known.issuperset(map(str, found)):

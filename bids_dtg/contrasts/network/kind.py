@@ -157,8 +157,6 @@ def fit(
     # Checkpoints of other options, people or data are never continued; more epochs are.
     found = _fingerprint(plan, task, start)
     folder = task.folder / CHECKPOINTS / f"recipe-{found}"
-    if (earlier := folder.with_name(found)).is_dir():  # as earlier versions named it
-        folder = earlier
     try:
         trained = train.train(
             _samples(task, task.training),

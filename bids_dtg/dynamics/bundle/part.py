@@ -86,8 +86,7 @@ class NetworkPart(FittedPart):
 
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
-        # Programs of the first format versions do not know such models.
-        return {"format_version": 3, **asdict(self)}
+        return asdict(self)
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> NetworkPart:

@@ -115,11 +115,7 @@ class TwinPart(FittedPart):
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
         tasks = [task_to_json(task) for task in self.tasks]
-        own = {**vars(self), "recipe": asdict(self.recipe), "tasks": tasks}
-        if not self.covariates:  # cards of before have no such field
-            del own["covariates"]
-        # Programs of the first format versions know no such models.
-        return {"format_version": 3, **own}
+        return {**vars(self), "recipe": asdict(self.recipe), "tasks": tasks}
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> TwinPart:
@@ -128,10 +124,8 @@ class TwinPart(FittedPart):
         Raises
         ------
         BundleError
-            If a field is missing, unknown or wrong, or contradicts another one, or the model
-            predicts BOLD.
+            If a field is missing, unknown or wrong, or contradicts another one.
         """
-        _refuse_bold(fields)
         part = cls(
             architecture=fields.one_of("architecture", ARCHITECTURES),
             recipe=_recipe(fields.nested("recipe")),
@@ -140,7 +134,7 @@ class TwinPart(FittedPart):
             codes=fields.size("codes", least=0),
             regions=fields.size("regions", least=0),
             connectome=fields.text("connectome"),
-            covariates=0 if fields.absent("covariates") else fields.size("covariates"),
+            covariates=fields.size("covariates", least=0),
             seed=fields.whole("seed", least=0),
             **cls.read_shared(fields),
         )
@@ -150,16 +144,6 @@ class TwinPart(FittedPart):
             raise fields.wrong("edges", part.edges, expected)
         cls.require_same(fields, {"participants": part.people})
         return part
-
-
-def _refuse_bold(fields: JsonFields) -> None:
-    """Refuse a model that was trained to predict BOLD too; cards of others may say 0 regions."""
-    if not fields.absent("bold") and (regions := fields.size("bold", least=0)):
-        raise BundleError(
-            f"{fields.source}: the model predicts BOLD of {counted(regions, 'region')} too",
-            expected="a model of responses alone",
-            remedy="train it again: twins no longer predict BOLD",
-        )
 
 
 def pairs_of(regions: int) -> int:
@@ -214,6 +198,5 @@ def _recipe(fields: JsonFields) -> Recipe:
     types = get_type_hints(Recipe)
     read = {name: _BY_NAME.get(name, _BY_TYPE[types[name]]) for name in types}
     recipe = Recipe(**{name: check(fields, name) for name, check in read.items()})
-    fields.absent("bold_weight")  # of older cards; it had no effect without BOLD
     fields.refuse_unknown()
     return recipe

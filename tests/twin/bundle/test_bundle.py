@@ -174,23 +174,6 @@ def test_list_and_info_describe_one(
         assert fact in shown
 
 
-def test_a_bundle_of_the_time_of_bold_is_loaded_if_it_has_none(bundle: TwinBundle) -> None:
-    before = bundle.state()
-    path = bundle.path / "model.json"
-    card = json.loads(path.read_text())
-    card["recipe"]["bold_weight"] = 1.0
-    path.write_text(json.dumps(card | {"bold": 0}))
-    back = load_twin_bundle(bundle.path)
-    assert back.part == bundle.part
-    for name, tensor in back.state().items():
-        assert torch.equal(tensor, before[name])
-    path.write_text(json.dumps(card | {"bold": 2}))
-    message = r"predicts BOLD of 2 regions too\. Expected: a model of responses alone"
-    with pytest.raises(BundleError, match=message) as refused:
-        load_twin_bundle(bundle.path)
-    assert "\n" not in str(refused.value)
-
-
 def forged(bundle: TwinBundle, name: str, **changes: np.ndarray | None) -> Path:
     """Change tensors of a file as somebody who knows the hashes would; None: left out."""
     found = safetensors.numpy.load((bundle.path / name).read_bytes())

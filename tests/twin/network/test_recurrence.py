@@ -113,4 +113,5 @@ def test_people_whose_weights_do_not_fit_a_cache_together_do_as_each_alone():
         alone = [each.detach()[one].clone().requires_grad_() for each in weights]
         recur(inputs[one], *alone).square().sum().backward()
         for own, together in zip(alone, weights, strict=True):
-            torch.testing.assert_close(together.grad[one], own.grad)
+            # Processors add up 600 products in different orders.
+            torch.testing.assert_close(together.grad[one], own.grad, rtol=1e-4, atol=1e-4)

@@ -46,24 +46,6 @@ def test_the_table_has_a_row_a_run_and_a_dictionary(made):
     assert {name: rows[0][name] for name in own} == own
 
 
-def test_tables_of_an_earlier_version_stand_in_one_table_with_todays(made, tmp_path):
-    """That version named columns otherwise; people of both lie in one output."""
-    out = tmp_path / "out"
-    shutil.copytree(made.out, out)
-    path = out / "sub-01/func/sub-01_task-rest_qc.tsv"
-    (own,) = read_table(path)
-    old = {"training_distribution": "range", "training_distribution_reasons": "range_reasons"}
-    cells = own | {"training_distribution": "in range", "training_distribution_reasons": "n/a"}
-    lines = ["\t".join(old.get(name, name) for name in cells), "\t".join(cells.values()), ""]
-    path.write_text("\n".join(lines))
-    assert main([str(made.bids), str(out), "group"]) == 0
-    first, second, *_ = read_table(out / "group/desc-runs_qc.tsv")
-    assert first["training_distribution"] == "inside"
-    assert set(first) == set(second)
-    assert "range" not in first
-    assert main([str(made.bids), str(out), "participant", "--reports-only"]) in (0, 1)
-
-
 def test_without_reports_there_are_tables_and_maps_and_no_page(made, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(made.out, out)
