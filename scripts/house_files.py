@@ -38,7 +38,6 @@ READ_TEXT = {
     "files.foreign": "the door: regular files only, within limits",
     "files.text": "what ships inside the package",
     "files.atomic": "/proc only",
-    "files.download": "notes of its own on files half fetched",
     "engine.machine": "/proc and /sys only",
     "report.pages.page": "what ships inside the package",
     "streams": "writes to os.devnull only",

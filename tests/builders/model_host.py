@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import socket
-import socketserver
-import ssl
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -42,13 +39,8 @@ class Fault:
     location: str = ""  # where a redirect leads
     cut: int | None = None  # close the connection after so many bytes of the body
     stall: float = 0.0  # seconds of silence in the middle of the body
-    wait: float = 0.0  # seconds before the answer
-    drip: float = 0.0  # seconds between the bytes of the body
-    slow_header: float = 0.0  # seconds between the lines of an endless header
     content: bytes | None = None  # what is served instead
-    whole: bool = False  # ignore that only a part was asked for
     length: bool = True  # say how long the body is
-    headers: dict[str, str] = field(default_factory=dict)  # further ones
 
 
 class ModelHost:
@@ -57,7 +49,7 @@ class ModelHost:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
-        self.asked: list[tuple[str, str]] = []  # (path, Range)
+        self.asked: list[str] = []  # paths
         self.others: list[str] = []  # hosts beyond it that were asked for by way of it
 
     def add(self, content: bytes, file: PinnedFile, *faults: Fault) -> PinnedFile:
@@ -68,10 +60,8 @@ class ModelHost:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = re.sub(r"^http://[^/]+", "", request.path)  # a proxy is asked for whole addresses
-        part = request.headers.get("Range", "")
-        self.asked.append((request.path, part))
+        self.asked.append(request.path)
         fault = self.faults[path].pop(0) if self.faults[path] else Fault()
-        time.sleep(fault.wait)
         content = self.files.get(path) if fault.content is None else fault.content
         if fault.status == 200 and content is None:
             fault = Fault(404)
@@ -82,38 +72,20 @@ class ModelHost:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        start = int(part.removeprefix("bytes=").removesuffix("-")) if part else 0
-        if start >= len(content) and start:
-            request.send_error(416)
-            return
-        start = 0 if fault.whole else start
-        request.send_response(206 if start else 200)
-        if start:
-            given = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            request.send_header("Content-Range", given)
-        body = content[start:]
+        request.send_response(200)
         if fault.length:
-            request.send_header("Content-Length", str(len(body)))
-        for name, value in fault.headers.items():
-            request.send_header(name, value)
-        while fault.slow_header:
-            request.wfile.write(b"".join(request._headers_buffer) + b"X-More: 1\r\n")
-            request._headers_buffer.clear()
-            time.sleep(fault.slow_header)
+            request.send_header("Content-Length", str(len(content)))
         request.end_headers()
-        for number in range(len(body) if fault.drip else 0):
-            request.wfile.write(body[number : number + 1])
-            time.sleep(fault.drip)
-        middle = len(body) // 2 if fault.cut is None else fault.cut
-        request.wfile.write(body[:middle])
+        middle = len(content) // 2 if fault.cut is None else fault.cut
+        request.wfile.write(content[:middle])
         if fault.cut is None:
             time.sleep(fault.stall)
-            request.wfile.write(body[middle:])
+            request.wfile.write(content[middle:])
 
 
 @contextmanager
-def serve(host: ModelHost, secure: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve on a free port of this machine, by TLS if that is given; the address."""
+def serve(host: ModelHost) -> Iterator[str]:
+    """Serve on a free port of this machine; the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -133,36 +105,14 @@ def serve(host: ModelHost, secure: ssl.SSLContext | None = None) -> Iterator[str
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    if secure is not None:
-        server.socket = secure.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        scheme = "http" if secure is None else "https"
-        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def raw_host(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Answer each request by what writes to its connection, HTTP or not; the address."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with suppress(OSError):  # the client has given up
-                self.request.recv(1 << 16)
-                answer(self.request)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads, server.block_on_close = True, False
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
 
 
 @contextmanager

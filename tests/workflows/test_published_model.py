@@ -175,7 +175,7 @@ def test_a_checkpoint_of_the_published_form_becomes_maps(
     publish(monkeypatch, model)
     fetch_random_weights(capsys)
     path = "eminSerin/deeptaskgen-models/64cf419273251cfd63675b680df37f25b02600cb/hcp-ya/"
-    assert (f"/{path}main_model_hcp-ya_010525.ckpt", "") in host.asked
+    assert f"/{path}main_model_hcp-ya_010525.ckpt" in host.asked
     bids = describe_dataset(tmp_path / "fmriprep")
     add_rest(bids)
     warm_up()
