@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,14 @@ from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
 
 Floats = NDArray[np.floating]
+# A cell as pages show it: text, interval, mark, and what it is sorted by (None: by its text).
+Written: TypeAlias = tuple[str, str, str, str | None]
+Charts: TypeAlias = list[tuple[str, Chart]]  # words above it, and the chart
 _BETTER = "better than the model"  # the mark of what is judged so
 # Where a history settles, its second half is drawn again: at a smaller spread than this share.
 _SETTLED = 1 / 6
 _ENLARGED_FROM = 8  # values
+_SHOWN = ("text", "tables", "charts", "matrices", "pictures", "more_charts")  # of a section
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,43 @@ class Table:
     # (`bids_dtg.stats.verdict`): words beside its figure say so.
     better: Collection[tuple[str, str]] = ()
 
+    @property
+    def headings(self) -> list[tuple[str, bool]]:
+        """The headings, and whether each is over numbers."""
+        return [
+            (heading, number > 0 and any(numbers_of(row[number]) for row in self.rows))
+            for number, heading in enumerate(self.columns)
+        ]
+
+    @property
+    def body(self) -> list[tuple[str, str, list[Written]]]:
+        """Name, kind ("model", "beside" or neither) and written cells of each row."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"a row of the table '{self.caption}' has {len(row)} cells under "
+                    f"{len(self.columns)} headings: {row[0] if row else ''}"
+                )
+        columns = [self._column(number) for number in range(1, len(self.columns))]
+        compared = (row[0] for row in self.rows if row[0] not in self.highlight)
+        kinds = {str(self.model or next(compared, "")): "model"} if self.highlight else {}
+        kinds |= dict.fromkeys(self.highlight, "beside")
+        names = [str(row[0]) for row in self.rows]
+        return [
+            (name, kinds.get(name, ""), [column[place] for column in columns])
+            for place, name in enumerate(names)
+        ]
+
+    def _column(self, number: int) -> list[Written]:
+        """Write the cells of a column with the same decimals."""
+        cells = [row[number] for row in self.rows]
+        digits = decimals(value for cell in cells for value in numbers_of(cell)[:1])
+        heading = self.columns[number]
+        return [
+            _cell(cell, digits, _BETTER if (row[0], heading) in self.better else "")
+            for row, cell in zip(self.rows, cells, strict=True)
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:
@@ -56,6 +97,30 @@ class Curves:
     step: float = 1.0  # from one value to the next, along x
     # By name, low and high, (points,) each: of a line of this name, or a band without a line.
     bands: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    note = ""
+
+    def charts(self) -> Charts:
+        """Draw the curves, and once more their ends where these hardly move."""
+        series = {}
+        for name, values in self.series.items():
+            values = np.asarray(values, np.float64)
+            if values.ndim != 1:
+                raise ValueError(
+                    f"the curve '{name}' has the shape {values.shape}, expected (points,)"
+                )
+            series[name] = (self._x(values), values)
+        draw = partial(line_chart, x_label=self.x_label, y_label=self.y_label)
+        bands = {name: (self._x(low), low, high) for name, (low, high) in self.bands.items()}
+        whole = draw(series, bands=bands)
+        if whole is None:
+            return []
+        late = None if bands else _second_half(series)
+        if late and (chart := draw(late)):
+            return [("Whole", whole), ("Second half, enlarged", chart)]
+        return [("", whole)]
+
+    def _x(self, values: Floats) -> Floats:
+        return self.start + self.step * np.arange(len(values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +135,25 @@ class Lines:
     y_reach: Sequence[float] = ()  # as x_reach
     # By name, (points, 2), marked over the lines.
     points: Mapping[str, Floats] = field(default_factory=dict)
+    note = ""
+
+    def charts(self) -> Charts:
+        """Draw the lines."""
+        for name, (x, y) in self.series.items():
+            if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
+                raise ValueError(
+                    f"the line '{name}' has the shapes {np.shape(x)} and {np.shape(y)}, expected "
+                    "(points,) of both"
+                )
+        chart = line_chart(
+            self.series,
+            x_label=self.x_label,
+            y_label=self.y_label,
+            x_reach=self.x_reach,
+            y_reach=self.y_reach,
+            points=self.points,
+        )
+        return _alone(chart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +164,33 @@ class Matrices:
     items: Mapping[str, Floats]  # by name, (n, n); NaN is left blank
     range: tuple[float, float] | None = None  # ends of the scale; None: by what is off the diagonal
 
+    @property
+    def known(self) -> dict[str, Floats]:
+        """The matrices of which some value is known."""
+        known = {name: np.asarray(item, np.float64) for name, item in self.items.items()}
+        return {name: item for name, item in known.items() if np.isfinite(item).any()}
+
+    def drawn(self) -> tuple[list[tuple[str, str, str]], str, str, str]:
+        """Return name, address and words of each picture, the scale's ends, and its CSS."""
+        items = self.known
+        for name, item in items.items():
+            if item.ndim != 2:
+                raise ValueError(f"the matrix '{name}' has the shape {item.shape}, expected (n, n)")
+        low, high = self.range or _ends(items.values())
+        scale = SIGNED if low < 0 < high else AMOUNT
+        least = min(float(np.nanmin(item)) for item in items.values())
+        most = max(float(np.nanmax(item)) for item in items.values())
+        room = 1e-9 * (high - low)  # rounding is not beyond an end
+        return (
+            [
+                (name, inline(draw_matrix(item, scale, low, high)), _in_words(name, item))
+                for name, item in items.items()
+            ],
+            _end(low, "\N{LESS-THAN OR EQUAL TO}", beyond=least < low - room),
+            _end(high, "\N{GREATER-THAN OR EQUAL TO}", beyond=most > high + room),
+            scale.css,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
@@ -89,6 +200,20 @@ class Spectra:
     frequency: Floats  # (bins,), Hz
     series: Mapping[str, tuple[Floats, Floats, Floats]]  # by name: low, middle, high, (bins,) each
     y_label: str = "power density (1/Hz)"
+    note = ""
+
+    def charts(self) -> Charts:
+        """Draw the spectra."""
+        frequency = np.asarray(self.frequency, np.float64)
+        for name, parts in self.series.items():
+            for part in parts:
+                if np.shape(part) != frequency.shape:
+                    raise ValueError(
+                        f"the spectrum '{name}' has the shape {np.shape(part)}, expected "
+                        f"{frequency.shape} as its frequencies"
+                    )
+        chart = band_chart(frequency, self.series, x_label="frequency (Hz)", y_label=self.y_label)
+        return _alone(chart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +227,31 @@ class Scatter:
     groups: Sequence[str] = ()  # name of each point's group; empty: one group
     identity: bool = False  # whether the line where x is y is drawn
 
+    @property
+    def note(self) -> str:
+        """What the line is, and how many points are not shown."""
+        hidden = int((~np.isfinite(self._points).all(axis=1)).sum())
+        note = f"{counted(hidden, 'point')} without a value: not shown." if hidden else ""
+        return f"Dashed: both are equal. {note}".strip() if self.identity else note
+
+    @property
+    def _points(self) -> Floats:
+        return np.asarray(self.points, np.float64).reshape(-1, 2)
+
+    def charts(self) -> Charts:
+        """Draw the points."""
+        points = self._points
+        groups = np.array(self.groups or [""] * len(points), dtype=object)
+        if len(groups) != len(points):
+            raise ValueError(f"{len(points)} points, and groups of {len(groups)}: {self.caption}")
+        chart = point_chart(
+            {name: points[groups == name] for name in dict.fromkeys(groups)},
+            x_label=self.x_label,
+            y_label=self.y_label,
+            identity=self.identity,
+        )
+        return _alone(chart)
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
@@ -109,7 +259,6 @@ class Pictures:
 
     caption: str
     items: Mapping[str, bytes]  # the files, by name
-    alternatives: Mapping[str, str] = field(default_factory=dict)  # each in words; else its name
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,102 +287,6 @@ class AnalysisPageFacts:
     index: str = ""  # address of the output's index; empty: there is none
 
 
-@dataclass(frozen=True)
-class CellOnPage:
-    """A figure as the table shows it."""
-
-    text: str
-    interval: str = ""
-    mark: str = ""  # that it is better than the model
-    sorted_by: str | None = None  # None: by its text
-
-
-@dataclass(frozen=True)
-class RowOnPage:
-    """A row as the table shows it."""
-
-    name: str
-    cells: tuple[CellOnPage, ...]
-    kind: str = ""  # "model", "beside" or neither
-
-
-@dataclass(frozen=True)
-class TableOnPage:
-    """A table as the page shows it."""
-
-    caption: str
-    columns: tuple[tuple[str, bool], ...]  # heading, and whether it is over numbers
-    rows: tuple[RowOnPage, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ChartOnPage:
-    """Charts that share a caption and a legend."""
-
-    caption: str
-    charts: tuple[tuple[str, Chart], ...]  # words above it, and the chart
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class MatrixOnPage:
-    """A heat map."""
-
-    name: str
-    picture: str  # address
-    summary: str  # in words
-
-
-@dataclass(frozen=True)
-class MatricesOnPage:
-    """Heat maps on one scale."""
-
-    caption: str
-    pictures: tuple[MatrixOnPage, ...]
-    low: str
-    high: str
-    scale: str  # CSS
-
-
-@dataclass(frozen=True)
-class PictureOnPage:
-    """A picture with its name."""
-
-    name: str
-    picture: str  # address
-    summary: str  # in words
-
-
-@dataclass(frozen=True)
-class PicturesOnPage:
-    """Pictures that share a caption."""
-
-    caption: str
-    pictures: tuple[PictureOnPage, ...]
-
-
-@dataclass(frozen=True)
-class SectionOnPage:
-    """A section as the page shows it."""
-
-    anchor: str
-    title: str
-    text: tuple[str, ...]
-    tables: tuple[TableOnPage, ...]
-    charts: tuple[ChartOnPage, ...]
-    matrices: tuple[MatricesOnPage, ...]
-    more_charts: tuple[ChartOnPage, ...]
-    pictures: tuple[PicturesOnPage, ...]
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing below the heading."""
-        shown = (self.charts, self.matrices, self.more_charts, self.pictures)
-        parts = (self.text, self.tables, *shown)
-        return not any(parts)
-
-
 def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
     """Write the page; return why there is none, where packages are missing.
 
@@ -259,151 +312,52 @@ def on_page(facts: AnalysisPageFacts) -> dict[str, Any]:
     ValueError
         As `write_analysis_page`.
     """
-    laid_out = (_section(number, section) for number, section in enumerate(facts.sections, 1))
-    sections = [section for section in laid_out if not section.empty]
+    laid_out = [
+        {
+            "anchor": f"section-{number}",
+            "title": section.title,
+            "text": section.text,
+            "tables": [table for table in section.tables if table.rows],
+            "charts": _drawn((*section.curves, *section.lines)),
+            "matrices": [matrices for matrices in section.matrices if matrices.known],
+            "pictures": [pictures for pictures in section.pictures if pictures.items],
+            "more_charts": _drawn((*section.spectra, *section.scatters)),
+        }
+        for number, section in enumerate(facts.sections, 1)
+    ]
+    parts = [part for part in laid_out if any(part[shown] for shown in _SHOWN)]
     return {
         "title": facts.title,
         "index": facts.index,
-        "sections": [(section.anchor, section.title) for section in sections],
+        "sections": [(part["anchor"], part["title"]) for part in parts],
         "lead": facts.lead,
         "flags": sorted_flags(facts.flags),
-        "parts_of_page": sections,
+        "parts_of_page": parts,
+        "inline": inline,
     }
 
 
-def _section(number: int, section: PageSection) -> SectionOnPage:
-    return SectionOnPage(
-        anchor=f"section-{number}",
-        title=section.title,
-        text=tuple(section.text),
-        tables=tuple(_table(table) for table in section.tables if table.rows),
-        charts=(*_drawn(map(_curves, section.curves)), *_drawn(map(_lines, section.lines))),
-        matrices=tuple(_matrices(matrices) for matrices in section.matrices if _shown(matrices)),
-        more_charts=(
-            *_drawn(map(_spectra, section.spectra)),
-            *_drawn(map(_scatter, section.scatters)),
-        ),
-        pictures=tuple(_pictures(pictures) for pictures in section.pictures if pictures.items),
-    )
+def _drawn(
+    figures: Iterable[Curves | Lines | Spectra | Scatter],
+) -> list[tuple[Curves | Lines | Spectra | Scatter, Charts]]:
+    """Return the figures that have something to show, with their charts."""
+    return [(figure, charts) for figure in figures if (charts := figure.charts())]
 
 
-def _pictures(pictures: Pictures) -> PicturesOnPage:
-    return PicturesOnPage(
-        pictures.caption,
-        tuple(
-            PictureOnPage(name, inline(data), pictures.alternatives.get(name, name))
-            for name, data in pictures.items.items()
-        ),
-    )
+def _alone(chart: Chart | None) -> Charts:
+    return [] if chart is None else [("", chart)]
 
 
-def _drawn(charts: Iterable[ChartOnPage | None]) -> tuple[ChartOnPage, ...]:
-    return tuple(chart for chart in charts if chart is not None)
-
-
-def _table(table: Table) -> TableOnPage:
-    for row in table.rows:
-        if len(row) != len(table.columns):
-            raise ValueError(
-                f"a row of the table '{table.caption}' has {len(row)} cells under "
-                f"{len(table.columns)} headings: {row[0] if row else ''}"
-            )
-    model = _model_row(table)
-    columns = [_column(table, number) for number in range(1, len(table.columns))]
-    names = [str(row[0]) for row in table.rows]
-    return TableOnPage(
-        caption=table.caption,
-        columns=(
-            (table.columns[0], False),
-            *(
-                (heading, any(numbers_of(row[number]) for row in table.rows))
-                for number, heading in enumerate(table.columns[1:], 1)
-            ),
-        ),
-        rows=tuple(
-            RowOnPage(name, tuple(column[number] for column in columns), _kind(table, model, name))
-            for number, name in enumerate(names)
-        ),
-        notes=tuple(table.notes),
-    )
-
-
-def _model_row(table: Table) -> Sequence[Cell] | None:
-    """Return the row that the highlighted ones are compared with; None where none are."""
-    if not table.highlight:
-        return None
-    if table.model:
-        return next((row for row in table.rows if row[0] == table.model), None)
-    return next((row for row in table.rows if row[0] not in table.highlight), None)
-
-
-def _kind(table: Table, model: Sequence[Cell] | None, name: str) -> str:
-    if name in table.highlight:
-        return "beside"
-    return "model" if model is not None and name == model[0] else ""
-
-
-def _column(table: Table, number: int) -> list[CellOnPage]:
-    """Write the cells of a column with the same decimals."""
-    heading = table.columns[number]
-    cells = [row[number] for row in table.rows]
-    digits = decimals(value for cell in cells for value in numbers_of(cell)[:1])
-    return [
-        _cell(cell, digits, _BETTER if (row[0], heading) in table.better else "")
-        for row, cell in zip(table.rows, cells, strict=True)
-    ]
-
-
-def _cell(cell: Cell, digits: int | None, mark: str = "") -> CellOnPage:
+def _cell(cell: Cell, digits: int | None, mark: str) -> Written:
     if isinstance(cell, str):
-        return CellOnPage(cell)
+        return cell, "", "", None
     numbers = numbers_of(cell)
     if not numbers or np.isnan(numbers[0]):
-        return CellOnPage(NOT_KNOWN, sorted_by="")
+        return NOT_KNOWN, "", "", ""
     interval = ""
     if len(numbers) == 3 and np.isfinite(numbers[1:]).all():
         interval = f"{written(numbers[1], digits)} to {written(numbers[2], digits)}"
-    return CellOnPage(written(numbers[0], digits), interval, mark, str(numbers[0]))
-
-
-def _curves(curves: Curves) -> ChartOnPage | None:
-    series = {}
-    for name, values in curves.series.items():
-        values = np.asarray(values, np.float64)
-        if values.ndim != 1:
-            raise ValueError(f"the curve '{name}' has the shape {values.shape}, expected (points,)")
-        series[name] = (curves.start + curves.step * np.arange(len(values)), values)
-    draw = partial(line_chart, x_label=curves.x_label, y_label=curves.y_label)
-    bands = {
-        name: (curves.start + curves.step * np.arange(len(low)), low, high)
-        for name, (low, high) in curves.bands.items()
-    }
-    whole = draw(series, bands=bands)
-    if whole is None:
-        return None
-    charts = [("", whole)]
-    late = None if bands else _second_half(series)
-    if late and (chart := draw(late)):
-        charts = [("Whole", whole), ("Second half, enlarged", chart)]
-    return ChartOnPage(curves.caption, tuple(charts))
-
-
-def _lines(lines: Lines) -> ChartOnPage | None:
-    for name, (x, y) in lines.series.items():
-        if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
-            raise ValueError(
-                f"the line '{name}' has the shapes {np.shape(x)} and {np.shape(y)}, expected "
-                "(points,) of both"
-            )
-    chart = line_chart(
-        lines.series,
-        x_label=lines.x_label,
-        y_label=lines.y_label,
-        x_reach=lines.x_reach,
-        y_reach=lines.y_reach,
-        points=lines.points,
-    )
-    return None if chart is None else ChartOnPage(lines.caption, (("", chart),))
+    return written(numbers[0], digits), interval, mark, str(numbers[0])
 
 
 def _second_half(
@@ -422,67 +376,6 @@ def _spread(values: Iterable[Floats]) -> float:
     known = np.concatenate(list(values))
     known = known[np.isfinite(known)]
     return float(np.ptp(known)) if known.size else 0.0
-
-
-def _spectra(spectra: Spectra) -> ChartOnPage | None:
-    frequency = np.asarray(spectra.frequency, np.float64)
-    for name, parts in spectra.series.items():
-        for part in parts:
-            if np.shape(part) != frequency.shape:
-                raise ValueError(
-                    f"the spectrum '{name}' has the shape {np.shape(part)}, expected "
-                    f"{frequency.shape} as its frequencies"
-                )
-    chart = band_chart(frequency, spectra.series, x_label="frequency (Hz)", y_label=spectra.y_label)
-    return None if chart is None else ChartOnPage(spectra.caption, (("", chart),))
-
-
-def _scatter(scatter: Scatter) -> ChartOnPage | None:
-    points = np.asarray(scatter.points, np.float64).reshape(-1, 2)
-    groups = np.array(scatter.groups or [""] * len(points), dtype=object)
-    if len(groups) != len(points):
-        raise ValueError(f"{len(points)} points, and groups of {len(groups)}: {scatter.caption}")
-    chart = point_chart(
-        {name: points[groups == name] for name in dict.fromkeys(groups)},
-        x_label=scatter.x_label,
-        y_label=scatter.y_label,
-        identity=scatter.identity,
-    )
-    if chart is None:
-        return None
-    hidden = int((~np.isfinite(points).all(axis=1)).sum())
-    note = f"{counted(hidden, 'point')} without a value: not shown." if hidden else ""
-    if scatter.identity:
-        note = f"Dashed: both are equal. {note}".strip()
-    return ChartOnPage(scatter.caption, (("", chart),), note)
-
-
-def _shown(matrices: Matrices) -> dict[str, Floats]:
-    """Return the matrices of which some value is known."""
-    known = {name: np.asarray(item, np.float64) for name, item in matrices.items.items()}
-    return {name: item for name, item in known.items() if np.isfinite(item).any()}
-
-
-def _matrices(matrices: Matrices) -> MatricesOnPage:
-    items = _shown(matrices)
-    for name, item in items.items():
-        if item.ndim != 2:
-            raise ValueError(f"the matrix '{name}' has the shape {item.shape}, expected (n, n)")
-    low, high = matrices.range or _ends(items.values())
-    scale = SIGNED if low < 0 < high else AMOUNT
-    least = min(float(np.nanmin(item)) for item in items.values())
-    most = max(float(np.nanmax(item)) for item in items.values())
-    room = 1e-9 * (high - low)  # rounding is not beyond an end
-    return MatricesOnPage(
-        caption=matrices.caption,
-        pictures=tuple(
-            MatrixOnPage(name, inline(draw_matrix(item, scale, low, high)), _in_words(name, item))
-            for name, item in items.items()
-        ),
-        low=_end(low, "\N{LESS-THAN OR EQUAL TO}", beyond=least < low - room),
-        high=_end(high, "\N{GREATER-THAN OR EQUAL TO}", beyond=most > high + room),
-        scale=scale.css,
-    )
 
 
 def _end(value: float, sign: str, *, beyond: bool) -> str:
