@@ -40,8 +40,8 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
             reads=(*_OF_OUTPUT, "seed"),
         ),
         "embed": Analysis(
-            later("statistics.embed.analysis:run_embed"),
-            "participants and contrasts in few dimensions; typical and atypical maps",
+            later("statistics.embed:run_embed"),
+            "participants and contrasts in few dimensions",
             statistics=("participants_file", "feature_sets"),
             reads=(*_OF_OUTPUT, "seed"),
         ),

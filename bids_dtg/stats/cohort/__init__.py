@@ -7,7 +7,6 @@
 - `pooled_fdr`: the false discovery rate of many tests, counted in the permutations they share
 - `point_cloud`: maps as points: inner products that hold their distances and components
 - `embedding`: maps laid out in few dimensions, and what such a picture shows
-- `typicality`: each person's map against the mean of the others'
 - `second_level`: tests of a mean or a difference at each voxel, corrected for all voxels
 - `peaks`: clusters of a group map with the region of each peak
 - `group_maps`: two maps of one group side by side: r, Dice, clusters

@@ -4,12 +4,13 @@ Principal components come from the inner products of points (the dual form: the 
 table with more columns than rows, exactly). UMAP (McInnes et al. 2018, J. Open Source Softw. 3:
 861) begins at the first two components, so that what is far apart on the whole stays so (Kobak &
 Linderman 2021, Nat. Biotechnol. 39: 156), and bends neighbourhoods to fit a plane: its distances
-have no unit. Figures of clusters beside both say what the eye should not decide alone.
+have no unit. Silhouettes say what the eye should not decide alone.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,6 @@ Labels = NDArray[Any]
 FEWEST_POINTS = 4  # fewer have no layout that says more than a list
 FEWEST_FOR_UMAP = 8
 SHARE = 0.9  # of the variance: how many components carry it
-NEIGHBOURS = 5  # that vote on a point's contrast
 _UMAP_NEIGHBOURS, _UMAP_SPREAD, _UMAP_COMPONENTS = 15, 10.0, 50
 _ROUNDING = 1e-7  # of the variance: a smaller component is rounding
 
@@ -131,17 +131,8 @@ def umap_layout(scores: Values, seed: int) -> Values:
     return found
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """How far points of one label lie together and apart from those of others."""
-
-    silhouette: float  # -1 to 1, mean over points; 0: no clusters; NaN where there is one label
-    accuracy: float  # share of points whose label their nearest points of other people have
-    chance: float  # of the accuracy, where labels mean nothing: 1 / labels
-
-
-def clusters(distances: Values, labels: Labels, people: Labels) -> Clusters:
-    """Return whether the points of each label are a cluster.
+def silhouette(distances: Values, labels: Sequence[str]) -> float:
+    """Return how far the points of each label lie together and apart from those of others.
 
     Parameters
     ----------
@@ -149,49 +140,30 @@ def clusters(distances: Values, labels: Labels, people: Labels) -> Clusters:
         (points, points) distances, symmetric, 0 on the diagonal.
     labels
         (points,), whose clusters are asked for.
-    people
-        (points,), whose map each is. A point's neighbours are looked for among other people's
-        points: a person's own maps do not vouch for each other.
 
     Returns
     -------
-    Clusters
-        The silhouette (Rousseeuw 1987, J. Comput. Appl. Math. 20: 53) and the accuracy of the
-        nearest five points' majority, in leave-one-person-out.
+    float
+        Mean over points, -1 to 1 (Rousseeuw 1987, J. Comput. Appl. Math. 20: 53); NaN where there
+        is one label, or one for each point.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two people.
+    Examples
+    --------
+    >>> places = np.array([0.0, 0.1, 5.0, 5.1])
+    >>> round(silhouette(np.abs(places[:, None] - places), ["a", "a", "b", "b"]), 2)
+    0.98
     """
     from sklearn.metrics import silhouette_score
-    from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
-    from sklearn.neighbors import KNeighborsClassifier
 
-    number = len(np.unique(labels))
-    silhouette = float("nan")
-    if 1 < number < len(labels):
-        silhouette = float(silhouette_score(distances, labels, metric="precomputed"))
-    persons, counts = np.unique(people, return_counts=True)
-    if len(persons) < 2:
-        raise ValueError("neighbours are looked for among other people, found one person")
-    nearest = min(NEIGHBOURS, len(persons) - 1, len(labels) - int(counts.max()))
-    vote = KNeighborsClassifier(nearest, metric="precomputed")
-    found = cross_val_predict(vote, distances, labels, groups=people, cv=LeaveOneGroupOut())
-    return Clusters(silhouette, float(np.mean(found == labels)), 1 / number)
+    if not 1 < len(set(labels)) < len(labels):
+        return float("nan")
+    return float(silhouette_score(distances, labels, metric="precomputed"))
 
 
-@dataclass(frozen=True)
-class VarianceShares:
-    """What the variance of everybody's maps of every contrast is between; they sum to 1."""
-
-    contrasts: float  # between the contrasts' mean maps
-    people: float  # between the people's mean maps
-    residual: float  # between maps of one person and contrast, and noise
-
-
-def variance_shares(cloud: PointCloud, contrasts: Labels, people: Labels) -> VarianceShares:
-    """Return the shares of variance between contrasts and between people.
+def variance_shares(
+    cloud: PointCloud, contrasts: Labels, people: Labels
+) -> tuple[float, float, float]:
+    """Return the shares of variance between contrasts, between people, and in neither.
 
     Parameters
     ----------
@@ -216,57 +188,15 @@ def variance_shares(cloud: PointCloud, contrasts: Labels, people: Labels) -> Var
     >>> from bids_dtg.stats.cohort.point_cloud import cloud_of
     >>> cloud = cloud_of([np.array([[0.0], [2.0]]), np.array([[4.0], [6.0]])])
     >>> found = variance_shares(cloud, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-    >>> round(found.contrasts, 6), round(found.people, 6), round(found.residual, 6)
-    (0.8, 0.2, 0.0)
+    >>> [round(share, 6) for share in found]
+    [0.8, 0.2, 0.0]
     """
     cells = {(contrast, person) for contrast, person in zip(contrasts, people, strict=True)}
     if len(cells) != cloud.points or cloud.points != len(set(contrasts)) * len(set(people)):
         raise ValueError("variance is shared out where each person has one map of each contrast")
     if cloud.total <= 0:
-        return VarianceShares(float("nan"), float("nan"), float("nan"))
+        return float("nan"), float("nan"), float("nan")
     by_contrast, by_person = (
         1 - cloud.within(labels).total / cloud.total for labels in (contrasts, people)
     )
-    return VarianceShares(by_contrast, by_person, 1 - by_contrast - by_person)
-
-
-def same_arrangement(cloud: PointCloud, other: PointCloud) -> float:
-    """Return Pearson r of the distances of two clouds of the same points, over pairs of points.
-
-    It is the statistic of Mantel 1967, Cancer Res. 27: 209. NaN with fewer than three pairs.
-
-    Examples
-    --------
-    >>> from bids_dtg.stats.cohort.point_cloud import cloud_of
-    >>> cloud = cloud_of([np.random.default_rng(0).standard_normal((6, 9))])
-    >>> round(same_arrangement(cloud, cloud), 6)
-    1.0
-    """
-    from bids_dtg.stats.correlation import correlation
-
-    pairs = np.triu_indices(cloud.points, 1)
-    return float(correlation(cloud.distances()[pairs], other.distances()[pairs]))
-
-
-def kept_neighbours(distances: Values, layout: Values) -> float:
-    """Return the share of neighbours in a layout that are neighbours of the points, 0 to 1.
-
-    Parameters
-    ----------
-    distances
-        (points, points), distances before the layout, in any unit.
-    layout
-        (points, dimensions), coordinates of the points in the layout.
-
-    Returns
-    -------
-    float
-        Trustworthiness (Venna & Kaski 2001, ICANN: 485) with five neighbours; 1 where nothing
-        that is far looks near, about 0.5 of a layout by chance. NaN with fewer than eight points.
-    """
-    from sklearn.manifold import trustworthiness
-
-    nearest = min(NEIGHBOURS, (len(layout) - 1) // 2)
-    if len(layout) < FEWEST_FOR_UMAP:
-        return float("nan")
-    return float(trustworthiness(distances, layout, n_neighbors=nearest, metric="precomputed"))
+    return by_contrast, by_person, 1 - by_contrast - by_person
