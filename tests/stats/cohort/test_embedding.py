@@ -120,7 +120,7 @@ def test_umap_is_not_asked_for_what_it_cannot_lay_out():
 @pytest.mark.skipif(umap_is_missing(), reason="UMAP needs the extra [umap]: pip install '.[umap]'")
 @pytest.mark.parametrize("people", [2, 12])
 def test_umap_keeps_clusters_apart_and_repeats_itself(people):
-    own, contrasts, persons = labelled(0.3, people=people)
+    own, contrasts, _ = labelled(0.3, people=people)
     scores = principal_components(cloud_of([own])).scores
     layout = umap_layout(scores, 7)
     assert layout.shape == (len(own), 2)
