@@ -195,8 +195,9 @@ class DerivativeDataset:
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all calls share."""
-        for relative in ("", "group", "logs", "logs/complete", _WRITTEN):
-            remove_stale_in(self.root / relative)
+        shared = [self.root / name for name in ("", "group", "logs", "logs/complete", _WRITTEN)]
+        for folder in (*shared, *self.root.glob("tpl-*")):
+            remove_stale_in(folder)
 
     def update_participants(self) -> tuple[str, ...]:
         """Bring participants.tsv up to the `sub-*` folders, many processes at a time.

@@ -18,11 +18,12 @@ from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
+from bids_dtg.contrasts.bundle.writer import BundleArrays, extend_bundle, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.stats.half_width import HalfWidths
 
 TINY_SHAPE = (10, 12, 9)
 # The 2 mm lattice of the FSL grid (MNI152NLin6Asym), somewhere inside the brain.
@@ -103,6 +104,14 @@ def write_tiny_bundle(
     brain, places = (VoxelPlaces.within(card.part.grid, inside) for inside in (brain_mask, mask))
     arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)
+
+
+def with_half_widths(bundle: ModelBundle, folder: Path) -> ModelBundle:
+    """Copy a bundle as one with half-widths, other ones in each block of each contrast."""
+    contrasts, lattice = len(bundle.contrasts), bundle.places.lattice(4)
+    values = np.linspace(0.5, 1.5, contrasts * lattice.blocks, dtype=np.float32)
+    found = HalfWidths(20, 4, values.reshape(contrasts, *lattice.shape), lattice)
+    return extend_bundle(bundle, folder, half_widths=found)
 
 
 def forge(bundle: ModelBundle, name: str, content: bytes) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 from forked_jobs import ForkingProcess, Signal
-from tiny_bundle import write_tiny_bundle
+from tiny_bundle import with_half_widths, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -37,7 +37,7 @@ POINTS = {
     "writing map 24 of 47": kill(REPLACE, 24, "cut", STATMAP),
     "before renaming map 47": kill(REPLACE, 47, "before", STATMAP),
     "after renaming map 47": kill(REPLACE, 47, "after", STATMAP),
-    "writing the second half-width": kill(REPLACE, 2, "cut", "halfwidth90m"),
+    "writing the second half-width": kill(REPLACE, 47 + 2, "cut", "_statmap.nii.gz"),
     "before the participants' table": kill(REPLACE, 1, "cut", "participants.tsv"),
     "before the completion record": kill(REPLACE, 1, "before", RECORD),
     "writing the completion record": kill(REPLACE, 1, "cut", RECORD),
@@ -74,8 +74,8 @@ def forks():
 def job(tmp_path_factory, forks) -> TinyJob:
     """Make a job with two segments of rest and 47 contrasts; run it without disturbance."""
     job = TinyJob(tmp_path_factory.mktemp("killed"), ())
-    write_tiny_bundle(job.folder / "all", contrasts=len(hcp_contrasts()))
-    job.model = job.folder / "all"
+    plain = write_tiny_bundle(job.folder / "all", contrasts=len(hcp_contrasts()))
+    job.model = with_half_widths(plain, job.folder / "sure").path
     add_rest(job.bids, frames=90)
     assert forks.run(job.arguments(out=job.folder / "whole")) == [0]
     return job

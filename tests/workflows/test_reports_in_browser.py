@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import chromium, opened
+from tiny_bundle import with_half_widths
 from tiny_job import TinyJob, add_rest
 
 from bids_dtg.cli.run import main
@@ -34,7 +35,7 @@ def out(tmp_path_factory) -> Path:
     job = TinyJob(tmp_path_factory.mktemp("pages"), ())
     for number in range(1, 7):
         add_rest(job.bids, f"{number:02d}", frames=90 - number, seed=number, n_non_steady=2)
-    job.reports = True
+    job.reports, job.model = True, with_half_widths(job.bundle, job.folder / "sure").path
     assert job.run() == 0
     assert main([str(job.bids), str(job.out), "group"]) == 0
     return job.out
@@ -126,7 +127,7 @@ def colourful(pixels: np.ndarray) -> int:
 
 
 def open_map(page, number: int) -> None:
-    page.locator(f"[data-map='{number}']").click()
+    page.locator(f".of-map[data-map='{number}']").click()
     page.wait_for_selector("dialog.viewer[data-shown]", timeout=60_000)
 
 
@@ -178,7 +179,7 @@ def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
         page = watched.page
         open_map(page, 1)
         label = page.locator("dialog.viewer").get_attribute("data-shown").split()[0]
-        assert page.locator("[data-map='1']").get_attribute("id") == f"map-{label}"
+        assert page.locator(".of-map[data-map='1']").get_attribute("id") == f"map-{label}"
         page.wait_for_timeout(500)
         first = picture(page)
         assert first.std() > 5
@@ -326,7 +327,7 @@ def test_a_viewer_without_its_files_says_what_is_missing(browser, out, tmp_path)
     shutil.copytree(out / "sub-01/figures", tmp_path / "sub-01/figures")
     with opened(browser, tmp_path / "sub-01.html") as watched:
         page = watched.page
-        page.locator("[data-map='0']").click()
+        page.locator(".of-map[data-map='0']").click()
         page.wait_for_selector("[data-part='wait']:has-text('figures/niivue')")
 
 

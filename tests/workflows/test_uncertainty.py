@@ -8,25 +8,20 @@ import re
 
 import numpy as np
 import pytest
+from tiny_bundle import with_half_widths
 from tiny_job import TinyJob, read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.stats.half_width import HalfWidths
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TinyJob:
     """A job with a model that has half-widths."""
     job = TinyJob(tmp_path_factory.mktemp("uncertainty"))
-    contrasts, lattice = len(job.bundle.contrasts), job.bundle.places.lattice(4)
-    values = np.linspace(0.5, 1.5, contrasts * lattice.blocks, dtype=np.float32)
-    found = HalfWidths(20, 4, values.reshape(contrasts, *lattice.shape), lattice)
-    folder = job.folder / "sure"
-    extend_bundle(job.bundle, folder, half_widths=found)
-    job.plain, job.model = job.model, folder
+    job.plain, job.model = job.model, with_half_widths(job.bundle, job.folder / "sure").path
     assert job.run() == 0
     return job
 
