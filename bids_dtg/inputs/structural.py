@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.regions.cells import is_number
-from bids_dtg.files.regions.matrix import ForeignMatrix, list_matrices, read_matrix
+from bids_dtg.files.regions.matrix import ForeignMatrix, read_matrices
 from bids_dtg.files.walk import files_below, matching
 from bids_dtg.inputs.dataset import MOUNT_REMINDER
 from bids_dtg.notices import counted, named
@@ -54,15 +54,6 @@ class StructuralMatrix:
     weights: Array  # (regions, regions), symmetric, of 0 or more, as the file has them
     path: Path  # of the file
     notes: tuple[str, ...] = ()  # sentences on what was assumed
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """A matrix that has not been read yet."""
-
-    path: Path
-    key: str = ""  # name of the variable; empty: a table, which has one matrix
-    size: int | None = None  # number of regions; None: unknown
 
 
 @dataclass(frozen=True)
@@ -150,8 +141,7 @@ class StructuralSource:
         """
         paths, notes = self._paths_of(participant, session)
         try:
-            listed = self._chosen([one for path in paths for one in _listed(path)])
-            matrix = _the_one(listed, regions)
+            matrix = _the_one(self._chosen(_read_all(paths)), regions)
         except ForeignFileError as err:
             raise err.as_kind(RunError) from err
         order = _order(matrix, regions)
@@ -181,9 +171,7 @@ class StructuralSource:
         for participant in participants[:_LOOKED_AT]:
             try:
                 for paths in self._by_session(participant).values():
-                    _the_one(
-                        self._chosen([one for path in paths for one in _listed(path)]), regions
-                    )
+                    _the_one(self._chosen(_read_all(paths)), regions)
                     return
             except ChoiceError as err:
                 several = several or err
@@ -231,18 +219,17 @@ class StructuralSource:
         for place in (self.path, *(one for one in further if not one.name.startswith("sub-"))):
             yield from _matrices_at(place, participant)
 
-    def _chosen(self, listed: list[_Listed]) -> list[_Listed]:
+    def _chosen(self, found: list[ForeignMatrix]) -> list[ForeignMatrix]:
         """Return the matrices that match the key: whole names, else parts of names."""
         if self.key is None:
-            return listed
-        exact = [one for one in listed if one.key == self.key]
-        part = [one for one in listed if self.key in f"{one.path.name} {one.key}"]
+            return found
+        exact = [matrix for matrix in found if matrix.key == self.key]
+        part = [matrix for matrix in found if self.key in f"{matrix.path.name} {matrix.key}"]
         if chosen := exact or part:
             return chosen
         raise ChoiceError(
-            f"no structural connectome of {named([str(one.path) for one in listed[:1]])} is named "
-            f"'{self.key}'",
-            expected=f"one of {', '.join(_choices(listed))}",
+            f"no structural connectome of {found[0].path} is named '{self.key}'",
+            expected=f"one of {', '.join(_choices(found))}",
         )
 
 
@@ -342,14 +329,11 @@ def _session_of(path: Path) -> str | None:
     return named_by[1] if named_by else None
 
 
-def _listed(path: Path) -> list[_Listed]:
-    """List the matrices of a file without reading them; a table has one."""
-    return [_Listed(path, key, size) for key, size in list_matrices(path).items()] or [
-        _Listed(path)
-    ]
+def _read_all(paths: Sequence[Path]) -> list[ForeignMatrix]:
+    return [matrix for path in paths for matrix in read_matrices(path)]
 
 
-def _the_one(listed: Sequence[_Listed], regions: Sequence[str]) -> ForeignMatrix:
+def _the_one(found: Sequence[ForeignMatrix], regions: Sequence[str]) -> ForeignMatrix:
     """Return the only matrix over exactly the regions, else the only one over more regions.
 
     Raises
@@ -357,14 +341,9 @@ def _the_one(listed: Sequence[_Listed], regions: Sequence[str]) -> ForeignMatrix
     RunError
         There is none, or more than one, which the message lists.
     """
-    count = len(regions)
-    wide = [one for one in listed if one.size is not None and one.size > count]
-    fitting, misfits = _fitting([one for one in listed if one not in wide], regions)
-    whole = [matrix for matrix in fitting if len(matrix.values) == count]
-    if not whole:  # only now are matrices of larger atlases read
-        more, further = _fitting(wide, regions)
-        fitting, misfits = fitting + more, misfits + further
-    fitting = whole or fitting
+    misfits = {f"{_title(m)} has {words}": m for m in found if (words := _misfit(m, regions))}
+    fitting = [matrix for matrix in found if matrix not in misfits.values()]
+    fitting = [m for m in fitting if len(m.values) == len(regions)] or fitting
     if len(fitting) == 1:
         return fitting[0]
     expected = f"one matrix over the {len(regions)} regions of the atlas ({named(regions)})"
@@ -372,31 +351,13 @@ def _the_one(listed: Sequence[_Listed], regions: Sequence[str]) -> ForeignMatrix
         choices = ", ".join(_choices(fitting))
         what = f"{counted(len(fitting), 'structural connectome')} fit: {choices}"
         raise ChoiceError(what, expected=expected, remedy=_KEY_REMEDY)
-    shown = [*misfits[:_SHOWN], *(["..."] if len(misfits) > _SHOWN else [])]
+    shown = [*list(misfits)[:_SHOWN], *(["..."] if len(misfits) > _SHOWN else [])]
     raise RunError("; ".join(shown), expected=expected)
 
 
-def _fitting(
-    listed: Sequence[_Listed], regions: Sequence[str]
-) -> tuple[list[ForeignMatrix], list[str]]:
-    """Return the matrices that have all regions, and why each of the others does not fit."""
-    fitting: list[ForeignMatrix] = []
-    misfits = []
-    for one in listed:
-        if one.size is not None and one.size < len(regions):
-            misfits.append(f"{_title(one)} has {counted(one.size, 'region')}")
-            continue
-        matrix = read_matrix(one.path, one.key or None)
-        if words := _misfit(matrix, regions):
-            misfits.append(f"{_title(matrix)} has {words}")
-        else:
-            fitting.append(matrix)
-    return fitting, misfits
-
-
-def _choices(found: Sequence[_Listed | ForeignMatrix]) -> list[str]:
+def _choices(found: Sequence[ForeignMatrix]) -> list[str]:
     """Name each matrix by its key, or by its file."""
-    return list(dict.fromkeys(one.key or one.path.name for one in found))
+    return list(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
 
 
 def _misfit(matrix: ForeignMatrix, regions: Sequence[str]) -> str:
@@ -472,7 +433,7 @@ def _unnumbered(name: str) -> str:
     return "" if stem == plain else stem
 
 
-def _title(matrix: _Listed | ForeignMatrix) -> str:
+def _title(matrix: ForeignMatrix) -> str:
     return f"{matrix.path}: {matrix.key}" if matrix.key else str(matrix.path)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import DatasetError, ForeignFileError
-from bids_dtg.files.regions.matrix import read_matrix
+from bids_dtg.files.regions.matrix import read_matrices
 from bids_dtg.inputs.array_files import open_arrays
 
 LARGE = (1, 2**16, 2**13)  # 2 GiB of float32 a row
@@ -82,7 +82,7 @@ def test_names_that_are_no_utf8_are_refused(tmp_path):
         open_arrays(path)["people"].whole()
 
 
-@pytest.mark.parametrize("read", [open_arrays, read_matrix])
+@pytest.mark.parametrize("read", [open_arrays, read_matrices])
 def test_a_header_that_never_ends_is_refused(tmp_path, read):
     path = tmp_path / "header.npz"
     array = io.BytesIO()

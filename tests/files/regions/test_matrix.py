@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 
@@ -15,10 +14,15 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from bids_dtg.errors import ForeignFileError, MissingFileError
-from bids_dtg.files.regions.matrix import read_matrix
+from bids_dtg.files.regions.matrix import ForeignMatrix, read_matrices
 
 SC = np.array([[0.0, 2, 1], [2, 0, 3.5], [1, 3.5, 0]])
 NAMES = ("V1", "V2", "M1")
+
+
+def read_matrix(path) -> ForeignMatrix:
+    (found,) = read_matrices(path)
+    return found
 
 
 def lines(delimiter: str, header: bool = False, index: bool = False, names=NAMES) -> str:
@@ -78,7 +82,7 @@ def test_the_only_square_variable_of_matlab_is_read(tmp_path):
     assert (found.key, found.names) == ("counts", None)
 
 
-def test_of_several_variables_one_is_named(tmp_path):
+def test_several_variables_have_the_names_of_their_atlas(tmp_path):
     path = tmp_path / "sub-01_connectivity.mat"
     held = {
         "atlas_s3_region_labels": np.array(["V1 ", "V2 ", "M1 "]),
@@ -86,13 +90,10 @@ def test_of_several_variables_one_is_named(tmp_path):
         "atlas_s3_length_connectivity": csc_matrix(SC * 2),
     }
     savemat(path, held, long_field_names=True)
-    with pytest.raises(ForeignFileError, match="2 square matrices: atlas_s3_count_connectivity, a"):
-        read_matrix(path)
-    found = read_matrix(path, "atlas_s3_length_connectivity")
-    np.testing.assert_array_equal(found.values, SC * 2)
-    assert found.names == NAMES
-    with pytest.raises(ForeignFileError, match=r"no variable 'gone' .*count_connectivity"):
-        read_matrix(path, "gone")
+    found = {matrix.key: matrix for matrix in read_matrices(path)}
+    assert found.keys() == {"atlas_s3_count_connectivity", "atlas_s3_length_connectivity"}
+    np.testing.assert_array_equal(found["atlas_s3_length_connectivity"].values, SC * 2)
+    assert all(matrix.names == NAMES for matrix in found.values())
 
 
 def test_version_7_3_of_matlab_is_read_the_right_way_round(tmp_path):
@@ -103,17 +104,6 @@ def test_version_7_3_of_matlab_is_read_the_right_way_round(tmp_path):
     content = path.read_bytes()
     path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + content[512:])
     np.testing.assert_array_equal(read_matrix(path).values, uneven)
-
-
-def test_no_array_leads_to_another_file(tmp_path):
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["sc"] = SC
-    path = tmp_path / "sc.mat"
-    with h5py.File(path, "w", userblock_size=512) as file:
-        file["sc"] = h5py.ExternalLink("other.h5", "sc")
-    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + path.read_bytes()[512:])
-    with pytest.raises(ForeignFileError, match="has no square matrix"):
-        read_matrix(path)
 
 
 def test_files_of_numpy_are_read(tmp_path):
@@ -141,35 +131,19 @@ def test_objects_are_never_unpickled(tmp_path, name):
     array = np.empty((2, 2), object)
     array[:] = Trap(sprung)
     (np.save if name.endswith("y") else np.savez)(tmp_path / name, array)
-    with pytest.raises(ForeignFileError, match="never unpickled"):
+    with pytest.raises(ForeignFileError, match="cannot be read"):
         read_matrix(tmp_path / name)
     assert not sprung.exists()
 
 
 def test_pickles_and_structures_of_matlab_are_no_matrices(tmp_path):
     path = tmp_path / "sc.mat"
-    savemat(path, {"net": {"sc": SC}, "cells": np.array([SC, "x"], object)})
+    savemat(path, {"net": {"sc": SC}, "cells": np.array([SC, "x"], object), "sc": SC * 1j})
     with pytest.raises(ForeignFileError, match="has no square matrix"):
         read_matrix(path)
     path.write_bytes(pickle.dumps(SC))
     with pytest.raises(ForeignFileError, match="cannot be read"):
         read_matrix(path)
-
-
-def test_complex_numbers_are_refused(tmp_path):
-    path = tmp_path / "sc.mat"
-    savemat(path, {"sc": SC * 1j})
-    with pytest.raises(ForeignFileError, match="not of real numbers"):
-        read_matrix(path)
-
-
-def test_a_header_that_promises_more_takes_no_memory(tmp_path):
-    stream = io.BytesIO()
-    header = {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)}
-    np.lib.format.write_array_header_1_0(stream, header)
-    (tmp_path / "sc.npy").write_bytes(stream.getvalue() + b"\0" * 64)
-    with pytest.raises(ForeignFileError, match="not the size"):
-        read_matrix(tmp_path / "sc.npy")
 
 
 def test_other_files_are_named(tmp_path):
