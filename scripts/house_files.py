@@ -38,6 +38,7 @@ READ_TEXT = {
     "files.foreign": "the door: regular files only, within limits",
     "files.text": "what ships inside the package",
     "files.atomic": "/proc only",
+    "files.locks": "notes of calls like this one",
     "engine.machine": "/proc and /sys only",
     "report.pages.page": "what ships inside the package",
     "streams": "writes to os.devnull only",

@@ -168,7 +168,7 @@ class ResultFolder:
             Another call works in this folder, or has just written results of another basis.
         """
         prepare_output_folder(self.output.root)
-        with self.output.locks(say) as locks:
+        with self.output.locks() as locks:
             locks.require(self.path.name, what=str(self.path), remedy="choose another --model-name")
             # Another call may have ended during the checks of this one.
             self.refuse_others()

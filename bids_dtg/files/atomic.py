@@ -159,15 +159,6 @@ def process_exists(pid: int) -> bool:
     return state != "Z"  # ended, and nobody has asked how
 
 
-def process_life(pid: int) -> str:
-    """Return the boot and start time of a process, as its number may be reused; or nothing."""
-    try:
-        begun = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {begun}"
-    except (OSError, IndexError):
-        return ""  # a system that does not say
-
-
 def this_host() -> str:
     """Return a name of 8 letters for this host, or this container: processes are numbered in it."""
     # Containers may share a host name, and count their processes from 1 each.

@@ -8,7 +8,7 @@ import os
 import random
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -136,9 +136,9 @@ class DerivativeDataset:
         name = _generator(read_json(self.root / "dataset_description.json")).get(_WORKFLOW)
         return name if isinstance(name, str) else None
 
-    def locks(self, note: Callable[[str], None]) -> Locks:
-        """Return the locks of a call that writes to the dataset; `note` shows a line."""
-        return Locks(self.path("logs/locks"), note)
+    def locks(self) -> Locks:
+        """Return the locks of a call that writes to the dataset."""
+        return Locks(self.path("logs/locks"))
 
     def remove(self, relative: PurePosixPath | str) -> None:
         """Remove a file of the dataset, if it is there."""

@@ -137,7 +137,7 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
     try:
         with (
             make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,
-            request.output.locks(board.note) as locks,
+            request.output.locks() as locks,
             Reports(
                 request.output, wanted=not settings.behaviour.no_reports, note=board.note
             ) as reports,
@@ -283,7 +283,7 @@ class _Call:
             return 0.0
         if participant not in self._elsewhere:
             self._elsewhere.add(participant)
-            self._board.note(f"sub-{participant}: left for later, as {owner.words} works on it")
+            self._board.note(f"sub-{participant}: left for later, as {owner} works on it")
         return _ELSEWHERE_SECONDS
 
     def _try_again(

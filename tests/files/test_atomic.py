@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import (
     process_exists,
-    process_life,
     remove_stale_temporaries,
     temporary_name,
     write_atomic,
@@ -234,7 +233,6 @@ def test_a_process_exists_where_the_system_does_not_say_more(monkeypatch):
 
     monkeypatch.setattr(Path, "read_text", absent)
     assert process_exists(os.getpid())
-    assert process_life(os.getpid()) == ""
 
 
 def of_a_gone_process() -> str:

@@ -81,7 +81,7 @@ class Calls:
         return self._whole[name]
 
     def left(self) -> list[Path]:
-        return [*self.out.rglob(".dtg-*"), *self.out.rglob("*.lock"), *self.out.rglob("*.taking")]
+        return [*self.out.rglob(".dtg-*"), *self.out.rglob("*.lock")]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_folder_in_use_is_left_as_it_is(calls, name):
     assert calls.run(name) == [0], calls.errors.read_text()
     (folder,) = (path.name for path in (calls.out / "group").glob("*-own"))
     before = tree(calls.out, but=())
-    with DerivativeDataset(calls.out).locks(print) as locks:
+    with DerivativeDataset(calls.out).locks() as locks:
         assert locks.take(folder) is None
         during = tree(calls.out, but=())
         assert calls.run(name) == [2]

@@ -244,7 +244,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def left(folder: Path) -> list[Path]:
     """Return temporaries and locks."""
-    return [*folder.rglob(".dtg-*"), *folder.rglob("*.lock"), *folder.rglob("*.taking")]
+    return [*folder.rglob(".dtg-*"), *folder.rglob("*.lock")]
 
 
 def places_of(log: list[str], folder: Path, count: int, turn: int) -> list[Place]:

@@ -106,7 +106,7 @@ class Jobs:
 
     def left(self) -> list[Path]:
         """Return temporaries and locks."""
-        return [*self.out.rglob(".dtg-*"), *self.out.rglob("*.lock"), *self.out.rglob("*.taking")]
+        return [*self.out.rglob(".dtg-*"), *self.out.rglob("*.lock")]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,6 @@ from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import DatasetError, DtgError, OutputError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.files.locks import Owner
 from bids_dtg.inputs.statmaps import Statistic
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
@@ -113,7 +112,7 @@ def gather_cohort(arrays: PersonArrays, source: Path) -> Cohort:
     )
 
 
-def refuse_to_replace(arrays: PersonArrays, users: Sequence[Owner]) -> None:
+def refuse_to_replace(arrays: PersonArrays, users: Sequence[str]) -> None:
     """Refuse to replace arrays that other analyses are using.
 
     Raises
@@ -126,7 +125,7 @@ def refuse_to_replace(arrays: PersonArrays, users: Sequence[Owner]) -> None:
         raise SettingsError(
             f"arrays of {counted(len(replaced), 'participant')} ({named(replaced)}) in "
             f"{arrays.store.root} would be made anew from other options or files, and are in use "
-            f"by {users[0].words}",
+            f"by {users[0]}",
             remedy="wait until it has ended, or choose another OUTPUT_DIR",
         )
 

@@ -83,7 +83,7 @@ def run_group(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         averages = _of_voxels(made for files in participants for made in files.averages)
         return _print_plan(output, rows, inclusion.split(averages)[0])
-    with output.locks(say) as locks:
+    with output.locks() as locks:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
