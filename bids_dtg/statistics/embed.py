@@ -299,10 +299,14 @@ def _write(
     results.table("desc-maps_clusters", ResultTable(_CLUSTERS, clusters, words))
     lead = " ".join(_answer(of_people[0], clusters))
     say(lead)
+    how = {
+        "people": counted(len(people), "participant"),
+        "seed": people.settings.modelling.seed,
+    }
     sections = [
         _maps_section(of_maps, clusters, tasks),
         _people_section(of_people),
-        _how_section(people),
+        PageSection("How it was made", template="embed_how.html", facts=how),
     ]
     flags = [*people.flags, *people.flag_on_sites(), *_flags(people, failed)]
     results.page(AnalysisPageFacts("Embedding", lead, flags, sections, "../../index.html"))
@@ -473,18 +477,3 @@ def _ends(layout: _Layout) -> Iterator[tuple[str, list[int]]]:
     shown = min(_SHOWN, len(order) // 2)
     yield "near", order[:shown]
     yield "far", order[-shown:][::-1]
-
-
-def _how_section(people: GroupPeople) -> PageSection:
-    return PageSection(
-        "How it was made",
-        [
-            f"{counted(len(people), 'participant')}; the maps of a person are averaged first. "
-            "Components are of deviations from the mean, over places where everybody has a value; "
-            "nothing was scaled, so that contrasts with larger maps weigh more where all are put "
-            "together. UMAP starts at the first two components, with 15 neighbours and a smallest "
-            "distance of 0.1; its draws, and those of people where there are too many to lay out, "
-            f"have the seed {people.settings.modelling.seed}. Nothing was permuted or tested, and "
-            "relatives count like anybody else.",
-        ],
-    )

@@ -29,7 +29,8 @@ _BETTER = "better than the model"  # the mark of what is judged so
 # Where a history settles, its second half is drawn again: at a smaller spread than this share.
 _SETTLED = 1 / 6
 _ENLARGED_FROM = 8  # values
-_SHOWN = ("text", "tables", "charts", "matrices", "pictures", "more_charts")  # of a section
+# Parts of a section, of which one is enough for it to be shown.
+_SHOWN = ("template", "text", "tables", "charts", "matrices", "pictures", "more_charts")
 
 
 @dataclass(frozen=True)
@@ -274,6 +275,8 @@ class PageSection:
     scatters: Sequence[Scatter] = ()
     pictures: Sequence[Pictures] = ()
     lines: Sequence[Lines] = ()
+    template: str = ""  # file of paragraphs above the text; empty: none
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what that template asks for
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,22 +303,12 @@ def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
     """
     if missing := missing_packages():
         return f"no page was made: {', '.join(missing)} missing ({HOW_TO_GET})"
-    write_text(path, render("analysis.html", **on_page(facts)))
-    return None
-
-
-def on_page(facts: AnalysisPageFacts) -> dict[str, Any]:
-    """Lay facts out as the template, or one that extends it, asks for them.
-
-    Raises
-    ------
-    ValueError
-        As `write_analysis_page`.
-    """
-    laid_out = [
+    laid_out: list[dict[str, Any]] = [
         {
             "anchor": f"section-{number}",
             "title": section.title,
+            "template": section.template,
+            "facts": section.facts,
             "text": section.text,
             "tables": [table for table in section.tables if table.rows],
             "charts": _drawn((*section.curves, *section.lines)),
@@ -326,15 +319,18 @@ def on_page(facts: AnalysisPageFacts) -> dict[str, Any]:
         for number, section in enumerate(facts.sections, 1)
     ]
     parts = [part for part in laid_out if any(part[shown] for shown in _SHOWN)]
-    return {
-        "title": facts.title,
-        "index": facts.index,
-        "sections": [(part["anchor"], part["title"]) for part in parts],
-        "lead": facts.lead,
-        "flags": sorted_flags(facts.flags),
-        "parts_of_page": parts,
-        "inline": inline,
-    }
+    page = render(
+        "analysis.html",
+        title=facts.title,
+        index=facts.index,
+        sections=[(part["anchor"], part["title"]) for part in parts],
+        lead=facts.lead,
+        flags=sorted_flags(facts.flags),
+        parts_of_page=parts,
+        inline=inline,
+    )
+    write_text(path, page)
+    return None
 
 
 def _drawn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -223,7 +224,9 @@ class Findings:
             lead=self.answer,
             flags=[*self._honest(), *self._unfair(), *self._without_sites(), *people.flags],
             sections=[
-                PageSection("What was tested", text=list(self._method())),
+                PageSection(
+                    "What was tested", template="group_maps_method.html", facts=self._method()
+                ),
                 *self._comparison(),
                 *(self._kind_section(kind) for kind in self.kinds),
             ],
@@ -273,77 +276,17 @@ class Findings:
             )
         yield Flag("warning", text)
 
-    def _method(self) -> Iterator[str]:
-        question, options = self.question, self.question.people.settings.statistics
-        first = min(self.tested, key=lambda each: bool(each.unfair))
-        given = ", ".join(question.given)
-        beside = f", given {given} (centred)" if given else ", without covariates"
-        yield (
-            f"Tested: {question.words}{beside}. The unit of inference is the participant: "
-            f"{counted(len(question.people), 'participant')}; of several runs or sessions of one "
-            "the mean counts, unless sessions are compared."
-        )
-        if gone := question.people.left_out:
-            yield "Left out: " + "; ".join(f"{title} ({why})" for title, why in gone) + "."
-        yield (
-            "Effect, t and z are those of nilearn's second-level model (ordinary least squares)."
-        )
-        if not self.enough:
-            return
-        if not self.permuted:
-            yield (
-                "No permutation was asked for (--permutations 0): nothing is corrected for the "
-                "number of voxels, and no voxel is called significant."
-            )
-            return
-        yield (
-            f"p (FWE) is corrected by the largest absolute t of the map in "
-            f"{options.map_permutations:,} permutations "
-            f"(seed {question.people.settings.modelling.seed}; "
-            "Freedman-Lane, as nilearn's permuted_ols, with draws of the program's own). "
-            + " ".join(first.draws)
-        )
-        yield from self._fdr_words(first)
-        if len(self.tested) > 1:
-            yield (
-                f"Maps show p (FWE) and the false discovery rate of each of the {len(self.tested)} "
-                "tests alone; p_fwe_contrasts of the table, and the sentences of this page, are "
-                "corrected for all of them."
-            )
-        if question.people.sites is not None:
-            column = question.people.site_column
-            assert column is not None
-            inside = (
-                "signs were flipped, for which sites do not matter"
-                if question.tests_mean
-                else "nobody was swapped with somebody of another site"
-            )
-            yield f"Sites are known (column {column.name}): {inside}."
-        if options.tfce:
-            yield self._tfce_words()
-
-    @staticmethod
-    def _fdr_words(first: Tested) -> Iterator[str]:
-        if first.no_q:
-            yield f"There is no false discovery rate: {first.no_q}."
-            return
-        yield (
-            f"The false discovery rate is over the {first.places.number:,} voxels of each map, "
-            "counted in the same permutations: how many voxels reach a t in them, beside how many "
-            "do in the data. It is a mean: in single groups the share of false discoveries can be "
-            "larger."
-        )
-
-    def _tfce_words(self) -> str:
-        if self.question.restricted:
-            return (
-                "Threshold-free cluster enhancement was not made: nilearn's permutations, which it "
-                "needs, would swap people who are related or of different sites."
-            )
-        return (
-            "Threshold-free cluster enhancement is nilearn's permuted_ols, with as many "
-            "permutations of its own: everybody is alike to it."
-        )
+    def _method(self) -> dict[str, Any]:
+        """Return what the words on the method ask for."""
+        people = self.question.people
+        return {
+            "question": self.question,
+            "people": people,
+            "number": counted(len(people), "participant"),
+            "enough": self.enough,
+            "first": min(self.tested, key=lambda each: bool(each.unfair)),
+            "tests": len(self.tested),
+        }
 
     def _comparison(self) -> Iterator[PageSection]:
         if not self.compared:

@@ -403,24 +403,11 @@ def _main_cell(results: PhenotypeResults, found: Prediction) -> Cell:
 
 def _how_to_read(results: Sequence[PhenotypeResults]) -> PageSection:
     meanings = {name: words for found in results for name, words in found.score_words.items()}
+    scores = [(_short(name), words) for name, words in meanings.items()]
     return PageSection(
         "How to read the figures",
-        (
-            *(f"{_short(name)}: {words}." for name, words in meanings.items()),
-            "Below a score stands its 95 % interval. p is the share of permutations of people that "
-            "score as well; q corrects it for the contrasts of the same features. Permuted is the "
-            "mean score of permuted people: what chance gives here.",
-            "Minus edges: the difference from the score of the connectome's edges in the same "
-            "folds, with its 95 % interval by drawing people again (BCa). With equal dof both "
-            "have the same effective degrees of freedom in each fold. Added to edges: both "
-            "together, minus the edges alone.",
-            f"Verdicts: {RULE}. Here the flips are of people's shares in the score, and p is "
-            "corrected for the contrasts. Each person is tested once and trains the others' "
-            "predictions: intervals and flips of differences are \N{SQUARE ROOT}2 wider than for "
-            "given predictions.",
-            "The best of several contrasts is chosen after the fact: its score is too high, its q "
-            "is not.",
-        ),
+        template="phenotypes_how.html",
+        facts={"scores": scores, "rule": RULE},
     )
 
 
