@@ -25,14 +25,6 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Span:
-    """A part of the x axis."""
-
-    x: float
-    width: float
-
-
-@dataclass(frozen=True)
 class Histogram:
     """Columns of counts."""
 
@@ -104,8 +96,8 @@ def trace(
     )
 
 
-def dropped_spans(kept: NDArray[np.bool_]) -> tuple[Span, ...]:
-    """Return the stretches of frames that were not kept.
+def dropped_spans(kept: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """Return left end and width of each stretch of frames that were not kept.
 
     Examples
     --------
@@ -116,7 +108,7 @@ def dropped_spans(kept: NDArray[np.bool_]) -> tuple[Span, ...]:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~kept).astype(int), [0]])))
     step = WIDTH / max(len(kept) - 1, 1)
     return tuple(
-        Span(max(0.0, (first - 0.5) * step), (last - first) * step)
+        (max(0.0, (first - 0.5) * step), (last - first) * step)
         for first, last in edges.reshape(-1, 2)
     )
 

@@ -42,9 +42,9 @@ def test_spans_cover_the_frames_that_were_dropped():
     kept = np.array([0, 0, 1, 1, 0, 1, 1, 1, 1, 0, 1], bool)
     spans = dropped_spans(kept)
     step = WIDTH / 10
-    assert [round(span.width / step) for span in spans] == [2, 1, 1]
-    assert spans[0].x == 0
-    assert spans[1].x == pytest.approx(3.5 * step)
+    assert [round(width / step) for _, width in spans] == [2, 1, 1]
+    assert spans[0][0] == 0
+    assert spans[1][0] == pytest.approx(3.5 * step)
     assert dropped_spans(np.ones(5, bool)) == ()
 
 

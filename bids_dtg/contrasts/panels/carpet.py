@@ -13,7 +13,7 @@ from bids_dtg.report.charts import minute_marks
 from bids_dtg.report.colours import GREYS
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.panels import motion
-from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Label, Lanes, Plot, Ramp
+from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Label, Lanes, Ramp
 from bids_dtg.report.parcels.series import dropped_labels
 from bids_dtg.report.pictures import draw_matrix
 from bids_dtg.report.quality import number
@@ -68,15 +68,13 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     first, noun = PLACE if names[0].startswith(PLACE) else GREY, _noun(names)
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
     ends = {first: (0.0, share), REST: (share, 100 - share)}
-    plot = Plot(
+    lanes = Lanes(
+        labels=tuple(Label(_TITLES[kind], *at) for kind, at in ends.items() if at[1]),
         alt=f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
         address=canvas.write("carpet", draw_matrix(values, GREYS, -_END, _END)),
         ticks=tuple(Label(text, 100 * place) for place, text in minute_marks(seconds)),
         dropped=dropped_labels(kept),
-    )
-    labels = tuple(Label(_TITLES[kind], *at) for kind, at in ends.items() if at[1])
-    lanes = Lanes(
-        *(labels, (plot,), _HEIGHT),
+        height=_HEIGHT,
         parts=(share,) if 0 < share < 100 else (),
         below="minutes of the run",
     )

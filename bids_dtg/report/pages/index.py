@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.result_record import UNFINISHED
@@ -29,13 +29,8 @@ _MOST_READ = 2000
 _MOST_LISTED = 10_000
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A participant on the index."""
-
-    label: str
-    address: str | None  # of the report; None where there is none
-    flags: FlagCount | None = None  # of the report; None where nobody knows
+# A participant: label, address of the report (None: there is none) and its flags (None: unknown).
+Listed: TypeAlias = tuple[str, str | None, FlagCount | None]
 
 
 def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
@@ -103,13 +98,13 @@ def _list(dataset: DerivativeDataset) -> list[Listed]:
 
 def _listed(label: str, report: Path | None, dataset: DerivativeDataset, *, flags: bool) -> Listed:
     if report is None:
-        return Listed(label, None)
-    return Listed(label, link(report, dataset), read_flag_count(report) if flags else None)
+        return label, None, None
+    return label, link(report, dataset), read_flag_count(report) if flags else None
 
 
 def _flags(listed: Sequence[Listed]) -> tuple[Flag, ...]:
     """Repeat what reports warn of their model, and count those with flags; nothing if none is."""
-    known = [person.flags for person in listed if person.flags is not None]
+    known = [count for _, _, count in listed if count is not None]
     notices = dict.fromkeys(count.model for count in known if count.model)
     flags = [Flag("warning", notice) for notice in notices]
     for level, words in zip(LEVELS, ("a problem", "a warning, and no problem"), strict=False):

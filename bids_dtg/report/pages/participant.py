@@ -32,7 +32,7 @@ from bids_dtg.report.flags import (
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import load_template, render
-from bids_dtg.report.panels.panel import Canvas, Figure, Section
+from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, number
@@ -63,30 +63,14 @@ class KeyFigure:
 
 
 @dataclass(frozen=True)
-class PanelOnPage:
-    """A panel with what it shows of a run."""
-
-    name: str  # of its anchor
-    title: str
-    figure: Figure
-
-
-@dataclass(frozen=True)
-class PanelGroup:
-    """Panels that follow each other."""
-
-    beside: bool  # whether they are laid out side by side
-    panels: tuple[PanelOnPage, ...]
-
-
-@dataclass(frozen=True)
 class RunOnPage:
     """One run on the page."""
 
     title: str
     anchor: str
     quality: Mapping[str, str]
-    groups: tuple[PanelGroup, ...]
+    # Panels that follow each other, with their figures; and whether they are side by side.
+    groups: tuple[tuple[bool, tuple[tuple[Panel, Figure], ...]], ...]
     missing: str  # sentence on what is not shown, and why
 
 
@@ -216,11 +200,9 @@ def _draw_run(
     groups = []
     for beside, members in groupby(presentation.panels, key=lambda panel: panel.beside):
         shown = [
-            PanelOnPage(panel.name, panel.title, figure)
-            for panel in members
-            if (figure := panel.draw(run, canvas)) is not None
+            (panel, figure) for panel in members if (figure := panel.draw(run, canvas)) is not None
         ]
-        groups += [PanelGroup(beside, tuple(shown))] if shown else []
+        groups += [(beside, tuple(shown))] if shown else []
     return (
         RunOnPage(
             title=run.title,
@@ -289,7 +271,7 @@ def _links(
     if len(runs) > 1:
         links.append((runs[0].anchor, "Runs"))
     elif runs:
-        shown = [panel.name for group in runs[0].groups for panel in group.panels]
+        shown = [panel.name for _, panels in runs[0].groups for panel, _ in panels]
         links += [(name, name.capitalize()) for name in shown]
     links += [link for section in sections for link in section.links]
     links.append(("decision", "Decision"))

@@ -17,7 +17,7 @@ from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.axes import Chart
-from bids_dtg.report.charts import Histogram, Span, Trace
+from bids_dtg.report.charts import Histogram, Trace
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE
@@ -91,7 +91,7 @@ class Frames:
 
     form: ClassVar[str] = "frames"
     trace: Trace
-    dropped: tuple[Span, ...]  # shaded
+    dropped: tuple[tuple[float, float], ...]  # left end and width of what is shaded
     minutes: tuple[tuple[float, str], ...]  # marks of the x axis
     number: int  # of its colour
 
@@ -115,42 +115,18 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """One plot of several beside each other: a picture, or a mark with a bar a row."""
-
-    alt: str
-    title: str = ""  # above it
-    address: str = ""  # of a picture that fills it; empty: lines
-    bars: str = ""  # SVG path within 1000 by 1000
-    points: str = ""  # likewise
-    zero: float | None = None  # where a line down stands, in percent; None: none
-    ticks: tuple[Label, ...] = ()  # below it
-    dropped: tuple[Label, ...] = ()  # parts of the width that are shaded
-
-
-@dataclass(frozen=True)
 class Lanes:
-    """Plots whose rows are the same, with words on the rows beside them."""
+    """A picture with words on its rows, below it, and on parts of its width that are shaded."""
 
     form: ClassVar[str] = "lanes"
     labels: tuple[Label, ...]  # of the rows
-    plots: tuple[Plot, ...]
+    alt: str
+    address: str
+    ticks: tuple[Label, ...] = ()  # below it
+    dropped: tuple[Label, ...] = ()  # parts of the width that are shaded
     height: float = 0.0  # in rem; 0: as high as wide
     parts: tuple[float, ...] = ()  # where lines part groups of rows, in percent
     below: str = ""  # what the ticks are
-
-
-@dataclass(frozen=True)
-class Among:
-    """A measured value among simulated ones."""
-
-    form: ClassVar[str] = "among"
-    title: str  # with its unit
-    words: str  # what is to be seen
-    dots: tuple[tuple[float, float], ...]  # x and y of the simulated values, within 440 by 48
-    middle: tuple[float, float] | None  # ends of the part that is shaded; None: none
-    own: float | None  # x of the measured one; None: not known
-    ticks: tuple[tuple[float, str], ...]  # x and text
 
 
 @dataclass(frozen=True)
@@ -176,7 +152,7 @@ class Listing:
 class Figure:
     """What a panel shows, under its heading."""
 
-    pieces: tuple[Picture | Layers | Frames | Distribution | Lanes | Among | Lines | Listing, ...]
+    pieces: tuple[Picture | Layers | Frames | Distribution | Lanes | Lines | Listing, ...]
     caption: str
     keys: tuple[Key, ...] = ()
     ramp: Ramp | None = None

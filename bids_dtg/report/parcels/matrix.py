@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_dtg.report.colours import Scale
-from bids_dtg.report.panels.panel import Canvas, Lanes, Plot
+from bids_dtg.report.panels.panel import Canvas, Lanes
 from bids_dtg.report.parcels.files import Floats
 from bids_dtg.report.parcels.regions import Arrangement
 from bids_dtg.report.pictures import draw_matrix
@@ -36,8 +36,8 @@ def draw_between(
     ordered = values[np.ix_(arranged.order, arranged.order)]
     file, words = names
     picture = canvas.write(file, draw_matrix(ordered, *scale))
-    plot = Plot(alt=f"{words} of {len(values)} parcels", address=picture)
-    return Lanes(arranged.labels, (plot,), parts=arranged.parts)
+    words = f"{words} of {len(values)} parcels"
+    return Lanes(arranged.labels, words, picture, parts=arranged.parts)
 
 
 def in_order(arranged: Arrangement) -> str:

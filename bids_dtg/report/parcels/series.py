@@ -9,7 +9,7 @@ from bids_dtg.notices import counted
 from bids_dtg.report.charts import minute_marks
 from bids_dtg.report.colours import GREYS
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas, Figure, Label, Lanes, Plot, Ramp
+from bids_dtg.report.panels.panel import Canvas, Figure, Label, Lanes, Ramp
 from bids_dtg.report.parcels.files import series_of
 from bids_dtg.report.parcels.regions import arrange
 from bids_dtg.report.pictures import draw_matrix
@@ -30,15 +30,13 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     values = found.values[arranged.order]  # parcels frames
     picture = draw_matrix(_narrowed(values), GREYS, -_END, _END)
     seconds = len(kept) * (number(run.quality.get("repetition_time")) or 0)
-    plot = Plot(
+    lanes = Lanes(
+        labels=arranged.labels,
         alt=f"Series of {len(values)} parcels over {len(kept)} frames, {kept.sum()} of them kept",
         address=canvas.write("series", picture),
         ticks=tuple(Label(text, 100 * share) for share, text in minute_marks(seconds)),
         dropped=dropped_labels(kept),
-    )
-    height = float(np.clip(_REM_A_PARCEL * len(values), _LOWEST, _HIGHEST))
-    lanes = Lanes(
-        *(arranged.labels, (plot,), height),
+        height=float(np.clip(_REM_A_PARCEL * len(values), _LOWEST, _HIGHEST)),
         parts=arranged.parts,
         below="minutes of the run",
     )

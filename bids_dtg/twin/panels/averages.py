@@ -29,15 +29,6 @@ OF_SETS = (connectome.FILE, behaviour.FILE, trial_series.FILE)
 
 
 @dataclass(frozen=True)
-class PanelOfAverage:
-    """A panel with its figure of an average."""
-
-    name: str  # of its anchor
-    title: str
-    figure: Figure
-
-
-@dataclass(frozen=True)
 class AverageOnPage:
     """An average of runs on a participant's page."""
 
@@ -45,7 +36,7 @@ class AverageOnPage:
     anchor: str
     heading: str
     predicted: str  # what was predicted, in words; empty: nothing
-    panels: tuple[PanelOfAverage, ...]
+    panels: tuple[tuple[Panel, Figure], ...]
     lacks: str  # sentences on missing panels; empty: none is missing
 
 
@@ -78,9 +69,7 @@ def _draw_average(
     made: RunFiles, canvas: Canvas, number: int
 ) -> tuple[AverageOnPage, tuple[Path, ...]]:
     panels = tuple(
-        PanelOfAverage(panel.name, panel.title, figure)
-        for panel in _PANELS
-        if (figure := panel.draw(made, canvas)) is not None
+        (panel, figure) for panel in _PANELS if (figure := panel.draw(made, canvas)) is not None
     )
     predicted = is_predicted(made)
     shown = AverageOnPage(
@@ -94,9 +83,9 @@ def _draw_average(
     return shown, tuple(canvas.files)
 
 
-def _lacks(made: RunFiles, panels: tuple[PanelOfAverage, ...]) -> str:
+def _lacks(made: RunFiles, panels: tuple[tuple[Panel, Figure], ...]) -> str:
     """Explain which panels of an average are missing, and why."""
-    there = {panel.name for panel in panels}
+    there = {panel.name for panel, _ in panels}
     lacking = []
     if CONNECTOME.name not in there:
         lacking.append("The connectome cannot be read: its file was removed or is damaged.")

@@ -64,7 +64,7 @@ def test_effects_are_cautioned_and_features_have_their_reliability(output):
 def test_frames_that_were_left_out_are_shaded_in_the_carpet(output):
     write_run(output, names=names_of(REGIONS), frames=200, censored=10, lost=2)
     figure = draw(CARPET, output)
-    plot = figure.pieces[0].plots[0]
+    plot = figure.pieces[0]
     assert [(part.start, part.size) for part in plot.dropped] == [(0.0, 2.0), (50.0, 5.0)]
     assert [label.text for label in plot.ticks] == ["0", "1", "2", "3", "4", "5", "6"]
     assert "14 of 200 frames were left out" in figure.caption

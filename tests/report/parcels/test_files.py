@@ -60,7 +60,7 @@ def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas):
     arranged = arrange(found.names)
     assert arranged.order.tolist() == [1, 2, 0]  # visual before default mode
     lanes = draw_between(found.values, arranged, canvas, ("edges", "Edges"), (SIGNED, -1, 1))
-    assert lanes.plots[0].alt == "Edges of 3 parcels"
+    assert lanes.alt == "Edges of 3 parcels"
     drawn = np.asarray(Image.open(canvas.files[0]).convert("RGBA"))
     cell = drawn.shape[0] // 3
     centres = drawn[cell // 2 :: cell, cell // 2 :: cell]
