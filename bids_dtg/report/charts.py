@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,11 @@ class Trace:
 class Histogram:
     """Columns of counts."""
 
+    form: ClassVar[str] = "distribution"
     columns: tuple[tuple[float, float, float, float], ...]  # x, y, width, height
     ticks: tuple[tuple[float, str], ...]  # x and text
     middle: float  # x of the median
+    alt: str  # the same in words
 
 
 @dataclass(frozen=True)
@@ -44,22 +47,11 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Dot:
-    """A participant in a distribution."""
-
-    x: float
-    y: float
-    title: str  # for the pointer
-    link: str  # page of the participant
-    out: bool  # whether it is an outlier
-
-
-@dataclass(frozen=True)
 class Strip:
     """Values of one figure over all runs, as dots along a line."""
 
     title: str
-    dots: tuple[Dot, ...]
+    dots: tuple[tuple[float, float, Point], ...]  # x, y and what lies there
     ticks: tuple[tuple[float, str], ...]
     median: float  # x
 
@@ -114,9 +106,9 @@ def dropped_spans(kept: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
 
 
 def histogram(
-    values: NDArray[np.floating], low: float, high: float, *, width: float, height: float
+    values: NDArray[np.floating], low: float, high: float, *, width: float, height: float, alt: str
 ) -> Histogram:
-    """Count values from `low` to `high` (what lies beyond counts at the ends)."""
+    """Count values from `low` to `high` (what lies beyond counts at the ends); `alt`: in words."""
     counts, _ = np.histogram(np.clip(values, low, high), _BINS, (low, high))
     step, most = width / _BINS, max(int(counts.max()), 1)
     columns = tuple(
@@ -127,7 +119,7 @@ def histogram(
         (width * (tick - low) / (high - low), f"{tick:g}") for tick in ticks_between(low, high)
     )
     middle = float(np.clip((np.median(values) - low) / (high - low), 0, 1)) if values.size else 0.0
-    return Histogram(columns, ticks, width * middle)
+    return Histogram(columns, ticks, width * middle, alt)
 
 
 def strip(
@@ -154,7 +146,7 @@ def strip(
         place = taken[round(x / 7)] = taken.get(round(x / 7), -1) + 1
         offset = (1 if place % 2 else -1) * ((place + 1) // 2) * 7.0
         y = float(np.clip(height / 2 + offset, 4, height - 4))
-        dots.append(Dot(x, y, f"{point.name}: {point.value:.4g}", point.link, point.out))
+        dots.append((x, y, point))
     ticks = tuple(
         (width * (tick - low) / (high - low), f"{tick:g}") for tick in ticks_between(low, high)
     )

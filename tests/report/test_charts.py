@@ -57,17 +57,17 @@ def test_nice_is_the_next_round_number(value):
 @pytest.mark.slow
 @given(arrays.arrays(np.float64, st.integers(1, 50), elements=st.floats(-1, 1)))
 def test_the_highest_column_of_a_histogram_is_the_chart(values):
-    made = histogram(values, -1, 1, width=400, height=100)
+    made = histogram(values, -1, 1, width=400, height=100, alt="x")
     assert max(height for *_, height in made.columns) == 100
     assert 0 <= made.middle <= 400
 
 
 def test_dots_that_would_overlap_are_apart():
     made = strip("x", points(*[1.0] * 5, 2.0), width=400, height=80)
-    assert len({(dot.x, dot.y) for dot in made.dots}) == 6
-    assert all(0 <= dot.x <= 400 and 0 <= dot.y <= 80 for dot in made.dots)
+    assert len({(x, y) for x, y, _ in made.dots}) == 6
+    assert all(0 <= x <= 400 and 0 <= y <= 80 for x, y, _ in made.dots)
 
 
 def test_an_axis_ends_at_the_largest_value_that_can_be():
     made = strip("x", points(0.9, 1.0), width=10, height=80, most=1.0)
-    assert made.dots[1].x == 10
+    assert made.dots[1][0] == 10

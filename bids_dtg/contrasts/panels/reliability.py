@@ -12,7 +12,6 @@ from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.panels.panel import (
     Canvas,
-    Distribution,
     Figure,
     Kept,
     Picture,
@@ -63,9 +62,9 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     where = Volume(covered.astype(np.float32), agreement.affine)
     pixels = backdrop.draw_amount(agreement, where, low=0.0, high=1.0, scale=AMOUNT)
     median, low = float(np.median(values)), min(-0.2, float(values.min()))
-    chart = histogram(values, low, 1.0, width=_HISTOGRAM[0], height=_HISTOGRAM[1])
+    words = f"Agreement of the two halves, median {median:.2f}"
     pieces = (
-        Distribution(chart, f"Agreement of the two halves, median {median:.2f}"),
+        histogram(values, low, 1.0, width=_HISTOGRAM[0], height=_HISTOGRAM[1], alt=words),
         Picture(
             canvas.write("reliability", encode(pixels)), "Map of the agreement of the two halves"
         ),

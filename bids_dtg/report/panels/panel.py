@@ -97,15 +97,6 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """A histogram."""
-
-    form: ClassVar[str] = "distribution"
-    histogram: Histogram
-    alt: str
-
-
-@dataclass(frozen=True)
 class Label:
     """A word beside a plot, at a part of its side."""
 
@@ -152,7 +143,7 @@ class Listing:
 class Figure:
     """What a panel shows, under its heading."""
 
-    pieces: tuple[Picture | Layers | Frames | Distribution | Lanes | Lines | Listing, ...]
+    pieces: tuple[Picture | Layers | Frames | Histogram | Lanes | Lines | Listing, ...]
     caption: str
     keys: tuple[Key, ...] = ()
     ramp: Ramp | None = None

@@ -8,7 +8,7 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.notices import counted
 from bids_dtg.report.charts import histogram
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas, Distribution, Figure, Listing
+from bids_dtg.report.panels.panel import Canvas, Figure, Listing
 from bids_dtg.report.parcels.files import Floats, read_cells, series_of
 from bids_dtg.report.quality import number
 
@@ -25,13 +25,13 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     shares = np.array([*found.values()])
     text = _caption(shares, read_lost(run))
     worst = [item for item in sorted(found.items(), key=lambda item: item[1]) if item[1] < 1]
-    chart = histogram(shares, 0.0, 1.0, width=_HISTOGRAM[0], height=_HISTOGRAM[1])
     rows = tuple((name, f"{share:.0%}") for name, share in worst[:_WORST])
-    shares_drawn = Distribution(chart, f"Coverage of parcels, median {np.median(shares):.0%}")
+    words = f"Coverage of parcels, median {np.median(shares):.0%}"
+    chart = histogram(shares, 0.0, 1.0, width=_HISTOGRAM[0], height=_HISTOGRAM[1], alt=words)
     if not rows:
-        return Figure((shares_drawn,), text)
+        return Figure((chart,), text)
     listed = Listing(("Parcels with least signal", "Voxels with signal"), rows)
-    return Figure((shares_drawn, listed), text, columns=True)
+    return Figure((chart, listed), text, columns=True)
 
 
 def read_coverage(run: RunFiles) -> dict[str, float]:

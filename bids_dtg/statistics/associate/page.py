@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -236,9 +237,12 @@ def overview(phenotypes: Sequence[PhenotypeAssociations], left_out: Sequence[str
 def section(phenotype: PhenotypeAssociations) -> PageSection:
     """Return the section of a phenotype."""
     shown = [found for found in phenotype.features if found.strongest is not None]
+    beside = _beside_edges(phenotype)
     return PageSection(
         phenotype.name,
-        text=[*_beside_edges(phenotype), *phenotype.notes],
+        template="associate_edges.html" if beside else "",
+        facts=beside,
+        text=phenotype.notes,
         tables=[
             _side_by_side(phenotype),
             *(_strongest(found) for found in shown),
@@ -258,8 +262,8 @@ def section(phenotype: PhenotypeAssociations) -> PageSection:
     )
 
 
-def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
-    """Say what associations of maps add to those of the connectome's edges."""
+def _beside_edges(phenotype: PhenotypeAssociations) -> Mapping[str, Any]:
+    """Return discoveries of maps and of the connectome's edges, where these can be compared."""
     edges = next((found for found in phenotype.features if found.kind == EDGES), None)
     made = [
         found
@@ -267,34 +271,13 @@ def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
         if found.kind not in (EDGES, "measured") and found.unit in _OF_MAPS
     ]
     if not phenotype.enough or not made:
-        return
+        return {}
     if edges is None:
-        yield "There are no edges of the connectome to compare these associations with."
-        return
+        return {"edges": None}
     if edges.no_q or all(one.no_q for one in made):
-        return
-    found = sum(one.discoveries for one in made)
-    if not found and not edges.discoveries:
-        yield (
-            f"Nothing is associated with {phenotype.name} at a false discovery rate of 5 %: "
-            "neither what was predicted nor the edges of the connectome behind it."
-        )
-    elif found and edges.discoveries:
-        yield (
-            "Predicted maps are made of the connectome alone, whose edges are associated with "
-            f"{phenotype.name}, too: the maps add no information to the connectome."
-        )
-    elif found:
-        yield (
-            "Single edges of the connectome are not associated with it at this rate; predicted "
-            "maps put many edges together, and hold nothing that the connectome does not."
-        )
-    else:
-        yield (
-            f"Edges of the connectome are associated with {phenotype.name}; of the maps predicted "
-            "from them no association is shown at this rate, which is no proof of a difference. "
-            "The maps add no information to the connectome."
-        )
+        return {}
+    maps = sum(one.discoveries for one in made)
+    return {"name": phenotype.name, "edges": edges.discoveries, "maps": maps}
 
 
 def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
