@@ -127,7 +127,8 @@ def values(path: Path) -> Values:
     image = nibabel.load(path)
     if isinstance(image, nibabel.GiftiImage):
         return {str(number): array.data for number, array in enumerate(image.darrays)}
-    return {"data": np.asanyarray(image.dataobj), "affine": np.asarray(image.affine)}
+    affine = getattr(image, "affine", ())  # parcels have none
+    return {"data": np.asanyarray(image.dataobj), "affine": np.asarray(affine)}
 
 
 def differences(first: Path, second: Path) -> Iterator[str]:
