@@ -223,8 +223,7 @@ def add_partial_bundle(folder: Path) -> None:
     shutil.copytree(folder / "bundle", folder / "partial")
     path = folder / "partial" / "model.json"
     card = json.loads(path.read_text())
-    card |= {"format_version": 3, "connectome": {"name": "partial", "ridge": 1.0}}
-    path.write_text(json.dumps(card))
+    path.write_text(json.dumps(card | {"connectome": "partial"}))
 
 
 def compare_forms(root: Path, folder: Path, rounds: int) -> None:
