@@ -22,7 +22,7 @@ from bids_dtg.cohort.map_findings import MapsOfContrast
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
 from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError
-from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
+from bids_dtg.files.foreign import read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
@@ -591,9 +591,7 @@ def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
     """Return contrast, index and name of all rows of a table of regions, and one column."""
     named = ("contrast", "index", "name")
     try:
-        table = text_columns(
-            read_bytes(path, MOST_TABLE), path, lambda name: name in (*named, column)
-        )
+        table = text_columns(read_bytes(path), path, lambda name: name in (*named, column))
         texts = table[column].to_numpy(str)
         texts[texts == "n/a"] = "nan"
         if "_" in (joined := "".join(texts)) or not joined.isascii():  # numpy reads 1_0 as 10

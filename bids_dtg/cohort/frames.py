@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
+from bids_dtg.files.foreign import read_bytes, text_columns
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
 
@@ -157,7 +157,7 @@ def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = text_columns(read_bytes(path, MOST_TABLE), path)
+        table = text_columns(read_bytes(path), path)
         if missing := [name for name in ("contrast", "index", "name") if name not in table]:
             raise ValueError(f"it has no column {missing[0]}")
         for column in table.columns.difference(_TEXT):

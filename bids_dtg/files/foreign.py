@@ -1,8 +1,7 @@
-"""The one door for text that others wrote: JSON, TOML, tables and plain text, within limits.
+"""The one door for text that others wrote: JSON, TOML, tables and plain text.
 
 Whatever lies in a dataset, beside a model or on a command line passes here. A reader takes a
-regular file of a bounded size in UTF-8, and raises one kind of error for all else, at once: a named
-pipe is refused and never waited for, deep nesting never reaches the end of the stack.
+regular file in UTF-8, and turns all that libraries raise on another one into one kind of error.
 """
 
 from __future__ import annotations
@@ -27,29 +26,12 @@ from bids_dtg.files.annex import is_pointer, require_content
 if TYPE_CHECKING:
     import pandas as pd
 
-# The largest file of each kind, in bytes. The largest seen in public datasets are a tenth of it;
-# the values of one that is read whole may take some twenty times as much memory.
-MOST_TEXT = MOST_JSON = 16 * 2**20
-MOST_TOML = 2**20
-MOST_TABLE = 64 * 2**20
-MOST_CONFOUNDS = 128 * 2**20
+# The largest file that is read whole, in bytes: its values may take some twenty times as much.
+MOST_BYTES = 128 * 2**20
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-MOST_COLUMNS = 20_000
-# Objects in objects. BIDS needs five.
-MOST_LEVELS = 100
-# Parts of a dotted key in TOML: the standard library's time for one grows with their square.
-_MOST_DOTS = 1_000
 _POINTER_BYTES = 1024
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 GZIP_MAGIC = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -86,13 +68,15 @@ def open_foreign(path: Path) -> io.BufferedReader:
     MissingFileError
         There is no such file.
     ForeignFileError
-        It is a folder, pipe, socket or device, a broken link, or cannot be opened.
+        It is a folder, a pipe or a device, a broken link, or cannot be opened.
     """
     try:
-        # What is no regular file is not even opened: that alone may wait, or wind a tape.
-        _require_regular(path, path.stat().st_mode)
-        # It may have been replaced since: so neither does this wait.
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        # What is no regular file is not even opened: that alone may wait.
+        if not path.is_file():
+            mode = path.stat().st_mode
+            kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
+        return path.open("rb")
     except (FileNotFoundError, NotADirectoryError) as err:
         if path.is_symlink():
             raise ForeignFileError(
@@ -101,17 +85,8 @@ def open_foreign(path: Path) -> io.BufferedReader:
                 remedy=f"datalad get {path}",
             ) from err
         raise MissingFileError(f"{path} cannot be read: {err.strerror}") from err
-    except OSError as err:
+    except (OSError, ValueError) as err:  # a path with a NUL character
         raise _unreadable(path, err) from err
-    except ValueError as err:  # a path with a NUL character
-        raise ForeignFileError(f"{str(path)!r} is no path: {err}") from err
-    try:
-        _require_regular(path, os.fstat(number).st_mode)
-        os.set_blocking(number, True)
-    except ForeignFileError:
-        os.close(number)
-        raise
-    return os.fdopen(number, "rb")
 
 
 def inflated_start(raw: bytes, size: int) -> bytes:
@@ -135,13 +110,13 @@ def inflated_start(raw: bytes, size: int) -> bytes:
     return inflated
 
 
-def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """Read a file whole.
 
     Parameters
     ----------
     path
-        A regular file; a pipe or a device is refused.
+        A regular file.
     most
         Bytes that it may have.
 
@@ -155,17 +130,15 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
     try:
         with open_foreign(path) as file:
             size = os.fstat(file.fileno()).st_size
-            content = file.read(most + 1) if size <= most else b""
+            if size > most:
+                raise ForeignFileError(
+                    f"{path} has {size} bytes", expected=f"at most {most} for a file of its kind"
+                )
+            content = file.read()
     except OSError as err:
         raise _unreadable(path, err) from err
     except MemoryError as err:
         raise ForeignFileError(f"{path}: not enough memory to read it") from err
-    size = max(size, len(content))
-    if size > most:
-        raise ForeignFileError(
-            f"{path} has {size} bytes{' or more' if size == most + 1 else ''}",
-            expected=f"at most {most} for a file of its kind",
-        )
     if is_pointer(content[:_POINTER_BYTES]):
         raise ForeignFileError(
             f"{path} holds only a git-annex or git-LFS pointer",
@@ -175,7 +148,7 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
     return content
 
 
-def read_text(path: Path, most: int = MOST_TEXT) -> str:
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
     """Read a text file in UTF-8, with or without a mark at its start.
 
     Raises
@@ -192,7 +165,7 @@ def as_text(content: bytes, path: Path) -> str:
     Raises
     ------
     ForeignFileError
-        It is in another encoding, or no text.
+        It is in another encoding.
 
     Examples
     --------
@@ -200,24 +173,18 @@ def as_text(content: bytes, path: Path) -> str:
     'csf'
     """
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as err:
+        # As Excel exports "Unicode text".
         found = "UTF-16" if content.startswith(_UTF16) else f"no UTF-8 at byte {err.start}"
         raise ForeignFileError(
             f"{path} cannot be read as text: it is {found}",
             expected="text in UTF-8",
             remedy="save it as UTF-8",
         ) from err
-    except MemoryError as err:
-        raise ForeignFileError(f"{path}: not enough memory to read it") from err
-    if "\0" in text:
-        raise ForeignFileError(
-            f"{path} holds NUL characters: it is binary, or UTF-16", expected="text in UTF-8"
-        )
-    return text
 
 
-def read_json(path: Path, most: int = MOST_JSON) -> Any:
+def read_json(path: Path) -> Any:
     """Read what a JSON file holds.
 
     NaN and Infinity pass, as in Python's own reader: callers that need a number check it.
@@ -225,12 +192,12 @@ def read_json(path: Path, most: int = MOST_JSON) -> Any:
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `read_text`; also where it is no JSON, or nested too deep.
+        As `read_text`; also where it is no JSON.
     """
-    return parse_json(read_text(path, most), str(path))
+    return parse_json(read_text(path), str(path))
 
 
-def read_json_object(path: Path, most: int = MOST_JSON) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds one object, as BIDS' do.
 
     Raises
@@ -238,7 +205,7 @@ def read_json_object(path: Path, most: int = MOST_JSON) -> dict[str, Any]:
     MissingFileError, ForeignFileError
         As `read_json`; also where it holds something else.
     """
-    content = read_json(path, most)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ForeignFileError(f"{path} holds no JSON object", expected='e.g. {"Name": "value"}')
     return content
@@ -261,8 +228,7 @@ def parse_json(
     Raises
     ------
     ForeignFileError
-        It is no JSON, has a number of thousands of digits, half a character, or is nested deeper
-        than `MOST_LEVELS`.
+        It is no JSON.
 
     Examples
     --------
@@ -270,20 +236,18 @@ def parse_json(
     {'RepetitionTime': 0.72}
     """
     with _parsing(source, "JSON"):
-        content = json.loads(text, object_pairs_hook=pairs)
-        _require_sound(content)
-    return content
+        return json.loads(text, object_pairs_hook=pairs)
 
 
-def read_toml(path: Path, most: int = MOST_TOML) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `read_text`; also where it is no TOML, or nested too deep.
+        As `read_text`; also where it is no TOML.
     """
-    return parse_toml(read_text(path, most), str(path))
+    return parse_toml(read_text(path), str(path))
 
 
 def parse_toml(text: str, source: str) -> dict[str, Any]:
@@ -299,7 +263,7 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     Raises
     ------
     ForeignFileError
-        It is no TOML, or nested too deep.
+        It is no TOML.
 
     Examples
     --------
@@ -309,14 +273,10 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     import tomllib
 
     with _parsing(source, "TOML"):
-        if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
-            raise ValueError(f"a line has more than {_MOST_DOTS} dots")
-        content = tomllib.loads(text)
-        _require_sound(content)
-    return content
+        return tomllib.loads(text)
 
 
-def read_table(path: Path, delimiter: str | None = "\t", most: int = MOST_TABLE) -> Table:
+def read_table(path: Path, delimiter: str | None = "\t") -> Table:
     """Read a table with a header.
 
     Cells may be in double quotes, as spreadsheets write them; where quotes are part of the text,
@@ -328,15 +288,13 @@ def read_table(path: Path, delimiter: str | None = "\t", most: int = MOST_TABLE)
         A text file in UTF-8 whose first line has the names of the columns.
     delimiter
         Between cells; None is a tab where the first line has one, else a comma.
-    most
-        Bytes that it may have.
 
     Raises
     ------
     MissingFileError, ForeignFileError
         As `read_text`; also where a line has more cells than the header, or a quote does not end.
     """
-    return parse_table(read_text(path, most), path, delimiter)
+    return parse_table(read_text(path), path, delimiter)
 
 
 def plain_number(text: str) -> float | None:
@@ -394,7 +352,7 @@ def parse_table(
             return _table(path, lines, delimiter, csv.QUOTE_NONE, wanted)
 
 
-def read_content(path: Path, participant: str, most: int = MOST_CONFOUNDS) -> bytes:
+def read_content(path: Path, participant: str) -> bytes:
     """Read a participant's file whole, once it is known to have content.
 
     Raises
@@ -405,7 +363,7 @@ def read_content(path: Path, participant: str, most: int = MOST_CONFOUNDS) -> by
         As `read_bytes`.
     """
     require_content(path, participant)
-    return read_bytes(path, most)
+    return read_bytes(path)
 
 
 def text_columns(
@@ -425,15 +383,10 @@ def text_columns(
     Raises
     ------
     ForeignFileError
-        It is no such table, or has more than `MOST_COLUMNS` columns.
+        It is no such table.
     """
     import pandas as pd
 
-    columns = re.split(rb"[\r\n]", content, maxsplit=1)[0].count(b"\t") + 1
-    if columns > MOST_COLUMNS:
-        raise ForeignFileError(
-            f"{path} has {columns} columns", expected=f"at most {MOST_COLUMNS} columns"
-        )
     with _parsing(str(path), "a table"):
         return pd.read_csv(
             io.BytesIO(content),
@@ -446,30 +399,19 @@ def text_columns(
         )
 
 
-def _require_regular(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
-        raise ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
-
-
-def _unreadable(path: Path, err: OSError) -> ForeignFileError:
-    return ForeignFileError(f"{path} cannot be read: {err.strerror or err}")
+def _unreadable(path: Path, err: OSError | ValueError) -> ForeignFileError:
+    return ForeignFileError(f"{path} cannot be read: {getattr(err, 'strerror', None) or err}")
 
 
 @contextmanager
 def _parsing(source: str, what: str) -> Iterator[None]:
-    """Turn all that a parser raises on a damaged or hostile text into one kind of error."""
+    """Turn all that a parser raises on a damaged text into one kind of error."""
     try:
         yield
-    except RecursionError as err:
-        raise ForeignFileError(
-            f"{source} cannot be read as {what}: it is nested too deep",
-            expected=f"at most {MOST_LEVELS} levels",
-        ) from err
     except MemoryError as err:
         raise ForeignFileError(f"{source}: not enough memory to read it as {what}") from err
-    # pandas' errors, those of JSON and TOML, and numbers of 5,000 digits are ValueErrors.
-    except (ValueError, OverflowError, csv.Error) as err:
+    # pandas' errors, and those of JSON and TOML, are ValueErrors.
+    except (ValueError, RecursionError, csv.Error) as err:
         raise ForeignFileError(f"{source} cannot be read as {what}: {_shortened(err)}") from err
 
 
@@ -477,25 +419,6 @@ def _shortened(err: Exception, longest: int = 200) -> str:
     """Shorten another program's message: some quote all columns of the table."""
     text = " ".join(str(err).split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _require_sound(content: object) -> None:
-    """Refuse nesting that is too deep to be walked through, and halves of characters."""
-    level: list[object] = [content]
-    for _ in range(MOST_LEVELS + 1):
-        deeper: list[object] = []
-        for value in level:
-            if isinstance(value, dict):
-                deeper += value.keys()
-                deeper += value.values()
-            elif isinstance(value, list):
-                deeper += value
-            elif isinstance(value, str) and _SURROGATE.search(value):
-                raise ValueError("it holds half a character (a lone surrogate)")
-        if not deeper:
-            return
-        level = deeper
-    raise RecursionError
 
 
 def _table(
@@ -509,8 +432,6 @@ def _table(
     header = next(reader, [])
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
-    if len(header) > MOST_COLUMNS:
-        raise ValueError(f"it has {len(header)} columns, more than {MOST_COLUMNS}")
     kept = [place for place, name in enumerate(header) if wanted is None or wanted(name)]
     rows, short = [], 0
     for cells in reader:

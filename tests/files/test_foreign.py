@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import os
-import socket
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,24 +27,9 @@ READERS = {
 each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def socket_at(path: Path) -> None:
-    here = os.open(".", os.O_RDONLY)
-    os.chdir(path.parent)  # names of sockets are short
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(path.name)
-    os.fchdir(here)
-    os.close(here)
-
-
 SPECIAL = {
-    "a named pipe": pipe,
-    "a socket": socket_at,
+    "no regular file": os.mkfifo,
     "a folder": Path.mkdir,
-    "a device": lambda path: path.symlink_to("/dev/zero"),
     "a broken link": lambda path: path.symlink_to("nowhere"),
 }
 
@@ -69,27 +52,12 @@ def test_missing_files_are_an_error_of_their_own(tmp_path, read):
         read(tmp_path / "x" / "y")
 
 
-def test_a_path_with_nul_is_no_path(tmp_path):
-    with pytest.raises(ForeignFileError, match="is no path"):
-        foreign.read_text(tmp_path / "a\0b")
-
-
 def test_sizes_are_bounded(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"a" * 101)
     assert len(foreign.read_bytes(path, 101)) == 101
     with pytest.raises(ForeignFileError, match=r"101 bytes.*at most 100"):
         foreign.read_bytes(path, 100)
-    with path.open("r+b") as file:
-        file.truncate(2**40)
-    with pytest.raises(ForeignFileError, match=str(2**40)):
-        foreign.read_json(path)
-
-
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc")
-def test_a_file_that_holds_more_than_it_says_is_stopped():
-    with pytest.raises(ForeignFileError, match="11 bytes or more"):
-        foreign.read_bytes(Path("/proc/self/maps"), 10)  # its size is 0
 
 
 def test_pointers_are_named(tmp_path):
@@ -98,11 +66,13 @@ def test_pointers_are_named(tmp_path):
         foreign.read_table(tmp_path / "x")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
 @pytest.mark.parametrize("read", [foreign.read_text, foreign.read_json, foreign.read_table])
-def test_other_encodings_are_refused(tmp_path, encoding, read):
+@pytest.mark.parametrize(
+    ("encoding", "fact"), [("utf-16", "it is UTF-16"), ("latin-1", "no UTF-8 at byte 11")]
+)
+def test_other_encodings_are_refused(tmp_path, read, encoding, fact):
     (tmp_path / "x").write_bytes('{"Name": "Zürich"}'.encode(encoding))
-    with pytest.raises(ForeignFileError, match="UTF-8"):
+    with pytest.raises(ForeignFileError, match=rf"{fact}.*To do: save it as UTF-8"):
         read(tmp_path / "x")
 
 
@@ -111,51 +81,21 @@ def test_a_mark_at_the_start_is_no_text(tmp_path):
     assert foreign.read_json_object(tmp_path / "x") == {"a": 1}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[" * 200_000,
-        "[" * 200 + "]" * 200,
-        '{"a":' * 101 + "1" + "}" * 101,
-        '{"a":' * 50_000,
-        "1" * 5_000,
-        '"\\ud800"',
-        '{"\\udfff": 1}',
-        "",
-        "{",
-        '{"a": 1} x',
-    ],
-)
-def test_hostile_json_becomes_a_line(tmp_path, text):
+@pytest.mark.parametrize("text", ["", "{", '{"a": 1} x', "[" * 200_000])
+def test_damaged_json_becomes_a_line(tmp_path, text):
     (tmp_path / "x").write_text(text)
     with pytest.raises(ForeignFileError, match="x cannot be read as JSON"):
         foreign.read_json(tmp_path / "x")
 
 
-def test_what_json_may_hold_passes(tmp_path):
-    deep = 0
-    for _ in range(99):
-        deep = [deep]
-    (tmp_path / "x").write_text(json.dumps({"a": deep, "b": float("nan"), "c": "\U0001f9e0"}))
-    assert foreign.read_json_object(tmp_path / "x")["a"] == deep
+def test_what_is_no_object_is_named(tmp_path):
     (tmp_path / "x").write_text("[]")
     with pytest.raises(ForeignFileError, match="no JSON object"):
         foreign.read_json_object(tmp_path / "x")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a = " + "[" * 100_000,
-        "a = " + "[" * 200 + "]" * 200,
-        ".".join("a" * 400_000) + " = 1",
-        "a = " + "1" * 5_000,
-        "a = 1\na = 2",
-        "[[a]]\n[a]",
-    ],
-)
-@pytest.mark.timeout(20)
-def test_hostile_toml_becomes_a_line(tmp_path, text):
+@pytest.mark.parametrize("text", ["a = ", "a = 1\na = 2", "[[a]]\n[a]"])
+def test_damaged_toml_becomes_a_line(tmp_path, text):
     (tmp_path / "x").write_text(text)
     with pytest.raises(ForeignFileError, match="x cannot be read as TOML"):
         foreign.read_toml(tmp_path / "x")
@@ -167,7 +107,6 @@ def test_hostile_toml_becomes_a_line(tmp_path, text):
         ("a\tb\n" + "x" * 200_000 + "\t1\n", "field larger"),
         ("a\tb\n1\t2\t3\n", "line 2 has 3 cells, the header 2"),
         ('a\tb\n"1\t2\t3\n', "has 3 cells"),
-        ("\t".join("a" * 30_000), "30000 columns"),
     ],
 )
 def test_damaged_tables_become_a_line(tmp_path, text, found):
@@ -211,14 +150,6 @@ def test_only_wanted_columns_are_kept_of_bytes_with_a_mark(tmp_path):
         foreign.parse_table(b"\xff\xfe", tmp_path / "x")
 
 
-def test_so_many_columns_are_no_table_of_confounds(tmp_path):
-    content = "\t".join(f"c{n}" for n in range(200_000)).encode()
-    begun = time.process_time()
-    with pytest.raises(ForeignFileError, match="200000 columns"):
-        foreign.text_columns(content, tmp_path / "x")
-    assert time.process_time() - begun < 5
-
-
 def test_too_little_memory_is_a_line(tmp_path, monkeypatch):
     (tmp_path / "x").write_text("{}")
 
@@ -256,31 +187,6 @@ def test_any_bytes_give_values_or_the_one_error(tmp_path, read, content):
     (tmp_path / "x").write_bytes(content)
     with suppress(ForeignFileError):
         read(tmp_path / "x")
-
-
-@pytest.mark.slow
-@each_reader
-@quick
-@given(content=st.text(alphabet='{}[]":,\t\n\r"\\ud8019.=eE+-ntf #', max_size=200))
-def test_any_text_gives_values_or_the_one_error(tmp_path, read, content):
-    (tmp_path / "x").write_bytes(content.encode())
-    with suppress(ForeignFileError):
-        read(tmp_path / "x")
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@pytest.mark.slow
-@quick
-@given(content=st.dictionaries(st.text(), json_values, max_size=4))
-def test_objects_come_back_as_they_were_written(tmp_path, content):
-    (tmp_path / "x").write_text(json.dumps(content, ensure_ascii=False), "utf-8")
-    assert foreign.read_json_object(tmp_path / "x") == content
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=8)

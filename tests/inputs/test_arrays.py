@@ -154,7 +154,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     for name, message in {
         "short.npz": "cannot be read",
         "text.npz": "no file of arrays that is known",
-        "pipe.npz": "named pipe",
+        "pipe.npz": "no regular file",
         "none.npz": "No such file",
     }.items():
         with pytest.raises(DatasetError, match=message):

@@ -73,7 +73,6 @@ def test_a_file_without_rows_has_none(tmp_path):
         ("onset\n" + "1\n" * (MOST_ROWS + 1), f"has {MOST_ROWS + 1} rows. Expected: at most"),
         ("onset" + "\t" * 50 + "\n" * 3 * MOST_ROWS, "lines. Expected: at most"),
         ("onset\n" + "1" * MOST_EVENTS, f"bytes. Expected: at most {MOST_EVENTS}"),
-        ("onset\n\0", "holds NUL characters"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, text, fact):

@@ -14,6 +14,7 @@ from cifti_people import add_cifti_run, brain_models, parcels_axis, save_series
 from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.inputs import index as index_module
 from bids_dtg.inputs.index import read_filter_file
 from bids_dtg.inputs.runs import find_runs
@@ -770,13 +771,13 @@ def test_elsewhere_the_frames_tell_a_join_from_a_run(root, recwarn, frames, join
 def test_headers_are_read_once_and_only_where_a_name_lacks_what_others_have(
     root, monkeypatch, kind
 ):
-    opened, open_file = [], os.open
+    opened: list[Path] = []
 
-    def note(path, *flags, **more) -> int:
-        opened.extend([path] if str(path).endswith((".nii", ".nii.gz")) else [])
-        return open_file(path, *flags, **more)
+    def note(path: Path):
+        opened.append(path)
+        return open_foreign(path)
 
-    monkeypatch.setattr("os.open", note)
+    monkeypatch.setattr("bids_dtg.inputs.runs.open_foreign", note)
     monkeypatch.setattr("nibabel.load", pytest.fail)  # it takes a hundred times as long
     parts = ("dir-AP_run-1", "dir-AP_run-2", "dir-PA_run-1", "dir-PA_run-2")
     for seed, entities in enumerate(parts):

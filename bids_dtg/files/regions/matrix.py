@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError
-from bids_dtg.files.foreign import MOST_TABLE, parse_table, read_bytes, read_text
+from bids_dtg.files.foreign import parse_table, read_bytes, read_text
 from bids_dtg.files.regions.cells import is_number, read_numbers
 
 _MOST_BYTES = 256 * 2**20  # of a file that is no text
@@ -93,7 +93,7 @@ def _read_text(path: Path) -> Iterator[ForeignMatrix]:
 
 
 def _rows(path: Path) -> list[tuple[str, ...]]:
-    text = read_text(path, MOST_TABLE)
+    text = read_text(path)
     first = text.partition("\n")[0]
     delimiter = next((mark for mark in "\t,;" if mark in first), None)
     if delimiter is None:  # columns of MRtrix and of MATLAB's text are parted by spaces

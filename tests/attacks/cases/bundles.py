@@ -11,7 +11,6 @@ from pathlib import Path
 
 from attacks.cases.case import case, rows
 from attacks.cases.images import bomb, declared
-from attacks.cases.sidecars import DEEP, DEEP_OBJECT
 from attacks.scene import Scene, change, put, put_json, stamp
 
 CARD = "model.json"
@@ -89,7 +88,6 @@ WEIGHTS = {
     "header-of-2-to-60": lambda h, d: struct.pack("<Q", 2**60) + d,
     "header-of-0": lambda h, d: struct.pack("<Q", 0) + d,
     "header-list": lambda h, d: packed(b"[]", d),
-    "header-deep": lambda h, d: packed(DEEP.encode(), d),
     "header-not-utf8": lambda h, d: packed(b'{"\xff": 1}', d),
     "metadata-of-numbers": lambda h, d: packed(h | {"__metadata__": {"a": 5}}, d),
     "data-cut": lambda h, d: packed(h, d[:100]),
@@ -133,8 +131,6 @@ rows(
         "list": "[]",
         "text": '"card"',
         "null": "null",
-        "deep": DEEP,
-        "deep-object": DEEP_OBJECT,
         "binary": bytes(range(256)),
         "not-utf8": b'{"name": "\xff"}',
         "empty-object": "{}",

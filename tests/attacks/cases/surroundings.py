@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 
 from attacks.cases.case import case, rows
-from attacks.cases.sidecars import DEEP_OBJECT
 from attacks.scene import Scene, put, put_json, stamp
 
 rows(
@@ -168,7 +167,6 @@ DAMAGE = {
     "empty": with_content(""),
     "list": with_content("[]"),
     "number": with_content("5"),
-    "deep": with_content(DEEP_OBJECT),
     "cut": lambda path: put(path, path.read_bytes()[: path.stat().st_size // 2]),
     "not-utf8": with_content(b'{"a": "\xff"}'),
     "binary": with_content(bytes(range(256))),
@@ -292,7 +290,6 @@ rows(
     {
         "untouched": lambda scene: None,
         "sidecars-of-wrong-types": each(SIDECAR, lambda path: put_json(path, Runs=5, Minutes=[])),
-        "sidecars-deep": each(SIDECAR, with_content(DEEP_OBJECT)),
         "sidecars-fifo": each(SIDECAR, made(os.mkfifo)),
         "tables-empty": each("*_qc.tsv", with_content("")),
         "tables-of-words": each("*_qc.tsv", with_content("a\tb\nx\ty\n")),
@@ -303,7 +300,6 @@ rows(
         "maps-gone": each(MAP, made(lambda path: None)),
         "maps-endless": each(MAP, made(lambda path: path.symlink_to("/dev/zero"))),
         "maps-nan": each(MAP, lambda path: stamp(path, 352, b"\0\0\xc0\x7f" * 1080)),
-        "records-deep": each("logs/complete/*.json", with_content(DEEP_OBJECT)),
         "people-open-quote": each("participants.tsv", with_content('participant_id\n"sub-01\n')),
         "people-not-utf8": each("participants.tsv", with_content(b"participant_id\n\xff\n")),
         "people-fifo": each("participants.tsv", made(os.mkfifo)),

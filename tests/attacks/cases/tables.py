@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from attacks.cases.case import add, case, rows
-from attacks.cases.sidecars import DEEP, DEEP_OBJECT
 from attacks.scene import Scene, put
 from fmriprep_dataset import confound_columns, write_confounds
 from tiny_job import FRAMES
@@ -141,7 +140,7 @@ add("confounds-of-200000-columns", wide)
 # With another strategy the outputs of 02 are others.
 @case(healthy=False)
 def confounds_described_by_a_damaged_sidecar(scene: Scene) -> None:
-    put(scene["confounds"].with_suffix(".json"), DEEP_OBJECT)
+    put(scene["confounds"].with_suffix(".json"), "{")
     scene.options += ["--denoise-strategy", "compcor"]
 
 
@@ -186,8 +185,6 @@ FILTERS = {
     "list": "[]",
     "text": '"bold"',
     "null": "null",
-    "deep": DEEP,
-    "deep-object": DEEP_OBJECT,
     "cut": '{"bold": ',
     "not-utf8": b'{"bold": {"acquisition": "\xff"}}',
     "number": '{"bold": 5}',
@@ -227,9 +224,6 @@ CONFIGURATIONS = {
     "5000-digits": "nprocs = " + "9" * 5000,
     "list": "nprocs = [1, 2]",
     "date": "nprocs = 2020-01-01",
-    "deep": "a = " + "[" * 20_000 + "]" * 20_000,
-    "deep-tables": "[" + ".".join("a" * 5000) + "]",
-    "deep-inline": "a = " + "{a = " * 5000 + "1" + "}" * 5000,
     "cut": "nprocs = ",
     "twice": "nprocs = 1\nnprocs = 2",
     "not-utf8": b'task_id = "\xff\xfe"',

@@ -12,7 +12,7 @@ from bids_dtg.cohort.frames import region_tables
 from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS, REGIONS, WIDE
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.foreign import MOST_TABLE, read_bytes
+from bids_dtg.files.foreign import read_bytes
 from bids_dtg.files.long_table import LongTable
 from bids_dtg.files.names import FileKind, build_name, parse_name
 from bids_dtg.files.text import read_json, write_json
@@ -98,7 +98,7 @@ def _usual_header(tables: Iterable[Path]) -> str:
 def _header(path: Path) -> str | None:
     """Return the names of a table's columns in a line; None where it is no table of regions."""
     try:
-        line = read_bytes(path, MOST_TABLE).partition(b"\n")[0].decode()
+        line = read_bytes(path).partition(b"\n")[0].decode()
     except (ForeignFileError, UnicodeDecodeError):
         return None
     names = line.split("\t")
@@ -116,7 +116,7 @@ def _common_name(path: Path) -> str:
 def _rows(path: Path, title: str, header: str) -> bytes | None:
     """Return the rows of a table, with participant, session and set before them."""
     try:
-        content = read_bytes(path, MOST_TABLE)
+        content = read_bytes(path)
     except ForeignFileError:
         return None
     body = content.removeprefix(header.encode() + b"\n")
