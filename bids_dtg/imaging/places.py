@@ -74,10 +74,6 @@ class Places(Protocol):
         """
         ...
 
-    def neighbours(self) -> Indices:
-        """Return the pairs of places that lie beside each other, each once: (pairs, 2)."""
-        ...
-
     def mirror(self) -> Indices:
         """Return the place on the other side of the brain for each place, (places,); -1: none."""
         ...
@@ -310,10 +306,6 @@ class ListedPlaces:
     def read(self, path: Path) -> NDArray[np.float32]:
         """Raise `RunError`: no image has such places."""
         raise self._no_image("read")
-
-    def neighbours(self) -> Indices:
-        """Return no pair, (0, 2): which places lie beside each other is not known."""
-        return np.zeros((0, 2), np.intp)
 
     def mirror(self) -> Indices:
         """Return -1 for each place: sides are not known."""

@@ -143,7 +143,6 @@ def test_parts_that_do_not_fit_are_refused():
 
 def test_listed_places_share_nothing(tmp_path):
     places = ListedPlaces(tuple(f"parcel {n}" for n in range(20)))
-    assert places.neighbours().tolist() == []
     assert (places.mirror() == -1).all()
     for work in (lambda: places.encode(np.zeros(20)), lambda: places.read(tmp_path)):
         with pytest.raises(RunError, match="20 places without a grid"):

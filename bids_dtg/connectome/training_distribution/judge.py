@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.training_distribution.limits import LIMITS
 from bids_dtg.connectome.training_distribution.pattern import (
-    PatternFigures,
     PatternPlaces,
-    pattern_figures,
+    map_identity_and_symmetry,
 )
 from bids_dtg.connectome.training_distribution.sides import compare_sides
 
@@ -72,9 +71,12 @@ def judge_run(
         Whether the model's training people were.
     """
     connectomes = [segment.marginal for segment in run.segments]
-    patterns = [pattern_figures(r, run.covered, places) for r in connectomes]
+    patterns = [map_identity_and_symmetry(r, run.covered, places) for r in connectomes]
+    identity, symmetry = np.mean(patterns, axis=0)
     sides = compare_sides(connectomes, run.roi_r, run.covered, places)
-    figures = _mean_figures(patterns) | {
+    figures = {
+        "roi_map_identity": float(identity),
+        "hemispheric_similarity": float(symmetry),
         "coverage": run.coverage,
         "roi_coverage_min": float(run.roi_coverage.min()),
         "mask_overlap": float("nan") if mask_overlap is None else mask_overlap,
@@ -95,20 +97,6 @@ def judge_run(
 def verdict_of(figure: str, value: float) -> Verdict:
     """Judge the value of a figure of `CHECKS`; one that is not defined is inside."""
     return _ORDER[LIMITS[figure].steps(value)]
-
-
-def _mean_figures(patterns: list[PatternFigures]) -> dict[str, float]:
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(figures, name) for figures in patterns]))
-
-    return {
-        "roi_map_match": mean("map_match"),
-        "roi_map_identity": mean("map_identity"),
-        "roi_side_match": mean("side_match"),
-        "hemispheric_similarity": mean("symmetry"),
-        "connectome_strength": mean("strength"),
-        "connectome_smoothness": mean("smoothness"),
-    }
 
 
 def _sd_ratio(series: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""What a connectome looks like: figures that a wrong grid, side, space or cleaning changes.
+"""What a connectome looks like: figures that a wrong grid, side or space changes.
 
 They need the model's ROI maps and nothing of other people.
 """
@@ -18,25 +18,12 @@ _NONE = -1
 _AT_A_TIME = 2048
 
 
-@dataclass(frozen=True)
-class PatternFigures:
-    """Figures of one connectome, over covered places; NaN where they are not defined."""
-
-    map_match: float  # mean over ROIs of the spatial correlation of an ROI's row with its map
-    map_identity: float  # share of ROIs whose row resembles their own map most of all maps
-    side_match: float  # the same correlation of what differs between left and right, all ROIs
-    symmetry: float  # mean over ROIs of the correlation of a row with its mirror image
-    strength: float  # root mean square of the rows' deviations from their means
-    smoothness: float  # correlation of neighbouring places
-
-
 @dataclass(frozen=True, eq=False)
 class PatternPlaces:
-    """A model's places: their ROI maps, mirror images and neighbours."""
+    """A model's places: their ROI maps and mirror images."""
 
     maps: Array  # (rois, places), or more, where `columns` say which
     mirror: Indices  # (places,), the place on the other side, -1 for none
-    neighbours: Indices  # (pairs, 2), places beside each other, each pair once
     columns: Indices | None = None  # (places,), of `maps`; None: they are in the places' order
 
     def __post_init__(self) -> None:
@@ -49,8 +36,10 @@ class PatternPlaces:
         return self.maps[:, places if self.columns is None else self.columns[places]]
 
 
-def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> PatternFigures:
-    """Describe a connectome.
+def map_identity_and_symmetry(
+    r: Array, covered: NDArray[np.bool_], places: PatternPlaces
+) -> tuple[float, float]:
+    """Return how a connectome fits the ROI maps, and how alike its two sides are.
 
     Parameters
     ----------
@@ -59,7 +48,14 @@ def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces)
     covered
         (places,), where there is signal.
     places
-        Neighbours and mirror of the same places.
+        Maps and mirror images of the same places.
+
+    Returns
+    -------
+    map_identity
+        Share of ROIs whose row resembles their own map most of all maps; NaN: not defined.
+    symmetry
+        Mean over ROIs of the correlation of a row with its mirror image; NaN: not defined.
 
     Raises
     ------
@@ -72,31 +68,22 @@ def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces)
             f"the connectome is {shape}, found {r.shape} with coverage {covered.shape}"
         )
     if not covered.any():
-        return PatternFigures(*[float("nan")] * 6)
+        return float("nan"), float("nan")
     # What belongs to a place lies together; about one of them, so that a constant row is 0.
     by_place = np.empty(r.T.shape, np.float32)
     np.subtract(r.T, r[:, np.argmax(covered)], out=by_place)
     by_place[~covered] = 0
-    matches, variance = _compare(by_place, covered, places)
-    own, defined = np.diagonal(matches), np.isfinite(np.diagonal(matches))
+    matches = _matches(by_place, covered, places)
+    defined = np.isfinite(np.diagonal(matches))
     if not defined.any():
-        return PatternFigures(*[float("nan")] * 6)
-    sides = _sides(by_place, covered, places)
+        return float("nan"), float("nan")
     best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
-    return PatternFigures(
-        map_match=float(own[defined].mean()),
-        map_identity=float((best == np.arange(len(r)))[defined].mean()),
-        side_match=_ratio(sides.products, float(np.sqrt(sides.own * sides.of_maps))),
-        symmetry=sides.symmetry,
-        strength=float(np.sqrt(variance)),
-        smoothness=1.0 - _ratio(_jump(by_place, covered, places), 2 * variance),
-    )
+    identity = float((best == np.arange(len(r)))[defined].mean())
+    return identity, _symmetry(by_place, covered, places)
 
 
-def _compare(
-    by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces
-) -> tuple[Float, float]:
-    """Correlate rows with maps over covered places, (rois, rois); and the rows' mean variance."""
+def _matches(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> Float:
+    """Correlate rows with maps over covered places, (rois, rois)."""
     rois, about = by_place.shape[1], places.maps_at(np.flatnonzero(covered)[:1]).T
     products, sums, squares = np.zeros((rois, rois)), np.zeros((2, rois)), np.zeros((2, rois))
     for low in range(0, len(covered), _AT_A_TIME):
@@ -109,42 +96,26 @@ def _compare(
             squares[n] += np.einsum("pr,pr->r", part, part)
     count = np.count_nonzero(covered)
     sums /= count
-    variances = np.maximum(squares / count - sums**2, 0.0)
-    norms = np.sqrt(np.outer(*variances))
+    norms = np.sqrt(np.outer(*np.maximum(squares / count - sums**2, 0.0)))
     above = products / count - np.outer(*sums)
-    matches = np.divide(above, norms, out=np.full_like(above, np.nan), where=norms > 0)
-    return matches, float(variances[0].mean())
+    matches: Float = np.divide(above, norms, out=np.full_like(above, np.nan), where=norms > 0)
+    return matches
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """What differs between left and right, and what is alike."""
-
-    products: float  # Σ ab over ROIs and pairs of left less right, of rows and maps
-    own: float  # Σ a²
-    of_maps: float  # Σ b²
-    symmetry: float  # mean over ROIs of the correlation of a row with its mirror image
-
-
-def _sides(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> _Sides:
+def _symmetry(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> float:
+    """Return the mean over ROIs of the correlation of a row with its mirror image."""
     here = np.flatnonzero(places.mirror != _NONE)
-    left, right = _covered(np.stack([here, places.mirror[here]], axis=1), covered)
+    here = here[covered[here] & covered[places.mirror[here]]]
     rois = by_place.shape[1]
-    products = own = of_maps = 0.0
     sums, squares, shared = np.zeros((2, rois)), np.zeros((2, rois)), np.zeros(rois)
-    for low in range(0, len(left), _AT_A_TIME):
-        one, other = left[low : low + _AT_A_TIME], right[low : low + _AT_A_TIME]
-        there, mirrored = by_place[one], by_place[other]
+    for low in range(0, len(here), _AT_A_TIME):
+        some = here[low : low + _AT_A_TIME]
+        there, mirrored = by_place[some], by_place[places.mirror[some]]
         for n, part in enumerate((there, mirrored)):
             sums[n] += part.sum(axis=0)
             squares[n] += np.einsum("pr,pr->r", part, part)
         shared += np.einsum("pr,pr->r", there, mirrored)
-        there -= mirrored
-        maps = (places.maps_at(one) - places.maps_at(other)).T
-        products += float(np.vdot(there, maps))
-        own += float(np.vdot(there, there))
-        of_maps += float(np.vdot(maps, maps))
-    return _Sides(products, own, of_maps, _mean_correlation(sums, squares, shared, len(left)))
+    return _mean_correlation(sums, squares, shared, len(here))
 
 
 def _mean_correlation(sums: Float, squares: Float, shared: Float, count: int) -> float:
@@ -157,25 +128,3 @@ def _mean_correlation(sums: Float, squares: Float, shared: Float, count: int) ->
         return float("nan")
     above = (shared - np.prod(sums, axis=0) / count)[defined]
     return float(np.mean(above / np.sqrt(np.prod(variances[:, defined], axis=0))))
-
-
-def _jump(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> float:
-    """Return the mean squared difference between neighbours; NaN: there are none."""
-    near, other = _covered(places.neighbours, covered)
-    total = 0.0
-    for low in range(0, len(near), _AT_A_TIME):
-        steps = by_place[near[low : low + _AT_A_TIME]]
-        steps -= by_place[other[low : low + _AT_A_TIME]]
-        total += float(np.vdot(steps, steps))
-    return total / (len(near) * by_place.shape[1]) if len(near) else float("nan")
-
-
-def _covered(pairs: Indices, covered: NDArray[np.bool_]) -> tuple[Indices, Indices]:
-    """Return the two ends of the pairs of places that are both covered."""
-    one, other = pairs.T
-    both = covered[one] & covered[other]
-    return one[both], other[both]
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below > 0 else float("nan")

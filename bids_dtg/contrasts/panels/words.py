@@ -85,23 +85,14 @@ COLUMNS = (
         "model's space",
     ),
     QualityColumn(
-        "roi_map_match",
-        "Mean over ROIs of the spatial correlation of an ROI's connectome with its map",
-    ),
-    QualityColumn(
         "roi_map_identity",
         "Share of ROIs whose connectome resembles their own map most of all maps",
     ),
-    QualityColumn("roi_side_match", "The same correlation of what differs between left and right"),
     QualityColumn(
         "hemispheric_similarity",
         "Mean over ROIs of the correlation of connectomes of mirrored voxels",
     ),
     QualityColumn("roi_sd_ratio", "Largest over smallest standard deviation of the ROI series"),
-    QualityColumn(
-        "connectome_strength", "Root mean square of the correlations, each ROI's mean subtracted"
-    ),
-    QualityColumn("connectome_smoothness", "Correlation of the connectomes of neighbouring voxels"),
     QualityColumn(
         "training_distribution",
         "Whether the model is for the run: inside the limits of the checks, unusual or outside",

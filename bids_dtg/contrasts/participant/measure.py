@@ -128,7 +128,7 @@ class ModelVoxels:
             # What belongs to a voxel lies together, as patterns are taken.
             maps = (self.maps.T @ self.combine[rows].T.astype(np.float32)).T
         maps = maps.astype(np.float32, copy=False)
-        return PatternPlaces(maps, places.mirror(), places.neighbours(), columns)
+        return PatternPlaces(maps, places.mirror(), columns)
 
     def sampled(self) -> dict[str, NDArray[np.intp]]:
         """Return some voxels, evenly over the file: grey matter by its strongest map, and rest."""

@@ -21,13 +21,9 @@ from bids_dtg.settings import InputChoice
 
 _RANGE_COLUMNS = (
     "mask_overlap",
-    "roi_map_match",
     "roi_map_identity",
-    "roi_side_match",
     "hemispheric_similarity",
     "roi_sd_ratio",
-    "connectome_strength",
-    "connectome_smoothness",
 )
 
 # A voxel volume or a repetition time that differs by more than this factor is reported.

@@ -50,7 +50,7 @@ def read(brain: np.ndarray, maps: np.ndarray, seed: int, *, mirrored: bool = Fal
     centred = maps - maps.mean(axis=1, keepdims=True)
     series = frames @ np.linalg.pinv(centred.astype(np.float64))
     both = np.corrcoef(series.T, frames.T)
-    places = PatternPlaces(maps, PLACES.mirror(), PLACES.neighbours())
+    places = PatternPlaces(maps, PLACES.mirror())
     r = both[:ROIS, ROIS:].astype(np.float32)
     return compare_sides([r], both[:ROIS, :ROIS], COVERED, places)
 
@@ -93,7 +93,7 @@ def test_maps_without_another_side_tell_nothing():
         [maps],
         np.eye(ROIS),
         np.ones(places.number, bool),
-        PatternPlaces(maps, places.mirror(), places.neighbours()),
+        PatternPlaces(maps, places.mirror()),
     )
     assert np.isnan(sides.gain)
 
