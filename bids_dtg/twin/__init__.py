@@ -32,7 +32,7 @@ The networks, and how they are fitted:
 The slice around this science, from top to bottom:
 
 - `row`: the row by which the rest of the program knows the slice
-- `demo`, `demo_confounders`, `demo_perturbation`, `demo_picture`: twins of simulated people, with
+- `demo`, `demo_perturbation`, `demo_picture`: twins of simulated people, with
   perturbations and confounders
 - `analyses`: the analyses of `group --analysis`
 - `participant`: the participant level, and readers of people

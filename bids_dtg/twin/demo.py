@@ -17,18 +17,8 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import say, show
 from bids_dtg.report.demo import TABLE, run_fitted_demo
 from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.demo_confounders import (
-    NONE,
-    WORDS,
-    ConfoundedChange,
-    ConfoundedPeople,
-    confounded_words,
-    perturb_confounded,
-    simulate_confounded,
-)
 from bids_dtg.twin.demo_perturbation import STEP_SIZES, DemoPerturbation, perturb_people
 from bids_dtg.twin.demo_picture import (
-    ChangeRow,
     PredictedPanel,
     PredictionRow,
     QuantilePanel,
@@ -99,7 +89,6 @@ class Simulated:
 
     people: TwinPeople
     runs: list[list[Trials]]
-    confounded: Mapping[str, ConfoundedPeople]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +102,6 @@ class Demo:
     found: Evaluation  # as ``--analysis evaluate`` makes it
     predictions: Mapping[str, Values]  # (people, targets), seconds, by the prediction's name
     perturbation: DemoPerturbation | None  # None: twins do not differ
-    confounded: tuple[ConfoundedChange, ...]  # the first: of people without confounders
 
     @property
     def observed(self) -> Values:
@@ -154,13 +142,11 @@ def run_twin_demo(
         people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
         runs = people.runs([sequence], seed=seed)
         write_twin_people(folder, people, [sequence], runs)
-        confounded = simulate_confounded(folder, people, sequence, seed=seed)
-        return Simulated(people, runs, confounded)
+        return Simulated(people, runs)
 
     def compare(demo: Demo) -> None:
         _write_table(out / TABLE, demo)
         _write_perturbations(out / "perturbations.tsv", demo)
-        _write_confounded(out / "confounders.tsv", demo)
         _print_scores(demo, size, participants)
 
     run_fitted_demo(
@@ -198,11 +184,7 @@ def _fitted(simulated: Simulated, sequence: TrialSequence, size: DemoSize, seed:
     demo = _evaluated(fitted, people.select(unseen), sequence, others, training)
     say(f"perturbing the connectomes of {len(unseen)} unseen people …")
     own = demo.segments, demo.observed[:, _RT]
-    perturbation = perturb_people(fitted, demo.people, *own, seed=seed)
-    say("the same in people with confounders …")
-    confounded = perturb_confounded(fitted, simulated.confounded, len(known), seed=seed)
-    changes = (ConfoundedChange(NONE, perturbation), *confounded)
-    return replace(demo, perturbation=perturbation, confounded=changes)
+    return replace(demo, perturbation=perturb_people(fitted, demo.people, *own, seed=seed))
 
 
 def _cohort(people: TwinPeople, segments: Segments) -> Cohort:
@@ -235,7 +217,6 @@ def _evaluated(
             TRUTH: _truth(people, sequence),
         },
         perturbation=None,
-        confounded=(),
     )
 
 
@@ -304,21 +285,6 @@ def _write_perturbations(path: Path, demo: Demo) -> None:
     )
 
 
-def _write_confounded(path: Path, demo: Demo) -> None:
-    """Write the predicted and true changes in people without and with confounders."""
-    columns = ["confounders", "r", "rt_change_predicted", "rt_change_true"]
-    columns += [f"rt_change_calibrated{end}" for end in ("", "_low", "_high")]
-    rows: list[tuple[object, ...]] = []
-    for change in demo.confounded:
-        found = change.found
-        values = [math.nan] * (len(columns) - 1)
-        if found is not None:
-            calibrated = found.calibrated or [math.nan] * 3
-            values = [found.r, found.predicted[-1], found.true[-1], *calibrated]
-        rows.append((change.name, *map(_cell, values)))
-    write_tsv(path, columns, rows)
-
-
 def _cell(value: float) -> object:
     return round(float(value), _DIGITS) if math.isfinite(value) else "n/a"
 
@@ -341,8 +307,7 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
         cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
         _line(name, *cells)
     perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
-    confounded = confounded_words(demo.confounded)
-    found = (*_trial_words(demo), *_matching_words(demo), *perturbed, *confounded)
+    found = (*_trial_words(demo), *_matching_words(demo), *perturbed)
     for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
 
@@ -456,7 +421,6 @@ def _picture(demo: Demo) -> bytes | None:
             table.predicted_seconds,
         ),
         [_series(demo, person) for person in chosen],
-        [_change(change) for change in demo.confounded],
         ceiling=demo.found.ceilings[f"{demo.task}_{RT}"].r.mean,
         title="SIMULATED people perform a real Stroop run: predictions by networks made from their "
         "connectomes",
@@ -473,13 +437,6 @@ def _row(name: str, r: Interval, error: Interval) -> PredictionRow:
         words=f"r {words[0]}, error {words[1]} ms",
         marked=name == TWIN,
     )
-
-
-def _change(change: ConfoundedChange) -> ChangeRow:
-    found = change.found
-    if found is None:
-        return ChangeRow(f"{WORDS[change.name]}: twins do not differ", None, math.nan)
-    return ChangeRow(WORDS[change.name], found.calibrated, float(found.true[-1]))
 
 
 def _series(demo: Demo, person: int) -> SeriesPanel:

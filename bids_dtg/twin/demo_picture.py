@@ -21,7 +21,7 @@ _HEIGHT_INCHES = 8.2
 # Okabe and Ito's colours, which people with any colour vision can distinguish.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _MARKERS = ("o", "^", "s")
-_PERCENT, _MS = 100.0, 1000.0
+_PERCENT = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +45,6 @@ class PredictionRow:
     high: float
     words: str  # written next to it
     marked: bool = False  # in the second colour: the subject of the picture
-
-
-@dataclass(frozen=True)
-class ChangeRow:
-    """What a change of the connectome is predicted to do, and what it does."""
-
-    name: str
-    predicted: tuple[float, float, float] | None  # and its 95 % interval, seconds; None: unknown
-    true: float  # seconds; NaN: unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,23 +84,21 @@ def draw_twin(
     rows: Sequence[PredictionRow],
     quantiles: QuantilePanel,
     trial_series: Sequence[SeriesPanel],
-    changes: Sequence[ChangeRow],
     *,
     title: str,
     ceiling: float,
 ) -> bytes | None:
-    """Draw predicted against observed figures, all predictions, quantiles, changes and trials.
+    """Draw predicted against observed figures, all predictions, quantiles and trials.
 
     The picture is a PNG file; None if matplotlib is not installed. `ceiling` is the noise ceiling
     of r.
     """
 
     def draw(top: SubFigure, bottom: SubFigure) -> None:
-        axes = top.subplots(1, 4, gridspec_kw={"width_ratios": (1.0, 1.05, 0.95, 0.95)})
+        axes = top.subplots(1, 3, gridspec_kw={"width_ratios": (1.0, 1.05, 0.95)})
         _draw_people(axes[0], people)
         _draw_rows(axes[1], rows, ceiling)
         _draw_quantiles(axes[2], quantiles)
-        _draw_changes(axes[3], changes)
         places = bottom.subplots(len(trial_series), 1, sharex=True, squeeze=False)[:, 0]
         for place, panel in zip(places, trial_series, strict=True):
             _draw_series(place, panel)
@@ -174,30 +163,6 @@ def _draw_quantiles(axes: Axes, panel: QuantilePanel) -> None:
     axes.set_ylim(0.0, _PERCENT)
     axes.set_title("quantiles over all unseen people", fontsize=9, loc="left")
     axes.legend(fontsize=8, loc="lower right")
-
-
-def _draw_changes(axes: Axes, rows: Sequence[ChangeRow]) -> None:
-    for place, row in enumerate(rows):
-        axes.annotate(
-            row.name, (0.02, place - 0.24), xycoords=("axes fraction", "data"), fontsize=7.5
-        )
-        if row.predicted is not None:
-            mean, *ends = (_MS * value for value in row.predicted)
-            axes.plot(ends, [place, place], color=_SECOND, linewidth=1.5)
-            axes.plot([mean], [place], "o", color=_SECOND, label="predicted, 95 %")
-        axes.plot([_MS * row.true], [place], "D", color=_FIRST, label="true")
-    axes.axvline(0.0, color=_LINE, linewidth=0.8)
-    axes.set_ylim(len(rows) - 0.5, -1.3)
-    axes.set_yticks([])
-    axes.set_xlabel("change of response time (ms)")
-    axes.set_title(
-        "connectomes changed to lower times;\nother causes of both:",
-        fontsize=9,
-        loc="left",
-    )
-    handles, names = axes.get_legend_handles_labels()
-    unique = dict(zip(names, handles, strict=True))
-    axes.legend(unique.values(), unique, fontsize=8, loc="upper left")
 
 
 def _draw_series(axes: Axes, panel: SeriesPanel) -> None:

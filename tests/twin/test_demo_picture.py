@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from bids_dtg.twin.demo_picture import (
-    ChangeRow,
     PredictedPanel,
     PredictionRow,
     QuantilePanel,
@@ -35,7 +34,6 @@ def draw(nothing: float = np.nan) -> bytes | None:
         [PredictionRow("twin", 0.5, 0.3, 0.7, "", True), PredictionRow("mean", *[nothing] * 3, "")],
         QuantilePanel(("easy", "hard"), np.linspace(0.1, 0.9, 5), rt, rt + 0.1),
         [trace, trace],
-        [ChangeRow("a", (-0.1, -0.2, 0.0), -0.05), ChangeRow("b", None, nothing)],
         title="title",
         ceiling=nothing,
     )
