@@ -17,11 +17,10 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import say, show
 from bids_dtg.report.demo import TABLE, run_fitted_demo
 from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.demo_perturbation import STEP_SIZES, DemoPerturbation, perturb_people
+from bids_dtg.twin.demo_perturbation import DemoPerturbation, perturb_people
 from bids_dtg.twin.demo_picture import (
     PredictedPanel,
     PredictionRow,
-    QuantilePanel,
     SeriesPanel,
     ShownTrial,
     draw_twin,
@@ -63,12 +62,6 @@ TWIN, STRANGER, RIDGE, MEAN, TRUTH = (
 )
 # Names of those that the evaluation knows; the others are of simulated people only.
 _EVALUATED = {TWIN: "twin", RIDGE: "connectome_ridge", MEAN: "group_mean"}
-_DISTRIBUTIONS = {
-    "own twin": "twin",
-    "group's distribution stretched by the ridge": "ridge_distribution",
-    "group's network": "group_network",
-}
-
 
 # Of one task: about a minute of one core.
 _RECIPE = replace(find_recipe(DEFAULT_ARCHITECTURE), group_epochs=40)
@@ -146,7 +139,6 @@ def run_twin_demo(
 
     def compare(demo: Demo) -> None:
         _write_table(out / TABLE, demo)
-        _write_perturbations(out / "perturbations.tsv", demo)
         _print_scores(demo, size, participants)
 
     run_fitted_demo(
@@ -259,32 +251,6 @@ def _write_table(path: Path, demo: Demo) -> None:
     write_tsv(path, ["participant_id", *columns], rows)
 
 
-def _write_perturbations(path: Path, demo: Demo) -> None:
-    """Write the predicted and true changes by perturbations of the connectome."""
-    if demo.perturbation is None:
-        return
-    perturbation, last = demo.perturbation, STEP_SIZES[-1]
-    rows = [
-        *zip(
-            ["lower rt"] * len(STEP_SIZES),
-            STEP_SIZES,
-            perturbation.predicted,
-            perturbation.true,
-            strict=True,
-        ),
-        *(
-            (f"random {number}", last, predicted, true)
-            for number, (predicted, true) in enumerate(
-                zip(perturbation.controls_predicted, perturbation.controls_true, strict=True), 1
-            )
-        ),
-    ]
-    columns = ["direction", "step_size", "rt_change_predicted", "rt_change_true"]
-    write_tsv(
-        path, columns, [(name, step_size, _cell(a), _cell(b)) for name, step_size, a, b in rows]
-    )
-
-
 def _cell(value: float) -> object:
     return round(float(value), _DIGITS) if math.isfinite(value) else "n/a"
 
@@ -307,8 +273,7 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
         cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
         _line(name, *cells)
     perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
-    found = (*_trial_words(demo), *_matching_words(demo), *perturbed)
-    for line in (*_WORDS, *found, *_last_words(size)):
+    for line in (*_WORDS, *perturbed, *_last_words(size)):
         show(line)
 
 
@@ -365,43 +330,9 @@ def _winner_words(demo: Demo) -> list[str]:
     ]
 
 
-def _trial_words(demo: Demo) -> list[str]:
-    """Describe how well single trials are predicted."""
-    found, task = demo.found, demo.task
-    agreement, correct = (
-        found.score("choice", task, name).value.mean for name in ("twin", "always_correct")
-    )
-    conditions = found.conditions[task]
-    crps = {
-        words: [_MS * found.score("crps", task, name, own).value.mean for own in conditions]
-        for words, name in _DISTRIBUTIONS.items()
-    }
-    return [
-        f"trials in which the person pressed the predicted button: {agreement:.1%}; the correct "
-        f"one: {correct:.1%}",
-        f"distribution of response times, CRPS in ms ({', '.join(conditions)}):",
-        *(
-            f"  {words} {', '.join(f'{value:.1f}' for value in values)}"
-            for words, values in crps.items()
-        ),
-    ]
-
-
-def _matching_words(demo: Demo) -> list[str]:
-    """Describe whether people's own twins fit them better."""
-    assert demo.found.comparison is not None
-    found = demo.found.comparison.matching
-    return [
-        f"loss on people's presses: own twin {found.matched:.4f}, strangers' twins "
-        f"{found.mismatched:.4f} (p = {found.p:.4f});",
-        f"own twin better than the mean stranger's: {found.better_than_average.mean:.0%} of people",
-    ]
-
-
 def _picture(demo: Demo) -> bytes | None:
     (r, error), size = _fit_words(*demo.fit(TWIN, RT)), len(demo.observed)
     predicted = demo.predictions[TWIN][:, _RT]
-    table = demo.found.quantiles[demo.task]
     order = np.argsort(predicted)
     chosen = [int(order[round(q * (size - 1))]) for q in _PICTURED_QUANTILES]
     return draw_twin(
@@ -414,12 +345,6 @@ def _picture(demo: Demo) -> bytes | None:
             f"r = {r}, mean error {error} ms",
         ),
         [_row(name, *demo.fit(name, RT)) for name in demo.predictions],
-        QuantilePanel(
-            demo.sequence.trials.task.conditions,
-            table.probabilities,
-            table.observed_seconds,
-            table.predicted_seconds,
-        ),
         [_series(demo, person) for person in chosen],
         ceiling=demo.found.ceilings[f"{demo.task}_{RT}"].r.mean,
         title="SIMULATED people perform a real Stroop run: predictions by networks made from their "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.judging.scores import people_fit
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.trial_series import Segments
 
@@ -32,7 +31,6 @@ class DemoPerturbation:
     true: Values  # (step sizes,)
     controls_predicted: Values  # (controls,), by random directions at the last step size
     controls_true: Values  # (controls,)
-    r: float  # of predicted with observed response times, over people
 
     def words(self) -> Iterator[str]:
         """Yield the results as lines."""
@@ -69,7 +67,6 @@ def perturb_people(
     observed: Values,
     *,
     seed: int,
-    controls: int = CONTROLS,
 ) -> DemoPerturbation | None:
     """Perturb unseen people's connectomes to lower response times; None where twins are alike.
 
@@ -81,8 +78,6 @@ def perturb_people(
         Unseen people, what they saw, and their mean response times, (people,), seconds.
     seed
         Seed of random directions and intervals.
-    controls
-        How many random directions there are.
     """
     # Imported here, so that a missing package is reported at once.
     from bids_dtg.twin.interventions.calibration import Calibration
@@ -109,7 +104,7 @@ def perturb_people(
     raises = Direction.between(edges, before)
     perturbations = [raises.delta(-step_size) for step_size in STEP_SIZES]
     others = [
-        direction.delta(STEP_SIZES[-1]) for direction in random_directions(edges, controls, seed)
+        direction.delta(STEP_SIZES[-1]) for direction in random_directions(edges, CONTROLS, seed)
     ]
     predicted = [float(np.nanmean(times(delta) - before)) for delta in (*perturbations, *others)]
     calibration = Calibration.of(before, observed, seed=seed)
@@ -121,5 +116,4 @@ def perturb_people(
         true=np.array([truth(delta) for delta in perturbations]),
         controls_predicted=np.array(predicted[len(perturbations) :]),
         controls_true=np.array([truth(delta) for delta in others]),
-        r=float(people_fit(before, observed).r.mean),
     )

@@ -1,4 +1,4 @@
-"""The picture of a twin's predictions: people's response times, their distribution, some trials."""
+"""The picture of a twin's predictions: people's response times, and some trials."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ Values = NDArray[np.floating[Any]]
 _HEIGHT_INCHES = 8.2
 # Okabe and Ito's colours, which people with any colour vision can distinguish.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
-_MARKERS = ("o", "^", "s")
-_PERCENT = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +43,6 @@ class PredictionRow:
     high: float
     words: str  # written next to it
     marked: bool = False  # in the second colour: the subject of the picture
-
-
-@dataclass(frozen=True, eq=False)
-class QuantilePanel:
-    """Observed and predicted quantiles of response times in conditions."""
-
-    conditions: tuple[str, ...]
-    probabilities: Values  # (quantiles,)
-    observed_seconds: Values  # (conditions, quantiles)
-    predicted_seconds: Values  # (conditions, quantiles)
 
 
 @dataclass(frozen=True)
@@ -82,23 +70,21 @@ class SeriesPanel:
 def draw_twin(
     people: PredictedPanel,
     rows: Sequence[PredictionRow],
-    quantiles: QuantilePanel,
     trial_series: Sequence[SeriesPanel],
     *,
     title: str,
     ceiling: float,
 ) -> bytes | None:
-    """Draw predicted against observed figures, all predictions, quantiles and trials.
+    """Draw predicted against observed figures, all predictions, and trials.
 
     The picture is a PNG file; None if matplotlib is not installed. `ceiling` is the noise ceiling
     of r.
     """
 
     def draw(top: SubFigure, bottom: SubFigure) -> None:
-        axes = top.subplots(1, 3, gridspec_kw={"width_ratios": (1.0, 1.05, 0.95)})
+        axes = top.subplots(1, 2)
         _draw_people(axes[0], people)
         _draw_rows(axes[1], rows, ceiling)
-        _draw_quantiles(axes[2], quantiles)
         places = bottom.subplots(len(trial_series), 1, sharex=True, squeeze=False)[:, 0]
         for place, panel in zip(places, trial_series, strict=True):
             _draw_series(place, panel)
@@ -136,33 +122,6 @@ def _draw_rows(axes: Axes, rows: Sequence[PredictionRow], ceiling: float) -> Non
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_xlabel("Pearson r with the observed one")
     axes.set_title("r, 95 % over people; dashed: noise ceiling", fontsize=9, loc="left")
-
-
-def _draw_quantiles(axes: Axes, panel: QuantilePanel) -> None:
-    percent = _PERCENT * panel.probabilities
-    for number, condition in enumerate(panel.conditions):
-        colour, marker = (_FIRST, _SECOND)[number % 2], _MARKERS[number % len(_MARKERS)]
-        axes.plot(
-            panel.observed_seconds[number],
-            percent,
-            marker,
-            color=colour,
-            label=f"{condition}: observed",
-        )
-        axes.plot(
-            panel.predicted_seconds[number],
-            percent,
-            color=colour,
-            linestyle="--",
-            marker=marker,
-            markerfacecolor="none",
-            label="predicted",
-        )
-    axes.set_xlabel("response time (s)")
-    axes.set_ylabel("responses given by then (%)")
-    axes.set_ylim(0.0, _PERCENT)
-    axes.set_title("quantiles over all unseen people", fontsize=9, loc="left")
-    axes.legend(fontsize=8, loc="lower right")
 
 
 def _draw_series(axes: Axes, panel: SeriesPanel) -> None:

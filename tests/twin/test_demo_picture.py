@@ -10,7 +10,6 @@ import pytest
 from bids_dtg.twin.demo_picture import (
     PredictedPanel,
     PredictionRow,
-    QuantilePanel,
     SeriesPanel,
     ShownTrial,
     draw_twin,
@@ -21,7 +20,6 @@ def draw(nothing: float = np.nan) -> bytes | None:
     rng = np.random.default_rng(0)
     observed = rng.uniform(0.6, 1.1, 20)
     predicted = np.append(observed[1:], nothing)
-    rt = np.tile(np.linspace(0.5, 1.2, 5), (2, 1))
     trials = (
         ShownTrial(1.0, "red", "blue", 0.7, "red"),
         ShownTrial(4.0, "green", "green", nothing, ""),
@@ -32,7 +30,6 @@ def draw(nothing: float = np.nan) -> bytes | None:
     return draw_twin(
         PredictedPanel("rt (s)", observed, predicted, 0.8, "people"),
         [PredictionRow("twin", 0.5, 0.3, 0.7, "", True), PredictionRow("mean", *[nothing] * 3, "")],
-        QuantilePanel(("easy", "hard"), np.linspace(0.1, 0.9, 5), rt, rt + 0.1),
         [trace, trace],
         title="title",
         ceiling=nothing,
