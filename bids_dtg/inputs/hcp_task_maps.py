@@ -13,7 +13,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_text
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SPACE, SURFACE
-from bids_dtg.inputs.statmap_file import Level, Quantity, StatFile
+from bids_dtg.inputs.statmaps import Level, Quantity, StatFile
 from bids_dtg.inputs.studies import HCP, PersonFolder, person_folders
 
 _RESULTS = Path("MNINonLinear/Results")

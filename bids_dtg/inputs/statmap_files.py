@@ -17,10 +17,10 @@ from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
 from bids_dtg.inputs.hcp_task_maps import hcp_task_maps
 from bids_dtg.inputs.selection import PARCEL_MAPS, PARCEL_SERIES, PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
-from bids_dtg.inputs.statmap_file import QUANTITIES, Level, Quantity, StatFile
+from bids_dtg.inputs.statmaps import QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.inputs.studies import HCP, holds_study
 
-_IMAGES = (".nii.gz", ".nii", ".hdr", ".img", ".func.gii", ".shape.gii")
+_IMAGES = (".nii.gz", ".nii", ".func.gii", ".shape.gii")
 # Of these, those whose values lie at vertices of fsLR's mesh, if no other is named.
 _AT_VERTICES = (".dscalar.nii", ".dtseries.nii", ".gii")
 _RIGHT = re.compile("_hemi-R(?=[_.])")
@@ -210,12 +210,11 @@ def _mesh_of(path: Path) -> str | None:
 
 
 def _images(root: Path) -> Iterator[Path]:
-    """Yield images in a steady order; of an Analyze pair the header, of two sides the left."""
+    """Yield images in a steady order; of two sides the left."""
     try:
         for path in files_below(root):
-            is_second = path.suffix == ".img" and path.with_suffix(".hdr").exists()
             left = path.with_name(_RIGHT.sub("_hemi-L", path.name))
-            is_second |= left != path and left.exists()
+            is_second = left != path and left.exists()
             if path.name.endswith(_IMAGES) and not is_second:
                 yield path
     except ForeignFileError as err:

@@ -16,7 +16,6 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
-from bids_dtg.inputs.statmap_file import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
 
 Statistic = Literal["z", "t", "effect"]
@@ -28,6 +27,31 @@ STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
 
 # Sessions that are named after an earlier one.
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
+
+
+Quantity = Literal["z", "t", "effect", "variance"]
+Level = Literal["run", "session", "subject"]
+
+QUANTITIES: tuple[Quantity, ...] = ("z", "t", "effect", "variance")
+# Levels of an analysis, the lower first.
+LEVELS: tuple[Level, ...] = ("run", "session", "subject")
+
+
+@dataclass(frozen=True)
+class StatFile:
+    """One file of a measured map, with what its name states."""
+
+    path: Path
+    participant: str  # label, without sub-
+    session: str | None  # label, without ses-
+    task: str | None
+    run: str | None  # label of the run, with the direction of HCP-like runs; None: not named
+    contrast: str  # label, as the data name it
+    quantity: Quantity  # what the values are
+    space: str | None  # template by name or sidecar; None where neither has one
+    level: Level  # of the analysis
+    pattern: str  # how such files are named, with * for what differs
+    others: tuple[tuple[str, str], ...] = ()  # further entities
 
 
 @dataclass(frozen=True)

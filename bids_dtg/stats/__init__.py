@@ -9,7 +9,6 @@
 - `half_width`: half-widths of intervals around maps, by contrast and block of places
 - `agreement`: intraclass correlations of repeated measurements
 - `map_checks`: what is wrong with a measured map, on its own and beside other people's
-- `fixed_effects`: maps of several runs of a person put together
 - `linear`: simple linear models that every network is compared with
 - `group_ica`: spatial maps of a group's networks, from people's rest
 - `cohort`: what is asked of many people together: permutations, tests over many

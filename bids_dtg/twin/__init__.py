@@ -16,7 +16,6 @@ Inputs and outputs of a network on its time step:
 - `cuts`: a run as stretches that are performed one at a time, with whole response windows
 - `trial_series`: trial time series: inputs and targets of one person or several
 - `decoding`: each trial's response time, button and probability of a miss from outputs
-- `mean_times`: people's mean response times, and what conditions add to them
 - `curves`: the mean trial of a condition: how likely it is answered by a time
 - `distribution`: predicted distributions of responses to the trials of a task
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,6 @@ FEWEST_PEOPLE = 12
 _SEQUENCE = "stroopAP"
 _UNSEEN = 3  # one person of so many is left out of the fit
 _DIGITS = 4  # of a table
-_LINES = 10  # every tenth line is printed while the network is trained
 _MS = 1000.0
 _PICTURED_QUANTILES = (0.1, 0.9)  # of predicted response times: people whose trials are drawn
 _PICTURED_TRIALS = 8
@@ -171,7 +169,7 @@ def _fitted(simulated: Simulated, sequence: TrialSequence, size: DemoSize, seed:
         people=training.labels,
         architecture=find_architecture(DEFAULT_ARCHITECTURE, size.recipe),
         seed=seed,
-        report=_every_tenth(),
+        report=say,
     )
     demo = _evaluated(fitted, people.select(unseen), sequence, others, training)
     say(f"perturbing the connectomes of {len(unseen)} unseen people …")
@@ -218,17 +216,6 @@ def _truth(people: TwinPeople, sequence: TrialSequence) -> Values:
     trials = np.bincount(sequence.trials.condition, minlength=len(task.conditions))
     means = people.mean_rt_seconds(task.name)
     return np.column_stack([means @ trials / trials.sum(), people.effects(task.name)])
-
-
-def _every_tenth() -> Callable[[str], None]:
-    """Return a reporter of every tenth epoch and of all lines that are not epochs."""
-    numbers = count()
-
-    def report(line: str) -> None:
-        if next(numbers) % _LINES == 0 or not line.startswith("epoch"):
-            say(line)
-
-    return report
 
 
 def _write_table(path: Path, demo: Demo) -> None:

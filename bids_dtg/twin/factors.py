@@ -25,7 +25,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bids_dtg.twin.adjustment import standardised
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.mean_times import mean_times, observed_times
 from bids_dtg.twin.network.main import AT_ONCE, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.trial_series import Segments
@@ -54,7 +53,7 @@ class PersonFactors:
 
     factors: Array  # (people, factors): mean 0, uncorrelated
     directions: Array  # (modulations, factors)
-    observed: Array  # (people, times), seconds (`bids_dtg.twin.mean_times`)
+    observed: Array  # (people, times), seconds (`mean_times`)
     performed: Array  # (people, times): the same of networks with people's own factors
     covariates: Array | None = None  # (people, columns), finite: their part is no connectome's
     # (people,), number of each person's family; None: nobody has relatives.
@@ -516,3 +515,43 @@ class _Windows:
 
 def _rows(array: NDArray[np.generic], people: list[int]) -> list[int]:
     return people if len(array) > 1 else [0]
+
+
+def observed_times(segments: Segments) -> Array:
+    """Return the mean times of people's own responses, as `mean_times`."""
+    return mean_times(segments.trials.rt_seconds, segments)
+
+
+def mean_times(seconds: NDArray[np.floating], segments: Segments) -> Array:
+    """Return the mean response time of each task, and the differences of its conditions.
+
+    Parameters
+    ----------
+    seconds
+        Response times, (people, trials), of people or of networks that performed the segments; NaN:
+        no response.
+    segments
+        What the people saw; trials that are not scored do not count.
+
+    Returns
+    -------
+    numpy.ndarray
+        (people, times): for each task the mean over its trials, then each later condition less the
+        first one. NaN where a person has no such response.
+    """
+    rows = segments.trials
+    timed = rows.scored & np.isfinite(seconds)
+
+    def mean(chosen: NDArray[np.bool_]) -> Array:
+        used = timed & chosen
+        count = used.sum(axis=1)
+        total = np.where(used, seconds, 0.0).sum(axis=1)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    found = []
+    for number, task in enumerate(segments.tasks.tasks):
+        own = rows.task == number
+        found.append(mean(own))
+        levels = [mean(own & (rows.condition == level)) for level in range(len(task.conditions))]
+        found += [level - levels[0] for level in levels[1:]]
+    return np.stack(found, axis=1)

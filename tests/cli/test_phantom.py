@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.cli.phantom import main
+from bids_dtg.contrasts.phantom.dataset import phenotype
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.phenotype import phenotype
 from bids_dtg.phantom.streams import Cohort
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError
-from bids_dtg.inputs.statmap_file import StatFile
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
+    StatFile,
     StatMap,
     choose_sessions,
     choose_statistic,

@@ -16,8 +16,11 @@ from bids_dtg.twin.factors import (
     PersonFactors,
     find_factors,
     map_factors,
+    mean_times,
+    observed_times,
 )
 from bids_dtg.twin.fitting import targets_of
+from bids_dtg.twin.judging.cohort import targets_of_people
 from bids_dtg.twin.network.main import Sizes, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.network.objective import action_losses
@@ -375,3 +378,19 @@ def test_there_are_no_more_factors_than_informative_directions():
     )
     assert one == 1
     assert 30 < all_of_them < network.modulations  # a channel that is never on says nothing
+
+
+def test_times_are_the_figures_that_twins_are_judged_by():
+    segments, _ = slow_and_quick(people=5)
+    assert np.allclose(observed_times(segments), targets_of_people(segments))
+
+
+def test_trials_that_are_not_scored_or_not_answered_do_not_count():
+    segments, _ = slow_and_quick(people=4)
+    rows = segments.trials
+    some = np.arange(rows.scored.shape[1]) > 2
+    fewer = replace(segments, trials=replace(rows, scored=rows.scored & some))
+    unanswered = np.where(some, rows.rt_seconds, np.nan)
+    assert np.array_equal(observed_times(fewer), mean_times(unanswered, segments))
+    assert not np.array_equal(observed_times(fewer), observed_times(segments))
+    assert np.isnan(mean_times(np.full(rows.rt_seconds.shape, np.nan), segments)).all()

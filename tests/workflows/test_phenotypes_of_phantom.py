@@ -10,9 +10,9 @@ from sklearn.linear_model import Ridge
 from tiny_job import read_table
 from written_cohort import PARCELS, WrittenCohort
 
+from bids_dtg.contrasts.phantom.dataset import phenotype
 from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.contrasts.phantom.parameters import PhantomParameters
-from bids_dtg.contrasts.phantom.phenotype import phenotype
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.prediction.folds import repeated_folds
 

@@ -13,10 +13,10 @@ from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
-from bids_dtg.inputs.statmap_file import StatFile
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
+    StatFile,
     Statistic,
     StatMap,
     choose_sessions,

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.phantom.bold import draw_run
 from bids_dtg.contrasts.phantom.model import Person, Phantom
-from bids_dtg.contrasts.phantom.phenotype import Phenotype, phenotype
 from bids_dtg.contrasts.phantom.tasks import CONTRASTS
 from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.phantom.bold_run import BoldRun
 from bids_dtg.phantom.derivatives import DESCRIP, describe_dataset, marks, save, write_series
-from bids_dtg.phantom.streams import Cohort
+from bids_dtg.phantom.motion import draw_motion
+from bids_dtg.phantom.nuisance import STEADY_FRAMES, correlated, draw_nuisance, persistence_of
+from bids_dtg.phantom.streams import Cohort, Purpose
 
 Array = NDArray[np.float32]
 Stage = Callable[[str, float], None]  # the current step, and the share that is done
@@ -185,3 +186,83 @@ def cut_run(folder: Path, person: Person) -> None:
     (bold,) = folder.glob(f"fmriprep/sub-{label}/func/*_desc-preproc_bold.nii.gz")
     with bold.open("r+b") as file:
         file.truncate(bold.stat().st_size // 2)
+
+
+_AGE_MEAN, _AGE_SD, _AGE_RANGE = 28.8, 3.7, (22, 37)  # years, as young adults of HCP
+_SCORE_MEAN, _SCORE_SD = 100.0, 15.0
+# Share of variance that a trait explains.
+_SHARES = {"age": 0.5, "sex": 0.5, "reasoning": 0.6, "vigilance": 0.3}
+
+
+@dataclass(frozen=True)
+class Phenotype:
+    """Phenotype of a person."""
+
+    age: int  # years
+    sex: str  # "F" or "M"
+    reasoning: float  # a score that traits explain well; mean 100, sd 15
+    vigilance: float  # a score that they explain less; mean 100, sd 15
+
+
+def phenotype(person: Person) -> Phenotype:
+    """Draw a person's phenotype: each score from one trait, and noise."""
+    chance = person.stream(Purpose.PHENOTYPE).standard_normal(len(_SHARES))
+    age, sex, reasoning, vigilance = (
+        np.sqrt(share) * trait + np.sqrt(1.0 - share) * luck
+        for share, trait, luck in zip(_SHARES.values(), person.traits, chance, strict=False)
+    )
+    return Phenotype(
+        age=int(np.clip(round(_AGE_MEAN + _AGE_SD * age), *_AGE_RANGE)),
+        sex="F" if sex > 0 else "M",
+        reasoning=round(_SCORE_MEAN + _SCORE_SD * float(reasoning), 1),
+        vigilance=round(_SCORE_MEAN + _SCORE_SD * float(vigilance), 1),
+    )
+
+
+SECONDS_PER_STATE = 432.0  # how long a network keeps its amplitude: one segment
+
+
+def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0) -> BoldRun:
+    """Draw a run of a person.
+
+    Parameters
+    ----------
+    person
+        Person whose resting networks are simulated.
+    frames, repetition_time_s
+        Length of the run, and seconds per frame.
+    run
+        Number of the run; each has its own random stream.
+    """
+    phantom, p = person.phantom, person.phantom.parameters
+    persistence = persistence_of(repetition_time_s)
+    rng = person.stream(Purpose.RUN_SERIES, segment=run)
+    states = max(1, round(frames * repetition_time_s / SECONDS_PER_STATE))
+    amplitude = np.exp(p.log_state * rng.standard_normal((states, p.networks)))
+    independent = correlated(rng.standard_normal((frames, p.networks)), persistence)
+    series = independent @ person.series_mixing.T * amplitude[np.arange(frames) * states // frames]
+    shared = p.global_signal * correlated(rng.standard_normal(frames), persistence)
+    noise = person.rest_noise(Purpose.RUN_NOISE, frames, segment=run)
+    motion = draw_motion(
+        person.stream(Purpose.MOTION, segment=run), frames, level=person.measurement.motion
+    )
+    nuisance_maps, nuisance = draw_nuisance(
+        phantom.anatomy,
+        phantom.stable_maps,
+        motion,
+        persistence,
+        person.stream(Purpose.NUISANCE, segment=run),
+    )
+    return BoldRun(
+        repetition_time_s=repetition_time_s,
+        motion=motion,
+        non_steady=STEADY_FRAMES,
+        anatomy=phantom.anatomy,
+        field=phantom.voxel_noise,
+        network_maps=person.network_maps,
+        series=series.astype(np.float32),
+        shared=shared.astype(np.float32),
+        noise=correlated(noise, persistence),
+        nuisance_maps=nuisance_maps,
+        nuisance=nuisance,
+    )

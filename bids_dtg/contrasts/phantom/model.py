@@ -11,18 +11,13 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.phantom.measurement import Measurement, map_noise, rest_noise, wide
 from bids_dtg.contrasts.phantom.parameters import VERSION_2, PhantomParameters
-from bids_dtg.contrasts.phantom.responses import (
-    condition_gains,
-    linear_responses,
-    network_responses,
-)
 from bids_dtg.contrasts.phantom.rest import (
     draw_series,
     segment_connectome,
     series_mixing,
     series_weights,
 )
-from bids_dtg.contrasts.phantom.structure import Foci, draw_structure, network_maps
+from bids_dtg.contrasts.phantom.structure import Foci, Structure, draw_structure, network_maps
 from bids_dtg.contrasts.phantom.tasks import condition_list, contrast_design
 from bids_dtg.contrasts.phantom.topography import envelope, folded, moved_foci, own_loadings
 from bids_dtg.phantom.anatomy import load_anatomy
@@ -339,3 +334,60 @@ class Person:
         maps = drawn[:, self.phantom.anatomy.grey]
         own: Array = np.sqrt(share) * maps[:1] + np.sqrt(1.0 - share) * maps[1:]
         return own.astype(np.float32, copy=False)
+
+
+def network_responses(
+    parameters: PhantomParameters, structure: Structure, maps: Array, traits: NDArray[np.float64]
+) -> Array:
+    """Return the responses of a person's networks to each condition.
+
+    β = λ tanh(h / λ) + κ Σ_p Q_p √(M_k M_l), with h the sum of the networks' maps M times
+    their weights and the gains that the person's traits give them.
+
+    Parameters
+    ----------
+    maps
+        The person's maps during tasks, (networks, voxels).
+    traits
+        (traits,), the person's values; each changes the gains of networks.
+
+    Returns
+    -------
+    (conditions, voxels)
+    """
+    gain = np.exp(parameters.trait_gain * (structure.trait_gains @ traits))
+    summed = (structure.weights * gain).astype(np.float32) @ maps
+    level = np.float32(parameters.saturation)
+    first, second = structure.pairs.T
+    overlap = np.sqrt(np.maximum(maps[first] * maps[second], 0))
+    responses: Array = level * np.tanh(summed / level)
+    responses += structure.pair_weights.astype(np.float32) @ overlap
+    return responses
+
+
+def linear_responses(parameters: PhantomParameters, weights: Array, connectome: Array) -> Array:
+    """Return responses that are a linear function of the connectome, the same at every voxel.
+
+    Tavor et al. 2016: each condition weights the connectome's rows, z-scored over voxels.
+
+    Parameters
+    ----------
+    weights
+        Weights of the connectome's rows, (conditions, networks).
+    connectome
+        Connectome of the person, (networks, voxels).
+
+    Returns
+    -------
+    (conditions, voxels)
+    """
+    rows = connectome - connectome.mean(axis=1, keepdims=True)
+    rows /= rows.std(axis=1, keepdims=True)
+    responses: Array = np.float32(parameters.linear_scale) * (weights @ rows)
+    return responses
+
+
+def condition_gains(parameters: PhantomParameters) -> Array:
+    """Return the strength of each condition's maps, (conditions,)."""
+    gains = dict(parameters.task_gains)
+    return np.array([gains[task] for task, _ in condition_list()], np.float32)

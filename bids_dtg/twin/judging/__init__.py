@@ -6,7 +6,6 @@
 - `baselines`: simple predictions of figures of people outside the training set
 - `cohort`: people with known responses, and the figures that are predicted
 - `simple`: figures and distributions of unseen people by the baselines
-- `cross_losses`: the loss of each twin on each person's responses
 - `curves`: the mean trial over people, observed and predicted
 - `ceilings`: noise ceilings of r over people, by halves of their trials
 - `folds`: people who are judged by folds

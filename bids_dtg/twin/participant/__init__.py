@@ -2,7 +2,6 @@
 
 - `array_connectomes`: connectomes from files of arrays
 - `behaviour`: figures of predicted and observed behaviour
-- `columns`: columns of the tables of behaviour
 - `connectome`: the connectome of an average of runs
 - `covariates`: columns of the table of participants
 - `event_trials`: people's trials, read from the event files of a dataset

@@ -9,15 +9,19 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_dtg.connectome import voxel_to_roi
 from bids_dtg.contrasts.phantom.dataset import (
     RunPlan,
     describe_datasets,
+    draw_run,
     participant_label,
+    phenotype,
     write_participant,
     write_run,
 )
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.phantom.tasks import CONTRASTS
+from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
 from bids_dtg.phantom.streams import Cohort
 
 PLAN = RunPlan(frames=60, repetition_time_s=2.0)
@@ -118,3 +122,100 @@ def test_whole_datasets_are_valid_and_hold_the_person_s_maps(person, tmp_path):
         report = subprocess.run([validator, root], capture_output=True, text=True, check=False)
         assert report.returncode == 0, report.stdout
         assert "[ERROR]" not in report.stdout
+
+
+SIMPLE = ("trans_", "rot_", "cosine")
+
+
+def recorded(run):
+    """Return the run's frames, and its columns of confounds with 0 for n/a."""
+    signals, blocks = SignalRecorder(run.anatomy), []
+    for block in run.blocks():
+        signals.add(block)
+        blocks.append(block)
+    columns, _ = confounds_table(
+        run.motion,
+        signals,
+        non_steady=run.non_steady,
+        repetition_time_s=run.repetition_time_s,
+    )
+    return np.concatenate(blocks), {name: np.nan_to_num(c) for name, c in columns.items()}
+
+
+@pytest.fixture(scope="module")
+def coarse(phantom):
+    return phantom.person(Cohort.DEMO, 0)
+
+
+def test_a_run_has_its_frames_and_is_the_same_again(coarse):
+    one, again = (np.concatenate(list(draw_run(coarse, 70, 1.5).blocks())) for _ in range(2))
+    assert one.shape == (70, coarse.phantom.anatomy.brain.sum())
+    assert one.dtype == np.float32
+    np.testing.assert_array_equal(one, again)
+    other = np.concatenate(list(draw_run(coarse, 70, 1.5, run=1).blocks()))
+    assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize("repetition_time_s", [0.8, 1.5])
+def test_neighbouring_frames_are_correlated(coarse, repetition_time_s):
+    run = draw_run(coarse, 600, repetition_time_s)
+    for values in (run.series, run.noise.reshape(600, -1)):
+        lagged = (values[1:] * values[:-1]).mean() / (values**2).mean()
+        assert lagged == pytest.approx(np.exp(-repetition_time_s / 2.2), abs=0.05)
+    assert run.noise.var() == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_first_frames_are_brighter(coarse):
+    frames = np.concatenate(list(draw_run(coarse, 60, 1.5).blocks()))
+    brightness = frames.mean(axis=1)
+    assert brightness[0] > brightness[1] > brightness[2:].max()
+
+
+def test_the_mean_image_looks_like_bold(coarse):
+    frames = np.concatenate(list(draw_run(coarse, 200, 1.5).blocks()))[2:]
+    tsnr = frames.mean(axis=0) / frames.std(axis=0)
+    assert 800 < frames.mean() < 1300
+    assert 30 < np.median(tsnr) < 120
+    # int16 with a step of 0.5 holds it.
+    assert frames.min() > 0
+    assert frames.max() < 16000
+
+
+@pytest.mark.slow
+def test_cleaning_recovers_the_person_s_connectome(coarse):
+    phantom = coarse.phantom
+    frames, columns = recorded(draw_run(coarse, 300, 1.5))
+    maps = np.zeros((50, frames.shape[1]), np.float32)
+    maps[:, phantom.anatomy.grey_in_brain] = phantom.roi_maps
+    keep = np.arange(300) >= 2
+    nuisance = np.stack([c for name, c in columns.items() if name.startswith(SIMPLE)], axis=1)
+    expected = coarse.segments(4).mean(axis=0)
+
+    def similarity(confounds):
+        connectome = voxel_to_roi(frames, maps, confounds, keep)[:, phantom.anatomy.grey_in_brain]
+        return np.corrcoef(connectome.ravel(), expected.ravel())[0, 1]
+
+    # As close as a segment without any nuisance is, but for the frames' correlation in time.
+    ideal = np.corrcoef(coarse.connectome(0, 4).ravel(), expected.ravel())[0, 1]
+    assert similarity(nuisance) > ideal - 0.06
+    assert similarity(nuisance) > similarity(None) + 0.05
+
+
+def test_traits_explain_the_scores_in_part(phantom):
+    people = [phantom.person(Cohort.TRAINING, n) for n in range(400)]
+    known = [phenotype(person) for person in people]
+    traits = np.array([person.traits[:4] for person in people])
+    values = [
+        [p.age for p in known],
+        [p.sex == "F" for p in known],
+        [p.reasoning for p in known],
+        [p.vigilance for p in known],
+    ]
+    r = [np.corrcoef(v, t)[0, 1] for v, t in zip(values, traits.T, strict=True)]
+    assert 0.6 < r[0] < 0.8
+    assert 0.45 < r[1] < 0.7
+    assert abs(r[2] - np.sqrt(0.6)) < 0.08
+    assert abs(r[3] - np.sqrt(0.3)) < 0.12
+    assert abs(np.mean(values[2]) - 100) < 3
+    assert all(22 <= p.age <= 37 and p.sex in "FM" for p in known)
+    assert phenotype(people[0]) == phenotype(phantom.person(Cohort.TRAINING, 0))

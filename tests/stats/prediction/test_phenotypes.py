@@ -6,8 +6,8 @@ from scipy.stats import kstest, norm
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 
+from bids_dtg.contrasts.phantom.dataset import phenotype
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.phenotype import phenotype
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.prediction.folds import Folds, repeated_folds, site_folds
 from bids_dtg.stats.prediction.phenotypes import (

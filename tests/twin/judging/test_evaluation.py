@@ -8,13 +8,14 @@ from twin_runs import ONSET, a_run, answered_by, slow_and_quick
 
 from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.judging.cohort import Cohort, answers_of, targets_of_people
-from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
 from bids_dtg.twin.judging.evaluation import (
     GROUP,
     TWIN,
     Samples,
+    cross_losses,
     evaluate,
     judge,
+    own_losses,
     shortfalls,
 )
 from bids_dtg.twin.judging.simple import Simple, simple_predictions
