@@ -541,15 +541,6 @@ def test_map_that_is_not_finite_is_not_written(job, capsys):
     assert not (job.out / "sub-01").exists()
 
 
-@pytest.mark.slow
-def test_spread_that_is_not_finite_is_not_written(job, capsys):
-    """Finite maps whose squares are too large for floats of 32 bits."""
-    add_rest(job.bids, frames=180)
-    forge_output_layer(job, lambda values: 1e25 * values)
-    fact = r"the predicted spread of \S+ has \d+ values that are not finite"
-    assert_participant_fails(job, capsys, fact)
-
-
 def test_too_short(job, capsys):
     fact = r"bold.nii.gz has 10.0 of 10.0 minutes left \(60 of 60 frames of 10 s\).* 12 minutes"
     assert_participant_fails(job, capsys, fact, "--min-minutes", "12")

@@ -23,7 +23,9 @@ def kill(target: str, call: int = 1, when: str = "before", matching: str = "") -
 
 POINTS = {
     "train": {
-        "writing connectomes of the second": kill(REPLACE, 2, "cut", "connectomes.npy"),
+        "writing connectomes of the second": kill(
+            REPLACE, 2, "cut", "connectomes_of_whole_runs.npy"
+        ),
         "before facts of maps": kill(REPLACE, 3, "before", "target_maps.json"),
         "writing the split": kill(REPLACE, 1, "cut", "desc-split_participants.tsv"),
         "writing scores": kill(REPLACE, 1, "cut", "_scores.tsv"),

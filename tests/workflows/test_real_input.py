@@ -10,19 +10,14 @@ import numpy as np
 import pytest
 from bids_check import require_every_file_seen, validate
 from nilearn.interfaces.fmriprep import load_confounds_strategy
-from plain_route import clean, correlate, plain_series, regress
+from plain_route import clean, correlate, plain_series
 
 from bids_dtg.cli import models as models_cli
 from bids_dtg.cli.run import main
-from bids_dtg.connectome.form import PENALTY, Form
-from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
-from bids_dtg.inputs.runs import find_runs
-from bids_dtg.settings import CleaningOptions
 
 pytestmark = pytest.mark.slow
 
@@ -190,27 +185,6 @@ def test_connectome_equals_the_plain_way(made, plain):
     assert found.shape == plain.shape
     assert np.abs(plain).max() > 0.5
     np.testing.assert_allclose(found, plain, rtol=0, atol=1e-5)
-
-
-def test_the_partial_form_equals_least_squares_on_whole_arrays(job, cleaned):
-    voxels, series, there = cleaned
-    options = CleaningOptions(denoise_strategy="simple", min_minutes=1)
-    reader = Reader.of(load_bundle(job.model), options, form=Form("partial"))
-    (run,) = (
-        run
-        for run in find_runs(job.bids, "HAPPYTEST")
-        if run.space == "MNI152NLin6Asym" and "res-2" in run.bold.name
-    )
-    result = reader.measure(run).connectomes
-    halves = np.array_split(np.arange(len(series)), 2)
-    for made, rows in zip((result.whole, result.odd, result.even), (None, *halves), strict=True):
-        part = slice(None) if rows is None else rows
-        expected = regress(voxels[part], series[part], PENALTY)
-        found = made.r[:, there[job.grey]]
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
-        largest = float(np.abs(found - expected).max())
-        print(f"{made.frames} frames: largest {largest:.1e}")
-        assert np.abs(expected).max() > 0.2
 
 
 def test_maps_equal_the_eager_network_on_the_plain_connectome(made, plain):
