@@ -105,7 +105,7 @@ def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypat
     forge_tiny_kind(
         tmp_path / "models" / "a-forged",
         "linear",
-        **{"ridge.mean_maps": lambda tensor: with_value(tensor, np.nan)},
+        **{"linear.means": lambda tensor: with_value(tensor, np.nan)},
     )
     assert main(["verify"]) == 2
     out, err = capsys.readouterr()

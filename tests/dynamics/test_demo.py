@@ -17,7 +17,8 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
-    assert run_core_demo(out, participants=6, size=DemoSize(regions=4, frames=180)) == 0
+    failed = run_core_demo(out, participants=6, size=DemoSize(regions=4, frames=180))
+    assert not failed, capsys.readouterr().err
     folder = out / "study" / "group" / "model-demo"
     card = json.loads((folder / "bundle" / "model.json").read_text())
     assert (card["kind"], card["people"], card["regions"]) == ("linear-dynamics", 5, 4)

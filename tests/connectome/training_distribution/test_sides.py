@@ -113,7 +113,7 @@ def test_nothing_is_said_of_the_sides_of_a_real_brain_read_with_the_demo_s_maps(
     cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
     reader = Reader.of(load_bundle("demo"), cleaning)
     measured = reader.measure(run)
-    judged = reader.judge.judge(measured.connectomes, measured.mask_overlap)
+    judged = reader.judge(measured.connectomes, measured.mask_overlap)
     assert not any(re.search(r"\bsides?\b", reason) for reason in judged.reasons)
 
 
