@@ -3,16 +3,18 @@
 A network is deterministic: trained on held targets, its outputs are the distribution of a person's
 response times, one curve a button, and not the responses of single trials. The published decoding
 rule is not stated (Takahashi et al., 2026, doi:10.34133/bmef.0231); this one is exact for held
-targets.
+targets, and differentiable.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.trial_series import Segments
@@ -20,6 +22,71 @@ from bids_dtg.twin.trial_series import Segments
 Values = NDArray[np.floating[Any]]
 
 _TIED = 1e-6  # buttons are equally likely if their curves end closer than this
+_SMALLEST = 1e-6  # probability of a response
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Positions of trials' curves in outputs; the leading axis is people who saw different things.
+
+    A curve has w steps; beyond the end of its window, the window's last step is repeated.
+    """
+
+    place: Tensor  # (..., trials, w): of a step, counted through all segments
+    own: Tensor  # (..., trials, buttons): whether the button is one of the task's
+    seconds: Tensor  # (..., trials, w): time since the trial's onset
+
+    @classmethod
+    def of(cls, segments: Segments) -> Windows:
+        """Find the windows of all trials in segments of one person or several."""
+        rows, tasks = segments.trials, segments.tasks
+        first, last = _each(rows.first_step)[..., None], _each(rows.last_step)[..., None]
+        task, segment = _each(rows.task), _each(rows.segment)
+        step = first + np.arange(tasks.window_steps)
+        seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
+        # Targets hold all responses of the window from its last step on, which stands for its end.
+        seconds = np.where(step < last, seconds, _each(rows.window_seconds)[..., None])
+        place = segment[..., None] * segments.action.shape[-2] + np.minimum(step, last)
+        own = tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None]
+        return cls(*(torch.from_numpy(values) for values in (place, own, seconds)))
+
+    def curves(self, outputs: Tensor) -> Tensor:
+        """Return the curve of each of a trial's buttons, (..., trials, w, buttons).
+
+        Parameters
+        ----------
+        outputs
+            (..., segments, steps, buttons or more): probabilities; of the same people, where
+            these saw different things.
+        """
+        flat = outputs[..., : self.own.shape[-1]].flatten(-3, -2)
+        if self.place.ndim == 2:
+            found = flat[..., self.place, :]
+        else:
+            found = flat[torch.arange(len(flat))[:, None, None], self.place]
+        return torch.where(self.own[..., None, :], found, torch.zeros((), dtype=found.dtype))
+
+    def mean_seconds(self, answered: Tensor) -> Tensor:
+        """Return the mean response time of the responses within the window, (..., trials).
+
+        Parameters
+        ----------
+        answered
+            As of `answered_of`. Times are linear between steps, and from 0 at the onset.
+        """
+        later = 1 - answered / answered[..., -1:].clamp(min=_SMALLEST)
+        before = torch.cat([torch.ones_like(later[..., :1]), later[..., :-1]], -1)
+        seconds = self.seconds.to(answered.dtype)
+        steps = torch.diff(seconds, dim=-1, prepend=torch.zeros_like(seconds[..., :1]))
+        return (steps.clamp(min=0) * (before + later) / 2).sum(-1)
+
+
+def answered_of(curves: Tensor) -> Tensor:
+    """Return how likely any button has been pressed by each step, (..., trials, w).
+
+    It never falls: a press cannot be undone, and networks release buttons before a window ends.
+    """
+    return curves.sum(-1).cummax(-1).values.clamp(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +100,23 @@ class Decoded:
     seconds: Values  # (..., trials, w): time of each step of the curves since the trial's onset
     curve: Values  # (..., trials, w, buttons): how likely each button has been pressed by then
     answered: Values  # (..., trials, w): how likely any has been: F(t), from 0 to 1, never falling
+    given_seconds: Values  # (..., trials): mean time of responses in the window, however few
     rt_seconds: Values  # (..., trials): when F crosses 0.5; NaN: it never does
     button: NDArray[np.int8]  # (..., trials): likeliest at the window's end; -1: none stands out
+
+    def person(self, number: int) -> Decoded:
+        """Return the trials of one person, trials at the front; one network serves all people."""
+
+        def own(values: NDArray[Any], axes: int) -> NDArray[Any]:
+            return values if values.ndim == axes else values[min(number, len(values) - 1)]
+
+        axes = {"seconds": 2, "curve": 3, "answered": 2}
+        return Decoded(
+            **{
+                field.name: own(getattr(self, field.name), axes.get(field.name, 1))
+                for field in fields(self)
+            }
+        )
 
     @property
     def miss(self) -> Values:
@@ -44,24 +126,9 @@ class Decoded:
 
     @property
     def mean_seconds(self) -> Values:
-        """Mean response time of the responses within the window, (..., trials).
-
-        NaN where `rt_seconds` is.
-        """
+        """Mean response time of the responses within the window; NaN where `rt_seconds` is."""
         found: Values = np.where(np.isfinite(self.rt_seconds), self.given_seconds, np.nan)
         return found
-
-    @property
-    def given_seconds(self) -> Values:
-        """Mean response time of the responses within the window, however few, (..., trials)."""
-        end = self.answered[..., -1:]
-        given = np.divide(self.answered, end, out=np.zeros_like(self.answered), where=end > 0)
-        later = 1.0 - given
-        before = np.concatenate([np.ones_like(later[..., :1]), later[..., :-1]], axis=-1)
-        seconds = np.broadcast_to(self.seconds, given.shape)
-        steps = np.diff(seconds, axis=-1, prepend=np.zeros_like(seconds[..., :1]))
-        mean: Values = (np.maximum(steps, 0.0) * (before + later) / 2).sum(axis=-1)
-        return mean
 
     @property
     def shares(self) -> Values:
@@ -101,6 +168,7 @@ class Decoded:
         return _crossing(given, self.seconds, share)
 
 
+@torch.no_grad()
 def decode(outputs: Values, segments: Segments) -> Decoded:
     """Decode each trial's response from network outputs.
 
@@ -113,9 +181,9 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
     Parameters
     ----------
     outputs
-        (..., s, steps, buttons): probability that each button is down, from 0 to 1, of networks
-        that performed `segments`. With segments of several people who saw different things,
-        (..., people, s, steps, buttons); otherwise the leading axes are free.
+        (..., s, steps, buttons or more): probability that each button is down, from 0 to 1, of
+        networks that performed `segments`. With segments of several people who saw different
+        things, (people, s, steps, buttons); otherwise the leading axes are free.
     segments
         Segments that the networks performed.
 
@@ -135,53 +203,22 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
     `bids_dtg.twin.trial_series.stack_people` shows a run of two trials: one response after 0.64 s,
     and a miss.
     """
-    seconds, curve = _curves(outputs, segments)
-    answered = np.clip(np.maximum.accumulate(curve.sum(axis=-1), axis=-1), 0.0, 1.0)
+    _check(outputs, segments)
+    windows = Windows.of(segments)
+    curves = windows.curves(torch.from_numpy(np.ascontiguousarray(outputs)))
+    answered = answered_of(curves)
+    curve, rising, seconds = curves.numpy(), answered.numpy(), windows.seconds.numpy()
     end = curve[..., -1, :]
     best = np.sort(end, axis=-1)[..., -2:]
     stands_out = best[..., -1] - (best[..., 0] if end.shape[-1] > 1 else 0.0) > _TIED
     return Decoded(
         seconds=seconds,
         curve=curve,
-        answered=answered,
-        rt_seconds=_crossing(answered, seconds, 0.5),
+        answered=rising,
+        given_seconds=windows.mean_seconds(answered).numpy(),
+        rt_seconds=_crossing(rising, seconds, 0.5),
         button=np.where(stands_out, end.argmax(axis=-1), -1).astype(np.int8),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Windows:
-    """Positions of trials' curves in outputs; the leading axis is people who saw different things.
-
-    A curve has w steps; beyond the end of its window, the window's last step is repeated.
-    """
-
-    place: NDArray[np.intp]  # (..., trials, w): of a step, counted through all segments
-    own: NDArray[np.bool_]  # (..., trials, buttons): whether the button is one of the task's
-    seconds: Values  # (..., trials, w): time since the trial's onset
-
-    @classmethod
-    def of(cls, segments: Segments) -> Windows:
-        """Find the windows of all trials in segments of one person or several."""
-        rows, tasks = segments.trials, segments.tasks
-        first, last = _each(rows.first_step)[..., None], _each(rows.last_step)[..., None]
-        task, segment = _each(rows.task), _each(rows.segment)
-        step = first + np.arange(tasks.window_steps)
-        within = np.minimum(step, last)
-        seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
-        # Targets hold all responses of the window from its last step on, which stands for its end.
-        return cls(
-            place=segment[..., None] * segments.action.shape[-2] + within,
-            own=tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None],
-            seconds=np.where(step < last, seconds, _each(rows.window_seconds)[..., None]),
-        )
-
-
-def _curves(outputs: Values, segments: Segments) -> tuple[Values, Values]:
-    _check(outputs, segments)
-    windows = Windows.of(segments)
-    curve = np.where(windows.own[..., None, :], _at(outputs, windows.place), 0.0)
-    return windows.seconds, curve
 
 
 def _each(shown: NDArray[Any]) -> NDArray[Any]:
@@ -190,25 +227,12 @@ def _each(shown: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check(outputs: Values, segments: Segments) -> None:
-    expected = segments.action.shape[-3:]
-    seen = segments.inputs.shape[:-3]
-    if outputs.shape[-3:] != expected or (seen not in ((), (1,)) and outputs.shape[-4:-3] != seen):
-        of_people = (*seen, *expected) if seen not in ((), (1,)) else expected
-        raise ValueError(
-            f"outputs are (..., {', '.join(map(str, of_people))}), found {outputs.shape}"
-        )
-
-
-def _at(outputs: Values, steps: NDArray[np.intp]) -> Values:
-    """Return outputs at steps, (..., trials, w) counted through all segments."""
-    flat = outputs.reshape(*outputs.shape[:-3], -1, outputs.shape[-1])
-    if steps.ndim == 2:
-        found: Values = flat[..., steps, :]
-        return found
-    rows = steps.reshape(len(steps), -1, 1)
-    rows = rows[(None,) * (flat.ndim - rows.ndim)]
-    own = np.take_along_axis(flat, rows, axis=-2)
-    return own.reshape(*flat.shape[:-2], *steps.shape[-2:], -1)
+    expected, seen = segments.action.shape[-3:], segments.inputs.shape[:-3]
+    several = seen not in ((), (1,))
+    shape = (*outputs.shape[:-1], min(outputs.shape[-1], expected[-1]))
+    if shape[-3:] != expected or (several and shape[:-3] != seen):
+        wanted = ", ".join(map(str, (*(seen if several else ()), *expected)))
+        raise ValueError(f"outputs are (..., {wanted}), found {outputs.shape}")
 
 
 def _crossing(rising: Values, seconds: Values, level: float) -> Values:

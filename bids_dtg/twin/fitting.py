@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.temporary import temporary_folder
@@ -21,87 +21,51 @@ from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.twin.factors import find_factors, map_factors
-from bids_dtg.twin.learning import GroupTask, HyperTask, Length
-from bids_dtg.twin.network.hypernetwork import HyperNetwork
-from bids_dtg.twin.network.main import AT_ONCE, MainWeights, Sizes, perform
-from bids_dtg.twin.network.modulated import ModulatedNetwork
-from bids_dtg.twin.network.objective import Targets
-from bids_dtg.twin.recipe import (
-    DEFAULT_ARCHITECTURE,
-    Architecture,
-    Recipe,
-    find_architecture,
+from bids_dtg.twin.network import (
+    AT_ONCE,
+    HyperNetwork,
+    LowRank,
+    MainWeights,
+    ModulatedNetwork,
+    Sizes,
+    perform,
+)
+from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+from bids_dtg.twin.times import LEAST_Z, Array, fit_ridges, left_out_z, observed_times, targets_of
+from bids_dtg.twin.training import (
+    GroupTask,
+    HyperTask,
+    Length,
+    Targets,
+    TimesTask,
+    performed_times,
+    spread_of,
 )
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
+_SAMPLED = 8  # people whose sequences the first matrix of weights is made by
+_SLOWER = 1 / 3  # of the rate, where a training made a condition worse
+_ROUNDING = 1e-3  # of a loss that counts as no worse
 Report = Callable[[str], None]
-Outputs = NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
-
-
-class Twin(nn.Module):
-    """Makes main networks from connectomes; the part of a fit that a bundle keeps.
-
-    Parameters
-    ----------
-    architecture, recipe
-        How a connectome becomes a network, and how large the networks are.
-    edges
-        Length of a connectome's vector of edges.
-    sizes
-        Numbers of inputs, units and outputs of main networks.
-    factors
-        Number of latent factors of a modulated network; 0 where all weights are generated.
-    """
-
-    def __init__(
-        self, architecture: Architecture, recipe: Recipe, edges: int, sizes: Sizes, factors: int = 0
-    ) -> None:
-        super().__init__()
-        self.network: HyperNetwork | ModulatedNetwork
-        if architecture.generates_all:
-            self.network = make_hypernetwork(edges, sizes, recipe)
-            return
-        self.network = ModulatedNetwork(sizes, rank=recipe.rank)
-        self.register_buffer("directions", torch.zeros(self.network.modulations, factors))
-        self.register_buffer("edge_mean", torch.zeros(edges))
-        self.register_buffer("edge_weights", torch.zeros(edges, factors))
-
-    directions: Tensor
-    edge_mean: Tensor
-    edge_weights: Tensor
-
-    def weights(self, connectomes: Tensor) -> MainWeights:
-        """Make main networks from connectomes (people, edges)."""
-        if isinstance(self.network, HyperNetwork):
-            found: MainWeights = self.network(connectomes)
-            return found
-        factors = (connectomes - self.edge_mean) @ self.edge_weights
-        return self.network.weights(factors @ self.directions.T)
+Outputs = NDArray[np.float32]  # (people, segments, steps, outputs): probabilities of buttons
+History = Mapping[str, tuple[Mapping[str, float], ...]]
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A fitted twin, and the labels of its training participants."""
 
-    twin: Twin  # on the CPU, in eval mode
+    twin: LowRank | HyperNetwork  # makes networks from connectomes; on the CPU, in eval mode
     architecture: str  # a row of `recipe.ARCHITECTURES`
     recipe: Recipe
     tasks: TaskSet  # tasks that it performs
     people: tuple[str, ...]  # labels of the training participants
     seed: int
-    own_factors: NDArray[np.float64] | None  # (people, factors), fitted to their data; None: none
-    history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
+    history: History  # epochs of each stage
     # Of mean times, predicted with observed, of people left out of all choices; None: not known.
     z: float | None = None
-
-    @property
-    def twins_differ(self) -> bool:
-        """Whether twins of different connectomes are different; else all are the group's."""
-        of_all = isinstance(self.twin.network, HyperNetwork)
-        return of_all or bool(self.twin.edge_weights.any())
 
     def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Outputs:
         """Run people's twins, made from their connectomes.
@@ -114,62 +78,55 @@ class Fitted:
             What they see: the same for all, or of the same people.
         """
         values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
-        return self._perform(self.twin.weights, values, segments)
+        return run_networks(self.twin, values, segments)
 
-    def perform_group(self, segments: Segments) -> Outputs:
-        """Run the group's network, once for each row of inputs.
-
-        Raises
-        ------
-        ValueError
-            The architecture has no group network.
-        """
-        network = self.twin.network
-        if not isinstance(network, ModulatedNetwork):
-            raise ValueError(f"{self.architecture} has no network of the group")
-        rows = torch.zeros(len(segments.inputs), network.modulations)
-        return self._perform(network.weights, rows, segments)
-
-    @torch.no_grad()
-    def _perform(
-        self, make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
-    ) -> Outputs:
-        inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
-        found = []
-        for some in torch.split(torch.arange(len(values)), AT_ONCE):
-            outputs = perform(make(values[some]), inputs if shared else inputs[some])
-            found.append(torch.sigmoid(outputs).numpy())
-        return np.concatenate(found)
+    def perform_group(self, segments: Segments) -> Outputs | None:
+        """Run the group's network, once for each row of inputs; None where there is none."""
+        group = self.twin.group()
+        if group is None:
+            return None
+        rows = torch.zeros(len(segments.inputs), 1)
+        return run_networks(lambda some: group, rows, segments)
 
 
-def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:
-    """Return the hypernetwork of a recipe."""
-    return HyperNetwork(
-        edges,
-        sizes,
-        hidden=recipe.hyper_units,
-        dropout=recipe.dropout,
-        last_layer_scale=recipe.last_layer_scale,
-    )
+@torch.no_grad()
+def run_networks(
+    make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
+) -> Outputs:
+    """Run the networks that are made of values, (people, n), on what the people see."""
+    inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
+    found = []
+    for some in torch.split(torch.arange(len(values)), AT_ONCE):
+        outputs = perform(make(values[some]), inputs if shared else inputs[some])
+        found.append(torch.sigmoid(outputs).numpy())
+    return np.concatenate(found)
 
 
-def targets_of(segments: Segments) -> Targets:
-    """Return the responses of several people as tensors."""
-    return Targets(
-        torch.from_numpy(segments.inputs),
-        torch.from_numpy(segments.action),
-        torch.from_numpy(segments.scored),
-    )
+def empty_twin(
+    architecture: str, recipe: Recipe, edges: int, tasks: TaskSet
+) -> LowRank | HyperNetwork:
+    """Return a twin whose weights are drawn by chance, or 0."""
+    sizes = Sizes(tasks.inputs, recipe.units, tasks.buttons)
+    if find_architecture(architecture).generates_all:
+        return HyperNetwork(
+            edges,
+            sizes,
+            hidden=recipe.hyper_units,
+            dropout=recipe.dropout,
+            last_layer_scale=recipe.last_layer_scale,
+        )
+    return LowRank(edges, len(targets_of(tasks)), sizes, rank=recipe.rank)
 
 
 def fit(
-    connectomes: NDArray[np.floating] | None,
+    connectomes: NDArray[np.floating],
     segments: Segments,
     *,
     people: tuple[str, ...] | None = None,
     families: Mapping[str, str] = MappingProxyType({}),
-    covariates: NDArray[np.float64] | None = None,
-    architecture: Architecture | None = None,
+    covariates: Array | None = None,
+    architecture: str = DEFAULT_ARCHITECTURE,
+    recipe: Recipe | None = None,
     seed: int = 0,
     workplace: Workplace | None = None,
     report: Report = lambda line: None,
@@ -179,8 +136,7 @@ def fit(
     Parameters
     ----------
     connectomes
-        (people, edges): Fisher z of correlations, or any other numbers that describe people. None:
-        networks are of the group.
+        (people, edges): Fisher z of correlations, or any other numbers that describe people.
     segments
         What the same people saw and did (`bids_dtg.twin.trial_series.stack_people`).
     people
@@ -189,10 +145,12 @@ def fit(
         Families by label, of those who have one: relatives are left out together.
     covariates
         (people, columns), finite: what was taken out of the connectomes
-        (`bids_dtg.twin.adjustment`). Where people have latent factors, connectomes predict what
-        covariates leave of mean times. None: nothing.
+        (`bids_dtg.twin.adjustment`), and is taken out of the mean times that connectomes predict.
+        None: nothing.
     architecture
-        Architecture and recipe (`bids_dtg.twin.recipe.find_architecture`); None: the default.
+        A row of `bids_dtg.twin.recipe.ARCHITECTURES`.
+    recipe
+        Sizes and training; None: the architecture's default.
     seed
         Seed of weights, batches and the choice of validation people.
     workplace
@@ -208,135 +166,125 @@ def fit(
     RunError
         The folder has a training of other people, another recipe or another seed.
     """
-    row = architecture or find_architecture(DEFAULT_ARCHITECTURE)
-    if connectomes is None and row.generates_all:
-        raise ValueError(f"{row.name} makes networks from connectomes, and none were given")
-    values = _checked(_none(segments) if connectomes is None else connectomes, segments)
+    recipe = recipe or find_recipe(architecture)
+    values = _checked(connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
     if covariates is not None:
         _require_numbers(covariates, len(values))
-    identity = _identity(values, segments, row, seed)
+    numbers = family_numbers(labels, families)
+    with borrowed_chance():
+        torch.manual_seed(_drawn(seed))
+        twin = empty_twin(architecture, recipe, values.shape[1], segments.tasks)
+    identity = _identity(values, segments, (architecture, recipe), seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
-        numbers = family_numbers(labels, families)
-        run = _Run(row, segments, seed, identity, place, report, covariates, numbers)
-        found = run.hypernetwork(values) if row.generates_all else run.modulated(values)
+        run = _Run(recipe, segments, seed, identity, place, report, _split(recipe, numbers, seed))
+        z = None
+        if isinstance(twin, LowRank):
+            history = run.group(twin.network) | run.times(twin)
+            z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
+        else:
+            history = run.people(twin, values)
     return Fitted(
-        twin=found.twin.eval(),
-        architecture=row.name,
-        recipe=row.recipe,
-        tasks=segments.tasks,
-        people=labels,
-        seed=seed,
-        own_factors=found.own_factors,
-        history=found.history,
-        z=found.z,
+        twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """What a training has made; the fields of `Fitted`."""
+def set_ridges(
+    twin: LowRank,
+    connectomes: NDArray[np.floating],
+    times: Array,
+    covariates: Array | None = None,
+    families: NDArray[np.integer] | None = None,
+) -> float:
+    """Fit the ridges of a twin in place, and return z (`bids_dtg.twin.times.left_out_z`).
 
-    twin: Twin
-    history: Mapping[str, tuple[Mapping[str, float], ...]]
-    own_factors: NDArray[np.float64] | None = None
-    z: float | None = None
+    Where z is not above `LEAST_Z`, all twins are the group's network.
+    """
+    z = left_out_z(connectomes, times, covariates, families)
+    ridges = fit_ridges(connectomes, times, covariates)
+    twin.edge_mean.copy_(torch.from_numpy(ridges.edge_mean))
+    twin.edge_weights.copy_(torch.from_numpy((z > LEAST_Z) * ridges.weights))
+    return z
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
     """One fit."""
 
-    architecture: Architecture
+    recipe: Recipe
     segments: Segments
     seed: int
     identity: str
     workplace: Workplace
     report: Report
-    covariates: NDArray[np.float64] | None
-    families: NDArray[np.intp]  # (people,), number of each person's family
+    split: Mapping[str, NDArray[np.intp]]  # rows of the people for training and for validation
 
     @property
-    def recipe(self) -> Recipe:
-        return self.architecture.recipe
+    def parts(self) -> dict[str, Segments]:
+        return {name: self.segments.people(rows) for name, rows in self.split.items()}
 
-    @property
-    def sizes(self) -> Sizes:
-        return Sizes(
-            inputs=self.segments.tasks.inputs,
-            units=self.recipe.units,
-            buttons=self.segments.tasks.buttons,
-        )
-
-    @property
-    def split(self) -> dict[str, NDArray[np.intp]]:
-        """Rows of the people used for training and for validation."""
-        people = len(self.segments.action)
-        order = np.random.default_rng((self.seed, _VALIDATION)).permutation(people)
-        few = max(1, round(self.recipe.validation * people)) if people > 1 else 0
-        held_out = np.isin(self.families, self.families[order[:few]])
-        if held_out.all() or not few:  # all are of one family
-            return dict.fromkeys(("training", "validation"), np.arange(people))
-        return {"training": np.flatnonzero(~held_out), "validation": np.flatnonzero(held_out)}
-
-    def data(self) -> dict[str, Targets]:
-        """Return people's responses, for training and for validation."""
-        return {
-            f"{name}_data": targets_of(self.segments.people(rows))
-            for name, rows in self.split.items()
-        }
-
-    def hypernetwork(self, connectomes: NDArray[np.float32]) -> _Found:
-        """Train a hypernetwork."""
-        recipe = self.recipe
-        with _seeded(self.seed, _WEIGHTS):
-            twin = Twin(self.architecture, recipe, connectomes.shape[1], self.sizes)
-        network = twin.network
-        assert isinstance(network, HyperNetwork)
-        if recipe.scale_edges:
-            _scale_edges(network, connectomes[self.split["training"]])
-        parts = {name: torch.from_numpy(connectomes[rows]) for name, rows in self.split.items()}
-        make = partial(HyperTask, network, parts)
-        best = self.train("people", make, Length(recipe.hyper_epochs, recipe.hyper_updates))
-        network.load_state_dict(_of_network(best))
-        return _Found(twin, {"people": tuple(best.history)})
-
-    def group(self) -> tuple[ModulatedNetwork, Best]:
+    def group(self, network: ModulatedNetwork) -> History:
         """Train the group's network."""
-        with _seeded(self.seed, _WEIGHTS):
-            network = ModulatedNetwork(self.sizes, rank=self.recipe.rank)
-        data = {name: targets.average() for name, targets in self.data().items()}
-        make = partial(GroupTask, network)
+        data = {name: Targets.of(own).average() for name, own in self.parts.items()}
         length = Length(self.recipe.group_epochs, self.recipe.group_updates)
-        best = self.train("group", make, length, data)
+        best = self.train("group", partial(GroupTask, network), length, data)
         network.load_state_dict(_of_network(best))
         network.find_modes()
-        return network, best
+        return {"group": tuple(best.history)}
 
-    def modulated(self, connectomes: NDArray[np.float32]) -> _Found:
-        """Train the group's network, then fit factors and their regression on connectomes."""
-        recipe = self.recipe
-        network, group = self.group()
-        self.report("latent factors of people …")
-        found = find_factors(
-            network,
-            self.segments,
-            number=recipe.codes,
-            prior=recipe.prior,
-            report=self.report,
-        )
-        found = replace(found, covariates=self.covariates, families=self.families)
-        mapped = map_factors(connectomes, found)
-        twin = Twin(
-            self.architecture, recipe, connectomes.shape[1], self.sizes, found.factors.shape[1]
-        )
-        twin.network = network
-        twin.directions.copy_(torch.from_numpy(found.directions))
-        twin.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
-        twin.edge_weights.copy_(torch.from_numpy(mapped.weights))
-        history = {"group": tuple(group.history)}
-        return _Found(twin, history, found.factors, mapped.z)
+    def times(self, twin: LowRank) -> History:
+        """Train the weights that go with mean times; more slowly if they make a condition worse."""
+        network, observed = twin.network.requires_grad_(False), observed_times(self.segments)
+        mean = np.nanmean(observed[self.split["training"]], axis=0)
+        wanted = {
+            name: torch.from_numpy(observed[rows] - mean).float()
+            for name, rows in self.split.items()
+        }
+        length = Length(self.recipe.times_epochs, self.recipe.times_updates)
+        start, rate, history = self._start(network), self.recipe.times_rate, {}
+        for stage in ("times", "times-slower"):
+            make = partial(TimesTask, network, self.parts, wanted, start, rate=rate)
+            best = self.train(stage, make, length)
+            twin.of_times.copy_(best.state["matrix"] / spread_of(wanted["training"]))
+            history[stage] = tuple(best.history)
+            if not self._worse(twin, wanted["training"]):
+                break
+            rate *= _SLOWER
+        return history
+
+    def _start(self, network: ModulatedNetwork) -> Tensor:
+        """Return the least modulation a second of each figure: the Jacobian's pseudo-inverse."""
+        some = np.arange(min(_SAMPLED, len(self.segments.action)))
+        own = self.segments.people(some)
+        modulation = torch.zeros(1, network.modulations, requires_grad=True)
+        every = np.broadcast_to(own.trials.task >= 0, own.trials.scored.shape)
+        with torch.enable_grad():
+            outputs = perform(network.weights(modulation), torch.from_numpy(own.inputs))
+            found = performed_times(torch.sigmoid(outputs), own, every).nanmean(0)
+            rows = [torch.autograd.grad(time, modulation, retain_graph=True)[0] for time in found]
+        return torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
+
+    def _worse(self, twin: LowRank, times: Tensor) -> bool:
+        """Say whether a condition's responses are less likely than by the group's network."""
+        own = self.parts["training"]
+        make = partial(_modulated, twin)
+        performed = run_networks(make, times.nan_to_num(), own)
+        group = run_networks(make, torch.zeros(len(own.inputs), times.shape[1]), own)
+        losses = [condition_losses(buttons, own) for buttons in (performed, group)]
+        return bool((losses[0] > losses[1] * (1 + _ROUNDING)).any())
+
+    def people(self, twin: HyperNetwork, connectomes: NDArray[np.float32]) -> History:
+        """Train a hypernetwork."""
+        if self.recipe.scale_edges:
+            own = connectomes[self.split["training"]]
+            twin.edge_mean.copy_(torch.from_numpy(own.mean(axis=0)))
+            twin.edge_sd.copy_(torch.from_numpy(np.maximum(own.std(axis=0), 1e-6)))
+        parts = {name: torch.from_numpy(connectomes[rows]) for name, rows in self.split.items()}
+        length = Length(self.recipe.hyper_epochs, self.recipe.hyper_updates)
+        best = self.train("people", partial(HyperTask, twin, parts), length)
+        twin.load_state_dict(_of_network(best))
+        return {"people": tuple(best.history)}
 
     def train(
         self,
@@ -346,11 +294,11 @@ class _Run:
         data: Mapping[str, Targets] | None = None,
     ) -> Best:
         """Run the epochs of a stage, or resume them."""
-        own = data or self.data()
+        own = data or {name: Targets.of(part) for name, part in self.parts.items()}
         task = partial(
             make,
-            own["training_data"],
-            own["validation_data"],
+            own["training"],
+            own["validation"],
             self.recipe,
             length=length,
             seed=self.seed,
@@ -373,10 +321,48 @@ class _Run:
         return best
 
 
-def _scale_edges(network: HyperNetwork, connectomes: NDArray[np.float32]) -> None:
-    """Set the mean and SD of each edge from the training people."""
-    network.edge_mean.copy_(torch.from_numpy(connectomes.mean(axis=0)))
-    network.edge_sd.copy_(torch.from_numpy(np.maximum(connectomes.std(axis=0), 1e-6)))
+def _modulated(twin: LowRank, times: Tensor) -> MainWeights:
+    return twin.network.weights(times @ twin.of_times.T)
+
+
+def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Array:
+    """Return the cross-entropy of buttons in the segments' trials, a mean by task and condition.
+
+    Parameters
+    ----------
+    buttons
+        (1 or people, segments, steps, outputs): probabilities.
+    segments
+        What the people saw and did.
+    """
+    action = segments.action
+    likely = np.clip(buttons[..., : action.shape[-1]], 1e-6, 1 - 1e-6)
+    loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely)).mean(axis=-1)
+    rows = segments.trials
+    shape = rows.scored.shape
+    group = np.broadcast_to(rows.task * (rows.condition.max() + 2) + rows.condition + 1, shape)
+    step = np.broadcast_to(rows.first_step, shape)[..., None] + np.arange(
+        segments.tasks.window_steps
+    )
+    within = (step <= np.broadcast_to(rows.last_step, shape)[..., None]) & rows.scored[..., None]
+    person, trial, place = np.nonzero(within)
+    at = person, np.broadcast_to(rows.segment, shape)[person, trial], step[person, trial, place]
+    total = np.bincount(group[person, trial], loss[at])
+    number = np.bincount(group[person, trial])
+    return np.asarray(total[number > 0] / number[number > 0])
+
+
+def _split(
+    recipe: Recipe, families: NDArray[np.intp], seed: int
+) -> dict[str, NDArray[np.intp]]:
+    """Return rows of the people used for training and for validation; relatives are together."""
+    people = len(families)
+    order = np.random.default_rng((seed, _VALIDATION)).permutation(people)
+    few = max(1, round(recipe.validation * people)) if people > 1 else 0
+    held_out = np.isin(families, families[order[:few]])
+    if held_out.all() or not few:  # all are of one family
+        return dict.fromkeys(("training", "validation"), np.arange(people))
+    return {"training": np.flatnonzero(~held_out), "validation": np.flatnonzero(held_out)}
 
 
 def _of_network(best: Best) -> dict[str, Tensor]:
@@ -387,24 +373,8 @@ def _of_network(best: Best) -> dict[str, Tensor]:
     }
 
 
-class _seeded:
-    """Seed torch within the block and restore the state afterwards."""
-
-    def __init__(self, *seed: int) -> None:
-        self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
-        self._fork = borrowed_chance()
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error: Any) -> None:
-        self._fork.__exit__(*error)
-
-
-def _none(segments: Segments) -> NDArray[np.float32]:
-    """Return connectomes without edges."""
-    return np.zeros((len(segments.action), 0), np.float32)
+def _drawn(seed: int) -> int:
+    return int(np.random.SeedSequence((seed, _WEIGHTS)).generate_state(1)[0])
 
 
 def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[np.float32]:
@@ -421,7 +391,7 @@ def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[n
     return values
 
 
-def _require_numbers(covariates: NDArray[np.float64], people: int) -> None:
+def _require_numbers(covariates: Array, people: int) -> None:
     shape = np.shape(covariates)
     if len(shape) != 2 or shape[0] != people or not np.isfinite(covariates).all():
         raise ValueError(f"covariates are not ({people}, columns) of finite numbers: {shape}")
@@ -430,12 +400,13 @@ def _require_numbers(covariates: NDArray[np.float64], people: int) -> None:
 def _identity(
     connectomes: NDArray[np.float32],
     segments: Segments,
-    architecture: Architecture,
+    row: tuple[str, Recipe],
     seed: int,
 ) -> str:
     """Return a hash of data, recipe and seed: a training may resume only where it is the same."""
-    shaping = sorted({**asdict(architecture.recipe), "patience": None}.items())
-    digest = hashlib.sha256(repr((architecture.name, shaping, seed)).encode())
+    name, recipe = row
+    shaping = sorted({**asdict(recipe), "patience": None}.items())
+    digest = hashlib.sha256(repr((name, shaping, seed)).encode())
     for array in (connectomes, segments.inputs, segments.action, segments.scored):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())

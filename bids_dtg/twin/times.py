@@ -1,0 +1,224 @@
+"""Mean response times and condition effects: of people, of networks, and from connectomes.
+
+A twin differs from the group's network by what its connectome says of these few figures. A ridge
+regression predicts each of them, with the penalty that leave-one-out chooses. Where predicted times
+do not go with those of left-out people, nothing is predicted: otherwise noise would make people
+differ.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bids_dtg.twin.adjustment import slopes_on
+from bids_dtg.twin.trial_series import Segments, TaskSet
+
+Array = NDArray[np.float64]
+
+RT, EFFECT = "rt", "effect"  # the mean response time, and the second condition less the first
+LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
+PENALTIES = np.logspace(-2, 4, 37)  # of a ridge, relative to the mean eigenvalue of the kernel
+_FOLDS = 5  # of people, by which predictions are judged
+_FEWEST = 3  # people of a regression
+_NOTHING = 1e-12  # variance of connectomes
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure of each person."""
+
+    task: str
+    what: str  # `RT` or `EFFECT`
+
+    @property
+    def name(self) -> str:
+        """Name in columns, for example ``stroop_rt``."""
+        return f"{self.task}_{self.what}"
+
+
+def targets_of(tasks: TaskSet) -> tuple[Target, ...]:
+    """Return the figures of tasks: the mean response time, and the condition effect if any.
+
+    Examples
+    --------
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> [target.name for target in targets_of(TaskSet((find_task("stroop"),)))]
+    ['stroop_rt', 'stroop_effect']
+    """
+    return tuple(
+        Target(task.name, what)
+        for task in tasks.tasks
+        for what in (RT, EFFECT)
+        if what == RT or len(task.conditions) > 1
+    )
+
+
+def mean_times(
+    seconds: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
+) -> Tensor:
+    """Return the figures that `targets_of` lists; differentiable.
+
+    Parameters
+    ----------
+    seconds
+        Response times, (1 or people, trials), of people or of networks that performed the segments;
+        NaN: no response.
+    segments
+        What the people saw.
+    used
+        Trials that count, (people, trials); None: the scored ones.
+
+    Returns
+    -------
+    torch.Tensor
+        (people, targets), seconds; NaN where a person has no such response.
+    """
+    rows = segments.trials
+    counts = torch.from_numpy(rows.scored if used is None else used) & seconds.isfinite()
+    known = torch.where(counts, seconds, torch.zeros((), dtype=seconds.dtype))
+
+    def mean(chosen: NDArray[np.bool_]) -> Tensor:
+        own = torch.from_numpy(chosen)
+        number = (counts & own).sum(-1)
+        total = torch.where(own, known, torch.zeros((), dtype=seconds.dtype)).sum(-1)
+        return torch.where(number > 0, total / number.clamp(min=1), torch.nan)
+
+    found = []
+    for number, task in enumerate(segments.tasks.tasks):
+        own = rows.task == number
+        found.append(mean(own))
+        if len(task.conditions) > 1:
+            first, second = (mean(own & (rows.condition == level)) for level in (0, 1))
+            found.append(second - first)
+    return torch.stack(found, -1)
+
+
+def observed_times(segments: Segments) -> Array:
+    """Return the figures of people's own responses, (people, targets), seconds."""
+    return mean_times(torch.from_numpy(segments.trials.rt_seconds), segments).double().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Ridges:
+    """Ridge regressions of people's figures on connectomes."""
+
+    edge_mean: Array  # (edges,), of the training people
+    weights: Array  # (edges, targets): seconds a unit of an edge
+    predictable: NDArray[np.bool_]  # (targets,): whether leave-one-out predicts it
+
+    def predict(self, connectomes: NDArray[np.floating[Any]]) -> Array:
+        """Return figures less the training people's mean, (people, targets), seconds."""
+        return np.asarray((connectomes - self.edge_mean) @ self.weights)
+
+
+def fit_ridges(
+    connectomes: NDArray[np.floating[Any]], times: Array, covariates: Array | None = None
+) -> Ridges:
+    """Fit a ridge regression of each figure on connectomes.
+
+    What is linear in covariates is taken out of connectomes and figures alike (Frisch & Waugh 1933,
+    doi:10.2307/1907330).
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges), Fisher z or any other features.
+    times
+        (people, targets); people without a figure (NaN) are left out of its regression.
+    covariates
+        (people, columns), finite; None: none.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
+    >>> edges = traits @ rng.normal(size=(2, 300))
+    >>> found = fit_ridges(edges, traits)
+    >>> bool(np.corrcoef(found.predict(edges).T[0], traits.T[0])[0, 1] > 0.99)
+    True
+    """
+    from sklearn.linear_model import RidgeCV
+
+    values = np.asarray(connectomes, np.float64)
+    everybody = np.ones(len(values), bool)
+    edges = _without(values, covariates, everybody)
+    weights, predictable = np.zeros((edges.shape[1], times.shape[1])), np.zeros(times.shape[1], bool)
+    for column, time in enumerate(times.T):
+        known = np.isfinite(time)
+        own, number = edges[known], int(known.sum())
+        scale = float((own**2).sum()) / max(number, 1)
+        if number < _FEWEST or not scale > _NOTHING:
+            continue
+        left = _without(time[:, None], covariates, known)[known, 0]
+        model = RidgeCV(alphas=PENALTIES * scale).fit(own, left)
+        weights[:, column] = model.coef_
+        # Leaving out a person, the mean of the others misses by n / (n - 1) times as much.
+        predictable[column] = -model.best_score_ < left.var() * (number / (number - 1)) ** 2
+    return Ridges(values.mean(axis=0), weights, predictable)
+
+
+def left_out_z(
+    connectomes: NDArray[np.floating[Any]],
+    times: Array,
+    covariates: Array | None = None,
+    families: NDArray[np.integer] | None = None,
+) -> float:
+    """Return z of figures that connectomes predict with those of left-out people.
+
+    People are left out in folds, families together, and the others choose penalties, figures that
+    count and slopes of covariates. Above `LEAST_Z`, connectomes are taken to predict.
+
+    Parameters
+    ----------
+    connectomes, times, covariates
+        As of `fit_ridges`.
+    families
+        (people,), number of each person's family; None: nobody has relatives.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
+    >>> left_out_z(traits @ rng.normal(size=(2, 300)), traits) > 4
+    True
+    >>> left_out_z(rng.normal(size=(40, 300)), traits) > LEAST_Z
+    False
+    """
+    people, values = len(times), np.asarray(connectomes, np.float64)
+    order = np.random.default_rng(0).permutation(people)
+    fold = order % min(_FOLDS, people)
+    if families is not None:  # each family is in the fold of its first person
+        _, first, of = np.unique(families, return_index=True, return_inverse=True)
+        fold = fold[first][of]
+    agreement = np.zeros(people)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a figure that nobody has
+        spread = np.nanstd(times, axis=0)
+    scale = np.where(spread > 0, spread, np.inf)
+    for number in np.unique(fold) if people >= _FEWEST and np.ptp(fold) else ():
+        own, others = fold == number, fold != number
+        fit = fit_ridges(
+            values[others], times[others], None if covariates is None else covariates[others]
+        )
+        predicted = _without(values, covariates, others)[own] @ fit.weights
+        for column in np.flatnonzero(fit.predictable):
+            time = times[:, column]
+            left = _without(time[:, None], covariates, others & np.isfinite(time))[own, 0]
+            agreement[own] += np.nan_to_num(predicted[:, column] * left / scale[column] ** 2)
+    return float(agreement.sum() / max(np.sqrt((agreement**2).sum()), _NOTHING))
+
+
+def _without(values: Array, covariates: Array | None, rows: NDArray[np.bool_]) -> Array:
+    """Return values less the mean and the linear part on covariates that some rows have."""
+    found = values - values[rows].mean(axis=0)
+    if covariates is None:
+        return np.asarray(found)
+    own = covariates[rows]
+    return np.asarray(found - (covariates - own.mean(axis=0)) @ slopes_on(own, values[rows]))

@@ -1,0 +1,380 @@
+"""Trainings of twins for the training loop: batches of people and segments, loss, record."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils.data import DataLoader
+
+from bids_dtg.errors import RunError
+from bids_dtg.training.loop import Task as TrainingTask
+from bids_dtg.twin.decoding import Windows, answered_of
+from bids_dtg.twin.network import HyperNetwork, MainWeights, ModulatedNetwork, perform
+from bids_dtg.twin.recipe import Recipe
+from bids_dtg.twin.times import mean_times
+from bids_dtg.twin.trial_series import Segments
+
+_BATCHES, _DROPOUT = 0, 1  # streams of random numbers of a seed
+_WARM_UP = 20  # updates in which the rate rises
+_JUDGED_PEOPLE = 50  # at once
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Targets of outputs; an axis of one person may stand for the average person."""
+
+    inputs: Tensor  # (1 or people, segments, steps, inputs)
+    action: Tensor  # (people, segments, steps, buttons), from 0 to 1
+    scored: Tensor  # (people, segments, steps): weight of each step
+
+    @classmethod
+    def of(cls, segments: Segments) -> Targets:
+        """Return the responses of several people as tensors."""
+        arrays = segments.inputs, segments.action, segments.scored
+        return cls(*(torch.from_numpy(values) for values in arrays))
+
+    def part(self, people: Tensor, segments: Tensor) -> Targets:
+        """Return some segments of some people."""
+        shared = len(self.inputs) == 1
+        return Targets(
+            self.inputs[:, segments] if shared else self.inputs[people][:, segments],
+            self.action[people][:, segments],
+            self.scored[people][:, segments],
+        )
+
+    def to(self, device: str | torch.device) -> Targets:
+        """Return the targets on a device."""
+        return Targets(self.inputs.to(device), self.action.to(device), self.scored.to(device))
+
+    def average(self) -> Targets:
+        """Average the people where all saw the same; otherwise return the targets unchanged.
+
+        The cross-entropy is linear in its target: a shared network has the same gradient on the
+        average as on everybody.
+        """
+        if len(self.inputs) > 1:
+            return self
+        weight = self.scored.to(self.action.dtype)
+        total = weight.sum(0, keepdim=True)
+        summed = torch.einsum("pst,pstc->stc", weight, self.action)[None]
+        return Targets(self.inputs, summed / total.clamp(min=1e-9)[..., None], total)
+
+
+def action_losses(outputs: Tensor, targets: Targets) -> Tensor:
+    """Return each person's cross-entropy of buttons, (people,): a mean over steps and buttons.
+
+    Parameters
+    ----------
+    outputs
+        (people, segments, steps, buttons or more), as logits.
+    targets
+        Targets of the same people, segments and steps; outputs of one person serve all people.
+    """
+    action, weight = targets.action, targets.scored.to(outputs.dtype)
+    logits = outputs[..., : action.shape[-1]].expand_as(action)
+    loss = binary_cross_entropy_with_logits(logits, action, reduction="none").mean(-1)
+    # 0 for people without any weight.
+    return (loss * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-9)
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a training is."""
+
+    epochs: int  # at most; the rate falls until the last one
+    updates: int  # of the weights, in an epoch
+
+
+class TwinTask(TrainingTask):
+    """One training; subclasses choose the weights that learn and the networks of a batch.
+
+    The best epoch is the one with the lowest loss on the validation data. A training resumes only
+    where `identity` is the same. `report` gets a line of text after each epoch.
+    """
+
+    def __init__(
+        self,
+        training: Targets,
+        validation: Targets,
+        recipe: Recipe,
+        *,
+        length: Length,
+        seed: int,
+        identity: str,
+        report: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.training_data, self.validation_data = training, validation
+        self.recipe, self.length = recipe, length
+        self.seed, self.identity, self._report = seed, identity, report
+        self._losses: list[Tensor] = []
+        self._skipped = 0
+        self._started = 0.0
+
+    @abstractmethod
+    def networks(self, data: str, people: Tensor) -> MainWeights:
+        """Return the networks of some people of ``training`` or ``validation``."""
+
+    def rates(self) -> list[dict[str, Any]]:
+        """Return groups of parameters with their learning rates, as optimisers take them."""
+        return [{"params": list(self.parameters()), "lr": self.recipe.group_rate}]
+
+    def batch_size(self, people: int, segments: int) -> tuple[int, int]:
+        """Return how many people and segments are in a batch, of so many."""
+        return min(people, self.recipe.batch_people), min(segments, self.recipe.batch_segments)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
+        there = self.training_data.action.shape[:2]
+        size = self.batch_size(*there)
+        batches = [
+            tuple(_chosen(rng, *sizes) for sizes in zip(there, size, strict=True))
+            for _ in range(self.length.updates)
+        ]
+        return DataLoader(batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> Any:
+        optimiser = torch.optim.Adam(self.rates())
+        total = self.length.epochs * self.length.updates
+
+        def share(update: int) -> float:
+            return (
+                min(1.0, (update + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * update / total))
+            )
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_train_epoch_start(self) -> None:
+        self._losses, self._skipped, self._started = [], 0, time.perf_counter()
+        seeds = np.random.SeedSequence((self.seed, _DROPOUT, self.current_epoch))
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+
+    def transfer_batch_to_device(
+        self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Keep the batch's indices on the CPU, where the data are that they index."""
+        return batch
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        people, segments = batch
+        data = self.training_data.part(people, segments).to(self.device)
+        outputs = perform(self.networks("training", people), data.inputs)
+        loss = self.loss("training", people, outputs, data)
+        self._losses.append(loss.detach())
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(people))
+        return loss
+
+    def loss(self, data: str, people: Tensor, outputs: Tensor, targets: Targets) -> Tensor:
+        """Return the loss of some people of ``training`` or ``validation``."""
+        return self.recipe.action_weight * action_losses(outputs, targets).mean()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        norm = nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_norm)
+        if not torch.isfinite(norm):  # as when a network has just become unstable
+            self._skipped += 1
+            self.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Return the loss of the validation people, by which the best epoch is chosen."""
+        data = self.validation_data
+        people, segments = data.action.shape[:2]
+        everything = torch.arange(segments)
+        total = 0.0
+        for some in torch.split(torch.arange(people), _JUDGED_PEOPLE):
+            part = data.part(some, everything).to(self.device)
+            outputs = perform(self.networks("validation", some), part.inputs)
+            total += len(some) * float(self.loss("validation", some, outputs, part))
+        return total / people
+
+    def on_train_epoch_end(self) -> None:
+        self.eval()
+        epoch = {
+            "epoch": self.current_epoch,
+            "loss": float(torch.stack(self._losses).mean()),
+            "validation_loss": self.validation_loss(),
+            "skipped": self._skipped,
+            "seconds": round(time.perf_counter() - self._started, 2),
+        }
+        self.train()
+        self.history.append(epoch)
+        # The best epoch needs a finite loss: one that is not finite counts as the worst.
+        shown = epoch["validation_loss"] if math.isfinite(epoch["validation_loss"]) else 1e9
+        self.log("validation_loss", shown)
+        self._report(
+            f"epoch {self.current_epoch + 1} of at most {self.length.epochs}: "
+            f"loss {epoch['loss']:.4f}, "
+            f"of people left out {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["identity"] = self.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if checkpoint.get("identity") != self.identity:
+            raise RunError(
+                "the training that was begun here has other people, another recipe or another seed",
+                expected="the same as when it began",
+                remedy="give the options of that call, or choose another folder",
+            )
+
+
+def _chosen(rng: np.random.Generator, there: int, some: int) -> Tensor:
+    """Draw some of so many, without order where it is all of them."""
+    return torch.arange(there) if some == there else torch.as_tensor(rng.permutation(there)[:some])
+
+
+class GroupTask(TwinTask):
+    """Trains one network for everybody."""
+
+    def __init__(self, network: ModulatedNetwork, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self.network = network
+
+    def networks(self, data: str, people: Tensor) -> MainWeights:
+        return self.network.group_weights()
+
+    def batch_size(self, people: int, segments: int) -> tuple[int, int]:
+        """Take twice as many segments: where all saw the same, the data are one average person."""
+        own, _ = super().batch_size(people, segments)
+        return own, min(segments, 2 * self.recipe.batch_segments)
+
+
+class HyperTask(TwinTask):
+    """Trains a hypernetwork."""
+
+    def __init__(
+        self,
+        network: HyperNetwork,
+        connectomes: Mapping[str, Tensor],
+        *args: Any,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(*args, **keywords)
+        self.network = network
+        for name, values in connectomes.items():
+            self.register_buffer(f"{name}_connectomes", values, persistent=False)
+
+    def rates(self) -> list[dict[str, Any]]:
+        first = list(self.network.first.parameters())
+        rest = [*self.network.middle.parameters(), *self.network.last.parameters()]
+        return [
+            {"params": first, "lr": self.recipe.first_layer_rate},
+            {"params": rest, "lr": self.recipe.hyper_rate},
+        ]
+
+    def networks(self, data: str, people: Tensor) -> MainWeights:
+        weights: MainWeights = self.network(
+            getattr(self, f"{data}_connectomes")[people.to(self.device)]
+        )
+        return weights
+
+
+class TimesTask(TwinTask):
+    """Trains the matrix that turns mean times into modulations, of people as observed.
+
+    The cross-entropy hardly feels condition effects, so the squared error of the performed figures
+    is added. The group's network stays as it is, and connectomes are not seen.
+
+    Parameters
+    ----------
+    network
+        The group's network.
+    segments
+        What people saw and did, by ``training`` and ``validation``.
+    observed
+        (people, targets), by the same names: their figures less the training people's mean,
+        seconds; NaN: not known.
+    start
+        (modulations, targets): first matrix.
+    """
+
+    def __init__(
+        self,
+        network: ModulatedNetwork,
+        segments: Mapping[str, Segments],
+        observed: Mapping[str, Tensor],
+        start: Tensor,
+        *args: Any,
+        rate: float,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(*args, **keywords)
+        self.group = [network]  # in a list: its weights do not learn, and are no checkpoint's
+        self.segments, self.observed, self.rate = segments, observed, rate
+        self.spread = spread_of(observed["training"])
+        self.matrix = nn.Parameter(start * self.spread)
+        data = {"training": self.training_data, "validation": self.validation_data}
+        with torch.no_grad():
+            self.before = {
+                name: performed_times(
+                    torch.sigmoid(perform(network.group_weights(), data[name].inputs)), own
+                ).expand(len(own.action), -1)
+                for name, own in segments.items()
+            }
+
+    def networks(self, data: str, people: Tensor) -> MainWeights:
+        times = self.observed[data][people].nan_to_num() / self.spread
+        return self.group[0].to(self.device).weights(times.to(self.device) @ self.matrix.T)
+
+    def rates(self) -> list[dict[str, Any]]:
+        return [{"params": [self.matrix], "lr": self.rate}]
+
+    def batch_size(self, people: int, segments: int) -> tuple[int, int]:
+        """Take all segments: a mean time is of all trials."""
+        return min(people, self.recipe.times_people), segments
+
+    def loss(self, data: str, people: Tensor, outputs: Tensor, targets: Targets) -> Tensor:
+        own = self.segments[data].people(people.numpy())
+        change = performed_times(torch.sigmoid(outputs.cpu()), own) - self.before[data][people]
+        missed = (change - self.observed[data][people]) / self.spread
+        squared = torch.where(missed.isfinite(), missed, 0.0).square().mean()
+        return (
+            super().loss(data, people, outputs, targets)
+            + self.recipe.times_weight * squared.to(self.device)
+            + self.recipe.times_penalty * self.matrix.square().sum()
+        )
+
+
+def performed_times(
+    buttons: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
+) -> Tensor:
+    """Return the figures of networks, (people, targets), seconds; differentiable.
+
+    Parameters
+    ----------
+    buttons
+        (1 or people, segments, steps, buttons or more): probabilities of presses, of networks that
+        performed the segments.
+    segments
+        What the people saw, and which of their trials are scored.
+    used
+        As of `bids_dtg.twin.times.mean_times`.
+    """
+    windows = Windows.of(segments)
+    seconds = windows.mean_seconds(answered_of(windows.curves(buttons)))
+    return mean_times(seconds, segments, used)
+
+
+def spread_of(values: Tensor) -> Tensor:
+    """Return the SD of the known values of each column; 1 where they do not vary."""
+    known = values.isfinite()
+    centred = torch.where(known, values - values.nanmean(0), 0.0)
+    spread = (centred.square().sum(0) / known.sum(0).clamp(min=1)).sqrt()
+    return torch.where(spread > 0, spread, 1.0)
