@@ -10,6 +10,7 @@ from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.stats.splits import fold_people
 
 FOLDS = "folds"  # result of an evaluation by folds
+HALVES = "halves"  # of --folds: halves of the same people's runs
 
 
 def model_given(settings: Settings) -> bool:
@@ -56,7 +57,7 @@ def draw_folds(
         There are too few people, or families, to be divided.
     """
     folds = settings.statistics.folds
-    assert folds is not None
+    assert isinstance(folds, int)
     try:
         return fold_people(labels, folds, seed=settings.modelling.seed, families=families.by_label)
     except ValueError as err:

@@ -65,6 +65,11 @@ def check(settings: Settings) -> None:
     _check_modelling(settings)
     _check_dynamics(settings.dynamics)
     _check_statistics(settings.statistics)
+    call = settings.inputs.workflow, settings.modelling.analysis
+    if settings.statistics.folds == "halves" and call != ("twin", "evaluate"):
+        raise SettingsError(
+            "--folds is halves", expected="a number, or --workflow twin --analysis evaluate"
+        )
     _check_resources(settings.resources)
     kind, _, number = settings.resources.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
@@ -170,7 +175,7 @@ def _check_dynamics(dynamics: DynamicsOptions) -> None:
 
 def _check_statistics(statistics: StatisticsOptions) -> None:
     _check_counts(statistics, "repeats")
-    if statistics.folds is not None and not 2 <= statistics.folds < 10**_MOST_DIGITS:
+    if isinstance(statistics.folds, int) and not 2 <= statistics.folds < 10**_MOST_DIGITS:
         raise SettingsError(f"--folds is {statistics.folds}", expected="2 or more")
     if not 0 <= statistics.map_permutations <= _MOST_PERMUTATIONS:
         raise SettingsError(

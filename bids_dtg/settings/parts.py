@@ -560,10 +560,11 @@ class StatisticsOptions:
         "permute the members of each family too, not only whole families of one size",
         default=False,
     )
-    folds: int | None = option(
+    folds: int | Literal["halves"] | None = option(
         "statistics",
         "of phenotypes: folds of the cross-validation; of evaluate, with --workflow dynamics or "
-        "twin: train on all folds but one and judge by that one, in turn",
+        "twin: train on all folds but one and judge by that one, in turn; with --workflow twin, "
+        "halves: train on everybody's first half of each run and judge by the second half",
         default=None,
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
@@ -578,7 +579,7 @@ class StatisticsOptions:
     @property
     def cross_validated(self) -> int:
         """Folds of analyses that always have some."""
-        return FOLDS if self.folds is None else self.folds
+        return self.folds if isinstance(self.folds, int) else FOLDS
 
     @property
     def map_permutations(self) -> int:

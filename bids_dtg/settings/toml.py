@@ -154,7 +154,9 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
     """
     hint = OPTIONS[name].hint
     if get_origin(hint) in (Union, UnionType):
-        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+        kinds = [arg for arg in get_args(hint) if arg is not type(None)]
+        # A word in place of a number has the last kind.
+        hint = kinds[-1 if value in get_args(kinds[-1]) else 0]
     legal = choices or (get_args(hint) if get_origin(hint) is Literal else None)
     expected = describe_kind(hint) if legal is None else "one of " + ", ".join(map(str, legal))
     near = did_you_mean(value, map(str, legal)) if legal and isinstance(value, str) else None

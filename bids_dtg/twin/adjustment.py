@@ -10,7 +10,7 @@ covariates as well, to take them out of responses. Causes that nobody measured s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,15 @@ class Covariates:
     numbers: Array | None = None  # (people, columns); NaN: not known
     category_names: tuple[str, ...] = ()  # of columns with words, as site
     categories: NDArray[np.str_] | None = None  # (people, columns); "": not known
+
+    def of(self, rows: NDArray[np.integer]) -> Covariates:
+        """Return those of some people, by row."""
+        numbers, categories = self.numbers, self.categories
+        return replace(
+            self,
+            numbers=None if numbers is None else numbers[rows],
+            categories=None if categories is None else categories[rows],
+        )
 
     def columns(self, names: Sequence[str]) -> Array:
         """Return columns of numbers by name, (people, names); NaN: not known.

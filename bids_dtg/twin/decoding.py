@@ -8,7 +8,7 @@ targets, and differentiable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -104,19 +104,20 @@ class Decoded:
     rt_seconds: Values  # (..., trials): when F crosses 0.5; NaN: it never does
     button: NDArray[np.int8]  # (..., trials): likeliest at the window's end; -1: none stands out
 
-    def person(self, number: int) -> Decoded:
-        """Return the trials of one person, trials at the front; one network serves all people."""
+    def correct(self, correct_button: NDArray[np.integer[Any]]) -> Values:
+        """Return how likely the correct button has been pressed by each step, (..., trials, w).
 
-        def own(values: NDArray[Any], axes: int) -> NDArray[Any]:
-            return values if values.ndim == axes else values[min(number, len(values) - 1)]
+        A press counts from its time on, although networks release a button before a window ends.
 
-        axes = {"seconds": 2, "curve": 3, "answered": 2}
-        return Decoded(
-            **{
-                field.name: own(getattr(self, field.name), axes.get(field.name, 1))
-                for field in fields(self)
-            }
-        )
+        Parameters
+        ----------
+        correct_button
+            (..., trials): index of each trial's correct button; -1: none, as the first.
+        """
+        button = np.clip(correct_button, 0, None).astype(np.intp)[..., None, None]
+        own = np.take_along_axis(self.curve, button, axis=-1)[..., 0]
+        found: Values = np.minimum(np.maximum.accumulate(own, axis=-1), self.answered)
+        return found
 
     @property
     def miss(self) -> Values:

@@ -1,68 +1,36 @@
-"""The demo: twins of simulated people's connectomes predict their responses in a Stroop run."""
+"""The demo: the analyses of twins on simulated people, whose true behaviour is known."""
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
-from bids_dtg.files.text import write_tsv
-from bids_dtg.notices import say, show
-from bids_dtg.report.demo import TABLE, run_fitted_demo
-from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.demo_perturbation import DemoPerturbation, perturb_people
-from bids_dtg.twin.demo_picture import (
-    PredictedPanel,
-    PredictionRow,
-    SeriesPanel,
-    ShownTrial,
-    draw_twin,
-)
-from bids_dtg.twin.judging.cohort import EFFECT, RT, Cohort
-from bids_dtg.twin.judging.scores import people_fit
+from bids_dtg.extras import require
+from bids_dtg.files.text import read_rows, write_tsv
+from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.report.demo import SIMULATED, TABLE
+from bids_dtg.settings import Settings
+from bids_dtg.twin.analyses.intervene import DIRECTIONS
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
-from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
+from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.phantom.world import Regime
-from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
-from bids_dtg.twin.trial_series import Segments, stack_people
-from bids_dtg.twin.trials import Trials
-
-if TYPE_CHECKING:
-    from bids_dtg.stats.paired import Interval
-    from bids_dtg.twin.fitting import Fitted
-    from bids_dtg.twin.judging.evaluation import Evaluation
-
-Values = NDArray[np.float64]
 
 PEOPLE = 300  # connectomes of fewer than 200 often predict nobody who is left out
-FEWEST_PEOPLE = 12
-_SEQUENCE = "stroopAP"
+FEWEST_PEOPLE = 30  # ten of them are unseen
+RESULTS = "results"  # below the folder of the demo
+_SEQUENCES = ("stroopAP",)
 _UNSEEN = 3  # one person of so many is left out of the fit
-_DIGITS = 4  # of a table
-_MS = 1000.0
-_PICTURED_QUANTILES = (0.1, 0.9)  # of predicted response times: people whose trials are drawn
-_PICTURED_TRIALS = 8
-_TARGETS = (RT, EFFECT)  # of people, in seconds
-_RT = _TARGETS.index(RT)
-TWIN, STRANGER, RIDGE, MEAN, TRUTH = (
-    "own twin",
-    "a stranger's twin",
-    "connectome ridge",
-    "group mean",
-    "true parameters",
-)
-# Names of those that the evaluation knows; the others are of simulated people only.
-_EVALUATED = {TWIN: "twin", RIDGE: "connectome_ridge", MEAN: "group_mean"}
+_STEP = 2.0  # SD of a move
+_NAME = "demo"
 
-# Of one task: about a minute of one core.
-_RECIPE = replace(find_recipe(DEFAULT_ARCHITECTURE), group_epochs=40)
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -71,313 +39,116 @@ class DemoSize:
 
     regime: Regime = "hard"
     regions: int = 100
-    recipe: Recipe = _RECIPE
-
-
-@dataclass(frozen=True, eq=False)
-class Simulated:
-    """People of the demo, and what they did."""
-
-    people: TwinPeople
-    runs: list[list[Trials]]
-
-
-@dataclass(frozen=True, eq=False)
-class Demo:
-    """Results of the demo, all simulated, of unseen people only."""
-
-    people: TwinPeople
-    sequence: TrialSequence
-    segments: Segments  # performed by people and twins
-    outputs: NDArray[np.float32]  # (people, segments, steps, buttons), of their twins
-    found: Evaluation  # as ``--analysis evaluate`` makes it
-    predictions: Mapping[str, Values]  # (people, targets), seconds, by the prediction's name
-    perturbation: DemoPerturbation | None  # None: twins do not differ
-
-    @property
-    def observed(self) -> Values:
-        """Observed figures, (people, targets), seconds."""
-        return self.found.observed
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        return self.sequence.trials.task.name
-
-    def fit(self, name: str, what: str) -> tuple[Interval, Interval]:
-        """Return r over people and the mean error of a prediction, with their intervals."""
-        if name in _EVALUATED:
-            score = self.found.score(what, self.task, _EVALUATED[name])
-            assert score.error is not None
-            return score.value, score.error
-        column = _TARGETS.index(what)
-        other = people_fit(self.predictions[name][:, column], self.observed[:, column])
-        return other.r, other.error
+    epochs: int = 40  # of the network of the group
+    permutations: int = 50
 
 
 def run_twin_demo(
     out: Path, *, participants: int = PEOPLE, seed: int = 0, size: DemoSize | None = None
 ) -> None:
-    """Simulate people, fit twins to two thirds of them, predict the others, and draw.
+    """Simulate people, run the analyses of the group level, and compare them with the truth.
 
     Raises
     ------
     SettingsError
         A package is missing.
-    RunError
-        No twin presses a button after the training.
     """
-    size, sequence = size or DemoSize(), trial_sequence(_SEQUENCE)
-
-    def simulate(folder: Path) -> Simulated:
-        people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
-        runs = people.runs([sequence], seed=seed)
-        write_twin_people(folder, people, [sequence], runs)
-        return Simulated(people, runs)
-
-    def compare(demo: Demo) -> None:
-        _write_table(out / TABLE, demo)
-        _print_scores(demo, size, participants)
-
-    run_fitted_demo(
-        out,
-        model="digital twin",
-        participants=participants,
-        simulate=simulate,
-        fit=lambda simulated: _fitted(simulated, sequence, size, seed),
-        compare=compare,
-        draw=_picture,
+    require(
+        "the demo of the digital twin",
+        *("torch", "lightning"),
+        extra="train",
+        otherwise="--workflow contrasts, which needs none",
     )
+    from bids_dtg.twin.analyses.evaluate import run_evaluation
+    from bids_dtg.twin.analyses.intervene import run_interventions
+    from bids_dtg.twin.analyses.train import run_training
 
+    size, start, folder = size or DemoSize(), time.perf_counter(), out / SIMULATED
+    people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
+    sequences = [trial_sequence(name) for name in _SEQUENCES]
+    write_twin_people(folder, people, sequences, people.runs(sequences, seed=seed))
+    split = folder / "split.tsv"
+    unseen = participants // _UNSEEN
+    sets = ["training"] * (participants - unseen) + ["test"] * unseen
+    write_tsv(split, ["participant_id", "set"], zip(people.labels, sets, strict=True))
+    show(f"{counted(participants, 'simulated participant')} in {folder}")
+    bundle = out / RESULTS / "group" / f"model-{_NAME}" / "bundle"
 
-def _fitted(simulated: Simulated, sequence: TrialSequence, size: DemoSize, seed: int) -> Demo:
-    """Fit twins to some people, and evaluate the twins of the others."""
-    # Imported here, so that a missing package is reported at once.
-    from bids_dtg.twin.fitting import fit
+    def settings(analysis: str, **more: Any) -> Settings:
+        return Settings.of(
+            bids_dir=folder / "bids",
+            output_dir=out / RESULTS,
+            analysis_level="group",
+            workflow="twin",
+            analysis=analysis,
+            input_arrays=(str(folder / "connectomes.npz"),),
+            seed=seed,
+            **more,
+        )
 
-    people, runs = simulated.people, simulated.runs
-    segments = stack_people(runs)
-    known = np.arange(len(runs) - len(runs) // _UNSEEN)
-    unseen = np.arange(len(known), len(runs))
-    training, others = (
-        _cohort(people.select(rows), segments.people(rows)) for rows in (known, unseen)
+    run_training(settings("train", model_name=_NAME, split_file=split, epochs=size.epochs))
+    run_evaluation(settings("evaluate", model=str(bundle)))
+    run_interventions(settings("intervene", model=str(bundle), permutations=size.permutations))
+    rows = _compared(out / RESULTS / "group", people)
+    write_tsv(
+        out / TABLE,
+        ["figure", "predicted", "true"],
+        [(name, round(one, 4), round(true, 4)) for name, (one, true) in rows.items()],
     )
-    say(f"fitting twins to the responses of {len(known)} people …")
-    fitted = fit(
-        training.connectomes,
-        training.segments,
-        people=training.labels,
-        architecture=find_architecture(DEFAULT_ARCHITECTURE, size.recipe),
-        seed=seed,
-        report=say,
-    )
-    demo = _evaluated(fitted, people.select(unseen), sequence, others, training)
-    say(f"perturbing the connectomes of {len(unseen)} unseen people …")
-    own = demo.segments, demo.observed[:, _RT]
-    return replace(demo, perturbation=perturb_people(fitted, demo.people, *own, seed=seed))
+    _print(rows, size)
+    show(f"table: {out / TABLE}")
+    show(f"pages: {out / RESULTS / 'index.html'}")
+    say(f"done in {duration(time.perf_counter() - start)}")
 
 
-def _cohort(people: TwinPeople, segments: Segments) -> Cohort:
-    return Cohort(people.labels, segments, people.connectomes)
+def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, float]]:
+    """Return predicted and true figures: means over unseen people, and changes by moves."""
+    row_of = {f"sub-{label}": number for number, label in enumerate(people.labels)}
+    predicted = read_rows(group / f"evaluation-{_NAME}" / "desc-people_predicted.tsv")
+    unseen = people.select([row_of[row["participant_id"]] for row in predicted])
+    found: dict[str, tuple[float, float]] = {}
+    true = _true_functions(unseen)
+    for name, values in true.items():
+        own = np.array([float(row[f"twin_{name}"]) for row in predicted])
+        found[f"{name}: mean (s)"] = float(own.mean()), float(values.mean())
+        if own.std() > 0:
+            found[f"{name}: r with the truth"] = float(np.corrcoef(own, values)[0, 1]), 1.0
+    folder = group / f"intervention-{_NAME}"
+    with np.load(folder / DIRECTIONS, allow_pickle=False) as arrays:
+        steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
+    for row in read_rows(folder / "desc-moves_judged.tsv"):
+        delta, name = steps.get(f"{row['function']} {row['way']}"), row["function"]
+        if delta is None or name not in true:
+            continue
+        after = _true_functions(unseen.after(_STEP * delta))
+        change = float((after[name] - true[name]).mean())
+        found[f"{row['direction']}, {row['way']} (s)"] = float(row["calibrated"]), change
+    return found
 
 
-def _evaluated(
-    fitted: Fitted, people: TwinPeople, sequence: TrialSequence, unseen: Cohort, training: Cohort
-) -> Demo:
-    """Evaluate the twins of unseen people as ``--analysis evaluate`` does."""
-    from bids_dtg.twin.judging.evaluation import evaluate
-
-    say(f"running the twins of {unseen.people} unseen people …")
-    found = evaluate(fitted, unseen, training)
-    of_twins = found.predicted[_EVALUATED[TWIN]]
-    if not np.isfinite(of_twins).any():
-        raise RunError("no twin presses any button: the training has failed")
-    assert unseen.connectomes is not None
-    return Demo(
-        people=people,
-        sequence=sequence,
-        segments=unseen.segments,
-        outputs=fitted.perform(unseen.connectomes, unseen.segments),
-        found=found,
-        predictions={
-            TWIN: of_twins,
-            STRANGER: np.roll(of_twins, 1, axis=0),
-            RIDGE: found.predicted[_EVALUATED[RIDGE]],
-            MEAN: found.predicted[_EVALUATED[MEAN]],
-            TRUTH: _truth(people, sequence),
-        },
-        perturbation=None,
-    )
-
-
-def _truth(people: TwinPeople, sequence: TrialSequence) -> Values:
+def _true_functions(people: TwinPeople) -> dict[str, Values]:
     """Return true mean response times over the sequence's trials, and true effects."""
-    task = sequence.trials.task
-    trials = np.bincount(sequence.trials.condition, minlength=len(task.conditions))
-    means = people.mean_rt_seconds(task.name)
-    return np.column_stack([means @ trials / trials.sum(), people.effects(task.name)])
+    found = {}
+    for name in _SEQUENCES:
+        trials = trial_sequence(name).trials
+        number = np.bincount(trials.condition, minlength=len(trials.task.conditions))
+        means = people.mean_rt_seconds(trials.task.name)
+        found[f"{trials.task.name}_rt"] = means @ number / number.sum()
+        found[f"{trials.task.name}_effect"] = people.effects(trials.task.name)
+    return found
 
 
-def _write_table(path: Path, demo: Demo) -> None:
-    sources = {
-        "true": demo.predictions[TRUTH],
-        "observed": demo.observed,
-        "predicted": demo.predictions[TWIN],
-        "ridge": demo.predictions[RIDGE],
-        "group_mean": demo.predictions[MEAN],
-    }
-    columns = {
-        f"{target}_{source}": values[:, place]
-        for place, target in enumerate(_TARGETS)
-        for source, values in sources.items()
-    }
-    rows = [
-        (f"sub-{label}", *(_cell(values[row]) for values in columns.values()))
-        for row, label in enumerate(demo.people.labels)
-    ]
-    write_tsv(path, ["participant_id", *columns], rows)
-
-
-def _cell(value: float) -> object:
-    return round(float(value), _DIGITS) if math.isfinite(value) else "n/a"
-
-
-def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
-    unseen = len(demo.observed)
+def _print(rows: Mapping[str, tuple[float, float]], size: DemoSize) -> None:
     show("")
+    share = {"easy": "all", "hard": "40 %"}.get(size.regime, "a part")
     show(
-        f"SIMULATED people, regime {size.regime}: mean response times (rt) of {unseen} people "
-        f"in a Stroop run,"
+        f"SIMULATED people, whose connectomes explain {share} of their differences: predictions of"
     )
-    show(
-        f"predicted from their connectomes by what was fitted to {participants - unseen} others; "
-        "95 % intervals over people"
-    )
-    for line in _winner_words(demo):
-        show(line)
-    _line("", "rt: r", "error (ms)", "effect: r", "error (ms)")
-    for name in demo.predictions:
-        cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
-        _line(name, *cells)
-    perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
-    for line in (*_WORDS, *perturbed, *_last_words(size)):
-        show(line)
-
-
-_WORDS = (
-    "The effect is incongruent less congruent. Ridge regression predicts both from connectomes",
-    "directly: where it does as well, a twin's gain is that it performs trials, not a better r.",
-    "True parameters show the best possible prediction, given this many trials of each person.",
-)
-
-
-_ALIKE = (
-    "Connectomes are not shown to predict people who are left out: all twins are the group's",
-    "network, and no connectome is perturbed.",
-)
-
-
-def _last_words(size: DemoSize) -> tuple[str, ...]:
-    return (
-        *_REGIME_WORDS[size.regime],
-        "Everything here is SIMULATED: it says nothing about brains.",
-        "",
-    )
-
-
-_REGIME_WORDS: Mapping[Regime, tuple[str, ...]] = {
-    "hard": ("Connectomes explain 40 % of these people's differences (regime hard), with noise.",),
-    "easy": (
-        "Connectomes explain all of these people's differences (regime easy): in real people, "
-        "expect less.",
-    ),
-}
-
-
-def _line(label: str, *cells: str) -> None:
-    wide, narrow = 23, 12
-    words = "".join(f"{cell:>{(wide, narrow)[place % 2]}}" for place, cell in enumerate(cells))
-    show(f"  {label:18}{words}")
-
-
-def _fit_words(r: Interval, error: Interval) -> tuple[str, str]:
-    known = math.isfinite(r.mean)
-    words = f"{r.mean:.2f} ({r.low:.2f} to {r.high:.2f})" if known else "none"
-    return words, f"{_MS * error.mean:.0f}"
-
-
-def _winner_words(demo: Demo) -> list[str]:
-    """Say which prediction is best, as the page of an evaluation does, and how large r can be."""
-    from bids_dtg.twin.judging.winners import winner_sentences
-
-    rt, effect = (demo.found.ceilings[f"{demo.task}_{what}"].r.mean for what in _TARGETS)
-    return [
-        *winner_sentences(demo.found),
-        f"noise ceiling of r, by odd and even trials: rt {rt:.2f}, effect {effect:.2f}",
-    ]
-
-
-def _picture(demo: Demo) -> bytes | None:
-    (r, error), size = _fit_words(*demo.fit(TWIN, RT)), len(demo.observed)
-    predicted = demo.predictions[TWIN][:, _RT]
-    order = np.argsort(predicted)
-    chosen = [int(order[round(q * (size - 1))]) for q in _PICTURED_QUANTILES]
-    return draw_twin(
-        PredictedPanel(
-            name="mean response time (s)",
-            observed=demo.observed[:, _RT],
-            predicted=predicted,
-            group_mean=float(demo.predictions[MEAN][0, _RT]),
-            words=f"{size} unseen people, each predicted by the own twin:\n"
-            f"r = {r}, mean error {error} ms",
-        ),
-        [_row(name, *demo.fit(name, RT)) for name in demo.predictions],
-        [_series(demo, person) for person in chosen],
-        ceiling=demo.found.ceilings[f"{demo.task}_{RT}"].r.mean,
-        title="SIMULATED people perform a real Stroop run: predictions by networks made from their "
-        "connectomes",
-    )
-
-
-def _row(name: str, r: Interval, error: Interval) -> PredictionRow:
-    words = _fit_words(r, error)
-    return PredictionRow(
-        name=name,
-        r=r.mean,
-        low=r.low,
-        high=r.high,
-        words=f"r {words[0]}, error {words[1]} ms",
-        marked=name == TWIN,
-    )
-
-
-def _series(demo: Demo, person: int) -> SeriesPanel:
-    """Return the first trials of a person, with the twin's outputs."""
-    segments, task = demo.segments.person(person), demo.sequence.trials.task
-    rows, first = segments.trials, 0
-    trials = np.flatnonzero(rows.segment == first)[:_PICTURED_TRIALS]
-    start = segments.start_seconds[first]
-    steps = slice(0, int(rows.last_step[trials[-1]]) + 1)
-    observed, predicted = demo.observed[person, _RT], demo.predictions[TWIN][person, _RT]
-    return SeriesPanel(
-        words=f"sub-{demo.people.labels[person]}: mean response time {observed:.2f} s, "
-        f"predicted {predicted:.2f} s (above: the word in its ink; triangles: the person's "
-        "presses; lines: the twin's buttons)",
-        seconds=start + STEP_SECONDS * np.arange(steps.stop),
-        buttons=task.buttons,
-        outputs=demo.outputs[person, first, steps],
-        trials=tuple(
-            ShownTrial(
-                onset_seconds=float(start + STEP_SECONDS * rows.onset_step[trial]),
-                word=_name(task.buttons, demo.sequence.lure[rows.trial[trial]]),
-                ink=_name(task.buttons, rows.correct_button[trial]),
-                press_seconds=float(rows.rt_seconds[trial]),
-                pressed=_name(task.buttons, rows.button[trial]),
-            )
-            for trial in trials
-        ),
-    )
-
-
-def _name(buttons: tuple[str, ...], number: int) -> str:
-    return buttons[number] if number >= 0 else ""
+    show("of people who were left out of the fit, and the truth; changes of moves are calibrated")
+    for name, (predicted, true) in rows.items():
+        show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
+    if not any("lower" in name for name in rows):
+        show("  No connectome was moved: the page of interventions says why.")
+    show("Everything here is SIMULATED: it says nothing about brains. An effect inside a model is")
+    show("not evidence of an effect in a person.")
+    show("")

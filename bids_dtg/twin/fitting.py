@@ -181,13 +181,11 @@ def fit(
         run = _Run(recipe, segments, seed, identity, place, report, _split(recipe, numbers, seed))
         z = None
         if isinstance(twin, LowRank):
-            history = run.group(twin.network) | run.times(twin)
+            history: History = {**run.group(twin.network), **run.times(twin)}
             z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
         else:
             history = run.people(twin, values)
-    return Fitted(
-        twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z
-    )
+    return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z)
 
 
 def set_ridges(
@@ -258,12 +256,13 @@ class _Run:
         some = np.arange(min(_SAMPLED, len(self.segments.action)))
         own = self.segments.people(some)
         modulation = torch.zeros(1, network.modulations, requires_grad=True)
-        every = np.broadcast_to(own.trials.task >= 0, own.trials.scored.shape)
+        every = np.broadcast_to(own.trials.task >= 0, own.trials.scored.shape).copy()
         with torch.enable_grad():
             outputs = perform(network.weights(modulation), torch.from_numpy(own.inputs))
             found = performed_times(torch.sigmoid(outputs), own, every).nanmean(0)
             rows = [torch.autograd.grad(time, modulation, retain_graph=True)[0] for time in found]
-        return torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
+        start: Tensor = torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
+        return start
 
     def _worse(self, twin: LowRank, times: Tensor) -> bool:
         """Say whether a condition's responses are less likely than by the group's network."""
@@ -352,9 +351,7 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
     return np.asarray(total[number > 0] / number[number > 0])
 
 
-def _split(
-    recipe: Recipe, families: NDArray[np.intp], seed: int
-) -> dict[str, NDArray[np.intp]]:
+def _split(recipe: Recipe, families: NDArray[np.intp], seed: int) -> dict[str, NDArray[np.intp]]:
     """Return rows of the people used for training and for validation; relatives are together."""
     people = len(families)
     order = np.random.default_rng((seed, _VALIDATION)).permutation(people)

@@ -117,7 +117,8 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
     found = states(weights, inputs).flatten(1, 2) @ weights.output.mT
-    return (found + weights.output_bias[:, None]).unflatten(1, inputs.shape[1:3])
+    outputs = found + weights.output_bias[:, None]
+    return outputs.reshape(len(outputs), *inputs.shape[1:3], outputs.shape[-1])
 
 
 def states(weights: MainWeights, inputs: Tensor) -> Tensor:
@@ -131,8 +132,9 @@ def states(weights: MainWeights, inputs: Tensor) -> Tensor:
     people, (segments, steps) = len(weights.bias), inputs.shape[1:3]
     seen = inputs.transpose(1, 2).flatten(1, 2).expand(people, -1, -1)
     driven = torch.baddbmm(weights.bias[:, None], seen, weights.input.mT)
-    back, found = weights.recurrent.mT, []
-    for drive in driven.unflatten(1, (steps, segments)).unbind(1):
+    back = weights.recurrent.mT
+    found: list[Tensor] = []
+    for drive in driven.reshape(people, steps, segments, -1).unbind(1):
         found.append(torch.tanh(torch.baddbmm(drive, found[-1], back) if found else drive))
     return torch.stack(found, 2)
 

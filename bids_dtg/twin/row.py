@@ -92,9 +92,9 @@ ROW = Workflow(
                 statistics=("folds", "participants_file", "covariates"),
             ),
             "intervene": Analysis(
-                partial(_analysis, "intervene", "intervene.call:run_interventions"),
-                "edges that the behaviour of --model depends on, and its changes under "
-                "perturbations of connectomes",
+                partial(_analysis, "intervene", "intervene:run_interventions"),
+                "edges that the behaviour of --model depends on, and its changes where "
+                "connectomes move along them",
                 arrays=True,
                 reads=("model", *_OF_BEHAVIOUR),
                 needs_model=True,

@@ -149,7 +149,8 @@ def fit_ridges(
     values = np.asarray(connectomes, np.float64)
     everybody = np.ones(len(values), bool)
     edges = _without(values, covariates, everybody)
-    weights, predictable = np.zeros((edges.shape[1], times.shape[1])), np.zeros(times.shape[1], bool)
+    predictable = np.zeros(times.shape[1], bool)
+    weights = np.zeros((edges.shape[1], times.shape[1]))
     for column, time in enumerate(times.T):
         known = np.isfinite(time)
         own, number = edges[known], int(known.sum())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,20 @@ class Trials:
         before = trial < len(begin)
         np.minimum.at(begin, trial[before], self.cues[before, 1])
         return begin
+
+
+def half_of(run: Trials, number: int) -> Trials:
+    """Return the trials with an onset in the first (0) or second (1) half of a run."""
+    own = (run.onset_seconds >= run.run_seconds / 2) == bool(number)
+    kept = np.flatnonzero(own)
+    changes: dict[str, Any] = {
+        field.name: values[kept]
+        for field in fields(run)
+        if isinstance(values := getattr(run, field.name), np.ndarray) and field.name != "cues"
+    }
+    place = {int(old): new for new, old in enumerate(kept)}
+    unscored = tuple(place[trial] for trial in run.unscored if trial in place)
+    return replace(run, **changes, unscored=unscored)
 
 
 @dataclass(frozen=True, eq=False)

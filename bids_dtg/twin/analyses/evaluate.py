@@ -1,23 +1,23 @@
-"""Evaluate a digital twin in people outside its training set; write tables and a page."""
+"""Evaluate digital twins in people, or trials, that they were not fitted to."""
 
 from __future__ import annotations
 
-import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
-from bids_dtg.cohort.folds import FOLDS, refuse_model
+from bids_dtg.cohort.column import BY_PEOPLE, Column
+from bids_dtg.cohort.folds import FOLDS, HALVES, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import (
-    EXCLUDED,
-    left_out_table,
-    seen_on_page,
-)
+from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.engine.gpu import training_device
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.atomic import discard_folder
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report.charts import nice
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure as written
@@ -31,57 +31,59 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
-from bids_dtg.stats.paired import Interval
-from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, WORSE, Verdict
+from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
+from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
-from bids_dtg.twin.analyses.folds import FoldPlan, fold_flags, fold_table
-from bids_dtg.twin.curves import MeanTrial, Values, per_second
-from bids_dtg.twin.judging.cohort import Cohort
-from bids_dtg.twin.judging.curves import PEOPLE
-from bids_dtg.twin.judging.evaluation import (
-    FIGURES,
+from bids_dtg.twin.analyses.train import chosen_architecture, chosen_recipe
+from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.judging.evaluation import FIGURES, Evaluation, Score, evaluate
+from bids_dtg.twin.judging.predictions import (
+    FEWEST_TRAINING,
     GROUP,
+    OWN_HALF,
     TWIN,
-    Evaluation,
-    Samples,
-    Score,
-    evaluate,
-    evaluate_folds,
+    Cohort,
+    Judged,
+    Predicted,
+    join_folds,
+    predict_people,
 )
-from bids_dtg.twin.judging.winners import winner_sentences
+from bids_dtg.twin.judging.scores import (
+    QUANTILES,
+    conditions_of,
+    mean_curve,
+    mixture_quantiles,
+    observed_curves,
+    per_second,
+)
 from bids_dtg.twin.participant.covariates import read_covariates
+from bids_dtg.twin.participant.source import connectome_notes
+from bids_dtg.twin.times import observed_times, targets_of
+from bids_dtg.twin.trial_series import Segments
+from bids_dtg.twin.trials import half_of
 
 Row = dict[str, Any]
-_FEWEST_TRAINING = 3  # training participants, for baselines
-_FROM_ONSET = "seconds from the onset"
-_NAMES = {
-    PEOPLE: "people",
-    TWIN: "their twins",
-    GROUP: "group\N{RIGHT SINGLE QUOTATION MARK}s network",
-}
-_OF_FOLDS = "desc-folds_models"
-_CHECKPOINTS = "checkpoints/"
-_CAN_WRITE = (
-    *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", EXCLUDED),
-)
-_CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
+_OF_FOLDS, _CHECKPOINTS = "desc-folds_models", "checkpoints/"
+_CAN_WRITE = ("desc-people_predicted", "desc-scores_models", "desc-twins_matched", EXCLUDED)
 _CEILING = "noise ceiling (halves of trials)"
 _WILSON = "95 % interval (Wilson)"
-_LOSS_DIGITS = 6  # decimals of a difference of losses: what is smaller is rounding
+_OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
+_P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
+_NAMES = {"people": "people", TWIN: "their twins", GROUP: "network of the group"}
+_MS = 1000.0
+_EQUAL = 1e-6  # a simpler prediction that is as good is the best
 # Of the mean loss: where colours end at the least. On a scale of their own, differences of 1e-8
 # had full colours.
 _LEAST_LOSS_SHARE = 0.05
-_OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
-_P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
-_TASK = (Column("task", "Task of the figure"), Column("condition", "Condition of the trials"))
 _SCORES = (
     Column(
         "figure",
         "rt, effect: r over people; choice: share of trials with the person's button; crps: of "
         "response times, s; brier: of correct, wrong and miss; loss: cross-entropy",
     ),
-    *_TASK,
+    Column("task", "Task of the figure"),
+    Column("condition", "Condition of the trials"),
     Column("model", "twin, or a baseline", "prediction"),
     Column("value", "Value of the figure: r, or a mean over people", interval=BY_PEOPLE),
     Column(
@@ -105,22 +107,6 @@ _SCORES = (
     ),
     Column("advantage_p", _P.format("the advantage")),
     Column("verdict", f"Verdict on the twin against this prediction: {RULE}", "the twin is"),
-)
-_QUANTILES = (
-    *_TASK,
-    Column("probability", "Probability of the quantile"),
-    Column("observed_seconds", "Quantile of people's response times", unit="s"),
-    Column("predicted_seconds", "Quantile of response times predicted by the twins", unit="s"),
-)
-_CURVES = (
-    *_TASK,
-    Column("curve_of", "people: observed; twin, group_network: predicted by the networks"),
-    Column("seconds_from_onset", "Time since the onset of a trial", unit="s"),
-    Column("share_answered", "Share of scored trials that are answered by then, mean over people"),
-    Column(
-        "share_answered_correctly",
-        "Share of scored trials that are answered correctly by then; n/a where none is correct",
-    ),
 )
 _MATCHED = (
     Column("people", "How many people"),
@@ -149,165 +135,298 @@ _MATCHED = (
     Column("below_group_p", _P.format("below_group")),
     Column("below_group_verdict", f"Verdict on own twins, by below_group: {RULE}"),
 )
+_FOLDS = (
+    Column("fold", "Number of the fold"),
+    Column("judged", "Participants who are judged"),
+    Column("trained_on", "Participants on whom twins and baselines are fitted"),
+    Column("epochs", "Epochs of the fit"),
+    Column(
+        "z",
+        "How well mean times of people left out of the fit's own regressions go with what their "
+        "connectomes predict, as z",
+    ),
+    Column("twins_differ", "Whether twins differ; else all are the group's network"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Who is judged by what."""
+
+    labels: tuple[str, ...]  # of the judged people
+    lead: str  # of the page
+    how: str  # "" by a model; else a value of --folds
+    fits: list[Row] = field(default_factory=list)  # of folds
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Evaluate ``--model`` in people outside its training set, or by folds; return 0.
+    """Evaluate ``--model`` in people outside its training set, or fits by ``--folds``; return 0.
 
     Raises
     ------
     DtgError
-        Wrong options, files or model, or nobody outside the training set.
+        Wrong options, files or model, or nobody to judge.
     """
-    if settings.statistics.folds is not None:
-        return _by_folds(settings)
-    refuse_training_options(settings, "--folds N")
+    folds = settings.statistics.folds
+    if folds is None:
+        refuse_training_options(settings, "--folds N")
+        return _by_model(settings)
+    refuse_model(settings)
+    analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
+    labels, architecture = analysis.people.split.everybody, chosen_architecture(settings)
+    if folds == HALVES:
+        groups: tuple[tuple[str, ...], ...] = (labels,)
+        words = f"halves of the runs of {counted(len(labels), 'participant')}"
+        how = (
+            "same people: twins and baselines are fitted to everybody's first half of each run, "
+            "and judged by the second half"
+        )
+    else:
+        groups = draw_folds(settings, labels, analysis.people.families)
+        words = f"{len(groups)} folds of {counted(len(labels), 'participant')}"
+        how = (
+            "each fold's people are judged once, with all trials, by twins and baselines that were "
+            "fitted to the others"
+        )
+    fewest = len(labels) - (max(map(len, groups)) if folds != HALVES else 0)
+    if fewest < FEWEST_TRAINING:
+        raise SettingsError(
+            f"{counted(fewest, 'participant')} would be trained on ({words})",
+            expected=f"{FEWEST_TRAINING} or more with a connectome and events",
+        )
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"scores of {words}, tables and a page", labels)
+    lead = f"Twins ({architecture}) by {words} of {analysis.data_set}: {how}."
+    plan = _Plan(labels, lead, str(folds))
+    people = _cohort(analysis, labels, whole=True)
+    with analysis.results.begun():
+        analysis.describe()
+        place = analysis.results.add(_CHECKPOINTS)
+        if folds == HALVES:
+            judged, people = _judged_by_halves(analysis, plan, people, place)
+        else:
+            judged = _judged_by_folds(analysis, plan, people, groups, place)
+        _finish(analysis, plan, judged, people)
+        discard_folder(place)
+    return 0
+
+
+def _by_model(settings: Settings) -> int:
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    assert analysis.bundle is not None
-    unseen, seen = analysis.require_unseen(_FEWEST_TRAINING, "baselines")
+    bundle = analysis.bundle
+    assert bundle is not None
+    unseen, seen = analysis.require_unseen(FEWEST_TRAINING, "baselines")
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
-    training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
-    fitted = analysis.bundle.fitted()
+    enough = len(seen) >= FEWEST_TRAINING
+    training = _cohort(analysis, seen) if enough else None
+    baselines = (
+        f"Baselines are fitted to {counted(len(seen), 'participant')} of the training set."
+        if enough
+        else "There are no baselines: the files have too few of the model's training participants. "
+        "Add their files."
+    )
+    lead = (
+        f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
+        f"{counted(len(unseen), 'participant')} of {analysis.data_set} outside its training set, "
+        f"with all trials.{seen_on_page(analysis.why_not(seen))} {baselines}"
+    )
     with analysis.results.begun():
         analysis.describe()
-        say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
-        found = evaluate(fitted, people, training, samples=Samples(settings.modelling.seed))
-        tables = evaluation_tables(found)
-        if left_out := {**analysis.people.left_out, **analysis.why_not(seen)}:
-            tables[EXCLUDED] = left_out_table(left_out)
-        say_winners(found)
-        analysis.write(tables, _page(analysis, found, seen))
-    return 0
-
-
-def _by_folds(settings: Settings) -> int:
-    """Fit twins to all folds of people but one, and judge by that one, in turn."""
-    refuse_model(settings)
-    analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
-    plan = FoldPlan.of(analysis)
-    if settings.behaviour.dry_run:
-        return analysis.print_plan(f"scores of {plan.words}, tables and a page", plan.labels)
-    people = plan.gather(analysis)
-    with analysis.results.begun():
-        analysis.describe()
-        checkpoints = analysis.results.add(_CHECKPOINTS)
-        fits = plan.fit(people, checkpoints)
-        say(f"evaluating {counted(people.people, 'participant')}")
-        found = evaluate_folds(
-            [fit.fold for fit in fits], people, samples=Samples(settings.modelling.seed)
+        say(f"evaluating {counted(len(unseen), 'participant')}. {baselines}")
+        judged = predict_people(
+            bundle.fitted(),
+            people,
+            training,
+            adjustment=bundle.adjustment,
+            seed=settings.modelling.seed,
         )
-        of_folds = fold_table(fits)
-        tables = {**evaluation_tables(found), _OF_FOLDS: of_folds}
-        page = _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits))
-        if left_out := analysis.people.left_out:
-            tables[EXCLUDED] = left_out_table(left_out)
-        say_winners(found)
-        analysis.write(tables, page)
-        discard_folder(checkpoints)
+        left_out = {**analysis.people.left_out, **analysis.why_not(seen)}
+        _finish(analysis, _Plan(unseen, lead, ""), judged, people, left_out)
     return 0
 
 
-def say_winners(found: Evaluation) -> None:
-    """Report which prediction is best at each group of figures."""
-    for sentence in winner_sentences(found):
-        say(sentence)
-
-
-def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
+def _cohort(analysis: TwinAnalysis, labels: Sequence[str], *, whole: bool = False) -> Cohort:
+    """Gather people; connectomes are as measured, covariates those of the model or the call."""
     people, bundle = analysis.people, analysis.bundle
-    assert bundle is not None
-    segments = people.segments(labels)
-    given = read_covariates(analysis.settings, labels)
-    connectomes, taken_out = analysis.adjusted(labels)
+    connectomes = people.connectomes(labels)
+    if whole:
+        for line in connectome_notes(connectomes, labels, people.families):
+            say(f"bids_dtg: warning: {line}")
+    adjustment = None if bundle is None else bundle.adjustment
+    asked = None if adjustment is None else adjustment.asked
     return Cohort(
-        *(tuple(labels), segments, connectomes, taken_out, given.numbers, given.categories),
-        families=people.families.by_label,
+        tuple(labels),
+        people.segments(labels),
+        connectomes,
+        read_covariates(analysis.settings, labels, asked),
+        people.families.by_label,
     )
 
 
-def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
+def _judged_by_folds(
+    analysis: TwinAnalysis,
+    plan: _Plan,
+    people: Cohort,
+    groups: Sequence[Sequence[str]],
+    place: Path,
+) -> Judged:
+    """Fit twins to all folds but one, and predict that one, in turn; a stopped call goes on."""
+    row = {label: number for number, label in enumerate(people.labels)}
+    parts = []
+    for number, group in enumerate(groups, 1):
+        rows = np.array([row[label] for label in group])
+        others = np.setdiff1d(np.arange(len(people.labels)), rows)
+        training = people.of(others)
+        say(f"fold {number} of {len(groups)}: {counted(len(others), 'participant')} …")
+        fitted, adjustment = _fitted(analysis, training, place / f"fold-{number}")
+        judged = predict_people(
+            fitted,
+            people.of(rows),
+            training,
+            adjustment=adjustment,
+            seed=analysis.settings.modelling.seed,
+        )
+        parts.append((rows, judged))
+        plan.fits.append(_fit_row(number, len(rows), fitted))
+    return join_folds(parts)
+
+
+def _judged_by_halves(
+    analysis: TwinAnalysis, plan: _Plan, people: Cohort, place: Path
+) -> tuple[Judged, Cohort]:
+    """Fit twins to everybody's first half of each run, and predict the second half."""
+    first, second = (_half(analysis, people, number) for number in (0, 1))
+    fitted, adjustment = _fitted(analysis, first, place / "halves")
+    seed = analysis.settings.modelling.seed
+    judged = predict_people(fitted, second, first, adjustment=adjustment, seed=seed)
+    models = {**judged.models, OWN_HALF: Predicted(times=observed_times(first.segments))}
+    plan.fits.append(_fit_row(1, len(second.labels), fitted))
+    return Judged(models, judged.losses), second
+
+
+def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
+    runs = [
+        [half_of(run, number) for run in person] for person in analysis.people.runs(people.labels)
+    ]
+    segments = analysis.people.stacked(runs)
+    return Cohort(people.labels, segments, people.connectomes, people.covariates, people.families)
+
+
+def _fitted(
+    analysis: TwinAnalysis, training: Cohort, place: Any
+) -> tuple[Fitted, Adjustment | None]:
+    """Fit twins to training people, with the options of ``--analysis train``."""
+    settings, connectomes = analysis.settings, training.connectomes
+    adjustment, covariates = None, None
+    if settings.statistics.covariates:
+        adjustment = Adjustment.fit(connectomes, training.covariates)
+        connectomes = adjustment.apply(connectomes, training.covariates)
+        covariates = adjustment.columns(training.covariates)
+    fitted = fit(
+        connectomes,
+        training.segments,
+        people=training.labels,
+        families=training.families or {},
+        covariates=covariates,
+        architecture=chosen_architecture(settings),
+        recipe=chosen_recipe(settings),
+        seed=settings.modelling.seed,
+        workplace=Workplace(
+            place,
+            device=training_device(settings.resources.device, say),
+            progress=sys.stderr.isatty(),
+        ),
+        report=say,
+    )
+    return fitted, adjustment
+
+
+def _fit_row(number: int, judged: int, fitted: Fitted) -> Row:
+    return {
+        "fold": number,
+        "judged": judged,
+        "trained_on": len(fitted.people),
+        "epochs": sum(map(len, fitted.history.values())),
+        "z": fitted.z,
+        "twins_differ": fitted.twin.differ,
+    }
+
+
+def _finish(
+    analysis: TwinAnalysis,
+    plan: _Plan,
+    judged: Judged,
+    people: Cohort,
+    left_out: dict[str, str] | None = None,
+) -> None:
+    """Score, and write tables and page."""
+    say(f"evaluating {counted(len(people.labels), 'participant')}")
+    found = evaluate(judged, people, seed=analysis.settings.modelling.seed)
+    tables = evaluation_tables(found, judged, people)
+    if plan.fits:
+        tables[_OF_FOLDS] = ResultTable(_FOLDS, plan.fits, "Fits: a row a fold")
+    left_out = dict(analysis.people.left_out) if left_out is None else left_out
+    if left_out:
+        tables[EXCLUDED] = left_out_table(left_out)
+    for sentence in winners(found):
+        say(sentence)
+    analysis.write(tables, _page(analysis, plan, found, judged, people))
+
+
+def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
     return {
         "desc-people_predicted": ResultTable(
-            people_columns(found),
-            people_rows(found),
+            *_people_table(found, judged, people),
             "Observed and predicted figures of each participant",
         ),
         "desc-scores_models": ResultTable(
             _SCORES,
-            [score_row(score, found) for score in found.scores],
+            [_score_row(score, found) for score in found.scores],
             "Scores: a row a figure, task, condition and prediction",
         ),
-        "desc-rt_quantiles": ResultTable(
-            _QUANTILES, quantile_rows(found), "Quantiles of response times, observed and predicted"
-        ),
-        "desc-trials_curves": ResultTable(
-            _CURVES,
-            curve_rows(found),
-            "Shares of trials answered by each time, of people and networks",
-        ),
         "desc-twins_matched": ResultTable(
-            _MATCHED, matching_rows(found), "Losses of all twins on all people; one row"
+            _MATCHED, _matching_rows(found), "Losses of all twins on all people; one row"
         ),
     }
 
 
-def people_columns(found: Evaluation) -> tuple[Column, ...]:
-    """Return the columns of the table of people: figures of each task, observed and predicted."""
+def _people_table(
+    found: Evaluation, judged: Judged, people: Cohort
+) -> tuple[tuple[Column, ...], list[Row]]:
+    """Return columns and rows of the table of people: figures of each task, and losses."""
     what = "mean response time (rt), or that in the second condition less the first (effect)"
-    return (
+    names = [target.name for target in targets_of(people.segments.tasks)]
+    times = {name: of.times for name, of in judged.models.items() if of.times is not None}
+    losses = {name: of.losses for name, of in judged.models.items() if of.losses is not None}
+    columns = (
         Column("participant_id", "Participant"),
-        *(
-            (Column("fold", "Number of the fold, without which the person was predicted"),)
-            if found.folds is not None
-            else ()
-        ),
-        *Column("observed_{}", f"Observed {{}}: {what}", unit="s").each(found.targets),
+        Column("fold", "Number of the fold, without which the person was predicted; n/a: none"),
+        *Column("observed_{}", f"Observed {{}}: {what}", unit="s").each(names),
         *(
             column
-            for model in found.predicted
+            for model in times
             for column in Column(f"{model}_{{}}", f"{{}} as predicted by {model}", unit="s").each(
-                found.targets
+                names
             )
         ),
-        *Column(
-            "choice_{}", "Share of the trials of the task {} with the participant's button"
-        ).each(found.choice),
-        Column("own_loss", "Cross-entropy of the button time series of the participant's twin"),
-        Column("group_loss", "Cross-entropy of the button time series of the group's network"),
+        *Column("{}_loss", "Cross-entropy of the button time series: {}").each(losses),
     )
-
-
-def people_rows(found: Evaluation) -> list[Row]:
-    """Return the observed and predicted figures of each person, a row each."""
-    group = found.group_losses
-    return [
-        {
+    rows: list[Row] = []
+    for number, label in enumerate(people.labels):
+        row = {
             "participant_id": f"sub-{label}",
-            **({} if found.folds is None else {"fold": int(found.folds[n]) + 1}),
-            **{f"observed_{name}": value for name, value in _by_target(found, found.observed[n])},
-            **{
-                f"{model}_{name}": value
-                for model, values in found.predicted.items()
-                for name, value in _by_target(found, values[n])
-            },
-            **{f"choice_{task}": values[n] for task, values in found.choice.items()},
-            "own_loss": found.own_losses[n],
-            "group_loss": np.nan if group is None else group[n],
+            "fold": None if judged.folds is None else int(judged.folds[number]) + 1,
         }
-        for n, label in enumerate(found.labels)
-    ]
+        for model, values in {"observed": found.observed, **times}.items():
+            row |= {f"{model}_{n}": v for n, v in zip(names, values[number].tolist(), strict=True)}
+        rows.append(row | {f"{name}_loss": own[number] for name, own in losses.items()})
+    return columns, rows
 
 
-def _by_target(found: Evaluation, values: Any) -> Iterator[tuple[str, float]]:
-    yield from zip(found.targets, values.tolist(), strict=True)
-
-
-def score_row(score: Score, found: Evaluation) -> Row:
-    """Return a score of an evaluation as a row."""
-    ceiling = found.ceilings.get(f"{score.task}_{score.figure}")
+def _score_row(score: Score, found: Evaluation) -> Row:
     return {
         "figure": score.figure,
         "task": score.task or "all",
@@ -315,198 +434,171 @@ def score_row(score: Score, found: Evaluation) -> Row:
         "model": score.name,
         "value": score.value,
         "error": score.error,
-        "ceiling": None if ceiling is None else ceiling.r,
+        "ceiling": found.ceilings.get(f"{score.task}_{score.figure}"),
         "people": score.people,
-        **_verdict("advantage", score.verdict),
-        "verdict": _word(score.verdict),
+        **(score.verdict or Verdict.unknown(0)).columns("advantage"),
+        "verdict": score.verdict.word if score.verdict else "n/a",
     }
 
 
-def _verdict(name: str, found: Verdict | None) -> Row:
-    return {**(found or Verdict.unknown(0)).columns(name)}
-
-
-def _word(found: Verdict | None) -> str:
-    return found.word if found else "n/a"
-
-
-def quantile_rows(found: Evaluation) -> list[Row]:
-    """Return quantiles of observed and predicted response times, a row each."""
-    return [
-        {
-            "task": task,
-            "condition": condition,
-            "probability": float(share),
-            "observed_seconds": float(table.observed_seconds[row, place]),
-            "predicted_seconds": float(table.predicted_seconds[row, place]),
-        }
-        for task, table in found.quantiles.items()
-        for row, condition in enumerate(found.conditions[task])
-        for place, share in enumerate(table.probabilities)
-    ]
-
-
-def curve_rows(found: Evaluation) -> list[Row]:
-    """Return the curves of people and networks, a row for each time."""
-    return [
-        {
-            "task": tuple(found.conditions)[mean.task],
-            "condition": found.conditions[tuple(found.conditions)[mean.task]][mean.condition],
-            "curve_of": name,
-            "seconds_from_onset": float(seconds),
-            "share_answered": float(answered),
-            "share_answered_correctly": float(correct),
-        }
-        for name, curves in found.curves.items()
-        for mean in curves
-        for seconds, answered, correct in zip(
-            mean.seconds, mean.answered, mean.correct, strict=True
-        )
-    ]
-
-
-def matching_rows(found: Evaluation) -> list[Row]:
+def _matching_rows(found: Evaluation) -> list[Row]:
     """Return the comparison of losses of all twins on all people; no row for one person."""
-    if found.comparison is None:
+    matching = found.matching
+    if matching is None or found.own is None:
         return []
-    of, matching = found.comparison, found.comparison.matching
     return [
         {
-            "people": matching.people,
-            "matched": matching.matched,
-            "mismatched": matching.mismatched,
-            "p": matching.p,
-            "better_than_average": matching.better_than_average,
-            "identified": matching.identified,
-            "mean_rank": matching.mean_rank,
-            **_verdict("below_others", of.own),
-            "below_others_verdict": _word(of.own),
-            **_verdict("below_group", of.group),
-            "below_group_verdict": _word(of.group),
+            **vars(matching),
+            **found.own.columns("below_others"),
+            "below_others_verdict": found.own.word,
+            **(found.group or Verdict.unknown(0)).columns("below_group"),
+            "below_group_verdict": found.group.word if found.group else "n/a",
         }
     ]
 
 
-def _page(analysis: TwinAnalysis, found: Evaluation, seen: Sequence[str]) -> AnalysisPageFacts:
-    bundle = analysis.bundle
-    assert bundle is not None
-    lead = (
-        f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
-        f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
-        f"set, with all trials.{seen_on_page(analysis.why_not(seen))} "
-        f"{_baselines_in_words(len(seen))} {_CAUTION}"
-    )
-    return _facts(analysis, found, lead, _flags(analysis, found))
+def winners(found: Evaluation) -> list[str]:
+    """Return a sentence a figure: which prediction is best, and what the verdict on twins is."""
+    sentences = []
+    for name, figure in FIGURES.items():
+        sign, clauses = (1.0 if figure.more_is_better else -1.0), []
+        for twin in (score for score in found.scores if (score.figure, score.name) == (name, TWIN)):
+            rivals = [
+                score
+                for score in found.scores
+                if (score.figure, score.task, score.condition) == (name, twin.task, twin.condition)
+                and score.name != TWIN
+                and np.isfinite(score.value.mean)
+            ]
+            if not rivals or name == "loss":
+                continue
+            rival = max(rivals, key=lambda score: sign * score.value.mean)
+            own = sign * twin.value.mean
+            best = twin if own > sign * rival.value.mean + _EQUAL else rival
+            where = " ".join(part for part in (twin.task, twin.condition) if part)
+            verdict = rival.verdict.named(BETTER, WORSE) if rival.verdict else "n/a"
+            clauses.append(
+                f"{where}: {_words(best.name)} is best (twin {_value(twin)}, "
+                f"{_words(rival.name)} {_value(rival)}; the twin is: {verdict})"
+            )
+        if clauses:
+            sentences.append(f"{figure.words[:1].upper()}{figure.words[1:]}. {'; '.join(clauses)}.")
+    return sentences
 
 
-def _page_of_folds(
-    analysis: TwinAnalysis,
-    plan: FoldPlan,
-    found: Evaluation,
-    of_folds: ResultTable,
-    flags: Sequence[Flag],
+def _value(score: Score) -> str:
+    figure = FIGURES[score.figure]
+    if not np.isfinite(score.value.mean):
+        return "has none"
+    unit = " ms" if figure.milliseconds else ""
+    scale = _MS if figure.milliseconds else 1.0
+    return f"{written(scale * score.value.mean, figure.digits)}{unit}"
+
+
+def shortfalls(found: Evaluation) -> Iterator[str]:
+    """Yield where twins are worse than a baseline or not shown to be better, and too few people."""
+    people = max(score.people for score in found.scores)
+    if few := too_few(people):
+        yield few
+    for figure, row in FIGURES.items():
+        worse = [score for score in found.scores if score.figure == figure and score.is_worse]
+        if worse:
+            listed = "; ".join(
+                " ".join(part for part in (s.task, s.condition, f"({_words(s.name)})") if part)
+                for s in worse
+            )
+            yield f"Below its baseline, {row.words}: {listed}"
+    for verdict, words in (
+        (found.own, "Own connectomes are not shown to fit people better than other people's"),
+        (found.group, "The loss is not shown to be below that of the group's network"),
+    ):
+        if verdict is not None and verdict.word != BETTER and not too_few(verdict.people):
+            yield f"{words} ({verdict.why or verdict.word})"
+
+
+def _page(
+    analysis: TwinAnalysis, plan: _Plan, found: Evaluation, judged: Judged, people: Cohort
 ) -> AnalysisPageFacts:
-    lead = (
-        f"Twins ({plan.architecture}) by {plan.words} of {analysis.data_set}: each fold's people "
-        "are judged once, with all trials, by twins and baselines that were fitted to the others. "
-        f"{_CAUTION}"
-    )
-    facts = _facts(analysis, found, lead, [*flags, *_flags(analysis, found)])
-    section = PageSection(
-        title="Folds",
-        text=(
-            f"One fit a fold, of seed {analysis.settings.modelling.seed}, which draws the folds, "
-            "too; --seed gives others. r over people is of figures less the mean of their fold. "
-            "Everybody also trains the others' twins: intervals and p of differences count these "
-            "as varying \N{SQUARE ROOT}2 times as much as they do.",
-        ),
-        tables=(of_folds.on_page("Fits, a row a fold"),),
-    )
-    return dataclasses.replace(facts, sections=(*facts.sections, section))
-
-
-def _facts(
-    analysis: TwinAnalysis, found: Evaluation, lead: str, flags: Sequence[Flag]
-) -> AnalysisPageFacts:
+    card = analysis.bundle.card if analysis.bundle else None
+    flags = [Flag("warning", sentence) for sentence in shortfalls(found)]
+    if same := [row["fold"] for row in plan.fits if not row["twins_differ"]]:
+        where = "" if len(plan.fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
+        text = f"Connectomes are not shown to predict left-out people{where}: all twins there are "
+        flags.append(Flag("warning", f"{text}the group's network"))
+    if card is not None and not card.for_science:
+        flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
+    facts = {
+        "winners": winners(found),
+        "rule": RULE,
+        "seed": analysis.settings.modelling.seed,
+        "halves": plan.how == HALVES,
+    }
+    tasks = [
+        task.name
+        for task in people.segments.tasks.tasks
+        if any(score.task == task.name and score.people for score in found.scores)
+    ]
+    keys = list(_keys(found, tasks))
+    lead = f"{plan.lead} A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
     return AnalysisPageFacts(
         title=analysis.results.title,
         index=f"../../{INDEX}",
         lead=lead,
-        flags=flags,
+        flags=tuple(flags),
         sections=(
-            *_winner_sections(found),
-            *_figure_sections(found),
-            _trial_section(found),
-            _curve_section(found),
-            *_match_sections(found),
+            PageSection("Which prediction is best", template="twin_winners.html", facts=facts),
+            PageSection(
+                "Response times and condition effects",
+                template="twin_times.html",
+                tables=tuple(_over_people(found, *key) for key in keys),
+                scatters=tuple(
+                    _scatter(found, judged, people, *key) for key in _keys(found, tasks)
+                ),
+            ),
+            PageSection(
+                "Choices and distributions",
+                template="twin_trials.html",
+                tables=tuple(_trial_table(found, task) for task in tasks),
+                scatters=tuple(_quantiles(judged, people.segments, task) for task in tasks),
+                lines=tuple(_curves(judged, people.segments, tasks)),
+            ),
+            *_match_sections(found, judged),
+            *_fit_sections(plan, facts),
         ),
     )
 
 
-def _baselines_in_words(seen: int) -> str:
-    """Describe the people that baselines were fitted to."""
-    if seen < _FEWEST_TRAINING:
-        return (
-            "There are no baselines: the files have too few of the model's training participants. "
-            "Add their files."
-        )
-    return f"Baselines are fitted to {counted(seen, 'participant')} of the training set."
-
-
-def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
-    card = analysis.bundle.card if analysis.bundle else None
-    flags = [Flag("warning", sentence) for sentence in found.shortfalls]
-    if card is not None and not card.for_science:
-        flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
-    return tuple(flags)
-
-
-def _winner_sections(found: Evaluation) -> Iterator[PageSection]:
-    if sentences := winner_sentences(found):
-        yield PageSection(
-            title="Which prediction is best",
-            text=(
-                f"Verdicts are on the twin: {RULE}.",
-                *sentences,
-            ),
-        )
-
-
-def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
-    words = {
-        "rt": ("Response times", "A person's mean response time; for a twin, the mean of the "
-               "distributions that it predicts for the person's trials."),
-        "effect": ("Condition effects", "A person's mean response time in the second condition "
-                   "less the first. Effects of single people are measured with low reliability."),
-    }  # fmt: skip
-    for figure, (title, text) in words.items():
-        tasks = [task for task in _judged(found) if f"{task}_{figure}" in found.targets]
-        if tasks:
-            yield PageSection(
-                title=title,
-                text=(
-                    text,
-                    "A prediction that is the same for everybody has no r.",
-                    _ceiling_words(found, tasks, figure),
-                ),
-                tables=tuple(_over_people(found, figure, task) for task in tasks),
-                scatters=tuple(_scatter(found, figure, task) for task in tasks),
+def _fit_sections(plan: _Plan, facts: Row) -> Iterator[PageSection]:
+    """Yield what was fitted, where it was not a model."""
+    if plan.fits:
+        yield (
+            PageSection(
+                "Fits",
+                template="twin_fits.html",
+                facts=facts,
+                tables=(ResultTable(_FOLDS, plan.fits).on_page("Fits, a row a fold"),),
             )
+        )
 
 
-def _judged(found: Evaluation) -> Iterator[str]:
-    """Yield the tasks in which somebody has responses."""
-    for task in found.conditions:
-        if np.isfinite(found.observed[:, found.targets.index(f"{task}_rt")]).any():
-            yield task
+def _keys(found: Evaluation, tasks: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield from dict.fromkeys(
+        (score.figure, score.task)
+        for score in found.scores
+        if score.task in tasks and f"{score.task}_{score.figure}" in found.ceilings
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _over_people(found: Evaluation, figure: str, task: str) -> Table:
     scores = [s for s in found.scores if (s.figure, s.task) == (figure, task)]
     ceiling = found.ceilings[f"{task}_{figure}"]
     rows: list[Row] = [
-        *({**score_row(score, found), "model": _words(score.name)} for score in scores),
-        {"model": _CEILING, "value": ceiling.r, "people": ceiling.people},
+        *({**_score_row(score, found), "model": _words(score.name)} for score in scores),
+        {"model": _CEILING, "value": ceiling},
     ]
     return ResultTable(_SCORES, rows).on_page(
         f"{FIGURES[figure].words}: {task}",
@@ -514,72 +606,20 @@ def _over_people(found: Evaluation, figure: str, task: str) -> Table:
         headings={"value": "r, 95 % interval over people"},
         highlight=[*(_words(score.name) for score in scores if score.name != TWIN), _CEILING],
         model=_words(TWIN),
-        better=[(_words(score.name), "value") for score in scores if _is_worse(score)],
+        better=[(_words(score.name), "value") for score in scores if score.is_worse],
     )
 
 
-def _ceiling_words(found: Evaluation, tasks: Sequence[str], name: str) -> str:
-    """Say how large r can be, and what it means where that is little."""
-    known = {
-        task: found.ceilings[f"{task}_{name}"]
-        for task in tasks
-        if np.isfinite(found.ceilings[f"{task}_{name}"].r.mean)
-    }
-    if not known:
-        return "The noise ceiling of r is not known: too few people have trials in both halves."
-    listed = ", ".join(
-        f"{task} {written(own.r.mean, 2)} ({written(own.r.low, 2)} to {written(own.r.high, 2)})"
-        for task, own in known.items()
-    )
-    low = [task for task, own in known.items() if own.is_low]
-    why = (
-        f" It is low in {' and '.join(low)}: half of the differences between people, or more, are "
-        "noise of their trials, which nothing predicts."
-        if low
-        else ""
-    )
-    return (
-        "Noise ceiling of r, the square root of the reliability by odd and even trials: "
-        f"{listed}.{why}"
-    )
-
-
-def _is_worse(score: Score) -> bool:
-    """Return whether the twin is worse than the score's model."""
-    return score.verdict is not None and score.verdict.word == WORSE
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _shown(interval: Interval | None) -> tuple[float, float, float] | None:
-    return None if interval is None else (interval.mean, interval.low, interval.high)
-
-
-def _scatter(found: Evaluation, figure: str, task: str) -> Scatter:
-    column = found.targets.index(f"{task}_{figure}")
-    points = [found.observed[:, column], found.predicted[TWIN][:, column]]
+def _scatter(found: Evaluation, judged: Judged, people: Cohort, figure: str, task: str) -> Scatter:
+    names = [target.name for target in targets_of(people.segments.tasks)]
+    column, times = names.index(f"{task}_{figure}"), judged.models[TWIN].times
+    assert times is not None
     return Scatter(
-        f"Each person: {task}",
+        f"Each person: {task} {'response time' if figure == 'rt' else figure}",
         "observed (s)",
         "predicted by the twin (s)",
-        np.column_stack(points),
+        np.column_stack([found.observed[:, column], times[:, column]]),
         identity=True,
-    )
-
-
-def _trial_section(found: Evaluation) -> PageSection:
-    return PageSection(
-        title="Choices and distributions",
-        text=(
-            "choice: share of trials with the person's button, where misses count against every "
-            "model. crps: how far the predicted distribution of response times is from the "
-            "observed times, in seconds. brier: how far the predicted shares of correct, wrong and "
-            "missed trials are from the observed outcomes. Lower is better, except for choice.",
-        ),
-        tables=tuple(_trial_table(found, task) for task in _judged(found)),
-        scatters=tuple(_quantiles(found, task) for task in _judged(found)),
     )
 
 
@@ -588,131 +628,110 @@ def _trial_table(found: Evaluation, task: str) -> Table:
     scores = [s for s in found.scores if s.figure in figures and s.task == task]
     keys = list(dict.fromkeys((s.figure, s.condition) for s in scores))
     names = list(dict.fromkeys(score.name for score in scores))
-    cells = {(s.figure, s.condition, s.name): _shown(s.value) for s in scores}
+    cells = {(s.figure, s.condition, s.name): s.value for s in scores}
     headings = {key: " ".join(part for part in key if part) for key in keys}
+    shown = {key: (v.mean, v.low, v.high) for key, v in cells.items()}
     return Table(
         f"Mean over people, 95 % interval: {task}",
         ("prediction", *headings.values()),
-        [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
+        [(_words(n), *(shown.get((*key, n)) for key in keys)) for n in names],
         highlight=[_words(name) for name in names if name != TWIN],
         model=_words(TWIN),
-        better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if _is_worse(s)],
+        better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if s.is_worse],
     )
 
 
-def _quantiles(found: Evaluation, task: str) -> Scatter:
-    rows = [row for row in quantile_rows(found) if row["task"] == task]
+def _quantiles(judged: Judged, segments: Segments, task: str) -> Scatter:
+    twin, points, groups = judged.models[TWIN], [], []
+    assert twin.answered is not None
+    assert twin.seconds is not None
+    for name, condition, used in conditions_of(segments):
+        rt = segments.trials.rt_seconds[used]
+        rt = rt[np.isfinite(rt)]
+        if name == task and len(rt):
+            own = mixture_quantiles(twin.answered[used], twin.seconds[used])
+            points += list(zip(np.quantile(rt, QUANTILES), own, strict=True))
+            groups += [condition] * len(QUANTILES)
+    listed = ", ".join(f"{share:g}" for share in QUANTILES)
     return Scatter(
-        f"Quantiles 0.1, 0.3, 0.5, 0.7, 0.9 of response times: {task}",
+        f"Quantiles {listed} of response times: {task}",
         "observed (s)",
         "predicted (s)",
-        np.array([(row["observed_seconds"], row["predicted_seconds"]) for row in rows]),
-        groups=[row["condition"] for row in rows],
+        np.array(points),
+        groups=groups,
         identity=True,
     )
 
 
-def _curve_section(found: Evaluation) -> PageSection:
-    own = found.curves[PEOPLE]
-    return PageSection(
-        title="Real and simulated trials",
-        text=(
-            "Means over people of all their scored trials of a condition. Response times: share of "
-            "trials answered per second; misses are left out. Time series: share of trials "
-            "answered by each time, one line for the correct button and one for the others, which "
-            "are pressed less often; the remaining share at the end is missed. Twins that resemble "
-            "people on average need not predict differences between people.",
-        ),
-        lines=(
-            *(_distributions(found, place, mean) for place, mean in enumerate(own)),
-            *(_time_series(found, place, mean) for place, mean in enumerate(own)),
-        ),
-    )
+def _curves(judged: Judged, segments: Segments, tasks: Sequence[str]) -> Iterator[Lines]:
+    """Yield densities of response times and shares of answered trials, of people and networks."""
+    windows = {task.name: task.window_seconds for task in segments.tasks.tasks}
+    pressed, seconds = observed_curves(segments)
+    right, _ = observed_curves(segments, correct=True)
+    sources = {"people": (pressed, right, seconds)}
+    for name in (TWIN, GROUP):
+        model = judged.models.get(name)
+        if model is not None:
+            assert model.answered is not None
+            assert model.correct is not None
+            assert model.seconds is not None
+            sources[name] = (model.answered, model.correct, model.seconds)
+    for task, condition, used in conditions_of(segments):
+        if task not in tasks or not used.any():
+            continue
+        densities, series = {}, {}
+        for name, (answered, correct, seconds) in sources.items():
+            at, share = mean_curve(answered, seconds, used, windows[task])
+            right = mean_curve(correct, seconds, used, windows[task])[1]
+            densities[_NAMES[name]] = per_second(at, share)
+            gap = np.full(1, np.nan)
+            both = np.concatenate([right, gap, share - right])
+            series[_NAMES[name]] = (np.concatenate([at, gap, at]), both)
+        where = f"{task}, {condition} ({int(used.sum())} trials)"
+        onset = "seconds from the onset"
+        yield Lines(f"Response times: {where}", onset, "share of trials per second", densities)
+        yield Lines(f"Mean time series: {where}", onset, "share of trials", series)
 
 
-def _distributions(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
-    series = {
-        _NAMES[name]: per_second(curves[place].seconds, curves[place].answered)
-        for name, curves in found.curves.items()
-    }
-    caption = f"Response times: {_where(found, mean)}"
-    return Lines(caption, _FROM_ONSET, "share of trials per second", series)
-
-
-def _time_series(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
-    series = {_NAMES[name]: _buttons(curves[place]) for name, curves in found.curves.items()}
-    caption = f"Mean time series: {_where(found, mean)}"
-    return Lines(caption, _FROM_ONSET, "share of trials", series, y_reach=(0.0, 1.0))
-
-
-def _buttons(mean: MeanTrial) -> tuple[Values, Values]:
-    """Return two lines of one style: other buttons, and after a gap the correct button."""
-    gap = np.full(1, np.nan)
-    seconds = np.concatenate([mean.seconds, gap, mean.seconds])
-    return seconds, np.concatenate([mean.answered - mean.correct, gap, mean.correct])
-
-
-def _where(found: Evaluation, mean: MeanTrial) -> str:
-    task = tuple(found.conditions)[mean.task]
-    return f"{task}, {found.conditions[task][mean.condition]} ({counted(mean.trials, 'trial')})"
-
-
-def _difference(found: Verdict | None) -> tuple[float, float, float] | None:
-    """Return a difference of losses with its interval, without digits that are rounding."""
-    if found is None:
-        return None
-    mean, low, high = (
-        round(value, _LOSS_DIGITS) + 0.0 for value in vars(found.difference).values()
-    )
-    return mean, low, high
-
-
-def _loss_matrix(losses: Values) -> Matrices:
-    """Return the losses as a heat map; differences that are of no use are pale."""
-    away = losses - np.nanmean(losses, axis=0)
-    most = max(float(np.nanmax(np.abs(away))), _LEAST_LOSS_SHARE * float(np.nanmean(losses)))
-    return Matrices(
-        "Loss of each twin (rows) on each person's responses (columns), less the mean of the "
-        "person; below 0 the twin fits the person better than the others do. By folds, other "
-        "people are those of the same fold. Colours end at "
-        f"{_LEAST_LOSS_SHARE:.0%} of the mean loss or beyond".replace("%", " %"),
-        {"loss": away},
-        (-nice(most), nice(most)),
-    )
-
-
-def _match_sections(found: Evaluation) -> Iterator[PageSection]:
-    comparison, group = found.comparison, GROUP.replace("_", " ")
-    if comparison is None:
+def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
+    """Yield whether own connectomes matter."""
+    matching, own = found.matching, found.own
+    if matching is None or own is None:
         return
-    (row,) = matching_rows(found)
-    yield PageSection(
-        title="Own connectome or somebody else's",
-        text=(
-            "Each twin is scored on each person's responses by the cross-entropy of its button "
-            "time series. The twin of a person's own connectome should have the lowest loss, lower "
-            f"also than the network of the group. Verdicts: {RULE}.",
+    rows = [
+        ("people", matching.people),
+        ("own twin, mean loss", matching.matched),
+        ("other people's twins, mean loss", matching.mismatched),
+        ("p, of 2,000 permutations", matching.p),
+        ("own, compared with other people's", own.named(BETTER, WORSE)),
+        *(
+            (words, (share.mean, share.low, share.high))
+            for words, share in (
+                ("share better than the average of others", matching.better_than_average),
+                ("share identified", matching.identified),
+            )
         ),
-        tables=(
-            Table(
-                "Losses of twins",
-                ("figure", "value"),
-                [
-                    ("people", row["people"]),
-                    ("own twin, mean loss", row["matched"]),
-                    ("other people's twins, mean loss", row["mismatched"]),
-                    ("p, of 2,000 permutations", row["p"]),
-                    ("other people's twins less own", _difference(comparison.own)),
-                    ("own, compared with other people's", comparison.own.word),
-                    (
-                        "share better than the average of others",
-                        interval_of(row["better_than_average"]),
-                    ),
-                    ("share identified", interval_of(row["identified"])),
-                    (f"loss of the {group} less own", _difference(comparison.group)),
-                    (f"own, compared with the {group}", _word(comparison.group)),
-                ],
+        ("own, compared with the group's network", found.group.named(BETTER, WORSE))
+        if found.group
+        else ("group's network", None),
+    ]
+    losses = judged.losses - np.nanmean(judged.losses, axis=0)
+    end = nice(
+        max(
+            float(np.nanmax(np.abs(losses), initial=0.0)),
+            _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses)),
+        )
+    )
+    yield PageSection(
+        "Own connectome or somebody else's",
+        template="twin_matched.html",
+        tables=(Table("Losses of twins", ("figure", "value"), rows),),
+        matrices=(
+            Matrices(
+                "Loss of each twin (rows) on each person's responses (columns), less the mean of "
+                "the person; below 0 the twin fits the person better than others do",
+                {"loss": losses},
+                range=(-end, end),
             ),
         ),
-        matrices=(_loss_matrix(found.losses),),
     )

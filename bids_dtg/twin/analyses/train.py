@@ -36,12 +36,12 @@ from bids_dtg.twin.analyses.participants import (
     trials_on_page,
 )
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
-from bids_dtg.twin.factors import LEAST_Z
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+from bids_dtg.twin.times import LEAST_Z
 
 _FEWEST = 2  # people: one is left out to choose the best epoch
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
@@ -54,9 +54,13 @@ _CAN_WRITE = (
     *(PARTICIPANTS, "desc-training_history"),
 )
 _HISTORY = (
-    Column("stage", "Stage: group (the network that all share), or people (all networks)"),
+    Column(
+        "stage",
+        "Stage: group (the network that all share), times (weights that go with mean times; "
+        "times-slower: once more, at a third of the rate), or people (all networks)",
+    ),
     Column("epoch", "Number of the epoch, from 1"),
-    Column("loss", "Training loss: cross-entropy of buttons"),
+    Column("loss", "Training loss: cross-entropy of buttons, and squared error of times"),
     Column("validation_loss", "Loss of the validation people, by which the best epoch is chosen"),
     Column("skipped", "Updates left out because their gradient was not finite"),
     Column("seconds", "Duration of the epoch", unit="s"),
@@ -104,7 +108,7 @@ def run_training(settings: Settings) -> int:
             f"{schedule}"
         )
         if adjustment is not None:
-            more = "" if find_architecture(architecture).generates_all else " and of mean times"
+            more = "" if find_architecture(architecture).generates_all else " and mean times"
             say(f"{named(adjustment.asked)} taken out of connectomes{more}")
         fitted = fit(
             connectomes,
@@ -112,7 +116,8 @@ def run_training(settings: Settings) -> int:
             people=labels,
             families=people.families.by_label,
             covariates=covariates,
-            architecture=find_architecture(architecture, recipe),
+            architecture=architecture,
+            recipe=recipe,
             seed=settings.modelling.seed,
             workplace=Workplace(
                 analysis.results.add("checkpoints/"),
@@ -159,7 +164,7 @@ def chosen_recipe(settings: Settings) -> Recipe:
         No architecture or recipe has this name.
     """
     modelling, architecture = settings.modelling, chosen_architecture(settings)
-    stage = "hyper" if find_architecture(architecture).generates_all else "group"
+    stage = find_architecture(architecture).stage
     changes: dict[str, Any] = {
         f"{stage}_epochs": modelling.epochs,
         f"{stage}_rate": modelling.learning_rate,
@@ -170,8 +175,8 @@ def chosen_recipe(settings: Settings) -> Recipe:
 
 
 def _epochs(architecture: str, recipe: Recipe) -> int:
-    all_weights = find_architecture(architecture).generates_all
-    return recipe.hyper_epochs if all_weights else recipe.group_epochs
+    epochs: int = getattr(recipe, f"{find_architecture(architecture).stage}_epochs")
+    return epochs
 
 
 def _facts(analysis: TwinAnalysis, fitted: Fitted) -> TwinFacts:
@@ -219,7 +224,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Analysi
                 text=("The best epoch is chosen by people left out of the training.",),
                 curves=_curves(fitted),
             ),
-            *_factor_sections(fitted),
+            *_connectome_sections(fitted),
         ),
     )
 
@@ -227,7 +232,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Analysi
 def _flags(people: TwinPeople, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag, ...]:
     """Return warnings on participants who were left out, and on trials and connectomes."""
     found = [
-        *([] if fitted.twins_differ else [_ALL_THE_SAME]),
+        *([] if fitted.twin.differ else [_ALL_THE_SAME]),
         *odd,
         *trial_notes(people.tasks.tasks, people.behaviour, people.labels),
     ]
@@ -261,17 +266,8 @@ def history_rows(fitted: Fitted) -> list[Row]:
     ]
 
 
-def _factor_sections(fitted: Fitted) -> Iterator[PageSection]:
-    """Yield the section on latent factors; none where all weights are generated."""
+def _connectome_sections(fitted: Fitted) -> Iterator[PageSection]:
+    """Yield the section on what connectomes predict; none where they make all weights."""
     if fitted.z is not None:
-        yield PageSection(
-            title="Latent factors",
-            text=(
-                "A person's network differs from the group's by latent factors. They are fitted to "
-                "each person's responses, and a regression predicts them from connectomes, if "
-                "predicted mean times of left-out people go with those observed; else all twins "
-                f"are the group's network. How well they go together is z, here "
-                f"{figure(fitted.z, 1)}; {LEAST_Z:.2f} is needed, which one in a hundred "
-                "connectomes without information reaches.",
-            ),
-        )
+        facts = {"z": figure(fitted.z, 1), "least": f"{LEAST_Z:.2f}"}
+        yield PageSection("Connectomes", template="twin_connectomes.html", facts=facts)

@@ -3,7 +3,7 @@
 A bundle holds what is needed to read new people's events and to predict their responses: weights,
 tasks, and how connectomes were made. It does not name its training participants, but lists them as
 sorted hashes (`bids_dtg.bundles.people`), so that evaluations leave them out. Their connectomes,
-responses and latent factors are not in it. Its weights are sums over all of them.
+responses are not in it. Its weights are sums over all of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from bids_dtg.twin.task_json import task_to_json
 from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.fitting import Fitted, Twin
+    from bids_dtg.twin.fitting import Fitted
 
 Values = NDArray[np.float32]
 Needed = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of tensors, by name
@@ -45,7 +45,7 @@ Needed = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of tensors, by
 # Tensors of `FITTED_FILE`; all may be absent.
 _REGIONS = "regions"
 _COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
-_EDGE_SD = "network.edge_sd"
+_EDGE_SD = "edge_sd"
 CITATION = (
     "Takahashi Y, Soda T, Tomita H, Yamashita Y (2026). Digital Twin Brain: Generating Multitask "
     "Behavior from Connectomes for Personalized Therapy. BME Frontiers 7, 0231. "
@@ -101,8 +101,11 @@ class TwinBundle(FittedBundle[TwinPart]):
         found = f"was fitted to connectomes of {counted(self.part.edges, 'edge')}{known}"
         return found, "train a model on connectomes of these regions"
 
-    def twin(self) -> Twin:
-        """Read the twin, in eval mode, on the CPU. This imports torch.
+    def fitted(self) -> Fitted:
+        """Return the twin as `bids_dtg.twin.fitting.fit` returned it, with hashes for people.
+
+        It is in eval mode, on the CPU, and its history is in the card's `record`. This imports
+        torch.
 
         Raises
         ------
@@ -111,40 +114,19 @@ class TwinBundle(FittedBundle[TwinPart]):
         """
         import torch
 
-        from bids_dtg.twin.fitting import Twin
-        from bids_dtg.twin.network.main import Sizes
-        from bids_dtg.twin.recipe import find_architecture
+        from bids_dtg.twin.fitting import Fitted, empty_twin
 
-        part, tasks = self.part, self.part.task_set
-        sizes = Sizes(tasks.inputs, part.recipe.units, tasks.buttons)
-        state = self.state()
+        part, state = self.part, self.state()
         with torch.device("meta"):  # no weights are drawn, and none are in memory twice
-            twin = Twin(
-                find_architecture(part.architecture), part.recipe, part.edges, sizes, part.codes
-            )
+            twin = empty_twin(part.architecture, part.recipe, part.edges, part.task_set)
         twin.load_state_dict(state, assign=True)
-        return twin.eval()
-
-    def fitted(self) -> Fitted:
-        """Return the twin as `bids_dtg.twin.fitting.fit` returned it, with hashes for people.
-
-        People's own latent factors are not kept, and the history is in the card's `record`.
-
-        Raises
-        ------
-        BundleError
-            The weights fail `check_weights`.
-        """
-        from bids_dtg.twin.fitting import Fitted
-
         return Fitted(
-            twin=self.twin(),
-            architecture=self.part.architecture,
-            recipe=self.part.recipe,
-            tasks=self.part.task_set,
+            twin=twin.eval(),
+            architecture=part.architecture,
+            recipe=part.recipe,
+            tasks=part.task_set,
             people=self.fitted_people,
-            seed=self.part.seed,
-            own_factors=None,
+            seed=part.seed,
             history={},
         )
 
@@ -235,16 +217,13 @@ def _check_tasks(tasks: Sequence[Task]) -> None:
 
 
 def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
-    twin = fitted.twin
-    tensors = dict(twin.named_buffers())
-    edges = len(tensors.get("edge_mean", tensors.get("network.edge_mean", ())))
+    edges = len(fitted.twin.edge_mean)
     return TwinPart(
         architecture=fitted.architecture,
         recipe=fitted.recipe,
         tasks=fitted.tasks.tasks,
         edges=edges,
         people=len(fitted.people),
-        codes=tensors["directions"].shape[1] if "directions" in tensors else 0,
         regions=_regions(edges, facts.regions),
         connectome=facts.connectome,
         covariates=0 if facts.adjustment is None else len(facts.adjustment.names),

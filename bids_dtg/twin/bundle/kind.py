@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:
     part, recipe = bundle.part, bundle.part.recipe
     pairs = f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
-    factors = f", {part.codes} latent factors of a person" if part.codes else ""
     return [
         ("people", f"{part.people} in the training set, {bundle.how_known}"),
         *(("task", _task_words(task)) for task in part.tasks),
         ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
-        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}{factors}"),
+        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}"),
         ("recipe", f"{part.recipe_name}, seed {part.seed}"),
         *_stages(bundle),
     ]

@@ -27,7 +27,7 @@ class TwinPart(FittedPart):
 
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
-        *("training", "architecture", "recipe_name", "recipe", "seed", "codes", "edges"),
+        *("training", "architecture", "recipe_name", "recipe", "seed", "edges"),
         *(
             "regions",
             "connectome",
@@ -45,7 +45,6 @@ class TwinPart(FittedPart):
     recipe: Recipe  # how large networks are, and how they were trained
     tasks: tuple[Task, ...]  # tasks of the twin; their order decides inputs and outputs
     edges: int  # of a connectome; 0: fitted without connectomes
-    codes: int = 0  # latent factors of a person; 0 where all weights are generated
     regions: int = 0  # of a connectome; its edges are their pairs; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
     covariates: int = 0  # columns that were taken out of connectomes, a level of words each
@@ -65,16 +64,16 @@ class TwinPart(FittedPart):
 
     @property
     def shapes(self) -> Shapes:
-        """Shapes of the twin's tensors by name, as `bids_dtg.twin.fitting.Twin` names them.
+        """Shapes of the twin's tensors by name, as `bids_dtg.twin.network` names them.
 
         They are known without a model, so that a file is refused before one is made.
 
         Examples
         --------
         >>> from bids_dtg.twin.tasks import find_task
-        >>> part = TwinPart("lowrank", Recipe(), (find_task("stroop"),), 4950, people=200, codes=40)
+        >>> part = TwinPart("lowrank", Recipe(), (find_task("stroop"),), 4950, people=200)
         >>> part.shapes["network.input"], part.shapes["edge_weights"]
-        ((64, 8), (4950, 40))
+        ((64, 8), (4950, 2))
         """
         if find_architecture(self.architecture).generates_all:
             return self._of_hypernetwork()
@@ -85,18 +84,19 @@ class TwinPart(FittedPart):
         inputs, outputs = self.task_set.inputs, self.task_set.buttons
         weights = units * (inputs + units + 2) + outputs * (units + 1)
         return {
-            "network.first.weight": (hidden, edges),
-            "network.first.bias": (hidden,),
-            "network.middle.weight": (hidden, hidden),
-            "network.middle.bias": (hidden,),
-            "network.last.weight": (weights, hidden),
-            "network.last.bias": (weights,),
-            "network.edge_mean": (edges,),
-            "network.edge_sd": (edges,),
+            "first.weight": (hidden, edges),
+            "first.bias": (hidden,),
+            "middle.weight": (hidden, hidden),
+            "middle.bias": (hidden,),
+            "last.weight": (weights, hidden),
+            "last.bias": (weights,),
+            "edge_mean": (edges,),
+            "edge_sd": (edges,),
         }
 
     def _of_group_network(self) -> Shapes:
         units, rank = self.recipe.units, min(self.recipe.rank, self.recipe.units)
+        times = sum(1 + (len(task.conditions) > 1) for task in self.tasks)  # and effects
         inputs, outputs = self.task_set.inputs, self.task_set.buttons
         return {
             "network.input": (units, inputs),
@@ -107,9 +107,9 @@ class TwinPart(FittedPart):
             "network.left": (units, rank),
             "network.right": (units, rank),
             # A gain and a bias a unit, a change a mode, a gain an input, both an output.
-            "directions": (2 * units + rank + inputs + 2 * outputs, self.codes),
+            "of_times": (2 * units + rank + inputs + 2 * outputs, times),
             "edge_mean": (self.edges,),
-            "edge_weights": (self.edges, self.codes),
+            "edge_weights": (self.edges, times),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -131,7 +131,6 @@ class TwinPart(FittedPart):
             recipe=_recipe(fields.nested("recipe")),
             tasks=_read_tasks(fields),
             edges=fields.size("edges", least=0),
-            codes=fields.size("codes", least=0),
             regions=fields.size("regions", least=0),
             connectome=fields.text("connectome"),
             covariates=fields.size("covariates", least=0),

@@ -6,65 +6,35 @@ of `bids_dtg.stats.verdict`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from bids_dtg.stats.cohort.group_maps import stepped_up
 from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import family_numbers
-from bids_dtg.stats.verdict import (
-    BETTER,
-    WORSE,
-    Verdict,
-    judge_differences,
-    judge_scores,
-    too_few,
-)
-from bids_dtg.twin.curves import MeanTrial
-from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.fitting import Fitted, Outputs
-from bids_dtg.twin.judging.behaviour import Answers
-from bids_dtg.twin.judging.ceilings import Ceiling, ceilings_of
-from bids_dtg.twin.judging.cohort import (
-    EFFECT,
-    RT,
-    Cohort,
-    TaskAnswers,
-    answers_of,
-    checked_truth,
-    figures_of,
-    targets_of,
-)
-from bids_dtg.twin.judging.curves import curves_of_people
-from bids_dtg.twin.judging.folds import Fold, TwinsOfFolds, numbers_of, simple_of, within_folds
+from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
 from bids_dtg.twin.judging.matching import Matching, match, mean_of_others, others_of
+from bids_dtg.twin.judging.predictions import CONSTANT, GROUP, TWIN, Cohort, Judged
 from bids_dtg.twin.judging.scores import (
-    QuantileTable,
-    always_correct,
-    by_condition,
     choice_agreement,
+    conditions_of,
+    means,
     outcome_brier,
-    outcome_shares,
-    quantile_table,
     rt_crps,
 )
-from bids_dtg.twin.judging.simple import Simple, simple_predictions
-from bids_dtg.twin.recipe import find_architecture
+from bids_dtg.twin.times import EFFECT, RT, Array, mean_times, observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments
 
-Values = NDArray[np.float64]
-Report = Callable[[str], None]
-
-TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
-_SMALLEST = 1e-6  # probability; float32 has none much closer to 1
-_CONSTANT = (GROUP, "group_mean")  # the same for everybody: they have no r over people
-_PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
+ALWAYS_CORRECT = "always_correct"
 _ROUNDING = 1e-6  # of losses, which are summed up in float32
+_SAME = 1e-9  # of means of equal values
+_DRAWS = 2000  # samples of people
 
 
 @dataclass(frozen=True)
@@ -73,19 +43,18 @@ class Figure:
 
     words: str  # on pages
     more_is_better: bool
-    of_people: bool = False  # whether it is r over people; otherwise a mean over people
+    digits: int = 2  # on pages
+    milliseconds: bool = False  # on pages
 
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
-        RT: Figure("r of mean response times over people", True, True),
-        EFFECT: Figure("r of condition effects over people", True, True),
-        "true_rt": Figure("r with true mean response times", True, True),
-        "true_effect": Figure("r with true condition effects", True, True),
-        "choice": Figure("share of trials with the person's button", True),
-        "crps": Figure("CRPS of response times, s", False),
-        "brier": Figure("Brier score of correct, wrong and miss", False),
-        "loss": Figure("cross-entropy of button time series", False),
+        RT: Figure("r of mean response times over people", True),
+        EFFECT: Figure("r of condition effects over people", True),
+        "choice": Figure("share of trials with the person's button", True, 3),
+        "crps": Figure("CRPS of response times", False, 1, True),
+        "brier": Figure("Brier score of correct, wrong and miss", False, 3),
+        "loss": Figure("cross-entropy of button time series", False, 4),
     }
 )
 
@@ -103,660 +72,227 @@ class Score:
     people: int
     verdict: Verdict | None  # on the twin against this one; a difference above 0: it is better
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """Whether own connectomes matter, and whether twins are better than the group's network."""
-
-    matching: Matching
-    own: Verdict  # mean loss of other people's twins on a person, less that of the own twin
-    group: Verdict | None  # loss of the group's network less that of the own twin; None: no network
+    @property
+    def is_worse(self) -> bool:
+        """Whether the twin is worse than this model."""
+        return self.verdict is not None and self.verdict.word == WORSE
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """How well twins and baselines predict people."""
 
-    labels: tuple[str, ...]
-    families: int  # of these people
-    targets: tuple[str, ...]  # names, as ``faces_rt``
-    observed: Values  # (people, targets), seconds
-    predicted: Mapping[str, Values]  # by `TWIN` and each other name: (people, targets)
+    observed: Array  # (people, targets), seconds
     scores: tuple[Score, ...]
-    quantiles: Mapping[str, QuantileTable]  # by task, of the twins
-    conditions: Mapping[str, tuple[str, ...]]  # by task
-    losses: Values  # (twins, people)
-    own_losses: Values  # (people,)
-    group_losses: Values | None  # (people,)
-    comparison: Comparison | None  # None: there is one person
-    choice: Mapping[str, Values] = field(default_factory=dict)  # by task, (people,)
-    # The mean trial of each task and condition: observed, under `PEOPLE`, and by network.
-    curves: Mapping[str, tuple[MeanTrial, ...]] = field(default_factory=dict)
-    ceilings: Mapping[str, Ceiling] = field(default_factory=dict)  # by target
-    # (people,): number of the fold, from 0, without which a person's twin was fitted; None: one fit
-    # of other people serves all.
-    folds: NDArray[np.intp] | None = None
-
-    def score(self, figure: str, task: str = "", name: str = TWIN, condition: str = "") -> Score:
-        """Return one of the scores.
-
-        Raises
-        ------
-        KeyError
-            No score has this key.
-        """
-        for score in self.scores:
-            if (score.figure, score.task, score.name, score.condition) == (
-                figure,
-                task,
-                name,
-                condition,
-            ):
-                return score
-        raise KeyError(f"no score of {figure} {task} {condition} {name}")
-
-    @property
-    def shortfalls(self) -> tuple[str, ...]:
-        """Sentences on where twins are worse than a baseline, and on too few people."""
-        return shortfalls(self)
+    ceilings: Mapping[str, Interval]  # by target: the largest r over people to be expected
+    matching: Matching | None  # None: there are no two people of one fit
+    own: Verdict | None  # mean loss of other people's twins on a person, less that of the own twin
+    group: Verdict | None  # loss of the group's network less that of the own twin
 
 
-class Twins(Protocol):
-    """Networks to evaluate: each person's twin, and the group's network if there is one."""
+def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
+    """Compare predictions with what people did.
 
-    def perform(self, segments: Segments) -> Outputs:
-        """Run each person's twin on segments, the people's own or the same for all."""
-        ...
+    Parameters
+    ----------
+    judged
+        Predictions of the people (`bids_dtg.twin.judging.predictions`).
+    people
+        The people, with their responses.
+    seed
+        Of samples of people and sign flips.
 
-    def perform_group(self, segments: Segments) -> Outputs | None:
-        """Run the group's network; None where there is none."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class FittedTwins:
-    """Twins of one fit."""
-
-    fitted: Fitted
-    connectomes: NDArray[np.floating[Any]]
-
-    def perform(self, segments: Segments) -> Outputs:
-        """Run each person's twin."""
-        return self.fitted.perform(self.connectomes, segments)
-
-    def perform_group(self, segments: Segments) -> Outputs | None:
-        """Run the group's network; None where the architecture has none."""
-        if find_architecture(self.fitted.architecture).generates_all:
-            return None
-        return self.fitted.perform_group(segments)
+    Returns
+    -------
+    Evaluation
+        By folds, r over people is of figures less the mean of their fold, other people's twins are
+        those of the same fold, and verdicts count that everybody trains the others' twins.
+    """
+    return _Evaluating(judged, people, seed).evaluation()
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Bootstrap samples of people, for intervals."""
+class _Evaluating:
+    """One evaluation."""
 
-    seed: int = 0
-    number: int = 2000
-    folds: NDArray[np.intp] | None = None  # (people,); None: nobody is judged by folds
-    families: NDArray[np.intp] | None = None  # (people,), numbers; None: nobody is related
+    def __init__(self, judged: Judged, people: Cohort, seed: int) -> None:
+        self.judged, self.segments, self.seed = judged, people.segments, seed
+        self.families = family_numbers(people.labels, people.families or {})
+        self.observed = observed_times(people.segments)
 
-    def score(
-        self,
-        key: tuple[str, str, str, str],
-        value: Interval,
-        people: int,
-        *,
-        error: Interval | None = None,
-        verdict: Verdict | None = None,
-    ) -> Score:
-        """Return a score with the verdict on the twin."""
-        return Score(*key, value, error, people, verdict)
+    def evaluation(self) -> Evaluation:
+        scores = [*self._figures(), *self._trials(), *self._losses()]
+        return Evaluation(self.observed, tuple(scores), self._ceilings(), *self._comparison())
 
-    def mean(self, values: Values) -> Interval:
-        """Return the mean of people's values with its interval."""
-        return bootstrap_interval(values, seed=self.seed, draws=self.number)
+    def _figures(self) -> Iterator[Score]:
+        """Score response times and effects by r over people."""
+        models = {n: of.times for n, of in self.judged.models.items() if of.times is not None}
+        for column, target in enumerate(targets_of(self.segments.tasks)):
+            wanted = self.observed[:, column]
+            for name, times in models.items():
+                own, twin = times[:, column], models[TWIN][:, column]
+                people = int((np.isfinite(own) & np.isfinite(wanted)).sum())
+                verdict = None
+                if name not in (TWIN, *CONSTANT):
+                    verdict = self._gain(twin, own, wanted) or Verdict.unknown(people)
+                value = Interval(*[float("nan")] * 3)
+                if name not in CONSTANT and people:
+                    value = correlation_interval(
+                        *self._within(own, wanted), seed=self.seed, draws=_DRAWS
+                    )
+                error = self._mean(np.abs(own - wanted))
+                yield Score(target.what, target.task, "", name, value, error, people, verdict)
 
-    def over_people(self, name: str, predicted: Values, wanted: Values) -> Interval:
-        """Return r over people with its interval; NaN for a prediction that is the same for all."""
-        if name in _CONSTANT or not (np.isfinite(predicted) & np.isfinite(wanted)).any():
-            return _nothing()
-        both = self._within(predicted, wanted)
-        return correlation_interval(*both, seed=self.seed, draws=self.number)
+    def _trials(self) -> Iterator[Score]:
+        """Score single trials: choices by task, response times and outcomes by condition."""
+        rows, models = self.segments.trials, self.judged.models
+        buttons = {n: of.button for n, of in models.items() if of.button is not None}
+        buttons[ALWAYS_CORRECT] = rows.correct_button
+        choices = {name: choice_agreement(own, self.segments) for name, own in buttons.items()}
+        crps = {
+            name: rt_crps(of.answered, of.seconds, rows.rt_seconds)
+            for name, of in models.items()
+            if of.answered is not None and of.seconds is not None
+        }
+        brier = {
+            name: outcome_brier(of.shares, self.segments)
+            for name, of in models.items()
+            if of.shares is not None
+        }
+        for number, task in enumerate(self.segments.tasks.tasks):
+            used = rows.scored & (rows.task == number)
+            yield from self._means(("choice", task.name, ""), choices, used)
+        for figure, values in (("crps", crps), ("brier", brier)):
+            for task_name, condition, used in conditions_of(self.segments):
+                yield from self._means((figure, task_name, condition), values, used)
 
-    def difference(self, values: Values) -> Verdict:
-        """Judge a difference of which each person has a value."""
-        return judge_differences(
-            values, self.families, cross_validated=self.folds is not None, seed=self.seed
+    def _losses(self) -> Iterator[Score]:
+        models = self.judged.models.items()
+        yield from self._compared(
+            ("loss", "", ""), {n: of.losses for n, of in models if of.losses is not None}
         )
 
-    def gain(self, one: Values, other: Values, wanted: Values) -> Verdict | None:
+    def _means(
+        self,
+        key: tuple[str, str, str],
+        of_trials: Mapping[str, Array],
+        used: NDArray[np.bool_],
+    ) -> Iterator[Score]:
+        yield from self._compared(key, {name: means(own, used) for name, own in of_trials.items()})
+
+    def _compared(
+        self, key: tuple[str, str, str], of_people: Mapping[str, Array]
+    ) -> Iterator[Score]:
+        """Score models by the mean over people of a figure (people,)."""
+        sign = 1.0 if FIGURES[key[0]].more_is_better else -1.0
+        for name, values in of_people.items():
+            gain = sign * (of_people[TWIN] - values)
+            verdict = None if name == TWIN else self._difference(gain)
+            people = int(np.isfinite(values).sum())
+            yield Score(*key, name, self._mean(values), None, people, verdict)
+
+    def _ceilings(self) -> dict[str, Interval]:
+        """Return the noise ceiling of each figure: the square root of its reliability.
+
+        Figures of each person's odd and even answered trials of a condition are correlated over
+        people, and brought to all trials (Spearman 1910, Br. J. Psychol. 3: 271; Brown 1910,
+        ibid.: 296).
+        """
+        even = even_trials(self.segments)
+        rt = torch.from_numpy(self.segments.trials.rt_seconds)
+        scored = self.segments.trials.scored
+        one, other = (
+            mean_times(rt, self.segments, scored & half).double().numpy() for half in (even, ~even)
+        )
+        found = {}
+        for column, target in enumerate(targets_of(self.segments.tasks)):
+            halves = one[:, column], other[:, column]
+            ends = [float("nan")] * 3
+            if np.isfinite(halves).all(axis=0).any():
+                r = correlation_interval(*halves, seed=self.seed, draws=_DRAWS)
+                ends = [_largest_r(end) for end in (r.mean, r.low, r.high)]
+            found[target.name] = Interval(*ends)
+        return found
+
+    def _comparison(self) -> tuple[Matching | None, Verdict | None, Verdict | None]:
+        """Return whether own connectomes matter, and twins are better than the group's network."""
+        losses, folds = self.judged.losses, self.judged.folds
+        own, group = (
+            of.losses if (of := self.judged.models.get(name)) else None for name in (TWIN, GROUP)
+        )
+        better = None if own is None or group is None else self._difference(group - own)
+        known = np.flatnonzero(np.isfinite(np.diagonal(losses)))
+        if folds is not None:  # each fold's people together
+            known = known[np.argsort(folds[known], kind="stable")]
+        groups = None if folds is None else folds[known]
+        # A person whose relatives alone are there has nobody to be compared with.
+        others = others_of(len(known), groups, self.families[known]).any(axis=0)
+        some = known[others]
+        if len(some) < 2:
+            return None, None, better
+        part, groups = losses[np.ix_(some, some)], None if folds is None else folds[some]
+        families = self.families[some]
+        matching = match(part, groups=groups, families=families, seed=self.seed, rounding=_ROUNDING)
+        gain = mean_of_others(part, groups, families) - np.diagonal(part)
+        return matching, self._difference(gain, families), better
+
+    def _mean(self, values: Array) -> Interval:
+        return bootstrap_interval(values, seed=self.seed, draws=_DRAWS)
+
+    def _difference(self, values: Array, families: NDArray[np.intp] | None = None) -> Verdict:
+        return judge_differences(
+            values,
+            self.families if families is None else families,
+            cross_validated=self.judged.folds is not None,
+            seed=self.seed,
+        )
+
+    def _gain(self, one: Array, other: Array, wanted: Array) -> Verdict | None:
         """Test whether the r of `one` is larger than that of `other`."""
         known = np.isfinite([one, other, wanted]).all(axis=0)
         found = self._within(one, other, wanted)
         both, target = np.stack(found[:2]), found[2]
 
-        def difference(counts: Values) -> Values:
+        def difference(counts: Array) -> Array:
             r = weighted_correlation(both, target, counts)
-            larger: Values = r[0] - r[1]
+            larger: Array = r[0] - r[1]
             return larger
 
         return judge_scores(
             difference,
             len(target),
-            families=None if self.families is None else self.families[known],
-            cross_validated=self.folds is not None,
+            families=self.families[known],
+            cross_validated=self.judged.folds is not None,
             seed=self.seed,
         )
 
-    def _within(self, *values: Values) -> list[Values]:
-        """Return values of people who have all of them, by folds less the mean of the fold."""
+    def _within(self, *values: Array) -> list[Array]:
+        """Return values of people who have all of them, by folds less the mean of the fold.
+
+        Training people without a fold of slow people are the quick ones: what is predicted for all
+        alike goes against what these people are, and its r over people would be below 0.
+        """
         known = np.isfinite(values).all(axis=0)
-        folds = None if self.folds is None else self.folds[known]
-        return [within_folds(own[known], folds) for own in values]
-
-
-def evaluate(
-    fitted: Fitted,
-    people: Cohort,
-    training: Cohort | None = None,
-    *,
-    truth: Mapping[str, Values] | None = None,
-    samples: Samples = Samples(),
-) -> Evaluation:
-    """Evaluate a fitted twin in people outside its training set.
-
-    Parameters
-    ----------
-    fitted
-        The twin to evaluate, as `fit` returned it or a bundle has it.
-    people
-        Unseen people.
-    training
-        The twin's training participants, to fit baselines on. None: the only baselines are the
-        group's network and always pressing the correct button.
-    truth
-        True figures (people,) of simulated people, by name of the target, as ``faces_effect``.
-    samples
-        How people are resampled for intervals.
-
-    Raises
-    ------
-    ValueError
-        Some of the people are in the twin's training set; connectomes are missing; or tasks differ.
-    """
-    if seen := sorted(set(people.labels) & set(fitted.people)):
-        raise ValueError(f"the twin was fitted to {len(seen)} of the people: {', '.join(seen[:3])}")
-    if [task.name for task in people.segments.tasks.tasks] != list(fitted.tasks.names):
-        raise ValueError(
-            f"the twin performs {', '.join(fitted.tasks.names)}, and people performed "
-            f"{', '.join(people.segments.tasks.names)}"
-        )
-    if people.connectomes is None:
-        raise ValueError("connectomes are missing, from which people's twins are made")
-    simple = Simple({}, {}) if training is None else simple_predictions(training, people)
-    twins = FittedTwins(fitted, people.connectomes)
-    return judge(twins, people, simple, truth=truth, samples=samples)
-
-
-def evaluate_folds(
-    folds: Sequence[Fold],
-    people: Cohort,
-    *,
-    truth: Mapping[str, Values] | None = None,
-    samples: Samples = Samples(),
-) -> Evaluation:
-    """Evaluate twins in people who are judged by folds, everybody once, in one table.
-
-    Parameters
-    ----------
-    folds
-        Each fold's people, their twins, which were fitted to the others, and what baselines predict
-        that were fitted to the same others (`fold_of`).
-    people
-        Everybody, whose rows folds have.
-    truth, samples
-        As of `evaluate`.
-
-    Returns
-    -------
-    Evaluation
-        Its r over people are of figures less the mean of their fold, and other people's twins are
-        those of the same fold. Verdicts count that everybody trains the others' twins
-        (`bids_dtg.stats.verdict`).
-
-    Raises
-    ------
-    ValueError
-        Somebody is in two folds, or in none.
-    """
-    if sorted(np.concatenate([fold.rows for fold in folds]).tolist()) != list(range(people.people)):
-        raise ValueError(f"folds have other people than the {people.people}, each once")
-    return judge(
-        TwinsOfFolds(folds),
-        people,
-        simple_of(folds),
-        truth=truth,
-        samples=replace(samples, folds=numbers_of(folds)),
-    )
-
-
-def fold_of(fitted: Fitted, people: Cohort, rows: NDArray[np.integer]) -> Fold:
-    """Return a fold: its people's twins, and baselines fitted to the same others.
-
-    Parameters
-    ----------
-    fitted
-        The twin that was fitted to the others.
-    people
-        Everybody.
-    rows
-        The fold's people, by row.
-
-    Raises
-    ------
-    ValueError
-        The twin was not fitted to the others, or connectomes are missing.
-    """
-    others = np.setdiff1d(np.arange(people.people), rows)
-    training, unseen = people.of(others), people.of(rows)
-    if fitted.people != training.labels:
-        raise ValueError("the twin of a fold has to be fitted to everybody else, in order")
-    if unseen.connectomes is None:
-        raise ValueError("connectomes are missing, from which people's twins are made")
-    twins = FittedTwins(fitted, unseen.connectomes)
-    return Fold(rows, twins, simple_predictions(training, unseen))
-
-
-def judge(
-    twins: Twins,
-    people: Cohort,
-    simple: Simple,
-    *,
-    truth: Mapping[str, Values] | None = None,
-    samples: Samples = Samples(),
-) -> Evaluation:
-    """Evaluate twins by people's responses, and compare them with baselines.
-
-    Parameters
-    ----------
-    twins
-        The twins, and the group's network if there is one.
-    people
-        The people to evaluate, with known responses.
-    simple
-        Predictions of the baselines for the same people.
-    truth, samples
-        Options of the evaluation, as for `evaluate`.
-    """
-    true = checked_truth(truth or {}, people.segments.tasks, people.people)
-    return _Judged(twins, people, simple, true, samples).evaluation()
-
-
-def _nothing() -> Interval:
-    return Interval(float("nan"), float("nan"), float("nan"))
-
-
-@dataclass(frozen=True, eq=False)
-class _Prediction:
-    """A model's prediction of one task: answers, their distributions, and outcomes."""
-
-    answers: Answers | None
-    answered: NDArray[np.floating[Any]]  # (people, trials, steps)
-    seconds: NDArray[np.floating[Any]]
-    shares: Values  # (people, trials, 3)
-
-
-class _Judged:
-    """One evaluation."""
-
-    def __init__(
-        self,
-        twins: Twins,
-        people: Cohort,
-        simple: Simple,
-        true: Mapping[str, Values],
-        draws: Samples,
-    ) -> None:
-        self.twins, self.people, self.simple = twins, people, simple
-        self.true = true
-        self.families = family_numbers(people.labels, people.families)
-        self.draws = replace(draws, families=self.families)
-        self.segments = people.segments
-        tasks = range(len(self.segments.tasks.tasks))
-        self.tasks = [answers_of(self.segments, number) for number in tasks]
-        self.performed = {TWIN: twins.perform(self.segments)}
-        group = twins.perform_group(self.segments)
-        if group is not None:
-            self.performed[GROUP] = group
-
-    def evaluation(self) -> Evaluation:
-        predictions = [self._predictions(number, task) for number, task in enumerate(self.tasks)]
-        targets = targets_of(self.segments.tasks)
-        observed = np.stack(
-            [column for task in self.tasks for column in figures_of(task.answers, task.task)],
-            axis=1,
-        )
-        predicted = self._predicted_targets(predictions)
-        losses, rows = self._losses()
-        own = {
-            name: own_losses(performed, self.segments) for name, performed in self.performed.items()
-        }
-        scores = [
-            *self._figures([(t.task, t.what) for t in targets], observed, predicted),
-            *(
-                score
-                for number in range(len(self.tasks))
-                for score in self._trials(number, predictions[number])
-            ),
-            *self._means_over_people(("loss", "", ""), own),
-        ]
-        return Evaluation(
-            labels=self.people.labels,
-            families=len(np.unique(self.families)),
-            targets=tuple(target.name for target in targets),
-            observed=observed,
-            predicted=predicted,
-            scores=tuple(scores),
-            quantiles={
-                task.task.name: quantile_table(
-                    of[TWIN].answered, of[TWIN].seconds, task.answers, len(task.task.conditions)
-                )
-                for task, of in zip(self.tasks, predictions, strict=True)
-            },
-            conditions={task.task.name: task.task.conditions for task in self.tasks},
-            losses=losses,
-            own_losses=own[TWIN],
-            group_losses=own.get(GROUP),
-            comparison=self._comparison(losses, own, rows),
-            choice={
-                task.task.name: self._choice(task, of[TWIN].answers)
-                for task, of in zip(self.tasks, predictions, strict=True)
-            },
-            curves=curves_of_people(
-                self.segments,
-                self.performed,
-            ),
-            ceilings=dict(zip((target.name for target in targets), self._ceilings(), strict=True)),
-            folds=self.draws.folds,
-        )
-
-    def _ceilings(self) -> list[Ceiling]:
-        seed, draws = self.draws.seed, self.draws.number
-        return [
-            ceiling
-            for task in self.tasks
-            for ceiling in ceilings_of(task.answers, task.task, seed=seed, draws=draws)
-        ]
-
-    def _predictions(self, number: int, task: TaskAnswers) -> dict[str, _Prediction]:
-        """Return the prediction of a task by each model that predicts distributions."""
-        found = {name: self._decoded(task, performed) for name, performed in self.performed.items()}
-        for name, distributions in self.simple.distributions.items():
-            of = distributions[number]
-            found[name] = _Prediction(None, of.answered, of.seconds, of.shares)
-        return found
-
-    def _decoded(self, task: TaskAnswers, performed: Outputs) -> _Prediction:
-        of = decode(performed, self.segments)
-        shape = task.answers.condition.shape
-        seconds = of.seconds if of.seconds.ndim == 3 else of.seconds[None]
-        answered = task.part(of.answered)
-        return _Prediction(
-            task.decoded_means(of),
-            np.broadcast_to(answered, (*shape, answered.shape[-1])),
-            np.broadcast_to(task.part(seconds), (*shape, seconds.shape[-1])),
-            outcome_shares(task.part(of.ends), task.answers.correct_button),
-        )
-
-    def _predicted_targets(
-        self, predictions: Sequence[Mapping[str, _Prediction]]
-    ) -> dict[str, Values]:
-        found = {}
-        for name in self.performed:
-            columns: list[Values] = []
-            for task, of in zip(self.tasks, predictions, strict=True):
-                answers = of[name].answers
-                assert answers is not None
-                columns += figures_of(answers, task.task)
-            found[name] = np.stack(columns, axis=1)
-        return {**found, **self.simple.targets}
-
-    def _figures(
-        self,
-        targets: Sequence[tuple[str, str]],
-        observed: Values,
-        predicted: Mapping[str, Values],
-    ) -> list[Score]:
-        """Score response times and effects, observed and true, by r over people."""
+        if self.judged.folds is None:
+            return [own[known] for own in values]
+        _, place = np.unique(self.judged.folds[known], return_inverse=True)
         found = []
-        for column, (task, what) in enumerate(targets):
-            wanted = {what: observed[:, column]}
-            if f"{task}_{what}" in self.true:
-                wanted[f"true_{what}"] = self.true[f"{task}_{what}"]
-            for figure, values in wanted.items():
-                found += [
-                    self._over_people(
-                        (figure, task, "", name), own[:, column], predicted[TWIN][:, column], values
-                    )
-                    for name, own in predicted.items()
-                ]
+        for own in values:
+            mean = np.bincount(place, own[known]) / np.bincount(place)
+            centred = own[known] - mean[place]
+            found.append(np.where(np.abs(centred) < _SAME, 0.0, centred))
         return found
 
-    def _over_people(
-        self, key: tuple[str, str, str, str], own: Values, twin: Values, wanted: Values
-    ) -> Score:
-        name, people = key[-1], int((np.isfinite(own) & np.isfinite(wanted)).sum())
-        verdict = None
-        if name not in (TWIN, *_CONSTANT):
-            verdict = self.draws.gain(twin, own, wanted) or Verdict.unknown(people)
-        return self.draws.score(
-            key,
-            self.draws.over_people(name, own, wanted),
-            people,
-            error=self.draws.mean(np.abs(own - wanted)),
-            verdict=verdict,
-        )
 
-    def _trials(self, number: int, predictions: Mapping[str, _Prediction]) -> list[Score]:
-        """Score single trials by condition: choices, response times and outcomes."""
-        task = self.tasks[number]
-        name, buttons = task.task.name, len(task.task.buttons)
-        choices = {
-            who: self._choice(task, of.answers) for who, of in predictions.items() if of.answers
-        }
-        choices[ALWAYS_CORRECT] = always_correct(task.answers, buttons=buttons)
-        found = self._means_over_people(("choice", name, ""), choices)
-        for figure, values in (
-            (
-                "crps",
-                {
-                    who: rt_crps(of.answered, of.seconds, task.answers.rt_seconds)
-                    for who, of in predictions.items()
-                },
-            ),
-            (
-                "brier",
-                {who: outcome_brier(of.shares, task.answers) for who, of in predictions.items()},
-            ),
-        ):
-            conditions = len(task.task.conditions)
-            tables = {
-                who: by_condition(own, task.answers, conditions) for who, own in values.items()
-            }
-            for place, condition in enumerate(task.task.conditions):
-                columns = {who: table[:, place] for who, table in tables.items()}
-                found += self._means_over_people((figure, name, condition), columns)
-        return found
-
-    def _choice(self, task: TaskAnswers, answers: Answers | None) -> Values:
-        assert answers is not None
-        return choice_agreement(answers.button, task.answers, buttons=len(task.task.buttons))
-
-    def _means_over_people(
-        self, key: tuple[str, str, str], of_people: Mapping[str, Values]
-    ) -> list[Score]:
-        """Score models by the mean over people of a figure (people,)."""
-        better = FIGURES[key[0]].more_is_better
-        twin, found = of_people[TWIN], []
-        for name, values in of_people.items():
-            gain = twin - values if better else values - twin
-            verdict = None if name == TWIN else self.draws.difference(gain)
-            people = int(np.isfinite(values).sum())
-            found.append(
-                self.draws.score((*key, name), self.draws.mean(values), people, verdict=verdict)
-            )
-        return found
-
-    def _losses(self) -> tuple[Values, NDArray[np.intp]]:
-        """Return the loss of each twin on each person's data, and the rows of these people."""
-        people = np.arange(self.people.people)
-        if len(self.segments.inputs) == 1:
-            losses = cross_losses(self.performed[TWIN], self.segments)
-        else:
-            rng = np.random.default_rng(self.draws.seed)
-            people = np.sort(rng.permutation(people)[:_PAIRS_AT_ONCE])
-            columns = []
-            for row in people:
-                seen = self.segments.people(np.array([row]))
-                performed = self.twins.perform(seen)[people]
-                columns.append(cross_losses(performed, seen)[:, 0])
-            losses = np.stack(columns, axis=1)
-        whole = np.isfinite(np.diagonal(losses))
-        if (folds := self.draws.folds) is None:
-            return losses[np.ix_(whole, whole)], people[whole]
-        # Twins of other folds were fitted to the person, too: only those of the own fold count.
-        of = folds[people]
-        known = np.bincount(of[whole], minlength=of.max() + 1)
-        whole &= known[of] > 1
-        losses = np.where(of[:, None] == of[None, :], losses, np.nan)
-        order = np.flatnonzero(whole)[np.argsort(of[whole], kind="stable")]
-        return losses[np.ix_(order, order)], people[order]
-
-    def _comparison(
-        self, losses: Values, own: Mapping[str, Values], rows: NDArray[np.intp]
-    ) -> Comparison | None:
-        folds = None if self.draws.folds is None else self.draws.folds[rows]
-        families = self.families[rows]
-        # A person whose relatives alone are there has nobody to be compared with.
-        some = np.flatnonzero(others_of(len(losses), folds, families).any(axis=0))
-        if len(some) < 2:
-            return None
-        losses, families = losses[np.ix_(some, some)], families[some]
-        folds = None if folds is None else folds[some]
-        seed, mean = self.draws.seed, mean_of_others(losses, folds, families)
-        return Comparison(
-            match(losses, groups=folds, families=families, seed=seed, rounding=_ROUNDING),
-            replace(self.draws, families=families).difference(mean - np.diagonal(losses)),
-            self.draws.difference(own[GROUP] - own[TWIN]) if GROUP in own else None,
-        )
+def even_trials(segments: Segments) -> NDArray[np.bool_]:
+    """Return every other answered trial of each person, task and condition, (people, trials)."""
+    even = np.zeros(segments.trials.scored.shape, np.bool_)
+    answered = np.isfinite(segments.trials.rt_seconds)
+    for _, _, used in conditions_of(segments):
+        of = used & answered
+        even |= of & (np.cumsum(of, axis=1) % 2 == 0)
+    return even
 
 
-def shortfalls(found: Evaluation) -> tuple[str, ...]:
-    """Describe where twins are worse than a baseline, and whether there are too few people.
-
-    Parameters
-    ----------
-    found
-        An evaluation.
-
-    Returns
-    -------
-    tuple of str
-        Sentences without a full stop; empty if twins fall short nowhere.
-    """
-    sentences = []
-    if few := too_few(found.families):
-        sentences.append(few)
-    for figure in FIGURES:
-        worse = [
-            score
-            for score in found.scores
-            if score.figure == figure and score.verdict and score.verdict.word == WORSE
-        ]
-        if worse:
-            listed = "; ".join(_named(score) for score in worse)
-            sentences.append(f"Below its baseline, {FIGURES[figure].words}: {listed}")
-    comparison = found.comparison
-    if comparison and _is_short(comparison.own):
-        sentences.append(
-            "Own connectomes are not shown to fit people better than other people's "
-            f"({comparison.own.why or comparison.own.word})"
-        )
-    if comparison and comparison.group and _is_short(comparison.group):
-        sentences.append(
-            "The loss is not shown to be below that of the group's network "
-            f"({comparison.group.why or comparison.group.word})"
-        )
-    return tuple(sentences)
-
-
-def _is_short(found: Verdict) -> bool:
-    """Return whether the verdict is not "better" although there are enough people."""
-    return found.word != BETTER and not too_few(found.people)
-
-
-def _named(score: Score) -> str:
-    where = " ".join(part for part in (score.task, score.condition) if part)
-    name = score.name.replace("_", " ")
-    return f"{where} ({name})" if where else name
-
-
-def cross_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Values:
-    """Return the cross-entropy of each twin's outputs with each person's responses.
-
-    The cross-entropy is linear in the responses, so all pairs take two matrix products.
-
-    Parameters
-    ----------
-    buttons
-        (twins, segments, steps, buttons): probabilities, of twins that saw what the people saw.
-    segments
-        Segments of people who saw the same; one person is enough.
-
-    Returns
-    -------
-    numpy.ndarray
-        (twins, people): means over scored steps and buttons; NaN for people without scored steps.
-
-    Raises
-    ------
-    ValueError
-        People saw different things, or the outputs do not have the shape of the segments.
-
-    Examples
-    --------
-    `bids_dtg.twin.judging.matching.match` tests the losses.
-    """
-    if len(segments.inputs) > 1:
-        raise ValueError("people saw different things: run each twin on what each person saw")
-    if buttons.shape[1:] != segments.action.shape[1:]:
-        raise ValueError(f"outputs are (twins, {segments.action.shape[1:]}), found {buttons.shape}")
-    weight = segments.scored.astype(np.float32)
-    wanted = segments.action * weight[..., None]
-    rest = (1 - segments.action) * weight[..., None]
-    likely = np.clip(buttons, _SMALLEST, 1 - _SMALLEST).astype(np.float32)
-    total = _flat(np.log(likely)) @ _flat(wanted).T + _flat(np.log1p(-likely)) @ _flat(rest).T
-    count = weight.sum(axis=(1, 2)) * segments.action.shape[-1]
-    return -np.asarray(total, np.float64) / np.where(count > 0, count, np.nan)
-
-
-def own_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Values:
-    """Return the cross-entropy of each person's own twin, (people,), also for different sequences.
-
-    Parameters
-    ----------
-    buttons
-        (1 or people, segments, steps, buttons): probabilities; 1 where one network serves all.
-    segments
-        Segments of people.
-    """
-    weight = segments.scored[..., None].astype(np.float64)
-    likely = np.clip(buttons, _SMALLEST, 1 - _SMALLEST)
-    loss = -(segments.action * np.log(likely) + (1 - segments.action) * np.log1p(-likely))
-    count = weight.sum(axis=(1, 2, 3)) * segments.action.shape[-1]
-    found: Values = (loss * weight).sum(axis=(1, 2, 3)) / np.where(count > 0, count, np.nan)
-    return found
-
-
-def _flat(values: NDArray[Any]) -> NDArray[Any]:
-    return values.reshape(len(values), -1)
+def _largest_r(r: float) -> float:
+    """Return the ceiling by r of halves; 0 where halves do not agree."""
+    return 0.0 if r <= 0 else float(np.sqrt(stepped_up(r)))

@@ -1,120 +1,71 @@
-"""Scores of predicted responses (times, choices, distributions).
+"""Scores of predicted responses: times, choices and distributions, for each trial.
 
-Curves are (..., trials, steps): the probability that a button has been pressed by each step after
-a trial's onset, as `decoding` takes it from a network's outputs. Curves are linear between steps
-and start at 0 at the onset. A falling curve is replaced by its running maximum, because a press
-cannot be undone.
+Curves are (people, trials, steps): the probability that a button has been pressed by each step
+after a trial's onset, as `decoding` takes it from a network's outputs. Curves are linear between
+steps and start at 0 at the onset. A falling curve is replaced by its running maximum, because a
+press cannot be undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.correlation import correlation_interval
-from bids_dtg.stats.paired import DRAWS, Interval, bootstrap_interval
-from bids_dtg.twin.judging.behaviour import MISS, Answers, means
+from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.trial_series import Segments
 
-Values = NDArray[np.float64]
+Values = NDArray[Any]
+Flags = NDArray[np.bool_]
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _LEAST_ANSWERED = 1e-3  # a curve that ends lower predicts too few responses for a distribution
 _GRID_SECONDS = 0.005  # of mixtures: a sixteenth of a step
 
 
-@dataclass(frozen=True)
-class PeopleFit:
-    """How well a figure of each person is predicted, over people."""
+def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
+    """Yield each task and condition with its scored trials, (people, trials)."""
+    rows = segments.trials
+    for number, task in enumerate(segments.tasks.tasks):
+        for condition, name in enumerate(task.conditions):
+            own = (rows.task == number) & (rows.condition == condition)
+            yield task.name, name, rows.scored & own
 
-    r: Interval  # Pearson r, with an interval over people
-    error: Interval  # mean absolute error, in the figure's unit, likewise
-    people: int  # people with both values
-    without: int  # people with an observed value and no predicted one
 
-
-def people_fit(
-    predicted: Values, wanted: Values, *, seed: int = 0, draws: int = DRAWS
-) -> PeopleFit:
-    """Compare a predicted figure of people, for example mean rt, with the observed one.
-
-    Parameters
-    ----------
-    predicted
-        (people,): predicted figure of each person, in any unit.
-    wanted
-        (people,): observed figure, or the true one where people are simulated.
-    seed, draws
-        Seed and number of the bootstrap samples of people.
-
-    Raises
-    ------
-    ValueError
-        If the figures have different numbers of people.
+def means(values: NDArray[Any], used: Flags) -> Values:
+    """Return the mean over the last axis of the values that are used; NaN where none is.
 
     Examples
     --------
-    >>> wanted = np.linspace(0.6, 1.0, 20)
-    >>> fit = people_fit(wanted + 0.1, wanted, draws=100)
-    >>> round(fit.r.mean, 3), round(fit.error.mean, 3), fit.people
-    (1.0, 0.1, 20)
+    >>> means(np.array([1.0, 2.0, 9.0]), np.array([True, True, False]))
+    array(1.5)
     """
-    r = correlation_interval(predicted, wanted, seed=seed, draws=draws)
-    known = np.isfinite(wanted)
-    both = known & np.isfinite(predicted)
-    error = bootstrap_interval(np.abs(predicted - wanted), seed=seed, draws=draws)
-    return PeopleFit(r, error, int(both.sum()), int((known & ~both).sum()))
+    used = used & np.isfinite(values)
+    count = used.sum(axis=-1)
+    total = np.where(used, values, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def choice_agreement(button: NDArray[np.integer[Any]], people: Answers, *, buttons: int) -> Values:
-    """Return how often a model presses the person's button, a share of each person's trials.
+def choice_agreement(button: NDArray[np.integer[Any]], segments: Segments) -> Values:
+    """Return how likely a model presses the person's button, (people, trials), 0 to 1.
+
+    A trial that a person misses counts against every model. Where a person's wrong button is not
+    known, a wrong button of the model counts 1 / (buttons - 1), its expected agreement.
 
     Parameters
     ----------
     button
-        (people, trials) or (trials,): button of the model; -1: it presses none.
-    people
-        Observed answers of the people.
-    buttons
-        How many responses the task offers; answers are numbered from 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people,): share of trials. A trial that a person misses counts against every model. Where a
-        person's wrong button is not known, a wrong button of the model counts 1 / (buttons - 1),
-        its expected agreement. `always_correct` scores the model that never errs.
-
-    Examples
-    --------
-    >>> correct = np.array([[0, 1, 1]])
-    >>> pressed = np.array([[0, 0, -1]])  # the last is a miss
-    >>> rt = np.array([[0.8, 0.8, np.nan]])
-    >>> own = Answers(correct, correct, pressed, rt, pressed == correct, rt != 0)
-    >>> choice_agreement(correct, own, buttons=2).round(3)
-    array([0.333])
+        (people, trials), or 1 for people: button of the model; -1: it presses none.
+    segments
+        What the people saw and did.
     """
-    same = (button == people.button) & (people.button != MISS)
-    answered = np.isfinite(people.rt_seconds)
-    unknown = answered & (people.button == MISS)
-    wrong = (button != people.correct_button) & (button != MISS)
-    worth = np.where(unknown, wrong / (buttons - 1), same)
-    return means(worth, people.scored)
-
-
-def always_correct(people: Answers, *, buttons: int) -> Values:
-    """Return the agreement with a model that always presses the correct button, (people,).
-
-    Examples
-    --------
-    >>> same = np.zeros((1, 4), int)
-    >>> own = Answers(same, same, same, same + 0.8, same == 0, same == 0)
-    >>> always_correct(own, buttons=2)
-    array([1.])
-    """
-    return choice_agreement(people.correct_button, people, buttons=buttons)
+    rows = segments.trials
+    buttons = segments.tasks.own_buttons.sum(axis=1)[rows.task]
+    same = (button == rows.button) & (rows.button >= 0)
+    unknown = np.isfinite(rows.rt_seconds) & (rows.button < 0)
+    wrong = (button != rows.correct_button) & (button >= 0)
+    return np.asarray(np.where(unknown, wrong / np.maximum(buttons - 1, 1), same))
 
 
 def rt_crps(
@@ -229,131 +180,95 @@ def outcome_shares(
     return np.stack([right, total - right, 1 - total], axis=-1)
 
 
-def outcome_brier(shares: Values, people: Answers) -> Values:
+def outcome_brier(shares: Values, segments: Segments) -> Values:
     """Return the Brier score of the predicted outcome of each trial, (people, trials), 0 to 2.
 
     Parameters
     ----------
     shares
         (people, trials, 3), as `outcome_shares` returns them.
-    people
-        Observed answers of the people.
+    segments
+        What the people saw and did.
 
     Notes
     -----
     Brier 1950, Mon. Weather Rev. 78: 1: the sum over outcomes of squared differences.
-
-    Examples
-    --------
-    >>> same = np.zeros((1, 1), int)
-    >>> own = Answers(same, same, same, same + 0.8, same == 0, same == 0)  # correct
-    >>> outcome_brier(np.array([[[0.8, 0.1, 0.1]]]), own).round(3)
-    array([[0.06]])
     """
-    missed = ~people.correct & ~np.isfinite(people.rt_seconds)
-    happened = np.stack([people.correct, ~people.correct & ~missed, missed], axis=-1)
+    rows = segments.trials
+    missed = ~rows.correct & ~np.isfinite(rows.rt_seconds)
+    happened = np.stack([rows.correct, ~rows.correct & ~missed, missed], axis=-1)
     score: Values = ((shares - happened) ** 2).sum(axis=-1)
     return score
 
 
-def by_condition(values: Values, people: Answers, conditions: int) -> Values:
-    """Return the means of a score of trials for each person and condition; NaN is left out.
-
-    Parameters
-    ----------
-    values
-        (people, trials): scores of `rt_crps` or `outcome_brier`.
-    people
-        Observed answers of the people, with the scored trials and their conditions.
-    conditions
-        How many conditions the task has; people's are numbered from 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people, conditions): mean scores; NaN where no trial counts.
-
-    Examples
-    --------
-    >>> condition = np.array([[0, 0, 1]])
-    >>> own = Answers(condition, condition, condition, condition + 0.8, *[condition >= 0] * 2)
-    >>> by_condition(np.array([[0.1, 0.3, 0.5]]), own, 2)
-    array([[0.2, 0.5]])
-    """
-    used = people.scored & np.isfinite(values)
-    groups = [used & (people.condition == number) for number in range(conditions)]
-    return np.stack([means(values, group) for group in groups], axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class QuantileTable:
-    """Quantiles of all people's response times in each condition, given a response."""
-
-    probabilities: Values  # (quantiles,)
-    observed_seconds: Values  # (conditions, quantiles)
-    predicted_seconds: Values  # (conditions, quantiles), of the mixture over trials and people
-
-
-def quantile_table(
-    curves: NDArray[np.floating[Any]],
-    seconds: NDArray[np.floating[Any]],
-    people: Answers,
-    conditions: int,
-    *,
-    probabilities: Sequence[float] = QUANTILES,
-) -> QuantileTable:
-    """Return observed and predicted quantiles of response times, for a quantile-quantile plot.
-
-    Parameters
-    ----------
-    curves, seconds
-        Curves and times of their steps, as for `rt_crps`. A trial's weight in the predicted mixture
-        is the probability of a response.
-    people
-        Observed answers of the people.
-    conditions
-        How many conditions the task has; people's are numbered from 0.
-    probabilities
-        Probabilities of the quantiles, from 0 to 1.
-
-    Examples
-    --------
-    >>> condition = np.zeros((1, 5), int)
-    >>> rt = np.linspace(0.5, 0.9, 5)[None]
-    >>> own = Answers(condition, condition, condition, rt, rt > 0, rt > 0)
-    >>> curves = np.tile([0.0, 1.0], (5, 1))  # straight from 0.5 to 0.9 s
-    >>> table = quantile_table(curves, np.array([0.5, 0.9]), own, 1)
-    >>> table.observed_seconds.round(2), table.predicted_seconds.round(2)
-    (array([[0.54, 0.62, 0.7 , 0.78, 0.86]]), array([[0.54, 0.62, 0.7 , 0.78, 0.86]]))
-    """
-    wanted = np.asarray(probabilities, np.float64)
+def mixture_quantiles(curves: Values, seconds: Values) -> Values:
+    """Return `QUANTILES` of the mean of curves (trials, steps), given a response; NaN: none."""
     rising = _rising(curves)
-    shape = *people.condition.shape, rising.shape[-1]
-    rising, times_of_steps = np.broadcast_to(rising, shape), np.broadcast_to(seconds, shape)
-    observed, predicted = [], []
-    for number in range(conditions):
-        used = people.scored & (people.condition == number)
-        times = people.rt_seconds[used]
-        times = times[np.isfinite(times)]
-        observed.append(np.quantile(times, wanted) if len(times) else np.full(len(wanted), np.nan))
-        predicted.append(_mixture_quantiles(rising[used], times_of_steps[used], wanted))
-    return QuantileTable(wanted, np.stack(observed), np.stack(predicted))
-
-
-def _mixture_quantiles(curves: Values, seconds: Values, probabilities: Values) -> Values:
-    """Return quantiles of the mean of rising curves (trials, steps)."""
-    if not len(curves):
-        return np.full(len(probabilities), np.nan)
+    if not len(rising):
+        return np.full(len(QUANTILES), np.nan)
     grid = np.arange(0.0, float(seconds.max()) + _GRID_SECONDS, _GRID_SECONDS)
+    total = _summed(rising, seconds, grid)
+    if total[-1] < _LEAST_ANSWERED * len(curves):
+        return np.full(len(QUANTILES), np.nan)
+    # Where the mixture is constant, the quantile is the time at which it stops rising.
+    rises = np.append(True, np.diff(total) > 0)
+    quantiles: Values = np.interp(QUANTILES, total[rises] / total[-1], grid[rises])
+    return quantiles
+
+
+def _summed(curves: Values, seconds: Values, grid: Values) -> Values:
+    """Return the sum of curves (trials, steps) at the times of a grid."""
     total = np.zeros(len(grid))
     # Trials that begin at the same place within a step share their knots, as most do.
     knots, which = np.unique(seconds, axis=0, return_inverse=True)
     for number, own in enumerate(knots):
         height = curves[which.ravel() == number].sum(axis=0)
         total += np.interp(grid, np.append(0.0, own), np.append(0.0, height))
-    if total[-1] < _LEAST_ANSWERED * len(curves):
-        return np.full(len(probabilities), np.nan)
-    # Where the mixture is constant, the quantile is the time at which it stops rising.
-    rises = np.append(True, np.diff(total) > 0)
-    quantiles: Values = np.interp(probabilities, total[rises] / total[-1], grid[rises])
-    return quantiles
+    return total
+
+
+def mean_curve(curves: Values, seconds: Values, used: Flags, window_seconds: float) -> Values:
+    """Return the mean over people of their mean curve of some trials, (2, steps): times, shares.
+
+    Parameters
+    ----------
+    curves, seconds
+        (people, trials, steps).
+    used
+        (people, trials); people without such a trial do not count.
+    window_seconds
+        Length of the task's response window.
+    """
+    grid = np.append(np.arange(0.0, window_seconds, STEP_SECONDS), window_seconds)
+    own = [
+        _summed(curve[chosen], time[chosen], grid) / chosen.sum()
+        for curve, time, chosen in zip(curves, seconds, used, strict=True)
+        if chosen.any()
+    ]
+    return np.stack([grid, np.mean(own, axis=0) if own else np.full(len(grid), np.nan)])
+
+
+def observed_curves(segments: Segments, *, correct: bool = False) -> tuple[Values, Values]:
+    """Return people's own responses as curves: the times of steps and 0 or 1, to be averaged."""
+    rows, tasks = segments.trials, segments.tasks
+    grid = STEP_SECONDS * np.arange(1, tasks.window_steps + 1)
+    seconds = np.broadcast_to(grid, (*rows.scored.shape, len(grid)))
+    pressed = seconds >= np.nan_to_num(rows.rt_seconds, nan=np.inf)[..., None]
+    if correct:
+        pressed = pressed & rows.correct[..., None]
+    return pressed.astype(np.float64), seconds
+
+
+def per_second(seconds: Values, answered: Values) -> tuple[Values, Values]:
+    """Return the density of response times, in bins of two steps: centres, and shares a second.
+
+    Examples
+    --------
+    >>> at, share = per_second(np.arange(5) * 0.1, np.array([0.0, 0.0, 0.2, 0.4, 0.5]))
+    >>> at.round(2), share.round(2)
+    (array([0.1, 0.3]), array([1. , 1.5]))
+    """
+    edges, heights = seconds[::2], answered[::2]
+    widths = np.diff(edges)
+    shares = np.divide(np.diff(heights), widths, out=np.full(len(widths), np.nan), where=widths > 0)
+    return (edges[1:] + edges[:-1]) / 2, shares

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bids_dtg.report.axes import Chart, line_chart
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.panels.panel import Canvas, Figure, Lines
-from bids_dtg.twin.curves import per_second
+from bids_dtg.twin.judging.scores import per_second
 from bids_dtg.twin.panels.behaviour import behaviour_of
 from bids_dtg.twin.panels.trial_series import FILE, Curve, Of, read_trial_series
 

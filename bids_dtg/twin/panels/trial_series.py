@@ -5,10 +5,10 @@ They are kept in a table of the average, which this module writes and reads: a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,6 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.panels.panel import Kept
 from bids_dtg.report.quality import number
-from bids_dtg.twin.tasks import Task
-
-if TYPE_CHECKING:
-    from bids_dtg.twin.curves import MeanTrial
 
 Values = NDArray[np.floating[Any]]
 # Source of a curve: the network of the person's connectome, the person, or the group's network.
@@ -60,22 +56,6 @@ class Curve:
     seconds: Values  # (times,), from the onset
     answered: Values  # (times,), 0 to 1
     correct: Values  # (times,), likewise with the correct button; NaN where it is not known
-
-
-def curves_of(means: Iterable[MeanTrial], tasks: Sequence[Task], of: Of) -> tuple[Curve, ...]:
-    """Return the curves of mean trials with the names of their tasks and conditions."""
-    return tuple(
-        Curve(
-            task=tasks[mean.task].name,
-            condition=tasks[mean.task].conditions[mean.condition],
-            of=of,
-            trials=mean.trials,
-            seconds=mean.seconds,
-            answered=mean.answered,
-            correct=mean.correct,
-        )
-        for mean in means
-    )
 
 
 def keep_trial_series(curves: Iterable[Curve], facts: Mapping[str, Any] | None = None) -> Kept:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.judging.behaviour import means
+from bids_dtg.twin.judging.scores import mean_curve, means, observed_curves
 from bids_dtg.twin.panels.behaviour import EFFECT
-from bids_dtg.twin.panels.trial_series import Curve, curves_of
+from bids_dtg.twin.panels.trial_series import Curve, Of
 from bids_dtg.twin.participant.infer import Performed, SeenTrials
 
 if TYPE_CHECKING:
@@ -58,22 +58,35 @@ class AverageBehaviour:
             if rows.task[number] >= 0:
                 yield self._trial_row(int(number))
 
-    def curves(self) -> tuple[Curve, ...]:
-        """Return the mean trial of each condition, of networks and of the person."""
-        from bids_dtg.twin.curves import observed_curves, predicted_curves
-
-        seen, tasks = self.seen, self.seen.tasks
-        found: list[Curve] = []
-        networks = {"twin": self.performed.twin, "group": self.performed.group}
-        for of in ("twin", "person", "group"):
-            if of == "person":
-                own = seen.used & seen.own & seen.rows.scored
-                found += curves_of(observed_curves(seen.rows, tasks, own), tasks.tasks, "person")
-            elif (decoded := networks[of]) is not None:
-                made = predicted_curves(decoded, seen.rows, tasks, seen.used)
-                found += curves_of(made, tasks.tasks, "twin" if of == "twin" else "group")
-        order = {task.name: place for place, task in enumerate(tasks.tasks)}
-        return tuple(sorted(found, key=lambda curve: (order[curve.task], curve.condition)))
+    def curves(self) -> Iterator[Curve]:
+        """Yield the mean trial of each condition, of networks and of the person."""
+        seen = self.seen
+        own, one = observed_curves(seen.segments), observed_curves(seen.segments, correct=True)
+        sources: dict[Of, tuple[Any, Any, Any, Flags]] = {
+            "person": (own[0][0], one[0][0], own[1][0], seen.own & seen.rows.scored)
+        }
+        networks: dict[Of, Decoded | None] = {
+            "twin": self.performed.twin,
+            "group": self.performed.group,
+        }
+        for of, decoded in networks.items():
+            if decoded is not None:
+                correct = decoded.correct(seen.rows.correct_button)
+                sources[of] = decoded.answered, correct, decoded.seconds, seen.used
+        for number, task in enumerate(seen.tasks.tasks):
+            for condition, name in enumerate(task.conditions):
+                chosen = self._trials(number, condition)
+                for of in ("twin", "person", "group"):
+                    if of not in sources or not (used := chosen & sources[of][3]).any():
+                        continue
+                    answered, correct, seconds, _ = sources[of]
+                    (grid, share), (_, right) = (
+                        mean_curve(values[None], seconds[None], used[None], task.window_seconds)
+                        for values in (answered, correct)
+                    )
+                    if not (seen.rows.correct_button[used] >= 0).any():
+                        right = np.full(len(grid), np.nan)
+                    yield Curve(task.name, name, of, int(used.sum()), grid, share, right)
 
     def _trials(self, task: int, condition: int) -> Flags:
         rows = self.seen.rows

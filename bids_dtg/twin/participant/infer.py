@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.participant.events import PerformedRun
-from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
@@ -120,10 +119,8 @@ class TwinInference:
                 f"the answers by {self._bundle.card.name} are not finite",
                 remedy="use another model, or leave out --model",
             )
-        group = None
-        if not find_architecture(self._bundle.part.architecture).generates_all:
-            group = _decoded(self.fitted.perform_group(seen.segments), seen)
-        return Performed(_decoded(twin, seen), group)
+        group = self.fitted.perform_group(seen.segments)
+        return Performed(_decoded(twin, seen), None if group is None else _decoded(group, seen))
 
 
 def without_responses(trials: Trials) -> Trials:

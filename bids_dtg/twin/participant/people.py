@@ -119,8 +119,18 @@ class TwinPeople:
         DatasetError
             There is no trial, or a response window does not fit into a segment.
         """
+        return self.stacked(self.runs(labels))
+
+    def stacked(self, runs: Sequence[Sequence[Trials]]) -> Segments:
+        """Return runs of people, or parts of them, as segments.
+
+        Raises
+        ------
+        DatasetError
+            There is no trial, or a response window does not fit into a segment.
+        """
         try:
-            return stack_people(self.runs(labels), tasks=self.tasks)
+            return stack_people(runs, tasks=self.tasks)
         except ValueError as err:
             raise DatasetError(f"the trials cannot be used: {err}") from err
 

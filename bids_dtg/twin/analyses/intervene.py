@@ -1,0 +1,672 @@
+"""Move people's connectomes along gradients of a twin's behaviour; write tables and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.column import BY_PEOPLE, Column
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.array_store import write_npz
+from bids_dtg.imaging.atlas import Atlas
+from bids_dtg.imaging.grid import standard_grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.notices import counted, named, say
+from bids_dtg.participants.parcels.atlas import read_only_atlas
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.glass_brain import draw_glass_brain
+from bids_dtg.report.pages.analysis import (
+    AnalysisPageFacts,
+    Curves,
+    Matrices,
+    PageSection,
+    Pictures,
+    Table,
+)
+from bids_dtg.report.pages.index import INDEX
+from bids_dtg.settings import Settings
+from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, Verdict, corrected, not_computable
+from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
+from bids_dtg.twin.bundle.bundle import TwinBundle
+from bids_dtg.twin.fitting import Fitted
+from bids_dtg.twin.interventions import (
+    FEWEST_PEOPLE,
+    STEP_SIZES,
+    Gradients,
+    Slope,
+    evidence_of,
+    functions_of,
+    gradients_of,
+    held_with,
+    observed_functions,
+    permuted_evidence,
+    predicted_functions,
+    selective,
+    sign_of,
+    slope_of,
+)
+from bids_dtg.twin.network import LowRank
+from bids_dtg.twin.times import Array, Target, fit_ridges, observed_times, targets_of
+from bids_dtg.twin.trial_series import Segments
+
+PERMUTATIONS = 200
+_AT = 2.0  # SD: the step of verdicts, tables of people and pages
+_FEWEST_FITTED = 4  # training people, for ridges of permuted behaviour
+_STRONGEST = 200  # edges of each function in the table
+_SHOWN = 10  # regions of each function on the page
+_MS = 1000.0
+_ALL, _SELECTIVE = "all", "selective"  # ways to move
+DIRECTIONS = "desc-directions_edges.npz"
+_CAN_WRITE = (
+    *("desc-moves_judged", "desc-functions_changes", "desc-people_changes"),
+    *("desc-edges_attribution", "desc-directions_edges", EXCLUDED),
+)
+Row = dict[str, Any]
+_FUNCTION = Column(
+    "function",
+    "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
+    "condition less the first (effect), s; probability of the correct button (accuracy)",
+)
+_DIRECTION = Column("direction", "What is moved: the function, and whether it is lowered or raised")
+_WAY = Column(
+    "way",
+    "all: along the difference between people in the function; selective: the part of it in which "
+    "predicted mean times of other functions do not differ",
+)
+_STEP = Column("step_size", "Size of the step, in standard deviations of people's function")
+_JUDGED = (
+    *(_DIRECTION, _WAY, _FUNCTION),
+    Column("verdict", f"Verdict on the function: {RULE}"),
+    Column("why", "What is missing for a verdict"),
+    Column("change", f"Mean change at {_AT:g} SD, by the twins", interval=BY_PEOPLE),
+    Column(
+        "calibrated",
+        "The same times the slope of observed on predicted values over people outside the training "
+        "set",
+        interval="95 % interval of the slope, by drawing participants again",
+    ),
+    Column("p", "p of as much evidence with permuted behaviour, corrected for all functions"),
+    Column("slope", "Slope of observed on predicted values over people"),
+    Column("r", "r of observed with predicted values over people"),
+    Column("evidence", "Change by ridges at one SD, times r"),
+    Column("permuted_as_large", "Permutations with as much evidence"),
+    Column("permutations", "Permutations of behaviour over training participants"),
+    Column("size", "Root mean square over edges of the step, Fisher z"),
+)
+_CHANGES = (
+    *(_DIRECTION, _WAY, _STEP, _FUNCTION),
+    Column("intended", "Whether the direction should change this function"),
+    Column("before", "Mean over people before the step"),
+    Column("after", "Mean over people after the step"),
+    Column("change", "Mean change", interval=BY_PEOPLE),
+    Column("people", "How many people"),
+)
+_PEOPLE = (
+    Column("participant_id", "Participant"),
+    *(_DIRECTION, _WAY, _FUNCTION),
+    Column("change", f"Change of the participant's twin at {_AT:g} SD"),
+    Column("level_before", "The function of the twin before the step"),
+    Column("observed_level", "The function of the participant"),
+)
+_EDGES = (
+    _FUNCTION,
+    Column("rank", "Rank by size, 1 the largest"),
+    Column("edge", "Number of the edge: pairs of regions row by row, from 1"),
+    *Column("region_{}", "Region {} of the edge").each((1, 2)),
+    Column(
+        "per_z",
+        "Change of the function with a unit of Fisher z of the edge, mean over people",
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _People:
+    """People as the model takes them."""
+
+    labels: tuple[str, ...]
+    connectomes: NDArray[np.floating[Any]]
+    covariates: Array | None  # that connectomes are less
+    segments: Segments
+
+
+@dataclass(frozen=True, eq=False)
+class _Move:
+    """A direction, and the functions of people's twins after steps along it."""
+
+    target: int  # row of the function
+    way: str
+    delta: Array  # (edges,): a step of one SD
+    after: tuple[Array, ...]  # by step size: (people, functions)
+
+    @property
+    def at(self) -> Array:
+        """The functions after the step of verdicts."""
+        return self.after[STEP_SIZES.index(_AT)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """Everything that tables and page show."""
+
+    functions: tuple[Target, ...]
+    people: _People
+    gradients: Gradients
+    before: Array  # (people, functions)
+    observed: Array
+    slopes: tuple[Slope, ...]
+    moves: tuple[_Move, ...]
+    refused: dict[str, str]  # by function: why nothing is moved
+    evidence: Array | None  # (functions,)
+    permuted: Array | None  # (permutations, functions)
+    without_null: str  # why there is none
+
+
+def run_interventions(settings: Settings) -> int:
+    """Intervene in the twins of `--model`; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model, or too few people outside the training set.
+    """
+    refuse_training_options(settings)
+    analysis = TwinAnalysis.prepare(settings, "intervention", *_CAN_WRITE)
+    bundle = analysis.bundle
+    assert bundle is not None
+    unseen, seen = analysis.require_unseen(_FEWEST_FITTED, "ridges of permuted behaviour")
+    if len(unseen) < FEWEST_PEOPLE:
+        raise DatasetError(
+            f"{counted(len(unseen), 'participant')} outside the training set of {bundle.card.name} "
+            "have a connectome and events here",
+            expected=f"{FEWEST_PEOPLE} or more: connectomes move as theirs differ",
+            remedy="give files of more people, or train with --split-file, which keeps some apart",
+        )
+    number = settings.statistics.permutations
+    permutations = PERMUTATIONS if number is None else number
+    if settings.behaviour.dry_run:
+        return analysis.print_plan("gradients, moves of connectomes, tables and a page", unseen)
+    people = _gathered(analysis, unseen)
+    training = _gathered(analysis, seen) if len(seen) >= _FEWEST_FITTED else None
+    with analysis.results.begun():
+        analysis.describe()
+        say(f"twins of {counted(len(unseen), 'participant')} outside the training set perform")
+        found = _studied(bundle.fitted(), people, training, permutations, settings.modelling.seed)
+        regions = _region_names(bundle, analysis.people.regions)
+        left_out = analysis.why_not(seen)
+        if left_out:
+            analysis.results.table(EXCLUDED, left_out_table(left_out))
+        for name, table in _tables(found, regions).items():
+            analysis.results.table(name, table)
+        _write_directions(analysis, found, regions)
+        facts = _page(analysis, bundle, found, regions, seen_on_page(left_out))
+        analysis.results.page(facts, analysis.page_name)
+    return 0
+
+
+def _gathered(analysis: TwinAnalysis, labels: Sequence[str]) -> _People:
+    connectomes, covariates = analysis.adjusted(labels)
+    return _People(tuple(labels), connectomes, covariates, analysis.people.segments(labels))
+
+
+def _studied(
+    fitted: Fitted, people: _People, training: _People | None, permutations: int, seed: int
+) -> _Study:
+    functions, edges = functions_of(fitted.tasks), people.connectomes
+    before = predicted_functions(fitted, edges, people.segments)
+    observed = observed_functions(people.segments)
+    slopes = tuple(
+        slope_of(one, other, seed=seed) for one, other in zip(before.T, observed.T, strict=True)
+    )
+    say("gradients …")
+    gradients = gradients_of(fitted, edges, people.segments, seed=seed)
+    unpredicted = _unpredicted(fitted, training)
+    moves, refused = [], {}
+    for row, function in enumerate(functions):
+        if why := unpredicted.get(function.name) or slopes[row].why_not:
+            refused[function.name] = why
+            continue
+        held = held_with(functions, row)
+        for way, others in ((_ALL, []), (_SELECTIVE, held)):
+            if way == _SELECTIVE and not held:
+                continue
+            try:
+                delta = selective(gradients.edges, row, others, edges)
+            except ValueError as err:
+                refused.setdefault(function.name, str(err))
+                continue
+            say(f"{_named(function)} ({way}) …")
+            delta = sign_of(function) * delta
+            after = tuple(
+                predicted_functions(fitted, edges + size * delta, people.segments)
+                for size in STEP_SIZES
+            )
+            moves.append(_Move(row, way, delta, after))
+    null = _null(fitted, people, training, gradients, observed, permutations, seed)
+    return _Study(
+        functions, people, gradients, before, observed, slopes, tuple(moves), refused, *null
+    )
+
+
+def _unpredicted(fitted: Fitted, training: _People | None) -> dict[str, str]:
+    """Return why connectomes are taken to say nothing of a function."""
+    if not fitted.twin.differ:
+        why = "all twins are the group's network"
+        return {function.name: why for function in functions_of(fitted.tasks)}
+    if training is None or not isinstance(fitted.twin, LowRank):
+        return {}
+    ridges = fit_ridges(
+        training.connectomes, observed_times(training.segments), training.covariates
+    )
+    return {
+        target.name: "the ridge on connectomes does not beat the mean of the training people"
+        for target, good in zip(targets_of(fitted.tasks), ridges.predictable, strict=True)
+        if not good
+    }
+
+
+def _null(
+    fitted: Fitted,
+    people: _People,
+    training: _People | None,
+    gradients: Gradients,
+    observed: Array,
+    permutations: int,
+    seed: int,
+) -> tuple[Array | None, Array | None, str]:
+    """Return the evidence of the twin and of permuted behaviour, or why there is none."""
+    if not isinstance(fitted.twin, LowRank) or gradients.times is None:
+        return None, None, f"each permutation of a {fitted.architecture} would be a training"
+    if training is None or not permutations:
+        few = f"{_FEWEST_FITTED} or more of the model's training participants are needed"
+        return None, None, few if training is None else "no permutations were asked for"
+    say(f"{counted(permutations, 'permutation')} of behaviour …")
+    times = observed_times(training.segments)
+    own = fit_ridges(training.connectomes, times, training.covariates)
+    evidence = evidence_of(own.predict(people.connectomes), gradients.times, observed)
+    permuted = permuted_evidence(
+        (training.connectomes, times, training.covariates),
+        people.connectomes,
+        gradients.times,
+        observed,
+        permutations=permutations,
+        seed=seed,
+    )
+    return evidence, permuted, ""
+
+
+def _named(function: Target) -> str:
+    word = "raise" if sign_of(function) > 0 else "lower"
+    return f"{word} {words_of(function)}"
+
+
+def words_of(function: Target) -> str:
+    """Return a function's name in words, for example ``stroop response time``."""
+    return f"{function.task} {'response time' if function.what == 'rt' else function.what}"
+
+
+def _tables(found: _Study, regions: Sequence[str]) -> dict[str, ResultTable]:
+    return {
+        "desc-moves_judged": ResultTable(
+            _JUDGED, _judged_rows(found), "Verdicts: a row a direction and way"
+        ),
+        "desc-functions_changes": ResultTable(
+            _CHANGES,
+            list(_change_rows(found)),
+            "Means over people: a row a direction, way, step size and function",
+        ),
+        "desc-people_changes": ResultTable(
+            _PEOPLE,
+            list(_people_rows(found)),
+            "Each participant: a row a participant, direction and way",
+        ),
+        "desc-edges_attribution": ResultTable(
+            _EDGES,
+            list(_edge_rows(found, regions)),
+            "The edges with the largest gradient of each function",
+        ),
+    }
+
+
+def _judged_rows(found: _Study) -> list[Row]:
+    rows: list[Row] = []
+    verdicts = _verdicts(found)
+    for row, function in enumerate(found.functions):
+        base = {"direction": _named(function), "function": function.name}
+        if why := found.refused.get(function.name):
+            rows.append({**base, "way": _ALL, "verdict": not_computable(why), "why": why})
+        for move in found.moves:
+            if move.target != row:
+                continue
+            verdict, slope = verdicts.get((row, move.way)), found.slopes[row]
+            change = bootstrap_interval(move.at[:, row] - found.before[:, row])
+            word = (
+                verdict.named("raised" if sign_of(function) > 0 else "lowered", "the opposite")
+                if verdict
+                else not_computable(found.without_null)
+            )
+            rows.append(
+                {
+                    **base,
+                    "way": move.way,
+                    "verdict": word,
+                    "why": verdict.why if verdict else found.without_null,
+                    "change": change,
+                    "calibrated": _calibrated(slope, change.mean),
+                    "p": verdict.p if verdict else None,
+                    "slope": slope.value,
+                    "r": slope.r,
+                    "evidence": None if found.evidence is None else found.evidence[row],
+                    "permuted_as_large": _as_large(found, row),
+                    "permutations": None if found.permuted is None else len(found.permuted),
+                    "size": float(np.sqrt(np.mean((_AT * move.delta) ** 2))),
+                }
+            )
+    return rows
+
+
+def _calibrated(slope: Slope, change: float) -> Interval:
+    low, high = sorted((change * slope.low, change * slope.high))
+    return Interval(change * slope.value, low, high)
+
+
+def _as_large(found: _Study, row: int) -> int | None:
+    if found.permuted is None or found.evidence is None:
+        return None
+    return int((found.permuted[:, row] >= found.evidence[row]).sum())
+
+
+def _verdicts(found: _Study) -> dict[tuple[int, str], Verdict]:
+    """Return verdicts of moves: interval of the calibrated change, and p of permuted behaviour."""
+    if found.permuted is None:
+        return {}
+    keys, verdicts = [], []
+    for move in found.moves:
+        sign = sign_of(found.functions[move.target])
+        change = float(np.nanmean(move.at[:, move.target] - found.before[:, move.target]))
+        own = _calibrated(found.slopes[move.target], sign * change)
+        p = (1 + (_as_large(found, move.target) or 0)) / (1 + len(found.permuted))
+        keys.append((move.target, move.way))
+        verdicts.append(Verdict(own, p, len(found.people.labels)))
+    return dict(zip(keys, corrected(verdicts), strict=True))
+
+
+def _change_rows(found: _Study) -> Iterator[Row]:
+    for move in found.moves:
+        for size, after in zip(STEP_SIZES, move.after, strict=True):
+            for row, function in enumerate(found.functions):
+                change = after[:, row] - found.before[:, row]
+                yield {
+                    "direction": _named(found.functions[move.target]),
+                    "way": move.way,
+                    "step_size": size,
+                    "function": function.name,
+                    "intended": row == move.target,
+                    "before": float(np.nanmean(found.before[:, row])),
+                    "after": float(np.nanmean(after[:, row])),
+                    "change": bootstrap_interval(change),
+                    "people": int(np.isfinite(change).sum()),
+                }
+
+
+def _people_rows(found: _Study) -> Iterator[Row]:
+    for move in found.moves:
+        target = found.functions[move.target]
+        for person, label in enumerate(found.people.labels):
+            yield {
+                "participant_id": f"sub-{label}",
+                "direction": _named(target),
+                "way": move.way,
+                "function": target.name,
+                "change": (move.at - found.before)[person, move.target],
+                "level_before": found.before[person, move.target],
+                "observed_level": found.observed[person, move.target],
+            }
+
+
+def _edge_rows(found: _Study, regions: Sequence[str]) -> Iterator[Row]:
+    first, second = np.triu_indices(len(regions), 1)
+    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
+        for rank, edge in enumerate(np.argsort(-np.abs(edges), kind="stable")[:_STRONGEST], 1):
+            yield {
+                "function": function.name,
+                "rank": rank,
+                "edge": int(edge) + 1,
+                "region_1": regions[first[edge]] if len(regions) else None,
+                "region_2": regions[second[edge]] if len(regions) else None,
+                "per_z": float(edges[edge]),
+            }
+
+
+def _write_directions(analysis: TwinAnalysis, found: _Study, regions: Sequence[str]) -> None:
+    """Write gradients and steps of one SD, by edge."""
+    names = [f"{found.functions[move.target].name} {move.way}" for move in found.moves]
+    write_npz(
+        analysis.results.add(DIRECTIONS),
+        {
+            "functions": np.array([function.name for function in found.functions], np.str_),
+            "gradients": found.gradients.edges,
+            "moves": np.array(names, np.str_),
+            "steps": np.array([move.delta for move in found.moves]),
+            "places": np.array(regions, np.str_),
+        },
+    )
+
+
+def _region_names(bundle: TwinBundle, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the model's regions: those at hand if they fit, else its own."""
+    number = bundle.part.regions
+    if len(names) == number:
+        return tuple(names)
+    return bundle.regions or tuple(f"region {place}" for place in range(1, number + 1))
+
+
+def region_means(edges: Array, regions: int) -> Array:
+    """Return the mean over the edges of each region, (regions,), of the pairs of so many regions.
+
+    Examples
+    --------
+    >>> region_means(np.array([1.0, 0.0, -1.0]), 3)
+    array([ 0.5,  0. , -0.5])
+    """
+    rows, columns = np.triu_indices(regions, 1)
+    total = np.bincount(rows, edges, regions) + np.bincount(columns, edges, regions)
+    return np.asarray(total / max(regions - 1, 1))
+
+
+def _page(
+    analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str], left_out: str
+) -> AnalysisPageFacts:
+    card, adjustment = bundle.card, bundle.adjustment
+    flags = [Flag("warning", NO_EVIDENCE)]
+    flags += [
+        Flag("note", f"Nothing is moved to change {name.replace('_', ' ')}: {why}")
+        for name, why in found.refused.items()
+    ]
+    if not card.for_science:
+        flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
+    facts = {
+        "step": _AT,
+        "without_null": found.without_null,
+        "covariates": "" if adjustment is None else named(adjustment.asked),
+        "smooth": found.gradients.times is None,
+        "people": len(found.people.labels),
+    }
+    return AnalysisPageFacts(
+        title=analysis.results.path.name,
+        index=f"../../{INDEX}",
+        lead=f"{card.name} {card.version} ({bundle.part.architecture}), {analysis.data_set}: twins "
+        f"of {counted(len(found.people.labels), 'participant')} outside the training set perform."
+        f"{left_out}",
+        flags=tuple(flags),
+        sections=(
+            PageSection(
+                "What the moves change",
+                template="twin_moves.html",
+                facts=facts,
+                tables=(_verdict_table(found), *_effect_tables(found)),
+                curves=tuple(_dose(found, move) for move in found.moves),
+            ),
+            PageSection(
+                "Differences between people",
+                template="twin_people.html",
+                tables=(_difference_table(found),),
+            ),
+            PageSection(
+                "Gradients",
+                template="twin_gradients.html",
+                facts=facts,
+                tables=tuple(_region_tables(found, regions)),
+                matrices=_matrices(found, regions),
+                pictures=_brains(analysis, bundle, found, regions),
+            ),
+        ),
+    )
+
+
+def _scale(function: Target) -> float:
+    return 100.0 if sign_of(function) > 0 else _MS
+
+
+def _shown(interval: Interval | None, scale: float) -> tuple[float, float, float] | None:
+    if interval is None:
+        return None
+    return scale * interval.mean, scale * interval.low, scale * interval.high
+
+
+def _verdict_table(found: _Study) -> Table:
+    scales = {function.name: _scale(function) for function in found.functions}
+    return Table(
+        f"Change of the function at {_AT:g} SD (ms; accuracy in %)",
+        ("direction", "verdict", "by twins", "calibrated", "p", "permuted as large", "slope", "r"),
+        [
+            (
+                f"{row['direction']}, {row['way']}",
+                row["verdict"],
+                _shown(row.get("change"), scales[row["function"]]),
+                _shown(row.get("calibrated"), scales[row["function"]]),
+                row.get("p"),
+                row.get("permuted_as_large"),
+                row.get("slope"),
+                row.get("r"),
+            )
+            for row in _judged_rows(found)
+        ],
+    )
+
+
+def _effect_tables(found: _Study) -> Iterator[Table]:
+    if not found.moves:
+        return
+    rows = []
+    for move in found.moves:
+        cells = [
+            _shown(bootstrap_interval(move.at[:, row] - found.before[:, row]), _scale(function))
+            for row, function in enumerate(found.functions)
+        ]
+        rows.append((f"{_named(found.functions[move.target])}, {move.way}", *cells))
+    yield Table(
+        f"Change of all functions at {_AT:g} SD (ms; accuracy in %)",
+        ("direction", *map(words_of, found.functions)),
+        rows,
+    )
+
+
+def _dose(found: _Study, move: _Move) -> Curves:
+    """Return the mean changes by step size along a direction."""
+    target = found.functions[move.target]
+    series = {
+        words_of(function): np.array(
+            [0.0, *(_MS * np.nanmean(after[:, row] - found.before[:, row]) for after in move.after)]
+        )
+        for row, function in enumerate(found.functions)
+        if _scale(function) == _MS
+    }
+    return Curves(
+        caption=f"{_named(target)[:1].upper()}{_named(target)[1:]}, {move.way}",
+        x_label="step size (SD)",
+        y_label="change (ms)",
+        series=series,
+        start=0.0,
+        step=STEP_SIZES[0],
+    )
+
+
+def _difference_table(found: _Study) -> Table:
+    rows = []
+    for move in found.moves:
+        function = found.functions[move.target]
+        scale, before = _scale(function), found.before[:, move.target]
+        change = move.at[:, move.target] - before
+        observed = found.observed[:, move.target]
+        name = f"{_named(function)}, {move.way}"
+        deviation = scale * float(np.nanstd(change))
+        rows.append((name, deviation, slope_of(before, change).r, slope_of(observed, change).r))
+    return Table(
+        f"Changes of people's twins at {_AT:g} SD (ms; accuracy in %)",
+        ("direction", "SD over people", "r with the twin's level", "r with the observed level"),
+        rows,
+    )
+
+
+def _region_tables(found: _Study, regions: Sequence[str]) -> Iterator[Table]:
+    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
+        if len(regions) and edges.any():
+            means = _scale(function) * region_means(edges, len(regions))
+            unit = "ms" if _scale(function) == _MS else "%"
+            yield Table(
+                f"{words_of(function)}: regions with the largest mean gradient",
+                ("region", f"{unit} a unit of Fisher z"),
+                [
+                    (regions[place], float(means[place]))
+                    for place in np.argsort(-np.abs(means), kind="stable")[:_SHOWN]
+                ],
+            )
+
+
+def _matrices(found: _Study, regions: Sequence[str]) -> tuple[Matrices, ...]:
+    maps = {}
+    rows, columns = np.triu_indices(len(regions), 1)
+    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
+        if len(regions) and edges.any():
+            square = np.full((len(regions), len(regions)), np.nan)
+            square[rows, columns] = square[columns, rows] = _scale(function) * edges
+            maps[words_of(function)] = square
+    caption = "Gradient of each edge (ms a unit of Fisher z; accuracy in %)"
+    return (Matrices(caption, maps),) if maps else ()
+
+
+def _brains(
+    analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str]
+) -> tuple[Pictures, ...]:
+    """Draw the mean gradient of each region, where the model's atlas is at hand."""
+    atlas = _atlas(analysis, bundle)
+    if atlas is None or not regions:
+        return ()
+    places = VoxelPlaces.within(standard_grid(), atlas.columns >= 0)
+    pictures = {}
+    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
+        means = _scale(function) * region_means(edges, len(regions))
+        drawn = draw_glass_brain(means[atlas.columns], places, title="", units="")
+        if edges.any() and drawn is not None:
+            pictures[words_of(function)] = drawn
+    return (Pictures(f"Mean gradient of each region, parcels of {atlas.key}", pictures),)
+
+
+def _atlas(analysis: TwinAnalysis, bundle: TwinBundle) -> Atlas | None:
+    part = bundle.part
+    if not part.atlas:
+        return None
+    try:
+        atlas = read_only_atlas(analysis.settings, "twin", part.atlas)
+    except SettingsError:
+        return None
+    same = not part.atlas_digest or atlas.digest == part.atlas_digest
+    return atlas if same and len(atlas.parcels) == part.regions else None

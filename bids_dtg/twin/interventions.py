@@ -1,0 +1,350 @@
+"""In-silico interventions: a twin's behaviour after its connectome moves along a gradient.
+
+A function of behaviour, as a mean response time, has a gradient by backpropagation through the
+network to the connectome (Takahashi et al., 2026, doi:10.34133/bmef.0231). It is a map of edges to
+look at. Most of it is noise of the fit, along which people hardly differ, so connectomes do not
+move along it, but along what it becomes in the metric of people outside the training set: their
+covariance times the gradient. For a linear model that is the difference between people who differ
+in the predicted function (Haufe et al., 2014, doi:10.1016/j.neuroimage.2013.10.067).
+
+An effect inside a model is not evidence of an effect in a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bids_dtg.twin.decoding import Windows, answered_of
+from bids_dtg.twin.fitting import Fitted
+from bids_dtg.twin.network import LowRank, MainWeights, perform
+from bids_dtg.twin.times import EFFECT, RT, Array, Target, fit_ridges, mean_times, targets_of
+from bids_dtg.twin.trial_series import Segments, TaskSet
+
+ACCURACY = "accuracy"  # mean probability of the correct button
+FEWEST_PEOPLE = 10  # outside the training set
+STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 2.5)
+COPIES, NOISE = 10, 0.1  # of SmoothGrad: noisy connectomes, and their noise in SD of all edges
+_AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradient
+_SMALLEST = 1e-6  # probability of a response
+_SAMPLES = 2000  # of people, for a slope
+
+Floats = NDArray[np.floating[Any]]
+
+
+def functions_of(tasks: TaskSet) -> tuple[Target, ...]:
+    """Return the functions of behaviour: mean times and effects, then each task's accuracy."""
+    return (*targets_of(tasks), *(Target(task.name, ACCURACY) for task in tasks.tasks))
+
+
+def sign_of(function: Target) -> int:
+    """Return whether an intervention raises (1) or lowers (-1) a function."""
+    return 1 if function.what == ACCURACY else -1
+
+
+def performed_functions(buttons: Tensor, segments: Segments) -> Tensor:
+    """Return the functions of networks' behaviour, (people, functions); differentiable.
+
+    Parameters
+    ----------
+    buttons
+        (people, segments, steps, buttons or more): probabilities of presses.
+    segments
+        What the people saw, and which of their trials are scored.
+    """
+    windows = Windows.of(segments)
+    curves = windows.curves(buttons)
+    answered = answered_of(curves)
+    rows = segments.trials
+    button = torch.from_numpy(np.clip(rows.correct_button, 0, None).astype(np.int64))
+    ends = curves[..., -1, :]
+    right = ends.gather(-1, button.expand(ends.shape[:-1])[..., None])[..., 0]
+    correct = answered[..., -1] * right / ends.sum(-1).clamp(min=_SMALLEST)
+    used = torch.from_numpy(rows.scored)
+    found = [mean_times(windows.mean_seconds(answered), segments)]
+    for number in range(len(segments.tasks.tasks)):
+        own = used & torch.from_numpy(rows.task == number)
+        total = torch.where(own, correct, 0.0).sum(-1)
+        found.append(torch.where(own.any(-1), total / own.sum(-1).clamp(min=1), torch.nan)[:, None])
+    return torch.cat(found, -1)
+
+
+def observed_functions(segments: Segments) -> Array:
+    """Return the functions of people's own behaviour, (people, functions)."""
+    rows = segments.trials
+    times = mean_times(torch.from_numpy(rows.rt_seconds), segments).double().numpy()
+    shares = []
+    for number in range(len(segments.tasks.tasks)):
+        own = rows.scored & (rows.task == number)
+        count = own.sum(axis=1)
+        share = (own & rows.correct).sum(axis=1) / np.maximum(count, 1)
+        shares.append(np.where(count > 0, share, np.nan))
+    return np.column_stack([times, *shares])
+
+
+def predicted_functions(fitted: Fitted, connectomes: Floats, segments: Segments) -> Array:
+    """Run the twins of connectomes (people, edges) and return their functions."""
+    buttons = torch.from_numpy(fitted.perform(connectomes, segments))
+    return performed_functions(buttons, segments).double().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Gradients of functions by edge, means over people."""
+
+    edges: Array  # (functions, edges): units of the function a unit of Fisher z
+    times: Array | None  # (functions, times): by predicted mean times; None: no such stage
+
+
+def gradients_of(
+    fitted: Fitted, connectomes: Floats, segments: Segments, *, seed: int = 0
+) -> Gradients:
+    """Compute the gradients of all functions by backpropagation.
+
+    Where connectomes make all weights, gradients are averaged over noisy copies of each connectome
+    (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825), as published.
+
+    Parameters
+    ----------
+    fitted
+        The twin.
+    connectomes
+        (people, edges), Fisher z, of the people to average over.
+    segments
+        What they see: the same for all, or of the same people.
+    seed
+        Of the noise.
+    """
+    values, twin = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32), fitted.twin
+    if isinstance(twin, LowRank):
+        network, matrix = twin.network, twin.of_times
+
+        def modulated(times: Tensor) -> MainWeights:
+            return network.weights(times @ matrix.T)
+
+        times = _mean_gradient(modulated, twin.times(values), segments)
+        return Gradients(times @ twin.edge_weights.double().numpy().T, times)
+    generator = torch.Generator().manual_seed(seed)
+    spread = NOISE * float(values.std(correction=0))
+    found = [
+        _mean_gradient(
+            twin, values + spread * torch.randn(values.shape, generator=generator), segments
+        )
+        for _ in range(COPIES)
+    ]
+    return Gradients(np.mean(found, axis=0), None)
+
+
+def _mean_gradient(
+    make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
+) -> Array:
+    """Return the mean over people of each function's gradient by values, (functions, n)."""
+    found = []
+    for some in torch.split(torch.arange(len(values)), _AT_ONCE):
+        part = segments.people(some.numpy())
+        own = values[some].detach().requires_grad_()
+        with torch.enable_grad():
+            outputs = perform(make(own), torch.from_numpy(part.inputs))
+            functions = performed_functions(torch.sigmoid(outputs), part)
+            rows = [
+                torch.autograd.grad(function.nansum(), own, retain_graph=True)[0]
+                for function in functions.T
+            ]
+        found.append(torch.stack(rows).double())
+    return torch.cat(found, 1).mean(1).numpy()
+
+
+def along(gradient: Array, connectomes: Floats) -> Array:
+    """Return the change of a connectome that raises a function by one SD of people, (edges,).
+
+    Parameters
+    ----------
+    gradient
+        (edges,), of the function.
+    connectomes
+        (people, edges), of people outside the training set: their covariance is the metric.
+
+    Raises
+    ------
+    ValueError
+        People do not differ along the gradient.
+
+    Examples
+    --------
+    >>> people = np.array([[0.0, 1.0], [2.0, 1.0]])
+    >>> along(np.array([0.1, 5.0]), people).round(3).tolist()
+    [1.414, 0.0]
+    """
+    centred = np.asarray(connectomes, np.float64) - np.mean(connectomes, axis=0)
+    direction = centred.T @ (centred @ gradient) / (len(centred) - 1)
+    variance = float(gradient @ direction)
+    if not variance > 0:
+        raise ValueError("people do not differ along the gradient")
+    return np.asarray(direction / np.sqrt(variance))
+
+
+def selective(gradients: Array, target: int, held: Sequence[int], connectomes: Floats) -> Array:
+    """Return the change that raises one function, and holds others as far as they are linear.
+
+    Parameters
+    ----------
+    gradients
+        (functions, edges).
+    target, held
+        Rows of the function to move, and of those to hold.
+    connectomes
+        As of `along`.
+
+    Raises
+    ------
+    ValueError
+        No difference between people moves the target alone.
+
+    Examples
+    --------
+    >>> people = np.random.default_rng(0).standard_normal((50, 6))
+    >>> gradients = np.eye(6)[:2]
+    >>> (gradients @ selective(gradients, 0, [1], people)).round(6)[1] + 0.0
+    np.float64(0.0)
+    """
+    centred = np.asarray(connectomes, np.float64) - np.mean(connectomes, axis=0)
+    scores = centred @ gradients.T
+    covariance = scores.T @ scores / (len(centred) - 1)
+    others = np.asarray(held, np.intp)
+    share = np.linalg.lstsq(
+        covariance[np.ix_(others, others)], covariance[others, target], rcond=None
+    )[0]
+    return along(gradients[target] - share @ gradients[others], connectomes)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The slope of an observed function on the predicted one, over unseen people.
+
+    A change along the difference between people, times the slope, is the mean difference between
+    people at that distance (Cox, 1958, doi:10.1093/biomet/45.3-4.562). It cannot show that the
+    difference is causal.
+    """
+
+    value: float
+    low: float  # of the 95 % interval, by resampling people
+    high: float
+    r: float
+    people: int
+
+    @property
+    def why_not(self) -> str:
+        """Why changes cannot be calibrated; empty where they can."""
+        if self.people < FEWEST_PEOPLE:
+            return f"{self.people} people outside the training set, {FEWEST_PEOPLE} are needed"
+        if not (self.low > 0 or self.high < 0):
+            return "predicted and observed values do not go together over people"
+        return ""
+
+
+def slope_of(predicted: Array, observed: Array, *, seed: int = 0) -> Slope:
+    """Return the slope over people, (people,) each; a person with NaN is left out.
+
+    Examples
+    --------
+    >>> predicted = np.linspace(0.7, 0.9, 30)
+    >>> round(slope_of(predicted, 2 * predicted).value, 9)
+    2.0
+    """
+    known = np.isfinite(predicted) & np.isfinite(observed)
+    x, y = np.asarray(predicted)[known], np.asarray(observed)[known]
+    if len(x) < 2 or not (np.ptp(x) > 0 and np.ptp(y) > 0):
+        nan = float("nan")
+        return Slope(nan, nan, nan, nan, len(x))
+    draws = np.random.default_rng(seed).integers(0, len(x), (_SAMPLES, len(x)))
+    low, high = np.nanpercentile(_slopes(x[draws], y[draws]), [2.5, 97.5])
+    value = float(_slopes(x[None], y[None])[0])
+    return Slope(value, float(low), float(high), float(np.corrcoef(x, y)[0, 1]), len(x))
+
+
+def _slopes(x: Array, y: Array) -> Array:
+    """Return the slope of each row of y on that of x; NaN where x does not vary."""
+    centred = x - x.mean(axis=1, keepdims=True)
+    power = (centred**2).sum(axis=1)
+    product = (centred * y).sum(axis=1)
+    return np.asarray(np.divide(product, power, out=np.full(len(x), np.nan), where=power > 0))
+
+
+def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
+    """Return the SD over people of each function, as linear in times, times r with those observed.
+
+    Parameters
+    ----------
+    times
+        (people, times), predicted for people outside the training set.
+    gradients
+        (functions, times).
+    observed
+        (people, functions).
+
+    Returns
+    -------
+    numpy.ndarray
+        (functions,): by so much a step of one SD changes what is predicted rightly.
+    """
+    found = []
+    for function, own in zip((times @ gradients.T).T, observed.T, strict=True):
+        x, y = function[known := np.isfinite(own)], own[known]
+        varies = len(x) >= FEWEST_PEOPLE and np.ptp(x) > 0 and np.ptp(y) > 0
+        found.append(function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if varies else 0.0)
+    return np.array(found)
+
+
+def permuted_evidence(
+    training: tuple[Floats, Array, Array | None],
+    unseen: Floats,
+    gradients: Array,
+    observed: Array,
+    *,
+    permutations: int,
+    seed: int = 0,
+) -> Array:
+    """Return the evidence of ridges that are fitted to permuted behaviour.
+
+    The weights of a twin never see a connectome, so that its ridges alone are fitted again.
+
+    Parameters
+    ----------
+    training
+        Connectomes (people, edges), mean times (people, times) and covariates of the training
+        people.
+    unseen
+        Connectomes of the people outside the training set.
+    gradients, observed
+        As of `evidence_of`.
+    permutations, seed
+        Number and seed of permutations of behaviour over training people.
+
+    Returns
+    -------
+    numpy.ndarray
+        (permutations, functions).
+    """
+    connectomes, times, covariates = training
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(permutations):
+        order = rng.permutation(len(times))
+        own = None if covariates is None else covariates[order]
+        ridges = fit_ridges(connectomes, times[order], own)
+        found.append(evidence_of(ridges.predict(unseen), gradients, observed))
+    return np.array(found).reshape(permutations, len(gradients))
+
+
+def held_with(functions: Sequence[Target], target: int) -> list[int]:
+    """Return the rows of the functions that a selective move holds: the other mean times."""
+    return [
+        row
+        for row, function in enumerate(functions)
+        if function.what == RT and row != target and functions[target].what in (RT, EFFECT)
+    ]

@@ -1,0 +1,351 @@
+"""What twins and simpler models say of people that they were not fitted to, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bids_dtg.twin.adjustment import Adjustment, Covariates
+from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.fitting import Fitted, Outputs
+from bids_dtg.twin.judging.scores import outcome_shares
+from bids_dtg.twin.times import RT, Array, fit_ridges, mean_times, observed_times, targets_of
+from bids_dtg.twin.trial_series import Segments
+
+TWIN, GROUP = "twin", "group_network"
+GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"
+# The group's distribution, stretched by the response time that the ridge on connectomes predicts.
+STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
+# The same for everybody: no r over people.
+CONSTANT = (GROUP, GROUP_MEAN)
+FEWEST_TRAINING = 3  # people, for baselines
+_SMALLEST = 1e-6  # probability; float32 has none much closer to 1
+_PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """People with known responses, and what else is known of them.
+
+    Raises
+    ------
+    ValueError
+        Numbers of people differ, or a label is given twice.
+    """
+
+    labels: tuple[str, ...]
+    segments: Segments  # what they saw and did, with an axis of people
+    connectomes: NDArray[np.floating[Any]]  # (people, edges), as measured
+    covariates: Covariates = field(
+        default_factory=Covariates
+    )  # of the table of participants, as age
+    families: Mapping[str, str] | None = None  # by label, of those who have one
+
+    def __post_init__(self) -> None:
+        people = len(self.labels)
+        sizes = {len(self.segments.action), len(self.connectomes)}
+        if sizes != {people} or len(set(self.labels)) < people:
+            raise ValueError(f"{people} labels, each once, and {sorted(sizes)} people with values")
+
+    def of(self, rows: NDArray[np.integer]) -> Cohort:
+        """Return some of the people, by row."""
+        return replace(
+            self,
+            labels=tuple(self.labels[row] for row in rows),
+            segments=self.segments.people(rows),
+            connectomes=self.connectomes[rows],
+            covariates=self.covariates.of(rows),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """A model's prediction of people; None: it says nothing of that."""
+
+    times: Array | None = None  # (people, targets): mean response times and effects, seconds
+    seconds: Array | None = None  # (people, trials, steps), from each trial's onset
+    answered: Array | None = None  # (people, trials, steps): share of responses by then
+    correct: Array | None = None  # the same, with the correct button
+    shares: Array | None = None  # (people, trials, 3): correct, wrong and miss
+    button: NDArray[np.integer[Any]] | None = None  # (people, trials); -1: none
+    losses: Array | None = None  # (people,): cross-entropy of button time series
+
+
+Models = dict[str, Predicted]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions of people by each model, none of which was fitted to them."""
+
+    models: Mapping[str, Predicted]  # by name; `TWIN` is one
+    losses: Array  # (people, people) of twins (rows) on people; NaN: of different fits, not known
+    folds: NDArray[np.intp] | None = None  # (people,); None: one fit of other people serves all
+
+
+def predict_people(
+    fitted: Fitted,
+    people: Cohort,
+    training: Cohort | None = None,
+    *,
+    adjustment: Adjustment | None = None,
+    seed: int = 0,
+) -> Judged:
+    """Predict people by a twin, and by baselines that are fitted to its training people.
+
+    Parameters
+    ----------
+    fitted
+        The twin.
+    people
+        People to predict.
+    training
+        The twin's training people; None, or fewer than three: there are no baselines.
+    adjustment
+        Covariates that are taken out of connectomes; None: connectomes are as measured.
+    seed
+        Of the choice of people whose twins are run on each other's sequences.
+    """
+    edges = _adjusted(people, adjustment)
+    outputs = fitted.perform(edges, people.segments)
+    models = {TWIN: of_network(outputs, people.segments)}
+    group = fitted.perform_group(people.segments)
+    if group is not None:
+        models[GROUP] = of_network(group, people.segments)
+    if training is not None and len(training.labels) >= FEWEST_TRAINING:
+        models |= _baselines(training, people, adjustment)
+    return Judged(models, _cross_losses(fitted, edges, outputs, people.segments, seed))
+
+
+def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
+    """Return everybody's predictions by the models that all folds have.
+
+    Parameters
+    ----------
+    parts
+        Rows of each fold's people, and their predictions.
+
+    Raises
+    ------
+    ValueError
+        Somebody is in two folds, or in none.
+    """
+    rows = [own for own, _ in parts]
+    people = sum(map(len, rows))
+    if sorted(np.concatenate(rows).tolist()) != list(range(people)):
+        raise ValueError(f"folds have other people than {people}, each once")
+    first = parts[0][1].models
+
+    def joined(name: str, part: str) -> Any:
+        values = [getattr(judged.models[name], part) for _, judged in parts]
+        if any(value is None for value in values):
+            return None
+        found = np.empty((people, *values[0].shape[1:]), values[0].dtype)
+        for own, value in zip(rows, values, strict=True):
+            found[own] = value
+        return found
+
+    losses, folds = np.full((people, people), np.nan), np.empty(people, np.intp)
+    for number, (own, judged) in enumerate(parts):
+        losses[np.ix_(own, own)], folds[own] = judged.losses, number
+    names = [name for name in first if all(name in judged.models for _, judged in parts)]
+    every = [part.name for part in fields(Predicted)]
+    models = {name: Predicted(**{part: joined(name, part) for part in every}) for name in names}
+    return Judged(models, losses, folds)
+
+
+def of_network(outputs: Outputs, segments: Segments) -> Predicted:
+    """Decode the outputs of networks, (1 or people, segments, steps, buttons or more)."""
+    rows, people = segments.trials, len(segments.action)
+    decoded = decode(outputs, segments)
+
+    def all_people(values: NDArray[Any], axes: int) -> NDArray[Any]:
+        values = values if values.ndim == axes else values[None]
+        return np.broadcast_to(values, (people, *values.shape[1:]))
+
+    correct_button = all_people(rows.correct_button, 2)
+    several = len(rows.correct_button) > 1 and decoded.curve.ndim == 4
+    shown = rows.correct_button if several else rows.correct_button[:1]
+    missed = all_people(decoded.miss, 2) > 0.5
+    times = mean_times(torch.from_numpy(np.ascontiguousarray(decoded.mean_seconds)), segments)
+    return Predicted(
+        times=times.double().numpy(),
+        seconds=all_people(decoded.seconds, 3),
+        answered=all_people(decoded.answered, 3),
+        correct=all_people(decoded.correct(shown), 3),
+        shares=outcome_shares(all_people(decoded.ends, 3), correct_button),
+        button=np.where(missed, -1, all_people(decoded.button, 2)),
+        losses=own_losses(outputs, segments),
+    )
+
+
+def own_losses(buttons: Outputs, segments: Segments) -> Array:
+    """Return the cross-entropy of each person's own network, (people,), a mean over scored steps.
+
+    Parameters
+    ----------
+    buttons
+        (1 or people, segments, steps, buttons or more): probabilities; 1: one network serves all.
+    segments
+        Segments of people; NaN for those without a scored step.
+    """
+    weight = segments.scored[..., None].astype(np.float64)
+    action = segments.action
+    likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
+    loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely))
+    count = weight.sum(axis=(1, 2, 3)) * action.shape[-1]
+    found: Array = (loss * weight).sum(axis=(1, 2, 3)) / np.where(count > 0, count, np.nan)
+    return found
+
+
+def cross_losses(buttons: Outputs, segments: Segments) -> Array:
+    """Return the cross-entropy of each twin's outputs with each person's responses.
+
+    The cross-entropy is linear in the responses, so all pairs take two matrix products.
+
+    Parameters
+    ----------
+    buttons
+        (twins, segments, steps, buttons or more): probabilities, of twins that saw what the people
+        saw.
+    segments
+        Segments of people who saw the same; one person is enough.
+
+    Returns
+    -------
+    numpy.ndarray
+        (twins, people): means over scored steps and buttons; NaN for people without scored steps.
+    """
+    weight, action = segments.scored.astype(np.float32)[..., None], segments.action
+    likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
+
+    def flat(values: NDArray[Any]) -> NDArray[Any]:
+        return values.reshape(len(values), -1).astype(np.float32)
+
+    pressed, free = flat(action * weight), flat((1 - action) * weight)
+    total = flat(np.log(likely)) @ pressed.T + flat(np.log1p(-likely)) @ free.T
+    count = weight.sum(axis=(1, 2, 3)) * action.shape[-1]
+    return -np.asarray(total, np.float64) / np.where(count > 0, count, np.nan)
+
+
+def _cross_losses(
+    fitted: Fitted,
+    edges: NDArray[np.floating[Any]],
+    outputs: Outputs,
+    segments: Segments,
+    seed: int,
+) -> Array:
+    """Return the loss of each twin on each person's data; of some where sequences differ."""
+    people = len(edges)
+    if len(segments.inputs) == 1:
+        return cross_losses(outputs, segments)
+    losses = np.full((people, people), np.nan)
+    some = np.sort(np.random.default_rng(seed).permutation(people)[:_PAIRS_AT_ONCE])
+    for row in some:
+        seen = segments.people(np.array([row]))
+        losses[some, row] = cross_losses(fitted.perform(edges[some], seen), seen)[:, 0]
+    return losses
+
+
+def _adjusted(people: Cohort, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
+    if adjustment is None:
+        return people.connectomes
+    return adjustment.apply(people.connectomes, people.covariates)
+
+
+def _baselines(training: Cohort, people: Cohort, adjustment: Adjustment | None) -> Models:
+    """Predict people by what needs no network."""
+    times, number = observed_times(training.segments), len(people.labels)
+    mean = np.nanmean(times, axis=0)
+    known = np.isfinite(times).sum(axis=0) >= FEWEST_TRAINING
+    mean = np.where(known, mean, np.nan)
+    seconds, answered, shares = _empirical(training.segments, people.segments)
+    found = {
+        GROUP_MEAN: Predicted(
+            times=np.tile(mean, (number, 1)), seconds=seconds, answered=answered, shares=shares
+        )
+    }
+    if training.covariates.names:
+        own, others = _encoded(training.covariates, people.covariates)
+        found[COVARIATES] = Predicted(times=mean + fit_ridges(own, times).predict(others))
+    taken_out = None if adjustment is None else adjustment.columns(training.covariates)
+    ridges = fit_ridges(_adjusted(training, adjustment), times, taken_out)
+    ridge = mean + ridges.predict(_adjusted(people, adjustment))
+    found[RIDGE] = Predicted(times=ridge)
+    stretched = _stretched(answered, seconds, ridge / mean, people.segments)
+    found[STRETCHED] = Predicted(seconds=seconds, answered=stretched, shares=shares)
+    return found
+
+
+def _encoded(training: Covariates, others: Covariates) -> tuple[Array, Array]:
+    """Return numbers, their squares and levels as features, scaled by training people alone.
+
+    Values that are not known, and levels that no training person has, become the training mean.
+    """
+    names = training.names
+    own, other = (each.columns(names) for each in (training, others))
+    known = np.isfinite(own)
+    mean = np.where(known, own, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    filled = [np.where(np.isfinite(values), values, mean) for values in (own, other)]
+    both = np.concatenate([standardised_by(filled[0], values) for values in filled])
+    both = np.hstack([both, both[:, : len(training.number_names)] ** 2])
+    return both[: len(own)], both[len(own) :]
+
+
+def standardised_by(training: Array, values: Array) -> Array:
+    """Return values less the training people's mean, in their SD; of a constant 0."""
+    together = np.concatenate([training, values])
+    scale = training.std(axis=0)
+    found = (together - training.mean(axis=0)) / np.where(scale > 0, scale, np.inf)
+    return np.asarray(found[len(training) :])
+
+
+def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Array]:
+    """Return training people's distributions in the conditions of others' trials.
+
+    Returns
+    -------
+    tuple
+        Times since the onset and shares of responses by then, (people, trials, steps) each, and
+        shares of correct, wrong and missed trials, (people, trials, 3).
+    """
+    rows, seen = people.trials, training.trials
+    shape, steps = rows.scored.shape, people.tasks.window_steps
+    seconds = np.full((*shape, steps), np.nan)
+    answered, shares = np.full((*shape, steps), np.nan), np.full((*shape, 3), np.nan)
+    for number, task in enumerate(people.tasks.tasks):
+        grid = np.minimum(STEP_SECONDS * np.arange(1, steps + 1), task.window_seconds)
+        for condition in range(-1, len(task.conditions)):
+            trials = _all(rows.task == number, shape) & _all(rows.condition == condition, shape)
+            own = seen.scored & (seen.task == number) & (seen.condition == condition)
+            count = own.sum() or np.nan
+            rt = np.sort(seen.rt_seconds[own & np.isfinite(seen.rt_seconds)])
+            correct = (own & seen.correct).sum()
+            seconds[trials] = grid
+            answered[trials] = np.searchsorted(rt, grid, side="right") / count
+            misses = own.sum() - len(rt)
+            shares[trials] = np.array([correct, own.sum() - correct - misses, misses]) / count
+    return seconds, answered, shares
+
+
+def _all(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.broadcast_to(values, shape)
+
+
+def _stretched(answered: Array, seconds: Array, stretch: Array, segments: Segments) -> Array:
+    """Stretch distributions in time by predicted over mean response times, (people, targets)."""
+    columns = [target.what == RT for target in targets_of(segments.tasks)]
+    task = np.broadcast_to(segments.trials.task, answered.shape[:2])
+    by = np.take_along_axis(stretch[:, columns], np.clip(task, 0, None).astype(np.intp), axis=1)
+    wanted = seconds / np.where(by > 0, by, np.nan)[..., None]
+    found = np.full(answered.shape, np.nan)
+    for person, trial in np.argwhere(np.isfinite(wanted).all(axis=-1)):
+        known = np.append(0.0, seconds[person, trial]), np.append(0.0, answered[person, trial])
+        found[person, trial] = np.interp(wanted[person, trial], *known)
+    return found
