@@ -31,7 +31,8 @@ from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
-from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
+from bids_dtg.twin.phantom.world import TrialSequence
+from bids_dtg.twin.phantom.world import trial_sequence
 from bids_dtg.twin.phantom.world import Regime
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture
 from bids_dtg.twin.trial_series import TaskSet, stack_people

@@ -51,7 +51,7 @@ from bids_dtg.twin.judging.scores import (
     rt_crps,
 )
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.sequences import trial_sequence
+from bids_dtg.twin.phantom.world import trial_sequence
 from bids_dtg.twin.recipe import find_architecture, find_recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people

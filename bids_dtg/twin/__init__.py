@@ -9,37 +9,29 @@ Tasks and responses:
 - `task_fields`: values of a task file, checked
 - `task_json`: a task as JSON, which models carry
 - `trials`: what one person did in one run of a task
-- `event_cells`: cells of an event file: numbers, texts, one of some values
-
-Inputs and outputs of a network on its time step:
-
-- `cuts`: a run as stretches that are performed one at a time, with whole response windows
-- `trial_series`: trial time series: inputs and targets of one person or several
-- `decoding`: each trial's response time, button and probability of a miss from outputs
-- `curves`: the mean trial of a condition: how likely it is answered by a time
-- `distribution`: predicted distributions of responses to the trials of a task
+- `trial_series`: inputs and targets of people on the networks' time step
 
 The networks, and how they are fitted:
 
 - `network`: recurrent networks that perform tasks, and what makes their weights
+- `decoding`: each trial's response time, button and probability of a miss from outputs
+- `times`: mean response times and condition effects, of people and from connectomes
 - `recipe`: architectures, how large networks are, and how they are trained
-- `factors`: latent factors by which people's networks differ, and their regression on connectomes
-- `learning`: batches, loss and record of a training (extra ``train``)
+- `training`: batches, loss and record of a training (extra ``train``)
 - `fitting`: fits twins: resumable, one fit for all people (extra ``train``)
 - `adjustment`: connectomes at the same covariates
+- `interventions`: behaviour after connectomes move along gradients
+- `judging`: how well twins predict people's responses, compared with baselines
 
 The slice around this science, from top to bottom:
 
 - `row`: the row by which the rest of the program knows the slice
-- `demo`, `demo_perturbation`, `demo_picture`: twins of simulated people, with
-  perturbations and confounders
+- `demo`: the analyses on simulated people, whose true behaviour is known
 - `analyses`: the analyses of `group --analysis`
 - `participant`: the participant level, and readers of people
 - `panels`: panels and sentences of pages
 - `phantom`: simulated people with a known truth
 - `bundle`: writer and reader of such a model's bundle
-- `interventions`: changes of twins' behaviour under perturbations of connectomes
-- `judging`: how well twins predict people's responses, compared with baselines
 """
 
 from __future__ import annotations

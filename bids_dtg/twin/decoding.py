@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.trial_series import Segments
+from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 Values = NDArray[np.floating[Any]]
 

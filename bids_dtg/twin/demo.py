@@ -19,8 +19,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.intervene import DIRECTIONS
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
-from bids_dtg.twin.phantom.sequences import trial_sequence
-from bids_dtg.twin.phantom.world import Regime
+from bids_dtg.twin.phantom.world import Regime, trial_sequence
 
 PEOPLE = 300  # connectomes of fewer than 200 often predict nobody who is left out
 FEWEST_PEOPLE = 30  # ten of them are unseen

@@ -102,8 +102,8 @@ ROW = Workflow(
             ),
         }
     ),
-    presentation=constant("twin.panels.presentation:PRESENTATION"),
-    kinds=constant("twin.bundle.kind:KINDS"),
+    presentation=constant("twin.panels.averages:PRESENTATION"),
+    kinds=constant("twin.bundle.part:KINDS"),
     recipes=tuple(RECIPES),
     architectures={name: row.help for name, row in ARCHITECTURES.items()},
     # A third of the people are predicted from the others.

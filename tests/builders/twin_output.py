@@ -19,8 +19,8 @@ from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
-from bids_dtg.twin.panels.presentation import PRESENTATION
-from bids_dtg.twin.panels.trial_series import Curve, keep_trial_series
+from bids_dtg.twin.panels.averages import PRESENTATION
+from bids_dtg.twin.panels.behaviour import Curve, keep_trial_series
 
 TR = 2.0
 TASKS = {"faces": (("shape", "face"), 108, 2.0), "stroop": (("congruent", "incongruent"), 78, 2.24)}

@@ -17,7 +17,7 @@ from tiny_job import read_table
 from tiny_twins import LABELS, write_twins
 
 from bids_dtg.cli.run import main as program
-from bids_dtg.twin.participant.array_connectomes import find_array_connectomes
+from bids_dtg.twin.participant.connectomes import find_array_connectomes
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "tcp" / "convert.py"
 PEOPLE = ("AB123CD4", "EF567GH8", "ZZ999ZZ9")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from twin_runs import a_run, a_task, make_segments, runs
 
 from bids_dtg.twin.curves import observed_curves, predicted_curves
-from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.trial_series import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
 
 ONSET = np.arange(2.0, 62.0, 3.0)

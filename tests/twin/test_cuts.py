@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twin_runs import a_run, a_task, runs
 
-from bids_dtg.twin.cuts import STEP_SECONDS, cut_run, window_ends
+from bids_dtg.twin.trial_series import STEP_SECONDS, cut_run, window_ends
 
 few = settings(max_examples=50)
 

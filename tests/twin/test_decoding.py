@@ -10,7 +10,7 @@ from scipy.stats import lognorm
 from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
 from bids_dtg.inputs.events import read_events
-from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.trial_series import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import TaskSet, stack_people

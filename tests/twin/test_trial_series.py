@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
-from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.trial_series import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.trial_series import TaskSet, stack_people
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.sequences import trial_sequence
+from bids_dtg.twin.phantom.world import trial_sequence
 from bids_dtg.twin.trial_series import stack_people
 
 ROOT = Path(__file__).parents[2]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import (
     RELATED,
     RELATIVE,
@@ -22,12 +25,12 @@ from bids_dtg.cohort.seen_people import (
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
+from bids_dtg.report.pages.analysis import Table
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
-from bids_dtg.twin.panels.presentation import PRESENTATION
-from bids_dtg.twin.participant.covariates import read_covariates
-from bids_dtg.twin.participant.people import TwinPeople
-from bids_dtg.twin.participant.source import Edges
+from bids_dtg.twin.panels.averages import PRESENTATION
+from bids_dtg.twin.participant.connectomes import Edges
+from bids_dtg.twin.participant.people import TwinPeople, read_covariates
 
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate")
 
@@ -227,3 +230,97 @@ def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
             f"bids_dtg: warning: runs here were cleaned by {source.cleaning}; the training set of "
             f"the model {name}, by {own}"
         )
+
+
+PARTICIPANTS = "desc-participants_trials"
+Row = dict[str, Any]
+_PARTICIPANTS = (
+    Column("participant_id", "Participant"),
+    Column("used", "Whether the model was fitted to the participant"),
+    Column(
+        "set",
+        "Set of --split-file: training, validation, calibration or test; all train without it",
+    ),
+    Column("reason", "Why the participant was not used"),
+)
+_OF_TASK = (
+    Column("trials_{}", "Scored trials of the task {}, in all runs"),
+    Column(
+        "unscored_{}",
+        "Trials of the task {} that are not scored: answers that are implausibly fast, or have a "
+        "time or a button alone, and trials never seen",
+    ),
+    Column(
+        "share_correct_{}",
+        "Share of the scored trials of the task {} with the correct button; misses count as errors",
+    ),
+    Column(
+        "below_chance_{}",
+        "Whether that share is below one over the number of buttons of the task {}",
+    ),
+)
+_UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
+
+
+def participants_table(people: TwinPeople) -> ResultTable:
+    """Return the table of requested participants: trials, whether used, and why not."""
+    trials = [column for task in people.tasks.tasks for column in _trial_columns(task.name)]
+    return ResultTable(
+        (*_PARTICIPANTS, *trials, _UNREADABLE),
+        _participant_rows(people),
+        "Requested participants: a row each",
+    )
+
+
+def trials_on_page(people: TwinPeople, labels: Sequence[str]) -> Table:
+    """Return the page's table of the trials that a model was fitted to."""
+    rows = []
+    for task in people.tasks.tasks:
+        own = [people.behaviour[label] for label in labels if people.behaviour[label].of(task)]
+        row = (
+            task.name,
+            len(own),
+            sum(person.scored(task) for person in own),
+            sum(person.left_out(task) for person in own),
+            float(np.nanmean([person.share_correct(task) for person in own])) if own else np.nan,
+        )
+        rows.append(row)
+    columns = ("task", "participants", "scored trials", "trials not scored", "share correct")
+    return Table("Trials that the model was fitted to", columns, rows)
+
+
+def _trial_columns(task: str) -> tuple[Column, ...]:
+    return tuple(column.of(task) for column in _OF_TASK)
+
+
+def _participant_rows(people: TwinPeople) -> list[Row]:
+    """Return the requested participants, a row each: trials, whether used, and why not."""
+    set_of = {
+        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
+    }
+    return [
+        {
+            "participant_id": f"sub-{label}",
+            "used": set_of.get(label) == "training",
+            "set": set_of.get(label),
+            "reason": people.left_out.get(label)
+            or (None if label in set_of else "in no set of --split-file"),
+            **_trials(people, label),
+        }
+        for label in (*people.labels, *people.left_out)
+    ]
+
+
+def _trials(people: TwinPeople, label: str) -> Row:
+    own = people.behaviour.get(label)
+    row: Row = {}
+    for task in people.tasks.tasks:
+        performed = own is not None and bool(own.of(task))
+        assert own is not None or not performed
+        row |= {
+            f"trials_{task.name}": own.scored(task) if own else 0,
+            f"unscored_{task.name}": own.left_out(task) if own else 0,
+            f"share_correct_{task.name}": own.share_correct(task) if own and performed else None,
+            f"below_chance_{task.name}": own.below_chance(task) if own and performed else None,
+        }
+    return row | {"unreadable_runs": len(own.troubles) if own else 0}

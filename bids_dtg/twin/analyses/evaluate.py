@@ -57,8 +57,8 @@ from bids_dtg.twin.judging.scores import (
     observed_curves,
     per_second,
 )
-from bids_dtg.twin.participant.covariates import read_covariates
-from bids_dtg.twin.participant.source import connectome_notes
+from bids_dtg.twin.participant.connectomes import connectome_notes
+from bids_dtg.twin.participant.people import read_covariates
 from bids_dtg.twin.times import observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments
 from bids_dtg.twin.trials import half_of

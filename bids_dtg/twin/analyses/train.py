@@ -29,17 +29,16 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.adjustment import Adjustment
-from bids_dtg.twin.analyses.analysis import TwinAnalysis
-from bids_dtg.twin.analyses.participants import (
+from bids_dtg.twin.analyses.analysis import (
     PARTICIPANTS,
+    TwinAnalysis,
     participants_table,
     trials_on_page,
 )
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
-from bids_dtg.twin.participant.covariates import read_covariates
-from bids_dtg.twin.participant.people import TwinPeople, trial_notes
-from bids_dtg.twin.participant.source import connectome_notes
+from bids_dtg.twin.participant.connectomes import connectome_notes
+from bids_dtg.twin.participant.people import TwinPeople, read_covariates, trial_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.twin.times import LEAST_Z
 

@@ -1,6 +1,5 @@
 """Bundles of digital twins (Takahashi et al., 2026).
 
 - `bundle`: writer and reader of a bundle: weights, tasks, regions, hashes of people
-- `kind`: the rows of such models, and their lines in ``dtg-models info``
 - `part`: the model card's fields of such models
 """

@@ -31,8 +31,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
 from bids_dtg.twin.adjustment import Adjustment
-from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
-from bids_dtg.twin.bundle.part import TwinPart, pairs_of
+from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
 from bids_dtg.twin.task_json import task_to_json
 from bids_dtg.twin.tasks import Task
 

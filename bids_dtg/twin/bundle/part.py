@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.fitted import FittedPart, Shapes
+from bids_dtg.bundles.kinds import Kind
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture
 from bids_dtg.twin.task_json import task_from_json, task_to_json
 from bids_dtg.twin.tasks import Task
+from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
+    from bids_dtg.twin.bundle.bundle import TwinBundle
+    from bids_dtg.twin.tasks import Task
     from bids_dtg.twin.trial_series import TaskSet
 
 _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
@@ -199,3 +203,47 @@ def _recipe(fields: JsonFields) -> Recipe:
     recipe = Recipe(**{name: check(fields, name) for name, check in read.items()})
     fields.refuse_unknown()
     return recipe
+
+
+def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:
+    part, recipe = bundle.part, bundle.part.recipe
+    pairs = f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
+    return [
+        ("people", f"{part.people} in the training set, {bundle.how_known}"),
+        *(("task", _task_words(task)) for task in part.tasks),
+        ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
+        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}"),
+        ("recipe", f"{part.recipe_name}, seed {part.seed}"),
+        *_stages(bundle),
+    ]
+
+
+def _task_words(task: Task) -> str:
+    return (
+        f"{task.name}: {', '.join(task.buttons)} within {task.window_seconds:g} s, "
+        f"{' and '.join(task.conditions)} trials of task-{', task-'.join(task.bids_tasks)}"
+    )
+
+
+def _stages(bundle: TwinBundle) -> list[tuple[str, str]]:
+    """Describe each stage of the fit, as the card records it."""
+    history = (bundle.card.record or {}).get("history")
+    stages = history if isinstance(history, Mapping) else {}
+    return [
+        (str(stage), f"trained for {counted(len(epochs), 'epoch')}")
+        for stage, epochs in stages.items()
+        if isinstance(epochs, list)  # nobody has checked a record
+    ]
+
+
+DIGITAL_TWIN = Kind(
+    name="digital-twin",
+    workflow="twin",
+    predicts="what people do in tasks",
+    part=constant("twin.bundle.part:TwinPart"),
+    load=later("twin.bundle.bundle:load_twin_bundle"),
+    facts=_facts,
+)
+
+
+KINDS = (DIGITAL_TWIN,)

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from bids_dtg.twin.adjustment import Adjustment, Covariates
-from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, Outputs
 from bids_dtg.twin.judging.scores import outcome_shares
 from bids_dtg.twin.times import RT, Array, fit_ridges, mean_times, observed_times, targets_of
-from bids_dtg.twin.trial_series import Segments
+from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 TWIN, GROUP = "twin", "group_network"
 GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"

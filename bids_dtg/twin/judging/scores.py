@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.trial_series import Segments
+from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 Values = NDArray[Any]
 Flags = NDArray[np.bool_]

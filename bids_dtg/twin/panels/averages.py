@@ -5,27 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
-from bids_dtg.report.parcels.files import no_file
-from bids_dtg.stats.verdict import NO_EVIDENCE
-from bids_dtg.twin.panels import behaviour, connectome, curves, trial_series
-from bids_dtg.twin.panels.words import is_predicted
+import numpy as np
 
-CONNECTOME = Panel("connectome", "Edges between parcels", connectome.FILE, no_file, connectome.draw)
-BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, no_file, behaviour.draw)
-TIMES = Panel("times", "Response times", trial_series.FILE, no_file, curves.draw_times)
-TRIAL_SERIES = Panel(
-    "trial-series",
-    "Time series of the mean trial",
-    trial_series.FILE,
-    no_file,
-    curves.draw_trial_series,
-)
-# In the order of the page.
-_PANELS = (BEHAVIOUR, TIMES, TRIAL_SERIES, CONNECTOME)
-OF_SETS = (connectome.FILE, behaviour.FILE, trial_series.FILE)
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.regions.relmat import RELMAT
+from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.notices import counted
+from bids_dtg.report.colours import SIGNED
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.numbers import figure
+from bids_dtg.report.panels import MOTION
+from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Ramp, Section
+from bids_dtg.report.parcels import CARPET, COVERAGE
+from bids_dtg.report.parcels.files import matrix_of, no_file
+from bids_dtg.report.parcels.matrix import draw_between, in_order
+from bids_dtg.report.parcels.quality import COLUMNS
+from bids_dtg.report.parcels.regions import arrange
+from bids_dtg.report.presentation import Presentation
+from bids_dtg.stats.verdict import NO_EVIDENCE
+from bids_dtg.twin.panels import behaviour, words
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _draw_average(
     panels = tuple(
         (panel, figure) for panel in _PANELS if (figure := panel.draw(made, canvas)) is not None
     )
-    predicted = is_predicted(made)
+    predicted = words.is_predicted(made)
     shown = AverageOnPage(
         title=made.title,
         anchor=f"set-{number}",
@@ -91,8 +90,82 @@ def _lacks(made: RunFiles, panels: tuple[tuple[Panel, Figure], ...]) -> str:
         lacking.append("The connectome cannot be read: its file was removed or is damaged.")
     if behaviour.FILE in made.files and BEHAVIOUR.name not in there:
         lacking.append("No behaviour: its file is damaged.")
-    elif not is_predicted(made):
+    elif not words.is_predicted(made):
         lacking.append("No predicted behaviour: no model was given (--model).")
     elif TIMES.name not in there:
         lacking.append("No time series of trials: their file was removed or is damaged.")
     return " ".join(lacking)
+
+
+FILE = RELMAT
+_END = 1.0  # Fisher's z of the brightest colours
+_RAMP = Ramp(f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", "signed")
+
+
+def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw the edges; the diagonal and unknown edges are blank."""
+    table = matrix_of(made, FILE)
+    if table is None:
+        return None
+    arranged, pairs = arrange(table.names), upper_edges(table.values)
+    known = pairs[np.isfinite(pairs)]
+    words = "connectome", "Connectome"
+    lanes = draw_between(table.values, arranged, canvas, words, (SIGNED, -_END, _END))
+    caption = (
+        f"Fisher\N{RIGHT SINGLE QUOTATION MARK}s z of the correlation between the cleaned series "
+        f"of {len(table.names)} parcels{in_order(arranged)}"
+    )
+    if known.size:
+        caption += f"; mean {figure(known.mean(), 2)}, standard deviation {figure(known.std(), 2)}"
+    if lost := pairs.size - known.size:
+        caption += f"; {counted(lost, 'edge')} without a value, blank"
+    runs = made.facts.get("Runs")
+    if isinstance(runs, list) and len(runs) > 1:
+        caption += f". Mean of {counted(len(runs), 'run')}, weighted{_by(made)}"
+    return Figure((lanes,), f"{caption}.", ramp=_RAMP)
+
+
+def _by(made: RunFiles) -> str:
+    by = made.facts.get("RunsWeightedBy")
+    return {
+        RESIDUAL_DOF: " by residual degrees of freedom",
+        "MinutesKept": " by the minutes kept",
+    }.get(str(by), "")
+
+
+CONNECTOME = Panel("connectome", "Edges between parcels", FILE, no_file, draw)
+BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, no_file, behaviour.draw)
+TIMES = Panel("times", "Response times", behaviour.SERIES, no_file, behaviour.draw_times)
+TRIAL_SERIES = Panel(
+    "trial-series",
+    "Time series of the mean trial",
+    behaviour.SERIES,
+    no_file,
+    behaviour.draw_trial_series,
+)
+# In the order of the page.
+_PANELS = (BEHAVIOUR, TIMES, TRIAL_SERIES, CONNECTOME)
+OF_SETS = (FILE, behaviour.FILE, behaviour.SERIES)
+# Of a run, in the order of the page.
+PANELS = (MOTION, CARPET, COVERAGE)
+PRESENTATION = Presentation(
+    name="twin",
+    dataset_name="Digital twins that perform people's tasks (bids_dtg)",
+    title="Digital twins that perform people's tasks",
+    about="Fitted to connectomes and responses; twins' answers are predictions.",
+    citation=words.CITATION,
+    readme=words.README,
+    methods=words.methods_of,
+    subtitle=words.subtitle,
+    columns=COLUMNS,
+    panels=PANELS,
+    sections=(draw_sets,),
+    model=words.model_line,
+    run_notes=words.notes_on_run,
+    missing=words.missing,
+    results=(CARPET.kind,),
+    of_averages=OF_SETS,
+    combined_notes=words.notes_on_average,
+    made="results",
+    analysis_page="twin_report.html",
+)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.text import read_rows
+from bids_dtg.files.text import encoded, read_rows, tsv_text
+from bids_dtg.report.axes import Chart, line_chart
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.numbers import NOT_KNOWN, figure
-from bids_dtg.report.panels.panel import Canvas, Figure, Listing
+from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Lines, Listing
 from bids_dtg.report.quality import number
+from bids_dtg.twin.judging.scores import per_second
 
 FILE = FileKind("behaviour", "twin", ".tsv")
 EFFECT = "effect"  # the condition of the rows with differences between conditions
@@ -137,3 +143,198 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
             "has no readable event file."
         )
     return text.strip()
+
+
+Values = NDArray[np.floating[Any]]
+# Source of a curve: the network of the person's connectome, the person, or the group's network.
+Of = Literal["twin", "person", "group"]
+
+SERIES = FileKind("behaviour", "traces", ".tsv")
+_SERIES_COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    # Not "task": pybids takes a sidecar's key of that name for the entity, and refuses.
+    "task_name": {"Description": "Task, by its name in the model or in the task file"},
+    "condition": {"Description": "Condition of the trials that are averaged"},
+    "of": {
+        "Description": "Source of the curve",
+        "Levels": {
+            "twin": "network made from the person's connectome: predicted, not measured",
+            "person": "the person: share of the scored trials",
+            "group": "network of the group, without a connectome: predicted",
+        },
+    },
+    "trials": {"Description": "Number of trials that are averaged"},
+    "seconds": {"Description": "Time since the onset of a trial", "Units": "s"},
+    "answered": {"Description": "Share of trials answered by this time, 0 to 1"},
+    "correct": {
+        "Description": "Share of trials answered with the correct button by this time; n/a where "
+        "no trial has a correct button"
+    },
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Share of the mean trial of a condition that is answered by each time."""
+
+    task: str  # name
+    condition: str  # name
+    of: Of
+    trials: int  # number of averaged trials
+    seconds: Values  # (times,), from the onset
+    answered: Values  # (times,), 0 to 1
+    correct: Values  # (times,), likewise with the correct button; NaN where it is not known
+
+
+def keep_trial_series(curves: Iterable[Curve], facts: Mapping[str, Any] | None = None) -> Kept:
+    r"""Return the table of an average's curves for `write_kept`.
+
+    Parameters
+    ----------
+    curves
+        Curves in the order of the page: by task and condition.
+    facts
+        Further content of the sidecar, as its sources.
+
+    Examples
+    --------
+    >>> curve = Curve("go", "all", "twin", 9, np.array([0, 0.08]), np.array([0, 0.5]),
+    ...     np.array([0, np.nan]))
+    >>> keep_trial_series([curve]).content.decode().splitlines()[2].split("\t")
+    ['go', 'all', 'twin', '9', '0.08', '0.5', 'n/a']
+    """
+    return Kept(
+        SERIES,
+        encoded(tsv_text(list(_SERIES_COLUMNS), _rows(curves))),
+        sidecar={
+            "Description": "Share of the mean trial of each condition that is answered by each "
+            "time: predicted by networks, and observed where the person has responses. Predictions "
+            "are estimates, not measurements",
+            **(facts or {}),
+            **_SERIES_COLUMNS,
+        },
+    )
+
+
+def read_trial_series(path: Path) -> tuple[Curve, ...]:
+    """Read a table of curves without damaged rows; no curves where it is absent or damaged."""
+    found: dict[tuple[str, str, Of, int], list[tuple[float, float, float]]] = {}
+    for row in read_rows(path):
+        key, values = _key(row), [_value(row.get(name)) for name in _NUMBERS]
+        if key is not None and np.isfinite(values[:2]).all():
+            found.setdefault(key, []).append((values[0], values[1], values[2]))
+    return tuple(Curve(*key, *np.array(values).T) for key, values in found.items())
+
+
+_NUMBERS = ("seconds", "answered", "correct")
+
+
+def _rows(curves: Iterable[Curve]) -> Iterator[tuple[object, ...]]:
+    for curve in curves:
+        for values in zip(curve.seconds, curve.answered, curve.correct, strict=True):
+            cells = (f"{value:.4g}" if np.isfinite(value) else None for value in values)
+            yield (curve.task, curve.condition, curve.of, curve.trials, *cells)
+
+
+def _key(row: Mapping[str, str]) -> tuple[str, str, Of, int] | None:
+    """Return the key of a row's curve; None where the row is damaged."""
+    task, condition, trials = row.get("task_name"), row.get("condition"), number(row.get("trials"))
+    of: Of | None = next((of for of in get_args(Of) if of == row.get("of")), None)
+    if not task or not condition or of is None or trials is None or not trials.is_integer():
+        return None
+    return task, condition, of, int(trials)
+
+
+def _value(text: str | None) -> float:
+    found = number(text)
+    return float("nan") if found is None else found
+
+
+_TITLES: dict[Of, str] = {
+    "twin": "twin",
+    "person": "person",
+    "group": "group\N{RIGHT SINGLE QUOTATION MARK}s network",
+}
+_SECONDS = "seconds from the onset"
+_Points = tuple[Values, Values]
+
+
+def draw_times(made: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw the distribution of response times of each condition."""
+    return _draw(made, _densities, _TIMES)
+
+
+def draw_trial_series(made: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw the time series of the mean trial of each condition: share answered by each time."""
+    return _draw(made, _time_series, _SERIES_WORDS)
+
+
+_TIMES = (
+    "Distribution of response times, mean over the trials of each condition: share of trials "
+    "answered per second. Misses are left out, so the area under a line is the share of answered "
+    "trials."
+)
+_SERIES_WORDS = (
+    "Share of the mean trial that is answered by each time: above 0 with the correct button, below "
+    "0 with another button. The remaining share at the end is missed."
+)
+
+
+def _draw(
+    made: RunFiles, chart_of: Callable[[Sequence[Curve]], Chart | None], text: str
+) -> Figure | None:
+    path = made.files.get(SERIES)
+    curves = read_trial_series(path) if path else ()
+    # In the order of the table above them.
+    groups: dict[tuple[str, str], list[Curve]] = {
+        (row.task, row.condition): [] for row in behaviour_of(made)
+    }
+    for curve in curves:
+        groups.setdefault((curve.task, curve.condition), []).append(curve)
+    pieces = tuple(
+        Lines(f"{task}: {condition} ({_trials(found)})", chart)
+        for (task, condition), found in groups.items()
+        if found and (chart := chart_of(found)) is not None
+    )
+    return Figure(pieces, f"{text} {_sources(curves)}") if pieces else None
+
+
+def _trials(curves: Sequence[Curve]) -> str:
+    return f"{max(curve.trials for curve in curves)} trials"
+
+
+def _sources(curves: Sequence[Curve]) -> str:
+    of = {curve.of for curve in curves}
+    text = "Lines of models are predictions, not measurements." if of - {"person"} else ""
+    return text if "person" in of else f"{text} The person has no responses."
+
+
+def _densities(curves: Sequence[Curve]) -> Chart | None:
+    series = _each(curves, _density)
+    return line_chart(
+        series, x_label=_SECONDS, y_label="share of trials per second", x_reach=(0.0,)
+    )
+
+
+def _density(curve: Curve) -> _Points:
+    return per_second(curve.seconds, curve.answered)
+
+
+def _time_series(curves: Sequence[Curve]) -> Chart | None:
+    series = _each(curves, _buttons)
+    return line_chart(
+        series, x_label=_SECONDS, y_label="share of trials", x_reach=(0.0,), y_reach=(0.0, 1.0)
+    )
+
+
+def _buttons(curve: Curve) -> _Points:
+    """Return two lines of one style: other buttons below 0, the correct button above 0."""
+    gap = np.full(1, np.nan)
+    seconds = np.concatenate([curve.seconds, gap, curve.seconds])
+    return seconds, np.concatenate([curve.correct - curve.answered, gap, curve.correct])
+
+
+def _each(curves: Sequence[Curve], points: Callable[[Curve], _Points]) -> dict[str, _Points]:
+    """Return one line for each source, empty if absent, so that styles agree between charts."""
+    found = {curve.of: points(curve) for curve in curves}
+    nothing = np.full(1, np.nan), np.full(1, np.nan)
+    return {title: found.get(of, nothing) for of, title in _TITLES.items()}

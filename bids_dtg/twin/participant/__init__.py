@@ -1,16 +1,10 @@
 """The participant level: runs to connectomes, and the behaviour of their twins in tasks.
 
-- `array_connectomes`: connectomes from files of arrays
-- `behaviour`: figures of predicted and observed behaviour
-- `connectome`: the connectome of an average of runs
-- `covariates`: columns of the table of participants
-- `event_trials`: people's trials, read from the event files of a dataset
-- `events`: each participant's event files, and the sequence for participants without one
-- `infer`: behaviour of networks in the tasks of an average
-- `output_connectomes`: connectomes that the participant level has written
-- `people`: people with a connectome and trials
+- `behaviour`: behaviour of twins in the tasks of an average, beside the person's
+- `connectomes`: sources of connectomes: files of arrays, or what this level has written
+- `events`: people's trials, read from the event files of a dataset
+- `people`: people with a connectome and trials, and their covariates
 - `request`: atlas, model and event files of a call
-- `source`: sources of connectomes, one form for all
 - `worker`: the level: reads runs ahead, averages their edges, runs twins, writes
 - `write`: the files of runs and averages, and their records
 """

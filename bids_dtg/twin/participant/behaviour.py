@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.edges import fisher_z, mean_edges, upper_edges
+from bids_dtg.connectome.effective_dof import segment_weight
+from bids_dtg.errors import RunError
+from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.scores import mean_curve, means, observed_curves
-from bids_dtg.twin.panels.behaviour import EFFECT
-from bids_dtg.twin.panels.trial_series import Curve, Of
-from bids_dtg.twin.participant.infer import Performed, SeenTrials
+from bids_dtg.twin.panels.behaviour import EFFECT, Curve, Of
+from bids_dtg.twin.participant.events import PerformedRun
+from bids_dtg.twin.tasks import Task
+from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
     from bids_dtg.twin.decoding import Decoded
+    from bids_dtg.twin.fitting import Fitted, Outputs
+    from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -177,3 +185,163 @@ def _effect(first: Row, second: Row) -> Row:
 
 def _button(names: tuple[str, ...], number: int) -> str | None:
     return names[number] if 0 <= number < len(names) else None
+
+
+@dataclass(frozen=True, eq=False)
+class SeenTrials:
+    """The trials of an average's runs as networks see them, with the person's own responses."""
+
+    runs: tuple[PerformedRun, ...]
+    segments: Segments  # with an axis of people, which is 1
+
+    @classmethod
+    def of(cls, runs: Sequence[PerformedRun], tasks: Sequence[Task]) -> SeenTrials:
+        """Make segments of one or more runs, without the responses of other participants.
+
+        Raises
+        ------
+        RunError
+            There is no trial, or a response window does not fit into a segment.
+        """
+        from bids_dtg.twin.trial_series import TaskSet, stack_people
+
+        shown = [run.trials if run.own else without_responses(run.trials) for run in runs]
+        try:
+            segments = stack_people([shown], tasks=TaskSet(tuple(tasks)))
+        except ValueError as err:
+            names = ", ".join(run.file.path.name for run in runs)
+            raise RunError(f"the trials of {names} cannot be performed: {err}") from err
+        return cls(tuple(runs), segments)
+
+    @property
+    def tasks(self) -> TaskSet:
+        """Tasks of the trials."""
+        return self.segments.tasks
+
+    @cached_property
+    def rows(self) -> TrialRows:
+        """The trials, (trials,) each."""
+        return self.segments.person(0).trials
+
+    @cached_property
+    def run(self) -> NDArray[np.intp]:
+        """Number of the run of each trial, (trials,)."""
+        return np.asarray(self.segments.person(0).run[self.rows.segment], np.intp)
+
+    @cached_property
+    def own(self) -> Flags:
+        """Which trials belong to the person's own runs, (trials,)."""
+        return np.array([run.own for run in self.runs])[self.run]
+
+    @cached_property
+    def used(self) -> Flags:
+        """Which trials enter figures, (trials,): own scored trials; all trials of others' runs."""
+        there = (self.rows.task >= 0) & (self.rows.last_step >= self.rows.first_step)
+        return np.asarray(np.where(self.own, self.rows.scored, there), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Performed:
+    """Decoded answers of the twin of a connectome and of the group's network, (trials, ...)."""
+
+    twin: Decoded
+    group: Decoded | None  # None: the architecture has none
+
+
+class TwinInference:
+    """Runs a model's twins in tasks; the model is read at first use."""
+
+    def __init__(self, bundle: TwinBundle, *, threads: int) -> None:
+        self._bundle, self._threads = bundle, threads
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The model's twins."""
+        import torch
+
+        torch.set_num_threads(self._threads)
+        return self._bundle.fitted()
+
+    def of(self, edges: NDArray[np.float32], seen: SeenTrials) -> Performed:
+        """Run the twin of a connectome (edges,), Fisher z, and the group's network on trials.
+
+        Raises
+        ------
+        RunError
+            An edge has no value, or an output of the twin is not finite.
+        """
+        if not np.isfinite(edges).all():
+            raise RunError(
+                f"{int((~np.isfinite(edges)).sum())} of {len(edges)} edges have no value",
+                expected=f"values of all edges, which {self._bundle.card.name} needs",
+                remedy="use another atlas, or leave out --model",
+            )
+        twin = self.fitted.perform(edges[None], seen.segments)
+        if not np.isfinite(twin).all():
+            raise RunError(
+                f"the answers by {self._bundle.card.name} are not finite",
+                remedy="use another model, or leave out --model",
+            )
+        group = self.fitted.perform_group(seen.segments)
+        return Performed(_decoded(twin, seen), None if group is None else _decoded(group, seen))
+
+
+def without_responses(trials: Trials) -> Trials:
+    """Return a run's trials without responses."""
+    nobody = np.full(len(trials.onset_seconds), -1, np.int8)
+    return replace(
+        trials,
+        button=nobody,
+        rt_seconds=np.full(len(nobody), np.nan),
+        correct=nobody >= 0,
+        unscored=tuple(range(len(nobody))),
+    )
+
+
+def _decoded(performed: Outputs, seen: SeenTrials) -> Decoded:
+    from bids_dtg.twin.decoding import decode
+
+    return decode(performed[0], seen.segments.person(0))
+
+
+@dataclass(frozen=True, eq=False)
+class AverageConnectome:
+    """The weighted mean edges of an average's runs, with the weights of maps."""
+
+    runs: tuple[MeasuredSeries, ...]
+    by_dof: bool  # weighted by residual degrees of freedom; False: by the time that is left
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weight of each run: residual degrees of freedom, or minutes."""
+        return tuple(
+            segment_weight(
+                run.design.seconds_kept / 60, run.series.residual_dof, by_dof=self.by_dof
+            )
+            for run in self.runs
+        )
+
+    @cached_property
+    def edges(self) -> NDArray[np.float64]:
+        """Fisher z (regions, regions), NaN on the diagonal and where no run has a value."""
+        return mean_edges([fisher_z(run.fc) for run in self.runs], self.weights)
+
+    @property
+    def upper(self) -> NDArray[np.float32]:
+        """The edges (edges,) as twins read them: the upper triangle row by row."""
+        return upper_edges(self.edges).astype(np.float32)
+
+    @property
+    def residual_dof(self) -> float:
+        """Residual degrees of freedom of all runs; NaN where those of a run are not known."""
+        return float(sum(run.series.residual_dof for run in self.runs))
+
+    @property
+    def frames_kept(self) -> int:
+        """Number of frames kept in all runs."""
+        return sum(run.design.frames_kept for run in self.runs)
+
+    @property
+    def minutes(self) -> float:
+        """Minutes kept in all runs."""
+        return sum(run.design.seconds_kept for run in self.runs) / 60

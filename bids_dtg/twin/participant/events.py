@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.inputs.events import EventsFile, read_events
+import numpy as np
+
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.inputs.events import EventsFile, find_events, read_events
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle
-from bids_dtg.twin.participant.event_trials import find_task_files
 from bids_dtg.twin.task_json import task_to_json
-from bids_dtg.twin.tasks import Task
+from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 from bids_dtg.twin.trials import Trials, read_trials
 
 
@@ -165,3 +167,134 @@ def _read(task: Task, files: Sequence[EventsFile], troubles: list[str]) -> list[
         else:
             found.append(PerformedRun(file, trials, own=True))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Behaviour:
+    """A person's trials in all runs that can be read."""
+
+    runs: tuple[Trials, ...]
+    troubles: tuple[str, ...] = ()  # why further runs cannot be read
+
+    def of(self, task: Task) -> tuple[Trials, ...]:
+        """Return the runs of a task."""
+        return tuple(run for run in self.runs if run.task.name == task.name)
+
+    def scored(self, task: Task) -> int:
+        """Return the number of scored trials of a task."""
+        return sum(int(run.scored.sum()) for run in self.of(task))
+
+    def left_out(self, task: Task) -> int:
+        """Return the number of trials of a task that are not scored."""
+        return sum(len(run.unscored) for run in self.of(task))
+
+    def answered(self, task: Task) -> int:
+        """Return the number of scored trials of a task with a response."""
+        runs = self.of(task)
+        return sum(int((run.scored & np.isfinite(run.rt_seconds)).sum()) for run in runs)
+
+    def fewest(self, task: Task) -> int:
+        """Return the number of scored trials in the task's condition that has fewest."""
+        runs = self.of(task)
+        conditions = range(len(task.conditions))
+        return min(
+            sum(int((run.scored & (run.condition == number)).sum()) for run in runs)
+            for number in conditions
+        )
+
+    def without_condition(self, task: Task) -> tuple[str, ...]:
+        """Return the values of the task's trials that stand for none of its conditions."""
+        return tuple(value for run in self.of(task) for value in run.without_condition)
+
+    def share_correct(self, task: Task) -> float:
+        """Return the share of a task's scored trials that are correct; misses count as errors.
+
+        NaN where no trial is scored.
+        """
+        right = [correct for run in self.of(task) for correct in run.correct[run.scored]]
+        return float(np.mean(right)) if right else np.nan
+
+    def below_chance(self, task: Task) -> bool:
+        """Return whether the share of correct trials is below one over the number of buttons.
+
+        Misses count as errors, as published.
+        """
+        return bool(self.share_correct(task) < 1 / len(task.buttons))
+
+
+def find_task_files(
+    settings: Settings, tasks: Sequence[Task] | None
+) -> tuple[tuple[Task, ...], tuple[EventsFile, ...]]:
+    """Return the tasks, and their event files in BIDS_DIR.
+
+    The tasks are those of a model; where these are None, those of ``--task-file``, which must all
+    have event files, or the shipped tasks with event files.
+
+    Raises
+    ------
+    SettingsError
+        A task does not exist, or two tasks share a name or event files.
+    DatasetError
+        There are no event files of the tasks.
+    """
+    root = name_folder(settings.inputs.bids_dir).root
+    given = settings.twin.task_file if tasks is None else ()
+    wanted = tuple(map(find_task, given or SHIPPED)) if tasks is None else tuple(tasks)
+    _require_apart(wanted)
+    entities = [name for task in wanted for name in task.bids_tasks]
+    files = find_events(root, entities, sessions=settings.inputs.session_label)
+    there = {file.task for file in files}
+    with_files = tuple(task for task in wanted if there & set(task.bids_tasks))
+    if given and (without := [task.name for task in wanted if task not in with_files]):
+        raise DatasetError(
+            f"{root} has no event files of {counted(len(without), 'task')} of --task-file "
+            f"({named(without)})",
+            expected="files named as bids_tasks of the task files says",
+        )
+    return (wanted if tasks is not None else with_files), files
+
+
+def _require_apart(tasks: Sequence[Task]) -> None:
+    """Refuse tasks of one name, or with event files in common."""
+    for what, names in (
+        ("the name", [task.name for task in tasks]),
+        ("event files of task", [name for task in tasks for name in task.bids_tasks]),
+    ):
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise SettingsError(
+                f"two tasks have {what} {twice[0]}", expected="tasks of different names and files"
+            )
+
+
+def read_behaviour(
+    tasks: Sequence[Task], files: Sequence[EventsFile], asked: Collection[str] = ()
+) -> dict[str, Behaviour]:
+    """Read people's trials by label, of the labels in `asked` or of everybody.
+
+    Files that cannot be read are listed in `Behaviour.troubles`.
+    """
+    task_of = {name: task for task in tasks for name in task.bids_tasks}
+    by_person: dict[str, list[EventsFile]] = {}
+    for file in files:
+        if file.task in task_of and (not asked or file.participant in asked):
+            by_person.setdefault(file.participant, []).append(file)
+    return {
+        label: _read_person([(file, task_of[file.task]) for file in own])
+        for label, own in by_person.items()
+    }
+
+
+def _read_person(files: Sequence[tuple[EventsFile, Task]]) -> Behaviour:
+    runs, troubles = [], []
+    for file, task in files:
+        try:
+            run = read_trials(task, read_events(file.path), file.path.name)
+            if not run.scored.any():
+                raise RunError(f"{file.path.name} has no trial that can be scored")
+            if not np.isfinite(run.rt_seconds[run.scored]).any():
+                number = counted(int(run.scored.sum()), "trial")
+                raise RunError(f"{file.path.name} has no response in {number}")
+            runs.append(run)
+        except RunError as err:
+            troubles.append(str(err))
+    return Behaviour(tuple(runs), tuple(troubles))

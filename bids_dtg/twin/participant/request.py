@@ -23,11 +23,11 @@ from bids_dtg.participants.request import Asked
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
-from bids_dtg.twin.panels.presentation import PRESENTATION
+from bids_dtg.twin.panels.averages import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
-from bids_dtg.twin.participant.covariates import read_covariates
+from bids_dtg.twin.participant.connectomes import OF_PARCELS, Edges
 from bids_dtg.twin.participant.events import TaskEvents
-from bids_dtg.twin.participant.source import OF_PARCELS, Edges
+from bids_dtg.twin.participant.people import read_covariates
 
 
 @dataclass(frozen=True, eq=False)

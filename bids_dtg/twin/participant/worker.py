@@ -15,10 +15,13 @@ from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
-from bids_dtg.twin.participant.behaviour import AverageBehaviour
-from bids_dtg.twin.participant.connectome import AverageConnectome
+from bids_dtg.twin.participant.behaviour import (
+    AverageBehaviour,
+    AverageConnectome,
+    SeenTrials,
+    TwinInference,
+)
 from bids_dtg.twin.participant.events import AverageEvents
-from bids_dtg.twin.participant.infer import SeenTrials, TwinInference
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.write import TwinWriter
 

@@ -20,11 +20,10 @@ from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import write_kept
-from bids_dtg.twin.panels.trial_series import keep_trial_series
-from bids_dtg.twin.participant.behaviour import QUANTILES, AverageBehaviour
-from bids_dtg.twin.participant.connectome import AverageConnectome
+from bids_dtg.twin.panels.behaviour import keep_trial_series
+from bids_dtg.twin.participant.behaviour import QUANTILES, AverageBehaviour, AverageConnectome
+from bids_dtg.twin.participant.connectomes import FISHER_Z, MINUTES, RUN, RUNS
 from bids_dtg.twin.participant.request import TwinRequest
-from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
 
 # Not "task" and "run": pybids takes keys of that name for entities, and refuses.
 _TASK = Column("task_name", "Task, by its name in the model or in the task file")

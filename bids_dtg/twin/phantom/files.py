@@ -12,9 +12,7 @@ import numpy as np
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.twin.phantom.people import TwinPeople
-from bids_dtg.twin.phantom.population import TASKS
-from bids_dtg.twin.phantom.sequences import TrialSequence
-from bids_dtg.twin.phantom.world import PARAMETERS
+from bids_dtg.twin.phantom.world import PARAMETERS, TASKS, TrialSequence
 from bids_dtg.twin.trials import Trials
 
 _COVARIATE_DIGITS = 3
@@ -49,7 +47,7 @@ def write_twin_people(
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from bids_dtg.twin.phantom.people import simulate_twin_people
-    >>> from bids_dtg.twin.phantom.sequences import trial_sequence
+    >>> from bids_dtg.twin.phantom.world import trial_sequence
     >>> people, stroop = simulate_twin_people(2, "easy", regions=10, seed=1), [
     ...     trial_sequence("stroopAP")
     ... ]

@@ -7,13 +7,19 @@ edges then predict responses that they do not cause.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.files.foreign import parse_table
+from bids_dtg.files.text import read_packaged
 from bids_dtg.phantom.streams import Purpose, stream
+from bids_dtg.twin.tasks import Task, find_task
+from bids_dtg.twin.trials import Trials, read_trials
 
 Array = NDArray[np.float64]
 Regime = Literal["easy", "hard", "images", "measured", "unmeasured"]
@@ -215,3 +221,136 @@ def _mean_connectome(regions: int, sd: float, rng: np.random.Generator) -> Array
     level = np.where(network[rows] == network[columns], _MEAN_WITHIN, _MEAN_BETWEEN)
     mean: Array = level + rng.normal(0.0, sd, len(rows))
     return mean
+
+
+# Conditions of each task: the easy one, and the one whose drift a cost lowers.
+TASKS = {"faces": ("shape", "face"), "stroop": ("congruent", "incongruent")}
+_COSTS = {"faces": 3, "stroop": 4}  # column of the cost in the parameters
+
+
+@dataclass(frozen=True)
+class Population:
+    """Means and standard deviations of the five parameters, and of the share of misses."""
+
+    means: tuple[float, ...]
+    sds: tuple[float, ...]
+    delays: tuple[float, float]  # seconds that face and incongruent trials add to non-decision time
+    least: tuple[float, ...]  # smallest value of each parameter
+    least_drift: float  # smallest drift of any condition, so that nobody is at chance
+    run_sd: float  # seconds: of non-decision time from run to run of a person
+    trend_sd: float  # seconds: of its change from the start of a run to the end
+    lapse_mean: float  # share of trials without a response, over people: a beta distribution
+    lapse_sd: float
+
+    def parameters(self, standard: NDArray[np.floating]) -> Array:
+        """Return parameters from standardised ones, (people, 5).
+
+        Examples
+        --------
+        >>> POPULATION.parameters(np.zeros((1, 5))).shape
+        (1, 5)
+        """
+        values = np.array(self.means) + np.array(self.sds) * standard
+        return np.asarray(np.maximum(values, self.least))
+
+    def start_seconds(self, parameters: Array, task: str) -> Array:
+        """Return the non-decision time in both conditions of a task, (people, 2).
+
+        Raises
+        ------
+        ValueError
+            The task is not one of the two that are simulated.
+        """
+        _require_task(task)
+        delay = self.delays[list(TASKS).index(task)]
+        return np.asarray(parameters[:, :1] + np.array([0.0, delay]))
+
+    def drifts(self, parameters: Array, task: str) -> Array:
+        """Return the drift in both conditions of a task, (people, 2).
+
+        Raises
+        ------
+        ValueError
+            The task is not one of the two that are simulated.
+        """
+        _require_task(task)
+        drift, cost = parameters[:, 2], parameters[:, _COSTS[task]]
+        return np.maximum(np.stack([drift, drift - cost], axis=1), self.least_drift)
+
+    def lapses(self, uniform: Array) -> Array:
+        """Return shares of trials without a response from quantiles (0 to 1) of the population."""
+        from scipy.special import betaincinv
+
+        size = self.lapse_mean * (1.0 - self.lapse_mean) / self.lapse_sd**2 - 1.0
+        return np.asarray(
+            betaincinv(self.lapse_mean * size, (1.0 - self.lapse_mean) * size, uniform)
+        )
+
+
+def _require_task(task: str) -> None:
+    if task not in TASKS:
+        raise ValueError(f"simulated tasks are {' and '.join(TASKS)}, not {task!r}")
+
+
+POPULATION = Population(
+    means=(0.516, 1.467, 2.576, 0.212, 0.551),
+    sds=(0.126, 0.281, 0.367, 0.461, 0.508),
+    delays=(0.08, 0.127),
+    least=(0.15, 0.6, 0.3, -2.0, -2.0),
+    least_drift=0.3,
+    run_sd=0.035,
+    trend_sd=0.10,
+    lapse_mean=0.022,
+    lapse_sd=0.057,
+)
+
+
+# Task entity of each shipped sequence -> name of its task.
+SEQUENCES: Mapping[str, str] = {
+    "hammerAP": "faces",
+    "stroopAP": "stroop",
+    "stroopPA": "stroop",
+}
+_WORD = "stimulus_text"  # the column with the word, which may name a wrong button
+
+
+@dataclass(frozen=True, eq=False)
+class TrialSequence:
+    """Stimuli of a run, without responses."""
+
+    name: str  # task entity of its event files
+    trials: Trials  # without responses
+    rows: tuple[Mapping[str, str], ...]  # of the event file, a row a trial
+    lure: NDArray[np.int8]  # (n,): the button that the word stands for; -1: no word
+
+
+def trial_sequence(name: str) -> TrialSequence:
+    """Return a shipped sequence.
+
+    Parameters
+    ----------
+    name
+        ``hammerAP`` (faces), ``stroopAP`` or ``stroopPA``.
+
+    Raises
+    ------
+    ValueError
+        There is no such sequence.
+
+    Examples
+    --------
+    >>> stroop = trial_sequence("stroopAP")
+    >>> stroop.trials.task.name, len(stroop.rows), stroop.lure[:3]
+    ('stroop', 78, array([2, 0, 1], dtype=int8))
+    """
+    if name not in SEQUENCES:
+        raise ValueError(f"a shipped sequence is one of {', '.join(SEQUENCES)}, not {name!r}")
+    file = f"sequence_files/task-{name}_events.tsv"
+    rows = parse_table(read_packaged("bids_dtg.twin.phantom", file), Path(file)).dicts()
+    task = find_task(SEQUENCES[name])
+    return TrialSequence(name, read_trials(task, rows), tuple(rows), _lures(task, rows))
+
+
+def _lures(task: Task, rows: list[dict[str, str]]) -> NDArray[np.int8]:
+    words = [row.get(_WORD, "") for row in rows]
+    return np.array([task.buttons.index(w) if w in task.buttons else -1 for w in words], np.int8)

@@ -84,7 +84,7 @@ def test_changes_are_those_of_connectomes_perturbed_by_the_written_direction(
     from bids_dtg.inputs.events import find_events
     from bids_dtg.twin.bundle.bundle import load_twin_bundle
     from bids_dtg.twin.interventions.perturbations import performed_outcomes
-    from bids_dtg.twin.participant.event_trials import read_behaviour
+    from bids_dtg.twin.participant.events import read_behaviour
     from bids_dtg.twin.trial_series import stack_people
 
     model = load_twin_bundle(of_all)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from twin_runs import ONSET, a_run, slow_and_quick
 
-from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.trial_series import STEP_SECONDS
 from bids_dtg.twin.judging.curves import PEOPLE, curves_of_people
 from bids_dtg.twin.trial_series import stack_people
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.twin.judging.matching import match, mean_of_others
+from bids_dtg.twin.judging.evaluation import match, mean_of_others
 
 SEEDS = st.integers(0, 1000)
 

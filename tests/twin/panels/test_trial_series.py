@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.twin.curves import MeanTrial
-from bids_dtg.twin.panels.trial_series import Curve, curves_of, keep_trial_series, read_trial_series
+from bids_dtg.twin.panels.behaviour import Curve, curves_of, keep_trial_series, read_trial_series
 from bids_dtg.twin.tasks import find_task
 
 _names = st.text("abcXYZ-_<>&'", min_size=1)

@@ -10,7 +10,7 @@ import pytest
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.twin.adjustment import Covariates
-from bids_dtg.twin.participant.covariates import read_covariates
+from bids_dtg.twin.participant.people import read_covariates
 
 TABLE = """participant_id\tage\tsex\tsite\tempty
 sub-01\t20\tF\t1\tn/a

@@ -14,7 +14,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.people import TwinPeople
-from bids_dtg.twin.participant.source import connectome_notes
+from bids_dtg.twin.participant.connectomes import connectome_notes
 
 
 @pytest.fixture

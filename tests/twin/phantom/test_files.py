@@ -10,7 +10,7 @@ import pandas as pd
 from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.sequences import trial_sequence
+from bids_dtg.twin.phantom.world import trial_sequence
 from bids_dtg.twin.trials import read_trials
 
 

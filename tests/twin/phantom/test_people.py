@@ -10,8 +10,8 @@ from sklearn.linear_model import RidgeCV
 
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.population import POPULATION, TASKS
-from bids_dtg.twin.phantom.sequences import trial_sequence
+from bids_dtg.twin.phantom.world import POPULATION, TASKS
+from bids_dtg.twin.phantom.world import trial_sequence
 
 
 def arrays(people):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.responses import respond
-from bids_dtg.twin.phantom.sequences import SEQUENCES, trial_sequence
+from bids_dtg.twin.phantom.people import respond
+from bids_dtg.twin.phantom.world import SEQUENCES
+from bids_dtg.twin.phantom.world import trial_sequence
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.rest import correlations, draw_rest, possible_edges
+from bids_dtg.twin.phantom.dataset import correlations, draw_rest, possible_edges
 
 
 @settings(max_examples=30)

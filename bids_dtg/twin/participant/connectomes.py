@@ -1,0 +1,495 @@
+"""Sources of digital twins' connectomes: one form for all."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.array_people import read_rows
+from bids_dtg.cohort.output_tables import (
+    UNKNOWN_CLEANING,
+    LeftOut,
+    OutputTable,
+    TableKind,
+    find_tables,
+    most_common,
+    of_the_same_regions,
+)
+from bids_dtg.connectome.edges import fisher_z, upper_edges
+from bids_dtg.connectome.effective_dof import segment_weight
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError
+from bids_dtg.files.names import plain_label
+from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
+from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, PeopleArray, read_arrays
+from bids_dtg.inputs.rest_sketch import sketch_edges
+from bids_dtg.inputs.splits_file import Families, read_families
+from bids_dtg.notices import counted, named
+from bids_dtg.settings import Settings
+
+Edges = NDArray[np.float32]
+
+CONNECTOME = "the connectome"  # in the names of sketches
+FISHER_Z = "fisherz"  # value of stat- of the connectomes that the participant level writes
+# Keys of their sidecars: the list of runs, a run's title, and its minutes.
+RUNS, RUN, MINUTES = "Runs", "Run", "MinutesKept"
+LARGEST_Z = 3.0  # of an edge, in Fisher z: r is 0.995 there
+# Description of how they are made; a warning is given where a model's were made in another way.
+OF_PARCELS = "Pearson correlations of parcel series, as Fisher z"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ConnectomeSource(ABC):
+    """Connectomes of people, all with the same edges; values are read on request."""
+
+    paths: tuple[Path, ...]  # files, or the folder that they are in
+    labels: tuple[str, ...]  # of everybody with a connectome, without sub-, in order
+    regions: tuple[str, ...]  # names; () where edges have no names
+    places_named: bool  # whether the source has the names; False: they are made up
+    edges: int  # number of edges of a connectome
+    words: str  # how connectomes were made
+    expected: str  # for errors: files from which people have both a connectome and events
+    families: Families  # related people
+    notes: tuple[str, ...] = ()  # sentences on assumptions, and on what was left out
+    atlas: str = ""  # key of the atlas of the regions; empty: not known
+    atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
+    cleaning: str = UNKNOWN_CLEANING  # of the runs, in words
+    files: tuple[Path, ...] = ()  # that were read, but for arrays
+
+    @abstractmethod
+    def connectomes(self, labels: Sequence[str]) -> Edges:
+        """Read people's connectomes.
+
+        Parameters
+        ----------
+        labels
+            Labels of the people, in this order; all of them are in the source's `labels`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (people, edges), Fisher z: the upper triangle row by row, averaged over a person's
+            runs.
+
+        Raises
+        ------
+        DatasetError
+            Values cannot be used; the message names people and regions.
+        """
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return sketches of people's connectomes by what they are, by which they are known again.
+
+        Whoever has values that cannot be used has none.
+        """
+        try:
+            rows = dict(zip(labels, self.connectomes(labels), strict=True))
+        except DatasetError:  # a later step names the person
+            rows = {}
+            for label in labels:
+                with suppress(DatasetError):
+                    rows[label] = self.connectomes([label])[0]
+        return {
+            label: {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
+            for label in labels
+        }
+
+
+def connectome_notes(
+    connectomes: NDArray[np.floating], labels: Sequence[str], families: Families
+) -> tuple[str, ...]:
+    """Return sentences on connectomes that are hardly those of a person.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges), Fisher z.
+    labels
+        Labels of the people.
+    families
+        Their families, with copies.
+
+    Raises
+    ------
+    DatasetError
+        All connectomes are the same.
+    """
+    if len(labels) > 1 and any({*labels} <= {*own} for own in families.copies):
+        raise DatasetError(
+            f"{counted(len(labels), 'participant')} have the same connectome ({named(labels)})",
+            expected="a connectome of each participant's own",
+        )
+    strongest = np.take_along_axis(connectomes, np.abs(connectomes).argmax(1)[:, None], 1)[:, 0]
+    if (beyond := np.flatnonzero(np.abs(strongest) > LARGEST_Z)).size:
+        found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
+        return (
+            f"{counted(len(found), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
+            f"({named(found)}): correlations above {np.tanh(LARGEST_Z):.3f}, as of one series "
+            "under two names",
+        )
+    return ()
+
+
+Array = NDArray[np.float64]
+
+_MOST_EDGES = 4_000_000  # about 2,800 regions: everybody's edges are held in memory
+_MOST_BEYOND = 0.01  # share of edges that are too large for Fisher z
+_SAME = 1e-4  # largest asymmetry of correlations: files may have been rounded
+_EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArrayConnectomes(ConnectomeSource):
+    """Connectomes from edges, correlations or series of rest in files of arrays."""
+
+    arrays: ArrayPeople  # content of the files
+
+    def connectomes(self, labels: Sequence[str]) -> Edges:
+        """Read people's connectomes; sessions of rest are averaged, weighted by their frames."""
+        if self.arrays.edges is not None:
+            rows = read_rows(self.arrays.edges, labels, edge_faults, "finite values that differ")
+            return np.stack(rows).astype(np.float32)
+        if self.arrays.connectomes is not None:
+            expected = "symmetric correlations between -1 and 1"
+            rows = read_rows(
+                self.arrays.connectomes, labels, partial(_faults, self.regions), expected
+            )
+            return np.stack([_edges_of(values) for values in rows])
+        return self._of_rest(labels)
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return sketches of people's connectomes, and of the rest that these are made of."""
+        of_edges = super().sketches(labels)
+        if not self.arrays.rest:
+            return of_edges
+        return {
+            label: own | {f"session {name}": it for name, it in self.arrays.sketches(label).items()}
+            for label, own in of_edges.items()
+        }
+
+    def _of_rest(self, labels: Sequence[str]) -> Edges:
+        total = np.zeros((len(labels), self.edges))
+        frames = np.zeros(len(labels))
+        for array in self.arrays.rest:
+            there = [row for row, label in enumerate(labels) if label in array.rows]
+            some = [labels[row] for row in there]
+            series = read_rows(
+                array, some, partial(_series_faults, self.regions), "series that vary and differ"
+            )
+            for row, values in zip(there, series, strict=True):
+                total[row] += values.shape[1] * _edges_of(np.asarray(np.corrcoef(values)))
+                frames[row] += values.shape[1]
+        return (total / frames[:, None]).astype(np.float32)
+
+
+def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayConnectomes:
+    """Find connectomes in the files of ``--input-arrays`` without reading their values.
+
+    Raises
+    ------
+    DatasetError
+        A file cannot be used, or has no connectomes.
+    SettingsError
+        `keys` are wrong.
+    """
+    arrays = read_arrays(paths, keys, of=PEOPLE_BY)
+    edges = _count_edges(arrays)
+    given = [name for name in PEOPLE_BY if _of(arrays, name)]
+    labels = {label for name in given for of in _of(arrays, name) for label in of.rows}
+    return ArrayConnectomes(
+        paths=arrays.files,
+        labels=tuple(sorted(labels)),
+        regions=arrays.places,
+        places_named=arrays.places_named,
+        edges=edges,
+        words=next(words for name, words in _SOURCE_WORDS if name in given),
+        expected=_EXPECTED,
+        families=arrays.families,
+        notes=(*arrays.notes, *_unused(arrays)),
+        arrays=arrays,
+    )
+
+
+def _edges_of(correlation: Array) -> Edges:
+    return upper_edges(fisher_z(correlation)).astype(np.float32)
+
+
+_SOURCE_WORDS = (
+    ("edges", "edges from arrays, Fisher z"),
+    ("connectomes", "correlations from arrays, as Fisher z"),
+    ("rest", "Pearson correlations of series from arrays, as Fisher z"),
+)
+
+
+def _of(arrays: ArrayPeople, name: str) -> tuple[PeopleArray, ...]:
+    """Return the arrays under a name of `PEOPLE_BY`; none where there are none."""
+    found: PeopleArray | tuple[PeopleArray, ...] | None = getattr(arrays, name)
+    if found is None:
+        return ()
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _count_edges(arrays: ArrayPeople) -> int:
+    """Return the number of edges of a connectome; refuse arrays of another shape."""
+    places = len(arrays.places)
+    edges = places * (places - 1) // 2
+    if arrays.edges is not None:
+        count, title = int(arrays.edges.stored.shape[1]), arrays.edges.stored.title
+        if arrays.places_named and count != edges:
+            raise DatasetError(
+                f"{title} has {count} edges, and there are {counted(places, 'place')}",
+                expected=f"{edges} edges: a pair of places each",
+            )
+        edges = count
+    if not 1 <= edges <= _MOST_EDGES:
+        raise DatasetError(
+            f"connectomes have {counted(edges, 'edge')}",
+            expected=f"1 to {_MOST_EDGES}: correlations between regions, not voxels",
+        )
+    return edges
+
+
+def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
+    return () if arrays.structural is None else ("not used by digital twins: structural",)
+
+
+def edge_faults(values: Array) -> list[str]:
+    """List faults of a person's edges (edges,)."""
+    if unknown := int((~np.isfinite(values)).sum()):
+        return [f"{unknown} of {values.size} edges are NaN or infinite"]
+    if values.size > 1 and (values == values[0]).all():
+        return ["all edges are the same"]
+    beyond = int((np.abs(values) > LARGEST_Z).sum())
+    if beyond > _MOST_BEYOND * values.size:
+        return [
+            f"{beyond} of {values.size} edges are beyond {LARGEST_Z:g} (the largest "
+            f"{np.abs(values).max():.3g}): no Fisher z of correlations"
+        ]
+    return []
+
+
+def _faults(regions: Sequence[str], values: Array) -> list[str]:
+    """List faults of a person's correlations (regions, regions); the diagonal is ignored."""
+    off = values[~np.eye(len(values), dtype=bool)]
+    if not np.isfinite(off).all():
+        return [f"NaN or infinite values at {_pair(regions, ~np.isfinite(values))}"]
+    if (off == off[0]).all() and len(off) > 2:
+        return ["all correlations are the same"]
+    beyond = (np.abs(values) >= 1) & ~np.eye(len(values), dtype=bool)
+    if beyond.any():
+        return [
+            f"{values[beyond][0]:.3g} at {_pair(regions, beyond)}: Fisher z is not finite there "
+            "(Fisher z itself belongs under the key edges)"
+        ]
+    uneven = np.abs(values - values.T) > _SAME
+    return [f"not symmetric at {_pair(regions, uneven)}"] if uneven.any() else []
+
+
+def _series_faults(regions: tuple[str, ...], values: Array) -> list[str]:
+    """List faults of a person's series (regions, frames)."""
+    finite = np.isfinite(values).all(axis=1)
+    constant = finite & (values == values[:, :1]).all(axis=1)
+    if wrong := [
+        *(f"{regions[n]} has NaN or infinite values" for n in np.flatnonzero(~finite)),
+        *(f"{regions[n]} is constant" for n in np.flatnonzero(constant)),
+    ]:
+        return wrong
+    alike = np.triu(np.abs(np.corrcoef(values)) >= 1 - 1e-12, 1)
+    return [f"the same series at {_pair(regions, alike)}"] if alike.any() else []
+
+
+def _pair(regions: Sequence[str], where: NDArray[np.bool_]) -> str:
+    off = where & ~np.eye(len(where), dtype=bool)
+    row, column = (int(number) for number in np.argwhere(off)[0])
+    return f"{regions[row]} and {regions[column]}"
+
+
+_TABLES = TableKind(RELMAT, FISHER_Z, words="connectomes", one="connectome", workflow="twin")
+_SESSION = re.compile(r"_ses-([A-Za-z0-9]+)")  # in the title of a run
+_OF_OUTPUT = (
+    "participants with a connectome in OUTPUT_DIR, of the participant level of --workflow twin, "
+    "and event files in BIDS_DIR"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Set:
+    """A connectome of an average of runs."""
+
+    table: OutputTable
+    names: tuple[str, ...]  # of the regions
+    edges: NDArray[np.float64]  # (edges,), Fisher z
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """Titles of the runs that it was made of; the table's path where they are not known."""
+        return frozenset(_titles(self.table) or [str(self.table.path)])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OutputConnectomes(ConnectomeSource):
+    """Connectomes in the output folder, all of them read."""
+
+    values: Mapping[str, Edges]  # (edges,) by label
+    # Sketches of the averages that they are means of, by the names of their files.
+    parts: Mapping[str, Mapping[str, str]]
+
+    def connectomes(self, labels: Sequence[str]) -> Edges:
+        """Return people's connectomes; those of several averages of runs were averaged."""
+        return np.stack([self.values[label] for label in labels])
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return sketches of people's connectomes, and of those that these are means of."""
+        # Parts come first: where two of them are alike, so is the mean.
+        means = super().sketches(labels)
+        return {label: {**self.parts[label], **own} for label, own in means.items()}
+
+
+def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnectomes:
+    """Read the connectomes that the participant level has written for an atlas (empty: any).
+
+    A person's connectomes of several averages are averaged in turn, weighted by their residual
+    degrees of freedom (by their time where these are not known for all). A connectome is left out
+    and reported in the notes if it has another atlas or label image, runs of sessions that
+    ``--session-label`` does not name, parcels without a series, or a run in common with a larger
+    set.
+
+    Raises
+    ------
+    DatasetError
+        There are no usable connectomes, or those of several atlases.
+    """
+    root = settings.inputs.output_dir.absolute()
+    left_out = LeftOut(_TABLES.one)
+    asked = settings.inputs.participant_label
+    tables = find_tables(root, _TABLES, asked, atlas, left_out)
+    tables = _of_sessions(tables, settings.inputs.session_label, left_out)
+    averages = [found for table in tables if (found := _read(table, left_out)) is not None]
+    averages = list(_apart(of_the_same_regions(averages, left_out), left_out))
+    if not averages:
+        raise DatasetError(
+            f"{root} has no usable connectome for a twin: {'; '.join(left_out.lines())}",
+            expected="Fisher z of all pairs of parcels",
+        )
+    by_label = _by_label(averages)
+    values = {label: _mean(own) for label, own in by_label.items()}
+    parts = {
+        label: {part.table.path.name: sketch_edges(part.edges) for part in own}
+        if len(own) > 1
+        else {}
+        for label, own in by_label.items()
+    }
+    return OutputConnectomes(
+        paths=(root,),
+        files=tuple(found.table.path for found in averages),
+        labels=tuple(sorted(values)),
+        regions=averages[0].names,
+        places_named=True,
+        edges=len(averages[0].edges),
+        words=OF_PARCELS,
+        expected=_OF_OUTPUT,
+        families=read_families([settings.inputs.bids_dir, root], labels=values),
+        notes=left_out.lines(),
+        atlas=averages[0].table.atlas,
+        atlas_digest=averages[0].table.atlas_digest,
+        cleaning=most_common([own.table.cleaning for own in averages]),
+        values=values,
+        parts=parts,
+    )
+
+
+def _of_sessions(
+    tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
+) -> list[OutputTable]:
+    """Leave out tables with a run of a session that was not requested."""
+    wanted = {plain_label(label, "ses") for label in asked}
+    if not wanted:
+        return tables
+    return left_out.unless(lambda table: _sessions(table) <= wanted, tables, "another session")
+
+
+def _sessions(table: OutputTable) -> set[str]:
+    """Return the sessions of a table's runs; empty where runs have no session."""
+    if session := table.name.get("ses"):
+        return {session}
+    return {found[1] for title in _titles(table) if (found := _SESSION.search(title))}
+
+
+def _titles(table: OutputTable) -> list[str]:
+    """Return the titles of the runs of a connectome; empty where they are not known."""
+    listed = table.sidecar.get(RUNS)
+    entries = listed if isinstance(listed, list) else []
+    return [str(entry.get(RUN)) for entry in entries if isinstance(entry, dict)]
+
+
+def _read(table: OutputTable, left_out: LeftOut) -> _Set | None:
+    """Read a connectome; return None and note the reason where it cannot be used."""
+    try:
+        matrix = read_relmat(table.path)
+        return _Set(table, matrix.names, _edges(matrix))
+    except (ForeignFileError, RunError) as err:
+        left_out.add(table, err.found)
+        return None
+
+
+def _edges(matrix: RegionMatrix) -> NDArray[np.float64]:
+    """Return the upper triangle row by row.
+
+    Raises
+    ------
+    RunError
+        A region has no series, values are not finite, or the matrix is not symmetric.
+    """
+    values = matrix.values
+    off = np.where(np.eye(len(values), dtype=bool), np.nan, values)
+    if without := int(np.isnan(off).all(axis=1).sum()):
+        raise RunError(f"{counted(without, 'parcel')} without a series")
+    edges = upper_edges(values)
+    if faults := edge_faults(edges):
+        raise RunError(faults[0])
+    if not np.allclose(off, off.T, equal_nan=True):
+        raise RunError("the matrix is not symmetric")
+    return edges
+
+
+def _apart(averages: Iterable[_Set], left_out: LeftOut) -> Iterator[_Set]:
+    """Yield averages without common runs, the largest first, so that no run counts twice."""
+    taken: set[tuple[str, str]] = set()
+    for own in sorted(averages, key=lambda own: (-len(own.runs), own.table.path)):
+        runs = {(own.table.label, run) for run in own.runs}
+        if runs & taken:
+            left_out.add(own.table, "its runs are in another one, too")
+        else:
+            taken |= runs
+            yield own
+
+
+def _by_label(averages: Iterable[_Set]) -> dict[str, list[_Set]]:
+    found: dict[str, list[_Set]] = {}
+    for own in averages:
+        found.setdefault(own.table.label, []).append(own)
+    return found
+
+
+def _mean(averages: Sequence[_Set]) -> Edges:
+    weights = _weights([own.table for own in averages])
+    mean = np.average([own.edges for own in averages], axis=0, weights=weights)
+    return np.asarray(mean, np.float32)
+
+
+def _weights(tables: Sequence[OutputTable]) -> list[float]:
+    """Return the weight of each connectome; equal weights where one is not known."""
+    dof, minutes = ([table.number(key) for table in tables] for key in (RESIDUAL_DOF, MINUTES))
+    for by_dof, values in ((True, dof), (False, minutes)):
+        known = [value for value in values if value is not None and value > 0]
+        if len(known) == len(tables):
+            return [segment_weight(value, value, by_dof=by_dof) for value in known]
+    return [1.0] * len(tables)
