@@ -137,6 +137,7 @@ def fit(
     ----------
     connectomes
         (people, edges): Fisher z of correlations, or any other numbers that describe people.
+        Without any edge, all networks are the group's.
     segments
         What the same people saw and did (`bids_dtg.twin.trial_series.stack_people`).
     people
@@ -181,8 +182,10 @@ def fit(
         run = _Run(recipe, segments, seed, identity, place, report, _split(recipe, numbers, seed))
         z = None
         if isinstance(twin, LowRank):
-            history: History = {**run.group(twin.network), **run.times(twin)}
-            z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
+            history = run.group(twin.network)
+            if values.shape[1]:
+                history = {**history, **run.times(twin)}
+                z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
         else:
             history = run.people(twin, values)
     return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z)

@@ -500,7 +500,7 @@ def _page(
         "people": len(found.people.labels),
     }
     return AnalysisPageFacts(
-        title=analysis.results.path.name,
+        title=analysis.results.title,
         index=f"../../{INDEX}",
         lead=f"{card.name} {card.version} ({bundle.part.architecture}), {analysis.data_set}: twins "
         f"of {counted(len(found.people.labels), 'participant')} outside the training set perform."

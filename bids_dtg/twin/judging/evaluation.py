@@ -50,12 +50,12 @@ class Figure:
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
-        RT: Figure("r of mean response times over people", True),
-        EFFECT: Figure("r of condition effects over people", True),
-        "choice": Figure("share of trials with the person's button", True, 3),
-        "crps": Figure("CRPS of response times", False, 1, True),
-        "brier": Figure("Brier score of correct, wrong and miss", False, 3),
-        "loss": Figure("cross-entropy of button time series", False, 4),
+        RT: Figure("mean response times, r over people", True),
+        EFFECT: Figure("condition effects, r over people", True),
+        "choice": Figure("choices, share of trials with the person's button", True, 3),
+        "crps": Figure("distributions of response times, CRPS", False, 1, True),
+        "brier": Figure("correct, wrong and missed trials, Brier score", False, 3),
+        "loss": Figure("button time series, cross-entropy", False, 4),
     }
 )
 

@@ -1,0 +1,261 @@
+"""Twins of simulated people beside the truth, and the network of the group beside real people.
+
+    python studies/twin_worlds.py FOLDER [--seeds 41 42 43 44 45] [--regimes hard easy]
+        [--shuffles 20] [--tcp DATA]
+
+Each world has 400 simulated people who perform the faces and the Stroop run of a real study: 200
+are fitted, 200 are unseen. Half of the unseen people calibrate moves, the others are moved. Figures
+of a world stay in FOLDER, so that a stopped call goes on. Tables have means over worlds with 95 %
+intervals (Student's t). DATA is the folder with bids/ (event files) of 182 people of the
+Transdiagnostic Connectome Project (CC0), who have no connectomes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bids_dtg.inputs.events import find_events, read_events
+from bids_dtg.stats.paired import t_interval
+from bids_dtg.stats.splits import fold_people
+from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.interventions import (
+    along,
+    functions_of,
+    gradients_of,
+    observed_functions,
+    predicted_functions,
+    selective,
+    slope_of,
+)
+from bids_dtg.twin.judging.predictions import RIDGE, STRETCHED, TWIN, Cohort, predict_people
+from bids_dtg.twin.judging.scores import conditions_of, means, rt_crps
+from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
+from bids_dtg.twin.phantom.world import SEQUENCES, trial_sequence
+from bids_dtg.twin.recipe import find_recipe
+from bids_dtg.twin.tasks import find_task
+from bids_dtg.twin.times import LEAST_Z, left_out_z, observed_times
+from bids_dtg.twin.trial_series import TaskSet, stack_people
+from bids_dtg.twin.trials import read_trials
+
+Values = NDArray[np.float64]
+Row = dict[str, float]
+PEOPLE, FITTED, STEP = 400, 200, 2.0  # SD of a move
+RUNS = ("hammerAP", "stroopAP")
+EPOCHS = 40  # of the network of the group
+NAMES = ("faces_rt", "faces_effect", "stroop_rt", "stroop_effect")
+
+
+def true_functions(people: TwinPeople) -> Values:
+    """Return true mean times over the trials of the runs and true effects, as `NAMES`."""
+    found = []
+    for name in RUNS:
+        trials = trial_sequence(name).trials
+        number = np.bincount(trials.condition, minlength=2)
+        of_condition = people.mean_rt_seconds(trials.task.name)
+        found += [of_condition @ number / number.sum(), np.diff(of_condition)[:, 0]]
+    return np.stack(found, axis=1)
+
+
+def r_of(one: Values, other: Values) -> float:
+    """Return r of two columns; 0 where either does not vary."""
+    known = np.isfinite(one) & np.isfinite(other)
+    one, other = one[known], other[known]
+    return float(np.corrcoef(one, other)[0, 1]) if one.std() > 1e-9 and other.std() > 0 else 0.0
+
+
+def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> Row:
+    """Simulate a world, fit twins, and return its figures."""
+    people = simulate_twin_people(PEOPLE, regime, seed=seed)
+    sequences = [trial_sequence(name) for name in RUNS]
+    segments = stack_people(people.runs(sequences, seed=seed))
+    rows = np.arange(PEOPLE)
+    known, unseen = (
+        Cohort(people.select(own).labels, segments.people(own), people.connectomes[own])
+        for own in (rows[:FITTED], rows[FITTED:])
+    )
+    start = time.process_time()
+    recipe = replace(find_recipe(architecture), group_epochs=EPOCHS)
+    fitted = fit(
+        known.connectomes,
+        known.segments,
+        people=known.labels,
+        architecture=architecture,
+        recipe=recipe,
+    )
+    found = {"CPU of the fit, s": time.process_time() - start}
+    others = people.select(rows[FITTED:])
+    found |= behaviour_figures(fitted, known, unseen, true_functions(others))
+    found |= move_figures(fitted, unseen, others)
+    times = observed_times(known.segments)
+    rng = np.random.default_rng(seed)
+    z = [left_out_z(rng.permutation(known.connectomes), times) for _ in range(shuffles)]
+    if z:
+        found["gate open, share of shuffled connectomes"] = float(np.mean(np.array(z) > LEAST_Z))
+    return found
+
+
+def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Values) -> Row:
+    """Return figures of unseen people's behaviour by twins, beside the ridge."""
+    judged = predict_people(fitted, unseen, known)
+    observed, found = observed_times(unseen.segments), {}
+    twin, ridge = (judged.models[name].times for name in (TWIN, RIDGE))
+    assert twin is not None
+    assert ridge is not None
+    for column, name in enumerate(NAMES):
+        wanted = observed[:, column] if name.endswith("rt") else true[:, column]
+        what = f"r of {name}" if name.endswith("rt") else f"r of true {name}"
+        own, simple = r_of(twin[:, column], wanted), r_of(ridge[:, column], wanted)
+        found |= {what: own, f"{what}, twin less ridge": own - simple}
+        found[f"SD of {name}, twin / ridge"] = float(twin[:, column].std() / ridge[:, column].std())
+    for model in (TWIN, STRETCHED):
+        of = judged.models[model]
+        assert of.answered is not None
+        assert of.seconds is not None
+        scores = rt_crps(of.answered, of.seconds, unseen.segments.trials.rt_seconds)
+        for task, condition, used in conditions_of(unseen.segments):
+            score = 1e3 * float(np.nanmean(means(scores, used)))
+            found[f"CRPS of {task} {condition}, {model}, ms"] = score
+    return found
+
+
+def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
+    """Return moves' predicted changes over true ones; half of the people calibrate."""
+    functions = functions_of(fitted.tasks)
+    rows = [number for number, function in enumerate(functions) if function.name in NAMES]
+    half = np.arange(len(unseen.labels)) % 2 == 0
+    edges, segments = unseen.connectomes, unseen.segments
+    before = predicted_functions(fitted, edges, segments)
+    observed = observed_functions(segments)
+    moved, own = segments.people(np.flatnonzero(~half)), people.select(np.flatnonzero(~half))
+    gradients = gradients_of(fitted, edges[half], segments.people(np.flatnonzero(half))).edges
+    true_before, found = true_functions(own), {}
+
+    def changes(delta: Values) -> tuple[Values, Values]:
+        after = predicted_functions(fitted, edges[~half] + delta, moved)[:, rows]
+        return after - before[~half][:, rows], true_functions(own.after(delta)) - true_before
+
+    for column, row in enumerate(rows):
+        name = NAMES[column]
+        slope = slope_of(before[half, row], observed[half, row])
+        try:
+            delta = -STEP * along(gradients[row], edges[half])
+        except ValueError:
+            continue
+        predicted, true = changes(delta)
+        refused = "refused" if slope.why_not else "calibrated / true"
+        mean, truth = predicted[:, column].mean(), true[:, column].mean()
+        found[f"move of {name}: raw / true"] = float(mean / truth)
+        found[f"move of {name}: {refused}"] = float(slope.value * mean / truth)
+        found[f"move of {name}: r of people's changes with the true ones"] = r_of(
+            predicted[:, column], true[:, column]
+        )
+        found[f"move of {name}: r of the own level with the true changes"] = -r_of(
+            observed[~half, row], true[:, column]
+        )
+        norm = np.linalg.norm(gradients[row])
+        length = float((edges[half] @ gradients[row] / norm).std(ddof=1))
+        raw, true_raw = changes(-STEP * length * gradients[row] / norm)
+        ratio = raw[:, column].mean() / true_raw[:, column].mean()
+        found[f"move of {name}: along the raw gradient, predicted / true"] = float(ratio)
+        held = [r for r, n in zip(rows, NAMES, strict=True) if n.endswith("rt") and r != row]
+        chosen = -STEP * selective(gradients, row, held, edges[half])
+        _, true = changes(chosen)
+        others = [rows.index(other) for other in held]
+        target, other = true[:, column].mean(), np.abs(true[:, others].mean(axis=0)).max()
+        found[f"selective move of {name}: true target, ms"] = float(1e3 * target)
+        found[f"selective move of {name}: true target / largest other"] = float(-target / other)
+    return found
+
+
+def kept(path: Path, make: Any) -> Row:
+    """Return figures of an earlier call, or make and keep them."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(make(), indent=1))
+        print(f"{path.stem}: done", flush=True)
+    found: Row = json.loads(path.read_text())
+    return found
+
+
+def table(title: str, worlds: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    """Yield a Markdown table of means over worlds with intervals."""
+    yield f"\n| {title} | {' | '.join(worlds)} |\n|---{'|---' * len(worlds)}|"
+    names = dict.fromkeys(name for rows in worlds.values() for row in rows for name in row)
+    for name in names:
+        cells = []
+        for rows in worlds.values():
+            values = np.array([row[name] for row in rows if name in row])
+            interval = t_interval(values) if len(values) > 1 else None
+            ends = f" ({interval.low:.3f} to {interval.high:.3f})" if interval else ""
+            cells.append(f"{values.mean():.3f}{ends}" if len(values) else "n/a")
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def tcp_rows(data: Path) -> Iterator[str]:
+    """Yield real people's mean response times, and the group network's of people left out."""
+    tasks, runs = TaskSet((find_task("faces"), find_task("stroop"))), {}
+    for file in find_events(data / "bids", list(RUNS)):
+        run = read_trials(find_task(SEQUENCES[file.task]), read_events(file.path), str(file.path))
+        if run.correct[run.scored].mean() >= 1 / len(run.task.buttons):  # misses are errors
+            runs.setdefault(file.participant, []).append(run)
+    segments = stack_people(list(runs.values()), tasks=tasks)
+    labels, rt = tuple(runs), segments.trials.rt_seconds
+    predicted = np.full(rt.shape, np.nan)
+    recipe = replace(find_recipe("lowrank"), group_epochs=EPOCHS)
+    for fold in fold_people(labels, 5, seed=0):
+        out = np.array([labels.index(label) for label in fold])
+        others = np.setdiff1d(np.arange(len(labels)), out)
+        fitted = fit(np.zeros((len(others), 0)), segments.people(others), recipe=recipe)
+        group = fitted.perform_group(segments)
+        assert group is not None
+        predicted[out] = np.broadcast_to(decode(group, segments).given_seconds, rt.shape)[out]
+    yield f"\n| TCP, {len(labels)} people | people, ms | left-out group network, ms | less |"
+    yield "|---|---|---|---|"
+    for task, condition, used in conditions_of(segments):
+        timed = used & np.isfinite(rt)
+        own, other = (1e3 * np.nanmean(means(each, timed)) for each in (rt, predicted))
+        yield f"| {task} {condition} | {own:.0f} | {other:.0f} | {other - own:+.0f} |"
+
+
+def main() -> None:
+    """Make the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43, 44, 45])
+    parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
+    parser.add_argument("--architectures", nargs="+", default=["lowrank"])
+    parser.add_argument("--shuffles", type=int, default=20)
+    parser.add_argument("--tcp", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for architecture in given.architectures:
+        worlds = {
+            regime: [
+                kept(
+                    given.folder / f"{architecture}-{regime}-{seed}.json",
+                    lambda regime=regime, seed=seed, name=architecture: world_figures(
+                        regime, seed, name, given.shuffles if name == "lowrank" else 0
+                    ),
+                )
+                for seed in given.seeds
+            ]
+            for regime in given.regimes
+        }
+        print("\n".join(table(architecture, worlds)))
+    if given.tcp:
+        print("\n".join(tcp_rows(given.tcp)))
+
+
+if __name__ == "__main__":
+    main()
