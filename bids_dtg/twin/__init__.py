@@ -7,7 +7,6 @@ Tasks and responses:
 
 - `tasks`: a task as data: what is shown, which button is correct, how responses are coded
 - `task_fields`: values of a task file, checked
-- `task_json`: a task as JSON, which models carry
 - `trials`: what one person did in one run of a task
 - `trial_series`: inputs and targets of people on the networks' time step
 

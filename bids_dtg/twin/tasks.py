@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,8 @@ class Task:
     cut_at_cues: bool = False  # segments begin at trials with a cue only; else at every trial
     run_end: str | None = None  # column: end of the run; None: the last trial's, and the rest
     rest_seconds: float = 0.0  # after the last trial, where `run_end` is None
+    # Content of the task file, which models carry; none: the task was made otherwise.
+    content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def find_task(name: str | Path) -> Task:
@@ -213,6 +215,7 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
         inputs=_inputs(fields, channels, images.numbers),
         images=images,
         rows=fields.get("rows", TEXTS_BY_NAME, ()),
+        content=content,
         **_timing(fields.table("timing")),
         **(
             _condition(fields.table("condition"))

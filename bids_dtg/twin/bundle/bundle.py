@@ -32,8 +32,6 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
-from bids_dtg.twin.task_json import task_to_json
-from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -186,7 +184,11 @@ def write_twin_bundle(
     OutputError
         If the folder cannot be written.
     """
-    _check_tasks(fitted.tasks.tasks)
+    if made := [task.name for task in fitted.tasks.tasks if not task.content]:
+        raise BundleError(
+            f"the model was not written: no task file describes the task {made[0]}",
+            expected="tasks that find_task returns, or make_task",
+        )
     card = facts.card(DIGITAL_TWIN.name, _part(fitted, facts), record_of(fitted))
     files = fitted_files(_fitted_file(fitted, facts), people)
     return write_fitted(folder, card, state_arrays(fitted.twin), files, load_twin_bundle)
@@ -202,17 +204,6 @@ def record_of(fitted: Fitted) -> dict[str, Any]:
             for stage, epochs in fitted.history.items()
         }
     }
-
-
-def _check_tasks(tasks: Sequence[Task]) -> None:
-    for task in tasks:
-        try:
-            task_to_json(task)
-        except ValueError as err:
-            raise BundleError(
-                f"the model was not written: {err}",
-                expected="tasks that find_task returns, or make_task",
-            ) from err
 
 
 def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:

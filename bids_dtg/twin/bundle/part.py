@@ -13,13 +13,12 @@ from bids_dtg.bundles.kinds import Kind
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture
-from bids_dtg.twin.task_json import task_from_json, task_to_json
-from bids_dtg.twin.tasks import Task
+from bids_dtg.twin.tasks import Task, make_task
 from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.twin.bundle.bundle import TwinBundle
-    from bids_dtg.twin.tasks import Task
+    from bids_dtg.twin.tasks import Task, make_task
     from bids_dtg.twin.trial_series import TaskSet
 
 _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
@@ -118,7 +117,7 @@ class TwinPart(FittedPart):
 
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
-        tasks = [task_to_json(task) for task in self.tasks]
+        tasks = [dict(task.content) for task in self.tasks]
         return {**vars(self), "recipe": asdict(self.recipe), "tasks": tasks}
 
     @classmethod
@@ -180,7 +179,7 @@ def _read_tasks(fields: JsonFields) -> tuple[Task, ...]:
 
 def _task(content: Mapping[str, Any], source: str) -> Task:
     try:
-        return task_from_json(content, source)
+        return make_task(content, source)
     except SettingsError as err:
         raise BundleError(err.found, expected=err.expected) from err
 

@@ -19,7 +19,6 @@ from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle
-from bids_dtg.twin.task_json import task_to_json
 from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 from bids_dtg.twin.trials import Trials, read_trials
 
@@ -91,9 +90,7 @@ class TaskEvents:
     def identity(self) -> dict[str, str]:
         """SHA-256 of each task's definition, by name."""
         return {
-            task.name: hashlib.sha256(
-                json.dumps(task_to_json(task), sort_keys=True).encode()
-            ).hexdigest()
+            task.name: hashlib.sha256(json.dumps(task.content, sort_keys=True).encode()).hexdigest()
             for task in self.tasks
         }
 
