@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
@@ -28,8 +27,8 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.report.pages.analysis import Table
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.panels.averages import PRESENTATION
-from bids_dtg.twin.participant.connectomes import Edges
 from bids_dtg.twin.participant.people import TwinPeople, read_covariates
 
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate")
@@ -149,26 +148,25 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         """Whether the model knows anything of people's connectomes."""
         return self.bundle is not None and self.bundle.people is not None
 
-    def adjusted(self, labels: Sequence[str]) -> tuple[Edges, NDArray[np.float64] | None]:
-        """Read people's connectomes as the model takes them, and the covariates it takes out.
-
-        Returns
-        -------
-        tuple
-            (people, edges), and (people, columns) less the mean of the model's people; None where
-            it was trained without ``--covariates``.
+    def cohort(self, labels: Sequence[str]) -> Cohort:
+        """Read people's connectomes, trials, and the covariates of the model or of the call.
 
         Raises
         ------
         DtgError
-            Values cannot be used, or the table of participants has no column that the model needs.
+            Values cannot be used, or the table of participants has no column that is needed.
         """
-        found = self.people.connectomes(labels)
         adjustment = None if self.bundle is None else self.bundle.adjustment
-        if adjustment is None:
-            return found, None
-        known = read_covariates(self.settings, labels, adjustment.asked)
-        return adjustment.apply(found, known), adjustment.columns(known)
+        asked = None if adjustment is None else adjustment.asked
+        return Cohort(
+            tuple(labels),
+            self.people.segments(labels),
+            self.people.connectomes(labels),
+            read_covariates(
+                self.settings, labels, None if adjustment is None else adjustment.asked
+            ),
+            self.people.families.by_label,
+        )
 
 
 def refuse_training_options(settings: Settings, instead: str = "") -> None:
@@ -216,18 +214,18 @@ def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
         )
     if bundle.regions and not source.places_named:
         say(
-            f"bids_dtg: warning: edges here have no names of regions; that they are those of the "
+            f"warning: edges here have no names of regions; that they are those of the "
             f"model {name}, in its order, cannot be checked (name them under places)"
         )
     if source.words != bundle.part.connectome:
         say(
-            f"bids_dtg: warning: connectomes here are {source.words}; the model {name} was fitted "
+            f"warning: connectomes here are {source.words}; the model {name} was fitted "
             f"to {bundle.part.connectome}"
         )
     own = bundle.card.training.cleaning
     if UNKNOWN_CLEANING not in (own, source.cleaning) and own != source.cleaning:
         say(
-            f"bids_dtg: warning: runs here were cleaned by {source.cleaning}; the training set of "
+            f"warning: runs here were cleaned by {source.cleaning}; the training set of "
             f"the model {name}, by {own}"
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.cohort.folds import FOLDS, HALVES, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, named, say
@@ -32,11 +30,9 @@ from bids_dtg.report.pages.analysis import (
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
-from bids_dtg.training.loop import Workplace
-from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
-from bids_dtg.twin.analyses.train import chosen_architecture, chosen_recipe
-from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.analyses.train import chosen_architecture, fit_people
+from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.judging.evaluation import FIGURES, Evaluation, Score, evaluate
 from bids_dtg.twin.judging.predictions import (
     FEWEST_TRAINING,
@@ -58,7 +54,6 @@ from bids_dtg.twin.judging.scores import (
     per_second,
 )
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.participant.people import read_covariates
 from bids_dtg.twin.times import observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments
 from bids_dtg.twin.trials import half_of
@@ -198,7 +193,9 @@ def run_evaluation(settings: Settings) -> int:
         return analysis.print_plan(f"scores of {words}, tables and a page", labels)
     lead = f"Twins ({architecture}) by {words} of {analysis.data_set}: {how}."
     plan = _Plan(labels, lead, str(folds))
-    people = _cohort(analysis, labels, whole=True)
+    people = analysis.cohort(labels)
+    for line in connectome_notes(people.connectomes, labels, analysis.people.families):
+        say(f"warning: {line}")
     with analysis.results.begun():
         analysis.describe()
         place = analysis.results.add(_CHECKPOINTS)
@@ -218,9 +215,9 @@ def _by_model(settings: Settings) -> int:
     unseen, seen = analysis.require_unseen(FEWEST_TRAINING, "baselines")
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
-    people = _cohort(analysis, unseen)
+    people = analysis.cohort(unseen)
     enough = len(seen) >= FEWEST_TRAINING
-    training = _cohort(analysis, seen) if enough else None
+    training = analysis.cohort(seen) if enough else None
     baselines = (
         f"Baselines are fitted to {counted(len(seen), 'participant')} of the training set."
         if enough
@@ -247,24 +244,6 @@ def _by_model(settings: Settings) -> int:
     return 0
 
 
-def _cohort(analysis: TwinAnalysis, labels: Sequence[str], *, whole: bool = False) -> Cohort:
-    """Gather people; connectomes are as measured, covariates those of the model or the call."""
-    people, bundle = analysis.people, analysis.bundle
-    connectomes = people.connectomes(labels)
-    if whole:
-        for line in connectome_notes(connectomes, labels, people.families):
-            say(f"bids_dtg: warning: {line}")
-    adjustment = None if bundle is None else bundle.adjustment
-    asked = None if adjustment is None else adjustment.asked
-    return Cohort(
-        tuple(labels),
-        people.segments(labels),
-        connectomes,
-        read_covariates(analysis.settings, labels, asked),
-        people.families.by_label,
-    )
-
-
 def _judged_by_folds(
     analysis: TwinAnalysis,
     plan: _Plan,
@@ -280,7 +259,7 @@ def _judged_by_folds(
         others = np.setdiff1d(np.arange(len(people.labels)), rows)
         training = people.of(others)
         say(f"fold {number} of {len(groups)}: {counted(len(others), 'participant')} …")
-        fitted, adjustment = _fitted(analysis, training, place / f"fold-{number}")
+        fitted, adjustment = fit_people(analysis, training, place / f"fold-{number}")
         judged = predict_people(
             fitted,
             people.of(rows),
@@ -298,7 +277,7 @@ def _judged_by_halves(
 ) -> tuple[Judged, Cohort]:
     """Fit twins to everybody's first half of each run, and predict the second half."""
     first, second = (_half(analysis, people, number) for number in (0, 1))
-    fitted, adjustment = _fitted(analysis, first, place / "halves")
+    fitted, adjustment = fit_people(analysis, first, place / "halves")
     seed = analysis.settings.modelling.seed
     judged = predict_people(fitted, second, first, adjustment=adjustment, seed=seed)
     models = {**judged.models, OWN_HALF: Predicted(times=observed_times(first.segments))}
@@ -312,35 +291,6 @@ def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
     ]
     segments = analysis.people.stacked(runs)
     return Cohort(people.labels, segments, people.connectomes, people.covariates, people.families)
-
-
-def _fitted(
-    analysis: TwinAnalysis, training: Cohort, place: Any
-) -> tuple[Fitted, Adjustment | None]:
-    """Fit twins to training people, with the options of ``--analysis train``."""
-    settings, connectomes = analysis.settings, training.connectomes
-    adjustment, covariates = None, None
-    if settings.statistics.covariates:
-        adjustment = Adjustment.fit(connectomes, training.covariates)
-        connectomes = adjustment.apply(connectomes, training.covariates)
-        covariates = adjustment.columns(training.covariates)
-    fitted = fit(
-        connectomes,
-        training.segments,
-        people=training.labels,
-        families=training.families or {},
-        covariates=covariates,
-        architecture=chosen_architecture(settings),
-        recipe=chosen_recipe(settings),
-        seed=settings.modelling.seed,
-        workplace=Workplace(
-            place,
-            device=training_device(settings.resources.device, say),
-            progress=sys.stderr.isatty(),
-        ),
-        report=say,
-    )
-    return fitted, adjustment
 
 
 def _fit_row(number: int, judged: int, fitted: Fitted) -> Row:

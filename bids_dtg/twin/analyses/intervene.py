@@ -52,9 +52,9 @@ from bids_dtg.twin.interventions import (
     sign_of,
     slope_of,
 )
+from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.times import Array, Target, fit_ridges, observed_times, targets_of
-from bids_dtg.twin.trial_series import Segments
 
 PERMUTATIONS = 200
 _AT = 2.0  # SD: the step of verdicts, tables of people and pages
@@ -69,6 +69,8 @@ _CAN_WRITE = (
     *("desc-edges_attribution", "desc-directions_edges", EXCLUDED),
 )
 Row = dict[str, Any]
+# Connectomes, mean times and covariates of training people.
+_Known = tuple[NDArray[np.floating[Any]], Array, Array | None]
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
@@ -128,16 +130,6 @@ _EDGES = (
 
 
 @dataclass(frozen=True, eq=False)
-class _People:
-    """People as the model takes them."""
-
-    labels: tuple[str, ...]
-    connectomes: NDArray[np.floating[Any]]
-    covariates: Array | None  # that connectomes are less
-    segments: Segments
-
-
-@dataclass(frozen=True, eq=False)
 class _Move:
     """A direction, and the functions of people's twins after steps along it."""
 
@@ -157,7 +149,7 @@ class _Study:
     """Everything that tables and page show."""
 
     functions: tuple[Target, ...]
-    people: _People
+    people: Cohort
     gradients: Gradients
     before: Array  # (people, functions)
     observed: Array
@@ -193,12 +185,12 @@ def run_interventions(settings: Settings) -> int:
     permutations = PERMUTATIONS if number is None else number
     if settings.behaviour.dry_run:
         return analysis.print_plan("gradients, moves of connectomes, tables and a page", unseen)
-    people = _gathered(analysis, unseen)
-    training = _gathered(analysis, seen) if len(seen) >= _FEWEST_FITTED else None
+    people = analysis.cohort(unseen)
+    training = analysis.cohort(seen) if len(seen) >= _FEWEST_FITTED else None
     with analysis.results.begun():
         analysis.describe()
         say(f"twins of {counted(len(unseen), 'participant')} outside the training set perform")
-        found = _studied(bundle.fitted(), people, training, permutations, settings.modelling.seed)
+        found = _studied(bundle, people, training, permutations, settings.modelling.seed)
         regions = _region_names(bundle, analysis.people.regions)
         left_out = analysis.why_not(seen)
         if left_out:
@@ -211,15 +203,15 @@ def run_interventions(settings: Settings) -> int:
     return 0
 
 
-def _gathered(analysis: TwinAnalysis, labels: Sequence[str]) -> _People:
-    connectomes, covariates = analysis.adjusted(labels)
-    return _People(tuple(labels), connectomes, covariates, analysis.people.segments(labels))
-
-
 def _studied(
-    fitted: Fitted, people: _People, training: _People | None, permutations: int, seed: int
+    bundle: TwinBundle, people: Cohort, training: Cohort | None, permutations: int, seed: int
 ) -> _Study:
-    functions, edges = functions_of(fitted.tasks), people.connectomes
+    fitted, adjustment = bundle.fitted(), bundle.adjustment
+    functions, edges = functions_of(fitted.tasks), people.edges(adjustment)
+    known = None
+    if training is not None:
+        times = observed_times(training.segments)
+        known = training.edges(adjustment), times, training.taken_out(adjustment)
     before = predicted_functions(fitted, edges, people.segments)
     observed = observed_functions(people.segments)
     slopes = tuple(
@@ -227,7 +219,7 @@ def _studied(
     )
     say("gradients …")
     gradients = gradients_of(fitted, edges, people.segments, seed=seed)
-    unpredicted = _unpredicted(fitted, training)
+    unpredicted = _unpredicted(fitted, known)
     moves, refused = [], {}
     for row, function in enumerate(functions):
         if why := unpredicted.get(function.name) or slopes[row].why_not:
@@ -249,22 +241,20 @@ def _studied(
                 for size in STEP_SIZES
             )
             moves.append(_Move(row, way, delta, after))
-    null = _null(fitted, people, training, gradients, observed, permutations, seed)
+    null = _null(fitted, edges, known, gradients, observed, permutations, seed)
     return _Study(
         functions, people, gradients, before, observed, slopes, tuple(moves), refused, *null
     )
 
 
-def _unpredicted(fitted: Fitted, training: _People | None) -> dict[str, str]:
+def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
     """Return why connectomes are taken to say nothing of a function."""
     if not fitted.twin.differ:
         why = "all twins are the group's network"
         return {function.name: why for function in functions_of(fitted.tasks)}
     if training is None or not isinstance(fitted.twin, LowRank):
         return {}
-    ridges = fit_ridges(
-        training.connectomes, observed_times(training.segments), training.covariates
-    )
+    ridges = fit_ridges(*training)
     return {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
         for target, good in zip(targets_of(fitted.tasks), ridges.predictable, strict=True)
@@ -274,8 +264,8 @@ def _unpredicted(fitted: Fitted, training: _People | None) -> dict[str, str]:
 
 def _null(
     fitted: Fitted,
-    people: _People,
-    training: _People | None,
+    unseen: NDArray[np.floating[Any]],
+    training: _Known | None,
     gradients: Gradients,
     observed: Array,
     permutations: int,
@@ -288,12 +278,10 @@ def _null(
         few = f"{_FEWEST_FITTED} or more of the model's training participants are needed"
         return None, None, few if training is None else "no permutations were asked for"
     say(f"{counted(permutations, 'permutation')} of behaviour …")
-    times = observed_times(training.segments)
-    own = fit_ridges(training.connectomes, times, training.covariates)
-    evidence = evidence_of(own.predict(people.connectomes), gradients.times, observed)
+    evidence = evidence_of(fit_ridges(*training).predict(unseen), gradients.times, observed)
     permuted = permuted_evidence(
-        (training.connectomes, times, training.covariates),
-        people.connectomes,
+        training,
+        unseen,
         gradients.times,
         observed,
         permutations=permutations,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,9 @@ from bids_dtg.twin.analyses.analysis import (
 )
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.participant.people import TwinPeople, read_covariates, trial_notes
+from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.twin.times import LEAST_Z
 
@@ -89,16 +91,10 @@ def run_training(settings: Settings) -> int:
     schedule = f"{architecture}, at most {counted(_epochs(architecture, recipe), 'epoch')}"
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
-    connectomes = people.connectomes(labels)
-    odd = connectome_notes(connectomes, labels, people.families)
+    training = analysis.cohort(labels)
+    odd = connectome_notes(training.connectomes, labels, people.families)
     for line in odd:
-        say(f"bids_dtg: warning: {line}")
-    adjustment, covariates = None, None
-    if settings.statistics.covariates:
-        known = read_covariates(settings, labels)
-        adjustment = Adjustment.fit(connectomes, known)
-        connectomes, covariates = adjustment.apply(connectomes, known), adjustment.columns(known)
-    segments = people.segments(labels)
+        say(f"warning: {line}")
     with analysis.results.begun():
         analysis.describe()
         say(
@@ -106,25 +102,8 @@ def run_training(settings: Settings) -> int:
             f"{counted(len(people.tasks.tasks), 'task')} ({', '.join(people.tasks.names)}); "
             f"{schedule}"
         )
-        if adjustment is not None:
-            more = "" if find_architecture(architecture).generates_all else " and mean times"
-            say(f"{named(adjustment.asked)} taken out of connectomes{more}")
-        fitted = fit(
-            connectomes,
-            segments,
-            people=labels,
-            families=people.families.by_label,
-            covariates=covariates,
-            architecture=architecture,
-            recipe=recipe,
-            seed=settings.modelling.seed,
-            workplace=Workplace(
-                analysis.results.add("checkpoints/"),
-                device=training_device(settings.resources.device, say),
-                progress=sys.stderr.isatty(),
-            ),
-            report=say,
-        )
+        place = analysis.results.add("checkpoints/")
+        fitted, adjustment = fit_people(analysis, training, place)
         analysis.results.add(f"{BUNDLE}/")
         model_people = ModelPeople.of_training(
             analysis.data_set,
@@ -141,6 +120,43 @@ def run_training(settings: Settings) -> int:
         analysis.write(tables, _page(analysis, fitted, odd))
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
     return 0
+
+
+def fit_people(
+    analysis: TwinAnalysis, training: Cohort, place: Path
+) -> tuple[Fitted, Adjustment | None]:
+    """Fit twins with the options of a call, and return what was taken out of connectomes.
+
+    Parameters
+    ----------
+    analysis
+        The call.
+    training
+        The training people.
+    place
+        Folder of checkpoints, from which a stopped call resumes.
+    """
+    settings, adjustment = analysis.settings, None
+    if settings.statistics.covariates:
+        adjustment = Adjustment.fit(training.connectomes, training.covariates)
+        say(f"{named(adjustment.asked)} taken out of connectomes and predicted times")
+    fitted = fit(
+        training.edges(adjustment),
+        training.segments,
+        people=training.labels,
+        families=training.families or {},
+        covariates=training.taken_out(adjustment),
+        architecture=chosen_architecture(settings),
+        recipe=chosen_recipe(settings),
+        seed=settings.modelling.seed,
+        workplace=Workplace(
+            place,
+            device=training_device(settings.resources.device, say),
+            progress=sys.stderr.isatty(),
+        ),
+        report=say,
+    )
+    return fitted, adjustment
 
 
 def chosen_architecture(settings: Settings) -> str:

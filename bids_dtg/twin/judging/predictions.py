@@ -52,6 +52,16 @@ class Cohort:
         if sizes != {people} or len(set(self.labels)) < people:
             raise ValueError(f"{people} labels, each once, and {sorted(sizes)} people with values")
 
+    def edges(self, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
+        """Return connectomes (people, edges) less what an adjustment says of covariates."""
+        if adjustment is None:
+            return self.connectomes
+        return adjustment.apply(self.connectomes, self.covariates)
+
+    def taken_out(self, adjustment: Adjustment | None) -> Array | None:
+        """Return the covariates that `edges` are less, (people, columns); None: none."""
+        return None if adjustment is None else adjustment.columns(self.covariates)
+
     def of(self, rows: NDArray[np.integer]) -> Cohort:
         """Return some of the people, by row."""
         return replace(
@@ -111,7 +121,7 @@ def predict_people(
     seed
         Of the choice of people whose twins are run on each other's sequences.
     """
-    edges = _adjusted(people, adjustment)
+    edges = people.edges(adjustment)
     outputs = fitted.perform(edges, people.segments)
     models = {TWIN: of_network(outputs, people.segments)}
     group = fitted.perform_group(people.segments)
@@ -252,12 +262,6 @@ def _cross_losses(
     return losses
 
 
-def _adjusted(people: Cohort, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
-    if adjustment is None:
-        return people.connectomes
-    return adjustment.apply(people.connectomes, people.covariates)
-
-
 def _baselines(training: Cohort, people: Cohort, adjustment: Adjustment | None) -> Models:
     """Predict people by what needs no network."""
     times, number = observed_times(training.segments), len(people.labels)
@@ -273,9 +277,8 @@ def _baselines(training: Cohort, people: Cohort, adjustment: Adjustment | None) 
     if training.covariates.names:
         own, others = _encoded(training.covariates, people.covariates)
         found[COVARIATES] = Predicted(times=mean + fit_ridges(own, times).predict(others))
-    taken_out = None if adjustment is None else adjustment.columns(training.covariates)
-    ridges = fit_ridges(_adjusted(training, adjustment), times, taken_out)
-    ridge = mean + ridges.predict(_adjusted(people, adjustment))
+    ridges = fit_ridges(training.edges(adjustment), times, training.taken_out(adjustment))
+    ridge = mean + ridges.predict(people.edges(adjustment))
     found[RIDGE] = Predicted(times=ridge)
     stretched = _stretched(answered, seconds, ridge / mean, people.segments)
     found[STRETCHED] = Predicted(seconds=seconds, answered=stretched, shares=shares)
