@@ -162,9 +162,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             tuple(labels),
             self.people.segments(labels),
             self.people.connectomes(labels),
-            read_covariates(
-                self.settings, labels, None if adjustment is None else adjustment.asked
-            ),
+            read_covariates(self.settings, labels, asked),
             self.people.families.by_label,
         )
 

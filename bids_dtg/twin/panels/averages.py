@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +27,6 @@ from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, words
 
 
-@dataclass(frozen=True)
-class AverageOnPage:
-    """An average of runs on a participant's page."""
-
-    title: str
-    anchor: str
-    heading: str
-    predicted: str  # what was predicted, in words; empty: nothing
-    panels: tuple[tuple[Panel, Figure], ...]
-    lacks: str  # sentences on missing panels; empty: none is missing
-
-
 def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
     """Draw a participant's connectomes and predicted behaviour; None where there are none.
 
@@ -56,9 +44,9 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     averages = tuple(shown for shown, _ in drawn)
     return Section(
         template="twin.html",
-        links=((averages[0].anchor, averages[0].heading),)
+        links=((averages[0]["anchor"], averages[0]["heading"]),)
         if len(averages) == 1
-        else tuple((shown.anchor, shown.title) for shown in averages),
+        else tuple((shown["anchor"], shown["title"]) for shown in averages),
         facts={"averages": averages, "warning": NO_EVIDENCE},
         files=tuple(path for _, pictures in drawn for path in pictures),
     )
@@ -66,19 +54,19 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
 
 def _draw_average(
     made: RunFiles, canvas: Canvas, number: int
-) -> tuple[AverageOnPage, tuple[Path, ...]]:
+) -> tuple[dict[str, Any], tuple[Path, ...]]:
     panels = tuple(
         (panel, figure) for panel in _PANELS if (figure := panel.draw(made, canvas)) is not None
     )
     predicted = words.is_predicted(made)
-    shown = AverageOnPage(
-        title=made.title,
-        anchor=f"set-{number}",
-        heading="Twin" if predicted else "Connectome",
-        predicted="What a network made from this connectome does" if predicted else "",
-        panels=panels,
-        lacks=_lacks(made, panels),
-    )
+    shown = {
+        "title": made.title,
+        "anchor": f"set-{number}",
+        "heading": "Twin" if predicted else "Connectome",
+        "predicted": "What a network made from this connectome does" if predicted else "",
+        "panels": panels,
+        "lacks": _lacks(made, panels),
+    }
     return shown, tuple(canvas.files)
 
 

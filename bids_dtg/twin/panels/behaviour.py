@@ -36,29 +36,17 @@ class BehaviourRow:
     values: Mapping[str, float | None] = field(default_factory=dict)  # by column; None: not known
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column of the page, in the order of the page."""
-
-    name: str  # in the table
-    title: str
-    decimals: int = 3
-    share: bool = False  # whether it is shown in percent
-
-
-_COLUMNS = (
-    _Column(PREDICTED, "Response time, twin (s)"),
-    _Column(_OBSERVED, "Person, mean (s)"),
-    _Column("observed_median_rt_seconds", "Person, median (s)"),
-    _Column("group_rt_seconds", "Group\N{RIGHT SINGLE QUOTATION MARK}s network (s)"),
-    _Column("predicted_correct", "Correct, twin", 1, True),
-    _Column("observed_correct", "Correct, person", 1, True),
-    _Column("predicted_miss", "Missed, twin", 1, True),
-    _Column("observed_miss", "Missed, person", 1, True),
-)
-
-
-_NAMES = tuple(column.name for column in _COLUMNS)
+# Columns of the table by their titles, in the order of the page; what is no time is a share.
+_TITLES_OF: Mapping[str, str] = {
+    PREDICTED: "Response time, twin (s)",
+    _OBSERVED: "Person, mean (s)",
+    "observed_median_rt_seconds": "Person, median (s)",
+    "group_rt_seconds": "Group\N{RIGHT SINGLE QUOTATION MARK}s network (s)",
+    "predicted_correct": "Correct, twin",
+    "observed_correct": "Correct, person",
+    "predicted_miss": "Missed, twin",
+    "observed_miss": "Missed, person",
+}
 
 
 def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
@@ -69,7 +57,7 @@ def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
             condition=row["condition"],
             trials=row.get("trials") or NOT_KNOWN,
             own_sequence=row.get("own_sequence", "").lower() in ("true", "1"),
-            values={name: number(row.get(name)) for name in _NAMES},
+            values={name: number(row.get(name)) for name in _TITLES_OF},
         )
         for row in read_rows(path)
         if row.get("task_name") and row.get("condition")
@@ -90,13 +78,13 @@ def has(rows: Iterable[BehaviourRow], column: str) -> bool:
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Lay out the table of an average without empty columns."""
     rows = behaviour_of(made)
-    columns = [column for column in _COLUMNS if has(rows, column.name)]
+    columns = [name for name in _TITLES_OF if has(rows, name)]
     if not columns:
         return None
     shown = tuple(
         (_name(row, rows), row.trials, *(_cell(row, column) for column in columns)) for row in rows
     )
-    headings = ("Task and condition", "Trials", *(column.title for column in columns))
+    headings = ("Task and condition", "Trials", *(_TITLES_OF[name] for name in columns))
     return Figure((Listing(headings, shown),), _caption(rows))
 
 
@@ -114,13 +102,11 @@ def _compared(task: str, rows: Sequence[BehaviourRow]) -> tuple[str, str]:
     return (found[0], found[1]) if len(found) > 1 else ("", "")
 
 
-def _cell(row: BehaviourRow, column: _Column) -> str:
-    value = row.values.get(column.name)
+def _cell(row: BehaviourRow, name: str) -> str:
+    value = row.values.get(name)
     if value is None:
         return NOT_KNOWN
-    if column.share:
-        return f"{figure(100 * value, column.decimals)} %"
-    return figure(value, column.decimals)
+    return figure(value, 3) if name.endswith("seconds") else f"{figure(100 * value, 1)} %"
 
 
 def _caption(rows: Sequence[BehaviourRow]) -> str:
