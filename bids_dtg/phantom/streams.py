@@ -68,6 +68,9 @@ class Purpose(IntEnum):
     TWIN_IMAGE = 46
     TWIN_CONFOUNDERS = 47
     TWIN_CONFOUNDED = 48
+    TWIN_RESPONSE_SIZES = 52
+    TWIN_AMPLITUDE = 53
+    TWIN_TASK_BOLD = 54
 
 
 def stream(

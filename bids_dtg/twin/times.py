@@ -9,6 +9,7 @@ differ.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,19 +150,21 @@ def fit_ridges(
     values = np.asarray(connectomes, np.float64)
     everybody = np.ones(len(values), bool)
     edges = _without(values, covariates, everybody)
-    predictable = np.zeros(times.shape[1], bool)
-    weights = np.zeros((edges.shape[1], times.shape[1]))
-    for column, time in enumerate(times.T):
-        known = np.isfinite(time)
+    weights, predictable = (
+        np.zeros((edges.shape[1], times.shape[1])),
+        np.zeros(times.shape[1], bool),
+    )
+    for known, columns in by_known(np.isfinite(times)):
         own, number = edges[known], int(known.sum())
         scale = float((own**2).sum()) / max(number, 1)
         if number < _FEWEST or not scale > _NOTHING:
             continue
-        left = _without(time[:, None], covariates, known)[known, 0]
-        model = RidgeCV(alphas=PENALTIES * scale).fit(own, left)
-        weights[:, column] = model.coef_
+        left = _without(times[:, columns], covariates, known)[known]
+        model = RidgeCV(alphas=PENALTIES * scale, alpha_per_target=True).fit(own, left)
+        weights[:, columns] = np.atleast_2d(model.coef_).T
         # Leaving out a person, the mean of the others misses by n / (n - 1) times as much.
-        predictable[column] = -model.best_score_ < left.var() * (number / (number - 1)) ** 2
+        worst = left.var(axis=0) * (number / (number - 1)) ** 2
+        predictable[columns] = -model.best_score_ < worst
     return Ridges(values.mean(axis=0), weights, predictable)
 
 
@@ -192,13 +195,32 @@ def left_out_z(
     >>> left_out_z(rng.normal(size=(40, 300)), traits) > LEAST_Z
     False
     """
+    return float(z_of(left_out_agreement(connectomes, times, covariates, families).sum(axis=1)))
+
+
+def z_of(agreement: Array) -> Array:
+    """Return z of the agreement of people, who are the first axis."""
+    size = np.sqrt((agreement**2).sum(axis=0))
+    return np.asarray(agreement.sum(axis=0) / np.maximum(size, _NOTHING))
+
+
+def left_out_agreement(
+    connectomes: NDArray[np.floating[Any]],
+    times: Array,
+    covariates: Array | None = None,
+    families: NDArray[np.integer] | None = None,
+) -> Array:
+    """Return predicted times observed figures of left-out people, in SD: (people, targets).
+
+    The parameters are those of `left_out_z`. The agreement is 0 where a figure does not count.
+    """
     people, values = len(times), np.asarray(connectomes, np.float64)
     order = np.random.default_rng(0).permutation(people)
     fold = order % min(_FOLDS, people)
     if families is not None:  # each family is in the fold of its first person
         _, first, of = np.unique(families, return_index=True, return_inverse=True)
         fold = fold[first][of]
-    agreement = np.zeros(people)
+    agreement = np.zeros(times.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a figure that nobody has
         spread = np.nanstd(times, axis=0)
@@ -209,11 +231,20 @@ def left_out_z(
             values[others], times[others], None if covariates is None else covariates[others]
         )
         predicted = _without(values, covariates, others)[own] @ fit.weights
-        for column in np.flatnonzero(fit.predictable):
-            time = times[:, column]
-            left = _without(time[:, None], covariates, others & np.isfinite(time))[own, 0]
-            agreement[own] += np.nan_to_num(predicted[:, column] * left / scale[column] ** 2)
-    return float(agreement.sum() / max(np.sqrt((agreement**2).sum()), _NOTHING))
+        for known, columns in by_known(np.isfinite(times)):
+            if not fit.predictable[columns].any():
+                continue
+            left = _without(times[:, columns], covariates, others & known)[own]
+            found = predicted[:, columns] * left / scale[columns] ** 2
+            agreement[np.ix_(own, columns)] = np.nan_to_num(found * fit.predictable[columns])
+    return agreement
+
+
+def by_known(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
+    """Yield people and those columns that just these people have."""
+    patterns, of = np.unique(known, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        yield pattern, np.flatnonzero(of.ravel() == number)
 
 
 def _without(values: Array, covariates: Array | None, rows: NDArray[np.bool_]) -> Array:

@@ -101,6 +101,7 @@ class TrialRows:
     segment: Numbers  # shown: number of the segment
     trial: Numbers  # shown: number in its run
     onset_step: Times  # shown: seconds from the segment's start / step
+    display_seconds: Times  # shown: how long the stimulus is on
     first_step: Numbers  # shown: first step after the onset
     last_step: Numbers  # shown: last step in the response window; also later presses count here
     window_seconds: Times  # shown: how long the response window is
@@ -414,6 +415,7 @@ _SHOWN: Mapping[str, Any] = {
     "segment": np.intp(0),
     "trial": np.intp(0),
     "onset_step": np.float64(0.0),
+    "display_seconds": np.float64(0.0),
     "first_step": np.intp(0),
     "last_step": np.intp(0),
     "window_seconds": np.float64(0.0),
@@ -456,6 +458,7 @@ def _what_was_shown(piece: _Piece) -> dict[str, NDArray[Any]]:
     return {
         "trial": np.arange(piece.stretch.first, piece.stretch.stop),
         "onset_step": onset / STEP_SECONDS,
+        "display_seconds": run.display_seconds[part],
         "first_step": steps_until(onset) + 1,
         "last_step": steps_until(piece.ends[part] - start),
         "window_seconds": piece.ends[part] - run.onset_seconds[part],

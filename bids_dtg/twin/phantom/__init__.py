@@ -1,5 +1,6 @@
 """Simulated people whose responses to tasks depend on their connectome in a known way.
 
+- `bold`: BOLD of people during tasks
 - `dataset`: people as fMRIPrep leaves them, with the atlas and event files
 - `diffusion`: decision times and choices of a drift-diffusion process
 - `files`: people as files

@@ -1,0 +1,629 @@
+"""BOLD of regions during tasks: a read-out of the states of networks that perform them.
+
+A network that learned behaviour alone has states that follow what is shown and done. Convolved with
+the haemodynamic response, they are regressors of the training people's average BOLD, and the
+weights serve all people. What a person's response has more or less than the group's is predicted
+from the connectome, region by region, where predictions go with left-out people. (The published
+networks have outputs for BOLD, which are trained together with the buttons: Takahashi et al., 2026,
+doi:10.34133/bmef.0231.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bids_dtg.twin.network import AT_ONCE, LowRank, states
+from bids_dtg.twin.times import by_known, fit_ridges, left_out_agreement, z_of
+from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
+
+Array = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
+
+LEAST_RESPONSE = 0.05  # SD, that a gain is computed from: below it, the series stays as it is
+_CHANCE = 0.01  # that a gate of any region opens where connectomes know nothing
+_HIGH_PASS_HZ = 0.01  # of the published regressions
+_PENALTIES = np.logspace(-6, 2, 33)  # of states, relative to their mean eigenvalue
+_FINE = 8  # points of the haemodynamic response in a step
+
+
+@dataclass(frozen=True, eq=False)
+class BoldRun:
+    """BOLD of a person's run of a task, by region."""
+
+    values: NDArray[np.float32]  # (volumes, regions); NaN: censored, or the region has no signal
+    tr_seconds: float
+    start_seconds: float = 0.0  # of the first volume, on the event file's clock
+
+    @property
+    def seconds(self) -> Array:
+        """When each volume was taken, (volumes,)."""
+        return np.asarray(self.start_seconds + self.tr_seconds * np.arange(len(self.values)))
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Which volumes are not censored, (volumes,)."""
+        return np.asarray(np.isfinite(self.values).any(axis=1))
+
+
+People = Sequence[Sequence[BoldRun | None]]  # runs of each person, in the order of `Segments.run`
+
+
+@dataclass(frozen=True, eq=False)
+class BoldReadout:
+    """How states become BOLD, and how people's responses differ; in SD of the training people."""
+
+    regions: tuple[str, ...]
+    tr_seconds: float  # of the training people
+    mean: Array  # (regions,): of the training people's BOLD; NaN: the region has no signal
+    sd: Array  # (regions,)
+    weights: Array  # (units, regions): BOLD of a unit's state
+    offsets: Array  # (regions, tasks): mean of a run
+    responses: Array  # (regions, conditions): mean of the training people
+    contrasts: Array  # (regions, tasks): mean of the training people
+    contrast_sds: Array  # (regions, tasks): over the training people
+    edge_mean: Array  # (edges,), of the training people
+    edge_weights: Array  # (edges, open regions, tasks): response of a unit of an edge
+    z: Array  # (regions,): of predicted and left-out people's responses
+
+    @property
+    def open(self) -> NDArray[np.bool_]:
+        """Regions whose responses are predicted from connectomes, (regions,)."""
+        return np.asarray(self.z > least_z(int(np.isfinite(self.sd).sum())))
+
+    def scaled(self, bold: People) -> list[list[BoldRun | None]]:
+        """Return measured BOLD in SD of the training people."""
+        return _scaled(bold, self.mean, self.sd)
+
+    def amplitudes(self, connectomes: Tensor, tasks: TaskSet) -> Tensor:
+        """Predict mean responses to the tasks' conditions, (people, regions, tasks), by ridges."""
+        edges = connectomes.double() - torch.from_numpy(self.edge_mean)
+        change = torch.einsum("pe,ert->prt", edges, torch.from_numpy(self.edge_weights))
+        opened = torch.from_numpy(np.eye(len(self.open))[:, self.open])
+        group = torch.from_numpy(np.stack(_of_tasks(self.responses, tasks), axis=-1))
+        return group + opened @ change
+
+
+def least_z(regions: int) -> float:
+    """Return the z above which a region's gate opens, one-sided .01 over all regions.
+
+    Examples
+    --------
+    >>> round(least_z(6), 2)
+    2.94
+    """
+    from scipy.stats import norm
+
+    return float(norm.isf(_CHANCE / max(regions, 1)))
+
+
+def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
+    """Return task and condition of each column of responses.
+
+    Examples
+    --------
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> conditions_of(TaskSet((find_task("stroop"),)))
+    (('stroop', 'congruent'), ('stroop', 'incongruent'))
+    """
+    return tuple((task.name, name) for task in tasks.tasks for name in task.conditions)
+
+
+def _of_tasks(values: Any, tasks: TaskSet) -> list[Any]:
+    """Return means of each task's conditions, from values (..., conditions) of any array type."""
+    return [values[..., _columns(tasks, task)].mean(-1) for task in range(len(tasks.tasks))]
+
+
+def _scaled(bold: People, mean: Array, sd: Array) -> list[list[BoldRun | None]]:
+    """Return BOLD less the mean in SD."""
+
+    def of(run: BoldRun) -> BoldRun:
+        return replace(run, values=((run.values - mean) / sd).astype(np.float32))
+
+    return [[None if run is None else of(run) for run in runs] for runs in bold]
+
+
+def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
+    """Return how much each volume has of stimuli that are on for a while, (volumes, stimuli).
+
+    The haemodynamic response is Glover's difference of two gammas; a stimulus that stays on tends
+    to 1.
+
+    Parameters
+    ----------
+    volume_seconds, on, off
+        When volumes are taken, (volumes,), and stimuli begin and end, (stimuli,).
+
+    Examples
+    --------
+    >>> convolved(np.array([0.0, 5.0, 60.0]), np.zeros(2), np.array([1.0, 100.0])).round(2)
+    array([[0.  , 0.  ],
+           [0.33, 0.71],
+           [0.  , 1.  ]])
+    """
+    begun, ended = (np.interp(np.subtract.outer(volume_seconds, at), *_risen()) for at in (on, off))
+    return np.asarray(begun - ended)
+
+
+@lru_cache(maxsize=1)
+def _risen() -> tuple[Array, Array]:
+    """Return times in seconds, and the integral of the haemodynamic response until then."""
+    from nilearn.glm.first_level.hemodynamic_models import glover_hrf
+
+    found = np.cumsum(glover_hrf(STEP_SECONDS, oversampling=_FINE))
+    return np.arange(len(found)) * STEP_SECONDS / _FINE, found
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """A person's run as networks perform it."""
+
+    number: int  # of the run
+    task: int
+    segment: NDArray[np.intp]  # of each step
+    step: NDArray[np.intp]  # in its segment
+    seconds: Array  # of each step in the run
+    trials: Array  # (trials, 3): onset and end in the run, condition
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal where people see conditions at the same times, to a step."""
+        times = np.concatenate([self.seconds, self.trials[:, :2].ravel()])
+        arrays = self.segment, self.step, self.trials[:, 2], np.round(times / STEP_SECONDS)
+        return self.task, *(array.tobytes() for array in arrays)
+
+    def volumes(self, tr_seconds: float) -> Array:
+        """Return times of volumes from the run's start to its last step."""
+        return np.arange(min(0.0, self.seconds[0]), self.seconds[-1], tr_seconds)
+
+    def regressors(self, volume_seconds: Array, conditions: int) -> Array:
+        """Return conditions, the offset, and trials of no condition if any, (volumes, columns)."""
+        on, off, condition = self.trials.T
+        each = convolved(volume_seconds, on, off)
+        found = [each[:, condition == number].sum(axis=1) for number in range(conditions)]
+        others = [each[:, condition < 0].sum(axis=1)] if (condition < 0).any() else []
+        return np.stack([*found, np.ones(len(each)), *others], axis=1)
+
+    def steps(self, volume_seconds: Array) -> Any:
+        """Return how much each volume has of each step, a sparse matrix (volumes, steps)."""
+        from scipy.sparse import csr_array
+
+        since = np.subtract.outer(volume_seconds, self.seconds)
+        at = np.nonzero((since > 0) & (since < _risen()[0][-1] + STEP_SECONDS))
+        begun, ended = (np.interp(since[at] - late, *_risen()) for late in (0, STEP_SECONDS))
+        return csr_array((begun - ended, at), shape=since.shape)
+
+
+def _layouts(segments: Segments, person: int) -> Iterator[_Layout]:
+    """Yield the runs of a person."""
+    own = segments.person(person)
+    rows = own.trials
+    for number in np.unique(own.run[own.run >= 0]):
+        chosen = np.flatnonzero(own.run == number)
+        chosen = chosen[np.argsort(own.start_seconds[chosen])]
+        start = own.start_seconds[chosen]
+        seconds = start[:, None] + STEP_SECONDS * np.arange(own.inputs.shape[-2])
+        # What is left of a segment where the next one begins is not performed.
+        place, step = np.nonzero(seconds < np.append(start[1:], np.inf)[:, None] - STEP_SECONDS / 2)
+        mine = np.isin(rows.segment, chosen) & (rows.task >= 0)
+        onset = own.start_seconds[rows.segment] + STEP_SECONDS * rows.onset_step
+        trials = np.stack([onset, onset + rows.display_seconds, rows.condition], axis=1)[mine]
+        task = int(own.task[chosen[0]])
+        yield _Layout(int(number), task, chosen[place], step, seconds[place, step], trials)
+
+
+def _columns(tasks: TaskSet, task: int) -> slice:
+    """Return the columns of a task's conditions."""
+    counts = [len(of.conditions) for of in tasks.tasks]
+    return slice(sum(counts[:task]), sum(counts[: task + 1]))
+
+
+def _measured(bold: People, segments: Segments) -> Iterator[tuple[int, _Layout, BoldRun]]:
+    """Yield person, layout and BOLD of each run that has BOLD."""
+    if len(bold) != len(segments.run):
+        raise ValueError(f"BOLD is of {len(bold)} people, expected {len(segments.run)}")
+    for person, runs in enumerate(bold):
+        for layout in _layouts(segments, person):
+            run = runs[layout.number] if layout.number < len(runs) else None
+            if run is not None:
+                yield person, layout, run
+
+
+def _by_person(
+    bold: People,
+    segments: Segments,
+    find: Callable[[_Layout, BoldRun, int], Array],
+    columns: Callable[[int], slice],
+) -> Array:
+    """Return figures of people, (people, regions, columns), averaged over runs of a task.
+
+    Parameters
+    ----------
+    bold, segments
+        As of `responses`.
+    find
+        Finds a run's figures, (regions, some), NaN: not known, by its number of conditions.
+    columns
+        Finds the columns of a task's figures; the last task has the last one.
+    """
+    tasks = segments.tasks.tasks
+    regions = next((run.values.shape[1] for runs in bold for run in runs if run is not None), 0)
+    total = np.zeros((len(bold), regions, columns(len(tasks) - 1).stop))
+    number = np.zeros(total.shape)
+    for person, layout, run in _measured(bold, segments):
+        own, at = find(layout, run, len(tasks[layout.task].conditions)), columns(layout.task)
+        total[person, :, at] += np.nan_to_num(own)
+        number[person, :, at] += np.isfinite(own)
+    return np.asarray(total / np.where(number > 0, number, np.nan))
+
+
+def responses(bold: People, segments: Segments) -> Array:
+    """Return the response of each region to each condition, by least squares.
+
+    Regressors are the trials' displays, convolved with the haemodynamic response, and an offset a
+    run. Several runs of a task are averaged.
+
+    Parameters
+    ----------
+    bold
+        BOLD of each person.
+    segments
+        What the same people saw.
+
+    Returns
+    -------
+    numpy.ndarray
+        (people, regions, conditions), in the units of BOLD: of a stimulus that stays on. The
+        conditions are those of `conditions_of`; NaN: not known.
+
+    Raises
+    ------
+    ValueError
+        BOLD is not of the same number of people as the segments.
+    """
+
+    def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
+        design = layout.regressors(run.seconds, conditions)[run.kept]
+        if np.linalg.matrix_rank(design) < design.shape[1]:  # a condition is not in what was kept
+            return np.full((run.values.shape[1], conditions), np.nan)
+        return np.asarray(np.linalg.pinv(design)[:conditions] @ run.values[run.kept]).T
+
+    return _by_person(bold, segments, find, lambda task: _columns(segments.tasks, task))
+
+
+def contrasts(bold: People, segments: Segments) -> Array:
+    """Return each person's second condition less the first one, as published.
+
+    The regression has the conditions' displays, convolved with Glover's response and its
+    derivative, cosine drift and an offset (Takahashi et al., 2026).
+
+    Parameters
+    ----------
+    bold, segments
+        As of `responses`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (people, regions, tasks), in the units of BOLD; of a task with one condition, the condition.
+    """
+    import pandas as pd
+    from nilearn.glm import compute_contrast
+    from nilearn.glm.first_level import make_first_level_design_matrix, run_glm
+
+    designs: dict[tuple[Any, ...], Any] = {}
+
+    def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
+        found = np.full((run.values.shape[1], 1), np.nan)
+        key = run.tr_seconds, run.start_seconds, len(run.values), *layout.key
+        if key not in designs:
+            on, off, condition = layout.trials.T
+            names = [f"c{int(level)}" for level in condition]
+            events = pd.DataFrame({"onset": on, "duration": off - on, "trial_type": names})
+            designs[key] = make_first_level_design_matrix(
+                run.seconds,
+                events,
+                hrf_model="glover + derivative",
+                drift_model="cosine",
+                high_pass=_HIGH_PASS_HZ,
+            )
+        design, values = designs[key], run.values[run.kept]
+        known = np.asarray(np.isfinite(values).all(axis=0))
+        signs = {"c0": -1.0, "c1": 1.0} if conditions > 1 else {"c0": 1.0}
+        if set(signs) <= set(design.columns) and known.any():
+            regressors = design.to_numpy()[run.kept]
+            labels, fits = run_glm(values[:, known].astype(float), regressors, noise_model="ols")
+            weights = np.array([signs.get(name, 0.0) for name in design.columns])
+            contrast = compute_contrast(labels, fits, weights, stat_type="t")
+            found[known, 0] = contrast.effect_size()
+        return found
+
+    return _by_person(bold, segments, find, lambda task: slice(task, task + 1))
+
+
+def group_t(values: Array, sds: Array | None = None) -> Array:
+    """Return t of one sample of people, against 0.
+
+    Parameters
+    ----------
+    values
+        (people, …), for example contrasts; NaN: not known.
+    sds
+        (…): over people; None: that of the values. Predicted people differ less than measured ones,
+        so that their t is that of measured people's SD.
+
+    Examples
+    --------
+    >>> round(float(group_t(np.array([1.0, 2.0, 3.0, np.nan]))), 3)
+    3.464
+    """
+    number, mean = np.isfinite(values).sum(axis=0), _mean(values)
+    return np.asarray(mean * np.sqrt(number) / (_sd(values) if sds is None else sds))
+
+
+def _mean(values: Values) -> Array:
+    """Return means of what is known along the first axis; NaN where nothing is."""
+    number = np.isfinite(values).sum(axis=0)
+    return np.asarray(np.nansum(values, axis=0, dtype=float) / np.where(number > 0, number, np.nan))
+
+
+def _sd(values: Values) -> Array:
+    """Return the sample SD of what is known along the first axis; NaN where it is 0."""
+    number = np.isfinite(values).sum(axis=0)
+    squares = np.nansum((values - _mean(values)) ** 2, axis=0, dtype=float)
+    return np.asarray(np.sqrt(np.where(squares > 0, squares, np.nan) / np.maximum(number - 1, 1)))
+
+
+def fit_bold(
+    bold: People,
+    twin: LowRank,
+    connectomes: Values,
+    segments: Segments,
+    *,
+    regions: tuple[str, ...],
+    covariates: Array | None = None,
+    families: NDArray[np.integer[Any]] | None = None,
+) -> BoldReadout:
+    """Fit the read-out of a trained twin to the BOLD of the training people.
+
+    Parameters
+    ----------
+    bold
+        BOLD of each person.
+    twin
+        The twin, whose group network is trained.
+    connectomes
+        (people, edges).
+    segments
+        What the same people saw.
+    regions
+        Names of the regions.
+    covariates, families
+        As of `bids_dtg.twin.times.left_out_z`.
+
+    Raises
+    ------
+    ValueError
+        There is no BOLD, or it is not of the same people as the segments.
+    """
+    runs = [run for person in bold for run in person if run is not None]
+    if not runs:
+        raise ValueError("no training person has BOLD")
+    mean, sd = _constants([run.values for run in runs])
+    scaled, tasks = _scaled(bold, mean, sd), segments.tasks
+    own, contrast = responses(scaled, segments), contrasts(scaled, segments)
+    wanted = np.stack(_of_tasks(own, tasks), axis=-1)
+    # Ridges on these scores of the people are those on edges, and there are fewer scores.
+    edges = np.asarray(connectomes, np.float64)
+    left, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
+    known = left * sizes, wanted.reshape(len(wanted), -1), covariates
+    z = z_of(left_out_agreement(*known, families).reshape(wanted.shape).sum(axis=2))
+    opened = z > least_z(int(np.isfinite(sd).sum()))
+    weights = fit_ridges(*known).weights.reshape(-1, *wanted.shape[1:])[:, opened]
+    return BoldReadout(
+        regions=regions,
+        tr_seconds=float(np.median([run.tr_seconds for run in runs])),
+        mean=mean,
+        sd=sd,
+        weights=_fit_states(scaled, twin, segments),
+        offsets=_mean(_by_person(scaled, segments, _level, lambda task: slice(task, task + 1))),
+        responses=_mean(own),
+        contrasts=_mean(contrast),
+        contrast_sds=_sd(contrast),
+        edge_mean=edges.mean(axis=0),
+        edge_weights=np.tensordot(axes.T, weights, 1),
+        z=z,
+    )
+
+
+def _level(layout: _Layout, run: BoldRun, conditions: int) -> Array:
+    """Return the mean of each region in a run, (regions, 1)."""
+    return _mean(run.values)[:, None]
+
+
+def _constants(values: Sequence[Values]) -> tuple[Array, Array]:
+    """Return mean and SD of each region over people and volumes; NaN where it has no signal."""
+    number = sum(np.isfinite(own).sum(axis=0) for own in values)
+    number = np.where(number > 0, number, np.nan)
+    mean = sum(np.nansum(own, axis=0, dtype=float) for own in values) / number
+    squares = sum(np.nansum((own - mean) ** 2, axis=0, dtype=float) for own in values)
+    sd = np.sqrt(np.where(squares > 0, squares, np.nan) / number)
+    return np.asarray(mean), np.asarray(sd)
+
+
+def _fit_states(bold: People, twin: LowRank, segments: Segments) -> Array:
+    """Return the weights of the group network's states, (units, regions)."""
+    from sklearn.linear_model import RidgeCV
+
+    alike: dict[tuple[Any, ...], list[tuple[int, _Layout, BoldRun]]] = {}
+    for person, layout, run in _measured(bold, segments):
+        row = person if len(segments.inputs) > 1 else 0
+        key = row, run.tr_seconds, round(run.start_seconds / STEP_SECONDS), *layout.key
+        alike.setdefault(key, []).append((person, layout, run))
+    regressors, targets = [], []
+    for people in alike.values():
+        person, layout, _ = people[0]
+        series = _average([run.values for *_, run in people])
+        longest = max((run.seconds for *_, run in people), key=len)
+        found = _group_states(twin, segments, person)[layout.segment, layout.step]
+        design = layout.steps(longest) @ found
+        kept, size = np.isfinite(series).any(axis=1), np.sqrt(len(people))
+        regressors.append(size * (design - design[kept].mean(axis=0))[kept])
+        targets.append(size * (series - _mean(series))[kept])
+    x, y = np.concatenate(regressors), np.concatenate(targets)
+    weights = np.full((x.shape[1], y.shape[1]), np.nan)
+    for known, columns in by_known(np.isfinite(y)):
+        if known.any():
+            alphas = _PENALTIES * float((x[known] ** 2).sum()) / x.shape[1]
+            model = RidgeCV(alphas, fit_intercept=False, alpha_per_target=True)
+            model.fit(x[known], y[np.ix_(known, columns)])
+            weights[:, columns] = np.atleast_2d(model.coef_).T
+    return weights
+
+
+def _average(values: Sequence[Values]) -> Array:
+    """Average runs of different lengths; NaN where nobody has a value."""
+    padded = np.full((len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32)
+    for filled, own in zip(padded, values, strict=True):
+        filled[: len(own)] = own
+    return _mean(padded)
+
+
+@torch.no_grad()
+def _group_states(twin: LowRank, segments: Segments, person: int) -> NDArray[np.float32]:
+    """Return the states of the group's network in what a person saw, (segments, steps, units)."""
+    shown = torch.from_numpy(segments.person(person).inputs)
+    return states(twin.group(), shown[None])[0].numpy()
+
+
+def performed_responses(
+    readout: BoldReadout, twin: LowRank, connectomes: Tensor, segments: Segments
+) -> Tensor:
+    """Return the responses of people's twins to conditions; differentiable by connectomes.
+
+    Parameters
+    ----------
+    readout, twin
+        A fitted read-out (`fit_bold`) and its twin.
+    connectomes
+        (people, edges).
+    segments
+        What the same people see.
+
+    Returns
+    -------
+    torch.Tensor
+        (people, regions, conditions), SD: what `responses` finds in the series of `predict_bold`.
+    """
+    performed = states(twin(connectomes), torch.from_numpy(segments.inputs))
+    by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
+    units = torch.einsum("pcsk,psku->puc", by_step, performed).double()
+    own = torch.from_numpy(readout.weights).T @ units
+    gains = _gains(readout, own, connectomes, segments.tasks)
+    return own * gains[..., _task_of_each(segments.tasks)]
+
+
+def _task_of_each(tasks: TaskSet) -> list[int]:
+    """Return the number of the task of each condition."""
+    return [tasks.names.index(name) for name, _ in conditions_of(tasks)]
+
+
+def _gains(readout: BoldReadout, own: Tensor, connectomes: Tensor, tasks: TaskSet) -> Tensor:
+    """Return the factors of series, (people, regions, tasks), by their own responses.
+
+    With its factor, the mean response to a task's conditions is the one that ridges predict.
+    """
+    mean = torch.stack(_of_tasks(own, tasks), -1)
+    group = torch.stack(_of_tasks(torch.from_numpy(readout.responses), tasks), -1)
+    large = torch.minimum(mean.abs(), group.abs()) >= LEAST_RESPONSE
+    wanted = readout.amplitudes(connectomes, tasks)
+    return torch.where(large, wanted / torch.where(large, mean, 1.0), 1.0)
+
+
+def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
+    """Return what a state of each step adds to responses, (people, conditions, segments, steps)."""
+    shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
+    found, known = [], dict[tuple[Any, ...], NDArray[np.float32]]()
+    for person in range(len(segments.run)):
+        layouts = list(_layouts(segments, person))
+        key = tuple(layout.key for layout in layouts)
+        if key not in known:
+            known[key] = np.zeros(shape, np.float32)
+            for layout in layouts:
+                columns = _columns(segments.tasks, layout.task)
+                conditions, seconds = columns.stop - columns.start, layout.volumes(tr_seconds)
+                slopes = np.linalg.pinv(layout.regressors(seconds, conditions))[:conditions]
+                runs = sum(other.task == layout.task for other in layouts)
+                own = slopes @ layout.steps(seconds) / runs
+                known[key][columns, layout.segment, layout.step] += own
+        found.append(known[key])
+    return np.stack(found)
+
+
+@torch.no_grad()
+def predict_bold(
+    readout: BoldReadout,
+    twin: LowRank,
+    connectomes: Values,
+    segments: Segments,
+    measured: People | None = None,
+) -> list[list[BoldRun | None]]:
+    """Return the BOLD of people's twins, in SD of the training people.
+
+    It is the read-out of the twins' own states, with a gain for each region and task by which the
+    mean response is the one that is predicted from the connectome.
+
+    Parameters
+    ----------
+    readout, twin
+        A fitted read-out (`fit_bold`) and its twin.
+    connectomes
+        (people, edges).
+    segments
+        What the same people see.
+    measured
+        Their BOLD, whose volumes the predicted ones are then. Other runs have volumes of the
+        training people's repetition time, from the run's start to the end of its last segment.
+
+    Returns
+    -------
+    list of list of BoldRun
+        For each person, the runs in the order of `Segments.run`; None: not performed.
+    """
+    found: list[list[BoldRun | None]] = []
+    for some in np.array_split(np.arange(len(connectomes)), -(-len(connectomes) // AT_ONCE)):
+        own = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
+        seen = segments.people(some)
+        performed = states(twin(own), torch.from_numpy(seen.inputs)).numpy()
+        plain: list[list[BoldRun | None]] = [[None] * (int(of.max()) + 1) for of in seen.run]
+        for row, person in enumerate(some):
+            for layout in _layouts(seen, row):
+                like = None if measured is None else measured[person][layout.number]
+                plain[row][layout.number] = _series(readout, layout, performed[row], like)
+        by_itself = torch.from_numpy(responses(plain, seen))
+        gains = _gains(readout, by_itself, own, seen.tasks).numpy()
+        for row, layout, run in _measured(plain, seen):
+            values = gains[row, :, layout.task] * run.values + readout.offsets[:, layout.task]
+            plain[row][layout.number] = replace(run, values=values.astype(np.float32))
+        found += plain
+    return found
+
+
+def _series(
+    readout: BoldReadout, layout: _Layout, performed: NDArray[np.float32], like: BoldRun | None
+) -> BoldRun:
+    """Return the read-out of a person's states, (segments, steps, units), in a run; its mean is 0.
+
+    Volumes are those of `like`, or of the training people's repetition time.
+    """
+    seconds = layout.volumes(readout.tr_seconds) if like is None else like.seconds
+    own = layout.steps(seconds) @ performed[layout.segment, layout.step] @ readout.weights
+    tr = readout.tr_seconds if like is None else like.tr_seconds
+    return BoldRun((own - own.mean(axis=0)).astype(np.float32), tr, float(seconds[0]))
