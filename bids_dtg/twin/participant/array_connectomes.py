@@ -78,7 +78,7 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayCo
     SettingsError
         `keys` are wrong.
     """
-    arrays = read_arrays(paths, keys, of=PEOPLE_BY)
+    arrays = read_arrays(paths, keys, of=PEOPLE_BY, tasks=True)
     edges = _count_edges(arrays)
     given = [name for name in PEOPLE_BY if _of(arrays, name)]
     labels = {label for name in given for of in _of(arrays, name) for label in of.rows}
@@ -121,7 +121,8 @@ def _count_edges(arrays: ArrayPeople) -> int:
     edges = places * (places - 1) // 2
     if arrays.edges is not None:
         count, title = int(arrays.edges.stored.shape[1]), arrays.edges.stored.title
-        if arrays.places_named and count != edges:
+        if arrays.places and count != edges:
+            # Places without names are those of other arrays, as of BOLD of tasks.
             raise DatasetError(
                 f"{title} has {count} edges, and there are {counted(places, 'place')}",
                 expected=f"{edges} edges: a pair of places each",

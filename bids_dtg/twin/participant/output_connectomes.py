@@ -20,10 +20,11 @@ from bids_dtg.cohort.output_tables import (
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
-from bids_dtg.files.names import plain_label
+from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.rest_sketch import sketch_edges
+from bids_dtg.inputs.selection import is_rest
 from bids_dtg.inputs.splits_file import read_families
 from bids_dtg.notices import counted
 from bids_dtg.settings import Settings
@@ -85,8 +86,8 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
     A person's connectomes of several averages are averaged in turn, weighted by their residual
     degrees of freedom (by their time where these are not known for all). A connectome is left out
     and reported in the notes if it has another atlas or label image, runs of sessions that
-    ``--session-label`` does not name, parcels without a series, or a run in common with a larger
-    set.
+    ``--session-label`` does not name, runs of a task that is no rest and that ``--task-id`` does
+    not name, parcels without a series, or a run in common with a larger set.
 
     Raises
     ------
@@ -98,6 +99,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
     asked = settings.inputs.participant_label
     tables = find_tables(root, _TABLES, asked, atlas, left_out)
     tables = _of_sessions(tables, settings.inputs.session_label, left_out)
+    tables = _of_rest(tables, settings.inputs.task_id, left_out)
     averages = [found for table in tables if (found := _read(table, left_out)) is not None]
     averages = list(_apart(of_the_same_regions(averages, left_out), left_out))
     if not averages:
@@ -140,6 +142,22 @@ def _of_sessions(
     if not wanted:
         return tables
     return left_out.unless(lambda table: _sessions(table) <= wanted, tables, "another session")
+
+
+def _of_rest(
+    tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
+) -> list[OutputTable]:
+    """Leave out tables of tasks that were not requested; where none were, of all but rest."""
+    wanted = [plain_label(label, "task") for label in asked]
+
+    def fits(table: OutputTable) -> bool:
+        task = table.name.get("task") or ""
+        return any(same_label("task", task, label) for label in wanted)
+
+    if wanted:
+        return left_out.unless(fits, tables, "another task")
+    why = "a task, not rest; --task-id names tasks that count"
+    return left_out.unless(lambda table: is_rest(table.name), tables, why)
 
 
 def _sessions(table: OutputTable) -> set[str]:
