@@ -11,8 +11,7 @@
 - `people`: people with a connectome and trials
 - `request`: atlas, model and event files of a call
 - `source`: sources of connectomes, one form for all
-- `task_bold`: BOLD of people's task runs: its table, and where people have it
-- `task_runs`: runs of tasks that have an event file
+- `task_bold`: BOLD of task runs: the runs, their table, and people's
 - `worker`: the level: reads runs ahead, averages their edges, runs twins, writes
 - `write`: the files of runs and averages, and their records
 """

@@ -62,7 +62,8 @@ class TwinPeople:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
         Tasks and atlases are those of a model; without a model, tasks are those of ``--task-file``,
-        and the output must have one atlas only, and one of BOLD of tasks. Arrays are checked except for their values.
+        and the output must have one atlas only, and one of BOLD of tasks. Arrays are checked except
+        for their values.
 
         Raises
         ------

@@ -35,7 +35,7 @@ from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.event_trials import find_task_files
 from bids_dtg.twin.participant.events import TaskEvents
 from bids_dtg.twin.participant.source import OF_PARCELS, Edges
-from bids_dtg.twin.participant.task_runs import TaskRun, each_alone, with_event_files
+from bids_dtg.twin.participant.task_bold import TaskRun, each_alone, with_event_files
 from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 
 

@@ -1,10 +1,11 @@
-"""BOLD of task runs: its table (``_desc-task_timeseries.tsv``), and where people have it."""
+"""BOLD of task runs: the runs, their table (``_desc-task_timeseries.tsv``), and people's."""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,16 +15,20 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.output_tables import LeftOut, TableKind, find_tables, list_tables
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
-from bids_dtg.files.names import FileKind
+from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.regions.series import (
     RegionSeries,
     encode_series,
     read_series,
     series_sidecar,
 )
+from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
 from bids_dtg.inputs.events import EventsFile
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import belongs_to
 from bids_dtg.notices import counted, named
+from bids_dtg.participants.averages import AveragedRuns, plan_averages
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bold import BoldRun
 from bids_dtg.twin.participant.event_trials import Behaviour
@@ -33,6 +38,39 @@ Runs = tuple[BoldRun | None, ...]
 TASK_SERIES = FileKind("timeseries", "task", ".tsv")
 EVENT_FILE = "EventFile"  # key of the sidecar: path of the run's event file in BIDS_DIR
 _TABLES = TableKind(TASK_SERIES, None, words="BOLD of tasks", one="task run", workflow="twin")
+
+
+@dataclass(frozen=True)
+class TaskRun(RestRun):
+    """A run of a task, which is part of no connectome."""
+
+    events: Path = Path()  # its event file
+    start_seconds: float = 0.0  # of the first volume, on the event file's clock
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that the run's results depend on."""
+        return (*super().inputs, self.events)
+
+
+def with_event_files(runs: Sequence[RestRun], files: Sequence[EventsFile]) -> Iterator[TaskRun]:
+    """Yield a participant's runs of tasks that have an event file, and warn of the others."""
+    for run in runs:
+        name = parse_name(run.bold.name)
+        paths = [file.path for file in files if belongs_to(parse_name(file.path.name), name)]
+        if paths:
+            start = stated_start_time(run.sidecars)
+            yield TaskRun(**vars(run), events=paths[0], start_seconds=start)
+        else:
+            warnings.warn(f"{run.title} is not read: it has no event file", stacklevel=2)
+
+
+def each_alone(runs: Sequence[TaskRun]) -> tuple[AveragedRuns, ...]:
+    """Return each run as a piece of work of its own, which no average of rest is named like."""
+    return tuple(
+        replace(planned, entities=(*planned.entities, ("desc", "task")))
+        for planned in plan_averages(runs, "run")
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.events import AverageEvents
 from bids_dtg.twin.participant.infer import SeenTrials, TwinInference
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task
-from bids_dtg.twin.participant.task_runs import TaskRun
+from bids_dtg.twin.participant.task_bold import TaskRun
 from bids_dtg.twin.participant.write import TwinWriter
 
 

@@ -29,8 +29,12 @@ from bids_dtg.twin.participant.behaviour import QUANTILES, AverageBehaviour
 from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
-from bids_dtg.twin.participant.task_bold import TASK_SERIES, encode_task_bold, task_bold_sidecar
-from bids_dtg.twin.participant.task_runs import TaskRun
+from bids_dtg.twin.participant.task_bold import (
+    TASK_SERIES,
+    TaskRun,
+    encode_task_bold,
+    task_bold_sidecar,
+)
 
 # Not "task" and "run": pybids takes keys of that name for entities, and refuses.
 _TASK = Column("task_name", "Task, by its name in the model or in the task file")
