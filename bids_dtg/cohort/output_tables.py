@@ -24,8 +24,8 @@ Value = TypeVar("Value")
 class TableKind:
     """A kind of table, and its names in messages."""
 
-    kind: FileKind  # suffix and extension
-    stat: str  # value of stat-
+    kind: FileKind  # suffix, desc- and extension
+    stat: str | None  # value of stat-; None: names have none
     words: str  # content of the tables, plural
     one: str  # content of one of them, singular
     workflow: str  # workflow that writes them
@@ -43,7 +43,7 @@ class OutputTable:
     @property
     def atlas(self) -> str:
         """Key of the atlas whose parcels its regions are."""
-        return atlas_key(entities_of(dict(self.name.entities)))
+        return atlas_key(_of_atlas(self.name))
 
     @property
     def atlas_digest(self) -> str:
@@ -136,7 +136,7 @@ def find_tables(
     DatasetError
         There are no tables, or tables of several atlases.
     """
-    tables = list(_find(root, kind, asked))
+    tables = list(list_tables(root, kind, asked))
     keys = sorted({table.atlas for table in tables})
     if not tables or (atlas and atlas not in keys):
         found = f", but of {', '.join(keys)}" if keys else ""
@@ -197,7 +197,8 @@ def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:
     return [own for own in read if own.names == names]
 
 
-def _find(root: Path, kind: TableKind, asked: Sequence[str]) -> Iterator[OutputTable]:
+def list_tables(root: Path, kind: TableKind, asked: Sequence[str]) -> Iterator[OutputTable]:
+    """Yield participants' tables of a kind, of all atlases; `find_tables` chooses among them."""
     wanted = {label.removeprefix("sub-") for label in asked}
     for label in participants_in(root):
         if wanted and label not in wanted:
@@ -206,8 +207,14 @@ def _find(root: Path, kind: TableKind, asked: Sequence[str]) -> Iterator[OutputT
         pattern = f"func/sub-{label}_*_{kind.kind.suffix}{kind.kind.extension}"
         for path in sorted((*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}"))):
             name = parse_name(path.name)
-            if name.get("stat") == kind.stat and entities_of(dict(name.entities)):
+            same = FileKind.of(name) == kind.kind and name.get("stat") == kind.stat
+            if same and _of_atlas(name):
                 yield OutputTable(label, path, name, _sidecar(path))
+
+
+def _of_atlas(name: BidsName) -> dict[str, str]:
+    """Return the entities of the atlas; desc- says what a table has, and names no atlas."""
+    return entities_of({key: value for key, value in name.entities if key != "desc"})
 
 
 def _sidecar(path: Path) -> Mapping[str, Any]:

@@ -90,6 +90,7 @@ class ParcelSums:
     ) -> None:
         self.design, self.voxels = design, voxels
         self.seen = np.zeros(design.frames_kept, dtype=bool)
+        self._subtracted = np.zeros(len(voxels.parcel)) if subtracted is None else subtracted
         # (voxels,), with a value other than 0 in a kept frame so far
         self.with_data = np.zeros(len(voxels.parcel), bool)
         if subtracted is not None:  # what is constant has become 0, and has data nevertheless
@@ -168,7 +169,13 @@ class ParcelSums:
         """
         if not self.seen.all():
             raise ValueError(f"{int(np.count_nonzero(~self.seen))} kept frames were not added")
-        return ParcelSeries.of(self.means(), self.design, self.coverage, min_coverage)
+        where = self.voxels.parcel[self.with_data]
+        weights = self._subtracted[self.with_data]
+        taken = np.bincount(where, weights, minlength=self.voxels.parcels)
+        return ParcelSeries.of(
+            *(self.means(), self.design, self.coverage, min_coverage),
+            subtracted=taken / np.maximum(self.voxels.count(self.with_data), 1),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +189,9 @@ class ParcelSeries:
     tr_seconds: float  # time between frames
     coverage: Float  # (parcels,), share of each parcel's voxels with signal
     residual_dof: float  # kept frames less what cleaning took; NaN where that is not known
+    # (parcels,), percent of the parcel's mean signal that a value of 1 stands for; NaN where the
+    # mean is not known, as in series that others have centred. None: series that were read.
+    percent: Float | None = None
 
     @classmethod
     def of(
@@ -190,6 +200,8 @@ class ParcelSeries:
         design: TemporalDesign,
         coverage: NDArray[np.floating],
         min_coverage: float = 0.0,
+        *,
+        subtracted: NDArray[np.floating] | float = 0.0,
     ) -> ParcelSeries:
         """Clean and standardise mean series.
 
@@ -206,14 +218,16 @@ class ParcelSeries:
             (parcels,), share of each parcel with signal.
         min_coverage
             Least share of a parcel that has a series.
+        subtracted
+            (parcels,), what `means` lack of the mean signal.
 
         Examples
         --------
         >>> design = TemporalDesign.build(None, (), np.array([True] * 4 + [False]), 2.0)
         >>> means = np.array([[1.0, 5], [3, 5], [1, 5], [3, 5]])
         >>> series = ParcelSeries.of(means, design, np.array([1.0, 1.0]))
-        >>> series.values.tolist()
-        [[-1.0, 1.0, -1.0, 1.0, nan], [nan, nan, nan, nan, nan]]
+        >>> series.values.tolist(), series.percent.tolist()
+        ([[-1.0, 1.0, -1.0, 1.0, nan], [nan, nan, nan, nan, nan]], [50.0, nan])
         """
         values = np.full((means.shape[1], len(design.keep)), np.nan, np.float32)
         wanted = np.flatnonzero((coverage >= min_coverage) & np.isfinite(means).all(axis=0))
@@ -223,8 +237,13 @@ class ParcelSeries:
         real = left > RESIDUAL_TOLERANCE * size
         scaled = cleaned[:, real] * np.sqrt(len(cleaned) / left[real])
         values[np.ix_(wanted[real], np.flatnonzero(design.keep))] = scaled.T
+        sd, level = np.full(means.shape[1], np.nan), means.mean(axis=0) + subtracted
+        sd[wanted[real]] = np.sqrt(left[real] / len(cleaned))
+        percent = np.divide(100 * sd, level, out=np.full(sd.shape, np.nan), where=level > sd)
         return cls(
-            values, design.keep, design.tr_seconds, np.asarray(coverage), design.residual_dof()
+            *(values, design.keep, design.tr_seconds, np.asarray(coverage)),
+            residual_dof=design.residual_dof(),
+            percent=percent,
         )
 
     @property

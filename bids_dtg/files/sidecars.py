@@ -115,6 +115,30 @@ def stated_residual_dof(sidecars: Sequence[Path]) -> float | None:
     return None
 
 
+def stated_start_time(sidecars: Sequence[Path]) -> float:
+    """Read when a run's first volume is, in seconds after its acquisition began; else 0.
+
+    fMRIPrep states it (StartTime) where it has corrected the times of slices.
+
+    Raises
+    ------
+    RunError
+        If a sidecar is no JSON object, or the value is no time within a volume.
+    """
+    for sidecar in sidecars:
+        value = _facts_of(sidecar).get("StartTime")
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value <= LONGEST_TR_SECONDS:
+            raise RunError(
+                f"{sidecar}: StartTime is {reprlib.repr(value)}",
+                expected=f"seconds, 0 to {LONGEST_TR_SECONDS:g}",
+            )
+        return float(value)
+    return 0.0
+
+
 def read_sidecar(path: Path) -> dict[str, Any]:
     """Read a JSON sidecar.
 

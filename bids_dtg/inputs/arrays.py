@@ -8,6 +8,9 @@ What a key holds, and its axes:
 - `edges` (people, edges): Fisher z of connectomes' upper triangles, row by row, likewise
 - `structural` (people, places, places)
 - `families` (people,): people with the same one are related
+- `task_bold` (people, runs, places, frames): BOLD of tasks, NaN in censored frames, after the end
+  of a run, and all through a run that a person has not; beside it, in the same file,
+  `task_bold_runs` (runs,): the tasks, and `task_bold_tr_seconds` (); for what asks for them
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -37,6 +40,7 @@ from bids_dtg.notices import named
 KEYS = (
     *("people", "places", "rest", "tr_seconds", "session", "connectomes", "structural"),
     *("families", "edges"),
+    *("task_bold", "task_bold_runs", "task_bold_tr_seconds"),
 )
 PEOPLE_BY = ("rest", "connectomes", "edges")  # what people may be known by
 _AXES = {
@@ -47,10 +51,13 @@ _AXES = {
     "families": ("people",),
     "people": ("people",),
     "places": ("places",),
+    "task_bold": ("people", "runs", "places", "frames"),
+    "task_bold_runs": ("runs",),
 }
 # An array of these is one in all files together; each file may have names and times of its own.
-_ALONE = ("connectomes", "edges", "structural", "families")
-_NUMBERS = (*PEOPLE_BY, "structural")
+_ALONE = ("connectomes", "edges", "structural", "families", "task_bold")
+_NUMBERS = (*PEOPLE_BY, "structural", "task_bold")
+_OF_TASKS = ("task_bold", "task_bold_runs", "task_bold_tr_seconds")
 _MOST_PLACES = 2**20
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
@@ -66,8 +73,9 @@ class PeopleArray:
 
     stored: StoredArray
     rows: Mapping[str, int]  # label -> row
-    tr_seconds: float = math.nan  # of rest
+    tr_seconds: float = math.nan  # of rest, or of tasks
     session: str = ""  # of rest
+    tasks: tuple[str, ...] = ()  # of BOLD of tasks: the task of each run
 
     def of(self, label: str) -> NDArray[Any]:
         """Read a person's row."""
@@ -119,6 +127,7 @@ class ArrayPeople:
     structural: PeopleArray | None  # connections between places, as counted
     families: Families
     edges: PeopleArray | None = None  # of connectomes, where these were asked for
+    task_bold: PeopleArray | None = None  # (people, runs, places, frames), likewise
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     def sketches(self, label: str) -> dict[str, str]:
@@ -181,7 +190,11 @@ def read_key_names(texts: Sequence[str]) -> dict[str, str]:
 
 
 def read_arrays(
-    paths: Sequence[str | Path], keys: Sequence[str] = (), *, of: Sequence[str] = ("rest",)
+    paths: Sequence[str | Path],
+    keys: Sequence[str] = (),
+    *,
+    of: Sequence[str] = ("rest",),
+    tasks: bool = False,
 ) -> ArrayPeople:
     """Read what files of arrays hold; of large arrays shapes alone.
 
@@ -193,6 +206,8 @@ def read_arrays(
         `NAME=KEY` texts: under which key a file has what is called NAME here.
     of
         What people may be known by, `rest`, `connectomes` or `edges`: files have one of them.
+    tasks
+        Whether BOLD of tasks is read, too.
 
     Raises
     ------
@@ -213,7 +228,7 @@ def read_arrays(
     by_key = read_key_names(keys)
     asked = {text.partition("=")[0] for text in keys}
     taken = {by_key[name] for name in asked}  # by another name than their own
-    unused = set(PEOPLE_BY) - set(of)
+    unused = set(PEOPLE_BY) - set(of) | (set() if tasks else set(_OF_TASKS))
     by_key = {
         name: key
         for name, key in by_key.items()
@@ -260,6 +275,7 @@ def read_arrays(
         connectomes=alone("connectomes"),
         structural=alone("structural"),
         edges=alone("edges"),
+        task_bold=_task_bold(found, alone("task_bold")),
         families=Families({}, "", absent="no key families")
         if families is None
         else _families(families),
@@ -461,8 +477,29 @@ def _rest(found: Sequence[_Found], rows: Sequence[Mapping[str, int]]) -> tuple[P
     return tuple(made.values())
 
 
-def _seconds(file: _Found) -> float:
-    array = file.arrays["tr_seconds"]
+def _task_bold(found: Sequence[_Found], array: PeopleArray | None) -> PeopleArray | None:
+    """Return BOLD of tasks with what stands beside it in its file."""
+    if array is None:
+        return None
+    file = next(file for file in found if "task_bold" in file.arrays)
+    if lacking := [name for name in _OF_TASKS if name not in file.arrays]:
+        raise DatasetError(
+            f"{file.path} has task_bold and no {' and no '.join(lacking)}",
+            expected="the task of each run (task_bold_runs), as names of event files have it, and "
+            "seconds a frame (task_bold_tr_seconds)",
+        )
+    tasks = _names(file.arrays["task_bold_runs"])
+    if len(set(tasks)) < len(tasks):
+        twice, _ = Counter(tasks).most_common(1)[0]
+        raise DatasetError(
+            f"{file.arrays['task_bold_runs'].title} has the task '{twice}' twice",
+            expected="each task once",
+        )
+    return replace(array, tr_seconds=_seconds(file, "task_bold_tr_seconds"), tasks=tasks)
+
+
+def _seconds(file: _Found, name: str = "tr_seconds") -> float:
+    array = file.arrays[name]
     values = array.whole().ravel()
     if values.dtype.kind not in "iuf" or not len(values) or len(set(values.tolist())) > 1:
         raise DatasetError(

@@ -72,7 +72,7 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
         for entity, asked in labels.items()
         for label in asked
     ]
-    _refuse(left, dataset, participants, partial(_runs, dataset))
+    _refuse(left, dataset, participants, partial(list_series, dataset))
 
 
 def refuse_absent_space(
@@ -111,7 +111,7 @@ def refuse_absent_space(
         return
 
     def series(participant: str) -> list[NamedFile]:
-        found, who = _runs(dataset, participant), f"sub-{participant}"
+        found, who = list_series(dataset, participant), f"sub-{participant}"
         with suppress(RunError):  # it is reported with the participant
             found = selection.of(found, who, any_task=any_task)
             return usable_series(found, who, dataset.input_type, rule.endings)
@@ -164,7 +164,7 @@ def _others(dataset: InputDataset) -> Iterator[str]:
         yield from (folder.participant for folder in person_folders(study, dataset.root))
 
 
-def _runs(dataset: InputDataset, participant: str) -> list[NamedFile]:
+def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
     """List a participant's BOLD series by their names, in all versions."""
     study = STUDIES.get(dataset.input_type)
     if study is None:

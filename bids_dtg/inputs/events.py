@@ -69,7 +69,7 @@ def find_events(
     files = [
         file
         for person in (label for label in people if not asked or label in asked)
-        for file in _events_of(root / f"sub-{person}", person)
+        for file in events_of(root / f"sub-{person}", person)
         if (not wanted or file.task in wanted) and (not visits or file.session in visits)
     ]
     if not files:
@@ -121,8 +121,8 @@ def read_task_file(path: Path) -> dict[str, Any]:
         raise err.as_kind(SettingsError, expected="a task file in TOML") from err
 
 
-def _events_of(folder: Path, person: str) -> list[EventsFile]:
-    """Return a participant's event files, in order of sessions, tasks and runs."""
+def events_of(folder: Path, person: str) -> list[EventsFile]:
+    """Return the event files in a participant's folder, in order of sessions, tasks and runs."""
     places = [folder, *sorted(folder.glob("ses-*"))]
     paths = [
         path

@@ -235,9 +235,14 @@ def absent_session(who: str, asked: Sequence[str], present: Sequence[str]) -> Ru
     )
 
 
+def is_rest(name: BidsName) -> bool:
+    """Return whether a file is of a task whose name begins with rest."""
+    return (name.get("task") or "").lower().startswith("rest")
+
+
 def _resting(files: list[NamedFile], who: str) -> list[NamedFile]:
     """Keep files of tasks whose names begin with rest."""
-    kept = [file for file in files if (file.name.get("task") or "").lower().startswith("rest")]
+    kept = [file for file in files if is_rest(file.name)]
     if not kept:
         raise RunError(
             f"{who} has no resting-state run; it has {_labels(files, 'task') or 'no task-'}",

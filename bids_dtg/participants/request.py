@@ -211,18 +211,23 @@ class CallRequest(ABC):
         RunError
             There is no run that can be used, or two have the same table of custom confounds.
         """
-        inputs = self.settings.inputs
+        return self.find_runs(participant, _selection(self.settings), self.bids_filter)
+
+    def find_runs(
+        self, participant: str, selection: Selection, bids_filter: Mapping[str, Any]
+    ) -> tuple[RestRun, ...]:
+        """Find those of a participant's runs that a selection and a filter leave, as `runs`."""
         runs = find_input_runs(
             self.dataset,
             participant,
-            _selection(self.settings),
+            selection,
             rule=SpaceRule(
                 model=self.space,
-                asked=inputs.space,
+                asked=self.settings.inputs.space,
                 on_lattice=self.has_places,
                 templateflow=self.templateflow,
             ),
-            bids_filter=self.bids_filter,
+            bids_filter=bids_filter,
         )
         if (place := self.settings.cleaning.custom_confounds) is not None:
             require_own_tables(place, runs)

@@ -74,7 +74,7 @@ class InputOptions:
     )
     task_id: tuple[str, ...] = rest_option.for_most_calls(
         "selection",
-        "tasks to process",
+        "tasks to process; with --workflow twin those that connectomes are made of",
         default=(),
         flags=("-t", "--task-id"),
         metavar="TASK",
@@ -490,8 +490,9 @@ class TwinOptions:
 
     task_file: tuple[str, ...] = twin_option.of_files_or_names(
         "twin",
-        "tasks to perform: files in TOML that say what columns of event files mean, or names of "
-        "those that ship (faces, stroop); a model has those that it was trained on",
+        "tasks to perform, whose runs with an event file are read as regions, too: files in TOML "
+        "that say what columns of event files mean, or names of those that ship (faces, stroop); a "
+        "model has those that it was trained on",
         default=(),
         metavar="TOML|NAME",
         shown_default="those that ship and of which BIDS_DIR has event files",
@@ -631,7 +632,8 @@ class OutputOptions:
     atlases: tuple[str, ...] = rest_option.of_files_or_names.for_most_calls(
         "output",
         "atlases over whose parcels maps are averaged; a table each; of a network model or a "
-        "twin the one whose parcels its connectome is of; names (Schaefer100 to "
+        "twin the one whose parcels its connectome is of, and of a twin a second one for BOLD of "
+        "tasks; names (Schaefer100 to "
         "Schaefer1000, Schaefer400x17, HCP, those in TemplateFlow's folder), label images that "
         "state their space, or none",
         default=(),

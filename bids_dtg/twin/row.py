@@ -57,7 +57,9 @@ def _analysis(analysis: str, function: str, settings: Settings) -> int:
 
 
 # Options of analyses of people's connectomes and behaviour.
-_OF_BEHAVIOUR = ("session_label", "model_name", "split_file", "data_set", "seed", "task_file")
+_OF_BEHAVIOUR = (
+    *("session_label", "task_id", "model_name", "split_file", "data_set", "seed", "task_file"),
+)
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
 
 ROW = Workflow(
@@ -70,7 +72,7 @@ ROW = Workflow(
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("twin.participant.worker:LEVEL.print_methods"),
-        reads=(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set"),
+        reads=(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),
     ),
     analyses=MappingProxyType(
         {

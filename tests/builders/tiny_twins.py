@@ -75,13 +75,14 @@ def write_average(
     values: np.ndarray,
     *,
     session: str | None = None,
+    task: str = "rest",
     atlas: Mapping[str, str] = ATLAS,
     names: Sequence[str] = PARCELS,
     run: str | None = None,
     **facts: Any,
 ) -> Path:
     """Write Fisher z (edges,) as the participant level does; `facts` change the sidecar."""
-    entities = {"sub": label, "ses": session, "task": "rest", "run": run, "space": "MNI6", **atlas}
+    entities = {"sub": label, "ses": session, "task": task, "run": run, "space": "MNI6", **atlas}
     path = root / build_path({**entities, "stat": "fisherz"}, "relmat", ".tsv")
     path.parent.mkdir(parents=True, exist_ok=True)
     matrix = np.full((len(names),) * 2, np.nan)

@@ -55,6 +55,22 @@ def test_blocks_of_any_size_give_the_series_of_the_book(size, seed):
     assert series.residual_dof == design.frames_kept - 4
 
 
+def test_values_in_percent_are_those_of_the_means_whatever_was_subtracted():
+    bold, design, _ = example()
+    found = measure(bold, design).series()
+    means = np.stack([bold[design.keep][:, number == PARCEL].mean(1) for number in range(PARCELS)])
+    left = means - means @ design.basis @ design.basis.T
+    left -= left.mean(axis=1, keepdims=True)
+    percent = found.values[:, design.keep] * found.percent[:, None]
+    np.testing.assert_allclose(percent, 100 * left / means.mean(1, keepdims=True), atol=1e-5)
+    volume = bold[0].astype(np.float32)
+    sums = ParcelSums(design, ParcelVoxels(PARCEL, SIZES, EVERY), subtracted=volume)
+    sums.add(bold - volume, 0)
+    np.testing.assert_allclose(sums.series().percent, found.percent, rtol=1e-6)
+    centred = measure(bold - bold.mean(axis=0), design).series()
+    assert np.isnan(centred.percent).all()
+
+
 def test_series_and_correlations_are_those_of_nilearn():
     from nilearn.maskers import NiftiLabelsMasker
 

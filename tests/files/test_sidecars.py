@@ -14,6 +14,7 @@ from bids_dtg.files.sidecars import (
     read_inherited,
     sidecars_of,
     stated_residual_dof,
+    stated_start_time,
 )
 
 
@@ -30,6 +31,14 @@ def test_the_first_sidecar_that_states_degrees_of_freedom_counts(tmp_path):
     other = write(tmp_path / "d.json", **{RESIDUAL_DOF: 3})
     assert stated_residual_dof([silent, unknown, stated, other]) == 71.0
     assert stated_residual_dof([silent, unknown]) is None
+
+
+def test_the_time_of_the_first_volume_is_0_where_no_sidecar_states_it(tmp_path):
+    silent = write(tmp_path / "a.json", RepetitionTime=2.0)
+    assert stated_start_time([silent]) == 0.0
+    assert stated_start_time([silent, write(tmp_path / "b.json", StartTime=0.97)]) == 0.97
+    with pytest.raises(RunError, match=r"StartTime is 970\. Expected: seconds, 0 to 20"):
+        stated_start_time([write(tmp_path / "c.json", StartTime=970)])
 
 
 @pytest.mark.parametrize("value", ["many", True, -1, float("inf"), [3]])

@@ -120,6 +120,49 @@ def test_what_makes_no_sense_is_refused(
         read_arrays([write(tmp_path / "all.npz", **arrays)])
 
 
+BOLD: dict[str, Any] = {
+    "task_bold": np.random.default_rng(2).normal(size=(3, 2, 5, 20)).astype(np.float32),
+    "task_bold_runs": np.array(["hammerAP", "stroopAP"]),
+    "task_bold_tr_seconds": 0.8,
+    "people": np.array(["c", "a", "x"]),
+}
+
+
+def test_bold_of_tasks_has_a_meaning_only_for_those_who_ask(tmp_path: Path) -> None:
+    files = [write(tmp_path / "r.npz", **GOOD), write(tmp_path / "t.h5", **BOLD)]
+    people = read_arrays(files, tasks=True)
+    assert people.task_bold is not None
+    assert (people.task_bold.tasks, people.task_bold.tr_seconds) == (("hammerAP", "stroopAP"), 0.8)
+    assert np.array_equal(people.task_bold.of("a"), BOLD["task_bold"][1])
+    people = read_arrays([write(tmp_path / "both.npz", **{**BOLD, **GOOD})])
+    assert people.task_bold is None
+    assert any("not read, as they have no meaning here: task_bold" in line for line in people.notes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"task_bold_runs": None},
+            r"t\.npz has task_bold and no task_bold_runs\. Expected: the ta",
+        ),
+        ({"task_bold_tr_seconds": None}, "has task_bold and no task_bold_tr_seconds"),
+        ({"task_bold_tr_seconds": 800.0}, "is it in milliseconds"),
+        ({"task_bold_runs": np.array(["a", "a"])}, "has the task 'a' twice"),
+        ({"task_bold_runs": np.array(["a", "b", "c"])}, "task_bold.* has . runs, and .* has ."),
+        ({"task_bold": BOLD["task_bold"][:, :, :4]}, "task_bold has 4 places, and .*rest has 5"),
+        ({"task_bold": BOLD["task_bold"][:, 0]}, r"Expected: \(people, runs, places, frames\)"),
+    ],
+)
+def test_bold_of_tasks_that_does_not_fit_is_refused(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    arrays = {key: values for key, values in {**BOLD, **changed}.items() if values is not None}
+    files = [write(tmp_path / "r.npz", **GOOD), write(tmp_path / "t.npz", **arrays)]
+    with pytest.raises(DatasetError, match=message):
+        read_arrays(files, tasks=True)
+
+
 def test_two_files_with_the_same_are_refused(tmp_path: Path) -> None:
     first, second = (
         write(tmp_path / "1.npz", **GOOD),

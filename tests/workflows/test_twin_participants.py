@@ -319,13 +319,14 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow twin"),
+        (("--atlases", "HCP", "Schaefer400", "Schaefer100"), "or a second one for BOLD of tasks"),
+        (("--atlases", "HCP", "hcp"), "--atlases names two atlases HCP"),
         (("--atlases", "none"), "one atlas with --workflow twin"),
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
         (("--model", "{renamed}"), "the same regions in the same order"),
         (("--model", "{other}"), "the parcels of Slabs are not those of Slabs"),
         (("--model", "{nothing}"), "was fitted without connectomes"),
-        (("--task-file", "faces"), "--task-file was given with participant, which does not read"),
+        (("--task-file", "flanker"), "there is no task 'flanker'"),
         (("--structural-connectivity", "sc"), "--structural-connectivity was given with --work"),
     ],
 )

@@ -57,7 +57,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         structural = find_structural(asked.settings)
         shared = cls.shared_fields(asked, bundle)
         if structural is not None:
-            regions = tuple(shared["atlas"].parcels.values())
+            regions = tuple(shared["atlases"][0].parcels.values())
             structural.require_choice(asked.participants, regions)
         return cls(**shared, structural=structural)
 

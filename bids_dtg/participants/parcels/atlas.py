@@ -1,4 +1,4 @@
-"""The one atlas whose parcels are the regions of a call."""
+"""The atlas whose parcels are the regions of a call, and a second one where it may have one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.imaging.atlas import Atlas, find_atlas
+from bids_dtg.imaging.atlas import Atlas, choose_atlases, find_atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.regions.atlases import NONE, atlas_datasets
@@ -17,7 +17,15 @@ from bids_dtg.settings import Settings
 
 
 def read_only_atlas(settings: Settings, workflow: str, own: str = "") -> Atlas:
-    """Read the atlas of a call: that asked for, the model's, or the default.
+    """Read the one atlas of a call, as `read_atlases` does."""
+    (atlas,) = read_atlases(settings, workflow, own)
+    return atlas
+
+
+def read_atlases(
+    settings: Settings, workflow: str, own: str = "", *, second: str = ""
+) -> tuple[Atlas, ...]:
+    """Read the atlases of a call: those asked for, the model's, or the default.
 
     Parameters
     ----------
@@ -27,32 +35,35 @@ def read_only_atlas(settings: Settings, workflow: str, own: str = "") -> Atlas:
         Name of the workflow, for the message.
     own
         Key of the model's atlas; empty: it has none, or there is no model.
+    second
+        What the parcels of a second atlas are for; empty: there may be none.
 
     Returns
     -------
-    Atlas
-        Read at every voxel of `standard_grid`.
+    tuple of Atlas
+        One or two, read at every voxel of `standard_grid`.
 
     Raises
     ------
     SettingsError
-        There is none, or several were asked for.
+        There is none, too many were asked for, or one of them twice.
     """
     asked: Sequence[str] = settings.outputs.atlases
-    if len(asked) > 1 or NONE in asked:
+    if len(asked) > 1 + bool(second) or NONE in asked:
         raise SettingsError(
             f"--atlases is {' '.join(asked)}",
-            expected=f"one atlas with --workflow {workflow}, whose parcels are the regions",
+            expected=f"one atlas with --workflow {workflow}, whose parcels are the regions"
+            + (f", or a second one for {second}" if second else ""),
         )
     grid = standard_grid()
     places = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
     datasets = atlas_datasets(settings.inputs.derivatives)
     templateflow = templateflow_of(settings)
     if asked or not own:
-        name = asked[0] if asked else DEFAULT
-        return find_atlas(name, places, templateflow=templateflow, datasets=datasets)
+        wanted = asked or (DEFAULT,)
+        return choose_atlases(wanted, places, templateflow=templateflow, datasets=datasets)
     try:
-        return find_atlas(_as_option(own), places, templateflow=templateflow, datasets=datasets)
+        return (find_atlas(_as_option(own), places, templateflow=templateflow, datasets=datasets),)
     except SettingsError as err:
         raise SettingsError(
             f"the model's atlas {own} cannot be found by its name",

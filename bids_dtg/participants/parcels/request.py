@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.words import Lacking
@@ -18,7 +18,7 @@ from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of, plan_runs
-from bids_dtg.participants.parcels.atlas import read_only_atlas
+from bids_dtg.participants.parcels.atlas import read_atlases
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.request import Asked, CallRequest
 from bids_dtg.participants.run_source import PlannedRun, plan_run
@@ -66,8 +66,10 @@ def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None
 class ParcelRequest(CallRequest, Generic[Model]):
     """What a call asks for. Steps of the work get what they use of it."""
 
-    atlas: Atlas  # whose parcels are the regions, read at every voxel of the grid
+    atlases: tuple[Atlas, ...]  # read at every voxel of the grid; the first has the regions
     bundle: Model | None  # the model; None: the call has none
+
+    second_atlas: ClassVar[str] = ""  # what a second atlas is for; empty: there may be none
 
     @classmethod
     def shared_fields(cls, asked: Asked, bundle: RegionModel | None) -> dict[str, Any]:
@@ -90,7 +92,8 @@ class ParcelRequest(CallRequest, Generic[Model]):
         if bundle is not None:
             refuse_model_folder(asked.output, bundle.path)
         own = "" if bundle is None else bundle.part.atlas
-        atlas = read_only_atlas(settings, cls.presentation.name, own)
+        atlases = read_atlases(settings, cls.presentation.name, own, second=cls.second_atlas)
+        atlas = atlases[0]
         if bundle is not None:
             bundle.require_regions(
                 tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
@@ -101,7 +104,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
             bytes_each=_BYTES_READ if bundle is None else _BYTES_MODELLED,
             on_cpu=True,
         )
-        return {**asked.prepared(capacity), "atlas": atlas, "bundle": bundle}
+        return {**asked.prepared(capacity), "atlases": atlases, "bundle": bundle}
 
     @abstractmethod
     def require_usable(self, measured: MeasuredSeries) -> None:
@@ -120,6 +123,11 @@ class ParcelRequest(CallRequest, Generic[Model]):
     @abstractmethod
     def methods_facts(self) -> Any:
         """Return the facts of the workflow's methods text."""
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas whose parcels are the regions."""
+        return self.atlases[0]
 
     @property
     def model_folder(self) -> Path | None:

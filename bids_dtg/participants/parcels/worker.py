@@ -36,6 +36,10 @@ class ParcelSteps(ABC):
             Adds up the time of the stages.
         """
 
+    def reader_of(self, run: RestRun) -> SeriesReader:
+        """Return what reduces a run to series."""
+        return self.reader
+
     def work(self) -> ParcelWork:
         """Return the work, in the process that does it."""
         return ParcelWork(self)
@@ -57,7 +61,7 @@ class ParcelWork(LevelWork):
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
         """Read a run as series and send these on."""
         steps = self._steps
-        send_series(run, steps.reader, steps.request.require_usable, clock=clock, send=send)
+        send_series(run, steps.reader_of(run), steps.request.require_usable, clock=clock, send=send)
 
     def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
         """Return the maker of the results of an average whose runs are read."""

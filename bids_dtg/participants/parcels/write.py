@@ -105,10 +105,10 @@ class ParcelWriter(Generic[Request]):
         """
         names = self._request.regions
         yield from self.write_with(
-            SERIES.path(self._of_run(measured, stat=_MEAN)),
+            SERIES.path(self.of_run(measured, stat=_MEAN)),
             encode_series(RegionSeries(names, measured.series.values)),
             series_sidecar(
-                names, measured.series.tr_seconds, **self._how_made(measured, facts, notes)
+                names, measured.series.tr_seconds, **self.how_made(measured, facts, notes)
             ),
         )
 
@@ -156,7 +156,7 @@ class ParcelWriter(Generic[Request]):
         """Write how much of each parcel has signal."""
         shares = [[f"{share:.4f}" for share in measured.series.coverage]]
         yield from self.write_with(
-            COVERAGE.path(self._of_run(measured, stat=_COVERAGE)),
+            COVERAGE.path(self.of_run(measured, stat=_COVERAGE)),
             encoded(tsv_text(list(self._request.regions), shares)),
             {
                 "Description": "Share of each parcel's voxels that have signal, 0 to 1",
@@ -290,12 +290,14 @@ class ParcelWriter(Generic[Request]):
             methods=(lacking, request.methods(lacking)),
         )
 
-    def _of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
+    def of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
+        """Return the entities of a file of a run."""
         return self.entities(run_entities(measured.run), **more)
 
-    def _how_made(
+    def how_made(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]
     ) -> dict[str, Any]:
+        """Return what sidecars say of how series were made; `facts` and `notes` are added."""
         request, names = self._request, self._request.path_names
         note = self.cleaning_note(measured)
         return {

@@ -44,6 +44,11 @@ Of each participant and run of rest, in sub-*/[ses-*/]func:
 - *_stat-coverage_bold.tsv: the share of each parcel's voxels that have signal.
 - *_qc.tsv: quality figures of each run; the JSON file of the same name explains the columns.
 
+Of each run of a task with an event file:
+
+- *_desc-task_timeseries.tsv: the cleaned series of each parcel on the event file's clock, in
+  percent of the parcel's mean signal.
+
 Of each set of runs (--combine):
 
 - *_stat-fisherz_relmat.tsv: the connectome: Fisher's z of the correlation of each two parcels.
@@ -90,6 +95,7 @@ class TwinMethods(ParcelMethods):
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: ModelOfTwins | None = None  # None: the call has none
+    of_task_runs: bool = False  # whether runs are those of tasks, and no connectome is made
 
 
 _CITED = {
@@ -114,6 +120,8 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
     >>> "Takahashi" in words.references, words.caution
     (False, '')
     """
+    if facts.of_task_runs:
+        return parcel_methods("Series of parcels were computed", (_on_clock(facts),), None, {})
     made, model = "Connectomes were computed", None
     if facts.model is not None:
         made += ", and behaviour predicted from them,"
@@ -132,6 +140,14 @@ def _connected(facts: TwinMethods) -> str:
     return (
         f"{facts.averaged} A connectome is Fisher's z of the Pearson correlation of each two of "
         f"them over these frames{several}."
+    )
+
+
+def _on_clock(facts: TwinMethods) -> str:
+    series, _, _ = facts.averaged.rpartition(", and each was scaled")
+    return (
+        f"{series}; values are percent of each parcel's mean signal, at the times of the run's "
+        "event file. These series are part of no connectome."
     )
 
 

@@ -5,6 +5,7 @@
 - `events`: people's trials, read from the event files of a dataset
 - `people`: people with a connectome and trials, and their covariates
 - `request`: atlas, model and event files of a call
+- `task_bold`: BOLD of task runs: the runs, their table, and people's
 - `worker`: the level: reads runs ahead, averages their edges, runs twins, writes
 - `write`: the files of runs and averages, and their records
 """

@@ -26,11 +26,12 @@ from bids_dtg.cohort.output_tables import (
 from bids_dtg.connectome.edges import fisher_z, upper_edges
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
-from bids_dtg.files.names import plain_label
+from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, PeopleArray, read_arrays
 from bids_dtg.inputs.rest_sketch import sketch_edges
+from bids_dtg.inputs.selection import is_rest
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
@@ -200,7 +201,7 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayCo
     SettingsError
         `keys` are wrong.
     """
-    arrays = read_arrays(paths, keys, of=PEOPLE_BY)
+    arrays = read_arrays(paths, keys, of=PEOPLE_BY, tasks=True)
     edges = _count_edges(arrays)
     given = [name for name in PEOPLE_BY if _of(arrays, name)]
     labels = {label for name in given for of in _of(arrays, name) for label in of.rows}
@@ -243,7 +244,8 @@ def _count_edges(arrays: ArrayPeople) -> int:
     edges = places * (places - 1) // 2
     if arrays.edges is not None:
         count, title = int(arrays.edges.stored.shape[1]), arrays.edges.stored.title
-        if arrays.places_named and count != edges:
+        if arrays.places and count != edges:
+            # Places without names are those of other arrays, as of BOLD of tasks.
             raise DatasetError(
                 f"{title} has {count} edges, and there are {counted(places, 'place')}",
                 expected=f"{edges} edges: a pair of places each",
@@ -359,8 +361,8 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
     A person's connectomes of several averages are averaged in turn, weighted by their residual
     degrees of freedom (by their time where these are not known for all). A connectome is left out
     and reported in the notes if it has another atlas or label image, runs of sessions that
-    ``--session-label`` does not name, parcels without a series, or a run in common with a larger
-    set.
+    ``--session-label`` does not name, runs of a task that is no rest and that ``--task-id`` does
+    not name, parcels without a series, or a run in common with a larger set.
 
     Raises
     ------
@@ -372,6 +374,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
     asked = settings.inputs.participant_label
     tables = find_tables(root, _TABLES, asked, atlas, left_out)
     tables = _of_sessions(tables, settings.inputs.session_label, left_out)
+    tables = _of_rest(tables, settings.inputs.task_id, left_out)
     averages = [found for table in tables if (found := _read(table, left_out)) is not None]
     averages = list(_apart(of_the_same_regions(averages, left_out), left_out))
     if not averages:
@@ -414,6 +417,22 @@ def _of_sessions(
     if not wanted:
         return tables
     return left_out.unless(lambda table: _sessions(table) <= wanted, tables, "another session")
+
+
+def _of_rest(
+    tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
+) -> list[OutputTable]:
+    """Leave out tables of tasks that were not requested; where none were, of all but rest."""
+    wanted = [plain_label(label, "task") for label in asked]
+
+    def fits(table: OutputTable) -> bool:
+        task = table.name.get("task") or ""
+        return any(same_label("task", task, label) for label in wanted)
+
+    if wanted:
+        return left_out.unless(fits, tables, "another task")
+    why = "a task, not rest; --task-id names tasks that count"
+    return left_out.unless(lambda table: is_rest(table.name), tables, why)
 
 
 def _sessions(table: OutputTable) -> set[str]:

@@ -171,6 +171,7 @@ class Behaviour:
     """A person's trials in all runs that can be read."""
 
     runs: tuple[Trials, ...]
+    files: tuple[EventsFile, ...]  # of each run
     troubles: tuple[str, ...] = ()  # why further runs cannot be read
 
     def of(self, task: Task) -> tuple[Trials, ...]:
@@ -282,7 +283,7 @@ def read_behaviour(
 
 
 def _read_person(files: Sequence[tuple[EventsFile, Task]]) -> Behaviour:
-    runs, troubles = [], []
+    runs, read, troubles = [], [], []
     for file, task in files:
         try:
             run = read_trials(task, read_events(file.path), file.path.name)
@@ -292,6 +293,7 @@ def _read_person(files: Sequence[tuple[EventsFile, Task]]) -> Behaviour:
                 number = counted(int(run.scored.sum()), "trial")
                 raise RunError(f"{file.path.name} has no response in {number}")
             runs.append(run)
+            read.append(file)
         except RunError as err:
             troubles.append(str(err))
-    return Behaviour(tuple(runs), tuple(troubles))
+    return Behaviour(tuple(runs), tuple(read), tuple(troubles))

@@ -21,12 +21,19 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
 from bids_dtg.twin.adjustment import Covariates
 from bids_dtg.twin.participant.connectomes import (
+    ArrayConnectomes,
     ConnectomeSource,
     Edges,
     find_array_connectomes,
     find_output_connectomes,
 )
 from bids_dtg.twin.participant.events import Behaviour, find_task_files, read_behaviour
+from bids_dtg.twin.participant.task_bold import (
+    Runs,
+    TaskBold,
+    find_array_bold,
+    find_output_bold,
+)
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, values_in_words
@@ -48,6 +55,7 @@ class TwinPeople:
     known: Sketches  # of people's rest by session, and of their connectomes
     notes: tuple[str, ...]  # sentences on assumptions, and on participants who were left out
     files: tuple[Path, ...]  # of data that they are read from, but for arrays
+    task_bold: TaskBold | None = None  # BOLD of their runs of trials; None: nobody has any
 
     @classmethod
     def prepare(
@@ -55,11 +63,13 @@ class TwinPeople:
         settings: Settings,
         tasks: Sequence[Task] | None = None,
         atlas: str = "",
+        bold_atlas: str = "",
     ) -> TwinPeople:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
-        Tasks and atlas are those of a model; without a model, tasks are those of ``--task-file``,
-        and the output must have one atlas only. Arrays are checked except for their values.
+        Tasks and atlases are those of a model; without a model, tasks are those of ``--task-file``,
+        and the output must have one atlas only, and one of BOLD of tasks. Arrays are checked except
+        for their values.
 
         Raises
         ------
@@ -73,6 +83,11 @@ class TwinPeople:
         chosen, files = find_task_files(settings, tasks)
         behaviour = read_behaviour(chosen, files, asked)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
+        own = {label: behaviour[label] for label in labels}
+        if isinstance(source, ArrayConnectomes):
+            bold = find_array_bold(source.arrays, own, files)
+        else:
+            bold = find_output_bold(settings, own, bold_atlas)
         known = source.sketches(labels)
         families = with_copies(source.families, known, "connectome", "--participant-label")
         split, others = given_split(settings.modelling.split_file, labels, families)
@@ -91,8 +106,14 @@ class TwinPeople:
                 *copies_in_words(families, known, "connectome"),
                 *others,
                 *trial_notes(chosen, behaviour, labels),
+                *(() if bold is None else bold.notes),
             ),
-            files=(*source.files, *(file.path for file in files if file.participant in labels)),
+            files=(
+                *source.files,
+                *(file.path for file in files if file.participant in labels),
+                *(() if bold is None else bold.files),
+            ),
+            task_bold=bold,
         )
 
     @property
@@ -145,6 +166,18 @@ class TwinPeople:
     def runs(self, labels: Sequence[str]) -> list[tuple[Trials, ...]]:
         """Return the runs of people, in this order."""
         return [self.behaviour[label].runs for label in labels]
+
+    def bold(self, labels: Sequence[str]) -> list[Runs]:
+        """Read people's BOLD, one for each of their `runs`; None where a run has none.
+
+        Raises
+        ------
+        DatasetError
+            Values cannot be used; the message names the file or the person.
+        """
+        if self.task_bold is None:
+            return [(None,) * len(self.behaviour[label].runs) for label in labels]
+        return [self.task_bold.read(label) for label in labels]
 
 
 def _source(settings: Settings, atlas: str) -> ConnectomeSource:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bids_dtg.cleaning.words import Lacking
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.extras import require
+from bids_dtg.inputs.asked import list_series
 from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.inputs.events import events_of
 from bids_dtg.inputs.rest_sketch import sketch_edges
+from bids_dtg.inputs.selection import Selection
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
@@ -26,8 +32,10 @@ from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.panels.averages import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
 from bids_dtg.twin.participant.connectomes import OF_PARCELS, Edges
-from bids_dtg.twin.participant.events import TaskEvents
+from bids_dtg.twin.participant.events import TaskEvents, find_task_files
 from bids_dtg.twin.participant.people import read_covariates
+from bids_dtg.twin.participant.task_bold import TaskRun, each_alone, with_event_files
+from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +43,11 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     """The checked request of a call; steps of the work get the parts that they use."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
+    second_atlas: ClassVar[str] = "BOLD of tasks"
 
     events: TaskEvents | None  # event files of the model's tasks; None: the call has no model
+    tasks: tuple[Task, ...]  # whose runs are read as series of regions, too
+    of_task_runs: bool = False  # whether it is the request for these runs alone
 
     def as_the_model_takes(self, participant: str, edges: Edges) -> Edges:
         """Return a connectome (edges,) without what the model takes out, as age and motion.
@@ -66,7 +77,67 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         bundle = load_asked(asked.settings, _load)
         fields = cls.shared_fields(asked, bundle)
         events = None if bundle is None else TaskEvents.find(asked.settings, bundle)
-        return cls(**fields, events=events)
+        return cls(**fields, events=events, tasks=_tasks(asked.settings, bundle))
+
+    @cached_property
+    def for_task_runs(self) -> TwinRequest:
+        """What the call asks for of runs of tasks: series of the last atlas, cleaned for a GLM."""
+        settings = self.settings.replace(
+            low_pass=None, gsr=False, confound_model="24P", min_minutes=0.0
+        )
+        return replace(
+            *(self,),
+            settings=settings,
+            atlases=self.atlases[-1:],
+            bundle=None,
+            events=None,
+            of_task_runs=True,
+        )
+
+    def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
+        """Find a participant's runs of rest and group them; runs of tasks follow, each alone.
+
+        Raises
+        ------
+        RunError
+            There is no run of rest that can be used.
+        """
+        return (*super().averages(participant), *self._task_runs(participant))
+
+    def _task_runs(self, participant: str) -> tuple[AveragedRuns, ...]:
+        """Find a participant's runs of tasks with an event file; warn of the others."""
+        asked = self.settings.inputs.session_label
+        sessions = Selection(asked).session_labels
+        there = {
+            file.name.get("task")
+            for file in list_series(self.dataset, participant)
+            if not sessions or file.name.get("ses") in sessions
+        }
+        tasks = [name for task in self.tasks for name in task.bids_tasks if name in there]
+        if not tasks:
+            return ()
+        others = {key: value for key, value in self.bids_filter.items() if key != "task"}
+        try:
+            if self.dataset.input_type == "xcpd":
+                raise RunError("XCP-D has filtered them, and may have left frames out")
+            runs = self.find_runs(participant, Selection(asked, tasks), others)
+            folder = self.dataset.bids_dir / f"sub-{participant}"
+            return each_alone([*with_event_files(runs, events_of(folder, participant))])
+        except RunError as err:
+            warnings.warn(f"sub-{participant}: runs of tasks are not read: {err}", stacklevel=2)
+            return ()
+
+    def granted(
+        self, planned: AveragedRuns, *, read: bool = False
+    ) -> tuple[TwinRequest, Mapping[str, str]]:
+        """Return the request that is for the runs of an average."""
+        return (self.for_task_runs if is_of_task(planned) else self), {}
+
+    def methods(self, lacking: Lacking) -> str:
+        """Write the methods text of averages whose runs' tables of confounds lack something."""
+        text = super().methods(lacking)
+        # The paragraphs on sources and cleaning are those of all workflows, which read rest.
+        return text.replace("resting-state", "task") if self.of_task_runs else text
 
     @property
     def combine(self) -> Combine:
@@ -76,6 +147,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     def notes(self) -> Iterable[str]:
         """Yield lines on the atlas, the model and the event files."""
         yield f"connectomes between the {counted(len(self.regions), 'parcel')} of {self.atlas.key}"
+        if len(self.atlases) > 1:
+            bold = self.for_task_runs
+            yield f"BOLD of tasks in the {counted(len(bold.regions), 'parcel')} of {bold.atlas.key}"
         if self.bundle is not None and self.bundle.card.notice:
             yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
         if self.bundle is None:
@@ -127,7 +201,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             A parcel has no series; the message names the parcels.
         """
         present = measured.series.present
-        if self.bundle is None or present.all():
+        if self.bundle is None or isinstance(measured.run, TaskRun) or present.all():
             return
         lost = [name for name, there in zip(self.regions, present, strict=True) if not there]
         raise RunError(
@@ -139,7 +213,11 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe the results that an average would give, with lines on its event files."""
-        what = f"a connectome of {counted(len(self.regions), 'parcel')}"
+        parcels = counted(len(self.regions), "parcel")
+        for run in planned.runs:
+            if isinstance(run, TaskRun):
+                return f"series of {parcels}", [f"    on the clock of {run.events}"]
+        what = f"a connectome of {parcels}"
         if self.bundle is None or self.events is None:
             return what, []
         what += f" and behaviour in {named(self.events.names)} by {self.bundle.card.name}"
@@ -154,7 +232,28 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             combine=self.combine,
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else _model_words(self.bundle),
+            of_task_runs=self.of_task_runs,
         )
+
+
+def is_of_task(planned: AveragedRuns) -> bool:
+    """Return whether an average is a run of a task, which is part of no connectome."""
+    return any(isinstance(run, TaskRun) for run in planned.runs)
+
+
+def _tasks(settings: Settings, bundle: TwinBundle | None) -> tuple[Task, ...]:
+    """Return the tasks of a call: the model's, those of ``--task-file``, or those that ship.
+
+    Raises
+    ------
+    SettingsError, DatasetError
+        A task that was asked for does not exist, or there are no event files of it.
+    """
+    if bundle is not None:
+        return bundle.part.tasks
+    if settings.twin.task_file or len(settings.outputs.atlases) > 1:
+        return find_task_files(settings, None)[0]
+    return tuple(map(find_task, SHIPPED))
 
 
 def _model_words(bundle: TwinBundle) -> ModelOfTwins:

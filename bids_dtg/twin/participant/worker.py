@@ -8,13 +8,14 @@ from pathlib import PurePosixPath
 
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.errors import RunError
+from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
-from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
 from bids_dtg.participants.read import AverageBegun, RunPart
-from bids_dtg.participants.worker import MadeAverage
+from bids_dtg.participants.worker import AverageMaker, MadeAverage
 from bids_dtg.twin.participant.behaviour import (
     AverageBehaviour,
     AverageConnectome,
@@ -22,7 +23,8 @@ from bids_dtg.twin.participant.behaviour import (
     TwinInference,
 )
 from bids_dtg.twin.participant.events import AverageEvents
-from bids_dtg.twin.participant.request import TwinRequest
+from bids_dtg.twin.participant.request import TwinRequest, is_of_task
+from bids_dtg.twin.participant.task_bold import TaskRun
 from bids_dtg.twin.participant.write import TwinWriter
 
 
@@ -33,6 +35,8 @@ class TwinSteps(ParcelSteps):
     request: TwinRequest
     inference: TwinInference | None  # runs twins; None: the call has no model
     writer: TwinWriter  # writes results
+    task_reader: SeriesReader  # reduces runs of tasks to series
+    task_writer: TwinWriter  # writes these
 
     @classmethod
     def of(cls, request: TwinRequest) -> TwinSteps:
@@ -40,10 +44,20 @@ class TwinSteps(ParcelSteps):
         inference = None
         if request.bundle is not None:
             inference = TwinInference(request.bundle, threads=request.capacity.threads)
-        return cls(request, request.reader(), inference, TwinWriter(request))
+        tasks = request.for_task_runs
+        return cls(
+            *(request, request.reader(), inference, TwinWriter(request)),
+            *(tasks.reader(), TwinWriter(tasks)),
+        )
 
-    def maker(self, begun: AverageBegun, clock: Clock) -> TwinAverageMaker:
-        """Return the maker of an average's connectome and behaviour."""
+    def reader_of(self, run: RestRun) -> SeriesReader:
+        """Return what reduces a run to series."""
+        return self.task_reader if isinstance(run, TaskRun) else self.reader
+
+    def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
+        """Return the maker of an average's connectome and behaviour, or of a task run's series."""
+        if is_of_task(begun.planned):
+            return TaskRunMaker(begun, self.task_writer, clock)
         return TwinAverageMaker(begun, self, clock)
 
 
@@ -120,6 +134,43 @@ class TwinAverageMaker:
         seen = SeenTrials.of(found.runs, request.events.tasks)
         performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
         return AverageBehaviour(seen, performed, found.notes)
+
+
+class TaskRunMaker:
+    """Writes the series of a run of a task."""
+
+    def __init__(self, begun: AverageBegun, writer: TwinWriter, clock: Clock) -> None:
+        self.begun, self._writer, self._clock = begun, writer, clock
+        self._runs: list[MeasuredSeries] = []
+
+    def take(self, part: RunPart, reporter: Reporter) -> None:
+        """Keep the series."""
+        assert isinstance(part, SeriesRead)
+        self._runs.append(part.measured)
+
+    def leave_out(self, run: str, reason: str) -> None:
+        """Leave nothing out: a run alone fails."""
+
+    def finish(self, reporter: Reporter) -> MadeAverage:
+        """Write the series, and the record that they are complete.
+
+        Raises
+        ------
+        RunError
+            No parcel has a mean signal.
+        OutputError
+            A file cannot be written.
+        """
+        (measured,) = self._runs
+        with self._clock.time("write"):
+            files = [*self._writer.write_task_run(measured)]
+            self._writer.complete(self.begun.planned, self.begun.inputs, files, self._runs)
+        there = int(measured.series.present.sum())
+        return MadeAverage(
+            tuple(f"{measured.run.title}: {note}" for note in measured.notes),
+            f"series of {counted(there, 'parcel')}, {measured.design.frames_kept} of "
+            f"{counted(len(measured.design.keep), 'volume')} kept",
+        )
 
 
 def _line(made: AverageConnectome, *, left_out: int) -> str:

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.nodes import Measure
@@ -20,10 +23,17 @@ from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import write_kept
+from bids_dtg.twin.bold import BoldRun
 from bids_dtg.twin.panels.behaviour import keep_trial_series
 from bids_dtg.twin.participant.behaviour import QUANTILES, AverageBehaviour, AverageConnectome
 from bids_dtg.twin.participant.connectomes import FISHER_Z, MINUTES, RUN, RUNS
 from bids_dtg.twin.participant.request import TwinRequest
+from bids_dtg.twin.participant.task_bold import (
+    TASK_SERIES,
+    TaskRun,
+    encode_task_bold,
+    task_bold_sidecar,
+)
 
 # Not "task" and "run": pybids takes keys of that name for entities, and refuses.
 _TASK = Column("task_name", "Task, by its name in the model or in the task file")
@@ -113,6 +123,32 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             *self.write_kept(measured),
             *self.write_quality(measured, seconds),
         ]
+
+    def write_task_run(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
+        """Write the series of a run of a task; yield the paths.
+
+        Raises
+        ------
+        RunError
+            No parcel has a mean signal to take percent of.
+        """
+        series, run, names = measured.series, measured.run, self._request.regions
+        assert isinstance(run, TaskRun)
+        assert series.percent is not None
+        if not np.isfinite(series.percent).any():
+            raise RunError(
+                f"{run.bold} has no mean signal",
+                expected="BOLD with its mean, as fMRIPrep leaves it",
+            )
+        values = (series.values * series.percent[:, None]).T.astype(np.float32)
+        bold = BoldRun(values, series.tr_seconds, run.start_seconds)
+        events = PurePosixPath(run.events.relative_to(self._request.dataset.bids_dir))
+        facts = self.how_made(measured, {}, ())
+        yield from self.write_with(
+            TASK_SERIES.path(self.of_run(measured)),
+            encode_task_bold(names, bold),
+            task_bold_sidecar(names, bold, events, **facts),
+        )
 
     def write_average(
         self,

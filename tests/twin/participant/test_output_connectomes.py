@@ -76,6 +76,20 @@ def test_runs_of_sessions_that_were_not_asked_for_count_nowhere(tmp_path):
     )
 
 
+def test_connectomes_of_tasks_count_only_where_they_are_asked_for(tmp_path):
+    for task, values in (("rest", ONE), ("restEyes", THREE), ("stroopAP", TWO)):
+        runs = [{"Run": f"sub-a_task-{task}"}]
+        write_average(tmp_path, "a", values, task=task, Runs=runs)
+    found = find(tmp_path)
+    assert np.allclose(found.connectomes(["a"])[0], (ONE + THREE) / 2, atol=1e-6)
+    assert found.notes == (
+        "left out: 1 connectome: a task, not rest; --task-id names tasks that count "
+        "(sub-a_task-stroopAP)",
+    )
+    asked = find(tmp_path, task_id=("task-stroopAP",))
+    assert np.allclose(asked.connectomes(["a"])[0], TWO)
+
+
 def test_no_run_counts_twice(tmp_path):
     write_average(tmp_path, "a", ONE, session="1", run="1", Runs=[{"Run": "one"}])
     write_average(tmp_path, "a", TWO, session="1", Runs=[{"Run": "one"}, {"Run": "two"}])

@@ -1,0 +1,286 @@
+"""BOLD of task runs: the runs, their table (``_desc-task_timeseries.tsv``), and people's."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.output_tables import LeftOut, TableKind, find_tables, list_tables
+from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.files.foreign import read_json_object
+from bids_dtg.files.names import FileKind, parse_name
+from bids_dtg.files.regions.series import (
+    RegionSeries,
+    encode_series,
+    read_series,
+    series_sidecar,
+)
+from bids_dtg.files.sidecars import stated_start_time
+from bids_dtg.inputs.arrays import ArrayPeople
+from bids_dtg.inputs.events import EventsFile
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import belongs_to
+from bids_dtg.notices import counted, named
+from bids_dtg.participants.averages import AveragedRuns, plan_averages
+from bids_dtg.settings import Settings
+from bids_dtg.twin.bold import BoldRun
+from bids_dtg.twin.participant.events import Behaviour
+
+Runs = tuple[BoldRun | None, ...]
+
+TASK_SERIES = FileKind("timeseries", "task", ".tsv")
+EVENT_FILE = "EventFile"  # key of the sidecar: path of the run's event file in BIDS_DIR
+_TABLES = TableKind(TASK_SERIES, None, words="BOLD of tasks", one="task run", workflow="twin")
+
+
+@dataclass(frozen=True)
+class TaskRun(RestRun):
+    """A run of a task, which is part of no connectome."""
+
+    events: Path = Path()  # its event file
+    start_seconds: float = 0.0  # of the first volume, on the event file's clock
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that the run's results depend on."""
+        return (*super().inputs, self.events)
+
+
+def with_event_files(runs: Sequence[RestRun], files: Sequence[EventsFile]) -> Iterator[TaskRun]:
+    """Yield a participant's runs of tasks that have an event file, and warn of the others."""
+    for run in runs:
+        name = parse_name(run.bold.name)
+        paths = [file.path for file in files if belongs_to(parse_name(file.path.name), name)]
+        if paths:
+            start = stated_start_time(run.sidecars)
+            yield TaskRun(**vars(run), events=paths[0], start_seconds=start)
+        else:
+            warnings.warn(f"{run.title} is not read: it has no event file", stacklevel=2)
+
+
+def each_alone(runs: Sequence[TaskRun]) -> tuple[AveragedRuns, ...]:
+    """Return each run as a piece of work of its own, which no average of rest is named like."""
+    return tuple(
+        replace(planned, entities=(*planned.entities, ("desc", "task")))
+        for planned in plan_averages(runs, "run")
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBold:
+    """BOLD of people's task runs, all of the same regions; values are read on request."""
+
+    regions: tuple[str, ...]  # names
+    read: Callable[[str], Runs]  # a person's, by label: one for each of the runs of trials
+    notes: tuple[str, ...]  # sentences on who has it, and on runs that were left out
+    atlas: str = ""  # key of the atlas of the regions; empty: not known
+    atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
+    files: tuple[Path, ...] = ()  # that are read, but for arrays
+
+
+def encode_task_bold(names: Sequence[str], bold: BoldRun) -> bytes:
+    """Write BOLD of a task run as a table: a column a region, a row a volume; NaN is ``n/a``."""
+    return encode_series(RegionSeries(tuple(names), bold.values.T))
+
+
+def task_bold_sidecar(
+    names: Sequence[str], bold: BoldRun, event_file: PurePosixPath, **facts: Any
+) -> dict[str, Any]:
+    """Return the content of the JSON file beside the table.
+
+    Parameters
+    ----------
+    names
+        Of the regions.
+    bold
+        What the table has.
+    event_file
+        Path of the run's event file in BIDS_DIR.
+    facts
+        More about it, by their keys.
+    """
+    return {
+        **series_sidecar(names, bold.tr_seconds),
+        "Description": "Mean series of the parcels of an atlas in a run of a task, cleaned by "
+        "DenoiseStrategy without a low-pass filter and without the global signal: a column a "
+        "parcel, a row a volume of the run",
+        "Units": "percent of the parcel's mean signal; n/a in volumes that are not kept, and for "
+        "parcels without enough coverage",
+        "StartTime": bold.start_seconds,
+        EVENT_FILE: event_file.as_posix(),
+        **facts,
+    }
+
+
+def read_task_bold(path: Path) -> tuple[tuple[str, ...], BoldRun]:
+    """Read a table and its sidecar.
+
+    Returns
+    -------
+    names
+        Of the regions.
+    bold
+        As it was written.
+
+    Raises
+    ------
+    ForeignFileError
+        One of them is missing or damaged.
+    """
+    series, sidecar = read_series(path), read_json_object(path.with_suffix(".json"))
+    tr, start = sidecar.get("RepetitionTime"), sidecar.get("StartTime")
+    if not isinstance(tr, int | float) or not isinstance(start, int | float) or not tr > 0:
+        raise ForeignFileError(
+            f"the sidecar of {path} lacks times", expected="RepetitionTime and StartTime in seconds"
+        )
+    return series.names, BoldRun(np.ascontiguousarray(series.values.T), float(tr), float(start))
+
+
+def find_output_bold(
+    settings: Settings, behaviour: Mapping[str, Behaviour], atlas: str = ""
+) -> TaskBold | None:
+    """Find what the participant level has written for runs of trials; None: there is nothing.
+
+    Parameters
+    ----------
+    settings
+        Options of the call: output, participants.
+    behaviour
+        People's trials by label, with the event files by which series are found.
+    atlas
+        Key of the atlas of a model's regions; empty: the only one there is.
+
+    Raises
+    ------
+    DatasetError
+        There are series of several atlases or of another one, or one cannot be read.
+    """
+    root, asked = settings.inputs.output_dir.absolute(), settings.inputs.participant_label
+    if next(list_tables(root, _TABLES, asked), None) is None:
+        return None
+    left_out = LeftOut(_TABLES.one)
+    tables = find_tables(root, _TABLES, asked, atlas, left_out)
+    found = {
+        (table.label, PurePosixPath(str(table.sidecar.get(EVENT_FILE))).name): table.path
+        for table in tables
+    }
+    regions, _ = _read(tables[0].path)
+
+    def path_of(label: str, file: EventsFile) -> Path | None:
+        return found.get((label, file.path.name))
+
+    def read(label: str) -> Runs:
+        return tuple(map(read_run, (path_of(label, file) for file in behaviour[label].files)))
+
+    def read_run(path: Path | None) -> BoldRun | None:
+        if path is None:
+            return None
+        names, bold = _read(path)
+        if names != regions:
+            raise DatasetError(
+                f"{path} has {counted(len(names), 'parcel')}, and they are not those of "
+                f"{tables[0].path}",
+                expected=f"the same {len(regions)}",
+                remedy="make it again, or give each atlas an OUTPUT_DIR of its own",
+            )
+        return bold
+
+    whose = {
+        label: [path_of(label, file) for file in own.files] for label, own in behaviour.items()
+    }
+    return TaskBold(
+        regions,
+        read,
+        notes=(_in_words(whose), *left_out.lines()),
+        atlas=tables[0].atlas,
+        atlas_digest=tables[0].atlas_digest,
+        files=tuple(path for paths in whose.values() for path in paths if path is not None),
+    )
+
+
+def find_array_bold(
+    arrays: ArrayPeople, behaviour: Mapping[str, Behaviour], files: Sequence[EventsFile]
+) -> TaskBold | None:
+    """Find BOLD of tasks among arrays; None: there is none.
+
+    A run of the arrays is that of a person's only event file of its task.
+
+    Parameters
+    ----------
+    arrays
+        Content of the files.
+    behaviour
+        People's trials by label.
+    files
+        Everybody's event files, also those that could not be read.
+    """
+    array = arrays.task_bold
+    if array is None:
+        return None
+    several = Counter((file.participant, file.task) for file in files)
+
+    def number_of(label: str, file: EventsFile) -> int | None:
+        there = label in array.rows and file.task in array.tasks
+        return array.tasks.index(file.task) if there and several[label, file.task] == 1 else None
+
+    def read(label: str) -> Runs:
+        numbers = [number_of(label, file) for file in behaviour[label].files]
+        if not any(number is not None for number in numbers):
+            return (None,) * len(numbers)
+        values = array.of(label).astype(np.float32)
+        if np.isinf(values).any():
+            raise DatasetError(
+                f"{array.stored.title} has infinite values of sub-{label}",
+                expected="finite values, and NaN where there are none",
+            )
+        return tuple(
+            None if number is None else _trimmed(values[number].T, array.tr_seconds)
+            for number in numbers
+        )
+
+    whose = {
+        label: [number_of(label, file) for file in own.files] for label, own in behaviour.items()
+    }
+    notes = [_in_words(whose)]
+    unclear = [
+        label
+        for label, person in behaviour.items()
+        if label in array.rows
+        and any(file.task in array.tasks and several[label, file.task] > 1 for file in person.files)
+    ]
+    if unclear:
+        notes.append(
+            f"{counted(len(unclear), 'participant')} with several event files of a task "
+            f"({named(unclear)}): which of them task_bold is of is not known, and it is not used; "
+            "--session-label chooses"
+        )
+    return TaskBold(arrays.places, read, notes=tuple(notes))
+
+
+def _read(path: Path) -> tuple[tuple[str, ...], BoldRun]:
+    try:
+        return read_task_bold(path)
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError, remedy="call the participant level again") from err
+
+
+def _trimmed(values: NDArray[np.float32], tr_seconds: float) -> BoldRun | None:
+    """Return a run (frames, places) without the frames after its end; None: it has no value."""
+    known = np.flatnonzero(np.isfinite(values).any(axis=1))
+    return BoldRun(values[: known[-1] + 1], tr_seconds) if len(known) else None
+
+
+def _in_words(whose: Mapping[str, Sequence[object | None]]) -> str:
+    """Count the runs of trials with BOLD, and the people who have some."""
+    runs = [own for of_person in whose.values() for own in of_person]
+    people = sum(any(own is not None for own in of_person) for of_person in whose.values())
+    there = sum(own is not None for own in runs)
+    of_whom = counted(len(whose), "participant")
+    return f"BOLD in {there} of {counted(len(runs), 'run')} of trials, of {people} of {of_whom}"

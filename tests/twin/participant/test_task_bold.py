@@ -1,0 +1,163 @@
+"""BOLD of task runs: its table, and what people get back of the output and of arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pytest
+from array_people import write
+from tiny_twins import LABELS, REGIONS, edges, events_of, write_sets, write_twins
+
+from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.settings import Settings
+from bids_dtg.twin.bold import BoldRun
+from bids_dtg.twin.participant.people import TwinPeople
+from bids_dtg.twin.participant.task_bold import (
+    encode_task_bold,
+    read_task_bold,
+    task_bold_sidecar,
+)
+
+TASKS = ("hammerAP", "stroopAP")
+NAMES = ("amygdala", "motor")
+FRAMES = 9
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_twins(tmp_path)
+
+
+def people_of(folder: Path, **options: Any) -> TwinPeople:
+    given = {
+        "bids_dir": folder / "bids",
+        "output_dir": folder / "out",
+        "analysis_level": "group",
+        "workflow": "twin",
+        "analysis": "train",
+    }
+    return TwinPeople.prepare(Settings.of(**{**given, **options}))
+
+
+def a_run(seed: int, regions: int = len(NAMES)) -> BoldRun:
+    values = np.random.default_rng(seed).normal(size=(FRAMES, regions)).astype(np.float32)
+    values[2] = np.nan
+    return BoldRun(values, 0.8, 0.4)
+
+
+def write_run(
+    folder: Path, label: str, task: str, bold: BoldRun, names: tuple[str, ...] = NAMES
+) -> Path:
+    """Write a run as the participant level does."""
+    name = f"sub-{label}_task-{task}_run-01_space-MNI6_atlas-Tiny_desc-task_timeseries.tsv"
+    path = folder / "out" / f"sub-{label}" / "func" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_task_bold(names, bold))
+    events = PurePosixPath(events_of(folder, label, task).relative_to(folder / "bids"))
+    facts = task_bold_sidecar(names, bold, events, Atlas={"SHA256": "abc"})
+    path.with_suffix(".json").write_text(json.dumps(facts))
+    return path
+
+
+def same(found: BoldRun | None, expected: BoldRun) -> bool:
+    return found is not None and (
+        np.array_equal(found.values, expected.values, equal_nan=True)
+        and (found.tr_seconds, found.start_seconds) == (expected.tr_seconds, expected.start_seconds)
+    )
+
+
+def test_a_run_comes_back_as_it_was_written(folder):
+    names, found = read_task_bold(write_run(folder, LABELS[0], "stroopAP", a_run(0)))
+    assert names == NAMES
+    assert found.values.dtype == np.float32
+    assert same(found, a_run(0))
+
+
+def test_a_run_without_times_is_refused(folder):
+    path = write_run(folder, LABELS[0], "stroopAP", a_run(0))
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(ForeignFileError, match="lacks times"):
+        read_task_bold(path)
+
+
+def test_runs_of_trials_have_the_series_of_their_event_files(folder):
+    write_sets(folder / "out")
+    assert people_of(folder).task_bold is None
+    assert people_of(folder).bold(LABELS[:1]) == [(None, None)]
+    for seed, label in enumerate(LABELS[:2]):
+        write_run(folder, label, "stroopAP", a_run(seed))
+    write_run(folder, LABELS[1], "hammerAP", a_run(5))
+    people = people_of(folder)
+    (second, first, third) = people.bold([LABELS[1], LABELS[0], LABELS[2]])
+    assert [trials.task.name for trials in people.runs([LABELS[1]])[0]] == ["faces", "stroop"]
+    assert same(second[0], a_run(5))
+    assert same(second[1], a_run(1))
+    assert first[0] is None
+    assert same(first[1], a_run(0))
+    assert third == (None, None)
+    bold = people.task_bold
+    assert (bold.regions, bold.atlas, bold.atlas_digest) == (NAMES, "Tiny", "abc")
+    assert people.notes == ("BOLD in 3 of 12 runs of trials, of 2 of 6 participants",)
+    alone = people_of(folder, task_file=("stroop",), participant_label=LABELS[:1])
+    assert same(alone.bold(LABELS[:1])[0][0], a_run(0))
+
+
+def test_series_of_other_parcels_are_refused_by_name(folder):
+    write_sets(folder / "out")
+    write_run(folder, LABELS[0], "stroopAP", a_run(0))
+    other = write_run(folder, LABELS[1], "stroopAP", a_run(1, 3), ("a", "b", "c"))
+    people = people_of(folder)
+    with pytest.raises(DatasetError, match=f"{other.name} has 3 parcels, and they are not those"):
+        people.bold(LABELS[:2])
+
+
+def with_arrays(folder: Path, **changed: Any) -> TwinPeople:
+    values = np.random.default_rng(0).normal(size=(3, 2, REGIONS, FRAMES)).astype(np.float32)
+    values[0, 1, :, 7:] = np.nan  # a shorter run
+    values[1, 0] = np.nan  # a run that was not done
+    arrays = {
+        "people": np.array(LABELS[:3]),
+        "task_bold": values,
+        "task_bold_runs": np.array(TASKS[::-1]),
+        "task_bold_tr_seconds": np.array(0.8),
+        **changed,
+    }
+    paths = [folder / "connectomes.npz", write(folder / "tasks.npz", **arrays)]
+    return people_of(folder, input_arrays=tuple(map(str, paths)))
+
+
+def test_runs_of_arrays_belong_to_the_event_files_of_their_task(folder):
+    people = with_arrays(folder)
+    values = people.source.arrays.task_bold.of(LABELS[0])
+    (faces, stroop), (_, absent), nobody = people.bold([LABELS[0], LABELS[1], LABELS[5]])
+    assert np.array_equal(faces.values, values[1].T[:7])
+    assert np.array_equal(stroop.values, values[0].T)
+    assert (stroop.tr_seconds, stroop.start_seconds) == (0.8, 0.0)
+    assert absent is None
+    assert nobody == (None, None)
+    assert people.task_bold.regions == tuple(edges()["places"])
+
+
+def test_a_second_event_file_of_a_task_leaves_open_which_is_meant(folder):
+    path = events_of(folder, LABELS[0])
+    path.with_name(path.name.replace("run-01", "run-02")).write_text(path.read_text())
+    people = with_arrays(folder)
+    ((faces, first, second),) = people.bold(LABELS[:1])
+    assert faces is not None
+    assert (first, second) == (None, None)
+    assert f"1 participant with several event files of a task ({LABELS[0]})" in people.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((3, 2, REGIONS, FRAMES), np.inf), f"has infinite values of sub-{LABELS[0]}"),
+        (np.zeros((3, 2, REGIONS - 1, FRAMES)), "task_bold has 7 places, and .*places has 8"),
+    ],
+)
+def test_arrays_that_cannot_be_used_are_refused(folder, values, message):
+    with pytest.raises(DatasetError, match=message):
+        with_arrays(folder, task_bold=values).bold(LABELS)

@@ -1,0 +1,195 @@
+"""Runs of tasks at the participant level of `twin`: from NIfTI to BOLD beside people's trials."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from fmriprep_dataset import describe_dataset
+from network_job import FRAMES, REGIONS, TR, network_bold, slabs
+from tiny_bundle import TINY_AFFINE
+from tiny_job import tree
+from twin_job import STROOP, TwinJob
+
+from bids_dtg.settings import Settings
+from bids_dtg.twin.participant.people import TwinPeople
+from bids_dtg.twin.participant.task_bold import read_task_bold
+
+HALVES = ("Left", "Right")  # parcels of the second atlas
+CLEANED = ("--low-pass", "0.08", "--gsr")
+
+
+def task_bold(seed: int) -> np.ndarray:
+    """Make BOLD whose third parcel responds by 2 % in every second minute."""
+    bold = network_bold(seed)
+    active = (np.arange(FRAMES) * TR) % 120 < 60
+    bold[slabs() == 3] += (20 * active).astype(np.int16)
+    return bold
+
+
+def add_task_run(job: TwinJob, participant: str, **options: object) -> Path:
+    """Add a run of Stroop whose first two frames are not in a steady state."""
+    given = {"task": STROOP, "bold": task_bold(7), "n_non_steady": 2, "affine": TINY_AFFINE}
+    path = job.add_run(participant, **(given | options))
+    beside = path.with_name(path.name.replace(".nii.gz", ".json"))
+    beside.write_text(json.dumps({"RepetitionTime": TR, "StartTime": 2.5}))
+    return path
+
+
+def second_atlas(job: TwinJob) -> Path:
+    """Write an atlas of two parcels."""
+    path = job.folder / "atlas-Halves_space-MNI152NLin6Asym_dseg.nii.gz"
+    nib.save(nib.Nifti1Image((slabs() + 2) // 3, TINY_AFFINE), path)
+    rows = [f"{number}\t{name}" for number, name in enumerate(HALVES, 1)]
+    table = path.with_name(path.name.replace(".nii.gz", ".tsv"))
+    table.write_text("\n".join(["index\tname", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> TwinJob:
+    made = TwinJob(tmp_path_factory.mktemp("tasks"))
+    made.give("01", STROOP)
+    made.give("02", STROOP, lender=1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def before(job) -> dict[str, str]:
+    """Return the output of a call before there were runs of tasks."""
+    assert job.run(*CLEANED, out=job.folder / "before") == 0
+    return tree(job.folder / "before")
+
+
+@pytest.fixture(scope="module")
+def out(job, before) -> Path:
+    """Return the output of the same call with a task run of one of two people."""
+    add_task_run(job, "01")
+    add_task_run(job, "01", entities="run-9")
+    assert job.run(*CLEANED) == 0
+    return job.out
+
+
+def people_of(job: TwinJob, out: Path) -> TwinPeople:
+    settings = Settings.of(
+        bids_dir=job.raw,
+        output_dir=out,
+        analysis_level="group",
+        workflow="twin",
+        analysis="train",
+    )
+    return TwinPeople.prepare(settings)
+
+
+def test_series_are_percent_of_the_mean_cleaned_without_low_pass_and_global_signal(job, out):
+    (path,) = out.rglob("*_desc-task_timeseries.tsv")
+    names, found = read_task_bold(path)
+    assert names == REGIONS
+    assert (found.tr_seconds, found.start_seconds) == (TR, 2.5)
+    kept = np.isfinite(found.values[:, 0])
+    assert kept.tolist() == [False] * 2 + [True] * (FRAMES - 2)
+    bold, labels = task_bold(7).astype(float), slabs()
+    means = np.stack([bold[labels == number].mean(axis=0) for number in range(1, 7)], 1)[kept]
+    (table,) = job.bids.rglob(f"sub-01_task-{STROOP}_desc-confounds_timeseries.tsv")
+    confounds = pd.read_csv(table, sep="\t")
+    wanted = confounds.filter(regex=r"^(trans|rot)_|^cosine|^csf$|^white_matter$")
+    columns = wanted.fillna(wanted.mean()).to_numpy()[kept]
+    columns = np.column_stack([columns, np.ones(len(columns))])
+    left = means - columns @ np.linalg.lstsq(columns, means, rcond=None)[0]
+    np.testing.assert_allclose(found.values[kept], 100 * left / means.mean(axis=0), atol=2e-3)
+
+
+def test_the_sidecar_says_how_and_on_which_clock(job, out):
+    (path,) = out.rglob("*_desc-task_timeseries.json")
+    facts = json.loads(path.read_text())
+    assert facts["EventFile"] == f"sub-01/func/sub-01_task-{STROOP}_events.tsv"
+    assert "without a low-pass filter and without the global signal" in facts["Description"]
+    assert "LowPassHz" not in facts["Cleaning"]
+    assert "global_signal" not in facts["Cleaning"]["Columns"]
+    rest = json.loads(next(out.rglob("sub-01_task-rest_*_stat-mean_timeseries.json")).read_text())
+    assert "global_signal" in rest["Cleaning"]["Columns"]
+    methods = (out / "logs/CITATION.md").read_text()
+    assert "percent of each parcel's mean signal" in " ".join(methods.split())
+    assert "Preprocessed task runs were read" in methods
+
+
+def test_connectomes_and_their_records_are_as_without_task_runs(job, before, out):
+    after = tree(out)
+    added = [name for name in after if name not in before]
+    assert [name for name in added if "_desc-task_" not in name] == []
+    assert [name for name in before if after.get(name) != before[name]] == []
+
+
+def test_runs_of_trials_get_their_bold_back(job, out, capsys):
+    people = people_of(job, out)
+    (first,), (second,) = people.bold(["01", "02"])
+    assert second is None
+    (path,) = out.rglob("*_desc-task_timeseries.tsv")
+    assert np.array_equal(first.values, read_task_bold(path)[1].values, equal_nan=True)
+    assert (people.task_bold.regions, people.task_bold.atlas) == (REGIONS, "Slabs")
+    assert path in people.files
+    assert "BOLD in 1 of 2 runs of trials, of 1 of 2 participants" in people.notes
+
+
+def test_the_same_command_does_nothing_more_and_says_what_is_not_read(job, out, capsys):
+    before = tree(out)
+    assert job.run(*CLEANED) == 0
+    assert "0 averages of results made, 3 complete before" in capsys.readouterr().err
+    assert tree(out) == before
+    assert job.run(*CLEANED, "--dry-run") == 0
+    said = capsys.readouterr()
+    assert f"sub-01_task-{STROOP}_desc-task: complete, would be skipped" in said.out
+    assert f"sub-01_task-{STROOP}_run-9 is not read: it has no event file" in said.err
+
+
+@pytest.mark.slow
+def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
+    atlases = ("--atlases", job.atlas, second_atlas(job))
+    other = job.folder / "second"
+    assert job.run(*CLEANED, *atlases, "--task-file", "stroop", out=other) == 0
+    assert "BOLD of tasks in the 2 parcels of Halves" in capsys.readouterr().err
+    (path,) = other.rglob("*_desc-task_timeseries.tsv")
+    assert "atlas-Halves" in path.name
+    assert read_task_bold(path)[0] == HALVES
+    (connectome,) = other.rglob("sub-01_*_relmat.tsv")
+    (same,) = out.rglob("sub-01_*_relmat.tsv")
+    assert connectome.read_bytes() == same.read_bytes()
+    assert people_of(job, other).task_bold.regions == HALVES
+
+
+@pytest.mark.slow
+def test_a_run_without_a_mean_fails_alone(tmp_path, capsys):
+    job = TwinJob(tmp_path, ("01",))
+    job.give("01", STROOP)
+    add_task_run(job, "01", bold=task_bold(7) - np.int16(1000))
+    assert job.run() == 1
+    lines = capsys.readouterr().err
+    assert "has no mean signal. Expected: BOLD with its mean" in lines
+    assert "1 average of results made" in lines
+    assert [*job.out.rglob("*_relmat.tsv")]
+
+
+def test_runs_of_tasks_that_xcpd_has_cleaned_are_named_and_not_read(tmp_path, capsys):
+    job = TwinJob(tmp_path, ("01",))
+    job.give("01", STROOP)
+    add_task_run(job, "01")
+    describe_dataset(job.bids, pipeline="XCP-D")
+    for path in [*job.bids.rglob("*_desc-preproc_*")]:
+        path.rename(path.with_name(path.name.replace("preproc", "denoised")))
+    assert job.run("--dry-run") == 0
+    said = capsys.readouterr()
+    assert "sub-01: runs of tasks are not read: XCP-D has filtered them" in said.err
+    assert "_desc-task" not in said.out
+
+
+def test_a_second_atlas_without_event_files_is_refused(tmp_path, capsys):
+    job = TwinJob(tmp_path, ("01",))
+    assert job.run("--atlases", job.atlas, second_atlas(job)) == 2
+    assert "has no event files of the tasks hammerAP" in capsys.readouterr().err
+    assert job.run("--atlases", job.atlas, job.atlas) == 2
+    assert "--atlases names two atlases Slabs" in capsys.readouterr().err
+    assert not job.out.exists()
