@@ -8,7 +8,6 @@ differ.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ PENALTIES = np.logspace(-2, 4, 37)  # of a ridge, relative to the mean eigenvalu
 _FOLDS = 5  # of people, by which predictions are judged
 _FEWEST = 3  # people of a regression
 _NOTHING = 1e-12  # variance of connectomes
+_ROUNDING = 1e-9  # of the largest figure: what varies by less is all of covariates
 
 
 @dataclass(frozen=True)
@@ -221,10 +221,12 @@ def left_out_agreement(
         _, first, of = np.unique(families, return_index=True, return_inverse=True)
         fold = fold[first][of]
     agreement = np.zeros(times.shape)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a figure that nobody has
-        spread = np.nanstd(times, axis=0)
-    scale = np.where(spread > 0, spread, np.inf)
+    scale = np.full(times.shape[1], np.inf)
+    for column, time in enumerate(times.T):
+        if (known := np.isfinite(time)).any():
+            spread = _without(time[:, None], covariates, known)[known].std()
+            if spread > _ROUNDING * np.abs(time[known]).max():
+                scale[column] = spread
     for number in np.unique(fold) if people >= _FEWEST and np.ptp(fold) else ():
         own, others = fold == number, fold != number
         fit = fit_ridges(

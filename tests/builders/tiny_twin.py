@@ -11,13 +11,12 @@ import torch
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.twin.bundle.bundle import TwinBundle, TwinFacts, write_twin_bundle
-from bids_dtg.twin.fitting import Fitted, Twin
-from bids_dtg.twin.network.main import Sizes
-from bids_dtg.twin.recipe import Recipe, find_architecture
+from bids_dtg.twin.fitting import Fitted, empty_twin
+from bids_dtg.twin.recipe import Recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import TaskSet
 
-TINY_TWIN_RECIPE = Recipe(units=5, rank=3, codes=4, hyper_units=6)
+TINY_TWIN_RECIPE = Recipe(units=5, rank=3, hyper_units=6)
 TINY_TWIN_REGIONS = ("L insula", "R insula", "L café", "R café")
 TINY_TWIN_FACTS = TwinFacts(
     name="tiny",
@@ -39,15 +38,11 @@ def tiny_fitted_twin(
 ) -> Fitted:
     """Make what a fit returns, with random weights and without a fit."""
     performed = TaskSet(tuple(map(find_task, tasks)))
-    sizes = Sizes(performed.inputs, recipe.units, performed.buttons)
-    row = find_architecture(architecture)
-    factors = 0 if row.generates_all else recipe.codes
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        twin = Twin(row, recipe, edges, sizes, factors)
+        twin = empty_twin(architecture, recipe, edges, performed)
         for tensor in twin.buffers():
             tensor.uniform_(0.1, 0.9)
-    rng = np.random.default_rng(seed)
     return Fitted(
         twin=twin.eval(),
         architecture=architecture,
@@ -55,7 +50,6 @@ def tiny_fitted_twin(
         tasks=performed,
         people=("cy", "ann", "bob"),
         seed=seed,
-        own_factors=rng.normal(size=(3, factors)) if factors else None,
         history={"group": ({"epoch": 1.0, "validation_loss": 0.5}, {"epoch": 2.0, "x": np.nan})},
     )
 

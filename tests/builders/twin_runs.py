@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from hypothesis import strategies as st
 
+from bids_dtg.twin.recipe import Recipe
 from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
 from bids_dtg.twin.trial_series import Segments, stack_people
 from bids_dtg.twin.trials import Trials
@@ -100,24 +101,37 @@ def slow_and_quick(people=12, seed=0):
     return stack_people(runs), takes
 
 
+def connectomes_of(takes, edges=45, seed=7):
+    """Return connectomes (people, edges) whose first 9 are larger in who takes longer."""
+    loadings = np.where(np.arange(edges) < 9, 1.0, 0.0)
+    noise = np.random.default_rng(seed).normal(0.0, 0.1, (len(takes), edges))
+    return (np.outer(takes - 0.9, loadings) + noise).astype(np.float32)
+
+
+QUICK = Recipe(
+    units=12,
+    rank=2,
+    group_epochs=8,
+    group_updates=10,
+    times_epochs=2,
+    times_updates=10,
+    hyper_units=6,
+    hyper_epochs=3,
+    hyper_updates=3,
+    batch_people=6,
+    batch_segments=2,
+)
+
+
 @cache
-def fitted_quickly():
-    """Return a twin of 30 people, their connectomes, segments and how long each takes.
-
-    The first 9 of 45 edges are larger in who takes longer, the others are noise.
-    """
+def fitted_quickly(architecture="lowrank", people=30):
+    """Return a twin of people, their connectomes, segments and how long each takes."""
     from bids_dtg.twin.fitting import fit
-    from bids_dtg.twin.recipe import Recipe, find_architecture
 
-    segments, takes = slow_and_quick(people=30)
-    rng = np.random.default_rng(7)
-    loadings = np.where(np.arange(45) < 9, 1.0, 0.0)
-    edges = np.outer(takes - takes.mean(), loadings) + rng.normal(0.0, 0.1, (30, 45))
-    recipe = Recipe(
-        units=24, codes=6, group_epochs=30, group_updates=10, batch_people=6, batch_segments=2
-    )
-    fitted = fit(edges, segments, architecture=find_architecture("lowrank", recipe))
-    return fitted, edges.astype(np.float32), segments, takes
+    segments, takes = slow_and_quick(people=people)
+    edges = connectomes_of(takes)
+    fitted = fit(edges, segments, architecture=architecture, recipe=QUICK)
+    return fitted, edges, segments, takes
 
 
 def _correct():

@@ -1,158 +1,149 @@
 """Fitting twins."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from twin_runs import slow_and_quick
+import torch
+from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.training.loop import Workplace
-from bids_dtg.twin.fitting import fit
-from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture, find_recipe
+from bids_dtg.twin.fitting import condition_losses, empty_twin, fit, set_ridges
+from bids_dtg.twin.interventions import predicted_functions
+from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture, find_recipe
+from bids_dtg.twin.times import LEAST_Z, observed_times
 
-SMALL = Recipe(
-    units=10, codes=3, group_epochs=4, group_updates=3, hyper_units=6, hyper_epochs=3,
-    hyper_updates=3, batch_people=6, batch_segments=2,
-)  # fmt: skip
-
-LOWRANK = find_architecture("lowrank", SMALL)
+SMALL = replace(QUICK, units=8, group_epochs=3, group_updates=3, times_updates=3)
 
 
-def connectomes_of(takes, edges=20, seed=0):
-    rng = np.random.default_rng(seed)
-    return np.outer(takes, rng.normal(size=edges)) + rng.normal(0.0, 0.05, (len(takes), edges))
+def people(number=8):
+    segments, takes = slow_and_quick(people=number)
+    return connectomes_of(takes), segments
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_same_seed_gives_the_same_twins(architecture):
-    segments, takes = slow_and_quick(people=8)
-    values = connectomes_of(takes)
-    fits = [
-        fit(values, segments, architecture=find_architecture(architecture, SMALL), seed=seed)
+    edges, segments = people()
+    one, same, other = (
+        fit(edges, segments, architecture=architecture, recipe=SMALL, seed=seed).perform(
+            edges, segments
+        )
         for seed in (1, 1, 2)
-    ]
-    one, same, other = (fitted.perform(values, segments) for fitted in fits)
+    )
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
     assert one.shape == segments.action.shape
     assert ((one >= 0) & (one <= 1)).all()
 
 
-class Stopped(Exception):
-    """What stops a fit in a test."""
+# The stages: 3 epochs of the group, then 2 of times. A line is reported after each epoch.
+KILLED = """
+import os, signal, sys
+sys.path[:0] = {paths!r}
+from test_fitting import *
+lines = []
+def report(line):
+    lines.append(line)
+    if len(lines) == {last}:
+        os.kill(os.getpid(), signal.SIGKILL)
+edges, segments = people()
+place = Workplace(Path({folder!r}))
+fit(edges, segments, architecture={architecture!r}, recipe=SMALL, workplace=place, report=report)
+"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["lowrank", "published"])
-def test_a_stopped_fit_goes_on_to_the_same_twins(tmp_path, architecture):
-    segments, takes = slow_and_quick(people=8)
-    values = connectomes_of(takes)
-    lines = []
-
-    def report(line):
-        lines.append(line)
-        if line.startswith("epoch 3"):
-            raise Stopped
-
-    options = {"architecture": find_architecture(architecture, SMALL)}
-    place = Workplace(tmp_path / "stopped")
-    with pytest.raises(Stopped):
-        fit(values, segments, workplace=place, report=report, **options)
-    assert [line[:7] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
-    lines.clear()
-    resumed = fit(values, segments, workplace=place, report=lines.append, **options)
-    assert lines[0].startswith("epoch 3")
-    whole = fit(values, segments, **options)
-    assert np.array_equal(resumed.perform(values, segments), whole.perform(values, segments))
+@pytest.mark.parametrize(("architecture", "last"), [("lowrank", 5), ("hypernetwork", 3)])
+def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path, architecture, last):
+    edges, segments = people()
+    paths = [str(Path(__file__).parent), *sys.path]
+    words = {"paths": paths, "last": last, "folder": str(tmp_path), "architecture": architecture}
+    done = subprocess.run([sys.executable, "-c", KILLED.format(**words)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    lines, options = [], {"architecture": architecture, "recipe": SMALL}
+    place = Workplace(tmp_path)
+    with pytest.raises(RunError, match="other people, another recipe or another seed"):
+        fit(edges[::-1], segments, workplace=place, **options)
+    resumed = fit(edges, segments, workplace=place, report=lines.append, **options)
+    whole = fit(edges, segments, **options)
+    assert 0 < len(lines) < sum(map(len, whole.history.values()))
+    for name, tensor in whole.twin.state_dict().items():
+        assert torch.equal(resumed.twin.state_dict()[name], tensor), name
 
 
-@pytest.mark.slow
 def test_connectomes_predict_slow_and_quick_people():
-    segments, takes = slow_and_quick(people=30)
-    values = connectomes_of(takes)
-    recipe = replace(SMALL, units=24, group_epochs=30, group_updates=10, codes=6)
-    fitted = fit(values, segments, architecture=find_architecture("lowrank", recipe))
+    fitted, *_ = fitted_quickly()
+    assert fitted.z > LEAST_Z
+    assert fitted.twin.differ
+    assert list(fitted.history)[:2] == ["group", "times"]
     unseen, new = slow_and_quick(people=20, seed=5)
-    pressed = fitted.perform(connectomes_of(new), unseen).sum(axis=(1, 2, 3))
-    assert np.corrcoef(pressed, new)[0, 1] < -0.9  # held for longer by who presses earlier
-    assert fitted.z > 3
-    assert fitted.twins_differ
-    group = fitted.perform_group(unseen)
-    assert group.shape[0] == 1
+    found = predicted_functions(fitted, connectomes_of(new, seed=8), unseen)[:, 0]
+    assert np.corrcoef(found, new)[0, 1] > 0.7
+    assert fitted.perform_group(unseen).shape[0] == 1
 
 
-@pytest.mark.slow
-def test_a_fit_takes_covariates_out_of_mean_times():
-    segments, takes = slow_and_quick(people=30)
-    values = connectomes_of(takes)
-    found = [
-        fit(values, segments, architecture=LOWRANK, covariates=covariates)
-        for covariates in (None, takes[:, None])
-    ]
-    assert np.array_equal(*(each.own_factors for each in found))
-    assert found[0].z > 3 * abs(found[1].z)
+def test_a_shut_gate_makes_all_twins_the_group_s():
+    edges, segments = people(30)
+    twin = empty_twin("lowrank", SMALL, edges.shape[1], segments.tasks)
+    times, rng = observed_times(segments), np.random.default_rng(3)
+    assert set_ridges(twin, edges, times) > LEAST_Z
+    assert twin.differ
+    covariates = np.column_stack([times[:, 0], rng.normal(size=30)])
+    assert set_ridges(twin, edges, times, covariates) < LEAST_Z
+    assert not twin.differ
+    assert set_ridges(twin, edges[rng.permutation(30)], times) < LEAST_Z
+    assert not twin.differ
 
 
-def test_without_connectomes_there_is_the_group():
-    segments, _ = slow_and_quick(people=8)
-    fitted = fit(None, segments, architecture=LOWRANK)
-    assert fitted.perform_group(segments).shape[0] == 1
-    with pytest.raises(ValueError, match="published makes networks from connectomes"):
-        fit(None, segments, architecture=find_architecture("published", SMALL))
+def test_losses_of_conditions_are_means_over_steps_of_trials_windows():
+    segments, _ = slow_and_quick(people=3)
+    outputs = np.random.default_rng(0).uniform(0.1, 0.9, segments.action.shape)
+    rows, losses = segments.trials, ([], [])
+    condition = np.broadcast_to(rows.condition, rows.scored.shape)
+    for person, trial in np.argwhere(rows.scored):
+        steps = slice(rows.first_step[0, trial], rows.last_step[0, trial] + 1)
+        at = person, rows.segment[0, trial], steps
+        own, true = outputs[at], segments.action[at]
+        loss = -(true * np.log(own) + (1 - true) * np.log(1 - own))
+        losses[condition[person, trial]].extend(loss.mean(axis=-1))
+    expected = [np.mean(own) for own in losses]
+    assert condition_losses(outputs, segments) == pytest.approx(expected)
 
 
-def test_published_twins_have_no_group():
-    segments, takes = slow_and_quick(people=6)
-    fitted = fit(
-        connectomes_of(takes), segments, architecture=find_architecture("published", SMALL)
-    )
-    with pytest.raises(ValueError, match="no network of the group"):
-        fitted.perform_group(segments)
-
-
-@pytest.mark.slow
-def test_edges_are_scaled_by_those_who_train():
-    segments, takes = slow_and_quick(people=10)
-    values = connectomes_of(takes)
-    fitted = fit(values, segments, architecture=find_architecture("published", SMALL))
-    mean = fitted.twin.network.edge_mean.numpy()
-    everybody = values.mean(axis=0)
-    assert not np.allclose(mean, everybody, atol=1e-4)
-    order = np.random.default_rng((0, 1)).permutation(10)
-    assert np.allclose(mean, values[order[2:]].mean(axis=0), atol=1e-4)
+def test_hypernetworks_have_no_group_and_edges_in_sd_of_those_who_train():
+    fitted, edges, segments, _ = fitted_quickly("hypernetwork")
+    assert fitted.perform_group(segments) is None
+    assert (fitted.z, [*fitted.history]) == (None, ["people"])
+    training = edges[np.sort(np.random.default_rng((0, 1)).permutation(30)[6:])]
+    np.testing.assert_allclose(fitted.twin.edge_mean, training.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(fitted.twin.edge_sd, training.std(axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "covariates", "words"),
     [
-        (lambda values: values[:-1], r"shape \(7, 20\), expected \(8, edges\)"),
-        (lambda values: np.where(np.arange(8)[:, None] == 3, np.nan, values), r"rows \[3\]"),
+        (lambda values: values[:-1], None, r"shape \(7, 45\), expected \(8, edges\)"),
+        (lambda values: np.where(np.arange(8)[:, None] == 3, np.nan, values), None, r"rows \[3\]"),
+        (lambda values: values, np.zeros((7, 1)), r"covariates are not \(8, columns\)"),
+        (lambda values: values, np.full((8, 1), np.nan), "finite numbers"),
     ],
 )
-def test_connectomes_of_others_or_with_gaps_are_refused(change, words):
-    segments, takes = slow_and_quick(people=8)
+def test_connectomes_of_others_or_with_gaps_are_refused(change, covariates, words):
+    edges, segments = people()
     with pytest.raises(ValueError, match=words):
-        fit(change(connectomes_of(takes)), segments, architecture=LOWRANK)
-
-
-def test_a_training_of_other_people_does_not_go_on(tmp_path):
-    segments, takes = slow_and_quick(people=8)
-    place = Workplace(tmp_path)
-    fit(
-        connectomes_of(takes),
-        segments,
-        architecture=find_architecture("lowrank", replace(SMALL, group_epochs=1)),
-        workplace=place,
-    )
-    with pytest.raises(RunError, match="other people, another recipe or another seed"):
-        fit(connectomes_of(takes, seed=9), segments, architecture=LOWRANK, workplace=place)
+        fit(change(edges), segments, covariates=covariates, recipe=SMALL)
 
 
 def test_choices_are_rows():
-    with pytest.raises(SettingsError, match="one of lowrank, published"):
+    with pytest.raises(SettingsError, match="one of lowrank, hypernetwork"):
         find_architecture("lowrnak")
-    assert find_recipe("published", "published").hyper_rate == 1e-6
-    with pytest.raises(SettingsError, match="--recipe"):
-        find_recipe("published", "fast")
+    assert find_recipe("hypernetwork", "published").hyper_rate == 1e-6
+    for architecture, name in (("lowrank", "published"), ("hypernetwork", "fast")):
+        with pytest.raises(SettingsError, match="--recipe"):
+            find_recipe(architecture, name)

@@ -1,0 +1,152 @@
+"""Moves along gradients: by finite differences, and against what they are for a linear model."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import linregress
+from twin_runs import connectomes_of, fitted_quickly, slow_and_quick
+
+from bids_dtg.twin.interventions import (
+    along,
+    evidence_of,
+    functions_of,
+    gradients_of,
+    held_with,
+    observed_functions,
+    performed_functions,
+    permuted_evidence,
+    predicted_functions,
+    selective,
+    sign_of,
+    slope_of,
+)
+from bids_dtg.twin.network import ModulatedNetwork, Sizes, perform
+from bids_dtg.twin.times import fit_ridges, observed_times
+
+
+def unseen(people=24):
+    segments, takes = slow_and_quick(people=people, seed=5)
+    return connectomes_of(takes, seed=8), segments
+
+
+def test_networks_that_do_what_people_do_have_their_functions():
+    segments, _ = slow_and_quick(people=5)
+    names = [function.name for function in functions_of(segments.tasks)]
+    assert names == ["stroop_rt", "stroop_effect", "stroop_accuracy"]
+    found = performed_functions(torch.from_numpy(segments.action), segments).numpy()
+    own = observed_functions(segments)
+    np.testing.assert_allclose(found[:, :2], own[:, :2], atol=0.08)  # a step
+    np.testing.assert_allclose(found[:, 2], own[:, 2])
+    rows = segments.trials
+    share = np.where(rows.scored, rows.correct, 0).sum(axis=1) / rows.scored.sum(axis=1)
+    np.testing.assert_allclose(own[:, 2], share)
+    assert [sign_of(function) for function in functions_of(segments.tasks)] == [-1, -1, 1]
+
+
+def test_gradients_are_those_of_finite_differences():
+    segments, _ = slow_and_quick(people=2)
+    torch.manual_seed(1)
+    sizes = Sizes(segments.inputs.shape[-1], 6, segments.action.shape[-1])
+    network = ModulatedNetwork(sizes, rank=2).double().requires_grad_(False)
+    inputs = torch.from_numpy(segments.inputs).double()
+
+    def functions(modulation):
+        outputs = perform(network.weights(modulation), inputs)
+        return performed_functions(torch.sigmoid(outputs), segments)
+
+    modulation = 0.1 * torch.randn(2, network.modulations, dtype=torch.float64)
+    assert torch.autograd.gradcheck(functions, modulation.requires_grad_(), eps=1e-7, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["lowrank", "hypernetwork"])
+def test_gradients_by_edge_are_those_of_twins(architecture):
+    fitted, *_ = fitted_quickly(architecture)
+    edges, segments = unseen(6)
+    found = gradients_of(fitted, edges, segments).edges
+    assert found.shape == (3, edges.shape[1])
+    if architecture == "lowrank":  # others are means over noisy copies
+        move = 0.02 * found[0] / np.linalg.norm(found[0])
+        ends = [predicted_functions(fitted, edges + by * move, segments)[:, 0] for by in (-1, 1)]
+        assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(found[0] @ move, rel=0.1)
+
+
+def test_along_is_the_direction_between_people_for_a_linear_model():
+    """Covariance of connectomes with the predicted function, over its SD."""
+    fitted, *_ = fitted_quickly()
+    edges, segments = unseen()
+    gradients = gradients_of(fitted, edges, segments)
+    times = fitted.twin.times(torch.from_numpy(edges)).double().numpy()
+    for row in (0, 1):
+        function = times @ gradients.times[row]
+        centred = edges - edges.mean(axis=0, dtype=np.float64)
+        between = centred.T @ (function - function.mean()) / (len(edges) - 1)
+        expected = between / function.std(ddof=1)
+        np.testing.assert_allclose(along(gradients.edges[row], edges), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="do not differ along the gradient"):
+        along(np.zeros(edges.shape[1]), edges)
+
+
+def test_a_selective_move_changes_its_function_and_holds_others():
+    rng = np.random.default_rng(0)
+    edges = rng.normal(size=(60, 9)) @ rng.normal(size=(9, 30))
+    gradients = rng.normal(size=(4, 30))
+    delta = selective(gradients, 1, [0, 3], edges)
+    np.testing.assert_allclose(gradients[[0, 3]] @ delta, 0.0, atol=1e-6)
+    whole = along(gradients[1], edges)
+    assert 0 < gradients[1] @ delta < gradients[1] @ whole
+    np.testing.assert_allclose(selective(gradients, 1, [], edges), whole)
+    names = functions_of(slow_and_quick(people=1)[0].tasks)
+    assert [held_with(names, row) for row in range(3)] == [[], [0], []]
+
+
+def test_a_slope_is_that_of_least_squares_over_people_who_have_both():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=50)
+    y = 0.6 * x + rng.normal(size=50)
+    x[3], y[4] = np.nan, np.nan
+    found, fit = slope_of(x, y), linregress(np.delete(x, [3, 4]), np.delete(y, [3, 4]))
+    assert (found.value, found.r) == pytest.approx((fit.slope, fit.rvalue))
+    assert found.people == 48
+    assert found.low == pytest.approx(fit.slope - 2 * fit.stderr, abs=0.1)
+    assert found.high == pytest.approx(fit.slope + 2 * fit.stderr, abs=0.1)
+    assert found.why_not == ""
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "why"),
+    [
+        (np.arange(9.0), np.arange(9.0), "9 people outside the training set, 10 are needed"),
+        (np.arange(40.0), np.tile([0.0, 1.0], 20), "do not go together over people"),
+        (np.ones(40), np.arange(40.0), "do not go together over people"),
+    ],
+)
+def test_changes_are_not_calibrated_without_a_slope(x, y, why):
+    assert why in slope_of(x, y).why_not
+
+
+def test_evidence_is_larger_than_with_permuted_behaviour_where_connectomes_say_something():
+    segments, takes = slow_and_quick(people=40)
+    training, times = connectomes_of(takes), observed_times(segments)
+    edges, others = unseen()
+    observed, gradients = observed_functions(others), np.eye(3, 2)
+
+    def share(connectomes):
+        """Return how many permutations have as much evidence for response times."""
+        own = fit_ridges(connectomes, times).predict(edges)
+        evidence = evidence_of(own, gradients, observed)
+        known = connectomes, times, None
+        null = permuted_evidence(known, edges, gradients, observed, permutations=40)
+        assert null.shape == (40, 3)
+        return evidence, (null[:, 0] >= evidence[0]).sum()
+
+    evidence, as_large = share(training)
+    own = fit_ridges(training, times).predict(edges)[:, 0]
+    r = np.corrcoef(own, observed[:, 0])[0, 1]
+    assert evidence[0] == pytest.approx(own.std(ddof=1) * r)
+    assert evidence[2] == 0  # nothing is predicted of accuracy
+    assert as_large == 0
+    shuffled = training[np.random.default_rng(0).permutation(40)]
+    assert share(shuffled)[1] > 2
+    few = observed.copy()
+    few[9:] = np.nan
+    assert not evidence_of(own[:, None], np.ones((3, 1)), few).any()

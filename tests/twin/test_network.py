@@ -1,0 +1,141 @@
+"""Networks, against PyTorch's own layers and their equations written out."""
+
+import pytest
+import torch
+from torch.nn.functional import dropout, linear, mish
+
+from bids_dtg.twin.network import (
+    HyperNetwork,
+    LowRank,
+    MainWeights,
+    ModulatedNetwork,
+    Sizes,
+    perform,
+    states,
+)
+
+SIZES = Sizes(inputs=3, units=6, outputs=4)
+NAMES = tuple(vars(ModulatedNetwork(SIZES, rank=2).group_weights()))
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def layers(flat):
+    """Return two layers of torch with weights in the published order."""
+    layer, out = torch.nn.RNN(3, 6, batch_first=True), torch.nn.Linear(6, 4)
+    torch.nn.utils.vector_to_parameters(flat, [*layer.parameters(), *out.parameters()])
+    return layer, out
+
+
+def test_networks_have_the_published_numbers_of_weights():
+    assert Sizes(inputs=9, units=400, outputs=23).weights == 173_623
+    with torch.device("meta"):
+        network = HyperNetwork(99_235, Sizes(9, 400, 23), hidden=200)
+    assert sum(p.numel() for p in network.parameters()) == 54_785_623
+
+
+@pytest.mark.parametrize("seen", [1, 3])
+def test_states_and_outputs_are_those_of_torchs_layers(seen):
+    """People together as each alone, with weights in the published order; gradients, too."""
+    flat, inputs = 0.4 * drawn(3, SIZES.weights), drawn(seen, 2, 9, 3, seed=1)
+    own = flat.clone().requires_grad_()
+    weights = MainWeights.of_flat(own, SIZES)
+    found, performed = states(weights, inputs), perform(weights, inputs)
+    performed.square().sum().backward()
+    for person in range(3):
+        layer, out = layers(flat[person])
+        expected = layer(inputs[person % seen])[0]
+        torch.testing.assert_close(found[person], expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(performed[person], out(expected), rtol=0, atol=1e-5)
+        out(expected).square().sum().backward()
+        theirs = [p.grad.flatten() for p in (*layer.parameters(), *out.parameters())]
+        torch.testing.assert_close(own.grad[person], torch.cat(theirs), rtol=1e-3, atol=1e-4)
+
+
+def test_one_network_performs_for_people_who_saw_different_things():
+    flat, inputs = 0.4 * drawn(1, SIZES.weights), drawn(4, 2, 5, 3, seed=1)
+    one, each = (
+        perform(MainWeights.of_flat(own, SIZES), inputs) for own in (flat, flat.expand(4, -1))
+    )
+    torch.testing.assert_close(one, each, rtol=0, atol=1e-6)
+
+
+def a_network(rank=2):
+    torch.manual_seed(0)
+    network = ModulatedNetwork(SIZES, rank=rank)
+    with torch.no_grad():
+        network.bias.normal_()
+        network.output_bias.normal_()
+    return network
+
+
+def test_zeros_are_the_network_of_the_group():
+    network = a_network()
+    found = network.weights(torch.zeros(2, network.modulations))
+    for name in NAMES:
+        assert torch.equal(getattr(found, name)[1], getattr(network, name))
+        assert torch.equal(getattr(network.group_weights(), name)[0], getattr(network, name))
+
+
+def test_a_modulation_changes_weights_as_the_equations_say():
+    network = a_network()
+    with torch.no_grad():
+        network.recurrent.normal_()
+        network.find_modes()
+        change = 0.3 * drawn(1, network.modulations)
+        found = network.weights(change)
+        gain, bias, mode, channel, scale, offset = torch.split(
+            change[0], list(network.parts.values())
+        )
+        left, strength, right = torch.linalg.svd(network.recurrent)
+        modes = sum(mode[n] * strength[n] * torch.outer(left[:, n], right[n]) for n in range(2))
+        expected = {
+            "input": (1 + gain)[:, None] * network.input * (1 + channel),
+            "recurrent": (1 + gain)[:, None] * network.recurrent + modes,
+            "bias": (1 + gain) * network.bias + bias,
+            "output": (1 + scale)[:, None] * network.output,
+            "output_bias": network.output_bias + offset,
+        }
+    for name in NAMES:
+        torch.testing.assert_close(getattr(found, name)[0], expected[name], rtol=0, atol=1e-5)
+    assert a_network(rank=50).parts["modes"] == 6  # no more than units
+
+
+def test_connectomes_become_times_and_these_weights():
+    twin = LowRank(5, 2, SIZES, rank=2)
+    assert not twin.differ
+    for seed, tensor in enumerate(twin.buffers()):
+        tensor.copy_(drawn(*tensor.shape, seed=seed))
+    edges = drawn(3, 5, seed=9)
+    times = (edges - twin.edge_mean) @ twin.edge_weights
+    torch.testing.assert_close(twin.times(edges), times)
+    expected = twin.network.weights(times @ twin.of_times.T)
+    torch.testing.assert_close(twin(edges).recurrent, expected.recurrent)
+    assert twin.differ
+    torch.testing.assert_close(twin(twin.edge_mean[None]).recurrent, twin.group().recurrent)
+
+
+def test_the_hypernetwork_is_its_equations():
+    torch.manual_seed(0)
+    network, edges = HyperNetwork(30, SIZES, hidden=7, dropout=0.5), torch.randn(5, 30)
+    network.edge_mean.normal_()
+    network.edge_sd.uniform_(0.5, 1.5)
+    scaled = (edges - network.edge_mean) / network.edge_sd
+    torch.manual_seed(1)
+    training = network(edges)
+    torch.manual_seed(1)
+    kept = dropout(scaled, 0.5)
+    assert 0 < (kept == 0).sum() < kept.numel()
+    p = dict(network.named_parameters())
+    for found, values in ((training, kept), (network.eval()(edges), scaled)):
+        hidden = mish(linear(values, p["first.weight"], p["first.bias"]))
+        hidden = mish(linear(hidden, p["middle.weight"], p["middle.bias"]))
+        flat = linear(hidden, p["last.weight"], p["last.bias"])
+        expected = MainWeights.of_flat(flat, SIZES)
+        torch.testing.assert_close(found.recurrent, expected.recurrent, rtol=0, atol=1e-6)
+    torch.manual_seed(0)
+    smaller = HyperNetwork(30, SIZES, hidden=7, last_layer_scale=0.35)
+    torch.testing.assert_close(smaller.last.weight, 0.35 * network.last.weight)
+    assert network.group() is None

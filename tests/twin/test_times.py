@@ -1,0 +1,111 @@
+"""Mean times and effects, and what connectomes predict of them, against scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression, RidgeCV
+from twin_runs import a_run, a_task, slow_and_quick, stack_people
+
+from bids_dtg.twin.times import (
+    LEAST_Z,
+    PENALTIES,
+    fit_ridges,
+    left_out_z,
+    mean_times,
+    observed_times,
+    targets_of,
+)
+
+
+def test_means_and_effects_are_those_by_hand():
+    task, other = a_task("stroop"), a_task("faces")
+    rt = np.array([0.5, 0.7, np.nan, 0.9, 1.2, 0.6])
+    runs = [[a_run(np.arange(2.0, 20.0, 3.0), task=task, rt=rt)], [a_run([2.0], task=other)]]
+    segments = stack_people(runs)
+    condition = runs[0][0].condition
+    easy, hard = (np.nanmean(rt[condition == level]) for level in (0, 1))
+    names = [target.name for target in targets_of(segments.tasks)]
+    found = dict(zip(names, observed_times(segments).T, strict=True))
+    assert found["stroop_rt"][0] == pytest.approx(np.nanmean(rt))
+    assert found["stroop_effect"][0] == pytest.approx(hard - easy)
+    assert np.isnan(found["faces_rt"][0])
+    assert np.isnan(found["stroop_rt"][1])
+
+
+def test_trials_that_are_not_used_do_not_count_and_have_no_gradient():
+    segments, _ = slow_and_quick(people=4)
+    used = segments.trials.scored & (np.arange(segments.trials.scored.shape[1]) > 2)
+    seconds = torch.from_numpy(segments.trials.rt_seconds).requires_grad_()
+    found = mean_times(seconds, segments, used)
+    assert found[:, 0].detach().numpy() == pytest.approx(
+        np.nanmean(np.where(used, segments.trials.rt_seconds, np.nan), axis=1)
+    )
+    found[:, 0].sum().backward()
+    expected = used / used.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(seconds.grad, expected, atol=1e-7)
+
+
+def some_people(seed=0, people=60, edges=90):
+    """Return connectomes, times of which the first depends on them, and covariates of both."""
+    rng = np.random.default_rng(seed)
+    covariates = rng.normal(size=(people, 2))
+    connectomes = rng.normal(size=(people, edges)) + covariates @ rng.normal(size=(2, edges))
+    own = connectomes[:, :20].sum(axis=1) / 5
+    times = np.column_stack([own + 5 * covariates[:, 0], rng.normal(size=people)])
+    return connectomes, times, covariates
+
+
+def test_weights_are_scikit_learns_of_those_who_have_the_time():
+    connectomes, times, _ = some_people()
+    times[7, 0] = np.nan
+    found = fit_ridges(connectomes, times)
+    for column, time in enumerate(times.T):
+        known = np.isfinite(time)
+        centred = connectomes[known] - connectomes.mean(axis=0)
+        model = RidgeCV(PENALTIES * (centred**2).sum() / known.sum()).fit(centred, time[known])
+        np.testing.assert_allclose(found.weights[:, column], model.coef_, atol=1e-8)
+    assert found.predictable[0]
+    predicted = (connectomes - connectomes.mean(axis=0)) @ found.weights
+    np.testing.assert_allclose(found.predict(connectomes), predicted)
+
+
+def test_covariates_are_taken_out_of_connectomes_and_times():
+    connectomes, times, covariates = some_people()
+
+    def rest(values):
+        fit = LinearRegression().fit(covariates, values)
+        return values - fit.predict(covariates)
+
+    expected = fit_ridges(rest(connectomes), rest(times)).weights
+    np.testing.assert_allclose(fit_ridges(connectomes, times, covariates).weights, expected)
+    moved = connectomes + 9 * covariates @ np.ones((2, 90)), times + 9 * covariates
+    np.testing.assert_allclose(fit_ridges(*moved, covariates).weights, expected, atol=1e-8)
+    assert left_out_z(*moved, covariates) == pytest.approx(
+        left_out_z(connectomes, times, covariates), abs=1e-6
+    )
+    assert left_out_z(connectomes, 5 * covariates, covariates) < LEAST_Z
+    assert left_out_z(connectomes, 5 * covariates) > LEAST_Z
+
+
+def test_the_gate_is_closed_for_connectomes_of_others():
+    connectomes, times, _ = some_people(people=80)
+    assert left_out_z(connectomes, times) > 2 * LEAST_Z
+    shuffled = [np.random.default_rng(seed).permutation(80) for seed in range(30)]
+    assert sum(left_out_z(connectomes[order], times) > LEAST_Z for order in shuffled) <= 1
+
+
+def test_relatives_are_left_out_together():
+    """Twins of noise know each other's times, and nobody else's."""
+    rng = np.random.default_rng(0)
+    connectomes, times = rng.normal(size=(40, 300)), rng.normal(size=(40, 2))
+    both = np.tile(connectomes, (2, 1)), np.tile(times, (2, 1))
+    assert left_out_z(*both) > LEAST_Z
+    assert left_out_z(*both, families=np.tile(np.arange(40), 2)) < LEAST_Z
+
+
+@pytest.mark.parametrize("people", [1, 2, 9])
+def test_too_few_people_and_no_edges_predict_nothing(people):
+    times = np.random.default_rng(0).normal(size=(people, 2))
+    edges = np.zeros((people, 0 if people == 9 else 5))
+    assert left_out_z(edges, times) == 0
+    assert not fit_ridges(edges, times).weights.any()

@@ -1,0 +1,115 @@
+"""Trainings of twins: which steps count, and what each batch and loss is made of."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+from twin_runs import slow_and_quick
+
+from bids_dtg.twin.network import ModulatedNetwork, Sizes, perform
+from bids_dtg.twin.recipe import Recipe
+from bids_dtg.twin.times import observed_times
+from bids_dtg.twin.training import (
+    GroupTask,
+    Length,
+    Targets,
+    TimesTask,
+    action_losses,
+    performed_times,
+    spread_of,
+)
+
+SIZES = Sizes(inputs=3, units=5, outputs=2)
+
+
+def some_targets(people=4, seed=0, shared=True):
+    draw = torch.Generator().manual_seed(seed)
+    flat = torch.rand(people, 12, generator=draw)  # each person is scored at 7 of 12 steps
+    return Targets(
+        inputs=torch.rand(1 if shared else people, 2, 6, SIZES.inputs, generator=draw),
+        action=torch.rand(people, 2, 6, SIZES.outputs, generator=draw),
+        scored=(flat.argsort(1) < 7).reshape(people, 2, 6),
+    )
+
+
+def gradient(targets):
+    torch.manual_seed(0)
+    network = ModulatedNetwork(SIZES, rank=2)
+    action_losses(perform(network.group_weights(), targets.inputs), targets).mean().backward()
+    return torch.cat([p.grad.flatten() for p in network.parameters()])
+
+
+def test_losses_are_torchs_at_the_steps_that_are_scored():
+    targets = some_targets()
+    targets.scored[2] = False
+    outputs = torch.randn(4, 2, 6, 3)  # the third output is a region
+    found = action_losses(outputs, targets)
+    for person in (0, 1, 3):
+        kept = targets.scored[person]
+        action = targets.action[person][kept]
+        expected = binary_cross_entropy_with_logits(outputs[person][kept][:, :2], action)
+        torch.testing.assert_close(found[person], expected)
+    assert found[2] == 0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_average_person_has_the_gradient_of_everybody(shared):
+    targets = some_targets(shared=shared)
+    assert len(targets.average().action) == (1 if shared else 4)
+    torch.testing.assert_close(gradient(targets.average()), gradient(targets), rtol=1e-4, atol=1e-6)
+    part = targets.part(torch.tensor([2, 0]), torch.tensor([1]))
+    assert torch.equal(part.action, targets.action[[2, 0]][:, [1]])
+    assert torch.equal(part.inputs, (targets.inputs if shared else targets.inputs[[2, 0]])[:, [1]])
+
+
+def options(targets, **recipe):
+    return {
+        "training": targets,
+        "validation": targets,
+        "recipe": Recipe(**recipe),
+        "length": Length(epochs=1, updates=1),
+        "seed": 0,
+        "identity": "",
+        "report": lambda line: None,
+    }
+
+
+def test_a_batch_stays_where_the_data_are():
+    """Lightning moves batches to the device; data on the CPU take no numbers from there."""
+    targets = some_targets()
+    network = ModulatedNetwork(SIZES, rank=2)
+    task = GroupTask(network, **options(targets, batch_people=3, batch_segments=1))
+    (batch,) = task.train_dataloader()
+    people, numbers = task.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert (people.device.type, numbers.device.type) == ("cpu", "cpu")
+    assert task.training_data.part(people, numbers).action.shape[:2] == (3, 2)
+
+
+def test_the_loss_of_times_is_its_equation():
+    """10 times the cross-entropy, 0.1 times squared errors in SD, and a penalty."""
+    segments, _ = slow_and_quick(people=6)
+    torch.manual_seed(0)
+    sizes = Sizes(segments.inputs.shape[-1], 8, segments.action.shape[-1])
+    network = ModulatedNetwork(sizes, rank=2).requires_grad_(False)
+    observed = torch.from_numpy(observed_times(segments)).float()
+    observed = observed - observed.mean(0)
+    observed[2, 1] = torch.nan
+    parts = {"training": segments, "validation": segments}
+    wanted = dict.fromkeys(parts, observed)
+    start, targets = 0.1 * torch.randn(network.modulations, 2), Targets.of(segments)
+    task = TimesTask(network, parts, wanted, start, rate=0.1, **options(targets))
+    spread = torch.from_numpy(np.nanstd(observed.numpy(), axis=0))
+    torch.testing.assert_close(spread_of(observed), spread)
+    everybody = torch.arange(6)
+    with torch.no_grad():
+        outputs = perform(network.weights(observed.nan_to_num() @ start.T), targets.inputs)
+        before = perform(network.group_weights(), targets.inputs)
+        after, group = (performed_times(torch.sigmoid(own), segments) for own in (outputs, before))
+        wrong = ((after - group - observed) / spread).nan_to_num()
+        expected = 10 * action_losses(outputs, targets).mean() + 0.1 * wrong.square().mean()
+        expected += 1e-4 * (start * spread).square().sum()
+        found = perform(task.networks("training", everybody), targets.inputs)
+        torch.testing.assert_close(found, outputs, rtol=0, atol=1e-5)
+        loss = task.loss("training", everybody, found, targets)
+        torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
+    assert [group["params"] for group in task.rates()] == [[task.matrix]]
