@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -172,12 +172,14 @@ class _Layout:
     seconds: Array  # of each step in the run
     trials: Array  # (trials, 3): onset and end in the run, condition
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Equal where people see conditions at the same times, to a step."""
-        times = np.concatenate([self.seconds, self.trials[:, :2].ravel()])
-        arrays = self.segment, self.step, self.trials[:, 2], np.round(times / STEP_SECONDS)
-        return self.task, *(array.tobytes() for array in arrays)
+    def resembles(self, other: _Layout) -> bool:
+        """Say whether the same conditions are seen at the same times, to a step."""
+        mine, its = self.trials, other.trials
+        return (
+            (self.task, mine.shape) == (other.task, its.shape)
+            and bool((np.abs(mine - its) <= [STEP_SECONDS, STEP_SECONDS, 0]).all())
+            and np.array_equal(np.unique(self.segment), np.unique(other.segment))
+        )
 
     def volumes(self, tr_seconds: float) -> Array:
         """Return times of volumes from the run's start to its last step."""
@@ -199,6 +201,18 @@ class _Layout:
         at = np.nonzero((since > 0) & (since < _risen()[0][-1] + STEP_SECONDS))
         begun, ended = (np.interp(since[at] - late, *_risen()) for late in (0, STEP_SECONDS))
         return csr_array((begun - ended, at), shape=since.shape)
+
+
+Known = list[tuple[_Layout, tuple[Any, ...], Any]]
+
+
+def _once(known: Known, layout: _Layout, also: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return what was made for a layout that this one resembles, with the same further key."""
+    for other, its, found in known:
+        if its == also and layout.resembles(other):
+            return found
+    known.append((layout, also, make()))
+    return known[-1][2]
 
 
 def _layouts(segments: Segments, person: int) -> Iterator[_Layout]:
@@ -318,23 +332,28 @@ def contrasts(bold: People, segments: Segments) -> Array:
     from nilearn.glm import compute_contrast
     from nilearn.glm.first_level import make_first_level_design_matrix, run_glm
 
-    designs: dict[tuple[Any, ...], Any] = {}
+    designs: Known = []
 
     def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
         found = np.full((run.values.shape[1], 1), np.nan)
-        key = run.tr_seconds, run.start_seconds, len(run.values), *layout.key
-        if key not in designs:
-            on, off, condition = layout.trials.T
-            names = [f"c{int(level)}" for level in condition]
-            events = pd.DataFrame({"onset": on, "duration": off - on, "trial_type": names})
-            designs[key] = make_first_level_design_matrix(
+        on, off, condition = layout.trials.T
+        names = [f"c{int(level)}" for level in condition]
+        events = pd.DataFrame({"onset": on, "duration": off - on, "trial_type": names})
+        volumes = run.tr_seconds, run.start_seconds, len(run.values)
+        design = _once(
+            designs,
+            layout,
+            volumes,
+            partial(
+                make_first_level_design_matrix,
                 run.seconds,
                 events,
                 hrf_model="glover + derivative",
                 drift_model="cosine",
                 high_pass=_HIGH_PASS_HZ,
-            )
-        design, values = designs[key], run.values[run.kept]
+            ),
+        )
+        values = run.values[run.kept]
         known = np.asarray(np.isfinite(values).all(axis=0))
         signs = {"c0": -1.0, "c1": 1.0} if conditions > 1 else {"c0": 1.0}
         if set(signs) <= set(design.columns) and known.any():
@@ -462,19 +481,19 @@ def _fit_states(bold: People, twin: LowRank, segments: Segments) -> Array:
     """Return the weights of the group network's states, (units, regions)."""
     from sklearn.linear_model import RidgeCV
 
-    alike: dict[tuple[Any, ...], list[tuple[int, _Layout, BoldRun]]] = {}
+    alike: Known = []
     for person, layout, run in _measured(bold, segments):
         row = person if len(segments.inputs) > 1 else 0
-        key = row, run.tr_seconds, round(run.start_seconds / STEP_SECONDS), *layout.key
-        alike.setdefault(key, []).append((person, layout, run))
+        volumes = row, run.tr_seconds, round(run.start_seconds / STEP_SECONDS)
+        _once(alike, layout, volumes, list).append((person, run))
     regressors, targets = [], []
-    for people in alike.values():
-        person, layout, _ = people[0]
-        series = _average([run.values for *_, run in people])
-        longest = max((run.seconds for *_, run in people), key=len)
-        found = _group_states(twin, segments, person)[layout.segment, layout.step]
-        design = layout.steps(longest) @ found
-        kept, size = np.isfinite(series).any(axis=1), np.sqrt(len(people))
+    for layout, _, people in alike:
+        runs = [run for _, run in people]
+        series = _average([run.values for run in runs])
+        longest = max((run.seconds for run in runs), key=len)
+        found = _group_states(twin, segments, people[0][0])
+        design = layout.steps(longest) @ found[layout.segment, layout.step]
+        kept, size = np.isfinite(series).any(axis=1), np.sqrt(len(runs))
         regressors.append(size * (design - design[kept].mean(axis=0))[kept])
         targets.append(size * (series - _mean(series))[kept])
     x, y = np.concatenate(regressors), np.concatenate(targets)
@@ -550,21 +569,23 @@ def _gains(readout: BoldReadout, own: Tensor, connectomes: Tensor, tasks: TaskSe
 def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
     """Return what a state of each step adds to responses, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
-    found, known = [], dict[tuple[Any, ...], NDArray[np.float32]]()
-    for person in range(len(segments.run)):
+    found, known = np.zeros((len(segments.run), *shape), np.float32), Known()
+    for person, own in enumerate(found):
         layouts = list(_layouts(segments, person))
-        key = tuple(layout.key for layout in layouts)
-        if key not in known:
-            known[key] = np.zeros(shape, np.float32)
-            for layout in layouts:
-                columns = _columns(segments.tasks, layout.task)
-                conditions, seconds = columns.stop - columns.start, layout.volumes(tr_seconds)
-                slopes = np.linalg.pinv(layout.regressors(seconds, conditions))[:conditions]
-                runs = sum(other.task == layout.task for other in layouts)
-                own = slopes @ layout.steps(seconds) / runs
-                known[key][columns, layout.segment, layout.step] += own
-        found.append(known[key])
-    return np.stack(found)
+        for layout in layouts:
+            columns = _columns(segments.tasks, layout.task)
+            find = partial(_slopes, layout, tr_seconds, columns.stop - columns.start)
+            runs = sum(other.task == layout.task for other in layouts)
+            at = columns, layout.segment, layout.step
+            own[at] += _once(known, layout, (len(layout.step),), find) / runs
+    return found
+
+
+def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Array:
+    """Return what each step adds to the responses to conditions, (conditions, steps)."""
+    seconds = layout.volumes(tr_seconds)
+    slopes = np.linalg.pinv(layout.regressors(seconds, conditions))[:conditions]
+    return np.asarray(slopes @ layout.steps(seconds))
 
 
 @torch.no_grad()

@@ -1,0 +1,224 @@
+"""BOLD from states of networks, responses to conditions, and amplitudes from connectomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from nilearn.glm.first_level.hemodynamic_models import compute_regressor, glover_hrf
+from twin_runs import a_run, a_task, answered_by
+
+from bids_dtg.twin.bold import (
+    BoldRun,
+    contrasts,
+    convolved,
+    fit_bold,
+    group_t,
+    performed_responses,
+    predict_bold,
+    responses,
+)
+from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.network import LowRank, Sizes, states
+from bids_dtg.twin.trial_series import stack_people
+
+TR, EDGES, PEOPLE = 0.8, 30, 40
+FACES, STROOP = a_task("faces", buttons=2), a_task("stroop")
+RNG = np.random.default_rng(0)
+
+
+def a_study(people=PEOPLE, own_orders=False):
+    """Return runs of two tasks, which people see at slightly different times."""
+    found = []
+    for person in range(people):
+        runs = [
+            a_run(np.arange(8.0, 150.0, 2.9) + 11 * (np.arange(49) // 8), task=FACES),
+            a_run(np.cumsum(RNG.choice([2.25, 4.5, 8.25], 40) if own_orders else GAPS)),
+        ]
+        found.append([answered_by(run, person, 0.004 * person) for run in runs])
+    return found
+
+
+GAPS = np.random.default_rng(1).choice([2.25, 4.5, 8.25], 40)
+
+
+def a_twin(segments, edges=EDGES):
+    """Return a twin with weights of chance, whose people differ in nothing."""
+    torch.manual_seed(0)
+    sizes = Sizes(segments.tasks.inputs, 12, segments.tasks.buttons)
+    return LowRank(edges, 4, sizes, rank=3).requires_grad_(False)
+
+
+def bold_of(study, sizes, noise=0.1, seed=0):
+    """Return BOLD of people, whose responses are (people, regions, conditions of two tasks)."""
+    rng, found = np.random.default_rng(seed), []
+    for own, runs in zip(sizes, study, strict=True):
+        of_person = []
+        for first, run in zip((0, 2), runs, strict=True):
+            seconds = np.arange(0.0, run.run_seconds, TR)
+            each = convolved(seconds, run.onset_seconds, run.onset_seconds + run.display_seconds)
+            values = each @ own[:, first + run.condition].T + 3.0
+            values += rng.normal(0, noise, values.shape)
+            of_person.append(BoldRun(values.astype(np.float32), TR))
+        found.append(of_person)
+    return found
+
+
+def test_displays_are_convolved_as_by_nilearn():
+    frames, on, length = np.arange(0.0, 80.0, TR), np.array([3.3, 20.0]), np.array([1.9, 5.0])
+    condition = np.stack([on, length, np.ones(2)])
+    expected, _ = compute_regressor(condition, "glover", frames, oversampling=100)
+    found = convolved(frames, on, on + length).sum(axis=1)
+    # Nilearn's response to a second is as high as its area a sampled point.
+    expected = expected[:, 0] / expected.max() * found.max()
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_responses_are_found_in_what_was_kept():
+    study = a_study(3)
+    sizes = RNG.uniform(0.2, 1.0, (3, 2, 4))
+    bold = bold_of(study, sizes, noise=0.0)
+    bold[0][0].values[30:60] = np.nan  # censored
+    bold[1][1].values[:, 1] = np.nan  # without signal
+    bold[2][1] = None
+    found = responses(bold, stack_people(study))
+    known = np.isfinite(found)
+    np.testing.assert_allclose(found[known], sizes[known], atol=5e-3)
+    assert not known[1, 1, 2:].any()
+    assert not known[2, :, 2:].any()
+    assert known.sum() == known.size - 2 - 4
+
+
+def test_contrasts_are_the_second_condition_less_the_first():
+    study = a_study(4)
+    sizes = RNG.uniform(0.2, 1.0, (4, 2, 4))
+    bold = bold_of(study, sizes, noise=0.0)
+    bold[3][0] = None
+    found = contrasts(bold, stack_people(study))
+    expected = np.stack([sizes[..., 1] - sizes[..., 0], sizes[..., 3] - sizes[..., 2]], axis=-1)
+    assert np.isnan(found[3, :, 0]).all()
+    known = np.isfinite(found)
+    slope = np.polyfit(expected[known], found[known], 1)
+    np.testing.assert_allclose(np.polyval(slope, expected[known]), found[known], atol=0.05)
+    assert group_t(found).shape == (2, 2)
+
+
+@pytest.mark.parametrize("own_orders", [False, True], ids=["same for all", "own orders"])
+def test_a_read_out_finds_the_weights_of_states(own_orders):
+    """BOLD is made by another way: states on the run's steps, convolved by numpy."""
+    study = a_study(6, own_orders)
+    segments = stack_people(study)
+    assert (len(segments.inputs) > 1) == own_orders
+    twin = a_twin(segments)
+    weights = RNG.normal(size=(12, 3))
+    bold = []
+    for person in range(6):
+        own = segments.person(person)
+        performed = states(twin.group(), torch.from_numpy(own.inputs)[None])[0].numpy()
+        runs = []
+        for number in (0, 1):
+            chosen = np.flatnonzero(own.run == number)
+            start = int(own.start_seconds[chosen].min() / STEP_SECONDS)
+            course = np.zeros((4000, 12))
+            for segment in chosen[np.argsort(own.start_seconds[chosen])]:
+                at = round((own.start_seconds[segment]) / STEP_SECONDS)
+                course[at:] = 0.0
+                course[at : at + 262] = performed[segment]
+            kernel = glover_hrf(STEP_SECONDS, oversampling=1)
+            found = np.stack([np.convolve(unit, kernel)[:4000] for unit in course.T], axis=1)
+            end = max(at + 200, start)
+            values = (found @ weights)[: end : round(TR / STEP_SECONDS)] + 5.0
+            runs.append(BoldRun(values.astype(np.float32), TR))
+        bold.append(runs)
+    edges = RNG.normal(size=(6, EDGES))
+    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
+    predicted = predict_bold(readout, twin, edges, segments, bold)
+    for one, other in zip(readout.scaled(bold), predicted, strict=True):
+        for measured, twins in zip(one, other, strict=True):
+            for region in range(3):
+                both = np.corrcoef(measured.values[:, region], twins.values[:, region])
+                assert both[0, 1] > 0.99
+
+
+def knowing(seed=0):
+    """Return a study whose second region has amplitudes that follow the connectome."""
+    rng = np.random.default_rng(seed)
+    study = a_study()
+    traits = rng.normal(size=PEOPLE)
+    edges = np.outer(traits, rng.normal(size=EDGES)) + rng.normal(0.0, 0.5, (PEOPLE, EDGES))
+    sizes = np.tile(rng.uniform(0.5, 1.0, (3, 4)), (PEOPLE, 1, 1))
+    sizes[:, 1] *= 1 + 0.4 * traits[:, None]
+    return study, edges, sizes
+
+
+def test_amplitudes_follow_connectomes_that_know_them_and_no_others():
+    study, edges, sizes = knowing()
+    segments, bold = stack_people(study), bold_of(study, sizes)
+    twin, names = a_twin(segments), ("lh-r01", "rh-r01", "rh-amygdala")
+    readout = fit_bold(bold, twin, edges, segments, regions=names)
+    np.testing.assert_array_equal(readout.open, [False, True, False])
+    found = responses(predict_bold(readout, twin, edges, segments, bold), segments)
+    truth = sizes / readout.sd[:, None]
+    np.testing.assert_allclose(readout.responses, truth.mean(axis=0), atol=0.05)
+    mean = found[:, 1, :2].mean(axis=1)
+    assert np.corrcoef(mean, truth[:, 1, :2].mean(axis=1))[0, 1] > 0.9
+    ridge = readout.amplitudes(torch.from_numpy(edges), segments.tasks).numpy()
+    np.testing.assert_allclose(mean, ridge[:, 1, 0], atol=1e-3)
+    assert found[:, [0, 2]].mean(axis=2).std(axis=0).max() < 1e-3
+    shuffled = np.random.default_rng(2).permutation(edges)
+    assert not fit_bold(bold, twin, shuffled, segments, regions=names).open.any()
+
+
+def test_responses_can_be_differentiated_by_connectomes():
+    study, edges, sizes = knowing()
+    segments, bold = stack_people(study), bold_of(study, sizes)
+    twin = a_twin(segments)
+    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
+    connectomes = torch.tensor(edges, dtype=torch.float32, requires_grad=True)
+    found = performed_responses(readout, twin, connectomes, segments)
+    series = predict_bold(readout, twin, edges, segments)
+    np.testing.assert_allclose(found.detach(), responses(series, segments), atol=2e-3)
+    found[:, 1, :2].mean(-1).sum().backward()
+    expected = np.tile(readout.edge_weights[:, 0, 0], (PEOPLE, 1))
+    np.testing.assert_allclose(connectomes.grad, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_not_known_stays_so():
+    """A region has no signal, a person has no BOLD, nobody has BOLD of a task."""
+    study = a_study(12)
+    segments = stack_people(study)
+    bold = bold_of(study, RNG.uniform(0.5, 1.0, (12, 3, 4)))
+    for runs in bold:
+        runs[0].values[:, 2] = np.nan
+        runs[1] = None
+    bold[4] = [None, None]
+    edges, twin = RNG.normal(size=(12, EDGES)), a_twin(segments)
+    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
+    assert not readout.open.any()
+    found = predict_bold(readout, twin, edges, segments)
+    assert np.isfinite(found[4][0].values[:, :2]).all()
+    assert np.isnan(found[4][0].values[:, 2]).all()
+    assert np.isnan(found[4][1].values).all()
+
+
+def test_bold_of_nobody_or_of_others_is_refused():
+    study = a_study(3)
+    segments = stack_people(study)
+    bold = bold_of(study, np.ones((3, 2, 4)))
+    with pytest.raises(ValueError, match="BOLD is of 2 people, expected 3"):
+        responses(bold[:2], segments)
+    with pytest.raises(ValueError, match="no training person has BOLD"):
+        fit_bold([[None]] * 3, a_twin(segments), np.ones((3, EDGES)), segments, regions=("a",))
+
+
+def test_a_run_may_begin_later_than_the_events():
+    study = a_study(2)
+    segments = stack_people(study)
+    sizes = RNG.uniform(0.5, 1.0, (2, 2, 4))
+    whole = bold_of(study, sizes, noise=0.0)
+    later = [
+        [replace(run, values=run.values[5:], start_seconds=5 * TR) for run in p] for p in whole
+    ]
+    np.testing.assert_allclose(responses(later, segments), responses(whole, segments), atol=5e-3)
