@@ -10,7 +10,7 @@ doi:10.34133/bmef.0231.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -52,6 +52,12 @@ class BoldRun:
         """Which volumes are not censored, (volumes,)."""
         return np.asarray(np.isfinite(self.values).any(axis=1))
 
+    def half(self, number: int, run_seconds: float) -> BoldRun:
+        """Return the volumes of the first (0) or second (1) half of a run of so many seconds."""
+        own = (self.seconds >= run_seconds / 2) == bool(number)
+        start = float(self.seconds[own][0]) if own.any() else self.start_seconds
+        return replace(self, values=self.values[own], start_seconds=start)
+
 
 People = Sequence[Sequence[BoldRun | None]]  # runs of each person, in the order of `Segments.run`
 
@@ -77,6 +83,23 @@ class BoldReadout:
     def open(self) -> NDArray[np.bool_]:
         """Regions whose responses are predicted from connectomes, (regions,)."""
         return np.asarray(self.z > least_z(int(np.isfinite(self.sd).sum())))
+
+    def tensors(self) -> dict[str, Array]:
+        """Return arrays for a bundle, which has no NaN: 0 where something is not known."""
+        arrays = {name: own for name, own in vars(self).items() if isinstance(own, np.ndarray)}
+        return {name: np.nan_to_num(np.asarray(own, np.float64)) for name, own in arrays.items()}
+
+    @classmethod
+    def of_tensors(
+        cls, regions: tuple[str, ...], tr_seconds: float, arrays: Mapping[str, Array]
+    ) -> BoldReadout:
+        """Return the read-out whose arrays `tensors` returned."""
+        silent = arrays["sd"] == 0
+        found = {name: own.copy() for name, own in arrays.items()}
+        for name in ("mean", "sd", "offsets", "responses", "contrasts", "contrast_sds"):
+            found[name][silent] = np.nan
+        found["weights"][:, silent] = np.nan
+        return cls(regions, tr_seconds, **found)
 
     def scaled(self, bold: People) -> list[list[BoldRun | None]]:
         """Return measured BOLD in SD of the training people."""
@@ -364,7 +387,7 @@ def contrasts(bold: People, segments: Segments) -> Array:
             found[known, 0] = contrast.effect_size()
         return found
 
-    return _by_person(bold, segments, find, lambda task: slice(task, task + 1))
+    return _by_person(bold, segments, find, _column)
 
 
 def group_t(values: Array, sds: Array | None = None) -> Array:
@@ -383,11 +406,11 @@ def group_t(values: Array, sds: Array | None = None) -> Array:
     >>> round(float(group_t(np.array([1.0, 2.0, 3.0, np.nan]))), 3)
     3.464
     """
-    number, mean = np.isfinite(values).sum(axis=0), _mean(values)
+    number, mean = np.isfinite(values).sum(axis=0), known_mean(values)
     return np.asarray(mean * np.sqrt(number) / (_sd(values) if sds is None else sds))
 
 
-def _mean(values: Values) -> Array:
+def known_mean(values: Values) -> Array:
     """Return means of what is known along the first axis; NaN where nothing is."""
     number = np.isfinite(values).sum(axis=0)
     return np.asarray(np.nansum(values, axis=0, dtype=float) / np.where(number > 0, number, np.nan))
@@ -396,7 +419,7 @@ def _mean(values: Values) -> Array:
 def _sd(values: Values) -> Array:
     """Return the sample SD of what is known along the first axis; NaN where it is 0."""
     number = np.isfinite(values).sum(axis=0)
-    squares = np.nansum((values - _mean(values)) ** 2, axis=0, dtype=float)
+    squares = np.nansum((values - known_mean(values)) ** 2, axis=0, dtype=float)
     return np.asarray(np.sqrt(np.where(squares > 0, squares, np.nan) / np.maximum(number - 1, 1)))
 
 
@@ -452,9 +475,9 @@ def fit_bold(
         mean=mean,
         sd=sd,
         weights=_fit_states(scaled, twin, segments),
-        offsets=_mean(_by_person(scaled, segments, _level, lambda task: slice(task, task + 1))),
-        responses=_mean(own),
-        contrasts=_mean(contrast),
+        offsets=known_mean(_by_person(scaled, segments, _level, _column)),
+        responses=known_mean(own),
+        contrasts=known_mean(contrast),
         contrast_sds=_sd(contrast),
         edge_mean=edges.mean(axis=0),
         edge_weights=np.tensordot(axes.T, weights, 1),
@@ -462,9 +485,14 @@ def fit_bold(
     )
 
 
+def _column(task: int) -> slice:
+    """Return the column of a task, where it has one."""
+    return slice(task, task + 1)
+
+
 def _level(layout: _Layout, run: BoldRun, conditions: int) -> Array:
     """Return the mean of each region in a run, (regions, 1)."""
-    return _mean(run.values)[:, None]
+    return known_mean(run.values)[:, None]
 
 
 def _constants(values: Sequence[Values]) -> tuple[Array, Array]:
@@ -495,7 +523,7 @@ def _fit_states(bold: People, twin: LowRank, segments: Segments) -> Array:
         design = layout.steps(longest) @ found[layout.segment, layout.step]
         kept, size = np.isfinite(series).any(axis=1), np.sqrt(len(runs))
         regressors.append(size * (design - design[kept].mean(axis=0))[kept])
-        targets.append(size * (series - _mean(series))[kept])
+        targets.append(size * (series - known_mean(series))[kept])
     x, y = np.concatenate(regressors), np.concatenate(targets)
     weights = np.full((x.shape[1], y.shape[1]), np.nan)
     for known, columns in by_known(np.isfinite(y)):
@@ -512,7 +540,7 @@ def _average(values: Sequence[Values]) -> Array:
     padded = np.full((len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32)
     for filled, own in zip(padded, values, strict=True):
         filled[: len(own)] = own
-    return _mean(padded)
+    return known_mean(padded)
 
 
 @torch.no_grad()

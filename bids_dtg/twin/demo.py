@@ -17,6 +17,7 @@ from bids_dtg.notices import counted, duration, say, show
 from bids_dtg.report.demo import SIMULATED, TABLE
 from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.intervene import DIRECTIONS
+from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
@@ -65,7 +66,8 @@ def run_twin_demo(
     size, start, folder = size or DemoSize(), time.perf_counter(), out / SIMULATED
     people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
     sequences = [trial_sequence(name) for name in _SEQUENCES]
-    write_twin_people(folder, people, sequences, people.runs(sequences, seed=seed))
+    runs = people.runs(sequences, seed=seed)
+    write_twin_people(folder, people, sequences, runs, simulate_bold(people, runs, seed=seed))
     split = folder / "split.tsv"
     unseen = participants // _UNSEEN
     sets = ["training"] * (participants - unseen) + ["test"] * unseen

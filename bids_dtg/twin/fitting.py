@@ -21,6 +21,7 @@ from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
+from bids_dtg.twin.bold import BoldReadout
 from bids_dtg.twin.network import (
     AT_ONCE,
     HyperNetwork,
@@ -66,6 +67,7 @@ class Fitted:
     history: History  # epochs of each stage
     # Of mean times, predicted with observed, of people left out of all choices; None: not known.
     z: float | None = None
+    bold: BoldReadout | None = None  # BOLD of tasks; None: nobody had any
 
     def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Outputs:
         """Run people's twins, made from their connectomes.
@@ -188,9 +190,7 @@ def fit(
                 z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
         else:
             history = run.people(twin, values)
-    return Fitted(
-        twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z
-    )
+    return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z)
 
 
 def set_ridges(
@@ -356,9 +356,7 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
     return np.asarray(total[number > 0] / number[number > 0])
 
 
-def _split(
-    recipe: Recipe, families: NDArray[np.intp], seed: int
-) -> dict[str, NDArray[np.intp]]:
+def _split(recipe: Recipe, families: NDArray[np.intp], seed: int) -> dict[str, NDArray[np.intp]]:
     """Return rows of the people used for training and for validation; relatives are together."""
     people = len(families)
     order = np.random.default_rng((seed, _VALIDATION)).permutation(people)

@@ -12,8 +12,9 @@ An effect inside a model is not evidence of an effect in a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.twin.bold import BoldReadout, People, conditions_of, performed_responses, responses
 from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.fitting import Fitted
-from bids_dtg.twin.network import LowRank, MainWeights, perform
+from bids_dtg.twin.network import AT_ONCE, LowRank, MainWeights, perform
 from bids_dtg.twin.times import EFFECT, RT, Array, Target, fit_ridges, mean_times, targets_of
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
+_AMYGDALA = "amygdala"  # in the names of regions
 ACCURACY = "accuracy"  # mean probability of the correct button
 FEWEST_PEOPLE = 10  # outside the training set
 STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 2.5)
@@ -38,9 +41,31 @@ _SAMPLES = 2000  # of people, for a slope
 Floats = NDArray[np.floating[Any]]
 
 
-def functions_of(tasks: TaskSet) -> tuple[Target, ...]:
-    """Return the functions of behaviour: mean times and effects, then each task's accuracy."""
-    return (*targets_of(tasks), *(Target(task.name, ACCURACY) for task in tasks.tasks))
+def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Target, ...]:
+    """Return the functions of behaviour: mean times and effects, then each task's accuracy.
+
+    With BOLD, responses of regions follow, second condition less first: of those that connectomes
+    predict, and of amygdalae, whose response to faces is the published affective function.
+    """
+    return (
+        *targets_of(tasks),
+        *(Target(task.name, ACCURACY) for task in tasks.tasks),
+        *(Target(task, region) for task, region, _, _ in _contrasts(tasks, bold)),
+    )
+
+
+def _contrasts(tasks: TaskSet, bold: BoldReadout | None) -> Iterator[tuple[str, str, int, int]]:
+    """Yield task and region of each function of BOLD, with row and first column of responses."""
+    if bold is None:
+        return
+    columns = conditions_of(tasks)
+    for task in tasks.tasks:
+        if len(task.conditions) < 2:
+            continue
+        first = columns.index((task.name, task.conditions[0]))
+        for row, region in enumerate(bold.regions):
+            if bold.open[row] or (_AMYGDALA in region.lower() and np.isfinite(bold.sd[row])):
+                yield task.name, region, row, first
 
 
 def sign_of(function: Target) -> int:
@@ -75,8 +100,18 @@ def performed_functions(buttons: Tensor, segments: Segments) -> Tensor:
     return torch.cat(found, -1)
 
 
-def observed_functions(segments: Segments) -> Array:
-    """Return the functions of people's own behaviour, (people, functions)."""
+def observed_functions(
+    segments: Segments, readout: BoldReadout | None = None, bold: People | None = None
+) -> Array:
+    """Return the functions of people's own behaviour, (people, functions).
+
+    Parameters
+    ----------
+    segments
+        What the people saw and did.
+    readout, bold
+        A read-out, and people's BOLD; None: none, or not measured.
+    """
     rows = segments.trials
     times = mean_times(torch.from_numpy(rows.rt_seconds), segments).double().numpy()
     shares = []
@@ -85,13 +120,38 @@ def observed_functions(segments: Segments) -> Array:
         count = own.sum(axis=1)
         share = (own & rows.correct).sum(axis=1) / np.maximum(count, 1)
         shares.append(np.where(count > 0, share, np.nan))
-    return np.column_stack([times, *shares])
+    found = np.column_stack([times, *shares])
+    if readout is None:
+        return found
+    columns = list(_contrasts(segments.tasks, readout))
+    if bold is None:
+        return np.hstack([found, np.full((len(found), len(columns)), np.nan)])
+    own = responses(readout.scaled(bold), segments)
+    of_bold = [own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns]
+    return np.column_stack([found, *of_bold])
 
 
 def predicted_functions(fitted: Fitted, connectomes: Floats, segments: Segments) -> Array:
     """Run the twins of connectomes (people, edges) and return their functions."""
     buttons = torch.from_numpy(fitted.perform(connectomes, segments))
-    return performed_functions(buttons, segments).double().numpy()
+    found = performed_functions(buttons, segments).double()
+    values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
+    with torch.no_grad():
+        of_bold = [
+            _responses(fitted, values[some], segments.people(some.numpy()))
+            for some in torch.split(torch.arange(len(values)), AT_ONCE)
+        ]
+    return torch.cat([found, torch.cat(of_bold)], -1).numpy()
+
+
+def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tensor:
+    """Return the functions of BOLD, (people, functions); differentiable by connectomes."""
+    columns = list(_contrasts(segments.tasks, fitted.bold))
+    if not columns or fitted.bold is None or not isinstance(fitted.twin, LowRank):
+        return torch.zeros(len(connectomes), 0, dtype=torch.float64)
+    own = performed_responses(fitted.bold, fitted.twin, connectomes, segments)
+    found = [own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns]
+    return torch.stack(found, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,21 +188,34 @@ def gradients_of(
         def modulated(times: Tensor) -> MainWeights:
             return network.weights(times @ matrix.T)
 
-        times = _mean_gradient(modulated, twin.times(values), segments)
-        return Gradients(times @ twin.edge_weights.double().numpy().T, times)
+        def behaviour(times: Tensor, part: Segments) -> Tensor:
+            return _performed(modulated, times, part)
+
+        times = _mean_gradient(behaviour, twin.times(values), segments)
+        edges = times @ twin.edge_weights.double().numpy().T
+        of_bold = _mean_gradient(partial(_responses, fitted), values, segments)
+        return Gradients(np.concatenate([edges, of_bold.reshape(-1, edges.shape[1])]), times)
     generator = torch.Generator().manual_seed(seed)
     spread = NOISE * float(values.std(correction=0))
     found = [
         _mean_gradient(
-            twin, values + spread * torch.randn(values.shape, generator=generator), segments
+            partial(_performed, twin),
+            values + spread * torch.randn(values.shape, generator=generator),
+            segments,
         )
         for _ in range(COPIES)
     ]
     return Gradients(np.mean(found, axis=0), None)
 
 
+def _performed(make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments) -> Tensor:
+    """Return the functions of behaviour of networks that are made of values."""
+    outputs = perform(make(values), torch.from_numpy(segments.inputs))
+    return performed_functions(torch.sigmoid(outputs), segments)
+
+
 def _mean_gradient(
-    make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
+    find: Callable[[Tensor, Segments], Tensor], values: Tensor, segments: Segments
 ) -> Array:
     """Return the mean over people of each function's gradient by values, (functions, n)."""
     found = []
@@ -150,13 +223,11 @@ def _mean_gradient(
         part = segments.people(some.numpy())
         own = values[some].detach().requires_grad_()
         with torch.enable_grad():
-            outputs = perform(make(own), torch.from_numpy(part.inputs))
-            functions = performed_functions(torch.sigmoid(outputs), part)
             rows = [
                 torch.autograd.grad(function.nansum(), own, retain_graph=True)[0]
-                for function in functions.T
+                for function in find(own, part).T
             ]
-        found.append(torch.stack(rows).double())
+        found.append(torch.stack(rows).double() if rows else torch.zeros(0, *own.shape))
     return torch.cat(found, 1).mean(1).numpy()
 
 

@@ -26,6 +26,7 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.pages.analysis import Table
 from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.twin.bold import People
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.panels.averages import PRESENTATION
@@ -164,7 +165,28 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             self.people.connectomes(labels),
             read_covariates(self.settings, labels, asked),
             self.people.families.by_label,
+            self._bold(labels),
         )
+
+    def _bold(self, labels: Sequence[str]) -> People | None:
+        """Read BOLD of people's runs of tasks; None where nobody has any.
+
+        Raises
+        ------
+        DatasetError
+            Its regions are not those of the model.
+        """
+        found, bundle = self.people.task_bold, self.bundle
+        if found is None or (bundle is not None and not bundle.bold_regions):
+            return None
+        if bundle is not None and found.regions != bundle.bold_regions:
+            raise DatasetError(
+                f"BOLD of tasks is of {counted(len(found.regions), 'region')} "
+                f"({named(found.regions)}), and the model {bundle.card.name} has "
+                f"{named(bundle.bold_regions)}",
+                expected="the same regions in the same order",
+            )
+        return self.people.bold(labels)
 
 
 def refuse_training_options(settings: Settings, instead: str = "") -> None:

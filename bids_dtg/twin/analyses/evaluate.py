@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,16 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.analyses.train import chosen_architecture, fit_people
+from bids_dtg.twin.bold import conditions_of as responses_to
+from bids_dtg.twin.bold import known_mean
 from bids_dtg.twin.fitting import Fitted
-from bids_dtg.twin.judging.evaluation import FIGURES, Evaluation, Score, evaluate
+from bids_dtg.twin.judging.evaluation import FIGURES, Evaluation, Score, evaluate, score_bold
 from bids_dtg.twin.judging.predictions import (
     FEWEST_TRAINING,
     GROUP,
     OWN_HALF,
     TWIN,
+    BoldJudged,
     Cohort,
     Judged,
     Predicted,
@@ -55,18 +58,22 @@ from bids_dtg.twin.judging.scores import (
 )
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.times import observed_times, targets_of
-from bids_dtg.twin.trial_series import Segments
+from bids_dtg.twin.trial_series import Segments, TaskSet
 from bids_dtg.twin.trials import half_of
 
 Row = dict[str, Any]
 _OF_FOLDS, _CHECKPOINTS = "desc-folds_models", "checkpoints/"
-_CAN_WRITE = ("desc-people_predicted", "desc-scores_models", "desc-twins_matched", EXCLUDED)
+_CAN_WRITE = (
+    *("desc-people_predicted", "desc-scores_models", "desc-twins_matched"),
+    *("desc-regions_responses", EXCLUDED),
+)
 _CEILING = "noise ceiling (halves of trials)"
 _WILSON = "95 % interval (Wilson)"
 _OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
 _P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
 _NAMES = {"people": "people", TWIN: "their twins", GROUP: "network of the group"}
 _MS = 1000.0
+_LARGE_T = 3.0  # of which shares are given: noise has fewer than 1 %
 _EQUAL = 1e-6  # a simpler prediction that is as good is the best
 # Of the mean loss: where colours end at the least. On a scale of their own, differences of 1e-8
 # had full colours.
@@ -129,6 +136,24 @@ _MATCHED = (
     ),
     Column("below_group_p", _P.format("below_group")),
     Column("below_group_verdict", f"Verdict on own twins, by below_group: {RULE}"),
+)
+_REGIONS = (
+    Column("region", "Region of BOLD of tasks"),
+    Column("task", "Task"),
+    Column("condition", "Condition of the trials"),
+    *Column(
+        "{}_response",
+        "Response to trials of the condition, mean over people, in SD of the training people: {}",
+    ).each(("observed", "twin", "training_mean")),
+    *Column("{}_t", "t over people of the second condition less the first: {}").each(
+        ("observed", "twin", "training_mean")
+    ),
+    Column(
+        "r_people",
+        "r over people of predicted with observed mean responses to the task; n/a: connectomes are "
+        "not shown to predict the region",
+    ),
+    Column("predicted_by_connectomes", "Whether the region's gate is open"),
 )
 _FOLDS = (
     Column("fold", "Number of the fold"),
@@ -286,11 +311,18 @@ def _judged_by_halves(
 
 
 def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
-    runs = [
-        [half_of(run, number) for run in person] for person in analysis.people.runs(people.labels)
-    ]
-    segments = analysis.people.stacked(runs)
-    return Cohort(people.labels, segments, people.connectomes, people.covariates, people.families)
+    whole = analysis.people.runs(people.labels)
+    segments = analysis.people.stacked([[half_of(run, number) for run in own] for own in whole])
+    bold = None
+    if people.bold is not None:
+        bold = [
+            [
+                None if measured is None else measured.half(number, run.run_seconds)
+                for measured, run in zip(*both, strict=True)
+            ]
+            for both in zip(people.bold, whole, strict=True)
+        ]
+    return replace(people, segments=segments, bold=bold)
 
 
 def _fit_row(number: int, judged: int, fitted: Fitted) -> Row:
@@ -327,6 +359,13 @@ def _finish(
 
 def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
+    of_bold = {}
+    if judged.bold is not None:
+        of_bold["desc-regions_responses"] = ResultTable(
+            _REGIONS,
+            list(_region_rows(judged.bold, people.segments.tasks)),
+            "BOLD of tasks: a row a region and condition",
+        )
     return {
         "desc-people_predicted": ResultTable(
             *_people_table(found, judged, people),
@@ -340,7 +379,30 @@ def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict
         "desc-twins_matched": ResultTable(
             _MATCHED, _matching_rows(found), "Losses of all twins on all people; one row"
         ),
+        **of_bold,
     }
+
+
+def _region_rows(bold: BoldJudged, tasks: TaskSet) -> Iterator[Row]:
+    """Yield responses of each region to each condition, with t of the task."""
+    scores = score_bold(bold, tasks)
+    means = [known_mean(values) for values in (bold.observed, bold.twin, bold.training)]
+    names = ("observed", "twin", "training_mean")
+    t = (scores.observed_t, scores.twin_t, scores.training_t)
+    for region, name in enumerate(bold.regions):
+        if not np.isfinite(means[0][region]).any():
+            continue  # without signal
+        for column, (task, condition) in enumerate(responses_to(tasks)):
+            place = tasks.names.index(task)
+            yield {
+                "region": name,
+                "task": task,
+                "condition": condition,
+                **{f"{n}_response": m[region, column] for n, m in zip(names, means, strict=True)},
+                **{f"{n}_t": own[region, place] for n, own in zip(names, t, strict=True)},
+                "r_people": scores.people_r[region, place],
+                "predicted_by_connectomes": bool(bold.open[:, region].all()),
+            }
 
 
 def _people_table(
@@ -512,6 +574,7 @@ def _page(
                 scatters=tuple(_quantiles(judged, people.segments, task) for task in tasks),
                 lines=tuple(_curves(judged, people.segments, tasks)),
             ),
+            *_bold_sections(judged, people),
             *_match_sections(found, judged),
             *_fit_sections(plan, facts),
         ),
@@ -641,6 +704,52 @@ def _curves(judged: Judged, segments: Segments, tasks: Sequence[str]) -> Iterato
         onset = "seconds from the onset"
         yield Lines(f"Response times: {where}", onset, "share of trials per second", densities)
         yield Lines(f"Mean time series: {where}", onset, "share of trials", series)
+
+
+def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
+    """Yield predicted and measured responses of regions; nothing without BOLD."""
+    bold, tasks = judged.bold, people.segments.tasks
+    if bold is None:
+        return
+    scores = score_bold(bold, tasks)
+    opened, there = bold.open.all(axis=0), np.isfinite(scores.observed_t)
+    table = ResultTable(_REGIONS, list(_region_rows(bold, tasks)))
+    points = [
+        (task, (scores.observed_t[region, number], scores.twin_t[region, number]))
+        for number, task in enumerate(tasks.names)
+        for region in range(len(bold.regions))
+    ]
+    yield PageSection(
+        "BOLD of tasks",
+        template="twin_bold.html",
+        facts={
+            "twin": written(scores.group_r(scores.twin_t), 3),
+            "training": written(scores.group_r(scores.training_t), 3),
+            "large": written(100 * float(np.mean(np.abs(scores.observed_t[there]) > _LARGE_T)), 0),
+            "open": int(opened.sum()),
+            "regions": int(there.any(axis=1).sum()),
+            "least": _LARGE_T,
+        },
+        tables=(
+            table.on_page(
+                "Responses of regions, means over people (SD)",
+                (
+                    *("region", "task", "condition", "observed_response", "twin_response"),
+                    *("training_mean_response", "observed_t", "twin_t", "r_people"),
+                ),
+            ),
+        ),
+        scatters=(
+            Scatter(
+                "t over people of each region",
+                "measured",
+                "predicted by the twins",
+                np.array([values for _, values in points]),
+                groups=[task for task, _ in points],
+                identity=True,
+            ),
+        ),
+    )
 
 
 def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:

@@ -37,6 +37,7 @@ from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_option
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.interventions import (
+    ACCURACY,
     FEWEST_PEOPLE,
     STEP_SIZES,
     Gradients,
@@ -54,14 +55,16 @@ from bids_dtg.twin.interventions import (
 )
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.network import LowRank
-from bids_dtg.twin.times import Array, Target, fit_ridges, observed_times, targets_of
+from bids_dtg.twin.times import EFFECT, RT, Array, Target, fit_ridges, observed_times, targets_of
 
 PERMUTATIONS = 200
 _AT = 2.0  # SD: the step of verdicts, tables of people and pages
 _FEWEST_FITTED = 4  # training people, for ridges of permuted behaviour
 _STRONGEST = 200  # edges of each function in the table
 _SHOWN = 10  # regions of each function on the page
-_MS = 1000.0
+_MS, _PERCENT = 1000.0, 100.0
+_UNITS = "ms; accuracy in %; BOLD in SD"
+_UNPERMUTED = "BOLD is not permuted"
 _ALL, _SELECTIVE = "all", "selective"  # ways to move
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
@@ -74,7 +77,8 @@ _Known = tuple[NDArray[np.floating[Any]], Array, Array | None]
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
-    "condition less the first (effect), s; probability of the correct button (accuracy)",
+    "condition less the first (effect), s; probability of the correct button (accuracy); response "
+    "of a region, second condition less the first, in SD of the training people's BOLD",
 )
 _DIRECTION = Column("direction", "What is moved: the function, and whether it is lowered or raised")
 _WAY = Column(
@@ -207,13 +211,13 @@ def _studied(
     bundle: TwinBundle, people: Cohort, training: Cohort | None, permutations: int, seed: int
 ) -> _Study:
     fitted, adjustment = bundle.fitted(), bundle.adjustment
-    functions, edges = functions_of(fitted.tasks), people.edges(adjustment)
+    functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
     known = None
     if training is not None:
         times = observed_times(training.segments)
         known = training.edges(adjustment), times, training.taken_out(adjustment)
     before = predicted_functions(fitted, edges, people.segments)
-    observed = observed_functions(people.segments)
+    observed = observed_functions(people.segments, fitted.bold, people.bold)
     slopes = tuple(
         slope_of(one, other, seed=seed) for one, other in zip(before.T, observed.T, strict=True)
     )
@@ -278,16 +282,20 @@ def _null(
         few = f"{_FEWEST_FITTED} or more of the model's training participants are needed"
         return None, None, few if training is None else "no permutations were asked for"
     say(f"{counted(permutations, 'permutation')} of behaviour …")
-    evidence = evidence_of(fit_ridges(*training).predict(unseen), gradients.times, observed)
+    known = observed[:, : len(gradients.times)]
+    evidence = evidence_of(fit_ridges(*training).predict(unseen), gradients.times, known)
     permuted = permuted_evidence(
         training,
         unseen,
         gradients.times,
-        observed,
+        known,
         permutations=permutations,
         seed=seed,
     )
-    return evidence, permuted, ""
+    # BOLD is not permuted.
+    more = np.full(observed.shape[1] - len(evidence), np.nan)
+    padded = np.tile(more, (len(permuted), 1))
+    return np.append(evidence, more), np.hstack([permuted, padded]), ""
 
 
 def _named(function: Target) -> str:
@@ -297,7 +305,8 @@ def _named(function: Target) -> str:
 
 def words_of(function: Target) -> str:
     """Return a function's name in words, for example ``stroop response time``."""
-    return f"{function.task} {'response time' if function.what == 'rt' else function.what}"
+    words = {RT: "response time", EFFECT: EFFECT, ACCURACY: ACCURACY}
+    return f"{function.task} {words.get(function.what, f'response of {function.what}')}"
 
 
 def _tables(found: _Study, regions: Sequence[str]) -> dict[str, ResultTable]:
@@ -338,14 +347,14 @@ def _judged_rows(found: _Study) -> list[Row]:
             word = (
                 verdict.named("raised" if sign_of(function) > 0 else "lowered", "the opposite")
                 if verdict
-                else not_computable(found.without_null)
+                else not_computable(found.without_null or _UNPERMUTED)
             )
             rows.append(
                 {
                     **base,
                     "way": move.way,
                     "verdict": word,
-                    "why": verdict.why if verdict else found.without_null,
+                    "why": verdict.why if verdict else found.without_null or _UNPERMUTED,
                     "change": change,
                     "calibrated": _calibrated(slope, change.mean),
                     "p": verdict.p if verdict else None,
@@ -366,17 +375,19 @@ def _calibrated(slope: Slope, change: float) -> Interval:
 
 
 def _as_large(found: _Study, row: int) -> int | None:
-    if found.permuted is None or found.evidence is None:
+    if found.permuted is None or found.evidence is None or np.isnan(found.evidence[row]):
         return None
     return int((found.permuted[:, row] >= found.evidence[row]).sum())
 
 
 def _verdicts(found: _Study) -> dict[tuple[int, str], Verdict]:
     """Return verdicts of moves: interval of the calibrated change, and p of permuted behaviour."""
-    if found.permuted is None:
+    if found.permuted is None or found.evidence is None:
         return {}
     keys, verdicts = [], []
     for move in found.moves:
+        if np.isnan(found.evidence[move.target]):
+            continue
         sign = sign_of(found.functions[move.target])
         change = float(np.nanmean(move.at[:, move.target] - found.before[:, move.target]))
         own = _calibrated(found.slopes[move.target], sign * change)
@@ -520,7 +531,7 @@ def _page(
 
 
 def _scale(function: Target) -> float:
-    return 100.0 if sign_of(function) > 0 else _MS
+    return {RT: _MS, EFFECT: _MS, ACCURACY: _PERCENT}.get(function.what, 1.0)
 
 
 def _shown(interval: Interval | None, scale: float) -> tuple[float, float, float] | None:
@@ -532,7 +543,7 @@ def _shown(interval: Interval | None, scale: float) -> tuple[float, float, float
 def _verdict_table(found: _Study) -> Table:
     scales = {function.name: _scale(function) for function in found.functions}
     return Table(
-        f"Change of the function at {_AT:g} SD (ms; accuracy in %)",
+        f"Change of the function at {_AT:g} SD ({_UNITS})",
         ("direction", "verdict", "by twins", "calibrated", "p", "permuted as large", "slope", "r"),
         [
             (
@@ -561,7 +572,7 @@ def _effect_tables(found: _Study) -> Iterator[Table]:
         ]
         rows.append((f"{_named(found.functions[move.target])}, {move.way}", *cells))
     yield Table(
-        f"Change of all functions at {_AT:g} SD (ms; accuracy in %)",
+        f"Change of all functions at {_AT:g} SD ({_UNITS})",
         ("direction", *map(words_of, found.functions)),
         rows,
     )
@@ -598,7 +609,7 @@ def _difference_table(found: _Study) -> Table:
         deviation = scale * float(np.nanstd(change))
         rows.append((name, deviation, slope_of(before, change).r, slope_of(observed, change).r))
     return Table(
-        f"Changes of people's twins at {_AT:g} SD (ms; accuracy in %)",
+        f"Changes of people's twins at {_AT:g} SD ({_UNITS})",
         ("direction", "SD over people", "r with the twin's level", "r with the observed level"),
         rows,
     )
@@ -608,7 +619,7 @@ def _region_tables(found: _Study, regions: Sequence[str]) -> Iterator[Table]:
     for function, edges in zip(found.functions, found.gradients.edges, strict=True):
         if len(regions) and edges.any():
             means = _scale(function) * region_means(edges, len(regions))
-            unit = "ms" if _scale(function) == _MS else "%"
+            unit = {_MS: "ms", _PERCENT: "%"}.get(_scale(function), "SD")
             yield Table(
                 f"{words_of(function)}: regions with the largest mean gradient",
                 ("region", f"{unit} a unit of Fisher z"),
@@ -627,7 +638,7 @@ def _matrices(found: _Study, regions: Sequence[str]) -> tuple[Matrices, ...]:
             square = np.full((len(regions), len(regions)), np.nan)
             square[rows, columns] = square[columns, rows] = _scale(function) * edges
             maps[words_of(function)] = square
-    caption = "Gradient of each edge (ms a unit of Fisher z; accuracy in %)"
+    caption = f"Gradient of each edge, a unit of Fisher z ({_UNITS})"
     return (Matrices(caption, maps),) if maps else ()
 
 

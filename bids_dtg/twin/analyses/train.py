@@ -27,6 +27,7 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.adjustment import Adjustment
@@ -36,9 +37,11 @@ from bids_dtg.twin.analyses.analysis import (
     participants_table,
     trials_on_page,
 )
+from bids_dtg.twin.bold import fit_bold
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.predictions import Cohort
+from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
@@ -156,7 +159,23 @@ def fit_people(
         ),
         report=say,
     )
-    return fitted, adjustment
+    readout = None
+    if training.bold is not None and isinstance(fitted.twin, LowRank):
+        assert analysis.people.task_bold is not None
+        readout = fit_bold(
+            training.bold,
+            fitted.twin,
+            training.edges(adjustment),
+            training.segments,
+            regions=analysis.people.task_bold.regions,
+            covariates=training.taken_out(adjustment),
+            families=family_numbers(training.labels, training.families or {}),
+        )
+        say(
+            f"BOLD of {counted(len(readout.regions), 'region')}; connectomes predict responses of "
+            f"{int(readout.open.sum())}"
+        )
+    return dataclasses.replace(fitted, bold=readout), adjustment
 
 
 def chosen_architecture(settings: Settings) -> str:

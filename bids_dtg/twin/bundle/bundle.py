@@ -8,7 +8,7 @@ responses are not in it. Its weights are sums over all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,6 +42,8 @@ Needed = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of tensors, by
 # Tensors of `FITTED_FILE`; all may be absent.
 _REGIONS = "regions"
 _COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
+_BOLD = "bold_"  # first part of the names of the read-out's arrays
+_BOLD_REGIONS = "bold_regions"
 _EDGE_SD = "edge_sd"
 CITATION = (
     "Takahashi Y, Soda T, Tomita H, Yamashita Y (2026). Digital Twin Brain: Generating Multitask "
@@ -67,6 +69,8 @@ class TwinBundle(FittedBundle[TwinPart]):
     PART: ClassVar[type[FittedPart]] = TwinPart
 
     adjustment: Adjustment | None  # of connectomes before the twin gets them; None: as measured
+    bold_regions: tuple[str, ...]  # names of the regions of BOLD of tasks; (): none
+    bold_arrays: Mapping[str, NDArray[np.float64]]  # of the read-out, by name
 
     @classmethod
     def read_fitted(cls, path: Path, part: TwinPart) -> dict[str, Any]:
@@ -79,6 +83,9 @@ class TwinBundle(FittedBundle[TwinPart]):
                 _MEAN: ("float64", (columns,)),
                 _SLOPES: ("float64", (columns, part.edges)),
             }
+        if part.bold_regions:
+            named |= {_BOLD_REGIONS: part.bold_regions}
+            needed |= {f"{_BOLD}{n}": ("float64", of) for n, of in part.bold_shapes.items()}
         found = FittedFile.read(path, part.people, named, needed)
         adjustment = None
         if columns:
@@ -88,6 +95,12 @@ class TwinBundle(FittedBundle[TwinPart]):
             "adjustment": adjustment,
             "fitted_people": found.people,
             "regions": found.names.get(_REGIONS, ()),
+            "bold_regions": found.names.get(_BOLD_REGIONS, ()),
+            "bold_arrays": {
+                name.removeprefix(_BOLD): values
+                for name, values in found.arrays.items()
+                if name.startswith(_BOLD)
+            },
         }
 
     def _fits(self, regions: Sequence[str]) -> bool:
@@ -111,6 +124,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         """
         import torch
 
+        from bids_dtg.twin.bold import BoldReadout
         from bids_dtg.twin.fitting import Fitted, empty_twin
 
         part, state = self.part, self.state()
@@ -125,6 +139,9 @@ class TwinBundle(FittedBundle[TwinPart]):
             people=self.fitted_people,
             seed=part.seed,
             history={},
+            bold=BoldReadout.of_tensors(self.bold_regions, part.bold_tr_seconds, self.bold_arrays)
+            if self.bold_regions
+            else None,
         )
 
     def tensors(self) -> dict[str, Values]:
@@ -218,6 +235,9 @@ def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
         connectome=facts.connectome,
         covariates=0 if facts.adjustment is None else len(facts.adjustment.names),
         seed=fitted.seed,
+        bold_regions=0 if fitted.bold is None else len(fitted.bold.regions),
+        bold_open=0 if fitted.bold is None else int(fitted.bold.open.sum()),
+        bold_tr_seconds=0.0 if fitted.bold is None else fitted.bold.tr_seconds,
         **facts.shared,
     )
 
@@ -247,4 +267,7 @@ def _fitted_file(fitted: Fitted, facts: TwinFacts) -> FittedFile:
     if (adjustment := facts.adjustment) is not None:
         names[_COVARIATES] = adjustment.names
         arrays |= {_MEAN: adjustment.mean, _SLOPES: adjustment.slopes}
+    if (bold := fitted.bold) is not None:
+        names[_BOLD_REGIONS] = bold.regions
+        arrays |= {f"{_BOLD}{name}": values for name, values in bold.tensors().items()}
     return FittedFile(tuple(hashes), names, arrays)

@@ -30,7 +30,17 @@ class TwinPart(FittedPart):
 
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
-        *("training", "architecture", "recipe_name", "recipe", "seed", "edges"),
+        *(
+            "training",
+            "architecture",
+            "recipe_name",
+            "recipe",
+            "seed",
+            "edges",
+            "bold_regions",
+            "bold_open",
+            "bold_tr_seconds",
+        ),
         *(
             "regions",
             "connectome",
@@ -52,6 +62,9 @@ class TwinPart(FittedPart):
     connectome: str = "unknown"  # how it was made, in words
     covariates: int = 0  # columns that were taken out of connectomes, a level of words each
     seed: int = 0
+    bold_regions: int = 0  # of BOLD of tasks; 0: none
+    bold_open: int = 0  # of these, whose responses are predicted from connectomes
+    bold_tr_seconds: float = 0.0  # of the training people's BOLD
 
     @property
     def outputs(self) -> str:
@@ -115,6 +128,20 @@ class TwinPart(FittedPart):
             "edge_weights": (self.edges, times),
         }
 
+    @property
+    def bold_shapes(self) -> Shapes:
+        """Shapes of the read-out's arrays by name (`bids_dtg.twin.bold.BoldReadout`)."""
+        regions, tasks = self.bold_regions, len(self.tasks)
+        conditions = sum(len(task.conditions) for task in self.tasks)
+        return {
+            **dict.fromkeys(("mean", "sd", "z"), (regions,)),
+            **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (regions, tasks)),
+            "weights": (self.recipe.units, regions),
+            "responses": (regions, conditions),
+            "edge_mean": (self.edges,),
+            "edge_weights": (self.edges, self.bold_open, tasks),
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
         tasks = [dict(task.content) for task in self.tasks]
@@ -138,6 +165,9 @@ class TwinPart(FittedPart):
             connectome=fields.text("connectome"),
             covariates=fields.size("covariates", least=0),
             seed=fields.whole("seed", least=0),
+            bold_regions=fields.size("bold_regions", least=0),
+            bold_open=fields.size("bold_open", least=0),
+            bold_tr_seconds=fields.not_negative("bold_tr_seconds"),
             **cls.read_shared(fields),
         )
         pairs = pairs_of(part.regions)

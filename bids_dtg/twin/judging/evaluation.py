@@ -21,7 +21,8 @@ from bids_dtg.stats.metrics import rivals
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
-from bids_dtg.twin.judging.predictions import CONSTANT, GROUP, TWIN, Cohort, Judged
+from bids_dtg.twin.bold import group_t
+from bids_dtg.twin.judging.predictions import CONSTANT, GROUP, TWIN, BoldJudged, Cohort, Judged
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
     conditions_of,
@@ -30,12 +31,13 @@ from bids_dtg.twin.judging.scores import (
     rt_crps,
 )
 from bids_dtg.twin.times import EFFECT, RT, Array, mean_times, observed_times, targets_of
-from bids_dtg.twin.trial_series import Segments
+from bids_dtg.twin.trial_series import Segments, TaskSet
 
 ALWAYS_CORRECT = "always_correct"
 _ROUNDING = 1e-6  # of losses, which are summed up in float32
 _SAME = 1e-9  # of means of equal values
 _DRAWS = 2000  # samples of people
+_FEWEST_FIGURES = 3  # for an r
 
 
 @dataclass(frozen=True)
@@ -454,3 +456,51 @@ def _checked(
             "people with another sequence"
         )
     return loss
+
+
+@dataclass(frozen=True, eq=False)
+class BoldScores:
+    """How well BOLD of tasks is predicted: t over people, second condition less first."""
+
+    observed_t: Array  # (regions, tasks)
+    twin_t: Array
+    training_t: Array  # by the mean of the training people
+    people_r: Array  # (regions, tasks): r over people of mean responses; NaN: the same for all
+
+    def group_r(self, predicted: Array) -> float:
+        """Return r over regions and tasks of predicted with observed t."""
+        known = np.isfinite(predicted) & np.isfinite(self.observed_t)
+        if known.sum() < _FEWEST_FIGURES:
+            return float("nan")
+        return float(np.corrcoef(predicted[known], self.observed_t[known])[0, 1])
+
+
+def score_bold(bold: BoldJudged, tasks: TaskSet) -> BoldScores:
+    """Compare predicted with measured BOLD.
+
+    Parameters
+    ----------
+    bold
+        Measured and predicted responses and contrasts.
+    tasks
+        The tasks, whose conditions the responses are to.
+    """
+    # Predicted people differ less than measured ones: t is that of measured people's SD.
+    sds = bold.contrast_sds.mean(axis=0)
+    of_task = np.repeat(np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks])
+    means = [
+        np.stack([values[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
+        for values in (bold.twin, bold.observed)
+    ]
+    r = np.full(means[0].shape[1:], np.nan)
+    for region, task in np.ndindex(*r.shape):
+        one, other = (values[:, region, task] for values in means)
+        known = np.isfinite(one) & np.isfinite(other)
+        if bold.open[:, region].all() and known.sum() >= _FEWEST_FIGURES:
+            r[region, task] = np.corrcoef(one[known], other[known])[0, 1]
+    return BoldScores(
+        observed_t=group_t(bold.contrasts),
+        twin_t=group_t(bold.twin_contrasts, sds),
+        training_t=group_t(bold.training_contrasts, sds),
+        people_r=r,
+    )

@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from bids_dtg.twin.adjustment import Adjustment, Covariates
+from bids_dtg.twin.bold import People as BoldOfPeople
+from bids_dtg.twin.bold import contrasts, predict_bold, responses
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, Outputs
 from bids_dtg.twin.judging.scores import outcome_shares
+from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.times import RT, Array, fit_ridges, mean_times, observed_times, targets_of
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
@@ -45,6 +48,7 @@ class Cohort:
         default_factory=Covariates
     )  # of the table of participants, as age
     families: Mapping[str, str] | None = None  # by label, of those who have one
+    bold: BoldOfPeople | None = None  # of their runs of tasks; None: nobody has any
 
     def __post_init__(self) -> None:
         people = len(self.labels)
@@ -70,6 +74,7 @@ class Cohort:
             segments=self.segments.people(rows),
             connectomes=self.connectomes[rows],
             covariates=self.covariates.of(rows),
+            bold=None if self.bold is None else [self.bold[row] for row in rows],
         )
 
 
@@ -96,6 +101,22 @@ class Judged:
     models: Mapping[str, Predicted]  # by name; `TWIN` is one
     losses: Array  # (people, people) of twins (rows) on people; NaN: of different fits, not known
     folds: NDArray[np.intp] | None = None  # (people,); None: one fit of other people serves all
+    bold: BoldJudged | None = None  # None: there is no BOLD
+
+
+@dataclass(frozen=True, eq=False)
+class BoldJudged:
+    """Measured and predicted BOLD of people, in SD of the training people."""
+
+    regions: tuple[str, ...]
+    observed: Array  # (people, regions, conditions): mean responses
+    twin: Array
+    training: Array  # the mean of the training people, the same for everybody
+    contrasts: Array  # (people, regions, tasks), measured: second condition less the first
+    twin_contrasts: Array
+    training_contrasts: Array
+    contrast_sds: Array  # (people, regions, tasks): over the training people
+    open: NDArray[np.bool_]  # (people, regions): whether connectomes predict the region
 
 
 def predict_people(
@@ -129,7 +150,34 @@ def predict_people(
         models[GROUP] = of_network(group, people.segments)
     if training is not None and len(training.labels) >= FEWEST_TRAINING:
         models |= _baselines(training, people, adjustment)
-    return Judged(models, _cross_losses(fitted, edges, outputs, people.segments, seed))
+    losses = _cross_losses(fitted, edges, outputs, people.segments, seed)
+    return Judged(models, losses, bold=_judged_bold(fitted, people, edges))
+
+
+def _judged_bold(
+    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
+) -> BoldJudged | None:
+    """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
+    readout, twin, segments = fitted.bold, fitted.twin, people.segments
+    if readout is None or people.bold is None or not isinstance(twin, LowRank):
+        return None
+    own = predict_bold(readout, twin, edges, segments, people.bold)
+    measured, number = readout.scaled(people.bold), len(people.labels)
+
+    def everybody(values: NDArray[Any]) -> NDArray[Any]:
+        return np.broadcast_to(values, (number, *values.shape))
+
+    return BoldJudged(
+        readout.regions,
+        observed=responses(measured, segments),
+        twin=responses(own, segments),
+        training=everybody(readout.responses),
+        contrasts=contrasts(measured, segments),
+        twin_contrasts=contrasts(own, segments),
+        training_contrasts=everybody(readout.contrasts),
+        contrast_sds=everybody(readout.contrast_sds),
+        open=everybody(readout.open),
+    )
 
 
 def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
@@ -151,8 +199,7 @@ def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
         raise ValueError(f"folds have other people than {people}, each once")
     first = parts[0][1].models
 
-    def joined(name: str, part: str) -> Any:
-        values = [getattr(judged.models[name], part) for _, judged in parts]
+    def together(values: Sequence[Any]) -> Any:
         if any(value is None for value in values):
             return None
         found = np.empty((people, *values[0].shape[1:]), values[0].dtype)
@@ -165,8 +212,22 @@ def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
         losses[np.ix_(own, own)], folds[own] = judged.losses, number
     names = [name for name in first if all(name in judged.models for _, judged in parts)]
     every = [part.name for part in fields(Predicted)]
-    models = {name: Predicted(**{part: joined(name, part) for part in every}) for name in names}
-    return Judged(models, losses, folds)
+    models = {
+        name: Predicted(
+            **{
+                part: together([getattr(judged.models[name], part) for _, judged in parts])
+                for part in every
+            }
+        )
+        for name in names
+    }
+    of_bold = [judged.bold for _, judged in parts]
+    bold = None
+    if all(of_bold):
+        arrays = [part.name for part in fields(BoldJudged) if part.name != "regions"]
+        joined = {name: together([getattr(of, name) for of in of_bold]) for name in arrays}
+        bold = BoldJudged(of_bold[0].regions, **joined)  # type: ignore[union-attr]
+    return Judged(models, losses, folds, bold)
 
 
 def of_network(outputs: Outputs, segments: Segments) -> Predicted:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.twin.bold import BoldRun
+from bids_dtg.twin.phantom.bold import REGIONS, TR_SECONDS
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import PARAMETERS, TASKS, TrialSequence
 from bids_dtg.twin.trials import Trials
@@ -24,6 +29,7 @@ def write_twin_people(
     people: TwinPeople,
     sequences: Sequence[TrialSequence],
     runs: Sequence[Sequence[Trials]],
+    bold: Sequence[Sequence[BoldRun]] | None = None,
 ) -> None:
     """Write simulated people in the form of real data, and the truth.
 
@@ -42,6 +48,9 @@ def write_twin_people(
         Trial sequences that they performed.
     runs
         Trials of each person that `TwinPeople.runs` returned for these sequences.
+    bold
+        BOLD of the runs (`bids_dtg.twin.phantom.bold.simulate_bold`): ``task_bold`` of the arrays,
+        whose first regions have their names; None: none.
 
     Examples
     --------
@@ -57,7 +66,21 @@ def write_twin_people(
     ['bids', 'connectomes.npz', 'truth.tsv']
     """
     names = tuple(f"r{region:03d}" for region in range(people.world.regions))
-    write_connectomes(folder / "connectomes.npz", people, names)
+    more: dict[str, NDArray[Any]] = {}
+    if bold is not None:
+        names = (*REGIONS, *names[len(REGIONS) :])
+        frames = max(len(run.values) for run in bold[0])
+        shape = (len(bold), len(sequences), len(names), frames)
+        series = np.full(shape, np.nan, np.float32)
+        for person, own in enumerate(bold):
+            for number, run in enumerate(own):
+                series[person, number, : len(REGIONS), : len(run.values)] = run.values.T
+        more = {
+            "task_bold": series,
+            "task_bold_runs": np.array([sequence.name for sequence in sequences]),
+            "task_bold_tr_seconds": np.array(TR_SECONDS),
+        }
+    write_connectomes(folder / "connectomes.npz", people, names, more)
     write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
     content = {"Name": "Simulated twins", "BIDSVersion": "1.8.0", "DatasetType": "raw"}
@@ -83,14 +106,20 @@ def write_events(
             write_tsv(path, [*sequence.rows[0], _BUTTON], _event_rows(sequence, trials))
 
 
-def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) -> None:
-    """Write connectomes with names of regions into an ``.npz`` file for ``--input-arrays``."""
+def write_connectomes(
+    path: Path,
+    people: TwinPeople,
+    regions: Sequence[str],
+    more: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> None:
+    """Write connectomes with names of regions, and more arrays, for ``--input-arrays``."""
     content = io.BytesIO()
     np.savez_compressed(
         content,
         people=np.array(people.labels),
         places=np.array(regions),
         edges=people.connectomes,
+        **more,  # type: ignore[arg-type]
     )
     write_atomic(path, content.getvalue())
 
