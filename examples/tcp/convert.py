@@ -21,7 +21,8 @@ def series(path: Path) -> np.ndarray:
         file.visititems(lambda _, item: items.append(item))
         (table,) = [item[()] for item in items if PARCELS in getattr(item, "shape", ())]
     table = table if len(table) == PARCELS else table.T
-    assert np.isfinite(table).all() and (np.ptp(table, axis=1) > 0).all()
+    if not (np.isfinite(table).all(axis=1) & (np.ptp(table, axis=1) > 0)).all():
+        raise ValueError
     return table
 
 
@@ -31,7 +32,7 @@ for path in sorted(source.glob("NDAR_INV*/*_parcellated.h5")):
     person, task = path.parent.name.replace("_", ""), re.search("task-([A-Za-z]+)", path.name)[1]
     try:
         values = series(path)
-    except (OSError, ValueError, AssertionError):
+    except (OSError, ValueError):
         print(f"left out: {path}: not fetched, not one table of {PARCELS} parcels, or gaps in it")
         continue
     if task.startswith("rest"):
@@ -47,6 +48,5 @@ if bold:
     for (person, run), values in bold.items():
         if person in rest:
             arrays["task_bold"][people.index(person), run, :, : values.shape[1]] = values
-names = [f"parcel{number + 1:03d}" for number in range(PARCELS)]
-np.savez(out, places=names, **arrays)
+np.savez(out, places=[f"parcel{number:03d}" for number in range(1, PARCELS + 1)], **arrays)
 print(f"{len(people)} people with rest, {len(bold)} runs of tasks: {out}")
