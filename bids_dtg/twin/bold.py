@@ -110,8 +110,8 @@ class BoldReadout:
         edges = connectomes.double() - torch.from_numpy(self.edge_mean)
         change = torch.einsum("pe,ert->prt", edges, torch.from_numpy(self.edge_weights))
         opened = torch.from_numpy(np.eye(len(self.open))[:, self.open])
-        group = torch.from_numpy(np.stack(_of_tasks(self.responses, tasks), axis=-1))
-        return group + opened @ change
+        group = np.stack(_of_tasks(np.nan_to_num(self.responses), tasks), axis=-1)
+        return torch.from_numpy(group) + opened @ change
 
 
 def least_z(regions: int) -> float:
@@ -572,9 +572,11 @@ def performed_responses(
     performed = states(twin(connectomes), torch.from_numpy(segments.inputs))
     by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
     units = torch.einsum("pcsk,psku->puc", by_step, performed).double()
-    own = torch.from_numpy(readout.weights).T @ units
+    # Gradients of regions without signal would be NaN everywhere.
+    own = torch.from_numpy(np.nan_to_num(readout.weights)).T @ units
     gains = _gains(readout, own, connectomes, segments.tasks)
-    return own * gains[..., _task_of_each(segments.tasks)]
+    known = torch.from_numpy(np.isfinite(readout.sd))[:, None]
+    return torch.where(known, own * gains[..., _task_of_each(segments.tasks)], torch.nan)
 
 
 def _task_of_each(tasks: TaskSet) -> list[int]:
@@ -588,7 +590,7 @@ def _gains(readout: BoldReadout, own: Tensor, connectomes: Tensor, tasks: TaskSe
     With its factor, the mean response to a task's conditions is the one that ridges predict.
     """
     mean = torch.stack(_of_tasks(own, tasks), -1)
-    group = torch.stack(_of_tasks(torch.from_numpy(readout.responses), tasks), -1)
+    group = torch.from_numpy(np.stack(_of_tasks(np.nan_to_num(readout.responses), tasks), -1))
     large = torch.minimum(mean.abs(), group.abs()) >= LEAST_RESPONSE
     wanted = readout.amplitudes(connectomes, tasks)
     return torch.where(large, wanted / torch.where(large, mean, 1.0), 1.0)

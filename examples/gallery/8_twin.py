@@ -97,33 +97,51 @@ plt.show()
 # ## What twins predict
 #
 # Mean response times of people that nothing was fitted to, and the same by
-# a ridge regression from the connectome. A twin's gain is that it performs
-# trials, not a better r: the figures of the ridge are as good.
+# a ridge regression from the connectome, which is as good. A twin's gain is
+# that it performs trials.
 
-found = pd.read_table("twin-output/demo.tsv", na_values="n/a")
+group = Path("twin-output/results/group")
+found = pd.read_table(
+    group / "evaluation-demo/desc-people_predicted.tsv", na_values="n/a"
+)
+observed = found["observed_stroop_rt"]
 figure, axes = plt.subplots(
     1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
 )
-for axis, (source, name) in zip(
-    axes,
-    {"rt_predicted": "twin", "rt_ridge": "ridge regression"}.items(),
-    strict=True,
-):
+names = {"twin": "twin", "connectome_ridge": "ridge regression"}
+for axis, (source, name) in zip(axes, names.items(), strict=True):
+    predicted = found[f"{source}_stroop_rt"]
     r = (
-        found[source].corr(found["rt_observed"])
-        if found[source].nunique() > 1
+        predicted.corr(observed)
+        if predicted.nunique() > 1
         else float("nan")
     )
-    axis.plot(found[source], found["rt_observed"], ".")
+    axis.plot(predicted, observed, ".")
     axis.set(
         title=f"{name}: r = {r:.2f}",
         xlabel="predicted mean response time (s)",
     )
     axis.axline(
-        (found["rt_observed"].mean(),) * 2,
-        slope=1,
-        color="grey",
-        linewidth=0.8,
+        (observed.mean(),) * 2, slope=1, color="grey", linewidth=0.8
     )
 axes[0].set_ylabel("observed (s)")
+plt.show()
+
+# %%
+# ## What interventions change
+#
+# Connectomes move in the direction in which people differ. All twins become
+# faster; they differ little in how much.
+
+path = group / "intervention-demo/desc-people_changes.tsv"
+changes = pd.read_table(path, na_values="n/a")
+times = changes[changes["function"] == "stroop_rt"]
+figure, axis = plt.subplots(figsize=(5, 4), layout="constrained")
+axis.plot(times["level_before"], times["change"], ".")
+axis.axhline(0, color="grey", linewidth=0.8)
+axis.set(
+    title="mean response time",
+    xlabel="the twin before the move (s)",
+    ylabel="change by the move (s)",
+)
 plt.show()
