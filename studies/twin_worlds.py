@@ -1,7 +1,7 @@
 """Twins of simulated people beside the truth, and the network of the group beside real people.
 
     python studies/twin_worlds.py FOLDER [--seeds 41 42 43 44 45] [--regimes hard easy]
-        [--shuffles 20] [--tcp DATA]
+        [--architectures lowrank hypernetwork] [--shuffles 20] [--tcp DATA]
 
 Each world has 400 simulated people who perform the faces and the Stroop run of a real study: 200
 are fitted, 200 are unseen. Half of the unseen people calibrate moves, the others are moved. Figures
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.stats.paired import t_interval
 from bids_dtg.stats.splits import fold_people
+from bids_dtg.twin.bold import fit_bold, responses
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.interventions import (
@@ -38,13 +39,16 @@ from bids_dtg.twin.interventions import (
     selective,
     slope_of,
 )
+from bids_dtg.twin.judging.evaluation import score_bold
 from bids_dtg.twin.judging.predictions import RIDGE, STRETCHED, TWIN, Cohort, predict_people
 from bids_dtg.twin.judging.scores import conditions_of, means, rt_crps
+from bids_dtg.twin.network import LowRank
+from bids_dtg.twin.phantom.bold import OWN, REGIONS, simulate_bold, true_responses
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import SEQUENCES, trial_sequence
 from bids_dtg.twin.recipe import find_recipe
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.times import LEAST_Z, left_out_z, observed_times
+from bids_dtg.twin.times import LEAST_Z, fit_ridges, left_out_z, observed_times
 from bids_dtg.twin.trial_series import TaskSet, stack_people
 from bids_dtg.twin.trials import read_trials
 
@@ -78,7 +82,8 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
     """Simulate a world, fit twins, and return its figures."""
     people = simulate_twin_people(PEOPLE, regime, seed=seed)
     sequences = [trial_sequence(name) for name in RUNS]
-    segments = stack_people(people.runs(sequences, seed=seed))
+    runs = people.runs(sequences, seed=seed)
+    segments = stack_people(runs)
     rows = np.arange(PEOPLE)
     known, unseen = (
         Cohort(people.select(own).labels, segments.people(own), people.connectomes[own])
@@ -96,6 +101,10 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
     found = {"CPU of the fit, s": time.process_time() - start}
     others = people.select(rows[FITTED:])
     found |= behaviour_figures(fitted, known, unseen, true_functions(others))
+    if isinstance(fitted.twin, LowRank):
+        for kind in ("known", "unknown", "noise"):
+            bold = simulate_bold(people, runs, seed=seed, kind=kind)
+            found |= bold_figures(fitted, known, unseen, bold, true_responses(others, kind), kind)
     found |= move_figures(fitted, unseen, others)
     times = observed_times(known.segments)
     rng = np.random.default_rng(seed)
@@ -127,6 +136,52 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
             score = 1e3 * float(np.nanmean(means(scores, used)))
             found[f"CRPS of {task} {condition}, {model}, ms"] = score
     return found
+
+
+def bold_figures(
+    fitted: Fitted, known: Cohort, unseen: Cohort, bold: Any, true: Values, kind: str
+) -> Row:
+    """Return figures of unseen people's BOLD by a read-out, beside the training mean and a ridge."""
+    training, others = (
+        replace(c, bold=b) for c, b in ((known, bold[:FITTED]), (unseen, bold[FITTED:]))
+    )
+    readout = fit_bold(
+        training.bold,
+        fitted.twin,
+        known.connectomes,
+        known.segments,
+        regions=REGIONS,  # type: ignore[arg-type]
+    )
+    judged = predict_people(replace(fitted, bold=readout), others)
+    of = judged.bold
+    assert of is not None
+    scores = score_bold(of, fitted.tasks)
+    found = {
+        f"BOLD {kind}: group r of t, twins": scores.group_r(scores.twin_t),
+        f"BOLD {kind}: group r of t, training mean": scores.group_r(scores.training_t),
+        f"BOLD {kind}: regions with open gate": float(readout.open.sum()),
+        f"BOLD {kind}: share of t beyond 3": float((np.abs(scores.observed_t) > 3).mean()),
+    }
+    if kind == "known":
+        ridge = fit_ridges(
+            known.connectomes, task_means(responses(readout.scaled(training.bold), known.segments))
+        )  # type: ignore[arg-type]
+        simple = ridge.predict(unseen.connectomes).reshape(len(true), -1, 2)
+        observed, twin = (
+            task_means(values).reshape(len(true), -1, 2) for values in (of.observed, of.twin)
+        )
+        ceiling = task_means(true).reshape(len(true), -1, 2)
+        for words, values in (("twins", twin), ("ridge", simple), ("true amplitude", ceiling)):
+            r = [r_of(values[:, n, k], observed[:, n, k]) for n in OWN for k in (0, 1)]
+            found[f"BOLD known: r over people in regions that follow it, {words}"] = float(
+                np.mean(r)
+            )
+    return found
+
+
+def task_means(values: Values) -> Values:
+    """Return means over the two conditions of each task, (people, regions times tasks)."""
+    return values.reshape(*values.shape[:2], 2, 2).mean(axis=-1).reshape(len(values), -1)
 
 
 def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
@@ -234,7 +289,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43, 44, 45])
     parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
-    parser.add_argument("--architectures", nargs="+", default=["lowrank"])
+    parser.add_argument("--architectures", nargs="+", default=["lowrank", "hypernetwork"])
     parser.add_argument("--shuffles", type=int, default=20)
     parser.add_argument("--tcp", type=Path)
     given = parser.parse_args()

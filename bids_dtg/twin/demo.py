@@ -16,7 +16,6 @@ from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, duration, say, show
 from bids_dtg.report.demo import SIMULATED, TABLE
 from bids_dtg.settings import Settings
-from bids_dtg.twin.analyses.intervene import DIRECTIONS
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
@@ -104,6 +103,8 @@ def run_twin_demo(
 
 def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, float]]:
     """Return predicted and true figures: means over unseen people, and changes by moves."""
+    from bids_dtg.twin.analyses.intervene import DIRECTIONS
+
     row_of = {f"sub-{label}": number for number, label in enumerate(people.labels)}
     predicted = read_rows(group / f"evaluation-{_NAME}" / "desc-people_predicted.tsv")
     unseen = people.select([row_of[row["participant_id"]] for row in predicted])
@@ -145,7 +146,7 @@ def _print(rows: Mapping[str, tuple[float, float]], size: DemoSize) -> None:
     show(
         f"SIMULATED people, whose connectomes explain {share} of their differences: predictions of"
     )
-    show("of people who were left out of the fit, and the truth; changes of moves are calibrated")
+    show("people who were left out of the fit, and the truth; changes of moves are calibrated")
     for name, (predicted, true) in rows.items():
         show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
     if not any("lower" in name for name in rows):

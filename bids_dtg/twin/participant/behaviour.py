@@ -22,6 +22,7 @@ from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
+    from bids_dtg.twin.bold import BoldRun
     from bids_dtg.twin.decoding import Decoded
     from bids_dtg.twin.fitting import Fitted, Outputs
     from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
@@ -246,6 +247,8 @@ class Performed:
 
     twin: Decoded
     group: Decoded | None  # None: the architecture has none
+    regions: tuple[str, ...] = ()  # of BOLD
+    bold: Sequence[BoldRun | None] = ()  # of the twin in each run, as BOLD was measured; (): none
 
 
 class TwinInference:
@@ -283,7 +286,26 @@ class TwinInference:
                 remedy="use another model, or leave out --model",
             )
         group = self.fitted.perform_group(seen.segments)
-        return Performed(_decoded(twin, seen), None if group is None else _decoded(group, seen))
+        return Performed(
+            _decoded(twin, seen),
+            None if group is None else _decoded(group, seen),
+            self._bundle.bold_regions,
+            self._bold(edges, seen),
+        )
+
+    def _bold(self, edges: NDArray[np.float32], seen: SeenTrials) -> list[BoldRun | None]:
+        """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
+        from bids_dtg.twin.bold import predict_bold
+        from bids_dtg.twin.network import LowRank
+
+        readout, twin = self.fitted.bold, self.fitted.twin
+        if readout is None or not isinstance(twin, LowRank):
+            return []
+        (found,) = predict_bold(readout, twin, edges[None], seen.segments)
+        return [
+            run and replace(run, values=(run.values * readout.sd + readout.mean).astype(np.float32))
+            for run in found
+        ]
 
 
 def without_responses(trials: Trials) -> Trials:

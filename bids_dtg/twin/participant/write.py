@@ -16,7 +16,7 @@ from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.nodes import Measure
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.files.text import encoded, write_json
+from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.parcels.measure import MeasuredSeries
@@ -98,6 +98,7 @@ TRIALS = (
 )
 
 
+_PREDICTED = FileKind("timeseries", "predicted", ".tsv")
 WEIGHTED_BY = "RunsWeightedBy"  # a key of the sidecar of connectomes
 _SAYS = "of the connectome's twin, an estimate and not a measurement, and of the participant"
 
@@ -252,8 +253,39 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             sidecar = path.with_suffix(".json")
             write_json(output.path(sidecar), {**table.dictionary(), **facts})
             yield sidecar
+        if behaviour.performed.bold:
+            yield from self._write_bold(_PREDICTED.path(entities), behaviour, facts)
         kept = keep_trial_series(behaviour.curves(), facts)
         yield from write_kept([kept], entities, output)
+
+    def _write_bold(
+        self, path: PurePosixPath, behaviour: AverageBehaviour, facts: Mapping[str, Any]
+    ) -> Iterator[PurePosixPath]:
+        """Write the BOLD of a twin: a row a volume of each run, a column a region."""
+        performed = behaviour.performed
+        rows = [
+            (
+                run.file.path.name,
+                f"{at:.3f}",
+                *(f"{v:.5g}" if np.isfinite(v) else None for v in values),
+            )
+            for run, bold in zip(behaviour.seen.runs, performed.bold, strict=False)
+            if bold is not None
+            for at, values in zip(bold.seconds, bold.values, strict=True)
+        ]
+        text = tsv_text(["events_file", "seconds", *performed.regions], rows)
+        yield from self.write_with(
+            path,
+            encoded(text),
+            {
+                "Description": "BOLD of each region by the connectome's twin, an estimate and no "
+                "measurement: a row a volume of each run, at the training people's repetition time",
+                "Units": "as BOLD of tasks was given in training",
+                "events_file": {"Description": "Event file of the run"},
+                "seconds": {"Description": "Time of the volume in the run", "Units": "s"},
+                **facts,
+            },
+        )
 
     def _behaviour_facts(
         self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
