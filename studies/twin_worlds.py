@@ -117,7 +117,8 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
 def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Values) -> Row:
     """Return figures of unseen people's behaviour by twins, beside the ridge."""
     judged = predict_people(fitted, unseen, known)
-    observed, found = observed_times(unseen.segments), {}
+    found: Row = {}
+    observed = observed_times(unseen.segments)
     twin, ridge = (judged.models[name].times for name in (TWIN, RIDGE))
     assert twin is not None
     assert ridge is not None
@@ -141,47 +142,38 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
 def bold_figures(
     fitted: Fitted, known: Cohort, unseen: Cohort, bold: Any, true: Values, kind: str
 ) -> Row:
-    """Return figures of unseen people's BOLD by a read-out, beside the training mean and a ridge."""
-    training, others = (
-        replace(c, bold=b) for c, b in ((known, bold[:FITTED]), (unseen, bold[FITTED:]))
-    )
-    readout = fit_bold(
-        training.bold,
-        fitted.twin,
-        known.connectomes,
-        known.segments,
-        regions=REGIONS,  # type: ignore[arg-type]
-    )
-    judged = predict_people(replace(fitted, bold=readout), others)
-    of = judged.bold
+    """Return figures of unseen people's BOLD by a read-out, beside training mean and ridge."""
+    assert isinstance(fitted.twin, LowRank)
+    people = bold[:FITTED], known.connectomes, known.segments
+    readout = fit_bold(people[0], fitted.twin, *people[1:], regions=REGIONS)
+    of = predict_people(replace(fitted, bold=readout), replace(unseen, bold=bold[FITTED:])).bold
     assert of is not None
-    scores = score_bold(of, fitted.tasks)
+    scores, name = score_bold(of, fitted.tasks), f"BOLD {kind}"
     found = {
-        f"BOLD {kind}: group r of t, twins": scores.group_r(scores.twin_t),
-        f"BOLD {kind}: group r of t, training mean": scores.group_r(scores.training_t),
-        f"BOLD {kind}: regions with open gate": float(readout.open.sum()),
-        f"BOLD {kind}: share of t beyond 3": float((np.abs(scores.observed_t) > 3).mean()),
+        f"{name}: group r of t, twins": scores.group_r(scores.twin_t),
+        f"{name}: group r of t, training mean": scores.group_r(scores.training_t),
+        f"{name}: regions with open gate": float(readout.open.sum()),
+        f"{name}: share of t beyond 3": float((np.abs(scores.observed_t) > 3).mean()),
     }
     if kind == "known":
-        ridge = fit_ridges(
-            known.connectomes, task_means(responses(readout.scaled(training.bold), known.segments))
-        )  # type: ignore[arg-type]
-        simple = ridge.predict(unseen.connectomes).reshape(len(true), -1, 2)
-        observed, twin = (
-            task_means(values).reshape(len(true), -1, 2) for values in (of.observed, of.twin)
-        )
-        ceiling = task_means(true).reshape(len(true), -1, 2)
-        for words, values in (("twins", twin), ("ridge", simple), ("true amplitude", ceiling)):
-            r = [r_of(values[:, n, k], observed[:, n, k]) for n in OWN for k in (0, 1)]
-            found[f"BOLD known: r over people in regions that follow it, {words}"] = float(
-                np.mean(r)
-            )
+        measured = responses(readout.scaled(people[0]), known.segments)
+        ridges = fit_ridges(known.connectomes, task_means(measured))
+        models = {
+            "twins": task_means(of.twin),
+            "ridge": ridges.predict(unseen.connectomes),
+            "true amplitude": task_means(true),
+        }
+        places = [2 * region + task for region in OWN for task in (0, 1)]
+        for words, values in models.items():
+            own = [r_of(values[:, n], task_means(of.observed)[:, n]) for n in places]
+            found[f"{name}: r over people where amplitudes differ, {words}"] = float(np.mean(own))
     return found
 
 
 def task_means(values: Values) -> Values:
     """Return means over the two conditions of each task, (people, regions times tasks)."""
-    return values.reshape(*values.shape[:2], 2, 2).mean(axis=-1).reshape(len(values), -1)
+    means = values.reshape(*values.shape[:2], 2, 2).mean(axis=-1)
+    return np.asarray(means.reshape(len(values), -1))
 
 
 def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
