@@ -188,9 +188,7 @@ def fit(
                 z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
         else:
             history = run.people(twin, values)
-    return Fitted(
-        twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z
-    )
+    return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z)
 
 
 def set_ridges(
@@ -356,9 +354,7 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
     return np.asarray(total[number > 0] / number[number > 0])
 
 
-def _split(
-    recipe: Recipe, families: NDArray[np.intp], seed: int
-) -> dict[str, NDArray[np.intp]]:
+def _split(recipe: Recipe, families: NDArray[np.intp], seed: int) -> dict[str, NDArray[np.intp]]:
     """Return rows of the people used for training and for validation; relatives are together."""
     people = len(families)
     order = np.random.default_rng((seed, _VALIDATION)).permutation(people)

@@ -8,7 +8,7 @@ import pytest
 from bids_dtg.twin.bold import responses
 from bids_dtg.twin.phantom.bold import OWN, REGIONS, simulate_bold, true_responses
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.sequences import trial_sequence
+from bids_dtg.twin.phantom.world import trial_sequence
 from bids_dtg.twin.trial_series import stack_people
 
 SEQUENCES = [trial_sequence("hammerAP"), trial_sequence("stroopAP")]
