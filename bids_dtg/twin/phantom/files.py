@@ -11,6 +11,8 @@ import numpy as np
 
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.twin.bold import BoldRun
+from bids_dtg.twin.phantom.bold import REGIONS, TR_SECONDS
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import PARAMETERS, TASKS, TrialSequence
 from bids_dtg.twin.trials import Trials
@@ -24,6 +26,7 @@ def write_twin_people(
     people: TwinPeople,
     sequences: Sequence[TrialSequence],
     runs: Sequence[Sequence[Trials]],
+    bold: Sequence[Sequence[BoldRun]] | None = None,
 ) -> None:
     """Write simulated people in the form of real data, and the truth.
 
@@ -42,6 +45,8 @@ def write_twin_people(
         Trial sequences that they performed.
     runs
         Trials of each person that `TwinPeople.runs` returned for these sequences.
+    bold
+        BOLD of these runs, for ``task_bold.npz``; None: none.
 
     Examples
     --------
@@ -56,7 +61,10 @@ def write_twin_people(
     ...     sorted(path.name for path in Path(name).iterdir())
     ['bids', 'connectomes.npz', 'truth.tsv']
     """
-    names = tuple(f"r{region:03d}" for region in range(people.world.regions))
+    regions = people.world.regions
+    names = (*REGIONS, *(f"r{region:03d}" for region in range(len(REGIONS), regions)))
+    if bold is not None:
+        write_task_bold(folder / "task_bold.npz", people, names, sequences, bold)
     write_connectomes(folder / "connectomes.npz", people, names)
     write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
@@ -91,6 +99,40 @@ def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) ->
         people=np.array(people.labels),
         places=np.array(regions),
         edges=people.connectomes,
+    )
+    write_atomic(path, content.getvalue())
+
+
+def write_task_bold(
+    path: Path,
+    people: TwinPeople,
+    regions: Sequence[str],
+    sequences: Sequence[TrialSequence],
+    bold: Sequence[Sequence[BoldRun]],
+) -> None:
+    """Write BOLD of `REGIONS` in tasks (`simulate_bold`) for ``--input-arrays``; others have none.
+
+    Parameters
+    ----------
+    path, people, regions, sequences
+        As of `write_connectomes` and `write_events`.
+    bold
+        BOLD of each person's runs.
+    """
+    frames = max(len(run.values) for runs in bold for run in runs)
+    values = np.full((len(bold), len(sequences), len(regions), frames), np.nan, np.float32)
+    own = [list(regions).index(name) for name in REGIONS]
+    for of_person, runs in zip(values, bold, strict=True):
+        for of_run, run in zip(of_person, runs, strict=True):
+            of_run[own, : len(run.values)] = run.values.T
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        people=np.array(people.labels),
+        places=np.array(regions),
+        task_bold=values,
+        task_bold_runs=np.array([sequence.name for sequence in sequences]),
+        task_bold_tr_seconds=TR_SECONDS,
     )
     write_atomic(path, content.getvalue())
 

@@ -46,6 +46,15 @@ def test_measured_responses_are_the_true_ones_with_noise():
     assert follows == pytest.approx(0.4, abs=0.1)
 
 
+def test_other_regions_do_not_respond():
+    people = simulate_twin_people(40, "hard", regions=10, seed=2)
+    runs = people.runs(SEQUENCES[1:], seed=2)
+    bold = simulate_bold(people, runs, seed=2, regions=("a", *REGIONS, "b"))
+    found = responses(bold, stack_people(runs)).mean(axis=0)
+    assert abs(found[[0, 7]]).max() < 0.1
+    np.testing.assert_allclose(found[1:7], true_responses(people).mean(axis=0)[:, 2:], atol=0.1)
+
+
 def test_a_persons_bold_does_not_depend_on_the_others():
     people = simulate_twin_people(3, "hard", regions=10, seed=2)
     runs = people.runs(SEQUENCES, seed=2)
