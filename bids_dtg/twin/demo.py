@@ -28,6 +28,7 @@ _SEQUENCES = ("stroopAP",)
 _UNSEEN = 3  # one person of so many is left out of the fit
 _STEP = 2.0  # SD of a move
 _NAME = "demo"
+_ARRAYS = ("connectomes.npz", "task_bold.npz")
 
 Values = NDArray[np.float64]
 
@@ -81,7 +82,7 @@ def run_twin_demo(
             analysis_level="group",
             workflow="twin",
             analysis=analysis,
-            input_arrays=(str(folder / "connectomes.npz"),),
+            input_arrays=tuple(str(folder / name) for name in _ARRAYS),
             seed=seed,
             **more,
         )

@@ -20,9 +20,8 @@ from bids_dtg.twin.bold import (
     predict_bold,
     responses,
 )
-from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.network import LowRank, Sizes, states
-from bids_dtg.twin.trial_series import stack_people
+from bids_dtg.twin.trial_series import STEP_SECONDS, stack_people
 
 TR, EDGES, PEOPLE = 0.8, 30, 40
 FACES, STROOP = a_task("faces", buttons=2), a_task("stroop")

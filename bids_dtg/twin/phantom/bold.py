@@ -19,8 +19,8 @@ from bids_dtg.twin.trials import Trials
 Array = NDArray[np.float64]
 Kind = Literal["known", "unknown", "noise"]
 
-REGIONS = ("lh-visual", "rh-visual", "lh-motor", "rh-motor", "lh-amygdala", "rh-amygdala")
-OWN = (4, 5)  # regions whose amplitude differs between people
+REGIONS = ("lh-r01", "lh-r02", "lh-amygdala", "rh-r01", "rh-r02", "rh-amygdala")
+OWN = (2, 5)  # regions whose amplitude differs between people
 TR_SECONDS = 0.8
 _AMPLITUDE_SD = 0.4  # of the mean amplitude, between people
 _RESPONSES = (0.3, 1.0)  # smallest and largest of the group
@@ -62,7 +62,12 @@ def true_responses(people: TwinPeople, kind: Kind = "known") -> Array:
 
 
 def simulate_bold(
-    people: TwinPeople, runs: Sequence[Sequence[Trials]], *, seed: int, kind: Kind = "known"
+    people: TwinPeople,
+    runs: Sequence[Sequence[Trials]],
+    *,
+    seed: int,
+    kind: Kind = "known",
+    regions: Sequence[str] = REGIONS,
 ) -> list[list[BoldRun]]:
     """Simulate BOLD of everybody's runs: displays, convolved, and correlated noise.
 
@@ -76,6 +81,8 @@ def simulate_bold(
         Seed of the noise; another seed gives another session of the same people.
     kind
         As of `true_responses`.
+    regions
+        Names of the regions; those that are not of `REGIONS` do not respond.
 
     Examples
     --------
@@ -86,8 +93,10 @@ def simulate_bold(
     >>> simulate_bold(people, runs, seed=1)[0][0].values.shape
     (510, 6)
     """
-    found = []
-    for person, own, sizes in zip(people.persons, runs, true_responses(people, kind), strict=True):
+    found, of_six = [], true_responses(people, kind)
+    responses = np.zeros((len(of_six), len(regions), of_six.shape[2]))
+    responses[:, [list(regions).index(name) for name in REGIONS]] = of_six
+    for person, own, sizes in zip(people.persons, runs, responses, strict=True):
         of_person = []
         for number, run in enumerate(own):
             rng = stream(

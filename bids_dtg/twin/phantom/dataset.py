@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.bold_run import BoldRun
+from bids_dtg.phantom.derivatives import write_series
 from bids_dtg.phantom.nuisance import correlated, persistence_of
 from bids_dtg.phantom.parcels import Parcels
 from bids_dtg.phantom.region_dataset import BLOCK, TRUTH, RegionPhantom, RegionPlan
 from bids_dtg.phantom.region_run import draw_region_run
 from bids_dtg.phantom.regions import draw_positions, region_names
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
+from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
 from bids_dtg.twin.phantom.files import write_connectomes, write_events, write_truth
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import SEQUENCES, trial_sequence
@@ -40,6 +43,7 @@ class TwinPlan(RegionPlan):
     """
 
     sequences: tuple[str, ...] = ("hammerAP", "stroopAP")
+    task_bold: bool = False  # whether runs of tasks have BOLD, with frames of 0.8 s
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,7 +52,7 @@ class TwinPlan(RegionPlan):
 
     def recipe(self) -> dict[str, Any]:
         """Return the plan as fields of the dataset description."""
-        return {**super().recipe(), "Sequences": list(self.sequences)}
+        return {**super().recipe(), "Sequences": list(self.sequences), "TaskBold": self.task_bold}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +93,11 @@ class TwinPhantom(RegionPhantom):
         ValueError
             Regions do not come in pairs, are fewer than 8, or too many for the voxels.
         """
-        names = region_names(plan.regions)
+        half = plan.regions // 2 - 1  # the last one of each hemisphere is an amygdala
+        names = tuple(
+            f"{name[:2]}-amygdala" if number % (half + 1) == half else name
+            for number, name in enumerate(region_names(plan.regions))
+        )
         drawn = simulate_twin_people(
             plan.people, "images", regions=plan.regions, seed=plan.seed, cohort=Cohort.DEMO
         )
@@ -116,12 +124,13 @@ class TwinPhantom(RegionPhantom):
         return draw_region_run(self.parcels, series, rng, repetition_time_s=plan.repetition_time_s)
 
     def write_own(self, out: Path) -> None:
-        """Write event files and the truth.
+        """Write event files, BOLD of tasks, and the truth.
 
         Parameters
         ----------
         out
-            Folder that gets ``bids`` (an event file for each person and sequence) and ``truth``:
+            Folder that gets ``bids`` (an event file for each person and sequence), runs of tasks
+            in ``fmriprep`` where the plan has them, and ``truth``:
             connectomes before noise (``connectomes.npz``), true parameters, mean response times
             and shares of correct responses (``truth.tsv``).
         """
@@ -130,6 +139,20 @@ class TwinPhantom(RegionPhantom):
         sequences = [trial_sequence(name) for name in self.plan.sequences]
         runs = self.people.runs(sequences, seed=self.plan.seed)
         write_events(out / "bids", self.people, sequences, runs)
+        if self.plan.task_bold:
+            bold = simulate_bold(self.people, runs, seed=self.plan.seed, regions=self.parcels.names)
+            for person, of_person in enumerate(bold):
+                for sequence, run in zip(sequences, of_person, strict=True):
+                    self._write_task_run(out / "fmriprep", person, sequence.name, run.values)
+
+    def _write_task_run(
+        self, root: Path, person: int, task: str, series: NDArray[np.float32]
+    ) -> None:
+        """Write a person's run of a task, of series (frames, regions)."""
+        session = crc32(task.encode())
+        rng = stream(self.plan.seed, Purpose.TWIN_IMAGE, person=person, session=session)
+        run = draw_region_run(self.parcels, series, rng, repetition_time_s=TR_SECONDS)
+        write_series(root, run, {"sub": self.labels[person], "task": task, "run": "01"})
 
 
 Array = NDArray[np.float64]

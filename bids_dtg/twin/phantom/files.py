@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_json, write_tsv
@@ -49,8 +46,7 @@ def write_twin_people(
     runs
         Trials of each person that `TwinPeople.runs` returned for these sequences.
     bold
-        BOLD of the runs (`bids_dtg.twin.phantom.bold.simulate_bold`): ``task_bold`` of the arrays,
-        whose first regions have their names; None: none.
+        BOLD of these runs, for ``task_bold.npz``; None: none.
 
     Examples
     --------
@@ -65,22 +61,11 @@ def write_twin_people(
     ...     sorted(path.name for path in Path(name).iterdir())
     ['bids', 'connectomes.npz', 'truth.tsv']
     """
-    names = tuple(f"r{region:03d}" for region in range(people.world.regions))
-    more: dict[str, NDArray[Any]] = {}
+    regions = people.world.regions
+    names = (*REGIONS, *(f"r{region:03d}" for region in range(len(REGIONS), regions)))
     if bold is not None:
-        names = (*REGIONS, *names[len(REGIONS) :])
-        frames = max(len(run.values) for run in bold[0])
-        shape = (len(bold), len(sequences), len(names), frames)
-        series = np.full(shape, np.nan, np.float32)
-        for person, own in enumerate(bold):
-            for number, run in enumerate(own):
-                series[person, number, : len(REGIONS), : len(run.values)] = run.values.T
-        more = {
-            "task_bold": series,
-            "task_bold_runs": np.array([sequence.name for sequence in sequences]),
-            "task_bold_tr_seconds": np.array(TR_SECONDS),
-        }
-    write_connectomes(folder / "connectomes.npz", people, names, more)
+        write_task_bold(folder / "task_bold.npz", people, names, sequences, bold)
+    write_connectomes(folder / "connectomes.npz", people, names)
     write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
     content = {"Name": "Simulated twins", "BIDSVersion": "1.8.0", "DatasetType": "raw"}
@@ -110,16 +95,48 @@ def write_connectomes(
     path: Path,
     people: TwinPeople,
     regions: Sequence[str],
-    more: Mapping[str, NDArray[Any]] = MappingProxyType({}),
 ) -> None:
-    """Write connectomes with names of regions, and more arrays, for ``--input-arrays``."""
+    """Write connectomes with names of regions into an ``.npz`` file for ``--input-arrays``."""
     content = io.BytesIO()
     np.savez_compressed(
         content,
         people=np.array(people.labels),
         places=np.array(regions),
         edges=people.connectomes,
-        **more,  # type: ignore[arg-type]
+    )
+    write_atomic(path, content.getvalue())
+
+
+def write_task_bold(
+    path: Path,
+    people: TwinPeople,
+    regions: Sequence[str],
+    sequences: Sequence[TrialSequence],
+    bold: Sequence[Sequence[BoldRun]],
+) -> None:
+    """Write BOLD of `REGIONS` in tasks (`simulate_bold`) for ``--input-arrays``; others have none.
+
+    Parameters
+    ----------
+    path, people, regions, sequences
+        As of `write_connectomes` and `write_events`.
+    bold
+        BOLD of each person's runs.
+    """
+    frames = max(len(run.values) for runs in bold for run in runs)
+    values = np.full((len(bold), len(sequences), len(regions), frames), np.nan, np.float32)
+    own = [list(regions).index(name) for name in REGIONS]
+    for of_person, runs in zip(values, bold, strict=True):
+        for of_run, run in zip(of_person, runs, strict=True):
+            of_run[own, : len(run.values)] = run.values.T
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        people=np.array(people.labels),
+        places=np.array(regions),
+        task_bold=values,
+        task_bold_runs=np.array([sequence.name for sequence in sequences]),
+        task_bold_tr_seconds=TR_SECONDS,
     )
     write_atomic(path, content.getvalue())
 

@@ -8,7 +8,7 @@ import pytest
 from bids_dtg.twin.bold import responses
 from bids_dtg.twin.phantom.bold import OWN, REGIONS, simulate_bold, true_responses
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.sequences import trial_sequence
+from bids_dtg.twin.phantom.world import trial_sequence
 from bids_dtg.twin.trial_series import stack_people
 
 SEQUENCES = [trial_sequence("hammerAP"), trial_sequence("stroopAP")]
@@ -44,6 +44,15 @@ def test_measured_responses_are_the_true_ones_with_noise():
     assert noise.std() == pytest.approx(0.5, abs=0.05)
     follows = np.corrcoef(noise[1:, 0], noise[:-1, 0])[0, 1]
     assert follows == pytest.approx(0.4, abs=0.1)
+
+
+def test_other_regions_do_not_respond():
+    people = simulate_twin_people(40, "hard", regions=10, seed=2)
+    runs = people.runs(SEQUENCES[1:], seed=2)
+    bold = simulate_bold(people, runs, seed=2, regions=("a", *REGIONS, "b"))
+    found = responses(bold, stack_people(runs)).mean(axis=0)
+    assert abs(found[[0, 7]]).max() < 0.1
+    np.testing.assert_allclose(found[1:7], true_responses(people).mean(axis=0)[:, 2:], atol=0.1)
 
 
 def test_a_persons_bold_does_not_depend_on_the_others():

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from bids_dtg.inputs.events import find_events, read_events
+from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
+from bids_dtg.twin.phantom.world import trial_sequence
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trials import read_trials
 
@@ -74,6 +76,25 @@ def test_cleaned_images_correlate_as_the_connectome_says(phantom, out):
 def test_the_same_plan_gives_the_same_bytes(phantom, out, tmp_path):
     written(PLAN, tmp_path)
     assert files(tmp_path) == files(out)
+
+
+def test_runs_of_tasks_have_bold_that_responds(tmp_path):
+    plan = TwinPlan(people=1, regions=8, frames=100, sequences=("stroopAP",), task_bold=True)
+    phantom = written(plan, tmp_path)
+    (image,) = (tmp_path / "fmriprep").rglob("*_task-stroopAP_run-01_*_bold.nii.gz")
+    (atlas,) = (tmp_path / "atlas").rglob("*_dseg.nii.gz")
+    labels, volume = (np.asarray(nib.load(path).dataobj) for path in (atlas, image))
+    runs = phantom.people.runs([trial_sequence("stroopAP")], seed=plan.seed)
+    names = phantom.parcels.names
+    (expected,) = simulate_bold(phantom.people, runs, seed=plan.seed, regions=names)[0]
+    assert volume.shape[-1] == len(expected.values)
+    number = names.index("rh-amygdala")
+    series = volume[labels == number + 1].mean(axis=0)
+    columns = pd.read_csv(next(image.parent.glob("*stroopAP*timeseries.tsv")), sep="\t")
+    motion = columns[[name for name in columns if name[:3] in ("tra", "rot")]].fillna(0)
+    design = np.column_stack([np.ones(len(series)), motion, expected.values[:, number]])[5:]
+    slope = np.linalg.lstsq(design, series[5:], rcond=None)[0][-1]
+    assert slope == pytest.approx(10.0, abs=3.0)  # intensity of one unit of a series
 
 
 def test_another_seed_gives_other_people(phantom):
