@@ -15,8 +15,7 @@ from bids_dtg.files.names import build_path
 from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
-from bids_dtg.twin.phantom.world import TrialSequence
-from bids_dtg.twin.phantom.world import trial_sequence
+from bids_dtg.twin.phantom.world import TrialSequence, trial_sequence
 from bids_dtg.twin.trials import read_trials
 
 PEOPLE, REGIONS, TRIALS = 6, 8, 18
