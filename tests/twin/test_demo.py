@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bids_dtg.twin.judging.cohort import targets_of_people
 
 from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.twin.demo import DemoSize, run_twin_demo
-from bids_dtg.twin.judging.cohort import targets_of_people
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import stack_people
 from bids_dtg.twin.trials import read_trials

@@ -81,9 +81,10 @@ def test_every_table_is_written_with_what_its_columns_mean(written: Path) -> Non
 def test_changes_are_those_of_connectomes_perturbed_by_the_written_direction(
     written: Path, of_all: Path, many: Path
 ) -> None:
+    from bids_dtg.twin.interventions.perturbations import performed_outcomes
+
     from bids_dtg.inputs.events import find_events
     from bids_dtg.twin.bundle.bundle import load_twin_bundle
-    from bids_dtg.twin.interventions.perturbations import performed_outcomes
     from bids_dtg.twin.participant.events import read_behaviour
     from bids_dtg.twin.trial_series import stack_people
 
