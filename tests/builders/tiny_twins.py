@@ -27,14 +27,33 @@ ATLAS = {"atlas": "Tiny", "seg": "8n"}
 
 
 def write_twins(
-    folder: Path, *, tasks: tuple[str, ...] = ("hammerAP", "stroopAP"), number: int = PEOPLE
+    folder: Path,
+    *,
+    tasks: tuple[str, ...] = ("hammerAP", "stroopAP"),
+    number: int = PEOPLE,
+    telling: bool = False,
 ) -> Path:
-    """Write ``bids`` and ``connectomes.npz`` (people, places, edges) below a folder."""
+    """Write ``bids`` and ``connectomes.npz`` (people, places, edges) below a folder.
+
+    `telling`: some edges say how slow people are, so that few people are enough.
+    """
     people = simulate_twin_people(number, "easy", regions=REGIONS, seed=1)
     sequences = [short(name) for name in tasks]
     write_twin_people(folder, people, sequences, people.runs(sequences, seed=1))
-    write(folder / "connectomes.npz", **edges(people))
+    found = edges(people)
+    if telling:
+        seconds = people.mean_rt_seconds("stroop").mean(axis=1)
+        found["edges"][:, :9] += 0.5 * ((seconds - seconds.mean()) / seconds.std())[:, None]
+    write(folder / "connectomes.npz", **found)
     return folder
+
+
+def write_split(folder: Path, test: Sequence[str], training: Sequence[str]) -> tuple[str, str]:
+    """Write who is tested and trained on; return the option."""
+    path, sets = folder / "split.tsv", {"test": test, "training": training}
+    rows = [f"sub-{label}\t{name}" for name, labels in sets.items() for label in labels]
+    path.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
+    return "--split-file", str(path)
 
 
 def edges(people: TwinPeople | None = None) -> dict[str, np.ndarray]:
