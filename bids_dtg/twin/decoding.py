@@ -231,8 +231,8 @@ def _check(outputs: Values, segments: Segments) -> None:
     several = seen not in ((), (1,))
     shape = (*outputs.shape[:-1], min(outputs.shape[-1], expected[-1]))
     if shape[-3:] != expected or (several and shape[:-3] != seen):
-        wanted = ", ".join(map(str, (*(seen if several else ()), *expected)))
-        raise ValueError(f"outputs are (..., {wanted}), found {outputs.shape}")
+        wanted = ", ".join(map(str, (*(seen if several else ("...",)), *expected)))
+        raise ValueError(f"outputs are ({wanted}), found {outputs.shape}")
 
 
 def _crossing(rising: Values, seconds: Values, level: float) -> Values:

@@ -22,7 +22,6 @@ from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
 
 PEOPLE = 300  # connectomes of fewer than 200 often predict nobody who is left out
-FEWEST_PEOPLE = 30  # ten of them are unseen
 RESULTS = "results"  # below the folder of the demo
 _SEQUENCES = ("stroopAP",)
 _UNSEEN = 3  # one person of so many is left out of the fit

@@ -15,8 +15,7 @@ from bids_dtg.files.names import build_path
 from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
-from bids_dtg.twin.phantom.world import TrialSequence
-from bids_dtg.twin.phantom.world import trial_sequence
+from bids_dtg.twin.phantom.world import TrialSequence, trial_sequence
 from bids_dtg.twin.trials import read_trials
 
 PEOPLE, REGIONS, TRIALS = 6, 8, 18
@@ -28,14 +27,33 @@ ATLAS = {"atlas": "Tiny", "seg": "8n"}
 
 
 def write_twins(
-    folder: Path, *, tasks: tuple[str, ...] = ("hammerAP", "stroopAP"), number: int = PEOPLE
+    folder: Path,
+    *,
+    tasks: tuple[str, ...] = ("hammerAP", "stroopAP"),
+    number: int = PEOPLE,
+    telling: bool = False,
 ) -> Path:
-    """Write ``bids`` and ``connectomes.npz`` (people, places, edges) below a folder."""
+    """Write ``bids`` and ``connectomes.npz`` (people, places, edges) below a folder.
+
+    `telling`: some edges say how slow people are, so that few people are enough.
+    """
     people = simulate_twin_people(number, "easy", regions=REGIONS, seed=1)
     sequences = [short(name) for name in tasks]
     write_twin_people(folder, people, sequences, people.runs(sequences, seed=1))
-    write(folder / "connectomes.npz", **edges(people))
+    found = edges(people)
+    if telling:
+        seconds = people.mean_rt_seconds("stroop").mean(axis=1)
+        found["edges"][:, :9] += 0.5 * ((seconds - seconds.mean()) / seconds.std())[:, None]
+    write(folder / "connectomes.npz", **found)
     return folder
+
+
+def write_split(folder: Path, test: Sequence[str], training: Sequence[str]) -> tuple[str, str]:
+    """Write who is tested and trained on; return the option."""
+    path, sets = folder / "split.tsv", {"test": test, "training": training}
+    rows = [f"sub-{label}\t{name}" for name, labels in sets.items() for label in labels]
+    path.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
+    return "--split-file", str(path)
 
 
 def edges(people: TwinPeople | None = None) -> dict[str, np.ndarray]:

@@ -134,6 +134,25 @@ def fitted_quickly(architecture="lowrank", people=30):
     return fitted, edges, segments, takes
 
 
+def a_cohort(people=24, seed=0, name="p"):
+    """Return people with connectomes, as judges of twins take them."""
+    from bids_dtg.twin.judging.predictions import Cohort
+
+    segments, takes = slow_and_quick(people=people, seed=seed)
+    labels = tuple(f"{name}{number}" for number in range(people))
+    return Cohort(labels, segments, connectomes_of(takes, seed=seed + 1))
+
+
+def judged_by(people, buttons, group=None, **baselines):
+    """Return predictions of people by networks with given outputs, and by others."""
+    from bids_dtg.twin.judging.predictions import GROUP, TWIN, Judged, cross_losses, of_network
+
+    models = {TWIN: of_network(buttons, people.segments), **baselines}
+    if group is not None:
+        models[GROUP] = of_network(group, people.segments)
+    return Judged(models, cross_losses(buttons, people.segments))
+
+
 def _correct():
     return a_run(ONSET).correct_button
 

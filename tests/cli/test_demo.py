@@ -43,11 +43,11 @@ def test_the_published_network_needs_two_people(tmp_path, number, capsys):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("number", ["11", "1000"])
-def test_the_twin_needs_twelve_people(tmp_path, number, capsys):
+@pytest.mark.parametrize("number", ["29", "1000"])
+def test_the_twin_needs_thirty_people(tmp_path, number, capsys):
     out = tmp_path / "out"
     assert main([str(out), "--workflow", "twin", "--participants", number]) == 2
-    assert f"--participants is {number}. Expected: 12 to 999" in capsys.readouterr().err
+    assert f"--participants is {number}. Expected: 30 to 999" in capsys.readouterr().err
     assert not out.exists()
 
 

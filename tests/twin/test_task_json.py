@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from bids_dtg.twin.task_json import task_from_json, task_to_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twin_runs import a_task
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.twin.task_json import task_from_json, task_to_json
 from bids_dtg.twin.tasks import SHIPPED, Task, find_task, make_task
 
 words = st.text('ab é<"\\', min_size=1, max_size=3).filter(lambda text: text == text.strip())

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twin_runs import a_run
 
 from bids_dtg.errors import RunError
 from bids_dtg.twin.tasks import Images, find_task, make_task
-from bids_dtg.twin.trials import Trials, image_numbers, read_trials
+from bids_dtg.twin.trials import Trials, half_of, image_numbers, read_trials
 
 COLOURS = ("red", "green", "blue")
 
@@ -321,3 +322,13 @@ def test_what_holds_of_any_run(rows):
 def fields(trials: Trials) -> dict[str, object]:
     """Return what the trials hold, by name, but the task."""
     return {name: value for name, value in vars(trials).items() if name != "task"}
+
+
+def test_halves_of_a_run_have_its_trials_once():
+    run = replace(a_run(np.arange(2.0, 40.0, 3.0), run_seconds=42.0), unscored=(1, 5, 9))
+    first, second = (half_of(run, number) for number in (0, 1))
+    both = np.concatenate([first.onset_seconds, second.onset_seconds])
+    np.testing.assert_array_equal(both, run.onset_seconds)
+    assert first.onset_seconds.max() < 21 <= second.onset_seconds.min()
+    np.testing.assert_array_equal(np.append(first.scored, second.scored), run.scored)
+    np.testing.assert_array_equal(second.rt_seconds, run.rt_seconds[len(first.rt_seconds) :])

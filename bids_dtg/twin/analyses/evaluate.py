@@ -494,7 +494,9 @@ def winners(found: Evaluation) -> list[str]:
                 f"{_words(rival.name)} {_value(rival)}; the twin is: {verdict})"
             )
         if clauses:
-            sentences.append(f"{figure.words[:1].upper()}{figure.words[1:]}. {'; '.join(clauses)}.")
+            words = figure.words  # the symbol r stays small
+            head = words if words.startswith("r ") else f"{words[:1].upper()}{words[1:]}"
+            sentences.append(f"{head}. {'; '.join(clauses)}.")
     return sentences
 
 

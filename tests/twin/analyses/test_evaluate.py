@@ -1,10 +1,10 @@
-"""The command line evaluates digital twins in people outside their training set."""
+"""The command line evaluates digital twins: a model, fits by folds, and halves of runs."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,79 +12,76 @@ import numpy as np
 import pytest
 from array_people import write
 from tiny_twins import LABELS, SEEN, arguments, edges
+from twin_runs import a_cohort, judged_by
 
-from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.seen_people import SEEN as REASON
 from bids_dtg.files.text import read_rows
 from bids_dtg.notices import named
+from bids_dtg.twin.analyses.evaluate import shortfalls, winners
+from bids_dtg.twin.judging.evaluation import evaluate
+from bids_dtg.twin.judging.predictions import Predicted
 
 Call = Callable[..., int]
 LEFT_OUT = "left out: 3 participants; the model was trained on 3 of them ({}); baselines are"
+TABLES = {"desc-people_predicted", "desc-scores_models", "desc-twins_matched"}
 
 
-def test_a_model_that_has_seen_everybody_is_not_judged(
-    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call("evaluate", "--model", str(bundle), "--participant-label", *SEEN) == 2
-    assert "was fitted to everybody here" in capsys.readouterr().err
+@pytest.fixture(scope="module")
+def covariates(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Return options that name columns of a table of participants."""
+    path = tmp_path_factory.mktemp("table") / "people.tsv"
+    rows = "".join(f"sub-{label}\t{20 + n * n}\n" for n, label in enumerate(LABELS))
+    path.write_text(f"participant_id\tage\n{rows}")
+    return ("--participants-file", str(path), "--covariates", "age")
+
+
+def page_of(folder: Path) -> str:
+    return " ".join((folder / "twin_report.html").read_text().split())
+
+
+def models_of(folder: Path, figure: str) -> set[str]:
+    rows = read_rows(folder / "desc-scores_models.tsv")
+    return {row["model"] for row in rows if row["figure"] == figure}
 
 
 def test_unseen_people_are_judged_and_others_left_out(
-    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path,
+    people: Path,
+    covariates: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    judged, table = tmp_path / "judged", tmp_path / "people.tsv"
-    rows = "".join(f"sub-{label}\t{20 + n * n}\n" for n, label in enumerate(LABELS))
-    table.write_text(f"participant_id\tage\n{rows}")
-    ages = ("--participants-file", str(table), "--covariates", "age")
-    assert main(arguments(people, judged, "evaluate", "--model", str(bundle), *ages)) == 0
+    call = arguments(people, tmp_path, "evaluate", "--model", str(bundle), *covariates)
+    assert main(call) == 0
     assert LEFT_OUT.format(named(SEEN)) in capsys.readouterr().err
-    tables = {path.stem: path for path in judged.rglob("desc-*.tsv")}
+    folder = tmp_path / "group" / "evaluation-own"
+    tables = {path.stem: path for path in folder.glob("desc-*.tsv")}
+    assert {*tables} == TABLES | {"desc-participants_excluded"}
     rows = read_rows(tables["desc-people_predicted"])
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
+    networks, simple = {"twin", "group_network"}, {"group_mean", "ridge_distribution"}
+    assert models_of(folder, "crps") == models_of(folder, "brier") == networks | simple
+    assert models_of(folder, "choice") == networks | {"always_correct"}
+    assert models_of(folder, "rt") == networks | {"group_mean", "covariates", "connectome_ridge"}
     scores = read_rows(tables["desc-scores_models"])
-    assert {"twin", "group_network", "always_correct", "covariates"} <= {
-        row["model"] for row in scores
-    }
-    crps = {row["model"] for row in scores if row["figure"] == "crps"}
-    assert {"twin", "group_mean", "ridge_distribution"} <= crps
-    curves = read_rows(tables["desc-trials_curves"])
-    assert {row["curve_of"] for row in curves} == {"people", "twin", "group_network"}
-    ends = [row for row in curves if row["seconds_from_onset"] == "2"]
-    assert len(ends) == 12  # of people and two networks, in two conditions of two tasks
-    for row in ends:
-        assert 0 <= float(row["share_answered_correctly"]) <= float(row["share_answered"]) <= 1
     assert {row["verdict"] for row in scores} == {"n/a", "too few people"}
     for table in tables.values():
-        if rows := read_rows(table):
-            assert list(json.loads(table.with_suffix(".json").read_text())) == [
-                "Description",
-                *rows[0],
-            ]
-    page = next(judged.rglob("twin_report.html")).read_text()
-    assert "outside its training set, with all trials." in page
-    assert "(8 are needed)" in page
-    assert "<h1>Evaluation of own</h1>" in page
-    # Twins of a short training differ by rounding, which has no colours and no digits.
-    (high,) = re.findall(r'class="scale".*?</i><span>(.*?)</span>', page)
-    assert float(high) > 1e-4
-    assert not re.findall(r"0\.0000000", page)
-    assert "Loss of each twin" in page
-    assert "Mean time series: stroop, incongruent" in page
-    assert "not evidence of an effect in a person" in page
-
-
-def test_edges_without_names_are_taken_with_a_warning(
-    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arrays = edges()
-    write(tmp_path / "plain.npz", people=arrays["people"], edges=arrays["edges"])
-    call = arguments(people, tmp_path / "out", "evaluate", "--model", str(bundle), "--dry-run")
-    assert main(call) == 0
-    assert "no names of regions" not in capsys.readouterr().err
-    call[call.index("--input-arrays") + 1] = str(tmp_path / "plain.npz")
-    assert main(call) == 0
-    assert "edges here have no names of regions; that they are those" in capsys.readouterr().err
+        header = table.read_text().partition("\n")[0].split("\t")
+        lines = json.loads(table.with_suffix(".json").read_text())
+        assert list(lines) == ["Description", *header]
+    page = page_of(folder)
+    for words in (
+        "outside its training set, with all trials.",
+        "(8 are needed)",
+        "<h1>Evaluation of own</h1>",
+        "Loss of each twin",
+        "Mean time series: stroop, incongruent",
+        "noise ceiling (halves of trials)",
+        "not evidence of an effect in a person",
+    ):
+        assert words in page
+    assert page.index("Which prediction is best") < page.index("CRPS of response times.")
 
 
 @pytest.fixture
@@ -114,50 +111,133 @@ def test_new_labels_hide_nobody(
     (folder,) = out.glob("group/evaluation-*")
     rows = read_rows(folder / "desc-participants_excluded.tsv")
     assert rows == [{"participant_id": f"sub-{label}", "reason": REASON} for label in new]
-    assert len(read_rows(folder / "desc-people_predicted.tsv")) == 3
-    page = " ".join((folder / "twin_report.html").read_text().split())
     sentence = "3 participants of the training or tuning of the model were left out (sub-new0000"
-    assert sentence in page
-
-
-def test_a_model_of_an_earlier_version_knows_labels_alone(
-    bundle: Path,
-    people: Path,
-    renamed: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    old = Path(shutil.copytree(bundle, tmp_path / "old"))
-    card = json.loads((old / "model.json").read_text())
-    del card["files"][PEOPLE_FILE]
-    (old / "model.json").write_text(json.dumps(card))
-    (old / PEOPLE_FILE).unlink()
-    dry = ("--model", str(old), "--dry-run")
-    sentence = "own lists people by their labels alone: those of them who have other labels now"
-    assert main(arguments(renamed, tmp_path / "out", "evaluate", *dry)) == 0
-    said = "".join(capsys.readouterr())
-    assert sentence in said
-    assert "6 participants" in said
-    assert main(arguments(people, tmp_path / "out", "evaluate", *dry)) == 0
-    assert LEFT_OUT.format(named(SEEN)) in capsys.readouterr().err
+    assert sentence in page_of(folder)
 
 
 def test_a_call_with_fewer_people_leaves_no_table_of_the_earlier_one(
     bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
-    folder = out / "group" / "evaluation-own"
-    judge = arguments(people, out, "evaluate", "--model", str(bundle))
+    folder = tmp_path / "group" / "evaluation-own"
+    judge = arguments(people, tmp_path, "evaluate", "--model", str(bundle))
     assert main([*judge, "--participant-label", *LABELS[3:6]]) == 0
     matched = folder / "desc-twins_matched.tsv"
     assert [row["people"] for row in read_rows(matched)] == ["3"]
     (folder / "notes.txt").write_text("own")
-    capsys.readouterr()
     assert main([*judge, "--participant-label", LABELS[3]]) == 0
     # One twin is matched with nobody: the table of the earlier call is gone, its header stays.
     assert read_rows(matched) == []
-    assert matched.read_text().startswith("people\tmatched")
-    of_people = {row["participant_id"] for row in read_rows(folder / "desc-people_predicted.tsv")}
-    assert of_people == {f"sub-{LABELS[3]}"}
     assert (folder / "notes.txt").read_text() == "own"
     assert "kept, as they are not of this analysis: notes.txt" in capsys.readouterr().err
+
+
+def test_everybody_is_judged_once_by_folds_with_covariates(
+    people: Path, covariates: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = ("--folds", "2", "--epochs", "2", "--task-file", "stroop", *covariates)
+    assert main(arguments(people, tmp_path, "evaluate", *words)) == 0
+    judged = tmp_path / "group" / "folds-own"
+    rows = read_rows(judged / "desc-people_predicted.tsv")
+    assert sorted(row["participant_id"] for row in rows) == [f"sub-{label}" for label in LABELS]
+    assert Counter(row["fold"] for row in rows) == {"1": 3, "2": 3}
+    fits = read_rows(judged / "desc-folds_models.tsv")
+    assert [(row["judged"], row["trained_on"], row["twins_differ"]) for row in fits] == [
+        ("3", "3", "false")
+    ] * 2
+    assert not (judged / "checkpoints").exists()
+    scores = read_rows(judged / "desc-scores_models.tsv")
+    of_people = [row for row in scores if row["figure"] in ("rt", "effect")]
+    assert {row["people"] for row in of_people} == {"6"}
+    assert {"connectome_ridge", "covariates"} <= {row["model"] for row in of_people}
+    page = page_of(judged)
+    assert "<h1>Evaluation by folds of own</h1>" in page
+    assert "by 2 folds of 6 participants of tiny" in page
+    assert "all twins there are the group" in page
+
+
+def test_second_halves_are_judged_beside_the_own_first_half(people: Path, tmp_path: Path) -> None:
+    words = ("--folds", "halves", "--epochs", "2")
+    assert main(arguments(people, tmp_path, "evaluate", *words)) == 0
+    (judged,) = tmp_path.glob("group/*-own")
+    (fit,) = read_rows(judged / "desc-folds_models.tsv")
+    assert (fit["judged"], fit["trained_on"]) == ("6", "6")
+    assert {"twin", "own_first_half", "connectome_ridge"} <= models_of(judged, "rt")
+    rows = read_rows(judged / "desc-people_predicted.tsv")
+    assert {row["fold"] for row in rows} == {"n/a"}
+    assert any(row["own_first_half_stroop_rt"] != row["observed_stroop_rt"] for row in rows)
+    assert "Same people: twins, baselines and ridges saw earlier trials" in page_of(judged)
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (("--folds", "2", "--model", "MODEL"), "--folds and --model were given"),
+        (("--folds", "1"), "--folds is 1. Expected: 2 or more"),
+        (("--folds", "thirds"), "--folds"),
+        (("--folds", "2", "--participant-label", *LABELS[:4]), "2 participants would be trained"),
+        (("--folds", "halves", "--participant-label", *LABELS[:2]), "2 participants would be"),
+        (("--folds", "2", "--participant-label", LABELS[0]), "--folds 2: 1 families cannot be"),
+        (("--model", "MODEL", "--epochs", "3"), "--epochs was given with --model"),
+        (("--model", "MODEL", "--participant-label", *SEEN), "was fitted to everybody here"),
+        ((), "--analysis evaluate was given without --model"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    words: tuple[str, ...],
+    refused: str,
+    bundle: Path,
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [str(bundle) if word == "MODEL" else word for word in words]
+    assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
+    assert refused in capsys.readouterr().err
+    assert not list(tmp_path.rglob("desc-*"))
+
+
+@pytest.mark.parametrize(
+    ("folds", "said"),
+    [("3", "scores of 3 folds of 6"), ("halves", "scores of halves of the runs of 6")],
+)
+def test_a_dry_run_says_what_would_be_judged(
+    folds: str, said: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(people, tmp_path, "evaluate", "--folds", folds, "--dry-run")) == 0
+    assert f"would write {said} participants, tables and a page" in "".join(capsys.readouterr())
+    assert not list(tmp_path.rglob("desc-*"))
+
+
+def test_edges_without_names_are_taken_with_a_warning(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = edges()
+    write(tmp_path / "plain.npz", people=arrays["people"], edges=arrays["edges"])
+    call = arguments(people, tmp_path / "out", "evaluate", "--model", str(bundle), "--dry-run")
+    assert main(call) == 0
+    assert "no names of regions" not in capsys.readouterr().err
+    call[call.index("--input-arrays") + 1] = str(tmp_path / "plain.npz")
+    assert main(call) == 0
+    assert "edges here have no names of regions; that they are those" in capsys.readouterr().err
+
+
+def test_sentences_say_who_is_best_and_where_twins_fall_short() -> None:
+    people = a_cohort()
+    own, group = people.segments.action, people.segments.action.mean(axis=0, keepdims=True)
+    perfect = judged_by(people, own, group)
+    ridge = Predicted(times=perfect.models["twin"].times)
+    found = evaluate(judged_by(people, own, group, connectome_ridge=ridge), people)
+    sentences = dict(sentence.split(". ", 1) for sentence in winners(found))
+    rt = sentences["r of mean response times over people"]
+    assert rt.startswith("stroop: connectome ridge is best (twin ")  # of equals, the simpler one
+    crps = sentences["CRPS of response times"]
+    assert crps.startswith("stroop easy: twin is best (twin ")
+    assert crps.endswith("; the twin is: better).")
+    assert list(shortfalls(found)) == []
+    others = evaluate(judged_by(people, np.roll(own, 1, axis=0), group, truth=ridge), people)
+    words = " ".join(shortfalls(others))
+    assert "Below its baseline, r of mean response times over people: stroop (truth)" in words
+    assert "Own connectomes are not shown to fit people better than other people's" in words
+    few = people.of(np.arange(7))
+    found = evaluate(judged_by(few, own[:7], group), few)
+    assert "No verdict with 7 participants (8 are needed)" in list(shortfalls(found))

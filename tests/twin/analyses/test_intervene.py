@@ -1,238 +1,195 @@
-"""Interventions by the command line: attributions, perturbations, null, tables and page."""
+"""The command line moves connectomes along gradients of twins' behaviour."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from array_people import write
-from tiny_twins import LABELS, REGIONS, arguments, edges, write_twins
+from tiny_twin import write_tiny_twin
+from tiny_twins import LABELS, REGIONS, arguments, write_twins
+from twin_runs import QUICK
 
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
-from bids_dtg.twin.phantom.people import simulate_twin_people
+from bids_dtg.settings import Settings
+from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.fitting import fit
+from bids_dtg.twin.interventions import predicted_functions
+from bids_dtg.twin.participant.people import TwinPeople
 
 Call = Callable[..., int]
-MANY = 40  # people
-EDGES = REGIONS * (REGIONS - 1) // 2
-FIGURES = ("faces_rt", "faces_effect", "stroop_rt", "stroop_effect")
-SHARES = tuple(f"{task}_{of}" for of in ("correct", "unanswered") for task in ("faces", "stroop"))
+PEOPLE, UNSEEN = 44, 14
+FUNCTIONS = [f"{task}_{what}" for task in ("faces", "stroop") for what in ("rt", "effect")]
+FUNCTIONS += ["faces_accuracy", "stroop_accuracy"]
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of people whose connectomes say who is slow, and who are enough to show it.
-
-    A third of the edges are larger in people with longer true response times.
-    """
-    folder = write_twins(tmp_path_factory.mktemp("many") / "inputs", number=MANY)
-    people = simulate_twin_people(MANY, "easy", regions=REGIONS, seed=1)
-    slow = people.mean_rt_seconds("stroop").mean(axis=1)
-    arrays = edges(people)
-    arrays["edges"][:, :9] += 0.5 * ((slow - slow.mean()) / slow.std())[:, None]
-    (folder / "connectomes.npz").unlink()
-    write(folder / "connectomes.npz", **arrays)
-    return folder
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_twins(tmp_path_factory.mktemp("many"), number=PEOPLE, telling=True)
 
 
-@pytest.fixture(scope="module")
-def of_all(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a model that was fitted to everybody at hand."""
-    out = tmp_path_factory.mktemp("all")
-    assert main(arguments(many, out, "train", "--epochs", "2")) == 0
-    return out / "group" / "model-own" / "bundle"
+def people_of(folder: Path) -> TwinPeople:
+    return TwinPeople.prepare(
+        Settings.of(
+            bids_dir=folder / "bids",
+            output_dir="out",
+            analysis_level="group",
+            workflow="twin",
+            analysis="train",
+            input_arrays=(str(folder / "connectomes.npz"),),
+        )
+    )
 
 
 @pytest.fixture(scope="module")
-def written(of_all: Path, many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of interventions in a model that was fitted to everybody at hand."""
-    out = tmp_path_factory.mktemp("intervention")
-    few = ("--permutations", "3")
-    assert main(arguments(many, out, "intervene", "--model", str(of_all), *few)) == 0
-    return next(out.glob("group/intervention-*"))
+def model(folder: Path) -> TwinBundle:
+    """Return a twin that was quickly fitted to all but the first people."""
+    people = people_of(folder)
+    labels = people.labels[UNSEEN:]
+    segments = people.segments(labels)
+    fitted = fit(people.connectomes(labels), segments, people=labels, recipe=QUICK)
+    names = tuple(f"r{number}" for number in range(REGIONS))
+    known = ModelPeople.of_training("tiny", people.sketches(labels), {})
+    return write_tiny_twin(folder / "model", fitted, known, regions=names, data_set="tiny")
+
+
+@pytest.fixture(scope="module")
+def written(folder: Path, model: TwinBundle) -> Path:
+    """Return the results; nobody changes them."""
+    out = folder / "out"
+    words = ("--model", str(model.path), "--permutations", "19")
+    assert main(arguments(folder, out, "intervene", *words)) == 0
+    return out / "group" / "intervention-tiny"
 
 
 def table(folder: Path, name: str) -> list[dict[str, str]]:
     return read_rows(folder / f"desc-{name}.tsv")
 
 
-@pytest.mark.slow
-def test_every_table_is_written_with_what_its_columns_mean(written: Path) -> None:
-    tables = {path.stem: path for path in written.glob("desc-*.tsv")}
-    assert set(tables) == {
-        f"desc-{name}"
-        for name in (
-            *("doses_response", "controls_response", "edges_attribution", "regions_attribution"),
-            *("maps_attribution", "moves_judged", "moves_simple"),
-        )
-    }
-    for path in tables.values():
-        assert list(json.loads(path.with_suffix(".json").read_text())) == [
-            "Description",
-            *read_rows(path)[0],
-        ]
-
-
-@pytest.mark.slow
-def test_changes_are_those_of_connectomes_perturbed_by_the_written_direction(
-    written: Path, of_all: Path, many: Path
-) -> None:
-    from bids_dtg.inputs.events import find_events
-    from bids_dtg.twin.bundle.bundle import load_twin_bundle
-    from bids_dtg.twin.interventions.perturbations import performed_outcomes
-    from bids_dtg.twin.participant.events import read_behaviour
-    from bids_dtg.twin.trial_series import stack_people
-
-    model = load_twin_bundle(of_all)
-    tasks, root = model.part.tasks, many / "bids"
-    names = [name for task in tasks for name in task.bids_tasks]
-    behaviour = read_behaviour(tasks, find_events(root, names))
-    segments = stack_people(
-        [behaviour[label].runs for label in sorted(behaviour)], tasks=model.part.task_set
-    )
-    own, fitted = np.load(many / "connectomes.npz")["edges"], model.fitted()
-    found = np.load(written / "desc-directions_edges.npz")
-    lowers = list(found["moved"]).index("stroop_rt")
-    figure = performed_outcomes(fitted, own, segments).of("stroop_rt")
-    assert np.corrcoef(own @ found["unit"][lowers], figure)[0, 1] < 0
-    delta = 2.0 * found["length"][lowers] * found["unit"][lowers]
-    before, after = (
-        performed_outcomes(fitted, own + perturbation, segments)
-        for perturbation in (0 * delta, delta)
-    )
-    rows = {
-        row["figure"]: row
-        for row in table(written, "doses_response")
-        if (row["direction"], row["step_size"]) == ("lower stroop_rt", "2")
-    }
-    assert set(rows) == {*FIGURES, *SHARES}
-    for figure in FIGURES:
-        change = np.nanmean(after.of(figure) - before.of(figure))
-        assert float(rows[figure]["change"]) == pytest.approx(change, abs=1e-4), figure
-    missed = (after.unanswered - before.unanswered).mean(axis=0)
-    assert float(rows["stroop_unanswered"]["change"]) == pytest.approx(missed[1], abs=1e-4)
-    size = np.sqrt((delta**2).mean())
-    assert float(rows["stroop_rt"]["perturbation_rms"]) == pytest.approx(size, rel=1e-3)
-    assert [name for name, row in rows.items() if row["intended"] == "true"] == ["stroop_rt"]
-
-
-@pytest.mark.slow
-def test_verdicts_are_over_refits_and_nulls_and_stand_above_the_moves(written: Path) -> None:
+def test_each_function_is_moved_or_says_why_not(written: Path) -> None:
     rows = table(written, "moves_judged")
-    assert [row["figure"] for row in rows] == list(FIGURES)
-    controls = table(written, "controls_response")
-    assert len(controls) == 3 * len(FIGURES)
+    assert list(dict.fromkeys(row["function"] for row in rows)) == FUNCTIONS
+    by_key = {(row["function"], row["way"]): row for row in rows}
+    moved = by_key["stroop_rt", "all"]
+    assert (moved["verdict"], moved["permutations"]) == ("lowered", "19")
+    assert float(moved["change"]) < -0.02
+    calibrated = float(moved["change"]) * float(moved["slope"])
+    assert float(moved["calibrated"]) == pytest.approx(calibrated, rel=1e-4)
     for row in rows:
-        own = [float(c["evidence"]) for c in controls if c["figure"] == row["figure"]]
-        evidence = float(row["evidence"])
-        assert int(row["permuted_as_large"]) == sum(value <= evidence + 1e-6 for value in own)
-        assert (row["permutations"], row["refits"]) == ("3", "10")
-        assert row["verdict"] == "no significant difference"
-        assert "p above 0.05" in row["why"]  # 3 permutations are too few
-        assert -1 <= float(row["r_refits"]) <= 1
-    page = (written / "twin_report.html").read_text()
-    titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
-    order = [titles.index(title) for title in (
-        "What the interventions show",
-        "Perturbations of the connectome",
-        "Attribution of figures to edges",
-    )]  # fmt: skip
-    assert order == sorted(order)
-    assert not {"better", "worse"} & set(re.findall(r">([a-z ]+)</td>", page))
-    assert "nothing changes both connectome and behaviour" in page
-    # Two epochs are too few for a network that answers as people do.
-    assert "of twins is far from people" in page
-    assert "An effect inside a model is not evidence of an effect in a person." in page
+        assert (row["change"] == "n/a") == row["verdict"].startswith("not computable")
+    assert by_key["stroop_effect", "all"]["why"].startswith(
+        ("the ridge on connectomes does not beat", "predicted and observed values do not go")
+    )
 
 
-@pytest.mark.slow
-def test_a_ridge_stands_beside_moves_and_attribution(written: Path) -> None:
-    rows = table(written, "moves_simple")
-    own = [row for row in rows if row["direction"] != "twin"]
-    assert [(row["figure"], row["direction"]) for row in own] == [
-        (figure, "ridge") for figure in FIGURES
-    ]
-    assert all(float(row["ridge_change"]) <= 0 for row in own)
-    for row in rows:
-        assert row["ridge_calibrated_change"] == "n/a"  # everybody is in the training set
-    for row in table(written, "maps_attribution"):
-        assert -1 <= float(row["r_ridge"]) <= 1
-        assert -1 <= float(row["r_covariance"]) <= 1
+def test_changes_are_those_of_twins_of_moved_connectomes(
+    folder: Path, model: TwinBundle, written: Path
+) -> None:
+    people = people_of(folder)
+    labels = people.labels[:UNSEEN]
+    edges, segments = people.connectomes(labels), people.segments(labels)
+    with np.load(written / "desc-directions_edges.npz") as arrays:
+        steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
+        gradients = dict(zip(arrays["functions"].tolist(), arrays["gradients"], strict=True))
+        assert arrays["places"].tolist() == [f"r{number}" for number in range(REGIONS)]
+    fitted = model.fitted()
+    before = predicted_functions(fitted, edges, segments)
+    for name, delta in steps.items():
+        function, way = name.split()
+        column = FUNCTIONS.index(function)
+        change = (predicted_functions(fitted, edges + 2 * delta, segments) - before)[:, column]
+        rows = [
+            row
+            for row in table(written, "people_changes")
+            if (row["function"], row["way"]) == (function, way)
+        ]
+        assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in labels]
+        found = [float(row["change"]) for row in rows]
+        np.testing.assert_allclose(found, change, atol=1e-4)
+        mean = [
+            float(row["change"])
+            for row in table(written, "functions_changes")
+            if (row["step_size"], row["function"], row["way"], row["intended"])
+            == ("2", function, way, "true")
+        ]
+        assert mean == pytest.approx([change.mean()], abs=1e-4)
+    assert "stroop_rt selective" in steps
+    others = (
+        gradients["faces_rt"] @ np.array([steps["stroop_rt all"], steps["stroop_rt selective"]]).T
+    )
+    assert abs(others[1]) < 1e-6 < abs(others[0])
 
 
-@pytest.mark.slow
-def test_attributions_have_names_and_maps_beside_them(written: Path) -> None:
-    rows = [row for row in table(written, "edges_attribution") if row["target"] == "stroop_rt"]
-    assert len(rows) == EDGES
-    assert [int(row["rank"]) for row in rows] == list(range(1, EDGES + 1))
-    sizes = [abs(float(row["seconds_per_z"])) for row in rows]
+def test_edges_are_ranked_by_their_gradient_and_named(written: Path) -> None:
+    rows = [row for row in table(written, "edges_attribution") if row["function"] == "stroop_rt"]
+    sizes = [abs(float(row["per_z"])) for row in rows]
     assert sizes == sorted(sizes, reverse=True)
     pairs = list(zip(*np.triu_indices(REGIONS, 1), strict=True))
+    assert len(rows) == len(pairs)
     for row in rows:
         first, second = pairs[int(row["edge"]) - 1]
         assert (row["region_1"], row["region_2"]) == (f"r{first}", f"r{second}")
-    covariance = np.array([float(row["covariance"]) for row in rows])
-    assert np.linalg.norm(covariance) == pytest.approx(1.0, abs=1e-4)
-    ridge = np.array([float(row["ridge_seconds_per_z"]) for row in rows])
-    (of,) = [row for row in table(written, "maps_attribution") if row["target"] == "stroop_rt"]
-    own = [float(row["seconds_per_z"]) for row in rows]
-    assert np.corrcoef(own, ridge)[0, 1] == pytest.approx(float(of["r_ridge"]), abs=1e-4)
-    assert np.corrcoef(own, covariance)[0, 1] == pytest.approx(float(of["r_covariance"]), abs=1e-4)
-    regions = [row for row in table(written, "regions_attribution") if row["target"] == "faces_rt"]
-    assert [row["region"] for row in regions] == [f"r{number}" for number in range(REGIONS)]
 
 
-def test_few_people_outside_the_training_set_perform_with_the_others(
-    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, model = tmp_path / "out", ["--model", str(bundle)]
-    capsys.readouterr()
-    assert main(arguments(people, out, "intervene", *model, "--dry-run")) == 0
-    said = capsys.readouterr()
-    assert "3 of them are in the training set of own, as fewer than 10 others" in said.err
-    assert "a null of 200 permutations" in said.out
-    others = ["--participant-label", *LABELS[3:]]
-    assert main(arguments(people, out, "intervene", *model, *others)) == 0
-    assert "twins of 3 participants outside the training set of own" in (
-        said := capsys.readouterr().err
+def test_the_page_and_columns_are_explained(written: Path) -> None:
+    page = " ".join((written / "twin_report.html").read_text().split())
+    assert "An effect inside a model is not evidence of an effect in a person." in page
+    titles = ["What the moves change", "Differences between people", "Gradients"]
+    places = [page.index(f">{title}</h2>") for title in titles]
+    assert places == sorted(places)
+    assert "lower stroop response time, selective" in page
+    for path in written.glob("desc-*.tsv"):
+        header = path.read_text().partition("\n")[0].split("\t")
+        lines = json.loads(path.with_suffix(".json").read_text())
+        assert list(lines) == ["Description", *header]
+
+
+def test_hypernetworks_have_no_null(folder: Path, tmp_path: Path) -> None:
+    people = people_of(folder)
+    labels = people.labels[UNSEEN:]
+    fitted = fit(
+        people.connectomes(labels),
+        people.segments(labels),
+        people=labels,
+        architecture="hypernetwork",
+        recipe=QUICK,
     )
-    reason = "0 of 3 training participants are here with their events"
-    assert f"no null: {reason}" in said
-    folder = next(out.glob("group/intervention-*"))
-    assert {row["r_refits"] for row in table(folder, "moves_judged")} == {"n/a"}
-    page = re.sub(r"\s+", " ", (folder / "twin_report.html").read_text())
-    assert reason in page
+    model = write_tiny_twin(tmp_path / "model", fitted, regions=(), data_set="tiny")
+    assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
+    (page,) = tmp_path.rglob("twin_report.html")
+    assert "each permutation of a hypernetwork would be a training" in page.read_text()
 
 
-def test_one_person_has_no_step_size(
-    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ((), "3 participants outside the training set of own have a connectome and events here. "),
+        (("--participant-label", *LABELS[:3]), "was fitted to everybody here"),
+        (
+            ("--epochs", "3", "--learning-rate", "0.1"),
+            "--epochs, --learning-rate were given with --model, whose training is done. Expected: "
+            "no --epochs, no --learning-rate",
+        ),
+    ],
+)
+def test_what_cannot_be_moved_is_one_line(
+    more: tuple[str, ...], line: str, bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("intervene", "--model", str(bundle), "--participant-label", LABELS[0]) == 2
-    assert "2 or more: step sizes are in standard deviations of people" in capsys.readouterr().err
+    assert load_twin_bundle(bundle).part.people == 3
+    assert call("intervene", "--model", str(bundle), *more) == 2
+    assert line in capsys.readouterr().err
 
 
-def test_options_of_training_are_refused(
-    call: Call, bundle: Path, capsys: pytest.CaptureFixture[str]
+def test_a_dry_run_says_what_would_be_moved(
+    folder: Path, model: TwinBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ("--epochs", "3", "--learning-rate", "0.1")
-    assert call("intervene", "--model", str(bundle), *given) == 2
-    assert (
-        "--epochs, --learning-rate were given with --model, whose training is done. Expected: no "
-        "--epochs, no --learning-rate"
-    ) in capsys.readouterr().err
-
-
-def test_people_who_do_not_differ_are_refused(
-    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arrays = edges()
-    arrays["edges"][:] = arrays["edges"][0]
-    np.savez(tmp_path / "same.npz", **arrays)
-    same = str(tmp_path / "same.npz")
-    words = arguments(people, tmp_path, "intervene", "--model", str(bundle), arrays=same)
-    assert main(words) == 2
-    assert "are the same. Expected: connectomes that differ" in capsys.readouterr().err
+    words = ("--model", str(model.path), "--dry-run")
+    assert main(arguments(folder, tmp_path / "out", "intervene", *words)) == 0
+    said = "".join(capsys.readouterr())
+    assert "gradients, moves of connectomes, tables and a page" in said
+    assert f"to work on: {UNSEEN} participants" in said
+    assert not (tmp_path / "out" / "group").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from other_data import require_refused
-from tiny_twins import LABELS, SEEN, TRAIN, arguments, write_twins
+from tiny_twins import LABELS, SEEN, TRAIN, arguments, write_split, write_twins
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -29,7 +29,10 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     assert {row["used"] for row in people} == {"true"}
     assert {(row["trials_faces"], row["trials_stroop"]) for row in people} == {("18", "18")}
     history = read_rows(bundle.parent / "desc-training_history.tsv")
-    assert [(row["stage"], row["epoch"]) for row in history] == [("group", "1"), ("group", "2")]
+    stages = [row["stage"] for row in history]
+    assert stages[:8] == ["group"] * 2 + ["times"] * 6
+    assert set(stages[8:]) <= {"times-slower"}
+    assert [row["epoch"] for row in history][:8] == [*"12", *"123456"]
     for table in bundle.parent.glob("desc-*.tsv"):
         assert list(json.loads(table.with_suffix(".json").read_text())) == [
             "Description",
@@ -83,14 +86,12 @@ def test_the_same_seed_makes_the_same_weights_in_another_folder(
 def test_all_weights_are_generated_where_asked_for(
     people: Path, out: Path, call: Call, tmp_path: Path
 ) -> None:
-    table = tmp_path / "split.tsv"
-    rows = [f"sub-{label}\t{'test' if label == LABELS[0] else 'training'}" for label in LABELS[:5]]
-    table.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
-    more = ("--architecture", "published", "--epochs", "1", "--task-file")
-    assert call("train", *more, "stroop", "--split-file", str(table), "--model-name", "all") == 0
+    more = ("--architecture", "hypernetwork", "--epochs", "1", "--task-file")
+    split = write_split(tmp_path, LABELS[:1], LABELS[1:5])
+    assert call("train", *more, "stroop", *split, "--model-name", "all") == 0
     folder = out / "group" / "model-all"
     part = load_twin_bundle(folder / "bundle").part
-    assert (part.architecture, part.people) == ("published", 4)
+    assert (part.architecture, part.people) == ("hypernetwork", 4)
     rows = read_rows(folder / "desc-participants_trials.tsv")
     assert [(row["used"], row["set"], row["reason"]) for row in (rows[0], rows[1], rows[5])] == [
         ("false", "test", "n/a"),
@@ -126,6 +127,7 @@ def test_nothing_names_a_folder_of_this_machine(bundle: Path, people: Path, out:
         (("--task-file", "missing.toml"), "missing.toml"),
         (("--array-key", "edges=missing"), "no file has the key missing, which --array-key gives"),
         (("--participant-label", "nobody"), "nothing is known of nobody"),
+        (("--recipe", "published"), "--recipe"),
     ],
 )
 def test_what_cannot_be_trained_on_is_one_line(
@@ -165,10 +167,10 @@ def test_options_change_the_recipe_of_the_stage_that_is_trained() -> None:
             found.hyper_rate,
         )
 
-    plain, generated = recipe(), recipe(architecture="published")
+    plain, generated = recipe(), recipe(architecture="hypernetwork")
     assert recipe(epochs=7, learning_rate=0.5) == (7, 0.5, *plain[2:])
-    changed = recipe(architecture="published", epochs=7, learning_rate=0.5)
+    changed = recipe(architecture="hypernetwork", epochs=7, learning_rate=0.5)
     assert changed == (*generated[:2], 7, 0.5)
-    assert recipe(recipe="published", architecture="published")[2:] == (800, 1e-6)
+    assert recipe(recipe="published", architecture="hypernetwork")[2:] == (800, 1e-6)
     settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="group", workflow="twin")
     assert chosen_architecture(settings) == "lowrank"

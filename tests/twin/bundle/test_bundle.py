@@ -63,18 +63,18 @@ def test_what_is_written_is_loaded_and_performs_the_same(
     connectomes, segments = np.random.default_rng(1).normal(size=(3, 6)), seen_by(fitted)
     found, expected = (f.perform(connectomes, segments) for f in (back, fitted))
     np.testing.assert_array_equal(found, expected)
-    if fitted.own_factors is not None:
+    if architecture == "lowrank":
         group, same = (f.perform_group(segments) for f in (back, fitted))
         np.testing.assert_array_equal(group, same)
     assert all(tensor.requires_grad for tensor in back.twin.parameters())
 
 
 def test_a_twin_of_other_sizes_is_kept(tmp_path: Path) -> None:
-    recipe = Recipe(units=3, rank=8, codes=2)
+    recipe = Recipe(units=3, rank=8)
     fitted = tiny_fitted_twin(recipe=recipe, edges=0, seed=7)
     bundle = write_tiny_twin(tmp_path / "least", fitted, regions=())
     part = bundle.part
-    assert (part.edges, part.regions, part.codes, part.seed) == (0, 0, 2, 7)
+    assert (part.edges, part.regions, part.seed) == (0, 0, 7)
     assert bundle.regions == ()
     performed = bundle.fitted().perform(np.zeros((3, 0)), seen_by(fitted))
     assert performed.shape[:2] == (3, len(seen_by(fitted).task[0]))
@@ -128,19 +128,15 @@ def test_regions_without_names_are_compared_by_their_number(tmp_path: Path) -> N
 
 def test_a_twin_leaves_the_callers_random_numbers_alone(bundle: TwinBundle) -> None:
     state = torch.random.get_rng_state()
-    bundle.twin()
+    bundle.fitted()
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_nobody_is_named_or_has_a_factor(bundle: TwinBundle) -> None:
+def test_nobody_is_named(bundle: TwinBundle) -> None:
     content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
     assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
-    fitted = tiny_fitted_twin()
-    assert not any(row.astype("f4").tobytes() in content for row in fitted.own_factors)
-    assert not any(row.tobytes() in content for row in fitted.own_factors)
-    hashes = [hash_person("tiny-study", label) for label in fitted.people]
+    hashes = [hash_person("tiny-study", label) for label in tiny_fitted_twin().people]
     assert bundle.fitted_people == tuple(sorted(hashes)) == bundle.fitted().people
-    assert bundle.fitted().own_factors is None
 
 
 def test_events_of_new_people_are_read_without_the_task_file(bundle: TwinBundle) -> None:
@@ -167,7 +163,7 @@ def test_list_and_info_describe_one(
         "task        stroop: red, green, blue within 2 s, congruent and incongruent trials of "
         "task-stroopAP, task-stroopPA",
         "connectome  6 edges, the pairs of 4 regions: Pearson's r, Fisher z",
-        "twin        lowrank, 5 units, 4 latent factors of a person",
+        "twin        lowrank, 5 units",
         "recipe      default, seed 0",
         "group       trained for 2 epochs",
     ):
@@ -183,9 +179,9 @@ def forged(bundle: TwinBundle, name: str, **changes: np.ndarray | None) -> Path:
 
 
 def test_edges_that_do_not_differ_are_refused(tmp_path: Path) -> None:
-    bundle = write_tiny_twin(tmp_path / "tiny", tiny_fitted_twin("published"))
-    folder = forged(bundle, "weights.safetensors", network__edge_sd=np.zeros(6, np.float32))
-    with pytest.raises(BundleError, match=r"values of 0 or less in network\.edge_sd"):
+    bundle = write_tiny_twin(tmp_path / "tiny", tiny_fitted_twin("hypernetwork"))
+    folder = forged(bundle, "weights.safetensors", edge_sd=np.zeros(6, np.float32))
+    with pytest.raises(BundleError, match=r"values of 0 or less in edge_sd"):
         load_twin_bundle(folder).check_weights()
 
 
@@ -210,8 +206,7 @@ def test_a_damaged_list_of_the_training_set_is_refused(
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"codes": 9}, r"directions has shape \(28, 4\)"),
-        ({"architecture": "published"}, "weights.safetensors has"),
+        ({"architecture": "hypernetwork"}, "weights.safetensors has"),
         ({"regions": 0, "edges": 7}, r"edge_mean has shape \(6,\)"),
     ],
 )

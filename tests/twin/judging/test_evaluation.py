@@ -1,271 +1,251 @@
-"""Judging twins beside simple predictions."""
-
-from dataclasses import dataclass, replace
+"""Scores of twins beside simple predictions, and own connectomes against those of others."""
 
 import numpy as np
 import pytest
-from twin_runs import ONSET, a_run, answered_by, slow_and_quick
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twin_runs import ONSET, a_cohort, a_run, judged_by
 
-from bids_dtg.twin.fitting import fit
-from bids_dtg.twin.judging.cohort import Cohort, answers_of, targets_of_people
+from bids_dtg.stats.correlation import correlation
 from bids_dtg.twin.judging.evaluation import (
+    ALWAYS_CORRECT,
+    evaluate,
+    even_trials,
+    match,
+    mean_of_others,
+)
+from bids_dtg.twin.judging.predictions import (
     GROUP,
     TWIN,
-    Samples,
-    cross_losses,
-    evaluate,
-    judge,
-    own_losses,
-    shortfalls,
+    Cohort,
+    Judged,
+    of_network,
+    predict_people,
 )
-from bids_dtg.twin.judging.simple import Simple, simple_predictions
-from bids_dtg.twin.recipe import Recipe, find_architecture
+from bids_dtg.twin.times import observed_times
 from bids_dtg.twin.trial_series import stack_people
-
-SMALL = Recipe(
-    units=10,
-    codes=3,
-    group_epochs=4,
-    group_updates=3,
-    hyper_units=6,
-    hyper_epochs=3,
-    hyper_updates=3,
-    batch_people=6,
-    batch_segments=2,
-)
-LOWRANK = find_architecture("lowrank", SMALL)
-NOTHING = Simple({}, {})
-
-
-@dataclass
-class Given:
-    """Twins whose outputs are given."""
-
-    buttons: np.ndarray  # (people, segments, steps, buttons)
-    group: np.ndarray | None = None
-
-    def perform(self, segments):
-        return self.buttons
-
-    def perform_group(self, segments):
-        return self.group
-
-
-def cohort(people=20, seed=0, edges=20, name="p"):
-    segments, takes = slow_and_quick(people=people, seed=seed)
-    rng = np.random.default_rng(0)
-    values = np.outer(takes, rng.normal(size=edges)) + rng.normal(0.0, 0.05, (people, edges))
-    return Cohort(tuple(f"{name}{number}" for number in range(people)), segments, values)
 
 
 def average(people):
     return people.segments.action.mean(axis=0, keepdims=True)
 
 
-def perfect(people):
-    """Return twins that do what the people did, and the group that does so on average."""
-    return Given(people.segments.action, average(people))
+def score(found, figure, name=TWIN, condition="", task="stroop"):
+    (own,) = (
+        s
+        for s in found.scores
+        if (s.figure, s.name, s.condition, s.task) == (figure, name, condition, task)
+    )
+    return own
+
+
+def judged(people, buttons, **baselines):
+    return evaluate(judged_by(people, buttons, average(people), **baselines), people)
 
 
 def test_twins_that_do_what_people_do_reach_the_ceiling():
-    people = cohort()
-    found = judge(perfect(people), people, NOTHING, samples=Samples(number=200))
-    rt = found.score("rt", "stroop")
+    people = a_cohort()
+    found = judged(people, people.segments.action)
+    rt = score(found, "rt")
     assert rt.value.mean > 0.99
     assert rt.error.mean < 0.05  # a step is 0.08 s
-    assert found.score("choice", "stroop").value.mean == 1.0
-    assert found.score("brier", "stroop", condition="easy").value.mean < 1e-6
-    assert found.score("crps", "stroop", condition="easy").value.mean < 0.03
-    assert found.comparison.matching.identified.mean == 1.0
-    assert found.comparison.matching.p < 0.001
-    assert found.comparison.own.word == found.comparison.group.word == "better"
-    assert found.score("loss", name=GROUP).verdict.word == "better"
-    assert shortfalls(found) == ()
+    assert score(found, "choice").value.mean == 1.0
+    assert score(found, "choice", ALWAYS_CORRECT).value.mean == 1.0
+    assert score(found, "brier", condition="easy").value.mean < 1e-6
+    assert score(found, "crps", condition="easy").value.mean < 0.03
+    assert found.matching.identified.mean == 1.0
+    assert found.matching.p < 0.001
+    assert found.own.word == found.group.word == "better"
+    assert score(found, "loss", GROUP, task="").verdict.word == "better"
+    assert np.isnan(score(found, "rt", GROUP).value.mean)
 
 
-def test_twins_that_are_alike_have_no_r_over_people():
-    people = cohort()
-    same = np.repeat(average(people), people.people, axis=0)
-    found = judge(Given(same, average(people)), people, NOTHING, samples=Samples(number=200))
-    rt = found.score("rt", "stroop")
-    assert np.isnan(rt.value.mean)
-    assert np.isnan(found.score("rt", "stroop", name=GROUP).value.mean)
-    assert rt.error.mean > 0.05
-    assert found.comparison.matching.p > 0.5
-    assert found.comparison.group.word == found.comparison.own.word == "interval holds 0"
-    words = " ".join(shortfalls(found))
-    assert "better than other people's (95 % interval holds 0; p above 0.05)" in words
-    assert "not shown to be below that of the group's network" in words
+def test_twins_that_are_alike_but_for_rounding_have_no_r_and_match_nobody():
+    people = a_cohort()
+    same = np.repeat(average(people), 24, axis=0)
+    rounding = 1 + 1e-7 * np.random.default_rng(0).standard_normal((24, 1, 1, 1))
+    found = judged(people, same * rounding)
+    assert score(found, "rt").error.mean > 0.05
+    assert (found.matching.p, found.matching.better_than_average.mean) == (1.0, 0)
+    assert found.group.word == found.own.word == "interval holds 0"
+    assert np.isnan(score(judged(people, same), "rt").value.mean)
 
 
-def test_losses_that_differ_by_rounding_are_the_same():
-    people = cohort()
-    same = np.repeat(average(people), people.people, axis=0)
-    rounding = 1 + 1e-7 * np.random.default_rng(0).standard_normal((people.people, 1, 1, 1))
-    found = judge(
-        Given(same * rounding, average(people)), people, NOTHING, samples=Samples(number=50)
-    )
-    comparison = found.comparison
-    assert (comparison.matching.p, comparison.own.p, comparison.group.p) == (1.0, 1.0, 1.0)
-    assert comparison.matching.better_than_average.mean == 0
+def test_twins_of_somebody_else_are_worse_than_the_ridge_and_the_group():
+    training, people = a_cohort(40, seed=3, name="t"), a_cohort()
+
+    class Given:
+        def perform(self, connectomes, segments):
+            return np.roll(segments.action, 1, axis=0)
+
+        def perform_group(self, segments):
+            return average(people)
+
+    found = evaluate(predict_people(Given(), people, training), people)
+    assert found.matching.p > 0.05
+    assert score(found, "rt").value.mean < 0.5
+    assert score(found, "rt", "connectome_ridge").value.mean > 0.9
+    assert score(found, "rt", "connectome_ridge").verdict.word == "worse"
+    assert np.isnan(score(found, "rt", "group_mean").value.mean)
+    assert score(found, "crps", "ridge_distribution", "hard").is_worse
+    assert found.group.word == "worse"
 
 
-def test_twins_of_other_people_lose_the_advantage_of_their_own():
-    people = cohort()
-    own = judge(perfect(people), people, NOTHING, samples=Samples(number=200))
-    moved = np.roll(people.segments.action, 1, axis=0)
-    other = judge(Given(moved, average(people)), people, NOTHING, samples=Samples(number=200))
-    assert own.comparison.matching.p < 0.001
-    assert other.comparison.matching.p > 0.05
-    assert other.score("rt", "stroop").value.mean < 0.5
-    assert other.comparison.group.word == "worse"
-    assert any("Below its baseline" in words for words in shortfalls(other))
-
-
-def test_the_matrix_of_losses_is_that_of_each_pair():
-    people = cohort(people=5)
-    rng = np.random.default_rng(1)
-    outputs = rng.uniform(0.01, 0.99, people.segments.action.shape).astype(np.float32)
-    losses = cross_losses(outputs, people.segments)
-    for person in range(5):
-        data = people.segments.people(np.full(5, person))
-        assert np.allclose(losses[:, person], own_losses(outputs, data), rtol=1e-5)
-
-
-def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
-    runs = [
-        [a_run(ONSET + 0.5 * number * (np.arange(len(ONSET)) % 2), seed=number)]
-        for number in range(4)
-    ]
-    people = Cohort(tuple("abcd"), stack_people(runs))
-    assert len(people.segments.inputs) == 4
-
-    class Steady(Given):
-        seen = 0
-
-        def perform(self, segments):
-            self.seen += 1
-            shape = 4, *segments.action.shape[1:]
-            return np.full(shape, 0.5, np.float32)
-
-    twins = Steady(np.zeros(0))
-    found = judge(twins, people, NOTHING, samples=Samples(number=50))
-    assert twins.seen == 5
-    assert np.allclose(found.losses, np.log(2))
-    with pytest.raises(ValueError, match="saw different things"):
-        cross_losses(np.full(people.segments.action.shape, 0.5), people.segments)
-
-
-@pytest.mark.slow
-def test_a_twin_that_is_worse_than_a_baseline_is_reported():
-    training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
-    simple = simple_predictions(training, people)
-    assert set(simple.targets) == {"group_mean", "connectome_ridge"}
-    rng = np.random.default_rng(0)
-    shuffled = people.segments.action[rng.permutation(30)]
-    found = judge(Given(shuffled), people, simple, samples=Samples(number=300))
-    ridge = found.score("rt", "stroop", "connectome_ridge")
-    assert ridge.value.mean > 0.95
-    assert ridge.verdict.word == "worse"
-    assert np.isnan(found.score("rt", "stroop", "group_mean").value.mean)
-    assert found.score("crps", "stroop", "group_mean", "hard").verdict.word == "worse"
-    assert any("connectome ridge" in words for words in shortfalls(found))
-    better = judge(perfect(people), people, simple, samples=Samples(number=300))
-    assert better.score("crps", "stroop", "group_mean", "hard").verdict.word == "better"
+def test_few_people_get_no_verdict_and_one_no_comparison():
+    people = a_cohort(7)
+    found = judged(people, people.segments.action)
+    words = {found.own.word, found.group.word, *(s.verdict.word for s in found.scores if s.verdict)}
+    assert words == {"too few people"}
+    alone = people.of(np.array([0]))
+    assert judged(alone, alone.segments.action).matching is None
 
 
 def test_means_of_people_are_compared_with_means_of_their_twins():
     """Twins with the group's own skewed distribution have its mean, and not its median."""
-    rng = np.random.default_rng(0)
-    rts = 0.4 + rng.exponential(0.3, (40, len(ONSET)))
+    rts = 0.4 + np.random.default_rng(0).exponential(0.3, (40, len(ONSET)))
     segments = stack_people([[a_run(ONSET, rt=rt)] for rt in rts])
-    people = Cohort(tuple(f"p{number}" for number in range(40)), segments)
-    average = np.broadcast_to(segments.action.mean(axis=0), segments.action.shape)
-    found = judge(Given(average), people, NOTHING, samples=Samples(number=50))
-    wrong = found.predicted[TWIN][0, 0] - np.nanmean(rts)
-    assert abs(wrong) < 0.02
-    assert np.nanmean(rts) - np.nanmedian(rts) > 0.05
+    people = Cohort(tuple(f"p{n}" for n in range(40)), segments, np.zeros((40, 3)))
+    found = judged_by(people, np.repeat(average(people), 40, axis=0)).models[TWIN].times[0, 0]
+    answered = segments.trials.rt_seconds
+    assert abs(found - np.nanmean(answered)) < 0.02
+    assert np.nanmean(answered) - np.nanmedian(answered) > 0.05
 
 
-def test_the_groups_distribution_is_stretched_by_the_ridges_response_time():
-    training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
-    simple = simple_predictions(training, people)
-    (group,), (own,) = (simple.distributions[name] for name in ("group_mean", "ridge_distribution"))
-    stretch = simple.targets["connectome_ridge"][:, 0] / simple.targets["group_mean"][:, 0]
-    slow, quick = int(stretch.argmax()), int(stretch.argmin())
-    for person in (slow, quick):
-        assert np.allclose(
-            own.answered[person, 0],
-            np.interp(
-                own.seconds / stretch[person],
-                np.append(0.0, group.seconds),
-                np.append(0.0, group.answered[person, 0]),
-            ),
-        )
-    found = judge(perfect(people), people, simple, samples=Samples(number=300))
-    stretched, plain = (
-        found.score("crps", "stroop", name, "hard").value.mean
-        for name in ("ridge_distribution", "group_mean")
-    )
-    assert stretched < plain
+def test_a_ceiling_is_the_r_with_the_truth():
+    rng = np.random.default_rng(0)
+    level = rng.normal(0.8, 0.1, 300)
+    onset = np.arange(2.0, 122.0, 3.0)
+    runs = [[a_run(onset, rt=own + rng.normal(0, 0.4, 40).clip(-0.6, 0.9))] for own in level]
+    people = Cohort(tuple(map(str, range(300))), stack_people(runs), np.zeros((300, 1)))
+    twin = of_network(average(people), people.segments)
+    found = evaluate(Judged({TWIN: twin}, np.full((300, 300), np.nan)), people)
+    observed = observed_times(people.segments)[:, 0]
+    ceiling = found.ceilings["stroop_rt"]
+    assert ceiling.mean == pytest.approx(float(correlation(level, observed)), abs=0.06)
+    assert ceiling.low < ceiling.mean < ceiling.high
+    assert found.ceilings["stroop_effect"].mean < 0.4
+    even, rows = even_trials(people.segments), people.segments.trials
+    counts = [(rows.scored & np.isfinite(rows.rt_seconds) & half).sum(1) for half in (even, ~even)]
+    assert np.abs(counts[0] - counts[1]).max() <= 2
 
 
-def test_effects_are_compared_with_true_ones_where_people_are_simulated():
-    people = cohort()
-    truth = {"stroop_effect": targets_of_people(people.segments)[:, 1]}
-    found = judge(perfect(people), people, NOTHING, truth=truth, samples=Samples(number=100))
-    assert found.score("true_effect", "stroop").value.mean > 0.8
-    with pytest.raises(ValueError, match="targets are stroop_rt, stroop_effect"):
-        judge(perfect(people), people, NOTHING, truth={"stroop": truth["stroop_effect"]})
+def by_folds(people, buttons, folds):
+    found = judged_by(people, buttons, average(people))
+    same = folds[:, None] == folds
+    return Judged(found.models, np.where(same, found.losses, np.nan), folds)
 
 
-def test_few_people_get_no_verdict():
-    people = cohort(people=7)
-    found = judge(perfect(people), people, NOTHING, samples=Samples(number=100))
-    assert found.comparison.own.word == found.comparison.group.word == "too few people"
-    assert {score.verdict.word for score in found.scores if score.verdict} == {"too few people"}
-    assert shortfalls(found)[0] == "No verdict with 7 participants (8 are needed)"
+def test_folds_widen_intervals_and_compare_twins_of_the_same_fold():
+    people, folds = a_cohort(), np.arange(24) % 3
+    twins = np.roll(people.segments.action, 1, axis=0)
+    found = evaluate(by_folds(people, twins, folds), people)
+    plain = judged(people, twins)
+    wide, narrow = (score(of, "crps", GROUP, "easy").verdict.difference for of in (found, plain))
+    assert wide.mean == pytest.approx(narrow.mean)
+    assert wide.high - wide.low == pytest.approx((narrow.high - narrow.low) * 2**0.5)
+    own = evaluate(by_folds(people, people.segments.action, folds), people)
+    assert own.matching.identified.mean == 1.0
+    assert (own.matching.people, score(own, "rt").people) == (24, 24)
+    assert score(own, "rt").value.mean > 0.98
 
 
-def test_r_is_compared_over_people_with_both_predictions():
-    wanted = targets_of_people(cohort().segments)[:, 0]
-    noise = np.random.default_rng(0).standard_normal((2, len(wanted)))
-    near, far = wanted + wanted.std() * np.array([[0.1], [3.0]]) * noise
-    far[3] = np.nan
-    found = Samples().gain(near, far, wanted)
-    assert (found.word, found.people) == ("better", len(wanted) - 1)
-    assert Samples().gain(far, near, wanted).word == "worse"
-    assert Samples().gain(near, np.ones(len(wanted)), wanted) is None
+def test_what_is_the_same_for_all_of_a_fold_has_no_r():
+    """Training people without slow people are quick: r of their mean was far below 0."""
+    people, folds = a_cohort(), np.arange(24) % 3
+    alike = np.empty_like(people.segments.action)
+    for fold in range(3):
+        alike[folds == fold] = people.segments.action[folds != fold].mean(axis=0)
+    judged = by_folds(people, alike, folds)
+    both = judged.models[TWIN].times[:, 0], observed_times(people.segments)[:, 0]
+    assert np.corrcoef(*both)[0, 1] < -0.1
+    assert np.isnan(score(evaluate(judged, people), "rt").value.mean)
 
 
-def test_a_fit_is_judged_by_others():
-    training, people = cohort(people=12, seed=3, name="t"), cohort(people=11)
-    fitted = fit(
-        training.connectomes, training.segments, people=training.labels, architecture=LOWRANK
-    )
-    found = evaluate(fitted, people, training, samples=Samples(number=100))
-    assert found.predicted[TWIN].shape == (11, 2)
-    assert set(found.predicted) > {TWIN, GROUP, "connectome_ridge"}
-    with pytest.raises(ValueError, match="fitted to 12 of the people"):
-        evaluate(fitted, training)
-    with pytest.raises(ValueError, match="connectomes are missing"):
-        evaluate(fitted, replace(people, connectomes=None))
-    of_a_bundle = evaluate(replace(fitted, own_factors=None), people, samples=Samples(number=50))
-    assert of_a_bundle.group_losses is not None
+def test_people_who_are_in_twice_are_judged_once():
+    """Ten people in two folds, and with their copies: the same differences and verdicts."""
+    everybody, found = a_cohort(), []
+    for rows, names in ((np.arange(10), "p"), (np.tile(np.arange(10), 2), "pc")):
+        labels = tuple(f"{name}{n}" for name in names for n in range(10))
+        families = {label: label[-1] for label in labels}
+        segments = everybody.segments.people(rows)
+        people = Cohort(labels, segments, np.zeros((len(rows), 3)), families=families)
+        twins = everybody.segments.action[(rows + 1) % 24]
+        found.append(evaluate(by_folds(people, twins, rows % 2), people))
+    one, two = found
+    for own, other in zip(one.scores, two.scores, strict=True):
+        if own.verdict is not None and own.figure in ("crps", "brier", "choice", "loss"):
+            assert other.verdict.people == own.verdict.people <= 10
+            assert other.verdict.p == pytest.approx(own.verdict.p, nan_ok=True)
+    assert two.matching == one.matching
+    assert two.own.difference.mean == pytest.approx(one.own.difference.mean)
 
 
-def test_cohorts_are_of_the_same_people():
-    people = cohort(people=4)
-    with pytest.raises(ValueError, match="4 labels, and other numbers of people"):
-        replace(people, connectomes=people.connectomes[:3])
-    with pytest.raises(ValueError, match="a label is given twice"):
-        replace(people, labels=("a", "a", "b", "c"))
-    assert people.of(np.array([2, 0])).labels == ("p2", "p0")
+def losses(people: int, gain: float, seed: int = 0) -> np.ndarray:
+    """Return losses that depend on the person, on the twin, and on whether they match."""
+    rng = np.random.default_rng(seed)
+    person, twin = rng.uniform(0.05, 0.2, (2, people))
+    noise = 0.01 * rng.standard_normal((people, people))
+    return person + twin[:, None] + noise - gain * np.eye(people)
 
 
-def test_answers_are_those_of_the_runs():
-    run = a_run(ONSET, seed=4)
-    people = Cohort(("a", "b"), stack_people([[run], [answered_by(run, 5)]]))
-    own = answers_of(people.segments, 0).answers
-    assert np.array_equal(own.rt_seconds[0], run.rt_seconds, equal_nan=True)
-    assert np.array_equal(own.condition[1], run.condition)
+def test_p_is_small_for_own_twins_and_even_where_nothing_matches():
+    found = match(losses(30, 0.05))
+    assert found.p == pytest.approx(1 / 2001)
+    assert found.mismatched - found.matched == pytest.approx(0.05, abs=0.01)
+    p = np.array([match(losses(12, 0.0, seed), permutations=199).p for seed in range(60)])
+    assert 0.35 < p.mean() < 0.65
+    assert (p < 0.05).mean() < 0.15
+
+
+def test_figures_of_a_small_matrix():
+    found = match(np.array([[1.0, 5.0, 1.0], [2.0, 2.0, 6.0], [3.0, 2.0, 5.0]]))
+    assert (found.matched, found.mismatched) == pytest.approx((8 / 3, 19 / 6))
+    # The first is the best of its column, the second ties with the third, the third is second.
+    assert found.identified.mean == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert found.mean_rank == pytest.approx((1 + 1.5 + 2) / 3)
+    assert found.better_than_average.mean == pytest.approx(2 / 3)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000), scale=st.floats(0.001, 1000.0))
+def test_order_scale_and_what_is_hard_of_a_person_change_nothing(seed, scale):
+    matrix, order = losses(9, 0.02, seed), np.random.default_rng(seed).permutation(9)
+    one = match(matrix)
+    for other in (
+        match(scale * (matrix + 0.3 * np.arange(9))),
+        match(matrix[np.ix_(order, order)]),
+    ):
+        assert other.p == pytest.approx(one.p, abs=0.06)  # of an order, other draws
+        assert (other.identified, other.mean_rank) == (one.identified, pytest.approx(one.mean_rank))
+
+
+def test_twins_of_other_groups_and_of_relatives_are_no_rivals():
+    matrix, groups = losses(12, 0.02), np.arange(12) % 3
+    blocked = np.where(groups[:, None] == groups, matrix, np.nan)
+    found = match(blocked, groups=groups)
+    each = [match(matrix[np.ix_(own, own)]) for own in (groups == number for number in range(3))]
+    for name in ("matched", "mismatched", "mean_rank"):
+        assert getattr(found, name) == pytest.approx(np.mean([getattr(of, name) for of in each]))
+    families = np.array([0, 1, 0, 2, 1, 3])
+    some, sides = matrix[:6, :6], np.array([0, 0, 0, 1, 1, 1])
+    apart = (families[:, None] != families) & (sides[:, None] == sides)
+    expected = np.ma.array(some, mask=~apart).mean(axis=0)
+    assert mean_of_others(some, sides, families) == pytest.approx(expected)
+    once = match(some, families=families)
+    own = np.diagonal(some)
+    assert once.people == 4
+    assert once.matched == pytest.approx(np.mean([own[families == n].mean() for n in range(4)]))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "groups", "fact"),
+    [
+        (np.zeros((3, 4)), None, r"found \(3, 4\)"),
+        (np.zeros((1, 1)), None, r"found \(1, 1\)"),
+        (np.zeros((2, 2)), np.arange(2), "2 people or more"),
+        (np.array([[0.1, np.nan], [0.2, 0.1]]), None, "1 of 4 losses are not finite: .* sequence"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(matrix, groups, fact):
+    with pytest.raises(ValueError, match=fact):
+        match(matrix, groups=groups)

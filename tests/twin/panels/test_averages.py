@@ -12,7 +12,7 @@ from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.stats.verdict import NO_EVIDENCE
-from bids_dtg.twin.panels import behaviour, connectome, curves, trial_series
+from bids_dtg.twin.panels import averages, behaviour
 
 pytest.importorskip("PIL", reason="reports need the extra [report]")
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
@@ -68,7 +68,6 @@ def test_predicted_behaviour_comes_with_the_warning(output):
     write_participant(output, names=NAMES)
     page = page_of(output)
     section = page.partition('id="set-1"')[2].partition("</section>")[0]
-    assert NO_EVIDENCE == "An effect inside a model is not evidence of an effect in a person."
     assert NO_EVIDENCE in section
     assert "is a prediction, not a measurement" in section
 
@@ -122,7 +121,7 @@ def test_a_connectome_alone_has_a_page(output):
 def test_damaged_files_leave_a_line_instead_of_their_panels(output, content):
     write_participant(output, names=NAMES)
     made = made_of(output)
-    for kind in (connectome.FILE, trial_series.FILE):
+    for kind in (averages.FILE, behaviour.SERIES):
         path = made.files[kind]
         path.unlink() if content is None else path.write_bytes(content)
     page = page_of(output)
@@ -141,7 +140,7 @@ def test_damaged_behaviour_is_said_to_be(output):
 
 def test_sidecars_of_other_kinds_do_no_harm(output):
     write_participant(output, names=NAMES)
-    for kind in (connectome.FILE, behaviour.FILE):
+    for kind in (averages.FILE, behaviour.FILE):
         made_of(output).files[kind].with_suffix(".json").write_text(
             '{"Runs": [1], "ExcludedRuns": "x", "Notes": 3,'
             ' "ModelTraining": "y", "RunsWeightedBy": []}'
@@ -159,34 +158,13 @@ def test_words_from_files_are_escaped(output):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;: a&amp;b" in page
 
 
-@pytest.mark.slow
-def test_lines_differ_by_dashes_and_keep_their_style(output):
-    write_participant(output, names=NAMES)
-    with_own = page_of(output)
-    write_participant(output, names=NAMES, own=False)
-    without = page_of(output)
-
-    def styles(page: str) -> set[tuple[str, str]]:
-        found = re.findall(r'class="series style-(\d)" d="[^"]*"><title>([^<]*)</title>', page)
-        return {
-            (number, name.replace("&#8217;", "\N{RIGHT SINGLE QUOTATION MARK}"))
-            for number, name in found
-        }
-
-    group = "group\N{RIGHT SINGLE QUOTATION MARK}s network"
-    assert styles(with_own) == {("1", "twin"), ("2", "person"), ("3", group)}
-    assert styles(without) == styles(with_own) - {("2", "person")}
-    for number in (2, 3):
-        assert re.search(rf"\.style-{number}[^{{]*\{{[^}}]*stroke-dasharray", with_own)
-
-
 def test_charts_are_in_the_order_of_the_table_and_part_buttons_by_the_sign(output):
     write_participant(output, names=NAMES)
     made = made_of(output)
-    header, *lines = made.files[trial_series.FILE].read_text().splitlines()
+    header, *lines = made.files[behaviour.SERIES].read_text().splitlines()
     lines.sort()  # as by name: face before shape
-    made.files[trial_series.FILE].write_text("\n".join([header, *lines]) + "\n")
-    figure = curves.draw_trial_series(made, canvas=None)
+    made.files[behaviour.SERIES].write_text("\n".join([header, *lines]) + "\n")
+    figure = behaviour.draw_trial_series(made, canvas=None)
     titles = [piece.title.partition(" (")[0] for piece in figure.pieces]
     assert titles == [f"{task}: {name}" for task, row in TASKS.items() for name in row[0]]
     chart = figure.pieces[0].chart

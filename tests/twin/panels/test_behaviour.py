@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.twin.curves import MeanTrial
-from bids_dtg.twin.panels.behaviour import Curve, curves_of, keep_trial_series, read_trial_series
-from bids_dtg.twin.tasks import find_task
+from bids_dtg.twin.panels.behaviour import Curve, keep_trial_series, read_trial_series
 
 _names = st.text("abcXYZ-_<>&'", min_size=1)
 _shares = st.floats(0, 1)
@@ -79,13 +77,6 @@ def test_a_damaged_table_has_no_curves(tmp_path, content):
     table.write_bytes(content)
     assert read_trial_series(table) == ()
     assert read_trial_series(tmp_path / "absent.tsv") == ()
-
-
-def test_curves_have_the_names_of_their_task():
-    stroop = find_task("stroop")
-    mean = MeanTrial(0, 1, 12, np.arange(2.0), np.arange(2.0), np.arange(2.0))
-    (curve,) = curves_of([mean], [stroop], "person")
-    assert (curve.task, curve.condition, curve.of) == ("stroop", stroop.conditions[1], "person")
 
 
 def test_the_sidecar_says_that_curves_are_no_measurements():

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.inputs.events import read_events
-from bids_dtg.twin.phantom.world import SEQUENCES
-from bids_dtg.twin.phantom.world import trial_sequence
+from bids_dtg.twin.phantom.world import SEQUENCES, trial_sequence
 from bids_dtg.twin.trials import read_trials
 
 
