@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from pathlib import Path
 
@@ -144,3 +145,11 @@ def test_twin_is_imported_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_task_keeps_its_content_which_makes_it_again(name):
+    task = find_task(name)
+    again = make_task(json.loads(json.dumps(task.content, allow_nan=False)), "model.json")
+    assert again == task
+    assert again.content == task.content

@@ -32,6 +32,7 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
+from bids_dtg.twin.tasks import make_task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -201,11 +202,12 @@ def write_twin_bundle(
     OutputError
         If the folder cannot be written.
     """
-    if made := [task.name for task in fitted.tasks.tasks if not task.content]:
-        raise BundleError(
-            f"the model was not written: no task file describes the task {made[0]}",
-            expected="tasks that find_task returns, or make_task",
-        )
+    for task in fitted.tasks.tasks:
+        if not task.content or make_task(task.content, task.name) != task:
+            raise BundleError(
+                f"the model was not written: no task file describes the task {task.name}",
+                expected="tasks that find_task returns, or make_task",
+            )
     card = facts.card(DIGITAL_TWIN.name, _part(fitted, facts), record_of(fitted))
     files = fitted_files(_fitted_file(fitted, facts), people)
     return write_fitted(folder, card, state_arrays(fitted.twin), files, load_twin_bundle)
