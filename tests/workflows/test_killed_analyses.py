@@ -195,7 +195,7 @@ JOBS = (
         with_people=True,
     ),
     _twins("lowrank"),
-    _twins("published", FURTHER),
+    _twins("hypernetwork", FURTHER),
     _of_twins("evaluate"),
     Job(
         "twin",
