@@ -249,6 +249,7 @@ class _Run:
         for stage in ("times", "times-slower"):
             make = partial(TimesTask, network, self.parts, wanted, start, rate=rate)
             best = self.train(stage, make, length)
+            network.cpu()  # a training on a GPU has moved it, as no part of its task
             twin.of_times.copy_(best.state["matrix"] / spread_of(wanted["training"]))
             history[stage] = tuple(best.history)
             if not self._worse(twin, wanted["training"]):

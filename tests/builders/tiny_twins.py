@@ -48,6 +48,45 @@ def write_twins(
     return folder
 
 
+def people_of(folder: Path) -> Any:
+    """Return the people of `write_twins` as analyses read them."""
+    from bids_dtg.settings import Settings
+    from bids_dtg.twin.participant.people import TwinPeople
+
+    return TwinPeople.prepare(
+        Settings.of(
+            bids_dir=folder / "bids",
+            output_dir="out",
+            analysis_level="group",
+            workflow="twin",
+            analysis="train",
+            input_arrays=(str(folder / "connectomes.npz"),),
+        )
+    )
+
+
+def quick_model(folder: Path, unseen: int, architecture: str = "lowrank") -> Any:
+    """Fit a twin quickly to all people of `write_twins` but the first; return its bundle."""
+    from tiny_twin import write_tiny_twin
+    from twin_runs import QUICK
+
+    from bids_dtg.bundles.people import ModelPeople
+    from bids_dtg.twin.fitting import fit
+
+    people = people_of(folder)
+    labels = people.labels[unseen:]
+    fitted = fit(
+        people.connectomes(labels),
+        people.segments(labels),
+        people=labels,
+        architecture=architecture,
+        recipe=QUICK,
+    )
+    names = tuple(f"r{number}" for number in range(REGIONS))
+    known = ModelPeople.of_training("tiny", people.sketches(labels), {})
+    return write_tiny_twin(folder / architecture, fitted, known, regions=names, data_set="tiny")
+
+
 def write_split(folder: Path, test: Sequence[str], training: Sequence[str]) -> tuple[str, str]:
     """Write who is tested and trained on; return the option."""
     path, sets = folder / "split.tsv", {"test": test, "training": training}

@@ -126,24 +126,21 @@ def test_too_little_memory_for_a_batch_is_known_as_such(tmp_path):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("architecture", ["lowrank", "published"])
+@pytest.mark.parametrize("architecture", ["lowrank", "hypernetwork"])
 def test_twins_train_on_a_device_as_on_the_cpu(tmp_path, architecture, device):
-    from twin_runs import slow_and_quick
+    from twin_runs import QUICK, connectomes_of, slow_and_quick
 
     from bids_dtg.twin.fitting import fit
-    from bids_dtg.twin.recipe import Recipe, find_architecture
 
-    recipe = Recipe(
-        units=10, codes=3, group_epochs=4, group_updates=3, hyper_units=6, hyper_epochs=3,
-        hyper_updates=3, batch_people=6, batch_segments=2, dropout=0.0,
-    )  # fmt: skip
     segments, takes = slow_and_quick(people=8)
-    connectomes = np.outer(takes, np.random.default_rng(0).normal(size=20))
+    connectomes = connectomes_of(takes)
+    recipe = dataclasses.replace(QUICK, group_epochs=4, group_updates=3, dropout=0.0)
     buttons = [
         fit(
             connectomes,
             segments,
-            architecture=find_architecture(architecture, recipe),
+            architecture=architecture,
+            recipe=recipe,
             workplace=Workplace(tmp_path / name, where),
         ).perform(connectomes, segments)
         for name, where in (("here", "cpu"), ("there", device))

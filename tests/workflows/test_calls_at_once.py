@@ -53,7 +53,7 @@ class Calls:
         small = ("--rois", 4, "--held-out", "0", "0.34", "--architecture")
         self.arguments = {
             "twins": of_twins("train", *train),
-            "other twins": of_twins("train", "--architecture", "published", *train),
+            "other twins": of_twins("train", "--architecture", "hypernetwork", *train),
             "linear": of_maps("train", *small, "linear"),
             "other linear": of_maps("train", *small, "linear", "--seed", 1),
             "few simulations": of_networks("simulate", "--simulations", "1"),

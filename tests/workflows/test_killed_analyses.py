@@ -68,6 +68,14 @@ class Scene:
         people = self.trained["twin"].inputs
         return (*tiny_twins.arguments(people, self.out, analysis), *words)
 
+    def of_many_twins(self, analysis: str, *words: object) -> Words:
+        place = self.folder / "many-twins"
+        if not place.is_dir():
+            tiny_twins.write_twins(place, number=24, telling=True)
+            tiny_twins.quick_model(place, 10)
+        model = ("--model", place / "lowrank")
+        return (*tiny_twins.arguments(place, self.out, analysis), *model, *words)
+
     def of_core_people(self, *words: object) -> Words:
         people = self.people_of("dynamics")
         of_them = ("--participants-file", people.parent / "people.tsv")
@@ -195,7 +203,7 @@ JOBS = (
         with_people=True,
     ),
     _twins("lowrank"),
-    _twins("published", FURTHER),
+    _twins("hypernetwork", FURTHER),
     _of_twins("evaluate"),
     Job(
         "twin",
@@ -204,7 +212,7 @@ JOBS = (
         form="folds",
         places=FURTHER,
     ),
-    _of_twins("intervene", "--permutations", 3),
+    Job("twin", "intervene", lambda scene: scene.of_many_twins("intervene", "--permutations", 3)),
 )
 
 

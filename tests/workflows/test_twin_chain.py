@@ -33,14 +33,18 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     call = [str(data / "bids"), str(study)]
     first = ["--no-reports", "--participant-label", *LABELS[:PEOPLE]]
     assert main([*call, "participant", *of_runs, *first]) == 0
-    training = ["--analysis", "train", "--model-name", "chain", "--epochs", "20"]
-    assert main([*call, "group", *common, *training, "--task-file", "stroop"]) == 0
+    few = ["--epochs", "20", "--task-file", "stroop"]
+    training = ["--analysis", "train", "--model-name", "chain", *few]
+    assert main([*call, "group", *common, *training]) == 0
     model = ["--model", str(study / "group/model-chain/bundle")]
     new = ["--participant-label", *LABELS[PEOPLE:]]
     assert main([*call, "participant", *of_runs, *model, *new]) == 0
     assert main([*call, "group", *common, "--analysis", "evaluate", *model]) == 0
     moving = ["--analysis", "intervene", *model, "--permutations", "2"]
     assert main([*call, "group", *common, *moving]) == 0
+    for folds in ("3", "halves"):
+        judging = ["--analysis", "evaluate", "--folds", folds, "--model-name", folds, *few]
+        assert main([*call, "group", *common, *judging]) == 0
     return folder
 
 
@@ -97,22 +101,32 @@ def test_the_evaluation_uses_people_outside_the_training_set(chain: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_perturbation_has_about_its_true_effect(chain: Path) -> None:
+def test_folds_judge_everybody_and_halves_the_same_people_later(chain: Path) -> None:
+    truth = _truth(chain)["rt"]
+    for name, own in (("3", "connectome_ridge"), ("halves", "own_first_half")):
+        (folder,) = (chain / "study/group").glob(f"*-{name}")
+        people = pd.read_csv(folder / "desc-people_predicted.tsv", sep="\t", index_col=0)
+        assert sorted(people.index) == [f"sub-{label}" for label in LABELS]
+        scores = pd.read_csv(folder / "desc-scores_models.tsv", sep="\t")
+        assert {"twin", own} <= set(scores["model"])
+        for model in ("twin", own):
+            assert _r(people[f"{model}_stroop_rt"], truth) > 0.5
+
+
+@pytest.mark.slow
+def test_a_move_has_about_its_true_effect(chain: Path) -> None:
     folder = chain / "study/group/intervention-chain"
-    table = pd.read_csv(folder / "desc-doses_response.tsv", sep="\t")
-    asked = table[(table["direction"] == "lower stroop_rt") & (table["figure"] == "stroop_rt")]
+    table = pd.read_csv(folder / "desc-moves_judged.tsv", sep="\t")
+    (asked,) = table[(table["function"] == "stroop_rt") & (table["way"] == "all")].itertuples()
     with np.load(folder / "desc-directions_edges.npz") as file:
-        row = list(file["moved"]).index("stroop_rt")
-        step = file["length"][row] * file["unit"][row]
+        step = file["steps"][list(file["moves"]).index("stroop_rt all")]
     phantom = TwinPhantom.of(TwinPlan(people=len(LABELS), frames=FRAMES))
     people = phantom.people.select(range(PEOPLE, PEOPLE + NEW))
     before = people.mean_rt_seconds("stroop").mean()
-    assert len(asked) >= 3
-    for step_size, calibrated in zip(asked["step_size"], asked["calibrated_change"], strict=True):
-        true = people.after(step_size * step).mean_rt_seconds("stroop").mean() - before
-        assert true < -0.02
-        assert 1 / 1.5 < calibrated / true < 1.5  # measured: 1.2 to 1.3
-    assert (asked["change"] < 0).all()
+    true = people.after(2 * step).mean_rt_seconds("stroop").mean() - before
+    assert asked.change < 0
+    assert true < -0.02
+    assert 1 / 1.5 < asked.calibrated / true < 1.5
 
 
 @pytest.mark.slow

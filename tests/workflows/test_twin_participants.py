@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from network_job import FRAMES, REGIONS, network_bold, slabs
 from tiny_job import tree
-from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from twin_job import FACES, STROOP, TwinJob
 
 from bids_dtg.bundles.people import ModelPeople
@@ -289,8 +288,8 @@ def test_a_parcel_without_signal_fails_with_a_model_alone(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_hypernetwork_has_no_group_network(job):
-    out = job.folder / "published"
-    assert job.run("--model", job.model("hyper", architecture="published"), out=out) == 0
+    out = job.folder / "hyper-out"
+    assert job.run("--model", job.model("hyper", architecture="hypernetwork"), out=out) == 0
     found = rows(out, "01", "desc-twin_behaviour")
     assert found.group_rt_seconds.isna().all()
     assert found.predicted_rt_seconds.notna().any()
@@ -325,18 +324,15 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
         (("--model", "{renamed}"), "the same regions in the same order"),
         (("--model", "{other}"), "the parcels of Slabs are not those of Slabs"),
-        (("--model", "{nothing}"), "was fitted without connectomes"),
         (("--task-file", "flanker"), "there is no task 'flanker'"),
         (("--structural-connectivity", "sc"), "--structural-connectivity was given with --work"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(job, capsys, more, message):
-    nothing = tiny_fitted_twin(edges=0)
     places = {
         "model": job.model(),
         "renamed": job.model("renamed", regions=REGIONS[::-1]),
         "other": job.model("other", atlas="Slabs", atlas_digest="0" * 64),
-        "nothing": write_tiny_twin(job.folder / "nothing", nothing, regions=()).path,
     }
     assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2
     assert message in capsys.readouterr().err

@@ -57,7 +57,7 @@ class TwinPart(FittedPart):
     architecture: str  # a row of `bids_dtg.twin.recipe.ARCHITECTURES`
     recipe: Recipe  # how large networks are, and how they were trained
     tasks: tuple[Task, ...]  # tasks of the twin; their order decides inputs and outputs
-    edges: int  # of a connectome; 0: fitted without connectomes
+    edges: int  # of a connectome
     regions: int = 0  # of a connectome; its edges are their pairs; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
     covariates: int = 0  # columns that were taken out of connectomes, a level of words each
@@ -160,7 +160,7 @@ class TwinPart(FittedPart):
             architecture=fields.one_of("architecture", ARCHITECTURES),
             recipe=_recipe(fields.nested("recipe")),
             tasks=_read_tasks(fields),
-            edges=fields.size("edges", least=0),
+            edges=fields.size("edges"),
             regions=fields.size("regions", least=0),
             connectome=fields.text("connectome"),
             covariates=fields.size("covariates", least=0),

@@ -14,7 +14,7 @@ import numpy as np
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import RunError
 from bids_dtg.extras import require
 from bids_dtg.inputs.asked import list_series
 from bids_dtg.inputs.dataset import name_folder
@@ -267,22 +267,16 @@ def _model_words(bundle: TwinBundle) -> ModelOfTwins:
 
 
 def _load(name_or_path: str) -> TwinBundle:
-    """Load a model that was fitted to connectomes.
+    """Load a model.
 
     Raises
     ------
     SettingsError
         PyTorch is not installed.
     BundleError
-        No model has this name, it is damaged, or it was fitted without connectomes.
+        No model has this name, or it is damaged.
     """
     require("--workflow twin with --model", "torch", extra="train", otherwise="leave --model out")
     bundle = load_twin_bundle(name_or_path)
-    if not bundle.part.edges:
-        raise BundleError(
-            f"the model {bundle.card.name} was fitted without connectomes",
-            expected="a model that was fitted to people's connectomes",
-            remedy="train one with connectomes, or leave out --model",
-        )
     bundle.check_weights()
     return bundle

@@ -8,18 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_twin import write_tiny_twin
-from tiny_twins import LABELS, REGIONS, arguments, write_twins
-from twin_runs import QUICK
+from tiny_twins import LABELS, REGIONS, arguments, people_of, quick_model, write_twins
 
-from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
-from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
-from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.interventions import predicted_functions
-from bids_dtg.twin.participant.people import TwinPeople
 
 Call = Callable[..., int]
 PEOPLE, UNSEEN = 44, 14
@@ -32,29 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_twins(tmp_path_factory.mktemp("many"), number=PEOPLE, telling=True)
 
 
-def people_of(folder: Path) -> TwinPeople:
-    return TwinPeople.prepare(
-        Settings.of(
-            bids_dir=folder / "bids",
-            output_dir="out",
-            analysis_level="group",
-            workflow="twin",
-            analysis="train",
-            input_arrays=(str(folder / "connectomes.npz"),),
-        )
-    )
-
-
 @pytest.fixture(scope="module")
 def model(folder: Path) -> TwinBundle:
-    """Return a twin that was quickly fitted to all but the first people."""
-    people = people_of(folder)
-    labels = people.labels[UNSEEN:]
-    segments = people.segments(labels)
-    fitted = fit(people.connectomes(labels), segments, people=labels, recipe=QUICK)
-    names = tuple(f"r{number}" for number in range(REGIONS))
-    known = ModelPeople.of_training("tiny", people.sketches(labels), {})
-    return write_tiny_twin(folder / "model", fitted, known, regions=names, data_set="tiny")
+    return quick_model(folder, UNSEEN)
 
 
 @pytest.fixture(scope="module")
@@ -149,16 +123,7 @@ def test_the_page_and_columns_are_explained(written: Path) -> None:
 
 
 def test_hypernetworks_have_no_null(folder: Path, tmp_path: Path) -> None:
-    people = people_of(folder)
-    labels = people.labels[UNSEEN:]
-    fitted = fit(
-        people.connectomes(labels),
-        people.segments(labels),
-        people=labels,
-        architecture="hypernetwork",
-        recipe=QUICK,
-    )
-    model = write_tiny_twin(tmp_path / "model", fitted, regions=(), data_set="tiny")
+    model = quick_model(folder, UNSEEN, "hypernetwork")
     assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
     (page,) = tmp_path.rglob("twin_report.html")
     assert "each permutation of a hypernetwork would be a training" in page.read_text()

@@ -71,12 +71,12 @@ def test_what_is_written_is_loaded_and_performs_the_same(
 
 def test_a_twin_of_other_sizes_is_kept(tmp_path: Path) -> None:
     recipe = Recipe(units=3, rank=8)
-    fitted = tiny_fitted_twin(recipe=recipe, edges=0, seed=7)
+    fitted = tiny_fitted_twin(recipe=recipe, edges=1, seed=7)
     bundle = write_tiny_twin(tmp_path / "least", fitted, regions=())
     part = bundle.part
-    assert (part.edges, part.regions, part.seed) == (0, 0, 7)
+    assert (part.edges, part.regions, part.seed) == (1, 2, 7)
     assert bundle.regions == ()
-    performed = bundle.fitted().perform(np.zeros((3, 0)), seen_by(fitted))
+    performed = bundle.fitted().perform(np.zeros((3, 1)), seen_by(fitted))
     assert performed.shape[:2] == (3, len(seen_by(fitted).task[0]))
 
 
