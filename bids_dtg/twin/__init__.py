@@ -15,6 +15,7 @@ The networks, and how they are fitted:
 - `network`: recurrent networks that perform tasks, and what makes their weights
 - `decoding`: each trial's response time, button and probability of a miss from outputs
 - `times`: mean response times and condition effects, of people and from connectomes
+- `bold_runs`: BOLD of people's runs of tasks, and the haemodynamic response
 - `bold`: BOLD of regions, by a read-out of the networks' states
 - `recipe`: architectures, how large networks are, and how they are trained
 - `training`: batches, loss and record of a training (extra ``train``)

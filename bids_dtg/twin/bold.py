@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.twin.bold_runs import BoldRun, People, convolved, risen
 from bids_dtg.twin.network import AT_ONCE, LowRank, states
 from bids_dtg.twin.times import by_known, fit_ridges, left_out_agreement, z_of
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
@@ -31,35 +32,6 @@ LEAST_RESPONSE = 0.05  # SD, that a gain is computed from: below it, the series 
 _CHANCE = 0.01  # that a gate of any region opens where connectomes know nothing
 _HIGH_PASS_HZ = 0.01  # of the published regressions
 _PENALTIES = np.logspace(-6, 2, 33)  # of states, relative to their mean eigenvalue
-_FINE = 8  # points of the haemodynamic response in a step
-
-
-@dataclass(frozen=True, eq=False)
-class BoldRun:
-    """BOLD of a person's run of a task, by region."""
-
-    values: NDArray[np.float32]  # (volumes, regions); NaN: censored, or the region has no signal
-    tr_seconds: float
-    start_seconds: float = 0.0  # of the first volume, on the event file's clock
-
-    @property
-    def seconds(self) -> Array:
-        """When each volume was taken, (volumes,)."""
-        return np.asarray(self.start_seconds + self.tr_seconds * np.arange(len(self.values)))
-
-    @property
-    def kept(self) -> NDArray[np.bool_]:
-        """Which volumes are not censored, (volumes,)."""
-        return np.asarray(np.isfinite(self.values).any(axis=1))
-
-    def half(self, number: int, run_seconds: float) -> BoldRun:
-        """Return the volumes of the first (0) or second (1) half of a run of so many seconds."""
-        own = (self.seconds >= run_seconds / 2) == bool(number)
-        start = float(self.seconds[own][0]) if own.any() else self.start_seconds
-        return replace(self, values=self.values[own], start_seconds=start)
-
-
-People = Sequence[Sequence[BoldRun | None]]  # runs of each person, in the order of `Segments.run`
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,37 +125,6 @@ def _scaled(bold: People, mean: Array, sd: Array) -> list[list[BoldRun | None]]:
     return [[None if run is None else of(run) for run in runs] for runs in bold]
 
 
-def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
-    """Return how much each volume has of stimuli that are on for a while, (volumes, stimuli).
-
-    The haemodynamic response is Glover's difference of two gammas; a stimulus that stays on tends
-    to 1.
-
-    Parameters
-    ----------
-    volume_seconds, on, off
-        When volumes are taken, (volumes,), and stimuli begin and end, (stimuli,).
-
-    Examples
-    --------
-    >>> convolved(np.array([0.0, 5.0, 60.0]), np.zeros(2), np.array([1.0, 100.0])).round(2)
-    array([[0.  , 0.  ],
-           [0.33, 0.71],
-           [0.  , 1.  ]])
-    """
-    begun, ended = (np.interp(np.subtract.outer(volume_seconds, at), *_risen()) for at in (on, off))
-    return np.asarray(begun - ended)
-
-
-@lru_cache(maxsize=1)
-def _risen() -> tuple[Array, Array]:
-    """Return times in seconds, and the integral of the haemodynamic response until then."""
-    from nilearn.glm.first_level.hemodynamic_models import glover_hrf
-
-    found = np.cumsum(glover_hrf(STEP_SECONDS, oversampling=_FINE))
-    return np.arange(len(found)) * STEP_SECONDS / _FINE, found
-
-
 @dataclass(frozen=True, eq=False)
 class _Layout:
     """A person's run as networks perform it."""
@@ -221,8 +162,8 @@ class _Layout:
         from scipy.sparse import csr_array
 
         since = np.subtract.outer(volume_seconds, self.seconds)
-        at = np.nonzero((since > 0) & (since < _risen()[0][-1] + STEP_SECONDS))
-        begun, ended = (np.interp(since[at] - late, *_risen()) for late in (0, STEP_SECONDS))
+        at = np.nonzero((since > 0) & (since < risen()[0][-1] + STEP_SECONDS))
+        begun, ended = (np.interp(since[at] - late, *risen()) for late in (0, STEP_SECONDS))
         return csr_array((begun - ended, at), shape=since.shape)
 
 

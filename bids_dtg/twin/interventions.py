@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.twin.bold import BoldReadout, People, conditions_of, performed_responses, responses
+from bids_dtg.twin.bold import BoldReadout, conditions_of, performed_responses, responses
+from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.network import AT_ONCE, LowRank, MainWeights, perform

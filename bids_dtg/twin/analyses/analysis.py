@@ -26,7 +26,7 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.pages.analysis import Table
 from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.twin.bold import People
+from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.panels.averages import PRESENTATION

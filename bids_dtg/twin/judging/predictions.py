@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from bids_dtg.twin.adjustment import Adjustment, Covariates
-from bids_dtg.twin.bold import People as BoldOfPeople
 from bids_dtg.twin.bold import contrasts, predict_bold, responses
+from bids_dtg.twin.bold_runs import People as BoldOfPeople
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, Outputs
 from bids_dtg.twin.judging.scores import outcome_shares
@@ -158,9 +158,9 @@ def _judged_bold(
     fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
 ) -> BoldJudged | None:
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
-    readout, twin, segments = fitted.bold, fitted.twin, people.segments
-    if readout is None or people.bold is None or not isinstance(twin, LowRank):
+    if people.bold is None or fitted.bold is None or not isinstance(fitted.twin, LowRank):
         return None
+    readout, twin, segments = fitted.bold, fitted.twin, people.segments
     own = predict_bold(readout, twin, edges, segments, people.bold)
     measured, number = readout.scaled(people.bold), len(people.labels)
 

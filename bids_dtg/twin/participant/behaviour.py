@@ -22,7 +22,7 @@ from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.bold import BoldRun
+    from bids_dtg.twin.bold_runs import BoldRun
     from bids_dtg.twin.decoding import Decoded
     from bids_dtg.twin.fitting import Fitted, Outputs
     from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows

@@ -30,7 +30,7 @@ from bids_dtg.inputs.selection import belongs_to
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns, plan_averages
 from bids_dtg.settings import Settings
-from bids_dtg.twin.bold import BoldRun
+from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.events import Behaviour
 
 Runs = tuple[BoldRun | None, ...]

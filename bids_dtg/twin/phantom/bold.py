@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from bids_dtg.phantom.streams import Purpose, stream
-from bids_dtg.twin.bold import BoldRun, convolved
+from bids_dtg.twin.bold_runs import BoldRun, convolved
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import TASKS, TRAITS
 from bids_dtg.twin.trials import Trials

@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.twin.bold import BoldRun
+from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.phantom.bold import REGIONS, TR_SECONDS
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import PARAMETERS, TASKS, TrialSequence

@@ -81,7 +81,7 @@ def test_unseen_people_are_judged_and_others_left_out(
         "not evidence of an effect in a person",
     ):
         assert words in page
-    assert page.index("Which prediction is best") < page.index("CRPS of response times.")
+    assert page.index("Which prediction is best") < page.index("Distributions of response times, CRPS.")
 
 
 @pytest.fixture
@@ -228,15 +228,15 @@ def test_sentences_say_who_is_best_and_where_twins_fall_short() -> None:
     ridge = Predicted(times=perfect.models["twin"].times)
     found = evaluate(judged_by(people, own, group, connectome_ridge=ridge), people)
     sentences = dict(sentence.split(". ", 1) for sentence in winners(found))
-    rt = sentences["r of mean response times over people"]
+    rt = sentences["Mean response times, r over people"]
     assert rt.startswith("stroop: connectome ridge is best (twin ")  # of equals, the simpler one
-    crps = sentences["CRPS of response times"]
+    crps = sentences["Distributions of response times, CRPS"]
     assert crps.startswith("stroop easy: twin is best (twin ")
     assert crps.endswith("; the twin is: better).")
     assert list(shortfalls(found)) == []
     others = evaluate(judged_by(people, np.roll(own, 1, axis=0), group, truth=ridge), people)
     words = " ".join(shortfalls(others))
-    assert "Below its baseline, r of mean response times over people: stroop (truth)" in words
+    assert "Below its baseline, mean response times, r over people: stroop (truth)" in words
     assert "Own connectomes are not shown to fit people better than other people's" in words
     few = people.of(np.arange(7))
     found = evaluate(judged_by(few, own[:7], group), few)

@@ -13,7 +13,7 @@ from tiny_twins import LABELS, REGIONS, edges, events_of, write_sets, write_twin
 
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.settings import Settings
-from bids_dtg.twin.bold import BoldRun
+from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.task_bold import (
     encode_task_bold,
