@@ -9,7 +9,6 @@ from twin_output import PRESENTATION, TASKS, names_of, new_output, write_partici
 
 from bids_dtg.files.text import read_rows
 from bids_dtg.report.contents import find_participant
-from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import averages, behaviour
@@ -62,14 +61,6 @@ def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
     assert "Mean of 2 runs, weighted by residual degrees of freedom." in page
     assert not re.search(r"(src|href)=\"(https?:|/|file:)", page)
     assert str(output.root) not in page
-
-
-def test_predicted_behaviour_comes_with_the_warning(output):
-    write_participant(output, names=NAMES)
-    page = page_of(output)
-    section = page.partition('id="set-1"')[2].partition("</section>")[0]
-    assert NO_EVIDENCE in section
-    assert "is a prediction, not a measurement" in section
 
 
 def test_numbers_shown_are_those_of_the_table(output):
@@ -130,14 +121,6 @@ def test_damaged_files_leave_a_line_instead_of_their_panels(output, content):
     assert "No time series of trials: their file was removed or is damaged." in page
 
 
-def test_damaged_behaviour_is_said_to_be(output):
-    write_participant(output, names=NAMES)
-    made_of(output).files[behaviour.FILE].write_bytes(b"\x00")
-    page = page_of(output)
-    assert "No behaviour: its file is damaged." in page
-    assert ">Behaviour</h3>" not in page
-
-
 def test_sidecars_of_other_kinds_do_no_harm(output):
     write_participant(output, names=NAMES)
     for kind in (averages.FILE, behaviour.FILE):
@@ -171,13 +154,3 @@ def test_charts_are_in_the_order_of_the_table_and_part_buttons_by_the_sign(outpu
     zero = next(y for y, text in chart.y_ticks if text == "0.0")
     another, correct = re.findall(r"M([^M]+)", chart.marks[0].line)
     assert float(correct.split()[-1]) < zero < float(another.split()[-1])
-
-
-@pytest.mark.slow
-def test_the_index_lists_participants_of_the_twin(output):
-    write_participant(output, names=NAMES, lost=2)
-    page_of(output)
-    write_index(output)
-    index = (output.root / "index.html").read_text()
-    assert '<a href="sub-01.html">sub-01</a>' in index
-    assert "Digital twins that perform people" in index

@@ -62,20 +62,6 @@ def test_sets_are_averaged_by_what_is_known_of_all(tmp_path, facts, weights):
     assert found.notes == ()
 
 
-def test_runs_of_sessions_that_were_not_asked_for_count_nowhere(tmp_path):
-    runs = [{"Run": f"sub-a_ses-{session}_task-rest"} for session in "12"]
-    write_average(tmp_path, "a", ONE, session="1", Runs=runs[:1])
-    write_average(tmp_path, "a", TWO, session="2", Runs=runs[1:])
-    write_average(tmp_path, "b", THREE, Runs=[{"Run": "sub-b_task-rest"}])
-    write_average(tmp_path, "c", THREE, Runs=runs[1:])  # one session without the name of it
-    write_average(tmp_path, "a", ONE, Runs=runs)  # of both sessions, by --combine participant
-    found = find(tmp_path, session_label=("ses-2",))
-    assert np.allclose(found.connectomes(["a", "b", "c"]), [TWO, THREE, THREE])
-    assert found.notes == (
-        "left out: 2 connectomes: another session (sub-a_task-rest, sub-a_ses-1_task-rest)",
-    )
-
-
 def test_no_run_counts_twice(tmp_path):
     write_average(tmp_path, "a", ONE, session="1", run="1", Runs=[{"Run": "one"}])
     write_average(tmp_path, "a", TWO, session="1", Runs=[{"Run": "one"}, {"Run": "two"}])

@@ -13,7 +13,6 @@ from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings
-from bids_dtg.twin.adjustment import Covariates
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import TwinPeople, read_covariates
 
@@ -82,14 +81,6 @@ def test_sessions_of_rest_are_averaged_by_their_frames(folder):
     found = people.connectomes(LABELS[4:])
     assert np.allclose(found[0], (z_one + 2 * z_two) / 3, atol=1e-5)
     assert np.allclose(found[1], np.arctanh(np.corrcoef(one[5]))[above], atol=1e-5)
-
-
-def test_edges_under_another_key_are_read_by_it(folder):
-    rewrite(folder, edges=None, connectomes=edges()["edges"])
-    with pytest.raises(DatasetError, match=r"\(6, 28\)\. Expected: \(people, places, places\)"):
-        prepare(folder)
-    people = prepare(folder, array_key=("edges=connectomes",))
-    assert np.array_equal(people.connectomes(LABELS), edges()["edges"])
 
 
 def test_who_lacks_something_is_left_out_and_named(folder):
@@ -167,20 +158,6 @@ def test_somebody_without_a_response_is_left_out_by_name(folder):
     (note,) = (line for line in people.notes if "1 run of" in line)
     assert f"({LABELS[4]})" in note
     assert f"has no response in {TRIALS} trials" in note
-
-
-def test_somebody_who_mostly_misses_is_named_and_not_called_below_chance(folder):
-    change(folder, LABELS[4], "response_time", ["n/a"] * (TRIALS - 2))
-    change(folder, LABELS[4], "accuracy_binarized", ["n/a"] * (TRIALS - 2))
-    (note,) = prepare(folder).notes
-    assert "1 participant without a response in most trials (c0p0004): kept" in note
-
-
-def test_somebody_with_one_trial_is_named(folder):
-    path = events_of(folder, LABELS[3])
-    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
-    (note,) = prepare(folder).notes
-    assert "1 participant with fewer than 5 scored trials in a condition (c0p0003)" in note
 
 
 def test_misspelt_conditions_are_listed_with_counts_over_people(folder):
@@ -316,13 +293,6 @@ def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
         prepare(folder, task_file=("stroop", "stroop"))
 
 
-def test_a_dataset_without_events_is_refused(folder):
-    for label in LABELS:
-        events_of(folder, label).unlink()
-    with pytest.raises(DatasetError, match="has no event files of the tasks"):
-        prepare(folder)
-
-
 TABLE = """participant_id\tage\tsex\tsite\tempty
 sub-01\t20\tF\t1\tn/a
 sub-02\t31.5\tM\t2\tn/a
@@ -358,19 +328,6 @@ def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys)
     said = capsys.readouterr().err
     assert "age: 1 participant without a value (sub-03)" in said
     assert "sex: 1 participant without a value (sub-04)" in said
-
-
-def test_nothing_is_read_where_nothing_is_asked_for(settings, tmp_path: Path) -> None:
-    (tmp_path / "participants.tsv").write_bytes(b"\xff")
-    found = read_covariates(settings(), COVERED)
-    assert vars(found) == vars(Covariates())
-
-
-def test_another_table_is_read_where_it_is_given(settings, tmp_path: Path) -> None:
-    other = tmp_path / "other.tsv"
-    other.write_text("participant_id\tage\nsub-01\t5\n")
-    found = read_covariates(settings("age", participants_file=other), ["01"])
-    assert (found.numbers.tolist(), found.categories) == ([[5.0]], None)
 
 
 @pytest.mark.parametrize(
