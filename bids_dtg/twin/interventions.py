@@ -144,8 +144,8 @@ def gradients_of(
 def _mean_gradient(
     make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
 ) -> Array:
-    """Return the mean over people of each function's gradient by values, (functions, n)."""
-    found = []
+    """Return each function's gradient by values, (functions, n), a mean over who has it."""
+    total = known = torch.zeros(())
     for some in torch.split(torch.arange(len(values)), _AT_ONCE):
         part = segments.people(some.numpy())
         own = values[some].detach().requires_grad_()
@@ -156,8 +156,9 @@ def _mean_gradient(
                 torch.autograd.grad(function.nansum(), own, retain_graph=True)[0]
                 for function in functions.T
             ]
-        found.append(torch.stack(rows).double())
-    return torch.cat(found, 1).mean(1).numpy()
+        total = total + torch.stack(rows).double().sum(1)
+        known = known + functions.isfinite().sum(0)
+    return (total / known.clamp(min=1)[:, None]).numpy()
 
 
 def along(gradient: Array, connectomes: Floats) -> Array:

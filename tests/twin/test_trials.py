@@ -13,7 +13,7 @@ from twin_runs import a_run
 
 from bids_dtg.errors import RunError
 from bids_dtg.twin.tasks import Images, find_task, make_task
-from bids_dtg.twin.trials import Trials, half_of, image_numbers, read_trials
+from bids_dtg.twin.trials import half_of, image_numbers, read_trials
 
 COLOURS = ("red", "green", "blue")
 
@@ -236,50 +236,6 @@ def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
     assert numbers.shape == (count,)
     assert np.array_equal(numbers, image_numbers(Images(count), name))
     assert (((numbers >= 0) & (numbers <= 0.1001)) | ((numbers >= 0.8999) & (numbers <= 1))).all()
-
-
-cells = st.fixed_dictionaries(
-    {
-        "duration": st.floats(0.1, 9),
-        "trial_type": st.sampled_from(["con1", "inc3", "rest", "n/a"]),
-        "response_time": st.floats(-0.2, 2) | st.sampled_from(["n/a", "NaN", ""]),
-        "accuracy_binarized": st.sampled_from(["1.0", "0.0", "1", "0", "n/a", "true"]),
-        "stimulus_text": st.sampled_from([*COLOURS, "green ", "n/a"]),
-        "stimulus_color": st.sampled_from(COLOURS),
-    }
-)
-onsets = st.lists(st.floats(0, 400).map(lambda onset: round(onset, 3)), min_size=1, unique=True)
-runs = onsets.flatmap(
-    lambda times: st.lists(cells, min_size=len(times), max_size=len(times)).map(
-        lambda rows: [stroop_row(time, **row) for time, row in zip(times, rows, strict=True)]
-    )
-)
-
-
-@pytest.mark.slow
-@given(runs)
-def test_what_holds_of_any_run(rows):
-    task = find_task("stroop")
-    trials = read_trials(task, rows)
-    answered = np.isfinite(trials.rt_seconds)
-    assert len(trials.onset_seconds) == len(rows)
-    assert (np.diff(trials.onset_seconds) > 0).all()
-    assert (trials.onset_seconds + trials.display_seconds <= trials.run_seconds + 1e-9).all()
-    assert (trials.display_seconds[:-1] <= np.diff(trials.onset_seconds)).all()
-    assert (trials.rt_seconds[answered] >= 0.15).all()
-    assert not (trials.correct & ~answered).any()
-    assert (trials.button[trials.correct] == trials.correct_button[trials.correct]).all()
-    assert (trials.button[~trials.correct] == -1).all()  # of three buttons, errors are not known
-    assert not answered[~trials.scored].any()
-    assert (trials.stimulus.sum(axis=1) <= 2).all()
-    assert (trials.stimulus[:, 6:] == 0).all()
-    assert trials.stimulus.dtype == np.float32
-    assert trials.condition.dtype == np.int8
-
-
-def fields(trials: Trials) -> dict[str, object]:
-    """Return what the trials hold, by name, but the task."""
-    return {name: value for name, value in vars(trials).items() if name != "task"}
 
 
 def test_halves_of_a_run_have_its_trials_once():

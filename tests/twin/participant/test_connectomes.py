@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_twins import LABELS, PARCELS, arguments, edges, write_average, write_sets, write_twins
+from tiny_twins import (
+    LABELS,
+    PARCELS,
+    arguments,
+    edges,
+    write_average,
+    write_sets,
+    write_split,
+    write_twins,
+)
 
 from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
@@ -131,13 +140,8 @@ def test_one_atlas_is_read(tmp_path):
 
 def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     people, out = write_twins(tmp_path, tasks=("stroopAP",)), write_sets(tmp_path / "out")
-    split = tmp_path / "split.tsv"
-    averages = ["training"] * 4 + ["test"] * 2
-    rows = [f"sub-{label}\t{name}" for label, name in zip(LABELS, averages, strict=True)]
-    split.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
-    train = arguments(
-        people, out, "train", "--epochs", "1", "--split-file", str(split), arrays=None
-    )
+    split = write_split(tmp_path, LABELS[4:], LABELS[:4])
+    train = arguments(people, out, "train", "--epochs", "1", *split, arrays=None)
     assert main([*train, "--dry-run"]) == 0
     assert "28 edges a connectome (Pearson correlations of parcel series" in capsys.readouterr().out
     assert main(train) == 0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_twins
+from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_split, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.splits_file import Families
@@ -171,13 +171,8 @@ def test_misspelt_conditions_are_listed_with_counts_over_people(folder):
 
 
 def test_a_split_says_who_is_for_what(folder, tmp_path):
-    table = tmp_path / "split.tsv"
-    rows = [
-        f"sub-{label}\t{name}"
-        for label, name in zip(LABELS, ["training"] * 4 + ["test"], strict=False)
-    ]
-    table.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
-    people = prepare(folder, split_file=table)
+    _, table = write_split(tmp_path, LABELS[4:5], LABELS[:4])
+    people = prepare(folder, split_file=Path(table))
     assert people.split.training == LABELS[:4]
     assert people.split.test == LABELS[4:5]
     assert f"in no set of {table}: 1 participant ({LABELS[5]})" in people.notes
@@ -190,50 +185,32 @@ def wrong(values: np.ndarray, where: object, value: float) -> np.ndarray:
 
 
 CORRELATIONS = square(edges()["edges"])
+SERIES = np.random.default_rng(0).normal(size=(6, 8, 9))
+
+
+def of_edges(where: object, value: object) -> dict[str, Any]:
+    return {"edges": wrong(edges()["edges"], where, value)}
+
+
+def of_correlations(where: object, value: float) -> dict[str, Any]:
+    return {"edges": None, "connectomes": wrong(CORRELATIONS, where, value)}
+
+
+def of_rest(series: np.ndarray) -> dict[str, Any]:
+    return {"edges": None, "tr_seconds": np.array(2.0), "rest": series}
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (
-            {"edges": wrong(edges()["edges"], (1, 3), np.nan)},
-            f"for 1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or infinite",
-        ),
-        ({"edges": wrong(edges()["edges"], 2, 0.5)}, f"{LABELS[2]}: all edges are the same"),
-        (
-            {"edges": wrong(edges()["edges"], 2, 1e4 * edges()["edges"][2])},
-            f"sub-{LABELS[2]}: .* of 28 edges are beyond 3 .*: no Fisher z",
-        ),
-        (
-            {"edges": None, "connectomes": wrong(CORRELATIONS, (0, 1, 2), np.nan)},
-            f"sub-{LABELS[0]}: NaN or infinite values at r1 and r2",
-        ),
-        (
-            {"edges": None, "connectomes": wrong(CORRELATIONS, (3, 0, 2), 1.4)},
-            f"sub-{LABELS[3]}: 1.4 at r0 and r2: Fisher z is not finite there",
-        ),
-        (
-            {"edges": None, "connectomes": wrong(CORRELATIONS, (3, 0, 2), -0.9)},
-            "not symmetric at r0 and r2",
-        ),
-        (
-            {
-                "edges": None,
-                "tr_seconds": np.array(2.0),
-                "rest": wrong(np.random.default_rng(0).normal(size=(6, 8, 9)), (4, 2), 3.0),
-            },
-            f"sub-{LABELS[4]}: r2 is constant",
-        ),
-        (
-            {
-                "edges": None,
-                "tr_seconds": np.array(2.0),
-                "rest": np.random.default_rng(0).normal(size=(6, 8, 9))[
-                    :, [0, 1, 2, 3, 4, 5, 6, 0]
-                ],
-            },
-            "the same series at r0 and r7",
-        ),
+        (of_edges((1, 3), np.nan), f"1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or inf"),
+        (of_edges(2, 0.5), f"{LABELS[2]}: all edges are the same"),
+        (of_edges(2, 1e4 * edges()["edges"][2]), ".* of 28 edges are beyond 3 .*: no Fisher z"),
+        (of_correlations((0, 1, 2), np.nan), f"{LABELS[0]}: NaN or infinite values at r1 and r2"),
+        (of_correlations((3, 0, 2), 1.4), "1.4 at r0 and r2: Fisher z is not finite there"),
+        (of_correlations((3, 0, 2), -0.9), "not symmetric at r0 and r2"),
+        (of_rest(wrong(SERIES, (4, 2), 3.0)), f"sub-{LABELS[4]}: r2 is constant"),
+        (of_rest(SERIES[:, [0, 1, 2, 3, 4, 5, 6, 0]]), "the same series at r0 and r7"),
     ],
 )
 def test_values_that_cannot_be_used_name_people_and_regions(folder, changed, message):
