@@ -17,7 +17,6 @@ from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, duration, say, show
 from bids_dtg.report.demo import SIMULATED, TABLE
 from bids_dtg.settings import Settings
-from bids_dtg.twin.analyses.intervene import DIRECTIONS
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
@@ -102,6 +101,8 @@ def run_twin_demo(
 
 def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, float]]:
     """Return predicted and true figures: means over unseen people, and changes by moves."""
+    from bids_dtg.twin.analyses.intervene import DIRECTIONS  # and with it torch
+
     row_of = {f"sub-{label}": number for number, label in enumerate(people.labels)}
     predicted = read_rows(group / f"evaluation-{_NAME}" / "desc-people_predicted.tsv")
     unseen = people.select([row_of[row["participant_id"]] for row in predicted])
