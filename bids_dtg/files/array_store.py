@@ -187,6 +187,12 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Stream]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays that `write_npz` wrote."""
+    with np.load(path, allow_pickle=False) as held:
+        return dict(held)
+
+
 def _write_npy(file: Any, array: NDArray[Any] | Stream) -> None:
     if not isinstance(array, Stream):
         np.lib.format.write_array(file, array, (1, 0), allow_pickle=False)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.extras import require
+from bids_dtg.files.array_store import read_npz
 from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, duration, say, show
 from bids_dtg.report.demo import SIMULATED, TABLE
@@ -116,8 +117,8 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
         if own.std() > 0:
             found[f"{name}: r with the truth"] = float(np.corrcoef(own, values)[0, 1]), 1.0
     folder = group / f"intervention-{_NAME}"
-    with np.load(folder / DIRECTIONS, allow_pickle=False) as arrays:
-        steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
+    arrays = read_npz(folder / DIRECTIONS)
+    steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
     for row in read_rows(folder / "desc-moves_judged.tsv"):
         delta, name = steps.get(f"{row['function']} {row['way']}"), row["function"]
         if delta is None or name not in true:

@@ -178,7 +178,7 @@ def fit(
     with borrowed_chance():
         torch.manual_seed(_drawn(seed))
         twin = empty_twin(architecture, recipe, values.shape[1], segments.tasks)
-    identity = _identity(values, segments, (architecture, recipe), seed)
+    identity = _identity((values, numbers), segments, (architecture, recipe), seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
         run = _Run(recipe, segments, seed, identity, place, report, _split(recipe, numbers, seed))
@@ -401,16 +401,17 @@ def _require_numbers(covariates: Array, people: int) -> None:
 
 
 def _identity(
-    connectomes: NDArray[np.float32],
+    people: tuple[NDArray[np.float32], NDArray[np.intp]],
     segments: Segments,
     row: tuple[str, Recipe],
     seed: int,
 ) -> str:
-    """Return a hash of data, recipe and seed: a training may resume only where it is the same."""
+    """Return a hash of connectomes, families, responses, recipe and seed, which a training has."""
     name, recipe = row
     shaping = sorted({**asdict(recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((name, shaping, seed)).encode())
-    for array in (connectomes, segments.inputs, segments.action, segments.scored):
+    seen = segments.inputs, segments.action, segments.scored, segments.trials.rt_seconds
+    for array in (*people, *seen):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -195,7 +195,7 @@ def gradients_of(
         times = _mean_gradient(behaviour, twin.times(values), segments)
         edges = times @ twin.edge_weights.double().numpy().T
         of_bold = _mean_gradient(partial(_responses, fitted), values, segments)
-        return Gradients(np.concatenate([edges, of_bold.reshape(-1, edges.shape[1])]), times)
+        return Gradients(np.concatenate([edges, of_bold]), times)
     generator = torch.Generator().manual_seed(seed)
     spread = NOISE * float(values.std(correction=0))
     found = [
@@ -218,18 +218,23 @@ def _performed(make: Callable[[Tensor], MainWeights], values: Tensor, segments: 
 def _mean_gradient(
     find: Callable[[Tensor, Segments], Tensor], values: Tensor, segments: Segments
 ) -> Array:
-    """Return the mean over people of each function's gradient by values, (functions, n)."""
-    found = []
+    """Return each function's gradient by values, (functions, n), a mean over who has it."""
+    total = known = torch.zeros(())
     for some in torch.split(torch.arange(len(values)), _AT_ONCE):
         part = segments.people(some.numpy())
         own = values[some].detach().requires_grad_()
         with torch.enable_grad():
+            functions = find(own, part)
             rows = [
                 torch.autograd.grad(function.nansum(), own, retain_graph=True)[0]
-                for function in find(own, part).T
+                for function in functions.T
             ]
-        found.append(torch.stack(rows).double() if rows else torch.zeros(0, *own.shape))
-    return torch.cat(found, 1).mean(1).numpy()
+        if not rows:
+            return np.zeros((0, values.shape[1]))
+        total = total + torch.stack(rows).double().sum(1)
+        known = known + functions.isfinite().sum(0)
+    found: Array = (total / known.clamp(min=1)[:, None]).numpy()
+    return found
 
 
 def along(gradient: Array, connectomes: Floats) -> Array:

@@ -222,11 +222,11 @@ def left_out_agreement(
         fold = fold[first][of]
     agreement = np.zeros(times.shape)
     scale = np.full(times.shape[1], np.inf)
-    for column, time in enumerate(times.T):
+    for place, time in enumerate(times.T):
         if (known := np.isfinite(time)).any():
             spread = _without(time[:, None], covariates, known)[known].std()
             if spread > _ROUNDING * np.abs(time[known]).max():
-                scale[column] = spread
+                scale[place] = spread
     for number in np.unique(fold) if people >= _FEWEST and np.ptp(fold) else ():
         own, others = fold == number, fold != number
         fit = fit_ridges(

@@ -120,7 +120,7 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TWINS} --architecture linear",
             "--architecture linear was given with --workflow twin. Expected: one of lowrank, "
-            "published. To do: --workflow contrasts or dynamics has --architecture linear",
+            "hypernetwork. To do: --workflow contrasts or dynamics has --architecture linear",
         ),
         (
             "group --analysis train --architecture lowrank",

@@ -31,12 +31,6 @@ def assert_decodes_itself(segments) -> None:
 
 
 @few
-@given(runs())
-def test_targets_are_decoded_as_what_was_done(run):
-    assert_decodes_itself(make_segments([run]))
-
-
-@few
 @given(runs(task=a_task("faces", buttons=2)), runs())
 def test_targets_of_several_people_are_decoded(faces, stroop):
     people = [[faces, stroop], [answered_by(stroop, 7, late=0.03)], [answered_by(faces, 8)]]
@@ -102,14 +96,6 @@ def test_what_falls_again_stays_answered():
     assert decoded.button[0] == -1  # at the window's end nothing is down
 
 
-def test_outputs_above_one_are_one_at_most():
-    segments = make_segments([a_run([2.0])])
-    decoded = decode(np.ones((1, 262, 3)), segments)
-    assert decoded.miss[0] == 0.0
-    np.testing.assert_allclose(decoded.shares, 1 / 3)
-    assert decoded.button[0] == -1  # all are as likely
-
-
 def test_other_tasks_buttons_do_not_count():
     faces = a_run([2.0, 5.0], task=a_task("faces", buttons=2))
     segments = make_segments([faces, a_run([2.0, 5.0])])
@@ -136,24 +122,6 @@ def test_shares_and_quantiles_of_no_response_are_not_numbers():
     assert np.isnan(decoded.quantile(0.5)).all()
 
 
-@pytest.mark.parametrize("lead", [(), (4,), (2, 4)])
-def test_leading_axes_are_worked_on_alike(lead):
-    """Networks of any people perform what all saw, and what a person saw."""
-    rng = np.random.default_rng(0)
-    run = a_run([2.0, 5.3, 9.1, 12.0, 31.0])
-    outputs = rng.random((*lead, 2, 262, 3)) ** 4
-    alone = make_segments([run])
-    shared = stack_people([[answered_by(run, seed)] for seed in range(4)])
-    assert shared.inputs.shape[0] == 1
-    for segments in (alone, shared):
-        found = decode(outputs, segments)
-        assert found.rt_seconds.shape == (*lead, 5)
-        for index in np.ndindex(lead):
-            single = decode(outputs[index], alone)
-            np.testing.assert_array_equal(found.rt_seconds[index], single.rt_seconds)
-            np.testing.assert_array_equal(found.curve[index], single.curve)
-
-
 def test_people_who_saw_different_things_are_decoded_apart():
     rng = np.random.default_rng(0)
     people = [[a_run(np.cumsum(rng.uniform(1, 9, 9)), seed=n)] for n in range(4)]
@@ -176,11 +144,6 @@ def test_rows_that_fill_the_table_have_no_response():
     assert np.isnan(decoded.rt_seconds[fills]).all()
     assert np.isfinite(decoded.rt_seconds[~fills]).all()
     assert (decoded.button[fills] == -1).all()
-
-
-def test_a_task_of_one_button_is_decoded():
-    run = a_run([2.0, 5.0], task=a_task(buttons=1), rt=[0.6, np.nan])
-    assert_decodes_itself(make_segments([run]))
 
 
 def test_outputs_of_another_shape_are_refused():

@@ -68,8 +68,10 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path, architecture, last):
     assert done.returncode == -signal.SIGKILL
     lines, options = [], {"architecture": architecture, "recipe": SMALL}
     place = Workplace(tmp_path)
-    with pytest.raises(RunError, match="other people, another recipe or another seed"):
-        fit(edges[::-1], segments, workplace=place, **options)
+    for change in ({"connectomes": edges[::-1]}, {"families": {"p1": "a", "p2": "a"}}):
+        given = {"connectomes": edges, "workplace": place, **options, **change}
+        with pytest.raises(RunError, match="other people, another recipe or another seed"):
+            fit(segments=segments, **given)
     resumed = fit(edges, segments, workplace=place, report=lines.append, **options)
     whole = fit(edges, segments, **options)
     assert 0 < len(lines) < sum(map(len, whole.history.values()))

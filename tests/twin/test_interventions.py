@@ -1,5 +1,7 @@
 """Moves along gradients: by finite differences, and against what they are for a linear model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,16 @@ def test_gradients_by_edge_are_those_of_twins(architecture):
         move = 0.02 * found[0] / np.linalg.norm(found[0])
         ends = [predicted_functions(fitted, edges + by * move, segments)[:, 0] for by in (-1, 1)]
         assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(found[0] @ move, rel=0.1)
+
+
+def test_people_without_a_task_have_no_gradient_of_it():
+    fitted, *_ = fitted_quickly()
+    edges, segments = unseen(6)
+    scored = segments.trials.scored & (np.arange(6) > 1)[:, None]
+    some = replace(segments, trials=replace(segments.trials, scored=scored))
+    found = gradients_of(fitted, edges, some)
+    others = gradients_of(fitted, edges[2:], segments.people(np.arange(2, 6)))
+    np.testing.assert_allclose(found.edges, others.edges, atol=1e-6)
 
 
 def test_along_is_the_direction_between_people_for_a_linear_model():

@@ -130,12 +130,6 @@ def test_wrong_files_are_refused_by_one_line(path, value, fact):
     assert "\n" not in str(caught.value)
 
 
-def test_an_image_has_its_numbers_once():
-    both = {"exact": {"a.bmp": [1, 0]}, "near": {"a.bmp": [1, 0]}}
-    with pytest.raises(SettingsError, match=r"images.near has 'a.bmp', as images.exact has"):
-        make_task(changed("images", both), "own.toml")
-
-
 def test_twin_is_imported_without_torch():
     import subprocess
     import sys

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
-from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.trial_series import STEP_SECONDS, TaskSet, cut_run, stack_people, window_ends
 
 few = settings(max_examples=25)
@@ -51,13 +50,6 @@ def test_inputs_come_one_step_after_what_was_shown():
     np.testing.assert_allclose(inputs[44:62], np.tile(run.stimulus[1], (18, 1)), atol=1e-6)
 
 
-def test_what_is_shown_next_takes_the_place_of_what_is_on():
-    run = a_run([2.0, 2.8])
-    inputs = make_segments([run]).inputs[0]
-    np.testing.assert_allclose(inputs[10], run.stimulus[0], atol=1e-6)
-    np.testing.assert_allclose(inputs[11], run.stimulus[1], atol=1e-6)
-
-
 def test_targets_are_held_from_the_press_to_the_end_of_the_window():
     run = a_run([2.0, 6.0], rt=[0.72, 0.75], button=[2, 0])
     held = make_segments([run]).action[0]
@@ -96,16 +88,6 @@ def test_early_presses_are_not_scored():
         window = slice(rows.first_step[trial], rows.last_step[trial] + 1)
         assert (segments.scored[0, window] == rows.scored[trial]).all()
         assert segments.action[0, window].any() == rows.scored[trial]
-
-
-def test_trials_without_time_for_a_response_are_not_scored():
-    """The first and the third begin when the next one does, or nearly so."""
-    run = a_run([2.0, 2.0, 5.01, 5.02, 9.0], rt=[0.5, 0.6, 0.009, 0.7, 0.8], button=[0] * 5)
-    segments = make_segments([run])
-    np.testing.assert_array_equal(segments.trials.scored, [False, True, False, True, True])
-    decoded = decode(segments.action, segments)
-    np.testing.assert_array_equal(np.isnan(decoded.rt_seconds), ~segments.trials.scored)
-    np.testing.assert_array_equal(decoded.button, np.where(segments.trials.scored, 0, -1))
 
 
 @few
@@ -169,13 +151,6 @@ def test_people_without_a_run_are_not_scored_in_it():
     np.testing.assert_array_equal(stacked.run[2], [1, 1, 1, 0, 0, 0, 0])
 
 
-def test_a_run_done_twice_is_there_twice():
-    (first,), (second,) = ([run[1]] for run in people_of(2))
-    stacked = stack_people([[first, second], [first]])
-    assert stacked.action.shape[:2] == (2, 8)
-    np.testing.assert_array_equal(stacked.run, [[0] * 4 + [1] * 4, [0] * 4 + [-1] * 4])
-
-
 def test_a_sequence_of_ones_own_is_stored_for_each_person():
     rng = np.random.default_rng(0)
     people = [[a_run(np.cumsum(rng.uniform(1, 9, 9 + n)), seed=n)] for n in range(4)]
@@ -220,21 +195,6 @@ def test_every_trial_is_in_one_stretch_with_its_whole_window(run, steps):
         assert last > ends[stretch.stop - 1] - STEP_SECONDS
 
 
-@few
-@given(runs(), st.integers(26, 400))
-def test_stretches_are_as_long_as_the_allowed_cuts_let_them_be(run, steps):
-    ends = window_ends(run)
-    stretches = cut_run(run, steps=steps)
-    for stretch in stretches[:-1]:
-        fits = ends < stretch.start_seconds + STEP_SECONDS * (steps - 1e-3)
-        later = np.flatnonzero(run.cut & (np.arange(len(ends)) > stretch.stop))
-        assert not any(fits[stop - 1] for stop in later)
-        if not run.cut[stretch.stop]:
-            between = run.cut[stretch.first + 1 : stretch.stop]
-            assert not between.any()
-            assert not fits[stretch.stop]
-
-
 def test_a_stretch_begins_at_its_cue():
     blocks = 8.0 + 21.0 * np.arange(3)
     onset = (blocks[:, None] + 3.0 + 3.0 * np.arange(6)).ravel()
@@ -246,12 +206,6 @@ def test_a_stretch_begins_at_its_cue():
     assert cut_run(run)[0].length == 262
     longer = [(s.first, s.stop) for s in cut_run(run, steps=600)]
     assert longer == [(0, 12), (12, 18)]
-
-
-def test_a_cue_too_long_ago_for_the_first_window_is_left_out():
-    run = a_run([40.0, 44.0], cues=[(0, 2.0, 5.0)])
-    (stretch,) = cut_run(run)
-    assert stretch.start_seconds == 40.0
 
 
 def test_a_window_ends_with_the_next_onset():

@@ -13,7 +13,7 @@ from twin_runs import a_run
 
 from bids_dtg.errors import RunError
 from bids_dtg.twin.tasks import Images, find_task, make_task
-from bids_dtg.twin.trials import Trials, half_of, image_numbers, read_trials
+from bids_dtg.twin.trials import half_of, image_numbers, read_trials
 
 COLOURS = ("red", "green", "blue")
 
@@ -131,14 +131,6 @@ def test_accuracies_that_are_neither_right_nor_wrong_are_refused(cell):
     assert read_trials(own, rows).correct.tolist() == [False, True]
 
 
-def test_a_key_without_its_time_is_not_scored():
-    trials = read_trials(keys(), [keys_row(1, "left", "n/a"), keys_row(4, "n/a", 700)])
-    assert trials.unscored == (0, 1)
-    assert np.isnan(trials.rt_seconds).all()
-    assert (trials.button == -1).all()
-    assert trials.notes == ("not scored: 2 responses with a time or a button alone",)
-
-
 @pytest.mark.parametrize("rt", [-0.1, 0.0, 0.149])
 def test_implausible_responses_are_counted_and_not_scored(rt):
     rows = [stroop_row(2.0, response_time=rt), stroop_row(4.25)]
@@ -171,16 +163,6 @@ def test_of_two_trials_at_once_the_first_is_not_seen_and_not_scored():
     assert trials.display_seconds.tolist() == [0, 2, 2]
     assert trials.unscored == (0,)
     assert trials.notes == ("not scored: 1 trial at the onset of the next",)
-
-
-def test_blanks_at_the_ends_of_words_say_nothing():
-    trials = read_trials(find_task("stroop"), [stroop_row(stimulus_text="green ")])
-    assert trials.stimulus[0, 3:6].tolist() == [0, 1, 0]
-
-
-def test_what_is_not_shown_is_zero():
-    trials = read_trials(find_task("stroop"), [stroop_row(stimulus_text="n/a")])
-    assert trials.stimulus[0, 3:6].tolist() == [0, 0, 0]
 
 
 def test_other_conditions_are_none():
@@ -248,80 +230,12 @@ def test_absent_columns_are_named_with_those_there():
         read_trials(find_task("stroop"), [row])
 
 
-@pytest.mark.parametrize("rows", [[], [stroop_row("n/a")]])
-def test_files_without_a_trial_are_refused(rows):
-    with pytest.raises(RunError, match=r"the events (lacks|has no trial)"):
-        read_trials(find_task("stroop"), rows)
-
-
 @given(st.text(max_size=20), st.integers(1, 5))
 def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
     numbers = image_numbers(Images(count), name)
     assert numbers.shape == (count,)
     assert np.array_equal(numbers, image_numbers(Images(count), name))
     assert (((numbers >= 0) & (numbers <= 0.1001)) | ((numbers >= 0.8999) & (numbers <= 1))).all()
-
-
-def test_numbers_of_images_differ_and_fill_their_range():
-    numbers = np.array([image_numbers(Images(2), f"{name}.jpg") for name in range(400)])
-    assert len(np.unique(numbers, axis=0)) == 400
-    assert 0.4 < numbers.round().mean() < 0.6
-    assert np.abs(numbers - numbers.round()).mean() == pytest.approx(0.05, abs=0.005)
-
-
-cells = st.fixed_dictionaries(
-    {
-        "duration": st.floats(0.1, 9),
-        "trial_type": st.sampled_from(["con1", "inc3", "rest", "n/a"]),
-        "response_time": st.floats(-0.2, 2) | st.sampled_from(["n/a", "NaN", ""]),
-        "accuracy_binarized": st.sampled_from(["1.0", "0.0", "1", "0", "n/a", "true"]),
-        "stimulus_text": st.sampled_from([*COLOURS, "green ", "n/a"]),
-        "stimulus_color": st.sampled_from(COLOURS),
-    }
-)
-onsets = st.lists(st.floats(0, 400).map(lambda onset: round(onset, 3)), min_size=1, unique=True)
-runs = onsets.flatmap(
-    lambda times: st.lists(cells, min_size=len(times), max_size=len(times)).map(
-        lambda rows: [stroop_row(time, **row) for time, row in zip(times, rows, strict=True)]
-    )
-)
-
-
-@pytest.mark.slow
-@given(runs, st.randoms())
-def test_the_order_of_rows_says_nothing(rows, random):
-    shuffled = rows[:]
-    random.shuffle(shuffled)
-    for name, value in fields(read_trials(find_task("stroop"), rows)).items():
-        np.testing.assert_array_equal(
-            value, fields(read_trials(find_task("stroop"), shuffled))[name]
-        )
-
-
-@pytest.mark.slow
-@given(runs)
-def test_what_holds_of_any_run(rows):
-    task = find_task("stroop")
-    trials = read_trials(task, rows)
-    answered = np.isfinite(trials.rt_seconds)
-    assert len(trials.onset_seconds) == len(rows)
-    assert (np.diff(trials.onset_seconds) > 0).all()
-    assert (trials.onset_seconds + trials.display_seconds <= trials.run_seconds + 1e-9).all()
-    assert (trials.display_seconds[:-1] <= np.diff(trials.onset_seconds)).all()
-    assert (trials.rt_seconds[answered] >= 0.15).all()
-    assert not (trials.correct & ~answered).any()
-    assert (trials.button[trials.correct] == trials.correct_button[trials.correct]).all()
-    assert (trials.button[~trials.correct] == -1).all()  # of three buttons, errors are not known
-    assert not answered[~trials.scored].any()
-    assert (trials.stimulus.sum(axis=1) <= 2).all()
-    assert (trials.stimulus[:, 6:] == 0).all()
-    assert trials.stimulus.dtype == np.float32
-    assert trials.condition.dtype == np.int8
-
-
-def fields(trials: Trials) -> dict[str, object]:
-    """Return what the trials hold, by name, but the task."""
-    return {name: value for name, value in vars(trials).items() if name != "task"}
 
 
 def test_halves_of_a_run_have_its_trials_once():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,15 +13,10 @@ from tiny_job import tree
 from twin_job import FACES, STROOP, TwinJob
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.cli.run import main
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.files.regions.relmat import read_relmat
 from bids_dtg.files.regions.series import read_series
-from bids_dtg.imaging.atlas import find_atlas
-from bids_dtg.imaging.grid import standard_grid
-from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.rest_sketch import sketch_edges
-from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import outcome_shares
@@ -237,22 +231,6 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_rows_and_files_that_are_left_out_are_reported(tmp_path, capsys):
-    job = TwinJob(tmp_path)
-    lacking, damaged = job.give("01", STROOP), job.give("02", STROOP, lender=1)
-    head, first, *others = lacking.read_text().splitlines()
-    lacking.write_text("\n".join([head, "\t".join(["n/a", *first.split("\t")[1:]]), *others]))
-    damaged.write_text("onset\tduration\n1\t2\n")
-    assert job.run("--model", job.model()) == 0
-    lines = capsys.readouterr().err
-    assert "sub-01_task-stroopAP_events.tsv: 1 row without an onset left out" in lines
-    assert "left out: sub-02_task-stroopAP_events.tsv lacks the columns" in lines
-    sidecar = json.loads(table(job.out, "01", "desc-twin_behaviour", ".json").read_text())
-    note = "sub-01_task-stroopAP_events.tsv: 1 row without an onset left out"
-    assert sidecar["Notes"][0] == note
-
-
-@pytest.mark.slow
 def test_the_files_of_the_sets_session_come_first(tmp_path):
     job = TwinJob(tmp_path, ())
     for number, session in enumerate(("1", "2")):
@@ -349,43 +327,3 @@ def test_a_model_needs_event_files_of_its_tasks(tmp_path, capsys):
     lines = capsys.readouterr().err
     assert "none of 1 event file of the task stroop can be read" in lines
     assert not job.out.exists()
-
-
-@pytest.mark.slow
-def test_edges_of_a_real_run_are_those_of_nilearn(shared, tmp_path):
-    from nilearn.interfaces.fmriprep import load_confounds
-    from nilearn.maskers import NiftiLabelsMasker
-
-    root = shared / "data/real/fmriprep_like"
-    if not root.is_dir():
-        pytest.skip(f"no real runs at {root}")
-    words = [root, tmp_path, "participant", "--workflow", "twin", "--space", "MNI152NLin6Asym"]
-    words += ["--participant-label", "HAPPYTEST", "--min-minutes", 1, "--omp-nthreads", 1]
-    assert main([*map(str, words), "--no-reports"]) == 0
-    (path,) = tmp_path.rglob("*_stat-fisherz_relmat.tsv")
-    (bold,) = root.rglob("sub-HAPPYTEST*space-MNI152NLin6Asym*_desc-preproc_bold.nii.gz")
-    image, mask = nib.load(bold), nib.load(str(bold).replace("preproc_bold", "brain_mask"))
-    # Voxels of zeros inside the mask, and those that leave the field of view, have no data here;
-    # nilearn would average them in.
-    values = np.asanyarray(image.dataobj)
-    used = (mask.get_fdata() > 0.5) & values.any(axis=3)
-    means = values.mean(axis=3)
-    used &= ~((values == 0).any(axis=3) & (means > 0.05 * np.median(means[used])))
-    grid = standard_grid()
-    everywhere = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
-    atlas = find_atlas("Schaefer400", everywhere, templateflow=TemplateFlow(None))
-    labels = atlas.labels.reshape(grid.shape).astype(np.int32)
-    masker = NiftiLabelsMasker(
-        nib.Nifti1Image(labels, grid.affine),
-        mask_img=nib.Nifti1Image(used.astype(np.uint8), image.affine),
-        standardize=None,
-    )
-    confounds, kept = load_confounds(
-        str(bold), strategy=("motion", "wm_csf", "high_pass"), motion="full", wm_csf="basic"
-    )
-    series = masker.fit_transform(image, confounds=confounds, sample_mask=kept)
-    theirs = upper_edges(np.arctanh(np.corrcoef(series.T) - np.eye(400)))
-    ours = upper_edges(edges_of(path))
-    assert len(ours) == 79800
-    assert np.corrcoef(ours, theirs)[0, 1] > 1 - 1e-6
-    np.testing.assert_allclose(ours, theirs, atol=1e-4)

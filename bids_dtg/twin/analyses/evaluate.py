@@ -158,7 +158,7 @@ _REGIONS = (
 _FOLDS = (
     Column("fold", "Number of the fold"),
     Column("judged", "Participants who are judged"),
-    Column("trained_on", "Participants on whom twins and baselines are fitted"),
+    Column("trained_on", "Participants that twins and baselines are fitted to"),
     Column("epochs", "Epochs of the fit"),
     Column(
         "z",

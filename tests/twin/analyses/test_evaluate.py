@@ -81,7 +81,9 @@ def test_unseen_people_are_judged_and_others_left_out(
         "not evidence of an effect in a person",
     ):
         assert words in page
-    assert page.index("Which prediction is best") < page.index("Distributions of response times, CRPS.")
+    assert page.index("Which prediction is best") < page.index(
+        "Distributions of response times, CRPS."
+    )
 
 
 @pytest.fixture

@@ -70,19 +70,6 @@ def test_the_same_call_on_other_data_is_refused_at_once(
 
 
 @pytest.mark.slow
-def test_the_same_seed_makes_the_same_weights_in_another_folder(
-    bundle: Path, people: Path, tmp_path: Path
-) -> None:
-    assert main(arguments(people, tmp_path / "out", "train", *TRAIN)) == 0
-    again = tmp_path / "out/group/model-own/bundle"
-    names = sorted(path.name for path in bundle.glob("*.safetensors"))
-    assert len(names) == 2
-    assert [(bundle / name).read_bytes() for name in names] == [
-        (again / name).read_bytes() for name in names
-    ]
-
-
-@pytest.mark.slow
 def test_all_weights_are_generated_where_asked_for(
     people: Path, out: Path, call: Call, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.settings import CleaningOptions, OutputOptions
 from bids_dtg.stats.verdict import NO_EVIDENCE
@@ -16,9 +16,7 @@ from bids_dtg.twin.panels.words import (
     ModelOfTwins,
     TwinMethods,
     methods_of,
-    model_line,
     notes_on_average,
-    subtitle,
 )
 
 FACTS = MethodsFacts(
@@ -70,29 +68,6 @@ def test_with_a_model_the_method_is_cited_and_its_limits_are_said():
         assert part in text
 
 
-@pytest.mark.parametrize(
-    ("combine", "words"),
-    [
-        ("run", ""),
-        ("session", "averaged over the runs of a session and task"),
-        ("participant", "averaged over the runs of a participant and task"),
-    ],
-)
-def test_which_runs_make_a_connectome_is_said(combine, words):
-    text = text_of(replace(PLAIN, combine=combine))
-    assert words in text
-    assert ("averaged over the runs" in text) == bool(words)
-
-
-def test_somebody_without_results_is_said_to_have_none():
-    files = ParticipantFiles("01", (), ())
-    assert (subtitle(files), model_line(files)) == ("No connectome.", "")
-
-
-def test_the_readme_says_that_effects_in_models_are_no_evidence():
-    assert NO_EVIDENCE in README
-
-
 @pytest.mark.parametrize("result", ["model", "evaluation", "intervention"])
 def test_the_readme_lists_the_results_over_people(result):
     assert f"- group/{result}-NAME/" in README
@@ -113,11 +88,3 @@ def test_a_set_reports_what_was_left_out_and_the_notes_of_its_model():
         ("note", "one file cannot be read"),
     ]
     assert {flag.of for flag in flags} == {"sub-01"}
-
-
-def test_no_line_of_the_methods_ends_within_a_word():
-    # A page joins lines by spaces: a word with a hyphen must stay on one line.
-    for length in range(1, 60):
-        facts = replace(MODELLED, atlas="a" * length)
-        lines = methods_text(FACTS, methods_of(facts, OutputOptions())).splitlines()
-        assert not [line for line in lines if line.endswith("-")]

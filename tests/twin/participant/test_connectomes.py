@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_twins import LABELS, PARCELS, arguments, edges, write_average, write_sets, write_twins
+from tiny_twins import (
+    LABELS,
+    PARCELS,
+    arguments,
+    edges,
+    write_average,
+    write_sets,
+    write_split,
+    write_twins,
+)
 
 from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
@@ -60,20 +69,6 @@ def test_sets_are_averaged_by_what_is_known_of_all(tmp_path, facts, weights):
     found = find(tmp_path)
     assert np.allclose(found.connectomes(["a"])[0], expected, atol=1e-6)
     assert found.notes == ()
-
-
-def test_runs_of_sessions_that_were_not_asked_for_count_nowhere(tmp_path):
-    runs = [{"Run": f"sub-a_ses-{session}_task-rest"} for session in "12"]
-    write_average(tmp_path, "a", ONE, session="1", Runs=runs[:1])
-    write_average(tmp_path, "a", TWO, session="2", Runs=runs[1:])
-    write_average(tmp_path, "b", THREE, Runs=[{"Run": "sub-b_task-rest"}])
-    write_average(tmp_path, "c", THREE, Runs=runs[1:])  # one session without the name of it
-    write_average(tmp_path, "a", ONE, Runs=runs)  # of both sessions, by --combine participant
-    found = find(tmp_path, session_label=("ses-2",))
-    assert np.allclose(found.connectomes(["a", "b", "c"]), [TWO, THREE, THREE])
-    assert found.notes == (
-        "left out: 2 connectomes: another session (sub-a_task-rest, sub-a_ses-1_task-rest)",
-    )
 
 
 def test_connectomes_of_tasks_count_only_where_they_are_asked_for(tmp_path):
@@ -159,13 +154,8 @@ def test_one_atlas_is_read(tmp_path):
 
 def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     people, out = write_twins(tmp_path, tasks=("stroopAP",)), write_sets(tmp_path / "out")
-    split = tmp_path / "split.tsv"
-    averages = ["training"] * 4 + ["test"] * 2
-    rows = [f"sub-{label}\t{name}" for label, name in zip(LABELS, averages, strict=True)]
-    split.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
-    train = arguments(
-        people, out, "train", "--epochs", "1", "--split-file", str(split), arrays=None
-    )
+    split = write_split(tmp_path, LABELS[4:], LABELS[:4])
+    train = arguments(people, out, "train", "--epochs", "1", *split, arrays=None)
     assert main([*train, "--dry-run"]) == 0
     assert "28 edges a connectome (Pearson correlations of parcel series" in capsys.readouterr().out
     assert main(train) == 0

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_twins
+from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_split, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings
-from bids_dtg.twin.adjustment import Covariates
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import TwinPeople, read_covariates
 
@@ -82,14 +81,6 @@ def test_sessions_of_rest_are_averaged_by_their_frames(folder):
     found = people.connectomes(LABELS[4:])
     assert np.allclose(found[0], (z_one + 2 * z_two) / 3, atol=1e-5)
     assert np.allclose(found[1], np.arctanh(np.corrcoef(one[5]))[above], atol=1e-5)
-
-
-def test_edges_under_another_key_are_read_by_it(folder):
-    rewrite(folder, edges=None, connectomes=edges()["edges"])
-    with pytest.raises(DatasetError, match=r"\(6, 28\)\. Expected: \(people, places, places\)"):
-        prepare(folder)
-    people = prepare(folder, array_key=("edges=connectomes",))
-    assert np.array_equal(people.connectomes(LABELS), edges()["edges"])
 
 
 def test_who_lacks_something_is_left_out_and_named(folder):
@@ -169,20 +160,6 @@ def test_somebody_without_a_response_is_left_out_by_name(folder):
     assert f"has no response in {TRIALS} trials" in note
 
 
-def test_somebody_who_mostly_misses_is_named_and_not_called_below_chance(folder):
-    change(folder, LABELS[4], "response_time", ["n/a"] * (TRIALS - 2))
-    change(folder, LABELS[4], "accuracy_binarized", ["n/a"] * (TRIALS - 2))
-    (note,) = prepare(folder).notes
-    assert "1 participant without a response in most trials (c0p0004): kept" in note
-
-
-def test_somebody_with_one_trial_is_named(folder):
-    path = events_of(folder, LABELS[3])
-    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
-    (note,) = prepare(folder).notes
-    assert "1 participant with fewer than 5 scored trials in a condition (c0p0003)" in note
-
-
 def test_misspelt_conditions_are_listed_with_counts_over_people(folder):
     change(folder, LABELS[3], "trial_type", ["CON1"] * 2)
     change(folder, LABELS[4], "trial_type", ["CON1", "neutral7"])
@@ -194,13 +171,8 @@ def test_misspelt_conditions_are_listed_with_counts_over_people(folder):
 
 
 def test_a_split_says_who_is_for_what(folder, tmp_path):
-    table = tmp_path / "split.tsv"
-    rows = [
-        f"sub-{label}\t{name}"
-        for label, name in zip(LABELS, ["training"] * 4 + ["test"], strict=False)
-    ]
-    table.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
-    people = prepare(folder, split_file=table)
+    _, table = write_split(tmp_path, LABELS[4:5], LABELS[:4])
+    people = prepare(folder, split_file=Path(table))
     assert people.split.training == LABELS[:4]
     assert people.split.test == LABELS[4:5]
     assert f"in no set of {table}: 1 participant ({LABELS[5]})" in people.notes
@@ -213,50 +185,32 @@ def wrong(values: np.ndarray, where: object, value: float) -> np.ndarray:
 
 
 CORRELATIONS = square(edges()["edges"])
+SERIES = np.random.default_rng(0).normal(size=(6, 8, 9))
+
+
+def of_edges(where: object, value: object) -> dict[str, Any]:
+    return {"edges": wrong(edges()["edges"], where, value)}
+
+
+def of_correlations(where: object, value: float) -> dict[str, Any]:
+    return {"edges": None, "connectomes": wrong(CORRELATIONS, where, value)}
+
+
+def of_rest(series: np.ndarray) -> dict[str, Any]:
+    return {"edges": None, "tr_seconds": np.array(2.0), "rest": series}
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (
-            {"edges": wrong(edges()["edges"], (1, 3), np.nan)},
-            f"for 1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or infinite",
-        ),
-        ({"edges": wrong(edges()["edges"], 2, 0.5)}, f"{LABELS[2]}: all edges are the same"),
-        (
-            {"edges": wrong(edges()["edges"], 2, 1e4 * edges()["edges"][2])},
-            f"sub-{LABELS[2]}: .* of 28 edges are beyond 3 .*: no Fisher z",
-        ),
-        (
-            {"edges": None, "connectomes": wrong(CORRELATIONS, (0, 1, 2), np.nan)},
-            f"sub-{LABELS[0]}: NaN or infinite values at r1 and r2",
-        ),
-        (
-            {"edges": None, "connectomes": wrong(CORRELATIONS, (3, 0, 2), 1.4)},
-            f"sub-{LABELS[3]}: 1.4 at r0 and r2: Fisher z is not finite there",
-        ),
-        (
-            {"edges": None, "connectomes": wrong(CORRELATIONS, (3, 0, 2), -0.9)},
-            "not symmetric at r0 and r2",
-        ),
-        (
-            {
-                "edges": None,
-                "tr_seconds": np.array(2.0),
-                "rest": wrong(np.random.default_rng(0).normal(size=(6, 8, 9)), (4, 2), 3.0),
-            },
-            f"sub-{LABELS[4]}: r2 is constant",
-        ),
-        (
-            {
-                "edges": None,
-                "tr_seconds": np.array(2.0),
-                "rest": np.random.default_rng(0).normal(size=(6, 8, 9))[
-                    :, [0, 1, 2, 3, 4, 5, 6, 0]
-                ],
-            },
-            "the same series at r0 and r7",
-        ),
+        (of_edges((1, 3), np.nan), f"1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or inf"),
+        (of_edges(2, 0.5), f"{LABELS[2]}: all edges are the same"),
+        (of_edges(2, 1e4 * edges()["edges"][2]), ".* of 28 edges are beyond 3 .*: no Fisher z"),
+        (of_correlations((0, 1, 2), np.nan), f"{LABELS[0]}: NaN or infinite values at r1 and r2"),
+        (of_correlations((3, 0, 2), 1.4), "1.4 at r0 and r2: Fisher z is not finite there"),
+        (of_correlations((3, 0, 2), -0.9), "not symmetric at r0 and r2"),
+        (of_rest(wrong(SERIES, (4, 2), 3.0)), f"sub-{LABELS[4]}: r2 is constant"),
+        (of_rest(SERIES[:, [0, 1, 2, 3, 4, 5, 6, 0]]), "the same series at r0 and r7"),
     ],
 )
 def test_values_that_cannot_be_used_name_people_and_regions(folder, changed, message):
@@ -316,13 +270,6 @@ def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
         prepare(folder, task_file=("stroop", "stroop"))
 
 
-def test_a_dataset_without_events_is_refused(folder):
-    for label in LABELS:
-        events_of(folder, label).unlink()
-    with pytest.raises(DatasetError, match="has no event files of the tasks"):
-        prepare(folder)
-
-
 TABLE = """participant_id\tage\tsex\tsite\tempty
 sub-01\t20\tF\t1\tn/a
 sub-02\t31.5\tM\t2\tn/a
@@ -358,19 +305,6 @@ def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys)
     said = capsys.readouterr().err
     assert "age: 1 participant without a value (sub-03)" in said
     assert "sex: 1 participant without a value (sub-04)" in said
-
-
-def test_nothing_is_read_where_nothing_is_asked_for(settings, tmp_path: Path) -> None:
-    (tmp_path / "participants.tsv").write_bytes(b"\xff")
-    found = read_covariates(settings(), COVERED)
-    assert vars(found) == vars(Covariates())
-
-
-def test_another_table_is_read_where_it_is_given(settings, tmp_path: Path) -> None:
-    other = tmp_path / "other.tsv"
-    other.write_text("participant_id\tage\nsub-01\t5\n")
-    found = read_covariates(settings("age", participants_file=other), ["01"])
-    assert (found.numbers.tolist(), found.categories) == ([[5.0]], None)
 
 
 @pytest.mark.parametrize(

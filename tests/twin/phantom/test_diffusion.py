@@ -61,28 +61,10 @@ def test_distribution_has_the_analytic_mean(drift, boundary):
 
 
 @settings(max_examples=25)
-@given(drift=drifts, boundary=boundaries)
-def test_both_series_agree_where_they_meet(drift, boundary):
-    meeting = 0.25 * boundary**2
-    shares = share_decided(meeting * np.array([1 - 1e-9, 1 + 1e-9]), drift, boundary)
-    assert shares[0] == pytest.approx(shares[1], abs=1e-8)
-
-
-@settings(max_examples=25)
 @given(drift=drifts, boundary=boundaries, shares=st.lists(st.floats(0.001, 0.999), min_size=1))
 def test_quantiles_invert_the_distribution(drift, boundary, shares):
     times = decision_quantiles(shares, drift, boundary)
     np.testing.assert_allclose(share_decided(times[0], drift, boundary), shares, atol=1e-5)
-
-
-def test_rows_are_inverted_apart():
-    drift, boundary = np.array([0.2, 2.0, 5.0]), np.array([1.0, 2.0, 1.5])
-    shares = np.array([[0.01, 0.5, 0.99]]).repeat(3, axis=0)
-    together = decision_quantiles(shares, drift, boundary)
-    for row in range(3):
-        alone = decision_quantiles(shares[row], drift[row], boundary[row])
-        np.testing.assert_allclose(together[row], alone[0], atol=1e-9)
-    assert (np.diff(together, axis=1) > 0).all()
 
 
 @pytest.mark.parametrize(("shares", "boundary"), [([1.2], 1.0), ([np.nan], 1.0), ([0.5], 0.0)])

@@ -56,18 +56,6 @@ def test_bold_reads_back_beside_connectomes(tmp_path):
             assert np.isnan(values[6:]).all()
 
 
-def test_truth_is_written(tmp_path):
-    people = simulate_twin_people(3, "hard", regions=10, seed=2)
-    write_twin_people(tmp_path, people, [], [[], [], []])
-    truth = pd.read_csv(tmp_path / "truth.tsv", sep="\t")
-    assert list(truth["participant_id"]) == [f"sub-{label}" for label in people.labels]
-    np.testing.assert_allclose(truth["drift"], people.parameters[:, 2])
-    np.testing.assert_allclose(
-        truth[["mean_rt_seconds_congruent", "mean_rt_seconds_incongruent"]],
-        people.mean_rt_seconds("stroop"),
-    )
-
-
 def test_measured_confounders_are_columns_of_participants(tmp_path):
     people = simulate_twin_people(3, "measured", regions=10, seed=2)
     write_twin_people(tmp_path, people, [], [[], [], []])
@@ -75,12 +63,3 @@ def test_measured_confounders_are_columns_of_participants(tmp_path):
     assert list(table["participant_id"]) == [f"sub-{label}" for label in people.labels]
     np.testing.assert_allclose(table["age"], people.covariates["age"], atol=0.001)
     np.testing.assert_allclose(table["motion"], people.covariates["motion"], atol=0.001)
-
-
-def test_other_regimes_have_no_covariates(tmp_path):
-    people = simulate_twin_people(2, "unmeasured", regions=10, seed=2)
-    write_twin_people(tmp_path, people, [], [[], []])
-    assert (tmp_path / "bids" / "participants.tsv").read_text().split() == [
-        "participant_id",
-        *(f"sub-{label}" for label in people.labels),
-    ]
