@@ -49,12 +49,9 @@ from bids_dtg.twin.judging.predictions import (
     predict_people,
 )
 from bids_dtg.twin.judging.scores import (
-    QUANTILES,
     conditions_of,
     mean_curve,
-    mixture_quantiles,
     observed_curves,
-    per_second,
 )
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.times import observed_times, targets_of
@@ -122,20 +119,6 @@ _MATCHED = (
     ),
     Column("identified", "Share of people whose own twin is the best of all", interval=_WILSON),
     Column("mean_rank", "Mean rank of people's own twin among all, 1 the best"),
-    Column(
-        "below_others",
-        "Mean loss of other people's twins on a person less that of the own, mean over people",
-        interval=_OF_DIFFERENCE,
-    ),
-    Column("below_others_p", _P.format("below_others")),
-    Column("below_others_verdict", f"Verdict on own twins, by below_others: {RULE}"),
-    Column(
-        "below_group",
-        "Loss of the network of the group less that of own twins",
-        interval=_OF_DIFFERENCE,
-    ),
-    Column("below_group_p", _P.format("below_group")),
-    Column("below_group_verdict", f"Verdict on own twins, by below_group: {RULE}"),
 )
 _REGIONS = (
     Column("region", "Region of BOLD of tasks"),
@@ -352,7 +335,7 @@ def _finish(
     left_out = dict(analysis.people.left_out) if left_out is None else left_out
     if left_out:
         tables[EXCLUDED] = left_out_table(left_out)
-    for sentence in winners(found):
+    for sentence, _ in winners(found):
         say(sentence)
     analysis.write(tables, _page(analysis, plan, found, judged, people))
 
@@ -455,25 +438,14 @@ def _score_row(score: Score, found: Evaluation) -> Row:
 
 def _matching_rows(found: Evaluation) -> list[Row]:
     """Return the comparison of losses of all twins on all people; no row for one person."""
-    matching = found.matching
-    if matching is None or found.own is None:
-        return []
-    return [
-        {
-            **vars(matching),
-            **found.own.columns("below_others"),
-            "below_others_verdict": found.own.word,
-            **(found.group or Verdict.unknown(0)).columns("below_group"),
-            "below_group_verdict": found.group.word if found.group else "n/a",
-        }
-    ]
+    return [] if found.matching is None else [vars(found.matching)]
 
 
-def winners(found: Evaluation) -> list[str]:
-    """Return a sentence a figure: which prediction is best, and what the verdict on twins is."""
+def winners(found: Evaluation) -> list[tuple[str, bool]]:
+    """Return a sentence a figure, and whether the twin is worse than the best rival somewhere."""
     sentences = []
     for name, figure in FIGURES.items():
-        sign, clauses = (1.0 if figure.more_is_better else -1.0), []
+        sign, clauses, worse = (1.0 if figure.more_is_better else -1.0), [], False
         for twin in (score for score in found.scores if (score.figure, score.name) == (name, TWIN)):
             rivals = [
                 score
@@ -482,21 +454,21 @@ def winners(found: Evaluation) -> list[str]:
                 and score.name != TWIN
                 and np.isfinite(score.value.mean)
             ]
-            if not rivals or name == "loss":
+            if not rivals:
                 continue
             rival = max(rivals, key=lambda score: sign * score.value.mean)
             own = sign * twin.value.mean
             best = twin if own > sign * rival.value.mean + _EQUAL else rival
             where = " ".join(part for part in (twin.task, twin.condition) if part)
             verdict = rival.verdict.named(BETTER, WORSE) if rival.verdict else "n/a"
+            worse |= rival.is_worse
             clauses.append(
-                f"{where}: {_words(best.name)} is best (twin {_value(twin)}, "
+                f"{where}{': ' if where else ''}{_words(best.name)} is best (twin {_value(twin)}, "
                 f"{_words(rival.name)} {_value(rival)}; the twin is: {verdict})"
             )
         if clauses:
-            words = figure.words  # the symbol r stays small
-            head = words if words.startswith("r ") else f"{words[:1].upper()}{words[1:]}"
-            sentences.append(f"{head}. {'; '.join(clauses)}.")
+            text = f"{figure.words[:1].upper()}{figure.words[1:]}. {'; '.join(clauses)}."
+            sentences.append((text, worse))
     return sentences
 
 
@@ -509,32 +481,14 @@ def _value(score: Score) -> str:
     return f"{written(scale * score.value.mean, figure.digits)}{unit}"
 
 
-def shortfalls(found: Evaluation) -> Iterator[str]:
-    """Yield where twins are worse than a baseline or not shown to be better, and too few people."""
-    people = max(score.people for score in found.scores)
-    if few := too_few(people):
-        yield few
-    for figure, row in FIGURES.items():
-        worse = [score for score in found.scores if score.figure == figure and score.is_worse]
-        if worse:
-            listed = "; ".join(
-                " ".join(part for part in (s.task, s.condition, f"({_words(s.name)})") if part)
-                for s in worse
-            )
-            yield f"Below its baseline, {row.words}: {listed}"
-    for verdict, words in (
-        (found.own, "Own connectomes are not shown to fit people better than other people's"),
-        (found.group, "The loss is not shown to be below that of the group's network"),
-    ):
-        if verdict is not None and verdict.word != BETTER and not too_few(verdict.people):
-            yield f"{words} ({verdict.why or verdict.word})"
-
-
 def _page(
     analysis: TwinAnalysis, plan: _Plan, found: Evaluation, judged: Judged, people: Cohort
 ) -> AnalysisPageFacts:
     card = analysis.bundle.card if analysis.bundle else None
-    flags = [Flag("warning", sentence) for sentence in shortfalls(found)]
+    best = winners(found)
+    flags = [Flag("warning", f"Below a baseline. {text}") for text, worse in best if worse]
+    if few := too_few(max(score.people for score in found.scores)):
+        flags.append(Flag("warning", few))
     if same := [row["fold"] for row in plan.fits if not row["twins_differ"]]:
         where = "" if len(plan.fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
         text = f"Connectomes are not shown to predict left-out people{where}: all twins there are "
@@ -542,7 +496,7 @@ def _page(
     if card is not None and not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
     facts = {
-        "winners": winners(found),
+        "winners": [text for text, _ in best],
         "rule": RULE,
         "seed": analysis.settings.modelling.seed,
         "halves": plan.how == HALVES,
@@ -562,18 +516,14 @@ def _page(
         sections=(
             PageSection("Which prediction is best", template="twin_winners.html", facts=facts),
             PageSection(
-                "Response times and condition effects",
+                "Response times, choices and outcomes",
                 template="twin_times.html",
-                tables=tuple(_over_people(found, *key) for key in keys),
-                scatters=tuple(
-                    _scatter(found, judged, people, *key) for key in _keys(found, tasks)
-                ),
+                tables=tuple(_table(found, task) for task in tasks),
+                scatters=tuple(_scatter(found, judged, people, *key) for key in keys),
             ),
             PageSection(
-                "Choices and distributions",
+                "Real and simulated trials",
                 template="twin_trials.html",
-                tables=tuple(_trial_table(found, task) for task in tasks),
-                scatters=tuple(_quantiles(judged, people.segments, task) for task in tasks),
                 lines=tuple(_curves(judged, people.segments, tasks)),
             ),
             *_bold_sections(judged, people),
@@ -608,23 +558,6 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _over_people(found: Evaluation, figure: str, task: str) -> Table:
-    scores = [s for s in found.scores if (s.figure, s.task) == (figure, task)]
-    ceiling = found.ceilings[f"{task}_{figure}"]
-    rows: list[Row] = [
-        *({**_score_row(score, found), "model": _words(score.name)} for score in scores),
-        {"model": _CEILING, "value": ceiling},
-    ]
-    return ResultTable(_SCORES, rows).on_page(
-        f"{FIGURES[figure].words}: {task}",
-        ("model", "value", "error", "people", "verdict"),
-        headings={"value": "r, 95 % interval over people"},
-        highlight=[*(_words(score.name) for score in scores if score.name != TWIN), _CEILING],
-        model=_words(TWIN),
-        better=[(_words(score.name), "value") for score in scores if score.is_worse],
-    )
-
-
 def _scatter(found: Evaluation, judged: Judged, people: Cohort, figure: str, task: str) -> Scatter:
     names = [target.name for target in targets_of(people.segments.tasks)]
     column, times = names.index(f"{task}_{figure}"), judged.models[TWIN].times
@@ -638,43 +571,24 @@ def _scatter(found: Evaluation, judged: Judged, people: Cohort, figure: str, tas
     )
 
 
-def _trial_table(found: Evaluation, task: str) -> Table:
-    figures = ("choice", "crps", "brier")
-    scores = [s for s in found.scores if s.figure in figures and s.task == task]
-    keys = list(dict.fromkeys((s.figure, s.condition) for s in scores))
+def _table(found: Evaluation, task: str) -> Table:
+    """Return all figures of a task, a row a prediction."""
+    scores = [score for score in found.scores if score.task == task]
+    keys = list(dict.fromkeys((score.figure, score.condition) for score in scores))
     names = list(dict.fromkeys(score.name for score in scores))
-    cells = {(s.figure, s.condition, s.name): s.value for s in scores}
     headings = {key: " ".join(part for part in key if part) for key in keys}
-    shown = {key: (v.mean, v.low, v.high) for key, v in cells.items()}
+    values = {(s.figure, s.condition, s.name): s.value for s in scores}
+    ceilings = {
+        (figure, "", _CEILING): found.ceilings.get(f"{task}_{figure}") for figure, _ in keys
+    }
+    cells = {key: (v.mean, v.low, v.high) for key, v in {**values, **ceilings}.items() if v}
     return Table(
-        f"Mean over people, 95 % interval: {task}",
+        f"{task}: r over people, or mean over people, with 95 % intervals",
         ("prediction", *headings.values()),
-        [(_words(n), *(shown.get((*key, n)) for key in keys)) for n in names],
-        highlight=[_words(name) for name in names if name != TWIN],
+        [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in (*names, _CEILING)],
+        highlight=[_words(name) for name in (*names, _CEILING) if name != TWIN],
         model=_words(TWIN),
         better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if s.is_worse],
-    )
-
-
-def _quantiles(judged: Judged, segments: Segments, task: str) -> Scatter:
-    twin, points, groups = judged.models[TWIN], [], []
-    assert twin.answered is not None
-    assert twin.seconds is not None
-    for name, condition, used in conditions_of(segments):
-        rt = segments.trials.rt_seconds[used]
-        rt = rt[np.isfinite(rt)]
-        if name == task and len(rt):
-            own = mixture_quantiles(twin.answered[used], twin.seconds[used])
-            points += list(zip(np.quantile(rt, QUANTILES), own, strict=True))
-            groups += [condition] * len(QUANTILES)
-    listed = ", ".join(f"{share:g}" for share in QUANTILES)
-    return Scatter(
-        f"Quantiles {listed} of response times: {task}",
-        "observed (s)",
-        "predicted (s)",
-        np.array(points),
-        groups=groups,
-        identity=True,
     )
 
 
@@ -694,17 +608,15 @@ def _curves(judged: Judged, segments: Segments, tasks: Sequence[str]) -> Iterato
     for task, condition, used in conditions_of(segments):
         if task not in tasks or not used.any():
             continue
-        densities, series = {}, {}
+        series = {}
         for name, (answered, correct, seconds) in sources.items():
             at, share = mean_curve(answered, seconds, used, windows[task])
             right = mean_curve(correct, seconds, used, windows[task])[1]
-            densities[_NAMES[name]] = per_second(at, share)
             gap = np.full(1, np.nan)
             both = np.concatenate([right, gap, share - right])
             series[_NAMES[name]] = (np.concatenate([at, gap, at]), both)
         where = f"{task}, {condition} ({int(used.sum())} trials)"
         onset = "seconds from the onset"
-        yield Lines(f"Response times: {where}", onset, "share of trials per second", densities)
         yield Lines(f"Mean time series: {where}", onset, "share of trials", series)
 
 
@@ -756,26 +668,8 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
 
 def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
     """Yield whether own connectomes matter."""
-    matching, own = found.matching, found.own
-    if matching is None or own is None:
+    if found.matching is None:
         return
-    rows = [
-        ("people", matching.people),
-        ("own twin, mean loss", matching.matched),
-        ("other people's twins, mean loss", matching.mismatched),
-        ("p, of 2,000 permutations", matching.p),
-        ("own, compared with other people's", own.named(BETTER, WORSE)),
-        *(
-            (words, (share.mean, share.low, share.high))
-            for words, share in (
-                ("share better than the average of others", matching.better_than_average),
-                ("share identified", matching.identified),
-            )
-        ),
-        ("own, compared with the group's network", found.group.named(BETTER, WORSE))
-        if found.group
-        else ("group's network", None),
-    ]
     losses = judged.losses - np.nanmean(judged.losses, axis=0)
     end = nice(
         max(
@@ -786,7 +680,7 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
     yield PageSection(
         "Own connectome or somebody else's",
         template="twin_matched.html",
-        tables=(Table("Losses of twins", ("figure", "value"), rows),),
+        tables=(ResultTable(_MATCHED, _matching_rows(found)).on_page("Losses of twins"),),
         matrices=(
             Matrices(
                 "Loss of each twin (rows) on each person's responses (columns), less the mean of "

@@ -23,7 +23,6 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
-    Curves,
     Matrices,
     PageSection,
     Pictures,
@@ -61,7 +60,6 @@ PERMUTATIONS = 200
 _AT = 2.0  # SD: the step of verdicts, tables of people and pages
 _FEWEST_FITTED = 4  # training people, for ridges of permuted behaviour
 _STRONGEST = 200  # edges of each function in the table
-_SHOWN = 10  # regions of each function on the page
 _MS, _PERCENT = 1000.0, 100.0
 _UNITS = "ms; accuracy in %; BOLD in SD"
 _UNPERMUTED = "BOLD is not permuted"
@@ -511,7 +509,6 @@ def _page(
                 template="twin_moves.html",
                 facts=facts,
                 tables=(_verdict_table(found), *_effect_tables(found)),
-                curves=tuple(_dose(found, move) for move in found.moves),
             ),
             PageSection(
                 "Differences between people",
@@ -522,7 +519,6 @@ def _page(
                 "Gradients",
                 template="twin_gradients.html",
                 facts=facts,
-                tables=tuple(_region_tables(found, regions)),
                 matrices=_matrices(found, regions),
                 pictures=_brains(analysis, bundle, found, regions),
             ),
@@ -578,26 +574,6 @@ def _effect_tables(found: _Study) -> Iterator[Table]:
     )
 
 
-def _dose(found: _Study, move: _Move) -> Curves:
-    """Return the mean changes by step size along a direction."""
-    target = found.functions[move.target]
-    series = {
-        words_of(function): np.array(
-            [0.0, *(_MS * np.nanmean(after[:, row] - found.before[:, row]) for after in move.after)]
-        )
-        for row, function in enumerate(found.functions)
-        if _scale(function) == _MS
-    }
-    return Curves(
-        caption=f"{_named(target)[:1].upper()}{_named(target)[1:]}, {move.way}",
-        x_label="step size (SD)",
-        y_label="change (ms)",
-        series=series,
-        start=0.0,
-        step=STEP_SIZES[0],
-    )
-
-
 def _difference_table(found: _Study) -> Table:
     rows = []
     for move in found.moves:
@@ -613,21 +589,6 @@ def _difference_table(found: _Study) -> Table:
         ("direction", "SD over people", "r with the twin's level", "r with the observed level"),
         rows,
     )
-
-
-def _region_tables(found: _Study, regions: Sequence[str]) -> Iterator[Table]:
-    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
-        if len(regions) and edges.any():
-            means = _scale(function) * region_means(edges, len(regions))
-            unit = {_MS: "ms", _PERCENT: "%"}.get(_scale(function), "SD")
-            yield Table(
-                f"{words_of(function)}: regions with the largest mean gradient",
-                ("region", f"{unit} a unit of Fisher z"),
-                [
-                    (regions[place], float(means[place]))
-                    for place in np.argsort(-np.abs(means), kind="stable")[:_SHOWN]
-                ],
-            )
 
 
 def _matrices(found: _Study, regions: Sequence[str]) -> tuple[Matrices, ...]:

@@ -22,7 +22,7 @@ from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
 from bids_dtg.twin.bold import group_t
-from bids_dtg.twin.judging.predictions import CONSTANT, GROUP, TWIN, BoldJudged, Cohort, Judged
+from bids_dtg.twin.judging.predictions import CONSTANT, TWIN, BoldJudged, Cohort, Judged
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
     conditions_of,
@@ -33,7 +33,7 @@ from bids_dtg.twin.judging.scores import (
 from bids_dtg.twin.times import EFFECT, RT, Array, mean_times, observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
-ALWAYS_CORRECT = "always_correct"
+ALWAYS_CORRECT, OTHERS = "always_correct", "others_twins"
 _ROUNDING = 1e-6  # of losses, which are summed up in float32
 _SAME = 1e-9  # of means of equal values
 _DRAWS = 2000  # samples of people
@@ -89,8 +89,6 @@ class Evaluation:
     scores: tuple[Score, ...]
     ceilings: Mapping[str, Interval]  # by target: the largest r over people to be expected
     matching: Matching | None  # None: there are no two people of one fit
-    own: Verdict | None  # mean loss of other people's twins on a person, less that of the own twin
-    group: Verdict | None  # loss of the group's network less that of the own twin
 
 
 def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
@@ -123,8 +121,9 @@ class _Evaluating:
         self.observed = observed_times(people.segments)
 
     def evaluation(self) -> Evaluation:
-        scores = [*self._figures(), *self._trials(), *self._losses()]
-        return Evaluation(self.observed, tuple(scores), self._ceilings(), *self._comparison())
+        matching, of_others = self._comparison()
+        scores = [*self._figures(), *self._trials(), *self._losses(), *of_others]
+        return Evaluation(self.observed, tuple(scores), self._ceilings(), matching)
 
     def _figures(self) -> Iterator[Score]:
         """Score response times and effects by r over people."""
@@ -216,13 +215,9 @@ class _Evaluating:
             found[target.name] = Interval(*ends)
         return found
 
-    def _comparison(self) -> tuple[Matching | None, Verdict | None, Verdict | None]:
-        """Return whether own connectomes matter, and twins are better than the group's network."""
+    def _comparison(self) -> tuple[Matching | None, list[Score]]:
+        """Return whether own connectomes matter, and the score of other people's twins."""
         losses, folds = self.judged.losses, self.judged.folds
-        own, group = (
-            of.losses if (of := self.judged.models.get(name)) else None for name in (TWIN, GROUP)
-        )
-        better = None if own is None or group is None else self._difference(group - own)
         known = np.flatnonzero(np.isfinite(np.diagonal(losses)))
         if folds is not None:  # each fold's people together
             known = known[np.argsort(folds[known], kind="stable")]
@@ -231,12 +226,14 @@ class _Evaluating:
         others = others_of(len(known), groups, self.families[known]).any(axis=0)
         some = known[others]
         if len(some) < 2:
-            return None, None, better
+            return None, []
         part, groups = losses[np.ix_(some, some)], None if folds is None else folds[some]
         families = self.families[some]
         matching = match(part, groups=groups, families=families, seed=self.seed, rounding=_ROUNDING)
-        gain = mean_of_others(part, groups, families) - np.diagonal(part)
-        return matching, self._difference(gain, families), better
+        of_others = mean_of_others(part, groups, families)
+        verdict = self._difference(of_others - np.diagonal(part), families)
+        value = self._mean(of_others)
+        return matching, [Score("loss", "", "", OTHERS, value, None, len(some), verdict)]
 
     def _mean(self, values: Array) -> Interval:
         return bootstrap_interval(values, seed=self.seed, draws=_DRAWS)

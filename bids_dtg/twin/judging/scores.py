@@ -18,9 +18,7 @@ from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 Values = NDArray[Any]
 Flags = NDArray[np.bool_]
-QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _LEAST_ANSWERED = 1e-3  # a curve that ends lower predicts too few responses for a distribution
-_GRID_SECONDS = 0.005  # of mixtures: a sixteenth of a step
 
 
 def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
@@ -198,21 +196,6 @@ def outcome_brier(shares: Values, segments: Segments) -> Values:
     happened = np.stack([rows.correct, ~rows.correct & ~missed, missed], axis=-1)
     score: Values = ((shares - happened) ** 2).sum(axis=-1)
     return score
-
-
-def mixture_quantiles(curves: Values, seconds: Values) -> Values:
-    """Return `QUANTILES` of the mean of curves (trials, steps), given a response; NaN: none."""
-    rising = _rising(curves)
-    if not len(rising):
-        return np.full(len(QUANTILES), np.nan)
-    grid = np.arange(0.0, float(seconds.max()) + _GRID_SECONDS, _GRID_SECONDS)
-    total = _summed(rising, seconds, grid)
-    if total[-1] < _LEAST_ANSWERED * len(curves):
-        return np.full(len(QUANTILES), np.nan)
-    # Where the mixture is constant, the quantile is the time at which it stops rising.
-    rises = np.append(True, np.diff(total) > 0)
-    quantiles: Values = np.interp(QUANTILES, total[rises] / total[-1], grid[rises])
-    return quantiles
 
 
 def _summed(curves: Values, seconds: Values, grid: Values) -> Values:
