@@ -17,7 +17,6 @@ from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import PARAMETERS, TASKS, TrialSequence
 from bids_dtg.twin.trials import Trials
 
-_COVARIATE_DIGITS = 3
 _BUTTON = "response"  # a column that the real files lack: which button was pressed
 
 
@@ -36,7 +35,7 @@ def write_twin_people(
         Folder that gets ``connectomes.npz`` with ``people`` (labels), ``places`` (names of
         regions) and ``edges`` (people, edges), the upper triangle row by row, Fisher z; ``bids``, a
         raw dataset with an event file for each run, with the columns of the real ones and the
-        button as ``response``, and with measured confounders in ``participants.tsv``;
+        button as ``response``;
         ``truth.tsv``, a row a person: true parameters, mean response times and shares of correct
         responses.
     people
@@ -79,12 +78,9 @@ def write_events(
     sequences: Sequence[TrialSequence],
     runs: Sequence[Sequence[Trials]],
 ) -> None:
-    """Write ``participants.tsv``, with measured confounders, and event files into a raw dataset."""
-    names, measured = [f"sub-{label}" for label in people.labels], people.covariates
-    columns = [np.round(values, _COVARIATE_DIGITS).tolist() for values in measured.values()]
-    write_tsv(
-        root / "participants.tsv", ["participant_id", *measured], zip(names, *columns, strict=True)
-    )
+    """Write ``participants.tsv`` and event files into a raw dataset."""
+    names = [f"sub-{label}" for label in people.labels]
+    write_tsv(root / "participants.tsv", ["participant_id"], zip(names, strict=True))
     for name, of_person in zip(names, runs, strict=True):
         for sequence, trials in zip(sequences, of_person, strict=True):
             path = root / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"

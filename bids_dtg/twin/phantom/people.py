@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 from zlib import crc32
 
@@ -32,10 +31,6 @@ from bids_dtg.twin.trials import Trials
 
 Array = NDArray[np.float64]
 _SLOPE_STEP = 0.1  # of a trait, for differences
-# Measured confounders in the units of a table of participants: years, and mm of mean displacement.
-_COVARIATES: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
-    {"age": lambda z: 45.0 + 15.0 * z, "motion": lambda z: 0.15 * np.exp(0.4 * z)}
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,22 +44,6 @@ class TwinPeople:
     traits: Array  # (people, traits): mean 0, variance 1
     own: Array  # (people, parameters): part that is independent of traits, standardised
     lapses: Array  # (people,): share of trials without a response
-    confounders: Array  # (people, confounders): standardised, in the order of the world's
-
-    @property
-    def covariates(self) -> dict[str, Array]:
-        """Measured confounders as a table of participants has them, (people,) each.
-
-        Examples
-        --------
-        >>> simulate_twin_people(2, "measured", regions=10, seed=1).covariates["age"].round()
-        array([81., 51.])
-        """
-        return {
-            of.name: _COVARIATES[of.name](self.confounders[:, column])
-            for column, of in enumerate(self.world.confounders)
-            if of.measured
-        }
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -74,17 +53,9 @@ class TwinPeople:
     @property
     def parameters(self) -> Array:
         """True parameters, (people, 5), in the order of `world.PARAMETERS`."""
-        return POPULATION.parameters(self._standard(self.world.weights, self.own))
-
-    def _standard(self, weights: Array, own: Array) -> Array:
         shared = self.world.difficulty.shared
-        standard = np.sqrt(shared) * self.traits @ weights + np.sqrt(1.0 - shared) * own
-        if not self.world.confounders:
-            return np.asarray(standard)
-        effects = np.array([of.effects for of in self.world.confounders])
-        # Parameters vary between people as they do without confounders.
-        size = np.sqrt(1.0 + (effects**2).sum(axis=0))
-        return np.asarray((standard + self.confounders @ effects) / size)
+        traits, own = self.traits @ self.world.weights, self.own
+        return POPULATION.parameters(np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * own)
 
     def select(self, rows: Sequence[int] | NDArray[np.integer]) -> TwinPeople:
         """Return some of the people, by row.
@@ -101,7 +72,7 @@ class TwinPeople:
             persons=tuple(self.persons[row] for row in rows),
             **{
                 name: getattr(self, name)[rows]
-                for name in ("connectomes", "traits", "own", "lapses", "confounders")
+                for name in ("connectomes", "traits", "own", "lapses")
             },
         )
 
@@ -110,7 +81,7 @@ class TwinPeople:
 
         Traits change by the projection of the change on the generating loadings
         (`TwinWorld.traits_of`), and parameters change with them. The parts that are independent of
-        traits, and confounders, do not change.
+        traits do not change.
 
         Parameters
         ----------
@@ -292,7 +263,7 @@ def simulate_twin_people(
     """
     world = simulate_twin_world(regime, regions=regions, seed=seed)
     drawn = [_person(world, cohort, person) for person in range(people)]
-    connectomes, traits, own, lapses, confounders = zip(*drawn, strict=True)
+    connectomes, traits, own, lapses = zip(*drawn, strict=True)
     return TwinPeople(
         world=world,
         cohort=int(cohort),
@@ -301,35 +272,21 @@ def simulate_twin_people(
         traits=np.array(traits),
         own=np.array(own),
         lapses=POPULATION.lapses(np.array(lapses)),
-        confounders=np.array(confounders),
     )
 
 
 def _person(
     world: TwinWorld, cohort: int, person: int
-) -> tuple[NDArray[np.float32], Array, Array, float, Array]:
-    """Draw a person: connectome, traits, own parameters, a share for lapses, and confounders."""
+) -> tuple[NDArray[np.float32], Array, Array, float]:
+    """Draw a person: connectome, traits, own parameters, and a share for lapses."""
     rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
     traits, own = rng.standard_normal(TRAITS), rng.standard_normal(len(PARAMETERS))
     rng.standard_normal(SKIPPED)
     lapse = rng.random()
     shown = traits @ world.loadings + rng.standard_normal(len(world.nuisance)) @ world.nuisance
     noise = rng.standard_normal(len(world.mean), np.float32)
-    confounders = _confounders(world, cohort, person, own)
-    if len(confounders):
-        shown = shown + confounders @ world.confounding
     connectome = (world.mean + shown + world.difficulty.edge_noise_sd * noise).astype(np.float32)
-    return connectome, traits, own, lapse, confounders
-
-
-def _confounders(world: TwinWorld, cohort: int, person: int, own: Array) -> Array:
-    """Draw a person's confounders; those that carry a parameter are its own part."""
-    rng = stream(world.seed, Purpose.TWIN_CONFOUNDED, cohort=cohort, person=person)
-    drawn = rng.standard_normal(len(world.confounders))
-    carried = [of.carries for of in world.confounders]
-    return np.array(
-        [value if of is None else own[of] for value, of in zip(drawn, carried, strict=True)]
-    )
+    return connectome, traits, own, lapse
 
 
 UNIFORMS = 4  # random numbers a trial: for the time, the choice, the lapse and the wrong button

@@ -1,8 +1,7 @@
 """The world that simulated people share: effects of traits on connectome and responses.
 
 It has 6 traits, 12 nuisance components and loadings on 15 % of the edges, with the population
-values of `population`. In two regimes confounders change both the connectome and the responses:
-edges then predict responses that they do not cause.
+values of `population`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from bids_dtg.twin.tasks import Task, find_task
 from bids_dtg.twin.trials import Trials, read_trials
 
 Array = NDArray[np.float64]
-Regime = Literal["easy", "hard", "images", "measured", "unmeasured"]
+Regime = Literal["easy", "hard", "images"]
 
 TRAITS = 6
 PARAMETERS = (
@@ -42,19 +41,6 @@ _MEAN_BETWEEN, _MEAN_WITHIN = 0.05, 0.35
 
 
 @dataclass(frozen=True)
-class Confounder:
-    """What changes edges and responses at once, in standard deviations of people."""
-
-    name: str
-    # Change of each of `PARAMETERS`, in their standard deviations, per standard deviation.
-    effects: tuple[float, ...] = (0.0,) * len(PARAMETERS)
-    # Index of the parameter whose own part, independent of traits, shows in the edges; None: the
-    # confounder is drawn.
-    carries: int | None = None
-    measured: bool = False  # whether it is a column of the table of participants
-
-
-@dataclass(frozen=True)
 class Difficulty:
     """How well behaviour can be predicted from the connectome."""
 
@@ -64,7 +50,6 @@ class Difficulty:
     loading_sd: float = 0.04
     nuisance_sd: float = 0.05
     mean_sd: float = 0.12  # over edges of the same network, or of two
-    confounders: tuple[Confounder, ...] = ()
 
 
 # Edge noise: with 100 regions, a ridge regression on 200 people's connectomes recovers the traits
@@ -75,22 +60,6 @@ REGIMES: dict[Regime, Difficulty] = {
     "hard": Difficulty(shared=0.4, edge_noise_sd=0.20),
     "images": Difficulty(
         shared=1.0, edge_noise_sd=0.02, loaded=0.3, loading_sd=0.06, nuisance_sd=0.015, mean_sd=0.05
-    ),
-    "measured": Difficulty(
-        shared=0.4,
-        edge_noise_sd=0.20,
-        confounders=(
-            Confounder("age", (0.6, 0.3, -0.4, 0.0, 0.0), measured=True),
-            Confounder("motion", (0.3, 0.0, -0.4, 0.0, 0.0), measured=True),
-        ),
-    ),
-    "unmeasured": Difficulty(
-        shared=0.4,
-        edge_noise_sd=0.20,
-        confounders=(
-            Confounder("arousal", (-0.4, 0.0, 0.4, 0.0, 0.0)),
-            Confounder("own non-decision time", carries=0),
-        ),
     ),
 }
 
@@ -106,12 +75,6 @@ class TwinWorld:
     loadings: Array  # (traits, edges): effect of one unit of a trait on the connectome
     nuisance: Array  # (components, edges): the same for components without effect on behaviour
     weights: Array  # (traits, parameters): orthonormal columns
-    confounding: Array  # (confounders, edges): effect of one unit of a confounder on the connectome
-
-    @property
-    def confounders(self) -> tuple[Confounder, ...]:
-        """What changes edges and responses at once, in the order of `confounding`."""
-        return self.difficulty.confounders
 
     @property
     def difficulty(self) -> Difficulty:
@@ -121,9 +84,9 @@ class TwinWorld:
     def traits_of(self, delta_edges: NDArray[np.floating]) -> Array:
         """Return the change of traits that corresponds to a change of the connectome.
 
-        The change is projected on the generating loadings, nuisance components and loadings of
-        confounders together, by least squares: the part explained by nuisance or confounders, and
-        the part orthogonal to all, do not change behaviour.
+        The change is projected on the generating loadings and nuisance components together, by
+        least squares: the part explained by nuisance, and the part orthogonal to both, do not
+        change behaviour.
 
         Parameters
         ----------
@@ -151,7 +114,7 @@ class TwinWorld:
         delta = np.asarray(delta_edges, np.float64)
         if delta.shape[-1:] != self.mean.shape:
             raise ValueError(f"a change has {len(self.mean)} edges, not {delta.shape[-1:]}")
-        basis = np.concatenate([self.loadings, self.nuisance, self.confounding])
+        basis = np.concatenate([self.loadings, self.nuisance])
         found: Array = delta @ np.linalg.pinv(basis)[:, : len(self.loadings)]
         return found
 
@@ -164,9 +127,7 @@ def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> Twi
     regime
         ``easy``: traits determine all parameters, and edges have little noise; ``hard``: traits
         determine 40 % of the parameters' variance, and edges have more noise; ``images``: as
-        ``easy``, with connectomes that series of 20 regions can nearly have; ``measured``: as
-        ``hard``, with age and motion, which are known, as confounders; ``unmeasured``: as ``hard``,
-        with arousal and each person's own non-decision time, which are not.
+        ``easy``, with connectomes that series of 20 regions can nearly have.
     regions
         Number of regions of the connectome, from 8: fewer have too few edges to separate traits
         and nuisance.
@@ -202,16 +163,7 @@ def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> Twi
         loadings=loaded * rng.normal(0.0, difficulty.loading_sd, (TRAITS, edges)),
         nuisance=rng.normal(0.0, difficulty.nuisance_sd, (_NUISANCE, edges)),
         weights=weights,
-        confounding=_confounding(difficulty, edges, seed),
     )
-
-
-def _confounding(difficulty: Difficulty, edges: int, seed: int) -> Array:
-    """Draw loadings of confounders as those of traits are drawn, from a stream of their own."""
-    rng, shape = stream(seed, Purpose.TWIN_CONFOUNDERS), (len(difficulty.confounders), edges)
-    loaded = rng.random(shape) < difficulty.loaded
-    found: Array = loaded * rng.normal(0.0, difficulty.loading_sd, shape)
-    return found
 
 
 def _mean_connectome(regions: int, sd: float, rng: np.random.Generator) -> Array:
