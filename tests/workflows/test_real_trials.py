@@ -11,7 +11,9 @@ import pytest
 
 from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.twin.tasks import Task, find_task
-from bids_dtg.twin.trials import Trials, image_numbers, read_trials
+from bids_dtg.twin.times import observed_times
+from bids_dtg.twin.trial_series import stack_people
+from bids_dtg.twin.trials import Trials, half_of, image_numbers, read_trials
 
 pytestmark = pytest.mark.slow
 ROUNDED = 6e-5  # the table has times to 0.1 ms
@@ -160,3 +162,24 @@ def test_figures_of_each_condition(runs, task, run, condition, rt, correct, miss
     right = np.concatenate([trials.correct[trials.condition == index] for trials in chosen])
     figures = np.nanmean(times), right.mean(), np.isnan(times).mean()
     np.testing.assert_allclose(figures, (rt, correct, missed), rtol=0, atol=0.0005)
+
+
+@pytest.mark.parametrize(
+    ("task", "run", "r", "error", "within"),
+    [
+        # Trials of the table's halves; a Stroop run's halves by time have other trials.
+        ("faces", "AP", 0.920, 0.054, 0.002),
+        ("stroop", "AP", 0.887, 0.071, 0.02),
+        ("stroop", "PA", 0.931, 0.049, 0.02),
+    ],
+)
+def test_first_halves_predict_the_second_as_measured(runs, task, run, r, error, within):
+    own = [read for (_, name, way), (read, _) in runs.items() if (name, way) == (task, run)]
+    chance = 1 / len(own[0].task.buttons)
+    kept = [read for read in own if read.correct[read.scored].mean() >= chance]
+    first, second = (
+        observed_times(stack_people([[half_of(read, half)] for read in kept]))[:, 0]
+        for half in (0, 1)
+    )
+    assert np.corrcoef(first, second)[0, 1] == pytest.approx(r, abs=within)
+    assert np.abs(first - second).mean() == pytest.approx(error, abs=within)

@@ -610,14 +610,16 @@ def _brains(
     atlas = _atlas(analysis, bundle)
     if atlas is None or not regions:
         return ()
-    places = VoxelPlaces.within(standard_grid(), atlas.columns >= 0)
+    grid, inside = standard_grid(), atlas.columns < len(regions)
+    places = VoxelPlaces.within(grid, inside.reshape(grid.shape))
     pictures = {}
     for function, edges in zip(found.functions, found.gradients.edges, strict=True):
         means = _scale(function) * region_means(edges, len(regions))
-        drawn = draw_glass_brain(means[atlas.columns], places, title="", units="")
+        drawn = draw_glass_brain(means[atlas.columns[inside]], places, title="", units="")
         if edges.any() and drawn is not None:
             pictures[words_of(function)] = drawn
-    return (Pictures(f"Mean gradient of each region, parcels of {atlas.key}", pictures),)
+    caption = f"Mean gradient of each region, parcels of {atlas.key}"
+    return (Pictures(caption, pictures),) if pictures else ()
 
 
 def _atlas(analysis: TwinAnalysis, bundle: TwinBundle) -> Atlas | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from tiny_twins import LABELS, REGIONS, arguments, people_of, quick_model, write_twins
 
 from bids_dtg.cli.run import main
@@ -127,6 +128,23 @@ def test_hypernetworks_have_no_null(folder: Path, tmp_path: Path) -> None:
     assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
     (page,) = tmp_path.rglob("twin_report.html")
     assert "each permutation of a hypernetwork would be a training" in page.read_text()
+
+
+def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path: Path) -> None:
+    """A glass brain has the colour of each parcel's mean gradient where the parcel is."""
+    names = tuple(f"r{number}" for number in range(19))
+    folder = write_twins(tmp_path / "people", number=12, tasks=("stroopAP",))
+    people = np.load(folder / "connectomes.npz")["people"]
+    values = np.random.default_rng(0).normal(0.0, 0.3, (12, 171))
+    np.savez(folder / "connectomes.npz", people=people, places=np.array(names), edges=values)
+    fitted = tiny_fitted_twin(edges=171, tasks=("stroop",))
+    bundle = write_tiny_twin(tmp_path / "m", fitted, regions=names, atlas="HCP", data_set="tiny")
+    call = arguments(folder, tmp_path / "out", "intervene", "--model", str(bundle.path))
+    assert main(call) == 0
+    (page,) = tmp_path.rglob("twin_report.html")
+    text = page.read_text()
+    assert "Mean gradient of each region, parcels of HCP" in text
+    assert text.count('src="data:image/png') == 3
 
 
 @pytest.mark.parametrize(
