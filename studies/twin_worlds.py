@@ -185,7 +185,7 @@ def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
     before = predicted_functions(fitted, edges, segments)
     observed = observed_functions(segments)
     moved, own = segments.people(np.flatnonzero(~half)), people.select(np.flatnonzero(~half))
-    gradients = gradients_of(fitted, edges[half], segments.people(np.flatnonzero(half))).edges
+    gradients, _ = gradients_of(fitted, edges[half], segments.people(np.flatnonzero(half)))
     true_before, found = true_functions(own), {}
 
     def changes(delta: Values) -> tuple[Values, Values]:

@@ -36,7 +36,6 @@ from bids_dtg.twin.times import LEAST_Z, Array, fit_ridges, left_out_z, observed
 from bids_dtg.twin.training import (
     GroupTask,
     HyperTask,
-    Length,
     Targets,
     TimesTask,
     performed_times,
@@ -230,7 +229,7 @@ class _Run:
     def group(self, network: ModulatedNetwork) -> History:
         """Train the group's network."""
         data = {name: Targets.of(own).average() for name, own in self.parts.items()}
-        length = Length(self.recipe.group_epochs, self.recipe.group_updates)
+        length = (self.recipe.group_epochs, self.recipe.group_updates)
         best = self.train("group", partial(GroupTask, network), length, data)
         network.load_state_dict(_of_network(best))
         network.find_modes()
@@ -244,7 +243,7 @@ class _Run:
             name: torch.from_numpy(observed[rows] - mean).float()
             for name, rows in self.split.items()
         }
-        length = Length(self.recipe.times_epochs, self.recipe.times_updates)
+        length = (self.recipe.times_epochs, self.recipe.times_updates)
         start, rate, history = self._start(network), self.recipe.times_rate, {}
         for stage in ("times", "times-slower"):
             make = partial(TimesTask, network, self.parts, wanted, start, rate=rate)
@@ -286,7 +285,7 @@ class _Run:
             twin.edge_mean.copy_(torch.from_numpy(own.mean(axis=0)))
             twin.edge_sd.copy_(torch.from_numpy(np.maximum(own.std(axis=0), 1e-6)))
         parts = {name: torch.from_numpy(connectomes[rows]) for name, rows in self.split.items()}
-        length = Length(self.recipe.hyper_epochs, self.recipe.hyper_updates)
+        length = (self.recipe.hyper_epochs, self.recipe.hyper_updates)
         best = self.train("people", partial(HyperTask, twin, parts), length)
         twin.load_state_dict(_of_network(best))
         return {"people": tuple(best.history)}
@@ -295,10 +294,10 @@ class _Run:
         self,
         stage: str,
         make: Callable[..., TrainingTask],
-        length: Length,
+        length: tuple[int, int],
         data: Mapping[str, Targets] | None = None,
     ) -> Best:
-        """Run the epochs of a stage, or resume them."""
+        """Run the epochs of a stage, of so many updates each, or resume them."""
         own = data or {name: Targets.of(part) for name, part in self.parts.items()}
         task = partial(
             make,
@@ -310,7 +309,7 @@ class _Run:
             identity=f"{stage} {self.identity}",
         )
         schedule = Schedule(
-            epochs=length.epochs,
+            epochs=length[0],
             monitor="validation_loss",
             better="min",
             stop_after=self.recipe.patience,

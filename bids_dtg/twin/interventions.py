@@ -155,18 +155,10 @@ def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tenso
     return torch.stack(found, -1)
 
 
-@dataclass(frozen=True, eq=False)
-class Gradients:
-    """Gradients of functions by edge, means over people."""
-
-    edges: Array  # (functions, edges): units of the function a unit of Fisher z
-    times: Array | None  # (functions, times): by predicted mean times; None: no such stage
-
-
 def gradients_of(
     fitted: Fitted, connectomes: Floats, segments: Segments, *, seed: int = 0
-) -> Gradients:
-    """Compute the gradients of all functions by backpropagation.
+) -> tuple[Array, Array | None]:
+    """Compute the gradients of all functions by backpropagation, means over people.
 
     Where connectomes make all weights, gradients are averaged over noisy copies of each connectome
     (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825), as published.
@@ -181,6 +173,12 @@ def gradients_of(
         What they see: the same for all, or of the same people.
     seed
         Of the noise.
+
+    Returns
+    -------
+    tuple
+        By edge, (functions, edges), units of the function a unit of Fisher z, and by predicted
+        mean times, (functions of behaviour, times); None: the twin predicts none.
     """
     values, twin = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32), fitted.twin
     if isinstance(twin, LowRank):
@@ -195,7 +193,7 @@ def gradients_of(
         times = _mean_gradient(behaviour, twin.times(values), segments)
         edges = times @ twin.edge_weights.double().numpy().T
         of_bold = _mean_gradient(partial(_responses, fitted), values, segments)
-        return Gradients(np.concatenate([edges, of_bold]), times)
+        return np.concatenate([edges, of_bold]), times
     generator = torch.Generator().manual_seed(seed)
     spread = NOISE * float(values.std(correction=0))
     found = [
@@ -206,7 +204,7 @@ def gradients_of(
         )
         for _ in range(COPIES)
     ]
-    return Gradients(np.mean(found, axis=0), None)
+    return np.mean(found, axis=0), None
 
 
 def _performed(make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments) -> Tensor:

@@ -87,19 +87,12 @@ def action_losses(outputs: Tensor, targets: Targets) -> Tensor:
     return (loss * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-9)
 
 
-@dataclass(frozen=True)
-class Length:
-    """How long a training is."""
-
-    epochs: int  # at most; the rate falls until the last one
-    updates: int  # of the weights, in an epoch
-
-
 class TwinTask(TrainingTask):
     """One training; subclasses choose the weights that learn and the networks of a batch.
 
     The best epoch is the one with the lowest loss on the validation data. A training resumes only
-    where `identity` is the same. `report` gets a line of text after each epoch.
+    where `identity` is the same. `report` gets a line of text after each epoch. `length` are
+    epochs, until which the rate falls, and updates of the weights in each.
     """
 
     def __init__(
@@ -108,14 +101,14 @@ class TwinTask(TrainingTask):
         validation: Targets,
         recipe: Recipe,
         *,
-        length: Length,
+        length: tuple[int, int],
         seed: int,
         identity: str,
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.training_data, self.validation_data = training, validation
-        self.recipe, self.length = recipe, length
+        self.recipe, (self.epochs, self.updates) = recipe, length
         self.seed, self.identity, self._report = seed, identity, report
         self._losses: list[Tensor] = []
         self._skipped = 0
@@ -139,13 +132,13 @@ class TwinTask(TrainingTask):
         size = self.batch_size(*there)
         batches = [
             tuple(_chosen(rng, *sizes) for sizes in zip(there, size, strict=True))
-            for _ in range(self.length.updates)
+            for _ in range(self.updates)
         ]
         return DataLoader(batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.Adam(self.rates())
-        total = self.length.epochs * self.length.updates
+        total = self.epochs * self.updates
 
         def share(update: int) -> float:
             return (
@@ -216,7 +209,7 @@ class TwinTask(TrainingTask):
         shown = epoch["validation_loss"] if math.isfinite(epoch["validation_loss"]) else 1e9
         self.log("validation_loss", shown)
         self._report(
-            f"epoch {self.current_epoch + 1} of at most {self.length.epochs}: "
+            f"epoch {self.current_epoch + 1} of at most {self.epochs}: "
             f"loss {epoch['loss']:.4f}, "
             f"of people left out {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
         )

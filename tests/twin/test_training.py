@@ -11,7 +11,6 @@ from bids_dtg.twin.recipe import Recipe
 from bids_dtg.twin.times import observed_times
 from bids_dtg.twin.training import (
     GroupTask,
-    Length,
     Targets,
     TimesTask,
     action_losses,
@@ -67,7 +66,7 @@ def options(targets, **recipe):
         "training": targets,
         "validation": targets,
         "recipe": Recipe(**recipe),
-        "length": Length(epochs=1, updates=1),
+        "length": (1, 1),
         "seed": 0,
         "identity": "",
         "report": lambda line: None,

@@ -39,7 +39,6 @@ from bids_dtg.twin.interventions import (
     ACCURACY,
     FEWEST_PEOPLE,
     STEP_SIZES,
-    Gradients,
     Slope,
     evidence_of,
     functions_of,
@@ -54,6 +53,7 @@ from bids_dtg.twin.interventions import (
 )
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.network import LowRank
+from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.times import EFFECT, RT, Array, Target, fit_ridges, observed_times, targets_of
 
 PERMUTATIONS = 200
@@ -152,7 +152,7 @@ class _Study:
 
     functions: tuple[Target, ...]
     people: Cohort
-    gradients: Gradients
+    gradients: Array  # (functions, edges)
     before: Array  # (people, functions)
     observed: Array
     slopes: tuple[Slope, ...]
@@ -220,7 +220,7 @@ def _studied(
         slope_of(one, other, seed=seed) for one, other in zip(before.T, observed.T, strict=True)
     )
     say("gradients …")
-    gradients = gradients_of(fitted, edges, people.segments, seed=seed)
+    gradients, by_times = gradients_of(fitted, edges, people.segments, seed=seed)
     unpredicted = _unpredicted(fitted, known)
     moves, refused = [], {}
     for row, function in enumerate(functions):
@@ -232,7 +232,7 @@ def _studied(
             if way == _SELECTIVE and not held:
                 continue
             try:
-                delta = selective(gradients.edges, row, others, edges)
+                delta = selective(gradients, row, others, edges)
             except ValueError as err:
                 refused.setdefault(function.name, str(err))
                 continue
@@ -243,7 +243,7 @@ def _studied(
                 for size in STEP_SIZES
             )
             moves.append(_Move(row, way, delta, after))
-    null = _null(fitted, edges, known, gradients, observed, permutations, seed)
+    null = _null(fitted, edges, known, by_times, observed, permutations, seed)
     return _Study(
         functions, people, gradients, before, observed, slopes, tuple(moves), refused, *null
     )
@@ -268,24 +268,24 @@ def _null(
     fitted: Fitted,
     unseen: NDArray[np.floating[Any]],
     training: _Known | None,
-    gradients: Gradients,
+    gradients: Array | None,
     observed: Array,
     permutations: int,
     seed: int,
 ) -> tuple[Array | None, Array | None, str]:
     """Return the evidence of the twin and of permuted behaviour, or why there is none."""
-    if not isinstance(fitted.twin, LowRank) or gradients.times is None:
+    if not isinstance(fitted.twin, LowRank) or gradients is None:
         return None, None, f"each permutation of a {fitted.architecture} would be a training"
     if training is None or not permutations:
         few = f"{_FEWEST_FITTED} or more of the model's training participants are needed"
         return None, None, few if training is None else "no permutations were asked for"
     say(f"{counted(permutations, 'permutation')} of behaviour …")
-    known = observed[:, : len(gradients.times)]
-    evidence = evidence_of(fit_ridges(*training).predict(unseen), gradients.times, known)
+    known = observed[:, : len(gradients)]
+    evidence = evidence_of(fit_ridges(*training).predict(unseen), gradients, known)
     permuted = permuted_evidence(
         training,
         unseen,
-        gradients.times,
+        gradients,
         known,
         permutations=permutations,
         seed=seed,
@@ -430,7 +430,7 @@ def _people_rows(found: _Study) -> Iterator[Row]:
 
 def _edge_rows(found: _Study, regions: Sequence[str]) -> Iterator[Row]:
     first, second = np.triu_indices(len(regions), 1)
-    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
+    for function, edges in zip(found.functions, found.gradients, strict=True):
         for rank, edge in enumerate(np.argsort(-np.abs(edges), kind="stable")[:_STRONGEST], 1):
             yield {
                 "function": function.name,
@@ -449,7 +449,7 @@ def _write_directions(analysis: TwinAnalysis, found: _Study, regions: Sequence[s
         analysis.results.add(DIRECTIONS),
         {
             "functions": np.array([function.name for function in found.functions], np.str_),
-            "gradients": found.gradients.edges,
+            "gradients": found.gradients,
             "moves": np.array(names, np.str_),
             "steps": np.array([move.delta for move in found.moves]),
             "places": np.array(regions, np.str_),
@@ -493,7 +493,7 @@ def _page(
         "step": _AT,
         "without_null": found.without_null,
         "covariates": "" if adjustment is None else named(adjustment.asked),
-        "smooth": found.gradients.times is None,
+        "smooth": find_architecture(bundle.part.architecture).generates_all,
         "people": len(found.people.labels),
     }
     return AnalysisPageFacts(
@@ -594,7 +594,7 @@ def _difference_table(found: _Study) -> Table:
 def _matrices(found: _Study, regions: Sequence[str]) -> tuple[Matrices, ...]:
     maps = {}
     rows, columns = np.triu_indices(len(regions), 1)
-    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
+    for function, edges in zip(found.functions, found.gradients, strict=True):
         if len(regions) and edges.any():
             square = np.full((len(regions), len(regions)), np.nan)
             square[rows, columns] = square[columns, rows] = _scale(function) * edges
@@ -613,7 +613,7 @@ def _brains(
     grid, inside = standard_grid(), atlas.columns < len(regions)
     places = VoxelPlaces.within(grid, inside.reshape(grid.shape))
     pictures = {}
-    for function, edges in zip(found.functions, found.gradients.edges, strict=True):
+    for function, edges in zip(found.functions, found.gradients, strict=True):
         means = _scale(function) * region_means(edges, len(regions))
         drawn = draw_glass_brain(means[atlas.columns[inside]], places, title="", units="")
         if edges.any() and drawn is not None:

@@ -33,23 +33,6 @@ class PerformedRun:
 
 
 @dataclass(frozen=True, eq=False)
-class AverageEvents:
-    """The runs of tasks that the twin of an average performs."""
-
-    runs: tuple[PerformedRun, ...]
-    troubles: tuple[str, ...] = ()  # why files of the participant cannot be read
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on files, rows and responses of the participant that were left out."""
-        own = (run for run in self.runs if run.own)
-        return (
-            *(f"left out: {trouble}" for trouble in self.troubles),
-            *(f"{run.file.path.name}: {note}" for run in own for note in run.trials.notes),
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class TaskEvents:
     """Tasks, and their event files in the dataset."""
 
@@ -112,8 +95,8 @@ class TaskEvents:
             if task.name in self.first:  # needed also where own files are damaged
                 yield self.first[task.name].file.path
 
-    def of(self, planned: AveragedRuns) -> AverageEvents:
-        """Read the runs of an average's tasks; files that cannot be read are listed as troubles."""
+    def of(self, planned: AveragedRuns) -> tuple[tuple[PerformedRun, ...], tuple[str, ...]]:
+        """Read the runs of an average's tasks, with a note on each file that cannot be read."""
         runs: list[PerformedRun] = []
         troubles: list[str] = []
         for task, files in self.own_files(planned):
@@ -121,7 +104,7 @@ class TaskEvents:
             if not mine and task.name in self.first:
                 mine = [self.first[task.name]]
             runs += mine
-        return AverageEvents(tuple(runs), tuple(troubles))
+        return tuple(runs), tuple(troubles)
 
     def plan(self, planned: AveragedRuns) -> Iterator[str]:
         """Yield lines on the event files that an average would use."""

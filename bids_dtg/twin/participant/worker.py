@@ -22,7 +22,7 @@ from bids_dtg.twin.participant.behaviour import (
     SeenTrials,
     TwinInference,
 )
-from bids_dtg.twin.participant.events import AverageEvents
+from bids_dtg.twin.participant.events import PerformedRun
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task
 from bids_dtg.twin.participant.task_bold import TaskRun
 from bids_dtg.twin.participant.write import TwinWriter
@@ -109,8 +109,8 @@ class TwinAverageMaker:
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):
             events = self._steps.request.events
-            found = AverageEvents(()) if events is None else events.of(planned)
-            behaviour = self._behave(planned.participant, made, found)
+            runs, of_events = ((), ()) if events is None else events.of(planned)
+            behaviour = self._behave(planned.participant, made, runs, of_events)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
             self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
@@ -120,20 +120,24 @@ class TwinAverageMaker:
             made,
             behaviour,
             left_out=self._left_out,
-            of_events=found.notes,
+            of_events=of_events,
         )
         return MadeAverage(tuple(notes), _line(made, left_out=len(self._left_out)))
 
     def _behave(
-        self, participant: str, made: AverageConnectome, found: AverageEvents
+        self,
+        participant: str,
+        made: AverageConnectome,
+        runs: tuple[PerformedRun, ...],
+        notes: tuple[str, ...],
     ) -> AverageBehaviour | None:
         """Run the twin; None without a model."""
         request, inference = self._steps.request, self._steps.inference
-        if request.events is None or inference is None or not found.runs:
+        if request.events is None or inference is None or not runs:
             return None
-        seen = SeenTrials.of(found.runs, request.events.tasks)
+        seen = SeenTrials.of(runs, request.events.tasks)
         performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
-        return AverageBehaviour(seen, performed, found.notes)
+        return AverageBehaviour(seen, performed, notes)
 
 
 class TaskRunMaker:
