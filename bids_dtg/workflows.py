@@ -86,6 +86,8 @@ class FeatureKind:
     find: Callable[[FeatureKind, Any], Any]
     # Returns which file of each run they are read from; None: from no files of runs.
     run_file: Callable[[], FileKind] | None = None
+    # Columns of its tables that name a row, and last the column of values.
+    columns: tuple[str, ...] = ("name", "score")
     # Whether runs that have this file count as results: of workflows that make no maps.
     counts: bool = False
     unit: str = ""  # a column of them; empty: region or voxel

@@ -464,23 +464,30 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
 @dataclass(frozen=True, eq=False)
 class ScoreFeatures(FeatureSource):
-    """Scores of runs, in small tables with a row a name."""
+    """Scores of people, in small tables with a row a name."""
 
-    paths: Mapping[str, tuple[Path, ...]]  # tables of each person's runs, by label
     names: tuple[str, ...]  # of the rows
+    read: Callable[[str], Mapping[str, float]]  # returns a person's scores by name
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """Yield one table: the mean over each person's runs."""
+        """Yield one table."""
 
         def read(label: str) -> Row:
-            return _mean([_read_scores(path, self.names) for path in self.paths[label]])
+            scores = self.read(label)
+            if [*scores] != [*self.names]:
+                raise RunError(
+                    f"sub-{label} has other rows of {self.kind.words} than most people",
+                    expected=", ".join(self.names),
+                    remedy="call the participant level again for this participant",
+                )
+            return np.array([*scores.values()], np.float32)
 
         filled = _fill(people, folder, len(self.names), read, self.kind.words)
         yield _of_columns(self.kind, filled, self.names)
 
 
 def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find scores of runs, in the tables that the kind names.
+    """Find scores of runs in the tables that the kind names; a person has the mean over runs.
 
     Raises
     ------
@@ -488,17 +495,46 @@ def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         Nobody has any.
     """
     paths = {
-        label: tuple(made.maps[0].path for made in averages)
+        label: [made.maps[0].path for made in averages]
         for label, averages in people.averages.items()
     }
-    first = next(path for own in paths.values() for path in own)
-    names = tuple(row.get("name", "") for row in read_rows(first))
-    if not names or not all(names):
+
+    def read(label: str) -> Mapping[str, float]:
+        runs = [_scores_of(read_rows(path), kind, path) for path in paths[label]]
+        if any([*run] != [*runs[0]] for run in runs):
+            raise RunError(f"the runs of sub-{label} have different rows of {kind.words}")
+        return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+
+    return ScoreFeatures(kind, ("",), frozenset(paths), (*read(next(iter(paths))),), read)
+
+
+def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find what an intervention changes in each person, in the output's one table of changes.
+
+    Raises
+    ------
+    DatasetError
+        There is no such table or there are several, or it has nobody.
+    """
+    name = people.settings.modelling.model_name or "*"
+    found = sorted(people.output.path("group").glob(f"intervention-{name}/desc-people_changes.tsv"))
+    if len(found) != 1:
         raise DatasetError(
-            f"{first} is no table of {kind.words} as the program writes it",
-            remedy="call the participant level again",
+            f"{people.output.root} has {counted(len(found), 'table')} of {kind.words}",
+            expected="one",
+            remedy="call --analysis intervene" if not found else "give --model-name",
         )
-    return ScoreFeatures(kind, ("",), frozenset(paths), paths, names)
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(found[0]):
+        rows.setdefault(row.get("participant_id", "").removeprefix("sub-"), []).append(row)
+    has = [label for label in people.labels if label in rows]
+    if not has:
+        raise DatasetError(f"{found[0]} has nobody whose results are in {people.output.root}")
+
+    def read(label: str) -> Mapping[str, float]:
+        return _scores_of(rows[label], kind, found[0])
+
+    return ScoreFeatures(kind, ("",), frozenset(has), (*read(has[0]),), read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -611,18 +647,23 @@ def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
     return keys, values
 
 
-def _read_scores(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
-    rows = read_rows(path)
-    if [row.get("name") for row in rows] != list(names):
-        raise RunError(
-            f"{path} has other rows than most tables",
-            expected=", ".join(names),
-            remedy="call the participant level again for this participant",
-        )
+def _scores_of(
+    rows: Sequence[Mapping[str, str]], kind: FeatureKind, path: Path
+) -> dict[str, float]:
+    """Return the values of a table's rows by their names; a value may be n/a."""
+    *named, value = kind.columns
     try:
-        return np.array([float(row["score"]) for row in rows])
+        cells = {"_".join(row[name] for name in named): row[value] for row in rows}
+        found = {name: float("nan" if cell == "n/a" else cell) for name, cell in cells.items()}
     except (KeyError, TypeError, ValueError) as err:
-        raise RunError(f"{path} cannot be read: {err}", expected="a column score") from err
+        raise RunError(
+            f"{path} cannot be read: {err}", expected=f"columns {', '.join(kind.columns)}"
+        ) from err
+    if not found:
+        raise RunError(
+            f"{path} is no table of {kind.words}", remedy="call the participant level again"
+        )
+    return found
 
 
 def _read_matrix(path: Path, rois: int) -> NDArray[np.float64]:

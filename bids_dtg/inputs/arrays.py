@@ -478,7 +478,7 @@ def _rest(found: Sequence[_Found], rows: Sequence[Mapping[str, int]]) -> tuple[P
 
 
 def _task_bold(found: Sequence[_Found], array: PeopleArray | None) -> PeopleArray | None:
-    """Return BOLD of tasks with what stands beside it in its file."""
+    """Return BOLD of tasks with the other arrays of its file."""
     if array is None:
         return None
     file = next(file for file in found if "task_bold" in file.arrays)

@@ -90,7 +90,6 @@ rest_option = OptionMaker(("contrasts", "dynamics", "twin"))
 network_option = OptionMaker(("dynamics",))
 twin_option = OptionMaker(("twin",))
 network_or_twin_option = OptionMaker(("dynamics", "twin"))
-map_or_network_option = OptionMaker(("contrasts", "dynamics"))
 map_or_twin_option = OptionMaker(("contrasts", "twin"))
 
 

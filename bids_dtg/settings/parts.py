@@ -10,7 +10,6 @@ from bids_dtg.settings.option import (
     MODELS,
     RESULTS,
     map_option,
-    map_or_network_option,
     map_or_twin_option,
     network_option,
     option,
@@ -513,7 +512,7 @@ class StatisticsOptions:
         metavar="TSV",
         shown_default="participants.tsv of BIDS_DIR",
     )
-    phenotype: tuple[str, ...] = map_or_network_option(
+    phenotype: tuple[str, ...] = option(
         "statistics",
         "columns of the table to test or to predict",
         default=(),
@@ -526,14 +525,13 @@ class StatisticsOptions:
     covariates: tuple[str, ...] = option(
         "statistics",
         "columns whose part is taken out, of the table or of the runs' quality (fd_mean, "
-        "minutes_kept); numbers as they are, words as levels; with --workflow twin, of train: "
-        "columns of the table that are taken out of connectomes and mean times; of evaluate: that "
-        "predict beside the twin",
+        "minutes_kept); numbers as they are, words as levels; with --workflow twin, "
+        "columns of the table that are taken out of connectomes and mean times",
         default=(),
         metavar="NAME",
         shown_default="none",
     )
-    feature_sets: tuple[str, ...] = map_or_network_option(
+    feature_sets: tuple[str, ...] = option(
         "statistics",
         "what of each participant is looked at",
         default=(),
@@ -556,7 +554,7 @@ class StatisticsOptions:
     tfce: bool = map_option(
         "statistics", "of stats: threshold-free cluster enhancement too", default=False
     )
-    within_families: bool = map_or_network_option(
+    within_families: bool = option(
         "statistics",
         "permute the members of each family too, not only whole families of one size",
         default=False,

@@ -6,11 +6,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.twin.recipe import ARCHITECTURES, RECIPES
 from bids_dtg.workflows import (
     OF_RUNS,
     Analysis,
     Demo,
+    FeatureKind,
     ParticipantLevel,
     Phantom,
     Run,
@@ -62,6 +64,29 @@ _OF_BEHAVIOUR = (
 )
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
 
+# Features of people, for analyses over them.
+FEATURES = (
+    FeatureKind(
+        "times",
+        "mean response times and condition effects that a twin predicts, as of the participant "
+        "level",
+        "predicted response times",
+        later("cohort.features:find_scores"),
+        constant("twin.panels.behaviour:FILE"),
+        columns=("task_name", "condition", "predicted_rt_seconds"),
+        counts=True,
+        unit="condition",
+    ),
+    FeatureKind(
+        "changes",
+        "changes of a twin by an intervention (--analysis intervene)",
+        "changes by an intervention",
+        later("cohort.features:find_changes"),
+        columns=("function", "way", "change"),
+        unit="change",
+    ),
+)
+
 ROW = Workflow(
     name="twin",
     help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
@@ -102,8 +127,10 @@ ROW = Workflow(
                 needs_model=True,
                 statistics=("permutations", "participants_file"),
             ),
+            "associate": ANALYSES["associate"],
         }
     ),
+    features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     presentation=constant("twin.panels.averages:PRESENTATION"),
     kinds=constant("twin.bundle.part:KINDS"),
     recipes=tuple(RECIPES),

@@ -109,7 +109,8 @@ def told(tmp_path, monkeypatch, capsys):
         ("group --analysis associate --permutations -1", "--permutations is -1. Expected: 0 to"),
         (
             f"{TWINS} --permutations 5",
-            "--permutations was given with --analysis train. Expected: group --analysis intervene.",
+            "--permutations was given with --analysis train. Expected: group --analysis "
+            "intervene or associate.",
         ),
         (
             "group --analysis associate --phenotype age --covariates age",

@@ -282,5 +282,5 @@ def _in_words(whose: Mapping[str, Sequence[object | None]]) -> str:
     runs = [own for of_person in whose.values() for own in of_person]
     people = sum(any(own is not None for own in of_person) for of_person in whose.values())
     there = sum(own is not None for own in runs)
-    of_whom = counted(len(whose), "participant")
-    return f"BOLD in {there} of {counted(len(runs), 'run')} of trials, of {people} of {of_whom}"
+    everybody = counted(len(whose), "participant")
+    return f"BOLD in {there} of {counted(len(runs), 'run')} of trials, of {people} of {everybody}"
