@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.twin.phantom.files import write_twin_people
@@ -35,3 +36,12 @@ def test_what_is_written_reads_back(tmp_path):
             np.testing.assert_array_equal(read.stimulus, written.stimulus)
             assert read.notes == ()
         np.testing.assert_array_equal(read_trials(known, rows).button, written.button)
+
+
+def test_measured_confounders_are_columns_of_participants(tmp_path):
+    people = simulate_twin_people(3, "measured", regions=10, seed=2)
+    write_twin_people(tmp_path, people, [], [[], [], []])
+    table = pd.read_csv(tmp_path / "bids" / "participants.tsv", sep="\t")
+    assert list(table["participant_id"]) == [f"sub-{label}" for label in people.labels]
+    np.testing.assert_allclose(table["age"], people.covariates["age"], atol=0.001)
+    np.testing.assert_allclose(table["motion"], people.covariates["motion"], atol=0.001)
