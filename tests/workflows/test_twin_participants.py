@@ -220,7 +220,7 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
     damaged.write_text("onset\tduration\n1\t2\n")
     assert job.run("--model", job.model()) == 0
     lines = capsys.readouterr().err
-    assert "left out: sub-01_task-stroopAP_events.tsv lacks the columns" in lines
+    assert "sub-01_task-stroopAP_events.tsv lacks the columns" in lines
     assert (
         "stroop: no own event file; performed the trials of sub-02_task-stroopAP_events.tsv"
         in lines

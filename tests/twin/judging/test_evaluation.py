@@ -55,7 +55,6 @@ def test_twins_that_do_what_people_do_reach_the_ceiling():
     assert score(found, "crps", condition="easy").value.mean < 0.03
     assert found.matching.identified.mean == 1.0
     assert found.matching.p < 0.001
-    assert found.own.word == found.group.word == "better"
     assert score(found, "loss", GROUP, task="").verdict.word == "better"
     assert np.isnan(score(found, "rt", GROUP).value.mean)
 
@@ -67,7 +66,7 @@ def test_twins_that_are_alike_but_for_rounding_have_no_r_and_match_nobody():
     found = judged(people, same * rounding)
     assert score(found, "rt").error.mean > 0.05
     assert (found.matching.p, found.matching.better_than_average.mean) == (1.0, 0)
-    assert found.group.word == found.own.word == "interval holds 0"
+    assert score(found, "loss", GROUP, task="").verdict.word == "interval holds 0"
     assert np.isnan(score(judged(people, same), "rt").value.mean)
 
 
@@ -88,14 +87,13 @@ def test_twins_of_somebody_else_are_worse_than_the_ridge_and_the_group():
     assert score(found, "rt", "connectome_ridge").verdict.word == "worse"
     assert np.isnan(score(found, "rt", "group_mean").value.mean)
     assert score(found, "crps", "ridge_distribution", "hard").is_worse
-    assert found.group.word == "worse"
+    assert score(found, "loss", GROUP, task="").verdict.word == "worse"
 
 
 def test_few_people_get_no_verdict_and_one_no_comparison():
     people = a_cohort(7)
     found = judged(people, people.segments.action)
-    words = {found.own.word, found.group.word, *(s.verdict.word for s in found.scores if s.verdict)}
-    assert words == {"too few people"}
+    assert {s.verdict.word for s in found.scores if s.verdict} == {"too few people"}
     alone = people.of(np.array([0]))
     assert judged(alone, alone.segments.action).matching is None
 
@@ -175,9 +173,10 @@ def test_people_who_are_in_twice_are_judged_once():
     for own, other in zip(one.scores, two.scores, strict=True):
         if own.verdict is not None and own.figure in ("crps", "brier", "choice", "loss"):
             assert other.verdict.people == own.verdict.people <= 10
-            assert other.verdict.p == pytest.approx(own.verdict.p, nan_ok=True)
+            # Families may be in another order, so that other signs are drawn.
+            assert other.verdict.p == pytest.approx(own.verdict.p, abs=0.02, nan_ok=True)
+            assert other.verdict.difference.mean == pytest.approx(own.verdict.difference.mean)
     assert two.matching == one.matching
-    assert two.own.difference.mean == pytest.approx(one.own.difference.mean)
 
 
 def losses(people: int, gain: float, seed: int = 0) -> np.ndarray:

@@ -100,23 +100,10 @@ def test_a_change_of_nuisance_or_beside_everything_changes_no_behaviour():
         assert abs(changed.connectomes - people.connectomes).max() > 0.01
 
 
-def test_confounders_are_seen_in_edges_and_times_and_cause_neither_by_edges():
-    for regime, plain in (("measured", False), ("unmeasured", False), ("hard", True)):
-        people = simulate_twin_people(400, regime, regions=20, seed=6)
-        shown = people.connectomes @ np.linalg.pinv(people.world.confounding)
-        times = people.mean_rt_seconds("stroop").mean(axis=1)
-        r = [np.corrcoef(each, times)[0, 1] for each in shown.T]
-        assert plain == (len(r) == 0)
-        assert all(abs(each) > 0.1 for each in r)
-        for loading in people.world.confounding:
-            changed = people.after(loading).mean_rt_seconds("stroop")
-            np.testing.assert_allclose(changed, people.mean_rt_seconds("stroop"), atol=1e-8)
-
-
 @pytest.mark.parametrize(
     ("regime", "regions", "fact"),
     [
-        ("medium", 20, "a regime is one of easy, hard, images, measured, unmeasured, not 'medium'"),
+        ("medium", 20, "a regime is one of easy, hard, images.*, not 'medium'"),
         ("easy", 7, "8 regions"),
     ],
 )
