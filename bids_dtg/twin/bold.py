@@ -28,9 +28,9 @@ from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
 Array = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
 
-LEAST_RESPONSE = 0.05  # SD, that a gain is computed from: below it, the series stays as it is
 _CHANCE = 0.01  # that a gate of any region opens where connectomes know nothing
 _HIGH_PASS_HZ = 0.01  # of the published regressions
+_SAMPLED = 8  # people whose sequences the group's responses are found by
 _PENALTIES = np.logspace(-6, 2, 33)  # of states, relative to their mean eigenvalue
 
 
@@ -45,6 +45,8 @@ class BoldReadout:
     weights: Array  # (units, regions): BOLD of a unit's state
     offsets: Array  # (regions, tasks): mean of a run
     responses: Array  # (regions, conditions): mean of the training people
+    # (regions, conditions), mean of a task 0: what the group's states lack of these responses.
+    corrections: Array
     contrasts: Array  # (regions, tasks): mean of the training people
     contrast_sds: Array  # (regions, tasks): over the training people
     edge_mean: Array  # (edges,), of the training people
@@ -67,8 +69,9 @@ class BoldReadout:
     ) -> BoldReadout:
         """Return the read-out whose arrays `tensors` returned."""
         silent = arrays["sd"] == 0
+        known = "mean", "sd", "offsets", "responses", "corrections", "contrasts", "contrast_sds"
         found = {name: own.copy() for name, own in arrays.items()}
-        for name in ("mean", "sd", "offsets", "responses", "contrasts", "contrast_sds"):
+        for name in known:
             found[name][silent] = np.nan
         found["weights"][:, silent] = np.nan
         return cls(regions, tr_seconds, **found)
@@ -410,7 +413,7 @@ def fit_bold(
     z = z_of(left_out_agreement(*known, families).reshape(wanted.shape).sum(axis=2))
     opened = z > least_z(int(np.isfinite(sd).sum()))
     weights = fit_ridges(*known).weights.reshape(-1, *wanted.shape[1:])[:, opened]
-    return BoldReadout(
+    readout = BoldReadout(
         regions=regions,
         tr_seconds=float(np.median([run.tr_seconds for run in runs])),
         mean=mean,
@@ -418,12 +421,19 @@ def fit_bold(
         weights=_fit_states(scaled, twin, segments),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
         responses=known_mean(own),
+        corrections=np.zeros(own.shape[1:]),
         contrasts=known_mean(contrast),
         contrast_sds=_sd(contrast),
         edge_mean=edges.mean(axis=0),
         edge_weights=np.tensordot(axes.T, weights, 1),
         z=z,
     )
+    some = segments.people(np.arange(min(_SAMPLED, len(bold))))
+    shown = [_group_states(twin, some, person) for person in range(len(some.run))]
+    group = known_mean(responses(_read_out(readout, some, shown), some))
+    lacking, each = readout.responses - group, _task_of_each(tasks)
+    of_task = np.stack(_of_tasks(lacking, tasks), axis=-1)
+    return replace(readout, corrections=lacking - of_task[:, each])
 
 
 def _column(task: int) -> slice:
@@ -515,9 +525,8 @@ def performed_responses(
     units = torch.einsum("pcsk,psku->puc", by_step, performed).double()
     # Gradients of regions without signal would be NaN everywhere.
     own = torch.from_numpy(np.nan_to_num(readout.weights)).T @ units
-    gains = _gains(readout, own, connectomes, segments.tasks)
     known = torch.from_numpy(np.isfinite(readout.sd))[:, None]
-    return torch.where(known, own * gains[..., _task_of_each(segments.tasks)], torch.nan)
+    return torch.where(known, own + _added(readout, own, connectomes, segments.tasks), torch.nan)
 
 
 def _task_of_each(tasks: TaskSet) -> list[int]:
@@ -525,16 +534,15 @@ def _task_of_each(tasks: TaskSet) -> list[int]:
     return [tasks.names.index(name) for name, _ in conditions_of(tasks)]
 
 
-def _gains(readout: BoldReadout, own: Tensor, connectomes: Tensor, tasks: TaskSet) -> Tensor:
-    """Return the factors of series, (people, regions, tasks), by their own responses.
+def _added(readout: BoldReadout, own: Tensor, connectomes: Tensor, tasks: TaskSet) -> Tensor:
+    """Return what is added to own responses, (people, regions, conditions).
 
-    With its factor, the mean response to a task's conditions is the one that ridges predict.
+    With it, the mean response to a task's conditions is the one that ridges predict, and the
+    group's responses to conditions are those of the training people.
     """
     mean = torch.stack(_of_tasks(own, tasks), -1)
-    group = torch.from_numpy(np.stack(_of_tasks(np.nan_to_num(readout.responses), tasks), -1))
-    large = torch.minimum(mean.abs(), group.abs()) >= LEAST_RESPONSE
-    wanted = readout.amplitudes(connectomes, tasks)
-    return torch.where(large, wanted / torch.where(large, mean, 1.0), 1.0)
+    lacking = (readout.amplitudes(connectomes, tasks) - mean)[..., _task_of_each(tasks)]
+    return lacking + torch.from_numpy(np.nan_to_num(readout.corrections))
 
 
 def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
@@ -569,8 +577,8 @@ def predict_bold(
 ) -> list[list[BoldRun | None]]:
     """Return the BOLD of people's twins, in SD of the training people.
 
-    It is the read-out of the twins' own states, with a gain for each region and task by which the
-    mean response is the one that is predicted from the connectome.
+    It is the read-out of the twins' own states, and trials' displays convolved with the
+    haemodynamic response, as much of each condition as responses lack (`performed_responses`).
 
     Parameters
     ----------
@@ -594,17 +602,33 @@ def predict_bold(
         own = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
         seen = segments.people(some)
         performed = states(twin(own), torch.from_numpy(seen.inputs)).numpy()
-        plain: list[list[BoldRun | None]] = [[None] * (int(of.max()) + 1) for of in seen.run]
-        for row, person in enumerate(some):
-            for layout in _layouts(seen, row):
-                like = None if measured is None else measured[person][layout.number]
-                plain[row][layout.number] = _series(readout, layout, performed[row], like)
+        like = None if measured is None else [measured[person] for person in some]
+        plain = _read_out(readout, seen, performed, like)
         by_itself = torch.from_numpy(responses(plain, seen))
-        gains = _gains(readout, by_itself, own, seen.tasks).numpy()
+        added = np.nan_to_num(_added(readout, by_itself, own, seen.tasks).numpy())
         for row, layout, run in _measured(plain, seen):
-            values = gains[row, :, layout.task] * run.values + readout.offsets[:, layout.task]
+            columns = _columns(seen.tasks, layout.task)
+            shape = layout.regressors(run.seconds, columns.stop - columns.start)
+            shape = shape[:, : columns.stop - columns.start]
+            values = run.values + (shape - shape.mean(axis=0)) @ added[row, :, columns].T
+            values += readout.offsets[:, layout.task]
             plain[row][layout.number] = replace(run, values=values.astype(np.float32))
         found += plain
+    return found
+
+
+def _read_out(
+    readout: BoldReadout,
+    segments: Segments,
+    performed: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    measured: People | None = None,
+) -> list[list[BoldRun | None]]:
+    """Return the read-out of each person's states, (segments, steps, units)."""
+    found: list[list[BoldRun | None]] = [[None] * (int(of.max()) + 1) for of in segments.run]
+    for row, runs in enumerate(found):
+        for layout in _layouts(segments, row):
+            like = None if measured is None else measured[row][layout.number]
+            runs[layout.number] = _series(readout, layout, performed[row], like)
     return found
 
 

@@ -137,7 +137,7 @@ class TwinPart(FittedPart):
             **dict.fromkeys(("mean", "sd", "z"), (regions,)),
             **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (regions, tasks)),
             "weights": (self.recipe.units, regions),
-            "responses": (regions, conditions),
+            **dict.fromkeys(("responses", "corrections"), (regions, conditions)),
             "edge_mean": (self.edges,),
             "edge_weights": (self.edges, self.bold_open, tasks),
         }
