@@ -210,6 +210,9 @@ def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
         found[f"move of {name}: r of the own level with the true changes"] = -r_of(
             observed[~half, row], true[:, column]
         )
+        found[f"move of {name}: r of the predicted level with the true changes"] = -r_of(
+            before[~half, row], true[:, column]
+        )
         norm = np.linalg.norm(gradients[row])
         length = float((edges[half] @ gradients[row] / norm).std(ddof=1))
         raw, true_raw = changes(-STEP * length * gradients[row] / norm)

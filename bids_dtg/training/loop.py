@@ -110,6 +110,8 @@ def run_epochs(
     past = past_epochs(workplace.folder, schedule.epochs)
     if not _is_finished([] if past is None else past["history"], schedule):
         _fit(make_task, schedule, workplace, report)
+    elif past is not None:  # is it of this task?
+        make_task(report=report).on_load_checkpoint(dict(past))
     best = _read(workplace.folder / _BEST)
     return Best(
         state=best["state_dict"],

@@ -185,8 +185,8 @@ def fit(
         if isinstance(twin, LowRank):
             history = run.group(twin.network)
             if values.shape[1]:
-                history = {**history, **run.times(twin)}
                 z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
+                history = {**history, **(run.times(twin) if twin.differ else {})}
         else:
             history = run.people(twin, values)
     return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z)

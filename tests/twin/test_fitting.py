@@ -52,7 +52,7 @@ def report(line):
     lines.append(line)
     if len(lines) == {last}:
         os.kill(os.getpid(), signal.SIGKILL)
-edges, segments = people()
+edges, segments = people(20)
 place = Workplace(Path({folder!r}))
 fit(edges, segments, architecture={architecture!r}, recipe=SMALL, workplace=place, report=report)
 """
@@ -61,7 +61,7 @@ fit(edges, segments, architecture={architecture!r}, recipe=SMALL, workplace=plac
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "last"), [("lowrank", 5), ("hypernetwork", 3)])
 def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path, architecture, last):
-    edges, segments = people()
+    edges, segments = people(20)  # enough for the gate to open
     paths = [str(Path(__file__).parent), *sys.path]
     words = {"paths": paths, "last": last, "folder": str(tmp_path), "architecture": architecture}
     done = subprocess.run([sys.executable, "-c", KILLED.format(**words)], check=False)
@@ -77,6 +77,16 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path, architecture, last):
     assert 0 < len(lines) < sum(map(len, whole.history.values()))
     for name, tensor in whole.twin.state_dict().items():
         assert torch.equal(resumed.twin.state_dict()[name], tensor), name
+
+
+def test_a_finished_training_serves_the_same_people_alone(tmp_path):
+    edges, segments = people()
+    place = Workplace(tmp_path)
+    one = fit(edges, segments, recipe=SMALL, workplace=place)
+    again = fit(edges, segments, recipe=SMALL, workplace=place)
+    assert again.history == one.history
+    with pytest.raises(RunError, match="other people, another recipe or another seed"):
+        fit(edges[::-1], segments, recipe=SMALL, workplace=place)
 
 
 def test_connectomes_predict_slow_and_quick_people():

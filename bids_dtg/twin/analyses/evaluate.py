@@ -13,7 +13,7 @@ from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.cohort.folds import FOLDS, HALVES, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.charts import nice
@@ -295,7 +295,14 @@ def _judged_by_halves(
 
 def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
     whole = analysis.people.runs(people.labels)
-    segments = analysis.people.stacked([[half_of(run, number) for run in own] for own in whole])
+    halves = [[half_of(run, number) for run in own] for own in whole]
+    if not any(len(run.onset_seconds) for own in halves for run in own):
+        raise DatasetError(
+            f"nobody has trials in the {('first', 'second')[number]} half of the runs",
+            expected="trials in both halves",
+            remedy="use --folds N, which keeps runs whole",
+        )
+    segments = analysis.people.stacked(halves)
     bold = None
     if people.bold is not None:
         bold = [

@@ -168,6 +168,20 @@ def test_second_halves_are_judged_beside_the_own_first_half(people: Path, tmp_pa
     assert "Same people: twins, baselines and ridges saw earlier trials" in page_of(judged)
 
 
+def test_halves_without_trials_are_refused(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "bids"
+    shutil.copytree(people / "bids", raw)
+    for path in raw.rglob("*_events.tsv"):
+        header, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([header, rows[-1]]) + "\n")
+    call = arguments(people, tmp_path / "out", "evaluate", "--folds", "halves")
+    call[0] = str(raw)
+    assert main(call) == 2
+    assert "nobody has trials in the" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "refused"),
     [
