@@ -136,7 +136,10 @@ _REGIONS = (
         "r over people of predicted with observed mean responses to the task; n/a: connectomes are "
         "not shown to predict the region",
     ),
-    Column("predicted_by_connectomes", "Whether the region's gate is open"),
+    Column(
+        "predicted_by_connectomes",
+        "Whether twins' responses in the region differ by their connectomes",
+    ),
 )
 _FOLDS = (
     Column("fold", "Number of the fold"),
@@ -640,6 +643,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
             "twin": written(scores.group_r(scores.twin_t), 3),
             "training": written(scores.group_r(scores.training_t), 3),
             "large": written(100 * float(np.mean(np.abs(scores.observed_t[there]) > _LARGE_T)), 0),
+            "outputs": GROUP not in judged.models,  # connectomes make all weights
             "open": int(opened.sum()),
             "regions": int(there.any(axis=1).sum()),
             "least": _LARGE_T,

@@ -22,9 +22,8 @@ from twin_runs import a_run, a_task, answered_by
 from bids_dtg.bundles.people import hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.errors import BundleError
-from bids_dtg.twin.bold import BoldReadout, predict_bold
+from bids_dtg.twin.bold import predict_bold
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle, write_twin_bundle
-from bids_dtg.twin.fitting import empty_twin
 from bids_dtg.twin.recipe import ARCHITECTURES
 from bids_dtg.twin.trial_series import TaskSet, stack_people
 
@@ -73,23 +72,10 @@ def test_what_is_written_is_loaded_and_performs_the_same(
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_bold_comes_back(tmp_path: Path, architecture: str) -> None:
     """Of three regions, one has no signal, and connectomes predict another one."""
-    fitted, rng = tiny_fitted_twin(architecture), np.random.default_rng(0)
-    units = 5
-    if architecture == "hypernetwork":  # networks have outputs for BOLD instead of weights
-        units, given = 0, (fitted.recipe, 6, fitted.tasks)
-        fitted = replace(fitted, twin=empty_twin(architecture, *given, regions=3).eval())
-    shapes = {
-        **dict.fromkeys(("mean", "sd"), (3,)),
-        **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (3, 2)),
-        "weights": (units, 3),
-        "responses": (3, 4),
-    }
-    arrays = {name: rng.uniform(0.5, 1.0, shape) for name, shape in shapes.items()}
-    for name, values in arrays.items():
-        values[(slice(None), 1) if name == "weights" else 1] = np.nan
-    ridges = {"edge_mean": rng.normal(size=6), "edge_weights": rng.normal(size=(6, 1, 2))}
-    readout = BoldReadout(("a", "b", "c"), 0.8, **arrays, **ridges, z=np.array([9.0, 0, 1.0]))
-    write_tiny_twin(tmp_path / "tiny", replace(fitted, bold=readout))
+    fitted, rng = tiny_fitted_twin(architecture, bold=True), np.random.default_rng(0)
+    readout = fitted.bold
+    assert readout is not None
+    write_tiny_twin(tmp_path / "tiny", fitted)
     bundle = load_twin_bundle(tmp_path / "tiny")
     assert (bundle.part.bold_regions, bundle.part.bold_open) == (3, 1)
     back = bundle.fitted()
