@@ -136,6 +136,7 @@ _REGIONS = (
         "r over people of predicted with observed mean responses to the task; n/a: connectomes are "
         "not shown to predict the region",
     ),
+    Column("ridge_r_people", "That of a ridge regression on the connectome, by training people"),
     Column(
         "predicted_by_connectomes",
         "Whether twins' responses in the region differ by their connectomes",
@@ -387,6 +388,7 @@ def _region_rows(bold: BoldJudged, tasks: TaskSet) -> Iterator[Row]:
                 **{f"{n}_response": m[region, column] for n, m in zip(names, means, strict=True)},
                 **{f"{n}_t": own[region, place] for n, own in zip(names, t, strict=True)},
                 "r_people": scores.people_r[region, place],
+                "ridge_r_people": scores.ridge_r[region, place],
                 "predicted_by_connectomes": bool(bold.open[:, region].all()),
             }
 
@@ -653,7 +655,8 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
                 "Responses of regions, means over people (SD)",
                 (
                     *("region", "task", "condition", "observed_response", "twin_response"),
-                    *("training_mean_response", "observed_t", "twin_t", "r_people"),
+                    *("training_mean_response", "observed_t", "twin_t"),
+                    *("r_people", "ridge_r_people"),
                 ),
             ),
         ),

@@ -111,6 +111,7 @@ class BoldJudged:
     observed: Array  # (people, regions, conditions): mean responses
     twin: Array
     training: Array  # the mean of the training people, the same for everybody
+    ridge: Array  # (people, regions, tasks): mean over conditions; NaN: a ridge does not predict it
     contrasts: Array  # (people, regions, tasks), measured: second condition less the first
     twin_contrasts: Array
     training_contrasts: Array
@@ -171,6 +172,11 @@ def _judged_bold(
         observed=responses(measured, segments),
         twin=responses(own, segments),
         training=everybody(readout.responses),
+        ridge=np.where(
+            readout.open[:, None],
+            readout.amplitudes(torch.tensor(edges), segments.tasks).numpy(),
+            np.nan,
+        ),
         contrasts=contrasts(measured, segments),
         twin_contrasts=contrasts(own, segments),
         training_contrasts=everybody(readout.contrasts),
