@@ -91,20 +91,21 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
     )
     start = time.process_time()
     recipe = replace(find_recipe(architecture), group_epochs=EPOCHS)
-    fitted = fit(
-        known.connectomes,
-        known.segments,
-        people=known.labels,
-        architecture=architecture,
-        recipe=recipe,
-    )
+    given: dict[str, Any] = {"people": known.labels, "architecture": architecture, "recipe": recipe}
+    fitted = fit(known.connectomes, known.segments, **given)
     found = {"CPU of the fit, s": time.process_time() - start}
     others = people.select(rows[FITTED:])
     found |= behaviour_figures(fitted, known, unseen, true_functions(others))
-    if isinstance(fitted.twin, LowRank):
-        for kind in ("known", "unknown", "noise"):
-            bold = simulate_bold(people, runs, seed=seed, kind=kind)
-            found |= bold_figures(fitted, known, unseen, bold, true_responses(others, kind), kind)
+    afterwards = isinstance(fitted.twin, LowRank)
+    for kind in ("known", "unknown", "noise") if afterwards else ("known",):
+        bold, with_bold = simulate_bold(people, runs, seed=seed, kind=kind), fitted
+        if not afterwards:  # BOLD is learned together with behaviour
+            start = time.process_time()
+            with_bold = fit(known.connectomes, known.segments, bold=bold[:FITTED], **given)
+            found["CPU of the fit with BOLD, s"] = time.process_time() - start
+            own = behaviour_figures(with_bold, known, unseen, true_functions(others))
+            found |= {f"with BOLD: {name}": value for name, value in own.items()}
+        found |= bold_figures(with_bold, known, unseen, bold, true_responses(others, kind), kind)
     found |= move_figures(fitted, unseen, others)
     times = observed_times(known.segments)
     rng = np.random.default_rng(seed)
@@ -128,6 +129,9 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
         own, simple = r_of(twin[:, column], wanted), r_of(ridge[:, column], wanted)
         found |= {what: own, f"{what}, twin less ridge": own - simple}
         found[f"SD of {name}, twin / ridge"] = float(twin[:, column].std() / ridge[:, column].std())
+    losses = judged.models[TWIN].losses
+    assert losses is not None
+    found["cross-entropy of buttons, twin"] = float(losses.mean())
     for model in (TWIN, STRETCHED):
         of = judged.models[model]
         assert of.answered is not None
@@ -142,8 +146,7 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
 def bold_figures(
     fitted: Fitted, known: Cohort, unseen: Cohort, bold: Any, true: Values, kind: str
 ) -> Row:
-    """Return figures of unseen people's BOLD by a read-out, beside training mean and ridge."""
-    assert isinstance(fitted.twin, LowRank)
+    """Return figures of unseen people's BOLD by twins, beside training mean and ridge."""
     people = bold[:FITTED], known.connectomes, known.segments
     readout = fit_bold(people[0], fitted.twin, *people[1:], regions=REGIONS)
     of = predict_people(replace(fitted, bold=readout), replace(unseen, bold=bold[FITTED:])).bold

@@ -1,11 +1,12 @@
-"""BOLD of regions during tasks: a read-out of the states of networks that perform them.
+"""BOLD of regions during tasks: a read-out of the states of networks that perform them, or outputs.
 
 A network that learned behaviour alone has states that follow what is shown and done. Convolved with
 the haemodynamic response, they are regressors of the training people's average BOLD, and the
 weights serve all people. What a person's response has more or less than the group's is predicted
-from the connectome, region by region, where predictions go with left-out people. (The published
-networks have outputs for BOLD, which are trained together with the buttons: Takahashi et al., 2026,
-doi:10.34133/bmef.0231.)
+from the connectome, region by region, where predictions go with left-out people.
+
+Networks of hypernetworks have outputs for BOLD, as published, which are trained together with the
+buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and see nothing before their segment.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.twin.bold_runs import BoldRun, People, convolved, risen
-from bids_dtg.twin.network import AT_ONCE, LowRank, states
+from bids_dtg.twin.network import AT_ONCE, HyperNetwork, LowRank, perform, states
 from bids_dtg.twin.times import by_known, fit_ridges, left_out_agreement, z_of
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
 
 Array = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
+Twin = LowRank | HyperNetwork
 
 _CHANCE = 0.01  # that a gate of any region opens where connectomes know nothing
 _HIGH_PASS_HZ = 0.01  # of the published regressions
@@ -36,13 +38,13 @@ _PENALTIES = np.logspace(-6, 2, 33)  # of states, relative to their mean eigenva
 
 @dataclass(frozen=True, eq=False)
 class BoldReadout:
-    """How states become BOLD, and how people's responses differ; in SD of the training people."""
+    """How networks have BOLD, and how people's responses differ; in SD of the training people."""
 
     regions: tuple[str, ...]
     tr_seconds: float  # of the training people
     mean: Array  # (regions,): of the training people's BOLD; NaN: the region has no signal
     sd: Array  # (regions,)
-    weights: Array  # (units, regions): BOLD of a unit's state
+    weights: Array  # (units, regions): BOLD of a unit's state; (0, regions): outputs are BOLD
     offsets: Array  # (regions, tasks): mean of a run
     responses: Array  # (regions, conditions): mean of the training people
     # (regions, conditions), mean of a task 0: what the group's states lack of these responses.
@@ -55,8 +57,13 @@ class BoldReadout:
 
     @property
     def open(self) -> NDArray[np.bool_]:
-        """Regions whose responses are predicted from connectomes, (regions,)."""
+        """Regions whose responses ridges predict from connectomes, (regions,)."""
         return np.asarray(self.z > least_z(int(np.isfinite(self.sd).sum())))
+
+    @property
+    def differ(self) -> NDArray[np.bool_]:
+        """Regions whose responses differ between twins by their connectomes, (regions,)."""
+        return self.open if len(self.weights) else np.asarray(np.isfinite(self.sd))
 
     def tensors(self) -> dict[str, Array]:
         """Return arrays for a bundle, which has no NaN: 0 where something is not known."""
@@ -168,6 +175,21 @@ class _Layout:
         at = np.nonzero((since > 0) & (since < risen()[0][-1] + STEP_SECONDS))
         begun, ended = (np.interp(since[at] - late, *risen()) for late in (0, STEP_SECONDS))
         return csr_array((begun - ended, at), shape=since.shape)
+
+    def between(self, volume_seconds: Array) -> Any:
+        """Return the shares of the two steps around each volume, sparse (volumes, steps).
+
+        Volumes before the first or after the last step have none.
+        """
+        from scipy.sparse import csr_array
+
+        after = np.clip(np.searchsorted(self.seconds, volume_seconds), 1, len(self.seconds) - 1)
+        first, last = self.seconds[after - 1], self.seconds[after]
+        share = (volume_seconds - first) / (last - first)
+        row = np.flatnonzero((share >= 0) & (share <= 1))
+        values = np.append(1 - share[row], share[row])
+        places = np.tile(row, 2), np.append(after[row] - 1, after[row])
+        return csr_array((values, places), shape=(len(share), len(self.seconds)))
 
 
 Known = list[tuple[_Layout, tuple[Any, ...], Any]]
@@ -369,7 +391,7 @@ def _sd(values: Values) -> Array:
 
 def fit_bold(
     bold: People,
-    twin: LowRank,
+    twin: Twin,
     connectomes: Values,
     segments: Segments,
     *,
@@ -384,7 +406,7 @@ def fit_bold(
     bold
         BOLD of each person.
     twin
-        The twin, whose group network is trained.
+        The twin, which is trained; a hypernetwork has outputs of its own.
     connectomes
         (people, edges).
     segments
@@ -418,16 +440,20 @@ def fit_bold(
         tr_seconds=float(np.median([run.tr_seconds for run in runs])),
         mean=mean,
         sd=sd,
-        weights=_fit_states(scaled, twin, segments),
+        weights=_fit_states(scaled, twin, segments)
+        if isinstance(twin, LowRank)
+        else np.zeros((0, len(sd))),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
         responses=known_mean(own),
-        corrections=np.zeros(own.shape[1:]),
+        corrections=0 * known_mean(own),
         contrasts=known_mean(contrast),
         contrast_sds=_sd(contrast),
         edge_mean=edges.mean(axis=0),
         edge_weights=np.tensordot(axes.T, weights, 1),
         z=z,
     )
+    if isinstance(twin, HyperNetwork):
+        return readout
     some = segments.people(np.arange(min(_SAMPLED, len(bold))))
     shown = [_group_states(twin, some, person) for person in range(len(some.run))]
     group = known_mean(responses(_read_out(readout, some, shown), some))
@@ -454,6 +480,37 @@ def _constants(values: Sequence[Values]) -> tuple[Array, Array]:
     squares = sum(np.nansum((own - mean) ** 2, axis=0, dtype=float) for own in values)
     sd = np.sqrt(np.where(squares > 0, squares, np.nan) / number)
     return np.asarray(mean), np.asarray(sd)
+
+
+def bold_targets(bold: People, segments: Segments) -> NDArray[np.float32]:
+    """Return BOLD at the networks' steps, in SD of these people, by cubic splines as published.
+
+    Parameters
+    ----------
+    bold, segments
+        As of `responses`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (people, segments, steps, regions); NaN: not measured, or the nearest volume is censored.
+    """
+    from scipy.interpolate import make_interp_spline
+
+    mean, sd = _constants([run.values for runs in bold for run in runs if run is not None])
+    found = np.full((*segments.action.shape[:3], len(sd)), np.nan, np.float32)
+    for person, layout, run in _measured(_scaled(bold, mean, sd), segments):
+        nearest = np.rint((layout.seconds - run.start_seconds) / run.tr_seconds).astype(int)
+        there = (nearest >= 0) & (nearest < len(run.values))
+        for kept, columns in by_known(np.isfinite(run.values)):
+            if kept.sum() < 4:  # volumes that a cubic spline needs
+                continue
+            spline = make_interp_spline(run.seconds[kept], run.values[np.ix_(kept, columns)])
+            at = np.flatnonzero(there)
+            at = at[kept[nearest[at]]]
+            place = layout.segment[at, None], layout.step[at, None], columns
+            found[person][place] = spline(layout.seconds[at], extrapolate=False)
+    return found
 
 
 def _fit_states(bold: People, twin: LowRank, segments: Segments) -> Array:
@@ -502,7 +559,7 @@ def _group_states(twin: LowRank, segments: Segments, person: int) -> NDArray[np.
 
 
 def performed_responses(
-    readout: BoldReadout, twin: LowRank, connectomes: Tensor, segments: Segments
+    readout: BoldReadout, twin: Twin, connectomes: Tensor, segments: Segments
 ) -> Tensor:
     """Return the responses of people's twins to conditions; differentiable by connectomes.
 
@@ -520,13 +577,24 @@ def performed_responses(
     torch.Tensor
         (people, regions, conditions), SD: what `responses` finds in the series of `predict_bold`.
     """
-    performed = states(twin(connectomes), torch.from_numpy(segments.inputs))
-    by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
+    direct = isinstance(twin, HyperNetwork)
+    performed = _performed(twin, connectomes, segments)
+    by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds, direct))
     units = torch.einsum("pcsk,psku->puc", by_step, performed).double()
+    known = torch.from_numpy(np.isfinite(readout.sd))[:, None]
+    if direct:
+        return torch.where(known, units, torch.nan)
     # Gradients of regions without signal would be NaN everywhere.
     own = torch.from_numpy(np.nan_to_num(readout.weights)).T @ units
-    known = torch.from_numpy(np.isfinite(readout.sd))[:, None]
     return torch.where(known, own + _added(readout, own, connectomes, segments.tasks), torch.nan)
+
+
+def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
+    """Return states or, of hypernetworks, BOLD of twins, (people, segments, steps, n)."""
+    inputs = torch.from_numpy(segments.inputs)
+    if isinstance(twin, HyperNetwork):
+        return perform(twin(connectomes), inputs)[..., segments.tasks.buttons :]
+    return states(twin(connectomes), inputs)
 
 
 def _task_of_each(tasks: TaskSet) -> list[int]:
@@ -545,32 +613,34 @@ def _added(readout: BoldReadout, own: Tensor, connectomes: Tensor, tasks: TaskSe
     return lacking + torch.from_numpy(np.nan_to_num(readout.corrections))
 
 
-def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
-    """Return what a state of each step adds to responses, (people, conditions, segments, steps)."""
+def _response_weights(segments: Segments, tr_seconds: float, direct: bool) -> NDArray[np.float32]:
+    """Return what a step's states or outputs add, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
     found, known = np.zeros((len(segments.run), *shape), np.float32), Known()
     for person, own in enumerate(found):
         layouts = list(_layouts(segments, person))
         for layout in layouts:
             columns = _columns(segments.tasks, layout.task)
-            find = partial(_slopes, layout, tr_seconds, columns.stop - columns.start)
+            find = partial(_slopes, layout, tr_seconds, columns.stop - columns.start, direct)
             runs = sum(other.task == layout.task for other in layouts)
             at = columns, layout.segment, layout.step
             own[at] += _once(known, layout, (len(layout.step),), find) / runs
     return found
 
 
-def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Array:
+def _slopes(layout: _Layout, tr_seconds: float, conditions: int, direct: bool) -> Array:
     """Return what each step adds to the responses to conditions, (conditions, steps)."""
     seconds = layout.volumes(tr_seconds)
+    if direct:
+        seconds = seconds[layout.between(seconds).sum(axis=1) > 0]
     slopes = np.linalg.pinv(layout.regressors(seconds, conditions))[:conditions]
-    return np.asarray(slopes @ layout.steps(seconds))
+    return np.asarray(slopes @ (layout.between if direct else layout.steps)(seconds))
 
 
 @torch.no_grad()
 def predict_bold(
     readout: BoldReadout,
-    twin: LowRank,
+    twin: Twin,
     connectomes: Values,
     segments: Segments,
     measured: People | None = None,
@@ -579,6 +649,8 @@ def predict_bold(
 
     It is the read-out of the twins' own states, and trials' displays convolved with the
     haemodynamic response, as much of each condition as responses lack (`performed_responses`).
+    Twins of hypernetworks have outputs for it; volumes before their first and after their last step
+    are NaN.
 
     Parameters
     ----------
@@ -601,9 +673,12 @@ def predict_bold(
     for some in np.array_split(np.arange(len(connectomes)), -(-len(connectomes) // AT_ONCE)):
         own = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
         seen = segments.people(some)
-        performed = states(twin(own), torch.from_numpy(seen.inputs)).numpy()
+        performed = _performed(twin, own, seen).numpy()
         like = None if measured is None else [measured[person] for person in some]
         plain = _read_out(readout, seen, performed, like)
+        found += plain
+        if isinstance(twin, HyperNetwork):
+            continue
         by_itself = torch.from_numpy(responses(plain, seen))
         added = np.nan_to_num(_added(readout, by_itself, own, seen.tasks).numpy())
         for row, layout, run in _measured(plain, seen):
@@ -613,7 +688,6 @@ def predict_bold(
             values = run.values + (shape - shape.mean(axis=0)) @ added[row, :, columns].T
             values += readout.offsets[:, layout.task]
             plain[row][layout.number] = replace(run, values=values.astype(np.float32))
-        found += plain
     return found
 
 
@@ -637,9 +711,17 @@ def _series(
 ) -> BoldRun:
     """Return the read-out of a person's states, (segments, steps, units), in a run; its mean is 0.
 
-    Volumes are those of `like`, or of the training people's repetition time.
+    Without weights it is outputs, (segments, steps, regions), and keeps its mean. Volumes are those
+    of `like`, or of the training people's repetition time.
     """
     seconds = layout.volumes(readout.tr_seconds) if like is None else like.seconds
-    own = layout.steps(seconds) @ performed[layout.segment, layout.step] @ readout.weights
     tr = readout.tr_seconds if like is None else like.tr_seconds
-    return BoldRun((own - own.mean(axis=0)).astype(np.float32), tr, float(seconds[0]))
+    steps = performed[layout.segment, layout.step]
+    if len(readout.weights):
+        own = layout.steps(seconds) @ steps @ readout.weights
+        own = own - own.mean(axis=0)
+    else:
+        shares = layout.between(seconds)
+        known = (shares.sum(axis=1) > 0)[:, None] & np.isfinite(readout.sd)
+        own = np.where(known, shares @ steps, np.nan)
+    return BoldRun(own.astype(np.float32), tr, float(seconds[0]))

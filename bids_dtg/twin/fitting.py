@@ -21,7 +21,8 @@ from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.twin.bold import BoldReadout
+from bids_dtg.twin.bold import BoldReadout, bold_targets
+from bids_dtg.twin.bold_runs import People as Bold
 from bids_dtg.twin.network import (
     AT_ONCE,
     HyperNetwork,
@@ -99,19 +100,20 @@ def run_networks(
     found = []
     for some in torch.split(torch.arange(len(values)), AT_ONCE):
         outputs = perform(make(values[some]), inputs if shared else inputs[some])
+        outputs = outputs[..., : segments.tasks.buttons]
         found.append(torch.sigmoid(outputs).numpy())
     return np.concatenate(found)
 
 
 def empty_twin(
-    architecture: str, recipe: Recipe, edges: int, tasks: TaskSet
+    architecture: str, recipe: Recipe, edges: int, tasks: TaskSet, regions: int = 0
 ) -> LowRank | HyperNetwork:
-    """Return a twin whose weights are drawn by chance, or 0."""
+    """Return a twin whose weights are drawn by chance, or 0; BOLD is of so many regions."""
     sizes = Sizes(tasks.inputs, recipe.units, tasks.buttons)
     if find_architecture(architecture).generates_all:
         return HyperNetwork(
             edges,
-            sizes,
+            replace(sizes, outputs=tasks.buttons + regions),
             hidden=recipe.hyper_units,
             dropout=recipe.dropout,
             last_layer_scale=recipe.last_layer_scale,
@@ -126,6 +128,7 @@ def fit(
     people: tuple[str, ...] | None = None,
     families: Mapping[str, str] = MappingProxyType({}),
     covariates: Array | None = None,
+    bold: Bold | None = None,
     architecture: str = DEFAULT_ARCHITECTURE,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -149,6 +152,9 @@ def fit(
         (people, columns), finite: what was taken out of the connectomes
         (`bids_dtg.twin.adjustment`), and is taken out of the mean times that connectomes predict.
         None: nothing.
+    bold
+        BOLD of the same people in tasks, which a hypernetwork is trained on, too; None: none. That
+        of other architectures is fitted afterwards (`bids_dtg.twin.bold.fit_bold`).
     architecture
         A row of `bids_dtg.twin.recipe.ARCHITECTURES`.
     recipe
@@ -168,6 +174,10 @@ def fit(
     RunError
         The folder has a training of other people, another recipe or another seed.
     """
+    measured = None
+    if bold is not None and find_architecture(architecture).generates_all:
+        measured = bold_targets(bold, segments)
+    regions = 0 if measured is None else measured.shape[-1]
     recipe = recipe or find_recipe(architecture)
     values = _checked(connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
@@ -176,8 +186,9 @@ def fit(
     numbers = family_numbers(labels, families)
     with borrowed_chance():
         torch.manual_seed(_drawn(seed))
-        twin = empty_twin(architecture, recipe, values.shape[1], segments.tasks)
-    identity = _identity((values, numbers), segments, (architecture, recipe), seed)
+        twin = empty_twin(architecture, recipe, values.shape[1], segments.tasks, regions)
+    known = (values, numbers) if measured is None else (values, numbers, measured)
+    identity = _identity(known, segments, (architecture, recipe), seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
         run = _Run(recipe, segments, seed, identity, place, report, _split(recipe, numbers, seed))
@@ -188,7 +199,7 @@ def fit(
                 z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
                 history = {**history, **(run.times(twin) if twin.differ else {})}
         else:
-            history = run.people(twin, values)
+            history = run.people(twin, values, measured)
     return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z)
 
 
@@ -278,7 +289,12 @@ class _Run:
         losses = [condition_losses(buttons, own) for buttons in (performed, group)]
         return bool((losses[0] > losses[1] * (1 + _ROUNDING)).any())
 
-    def people(self, twin: HyperNetwork, connectomes: NDArray[np.float32]) -> History:
+    def people(
+        self,
+        twin: HyperNetwork,
+        connectomes: NDArray[np.float32],
+        bold: NDArray[np.float32] | None,
+    ) -> History:
         """Train a hypernetwork."""
         if self.recipe.scale_edges:
             own = connectomes[self.split["training"]]
@@ -286,7 +302,11 @@ class _Run:
             twin.edge_sd.copy_(torch.from_numpy(np.maximum(own.std(axis=0), 1e-6)))
         parts = {name: torch.from_numpy(connectomes[rows]) for name, rows in self.split.items()}
         length = (self.recipe.hyper_epochs, self.recipe.hyper_updates)
-        best = self.train("people", partial(HyperTask, twin, parts), length)
+        data = {
+            name: Targets.of(self.parts[name], None if bold is None else bold[rows])
+            for name, rows in self.split.items()
+        }
+        best = self.train("people", partial(HyperTask, twin, parts), length, data)
         twin.load_state_dict(_of_network(best))
         return {"people": tuple(best.history)}
 
@@ -400,12 +420,12 @@ def _require_numbers(covariates: Array, people: int) -> None:
 
 
 def _identity(
-    people: tuple[NDArray[np.float32], NDArray[np.intp]],
+    people: tuple[NDArray[Any], ...],
     segments: Segments,
     row: tuple[str, Recipe],
     seed: int,
 ) -> str:
-    """Return a hash of connectomes, families, responses, recipe and seed, which a training has."""
+    """Return a hash of people, responses, recipe and seed, which a training has."""
     name, recipe = row
     shaping = sorted({**asdict(recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((name, shaping, seed)).encode())

@@ -148,7 +148,7 @@ def predicted_functions(fitted: Fitted, connectomes: Floats, segments: Segments)
 def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tensor:
     """Return the functions of BOLD, (people, functions); differentiable by connectomes."""
     columns = list(_contrasts(segments.tasks, fitted.bold))
-    if not columns or fitted.bold is None or not isinstance(fitted.twin, LowRank):
+    if not columns or fitted.bold is None:
         return torch.zeros(len(connectomes), 0, dtype=torch.float64)
     own = performed_responses(fitted.bold, fitted.twin, connectomes, segments)
     found = [own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns]
@@ -196,9 +196,13 @@ def gradients_of(
         return np.concatenate([edges, of_bold]), times
     generator = torch.Generator().manual_seed(seed)
     spread = NOISE * float(values.std(correction=0))
+
+    def everything(some: Tensor, part: Segments) -> Tensor:
+        return torch.cat([_performed(twin, some, part), _responses(fitted, some, part)], -1)
+
     found = [
         _mean_gradient(
-            partial(_performed, twin),
+            everything,
             values + spread * torch.randn(values.shape, generator=generator),
             segments,
         )

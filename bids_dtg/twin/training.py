@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 from torch.utils.data import DataLoader
 
 from bids_dtg.errors import RunError
@@ -36,12 +36,13 @@ class Targets:
     inputs: Tensor  # (1 or people, segments, steps, inputs)
     action: Tensor  # (people, segments, steps, buttons), from 0 to 1
     scored: Tensor  # (people, segments, steps): weight of each step
+    bold: Tensor | None = None  # (people, segments, steps, regions); NaN: not measured
 
     @classmethod
-    def of(cls, segments: Segments) -> Targets:
-        """Return the responses of several people as tensors."""
-        arrays = segments.inputs, segments.action, segments.scored
-        return cls(*(torch.from_numpy(values) for values in arrays))
+    def of(cls, segments: Segments, bold: NDArray[np.float32] | None = None) -> Targets:
+        """Return the responses of several people as tensors, and their BOLD if any."""
+        arrays = segments.inputs, segments.action, segments.scored, bold
+        return cls(*(None if own is None else torch.from_numpy(own) for own in arrays))  # type: ignore[arg-type]
 
     def part(self, people: Tensor, segments: Tensor) -> Targets:
         """Return some segments of some people."""
@@ -50,11 +51,14 @@ class Targets:
             self.inputs[:, segments] if shared else self.inputs[people][:, segments],
             self.action[people][:, segments],
             self.scored[people][:, segments],
+            None if self.bold is None else self.bold[people][:, segments],
         )
 
     def to(self, device: str | torch.device) -> Targets:
         """Return the targets on a device."""
-        return Targets(self.inputs.to(device), self.action.to(device), self.scored.to(device))
+        bold = None if self.bold is None else self.bold.to(device)
+        arrays = self.inputs.to(device), self.action.to(device), self.scored.to(device)
+        return Targets(*arrays, bold)
 
     def average(self) -> Targets:
         """Average the people where all saw the same; otherwise return the targets unchanged.
@@ -85,6 +89,23 @@ def action_losses(outputs: Tensor, targets: Targets) -> Tensor:
     loss = binary_cross_entropy_with_logits(logits, action, reduction="none").mean(-1)
     # 0 for people without any weight.
     return (loss * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-9)
+
+
+def bold_loss(outputs: Tensor, targets: Targets) -> Tensor:
+    """Return the squared error of BOLD, a mean over what was measured; 0 where nothing was.
+
+    Parameters
+    ----------
+    outputs
+        (people, segments, steps, buttons and regions).
+    targets
+        Targets of the same people, segments and steps.
+    """
+    if targets.bold is None:
+        return outputs.new_zeros(())
+    known = targets.bold.isfinite()
+    found = outputs[..., targets.action.shape[-1] :]
+    return mse_loss(found[known], targets.bold[known], reduction="sum") / known.sum().clamp(min=1)
 
 
 class TwinTask(TrainingTask):
@@ -173,7 +194,8 @@ class TwinTask(TrainingTask):
 
     def loss(self, data: str, people: Tensor, outputs: Tensor, targets: Targets) -> Tensor:
         """Return the loss of some people of ``training`` or ``validation``."""
-        return self.recipe.action_weight * action_losses(outputs, targets).mean()
+        of_action = self.recipe.action_weight * action_losses(outputs, targets).mean()
+        return of_action + bold_loss(outputs, targets)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         norm = nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_norm)

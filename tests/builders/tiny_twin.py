@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.twin.bold import BoldReadout
 from bids_dtg.twin.bundle.bundle import TwinBundle, TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, empty_twin
+from bids_dtg.twin.network import HyperNetwork, LowRank
 from bids_dtg.twin.recipe import Recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import TaskSet
@@ -35,12 +37,13 @@ def tiny_fitted_twin(
     edges: int = 6,
     tasks: tuple[str, ...] = ("faces", "stroop"),
     seed: int = 0,
+    bold: bool = False,
 ) -> Fitted:
-    """Make what a fit returns, with random weights and without a fit."""
+    """Make what a fit returns, with random weights and without a fit; BOLD is `tiny_readout`."""
     performed = TaskSet(tuple(map(find_task, tasks)))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        twin = empty_twin(architecture, recipe, edges, performed)
+        twin = empty_twin(architecture, recipe, edges, performed, 3 if bold else 0)
         for tensor in twin.buffers():
             tensor.uniform_(0.1, 0.9)
     return Fitted(
@@ -51,7 +54,32 @@ def tiny_fitted_twin(
         people=("cy", "ann", "bob"),
         seed=seed,
         history={"group": ({"epoch": 1.0, "validation_loss": 0.5}, {"epoch": 2.0, "x": np.nan})},
+        bold=tiny_readout(twin, edges, performed) if bold else None,
     )
+
+
+def tiny_readout(twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet) -> BoldReadout:
+    """Return a read-out of three regions: the second has no signal, connectomes predict the first.
+
+    Networks of a hypernetwork have outputs for BOLD instead of weights.
+    """
+    rng, number = np.random.default_rng(0), len(tasks.tasks)
+    units = twin.network.sizes.units if isinstance(twin, LowRank) else 0
+    conditions = sum(len(task.conditions) for task in tasks.tasks)
+    shapes: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("mean", "sd"), (3,)),
+        **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (3, number)),
+        **dict.fromkeys(("responses", "corrections"), (3, conditions)),
+    }
+    arrays = {name: rng.uniform(0.5, 1.0, shape) for name, shape in shapes.items()}
+    for values in arrays.values():
+        values[1] = np.nan
+    arrays["weights"] = rng.normal(size=(units, 1)) * [1.0, np.nan, 2.0]
+    ridges = {
+        "edge_mean": rng.normal(size=edges),
+        "edge_weights": rng.normal(size=(edges, 1, number)),
+    }
+    return BoldReadout(("a", "b", "c"), 0.8, **arrays, **ridges, z=np.array([9.0, 0.0, 1.0]))
 
 
 def write_tiny_twin(

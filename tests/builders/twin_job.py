@@ -48,10 +48,17 @@ class TwinJob(NetworkJob):
         path = folder / f"sub-{participant}{visit}_task-{task}_events.tsv"
         return Path(shutil.copy(events_of(self.folder / "lenders", LABELS[lender], task), path))
 
-    def model(self, name: str = "tiny", *, architecture: str = "lowrank", **facts: object) -> Path:
+    def model(
+        self,
+        name: str = "tiny",
+        *,
+        architecture: str = "lowrank",
+        bold: bool = False,
+        **facts: object,
+    ) -> Path:
         """Write the bundle of a small twin of the job's parcels; `facts` as in TwinFacts."""
         given = {"name": name, "regions": REGIONS}
-        fitted = tiny_fitted_twin(architecture, edges=EDGES)
+        fitted = tiny_fitted_twin(architecture, edges=EDGES, bold=bold)
         if architecture == "lowrank":  # random weights alone answer hardly any trial
             with torch.no_grad():
                 fitted.twin.network.output_bias += 2.0

@@ -11,6 +11,8 @@ from nilearn.glm.first_level.hemodynamic_models import compute_regressor, glover
 from twin_runs import a_run, a_task, answered_by
 
 from bids_dtg.twin.bold import (
+    BoldReadout,
+    bold_targets,
     contrasts,
     fit_bold,
     group_t,
@@ -19,7 +21,7 @@ from bids_dtg.twin.bold import (
     responses,
 )
 from bids_dtg.twin.bold_runs import BoldRun, convolved
-from bids_dtg.twin.network import LowRank, Sizes, states
+from bids_dtg.twin.network import HyperNetwork, LowRank, Sizes, perform, states
 from bids_dtg.twin.trial_series import STEP_SECONDS, stack_people
 
 TR, EDGES, PEOPLE = 0.8, 30, 40
@@ -27,7 +29,7 @@ FACES, STROOP = a_task("faces", buttons=2), a_task("stroop")
 RNG = np.random.default_rng(0)
 
 
-def a_study(people=PEOPLE, own_orders=False):
+def a_study(people=PEOPLE, own_orders=False, late=0.004):
     """Return runs of two tasks, which people see at slightly different times."""
     found = []
     for person in range(people):
@@ -35,7 +37,7 @@ def a_study(people=PEOPLE, own_orders=False):
             a_run(np.arange(8.0, 150.0, 2.9) + 11 * (np.arange(49) // 8), task=FACES),
             a_run(np.cumsum(RNG.choice([2.25, 4.5, 8.25], 40) if own_orders else GAPS)),
         ]
-        found.append([answered_by(run, person, 0.004 * person) for run in runs])
+        found.append([answered_by(run, person, late * person) for run in runs])
     return found
 
 
@@ -181,6 +183,96 @@ def test_responses_can_be_differentiated_by_connectomes():
     found[:, 1, :2].mean(-1).sum().backward()
     expected = np.tile(readout.edge_weights[:, 0, 0], (PEOPLE, 1))
     np.testing.assert_allclose(connectomes.grad, expected, rtol=1e-3, atol=1e-6)
+
+
+def outputs_twin(segments, regions=3):
+    """Return a hypernetwork with weights of chance, whose networks have outputs for BOLD."""
+    torch.manual_seed(0)
+    sizes = Sizes(segments.tasks.inputs, 12, segments.tasks.buttons + regions)
+    return HyperNetwork(EDGES, sizes, hidden=5).requires_grad_(False).eval()
+
+
+@pytest.mark.parametrize("own_orders", [False, True], ids=["same for all", "own orders"])
+def test_outputs_are_bold_at_volumes_and_differentiable(own_orders):
+    study = a_study(5, own_orders, late=0.0)
+    segments = stack_people(study)
+    twin, edges = outputs_twin(segments), RNG.normal(size=(5, EDGES))
+    bold = bold_of(study, RNG.uniform(0.5, 1.0, (5, 3, 4)))
+    for runs in bold:
+        runs[0].values[:, 2] = runs[1].values[:, 2] = np.nan
+    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
+    assert (readout.weights.shape, readout.differ.tolist()) == ((0, 3), [True, True, False])
+    series = predict_bold(readout, twin, edges, segments)
+    for person, runs in enumerate(series):
+        own = segments.person(person)
+        outputs = perform(twin(torch.from_numpy(edges).float()), torch.from_numpy(segments.inputs))
+        for number, run in enumerate(runs):
+            first = np.flatnonzero(own.run == number)[
+                np.argmin(own.start_seconds[own.run == number])
+            ]
+            start = own.start_seconds[first]
+            early = (run.seconds > start) & (run.seconds < start + 10)
+            assert np.isnan(run.values[run.seconds < start]).all()
+            at = (run.seconds[early] - start) / STEP_SECONDS
+            for region in (0, 1):
+                steps = outputs[person, first, :, segments.tasks.buttons + region].numpy()
+                expected = np.interp(at, np.arange(len(steps)), steps)
+                np.testing.assert_allclose(run.values[early, region], expected, atol=1e-5)
+        assert np.isnan(run.values[:, 2]).all()
+    connectomes = torch.tensor(edges, dtype=torch.float32, requires_grad=True)
+    found = performed_responses(readout, twin, connectomes, segments)
+    np.testing.assert_allclose(found.detach(), responses(series, segments), atol=1e-4)
+    found[:, :2].sum().backward()
+    assert connectomes.grad.isfinite().all()
+    assert connectomes.grad.abs().max() > 0
+    tensors = readout.tensors()
+    back = BoldReadout.of_tensors(readout.regions, readout.tr_seconds, tensors)
+    for name, values in vars(readout).items():
+        np.testing.assert_array_equal(vars(back)[name], values)
+
+
+def test_targets_are_cubic_splines_of_bold_where_it_was_measured():
+    """A cubic is its own spline, also across what was censored."""
+    study = a_study(2)
+    segments = stack_people(study)
+
+    def cubic(seconds):
+        return (seconds / 100 - 1.0) ** 3 + 2.0
+
+    bold = []
+    for runs in study:
+        seconds = [np.arange(0.0, run.run_seconds - 20.0, TR) for run in runs]
+        values = [np.stack([cubic(s), -cubic(s), np.full(len(s), np.nan)], 1) for s in seconds]
+        bold.append([BoldRun(own.astype(np.float32), TR) for own in values])
+    bold[0][0].values[40:50] = np.nan
+    bold[1][1] = None
+    measured = [run for runs in bold for run in runs if run is not None]
+    every = np.concatenate([run.values for run in measured]).astype(float)
+    mean, sd = np.nanmean(every[:, :2], axis=0), np.nanstd(every[:, :2], axis=0)
+    found = bold_targets(bold, segments)
+    assert found.shape == (*segments.action.shape[:3], 3)
+    assert np.isnan(found[..., 2]).all()
+    for person in (0, 1):
+        own = segments.person(person)
+        at = own.start_seconds[:, None] + STEP_SECONDS * np.arange(found.shape[2])
+        values = np.stack([cubic(at), -cubic(at)], -1)
+        known = np.isfinite(found[person, ..., :2])
+        np.testing.assert_allclose(
+            found[person, ..., :2][known], ((values - mean) / sd)[known], atol=1e-4
+        )
+        for number, run in enumerate(bold[person]):
+            mine = known[own.run == number].any(-1)
+            assert mine.any() == (run is not None)
+            if run is not None:
+                assert at[own.run == number][mine].max() <= run.seconds[-1] + 1e-9
+    seen = known_at(found[0, ..., 0], segments.person(0))
+    assert ((seen < 40 * TR - TR / 2) | (seen > 49 * TR + TR / 2)).all()
+
+
+def known_at(values, own):
+    """Return when the first run's steps with BOLD are."""
+    at = own.start_seconds[:, None] + STEP_SECONDS * np.arange(values.shape[1])
+    return at[np.isfinite(values) & (own.run == 0)[:, None]]
 
 
 def test_what_is_not_known_stays_so():

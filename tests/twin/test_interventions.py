@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import linregress
-from twin_runs import connectomes_of, fitted_quickly, slow_and_quick
+from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
+from bids_dtg.twin import interventions
+from bids_dtg.twin.bold import fit_bold
+from bids_dtg.twin.bold_runs import BoldRun
+from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.interventions import (
     along,
     evidence_of,
@@ -70,6 +74,28 @@ def test_gradients_by_edge_are_those_of_twins(architecture):
         move = 0.02 * found[0] / np.linalg.norm(found[0])
         ends = [predicted_functions(fitted, edges + by * move, segments)[:, 0] for by in (-1, 1)]
         assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(found[0] @ move, rel=0.1)
+
+
+def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypatch):
+    monkeypatch.setattr(interventions, "NOISE", 0.0)
+    monkeypatch.setattr(interventions, "COPIES", 1)
+    edges, segments = unseen(12)
+    rng = np.random.default_rng(0)
+    bold = [[BoldRun(rng.normal(size=(60, 2)).astype(np.float32), 0.8)] for _ in edges]
+    given = {"architecture": "hypernetwork", "recipe": QUICK}
+    fitted = fit(edges, segments, bold=bold, **given)
+    assert fitted.twin.sizes.outputs == 3 + 2
+    readout = fit_bold(bold, fitted.twin, edges, segments, regions=("V1", "rh-amygdala"))
+    fitted = replace(fitted, bold=readout)
+    names = [function.what for function in functions_of(segments.tasks, readout)]
+    assert names == ["rt", "effect", "accuracy", "rh-amygdala"]
+    found, _ = gradients_of(fitted, edges, segments)
+    for row in (2, 3):  # untrained twins have no times
+        move = 0.02 * found[row] / np.linalg.norm(found[row])
+        ends = [predicted_functions(fitted, edges + by * move, segments)[:, row] for by in (-1, 1)]
+        assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(found[row] @ move, rel=0.05)
+    known = observed_functions(segments, readout, bold)[:, 3]
+    assert np.isfinite(known).all()
 
 
 def test_people_without_a_task_have_no_gradient_of_it():

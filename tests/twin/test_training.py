@@ -1,5 +1,7 @@
 """Trainings of twins: which steps count, and what each batch and loss is made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from bids_dtg.twin.training import (
     Targets,
     TimesTask,
     action_losses,
+    bold_loss,
     performed_times,
     spread_of,
 )
@@ -49,6 +52,34 @@ def test_losses_are_torchs_at_the_steps_that_are_scored():
         expected = binary_cross_entropy_with_logits(outputs[person][kept][:, :2], action)
         torch.testing.assert_close(found[person], expected)
     assert found[2] == 0
+
+
+def test_bold_is_in_the_loss_where_it_was_measured():
+    rng = np.random.default_rng(0)
+    bold = rng.normal(size=(4, 2, 6, 3)).astype(np.float32)
+    bold[0, 1, 2:5] = bold[2] = bold[..., 1] = np.nan  # censored, a person, a region
+    targets = replace(some_targets(), bold=torch.from_numpy(bold))
+    outputs = torch.randn(4, 2, 6, 5, requires_grad=True)  # two buttons, three regions
+    expected = np.nanmean((outputs.detach().numpy()[..., 2:] - bold) ** 2)
+    found = bold_loss(outputs, targets)
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
+    task = GroupTask(
+        ModulatedNetwork(SIZES, rank=2),
+        *(targets, targets, Recipe()),
+        length=(1, 1),
+        seed=0,
+        identity="",
+        report=print,
+    )
+    whole = task.loss("training", torch.arange(4), outputs, targets)
+    action = float(action_losses(outputs, targets).mean().detach())
+    assert float(whole.detach()) == pytest.approx(10 * action + expected, rel=1e-5)
+    found.backward()
+    assert ((outputs.grad[..., 2:] != 0).numpy() == np.isfinite(bold)).all()
+    nobody = replace(targets, bold=torch.full((4, 2, 6, 3), torch.nan))
+    assert bold_loss(outputs, nobody) == bold_loss(outputs, some_targets()) == 0
+    part = targets.part(torch.tensor([1, 0]), torch.tensor([1]))
+    np.testing.assert_array_equal(part.bold, bold[[1, 0]][:, [1]])
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -274,6 +274,27 @@ def test_a_hypernetwork_has_no_group_network(job):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["lowrank", "hypernetwork"])
+def test_twins_with_bold_have_series_of_each_run(job, architecture):
+    out, name = job.folder / f"series-{architecture}", f"bold-{architecture}"
+    model = job.model(name, architecture=architecture, bold=True)
+    assert job.run("--model", model, out=out) == 0
+    found = rows(out, "01", "desc-predicted_timeseries")
+    assert [*found.columns] == ["events_file", "seconds", "a", "b", "c"]
+    assert found.events_file.nunique() == 2
+    assert found.b.isna().all()  # without signal
+    for _, run in found.groupby("events_file"):
+        np.testing.assert_allclose(np.diff(run.seconds), 0.8, atol=1e-3)
+        # Outputs begin with the first segment.
+        known = run.a.notna().to_numpy()
+        assert known[-5:].all()
+        assert known.all() == (architecture == "lowrank")
+        assert run.a.std() > 0
+    facts = json.loads(table(out, "01", "desc-predicted_timeseries", ".json").read_text())
+    assert facts["Units"] == "as BOLD of tasks was given in training"
+
+
+@pytest.mark.slow
 def test_a_training_participant_is_reported(tmp_path, capsys):
     job = TwinJob(tmp_path, ())
     job.add_run("ann")

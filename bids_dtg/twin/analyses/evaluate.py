@@ -136,7 +136,11 @@ _REGIONS = (
         "r over people of predicted with observed mean responses to the task; n/a: connectomes are "
         "not shown to predict the region",
     ),
-    Column("predicted_by_connectomes", "Whether the region's gate is open"),
+    Column("ridge_r_people", "That of a ridge regression on the connectome, by training people"),
+    Column(
+        "predicted_by_connectomes",
+        "Whether twins' responses in the region differ by their connectomes",
+    ),
 )
 _FOLDS = (
     Column("fold", "Number of the fold"),
@@ -391,6 +395,7 @@ def _region_rows(bold: BoldJudged, tasks: TaskSet) -> Iterator[Row]:
                 **{f"{n}_response": m[region, column] for n, m in zip(names, means, strict=True)},
                 **{f"{n}_t": own[region, place] for n, own in zip(names, t, strict=True)},
                 "r_people": scores.people_r[region, place],
+                "ridge_r_people": scores.ridge_r[region, place],
                 "predicted_by_connectomes": bool(bold.open[:, region].all()),
             }
 
@@ -647,6 +652,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
             "twin": written(scores.group_r(scores.twin_t), 3),
             "training": written(scores.group_r(scores.training_t), 3),
             "large": written(100 * float(np.mean(np.abs(scores.observed_t[there]) > _LARGE_T)), 0),
+            "outputs": GROUP not in judged.models,  # connectomes make all weights
             "open": int(opened.sum()),
             "regions": int(there.any(axis=1).sum()),
             "least": _LARGE_T,
@@ -656,7 +662,8 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
                 "Responses of regions, means over people (SD)",
                 (
                     *("region", "task", "condition", "observed_response", "twin_response"),
-                    *("training_mean_response", "observed_t", "twin_t", "r_people"),
+                    *("training_mean_response", "observed_t", "twin_t"),
+                    *("r_people", "ridge_r_people"),
                 ),
             ),
         ),

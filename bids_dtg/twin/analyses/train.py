@@ -41,7 +41,6 @@ from bids_dtg.twin.bold import fit_bold
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.predictions import Cohort
-from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
@@ -149,6 +148,7 @@ def fit_people(
         people=training.labels,
         families=training.families or {},
         covariates=training.taken_out(adjustment),
+        bold=training.bold,
         architecture=chosen_architecture(settings),
         recipe=chosen_recipe(settings),
         seed=settings.modelling.seed,
@@ -160,7 +160,7 @@ def fit_people(
         report=say,
     )
     readout = None
-    if training.bold is not None and isinstance(fitted.twin, LowRank):
+    if training.bold is not None:
         assert analysis.people.task_bold is not None
         readout = fit_bold(
             training.bold,

@@ -130,7 +130,8 @@ class TwinBundle(FittedBundle[TwinPart]):
 
         part, state = self.part, self.state()
         with torch.device("meta"):  # no weights are drawn, and none are in memory twice
-            twin = empty_twin(part.architecture, part.recipe, part.edges, part.task_set)
+            sizes = part.edges, part.task_set, part.bold_regions
+            twin = empty_twin(part.architecture, part.recipe, *sizes)
         twin.load_state_dict(state, assign=True)
         return Fitted(
             twin=twin.eval(),

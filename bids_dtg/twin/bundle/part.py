@@ -97,7 +97,7 @@ class TwinPart(FittedPart):
 
     def _of_hypernetwork(self) -> Shapes:
         hidden, edges, units = self.recipe.hyper_units, self.edges, self.recipe.units
-        inputs, outputs = self.task_set.inputs, self.task_set.buttons
+        inputs, outputs = self.task_set.inputs, self.task_set.buttons + self.bold_regions
         weights = units * (inputs + units + 2) + outputs * (units + 1)
         return {
             "first.weight": (hidden, edges),
@@ -133,10 +133,12 @@ class TwinPart(FittedPart):
         """Shapes of the read-out's arrays by name (`bids_dtg.twin.bold.BoldReadout`)."""
         regions, tasks = self.bold_regions, len(self.tasks)
         conditions = sum(len(task.conditions) for task in self.tasks)
+        direct = find_architecture(self.architecture).generates_all  # outputs are BOLD
+        units = 0 if direct else self.recipe.units
         return {
             **dict.fromkeys(("mean", "sd", "z"), (regions,)),
             **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (regions, tasks)),
-            "weights": (self.recipe.units, regions),
+            "weights": (units, regions),
             **dict.fromkeys(("responses", "corrections"), (regions, conditions)),
             "edge_mean": (self.edges,),
             "edge_weights": (self.edges, self.bold_open, tasks),

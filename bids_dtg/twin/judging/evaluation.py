@@ -463,6 +463,7 @@ class BoldScores:
     twin_t: Array
     training_t: Array  # by the mean of the training people
     people_r: Array  # (regions, tasks): r over people of mean responses; NaN: the same for all
+    ridge_r: Array  # that of a ridge on the connectome; NaN: it does not predict the region
 
     def group_r(self, predicted: Array) -> float:
         """Return r over regions and tasks of predicted with observed t."""
@@ -489,15 +490,17 @@ def score_bold(bold: BoldJudged, tasks: TaskSet) -> BoldScores:
         np.stack([values[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
         for values in (bold.twin, bold.observed)
     ]
-    r = np.full(means[0].shape[1:], np.nan)
-    for region, task in np.ndindex(*r.shape):
-        one, other = (values[:, region, task] for values in means)
+    r = np.full((2, *means[0].shape[1:]), np.nan)
+    for model, region, task in np.ndindex(*r.shape):
+        one = (means[0], bold.ridge)[model][:, region, task]
+        other = means[1][:, region, task]
         known = np.isfinite(one) & np.isfinite(other)
         if bold.open[:, region].all() and known.sum() >= _FEWEST_FIGURES:
-            r[region, task] = np.corrcoef(one[known], other[known])[0, 1]
+            r[model, region, task] = np.corrcoef(one[known], other[known])[0, 1]
     return BoldScores(
         observed_t=group_t(bold.contrasts),
         twin_t=group_t(bold.twin_contrasts, sds),
         training_t=group_t(bold.training_contrasts, sds),
-        people_r=r,
+        people_r=r[0],
+        ridge_r=r[1],
     )

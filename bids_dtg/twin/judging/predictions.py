@@ -16,7 +16,6 @@ from bids_dtg.twin.bold_runs import People as BoldOfPeople
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, Outputs
 from bids_dtg.twin.judging.scores import outcome_shares
-from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.times import RT, Array, fit_ridges, mean_times, observed_times, targets_of
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
@@ -112,6 +111,7 @@ class BoldJudged:
     observed: Array  # (people, regions, conditions): mean responses
     twin: Array
     training: Array  # the mean of the training people, the same for everybody
+    ridge: Array  # (people, regions, tasks): mean over conditions; NaN: a ridge does not predict it
     contrasts: Array  # (people, regions, tasks), measured: second condition less the first
     twin_contrasts: Array
     training_contrasts: Array
@@ -158,7 +158,7 @@ def _judged_bold(
     fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
 ) -> BoldJudged | None:
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
-    if people.bold is None or fitted.bold is None or not isinstance(fitted.twin, LowRank):
+    if people.bold is None or fitted.bold is None:
         return None
     readout, twin, segments = fitted.bold, fitted.twin, people.segments
     own = predict_bold(readout, twin, edges, segments, people.bold)
@@ -172,11 +172,16 @@ def _judged_bold(
         observed=responses(measured, segments),
         twin=responses(own, segments),
         training=everybody(readout.responses),
+        ridge=np.where(
+            readout.open[:, None],
+            readout.amplitudes(torch.tensor(edges), segments.tasks).numpy(),
+            np.nan,
+        ),
         contrasts=contrasts(measured, segments),
         twin_contrasts=contrasts(own, segments),
         training_contrasts=everybody(readout.contrasts),
         contrast_sds=everybody(readout.contrast_sds),
-        open=everybody(readout.open),
+        open=everybody(readout.differ),
     )
 
 

@@ -296,12 +296,11 @@ class TwinInference:
     def _bold(self, edges: NDArray[np.float32], seen: SeenTrials) -> list[BoldRun | None]:
         """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
         from bids_dtg.twin.bold import predict_bold
-        from bids_dtg.twin.network import LowRank
 
-        readout, twin = self.fitted.bold, self.fitted.twin
-        if readout is None or not isinstance(twin, LowRank):
+        readout = self.fitted.bold
+        if readout is None:
             return []
-        (found,) = predict_bold(readout, twin, edges[None], seen.segments)
+        (found,) = predict_bold(readout, self.fitted.twin, edges[None], seen.segments)
         return [
             run and replace(run, values=(run.values * readout.sd + readout.mean).astype(np.float32))
             for run in found

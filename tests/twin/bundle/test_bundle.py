@@ -22,6 +22,7 @@ from twin_runs import a_run, a_task, answered_by
 from bids_dtg.bundles.people import hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.errors import BundleError
+from bids_dtg.twin.bold import predict_bold
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle, write_twin_bundle
 from bids_dtg.twin.recipe import ARCHITECTURES
 from bids_dtg.twin.trial_series import TaskSet, stack_people
@@ -66,6 +67,28 @@ def test_what_is_written_is_loaded_and_performs_the_same(
         group, same = (f.perform_group(segments) for f in (back, fitted))
         np.testing.assert_array_equal(group, same)
     assert all(tensor.requires_grad for tensor in back.twin.parameters())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_bold_comes_back(tmp_path: Path, architecture: str) -> None:
+    """Of three regions, one has no signal, and connectomes predict another one."""
+    fitted, rng = tiny_fitted_twin(architecture, bold=True), np.random.default_rng(0)
+    readout = fitted.bold
+    assert readout is not None
+    write_tiny_twin(tmp_path / "tiny", fitted)
+    bundle = load_twin_bundle(tmp_path / "tiny")
+    assert (bundle.part.bold_regions, bundle.part.bold_open) == (3, 1)
+    back = bundle.fitted()
+    assert back.bold is not None
+    for name, values in vars(readout).items():
+        np.testing.assert_array_equal(getattr(back.bold, name), values)
+    edges, segments = rng.normal(size=(3, 6)), seen_by(fitted)
+    assert fitted.perform(edges, segments).shape == segments.action.shape
+    found, expected = (
+        predict_bold(readout, of.twin, edges, segments)[0][0].values for of in (back, fitted)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert np.isfinite(found[-9:]).any(axis=0).tolist() == [True, False, True]
 
 
 def test_what_the_fit_does_not_know_comes_back(bundle: TwinBundle) -> None:

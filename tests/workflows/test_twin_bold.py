@@ -1,0 +1,45 @@
+"""A hypernetwork learns BOLD of tasks with the buttons, as users type it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from tiny_twins import PEOPLE, TRAIN, arguments, edges
+from trained import Trained
+
+from bids_dtg.cli.run import main
+from bids_dtg.files.text import read_rows
+from bids_dtg.twin.bundle.bundle import load_twin_bundle
+
+
+def test_a_hypernetwork_with_bold_is_trained_and_judged(
+    trained_twin: Trained, tmp_path: Path
+) -> None:
+    """Both runs have BOLD of three of eight regions."""
+    folder = Path(shutil.copytree(trained_twin.inputs, tmp_path / "people"))
+    values = np.full((PEOPLE, 2, 8, 200), np.nan, np.float32)
+    values[:, :, :3] = np.random.default_rng(0).normal(100.0, 3.0, (PEOPLE, 2, 3, 200))
+    values[0, 0, :, 20:30] = np.nan  # censored
+    values[4, 1] = np.nan  # without a run
+    known = {name: edges()[name] for name in ("people", "places")}
+    runs = np.array(["hammerAP", "stroopAP"])
+    given = {"task_bold": values, "task_bold_runs": runs, "task_bold_tr_seconds": 0.8}
+    np.savez(folder / "task_bold.npz", **known, **given)
+    files = [str(folder / name) for name in ("connectomes.npz", "task_bold.npz")]
+    more, out = ("--input-arrays", *files), tmp_path / "out"
+    architecture = ("--architecture", "hypernetwork", *TRAIN)
+    assert main([*arguments(folder, out, "train", *architecture), *more]) == 0
+    part = load_twin_bundle(out / "group" / "model-own" / "bundle").part
+    assert (part.architecture, part.bold_regions, part.bold_tr_seconds) == ("hypernetwork", 8, 0.8)
+    model = ("--model", str(out / "group" / "model-own" / "bundle"))
+    assert main([*arguments(folder, out, "evaluate", *model), *more]) == 0
+    judged = out / "group" / "evaluation-own"
+    rows = read_rows(judged / "desc-regions_responses.tsv")
+    assert [row["region"] for row in rows] == [f"r{n}" for n in range(3) for _ in range(4)]
+    for row in rows:
+        assert np.isfinite(float(row["twin_response"]))
+        assert np.isfinite(float(row["twin_t"]))
+        assert (row["predicted_by_connectomes"], row["ridge_r_people"]) == ("true", "n/a")
+    assert "outputs of the networks" in (judged / "twin_report.html").read_text()
