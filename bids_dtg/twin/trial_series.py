@@ -202,9 +202,9 @@ def stack_people(
 
     Examples
     --------
-    >>> from bids_dtg.twin.tasks import Task, CorrectRule, ResponseRule
+    >>> from bids_dtg.twin.tasks import Task, ResponseRule
     >>> task = Task("go", ("go",), ("yes", "no"), 1, ("all",), 0.5, 2.0,
-    ...     CorrectRule("answer"), ResponseRule("rt"), ())
+    ...     "answer", ResponseRule("rt"), ())
     >>> zeros = np.zeros(2, np.int8)
     >>> run = Trials(task, np.array([1.0, 4.0]), np.full(2, 0.5), np.ones((2, 1), np.float32),
     ...     np.zeros((0, 3)), zeros, zeros, zeros, np.array([0.64, np.nan]), zeros == 0,

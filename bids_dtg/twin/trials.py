@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import plain_number
 from bids_dtg.notices import counted
-from bids_dtg.twin.tasks import Cue, Images, OneHot, ResponseRule, Task
+from bids_dtg.twin.tasks import ResponseRule, Task
 
 # The published halves of a run: to fit on and to test on (Takahashi et al., 2026).
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
@@ -76,16 +76,6 @@ def half_of(run: Trials, number: int) -> Trials:
     return replace(run, **changes, unscored=unscored)
 
 
-@dataclass(frozen=True, eq=False)
-class _Responses:
-    """Responses as a file has them: (n,) each."""
-
-    rt_seconds: NDArray[np.float64]  # NaN: none
-    button: NDArray[np.int8]  # -1: none, or not known
-    correct: NDArray[np.bool_]
-    halved: NDArray[np.bool_]  # the time is there without the button, or the other way round
-
-
 def read_trials(
     task: Task, rows: Sequence[Mapping[str, str]], source: str = "the events"
 ) -> Trials:
@@ -132,10 +122,10 @@ def read_trials(
     duration = _durations(task, events)
     cues, has_cue = _cues(task, events)
     correct_button = _correct_buttons(task, events)
-    responses = _responses(task, events, correct_button)
-    _require_window(task, events, responses)
-    unscored, reasons = _unscored(task, onset, responses)
-    answered = np.isfinite(responses.rt_seconds) & ~unscored
+    rt, button, correct, halved = _responses(task, events, correct_button)
+    _require_window(task, events, rt)
+    unscored, reasons = _unscored(task, onset, rt, halved)
+    answered = np.isfinite(rt) & ~unscored
     condition, others = _conditions(task, events)
     cut = has_cue if task.cut_at_cues else np.ones(len(onset), bool)
     cut[0] = True  # what comes before the first segment would never be seen
@@ -147,9 +137,9 @@ def read_trials(
         cues=cues,
         condition=condition,
         correct_button=correct_button,
-        button=np.where(answered, responses.button, -1).astype(np.int8),
-        rt_seconds=np.where(answered, responses.rt_seconds, np.nan),
-        correct=responses.correct & answered,
+        button=np.where(answered, button, -1).astype(np.int8),
+        rt_seconds=np.where(answered, rt, np.nan),
+        correct=correct & answered,
         cut=cut,
         run_seconds=_run_seconds(task, events, float((onset + duration).max())),
         unscored=tuple(np.flatnonzero(unscored).tolist()),
@@ -186,7 +176,7 @@ def _shortened(value: str) -> str:
     return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
 
 
-def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
+def image_numbers(task: Task, name: str) -> NDArray[np.float32]:
     """Return the numbers that stand for an image: the same for the same name, on any machine.
 
     Each is drawn from the range 0 to 0.1 or 0.9 to 1, as published. The SHA-256 of the name serves
@@ -194,30 +184,30 @@ def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
 
     Parameters
     ----------
-    images
-        Numbers that the task file gives.
+    task
+        Task, whose file may give the image's numbers.
     name
         As the event file has it, e.g. ``face.jpg``.
 
     Returns
     -------
     numpy.ndarray
-        (images.numbers,)
+        (task.image_size,)
 
     Examples
     --------
-    >>> images = Images(2, exact=(("circle.bmp", (1.0, 1.0)),), near=(("face.jpg", (1.0, 0.0)),))
-    >>> image_numbers(images, "circle.bmp").tolist()
-    [1.0, 1.0]
-    >>> image_numbers(images, "face.jpg").round().tolist()
-    [1.0, 0.0]
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> faces = find_task("faces")
+    >>> name, near = faces.near_images[0]
+    >>> tuple(image_numbers(faces, name).round().tolist()) == near
+    True
     """
-    if exact := dict(images.exact).get(name):
+    if exact := dict(task.exact_images).get(name):
         return np.array(exact, np.float32)
     # Two draws for each number: which range, and where in it.
-    digests = [hashlib.sha256(f"{number}/{name}".encode()) for number in range(images.numbers)]
+    digests = [hashlib.sha256(f"{number}/{name}".encode()) for number in range(task.image_size)]
     draws = np.array([np.frombuffer(d.digest()[:16], ">u8") for d in digests]) / 2.0**64
-    near = np.array(dict(images.near).get(name, draws[:, 0] >= 0.5), float)
+    near = np.array(dict(task.near_images).get(name, draws[:, 0] >= 0.5), float)
     return (near * (1 - _IMAGE_RANGE) + _IMAGE_RANGE * draws[:, 1]).astype(np.float32)
 
 
@@ -247,13 +237,13 @@ def _require_columns(task: Task, events: Events) -> None:
 
 def _columns(task: Task) -> list[str]:
     """Return the columns that the task asks for, in some order."""
-    response, correct = task.response, task.correct
-    columns = [response.rt, response.accuracy, response.button, correct.column]
+    response = task.response
+    columns = [response.rt, response.accuracy, response.button, task.correct_column]
     columns += [task.condition_column, task.run_end, *(column for column, _ in task.rows)]
-    columns += [column for _, column in correct.probes]
+    columns += [column for _, column in task.probes]
     columns += [None if task.display_seconds else "duration"]
     for part in task.inputs:
-        columns += [part.column, *((part.start, part.end) if isinstance(part, Cue) else ())]
+        columns += [part.column, part.start, part.end]
     return [column for column in columns if column is not None]
 
 
@@ -290,18 +280,17 @@ def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
     """Return what each trial shows: (n, channels); 0 where a cell has no value."""
     stimulus = np.zeros((len(events), task.channels), np.float32)
     for part in task.inputs:
-        if isinstance(part, Cue):
+        if part.start is not None:
             continue
-        if isinstance(part, OneHot):
-            names = list(part.values)
-            numbers = np.eye(len(names), dtype=np.float32)
-        else:
-            names = events.values(part.column)
-            drawn = [image_numbers(task.images, name) for name in names]
-            numbers = np.reshape(drawn, (-1, task.images.numbers)).astype(np.float32)
+        names = [value for value, _ in part.channels] or events.values(part.column)
+        shown = np.zeros((len(names), task.channels), np.float32)
+        for row, (_, channel) in enumerate(part.channels):
+            shown[row, channel] = 1.0
+        if not part.channels:
+            for row, name in enumerate(names):
+                shown[row, part.first : part.first + task.image_size] = image_numbers(task, name)
         index = events.indices(part.column, names)
-        channels = slice(part.channel, part.channel + numbers.shape[1])
-        stimulus[index >= 0, channels] = numbers[index[index >= 0]]
+        stimulus[index >= 0] += shown[index[index >= 0]]
     return stimulus
 
 
@@ -309,7 +298,7 @@ def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.b
     """Return the cues in order of their start, (k, 3), and which trials have one, (n,)."""
     found, has = [np.empty((0, 3))], np.zeros(len(events), bool)
     for part in task.inputs:
-        if not isinstance(part, Cue):
+        if part.start is None or part.end is None:
             continue
         start, end = events.numbers(part.start), events.numbers(part.end)
         there = np.isfinite(start)
@@ -317,9 +306,8 @@ def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.b
             raise events.error(int(np.argmax(wrong)), part.end, f"later than {part.start}")
         index = events.take(there).indices(part.column, [value for value, _ in part.channels])
         channels = np.array([channel for _, channel in part.channels])
-        known = index >= 0
         rows = np.column_stack([channels[index], start[there], end[there]])
-        found.append(rows[known])
+        found.append(rows[index >= 0])
         has |= there
     cues = np.concatenate(found)
     return cues[np.argsort(cues[:, 1], kind="stable")], has
@@ -338,20 +326,19 @@ def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str
 
 def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
     """Return the index of each trial's correct button: (n,)."""
-    rule = task.correct
-    if not rule.probes:
-        found = _buttons(task, events, rule.column, rule.buttons)
+    if not task.probes:
+        found = _buttons(task, events, task.correct_column, task.correct_buttons)
         wrong = found < 0
         expected = "the correct button; trials without one, as no-go, are left out by [rows]"
     else:
-        target = events.texts(rule.column)
-        equal = np.stack([events.texts(column) == target for _, column in rule.probes])
-        index = [task.buttons.index(button) for button, _ in rule.probes]
+        target = events.texts(task.correct_column)
+        equal = np.stack([events.texts(column) == target for _, column in task.probes])
+        index = [task.buttons.index(button) for button, _ in task.probes]
         found = np.array(index, np.int8)[equal.argmax(axis=0)]
         wrong = (equal.sum(axis=0) != 1) | (target == "")
-        expected = f"the same as one of {', '.join(column for _, column in rule.probes)}"
+        expected = f"the same as one of {', '.join(column for _, column in task.probes)}"
     if wrong.any():
-        raise events.error(int(np.argmax(wrong)), rule.column, expected)
+        raise events.error(int(np.argmax(wrong)), task.correct_column, expected)
     return found
 
 
@@ -364,15 +351,21 @@ def _buttons(
     return np.array([*index, -1], np.int8)[events.indices(column, list(values))]
 
 
-def _responses(task: Task, events: Events, correct_button: NDArray[np.int8]) -> _Responses:
-    """Return the responses of all trials."""
+def _responses(
+    task: Task, events: Events, correct_button: NDArray[np.int8]
+) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the responses as the file has them, (n,) each.
+
+    Response times in seconds (NaN: none), buttons (-1: none, or not known), which are correct, and
+    of which the time is there without the button, or the other way round.
+    """
     rule = task.response
     rt = events.numbers(rule.rt, none=rule.no_response) * rule.rt_unit_seconds
     answered = np.isfinite(rt)
     if rule.button is not None:
         button = _buttons(task, events, rule.button, rule.buttons)
         halved = answered != (button >= 0)
-        return _Responses(rt, button, button == correct_button, halved)
+        return rt, button, button == correct_button, halved
     assert rule.accuracy is not None  # a task has one of the two
     given = events.words(rule.accuracy)
     right = np.isin(given, rule.correct_values)
@@ -385,16 +378,16 @@ def _responses(task: Task, events: Events, correct_button: NDArray[np.int8]) -> 
     # An error is the other one of two buttons; of more it is not known.
     wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
     halved = np.where(answered, events.texts(rule.accuracy) == "", right)
-    return _Responses(rt, np.where(right, correct_button, wrong), right, halved)
+    return rt, np.where(right, correct_button, wrong), right, halved
 
 
-def _require_window(task: Task, events: Events, responses: _Responses) -> None:
+def _require_window(task: Task, events: Events, rt: NDArray[np.float64]) -> None:
     """Refuse five responses or more of which most come after the window, as milliseconds do.
 
     Single late ones count as responses, as in the published figures.
     """
-    answered = int(np.isfinite(responses.rt_seconds).sum())
-    late = int((responses.rt_seconds > task.window_seconds).sum())
+    answered = int(np.isfinite(rt).sum())
+    late = int((rt > task.window_seconds).sum())
     if answered >= _FEWEST and 2 * late > answered:
         raise RunError(
             f"{events.source}: {late} of {counted(answered, 'response')} of the column "
@@ -406,15 +399,15 @@ def _require_window(task: Task, events: Events, responses: _Responses) -> None:
 
 
 def _unscored(
-    task: Task, onset: NDArray[np.float64], responses: _Responses
+    task: Task, onset: NDArray[np.float64], rt: NDArray[np.float64], halved: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Return which trials are not scored, (n,), and a note for each reason."""
     shortest = task.response.shortest_rt_seconds
     hidden = np.diff(onset, append=np.inf) <= 0
-    early = responses.rt_seconds < shortest
+    early = rt < shortest
     reasons = (
         (early, "response", f"faster than {shortest:g} s"),
-        (responses.halved & ~early, "response", "with a time or a button alone"),
+        (halved & ~early, "response", "with a time or a button alone"),
         (hidden, "trial", "at the onset of the next"),
     )
     notes = [
@@ -422,7 +415,7 @@ def _unscored(
         for which, noun, what in reasons
         if which.any()
     ]
-    return early | responses.halved | hidden, notes
+    return early | halved | hidden, notes
 
 
 # No run takes a day: a larger time is in another unit.
