@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from bids_dtg.inputs.arrays import read_arrays
 from bids_dtg.inputs.events import find_events, read_events
@@ -54,12 +53,3 @@ def test_bold_reads_back_beside_connectomes(tmp_path):
         for values, run in zip(arrays.task_bold.of(label), own, strict=True):
             np.testing.assert_array_equal(values[:6, : len(run.values)].T, run.values)
             assert np.isnan(values[6:]).all()
-
-
-def test_measured_confounders_are_columns_of_participants(tmp_path):
-    people = simulate_twin_people(3, "measured", regions=10, seed=2)
-    write_twin_people(tmp_path, people, [], [[], [], []])
-    table = pd.read_csv(tmp_path / "bids" / "participants.tsv", sep="\t")
-    assert list(table["participant_id"]) == [f"sub-{label}" for label in people.labels]
-    np.testing.assert_allclose(table["age"], people.covariates["age"], atol=0.001)
-    np.testing.assert_allclose(table["motion"], people.covariates["motion"], atol=0.001)
