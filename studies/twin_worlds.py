@@ -165,7 +165,7 @@ def bold_figures(
         }
         places = [2 * region + task for region in OWN for task in (0, 1)]
         for words, values in models.items():
-            own = [r_of(values[:, n], task_means(of.observed)[:, n]) for n in places]
+            own = [r_of(values[:, n], task_means(of["observed"])[:, n]) for n in places]
             found[f"{name}: r over people where amplitudes differ, {words}"] = float(np.mean(own))
     return found
 

@@ -78,9 +78,9 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
         """Yield lines that describe the files of the people who would be analysed."""
-        people = self.people
-        files = ", ".join(str(path) for path in people.source.paths)
-        yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
+        people, source = self.people, self.people.source
+        files = ", ".join(str(path) for path in source.paths)
+        yield f"{files}: {counted(source.edges, 'edge')} a connectome ({source.words})"
         for task in people.tasks.tasks:
             runs = [run for label in labels for run in people.behaviour[label].of(task)]
             scored = sum(int(run.scored.sum()) for run in runs)
@@ -162,7 +162,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         return Cohort(
             tuple(labels),
             self.people.segments(labels),
-            self.people.connectomes(labels),
+            self.people.source.connectomes(labels),
             read_covariates(self.settings, labels, asked),
             self.people.families.by_label,
             self._bold(labels),

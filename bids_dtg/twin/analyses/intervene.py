@@ -193,7 +193,7 @@ def run_interventions(settings: Settings) -> int:
         analysis.describe()
         say(f"twins of {counted(len(unseen), 'participant')} outside the training set perform")
         found = _studied(bundle, people, training, permutations, settings.modelling.seed)
-        regions = _region_names(bundle, analysis.people.regions)
+        regions = _region_names(bundle, analysis.people.source.regions)
         left_out = analysis.why_not(seen)
         if left_out:
             analysis.results.table(EXCLUDED, left_out_table(left_out))

@@ -101,7 +101,7 @@ def run_training(settings: Settings) -> int:
     with analysis.results.begun():
         analysis.describe()
         say(
-            f"{counted(len(labels), 'participant')}, {counted(people.edges, 'edge')}, "
+            f"{counted(len(labels), 'participant')}, {counted(people.source.edges, 'edge')}, "
             f"{counted(len(people.tasks.tasks), 'task')} ({', '.join(people.tasks.names)}); "
             f"{schedule}"
         )
@@ -249,7 +249,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Analysi
         index=f"../../{INDEX}",
         lead=f"A digital twin ({fitted.architecture}) of "
         f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
-        f"{counted(people.edges, 'edge')} a connectome. {_CAUTION}",
+        f"{counted(people.source.edges, 'edge')} a connectome. {_CAUTION}",
         flags=_flags(people, fitted, odd),
         sections=(
             PageSection(title="Trials", tables=(trials_on_page(people, fitted.people),)),

@@ -21,9 +21,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
 from bids_dtg.twin.adjustment import Covariates
 from bids_dtg.twin.participant.connectomes import (
-    ArrayConnectomes,
     ConnectomeSource,
-    Edges,
     find_array_connectomes,
     find_output_connectomes,
 )
@@ -78,13 +76,16 @@ class TwinPeople:
         DatasetError
             Nobody has both, or files cannot be used.
         """
-        source = _source(settings, atlas)
+        if arrays := settings.modelling.input_arrays:
+            source = find_array_connectomes(arrays, settings.modelling.array_key)
+        else:
+            source = find_output_connectomes(settings, atlas)
         asked = tuple(plain_label(label, "sub") for label in settings.inputs.participant_label)
         chosen, files = find_task_files(settings, tasks)
         behaviour = read_behaviour(chosen, files, asked)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
         own = {label: behaviour[label] for label in labels}
-        if isinstance(source, ArrayConnectomes):
+        if source.arrays is not None:
             bold = find_array_bold(source.arrays, own, files)
         else:
             bold = find_output_bold(settings, own, bold_atlas)
@@ -115,26 +116,6 @@ class TwinPeople:
             ),
             task_bold=bold,
         )
-
-    @property
-    def regions(self) -> tuple[str, ...]:
-        """Names of the connectomes' regions; empty where edges have no names."""
-        return self.source.regions
-
-    @property
-    def edges(self) -> int:
-        """Number of edges of a connectome."""
-        return self.source.edges
-
-    def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Read people's connectomes, (people, edges); see `ConnectomeSource.connectomes`.
-
-        Raises
-        ------
-        DatasetError
-            Values cannot be used; the message names people and regions.
-        """
-        return self.source.connectomes(labels)
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return sketches of people's rest and connectomes, by which they are known again."""
@@ -178,13 +159,6 @@ class TwinPeople:
         if self.task_bold is None:
             return [(None,) * len(self.behaviour[label].runs) for label in labels]
         return [self.task_bold.read(label) for label in labels]
-
-
-def _source(settings: Settings, atlas: str) -> ConnectomeSource:
-    modelling = settings.modelling
-    if modelling.input_arrays:
-        return find_array_connectomes(modelling.input_arrays, modelling.array_key)
-    return find_output_connectomes(settings, atlas)
 
 
 def _whole_people(
