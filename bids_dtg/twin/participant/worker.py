@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.errors import RunError
@@ -19,13 +21,15 @@ from bids_dtg.participants.worker import AverageMaker, MadeAverage
 from bids_dtg.twin.participant.behaviour import (
     AverageBehaviour,
     AverageConnectome,
-    SeenTrials,
-    TwinInference,
+    behave,
 )
 from bids_dtg.twin.participant.events import PerformedRun
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task
 from bids_dtg.twin.participant.task_bold import TaskRun
 from bids_dtg.twin.participant.write import TwinWriter
+
+if TYPE_CHECKING:
+    from bids_dtg.twin.fitting import Fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,6 @@ class TwinSteps(ParcelSteps):
     """The steps of the work on a participant."""
 
     request: TwinRequest
-    inference: TwinInference | None  # runs twins; None: the call has no model
     writer: TwinWriter  # writes results
     task_reader: SeriesReader  # reduces runs of tasks to series
     task_writer: TwinWriter  # writes these
@@ -41,14 +44,19 @@ class TwinSteps(ParcelSteps):
     @classmethod
     def of(cls, request: TwinRequest) -> TwinSteps:
         """Make the steps of a request."""
-        inference = None
-        if request.bundle is not None:
-            inference = TwinInference(request.bundle, threads=request.capacity.threads)
         tasks = request.for_task_runs
         return cls(
-            *(request, request.reader(), inference, TwinWriter(request)),
-            *(tasks.reader(), TwinWriter(tasks)),
+            *(request, request.reader(), TwinWriter(request), tasks.reader(), TwinWriter(tasks))
         )
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The model's twins, which are read at first use."""
+        import torch
+
+        assert self.request.bundle is not None
+        torch.set_num_threads(self.request.capacity.threads)
+        return self.request.bundle.fitted()
 
     def reader_of(self, run: RestRun) -> SeriesReader:
         """Return what reduces a run to series."""
@@ -132,12 +140,11 @@ class TwinAverageMaker:
         notes: tuple[str, ...],
     ) -> AverageBehaviour | None:
         """Run the twin; None without a model."""
-        request, inference = self._steps.request, self._steps.inference
-        if request.events is None or inference is None or not runs:
+        request = self._steps.request
+        if request.events is None or request.bundle is None or not runs:
             return None
-        seen = SeenTrials.of(runs, request.events.tasks)
-        performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
-        return AverageBehaviour(seen, performed, notes)
+        edges = request.as_the_model_takes(participant, made.upper)
+        return behave(self._steps.fitted, request.bundle, edges, runs, notes)
 
 
 class TaskRunMaker:
