@@ -30,6 +30,7 @@ from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.panels.averages import PRESENTATION
+from bids_dtg.twin.participant.events import Behaviour
 from bids_dtg.twin.participant.people import TwinPeople, read_covariates
 
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate")
@@ -282,11 +283,32 @@ _UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
 
 def participants_table(people: TwinPeople) -> ResultTable:
     """Return the table of requested participants: trials, whether used, and why not."""
-    trials = [column for task in people.tasks.tasks for column in _trial_columns(task.name)]
+    rows: list[Row] = []
+    set_of = {
+        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
+    }
+    for label in (*people.labels, *people.left_out):
+        own = people.behaviour.get(label, Behaviour((), ()))
+        row = {
+            "participant_id": f"sub-{label}",
+            "used": set_of.get(label) == "training",
+            "set": set_of.get(label),
+            "reason": people.left_out.get(label)
+            or (None if label in set_of else "in no set of --split-file"),
+            "unreadable_runs": len(own.troubles),
+        }
+        for task in people.tasks.tasks:
+            performed = bool(own.of(task))
+            row |= {
+                f"trials_{task.name}": own.scored(task),
+                f"unscored_{task.name}": own.left_out(task),
+                f"share_correct_{task.name}": own.share_correct(task) if performed else None,
+                f"below_chance_{task.name}": own.below_chance(task) if performed else None,
+            }
+        rows.append(row)
+    trials = (column.of(name) for name in people.tasks.names for column in _OF_TASK)
     return ResultTable(
-        (*_PARTICIPANTS, *trials, _UNREADABLE),
-        _participant_rows(people),
-        "Requested participants: a row each",
+        (*_PARTICIPANTS, *trials, _UNREADABLE), rows, "Requested participants: a row each"
     )
 
 
@@ -305,40 +327,3 @@ def trials_on_page(people: TwinPeople, labels: Sequence[str]) -> Table:
         rows.append(row)
     columns = ("task", "participants", "scored trials", "trials not scored", "share correct")
     return Table("Trials that the model was fitted to", columns, rows)
-
-
-def _trial_columns(task: str) -> tuple[Column, ...]:
-    return tuple(column.of(task) for column in _OF_TASK)
-
-
-def _participant_rows(people: TwinPeople) -> list[Row]:
-    """Return the requested participants, a row each: trials, whether used, and why not."""
-    set_of = {
-        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
-    }
-    return [
-        {
-            "participant_id": f"sub-{label}",
-            "used": set_of.get(label) == "training",
-            "set": set_of.get(label),
-            "reason": people.left_out.get(label)
-            or (None if label in set_of else "in no set of --split-file"),
-            **_trials(people, label),
-        }
-        for label in (*people.labels, *people.left_out)
-    ]
-
-
-def _trials(people: TwinPeople, label: str) -> Row:
-    own = people.behaviour.get(label)
-    row: Row = {}
-    for task in people.tasks.tasks:
-        performed = own is not None and bool(own.of(task))
-        assert own is not None or not performed
-        row |= {
-            f"trials_{task.name}": own.scored(task) if own else 0,
-            f"unscored_{task.name}": own.left_out(task) if own else 0,
-            f"share_correct_{task.name}": own.share_correct(task) if own and performed else None,
-            f"below_chance_{task.name}": own.below_chance(task) if own and performed else None,
-        }
-    return row | {"unreadable_runs": len(own.troubles) if own else 0}

@@ -60,7 +60,7 @@ from bids_dtg.twin.judging.scores import (
     observed_curves,
 )
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.times import observed_times, targets_of
+from bids_dtg.twin.times import RT, observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments, TaskSet
 from bids_dtg.twin.trials import half_of
 
@@ -381,8 +381,7 @@ def _people_table(
     """Return columns and rows of the table of people: figures of each task, and losses."""
     what = "mean response time (rt), or that in the second condition less the first (effect)"
     names = [target.name for target in targets_of(people.segments.tasks)]
-    times = {name: of.times for name, of in judged.models.items() if of.times is not None}
-    losses = {name: of.losses for name, of in judged.models.items() if of.losses is not None}
+    times, losses = judged.each("times"), judged.each("losses")
     columns = (
         Column("participant_id", "Participant"),
         Column("fold", "Number of the fold, without which the person was predicted; n/a: none"),
@@ -491,7 +490,6 @@ def _page(
         for task in people.segments.tasks.tasks
         if any(score.task == task.name and score.people for score in found.scores)
     ]
-    keys = list(_keys(found, tasks))
     lead = f"{lead} A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
     return AnalysisPageFacts(
         title=analysis.results.title,
@@ -504,7 +502,7 @@ def _page(
                 "Response times, choices and outcomes",
                 template="twin_times.html",
                 tables=tuple(_table(found, task) for task in tasks),
-                scatters=tuple(_scatter(found, judged, people, *key) for key in keys),
+                scatters=tuple(_scatters(found, judged, people, tasks)),
             ),
             PageSection(
                 "Real and simulated trials",
@@ -531,29 +529,25 @@ def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[PageSection]:
         )
 
 
-def _keys(found: Evaluation, tasks: Sequence[str]) -> Iterator[tuple[str, str]]:
-    yield from dict.fromkeys(
-        (score.figure, score.task)
-        for score in found.scores
-        if score.task in tasks and f"{score.task}_{score.figure}" in found.ceilings
-    )
-
-
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _scatter(found: Evaluation, judged: Judged, people: Cohort, figure: str, task: str) -> Scatter:
-    names = [target.name for target in targets_of(people.segments.tasks)]
-    column, times = names.index(f"{task}_{figure}"), judged.models[TWIN].times
-    assert times is not None
-    return Scatter(
-        f"Each person: {task} {'response time' if figure == 'rt' else figure}",
-        "observed (s)",
-        "predicted by the twin (s)",
-        np.column_stack([found.observed[:, column], times[:, column]]),
-        identity=True,
-    )
+def _scatters(
+    found: Evaluation, judged: Judged, people: Cohort, tasks: Sequence[str]
+) -> Iterator[Scatter]:
+    """Yield observed and predicted times and effects of each person in tasks."""
+    both = zip(found.observed.T, judged.each("times")[TWIN].T, strict=True)
+    for target, values in zip(targets_of(people.segments.tasks), both, strict=True):
+        if target.task in tasks:
+            what = "response time" if target.what == RT else target.what
+            yield Scatter(
+                f"Each person: {target.task} {what}",
+                "observed (s)",
+                "predicted by the twin (s)",
+                np.column_stack(values),
+                identity=True,
+            )
 
 
 def _table(found: Evaluation, task: str) -> Table:
@@ -583,13 +577,10 @@ def _curves(judged: Judged, segments: Segments, tasks: Sequence[str]) -> Iterato
     pressed, seconds = observed_curves(segments)
     right, _ = observed_curves(segments, correct=True)
     sources = {"people": (pressed, right, seconds)}
+    predicted = [judged.each(part) for part in ("answered", "correct", "seconds")]
     for name in (TWIN, GROUP):
-        model = judged.models.get(name)
-        if model is not None:
-            assert model.answered is not None
-            assert model.correct is not None
-            assert model.seconds is not None
-            sources[name] = (model.answered, model.correct, model.seconds)
+        if name in judged.models:
+            sources[name] = (predicted[0][name], predicted[1][name], predicted[2][name])
     for task, condition, used in conditions_of(segments):
         if task not in tasks or not used.any():
             continue

@@ -114,12 +114,13 @@ class _Evaluating:
 
     def evaluation(self) -> Evaluation:
         matching, of_others = self._comparison()
-        scores = [*self._figures(), *self._trials(), *self._losses(), *of_others]
+        losses = self._compared(("loss", "", ""), self.judged.each("losses"))
+        scores = [*self._figures(), *self._trials(), *losses, *of_others]
         return Evaluation(self.observed, tuple(scores), self._ceilings(), matching)
 
     def _figures(self) -> Iterator[Score]:
         """Score response times and effects by r over people."""
-        models = {n: of.times for n, of in self.judged.models.items() if of.times is not None}
+        models = self.judged.each("times")
         for column, target in enumerate(targets_of(self.segments.tasks)):
             wanted = self.observed[:, column]
             for name, times in models.items():
@@ -138,19 +139,16 @@ class _Evaluating:
 
     def _trials(self) -> Iterator[Score]:
         """Score single trials: choices by task, response times and outcomes by condition."""
-        rows, models = self.segments.trials, self.judged.models
-        buttons = {n: of.button for n, of in models.items() if of.button is not None}
-        buttons[ALWAYS_CORRECT] = rows.correct_button
+        rows, seconds = self.segments.trials, self.judged.each("seconds")
+        buttons = {**self.judged.each("button"), ALWAYS_CORRECT: rows.correct_button}
         choices = {name: choice_agreement(own, self.segments) for name, own in buttons.items()}
         crps = {
-            name: rt_crps(of.answered, of.seconds, rows.rt_seconds)
-            for name, of in models.items()
-            if of.answered is not None and of.seconds is not None
+            name: rt_crps(own, seconds[name], rows.rt_seconds)
+            for name, own in self.judged.each("answered").items()
         }
         brier = {
-            name: outcome_brier(of.shares, self.segments)
-            for name, of in models.items()
-            if of.shares is not None
+            name: outcome_brier(own, self.segments)
+            for name, own in self.judged.each("shares").items()
         }
         for number, task in enumerate(self.segments.tasks.tasks):
             used = rows.scored & (rows.task == number)
@@ -158,12 +156,6 @@ class _Evaluating:
         for figure, values in (("crps", crps), ("brier", brier)):
             for task_name, condition, used in conditions_of(self.segments):
                 yield from self._means((figure, task_name, condition), values, used)
-
-    def _losses(self) -> Iterator[Score]:
-        models = self.judged.models.items()
-        yield from self._compared(
-            ("loss", "", ""), {n: of.losses for n, of in models if of.losses is not None}
-        )
 
     def _means(
         self,

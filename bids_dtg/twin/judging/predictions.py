@@ -108,6 +108,11 @@ class Judged:
     bold: Mapping[str, NDArray[Any]] | None = None
     regions: tuple[str, ...] = ()  # of BOLD
 
+    def each(self, part: str) -> dict[str, NDArray[Any]]:
+        """Return a part of the predictions of the models that have it, by name."""
+        found = {name: getattr(model, part) for name, model in self.models.items()}
+        return {name: values for name, values in found.items() if values is not None}
+
 
 def predict_people(
     fitted: Fitted,

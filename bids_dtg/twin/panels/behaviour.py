@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,17 +25,8 @@ PREDICTED = "predicted_rt_seconds"
 _OBSERVED = "observed_rt_seconds"
 
 
-@dataclass(frozen=True)
-class BehaviourRow:
-    """One task and condition; or the second condition of a task less the first."""
-
-    task: str  # name
-    condition: str  # name, or `EFFECT`
-    trials: str  # number of trials, as text
-    own_sequence: bool  # whether the trials are the person's own
-    values: Mapping[str, float | None] = field(default_factory=dict)  # by column; None: not known
-
-
+# A task and condition, or the second condition of a task less the first: cells as text.
+BehaviourRow = Mapping[str, str]
 # Columns of the table by their titles, in the order of the page; what is no time is a share.
 _TITLES_OF: Mapping[str, str] = {
     PREDICTED: "Response time, twin (s)",
@@ -49,30 +40,16 @@ _TITLES_OF: Mapping[str, str] = {
 }
 
 
-def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
+def behaviour_of(made: RunFiles) -> list[BehaviourRow]:
     """Read the table of an average; no rows where it is absent or damaged."""
-    return tuple(
-        BehaviourRow(
-            task=row["task_name"],
-            condition=row["condition"],
-            trials=row.get("trials") or NOT_KNOWN,
-            own_sequence=row.get("own_sequence", "").lower() in ("true", "1"),
-            values={name: number(row.get(name)) for name in _TITLES_OF},
-        )
-        for row in read_rows(path)
-        if row.get("task_name") and row.get("condition")
-    )
-
-
-def behaviour_of(made: RunFiles) -> tuple[BehaviourRow, ...]:
-    """Read the table of an average; no rows where there is none."""
     path = made.files.get(FILE)
-    return read_behaviour(path) if path else ()
+    rows = read_rows(path) if path else []
+    return [row for row in rows if row.get("task_name") and row.get("condition")]
 
 
 def has(rows: Iterable[BehaviourRow], column: str) -> bool:
     """Return whether any row has a value of a column."""
-    return any(row.values.get(column) is not None for row in rows)
+    return any(number(row.get(column)) is not None for row in rows)
 
 
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
@@ -82,35 +59,32 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     if not columns:
         return None
     shown = tuple(
-        (_name(row, rows), row.trials, *(_cell(row, column) for column in columns)) for row in rows
+        (_name(row, rows), row.get("trials") or NOT_KNOWN, *(_cell(row, name) for name in columns))
+        for row in rows
     )
     headings = ("Task and condition", "Trials", *(_TITLES_OF[name] for name in columns))
     return Figure((Listing(headings, shown),), _caption(rows))
 
 
 def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
-    if row.condition != EFFECT:
-        return f"{row.task}: {row.condition}"
-    first, second = _compared(row.task, rows)
-    return f"{row.task}: {second} less {first}" if second else f"{row.task}: effect"
-
-
-def _compared(task: str, rows: Sequence[BehaviourRow]) -> tuple[str, str]:
-    """Return the two conditions of a task that its effect is of; empty where there are none."""
-    names = (row.condition for row in rows if row.task == task and row.condition != EFFECT)
-    found = list(dict.fromkeys(names))
-    return (found[0], found[1]) if len(found) > 1 else ("", "")
+    task, condition = row["task_name"], row["condition"]
+    if condition != EFFECT:
+        return f"{task}: {condition}"
+    names = [own["condition"] for own in rows if own["task_name"] == task]
+    first, second, *_ = (*dict.fromkeys(name for name in names if name != EFFECT), "", "")
+    return f"{task}: {second} less {first}" if second else f"{task}: effect"
 
 
 def _cell(row: BehaviourRow, name: str) -> str:
-    value = row.values.get(name)
+    value = number(row.get(name))
     if value is None:
         return NOT_KNOWN
     return figure(value, 3) if name.endswith("seconds") else f"{figure(100 * value, 1)} %"
 
 
 def _caption(rows: Sequence[BehaviourRow]) -> str:
-    borrowed = list(dict.fromkeys(row.task for row in rows if not row.own_sequence))
+    others = (row for row in rows if row.get("own_sequence", "").lower() not in ("true", "1"))
+    borrowed = list(dict.fromkeys(row["task_name"] for row in others))
     text = ""
     if has(rows, PREDICTED):
         text = (
@@ -121,7 +95,7 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
         text += "The person has no responses to compare with. "
     elif has(rows, PREDICTED):
         text += "The person\N{RIGHT SINGLE QUOTATION MARK}s values are of the same trials. "
-    if any(row.condition == EFFECT for row in rows):
+    if any(row["condition"] == EFFECT for row in rows):
         text += "Differences of shares are in percentage points. "
     if borrowed:
         text += (
@@ -272,7 +246,7 @@ def _draw(
     curves = read_trial_series(path) if path else ()
     # In the order of the table above them.
     groups: dict[tuple[str, str], list[Curve]] = {
-        (row.task, row.condition): [] for row in behaviour_of(made)
+        (row["task_name"], row["condition"]): [] for row in behaviour_of(made)
     }
     for curve in curves:
         groups.setdefault((curve.task, curve.condition), []).append(curve)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import given_split
 from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
@@ -302,22 +304,15 @@ def read_covariates(
     table = read_participants(path)
     table.require_labels(labels)
     columns = [_checked(table.find(name).of(labels), labels) for name in asked]
-    numbers = [column for column in columns if _is_number(column)]
-    categories = [column for column in columns if not _is_number(column)]
-    return Covariates(
-        tuple(column.name for column in numbers),
-        np.array([[own.numbers.get(label, np.nan) for own in numbers] for label in labels])
-        if numbers
-        else None,
-        tuple(column.name for column in categories),
-        np.array([[own.texts.get(label, "") for own in categories] for label in labels], np.str_)
-        if categories
-        else None,
-    )
-
-
-def _is_number(column: Column) -> bool:
-    return column.is_number and plain_column(column.name) not in SITE_COLUMNS
+    values: dict[str, NDArray[Any]] = {}
+    for column in columns:
+        if column.is_number and plain_column(column.name) not in SITE_COLUMNS:
+            numbers = [column.numbers.get(label, np.nan) for label in labels]
+            values[column.name] = np.array(numbers)
+        else:
+            texts = [column.texts.get(label, "") for label in labels]
+            values[column.name] = np.array(texts, np.str_)
+    return Covariates(values)
 
 
 def _checked(column: Column, labels: Sequence[str]) -> Column:

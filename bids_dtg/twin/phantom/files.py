@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,20 +88,9 @@ def write_events(
             write_tsv(path, [*sequence.rows[0], _BUTTON], _event_rows(sequence, trials))
 
 
-def write_connectomes(
-    path: Path,
-    people: TwinPeople,
-    regions: Sequence[str],
-) -> None:
+def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) -> None:
     """Write connectomes with names of regions into an ``.npz`` file for ``--input-arrays``."""
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        people=np.array(people.labels),
-        places=np.array(regions),
-        edges=people.connectomes,
-    )
-    write_atomic(path, content.getvalue())
+    _write_arrays(path, people, regions, edges=people.connectomes)
 
 
 def write_task_bold(
@@ -121,19 +111,18 @@ def write_task_bold(
     """
     frames = max(len(run.values) for runs in bold for run in runs)
     values = np.full((len(bold), len(sequences), len(regions), frames), np.nan, np.float32)
-    own = [list(regions).index(name) for name in REGIONS]
+    places = [list(regions).index(name) for name in REGIONS]
     for of_person, runs in zip(values, bold, strict=True):
         for of_run, run in zip(of_person, runs, strict=True):
-            of_run[own, : len(run.values)] = run.values.T
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        people=np.array(people.labels),
-        places=np.array(regions),
-        task_bold=values,
-        task_bold_runs=np.array([sequence.name for sequence in sequences]),
-        task_bold_tr_seconds=TR_SECONDS,
-    )
+            of_run[places, : len(run.values)] = run.values.T
+    names = np.array([sequence.name for sequence in sequences])
+    arrays = {"task_bold": values, "task_bold_runs": names, "task_bold_tr_seconds": TR_SECONDS}
+    _write_arrays(path, people, regions, **arrays)
+
+
+def _write_arrays(path: Path, people: TwinPeople, regions: Sequence[str], **arrays: Any) -> None:
+    content, labels = io.BytesIO(), np.array(people.labels)
+    np.savez_compressed(content, people=labels, places=np.array(regions), **arrays)
     write_atomic(path, content.getvalue())
 
 

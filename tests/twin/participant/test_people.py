@@ -298,10 +298,11 @@ def settings(tmp_path: Path):
 
 def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys) -> None:
     found = read_covariates(settings("site", "age", "SEX"), COVERED)
-    assert (found.number_names, found.category_names) == (("age",), ("site", "sex"))
-    np.testing.assert_array_equal(found.numbers, [[31.5], [20.0], [40.0], [np.nan]])
+    assert found.number_names == ("age",)
+    np.testing.assert_array_equal(found.values["age"], [31.5, 20.0, 40.0, np.nan])
     # A site is a name, also where it is written as a number.
-    assert found.categories.tolist() == [["2", "M"], ["1", "F"], ["1", ""], ["2", "F"]]
+    assert found.values["site"].tolist() == ["2", "1", "1", "2"]
+    assert found.values["sex"].tolist() == ["M", "F", "", "F"]
     said = capsys.readouterr().err
     assert "age: 1 participant without a value (sub-03)" in said
     assert "sex: 1 participant without a value (sub-04)" in said
