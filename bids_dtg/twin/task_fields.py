@@ -56,7 +56,7 @@ class TaskFields:
         try:
             return convert(value)
         except (TypeError, ValueError, OverflowError):
-            raise self.error(key, f"is {_quoted(value)}", expected) from None
+            raise self.error(key, f"is {shortened(repr(value), _LONGEST)}", expected) from None
 
     def get(self, key: str, check: Check[T], default: Default) -> T | Default:
         """Return the value of a key, checked; or the default where the key is absent.
@@ -185,9 +185,9 @@ def _tables(value: Any) -> list[dict[str, Any]]:
     return [_table(item) for item in value]
 
 
-def _quoted(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def shortened(text: str, longest: int) -> str:
+    """Return a text of so many characters at most."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 TEXT: Check[str] = (_text, "a text")

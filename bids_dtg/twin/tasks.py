@@ -17,6 +17,7 @@ from bids_dtg.twin.task_fields import (
     TEXT_BY_NAME,
     TEXTS,
     TEXTS_BY_NAME,
+    Check,
     TaskFields,
     by_name,
     choice,
@@ -247,19 +248,18 @@ def _correct(fields: TaskFields, buttons: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _response(fields: TaskFields, buttons: tuple[str, ...]) -> ResponseRule:
-    usual = ResponseRule("")
-    rule = ResponseRule(
-        rt=fields.take("rt", TEXT),
-        rt_unit_seconds=fields.get("rt_unit_seconds", number(0, 1), usual.rt_unit_seconds),
-        shortest_rt_seconds=fields.get(
-            "shortest_rt_seconds", number(-1e-9, 10), usual.shortest_rt_seconds
-        ),
-        no_response=fields.get("no_response", TEXTS, ()),
-        accuracy=fields.get("accuracy", TEXT, None),
-        correct_values=fields.get("correct_values", TEXTS, usual.correct_values),
-        button=fields.get("button", TEXT, None),
-        buttons=fields.get("buttons", TEXT_BY_NAME, ()),
-    )
+    checks: Mapping[str, Check[Any]] = {
+        "rt_unit_seconds": number(0, 1),
+        "shortest_rt_seconds": number(-1e-9, 10),
+        "no_response": TEXTS,
+        "accuracy": TEXT,
+        "correct_values": TEXTS,
+        "button": TEXT,
+        "buttons": TEXT_BY_NAME,
+    }
+    rt = fields.take("rt", TEXT)
+    usual = {name: getattr(ResponseRule, name) for name in checks}
+    rule = ResponseRule(rt, **{n: fields.get(n, check, usual[n]) for n, check in checks.items()})
     if (rule.accuracy is None) == (rule.button is None):
         found = "and button are both missing" if rule.button is None else "and button are given"
         raise fields.error("accuracy", found, "one of them")

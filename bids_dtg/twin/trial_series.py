@@ -289,16 +289,13 @@ def _assign(
         alike = by_sight.setdefault(piece.seen(), [])
         times = piece.times()
         free = (slot for slot in alike if slot not in taken)
-        slot = next((slot for slot in free if _close(slots[slot].times(), times)), len(slots))
+        off = ((slot, np.abs(slots[slot].times() - times)) for slot in free)
+        slot = next((slot for slot, by in off if (by <= TOLERANCE_SECONDS).all()), len(slots))
         if slot == len(slots):
             slots.append(piece)
             alike.append(slot)
         taken[slot] = piece
     return taken
-
-
-def _close(times: Times, others: Times) -> bool:
-    return bool((np.abs(times - others) <= TOLERANCE_SECONDS).all())
 
 
 def _each(table: Sequence[Row], of: Callable[[Piece], float], empty: np.generic) -> NDArray[Any]:
@@ -364,17 +361,11 @@ def _scored(rows: TrialRows, within: Flags) -> Flags:
     return scored
 
 
+# What columns of trials have where there is no trial.
 _SHOWN: Mapping[str, Any] = {
-    "segment": np.intp(0),
-    "trial": np.intp(0),
-    "onset_step": np.float64(0.0),
-    "display_seconds": np.float64(0.0),
-    "first_step": np.intp(0),
-    "last_step": np.intp(0),
-    "window_seconds": np.float64(0.0),
-    "task": np.int8(-1),
-    "condition": np.int8(-1),
-    "correct_button": np.int8(-1),
+    **dict.fromkeys(("segment", "trial", "first_step", "last_step"), np.intp(0)),
+    **dict.fromkeys(("onset_step", "display_seconds", "window_seconds"), np.float64(0.0)),
+    **dict.fromkeys(("task", "condition", "correct_button"), np.int8(-1)),
 }
 _DONE: Mapping[str, Any] = {
     "button": np.int8(-1),
@@ -453,7 +444,6 @@ def _seen(piece: Piece, steps: Numbers) -> Array:
     return np.asarray(np.clip(share / STEP_SECONDS, 0.0, 1.0) @ values, np.float32)
 
 
-Seconds = NDArray[np.float64]
 _ROUNDING = 1e-6  # steps: a time that is this close to a step is that step's
 
 
@@ -489,7 +479,7 @@ def steps_from(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
     return np.ceil(np.asarray(seconds) / STEP_SECONDS - _ROUNDING).astype(np.int64)
 
 
-def window_ends(trials: Trials) -> Seconds:
+def window_ends(trials: Trials) -> Times:
     """Return when each trial's response window ends, (n,), in seconds of the run.
 
     A window is as long as the task says, and ends with the next trial's onset at the latest: a
@@ -501,7 +491,7 @@ def window_ends(trials: Trials) -> Seconds:
         Trials of one run, n in order of onset.
     """
     onset = trials.onset_seconds
-    ends: Seconds = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
+    ends: Times = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
     return ends
 
 
@@ -552,7 +542,7 @@ def cut_run(trials: Trials, number: int = 0, *, steps: int = SEGMENT_STEPS) -> l
     return found
 
 
-def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
+def _begins(trials: Trials, ends: Times, steps: int) -> Times:
     """Return the start of a piece that begins with each trial, (n,), seconds."""
     onset, begins = trials.onset_seconds, trials.begin_seconds
     longest = (steps - 1) * STEP_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import plain_number
 from bids_dtg.notices import counted
+from bids_dtg.twin.task_fields import shortened
 from bids_dtg.twin.tasks import ResponseRule, Task
 
 # The published halves of a run: to fit on and to test on (Takahashi et al., 2026).
@@ -65,14 +66,12 @@ class Trials:
 def half_of(run: Trials, number: int) -> Trials:
     """Return the trials with an onset in the first (0) or second (1) half of a run."""
     own = (run.onset_seconds >= run.run_seconds / 2) == bool(number)
-    kept = np.flatnonzero(own)
     changes: dict[str, Any] = {
-        field.name: values[kept]
-        for field in fields(run)
-        if isinstance(values := getattr(run, field.name), np.ndarray) and field.name != "cues"
+        name: values[own]
+        for name, values in vars(run).items()
+        if isinstance(values, np.ndarray) and name != "cues"
     }
-    place = {int(old): new for new, old in enumerate(kept)}
-    unscored = tuple(place[trial] for trial in run.unscored if trial in place)
+    unscored = tuple(np.flatnonzero(~run.scored[own]).tolist())
     return replace(run, **changes, unscored=unscored)
 
 
@@ -164,16 +163,12 @@ def values_in_words(values: Sequence[str]) -> list[str]:
     if not values:
         return []
     found = Counter(values).most_common()
-    listed = [f"'{_shortened(value)}' ({count})" for value, count in found[:_LISTED]]
+    listed = [f"'{shortened(value, _LONGEST)}' ({count})" for value, count in found[:_LISTED]]
     more = [f"{counted(len(found) - _LISTED, 'other value')}"] if len(found) > _LISTED else []
     return [
         f"{counted(len(values), 'trial')} in no condition, as the task file does not list "
         f"{', '.join([*listed, *more])}"
     ]
-
-
-def _shortened(value: str) -> str:
-    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
 
 
 def image_numbers(task: Task, name: str) -> NDArray[np.float32]:
@@ -215,7 +210,7 @@ def _trial_rows(task: Task, events: Events) -> tuple[Events, list[str]]:
     """Return the rows that are trials, in order of onset, and notes on those left out."""
     _require_columns(task, events)
     for column, values in task.rows:
-        events = events.take(np.isin(events.texts(column), values))
+        events = events.take(np.isin(events.cells[column], values))
     known = np.isfinite(events.numbers("onset"))
     events, without = events.take(known), int((~known).sum())
     events = events.take(np.argsort(events.numbers("onset"), kind="stable"))
@@ -320,7 +315,7 @@ def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str
     values = dict(task.condition_values)
     index = [task.conditions.index(name) for name in values.values()]
     found = events.indices(task.condition_column, list(values), others=True)
-    others = events.texts(task.condition_column)[found < 0]
+    others = events.cells[task.condition_column][found < 0]
     return np.array([*index, -1], np.int8)[found], tuple(str(value or "n/a") for value in others)
 
 
@@ -331,8 +326,8 @@ def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
         wrong = found < 0
         expected = "the correct button; trials without one, as no-go, are left out by [rows]"
     else:
-        target = events.texts(task.correct_column)
-        equal = np.stack([events.texts(column) == target for _, column in task.probes])
+        target = events.cells[task.correct_column]
+        equal = np.stack([events.cells[column] == target for _, column in task.probes])
         index = [task.buttons.index(button) for button, _ in task.probes]
         found = np.array(index, np.int8)[equal.argmax(axis=0)]
         wrong = (equal.sum(axis=0) != 1) | (target == "")
@@ -369,7 +364,7 @@ def _responses(
     assert rule.accuracy is not None  # a task has one of the two
     given = events.words(rule.accuracy)
     right = np.isin(given, rule.correct_values)
-    if rule.correct_values == ResponseRule("").correct_values:
+    if rule.correct_values == ResponseRule.correct_values:
         neither = ~right & ~np.isin(given, [*_WRONG, ""]) & answered
         if neither.any():
             values = (*rule.correct_values, *_WRONG)
@@ -377,7 +372,7 @@ def _responses(
             raise events.error(int(np.argmax(neither)), rule.accuracy, expected)
     # An error is the other one of two buttons; of more it is not known.
     wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
-    halved = np.where(answered, events.texts(rule.accuracy) == "", right)
+    halved = np.where(answered, events.cells[rule.accuracy] == "", right)
     return rt, np.where(right, correct_button, wrong), right, halved
 
 
@@ -440,7 +435,7 @@ class Events:
         Examples
         --------
         >>> events = Events.of([{"onset": "2.0", "word": "green "}, {"onset": "n/a"}], "events")
-        >>> events.numbers("onset").tolist(), events.texts("word").tolist()
+        >>> events.numbers("onset").tolist(), events.cells["word"].tolist()
         ([2.0, nan], ['green', ''])
         """
         columns = [str(name) for name in rows[0]] if len(rows) else []
@@ -462,10 +457,6 @@ class Events:
         rows = list(zip(*self.cells.values(), strict=True))
         first = sorted({row: index for index, row in reversed([*enumerate(rows)])}.values())
         return self.take(np.array(first, np.int64)), len(rows) - len(first)
-
-    def texts(self, column: str) -> NDArray[np.object_]:
-        """Return a column as text: (n,)."""
-        return self.cells[column]
 
     def words(self, column: str) -> NDArray[np.object_]:
         """Return a column as lower-case words; numbers lose trailing zeros."""
@@ -521,7 +512,7 @@ class Events:
     def error(self, row: int, column: str, expected: str) -> RunError:
         """Return the error about a cell."""
         cell = str(self.cells[column][row]) or "n/a"
-        quoted = cell if len(cell) <= _LONGEST_CELL else f"{cell[: _LONGEST_CELL - 1]}…"
+        quoted = shortened(cell, _LONGEST_CELL)
         return RunError(
             f"{self.source} has '{quoted}' under {column} in line {self.lines[row]}",
             expected=expected,

@@ -94,20 +94,6 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         people, table = self.people, self.people.source.families.by_label
         return self.bundle.relatives(people.labels, self.data_set, table, people.families)
 
-    def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the participants outside the model's training set, and those in it.
-
-        Relatives of training people are neither.
-        """
-        bundle, labels = self.bundle, self.people.labels
-        assert bundle is not None
-        if not bundle.by_content:
-            say(f"warning: {labels_alone(bundle.card.name)}")
-        sketches = self.people.sketches(labels) if self._knows else {}
-        seen: tuple[str, ...] = bundle.in_training_set(labels, self.data_set, sketches)
-        left_out = {*seen, *self.relatives}
-        return tuple(label for label in labels if label not in left_out), seen
-
     def why_not(self, seen: Sequence[str]) -> dict[str, str]:
         """Return why training people and their relatives are left out, for table and page."""
         return {**dict.fromkeys(self.relatives, RELATIVE), **dict.fromkeys(seen, SEEN)}
@@ -116,6 +102,8 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         self, fewest_training: int, fitted: str
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the participants outside the model's training set, and those in it; report these.
+
+        Relatives of training people are neither.
 
         Parameters
         ----------
@@ -131,7 +119,13 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         """
         bundle = self.bundle
         assert bundle is not None
-        unseen, seen = self.divided()
+        people, labels = self.people, self.people.labels
+        if not bundle.by_content:
+            say(f"warning: {labels_alone(bundle.card.name)}")
+        sketches = {} if bundle.people is None else people.sketches(labels)
+        seen: tuple[str, ...] = bundle.in_training_set(labels, self.data_set, sketches)
+        left_out = {*seen, *self.relatives}
+        unseen = tuple(label for label in labels if label not in left_out)
         if not unseen:
             raise DatasetError(
                 f"the model {bundle.card.name} was fitted to everybody here "
@@ -144,11 +138,6 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         related = dict.fromkeys(self.relatives, RELATED)
         say_left_out({**related, **dict.fromkeys(seen, TRAINED)}, more)
         return unseen, seen
-
-    @property
-    def _knows(self) -> bool:
-        """Whether the model knows anything of people's connectomes."""
-        return self.bundle is not None and self.bundle.people is not None
 
     def cohort(self, labels: Sequence[str]) -> Cohort:
         """Read people's connectomes, trials, and the covariates of the model or of the call.

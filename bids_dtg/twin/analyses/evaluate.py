@@ -519,14 +519,8 @@ def _page(
 def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[PageSection]:
     """Yield what was fitted, where it was not a model."""
     if fits:
-        yield (
-            PageSection(
-                "Fits",
-                template="twin_fits.html",
-                facts=facts,
-                tables=(ResultTable(_FOLDS, fits).on_page("Fits, a row a fold"),),
-            )
-        )
+        table = ResultTable(_FOLDS, fits).on_page("Fits, a row a fold")
+        yield PageSection("Fits", template="twin_fits.html", facts=facts, tables=(table,))
 
 
 def _words(name: str) -> str:
@@ -642,12 +636,8 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
     if found.matching is None:
         return
     losses = judged.losses - np.nanmean(judged.losses, axis=0)
-    end = nice(
-        max(
-            float(np.nanmax(np.abs(losses), initial=0.0)),
-            _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses)),
-        )
-    )
+    largest = float(np.nanmax(np.abs(losses), initial=0.0))
+    end = nice(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses))))
     yield PageSection(
         "Own connectome or somebody else's",
         template="twin_matched.html",

@@ -119,7 +119,17 @@ def run_training(settings: Settings) -> int:
             dataclasses.replace(_facts(analysis, fitted), adjustment=adjustment),
             model_people,
         )
-        tables = training_tables(analysis.people, fitted)
+        history = [
+            {"stage": stage, **record, "epoch": int(record["epoch"]) + 1}
+            for stage, records in fitted.history.items()
+            for record in records
+        ]
+        tables = {
+            PARTICIPANTS: participants_table(people),
+            "desc-training_history": ResultTable(
+                _HISTORY, history, "The training: a row an epoch of a stage"
+            ),
+        }
         analysis.write(tables, _page(analysis, fitted, odd))
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
     return 0
@@ -232,16 +242,6 @@ def _facts(analysis: TwinAnalysis, fitted: Fitted) -> TwinFacts:
     )
 
 
-def training_tables(people: TwinPeople, fitted: Fitted) -> dict[str, ResultTable]:
-    """Return the tables of a model that was just fitted, by the names of their files."""
-    return {
-        PARTICIPANTS: participants_table(people),
-        "desc-training_history": ResultTable(
-            _HISTORY, history_rows(fitted), "The training: a row an epoch of a stage"
-        ),
-    }
-
-
 def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> AnalysisPageFacts:
     people = analysis.people
     return AnalysisPageFacts(
@@ -289,15 +289,6 @@ def _curves(fitted: Fitted) -> tuple[Curves, ...]:
         for stage, history in fitted.history.items()
         if history
     )
-
-
-def history_rows(fitted: Fitted) -> list[Row]:
-    """Return each epoch of each stage, a row each."""
-    return [
-        {"stage": stage, **record, "epoch": int(record["epoch"]) + 1}
-        for stage, history in fitted.history.items()
-        for record in history
-    ]
 
 
 def _connectome_sections(fitted: Fitted) -> Iterator[PageSection]:

@@ -152,23 +152,21 @@ class _Evaluating:
         }
         for number, task in enumerate(self.segments.tasks.tasks):
             used = rows.scored & (rows.task == number)
-            yield from self._means(("choice", task.name, ""), choices, used)
+            yield from self._compared(("choice", task.name, ""), choices, used)
         for figure, values in (("crps", crps), ("brier", brier)):
             for task_name, condition, used in conditions_of(self.segments):
-                yield from self._means((figure, task_name, condition), values, used)
-
-    def _means(
-        self,
-        key: tuple[str, str, str],
-        of_trials: Mapping[str, Array],
-        used: NDArray[np.bool_],
-    ) -> Iterator[Score]:
-        yield from self._compared(key, {name: means(own, used) for name, own in of_trials.items()})
+                yield from self._compared((figure, task_name, condition), values, used)
 
     def _compared(
-        self, key: tuple[str, str, str], of_people: Mapping[str, Array]
+        self,
+        key: tuple[str, str, str],
+        figures: Mapping[str, Array],
+        used: NDArray[np.bool_] | None = None,
     ) -> Iterator[Score]:
-        """Score models by the mean over people of a figure (people,)."""
+        """Score models by the mean over people of a figure (people,), or of used trials' means."""
+        of_people = figures
+        if used is not None:
+            of_people = {name: means(own, used) for name, own in figures.items()}
         _, sign, *_ = FIGURES[key[0]]
         for name, values in of_people.items():
             gain = sign * (of_people[TWIN] - values)
@@ -195,7 +193,11 @@ class _Evaluating:
             ends = [float("nan")] * 3
             if np.isfinite(halves).all(axis=0).any():
                 r = correlation_interval(*halves, seed=self.seed, draws=_DRAWS)
-                ends = [_largest_r(end) for end in (r.mean, r.low, r.high)]
+                # Where halves do not agree, the ceiling is 0.
+                ends = [
+                    0.0 if end <= 0 else float(np.sqrt(stepped_up(end)))
+                    for end in (r.mean, r.low, r.high)
+                ]
             found[target.name] = Interval(*ends)
         return found
 
@@ -275,11 +277,6 @@ def even_trials(segments: Segments) -> NDArray[np.bool_]:
         of = used & answered
         even |= of & (np.cumsum(of, axis=1) % 2 == 0)
     return even
-
-
-def _largest_r(r: float) -> float:
-    """Return the ceiling by r of halves; 0 where halves do not agree."""
-    return 0.0 if r <= 0 else float(np.sqrt(stepped_up(r)))
 
 
 PERMUTATIONS = 2000

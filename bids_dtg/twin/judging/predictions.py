@@ -350,17 +350,10 @@ def _encoded(training: Covariates, others: Covariates) -> tuple[Array, Array]:
     known = np.isfinite(own)
     mean = np.where(known, own, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     filled = [np.where(np.isfinite(values), values, mean) for values in (own, other)]
-    both = np.concatenate([standardised_by(filled[0], values) for values in filled])
+    sd = filled[0].std(axis=0)
+    both = (np.concatenate(filled) - filled[0].mean(axis=0)) / np.where(sd > 0, sd, np.inf)
     both = np.hstack([both, both[:, : len(training.number_names)] ** 2])
     return both[: len(own)], both[len(own) :]
-
-
-def standardised_by(training: Array, values: Array) -> Array:
-    """Return values less the training people's mean, in their SD; of a constant 0."""
-    together = np.concatenate([training, values])
-    scale = training.std(axis=0)
-    found = (together - training.mean(axis=0)) / np.where(scale > 0, scale, np.inf)
-    return np.asarray(found[len(training) :])
 
 
 def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Array]:
@@ -379,7 +372,8 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
     for number, task in enumerate(people.tasks.tasks):
         grid = np.minimum(STEP_SECONDS * np.arange(1, steps + 1), task.window_seconds)
         for condition in range(-1, len(task.conditions)):
-            trials = _all(rows.task == number, shape) & _all(rows.condition == condition, shape)
+            own = (rows.task == number) & (rows.condition == condition)
+            trials = np.broadcast_to(own, shape)
             own = seen.scored & (seen.task == number) & (seen.condition == condition)
             count = own.sum() or np.nan
             rt = np.sort(seen.rt_seconds[own & np.isfinite(seen.rt_seconds)])
@@ -389,10 +383,6 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
             misses = own.sum() - len(rt)
             shares[trials] = np.array([correct, own.sum() - correct - misses, misses]) / count
     return seconds, answered, shares
-
-
-def _all(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    return np.broadcast_to(values, shape)
 
 
 def _stretched(answered: Array, seconds: Array, stretch: Array, segments: Segments) -> Array:

@@ -214,18 +214,17 @@ _TITLES: dict[Of, str] = {
     "person": "person",
     "group": "group\N{RIGHT SINGLE QUOTATION MARK}s network",
 }
-_SECONDS = "seconds from the onset"
 _Points = tuple[Values, Values]
 
 
 def draw_times(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the distribution of response times of each condition."""
-    return _draw(made, _densities, _TIMES)
+    return _draw(made, _density, _TIMES, y_label="share of trials per second")
 
 
 def draw_trial_series(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the time series of the mean trial of each condition: share answered by each time."""
-    return _draw(made, _time_series, _SERIES_WORDS)
+    return _draw(made, _buttons, _SERIES_WORDS, y_label="share of trials", y_reach=(0.0, 1.0))
 
 
 _TIMES = (
@@ -240,7 +239,7 @@ _SERIES_WORDS = (
 
 
 def _draw(
-    made: RunFiles, chart_of: Callable[[Sequence[Curve]], Chart | None], text: str
+    made: RunFiles, points: Callable[[Curve], _Points], text: str, **axis: Any
 ) -> Figure | None:
     path = made.files.get(SERIES)
     curves = read_trial_series(path) if path else ()
@@ -253,7 +252,7 @@ def _draw(
     pieces = tuple(
         Lines(f"{task}: {condition} ({_trials(found)})", chart)
         for (task, condition), found in groups.items()
-        if found and (chart := chart_of(found)) is not None
+        if found and (chart := _chart(found, points, **axis)) is not None
     )
     return Figure(pieces, f"{text} {_sources(curves)}") if pieces else None
 
@@ -268,22 +267,8 @@ def _sources(curves: Sequence[Curve]) -> str:
     return text if "person" in of else f"{text} The person has no responses."
 
 
-def _densities(curves: Sequence[Curve]) -> Chart | None:
-    series = _each(curves, _density)
-    return line_chart(
-        series, x_label=_SECONDS, y_label="share of trials per second", x_reach=(0.0,)
-    )
-
-
 def _density(curve: Curve) -> _Points:
     return per_second(curve.seconds, curve.answered)
-
-
-def _time_series(curves: Sequence[Curve]) -> Chart | None:
-    series = _each(curves, _buttons)
-    return line_chart(
-        series, x_label=_SECONDS, y_label="share of trials", x_reach=(0.0,), y_reach=(0.0, 1.0)
-    )
 
 
 def _buttons(curve: Curve) -> _Points:
@@ -293,8 +278,11 @@ def _buttons(curve: Curve) -> _Points:
     return seconds, np.concatenate([curve.correct - curve.answered, gap, curve.correct])
 
 
-def _each(curves: Sequence[Curve], points: Callable[[Curve], _Points]) -> dict[str, _Points]:
-    """Return one line for each source, empty if absent, so that styles agree between charts."""
+def _chart(
+    curves: Sequence[Curve], points: Callable[[Curve], _Points], **axis: Any
+) -> Chart | None:
+    """Draw one line for each source, empty if absent, so that styles agree between charts."""
     found = {curve.of: points(curve) for curve in curves}
     nothing = np.full(1, np.nan), np.full(1, np.nan)
-    return {title: found.get(of, nothing) for of, title in _TITLES.items()}
+    series = {title: found.get(of, nothing) for of, title in _TITLES.items()}
+    return line_chart(series, x_label="seconds from the onset", x_reach=(0.0,), **axis)

@@ -239,35 +239,29 @@ def _on_task(
             f"{task.name}: {unscored} of {counted(every, 'trial')} not scored: answers that "
             "are implausibly fast, or have a time or a button alone, and trials never seen"
         )
-    values = [value for person in own.values() for value in person.without_condition(task)]
+    runs = [run for person in own.values() for run in person.of(task)]
+    values = [value for run in runs for value in run.without_condition]
     for line in values_in_words(values):
         yield f"{task.name}: {line}"
     few = [label for label, person in own.items() if person.fewest(task) < FEWEST_TRIALS]
-    if few:
-        where = "a condition" if len(task.conditions) > 1 else "all"
-        yield (
-            f"{task.name}: {counted(len(few), 'participant')} with fewer than {FEWEST_TRIALS} "
-            f"scored trials in {where} ({named(few)}): kept"
-        )
     silent = [
         label for label, person in own.items() if 2 * person.answered(task) < person.scored(task)
     ]
-    if silent:
-        yield (
-            f"{task.name}: {counted(len(silent), 'participant')} without a response in most trials "
-            f"({named(silent)}): kept"
-        )
-    low = [
-        label
-        for label, person in own.items()
-        if person.below_chance(task) and label not in set(silent)
-    ]
-    if low:
-        yield (
-            f"{task.name}: {counted(len(low), 'participant')} below chance, 1 in "
-            f"{len(task.buttons)}, misses as errors ({named(low)}): kept; buttons may have "
-            "been swapped"
-        )
+    low = [label for label in own if own[label].below_chance(task) and label not in silent]
+    where = "a condition" if len(task.conditions) > 1 else "all"
+    chance = f"below chance, 1 in {len(task.buttons)}, misses as errors"
+    for who, what, more in (
+        (few, f"with fewer than {FEWEST_TRIALS} scored trials in {where}", ""),
+        (silent, "without a response in most trials", ""),
+        (
+            [label for label in low if label not in silent],
+            chance,
+            "; buttons may have been swapped",
+        ),
+    ):
+        if who:
+            people = counted(len(who), "participant")
+            yield f"{task.name}: {people} {what} ({named(who)}): kept{more}"
 
 
 def read_covariates(
