@@ -17,7 +17,6 @@ from bids_dtg.notices import counted
 from bids_dtg.twin.task_fields import shortened
 from bids_dtg.twin.tasks import ResponseRule, Task
 
-# The published halves of a run: to fit on and to test on (Takahashi et al., 2026).
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
 _FEWEST = 5  # responses by which their unit is judged
@@ -64,7 +63,10 @@ class Trials:
 
 
 def half_of(run: Trials, number: int) -> Trials:
-    """Return the trials with an onset in the first (0) or second (1) half of a run."""
+    """Return the trials with an onset in the first (0) or second (1) half of a run.
+
+    The published halves, to fit on and to test on (Takahashi et al., 2026).
+    """
     own = (run.onset_seconds >= run.run_seconds / 2) == bool(number)
     changes: dict[str, Any] = {
         name: values[own]
@@ -277,7 +279,7 @@ def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
     for part in task.inputs:
         if part.start is not None:
             continue
-        names = [value for value, _ in part.channels] or events.values(part.column)
+        names = [value for value, _ in part.channels] or sorted({*events.cells[part.column]} - {""})
         shown = np.zeros((len(names), task.channels), np.float32)
         for row, (_, channel) in enumerate(part.channels):
             shown[row, channel] = 1.0
@@ -461,10 +463,6 @@ class Events:
     def words(self, column: str) -> NDArray[np.object_]:
         """Return a column as lower-case words; numbers lose trailing zeros."""
         return _objects([_word(cell) for cell in self.cells[column]])
-
-    def values(self, column: str) -> list[str]:
-        """Return the values of a column in order."""
-        return sorted(set(self.cells[column]) - {""})
 
     def numbers(self, column: str, none: Collection[str] = ()) -> NDArray[np.float64]:
         """Return a column as numbers, (n,); NaN in empty cells and those with a value of `none`.

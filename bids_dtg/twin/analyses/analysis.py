@@ -151,7 +151,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         asked = None if adjustment is None else adjustment.asked
         return Cohort(
             tuple(labels),
-            self.people.segments(labels),
+            self.people.stacked(self.people.runs(labels)),
             self.people.source.connectomes(labels),
             read_covariates(self.settings, labels, asked),
             self.people.families.by_label,

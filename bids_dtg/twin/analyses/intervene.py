@@ -14,7 +14,6 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.array_store import write_npz
-from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say
@@ -591,8 +590,14 @@ def _brains(
     analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str]
 ) -> tuple[Pictures, ...]:
     """Draw the mean gradient of each region, where the model's atlas is at hand."""
-    atlas = _atlas(analysis, bundle)
-    if atlas is None or not regions:
+    part = bundle.part
+    if not part.atlas or not regions:
+        return ()
+    try:
+        atlas = read_only_atlas(analysis.settings, "twin", part.atlas)
+    except SettingsError:
+        return ()
+    if part.atlas_digest not in ("", atlas.digest) or len(atlas.parcels) != part.regions:
         return ()
     grid, inside = standard_grid(), atlas.columns < len(regions)
     places = VoxelPlaces.within(grid, inside.reshape(grid.shape))
@@ -604,15 +609,3 @@ def _brains(
             pictures[words_of(function)] = drawn
     caption = f"Mean gradient of each region, parcels of {atlas.key}"
     return (Pictures(caption, pictures),) if pictures else ()
-
-
-def _atlas(analysis: TwinAnalysis, bundle: TwinBundle) -> Atlas | None:
-    part = bundle.part
-    if not part.atlas:
-        return None
-    try:
-        atlas = read_only_atlas(analysis.settings, "twin", part.atlas)
-    except SettingsError:
-        return None
-    same = not part.atlas_digest or atlas.digest == part.atlas_digest
-    return atlas if same and len(atlas.parcels) == part.regions else None

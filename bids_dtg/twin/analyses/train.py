@@ -91,7 +91,8 @@ def run_training(settings: Settings) -> int:
             expected=f"{_FEWEST} or more with a connectome and events, in the set training where "
             "--split-file is given",
         )
-    schedule = f"{architecture}, at most {counted(_epochs(architecture, recipe), 'epoch')}"
+    epochs: int = getattr(recipe, f"{find_architecture(architecture).stage}_epochs")
+    schedule = f"{architecture}, at most {counted(epochs, 'epoch')}"
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
     training = analysis.cohort(labels)
@@ -216,11 +217,6 @@ def chosen_recipe(settings: Settings) -> Recipe:
     }
     given = {name: value for name, value in changes.items() if value is not None}
     return dataclasses.replace(find_recipe(architecture, modelling.recipe), **given)
-
-
-def _epochs(architecture: str, recipe: Recipe) -> int:
-    epochs: int = getattr(recipe, f"{find_architecture(architecture).stage}_epochs")
-    return epochs
 
 
 def _facts(analysis: TwinAnalysis, fitted: Fitted) -> TwinFacts:

@@ -177,11 +177,12 @@ def keep_trial_series(curves: Iterable[Curve], facts: Mapping[str, Any] | None =
 
 def read_trial_series(path: Path) -> tuple[Curve, ...]:
     """Read a table of curves without damaged rows; no curves where it is absent or damaged."""
-    found: dict[tuple[str, str, Of, int], list[tuple[float, float, float]]] = {}
+    found: dict[tuple[str, str, Of, int], list[Values]] = {}
     for row in read_rows(path):
-        key, values = _key(row), [_value(row.get(name)) for name in _NUMBERS]
+        key = _key(row)
+        values = np.array([number(row.get(name)) for name in _NUMBERS], float)  # None: NaN
         if key is not None and np.isfinite(values[:2]).all():
-            found.setdefault(key, []).append((values[0], values[1], values[2]))
+            found.setdefault(key, []).append(values)
     return tuple(Curve(*key, *np.array(values).T) for key, values in found.items())
 
 
@@ -202,11 +203,6 @@ def _key(row: Mapping[str, str]) -> tuple[str, str, Of, int] | None:
     if not task or not condition or of is None or trials is None or not trials.is_integer():
         return None
     return task, condition, of, int(trials)
-
-
-def _value(text: str | None) -> float:
-    found = number(text)
-    return float("nan") if found is None else found
 
 
 _TITLES: dict[Of, str] = {
@@ -250,15 +246,11 @@ def _draw(
     for curve in curves:
         groups.setdefault((curve.task, curve.condition), []).append(curve)
     pieces = tuple(
-        Lines(f"{task}: {condition} ({_trials(found)})", chart)
+        Lines(f"{task}: {condition} ({max(curve.trials for curve in found)} trials)", chart)
         for (task, condition), found in groups.items()
         if found and (chart := _chart(found, points, **axis)) is not None
     )
     return Figure(pieces, f"{text} {_sources(curves)}") if pieces else None
-
-
-def _trials(curves: Sequence[Curve]) -> str:
-    return f"{max(curve.trials for curve in curves)} trials"
 
 
 def _sources(curves: Sequence[Curve]) -> str:

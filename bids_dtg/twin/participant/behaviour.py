@@ -118,8 +118,7 @@ class AverageBehaviour:
 
     def _trials(self, task: int, condition: int) -> Flags:
         rows = self.shown
-        chosen: Flags = self.used & (rows.task == task) & (rows.condition == condition)
-        return chosen
+        return np.asarray(self.used & (rows.task == task) & (rows.condition == condition))
 
     def _row(self, task: str, condition: str, trials: Flags) -> Row:
         rows = self.shown

@@ -123,18 +123,8 @@ class TwinPeople:
         """Return sketches of people's rest and connectomes, by which they are known again."""
         return {label: tuple(self.known.get(label, {}).values()) for label in labels}
 
-    def segments(self, labels: Sequence[str]) -> Segments:
-        """Return people's trials as segments; see `bids_dtg.twin.trial_series.stack_people`.
-
-        Raises
-        ------
-        DatasetError
-            There is no trial, or a response window does not fit into a segment.
-        """
-        return self.stacked(self.runs(labels))
-
     def stacked(self, runs: Sequence[Sequence[Trials]]) -> Segments:
-        """Return runs of people, or parts of them, as segments.
+        """Return runs of people, or parts of them, as segments; see `stack_people`.
 
         Raises
         ------
@@ -253,11 +243,7 @@ def _on_task(
     for who, what, more in (
         (few, f"with fewer than {FEWEST_TRIALS} scored trials in {where}", ""),
         (silent, "without a response in most trials", ""),
-        (
-            [label for label in low if label not in silent],
-            chance,
-            "; buttons may have been swapped",
-        ),
+        (low, chance, "; buttons may have been swapped"),
     ):
         if who:
             people = counted(len(who), "participant")

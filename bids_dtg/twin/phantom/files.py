@@ -65,7 +65,7 @@ def write_twin_people(
     names = (*REGIONS, *(f"r{region:03d}" for region in range(len(REGIONS), regions)))
     if bold is not None:
         write_task_bold(folder / "task_bold.npz", people, names, sequences, bold)
-    write_connectomes(folder / "connectomes.npz", people, names)
+    write_arrays(folder / "connectomes.npz", people, names, edges=people.connectomes)
     write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
     content = {"Name": "Simulated twins", "BIDSVersion": "1.8.0", "DatasetType": "raw"}
@@ -88,11 +88,6 @@ def write_events(
             write_tsv(path, [*sequence.rows[0], _BUTTON], _event_rows(sequence, trials))
 
 
-def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) -> None:
-    """Write connectomes with names of regions into an ``.npz`` file for ``--input-arrays``."""
-    _write_arrays(path, people, regions, edges=people.connectomes)
-
-
 def write_task_bold(
     path: Path,
     people: TwinPeople,
@@ -105,7 +100,7 @@ def write_task_bold(
     Parameters
     ----------
     path, people, regions, sequences
-        As of `write_connectomes` and `write_events`.
+        As of `write_arrays` and `write_events`.
     bold
         BOLD of each person's runs.
     """
@@ -117,10 +112,11 @@ def write_task_bold(
             of_run[places, : len(run.values)] = run.values.T
     names = np.array([sequence.name for sequence in sequences])
     arrays = {"task_bold": values, "task_bold_runs": names, "task_bold_tr_seconds": TR_SECONDS}
-    _write_arrays(path, people, regions, **arrays)
+    write_arrays(path, people, regions, **arrays)
 
 
-def _write_arrays(path: Path, people: TwinPeople, regions: Sequence[str], **arrays: Any) -> None:
+def write_arrays(path: Path, people: TwinPeople, regions: Sequence[str], **arrays: Any) -> None:
+    """Write arrays of people, as `edges`, with names of regions as an ``.npz`` file."""
     content, labels = io.BytesIO(), np.array(people.labels)
     np.savez_compressed(content, people=labels, places=np.array(regions), **arrays)
     write_atomic(path, content.getvalue())

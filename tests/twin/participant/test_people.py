@@ -47,8 +47,8 @@ def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
     assert (people.source.edges, people.split.training) == (28, LABELS)
     some = people.source.connectomes([LABELS[4], LABELS[1]])
     assert np.array_equal(some, edges()["edges"][[4, 1]])
-    segments = people.segments([LABELS[4], LABELS[1]])
-    alone = people.segments([LABELS[1]])
+    segments = people.stacked(people.runs([LABELS[4], LABELS[1]]))
+    alone = people.stacked(people.runs([LABELS[1]]))
     assert np.array_equal(segments.action[1], alone.action[0])
     assert people.notes == ()
 
