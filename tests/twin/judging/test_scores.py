@@ -12,12 +12,10 @@ from twin_runs import ONSET, a_run, a_task, make_segments, slow_and_quick, stack
 
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import (
-    QUANTILES,
     choice_agreement,
     conditions_of,
     mean_curve,
     means,
-    mixture_quantiles,
     observed_curves,
     outcome_brier,
     outcome_shares,
@@ -90,20 +88,6 @@ def test_outcomes_add_up_and_curves_that_pass_1_are_divided():
     np.testing.assert_allclose(found.sum(axis=-1), 1.0)
     np.testing.assert_allclose(found[0, 0], [0.9, 0.06, 0.04])
     np.testing.assert_allclose(found[0, 1], [1.4 / 1.6, 0.2 / 1.6, 0.0], atol=1e-12)
-
-
-def test_quantiles_are_of_the_mixture_of_those_who_respond():
-    start, share = np.array([0.4, 0.8, 1.0]), np.array([1.0, 0.25, 0.5])
-    rise = np.clip((SECONDS - start[:, None]) / 0.2, 0, 1)  # on a line, within 0.2 s
-    rng = np.random.default_rng(0)
-    drawn = [
-        np.interp(rng.uniform(size=int(40000 * own)), curve, SECONDS)
-        for own, curve in zip(share, rise, strict=True)
-    ]
-    found = mixture_quantiles(share[:, None] * rise, np.tile(SECONDS, (3, 1)))
-    assert found == pytest.approx(np.quantile(np.concatenate(drawn), QUANTILES), abs=0.01)
-    for none in (rise[:0], 0 * rise):
-        assert np.isnan(mixture_quantiles(none, np.tile(SECONDS, (len(none), 1)))).all()
 
 
 def test_agreement_with_unknown_buttons_is_what_guessing_is_worth():
