@@ -39,7 +39,7 @@ from bids_dtg.twin.interventions import (
     selective,
     slope_of,
 )
-from bids_dtg.twin.judging.evaluation import score_bold
+from bids_dtg.twin.judging.evaluation import group_r, score_bold
 from bids_dtg.twin.judging.predictions import RIDGE, STRETCHED, TWIN, Cohort, predict_people
 from bids_dtg.twin.judging.scores import conditions_of, means, rt_crps
 from bids_dtg.twin.network import LowRank
@@ -153,22 +153,22 @@ def bold_figures(
     assert of is not None
     scores, name = score_bold(of, fitted.tasks), f"BOLD {kind}"
     found = {
-        f"{name}: group r of t, twins": scores.group_r(scores.twin_t),
-        f"{name}: group r of t, training mean": scores.group_r(scores.training_t),
+        f"{name}: group r of t, twins": group_r(scores, "twin"),
+        f"{name}: group r of t, training mean": group_r(scores, "training_mean"),
         f"{name}: regions with open gate": float(readout.open.sum()),
-        f"{name}: share of t beyond 3": float((np.abs(scores.observed_t) > 3).mean()),
+        f"{name}: share of t beyond 3": float((np.abs(scores["observed_t"]) > 3).mean()),
     }
     if kind == "known":
         measured = responses(readout.scaled(people[0]), known.segments)
         ridges = fit_ridges(known.connectomes, task_means(measured))
         models = {
-            "twins": task_means(of.twin),
+            "twins": task_means(of["twin"]),
             "ridge": ridges.predict(unseen.connectomes),
             "true amplitude": task_means(true),
         }
         places = [2 * region + task for region in OWN for task in (0, 1)]
         for words, values in models.items():
-            own = [r_of(values[:, n], task_means(of.observed)[:, n]) for n in places]
+            own = [r_of(values[:, n], task_means(of["observed"])[:, n]) for n in places]
             found[f"{name}: r over people where amplitudes differ, {words}"] = float(np.mean(own))
     return found
 

@@ -9,8 +9,8 @@ covariates as well, to take them out of responses. Causes that nobody measured s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,21 +25,16 @@ _LEVEL = "="  # between the name of a column of words and one of its levels
 
 @dataclass(frozen=True, eq=False)
 class Covariates:
-    """Columns of a table of participants, of the same people in the same order."""
+    """Columns of a table of participants by name, (people,) each, of the same people.
 
-    number_names: tuple[str, ...] = ()  # of columns with numbers, as age
-    numbers: Array | None = None  # (people, columns); NaN: not known
-    category_names: tuple[str, ...] = ()  # of columns with words, as site
-    categories: NDArray[np.str_] | None = None  # (people, columns); "": not known
+    Numbers, as age, are NaN where they are not known; words, as site, are empty there.
+    """
+
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def of(self, rows: NDArray[np.integer]) -> Covariates:
         """Return those of some people, by row."""
-        numbers, categories = self.numbers, self.categories
-        return replace(
-            self,
-            numbers=None if numbers is None else numbers[rows],
-            categories=None if categories is None else categories[rows],
-        )
+        return Covariates({name: column[rows] for name, column in self.values.items()})
 
     def columns(self, names: Sequence[str]) -> Array:
         """Return columns of numbers by name, (people, names); NaN: not known.
@@ -50,26 +45,28 @@ class Covariates:
         found = []
         for name in names:
             column, _, level = name.partition(_LEVEL)
-            if not level:
-                assert self.numbers is not None
-                found.append(self.numbers[:, self.number_names.index(column)])
-                continue
-            assert self.categories is not None
-            own = self.categories[:, self.category_names.index(column)]
-            levels = [each.partition(_LEVEL)[2] for each in names if each.startswith(f"{column}=")]
-            found.append(np.where(np.isin(own, levels), (own == level).astype(float), np.nan))
+            own = self.values[column]
+            if level:
+                of = [each.partition(_LEVEL)[2] for each in names if each.startswith(f"{column}=")]
+                own = np.where(np.isin(own, of), (own == level).astype(float), np.nan)
+            found.append(own)
         return np.stack(found, axis=1)
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """Names of columns with numbers."""
+        return tuple(name for name, column in self.values.items() if column.dtype.kind != "U")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of columns of numbers: those of numbers, and a level of each column of words."""
-        return (*self.number_names, *self._levels())
-
-    def _levels(self) -> Iterator[str]:
-        if self.categories is not None:
-            for column, labels in zip(self.category_names, self.categories.T, strict=True):
-                for level in sorted({*labels.tolist()} - {""}):
-                    yield f"{column}{_LEVEL}{level}"
+        levels = (
+            f"{name}{_LEVEL}{level}"
+            for name, column in self.values.items()
+            if name not in self.number_names
+            for level in sorted({*column.tolist()} - {""})
+        )
+        return (*self.number_names, *levels)
 
 
 def standardised(columns: Array) -> Array:
@@ -143,7 +140,7 @@ class Adjustment:
 
         Examples
         --------
-        >>> age = Covariates(("age",), np.array([[20.0], [40.0], [60.0]]))
+        >>> age = Covariates({"age": np.array([20.0, 40.0, 60.0])})
         >>> edges = np.array([[0.1], [0.2], [0.3]])
         >>> Adjustment.fit(edges, age).apply(edges, age).round(6).tolist()
         [[0.2], [0.2], [0.2]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +32,26 @@ _ARRAYS = ("connectomes.npz", "task_bold.npz")
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class DemoSize:
-    """Sizes of the simulation and the fit."""
-
-    regime: Regime = "hard"
-    regions: int = 100
-    epochs: int = 40  # of the network of the group
-    permutations: int = 50
-
-
 def run_twin_demo(
-    out: Path, *, participants: int = PEOPLE, seed: int = 0, size: DemoSize | None = None
+    out: Path,
+    *,
+    participants: int = PEOPLE,
+    seed: int = 0,
+    regime: Regime = "hard",
+    regions: int = 100,
+    epochs: int = 40,
+    permutations: int = 50,
 ) -> None:
     """Simulate people, run the analyses of the group level, and compare them with the truth.
+
+    Parameters
+    ----------
+    out
+        Folder of the demo.
+    participants, seed, regime, regions
+        Of the simulation.
+    epochs, permutations
+        Of the network of the group, and of behaviour in the null of interventions.
 
     Raises
     ------
@@ -63,8 +68,8 @@ def run_twin_demo(
     from bids_dtg.twin.analyses.intervene import run_interventions
     from bids_dtg.twin.analyses.train import run_training
 
-    size, start, folder = size or DemoSize(), time.perf_counter(), out / SIMULATED
-    people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
+    start, folder = time.perf_counter(), out / SIMULATED
+    people = simulate_twin_people(participants, regime, regions=regions, seed=seed)
     sequences = [trial_sequence(name) for name in _SEQUENCES]
     runs = people.runs(sequences, seed=seed)
     write_twin_people(folder, people, sequences, runs, simulate_bold(people, runs, seed=seed))
@@ -87,16 +92,16 @@ def run_twin_demo(
             **more,
         )
 
-    run_training(settings("train", model_name=_NAME, split_file=split, epochs=size.epochs))
+    run_training(settings("train", model_name=_NAME, split_file=split, epochs=epochs))
     run_evaluation(settings("evaluate", model=str(bundle)))
-    run_interventions(settings("intervene", model=str(bundle), permutations=size.permutations))
+    run_interventions(settings("intervene", model=str(bundle), permutations=permutations))
     rows = _compared(out / RESULTS / "group", people)
     write_tsv(
         out / TABLE,
         ["figure", "predicted", "true"],
         [(name, round(one, 4), round(true, 4)) for name, (one, true) in rows.items()],
     )
-    _print(rows, size)
+    _print(rows, regime)
     show(f"table: {out / TABLE}")
     show(f"pages: {out / RESULTS / 'index.html'}")
     say(f"done in {duration(time.perf_counter() - start)}")
@@ -141,9 +146,9 @@ def _true_functions(people: TwinPeople) -> dict[str, Values]:
     return found
 
 
-def _print(rows: Mapping[str, tuple[float, float]], size: DemoSize) -> None:
+def _print(rows: Mapping[str, tuple[float, float]], regime: Regime) -> None:
     show("")
-    share = {"easy": "all", "hard": "40 %"}.get(size.regime, "a part")
+    share = {"easy": "all", "hard": "40 %"}.get(regime, "a part")
     show(
         f"SIMULATED people, whose connectomes explain {share} of their differences: predictions of"
     )

@@ -5,24 +5,18 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from bids_dtg.errors import SettingsError
 
 T = TypeVar("T")
 Default = TypeVar("Default")
-T_co = TypeVar("T_co", covariant=True)
 _LONGEST = 80  # characters of a wrong value that a message quotes
 _MOST_ITEMS = 10_000  # of a list
 
 
-@dataclass(frozen=True)
-class Check(Generic[T_co]):
-    """A conversion of a value, and the words for what is expected."""
-
-    convert: Callable[[Any], T_co]  # raises TypeError or ValueError for another value
-    expected: str  # for messages
+# A conversion, which raises TypeError or ValueError for a wrong value, and what is expected.
+Check = tuple[Callable[[Any], T], str]
 
 
 class TaskFields:
@@ -55,13 +49,14 @@ class TaskFields:
         SettingsError
             The key is absent, or the check refuses its value.
         """
+        convert, expected = check
         if not self.has(key):
-            raise self.error(key, "is missing", check.expected)
+            raise self.error(key, "is missing", expected)
         value = self._content[key]
         try:
-            return check.convert(value)
+            return convert(value)
         except (TypeError, ValueError, OverflowError):
-            raise self.error(key, f"is {_quoted(value)}", check.expected) from None
+            raise self.error(key, f"is {shortened(repr(value), _LONGEST)}", expected) from None
 
     def get(self, key: str, check: Check[T], default: Default) -> T | Default:
         """Return the value of a key, checked; or the default where the key is absent.
@@ -117,13 +112,18 @@ def number(low: float, high: float) -> Check[float]:
             raise ValueError
         return float(value)
 
-    return Check(convert, f"a number above {low:g}, at most {high:g}")
+    return convert, f"a number above {low:g}, at most {high:g}"
 
 
 def whole(low: int, high: int) -> Check[int]:
     """Return the check of a whole number from `low` to `high`."""
-    expected = f"a whole number from {low} to {high}"
-    return Check(lambda value: _whole(value, low, high), expected)
+
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return convert, f"a whole number from {low} to {high}"
 
 
 def choice(*legal: str) -> Check[str]:
@@ -134,7 +134,7 @@ def choice(*legal: str) -> Check[str]:
             raise ValueError
         return str(value)
 
-    return Check(convert, f"one of {', '.join(legal)}")
+    return convert, f"one of {', '.join(legal)}"
 
 
 def by_name(item: Callable[[Any], T], expected: str) -> Check[tuple[tuple[str, T], ...]]:
@@ -143,26 +143,20 @@ def by_name(item: Callable[[Any], T], expected: str) -> Check[tuple[tuple[str, T
     def convert(value: Any) -> tuple[tuple[str, T], ...]:
         return tuple((_text(name), item(content)) for name, content in _table(value).items())
 
-    return Check(convert, expected)
+    return convert, expected
 
 
-def numbers_of(count: int, low: float, high: float) -> Callable[[Any], tuple[float, ...]]:
-    """Return a converter of a list of `count` numbers from `low` to `high`."""
+def numbers_of(count: int, fits: Callable[[Any], bool]) -> Callable[[Any], tuple[float, ...]]:
+    """Return a converter of a list of `count` numbers that fit."""
 
     def convert(value: Any) -> tuple[float, ...]:
         if not isinstance(value, list) or len(value) != count:
             raise ValueError
-        if any(isinstance(item, bool) or not low <= item <= high for item in value):
+        if any(isinstance(item, bool) or not fits(item) for item in value):
             raise ValueError
         return tuple(map(float, value))
 
     return convert
-
-
-def _whole(value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError
-    return value
 
 
 def _text(value: Any) -> str:
@@ -191,14 +185,14 @@ def _tables(value: Any) -> list[dict[str, Any]]:
     return [_table(item) for item in value]
 
 
-def _quoted(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def shortened(text: str, longest: int) -> str:
+    """Return a text of so many characters at most."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-TEXT = Check(_text, "a text")
-TEXTS = Check(_texts, "a list of texts that differ")
-TABLE = Check(_table, "a table with keys")
-TABLES = Check(_tables, "a list of tables")
+TEXT: Check[str] = (_text, "a text")
+TEXTS: Check[tuple[str, ...]] = (_texts, "a list of texts that differ")
+TABLE: Check[dict[str, Any]] = (_table, "a table with keys")
+TABLES: Check[list[dict[str, Any]]] = (_tables, "a list of tables")
 TEXT_BY_NAME = by_name(_text, "a table of texts")
 TEXTS_BY_NAME = by_name(_texts, "a table of texts, or of lists of them")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from bids_dtg.twin.task_fields import (
     TEXT_BY_NAME,
     TEXTS,
     TEXTS_BY_NAME,
+    Check,
     TaskFields,
     by_name,
     choice,
@@ -34,48 +35,19 @@ _MOST_WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class OneHot:
-    """Channels for the values of a column: 1 for the value that a trial has, 0 for the others."""
+class Input:
+    """Channels of the stimulus that a column decides.
+
+    With `channels`, a value sets its channel to 1, and without them the column names an image,
+    whose numbers are the same wherever it is shown. Cues are on from their own start to their end;
+    everything else, while the trial's stimulus is on.
+    """
 
     column: str
-    values: tuple[str, ...]
-    channel: int  # of the first value; the others follow
-
-
-@dataclass(frozen=True)
-class ImageCode:
-    """Channels for an image, named by a column: the same numbers wherever the image is shown."""
-
-    column: str
-    channel: int  # of the first number; the others follow
-
-
-@dataclass(frozen=True)
-class Cue:
-    """A channel that is 1 from a cue's start to its end, in seconds of the run."""
-
-    start: str  # column; trials without a cue have n/a
-    end: str  # column
-    column: str  # column whose value chooses the channel
-    channels: tuple[tuple[str, int], ...]  # value -> channel
-
-
-@dataclass(frozen=True)
-class Images:
-    """Numbers of images: given ones, else random ones near 0 or 1 drawn by the file's name."""
-
-    numbers: int = 2  # an image
-    exact: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
-    near: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> 0 or 1 that each number is near
-
-
-@dataclass(frozen=True)
-class CorrectRule:
-    """The correct button: named by a column, or the button whose column equals the target's."""
-
-    column: str  # its value is, or stands for, a button; with `probes` it is the target
-    buttons: tuple[tuple[str, str], ...] = ()  # value -> button; none: values are the buttons
-    probes: tuple[tuple[str, str], ...] = ()  # button -> column
+    channels: tuple[tuple[str, int], ...] = ()  # value -> channel
+    first: int = 0  # channel of an image's first number; the others follow
+    start: str | None = None  # column: start of a cue in seconds of the run; n/a: no cue
+    end: str | None = None  # column
 
 
 @dataclass(frozen=True)
@@ -110,10 +82,14 @@ class Task:
     conditions: tuple[str, ...]  # the condition effect is the second less the first
     display_seconds: float | None  # the stimulus stays on for so long at most; None: the duration
     window_seconds: float  # responses count until so long after onset
-    correct: CorrectRule
+    correct_column: str  # its value is, or stands for, a button; with `probes` it is the target
     response: ResponseRule
-    inputs: tuple[OneHot | ImageCode | Cue, ...]
-    images: Images = Images()
+    inputs: tuple[Input, ...]
+    correct_buttons: tuple[tuple[str, str], ...] = ()  # value -> button; none: values are buttons
+    probes: tuple[tuple[str, str], ...] = ()  # button -> column, which equals the target's there
+    image_size: int = 2  # numbers an image: given ones, else random ones near 0 or 1
+    exact_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
+    near_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> 0 or 1 for each number
     condition_column: str | None = None  # None: all trials are of the one condition
     condition_values: tuple[tuple[str, str], ...] = ()  # value -> condition; others have none
     rows: tuple[tuple[str, tuple[str, ...]], ...] = ()  # column -> values of rows that are trials
@@ -204,16 +180,16 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
             "gambling or delay discounting, and trials without a right button, as no-go or stop, "
             "cannot be performed",
         )
-    images = _images(fields.table("images")) if fields.has("images") else Images()
+    images = _images(fields.table("images")) if fields.has("images") else {}
     task = Task(
         name=fields.take("name", TEXT),
         bids_tasks=fields.take("bids_tasks", TEXTS),
         buttons=buttons,
         channels=channels,
-        correct=_correct(fields.table("correct"), buttons),
+        **_correct(fields.table("correct"), buttons),
         response=_response(fields.table("response"), buttons),
-        inputs=_inputs(fields, channels, images.numbers),
-        images=images,
+        inputs=_inputs(fields, channels, images.get("image_size", Task.image_size)),
+        **images,
         rows=fields.get("rows", TEXTS_BY_NAME, ()),
         content=content,
         **_timing(fields.table("timing")),
@@ -223,7 +199,7 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
             else {"conditions": ("all",)}
         ),
     )
-    if task.cut_at_cues and not any(isinstance(part, Cue) for part in task.inputs):
+    if task.cut_at_cues and not any(part.start for part in task.inputs):
         raise fields.error("timing.segments_begin", "is 'cues'", "inputs of the kind cue, too")
     fields.close()
     return task
@@ -257,32 +233,33 @@ def _condition(fields: TaskFields) -> dict[str, Any]:
     }
 
 
-def _correct(fields: TaskFields, buttons: tuple[str, ...]) -> CorrectRule:
+def _correct(fields: TaskFields, buttons: tuple[str, ...]) -> dict[str, Any]:
     target = fields.get("target", TEXT, None)
     if target is None:
-        rule = CorrectRule(fields.take("column", TEXT), fields.get("buttons", TEXT_BY_NAME, ()))
-        _require_buttons(fields, "buttons", [name for _, name in rule.buttons], buttons)
+        column, named = fields.take("column", TEXT), fields.get("buttons", TEXT_BY_NAME, ())
+        _require_buttons(fields, "buttons", [name for _, name in named], buttons)
+        found = {"correct_column": column, "correct_buttons": named}
     else:
-        rule = CorrectRule(target, probes=fields.take("probes", TEXT_BY_NAME))
-        _require_buttons(fields, "probes", [name for name, _ in rule.probes], buttons)
+        probes = fields.take("probes", TEXT_BY_NAME)
+        _require_buttons(fields, "probes", [name for name, _ in probes], buttons)
+        found = {"correct_column": target, "probes": probes}
     fields.close()
-    return rule
+    return found
 
 
 def _response(fields: TaskFields, buttons: tuple[str, ...]) -> ResponseRule:
-    usual = ResponseRule("")
-    rule = ResponseRule(
-        rt=fields.take("rt", TEXT),
-        rt_unit_seconds=fields.get("rt_unit_seconds", number(0, 1), usual.rt_unit_seconds),
-        shortest_rt_seconds=fields.get(
-            "shortest_rt_seconds", number(-1e-9, 10), usual.shortest_rt_seconds
-        ),
-        no_response=fields.get("no_response", TEXTS, ()),
-        accuracy=fields.get("accuracy", TEXT, None),
-        correct_values=fields.get("correct_values", TEXTS, usual.correct_values),
-        button=fields.get("button", TEXT, None),
-        buttons=fields.get("buttons", TEXT_BY_NAME, ()),
-    )
+    checks: Mapping[str, Check[Any]] = {
+        "rt_unit_seconds": number(0, 1),
+        "shortest_rt_seconds": number(-1e-9, 10),
+        "no_response": TEXTS,
+        "accuracy": TEXT,
+        "correct_values": TEXTS,
+        "button": TEXT,
+        "buttons": TEXT_BY_NAME,
+    }
+    rt = fields.take("rt", TEXT)
+    usual = {name: getattr(ResponseRule, name) for name in checks}
+    rule = ResponseRule(rt, **{n: fields.get(n, check, usual[n]) for n, check in checks.items()})
     if (rule.accuracy is None) == (rule.button is None):
         found = "and button are both missing" if rule.button is None else "and button are given"
         raise fields.error("accuracy", found, "one of them")
@@ -298,39 +275,27 @@ def _require_buttons(
         raise fields.error(key, f"names the button '{unknown[0]}'", f"one of {', '.join(buttons)}")
 
 
-def _images(fields: TaskFields) -> Images:
-    numbers = fields.get("numbers", whole(1, 100), Images.numbers)
-    exact = by_name(numbers_of(numbers, -10, 10), f"{numbers} numbers from -10 to 10 an image")
-    near = by_name(_zeros_and_ones(numbers), f"{numbers} of the numbers 0 and 1 an image")
-    images = Images(numbers, fields.get("exact", exact, ()), fields.get("near", near, ()))
+def _images(fields: TaskFields) -> dict[str, Any]:
+    size = fields.get("numbers", whole(1, 100), Task.image_size)
+    ten = numbers_of(size, lambda number: -10 <= number <= 10)
+    binary = numbers_of(size, lambda number: number in (0, 1))
+    exact = fields.get("exact", by_name(ten, f"{size} numbers from -10 to 10 an image"), ())
+    near = fields.get("near", by_name(binary, f"{size} of the numbers 0 and 1 an image"), ())
     fields.close()
-    if twice := sorted(dict(images.exact).keys() & dict(images.near).keys()):
+    if twice := sorted(dict(exact).keys() & dict(near).keys()):
         raise fields.error("near", f"has '{twice[0]}', as images.exact has", "an image once")
-    return images
+    return {"image_size": size, "exact_images": exact, "near_images": near}
 
 
-def _zeros_and_ones(count: int) -> Any:
-    convert = numbers_of(count, 0, 1)
-
-    def binary(value: Any) -> tuple[float, ...]:
-        found = convert(value)
-        if not set(found) <= {0.0, 1.0}:
-            raise ValueError
-        return found
-
-    return binary
-
-
-def _inputs(
-    fields: TaskFields, channels: int, numbers: int
-) -> tuple[OneHot | ImageCode | Cue, ...]:
+def _inputs(fields: TaskFields, channels: int, image_size: int) -> tuple[Input, ...]:
     """Return the inputs of a task; two inputs with the same channel are refused."""
-    inputs: list[OneHot | ImageCode | Cue] = []
+    inputs: list[Input] = []
     taken: dict[int, int] = {}
     for place, part in enumerate(fields.tables("inputs"), start=1):
-        made, used = _KINDS[part.take("kind", choice(*_KINDS))](part, numbers)
+        made = _KINDS[part.take("kind", choice(*_KINDS))](part)
         part.close()
-        for channel in used:
+        own = [channel for _, channel in made.channels]
+        for channel in own or range(made.first, made.first + image_size):
             if channel >= channels:
                 raise part.error("channel", f"needs channel {channel}", f"below {channels}")
             if taken.setdefault(channel, place) != place:
@@ -341,30 +306,31 @@ def _inputs(
     return tuple(inputs)
 
 
-def _one_hot(part: TaskFields, numbers: int) -> tuple[OneHot, range]:
-    made = OneHot(part.take("column", TEXT), part.take("values", TEXTS), _channel(part, "channel"))
-    return made, range(made.channel, made.channel + len(made.values))
+_CHANNEL = whole(0, _MOST_CHANNELS)
 
 
-def _image_code(part: TaskFields, numbers: int) -> tuple[ImageCode, range]:
-    made = ImageCode(part.take("column", TEXT), _channel(part, "channel"))
-    return made, range(made.channel, made.channel + numbers)
+def _one_hot(part: TaskFields) -> Input:
+    column, values = part.take("column", TEXT), part.take("values", TEXTS)
+    first = part.take("channel", _CHANNEL)
+    return Input(column, tuple((value, first + number) for number, value in enumerate(values)))
 
 
-def _cue(part: TaskFields, numbers: int) -> tuple[Cue, list[int]]:
-    channel = whole(0, _MOST_CHANNELS)
-    made = Cue(
+def _image(part: TaskFields) -> Input:
+    return Input(part.take("column", TEXT), first=part.take("channel", _CHANNEL))
+
+
+def _cue(part: TaskFields) -> Input:
+    return Input(
         start=part.take("start", TEXT),
         end=part.take("end", TEXT),
         column=part.take("column", TEXT),
-        channels=part.take("channels", by_name(channel.convert, "a channel for each value")),
+        channels=part.take("channels", by_name(_CHANNEL[0], "a channel for each value")),
     )
-    return made, [index for _, index in made.channels]
-
-
-def _channel(part: TaskFields, key: str) -> int:
-    return part.take(key, whole(0, _MOST_CHANNELS))
 
 
 # A new kind of input is a row; a task file's `kind` chooses it.
-_KINDS: Mapping[str, Any] = {"one-hot": _one_hot, "image": _image_code, "cue": _cue}
+_KINDS: Mapping[str, Callable[[TaskFields], Input]] = {
+    "one-hot": _one_hot,
+    "image": _image,
+    "cue": _cue,
+}

@@ -7,8 +7,7 @@ input at step t, and the network's output at step t is compared with the target 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -113,16 +112,6 @@ class TrialRows:
     correct: Flags  # done
     scored: Flags  # done: False: the person lacks the trial, or it is none of `Trials.scored`
 
-    def person(self, number: int) -> TrialRows:
-        """Return the rows of one person, (n,) each, by the person's index."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return TrialRows(**{name: _of(column, number) for name, column in columns.items()})
-
-    def people(self, numbers: NDArray[np.integer]) -> TrialRows:
-        """Return the rows of some people, (1 or people, n) each, by their indices."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return TrialRows(**{name: _some(column, numbers) for name, column in columns.items()})
-
 
 @dataclass(frozen=True, eq=False)
 class Segments:
@@ -144,19 +133,16 @@ class Segments:
 
     def person(self, number: int) -> Segments:
         """Return the segments of one person, without the axis of people, by the person's index."""
-        return self._changed(partial(_of, person=number), self.trials.person(number))
+        return self._changed(lambda array: array[number if len(array) > 1 else 0])
 
     def people(self, numbers: NDArray[np.integer]) -> Segments:
         """Return the segments of some people, by their indices, in this order."""
-        return self._changed(partial(_some, people=numbers), self.trials.people(numbers))
+        return self._changed(lambda array: array[numbers] if len(array) > 1 else array)
 
-    def _changed(self, of: Callable[[NDArray[Any]], NDArray[Any]], trials: TrialRows) -> Segments:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays = {
-            name: of(value) for name, value in values.items() if isinstance(value, np.ndarray)
-        }
-        changes: dict[str, Any] = {**arrays, "trials": trials}
-        return replace(self, **changes)
+    def _changed(self, of: Callable[[NDArray[Any]], NDArray[Any]]) -> Segments:
+        own = {name: of(each) for name, each in vars(self).items() if isinstance(each, np.ndarray)}
+        trials = TrialRows(**{name: of(column) for name, column in vars(self.trials).items()})
+        return Segments(tasks=self.tasks, trials=trials, **own)
 
 
 def stack_people(
@@ -202,9 +188,9 @@ def stack_people(
 
     Examples
     --------
-    >>> from bids_dtg.twin.tasks import Task, CorrectRule, ResponseRule
+    >>> from bids_dtg.twin.tasks import Task, ResponseRule
     >>> task = Task("go", ("go",), ("yes", "no"), 1, ("all",), 0.5, 2.0,
-    ...     CorrectRule("answer"), ResponseRule("rt"), ())
+    ...     "answer", ResponseRule("rt"), ())
     >>> zeros = np.zeros(2, np.int8)
     >>> run = Trials(task, np.array([1.0, 4.0]), np.full(2, 0.5), np.ones((2, 1), np.float32),
     ...     np.zeros((0, 3)), zeros, zeros, zeros, np.array([0.64, np.nan]), zeros == 0,
@@ -215,43 +201,52 @@ def stack_people(
     """
     runs = [run for person in people for run in person]
     tasks = tasks or TaskSet(tuple({run.task.name: run.task for run in runs}.values()))
-    pieces = [_pieces(person, steps) for person in people]
+    pieces = [
+        [piece for number, run in enumerate(person) for piece in cut_run(run, number, steps=steps)]
+        for person in people
+    ]
     if not any(pieces):
         raise ValueError("there is no trial to make segments of")
-    table = _Table(tasks, steps, *_layout(pieces))
-    rows = table.rows()
+    shown, owned = _layout(pieces)
+    rows = _trial_rows(tasks, shown, owned)
+    run = _each(owned, lambda piece: piece.number, np.intp(-1))
+    length = _each(shown, lambda piece: piece.length, np.intp(0))
+    within = (np.arange(steps) < length[..., None]) & (run >= 0)[..., None]
     return Segments(
         tasks=tasks,
-        inputs=table.inputs(),
-        task=table.task(),
-        action=table.action(rows),
-        scored=table.scored(rows),
-        run=table.run(),
-        start_seconds=table.start_seconds(),
+        inputs=_inputs(tasks, steps, shown),
+        task=_each(shown, lambda piece: tasks.number(piece.run.task), np.int8(-1)),
+        action=_action(rows, tasks, within.shape),
+        scored=_scored(rows, within),
+        run=run,
+        start_seconds=_each(owned, lambda piece: piece.start_seconds, np.float64(np.nan)),
         trials=rows,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Piece:
-    """A stretch of a person's run."""
+class Piece:
+    """Some trials of a person's run in a row, which become a segment."""
 
     number: int  # of the run
     run: Trials
     ends: Times  # (n,), of the windows of the run's trials
-    stretch: Stretch
+    first: int  # trial
+    stop: int  # trial after the last
+    start_seconds: float  # of the run: step 0
+    length: int  # number of steps
 
     @property
     def trials(self) -> slice:
-        return slice(self.stretch.first, self.stretch.stop)
+        """Which trials of the run."""
+        return slice(self.first, self.stop)
 
     def seen(self) -> tuple[Any, ...]:
         """Return a key that is equal for segments with the same stimuli; times may differ."""
-        run, part, stretch = self.run, self.trials, self.stretch
+        run, part = self.run, self.trials
         shown = (run.stimulus[part], run.condition[part], run.correct_button[part])
-        cues = self.cues()[:, 0]
-        contents = [column.tobytes() for column in (*shown, cues)]
-        return (run.task.name, stretch.first, stretch.stop, *contents)
+        contents = [column.tobytes() for column in (*shown, self.cues()[:, 0])]
+        return (run.task.name, self.first, self.stop, *contents)
 
     def times(self) -> Times:
         """Return its times in seconds from its start; equally many where `seen` is equal."""
@@ -260,31 +255,22 @@ class _Piece:
         times = np.concatenate(
             [onset, onset + run.display_seconds[part], self.ends[part], self.cues()[:, 1:].ravel()]
         )
-        relative: Times = times - self.stretch.start_seconds
+        relative: Times = times - self.start_seconds
         return relative
 
     def cues(self) -> Times:
         """Return the cues that begin before its last window ends: (k, 3)."""
-        cues, start = self.run.cues, self.stretch.start_seconds
-        end = self.ends[self.stretch.stop - 1]
-        shown: Times = cues[(cues[:, 2] > start) & (cues[:, 1] < end)]
+        cues, end = self.run.cues, self.ends[self.stop - 1]
+        shown: Times = cues[(cues[:, 2] > self.start_seconds) & (cues[:, 1] < end)]
         return shown
 
 
-def _pieces(person: Sequence[Trials], steps: int) -> list[_Piece]:
-    return [
-        _Piece(number, run, window_ends(run), stretch)
-        for number, run in enumerate(person)
-        for stretch in cut_run(run, steps=steps)
-    ]
+Row = list[Piece | None]
 
 
-Row = list[_Piece | None]
-
-
-def _layout(pieces: Sequence[Sequence[_Piece]]) -> tuple[list[Row], list[Row]]:
+def _layout(pieces: Sequence[Sequence[Piece]]) -> tuple[list[Row], list[Row]]:
     """Return the pieces shown, one row for all or one a person, and each person's own pieces."""
-    slots: list[_Piece] = []
+    slots: list[Piece] = []
     by_sight: dict[tuple[Any, ...], list[int]] = {}
     owned = [_assign(own, slots, by_sight) for own in pieces]
     most = max(len(own) for own in pieces)
@@ -295,15 +281,16 @@ def _layout(pieces: Sequence[Sequence[_Piece]]) -> tuple[list[Row], list[Row]]:
 
 
 def _assign(
-    own: Sequence[_Piece], slots: list[_Piece], by_sight: dict[tuple[Any, ...], list[int]]
-) -> dict[int, _Piece]:
+    own: Sequence[Piece], slots: list[Piece], by_sight: dict[tuple[Any, ...], list[int]]
+) -> dict[int, Piece]:
     """Give each piece of a person a slot: a free one that fits, else a new one."""
-    taken: dict[int, _Piece] = {}
+    taken: dict[int, Piece] = {}
     for piece in own:
         alike = by_sight.setdefault(piece.seen(), [])
         times = piece.times()
         free = (slot for slot in alike if slot not in taken)
-        slot = next((slot for slot in free if _close(slots[slot].times(), times)), len(slots))
+        off = ((slot, np.abs(slots[slot].times() - times)) for slot in free)
+        slot = next((slot for slot, by in off if (by <= TOLERANCE_SECONDS).all()), len(slots))
         if slot == len(slots):
             slots.append(piece)
             alike.append(slot)
@@ -311,117 +298,74 @@ def _assign(
     return taken
 
 
-def _close(times: Times, others: Times) -> bool:
-    return bool((np.abs(times - others) <= TOLERANCE_SECONDS).all())
+def _each(table: Sequence[Row], of: Callable[[Piece], float], empty: np.generic) -> NDArray[Any]:
+    """Return a number of each piece, (rows, s), in the type of what empty cells have."""
+    found = [[empty if piece is None else of(piece) for piece in row] for row in table]
+    return np.array(found, empty.dtype)
 
 
-class _Table:
-    """Segments of people as arrays; L is 1 where all saw the same, else the number of people."""
-
-    def __init__(
-        self, tasks: TaskSet, steps: int, shown: Sequence[Row], owned: Sequence[Row]
-    ) -> None:
-        self.tasks, self.steps, self.shown, self.owned = tasks, steps, shown, owned
-        self.people, self.segments = len(owned), len(owned[0])
-
-    def task(self) -> Small:
-        """Return the task of each segment, -1 where a slot is empty: (L, s)."""
-        found = [[self._task(piece) for piece in row] for row in self.shown]
-        return np.array(found, np.int8)
-
-    def _task(self, piece: _Piece | None) -> int:
-        return -1 if piece is None else self.tasks.number(piece.run.task)
-
-    def run(self) -> Numbers:
-        """Return the number of the run of each person's segments: (people, s)."""
-        found = [[-1 if piece is None else piece.number for piece in row] for row in self.owned]
-        return np.array(found, np.intp)
-
-    def start_seconds(self) -> Times:
-        """Return when each person's segments start: (people, s)."""
-        starts = [
-            [np.nan if piece is None else piece.stretch.start_seconds for piece in row]
-            for row in self.owned
-        ]
-        return np.array(starts, np.float64)
-
-    def length(self) -> Numbers:
-        """Return how many steps the segments have: (L, s)."""
-        found = [[0 if piece is None else piece.stretch.length for piece in r] for r in self.shown]
-        return np.array(found, np.intp)
-
-    def within(self) -> Flags:
-        """Return which steps lie within segments that each person has: (people, s, steps)."""
-        has = self.run() >= 0
-        within: Flags = (np.arange(self.steps) < self.length()[..., None]) & has[..., None]
-        return within
-
-    def inputs(self) -> Array:
-        """Return the stimuli one step late, and the tasks' flags: (L, s, steps, inputs)."""
-        inputs = np.zeros((*self.length().shape, self.steps, self.tasks.inputs), np.float32)
-        for row, number, piece in _filled(self.shown):
-            own = inputs[row, number, 1 : piece.stretch.length]
-            own[:, : piece.run.task.channels] = _seen(piece, np.arange(len(own)))
-            task = self._task(piece)
-            if task:
-                own[:, self.tasks.channels + task - 1] = 1.0
-        return inputs
-
-    def rows(self) -> TrialRows:
-        """Return the trials: what was shown (L, n), and what people did (people, n)."""
-        counts = [[_count(piece) for piece in row] for row in self.shown]
-        offsets = np.cumsum(counts, axis=1) - counts
-        size = max(map(sum, counts))
-        shown = {name: np.full((len(self.shown), size), fill) for name, fill in _SHOWN.items()}
-        done = {name: np.full((len(self.owned), size), fill) for name, fill in _DONE.items()}
-        for row, number, piece in _filled(self.shown):
-            at = slice(offsets[row, number], offsets[row, number] + _count(piece))
-            shown["segment"][row, at], shown["task"][row, at] = number, self._task(piece)
-            _fill(shown, (row, at), _what_was_shown(piece))
-        for person, number, piece in _filled(self.owned):
-            row = person % len(self.shown)
-            first = self.shown[row][number] or piece
-            at = slice(offsets[row, number], offsets[row, number] + _count(piece))
-            _fill(done, (person, at), _what_was_done(piece, first))
-        return TrialRows(**shown, **done)
-
-    def action(self, rows: TrialRows) -> Array:
-        """Return targets (people, s, steps, buttons)."""
-        shape = (*self.run().shape, self.steps, self.tasks.buttons)
-        press = steps_from(rows.onset_step * STEP_SECONDS + np.nan_to_num(rows.rt_seconds))
-        press = np.clip(press, rows.first_step, rows.last_step)
-        until = np.broadcast_to(rows.last_step, press.shape)
-        step = rows.first_step[..., None] + np.arange(self.tasks.window_steps)
-        on = (step >= press[..., None]) & (step <= until[..., None])
-        person, trial, place = np.nonzero(on & np.isfinite(rows.rt_seconds)[..., None])
-        row = person % len(self.shown)
-        action = np.zeros(shape, np.float32)
-        at = (person, rows.segment[row, trial], step[row, trial, place])
-        action[at] = _shares(rows, self.tasks)[person, trial]
-        return action
-
-    def scored(self, rows: TrialRows) -> Flags:
-        """Return which steps are scored: (people, s, steps)."""
-        scored = self.within()
-        scored[..., 0] = False  # no input has come yet
-        for person, trial in np.argwhere(~rows.scored & (rows.task >= 0)):
-            row = person % len(self.shown)
-            window = slice(rows.first_step[row, trial], rows.last_step[row, trial] + 1)
-            scored[person, rows.segment[row, trial], window] = False
-        return scored
+def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Array:
+    """Return the stimuli one step late, and the tasks' flags: (rows, s, steps, inputs)."""
+    inputs = np.zeros((len(shown), len(shown[0]), steps, tasks.inputs), np.float32)
+    for row, number, piece in _filled(shown):
+        own = inputs[row, number, 1 : piece.length]
+        own[:, : piece.run.task.channels] = _seen(piece, np.arange(len(own)))
+        task = tasks.number(piece.run.task)
+        if task:
+            own[:, tasks.channels + task - 1] = 1.0
+    return inputs
 
 
+def _trial_rows(tasks: TaskSet, shown: Sequence[Row], owned: Sequence[Row]) -> TrialRows:
+    """Return the trials: what was shown (rows, n), and what people did (people, n)."""
+    counts = _each(shown, lambda piece: piece.stop - piece.first, np.intp(0))
+    ends, size = np.cumsum(counts, axis=1), counts.sum(axis=1).max()
+    seen = {name: np.full((len(shown), size), fill) for name, fill in _SHOWN.items()}
+    done = {name: np.full((len(owned), size), fill) for name, fill in _DONE.items()}
+    for row, number, piece in _filled(shown):
+        at = slice(ends[row, number] - counts[row, number], ends[row, number])
+        seen["segment"][row, at], seen["task"][row, at] = number, tasks.number(piece.run.task)
+        for name, column in _what_was_shown(piece).items():
+            seen[name][row, at] = column
+    for person, number, piece in _filled(owned):
+        row = person % len(shown)
+        at = slice(ends[row, number] - counts[row, number], ends[row, number])
+        for name, column in _what_was_done(piece, shown[row][number] or piece).items():
+            done[name][person, at] = column
+    return TrialRows(**seen, **done)
+
+
+def _action(rows: TrialRows, tasks: TaskSet, shape: tuple[int, ...]) -> Array:
+    """Return targets (people, s, steps, buttons) of segments of a shape (people, s, steps)."""
+    press = steps_from(rows.onset_step * STEP_SECONDS + np.nan_to_num(rows.rt_seconds))
+    press = np.clip(press, rows.first_step, rows.last_step)
+    until = np.broadcast_to(rows.last_step, press.shape)
+    step = rows.first_step[..., None] + np.arange(tasks.window_steps)
+    on = (step >= press[..., None]) & (step <= until[..., None])
+    person, trial, place = np.nonzero(on & np.isfinite(rows.rt_seconds)[..., None])
+    row = person % len(rows.segment)
+    action = np.zeros((*shape, tasks.buttons), np.float32)
+    at = (person, rows.segment[row, trial], step[row, trial, place])
+    action[at] = _shares(rows, tasks)[person, trial]
+    return action
+
+
+def _scored(rows: TrialRows, within: Flags) -> Flags:
+    """Return which of the steps within segments are scored: (people, s, steps)."""
+    scored = within.copy()
+    scored[..., 0] = False  # no input has come yet
+    for person, trial in np.argwhere(~rows.scored & (rows.task >= 0)):
+        row = person % len(rows.segment)
+        window = slice(rows.first_step[row, trial], rows.last_step[row, trial] + 1)
+        scored[person, rows.segment[row, trial], window] = False
+    return scored
+
+
+# What columns of trials have where there is no trial.
 _SHOWN: Mapping[str, Any] = {
-    "segment": np.intp(0),
-    "trial": np.intp(0),
-    "onset_step": np.float64(0.0),
-    "display_seconds": np.float64(0.0),
-    "first_step": np.intp(0),
-    "last_step": np.intp(0),
-    "window_seconds": np.float64(0.0),
-    "task": np.int8(-1),
-    "condition": np.int8(-1),
-    "correct_button": np.int8(-1),
+    **dict.fromkeys(("segment", "trial", "first_step", "last_step"), np.intp(0)),
+    **dict.fromkeys(("onset_step", "display_seconds", "window_seconds"), np.float64(0.0)),
+    **dict.fromkeys(("task", "condition", "correct_button"), np.int8(-1)),
 }
 _DONE: Mapping[str, Any] = {
     "button": np.int8(-1),
@@ -431,7 +375,7 @@ _DONE: Mapping[str, Any] = {
 }
 
 
-def _filled(table: Sequence[Row]) -> Iterator[tuple[int, int, _Piece]]:
+def _filled(table: Sequence[Row]) -> Iterator[tuple[int, int, Piece]]:
     """Yield row, number and piece of each filled cell of a table."""
     for row, pieces in enumerate(table):
         for number, piece in enumerate(pieces):
@@ -439,24 +383,11 @@ def _filled(table: Sequence[Row]) -> Iterator[tuple[int, int, _Piece]]:
                 yield row, number, piece
 
 
-def _count(piece: _Piece | None) -> int:
-    return 0 if piece is None else piece.stretch.stop - piece.stretch.first
-
-
-def _fill(
-    columns: Mapping[str, NDArray[Any]],
-    at: tuple[int, slice],
-    values: Mapping[str, NDArray[Any]],
-) -> None:
-    for name, column in values.items():
-        columns[name][at] = column
-
-
-def _what_was_shown(piece: _Piece) -> dict[str, NDArray[Any]]:
-    run, part, start = piece.run, piece.trials, piece.stretch.start_seconds
+def _what_was_shown(piece: Piece) -> dict[str, NDArray[Any]]:
+    run, part, start = piece.run, piece.trials, piece.start_seconds
     onset = run.onset_seconds[part] - start
     return {
-        "trial": np.arange(piece.stretch.first, piece.stretch.stop),
+        "trial": np.arange(piece.first, piece.stop),
         "onset_step": onset / STEP_SECONDS,
         "display_seconds": run.display_seconds[part],
         "first_step": steps_until(onset) + 1,
@@ -467,10 +398,10 @@ def _what_was_shown(piece: _Piece) -> dict[str, NDArray[Any]]:
     }
 
 
-def _what_was_done(piece: _Piece, shown: _Piece) -> dict[str, NDArray[Any]]:
+def _what_was_done(piece: Piece, shown: Piece) -> dict[str, NDArray[Any]]:
     """Return a person's responses in a piece, within the windows of the shown piece."""
     run, part = piece.run, piece.trials
-    rt, start = run.rt_seconds[part], shown.stretch.start_seconds
+    rt, start = run.rt_seconds[part], shown.start_seconds
     onset = shown.run.onset_seconds[shown.trials]
     window = shown.ends[shown.trials] - onset
     has_steps = steps_until(shown.ends[shown.trials] - start) > steps_until(onset - start)
@@ -497,16 +428,7 @@ def _shares(rows: TrialRows, tasks: TaskSet) -> Array:
     return np.asarray(np.where(pressed < 0, unknown, number == pressed), np.float32)
 
 
-def _of(array: NDArray[Any], person: int) -> NDArray[Any]:
-    own: NDArray[Any] = array[person if len(array) > 1 else 0]
-    return own
-
-
-def _some(array: NDArray[Any], people: NDArray[np.integer]) -> NDArray[Any]:
-    return array[people] if len(array) > 1 else array
-
-
-def _seen(piece: _Piece, steps: Numbers) -> Array:
+def _seen(piece: Piece, steps: Numbers) -> Array:
     """Return what was on the screen during steps, (steps, channels).
 
     A stimulus that is on for a part of a step counts with this part, which keeps its timing.
@@ -517,23 +439,12 @@ def _seen(piece: _Piece, steps: Numbers) -> Array:
     off = np.minimum(onset + run.display_seconds[part], np.append(onset[1:], np.inf))
     on, off = np.append(onset, cues[:, 1]), np.append(off, cues[:, 2])
     values = np.concatenate([run.stimulus[part], np.eye(run.task.channels)[cues[:, 0].astype(int)]])
-    begin = piece.stretch.start_seconds + STEP_SECONDS * steps[:, None]
+    begin = piece.start_seconds + STEP_SECONDS * steps[:, None]
     share = np.minimum(off, begin + STEP_SECONDS) - np.maximum(on, begin)
     return np.asarray(np.clip(share / STEP_SECONDS, 0.0, 1.0) @ values, np.float32)
 
 
-Seconds = NDArray[np.float64]
 _ROUNDING = 1e-6  # steps: a time that is this close to a step is that step's
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Some trials of a run in a row."""
-
-    first: int  # trial
-    stop: int  # trial after the last
-    start_seconds: float  # of the run: step 0
-    length: int  # number of steps
 
 
 def steps_until(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
@@ -568,7 +479,7 @@ def steps_from(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
     return np.ceil(np.asarray(seconds) / STEP_SECONDS - _ROUNDING).astype(np.int64)
 
 
-def window_ends(trials: Trials) -> Seconds:
+def window_ends(trials: Trials) -> Times:
     """Return when each trial's response window ends, (n,), in seconds of the run.
 
     A window is as long as the task says, and ends with the next trial's onset at the latest: a
@@ -580,17 +491,17 @@ def window_ends(trials: Trials) -> Seconds:
         Trials of one run, n in order of onset.
     """
     onset = trials.onset_seconds
-    ends: Seconds = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
+    ends: Times = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
     return ends
 
 
-def cut_run(trials: Trials, *, steps: int = SEGMENT_STEPS) -> tuple[Stretch, ...]:
-    """Cut a run into stretches, so that each trial is in one of them with its whole window.
+def cut_run(trials: Trials, number: int = 0, *, steps: int = SEGMENT_STEPS) -> list[Piece]:
+    """Cut a run into pieces, so that each trial is in one of them with its whole window.
 
-    A stretch begins with a trial: at the trial's cue where there is one after the onset of the
+    A piece begins with a trial: at the trial's cue where there is one after the onset of the
     trial before it, else at its onset. It goes on to the last trial before `steps` are over at
     which the task lets a segment begin (`Trials.cut`). Where there is no such trial, it goes on as
-    far as whole windows fit, and the next stretch begins at a trial that has no cue.
+    far as whole windows fit, and the next piece begins at a trial that has no cue.
 
     The published cuts, each 20.96 s from the run's start, begin 13 s into a block of faces, where
     no cue says what has to be matched (Takahashi et al., 2026, doi:10.34133/bmef.0231).
@@ -599,13 +510,15 @@ def cut_run(trials: Trials, *, steps: int = SEGMENT_STEPS) -> tuple[Stretch, ...
     ----------
     trials
         Trials of one run, in order of onset.
+    number
+        Number of the run.
     steps
-        Largest number of steps in a stretch.
+        Largest number of steps in a piece.
 
     Returns
     -------
-    tuple of Stretch
-        The stretches in order; empty where there are no trials.
+    list of Piece
+        The pieces in order; empty where there are no trials.
 
     Raises
     ------
@@ -614,11 +527,23 @@ def cut_run(trials: Trials, *, steps: int = SEGMENT_STEPS) -> tuple[Stretch, ...
     """
     ends = window_ends(trials)
     begins = _begins(trials, ends, steps)
-    return tuple(_stretches(trials, begins, ends, steps))
+    # A piece may last until the next trial's start.
+    following = np.append(begins[1:], trials.run_seconds)
+    found: list[Piece] = []
+    first, after = 0, len(ends)
+    while first < after:
+        start = float(begins[first])
+        last_steps = steps_until(ends - start)
+        stop = _stop(trials.cut, first, int(np.searchsorted(last_steps, steps)), after)
+        lasts = max(last_steps[stop - 1], steps_until(following[stop - 1] - start))
+        length = min(int(lasts) + 1, steps)
+        found.append(Piece(number, trials, ends, first, stop, start, length))
+        first = stop
+    return found
 
 
-def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
-    """Return the start of a stretch that begins with each trial, (n,), seconds."""
+def _begins(trials: Trials, ends: Times, steps: int) -> Times:
+    """Return the start of a piece that begins with each trial, (n,), seconds."""
     onset, begins = trials.onset_seconds, trials.begin_seconds
     longest = (steps - 1) * STEP_SECONDS
     if (ends - onset > longest + STEP_SECONDS * _ROUNDING).any():
@@ -629,23 +554,8 @@ def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
     return np.where(ends - begins > longest, onset, begins)
 
 
-def _stretches(trials: Trials, begins: Seconds, ends: Seconds, steps: int) -> list[Stretch]:
-    # A stretch may last until the next trial's start.
-    following = np.append(begins[1:], trials.run_seconds)
-    found: list[Stretch] = []
-    first, after = 0, len(ends)
-    while first < after:
-        start = float(begins[first])
-        last_steps = steps_until(ends - start)
-        stop = _stop(trials.cut, first, int(np.searchsorted(last_steps, steps)), after)
-        lasts = max(last_steps[stop - 1], steps_until(following[stop - 1] - start))
-        found.append(Stretch(first, stop, start, min(int(lasts) + 1, steps)))
-        first = stop
-    return found
-
-
 def _stop(cut: NDArray[np.bool_], first: int, fits: int, after: int) -> int:
-    """Return the first trial of the next stretch; trials before `fits` fit into this one."""
+    """Return the first trial of the next piece; trials before `fits` fit into this one."""
     if fits >= after:
         return after
     allowed = np.flatnonzero(cut[first + 1 : fits + 1])

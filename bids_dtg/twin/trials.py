@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import plain_number
 from bids_dtg.notices import counted
-from bids_dtg.twin.tasks import Cue, Images, OneHot, ResponseRule, Task
+from bids_dtg.twin.task_fields import shortened
+from bids_dtg.twin.tasks import ResponseRule, Task
 
-# The published halves of a run: to fit on and to test on (Takahashi et al., 2026).
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
 _FEWEST = 5  # responses by which their unit is judged
@@ -63,27 +63,18 @@ class Trials:
 
 
 def half_of(run: Trials, number: int) -> Trials:
-    """Return the trials with an onset in the first (0) or second (1) half of a run."""
+    """Return the trials with an onset in the first (0) or second (1) half of a run.
+
+    The published halves, to fit on and to test on (Takahashi et al., 2026).
+    """
     own = (run.onset_seconds >= run.run_seconds / 2) == bool(number)
-    kept = np.flatnonzero(own)
     changes: dict[str, Any] = {
-        field.name: values[kept]
-        for field in fields(run)
-        if isinstance(values := getattr(run, field.name), np.ndarray) and field.name != "cues"
+        name: values[own]
+        for name, values in vars(run).items()
+        if isinstance(values, np.ndarray) and name != "cues"
     }
-    place = {int(old): new for new, old in enumerate(kept)}
-    unscored = tuple(place[trial] for trial in run.unscored if trial in place)
+    unscored = tuple(np.flatnonzero(~run.scored[own]).tolist())
     return replace(run, **changes, unscored=unscored)
-
-
-@dataclass(frozen=True, eq=False)
-class _Responses:
-    """Responses as a file has them: (n,) each."""
-
-    rt_seconds: NDArray[np.float64]  # NaN: none
-    button: NDArray[np.int8]  # -1: none, or not known
-    correct: NDArray[np.bool_]
-    halved: NDArray[np.bool_]  # the time is there without the button, or the other way round
 
 
 def read_trials(
@@ -132,10 +123,10 @@ def read_trials(
     duration = _durations(task, events)
     cues, has_cue = _cues(task, events)
     correct_button = _correct_buttons(task, events)
-    responses = _responses(task, events, correct_button)
-    _require_window(task, events, responses)
-    unscored, reasons = _unscored(task, onset, responses)
-    answered = np.isfinite(responses.rt_seconds) & ~unscored
+    rt, button, correct, halved = _responses(task, events, correct_button)
+    _require_window(task, events, rt)
+    unscored, reasons = _unscored(task, onset, rt, halved)
+    answered = np.isfinite(rt) & ~unscored
     condition, others = _conditions(task, events)
     cut = has_cue if task.cut_at_cues else np.ones(len(onset), bool)
     cut[0] = True  # what comes before the first segment would never be seen
@@ -147,9 +138,9 @@ def read_trials(
         cues=cues,
         condition=condition,
         correct_button=correct_button,
-        button=np.where(answered, responses.button, -1).astype(np.int8),
-        rt_seconds=np.where(answered, responses.rt_seconds, np.nan),
-        correct=responses.correct & answered,
+        button=np.where(answered, button, -1).astype(np.int8),
+        rt_seconds=np.where(answered, rt, np.nan),
+        correct=correct & answered,
         cut=cut,
         run_seconds=_run_seconds(task, events, float((onset + duration).max())),
         unscored=tuple(np.flatnonzero(unscored).tolist()),
@@ -174,7 +165,7 @@ def values_in_words(values: Sequence[str]) -> list[str]:
     if not values:
         return []
     found = Counter(values).most_common()
-    listed = [f"'{_shortened(value)}' ({count})" for value, count in found[:_LISTED]]
+    listed = [f"'{shortened(value, _LONGEST)}' ({count})" for value, count in found[:_LISTED]]
     more = [f"{counted(len(found) - _LISTED, 'other value')}"] if len(found) > _LISTED else []
     return [
         f"{counted(len(values), 'trial')} in no condition, as the task file does not list "
@@ -182,11 +173,7 @@ def values_in_words(values: Sequence[str]) -> list[str]:
     ]
 
 
-def _shortened(value: str) -> str:
-    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
-
-
-def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
+def image_numbers(task: Task, name: str) -> NDArray[np.float32]:
     """Return the numbers that stand for an image: the same for the same name, on any machine.
 
     Each is drawn from the range 0 to 0.1 or 0.9 to 1, as published. The SHA-256 of the name serves
@@ -194,30 +181,30 @@ def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
 
     Parameters
     ----------
-    images
-        Numbers that the task file gives.
+    task
+        Task, whose file may give the image's numbers.
     name
         As the event file has it, e.g. ``face.jpg``.
 
     Returns
     -------
     numpy.ndarray
-        (images.numbers,)
+        (task.image_size,)
 
     Examples
     --------
-    >>> images = Images(2, exact=(("circle.bmp", (1.0, 1.0)),), near=(("face.jpg", (1.0, 0.0)),))
-    >>> image_numbers(images, "circle.bmp").tolist()
-    [1.0, 1.0]
-    >>> image_numbers(images, "face.jpg").round().tolist()
-    [1.0, 0.0]
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> faces = find_task("faces")
+    >>> name, near = faces.near_images[0]
+    >>> tuple(image_numbers(faces, name).round().tolist()) == near
+    True
     """
-    if exact := dict(images.exact).get(name):
+    if exact := dict(task.exact_images).get(name):
         return np.array(exact, np.float32)
     # Two draws for each number: which range, and where in it.
-    digests = [hashlib.sha256(f"{number}/{name}".encode()) for number in range(images.numbers)]
+    digests = [hashlib.sha256(f"{number}/{name}".encode()) for number in range(task.image_size)]
     draws = np.array([np.frombuffer(d.digest()[:16], ">u8") for d in digests]) / 2.0**64
-    near = np.array(dict(images.near).get(name, draws[:, 0] >= 0.5), float)
+    near = np.array(dict(task.near_images).get(name, draws[:, 0] >= 0.5), float)
     return (near * (1 - _IMAGE_RANGE) + _IMAGE_RANGE * draws[:, 1]).astype(np.float32)
 
 
@@ -225,7 +212,7 @@ def _trial_rows(task: Task, events: Events) -> tuple[Events, list[str]]:
     """Return the rows that are trials, in order of onset, and notes on those left out."""
     _require_columns(task, events)
     for column, values in task.rows:
-        events = events.take(np.isin(events.texts(column), values))
+        events = events.take(np.isin(events.cells[column], values))
     known = np.isfinite(events.numbers("onset"))
     events, without = events.take(known), int((~known).sum())
     events = events.take(np.argsort(events.numbers("onset"), kind="stable"))
@@ -247,13 +234,13 @@ def _require_columns(task: Task, events: Events) -> None:
 
 def _columns(task: Task) -> list[str]:
     """Return the columns that the task asks for, in some order."""
-    response, correct = task.response, task.correct
-    columns = [response.rt, response.accuracy, response.button, correct.column]
+    response = task.response
+    columns = [response.rt, response.accuracy, response.button, task.correct_column]
     columns += [task.condition_column, task.run_end, *(column for column, _ in task.rows)]
-    columns += [column for _, column in correct.probes]
+    columns += [column for _, column in task.probes]
     columns += [None if task.display_seconds else "duration"]
     for part in task.inputs:
-        columns += [part.column, *((part.start, part.end) if isinstance(part, Cue) else ())]
+        columns += [part.column, part.start, part.end]
     return [column for column in columns if column is not None]
 
 
@@ -290,18 +277,17 @@ def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
     """Return what each trial shows: (n, channels); 0 where a cell has no value."""
     stimulus = np.zeros((len(events), task.channels), np.float32)
     for part in task.inputs:
-        if isinstance(part, Cue):
+        if part.start is not None:
             continue
-        if isinstance(part, OneHot):
-            names = list(part.values)
-            numbers = np.eye(len(names), dtype=np.float32)
-        else:
-            names = events.values(part.column)
-            drawn = [image_numbers(task.images, name) for name in names]
-            numbers = np.reshape(drawn, (-1, task.images.numbers)).astype(np.float32)
+        names = [value for value, _ in part.channels] or sorted({*events.cells[part.column]} - {""})
+        shown = np.zeros((len(names), task.channels), np.float32)
+        for row, (_, channel) in enumerate(part.channels):
+            shown[row, channel] = 1.0
+        if not part.channels:
+            for row, name in enumerate(names):
+                shown[row, part.first : part.first + task.image_size] = image_numbers(task, name)
         index = events.indices(part.column, names)
-        channels = slice(part.channel, part.channel + numbers.shape[1])
-        stimulus[index >= 0, channels] = numbers[index[index >= 0]]
+        stimulus[index >= 0] += shown[index[index >= 0]]
     return stimulus
 
 
@@ -309,7 +295,7 @@ def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.b
     """Return the cues in order of their start, (k, 3), and which trials have one, (n,)."""
     found, has = [np.empty((0, 3))], np.zeros(len(events), bool)
     for part in task.inputs:
-        if not isinstance(part, Cue):
+        if part.start is None or part.end is None:
             continue
         start, end = events.numbers(part.start), events.numbers(part.end)
         there = np.isfinite(start)
@@ -317,9 +303,8 @@ def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.b
             raise events.error(int(np.argmax(wrong)), part.end, f"later than {part.start}")
         index = events.take(there).indices(part.column, [value for value, _ in part.channels])
         channels = np.array([channel for _, channel in part.channels])
-        known = index >= 0
         rows = np.column_stack([channels[index], start[there], end[there]])
-        found.append(rows[known])
+        found.append(rows[index >= 0])
         has |= there
     cues = np.concatenate(found)
     return cues[np.argsort(cues[:, 1], kind="stable")], has
@@ -332,26 +317,25 @@ def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str
     values = dict(task.condition_values)
     index = [task.conditions.index(name) for name in values.values()]
     found = events.indices(task.condition_column, list(values), others=True)
-    others = events.texts(task.condition_column)[found < 0]
+    others = events.cells[task.condition_column][found < 0]
     return np.array([*index, -1], np.int8)[found], tuple(str(value or "n/a") for value in others)
 
 
 def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
     """Return the index of each trial's correct button: (n,)."""
-    rule = task.correct
-    if not rule.probes:
-        found = _buttons(task, events, rule.column, rule.buttons)
+    if not task.probes:
+        found = _buttons(task, events, task.correct_column, task.correct_buttons)
         wrong = found < 0
         expected = "the correct button; trials without one, as no-go, are left out by [rows]"
     else:
-        target = events.texts(rule.column)
-        equal = np.stack([events.texts(column) == target for _, column in rule.probes])
-        index = [task.buttons.index(button) for button, _ in rule.probes]
+        target = events.cells[task.correct_column]
+        equal = np.stack([events.cells[column] == target for _, column in task.probes])
+        index = [task.buttons.index(button) for button, _ in task.probes]
         found = np.array(index, np.int8)[equal.argmax(axis=0)]
         wrong = (equal.sum(axis=0) != 1) | (target == "")
-        expected = f"the same as one of {', '.join(column for _, column in rule.probes)}"
+        expected = f"the same as one of {', '.join(column for _, column in task.probes)}"
     if wrong.any():
-        raise events.error(int(np.argmax(wrong)), rule.column, expected)
+        raise events.error(int(np.argmax(wrong)), task.correct_column, expected)
     return found
 
 
@@ -364,19 +348,25 @@ def _buttons(
     return np.array([*index, -1], np.int8)[events.indices(column, list(values))]
 
 
-def _responses(task: Task, events: Events, correct_button: NDArray[np.int8]) -> _Responses:
-    """Return the responses of all trials."""
+def _responses(
+    task: Task, events: Events, correct_button: NDArray[np.int8]
+) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the responses as the file has them, (n,) each.
+
+    Response times in seconds (NaN: none), buttons (-1: none, or not known), which are correct, and
+    of which the time is there without the button, or the other way round.
+    """
     rule = task.response
     rt = events.numbers(rule.rt, none=rule.no_response) * rule.rt_unit_seconds
     answered = np.isfinite(rt)
     if rule.button is not None:
         button = _buttons(task, events, rule.button, rule.buttons)
         halved = answered != (button >= 0)
-        return _Responses(rt, button, button == correct_button, halved)
+        return rt, button, button == correct_button, halved
     assert rule.accuracy is not None  # a task has one of the two
     given = events.words(rule.accuracy)
     right = np.isin(given, rule.correct_values)
-    if rule.correct_values == ResponseRule("").correct_values:
+    if rule.correct_values == ResponseRule.correct_values:
         neither = ~right & ~np.isin(given, [*_WRONG, ""]) & answered
         if neither.any():
             values = (*rule.correct_values, *_WRONG)
@@ -384,17 +374,17 @@ def _responses(task: Task, events: Events, correct_button: NDArray[np.int8]) -> 
             raise events.error(int(np.argmax(neither)), rule.accuracy, expected)
     # An error is the other one of two buttons; of more it is not known.
     wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
-    halved = np.where(answered, events.texts(rule.accuracy) == "", right)
-    return _Responses(rt, np.where(right, correct_button, wrong), right, halved)
+    halved = np.where(answered, events.cells[rule.accuracy] == "", right)
+    return rt, np.where(right, correct_button, wrong), right, halved
 
 
-def _require_window(task: Task, events: Events, responses: _Responses) -> None:
+def _require_window(task: Task, events: Events, rt: NDArray[np.float64]) -> None:
     """Refuse five responses or more of which most come after the window, as milliseconds do.
 
     Single late ones count as responses, as in the published figures.
     """
-    answered = int(np.isfinite(responses.rt_seconds).sum())
-    late = int((responses.rt_seconds > task.window_seconds).sum())
+    answered = int(np.isfinite(rt).sum())
+    late = int((rt > task.window_seconds).sum())
     if answered >= _FEWEST and 2 * late > answered:
         raise RunError(
             f"{events.source}: {late} of {counted(answered, 'response')} of the column "
@@ -406,15 +396,15 @@ def _require_window(task: Task, events: Events, responses: _Responses) -> None:
 
 
 def _unscored(
-    task: Task, onset: NDArray[np.float64], responses: _Responses
+    task: Task, onset: NDArray[np.float64], rt: NDArray[np.float64], halved: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Return which trials are not scored, (n,), and a note for each reason."""
     shortest = task.response.shortest_rt_seconds
     hidden = np.diff(onset, append=np.inf) <= 0
-    early = responses.rt_seconds < shortest
+    early = rt < shortest
     reasons = (
         (early, "response", f"faster than {shortest:g} s"),
-        (responses.halved & ~early, "response", "with a time or a button alone"),
+        (halved & ~early, "response", "with a time or a button alone"),
         (hidden, "trial", "at the onset of the next"),
     )
     notes = [
@@ -422,7 +412,7 @@ def _unscored(
         for which, noun, what in reasons
         if which.any()
     ]
-    return early | responses.halved | hidden, notes
+    return early | halved | hidden, notes
 
 
 # No run takes a day: a larger time is in another unit.
@@ -447,7 +437,7 @@ class Events:
         Examples
         --------
         >>> events = Events.of([{"onset": "2.0", "word": "green "}, {"onset": "n/a"}], "events")
-        >>> events.numbers("onset").tolist(), events.texts("word").tolist()
+        >>> events.numbers("onset").tolist(), events.cells["word"].tolist()
         ([2.0, nan], ['green', ''])
         """
         columns = [str(name) for name in rows[0]] if len(rows) else []
@@ -470,17 +460,9 @@ class Events:
         first = sorted({row: index for index, row in reversed([*enumerate(rows)])}.values())
         return self.take(np.array(first, np.int64)), len(rows) - len(first)
 
-    def texts(self, column: str) -> NDArray[np.object_]:
-        """Return a column as text: (n,)."""
-        return self.cells[column]
-
     def words(self, column: str) -> NDArray[np.object_]:
         """Return a column as lower-case words; numbers lose trailing zeros."""
         return _objects([_word(cell) for cell in self.cells[column]])
-
-    def values(self, column: str) -> list[str]:
-        """Return the values of a column in order."""
-        return sorted(set(self.cells[column]) - {""})
 
     def numbers(self, column: str, none: Collection[str] = ()) -> NDArray[np.float64]:
         """Return a column as numbers, (n,); NaN in empty cells and those with a value of `none`.
@@ -528,7 +510,7 @@ class Events:
     def error(self, row: int, column: str, expected: str) -> RunError:
         """Return the error about a cell."""
         cell = str(self.cells[column][row]) or "n/a"
-        quoted = cell if len(cell) <= _LONGEST_CELL else f"{cell[: _LONGEST_CELL - 1]}…"
+        quoted = shortened(cell, _LONGEST_CELL)
         return RunError(
             f"{self.source} has '{quoted}' under {column} in line {self.lines[row]}",
             expected=expected,

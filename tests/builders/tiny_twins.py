@@ -76,8 +76,8 @@ def quick_model(folder: Path, unseen: int, architecture: str = "lowrank") -> Any
     people = people_of(folder)
     labels = people.labels[unseen:]
     fitted = fit(
-        people.connectomes(labels),
-        people.segments(labels),
+        people.source.connectomes(labels),
+        people.stacked(people.runs(labels)),
         people=labels,
         architecture=architecture,
         recipe=QUICK,

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bids_dtg.twin.recipe import Recipe
-from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
+from bids_dtg.twin.tasks import ResponseRule, Task
 from bids_dtg.twin.trial_series import Segments, stack_people
 from bids_dtg.twin.trials import Trials
 
@@ -25,7 +25,7 @@ def a_task(name="stroop", buttons=3, channels=8, window_seconds=2.0) -> Task:
         conditions=("easy", "hard"),
         display_seconds=1.5,
         window_seconds=window_seconds,
-        correct=CorrectRule("answer"),
+        correct_column="answer",
         response=ResponseRule("rt"),
         inputs=(),
     )

@@ -9,8 +9,8 @@ from bids_dtg.twin.adjustment import Adjustment, Covariates
 def people(seed: int, number: int = 30, edges: int = 7) -> tuple[Covariates, np.ndarray]:
     rng = np.random.default_rng(seed)
     values = np.column_stack([rng.normal(45, 15, number), rng.lognormal(-2, 0.4, number)])
-    sites = np.array([["north"], ["south"], ["west"]])[rng.integers(3, size=number)]
-    known = Covariates(("age", "motion"), values, ("site",), sites)
+    sites = np.array(["north", "south", "west"])[rng.integers(3, size=number)]
+    known = Covariates({"age": values[:, 0], "motion": values[:, 1], "site": sites})
     return known, rng.normal(0, 0.2, (number, edges)) + values[:, :1] * rng.normal(0, 0.01, edges)
 
 
@@ -21,8 +21,8 @@ def test_what_is_left_is_the_residual_of_least_squares(seed):
     design = np.column_stack(
         [
             np.ones(len(edges)),
-            known.numbers,
-            *(known.categories == site for site in ("north", "south")),
+            *(known.values[name] for name in ("age", "motion")),
+            *(known.values["site"] == site for site in ("north", "south")),
         ]
     )
     residual = edges - design @ np.linalg.lstsq(design, edges, rcond=None)[0]
@@ -35,8 +35,7 @@ def test_what_is_left_is_the_residual_of_least_squares(seed):
 def test_new_people_of_any_age_have_the_edges_of_the_mean_age(seed, shift):
     known, edges = people(seed)
     model = Adjustment.fit(edges, known)
-    values = known.numbers + np.array([shift, 0.0])
-    older = Covariates(known.number_names, values, known.category_names, known.categories)
+    older = Covariates({**known.values, "age": known.values["age"] + shift})
     np.testing.assert_allclose(
         model.apply(edges + shift * model.slopes[0], older), model.apply(edges, known), atol=1e-9
     )
@@ -44,7 +43,7 @@ def test_new_people_of_any_age_have_the_edges_of_the_mean_age(seed, shift):
 
 def test_covariates_that_are_the_same_for_all_change_nothing():
     edges = people(1)[1]
-    same = Covariates(("age",), np.full((len(edges), 1), 30.0), ("site",), np.full((30, 1), "a"))
+    same = Covariates({"age": np.full(len(edges), 30.0), "site": np.full(len(edges), "a")})
     np.testing.assert_array_equal(Adjustment.fit(edges, same).apply(edges, same), edges)
 
 
@@ -52,12 +51,12 @@ def test_covariates_that_are_the_same_for_all_change_nothing():
 def test_people_with_an_unknown_value_have_the_mean(unknown):
     known, edges = people(2)
     model = Adjustment.fit(edges, known)
-    values, sites = known.numbers.copy(), known.categories.astype("U9")
+    age, sites = known.values["age"].copy(), known.values["site"].astype("U9")
     if isinstance(unknown, str):
         sites[0], column = unknown, ("site=north", "site=south", "site=west")
     else:
-        values[0, 0], column = unknown, ("age",)
-    some = Covariates(known.number_names, values, known.category_names, sites)
+        age[0], column = unknown, ("age",)
+    some = Covariates({**known.values, "age": age, "site": sites})
     left = [name not in column for name in model.names]
     others = some.columns(model.names)[0]
     expected = edges[0] - (others - model.mean)[left] @ model.slopes[left]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.files.text import read_rows
-from bids_dtg.twin.demo import DemoSize, run_twin_demo
+from bids_dtg.twin.demo import run_twin_demo
 from bids_dtg.twin.phantom.people import simulate_twin_people
 
 
@@ -17,8 +17,8 @@ def test_a_small_demo_shows_results_beside_the_truth(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("lightning", reason="training needs lightning")
-    size = DemoSize(regime="easy", regions=20, epochs=3, permutations=5)
-    run_twin_demo(tmp_path, participants=60, size=size)
+    size = {"regions": 20, "epochs": 3, "permutations": 5}
+    run_twin_demo(tmp_path, participants=60, regime="easy", **size)
     out = capsys.readouterr().out
     assert "SIMULATED" in out
     assert "not evidence of an effect in a person" in out

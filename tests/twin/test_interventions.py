@@ -68,7 +68,7 @@ def test_gradients_are_those_of_finite_differences():
 def test_gradients_by_edge_are_those_of_twins(architecture):
     fitted, *_ = fitted_quickly(architecture)
     edges, segments = unseen(6)
-    found = gradients_of(fitted, edges, segments)[0]
+    found, _ = gradients_of(fitted, edges, segments)
     assert found.shape == (3, edges.shape[1])
     if architecture == "lowrank":  # others are means over noisy copies
         move = 0.02 * found[0] / np.linalg.norm(found[0])
@@ -103,19 +103,19 @@ def test_people_without_a_task_have_no_gradient_of_it():
     edges, segments = unseen(6)
     scored = segments.trials.scored & (np.arange(6) > 1)[:, None]
     some = replace(segments, trials=replace(segments.trials, scored=scored))
-    found = gradients_of(fitted, edges, some)
-    others = gradients_of(fitted, edges[2:], segments.people(np.arange(2, 6)))
-    np.testing.assert_allclose(found[0], others[0], atol=1e-6)
+    found, _ = gradients_of(fitted, edges, some)
+    others, _ = gradients_of(fitted, edges[2:], segments.people(np.arange(2, 6)))
+    np.testing.assert_allclose(found, others, atol=1e-6)
 
 
 def test_along_is_the_direction_between_people_for_a_linear_model():
     """Covariance of connectomes with the predicted function, over its SD."""
     fitted, *_ = fitted_quickly()
     edges, segments = unseen()
-    gradients, times_gradients = gradients_of(fitted, edges, segments)
+    gradients, by_times = gradients_of(fitted, edges, segments)
     times = fitted.twin.times(torch.from_numpy(edges)).double().numpy()
     for row in (0, 1):
-        function = times @ times_gradients[row]
+        function = times @ by_times[row]
         centred = edges - edges.mean(axis=0, dtype=np.float64)
         between = centred.T @ (function - function.mean()) / (len(edges) - 1)
         expected = between / function.std(ddof=1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twin_runs import a_run
 
 from bids_dtg.errors import RunError
-from bids_dtg.twin.tasks import Images, find_task, make_task
+from bids_dtg.twin.tasks import find_task, make_task
 from bids_dtg.twin.trials import half_of, image_numbers, read_trials
 
 COLOURS = ("red", "green", "blue")
@@ -232,9 +232,10 @@ def test_absent_columns_are_named_with_those_there():
 
 @given(st.text(max_size=20), st.integers(1, 5))
 def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
-    numbers = image_numbers(Images(count), name)
+    task = replace(a_run([1.0]).task, image_size=count)
+    numbers = image_numbers(task, name)
     assert numbers.shape == (count,)
-    assert np.array_equal(numbers, image_numbers(Images(count), name))
+    assert np.array_equal(numbers, image_numbers(task, name))
     assert (((numbers >= 0) & (numbers <= 0.1001)) | ((numbers >= 0.8999) & (numbers <= 1))).all()
 
 

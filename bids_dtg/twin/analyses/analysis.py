@@ -30,6 +30,7 @@ from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.panels.averages import PRESENTATION
+from bids_dtg.twin.participant.events import Behaviour
 from bids_dtg.twin.participant.people import TwinPeople, read_covariates
 
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate")
@@ -78,9 +79,9 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
         """Yield lines that describe the files of the people who would be analysed."""
-        people = self.people
-        files = ", ".join(str(path) for path in people.source.paths)
-        yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
+        people, source = self.people, self.people.source
+        files = ", ".join(str(path) for path in source.paths)
+        yield f"{files}: {counted(source.edges, 'edge')} a connectome ({source.words})"
         for task in people.tasks.tasks:
             runs = [run for label in labels for run in people.behaviour[label].of(task)]
             scored = sum(int(run.scored.sum()) for run in runs)
@@ -93,20 +94,6 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         people, table = self.people, self.people.source.families.by_label
         return self.bundle.relatives(people.labels, self.data_set, table, people.families)
 
-    def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the participants outside the model's training set, and those in it.
-
-        Relatives of training people are neither.
-        """
-        bundle, labels = self.bundle, self.people.labels
-        assert bundle is not None
-        if not bundle.by_content:
-            say(f"warning: {labels_alone(bundle.card.name)}")
-        sketches = self.people.sketches(labels) if self._knows else {}
-        seen: tuple[str, ...] = bundle.in_training_set(labels, self.data_set, sketches)
-        left_out = {*seen, *self.relatives}
-        return tuple(label for label in labels if label not in left_out), seen
-
     def why_not(self, seen: Sequence[str]) -> dict[str, str]:
         """Return why training people and their relatives are left out, for table and page."""
         return {**dict.fromkeys(self.relatives, RELATIVE), **dict.fromkeys(seen, SEEN)}
@@ -115,6 +102,8 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         self, fewest_training: int, fitted: str
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the participants outside the model's training set, and those in it; report these.
+
+        Relatives of training people are neither.
 
         Parameters
         ----------
@@ -130,7 +119,13 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         """
         bundle = self.bundle
         assert bundle is not None
-        unseen, seen = self.divided()
+        people, labels = self.people, self.people.labels
+        if not bundle.by_content:
+            say(f"warning: {labels_alone(bundle.card.name)}")
+        sketches = {} if bundle.people is None else people.sketches(labels)
+        seen: tuple[str, ...] = bundle.in_training_set(labels, self.data_set, sketches)
+        left_out = {*seen, *self.relatives}
+        unseen = tuple(label for label in labels if label not in left_out)
         if not unseen:
             raise DatasetError(
                 f"the model {bundle.card.name} was fitted to everybody here "
@@ -144,11 +139,6 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         say_left_out({**related, **dict.fromkeys(seen, TRAINED)}, more)
         return unseen, seen
 
-    @property
-    def _knows(self) -> bool:
-        """Whether the model knows anything of people's connectomes."""
-        return self.bundle is not None and self.bundle.people is not None
-
     def cohort(self, labels: Sequence[str]) -> Cohort:
         """Read people's connectomes, trials, and the covariates of the model or of the call.
 
@@ -161,8 +151,8 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         asked = None if adjustment is None else adjustment.asked
         return Cohort(
             tuple(labels),
-            self.people.segments(labels),
-            self.people.connectomes(labels),
+            self.people.stacked(self.people.runs(labels)),
+            self.people.source.connectomes(labels),
             read_covariates(self.settings, labels, asked),
             self.people.families.by_label,
             self._bold(labels),
@@ -282,11 +272,32 @@ _UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
 
 def participants_table(people: TwinPeople) -> ResultTable:
     """Return the table of requested participants: trials, whether used, and why not."""
-    trials = [column for task in people.tasks.tasks for column in _trial_columns(task.name)]
+    rows: list[Row] = []
+    set_of = {
+        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
+    }
+    for label in (*people.labels, *people.left_out):
+        own = people.behaviour.get(label, Behaviour((), ()))
+        row = {
+            "participant_id": f"sub-{label}",
+            "used": set_of.get(label) == "training",
+            "set": set_of.get(label),
+            "reason": people.left_out.get(label)
+            or (None if label in set_of else "in no set of --split-file"),
+            "unreadable_runs": len(own.troubles),
+        }
+        for task in people.tasks.tasks:
+            performed = bool(own.of(task))
+            row |= {
+                f"trials_{task.name}": own.scored(task),
+                f"unscored_{task.name}": own.left_out(task),
+                f"share_correct_{task.name}": own.share_correct(task) if performed else None,
+                f"below_chance_{task.name}": own.below_chance(task) if performed else None,
+            }
+        rows.append(row)
+    trials = (column.of(name) for name in people.tasks.names for column in _OF_TASK)
     return ResultTable(
-        (*_PARTICIPANTS, *trials, _UNREADABLE),
-        _participant_rows(people),
-        "Requested participants: a row each",
+        (*_PARTICIPANTS, *trials, _UNREADABLE), rows, "Requested participants: a row each"
     )
 
 
@@ -305,40 +316,3 @@ def trials_on_page(people: TwinPeople, labels: Sequence[str]) -> Table:
         rows.append(row)
     columns = ("task", "participants", "scored trials", "trials not scored", "share correct")
     return Table("Trials that the model was fitted to", columns, rows)
-
-
-def _trial_columns(task: str) -> tuple[Column, ...]:
-    return tuple(column.of(task) for column in _OF_TASK)
-
-
-def _participant_rows(people: TwinPeople) -> list[Row]:
-    """Return the requested participants, a row each: trials, whether used, and why not."""
-    set_of = {
-        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
-    }
-    return [
-        {
-            "participant_id": f"sub-{label}",
-            "used": set_of.get(label) == "training",
-            "set": set_of.get(label),
-            "reason": people.left_out.get(label)
-            or (None if label in set_of else "in no set of --split-file"),
-            **_trials(people, label),
-        }
-        for label in (*people.labels, *people.left_out)
-    ]
-
-
-def _trials(people: TwinPeople, label: str) -> Row:
-    own = people.behaviour.get(label)
-    row: Row = {}
-    for task in people.tasks.tasks:
-        performed = own is not None and bool(own.of(task))
-        assert own is not None or not performed
-        row |= {
-            f"trials_{task.name}": own.scored(task) if own else 0,
-            f"unscored_{task.name}": own.left_out(task) if own else 0,
-            f"share_correct_{task.name}": own.share_correct(task) if own and performed else None,
-            f"below_chance_{task.name}": own.below_chance(task) if own and performed else None,
-        }
-    return row | {"unreadable_runs": len(own.troubles) if own else 0}

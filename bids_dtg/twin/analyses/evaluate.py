@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,19 @@ from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_option
 from bids_dtg.twin.analyses.train import chosen_architecture, fit_people
 from bids_dtg.twin.bold import conditions_of as responses_to
 from bids_dtg.twin.bold import known_mean
-from bids_dtg.twin.fitting import Fitted
-from bids_dtg.twin.judging.evaluation import FIGURES, Evaluation, Score, evaluate, score_bold
+from bids_dtg.twin.judging.evaluation import (
+    FIGURES,
+    Evaluation,
+    Score,
+    evaluate,
+    group_r,
+    score_bold,
+)
 from bids_dtg.twin.judging.predictions import (
     FEWEST_TRAINING,
     GROUP,
     OWN_HALF,
     TWIN,
-    BoldJudged,
     Cohort,
     Judged,
     Predicted,
@@ -54,7 +60,7 @@ from bids_dtg.twin.judging.scores import (
     observed_curves,
 )
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.times import observed_times, targets_of
+from bids_dtg.twin.times import RT, observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments, TaskSet
 from bids_dtg.twin.trials import half_of
 
@@ -69,7 +75,6 @@ _WILSON = "95 % interval (Wilson)"
 _OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
 _P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
 _NAMES = {"people": "people", TWIN: "their twins", GROUP: "network of the group"}
-_MS = 1000.0
 _LARGE_T = 3.0  # of which shares are given: noise has fewer than 1 %
 _EQUAL = 1e-6  # a simpler prediction that is as good is the best
 # Of the mean loss: where colours end at the least. On a scale of their own, differences of 1e-8
@@ -156,16 +161,6 @@ _FOLDS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """Who is judged by what."""
-
-    labels: tuple[str, ...]  # of the judged people
-    lead: str  # of the page
-    how: str  # "" by a model; else a value of --folds
-    fits: list[Row] = field(default_factory=list)  # of folds
-
-
 def run_evaluation(settings: Settings) -> int:
     """Evaluate ``--model`` in people outside its training set, or fits by ``--folds``; return 0.
 
@@ -204,18 +199,17 @@ def run_evaluation(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {words}, tables and a page", labels)
     lead = f"Twins ({architecture}) by {words} of {analysis.data_set}: {how}."
-    plan = _Plan(labels, lead, str(folds))
-    people = analysis.cohort(labels)
+    people, fits = analysis.cohort(labels), list[Row]()
     for line in connectome_notes(people.connectomes, labels, analysis.people.families):
         say(f"warning: {line}")
     with analysis.results.begun():
         analysis.describe()
         place = analysis.results.add(_CHECKPOINTS)
         if folds == HALVES:
-            judged, people = _judged_by_halves(analysis, plan, people, place)
+            judged, people = _judged_by_halves(analysis, fits, people, place)
         else:
-            judged = _judged_by_folds(analysis, plan, people, groups, place)
-        _finish(analysis, plan, judged, people)
+            judged = _judged_by_folds(analysis, fits, people, groups, place)
+        _finish(analysis, lead, fits, judged, people)
         discard_folder(place)
     return 0
 
@@ -251,14 +245,13 @@ def _by_model(settings: Settings) -> int:
             adjustment=bundle.adjustment,
             seed=settings.modelling.seed,
         )
-        left_out = {**analysis.people.left_out, **analysis.why_not(seen)}
-        _finish(analysis, _Plan(unseen, lead, ""), judged, people, left_out)
+        _finish(analysis, lead, [], judged, people, analysis.why_not(seen))
     return 0
 
 
 def _judged_by_folds(
     analysis: TwinAnalysis,
-    plan: _Plan,
+    fits: list[Row],
     people: Cohort,
     groups: Sequence[Sequence[str]],
     place: Path,
@@ -269,32 +262,39 @@ def _judged_by_folds(
     for number, group in enumerate(groups, 1):
         rows = np.array([row[label] for label in group])
         others = np.setdiff1d(np.arange(len(people.labels)), rows)
-        training = people.of(others)
         say(f"fold {number} of {len(groups)}: {counted(len(others), 'participant')} …")
-        fitted, adjustment = fit_people(analysis, training, place / f"fold-{number}")
-        judged = predict_people(
-            fitted,
-            people.of(rows),
-            training,
-            adjustment=adjustment,
-            seed=analysis.settings.modelling.seed,
-        )
-        parts.append((rows, judged))
-        plan.fits.append(_fit_row(number, len(rows), fitted))
+        fold = place / f"fold-{number}"
+        parts.append((rows, _judged(analysis, fits, people.of(others), people.of(rows), fold)))
     return join_folds(parts)
 
 
 def _judged_by_halves(
-    analysis: TwinAnalysis, plan: _Plan, people: Cohort, place: Path
+    analysis: TwinAnalysis, fits: list[Row], people: Cohort, place: Path
 ) -> tuple[Judged, Cohort]:
     """Fit twins to everybody's first half of each run, and predict the second half."""
     first, second = (_half(analysis, people, number) for number in (0, 1))
-    fitted, adjustment = fit_people(analysis, first, place / "halves")
-    seed = analysis.settings.modelling.seed
-    judged = predict_people(fitted, second, first, adjustment=adjustment, seed=seed)
+    judged = _judged(analysis, fits, first, second, place / "halves")
     models = {**judged.models, OWN_HALF: Predicted(times=observed_times(first.segments))}
-    plan.fits.append(_fit_row(1, len(second.labels), fitted))
-    return Judged(models, judged.losses), second
+    return replace(judged, models=models), second
+
+
+def _judged(
+    analysis: TwinAnalysis, fits: list[Row], training: Cohort, people: Cohort, place: Path
+) -> Judged:
+    """Fit twins to some, and predict others; append a row on the fit."""
+    fitted, adjustment = fit_people(analysis, training, place)
+    fits.append(
+        {
+            "fold": len(fits) + 1,
+            "judged": len(people.labels),
+            "trained_on": len(fitted.people),
+            "epochs": sum(map(len, fitted.history.values())),
+            "z": fitted.z,
+            "twins_differ": fitted.twin.differ,
+        }
+    )
+    seed = analysis.settings.modelling.seed
+    return predict_people(fitted, people, training, adjustment=adjustment, seed=seed)
 
 
 def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
@@ -319,47 +319,33 @@ def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
     return replace(people, segments=segments, bold=bold)
 
 
-def _fit_row(number: int, judged: int, fitted: Fitted) -> Row:
-    return {
-        "fold": number,
-        "judged": judged,
-        "trained_on": len(fitted.people),
-        "epochs": sum(map(len, fitted.history.values())),
-        "z": fitted.z,
-        "twins_differ": fitted.twin.differ,
-    }
-
-
 def _finish(
     analysis: TwinAnalysis,
-    plan: _Plan,
+    lead: str,
+    fits: Sequence[Row],
     judged: Judged,
     people: Cohort,
-    left_out: dict[str, str] | None = None,
+    seen: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Score, and write tables and page."""
     say(f"evaluating {counted(len(people.labels), 'participant')}")
     found = evaluate(judged, people, seed=analysis.settings.modelling.seed)
     tables = evaluation_tables(found, judged, people)
-    if plan.fits:
-        tables[_OF_FOLDS] = ResultTable(_FOLDS, plan.fits, "Fits: a row a fold")
-    left_out = dict(analysis.people.left_out) if left_out is None else left_out
-    if left_out:
+    if fits:
+        tables[_OF_FOLDS] = ResultTable(_FOLDS, fits, "Fits: a row a fold")
+    if left_out := {**analysis.people.left_out, **seen}:
         tables[EXCLUDED] = left_out_table(left_out)
     for sentence, _ in winners(found):
         say(sentence)
-    analysis.write(tables, _page(analysis, plan, found, judged, people))
+    analysis.write(tables, _page(analysis, lead, fits, found, judged, people))
 
 
 def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
     of_bold = {}
-    if judged.bold is not None:
-        of_bold["desc-regions_responses"] = ResultTable(
-            _REGIONS,
-            list(_region_rows(judged.bold, people.segments.tasks)),
-            "BOLD of tasks: a row a region and condition",
-        )
+    if rows := list(_region_rows(judged, people.segments.tasks)):
+        words = "BOLD of tasks: a row a region and condition"
+        of_bold["desc-regions_responses"] = ResultTable(_REGIONS, rows, words)
     return {
         "desc-people_predicted": ResultTable(
             *_people_table(found, judged, people),
@@ -371,20 +357,22 @@ def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict
             "Scores: a row a figure, task, condition and prediction",
         ),
         "desc-twins_matched": ResultTable(
-            _MATCHED, _matching_rows(found), "Losses of all twins on all people; one row"
+            _MATCHED,
+            [found.matching] if found.matching else [],
+            "Losses of all twins on all people; one row",
         ),
         **of_bold,
     }
 
 
-def _region_rows(bold: BoldJudged, tasks: TaskSet) -> Iterator[Row]:
+def _region_rows(judged: Judged, tasks: TaskSet) -> Iterator[Row]:
     """Yield responses of each region to each condition, with t of the task."""
-    scores = score_bold(bold, tasks)
-    means = [known_mean(values) for values in (bold.observed, bold.twin, bold.training)]
-    names = ("observed", "twin", "training_mean")
-    t = (scores.observed_t, scores.twin_t, scores.training_t)
-    for region, name in enumerate(bold.regions):
-        if not np.isfinite(means[0][region]).any():
+    if judged.bold is None:
+        return
+    scores, names = score_bold(judged.bold, tasks), ("observed", "twin", "training_mean")
+    means = {f"{name}_response": known_mean(judged.bold[name]) for name in names}
+    for region, name in enumerate(judged.regions):
+        if not np.isfinite(means["observed_response"][region]).any():
             continue  # without signal
         for column, (task, condition) in enumerate(responses_to(tasks)):
             place = tasks.names.index(task)
@@ -392,11 +380,9 @@ def _region_rows(bold: BoldJudged, tasks: TaskSet) -> Iterator[Row]:
                 "region": name,
                 "task": task,
                 "condition": condition,
-                **{f"{n}_response": m[region, column] for n, m in zip(names, means, strict=True)},
-                **{f"{n}_t": own[region, place] for n, own in zip(names, t, strict=True)},
-                "r_people": scores.people_r[region, place],
-                "ridge_r_people": scores.ridge_r[region, place],
-                "predicted_by_connectomes": bool(bold.open[:, region].all()),
+                **{key: values[region, column] for key, values in means.items()},
+                **{key: values[region, place] for key, values in scores.items()},
+                "predicted_by_connectomes": bool(judged.bold["open"][:, region].all()),
             }
 
 
@@ -406,8 +392,7 @@ def _people_table(
     """Return columns and rows of the table of people: figures of each task, and losses."""
     what = "mean response time (rt), or that in the second condition less the first (effect)"
     names = [target.name for target in targets_of(people.segments.tasks)]
-    times = {name: of.times for name, of in judged.models.items() if of.times is not None}
-    losses = {name: of.losses for name, of in judged.models.items() if of.losses is not None}
+    times, losses = judged.each("times"), judged.each("losses")
     columns = (
         Column("participant_id", "Participant"),
         Column("fold", "Number of the fold, without which the person was predicted; n/a: none"),
@@ -448,16 +433,11 @@ def _score_row(score: Score, found: Evaluation) -> Row:
     }
 
 
-def _matching_rows(found: Evaluation) -> list[Row]:
-    """Return the comparison of losses of all twins on all people; no row for one person."""
-    return [] if found.matching is None else [vars(found.matching)]
-
-
 def winners(found: Evaluation) -> list[tuple[str, bool]]:
     """Return a sentence a figure, and whether the twin is worse than the best rival somewhere."""
     sentences = []
-    for name, figure in FIGURES.items():
-        sign, clauses, worse = (1.0 if figure.more_is_better else -1.0), [], False
+    for name, (words, sign, *_) in FIGURES.items():
+        clauses, worse = [], False
         for twin in (score for score in found.scores if (score.figure, score.name) == (name, TWIN)):
             rivals = [
                 score
@@ -479,30 +459,33 @@ def winners(found: Evaluation) -> list[tuple[str, bool]]:
                 f"{_words(rival.name)} {_value(rival)}; the twin is: {verdict})"
             )
         if clauses:
-            text = f"{figure.words[:1].upper()}{figure.words[1:]}. {'; '.join(clauses)}."
+            text = f"{words[:1].upper()}{words[1:]}. {'; '.join(clauses)}."
             sentences.append((text, worse))
     return sentences
 
 
 def _value(score: Score) -> str:
-    figure = FIGURES[score.figure]
+    _, _, scale, digits, unit = FIGURES[score.figure]
     if not np.isfinite(score.value.mean):
         return "has none"
-    unit = " ms" if figure.milliseconds else ""
-    scale = _MS if figure.milliseconds else 1.0
-    return f"{written(scale * score.value.mean, figure.digits)}{unit}"
+    return f"{written(scale * score.value.mean, digits)}{unit}"
 
 
 def _page(
-    analysis: TwinAnalysis, plan: _Plan, found: Evaluation, judged: Judged, people: Cohort
+    analysis: TwinAnalysis,
+    lead: str,
+    fits: Sequence[Row],
+    found: Evaluation,
+    judged: Judged,
+    people: Cohort,
 ) -> AnalysisPageFacts:
     card = analysis.bundle.card if analysis.bundle else None
     best = winners(found)
     flags = [Flag("warning", f"Below a baseline. {text}") for text, worse in best if worse]
     if few := too_few(max(score.people for score in found.scores)):
         flags.append(Flag("warning", few))
-    if same := [row["fold"] for row in plan.fits if not row["twins_differ"]]:
-        where = "" if len(plan.fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
+    if same := [row["fold"] for row in fits if not row["twins_differ"]]:
+        where = "" if len(fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
         text = f"Connectomes are not shown to predict left-out people{where}: all twins there are "
         flags.append(Flag("warning", f"{text}the group's network"))
     if card is not None and not card.for_science:
@@ -511,15 +494,14 @@ def _page(
         "winners": [text for text, _ in best],
         "rule": RULE,
         "seed": analysis.settings.modelling.seed,
-        "halves": plan.how == HALVES,
+        "halves": analysis.settings.statistics.folds == HALVES,
     }
     tasks = [
         task.name
         for task in people.segments.tasks.tasks
         if any(score.task == task.name and score.people for score in found.scores)
     ]
-    keys = list(_keys(found, tasks))
-    lead = f"{plan.lead} A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
+    lead = f"{lead} A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
     return AnalysisPageFacts(
         title=analysis.results.title,
         index=f"../../{INDEX}",
@@ -531,7 +513,7 @@ def _page(
                 "Response times, choices and outcomes",
                 template="twin_times.html",
                 tables=tuple(_table(found, task) for task in tasks),
-                scatters=tuple(_scatter(found, judged, people, *key) for key in keys),
+                scatters=tuple(_scatters(found, judged, people, tasks)),
             ),
             PageSection(
                 "Real and simulated trials",
@@ -540,47 +522,37 @@ def _page(
             ),
             *_bold_sections(judged, people),
             *_match_sections(found, judged),
-            *_fit_sections(plan, facts),
+            *_fit_sections(fits, facts),
         ),
     )
 
 
-def _fit_sections(plan: _Plan, facts: Row) -> Iterator[PageSection]:
+def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[PageSection]:
     """Yield what was fitted, where it was not a model."""
-    if plan.fits:
-        yield (
-            PageSection(
-                "Fits",
-                template="twin_fits.html",
-                facts=facts,
-                tables=(ResultTable(_FOLDS, plan.fits).on_page("Fits, a row a fold"),),
-            )
-        )
-
-
-def _keys(found: Evaluation, tasks: Sequence[str]) -> Iterator[tuple[str, str]]:
-    yield from dict.fromkeys(
-        (score.figure, score.task)
-        for score in found.scores
-        if score.task in tasks and f"{score.task}_{score.figure}" in found.ceilings
-    )
+    if fits:
+        table = ResultTable(_FOLDS, fits).on_page("Fits, a row a fold")
+        yield PageSection("Fits", template="twin_fits.html", facts=facts, tables=(table,))
 
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _scatter(found: Evaluation, judged: Judged, people: Cohort, figure: str, task: str) -> Scatter:
-    names = [target.name for target in targets_of(people.segments.tasks)]
-    column, times = names.index(f"{task}_{figure}"), judged.models[TWIN].times
-    assert times is not None
-    return Scatter(
-        f"Each person: {task} {'response time' if figure == 'rt' else figure}",
-        "observed (s)",
-        "predicted by the twin (s)",
-        np.column_stack([found.observed[:, column], times[:, column]]),
-        identity=True,
-    )
+def _scatters(
+    found: Evaluation, judged: Judged, people: Cohort, tasks: Sequence[str]
+) -> Iterator[Scatter]:
+    """Yield observed and predicted times and effects of each person in tasks."""
+    both = zip(found.observed.T, judged.each("times")[TWIN].T, strict=True)
+    for target, values in zip(targets_of(people.segments.tasks), both, strict=True):
+        if target.task in tasks:
+            what = "response time" if target.what == RT else target.what
+            yield Scatter(
+                f"Each person: {target.task} {what}",
+                "observed (s)",
+                "predicted by the twin (s)",
+                np.column_stack(values),
+                identity=True,
+            )
 
 
 def _table(found: Evaluation, task: str) -> Table:
@@ -610,13 +582,10 @@ def _curves(judged: Judged, segments: Segments, tasks: Sequence[str]) -> Iterato
     pressed, seconds = observed_curves(segments)
     right, _ = observed_curves(segments, correct=True)
     sources = {"people": (pressed, right, seconds)}
+    predicted = [judged.each(part) for part in ("answered", "correct", "seconds")]
     for name in (TWIN, GROUP):
-        model = judged.models.get(name)
-        if model is not None:
-            assert model.answered is not None
-            assert model.correct is not None
-            assert model.seconds is not None
-            sources[name] = (model.answered, model.correct, model.seconds)
+        if name in judged.models:
+            sources[name] = (predicted[0][name], predicted[1][name], predicted[2][name])
     for task, condition, used in conditions_of(segments):
         if task not in tasks or not used.any():
             continue
@@ -638,22 +607,17 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
     if bold is None:
         return
     scores = score_bold(bold, tasks)
-    opened, there = bold.open.all(axis=0), np.isfinite(scores.observed_t)
-    table = ResultTable(_REGIONS, list(_region_rows(bold, tasks)))
-    points = [
-        (task, (scores.observed_t[region, number], scores.twin_t[region, number]))
-        for number, task in enumerate(tasks.names)
-        for region in range(len(bold.regions))
-    ]
+    observed, there = scores["observed_t"], np.isfinite(scores["observed_t"])
+    table = ResultTable(_REGIONS, list(_region_rows(judged, tasks)))
     yield PageSection(
         "BOLD of tasks",
         template="twin_bold.html",
         facts={
-            "twin": written(scores.group_r(scores.twin_t), 3),
-            "training": written(scores.group_r(scores.training_t), 3),
-            "large": written(100 * float(np.mean(np.abs(scores.observed_t[there]) > _LARGE_T)), 0),
+            "twin": written(group_r(scores, "twin"), 3),
+            "training": written(group_r(scores, "training_mean"), 3),
+            "large": written(100 * float(np.mean(np.abs(observed[there]) > _LARGE_T)), 0),
             "outputs": GROUP not in judged.models,  # connectomes make all weights
-            "open": int(opened.sum()),
+            "open": int(bold["open"].all(axis=0).sum()),
             "regions": int(there.any(axis=1).sum()),
             "least": _LARGE_T,
         },
@@ -672,8 +636,8 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
                 "t over people of each region",
                 "measured",
                 "predicted by the twins",
-                np.array([values for _, values in points]),
-                groups=[task for task, _ in points],
+                np.stack([observed.T.ravel(), scores["twin_t"].T.ravel()], axis=1),
+                groups=list(np.repeat(tasks.names, len(judged.regions))),
                 identity=True,
             ),
         ),
@@ -685,16 +649,12 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
     if found.matching is None:
         return
     losses = judged.losses - np.nanmean(judged.losses, axis=0)
-    end = nice(
-        max(
-            float(np.nanmax(np.abs(losses), initial=0.0)),
-            _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses)),
-        )
-    )
+    largest = float(np.nanmax(np.abs(losses), initial=0.0))
+    end = nice(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses))))
     yield PageSection(
         "Own connectome or somebody else's",
         template="twin_matched.html",
-        tables=(ResultTable(_MATCHED, _matching_rows(found)).on_page("Losses of twins"),),
+        tables=(ResultTable(_MATCHED, [found.matching]).on_page("Losses of twins"),),
         matrices=(
             Matrices(
                 "Loss of each twin (rows) on each person's responses (columns), less the mean of "

@@ -14,7 +14,6 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.array_store import write_npz
-from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say
@@ -136,14 +135,15 @@ class _Move:
     """A direction, and the functions of people's twins after steps along it."""
 
     target: int  # row of the function
-    way: str
+    keys: Row  # direction, way and function, in words
     delta: Array  # (edges,): a step of one SD
     after: tuple[Array, ...]  # by step size: (people, functions)
+    change: Array  # (people, functions): by the step of verdicts
 
     @property
-    def at(self) -> Array:
-        """The functions after the step of verdicts."""
-        return self.after[STEP_SIZES.index(_AT)]
+    def words(self) -> str:
+        """Direction and way."""
+        return f"{self.keys['direction']}, {self.keys['way']}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +193,7 @@ def run_interventions(settings: Settings) -> int:
         analysis.describe()
         say(f"twins of {counted(len(unseen), 'participant')} outside the training set perform")
         found = _studied(bundle, people, training, permutations, settings.modelling.seed)
-        regions = _region_names(bundle, analysis.people.regions)
+        regions = _region_names(bundle, analysis.people.source.regions)
         left_out = analysis.why_not(seen)
         if left_out:
             analysis.results.table(EXCLUDED, left_out_table(left_out))
@@ -227,10 +227,10 @@ def _studied(
         if why := unpredicted.get(function.name) or slopes[row].why_not:
             refused[function.name] = why
             continue
-        held = held_with(functions, row)
-        for way, others in ((_ALL, []), (_SELECTIVE, held)):
-            if way == _SELECTIVE and not held:
-                continue
+        ways: dict[str, list[int]] = {_ALL: []}
+        if held := held_with(functions, row):
+            ways[_SELECTIVE] = held
+        for way, others in ways.items():
             try:
                 delta = selective(gradients, row, others, edges)
             except ValueError as err:
@@ -242,7 +242,9 @@ def _studied(
                 predicted_functions(fitted, edges + size * delta, people.segments)
                 for size in STEP_SIZES
             )
-            moves.append(_Move(row, way, delta, after))
+            keys = {"direction": _named(function), "way": way, "function": function.name}
+            change = after[STEP_SIZES.index(_AT)] - before
+            moves.append(_Move(row, keys, delta, after, change))
     null = _null(fitted, edges, known, by_times, observed, permutations, seed)
     return _Study(
         functions, people, gradients, before, observed, slopes, tuple(moves), refused, *null
@@ -334,25 +336,22 @@ def _judged_rows(found: _Study) -> list[Row]:
     rows: list[Row] = []
     verdicts = _verdicts(found)
     for row, function in enumerate(found.functions):
-        base = {"direction": _named(function), "function": function.name}
         if why := found.refused.get(function.name):
-            rows.append({**base, "way": _ALL, "verdict": not_computable(why), "why": why})
+            keys = {"direction": _named(function), "way": _ALL, "function": function.name}
+            rows.append({**keys, "verdict": not_computable(why), "why": why})
         for move in found.moves:
             if move.target != row:
                 continue
-            verdict, slope = verdicts.get((row, move.way)), found.slopes[row]
-            change = bootstrap_interval(move.at[:, row] - found.before[:, row])
-            word = (
-                verdict.named("raised" if sign_of(function) > 0 else "lowered", "the opposite")
-                if verdict
-                else not_computable(found.without_null or _UNPERMUTED)
-            )
+            verdict, slope = verdicts.get(move.words), found.slopes[row]
+            change, why = bootstrap_interval(move.change[:, row]), found.without_null or _UNPERMUTED
+            raised = "raised" if sign_of(function) > 0 else "lowered"
             rows.append(
                 {
-                    **base,
-                    "way": move.way,
-                    "verdict": word,
-                    "why": verdict.why if verdict else found.without_null or _UNPERMUTED,
+                    **move.keys,
+                    "verdict": verdict.named(raised, "the opposite")
+                    if verdict
+                    else not_computable(why),
+                    "why": verdict.why if verdict else why,
                     "change": change,
                     "calibrated": _calibrated(slope, change.mean),
                     "p": verdict.p if verdict else None,
@@ -378,21 +377,21 @@ def _as_large(found: _Study, row: int) -> int | None:
     return int((found.permuted[:, row] >= found.evidence[row]).sum())
 
 
-def _verdicts(found: _Study) -> dict[tuple[int, str], Verdict]:
+def _verdicts(found: _Study) -> dict[str, Verdict]:
     """Return verdicts of moves: interval of the calibrated change, and p of permuted behaviour."""
     if found.permuted is None or found.evidence is None:
         return {}
-    keys, verdicts = [], []
+    verdicts = {}
     for move in found.moves:
-        if np.isnan(found.evidence[move.target]):
+        as_large = _as_large(found, move.target)
+        if as_large is None:
             continue
         sign = sign_of(found.functions[move.target])
-        change = float(np.nanmean(move.at[:, move.target] - found.before[:, move.target]))
+        change = float(np.nanmean(move.change[:, move.target]))
         own = _calibrated(found.slopes[move.target], sign * change)
-        p = (1 + (_as_large(found, move.target) or 0)) / (1 + len(found.permuted))
-        keys.append((move.target, move.way))
-        verdicts.append(Verdict(own, p, len(found.people.labels)))
-    return dict(zip(keys, corrected(verdicts), strict=True))
+        p = (1 + as_large) / (1 + len(found.permuted))
+        verdicts[move.words] = Verdict(own, p, len(found.people.labels))
+    return dict(zip(verdicts, corrected(list(verdicts.values())), strict=True))
 
 
 def _change_rows(found: _Study) -> Iterator[Row]:
@@ -401,8 +400,7 @@ def _change_rows(found: _Study) -> Iterator[Row]:
             for row, function in enumerate(found.functions):
                 change = after[:, row] - found.before[:, row]
                 yield {
-                    "direction": _named(found.functions[move.target]),
-                    "way": move.way,
+                    **move.keys,
                     "step_size": size,
                     "function": function.name,
                     "intended": row == move.target,
@@ -415,14 +413,11 @@ def _change_rows(found: _Study) -> Iterator[Row]:
 
 def _people_rows(found: _Study) -> Iterator[Row]:
     for move in found.moves:
-        target = found.functions[move.target]
         for person, label in enumerate(found.people.labels):
             yield {
                 "participant_id": f"sub-{label}",
-                "direction": _named(target),
-                "way": move.way,
-                "function": target.name,
-                "change": (move.at - found.before)[person, move.target],
+                **move.keys,
+                "change": move.change[person, move.target],
                 "level_before": found.before[person, move.target],
                 "observed_level": found.observed[person, move.target],
             }
@@ -444,7 +439,7 @@ def _edge_rows(found: _Study, regions: Sequence[str]) -> Iterator[Row]:
 
 def _write_directions(analysis: TwinAnalysis, found: _Study, regions: Sequence[str]) -> None:
     """Write gradients and steps of one SD, by edge."""
-    names = [f"{found.functions[move.target].name} {move.way}" for move in found.moves]
+    names = [f"{move.keys['function']} {move.keys['way']}" for move in found.moves]
     write_npz(
         analysis.results.add(DIRECTIONS),
         {
@@ -538,52 +533,40 @@ def _shown(interval: Interval | None, scale: float) -> tuple[float, float, float
 
 def _verdict_table(found: _Study) -> Table:
     scales = {function.name: _scale(function) for function in found.functions}
+    figures = ("p", "permuted_as_large", "slope", "r")
+    rows: list[tuple[Any, ...]] = []
+    for row in _judged_rows(found):
+        scale = scales[row["function"]]
+        changes = [_shown(row.get(name), scale) for name in ("change", "calibrated")]
+        name = f"{row['direction']}, {row['way']}"
+        rows.append((name, row["verdict"], *changes, *(row.get(each) for each in figures)))
     return Table(
         f"Change of the function at {_AT:g} SD ({_UNITS})",
         ("direction", "verdict", "by twins", "calibrated", "p", "permuted as large", "slope", "r"),
-        [
-            (
-                f"{row['direction']}, {row['way']}",
-                row["verdict"],
-                _shown(row.get("change"), scales[row["function"]]),
-                _shown(row.get("calibrated"), scales[row["function"]]),
-                row.get("p"),
-                row.get("permuted_as_large"),
-                row.get("slope"),
-                row.get("r"),
-            )
-            for row in _judged_rows(found)
-        ],
-    )
-
-
-def _effect_tables(found: _Study) -> Iterator[Table]:
-    if not found.moves:
-        return
-    rows = []
-    for move in found.moves:
-        cells = [
-            _shown(bootstrap_interval(move.at[:, row] - found.before[:, row]), _scale(function))
-            for row, function in enumerate(found.functions)
-        ]
-        rows.append((f"{_named(found.functions[move.target])}, {move.way}", *cells))
-    yield Table(
-        f"Change of all functions at {_AT:g} SD ({_UNITS})",
-        ("direction", *map(words_of, found.functions)),
         rows,
     )
 
 
-def _difference_table(found: _Study) -> Table:
+def _effect_tables(found: _Study) -> Iterator[Table]:
     rows = []
     for move in found.moves:
-        function = found.functions[move.target]
-        scale, before = _scale(function), found.before[:, move.target]
-        change = move.at[:, move.target] - before
-        observed = found.observed[:, move.target]
-        name = f"{_named(function)}, {move.way}"
-        deviation = scale * float(np.nanstd(change))
-        rows.append((name, deviation, slope_of(before, change).r, slope_of(observed, change).r))
+        cells = [
+            _shown(bootstrap_interval(change), _scale(function))
+            for change, function in zip(move.change.T, found.functions, strict=True)
+        ]
+        rows.append((move.words, *cells))
+    if rows:
+        headings = ("direction", *map(words_of, found.functions))
+        yield Table(f"Change of all functions at {_AT:g} SD ({_UNITS})", headings, rows)
+
+
+def _difference_table(found: _Study) -> Table:
+    rows: list[tuple[Any, ...]] = []
+    for move in found.moves:
+        change, before = move.change[:, move.target], found.before[:, move.target]
+        deviation = _scale(found.functions[move.target]) * float(np.nanstd(change))
+        r = (slope_of(level, change).r for level in (before, found.observed[:, move.target]))
+        rows.append((move.words, deviation, *r))
     return Table(
         f"Changes of people's twins at {_AT:g} SD ({_UNITS})",
         ("direction", "SD over people", "r with the twin's level", "r with the observed level"),
@@ -607,8 +590,14 @@ def _brains(
     analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str]
 ) -> tuple[Pictures, ...]:
     """Draw the mean gradient of each region, where the model's atlas is at hand."""
-    atlas = _atlas(analysis, bundle)
-    if atlas is None or not regions:
+    part = bundle.part
+    if not part.atlas or not regions:
+        return ()
+    try:
+        atlas = read_only_atlas(analysis.settings, "twin", part.atlas)
+    except SettingsError:
+        return ()
+    if part.atlas_digest not in ("", atlas.digest) or len(atlas.parcels) != part.regions:
         return ()
     grid, inside = standard_grid(), atlas.columns < len(regions)
     places = VoxelPlaces.within(grid, inside.reshape(grid.shape))
@@ -620,15 +609,3 @@ def _brains(
             pictures[words_of(function)] = drawn
     caption = f"Mean gradient of each region, parcels of {atlas.key}"
     return (Pictures(caption, pictures),) if pictures else ()
-
-
-def _atlas(analysis: TwinAnalysis, bundle: TwinBundle) -> Atlas | None:
-    part = bundle.part
-    if not part.atlas:
-        return None
-    try:
-        atlas = read_only_atlas(analysis.settings, "twin", part.atlas)
-    except SettingsError:
-        return None
-    same = not part.atlas_digest or atlas.digest == part.atlas_digest
-    return atlas if same and len(atlas.parcels) == part.regions else None

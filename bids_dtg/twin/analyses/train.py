@@ -90,7 +90,8 @@ def run_training(settings: Settings) -> int:
             expected=f"{_FEWEST} or more with a connectome and events, in the set training where "
             "--split-file is given",
         )
-    schedule = f"{architecture}, at most {counted(_epochs(architecture, recipe), 'epoch')}"
+    epochs: int = getattr(recipe, f"{find_architecture(architecture).stage}_epochs")
+    schedule = f"{architecture}, at most {counted(epochs, 'epoch')}"
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
     training = analysis.cohort(labels)
@@ -100,7 +101,7 @@ def run_training(settings: Settings) -> int:
     with analysis.results.begun():
         analysis.describe()
         say(
-            f"{counted(len(labels), 'participant')}, {counted(people.edges, 'edge')}, "
+            f"{counted(len(labels), 'participant')}, {counted(people.source.edges, 'edge')}, "
             f"{counted(len(people.tasks.tasks), 'task')} ({', '.join(people.tasks.names)}); "
             f"{schedule}"
         )
@@ -118,7 +119,17 @@ def run_training(settings: Settings) -> int:
             dataclasses.replace(_facts(analysis, fitted), adjustment=adjustment),
             model_people,
         )
-        tables = training_tables(analysis.people, fitted)
+        history = [
+            {"stage": stage, **record, "epoch": int(record["epoch"]) + 1}
+            for stage, records in fitted.history.items()
+            for record in records
+        ]
+        tables = {
+            PARTICIPANTS: participants_table(people),
+            "desc-training_history": ResultTable(
+                _HISTORY, history, "The training: a row an epoch of a stage"
+            ),
+        }
         analysis.write(tables, _page(analysis, fitted, odd))
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
     return 0
@@ -208,11 +219,6 @@ def chosen_recipe(settings: Settings) -> Recipe:
     return dataclasses.replace(find_recipe(architecture, modelling.recipe), **given)
 
 
-def _epochs(architecture: str, recipe: Recipe) -> int:
-    epochs: int = getattr(recipe, f"{find_architecture(architecture).stage}_epochs")
-    return epochs
-
-
 def _facts(analysis: TwinAnalysis, fitted: Fitted) -> TwinFacts:
     settings, people = analysis.settings, analysis.people
     source = people.source
@@ -232,16 +238,6 @@ def _facts(analysis: TwinAnalysis, fitted: Fitted) -> TwinFacts:
     )
 
 
-def training_tables(people: TwinPeople, fitted: Fitted) -> dict[str, ResultTable]:
-    """Return the tables of a model that was just fitted, by the names of their files."""
-    return {
-        PARTICIPANTS: participants_table(people),
-        "desc-training_history": ResultTable(
-            _HISTORY, history_rows(fitted), "The training: a row an epoch of a stage"
-        ),
-    }
-
-
 def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> AnalysisPageFacts:
     people = analysis.people
     return AnalysisPageFacts(
@@ -249,7 +245,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Analysi
         index=f"../../{INDEX}",
         lead=f"A digital twin ({fitted.architecture}) of "
         f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
-        f"{counted(people.edges, 'edge')} a connectome. {_CAUTION}",
+        f"{counted(people.source.edges, 'edge')} a connectome. {_CAUTION}",
         flags=_flags(people, fitted, odd),
         sections=(
             PageSection(title="Trials", tables=(trials_on_page(people, fitted.people),)),
@@ -289,15 +285,6 @@ def _curves(fitted: Fitted) -> tuple[Curves, ...]:
         for stage, history in fitted.history.items()
         if history
     )
-
-
-def history_rows(fitted: Fitted) -> list[Row]:
-    """Return each epoch of each stage, a row each."""
-    return [
-        {"stage": stage, **record, "epoch": int(record["epoch"]) + 1}
-        for stage, history in fitted.history.items()
-        for record in history
-    ]
 
 
 def _connectome_sections(fitted: Fitted) -> Iterator[PageSection]:

@@ -22,7 +22,7 @@ from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
 from bids_dtg.twin.bold import group_t
-from bids_dtg.twin.judging.predictions import CONSTANT, TWIN, BoldJudged, Cohort, Judged
+from bids_dtg.twin.judging.predictions import CONSTANT, TWIN, Cohort, Judged
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
     conditions_of,
@@ -40,24 +40,16 @@ _DRAWS = 2000  # samples of people
 _FEWEST_FIGURES = 3  # for an r
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure that models are scored by; a row of `FIGURES`."""
-
-    words: str  # on pages
-    more_is_better: bool
-    digits: int = 2  # on pages
-    milliseconds: bool = False  # on pages
-
-
-FIGURES: Mapping[str, Figure] = MappingProxyType(
+# Figures that models are scored by: words of pages, 1 where more is better or -1, the factor to the
+# unit of pages, digits there, and the unit.
+FIGURES: Mapping[str, tuple[str, int, float, int, str]] = MappingProxyType(
     {
-        RT: Figure("mean response times, r over people", True),
-        EFFECT: Figure("condition effects, r over people", True),
-        "choice": Figure("choices, share of trials with the person's button", True, 3),
-        "crps": Figure("distributions of response times, CRPS", False, 1, True),
-        "brier": Figure("correct, wrong and missed trials, Brier score", False, 3),
-        "loss": Figure("button time series, cross-entropy", False, 4),
+        RT: ("mean response times, r over people", 1, 1.0, 2, ""),
+        EFFECT: ("condition effects, r over people", 1, 1.0, 2, ""),
+        "choice": ("choices, share of trials with the person's button", 1, 1.0, 3, ""),
+        "crps": ("distributions of response times, CRPS", -1, 1000.0, 1, " ms"),
+        "brier": ("correct, wrong and missed trials, Brier score", -1, 1.0, 3, ""),
+        "loss": ("button time series, cross-entropy", -1, 1.0, 4, ""),
     }
 )
 
@@ -88,7 +80,7 @@ class Evaluation:
     observed: Array  # (people, targets), seconds
     scores: tuple[Score, ...]
     ceilings: Mapping[str, Interval]  # by target: the largest r over people to be expected
-    matching: Matching | None  # None: there are no two people of one fit
+    matching: Mapping[str, Any] | None  # as of `match`; None: no two people are of one fit
 
 
 def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
@@ -122,12 +114,13 @@ class _Evaluating:
 
     def evaluation(self) -> Evaluation:
         matching, of_others = self._comparison()
-        scores = [*self._figures(), *self._trials(), *self._losses(), *of_others]
+        losses = self._compared(("loss", "", ""), self.judged.each("losses"))
+        scores = [*self._figures(), *self._trials(), *losses, *of_others]
         return Evaluation(self.observed, tuple(scores), self._ceilings(), matching)
 
     def _figures(self) -> Iterator[Score]:
         """Score response times and effects by r over people."""
-        models = {n: of.times for n, of in self.judged.models.items() if of.times is not None}
+        models = self.judged.each("times")
         for column, target in enumerate(targets_of(self.segments.tasks)):
             wanted = self.observed[:, column]
             for name, times in models.items():
@@ -146,46 +139,35 @@ class _Evaluating:
 
     def _trials(self) -> Iterator[Score]:
         """Score single trials: choices by task, response times and outcomes by condition."""
-        rows, models = self.segments.trials, self.judged.models
-        buttons = {n: of.button for n, of in models.items() if of.button is not None}
-        buttons[ALWAYS_CORRECT] = rows.correct_button
+        rows, seconds = self.segments.trials, self.judged.each("seconds")
+        buttons = {**self.judged.each("button"), ALWAYS_CORRECT: rows.correct_button}
         choices = {name: choice_agreement(own, self.segments) for name, own in buttons.items()}
         crps = {
-            name: rt_crps(of.answered, of.seconds, rows.rt_seconds)
-            for name, of in models.items()
-            if of.answered is not None and of.seconds is not None
+            name: rt_crps(own, seconds[name], rows.rt_seconds)
+            for name, own in self.judged.each("answered").items()
         }
         brier = {
-            name: outcome_brier(of.shares, self.segments)
-            for name, of in models.items()
-            if of.shares is not None
+            name: outcome_brier(own, self.segments)
+            for name, own in self.judged.each("shares").items()
         }
         for number, task in enumerate(self.segments.tasks.tasks):
             used = rows.scored & (rows.task == number)
-            yield from self._means(("choice", task.name, ""), choices, used)
+            yield from self._compared(("choice", task.name, ""), choices, used)
         for figure, values in (("crps", crps), ("brier", brier)):
             for task_name, condition, used in conditions_of(self.segments):
-                yield from self._means((figure, task_name, condition), values, used)
-
-    def _losses(self) -> Iterator[Score]:
-        models = self.judged.models.items()
-        yield from self._compared(
-            ("loss", "", ""), {n: of.losses for n, of in models if of.losses is not None}
-        )
-
-    def _means(
-        self,
-        key: tuple[str, str, str],
-        of_trials: Mapping[str, Array],
-        used: NDArray[np.bool_],
-    ) -> Iterator[Score]:
-        yield from self._compared(key, {name: means(own, used) for name, own in of_trials.items()})
+                yield from self._compared((figure, task_name, condition), values, used)
 
     def _compared(
-        self, key: tuple[str, str, str], of_people: Mapping[str, Array]
+        self,
+        key: tuple[str, str, str],
+        figures: Mapping[str, Array],
+        used: NDArray[np.bool_] | None = None,
     ) -> Iterator[Score]:
-        """Score models by the mean over people of a figure (people,)."""
-        sign = 1.0 if FIGURES[key[0]].more_is_better else -1.0
+        """Score models by the mean over people of a figure (people,), or of used trials' means."""
+        of_people = figures
+        if used is not None:
+            of_people = {name: means(own, used) for name, own in figures.items()}
+        _, sign, *_ = FIGURES[key[0]]
         for name, values in of_people.items():
             gain = sign * (of_people[TWIN] - values)
             verdict = None if name == TWIN else self._difference(gain)
@@ -211,11 +193,15 @@ class _Evaluating:
             ends = [float("nan")] * 3
             if np.isfinite(halves).all(axis=0).any():
                 r = correlation_interval(*halves, seed=self.seed, draws=_DRAWS)
-                ends = [_largest_r(end) for end in (r.mean, r.low, r.high)]
+                # Where halves do not agree, the ceiling is 0.
+                ends = [
+                    0.0 if end <= 0 else float(np.sqrt(stepped_up(end)))
+                    for end in (r.mean, r.low, r.high)
+                ]
             found[target.name] = Interval(*ends)
         return found
 
-    def _comparison(self) -> tuple[Matching | None, list[Score]]:
+    def _comparison(self) -> tuple[dict[str, Any] | None, list[Score]]:
         """Return whether own connectomes matter, and the score of other people's twins."""
         losses, folds = self.judged.losses, self.judged.folds
         known = np.flatnonzero(np.isfinite(np.diagonal(losses)))
@@ -293,25 +279,7 @@ def even_trials(segments: Segments) -> NDArray[np.bool_]:
     return even
 
 
-def _largest_r(r: float) -> float:
-    """Return the ceiling by r of halves; 0 where halves do not agree."""
-    return 0.0 if r <= 0 else float(np.sqrt(stepped_up(r)))
-
-
 PERMUTATIONS = 2000
-
-
-@dataclass(frozen=True)
-class Matching:
-    """Comparison of the losses of people's own twins with those of other people's twins."""
-
-    people: int  # on both sides; a family counts once
-    matched: float  # mean loss of people's own twins
-    mismatched: float  # mean loss of all the others
-    p: float  # of a mean loss as low under random assignments, one-sided
-    better_than_average: Interval  # share of people: own loss below the mean of the others
-    identified: Interval  # share of people: own twin has the lowest loss of all
-    mean_rank: float  # of people's own twin among all, 1 the lowest; ties in the middle
 
 
 def match(
@@ -322,7 +290,7 @@ def match(
     seed: int = 0,
     permutations: int = PERMUTATIONS,
     rounding: float = 0.0,
-) -> Matching:
+) -> dict[str, Any]:
     """Test whether people's own twins fit their responses better than other people's twins.
 
     Parameters
@@ -344,7 +312,12 @@ def match(
 
     Returns
     -------
-    Matching
+    dict
+        Number of ``people`` on both sides, where a family counts once; mean losses of people's own
+        twins (``matched``) and of all the others (``mismatched``); ``p`` of a mean loss as low
+        under random assignments, one-sided; intervals of the shares of people whose own loss is
+        below the mean of the others (``better_than_average``) and lowest of all (``identified``);
+        and the ``mean_rank`` of people's own twins, 1 the lowest, ties in the middle.
         Ranks compare all twins on one person's data, so that people who are hard to predict do not
         count as a mismatch. p is (1 + number of mean losses as low) / (1 + permutations).
 
@@ -357,7 +330,7 @@ def match(
     --------
     >>> rng = np.random.default_rng(0)
     >>> found = match(rng.uniform(0.2, 0.3, (20, 20)) - 0.15 * np.eye(20))
-    >>> found.p < 0.001, found.identified.mean
+    >>> found["p"] < 0.001, found["identified"].mean
     (True, 1.0)
     """
     loss = _checked(losses, _blocks(len(np.asarray(losses)), groups))
@@ -377,15 +350,15 @@ def match(
             found.sum(axis=1) for found in rivals(-of.T / (of.std() or 1.0))
         )
     identified = np.where(lower > 0, 0.0, 1 / (1 + tied))
-    return Matching(
-        people=people,
-        matched=float(own.mean()),
-        mismatched=float(others.mean()),
-        p=(1 + as_low) / (1 + permutations),
-        better_than_average=wilson_interval(float((own < others - rounding).mean()), people),
-        identified=wilson_interval(float(identified.mean()), people),
-        mean_rank=float((1 + lower + tied / 2).mean()),
-    )
+    return {
+        "people": people,
+        "matched": float(own.mean()),
+        "mismatched": float(others.mean()),
+        "p": (1 + as_low) / (1 + permutations),
+        "better_than_average": wilson_interval(float((own < others - rounding).mean()), people),
+        "identified": wilson_interval(float(identified.mean()), people),
+        "mean_rank": float((1 + lower + tied / 2).mean()),
+    }
 
 
 def mean_of_others(
@@ -455,52 +428,52 @@ def _checked(
     return loss
 
 
-@dataclass(frozen=True, eq=False)
-class BoldScores:
-    """How well BOLD of tasks is predicted: t over people, second condition less first."""
-
-    observed_t: Array  # (regions, tasks)
-    twin_t: Array
-    training_t: Array  # by the mean of the training people
-    people_r: Array  # (regions, tasks): r over people of mean responses; NaN: the same for all
-    ridge_r: Array  # that of a ridge on the connectome; NaN: it does not predict the region
-
-    def group_r(self, predicted: Array) -> float:
-        """Return r over regions and tasks of predicted with observed t."""
-        known = np.isfinite(predicted) & np.isfinite(self.observed_t)
-        if known.sum() < _FEWEST_FIGURES:
-            return float("nan")
-        return float(np.corrcoef(predicted[known], self.observed_t[known])[0, 1])
-
-
-def score_bold(bold: BoldJudged, tasks: TaskSet) -> BoldScores:
+def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Array]:
     """Compare predicted with measured BOLD.
 
     Parameters
     ----------
     bold
-        Measured and predicted responses and contrasts.
+        Measured and predicted responses and contrasts, as of `Judged`.
     tasks
         The tasks, whose conditions the responses are to.
+
+    Returns
+    -------
+    dict
+        (regions, tasks) each: t over people of the second condition less the first, as
+        ``observed_t``, ``twin_t`` and ``training_mean_t``, and r over people of mean responses, as
+        ``r_people``, with that of a ridge as ``ridge_r_people``; NaN where all are predicted the
+        same.
     """
     # Predicted people differ less than measured ones: t is that of measured people's SD.
-    sds = bold.contrast_sds.mean(axis=0)
+    sds = bold["contrast_sds"].mean(axis=0)
     of_task = np.repeat(np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks])
     means = [
-        np.stack([values[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
-        for values in (bold.twin, bold.observed)
+        np.stack([bold[name][..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
+        for name in ("twin", "observed")
     ]
     r = np.full((2, *means[0].shape[1:]), np.nan)
     for model, region, task in np.ndindex(*r.shape):
-        one = (means[0], bold.ridge)[model][:, region, task]
-        other = means[1][:, region, task]
-        known = np.isfinite(one) & np.isfinite(other)
-        if bold.open[:, region].all() and known.sum() >= _FEWEST_FIGURES:
-            r[model, region, task] = np.corrcoef(one[known], other[known])[0, 1]
-    return BoldScores(
-        observed_t=group_t(bold.contrasts),
-        twin_t=group_t(bold.twin_contrasts, sds),
-        training_t=group_t(bold.training_contrasts, sds),
-        people_r=r[0],
-        ridge_r=r[1],
-    )
+        if bold["open"][:, region].all():
+            own = (means[0], bold["ridge"])[model]
+            r[model, region, task] = _r(own[:, region, task], means[1][:, region, task])
+    return {
+        "observed_t": group_t(bold["observed_contrasts"]),
+        "twin_t": group_t(bold["twin_contrasts"], sds),
+        "training_mean_t": group_t(bold["training_mean_contrasts"], sds),
+        "r_people": r[0],
+        "ridge_r_people": r[1],
+    }
+
+
+def group_r(scores: Mapping[str, Array], model: str) -> float:
+    """Return r over regions and tasks of a model's t with the observed, of `score_bold`."""
+    return _r(scores[f"{model}_t"], scores["observed_t"])
+
+
+def _r(one: Array, other: Array) -> float:
+    known = np.isfinite(one) & np.isfinite(other)
+    if known.sum() < _FEWEST_FIGURES:
+        return float("nan")
+    return float(np.corrcoef(one[known], other[known])[0, 1])

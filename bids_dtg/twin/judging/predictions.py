@@ -100,23 +100,17 @@ class Judged:
     models: Mapping[str, Predicted]  # by name; `TWIN` is one
     losses: Array  # (people, people) of twins (rows) on people; NaN: of different fits, not known
     folds: NDArray[np.intp] | None = None  # (people,); None: one fit of other people serves all
-    bold: BoldJudged | None = None  # None: there is no BOLD
+    # In SD of the training people, by `observed`, `twin` and `training_mean`: responses to
+    # conditions (people, regions, conditions), and second condition less the first with the ending
+    # `_contrasts` (people, regions, tasks), with SDs of training people as `contrast_sds`; and
+    # whether connectomes predict a region as `open` (people, regions). None: there is no BOLD.
+    bold: Mapping[str, NDArray[Any]] | None = None
+    regions: tuple[str, ...] = ()  # of BOLD
 
-
-@dataclass(frozen=True, eq=False)
-class BoldJudged:
-    """Measured and predicted BOLD of people, in SD of the training people."""
-
-    regions: tuple[str, ...]
-    observed: Array  # (people, regions, conditions): mean responses
-    twin: Array
-    training: Array  # the mean of the training people, the same for everybody
-    ridge: Array  # (people, regions, tasks): mean over conditions; NaN: a ridge does not predict it
-    contrasts: Array  # (people, regions, tasks), measured: second condition less the first
-    twin_contrasts: Array
-    training_contrasts: Array
-    contrast_sds: Array  # (people, regions, tasks): over the training people
-    open: NDArray[np.bool_]  # (people, regions): whether connectomes predict the region
+    def each(self, part: str) -> dict[str, NDArray[Any]]:
+        """Return a part of the predictions of the models that have it, by name."""
+        found = {name: getattr(model, part) for name, model in self.models.items()}
+        return {name: values for name, values in found.items() if values is not None}
 
 
 def predict_people(
@@ -151,12 +145,14 @@ def predict_people(
     if training is not None and len(training.labels) >= FEWEST_TRAINING:
         models |= _baselines(training, people, adjustment)
     losses = _cross_losses(fitted, edges, outputs, people.segments, seed)
-    return Judged(models, losses, bold=_judged_bold(fitted, people, edges))
+    bold = _judged_bold(fitted, people, edges)
+    regions = fitted.bold.regions if bold and fitted.bold else ()
+    return Judged(models, losses, bold=bold, regions=regions)
 
 
 def _judged_bold(
     fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
-) -> BoldJudged | None:
+) -> dict[str, NDArray[Any]] | None:
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
     if people.bold is None or fitted.bold is None:
         return None
@@ -164,25 +160,25 @@ def _judged_bold(
     own = predict_bold(readout, twin, edges, segments, people.bold)
     measured, number = readout.scaled(people.bold), len(people.labels)
 
-    def everybody(values: NDArray[Any]) -> NDArray[Any]:
-        return np.broadcast_to(values, (number, *values.shape))
-
-    return BoldJudged(
-        readout.regions,
-        observed=responses(measured, segments),
-        twin=responses(own, segments),
-        training=everybody(readout.responses),
-        ridge=np.where(
+    alike = {
+        "training_mean": readout.responses,
+        "training_mean_contrasts": readout.contrasts,
+        "contrast_sds": readout.contrast_sds,
+        "open": readout.differ,
+    }
+    return {
+        "observed": responses(measured, segments),
+        "twin": responses(own, segments),
+        # Means over conditions; NaN where a ridge does not predict the region.
+        "ridge": np.where(
             readout.open[:, None],
             readout.amplitudes(torch.tensor(edges), segments.tasks).numpy(),
             np.nan,
         ),
-        contrasts=contrasts(measured, segments),
-        twin_contrasts=contrasts(own, segments),
-        training_contrasts=everybody(readout.contrasts),
-        contrast_sds=everybody(readout.contrast_sds),
-        open=everybody(readout.differ),
-    )
+        "observed_contrasts": contrasts(measured, segments),
+        "twin_contrasts": contrasts(own, segments),
+        **{name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()},
+    }
 
 
 def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
@@ -202,7 +198,6 @@ def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
     people = sum(map(len, rows))
     if sorted(np.concatenate(rows).tolist()) != list(range(people)):
         raise ValueError(f"folds have other people than {people}, each once")
-    first = parts[0][1].models
 
     def together(values: Sequence[Any]) -> Any:
         if any(value is None for value in values):
@@ -215,24 +210,23 @@ def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
     losses, folds = np.full((people, people), np.nan), np.empty(people, np.intp)
     for number, (own, judged) in enumerate(parts):
         losses[np.ix_(own, own)], folds[own] = judged.losses, number
-    names = [name for name in first if all(name in judged.models for _, judged in parts)]
-    every = [part.name for part in fields(Predicted)]
     models = {
         name: Predicted(
             **{
-                part: together([getattr(judged.models[name], part) for _, judged in parts])
-                for part in every
+                part.name: together(
+                    [getattr(judged.models[name], part.name) for _, judged in parts]
+                )
+                for part in fields(Predicted)
             }
         )
-        for name in names
+        for name in parts[0][1].models
+        if all(name in judged.models for _, judged in parts)
     }
-    of_bold = [judged.bold for _, judged in parts]
+    of_bold = [judged.bold for _, judged in parts if judged.bold is not None]
     bold = None
-    if all(of_bold):
-        arrays = [part.name for part in fields(BoldJudged) if part.name != "regions"]
-        joined = {name: together([getattr(of, name) for of in of_bold]) for name in arrays}
-        bold = BoldJudged(of_bold[0].regions, **joined)  # type: ignore[union-attr]
-    return Judged(models, losses, folds, bold)
+    if len(of_bold) == len(parts):
+        bold = {name: together([own[name] for own in of_bold]) for name in of_bold[0]}
+    return Judged(models, losses, folds, bold, parts[0][1].regions)
 
 
 def of_network(outputs: Outputs, segments: Segments) -> Predicted:
@@ -361,17 +355,10 @@ def _encoded(training: Covariates, others: Covariates) -> tuple[Array, Array]:
     known = np.isfinite(own)
     mean = np.where(known, own, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     filled = [np.where(np.isfinite(values), values, mean) for values in (own, other)]
-    both = np.concatenate([standardised_by(filled[0], values) for values in filled])
+    sd = filled[0].std(axis=0)
+    both = (np.concatenate(filled) - filled[0].mean(axis=0)) / np.where(sd > 0, sd, np.inf)
     both = np.hstack([both, both[:, : len(training.number_names)] ** 2])
     return both[: len(own)], both[len(own) :]
-
-
-def standardised_by(training: Array, values: Array) -> Array:
-    """Return values less the training people's mean, in their SD; of a constant 0."""
-    together = np.concatenate([training, values])
-    scale = training.std(axis=0)
-    found = (together - training.mean(axis=0)) / np.where(scale > 0, scale, np.inf)
-    return np.asarray(found[len(training) :])
 
 
 def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Array]:
@@ -390,7 +377,8 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
     for number, task in enumerate(people.tasks.tasks):
         grid = np.minimum(STEP_SECONDS * np.arange(1, steps + 1), task.window_seconds)
         for condition in range(-1, len(task.conditions)):
-            trials = _all(rows.task == number, shape) & _all(rows.condition == condition, shape)
+            own = (rows.task == number) & (rows.condition == condition)
+            trials = np.broadcast_to(own, shape)
             own = seen.scored & (seen.task == number) & (seen.condition == condition)
             count = own.sum() or np.nan
             rt = np.sort(seen.rt_seconds[own & np.isfinite(seen.rt_seconds)])
@@ -400,10 +388,6 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
             misses = own.sum() - len(rt)
             shares[trials] = np.array([correct, own.sum() - correct - misses, misses]) / count
     return seconds, answered, shares
-
-
-def _all(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    return np.broadcast_to(values, shape)
 
 
 def _stretched(answered: Array, seconds: Array, stretch: Array, segments: Segments) -> Array:

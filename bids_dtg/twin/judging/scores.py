@@ -100,11 +100,14 @@ def rt_crps(
     >>> rt_crps(sure, np.array([0.7, 0.701, 1.0]), np.array([[0.9]])).round(2)
     array([[0.2]])
     """
-    return _crps(*_conditional(curves, seconds), np.asarray(rt_seconds, np.float64))
-
-
-def _crps(knots: Values, heights: Values, rt: Values) -> Values:
-    """Return the integral over the knots, and beyond them to the response."""
+    rising = np.maximum.accumulate(np.asarray(curves, np.float64), axis=-1)
+    rising, rt = np.maximum(rising, 0.0), np.asarray(rt_seconds, np.float64)
+    given = rising / np.where(rising[..., -1:] >= _LEAST_ANSWERED, rising[..., -1:], np.nan)
+    # From the onset on, where F is 0.
+    knots, heights = (
+        np.concatenate([np.zeros((*values.shape[:-1], 1)), values], axis=-1)
+        for values in (np.asarray(seconds, np.float64), given)
+    )
     first = rt[..., None]
     low, high = knots[..., :-1], knots[..., 1:]
     start, end = heights[..., :-1], heights[..., 1:]
@@ -124,30 +127,6 @@ def _square(start: Values, end: Values) -> Values:
     """Return the mean square of a linear function from start to end."""
     mean: Values = (start * start + start * end + end * end) / 3
     return mean
-
-
-def _conditional(
-    curves: NDArray[np.floating[Any]], seconds: NDArray[np.floating[Any]]
-) -> tuple[Values, Values]:
-    """Return times from the onset on and F given a response, (..., trials, 1 + steps)."""
-    rising = _rising(curves)
-    last = rising[..., -1:]
-    given = rising / np.where(last >= _LEAST_ANSWERED, last, np.nan)
-    return _knots(given, seconds)
-
-
-def _rising(curves: NDArray[np.floating[Any]]) -> Values:
-    return np.maximum(np.maximum.accumulate(np.asarray(curves, np.float64), axis=-1), 0.0)
-
-
-def _knots(curves: Values, seconds: NDArray[np.floating[Any]]) -> tuple[Values, Values]:
-    """Return times and curves from the onset on, (..., 1 + steps)."""
-    return _from_onset(np.asarray(seconds, np.float64)), _from_onset(curves)
-
-
-def _from_onset(values: Values) -> Values:
-    """Put a 0 before the values of the last axis."""
-    return np.concatenate([np.zeros((*values.shape[:-1], 1)), values], axis=-1)
 
 
 def outcome_shares(

@@ -85,14 +85,13 @@ def _lacks(made: RunFiles, panels: tuple[tuple[Panel, Figure], ...]) -> str:
     return " ".join(lacking)
 
 
-FILE = RELMAT
 _END = 1.0  # Fisher's z of the brightest colours
 _RAMP = Ramp(f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", "signed")
 
 
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the edges; the diagonal and unknown edges are blank."""
-    table = matrix_of(made, FILE)
+    table = matrix_of(made, RELMAT)
     if table is None:
         return None
     arranged, pairs = arrange(table.names), upper_edges(table.values)
@@ -121,7 +120,7 @@ def _by(made: RunFiles) -> str:
     }.get(str(by), "")
 
 
-CONNECTOME = Panel("connectome", "Edges between parcels", FILE, no_file, draw)
+CONNECTOME = Panel("connectome", "Edges between parcels", RELMAT, no_file, draw)
 BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, no_file, behaviour.draw)
 TIMES = Panel("times", "Response times", behaviour.SERIES, no_file, behaviour.draw_times)
 TRIAL_SERIES = Panel(
@@ -133,7 +132,7 @@ TRIAL_SERIES = Panel(
 )
 # In the order of the page.
 _PANELS = (BEHAVIOUR, TIMES, TRIAL_SERIES, CONNECTOME)
-OF_SETS = (FILE, behaviour.FILE, behaviour.SERIES)
+OF_SETS = (RELMAT, behaviour.FILE, behaviour.SERIES)
 # Of a run, in the order of the page.
 PANELS = (MOTION, CARPET, COVERAGE)
 PRESENTATION = Presentation(

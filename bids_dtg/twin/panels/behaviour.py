@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,17 +25,8 @@ PREDICTED = "predicted_rt_seconds"
 _OBSERVED = "observed_rt_seconds"
 
 
-@dataclass(frozen=True)
-class BehaviourRow:
-    """One task and condition; or the second condition of a task less the first."""
-
-    task: str  # name
-    condition: str  # name, or `EFFECT`
-    trials: str  # number of trials, as text
-    own_sequence: bool  # whether the trials are the person's own
-    values: Mapping[str, float | None] = field(default_factory=dict)  # by column; None: not known
-
-
+# A task and condition, or the second condition of a task less the first: cells as text.
+BehaviourRow = Mapping[str, str]
 # Columns of the table by their titles, in the order of the page; what is no time is a share.
 _TITLES_OF: Mapping[str, str] = {
     PREDICTED: "Response time, twin (s)",
@@ -49,30 +40,16 @@ _TITLES_OF: Mapping[str, str] = {
 }
 
 
-def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
+def behaviour_of(made: RunFiles) -> list[BehaviourRow]:
     """Read the table of an average; no rows where it is absent or damaged."""
-    return tuple(
-        BehaviourRow(
-            task=row["task_name"],
-            condition=row["condition"],
-            trials=row.get("trials") or NOT_KNOWN,
-            own_sequence=row.get("own_sequence", "").lower() in ("true", "1"),
-            values={name: number(row.get(name)) for name in _TITLES_OF},
-        )
-        for row in read_rows(path)
-        if row.get("task_name") and row.get("condition")
-    )
-
-
-def behaviour_of(made: RunFiles) -> tuple[BehaviourRow, ...]:
-    """Read the table of an average; no rows where there is none."""
     path = made.files.get(FILE)
-    return read_behaviour(path) if path else ()
+    rows = read_rows(path) if path else []
+    return [row for row in rows if row.get("task_name") and row.get("condition")]
 
 
 def has(rows: Iterable[BehaviourRow], column: str) -> bool:
     """Return whether any row has a value of a column."""
-    return any(row.values.get(column) is not None for row in rows)
+    return any(number(row.get(column)) is not None for row in rows)
 
 
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
@@ -82,35 +59,32 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     if not columns:
         return None
     shown = tuple(
-        (_name(row, rows), row.trials, *(_cell(row, column) for column in columns)) for row in rows
+        (_name(row, rows), row.get("trials") or NOT_KNOWN, *(_cell(row, name) for name in columns))
+        for row in rows
     )
     headings = ("Task and condition", "Trials", *(_TITLES_OF[name] for name in columns))
     return Figure((Listing(headings, shown),), _caption(rows))
 
 
 def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
-    if row.condition != EFFECT:
-        return f"{row.task}: {row.condition}"
-    first, second = _compared(row.task, rows)
-    return f"{row.task}: {second} less {first}" if second else f"{row.task}: effect"
-
-
-def _compared(task: str, rows: Sequence[BehaviourRow]) -> tuple[str, str]:
-    """Return the two conditions of a task that its effect is of; empty where there are none."""
-    names = (row.condition for row in rows if row.task == task and row.condition != EFFECT)
-    found = list(dict.fromkeys(names))
-    return (found[0], found[1]) if len(found) > 1 else ("", "")
+    task, condition = row["task_name"], row["condition"]
+    if condition != EFFECT:
+        return f"{task}: {condition}"
+    names = [own["condition"] for own in rows if own["task_name"] == task]
+    first, second, *_ = (*dict.fromkeys(name for name in names if name != EFFECT), "", "")
+    return f"{task}: {second} less {first}" if second else f"{task}: effect"
 
 
 def _cell(row: BehaviourRow, name: str) -> str:
-    value = row.values.get(name)
+    value = number(row.get(name))
     if value is None:
         return NOT_KNOWN
     return figure(value, 3) if name.endswith("seconds") else f"{figure(100 * value, 1)} %"
 
 
 def _caption(rows: Sequence[BehaviourRow]) -> str:
-    borrowed = list(dict.fromkeys(row.task for row in rows if not row.own_sequence))
+    others = (row for row in rows if row.get("own_sequence", "").lower() not in ("true", "1"))
+    borrowed = list(dict.fromkeys(row["task_name"] for row in others))
     text = ""
     if has(rows, PREDICTED):
         text = (
@@ -121,7 +95,7 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
         text += "The person has no responses to compare with. "
     elif has(rows, PREDICTED):
         text += "The person\N{RIGHT SINGLE QUOTATION MARK}s values are of the same trials. "
-    if any(row.condition == EFFECT for row in rows):
+    if any(row["condition"] == EFFECT for row in rows):
         text += "Differences of shares are in percentage points. "
     if borrowed:
         text += (
@@ -203,11 +177,12 @@ def keep_trial_series(curves: Iterable[Curve], facts: Mapping[str, Any] | None =
 
 def read_trial_series(path: Path) -> tuple[Curve, ...]:
     """Read a table of curves without damaged rows; no curves where it is absent or damaged."""
-    found: dict[tuple[str, str, Of, int], list[tuple[float, float, float]]] = {}
+    found: dict[tuple[str, str, Of, int], list[Values]] = {}
     for row in read_rows(path):
-        key, values = _key(row), [_value(row.get(name)) for name in _NUMBERS]
+        key = _key(row)
+        values = np.array([number(row.get(name)) for name in _NUMBERS], float)  # None: NaN
         if key is not None and np.isfinite(values[:2]).all():
-            found.setdefault(key, []).append((values[0], values[1], values[2]))
+            found.setdefault(key, []).append(values)
     return tuple(Curve(*key, *np.array(values).T) for key, values in found.items())
 
 
@@ -230,28 +205,22 @@ def _key(row: Mapping[str, str]) -> tuple[str, str, Of, int] | None:
     return task, condition, of, int(trials)
 
 
-def _value(text: str | None) -> float:
-    found = number(text)
-    return float("nan") if found is None else found
-
-
 _TITLES: dict[Of, str] = {
     "twin": "twin",
     "person": "person",
     "group": "group\N{RIGHT SINGLE QUOTATION MARK}s network",
 }
-_SECONDS = "seconds from the onset"
 _Points = tuple[Values, Values]
 
 
 def draw_times(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the distribution of response times of each condition."""
-    return _draw(made, _densities, _TIMES)
+    return _draw(made, _density, _TIMES, y_label="share of trials per second")
 
 
 def draw_trial_series(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the time series of the mean trial of each condition: share answered by each time."""
-    return _draw(made, _time_series, _SERIES_WORDS)
+    return _draw(made, _buttons, _SERIES_WORDS, y_label="share of trials", y_reach=(0.0, 1.0))
 
 
 _TIMES = (
@@ -266,26 +235,22 @@ _SERIES_WORDS = (
 
 
 def _draw(
-    made: RunFiles, chart_of: Callable[[Sequence[Curve]], Chart | None], text: str
+    made: RunFiles, points: Callable[[Curve], _Points], text: str, **axis: Any
 ) -> Figure | None:
     path = made.files.get(SERIES)
     curves = read_trial_series(path) if path else ()
     # In the order of the table above them.
     groups: dict[tuple[str, str], list[Curve]] = {
-        (row.task, row.condition): [] for row in behaviour_of(made)
+        (row["task_name"], row["condition"]): [] for row in behaviour_of(made)
     }
     for curve in curves:
         groups.setdefault((curve.task, curve.condition), []).append(curve)
     pieces = tuple(
-        Lines(f"{task}: {condition} ({_trials(found)})", chart)
+        Lines(f"{task}: {condition} ({max(curve.trials for curve in found)} trials)", chart)
         for (task, condition), found in groups.items()
-        if found and (chart := chart_of(found)) is not None
+        if found and (chart := _chart(found, points, **axis)) is not None
     )
     return Figure(pieces, f"{text} {_sources(curves)}") if pieces else None
-
-
-def _trials(curves: Sequence[Curve]) -> str:
-    return f"{max(curve.trials for curve in curves)} trials"
 
 
 def _sources(curves: Sequence[Curve]) -> str:
@@ -294,22 +259,8 @@ def _sources(curves: Sequence[Curve]) -> str:
     return text if "person" in of else f"{text} The person has no responses."
 
 
-def _densities(curves: Sequence[Curve]) -> Chart | None:
-    series = _each(curves, _density)
-    return line_chart(
-        series, x_label=_SECONDS, y_label="share of trials per second", x_reach=(0.0,)
-    )
-
-
 def _density(curve: Curve) -> _Points:
     return per_second(curve.seconds, curve.answered)
-
-
-def _time_series(curves: Sequence[Curve]) -> Chart | None:
-    series = _each(curves, _buttons)
-    return line_chart(
-        series, x_label=_SECONDS, y_label="share of trials", x_reach=(0.0,), y_reach=(0.0, 1.0)
-    )
 
 
 def _buttons(curve: Curve) -> _Points:
@@ -319,8 +270,11 @@ def _buttons(curve: Curve) -> _Points:
     return seconds, np.concatenate([curve.correct - curve.answered, gap, curve.correct])
 
 
-def _each(curves: Sequence[Curve], points: Callable[[Curve], _Points]) -> dict[str, _Points]:
-    """Return one line for each source, empty if absent, so that styles agree between charts."""
+def _chart(
+    curves: Sequence[Curve], points: Callable[[Curve], _Points], **axis: Any
+) -> Chart | None:
+    """Draw one line for each source, empty if absent, so that styles agree between charts."""
     found = {curve.of: points(curve) for curve in curves}
     nothing = np.full(1, np.nan), np.full(1, np.nan)
-    return {title: found.get(of, nothing) for of, title in _TITLES.items()}
+    series = {title: found.get(of, nothing) for of, title in _TITLES.items()}
+    return line_chart(series, x_label="seconds from the onset", x_reach=(0.0,), **axis)

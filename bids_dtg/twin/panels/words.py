@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag
@@ -24,52 +25,12 @@ from bids_dtg.report.parcels.words import (
 from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.bundle.bundle import CITATION as PAPER
+from bids_dtg.twin.bundle.part import TwinPart
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
 from bids_dtg.twin.panels.behaviour import PREDICTED, behaviour_of, has
 from bids_dtg.version import AUTHORS
 
-README = f"""\
-Digital twins: networks made from connectomes that perform people's tasks
-========================================================================
-
-Each model in this dataset makes a network from a person's connectome; the network sees the trials
-of a task and answers them (Takahashi et al., 2026). Models were fitted to measured connectomes and
-measured responses; a network's answers are estimates and were not measured.
-{NO_EVIDENCE}
-
-Of each participant and run of rest, in sub-*/[ses-*/]func:
-
-- *_stat-mean_timeseries.tsv: the cleaned series of each parcel of an atlas, a column a parcel;
-  frames that were left out, and parcels with too little signal, are n/a.
-- *_stat-coverage_bold.tsv: the share of each parcel's voxels that have signal.
-- *_qc.tsv: quality figures of each run; the JSON file of the same name explains the columns.
-
-Of each run of a task with an event file:
-
-- *_desc-task_timeseries.tsv: the cleaned series of each parcel on the event file's clock, in
-  percent of the parcel's mean signal.
-
-Of each set of runs (--combine):
-
-- *_stat-fisherz_relmat.tsv: the connectome: Fisher's z of the correlation of each two parcels.
-- *_desc-twin_behaviour.tsv: predicted behaviour of the twin in each task and condition, with the
-  person's observed behaviour. Predictions are estimates, not measurements.
-- *_desc-twin_trials.tsv: predicted and observed behaviour in each trial.
-- *_desc-traces_behaviour.tsv: time series of the mean trial: share answered by each time.
-- logs/CITATION.md: methods text and references.
-
-Predicted behaviour and trial time series are written where a model is given.
-
-Over people:
-
-- group/model-NAME/: a model: its bundle, and how it was fitted.
-- group/evaluation-NAME/: how well it predicts people outside its training set, compared with
-  baselines.
-- group/folds-NAME/: the same for everybody, by twins that were fitted without the person's fold.
-- group/intervention-NAME/: how the behaviour of twins changes with the connectome, and which edges
-  it depends on.
-- Tables have a JSON file of the same name that explains their columns.
-"""
+README = read_packaged("bids_dtg.twin.panels", "readme.txt").format(no_evidence=NO_EVIDENCE)
 CITATION = f"""\
 If you use these models, please cite the method and the program that made them.
 
@@ -79,22 +40,12 @@ If you use these models, please cite the method and the program that made them.
 
 
 @dataclass(frozen=True)
-class ModelOfTwins:
-    """Facts of a digital twin for the methods text."""
-
-    people: int  # number of training participants
-    tasks: tuple[str, ...]  # names of its tasks
-    data_set: str = ""  # of the training participants; empty: not known
-    connectome: str = ""  # how the training participants' connectomes were made, in words
-
-
-@dataclass(frozen=True)
 class TwinMethods(ParcelMethods):
     """Facts of a call for the methods text; none of them is assumed."""
 
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
-    model: ModelOfTwins | None = None  # None: the call has none
+    model: TwinPart | None = None  # None: the call has none
     of_task_runs: bool = False  # whether runs are those of tasks, and no connectome is made
 
 
@@ -164,10 +115,10 @@ def _performed(facts: TwinMethods) -> str:
     )
 
 
-def _about(model: ModelOfTwins) -> str:
-    fitted = fitted_to(model.people, model.data_set)
+def _about(model: TwinPart) -> str:
+    fitted, tasks = fitted_to(model.people, model.data_set), [task.name for task in model.tasks]
     made = f" Their connectomes: {model.connectome}." if model.connectome else ""
-    return f"The model performs {', '.join(model.tasks)} and {fitted}{made}"
+    return f"The model performs {', '.join(tasks)} and {fitted}{made}"
 
 
 def subtitle(files: ParticipantFiles) -> str:

@@ -15,17 +15,16 @@ from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.errors import RunError
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.twin.bundle.bundle import TwinBundle
-from bids_dtg.twin.judging.scores import mean_curve, means, observed_curves
+from bids_dtg.twin.judging.scores import mean_curve, means, observed_curves, outcome_shares
 from bids_dtg.twin.panels.behaviour import EFFECT, Curve, Of
 from bids_dtg.twin.participant.events import PerformedRun
-from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
     from bids_dtg.twin.bold_runs import BoldRun
     from bids_dtg.twin.decoding import Decoded
-    from bids_dtg.twin.fitting import Fitted, Outputs
-    from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
+    from bids_dtg.twin.fitting import Fitted
+    from bids_dtg.twin.trial_series import Segments, TrialRows
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -38,18 +37,43 @@ QUANTILES = (0.1, 0.5, 0.9)  # of the predicted response times of a trial
 class AverageBehaviour:
     """Behaviour of an average: predicted, and observed where the person has responses."""
 
-    seen: SeenTrials
-    performed: Performed
+    runs: tuple[PerformedRun, ...]
+    segments: Segments  # of the runs, with an axis of people, which is 1
+    twin: Decoded  # answers of the connectome's twin, (trials, ...)
+    group: Decoded | None  # of the group's network; None: the architecture has none
+    regions: tuple[str, ...] = ()  # of BOLD
+    bold: Sequence[BoldRun | None] = ()  # of the twin in each run, as BOLD was measured; (): none
     notes: tuple[str, ...] = ()  # sentences on what was left out of the participant's files
+
+    @cached_property
+    def shown(self) -> TrialRows:
+        """The trials, (trials,) each, with the person's own responses."""
+        return self.segments.person(0).trials
+
+    @cached_property
+    def run(self) -> NDArray[np.intp]:
+        """Number of the run of each trial, (trials,)."""
+        return np.asarray(self.segments.person(0).run[self.shown.segment], np.intp)
+
+    @cached_property
+    def own(self) -> Flags:
+        """Which trials belong to the person's own runs, (trials,)."""
+        return np.array([run.own for run in self.runs])[self.run]
+
+    @cached_property
+    def used(self) -> Flags:
+        """Which trials enter figures, (trials,): own scored trials; all trials of others' runs."""
+        there = (self.shown.task >= 0) & (self.shown.last_step >= self.shown.first_step)
+        return np.asarray(np.where(self.own, self.shown.scored, there), bool)
 
     @property
     def other_sequences(self) -> dict[str, str]:
         """Event files of other participants whose trials are performed, by task."""
-        return {run.trials.task.name: run.file.path.name for run in self.seen.runs if not run.own}
+        return {run.trials.task.name: run.file.path.name for run in self.runs if not run.own}
 
     def rows(self) -> Iterator[Row]:
         """Yield a row for each task and condition, and one for each task's condition effect."""
-        for number, task in enumerate(self.seen.tasks.tasks):
+        for number, task in enumerate(self.segments.tasks.tasks):
             rows = [
                 self._row(task.name, name, self._trials(number, condition))
                 for condition, name in enumerate(task.conditions)
@@ -62,27 +86,22 @@ class AverageBehaviour:
 
     def trial_rows(self) -> Iterator[Row]:
         """Yield a row a trial, by run and onset."""
-        rows = self.seen.rows
-        for number in np.lexsort((rows.trial, self.seen.run)):
-            if rows.task[number] >= 0:
+        for number in np.lexsort((self.shown.trial, self.run)):
+            if self.shown.task[number] >= 0:
                 yield self._trial_row(int(number))
 
     def curves(self) -> Iterator[Curve]:
         """Yield the mean trial of each condition, of networks and of the person."""
-        seen = self.seen
-        own, one = observed_curves(seen.segments), observed_curves(seen.segments, correct=True)
+        own, one = observed_curves(self.segments), observed_curves(self.segments, correct=True)
         sources: dict[Of, tuple[Any, Any, Any, Flags]] = {
-            "person": (own[0][0], one[0][0], own[1][0], seen.own & seen.rows.scored)
+            "person": (own[0][0], one[0][0], own[1][0], self.own & self.shown.scored)
         }
-        networks: dict[Of, Decoded | None] = {
-            "twin": self.performed.twin,
-            "group": self.performed.group,
-        }
+        networks: dict[Of, Decoded | None] = {"twin": self.twin, "group": self.group}
         for of, decoded in networks.items():
             if decoded is not None:
-                correct = decoded.correct(seen.rows.correct_button)
-                sources[of] = decoded.answered, correct, decoded.seconds, seen.used
-        for number, task in enumerate(seen.tasks.tasks):
+                correct = decoded.correct(self.shown.correct_button)
+                sources[of] = decoded.answered, correct, decoded.seconds, self.used
+        for number, task in enumerate(self.segments.tasks.tasks):
             for condition, name in enumerate(task.conditions):
                 chosen = self._trials(number, condition)
                 for of in ("twin", "person", "group"):
@@ -93,27 +112,26 @@ class AverageBehaviour:
                         mean_curve(values[None], seconds[None], used[None], task.window_seconds)
                         for values in (answered, correct)
                     )
-                    if not (seen.rows.correct_button[used] >= 0).any():
+                    if not (self.shown.correct_button[used] >= 0).any():
                         right = np.full(len(grid), np.nan)
                     yield Curve(task.name, name, of, int(used.sum()), grid, share, right)
 
     def _trials(self, task: int, condition: int) -> Flags:
-        rows = self.seen.rows
-        chosen: Flags = self.seen.used & (rows.task == task) & (rows.condition == condition)
-        return chosen
+        rows = self.shown
+        return np.asarray(self.used & (rows.task == task) & (rows.condition == condition))
 
     def _row(self, task: str, condition: str, trials: Flags) -> Row:
-        rows = self.seen.rows
-        observed = trials & self.seen.own & rows.scored
+        rows = self.shown
+        observed = trials & self.own & rows.scored
         answered = observed & np.isfinite(rows.rt_seconds)
         times = rows.rt_seconds[answered]
         return {
             "task_name": task,
             "condition": condition,
             "trials": int(trials.sum()),
-            "own_sequence": bool((trials & self.seen.own).any()),
-            "predicted_rt_seconds": _mean_rt(self.performed.twin, trials),
-            "group_rt_seconds": _mean_rt(self.performed.group, trials),
+            "own_sequence": bool((trials & self.own).any()),
+            "predicted_rt_seconds": _mean_rt(self.twin, trials),
+            "group_rt_seconds": _mean_rt(self.group, trials),
             "observed_rt_seconds": float(means(rows.rt_seconds, answered)),
             "observed_median_rt_seconds": float(np.median(times)) if len(times) else np.nan,
             "predicted_correct": float(means(self._outcomes[:, 0], trials)),
@@ -125,21 +143,18 @@ class AverageBehaviour:
     @cached_property
     def _outcomes(self) -> Values:
         """Predicted shares (trials, 3) of correct, wrong and missed."""
-        from bids_dtg.twin.judging.scores import outcome_shares
-
-        return outcome_shares(self.performed.twin.ends, self.seen.rows.correct_button)
+        return outcome_shares(self.twin.ends, self.shown.correct_button)
 
     @cached_property
     def _quantiles(self) -> Mapping[float, NDArray[np.floating[Any]]]:
         """Predicted quantiles of response times, (trials,) each."""
-        return {share: self.performed.twin.quantile(share) for share in QUANTILES}
+        return {share: self.twin.quantile(share) for share in QUANTILES}
 
     def _trial_row(self, number: int) -> Row:
-        seen, rows = self.seen, self.seen.rows
-        run = seen.runs[seen.run[number]]
-        task, own = run.trials.task, bool(seen.own[number])
+        rows, run = self.shown, self.runs[self.run[number]]
+        task, own = run.trials.task, bool(self.own[number])
         condition = int(rows.condition[number])
-        likely = int(self.performed.twin.button[number])
+        likely = int(self.twin.button[number])
         return {
             "task_name": task.name,
             "events_file": run.file.path.name,
@@ -188,123 +203,67 @@ def _button(names: tuple[str, ...], number: int) -> str | None:
     return names[number] if 0 <= number < len(names) else None
 
 
-@dataclass(frozen=True, eq=False)
-class SeenTrials:
-    """The trials of an average's runs as networks see them, with the person's own responses."""
+def behave(
+    fitted: Fitted,
+    bundle: TwinBundle,
+    edges: NDArray[np.float32],
+    runs: Sequence[PerformedRun],
+    notes: tuple[str, ...] = (),
+) -> AverageBehaviour:
+    """Run the twin of a connectome (edges,), Fisher z, and the group's network on trials of runs.
 
-    runs: tuple[PerformedRun, ...]
-    segments: Segments  # with an axis of people, which is 1
+    Raises
+    ------
+    RunError
+        There is no trial, a response window does not fit into a segment, an edge has no value, or
+        an output of the twin is not finite.
+    """
+    from bids_dtg.twin.decoding import decode
+    from bids_dtg.twin.trial_series import stack_people
 
-    @classmethod
-    def of(cls, runs: Sequence[PerformedRun], tasks: Sequence[Task]) -> SeenTrials:
-        """Make segments of one or more runs, without the responses of other participants.
-
-        Raises
-        ------
-        RunError
-            There is no trial, or a response window does not fit into a segment.
-        """
-        from bids_dtg.twin.trial_series import TaskSet, stack_people
-
-        shown = [run.trials if run.own else without_responses(run.trials) for run in runs]
-        try:
-            segments = stack_people([shown], tasks=TaskSet(tuple(tasks)))
-        except ValueError as err:
-            names = ", ".join(run.file.path.name for run in runs)
-            raise RunError(f"the trials of {names} cannot be performed: {err}") from err
-        return cls(tuple(runs), segments)
-
-    @property
-    def tasks(self) -> TaskSet:
-        """Tasks of the trials."""
-        return self.segments.tasks
-
-    @cached_property
-    def rows(self) -> TrialRows:
-        """The trials, (trials,) each."""
-        return self.segments.person(0).trials
-
-    @cached_property
-    def run(self) -> NDArray[np.intp]:
-        """Number of the run of each trial, (trials,)."""
-        return np.asarray(self.segments.person(0).run[self.rows.segment], np.intp)
-
-    @cached_property
-    def own(self) -> Flags:
-        """Which trials belong to the person's own runs, (trials,)."""
-        return np.array([run.own for run in self.runs])[self.run]
-
-    @cached_property
-    def used(self) -> Flags:
-        """Which trials enter figures, (trials,): own scored trials; all trials of others' runs."""
-        there = (self.rows.task >= 0) & (self.rows.last_step >= self.rows.first_step)
-        return np.asarray(np.where(self.own, self.rows.scored, there), bool)
-
-
-@dataclass(frozen=True, eq=False)
-class Performed:
-    """Decoded answers of the twin of a connectome and of the group's network, (trials, ...)."""
-
-    twin: Decoded
-    group: Decoded | None  # None: the architecture has none
-    regions: tuple[str, ...] = ()  # of BOLD
-    bold: Sequence[BoldRun | None] = ()  # of the twin in each run, as BOLD was measured; (): none
-
-
-class TwinInference:
-    """Runs a model's twins in tasks; the model is read at first use."""
-
-    def __init__(self, bundle: TwinBundle, *, threads: int) -> None:
-        self._bundle, self._threads = bundle, threads
-
-    @cached_property
-    def fitted(self) -> Fitted:
-        """The model's twins."""
-        import torch
-
-        torch.set_num_threads(self._threads)
-        return self._bundle.fitted()
-
-    def of(self, edges: NDArray[np.float32], seen: SeenTrials) -> Performed:
-        """Run the twin of a connectome (edges,), Fisher z, and the group's network on trials.
-
-        Raises
-        ------
-        RunError
-            An edge has no value, or an output of the twin is not finite.
-        """
-        if not np.isfinite(edges).all():
-            raise RunError(
-                f"{int((~np.isfinite(edges)).sum())} of {len(edges)} edges have no value",
-                expected=f"values of all edges, which {self._bundle.card.name} needs",
-                remedy="use another atlas, or leave out --model",
-            )
-        twin = self.fitted.perform(edges[None], seen.segments)
-        if not np.isfinite(twin).all():
-            raise RunError(
-                f"the answers by {self._bundle.card.name} are not finite",
-                remedy="use another model, or leave out --model",
-            )
-        group = self.fitted.perform_group(seen.segments)
-        return Performed(
-            _decoded(twin, seen),
-            None if group is None else _decoded(group, seen),
-            self._bundle.bold_regions,
-            self._bold(edges, seen),
+    # Responses of other participants are no part of it.
+    trials = [run.trials if run.own else without_responses(run.trials) for run in runs]
+    try:
+        segments = stack_people([trials], tasks=fitted.tasks)
+    except ValueError as err:
+        names = ", ".join(run.file.path.name for run in runs)
+        raise RunError(f"the trials of {names} cannot be performed: {err}") from err
+    if not np.isfinite(edges).all():
+        raise RunError(
+            f"{int((~np.isfinite(edges)).sum())} of {len(edges)} edges have no value",
+            expected=f"values of all edges, which {bundle.card.name} needs",
+            remedy="use another atlas, or leave out --model",
         )
+    twin = fitted.perform(edges[None], segments)
+    if not np.isfinite(twin).all():
+        raise RunError(
+            f"the answers by {bundle.card.name} are not finite",
+            remedy="use another model, or leave out --model",
+        )
+    group, seen = fitted.perform_group(segments), segments.person(0)
+    return AverageBehaviour(
+        tuple(runs),
+        segments,
+        decode(twin[0], seen),
+        None if group is None else decode(group[0], seen),
+        bundle.bold_regions,
+        _bold(fitted, edges, segments),
+        notes,
+    )
 
-    def _bold(self, edges: NDArray[np.float32], seen: SeenTrials) -> list[BoldRun | None]:
-        """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
-        from bids_dtg.twin.bold import predict_bold
 
-        readout = self.fitted.bold
-        if readout is None:
-            return []
-        (found,) = predict_bold(readout, self.fitted.twin, edges[None], seen.segments)
-        return [
-            run and replace(run, values=(run.values * readout.sd + readout.mean).astype(np.float32))
-            for run in found
-        ]
+def _bold(fitted: Fitted, edges: NDArray[np.float32], segments: Segments) -> list[BoldRun | None]:
+    """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
+    from bids_dtg.twin.bold import predict_bold
+
+    readout = fitted.bold
+    if readout is None:
+        return []
+    (found,) = predict_bold(readout, fitted.twin, edges[None], segments)
+    return [
+        run and replace(run, values=(run.values * readout.sd + readout.mean).astype(np.float32))
+        for run in found
+    ]
 
 
 def without_responses(trials: Trials) -> Trials:
@@ -317,12 +276,6 @@ def without_responses(trials: Trials) -> Trials:
         correct=nobody >= 0,
         unscored=tuple(range(len(nobody))),
     )
-
-
-def _decoded(performed: Outputs, seen: SeenTrials) -> Decoded:
-    from bids_dtg.twin.decoding import decode
-
-    return decode(performed[0], seen.segments.person(0))
 
 
 @dataclass(frozen=True, eq=False)

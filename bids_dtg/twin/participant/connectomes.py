@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -48,7 +47,7 @@ OF_PARCELS = "Pearson correlations of parcel series, as Fisher z"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ConnectomeSource(ABC):
+class ConnectomeSource:
     """Connectomes of people, all with the same edges; values are read on request."""
 
     paths: tuple[Path, ...]  # files, or the folder that they are in
@@ -64,32 +63,16 @@ class ConnectomeSource(ABC):
     atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
     cleaning: str = UNKNOWN_CLEANING  # of the runs, in words
     files: tuple[Path, ...] = ()  # that were read, but for arrays
-
-    @abstractmethod
-    def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Read people's connectomes.
-
-        Parameters
-        ----------
-        labels
-            Labels of the people, in this order; all of them are in the source's `labels`.
-
-        Returns
-        -------
-        numpy.ndarray
-            (people, edges), Fisher z: the upper triangle row by row, averaged over a person's
-            runs.
-
-        Raises
-        ------
-        DatasetError
-            Values cannot be used; the message names people and regions.
-        """
+    # (people, edges) by labels, Fisher z: the upper triangle row by row, averaged over a person's
+    # runs. Raises a DatasetError that names people and regions where values cannot be used.
+    connectomes: Callable[[Sequence[str]], Edges]
+    parts: Callable[[str], Mapping[str, str]]  # sketches by name of what a person's is made of
+    arrays: ArrayPeople | None = None  # content of files of arrays; None: it is no such file
 
     def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return sketches of people's connectomes by what they are, by which they are known again.
 
-        Whoever has values that cannot be used has none.
+        Connectomes with values that cannot be used have none.
         """
         try:
             rows = dict(zip(labels, self.connectomes(labels), strict=True))
@@ -98,10 +81,13 @@ class ConnectomeSource(ABC):
             for label in labels:
                 with suppress(DatasetError):
                     rows[label] = self.connectomes([label])[0]
-        return {
-            label: {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
-            for label in labels
-        }
+        found = {}
+        for label in labels:
+            own = {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
+            # Averages come first: where two of them are alike, so is the mean.
+            both = [own, self.parts(label)] if self.arrays else [self.parts(label), own]
+            found[label] = {**both[0], **both[1]}
+        return found
 
 
 def connectome_notes(
@@ -147,52 +133,10 @@ _SAME = 1e-4  # largest asymmetry of correlations: files may have been rounded
 _EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ArrayConnectomes(ConnectomeSource):
-    """Connectomes from edges, correlations or series of rest in files of arrays."""
-
-    arrays: ArrayPeople  # content of the files
-
-    def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Read people's connectomes; sessions of rest are averaged, weighted by their frames."""
-        if self.arrays.edges is not None:
-            rows = read_rows(self.arrays.edges, labels, edge_faults, "finite values that differ")
-            return np.stack(rows).astype(np.float32)
-        if self.arrays.connectomes is not None:
-            expected = "symmetric correlations between -1 and 1"
-            rows = read_rows(
-                self.arrays.connectomes, labels, partial(_faults, self.regions), expected
-            )
-            return np.stack([_edges_of(values) for values in rows])
-        return self._of_rest(labels)
-
-    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return sketches of people's connectomes, and of the rest that these are made of."""
-        of_edges = super().sketches(labels)
-        if not self.arrays.rest:
-            return of_edges
-        return {
-            label: own | {f"session {name}": it for name, it in self.arrays.sketches(label).items()}
-            for label, own in of_edges.items()
-        }
-
-    def _of_rest(self, labels: Sequence[str]) -> Edges:
-        total = np.zeros((len(labels), self.edges))
-        frames = np.zeros(len(labels))
-        for array in self.arrays.rest:
-            there = [row for row, label in enumerate(labels) if label in array.rows]
-            some = [labels[row] for row in there]
-            series = read_rows(
-                array, some, partial(_series_faults, self.regions), "series that vary and differ"
-            )
-            for row, values in zip(there, series, strict=True):
-                total[row] += values.shape[1] * _edges_of(np.asarray(np.corrcoef(values)))
-                frames[row] += values.shape[1]
-        return (total / frames[:, None]).astype(np.float32)
-
-
-def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayConnectomes:
+def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ConnectomeSource:
     """Find connectomes in the files of ``--input-arrays`` without reading their values.
+
+    Sessions of rest are averaged, weighted by their frames.
 
     Raises
     ------
@@ -203,20 +147,55 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayCo
     """
     arrays = read_arrays(paths, keys, of=PEOPLE_BY, tasks=True)
     edges = _count_edges(arrays)
-    given = [name for name in PEOPLE_BY if _of(arrays, name)]
-    labels = {label for name in given for of in _of(arrays, name) for label in of.rows}
-    return ArrayConnectomes(
+    found: dict[str, tuple[PeopleArray, ...]] = {}
+    for name in PEOPLE_BY:
+        own = getattr(arrays, name) or ()
+        if own := own if isinstance(own, tuple) else (own,):
+            found[name] = own
+    unused = () if arrays.structural is None else ("not used by digital twins: structural",)
+
+    def parts(label: str) -> dict[str, str]:
+        if not arrays.rest:
+            return {}
+        return {f"session {name}": sketch for name, sketch in arrays.sketches(label).items()}
+
+    return ConnectomeSource(
         paths=arrays.files,
-        labels=tuple(sorted(labels)),
+        labels=tuple(sorted({label for own in found.values() for of in own for label in of.rows})),
         regions=arrays.places,
         places_named=arrays.places_named,
         edges=edges,
-        words=next(words for name, words in _SOURCE_WORDS if name in given),
+        words=next(words for name, words in _SOURCE_WORDS if name in found),
         expected=_EXPECTED,
         families=arrays.families,
-        notes=(*arrays.notes, *_unused(arrays)),
+        notes=(*arrays.notes, *unused),
+        connectomes=partial(_read_arrays, arrays, edges),
+        parts=parts,
         arrays=arrays,
     )
+
+
+def _read_arrays(arrays: ArrayPeople, edges: int, labels: Sequence[str]) -> Edges:
+    """Read people's edges, or make them of their correlations or series of rest."""
+    if arrays.edges is not None:
+        rows = read_rows(arrays.edges, labels, edge_faults, "finite values that differ")
+        return np.stack(rows).astype(np.float32)
+    if arrays.connectomes is not None:
+        faults, expected = (
+            partial(_faults, arrays.places),
+            "symmetric correlations between -1 and 1",
+        )
+        rows = read_rows(arrays.connectomes, labels, faults, expected)
+        return np.stack([_edges_of(values) for values in rows])
+    total, frames = np.zeros((len(labels), edges)), np.zeros(len(labels))
+    for array in arrays.rest:
+        there = [row for row, label in enumerate(labels) if label in array.rows]
+        some, faults = [labels[row] for row in there], partial(_series_faults, arrays.places)
+        series = read_rows(array, some, faults, "series that vary and differ")
+        for row, values in zip(there, series, strict=True):
+            total[row] += values.shape[1] * _edges_of(np.asarray(np.corrcoef(values)))
+            frames[row] += values.shape[1]
+    return (total / frames[:, None]).astype(np.float32)
 
 
 def _edges_of(correlation: Array) -> Edges:
@@ -228,14 +207,6 @@ _SOURCE_WORDS = (
     ("connectomes", "correlations from arrays, as Fisher z"),
     ("rest", "Pearson correlations of series from arrays, as Fisher z"),
 )
-
-
-def _of(arrays: ArrayPeople, name: str) -> tuple[PeopleArray, ...]:
-    """Return the arrays under a name of `PEOPLE_BY`; none where there are none."""
-    found: PeopleArray | tuple[PeopleArray, ...] | None = getattr(arrays, name)
-    if found is None:
-        return ()
-    return found if isinstance(found, tuple) else (found,)
 
 
 def _count_edges(arrays: ArrayPeople) -> int:
@@ -257,10 +228,6 @@ def _count_edges(arrays: ArrayPeople) -> int:
             expected=f"1 to {_MOST_EDGES}: correlations between regions, not voxels",
         )
     return edges
-
-
-def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
-    return () if arrays.structural is None else ("not used by digital twins: structural",)
 
 
 def edge_faults(values: Array) -> list[str]:
@@ -336,26 +303,7 @@ class _Set:
         return frozenset(_titles(self.table) or [str(self.table.path)])
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class OutputConnectomes(ConnectomeSource):
-    """Connectomes in the output folder, all of them read."""
-
-    values: Mapping[str, Edges]  # (edges,) by label
-    # Sketches of the averages that they are means of, by the names of their files.
-    parts: Mapping[str, Mapping[str, str]]
-
-    def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Return people's connectomes; those of several averages of runs were averaged."""
-        return np.stack([self.values[label] for label in labels])
-
-    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return sketches of people's connectomes, and of those that these are means of."""
-        # Parts come first: where two of them are alike, so is the mean.
-        means = super().sketches(labels)
-        return {label: {**self.parts[label], **own} for label, own in means.items()}
-
-
-def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnectomes:
+def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSource:
     """Read the connectomes that the participant level has written for an atlas (empty: any).
 
     A person's connectomes of several averages are averaged in turn, weighted by their residual
@@ -382,15 +330,16 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
             f"{root} has no usable connectome for a twin: {'; '.join(left_out.lines())}",
             expected="Fisher z of all pairs of parcels",
         )
-    by_label = _by_label(averages)
+    by_label: dict[str, list[_Set]] = {}
+    for own in averages:
+        by_label.setdefault(own.table.label, []).append(own)
     values = {label: _mean(own) for label, own in by_label.items()}
-    parts = {
-        label: {part.table.path.name: sketch_edges(part.edges) for part in own}
-        if len(own) > 1
-        else {}
-        for label, own in by_label.items()
-    }
-    return OutputConnectomes(
+
+    def parts(label: str) -> dict[str, str]:
+        own = by_label[label] if len(by_label[label]) > 1 else ()
+        return {part.table.path.name: sketch_edges(part.edges) for part in own}
+
+    return ConnectomeSource(
         paths=(root,),
         files=tuple(found.table.path for found in averages),
         labels=tuple(sorted(values)),
@@ -404,7 +353,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
         atlas=averages[0].table.atlas,
         atlas_digest=averages[0].table.atlas_digest,
         cleaning=most_common([own.table.cleaning for own in averages]),
-        values=values,
+        connectomes=lambda labels: np.stack([values[label] for label in labels]),
         parts=parts,
     )
 
@@ -489,13 +438,6 @@ def _apart(averages: Iterable[_Set], left_out: LeftOut) -> Iterator[_Set]:
         else:
             taken |= runs
             yield own
-
-
-def _by_label(averages: Iterable[_Set]) -> dict[str, list[_Set]]:
-    found: dict[str, list[_Set]] = {}
-    for own in averages:
-        found.setdefault(own.table.label, []).append(own)
-    return found
 
 
 def _mean(averages: Sequence[_Set]) -> Edges:

@@ -176,16 +176,8 @@ class Behaviour:
 
     def fewest(self, task: Task) -> int:
         """Return the number of scored trials in the task's condition that has fewest."""
-        runs = self.of(task)
-        conditions = range(len(task.conditions))
-        return min(
-            sum(int((run.scored & (run.condition == number)).sum()) for run in runs)
-            for number in conditions
-        )
-
-    def without_condition(self, task: Task) -> tuple[str, ...]:
-        """Return the values of the task's trials that stand for none of its conditions."""
-        return tuple(value for run in self.of(task) for value in run.without_condition)
+        found = np.concatenate([run.condition[run.scored] for run in self.of(task)])
+        return min(int((found == number).sum()) for number in range(len(task.conditions)))
 
     def share_correct(self, task: Task) -> float:
         """Return the share of a task's scored trials that are correct; misses count as errors.

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import given_split
 from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
@@ -21,9 +23,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
 from bids_dtg.twin.adjustment import Covariates
 from bids_dtg.twin.participant.connectomes import (
-    ArrayConnectomes,
     ConnectomeSource,
-    Edges,
     find_array_connectomes,
     find_output_connectomes,
 )
@@ -78,13 +78,16 @@ class TwinPeople:
         DatasetError
             Nobody has both, or files cannot be used.
         """
-        source = _source(settings, atlas)
+        if arrays := settings.modelling.input_arrays:
+            source = find_array_connectomes(arrays, settings.modelling.array_key)
+        else:
+            source = find_output_connectomes(settings, atlas)
         asked = tuple(plain_label(label, "sub") for label in settings.inputs.participant_label)
         chosen, files = find_task_files(settings, tasks)
         behaviour = read_behaviour(chosen, files, asked)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
         own = {label: behaviour[label] for label in labels}
-        if isinstance(source, ArrayConnectomes):
+        if source.arrays is not None:
             bold = find_array_bold(source.arrays, own, files)
         else:
             bold = find_output_bold(settings, own, bold_atlas)
@@ -116,42 +119,12 @@ class TwinPeople:
             task_bold=bold,
         )
 
-    @property
-    def regions(self) -> tuple[str, ...]:
-        """Names of the connectomes' regions; empty where edges have no names."""
-        return self.source.regions
-
-    @property
-    def edges(self) -> int:
-        """Number of edges of a connectome."""
-        return self.source.edges
-
-    def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Read people's connectomes, (people, edges); see `ConnectomeSource.connectomes`.
-
-        Raises
-        ------
-        DatasetError
-            Values cannot be used; the message names people and regions.
-        """
-        return self.source.connectomes(labels)
-
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return sketches of people's rest and connectomes, by which they are known again."""
         return {label: tuple(self.known.get(label, {}).values()) for label in labels}
 
-    def segments(self, labels: Sequence[str]) -> Segments:
-        """Return people's trials as segments; see `bids_dtg.twin.trial_series.stack_people`.
-
-        Raises
-        ------
-        DatasetError
-            There is no trial, or a response window does not fit into a segment.
-        """
-        return self.stacked(self.runs(labels))
-
     def stacked(self, runs: Sequence[Sequence[Trials]]) -> Segments:
-        """Return runs of people, or parts of them, as segments.
+        """Return runs of people, or parts of them, as segments; see `stack_people`.
 
         Raises
         ------
@@ -178,13 +151,6 @@ class TwinPeople:
         if self.task_bold is None:
             return [(None,) * len(self.behaviour[label].runs) for label in labels]
         return [self.task_bold.read(label) for label in labels]
-
-
-def _source(settings: Settings, atlas: str) -> ConnectomeSource:
-    modelling = settings.modelling
-    if modelling.input_arrays:
-        return find_array_connectomes(modelling.input_arrays, modelling.array_key)
-    return find_output_connectomes(settings, atlas)
 
 
 def _whole_people(
@@ -263,35 +229,25 @@ def _on_task(
             f"{task.name}: {unscored} of {counted(every, 'trial')} not scored: answers that "
             "are implausibly fast, or have a time or a button alone, and trials never seen"
         )
-    values = [value for person in own.values() for value in person.without_condition(task)]
+    runs = [run for person in own.values() for run in person.of(task)]
+    values = [value for run in runs for value in run.without_condition]
     for line in values_in_words(values):
         yield f"{task.name}: {line}"
     few = [label for label, person in own.items() if person.fewest(task) < FEWEST_TRIALS]
-    if few:
-        where = "a condition" if len(task.conditions) > 1 else "all"
-        yield (
-            f"{task.name}: {counted(len(few), 'participant')} with fewer than {FEWEST_TRIALS} "
-            f"scored trials in {where} ({named(few)}): kept"
-        )
     silent = [
         label for label, person in own.items() if 2 * person.answered(task) < person.scored(task)
     ]
-    if silent:
-        yield (
-            f"{task.name}: {counted(len(silent), 'participant')} without a response in most trials "
-            f"({named(silent)}): kept"
-        )
-    low = [
-        label
-        for label, person in own.items()
-        if person.below_chance(task) and label not in set(silent)
-    ]
-    if low:
-        yield (
-            f"{task.name}: {counted(len(low), 'participant')} below chance, 1 in "
-            f"{len(task.buttons)}, misses as errors ({named(low)}): kept; buttons may have "
-            "been swapped"
-        )
+    low = [label for label in own if own[label].below_chance(task) and label not in silent]
+    where = "a condition" if len(task.conditions) > 1 else "all"
+    chance = f"below chance, 1 in {len(task.buttons)}, misses as errors"
+    for who, what, more in (
+        (few, f"with fewer than {FEWEST_TRIALS} scored trials in {where}", ""),
+        (silent, "without a response in most trials", ""),
+        (low, chance, "; buttons may have been swapped"),
+    ):
+        if who:
+            people = counted(len(who), "participant")
+            yield f"{task.name}: {people} {what} ({named(who)}): kept{more}"
 
 
 def read_covariates(
@@ -328,22 +284,15 @@ def read_covariates(
     table = read_participants(path)
     table.require_labels(labels)
     columns = [_checked(table.find(name).of(labels), labels) for name in asked]
-    numbers = [column for column in columns if _is_number(column)]
-    categories = [column for column in columns if not _is_number(column)]
-    return Covariates(
-        tuple(column.name for column in numbers),
-        np.array([[own.numbers.get(label, np.nan) for own in numbers] for label in labels])
-        if numbers
-        else None,
-        tuple(column.name for column in categories),
-        np.array([[own.texts.get(label, "") for own in categories] for label in labels], np.str_)
-        if categories
-        else None,
-    )
-
-
-def _is_number(column: Column) -> bool:
-    return column.is_number and plain_column(column.name) not in SITE_COLUMNS
+    values: dict[str, NDArray[Any]] = {}
+    for column in columns:
+        if column.is_number and plain_column(column.name) not in SITE_COLUMNS:
+            numbers = [column.numbers.get(label, np.nan) for label in labels]
+            values[column.name] = np.array(numbers)
+        else:
+            texts = [column.texts.get(label, "") for label in labels]
+            values[column.name] = np.array(texts, np.str_)
+    return Covariates(values)
 
 
 def _checked(column: Column, labels: Sequence[str]) -> Column:

@@ -30,7 +30,7 @@ from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.panels.averages import PRESENTATION
-from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
+from bids_dtg.twin.panels.words import TwinMethods
 from bids_dtg.twin.participant.connectomes import OF_PARCELS, Edges
 from bids_dtg.twin.participant.events import TaskEvents, find_task_files
 from bids_dtg.twin.participant.people import read_covariates
@@ -231,7 +231,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             min_coverage=self.settings.outputs.min_coverage,
             combine=self.combine,
             tasks=() if self.events is None else self.events.names,
-            model=None if self.bundle is None else _model_words(self.bundle),
+            model=None if self.bundle is None else self.bundle.part,
             of_task_runs=self.of_task_runs,
         )
 
@@ -254,16 +254,6 @@ def _tasks(settings: Settings, bundle: TwinBundle | None) -> tuple[Task, ...]:
     if settings.twin.task_file or len(settings.outputs.atlases) > 1:
         return find_task_files(settings, None)[0]
     return tuple(map(find_task, SHIPPED))
-
-
-def _model_words(bundle: TwinBundle) -> ModelOfTwins:
-    part = bundle.part
-    return ModelOfTwins(
-        people=part.people,
-        tasks=tuple(task.name for task in part.tasks),
-        data_set=part.data_set,
-        connectome=part.connectome,
-    )
 
 
 def _load(name_or_path: str) -> TwinBundle:

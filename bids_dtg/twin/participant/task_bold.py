@@ -173,11 +173,10 @@ def find_output_bold(
     }
     regions, _ = _read(tables[0].path)
 
-    def path_of(label: str, file: EventsFile) -> Path | None:
-        return found.get((label, file.path.name))
-
-    def read(label: str) -> Runs:
-        return tuple(map(read_run, (path_of(label, file) for file in behaviour[label].files)))
+    whose = {
+        label: [found.get((label, file.path.name)) for file in own.files]
+        for label, own in behaviour.items()
+    }
 
     def read_run(path: Path | None) -> BoldRun | None:
         if path is None:
@@ -192,12 +191,9 @@ def find_output_bold(
             )
         return bold
 
-    whose = {
-        label: [path_of(label, file) for file in own.files] for label, own in behaviour.items()
-    }
     return TaskBold(
         regions,
-        read,
+        lambda label: tuple(map(read_run, whose[label])),
         notes=(_in_words(whose), *left_out.lines()),
         atlas=tables[0].atlas,
         atlas_digest=tables[0].atlas_digest,
@@ -230,8 +226,12 @@ def find_array_bold(
         there = label in array.rows and file.task in array.tasks
         return array.tasks.index(file.task) if there and several[label, file.task] == 1 else None
 
+    whose = {
+        label: [number_of(label, file) for file in own.files] for label, own in behaviour.items()
+    }
+
     def read(label: str) -> Runs:
-        numbers = [number_of(label, file) for file in behaviour[label].files]
+        numbers = whose[label]
         if not any(number is not None for number in numbers):
             return (None,) * len(numbers)
         values = array.of(label).astype(np.float32)
@@ -245,9 +245,6 @@ def find_array_bold(
             for number in numbers
         )
 
-    whose = {
-        label: [number_of(label, file) for file in own.files] for label, own in behaviour.items()
-    }
     notes = [_in_words(whose)]
     unclear = [
         label

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.errors import RunError
@@ -17,15 +19,15 @@ from bids_dtg.participants.parcels.worker import ParcelSteps
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import AverageMaker, MadeAverage
 from bids_dtg.twin.participant.behaviour import (
-    AverageBehaviour,
     AverageConnectome,
-    SeenTrials,
-    TwinInference,
+    behave,
 )
-from bids_dtg.twin.participant.events import PerformedRun
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task
 from bids_dtg.twin.participant.task_bold import TaskRun
 from bids_dtg.twin.participant.write import TwinWriter
+
+if TYPE_CHECKING:
+    from bids_dtg.twin.fitting import Fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,6 @@ class TwinSteps(ParcelSteps):
     """The steps of the work on a participant."""
 
     request: TwinRequest
-    inference: TwinInference | None  # runs twins; None: the call has no model
     writer: TwinWriter  # writes results
     task_reader: SeriesReader  # reduces runs of tasks to series
     task_writer: TwinWriter  # writes these
@@ -41,14 +42,19 @@ class TwinSteps(ParcelSteps):
     @classmethod
     def of(cls, request: TwinRequest) -> TwinSteps:
         """Make the steps of a request."""
-        inference = None
-        if request.bundle is not None:
-            inference = TwinInference(request.bundle, threads=request.capacity.threads)
         tasks = request.for_task_runs
         return cls(
-            *(request, request.reader(), inference, TwinWriter(request)),
-            *(tasks.reader(), TwinWriter(tasks)),
+            *(request, request.reader(), TwinWriter(request), tasks.reader(), TwinWriter(tasks))
         )
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The model's twins, which are read at first use."""
+        import torch
+
+        assert self.request.bundle is not None
+        torch.set_num_threads(self.request.capacity.threads)
+        return self.request.bundle.fitted()
 
     def reader_of(self, run: RestRun) -> SeriesReader:
         """Return what reduces a run to series."""
@@ -57,7 +63,7 @@ class TwinSteps(ParcelSteps):
     def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
         """Return the maker of an average's connectome and behaviour, or of a task run's series."""
         if is_of_task(begun.planned):
-            return TaskRunMaker(begun, self.task_writer, clock)
+            return TaskRunMaker(begun, self, clock)
         return TwinAverageMaker(begun, self, clock)
 
 
@@ -108,52 +114,27 @@ class TwinAverageMaker:
         made = AverageConnectome(tuple(self._runs), planned.by_dof)
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):
-            events = self._steps.request.events
+            request, behaviour = self._steps.request, None
+            events, bundle = request.events, request.bundle
             runs, of_events = ((), ()) if events is None else events.of(planned)
-            behaviour = self._behave(planned.participant, made, runs, of_events)
+            if bundle is not None and runs:
+                edges = request.as_the_model_takes(planned.participant, made.upper)
+                behaviour = behave(self._steps.fitted, bundle, edges, runs, of_events)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
             self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
             writer.complete(planned, self.begun.inputs, self._files, self._runs)
-        notes = writer.notes(
-            planned,
-            made,
-            behaviour,
-            left_out=self._left_out,
-            of_events=of_events,
-        )
+        notes = writer.notes(planned, made, behaviour, left_out=self._left_out, of_events=of_events)
         return MadeAverage(tuple(notes), _line(made, left_out=len(self._left_out)))
 
-    def _behave(
-        self,
-        participant: str,
-        made: AverageConnectome,
-        runs: tuple[PerformedRun, ...],
-        notes: tuple[str, ...],
-    ) -> AverageBehaviour | None:
-        """Run the twin; None without a model."""
-        request, inference = self._steps.request, self._steps.inference
-        if request.events is None or inference is None or not runs:
-            return None
-        seen = SeenTrials.of(runs, request.events.tasks)
-        performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
-        return AverageBehaviour(seen, performed, notes)
 
-
-class TaskRunMaker:
-    """Writes the series of a run of a task."""
-
-    def __init__(self, begun: AverageBegun, writer: TwinWriter, clock: Clock) -> None:
-        self.begun, self._writer, self._clock = begun, writer, clock
-        self._runs: list[MeasuredSeries] = []
+class TaskRunMaker(TwinAverageMaker):
+    """Writes the series of a run of a task; a run alone that is left out fails."""
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
         """Keep the series."""
         assert isinstance(part, SeriesRead)
         self._runs.append(part.measured)
-
-    def leave_out(self, run: str, reason: str) -> None:
-        """Leave nothing out: a run alone fails."""
 
     def finish(self, reporter: Reporter) -> MadeAverage:
         """Write the series, and the record that they are complete.
@@ -165,10 +146,10 @@ class TaskRunMaker:
         OutputError
             A file cannot be written.
         """
-        (measured,) = self._runs
+        (measured,), writer = self._runs, self._steps.task_writer
         with self._clock.time("write"):
-            files = [*self._writer.write_task_run(measured)]
-            self._writer.complete(self.begun.planned, self.begun.inputs, files, self._runs)
+            files = [*writer.write_task_run(measured)]
+            writer.complete(self.begun.planned, self.begun.inputs, files, self._runs)
         there = int(measured.series.present.sum())
         return MadeAverage(
             tuple(f"{measured.run.title}: {note}" for note in measured.notes),

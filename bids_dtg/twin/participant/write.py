@@ -253,7 +253,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             sidecar = path.with_suffix(".json")
             write_json(output.path(sidecar), {**table.dictionary(), **facts})
             yield sidecar
-        if behaviour.performed.bold:
+        if behaviour.bold:
             yield from self._write_bold(_PREDICTED.path(entities), behaviour, facts)
         kept = keep_trial_series(behaviour.curves(), facts)
         yield from write_kept([kept], entities, output)
@@ -262,18 +262,17 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         self, path: PurePosixPath, behaviour: AverageBehaviour, facts: Mapping[str, Any]
     ) -> Iterator[PurePosixPath]:
         """Write the BOLD of a twin: a row a volume of each run, a column a region."""
-        performed = behaviour.performed
         rows = [
             (
                 run.file.path.name,
                 f"{at:.3f}",
                 *(f"{v:.5g}" if np.isfinite(v) else None for v in values),
             )
-            for run, bold in zip(behaviour.seen.runs, performed.bold, strict=False)
+            for run, bold in zip(behaviour.runs, behaviour.bold, strict=False)
             if bold is not None
             for at, values in zip(bold.seconds, bold.values, strict=True)
         ]
-        text = tsv_text(["events_file", "seconds", *performed.regions], rows)
+        text = tsv_text(["events_file", "seconds", *behaviour.regions], rows)
         yield from self.write_with(
             path,
             encoded(text),
@@ -299,7 +298,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             **self.origin(*made.runs),
             "EventFiles": [
                 run.file.path.relative_to(request.dataset.bids_dir).as_posix()
-                for run in behaviour.seen.runs
+                for run in behaviour.runs
             ],
             "SequencesOfOthers": behaviour.other_sequences,
             "Notes": notes,

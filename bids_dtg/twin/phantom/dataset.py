@@ -22,7 +22,7 @@ from bids_dtg.phantom.region_run import draw_region_run
 from bids_dtg.phantom.regions import draw_positions, region_names
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
 from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
-from bids_dtg.twin.phantom.files import write_connectomes, write_events, write_truth
+from bids_dtg.twin.phantom.files import write_arrays, write_events, write_truth
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import SEQUENCES, trial_sequence
 
@@ -134,7 +134,8 @@ class TwinPhantom(RegionPhantom):
             connectomes before noise (``connectomes.npz``), true parameters, mean response times
             and shares of correct responses (``truth.tsv``).
         """
-        write_connectomes(out / TRUTH / "connectomes.npz", self.people, self.parcels.names)
+        path, edges = out / TRUTH / "connectomes.npz", self.people.connectomes
+        write_arrays(path, self.people, self.parcels.names, edges=edges)
         write_truth(out / TRUTH / "truth.tsv", self.people)
         sequences = [trial_sequence(name) for name in self.plan.sequences]
         runs = self.people.runs(sequences, seed=self.plan.seed)

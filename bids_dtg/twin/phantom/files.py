@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def write_twin_people(
     names = (*REGIONS, *(f"r{region:03d}" for region in range(len(REGIONS), regions)))
     if bold is not None:
         write_task_bold(folder / "task_bold.npz", people, names, sequences, bold)
-    write_connectomes(folder / "connectomes.npz", people, names)
+    write_arrays(folder / "connectomes.npz", people, names, edges=people.connectomes)
     write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
     content = {"Name": "Simulated twins", "BIDSVersion": "1.8.0", "DatasetType": "raw"}
@@ -87,22 +88,6 @@ def write_events(
             write_tsv(path, [*sequence.rows[0], _BUTTON], _event_rows(sequence, trials))
 
 
-def write_connectomes(
-    path: Path,
-    people: TwinPeople,
-    regions: Sequence[str],
-) -> None:
-    """Write connectomes with names of regions into an ``.npz`` file for ``--input-arrays``."""
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        people=np.array(people.labels),
-        places=np.array(regions),
-        edges=people.connectomes,
-    )
-    write_atomic(path, content.getvalue())
-
-
 def write_task_bold(
     path: Path,
     people: TwinPeople,
@@ -115,25 +100,25 @@ def write_task_bold(
     Parameters
     ----------
     path, people, regions, sequences
-        As of `write_connectomes` and `write_events`.
+        As of `write_arrays` and `write_events`.
     bold
         BOLD of each person's runs.
     """
     frames = max(len(run.values) for runs in bold for run in runs)
     values = np.full((len(bold), len(sequences), len(regions), frames), np.nan, np.float32)
-    own = [list(regions).index(name) for name in REGIONS]
+    places = [list(regions).index(name) for name in REGIONS]
     for of_person, runs in zip(values, bold, strict=True):
         for of_run, run in zip(of_person, runs, strict=True):
-            of_run[own, : len(run.values)] = run.values.T
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        people=np.array(people.labels),
-        places=np.array(regions),
-        task_bold=values,
-        task_bold_runs=np.array([sequence.name for sequence in sequences]),
-        task_bold_tr_seconds=TR_SECONDS,
-    )
+            of_run[places, : len(run.values)] = run.values.T
+    names = np.array([sequence.name for sequence in sequences])
+    arrays = {"task_bold": values, "task_bold_runs": names, "task_bold_tr_seconds": TR_SECONDS}
+    write_arrays(path, people, regions, **arrays)
+
+
+def write_arrays(path: Path, people: TwinPeople, regions: Sequence[str], **arrays: Any) -> None:
+    """Write arrays of people, as `edges`, with names of regions as an ``.npz`` file."""
+    content, labels = io.BytesIO(), np.array(people.labels)
+    np.savez_compressed(content, people=labels, places=np.array(regions), **arrays)
     write_atomic(path, content.getvalue())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 from zlib import crc32
 
 import numpy as np
@@ -18,19 +17,23 @@ from bids_dtg.twin.phantom.diffusion import (
 )
 from bids_dtg.twin.phantom.world import (
     PARAMETERS,
-    POPULATION,
+    RUN_SD,
     SKIPPED,
     TASKS,
     TRAITS,
+    TREND_SD,
     Regime,
     TrialSequence,
     TwinWorld,
+    drifts_of,
+    lapses_of,
+    parameters_of,
     simulate_twin_world,
+    start_seconds,
 )
 from bids_dtg.twin.trials import Trials
 
 Array = NDArray[np.float64]
-_SLOPE_STEP = 0.1  # of a trait, for differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ class TwinPeople:
         """True parameters, (people, 5), in the order of `world.PARAMETERS`."""
         shared = self.world.difficulty.shared
         traits, own = self.traits @ self.world.weights, self.own
-        return POPULATION.parameters(np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * own)
+        return parameters_of(np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * own)
 
     def select(self, rows: Sequence[int] | NDArray[np.integer]) -> TwinPeople:
         """Return some of the people, by row.
@@ -96,51 +99,15 @@ class TwinPeople:
         Examples
         --------
         >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
+        >>> from bids_dtg.twin.phantom.world import SDS
         >>> quick = people.after(people.world.weights[:, 2] @ people.world.loadings)
         >>> drift = quick.parameters[:, 2] - people.parameters[:, 2]  # one standard deviation
-        >>> bool(np.allclose(drift, POPULATION.sds[2]))
+        >>> bool(np.allclose(drift, SDS[2]))
         True
         """
         traits = self.traits + self.world.traits_of(delta_edges)
         connectomes = (self.connectomes + np.asarray(delta_edges)).astype(np.float32)
         return replace(self, connectomes=connectomes, traits=traits)
-
-    def gradient(self, task: str, what: Literal["rt", "effect"]) -> Array:
-        """Return the true gradient of the median response time by edge, averaged over people.
-
-        Finite differences over traits are combined with the dependence of traits on edges
-        (`after`).
-
-        Parameters
-        ----------
-        task
-            Name of the task, ``faces`` or ``stroop``.
-        what
-            ``rt``: mean of both conditions; ``effect``: second less first.
-
-        Returns
-        -------
-        numpy.ndarray
-            (edges,), seconds per unit of Fisher z.
-
-        Examples
-        --------
-        >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
-        >>> slope = people.gradient("stroop", "rt")
-        >>> delta = -0.01 * slope / (slope**2).sum()  # 10 ms quicker, if all were linear
-        >>> change = people.after(delta).median_rt_seconds("stroop").mean(axis=1)
-        >>> float((change - people.median_rt_seconds("stroop").mean(axis=1)).mean().round(3))
-        -0.01
-        """
-        slopes = []
-        for trait in np.eye(TRAITS):
-            sides = [
-                replace(self, traits=self.traits + step * trait).median_rt_seconds(task)
-                for step in (_SLOPE_STEP, -_SLOPE_STEP)
-            ]
-            first, second = ((sides[0] - sides[1]) / (2 * _SLOPE_STEP)).mean(axis=0)
-            slopes.append(second - first if what == "effect" else (first + second) / 2)
-        return np.asarray(self.world.traits_of(np.eye(len(self.world.mean))) @ np.array(slopes))
 
     def runs(self, sequences: Sequence[TrialSequence], *, seed: int) -> list[list[Trials]]:
         """Simulate everybody's responses to sequences.
@@ -168,20 +135,15 @@ class TwinPeople:
         """
         by_sequence = []
         for sequence in sequences:
-            streams = self._streams(Purpose.TWIN_RESPONSES, sequence, seed)
+            purpose, session = Purpose.TWIN_RESPONSES, crc32(sequence.name.encode())
+            streams = [
+                stream(seed, purpose, cohort=self.cohort, person=person, session=session)
+                for person in self.persons
+            ]
             uniforms = np.array([rng.random((len(sequence.rows), UNIFORMS)) for rng in streams])
             state = np.array([rng.standard_normal(2) for rng in streams])
             by_sequence.append(respond(sequence, self.parameters, self.lapses, state, uniforms))
         return [list(runs) for runs in zip(*by_sequence, strict=True)]
-
-    def _streams(
-        self, purpose: Purpose, sequence: TrialSequence, seed: int
-    ) -> list[np.random.Generator]:
-        session = crc32(sequence.name.encode())
-        return [
-            stream(seed, purpose, cohort=self.cohort, person=person, session=session)
-            for person in self.persons
-        ]
 
     def mean_rt_seconds(self, task: str) -> Array:
         """Return true mean response times, (people, 2), in both conditions of a task.
@@ -190,22 +152,14 @@ class TwinPeople:
         after the task's window.
         """
         parameters = self.parameters
-        drifts, boundary = POPULATION.drifts(parameters, task), parameters[:, 1:2]
-        start = POPULATION.start_seconds(parameters, task)
+        drifts, boundary = drifts_of(parameters, task), parameters[:, 1:2]
+        start = start_seconds(parameters, task)
         return np.asarray(start + mean_decision_seconds(drifts, boundary))
-
-    def median_rt_seconds(self, task: str) -> Array:
-        """Return true median response times, (people, 2); see `mean_rt_seconds`."""
-        parameters = self.parameters
-        drifts = POPULATION.drifts(parameters, task)
-        decided = [decision_quantiles([0.5], v, parameters[:, 1]) for v in drifts.T]
-        start = POPULATION.start_seconds(parameters, task)
-        return np.asarray(start + np.concatenate(decided, axis=1))
 
     def share_correct(self, task: str) -> Array:
         """Return true shares of correct responses among all responses, (people, 2)."""
         parameters = self.parameters
-        return share_correct(POPULATION.drifts(parameters, task), parameters[:, 1:2])
+        return share_correct(drifts_of(parameters, task), parameters[:, 1:2])
 
     def effects(self, task: str) -> Array:
         """Return the true effect on the mean response time, (people,): second less first.
@@ -271,7 +225,7 @@ def simulate_twin_people(
         connectomes=np.array(connectomes, np.float32),
         traits=np.array(traits),
         own=np.array(own),
-        lapses=POPULATION.lapses(np.array(lapses)),
+        lapses=lapses_of(np.array(lapses)),
     )
 
 
@@ -330,7 +284,7 @@ def respond(
     trials = sequence.trials
     rt_seconds, correct = _decisions(trials, parameters, uniforms)
     into = trials.onset_seconds / trials.run_seconds - 0.5
-    rt_seconds += POPULATION.run_sd * state[:, :1] + POPULATION.trend_sd * state[:, 1:] * into
+    rt_seconds += RUN_SD * state[:, :1] + TREND_SD * state[:, 1:] * into
     rt_seconds = np.maximum(rt_seconds, SHORTEST_SECONDS)
     late = rt_seconds > trials.task.window_seconds
     missed = late | (uniforms[..., 2] < lapses[:, None])
@@ -349,7 +303,7 @@ def _decisions(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return response times in seconds and whether choices are correct, (people, trials)."""
     task, boundary = trials.task.name, parameters[:, 1]
-    drifts, start = POPULATION.drifts(parameters, task), POPULATION.start_seconds(parameters, task)
+    drifts, start = drifts_of(parameters, task), start_seconds(parameters, task)
     seconds = np.zeros(uniforms.shape[:2])
     correct = np.zeros(uniforms.shape[:2], bool)
     for column, name in enumerate(TASKS[task]):

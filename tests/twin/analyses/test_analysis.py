@@ -59,10 +59,10 @@ def test_the_regression_is_that_of_training_people_and_comes_back(inputs: Path, 
     with np.load(inputs / "connectomes.npz") as arrays:
         edges = arrays["edges"][UNSEEN:]
     known = Covariates(
-        ("age",),
-        np.array([[float(row["age"])] for row in rows]),
-        ("site",),
-        np.array([[row["site"]] for row in rows]),
+        {
+            "age": np.array([float(row["age"]) for row in rows]),
+            "site": np.array([row["site"] for row in rows]),
+        }
     )
     own = Adjustment.fit(edges, known)
     assert bundle.adjustment.names == own.names

@@ -238,15 +238,16 @@ def test_edges_without_names_are_taken_with_a_warning(
 def test_sentences_say_who_is_best() -> None:
     people = a_cohort()
     own, group = people.segments.action, people.segments.action.mean(axis=0, keepdims=True)
-
-    def said(buttons: np.ndarray, **baselines: Predicted) -> str:
-        found = evaluate(judged_by(people, buttons, group, **baselines), people)
-        return " ".join(map(str, winners(found)))
-
-    ridge = Predicted(times=judged_by(people, own).models["twin"].times)
-    perfect = said(own, connectome_ridge=ridge)
-    assert "stroop: connectome ridge is best (twin " in perfect  # of equals, the simpler one
-    assert "stroop easy: twin is best (twin " in perfect
-    assert "; the twin is: better)" in perfect
-    assert "worse" not in perfect
-    assert "; the twin is: worse)" in said(np.roll(own, 1, axis=0), connectome_ridge=ridge)
+    perfect = judged_by(people, own, group)
+    ridge = Predicted(times=perfect.models["twin"].times)
+    found = evaluate(judged_by(people, own, group, connectome_ridge=ridge), people)
+    sentences = dict(sentence.split(". ", 1) for sentence, _ in winners(found))
+    rt = sentences["Mean response times, r over people"]
+    assert rt.startswith("stroop: connectome ridge is best (twin ")  # of equals, the simpler one
+    crps = sentences["Distributions of response times, CRPS"]
+    assert crps.startswith("stroop easy: twin is best (twin ")
+    assert crps.endswith("; the twin is: better).")
+    assert not any(worse for _, worse in winners(found))
+    others = evaluate(judged_by(people, np.roll(own, 1, axis=0), group, truth=ridge), people)
+    worse = [sentence for sentence, worse in winners(others) if worse]
+    assert any(sentence.startswith("Mean response times") for sentence in worse)

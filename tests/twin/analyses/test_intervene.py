@@ -66,7 +66,7 @@ def test_changes_are_those_of_twins_of_moved_connectomes(
 ) -> None:
     people = people_of(folder)
     labels = people.labels[:UNSEEN]
-    edges, segments = people.connectomes(labels), people.segments(labels)
+    edges, segments = people.source.connectomes(labels), people.stacked(people.runs(labels))
     with np.load(written / "desc-directions_edges.npz") as arrays:
         steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
         gradients = dict(zip(arrays["functions"].tolist(), arrays["gradients"], strict=True))

@@ -114,17 +114,19 @@ def test_covariates_predict_and_are_taken_out_of_connectomes_and_times():
     rng = np.random.default_rng(0)
 
     def with_age(people):
-        age = rng.normal(45, 15, (len(people.labels), 1))
+        age = rng.normal(45, 15, len(people.labels))
         site = np.where(rng.random(age.shape) < 0.5, "north", "south")
         age[2], site[3] = np.nan, ""
-        return replace(people, covariates=Covariates(("age",), age, ("site",), site))
+        return replace(people, covariates=Covariates({"age": age, "site": site}))
 
     training, people = with_age(a_cohort(40, seed=3, name="t")), with_age(a_cohort(30))
     adjustment = Adjustment.fit(training.connectomes, training.covariates)
     found = predict_people(halves(people), people, training, adjustment=adjustment).models
     assert np.isfinite(found[COVARIATES].times).all()
-    elsewhere = replace(people.covariates, categories=np.full((30, 1), "elsewhere"))
-    blank = replace(people.covariates, categories=np.full((30, 1), ""))
+    elsewhere, blank = (
+        Covariates({**people.covariates.values, "site": np.full(30, site, "U9")})
+        for site in ("elsewhere", "")
+    )
     one, other = (
         predict_people(halves(people), replace(people, covariates=own), training).models
         for own in (elsewhere, blank)

@@ -119,7 +119,7 @@ def test_without_a_model_there_is_a_connectome_alone(job, tmp_path):
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00", b"name\tvalue\na\n"])
 def test_damaged_files_leave_a_line_instead_of_their_panels(output, content):
     made = made_of(output)
-    for kind in (averages.FILE, behaviour.SERIES):
+    for kind in (averages.RELMAT, behaviour.SERIES):
         path = made.files[kind]
         path.unlink() if content is None else path.write_bytes(content)
     page = page_of(output)
@@ -129,7 +129,7 @@ def test_damaged_files_leave_a_line_instead_of_their_panels(output, content):
 
 
 def test_sidecars_of_other_kinds_do_no_harm(output):
-    for kind in (averages.FILE, behaviour.FILE):
+    for kind in (averages.RELMAT, behaviour.FILE):
         made_of(output).files[kind].with_suffix(".json").write_text(
             '{"Runs": [1], "ExcludedRuns": "x", "Notes": 3,'
             ' "ModelTraining": "y", "RunsWeightedBy": []}'
@@ -138,7 +138,7 @@ def test_sidecars_of_other_kinds_do_no_harm(output):
 
 
 def test_words_from_files_are_escaped(output):
-    for kind in (averages.FILE, behaviour.FILE, behaviour.SERIES):
+    for kind in (averages.RELMAT, behaviour.FILE, behaviour.SERIES):
         path = made_of(output).files[kind]
         text = path.read_text().replace("LH_Vis", "<script>alert(0)").replace("shape", "<i>c</i>")
         path.write_text(text.replace("faces", "<script>alert(1)"))

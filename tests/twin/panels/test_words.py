@@ -11,13 +11,15 @@ from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.settings import CleaningOptions, OutputOptions
 from bids_dtg.stats.verdict import NO_EVIDENCE
+from bids_dtg.twin.bundle.part import TwinPart
 from bids_dtg.twin.panels.words import (
     README,
-    ModelOfTwins,
     TwinMethods,
     methods_of,
     notes_on_average,
 )
+from bids_dtg.twin.recipe import Recipe
+from bids_dtg.twin.tasks import SHIPPED, find_task
 
 FACTS = MethodsFacts(
     version="1.2.3",
@@ -35,7 +37,15 @@ PLAIN = TwinMethods("Schaefer2018_seg-7n_scale-400", 400, 0.5, "session")
 MODELLED = replace(
     PLAIN,
     tasks=("faces", "stroop"),
-    model=ModelOfTwins(188, ("faces", "stroop"), "a cohort", "Fisher z of Pearson r"),
+    model=TwinPart(
+        "lowrank",
+        Recipe(),
+        tuple(map(find_task, SHIPPED)),
+        79800,
+        people=188,
+        data_set="a cohort",
+        connectome="Fisher z of Pearson r",
+    ),
 )
 
 

@@ -22,12 +22,12 @@ from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
-from bids_dtg.twin.participant.connectomes import OutputConnectomes, find_output_connectomes
+from bids_dtg.twin.participant.connectomes import ConnectomeSource, find_output_connectomes
 
 ONE, TWO, THREE = edges()["edges"][:3].astype(np.float64)
 
 
-def find(root: Path, atlas: str = "", **options: Any) -> OutputConnectomes:
+def find(root: Path, atlas: str = "", **options: Any) -> ConnectomeSource:
     settings = Settings.of(
         bids_dir=root,
         output_dir=root,

@@ -44,24 +44,24 @@ def rewrite(folder: Path, **changed: Any) -> None:
 def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
     people = prepare(folder)
     assert (people.labels, people.tasks.names) == (LABELS, ("stroop",))
-    assert (people.edges, people.split.training) == (28, LABELS)
-    some = people.connectomes([LABELS[4], LABELS[1]])
+    assert (people.source.edges, people.split.training) == (28, LABELS)
+    some = people.source.connectomes([LABELS[4], LABELS[1]])
     assert np.array_equal(some, edges()["edges"][[4, 1]])
-    segments = people.segments([LABELS[4], LABELS[1]])
-    alone = people.segments([LABELS[1]])
+    segments = people.stacked(people.runs([LABELS[4], LABELS[1]]))
+    alone = people.stacked(people.runs([LABELS[1]]))
     assert np.array_equal(segments.action[1], alone.action[0])
     assert people.notes == ()
 
 
 def test_correlations_and_series_become_the_same_fisher_z(folder):
     rewrite(folder, edges=None, connectomes=square(edges()["edges"]))
-    assert np.allclose(prepare(folder).connectomes(LABELS), edges()["edges"], atol=1e-5)
+    assert np.allclose(prepare(folder).source.connectomes(LABELS), edges()["edges"], atol=1e-5)
     rest = np.random.default_rng(0).normal(size=(len(LABELS), REGIONS, 50)).cumsum(axis=-1)
     rewrite(folder, edges=None, rest=rest, tr_seconds=np.array(0.8))
     above = np.triu_indices(REGIONS, 1)
     expected = [np.arctanh(np.corrcoef(series))[above] for series in rest]
     people = prepare(folder)
-    assert np.allclose(people.connectomes(LABELS), expected, atol=1e-5)
+    assert np.allclose(people.source.connectomes(LABELS), expected, atol=1e-5)
     assert "Pearson correlations of series" in people.source.words
 
 
@@ -78,7 +78,7 @@ def test_sessions_of_rest_are_averaged_by_their_frames(folder):
     )
     above = np.triu_indices(REGIONS, 1)
     z_one, z_two = (np.arctanh(np.corrcoef(series[4]))[above] for series in (one, two))
-    found = people.connectomes(LABELS[4:])
+    found = people.source.connectomes(LABELS[4:])
     assert np.allclose(found[0], (z_one + 2 * z_two) / 3, atol=1e-5)
     assert np.allclose(found[1], np.arctanh(np.corrcoef(one[5]))[above], atol=1e-5)
 
@@ -217,7 +217,7 @@ def test_values_that_cannot_be_used_name_people_and_regions(folder, changed, mes
     rewrite(folder, **changed)
     people = prepare(folder)
     with pytest.raises(DatasetError, match=message):
-        people.connectomes(LABELS)
+        people.source.connectomes(LABELS)
 
 
 def test_large_edges_and_people_with_one_connectome_are_named(folder):
@@ -230,7 +230,7 @@ def test_large_edges_and_people_with_one_connectome_are_named(folder):
     rewrite(folder, edges=np.repeat(values[:1], 6, axis=0))
     people = prepare(folder)
     with pytest.raises(DatasetError, match="6 participants have the same connectome"):
-        connectome_notes(people.connectomes(LABELS), LABELS, people.families)
+        connectome_notes(people.source.connectomes(LABELS), LABELS, people.families)
 
 
 @pytest.mark.parametrize(
@@ -298,10 +298,11 @@ def settings(tmp_path: Path):
 
 def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys) -> None:
     found = read_covariates(settings("site", "age", "SEX"), COVERED)
-    assert (found.number_names, found.category_names) == (("age",), ("site", "sex"))
-    np.testing.assert_array_equal(found.numbers, [[31.5], [20.0], [40.0], [np.nan]])
+    assert found.number_names == ("age",)
+    np.testing.assert_array_equal(found.values["age"], [31.5, 20.0, 40.0, np.nan])
     # A site is a name, also where it is written as a number.
-    assert found.categories.tolist() == [["2", "M"], ["1", "F"], ["1", ""], ["2", "F"]]
+    assert found.values["site"].tolist() == ["2", "1", "1", "2"]
+    assert found.values["sex"].tolist() == ["M", "F", "", "F"]
     said = capsys.readouterr().err
     assert "age: 1 participant without a value (sub-03)" in said
     assert "sex: 1 participant without a value (sub-04)" in said

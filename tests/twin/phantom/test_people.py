@@ -12,7 +12,7 @@ from sklearn.linear_model import RidgeCV
 
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.world import POPULATION, SEQUENCES, TASKS, trial_sequence
+from bids_dtg.twin.phantom.world import MEANS, SDS, SEQUENCES, TASKS, trial_sequence
 
 
 def arrays(people):
@@ -40,7 +40,7 @@ def test_cohorts_are_other_people_of_the_same_world():
 def test_traits_decide_the_regimes_share_of_the_parameters(regime, shared):
     people = simulate_twin_people(1500, regime, regions=8, seed=2)
     kept = people.traits @ people.world.weights
-    off = (people.parameters - POPULATION.means) / POPULATION.sds
+    off = (people.parameters - MEANS) / SDS
     for column in range(5):
         r = np.corrcoef(kept[:, column], off[:, column])[0, 1]
         assert r**2 == pytest.approx(shared, abs=0.05)
@@ -66,9 +66,6 @@ def test_mean_times_are_those_of_many_responses():
         # Late responses are lost, so that means of people who have some are a little lower.
         found = np.nanmean(rt[..., condition == column], axis=(0, 2))
         off = found - people.mean_rt_seconds("stroop")[:, column]
-        assert abs(np.median(off)) < 0.02
-        median = np.nanmedian(rt[..., condition == column], axis=(0, 2))
-        off = median - people.median_rt_seconds("stroop")[:, column]
         assert abs(np.median(off)) < 0.02
         answered = np.isfinite(rt[..., condition == column])
         share = correct[..., condition == column].sum((0, 2)) / answered.sum((0, 2))
@@ -103,27 +100,13 @@ def test_a_change_of_nuisance_or_beside_everything_changes_no_behaviour():
 @pytest.mark.parametrize(
     ("regime", "regions", "fact"),
     [
-        ("medium", 20, "a regime is one of easy, hard, images.*, not 'medium'"),
+        ("medium", 20, "a regime is one of easy, hard, images, not 'medium'"),
         ("easy", 7, "8 regions"),
     ],
 )
 def test_impossible_people_are_refused(regime, regions, fact):
     with pytest.raises(ValueError, match=fact):
         simulate_twin_people(2, regime, regions=regions, seed=1)
-
-
-@pytest.mark.parametrize(("task", "what"), [("stroop", "rt"), ("faces", "effect")])
-def test_the_gradient_is_what_a_small_change_of_edges_truly_changes(task, what):
-    people = simulate_twin_people(20, "hard", regions=20, seed=3)
-    slope = people.gradient(task, what)
-    delta = 0.01 * np.random.default_rng(0).normal(size=slope.shape)
-
-    def figure(own):
-        first, second = own.median_rt_seconds(task).mean(axis=0)
-        return second - first if what == "effect" else (first + second) / 2
-
-    change = figure(people.after(delta)) - figure(people.after(-delta))
-    assert change == pytest.approx(float(slope @ (2 * delta)), rel=0.02)
 
 
 @pytest.fixture(scope="module")
