@@ -249,9 +249,11 @@ TWIN = (
     _twin("twin/study", f"group --analysis evaluate --model {OWN_TWIN}"),
     _twin("twin/study", f"group --analysis intervene --model {OWN_TWIN} --permutations 2"),
     _twin_rest("twin/new", f"--model {OWN_TWIN} --participant-label c3p0007"),
+    _twin_rest("twin/all", f"--model {OWN_TWIN}"),
+    _twin("twin/all", "group --analysis associate --phenotype fd_mean --permutations 20"),
     _twin(
         "twin/arrays",
-        f"group --analysis train {ARRAYS} --architecture published --task-file faces "
+        f"group --analysis train {ARRAYS} --architecture hypernetwork --task-file faces "
         f"--model-name published --epochs 2 --batch-size 3 {FITTED}",
     ),
     _twin("twin/arrays", f"group --analysis evaluate {ARRAYS} --model {HYPERNETWORK}"),

@@ -14,6 +14,7 @@ import tiny_networks
 import tiny_series
 import tiny_twins
 import torch
+from aged_twins import write_aged_twins
 from bids_check import require_every_file_seen
 from core_people import write_core_people
 from forked_jobs import Copies, ForkingProcess, Place, all_modules
@@ -81,11 +82,18 @@ class Scene:
         of_them = ("--participants-file", people.parent / "people.tsv")
         return (people, self.out, "group", "--workflow", "dynamics", *of_them, *words)
 
+    def of_aged_twins(self, *words: object) -> Words:
+        people = self.people_of("twin")
+        of_them = ("--participants-file", people.parent / "people.tsv")
+        return (people, self.out, "group", "--workflow", "twin", *of_them, *words)
+
     def people_of(self, workflow: str) -> Path:
         """Return participants' results of a workflow."""
         if workflow not in self._people:
             if workflow == "dynamics":
                 self._people[workflow] = write_core_people(self.folder / "core-people")
+            elif workflow == "twin":
+                self._people[workflow] = write_aged_twins(self.folder / "aged-twins")
             else:
                 self._people[workflow] = self.folder / "people"
                 assert self.cohort.run(out=self._people[workflow]) == 0
@@ -200,6 +208,12 @@ JOBS = (
         "dynamics",
         "associate",
         lambda scene: scene.of_core_people("--analysis", "associate", "--permutations", 9),
+        with_people=True,
+    ),
+    Job(
+        "twin",
+        "associate",
+        lambda scene: scene.of_aged_twins("--analysis", "associate", "--permutations", 9),
         with_people=True,
     ),
     _twins("lowrank"),

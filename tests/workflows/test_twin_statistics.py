@@ -5,52 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
+from aged_twins import write_aged_twins
 from tiny_job import read_table
-from twin_job import STROOP, TwinJob
 
 from bids_dtg.cli.run import main
-
-PEOPLE = tuple(f"{number:02}" for number in range(1, 25))
-SLOPE = 0.05
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the output of one person's twin, copied to others whose times follow their ages."""
-    job = TwinJob(tmp_path_factory.mktemp("statistics"), ("01",))
-    job.give("01", STROOP)
-    assert job.run("--model", job.model()) == 0
-    rng = np.random.default_rng(0)
-    age = rng.uniform(20, 40, len(PEOPLE))
-    files = [path for path in job.out.rglob("*") if path.is_file() and "sub-01" in path.name]
-    for label, years in zip(PEOPLE, age, strict=True):
-        for path in files:
-            target = Path(str(path).replace("sub-01", f"sub-{label}"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target != path:
-                shutil.copy(path, target)
-            if target.name.endswith("_desc-twin_behaviour.tsv"):
-                table = read_table(target)
-                for row in table:
-                    row["predicted_rt_seconds"] = f"{years / 40 + 0.01 * rng.standard_normal():.6f}"
-                lines = [[*table[0]], *([*row.values()] for row in table)]
-                target.write_text("".join("\t".join(line) + "\n" for line in lines))
-    changes = job.out / "group" / "intervention-tiny" / "desc-people_changes.tsv"
-    changes.parent.mkdir(parents=True)
-    rows = [
-        f"sub-{label}\tstroop_rt\tall\t{-SLOPE * years}"
-        for label, years in zip(PEOPLE, age, strict=True)
-    ]
-    changes.write_text("\n".join(["participant_id\tfunction\tway\tchange", *rows]) + "\n")
-    rows = [f"sub-{label}\t{years:.3f}" for label, years in zip(PEOPLE, age, strict=True)]
-    (job.folder / "people.tsv").write_text("\n".join(["participant_id\tage", *rows]) + "\n")
-    listed = job.out / "participants.tsv"
-    header, own = listed.read_text().splitlines()
-    lines = [own.replace("sub-01", f"sub-{label}") for label in PEOPLE]
-    listed.write_text("\n".join([header, *lines]) + "\n")
-    return job.out
+    return write_aged_twins(tmp_path_factory.mktemp("statistics"))
 
 
 def call(out: Path, *more: str) -> list[str]:

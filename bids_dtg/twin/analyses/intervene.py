@@ -575,15 +575,19 @@ def _difference_table(found: _Study) -> Table:
 
 
 def _matrices(found: _Study, regions: Sequence[str]) -> tuple[Matrices, ...]:
-    maps = {}
+    """Return the gradients as matrices, those of one unit on one scale."""
+    maps: dict[float, dict[str, Array]] = {}
     rows, columns = np.triu_indices(len(regions), 1)
     for function, edges in zip(found.functions, found.gradients, strict=True):
         if len(regions) and edges.any():
-            square = np.full((len(regions), len(regions)), np.nan)
-            square[rows, columns] = square[columns, rows] = _scale(function) * edges
-            maps[words_of(function)] = square
-    caption = f"Gradient of each edge, a unit of Fisher z ({_UNITS})"
-    return (Matrices(caption, maps),) if maps else ()
+            square, scale = np.full((len(regions), len(regions)), np.nan), _scale(function)
+            square[rows, columns] = square[columns, rows] = scale * edges
+            maps.setdefault(scale, {})[words_of(function)] = square
+    units = {_MS: "ms", _PERCENT: "%", 1.0: "SD of BOLD"}
+    return tuple(
+        Matrices(f"Gradient of each edge, {units[scale]} a unit of Fisher z", items)
+        for scale, items in maps.items()
+    )
 
 
 def _brains(

@@ -30,9 +30,8 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     assert {(row["trials_faces"], row["trials_stroop"]) for row in people} == {("18", "18")}
     history = read_rows(bundle.parent / "desc-training_history.tsv")
     stages = [row["stage"] for row in history]
-    assert stages[:8] == ["group"] * 2 + ["times"] * 6
-    assert set(stages[8:]) <= {"times-slower"}
-    assert [row["epoch"] for row in history][:8] == [*"12", *"123456"]
+    assert stages == ["group"] * 2  # three people tell nothing: the gate is shut
+    assert [row["epoch"] for row in history] == ["1", "2"]
     for table in bundle.parent.glob("desc-*.tsv"):
         assert list(json.loads(table.with_suffix(".json").read_text())) == [
             "Description",
