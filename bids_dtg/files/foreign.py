@@ -165,7 +165,7 @@ def as_text(content: bytes, path: Path) -> str:
     Raises
     ------
     ForeignFileError
-        It is in another encoding.
+        It is in another encoding, or has NUL characters.
 
     Examples
     --------
@@ -173,15 +173,17 @@ def as_text(content: bytes, path: Path) -> str:
     'csf'
     """
     try:
-        return content.decode("utf-8-sig")
+        if "\0" not in (text := content.decode("utf-8-sig")):  # numpy drops those at the end
+            return text
+        found = "binary, or UTF-16"
     except UnicodeDecodeError as err:
         # As Excel exports "Unicode text".
         found = "UTF-16" if content.startswith(_UTF16) else f"no UTF-8 at byte {err.start}"
-        raise ForeignFileError(
-            f"{path} cannot be read as text: it is {found}",
-            expected="text in UTF-8",
-            remedy="save it as UTF-8",
-        ) from err
+    raise ForeignFileError(
+        f"{path} cannot be read as text: it is {found}",
+        expected="text in UTF-8",
+        remedy="save it as UTF-8",
+    )
 
 
 def read_json(path: Path) -> Any:

@@ -150,6 +150,7 @@ rows(
         "ragged": "participant_id\tfamily_id\nsub-01\nsub-02\t1\t2\t3\n",
         "not-utf8": b"participant_id\tfamily_id\nsub-01\t\xff\xfe\n",
         "utf16": "participant_id\tfamily_id\nsub-01\t1\n".encode("utf-16"),
+        "nul": b"participant_id\tfamily_id\nsub-01\t\0\n",
         "long-cell": "participant_id\tfamily_id\nsub-01\t" + "x" * 200_000 + "\n",
         "binary": bytes(range(256)) * 10,
         "twice": "participant_id\tfamily_id\tfamily_id\nsub-01\t1\t2\n",

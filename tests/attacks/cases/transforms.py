@@ -32,6 +32,7 @@ rows(
         "other": "hello\n",
         "binary": bytes(range(256)),
         "not-utf8": GOOD.encode() + b"\xff",
+        "nul": GOOD.encode() + b"\0" * 99,
         "numbers-missing": GOOD.replace("Parameters: 1", "Parameters:", 1),
         "words": GOOD.replace("Parameters: 1", "Parameters: one", 1),
         "nan": GOOD.replace("Parameters: 1", "Parameters: nan", 1),
