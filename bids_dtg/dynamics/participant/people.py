@@ -149,18 +149,10 @@ class NetworkPeople:
             connectomes are not symmetric, negative, not finite or without connections; the message
             names people and regions.
         """
-        wanted, rest = self._wanted(session, labels), self._rest(session)
-        series = rest.series(wanted, self._series_faults)
-        counts = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
-        self._note_connectomes(wanted, series, counts)
-        return Networks(
-            people=tuple(wanted),
-            regions=self.regions,
-            series=np.stack([standardised(values) for values in series]),
-            weights=normalised(np.stack(counts)),
-            tr_seconds=rest.tr_seconds,
-            families=self.families.by_label,
-        )
+        own, rest = self.series(session, labels), self._rest(session)
+        counts = rest.weights(own.people, lambda values: weight_faults(values, self.regions))
+        self._note_connectomes(own, counts)
+        return Networks(**vars(own), weights=normalised(np.stack(counts)))
 
     def series(self, session: str, labels: Sequence[str] | None = None) -> PeopleSeries:
         """Read people's series in a session, without structural connectomes.
@@ -200,13 +192,12 @@ class NetworkPeople:
             )
         return wanted
 
-    def _note_connectomes(
-        self, labels: Sequence[str], series: Sequence[Array], weights: Sequence[Array]
-    ) -> None:
+    def _note_connectomes(self, own: PeopleSeries, weights: Sequence[Array]) -> None:
         """Report what is unusual about people's structural connectomes, once each."""
         whose: dict[str, list[str]] = {}
-        for label, own, counts in zip(labels, series, weights, strict=True):
-            beside = notes_beside_series(counts, connectivity(own))
+        for row, (label, counts) in enumerate(zip(own.people, weights, strict=True)):
+            kept = slice(None) if own.kept is None else own.kept[row]
+            beside = notes_beside_series(counts, connectivity(own.series[row][:, kept]))
             for note in (*weight_notes(counts, self.regions), *beside):
                 if (label, note) not in self._noted:
                     self._noted.add((label, note))
