@@ -42,8 +42,7 @@ from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.recovery import left_out
 from bids_dtg.dynamics.measures import connectivity, fc_fit
-from bids_dtg.dynamics.phantom.connectomes import simulate_weights
-from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
+from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people, simulate_weights
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.stats.correlation import correlation

@@ -124,7 +124,7 @@ def given_words(options: argparse.Namespace) -> list[str]:
 def simulate(folder: Path, people: int) -> None:
     """Write networks of Hopf oscillators, if they are not there."""
     from bids_dtg.dynamics.demo_published import simulate_people
-    from bids_dtg.dynamics.phantom.arrays import write_people
+    from bids_dtg.dynamics.phantom.people import write_people
 
     if not (folder / "people.tsv").exists():  # the last of its files
         write_people(folder, simulate_people(people, SIMULATED_REGIONS, 0))

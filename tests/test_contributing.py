@@ -21,7 +21,7 @@ TABLES = {
     "bids_dtg.connectome.form.FORMS",
     "bids_dtg.connectome.training_distribution.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",
-    "bids_dtg.dynamics.forms.FORMS",
+    "bids_dtg.dynamics.bundle.kind.KINDS",
     "bids_dtg.dynamics.judging.describers.DESCRIBERS",
     "bids_dtg.dynamics.recipe.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",

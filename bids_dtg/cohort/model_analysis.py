@@ -97,9 +97,8 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     def gather(cls, settings: Settings, bundle: Model | None) -> People:
         """Find people to train or evaluate a model on, and refuse people with other regions."""
 
-    @classmethod
     @abstractmethod
-    def words(cls) -> DatasetWords:
+    def words(self) -> DatasetWords:
         """Return the description of the output."""
 
     @classmethod

@@ -25,9 +25,12 @@ from bids_dtg.dynamics.measures import (
     spectra,
 )
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.phantom.arrays import write_people
-from bids_dtg.dynamics.phantom.connectomes import simulate_weights
-from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
+from bids_dtg.dynamics.phantom.people import (
+    SimulatedPeople,
+    simulate_hopf_people,
+    simulate_weights,
+    write_people,
+)
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import RunError
 from bids_dtg.files.text import write_tsv

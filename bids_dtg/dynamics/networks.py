@@ -17,7 +17,8 @@ from bids_dtg.stats.splits import family_numbers
 Array = NDArray[np.float32]
 Some = TypeVar("Some", bound="PeopleSeries")
 
-LEAST_FRAMES = 60  # of a series: the encoders and the external input learn from its course
+LEAST_FRAMES = 60  # of a series that a model reads
+MOST_CENSORED = 0.3  # share of these frames that may have been left out
 # Correlation with functional connectivity above which a connectome is hardly structural: those of
 # people have 0.2 to 0.5.
 _LIKE_FUNCTIONAL, _FEWEST_PAIRS = 0.9, 3

@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.dynamics.forms import LINEAR, NETWORK
+from bids_dtg.dynamics.bundle.kind import LINEAR, NETWORK
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
@@ -54,7 +54,7 @@ def _phantom(arguments: argparse.Namespace) -> None:
     NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
-_RUN = later("dynamics.analyses.by_form:run_by_form")
+_RUN = later("dynamics.analyses.dispatch:run_analysis")
 # Options of analyses of people's series.
 _OF_SERIES = (
     *("session_label", "model_name", "split_file", "data_set", "seed"),
@@ -129,7 +129,7 @@ ROW = Workflow(
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
-    presentation=constant("dynamics.panels.presentation:PRESENTATION"),
+    presentation=constant("dynamics.panels:PRESENTATION"),
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     architectures={

@@ -147,7 +147,8 @@ def model_notice(files: ParticipantFiles) -> str:
 
 
 def _not_for_science(sidecar: Mapping[str, Any]) -> str:
-    return str(sidecar.get("ModelNotice") or "The model is not for science")
+    found = sidecar.get("ModelNotice") or sidecar.get("DataNotice")
+    return str(found or "The model is not for science")
 
 
 def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:

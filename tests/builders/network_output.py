@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.dynamics.measures import connectivity
-from bids_dtg.dynamics.panels import PANELS
-from bids_dtg.dynamics.panels.presentation import PRESENTATION
+from bids_dtg.dynamics.panels import PANELS, PRESENTATION
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.names import build_path
@@ -53,7 +52,6 @@ def write_run(
     censored: int = 12,
     modelled: bool = True,
     structural: bool = True,
-    why: str = "",
 ) -> np.ndarray:
     """Write the files of one run; return its series, (regions, frames)."""
     entities = entities or {"sub": "01", "task": "rest"}
@@ -106,10 +104,8 @@ def write_run(
     figures |= parcel_figures(coverage, fc, data.std_dvars)
     figures |= {"participant_id": f"sub-{entities['sub']}", "task_id": "rest"}
     figures |= {"frames": frames, "frames_kept": int(keep.sum()), "repetition_time": TR}
-    figures |= {"minutes_kept": round(keep.sum() * TR / 60, 2), "not_modelled": why or None}
+    figures |= {"minutes_kept": round(keep.sum() * TR / 60, 2)}
     figures |= {"residual_dof": int(keep.sum()) - 30, "fd_mean": 0.12}
-    if modelled:
-        figures |= {"filled_share": censored / frames}
     list(write_quality(figures, PRESENTATION.quality_columns, entities, dataset))
     return series
 

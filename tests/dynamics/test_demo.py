@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.cli.demo import main
-from bids_dtg.dynamics.demo import DemoSize, run_core_demo
+from bids_dtg.dynamics.demo import run_core_demo
 from bids_dtg.files.text import read_rows
 
 
@@ -17,16 +17,25 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
-    failed = run_core_demo(out, participants=6, size=DemoSize(regions=4, frames=180))
+    failed = run_core_demo(out, participants=6, regions=4, frames=180)
     assert not failed, capsys.readouterr().err
     folder = out / "study" / "group" / "model-demo"
     card = json.loads((folder / "bundle" / "model.json").read_text())
     assert (card["kind"], card["people"], card["regions"]) == ("linear-dynamics", 5, 4)
+    assert (card["for_science"], card["notice"]) == (False, "SIMULATED people: not for science")
+    assert "Mejia" in card["citation"]
     # The last person is described by a core that has not seen it.
     assert not list((out / "study").glob("sub-sim06*"))
     assert list((out / "new" / "sub-sim06").rglob("*_desc-lag1_relmat.tsv"))
-    page = (out / "new" / "sub-sim06.html").read_text()
-    assert "<html" in page
+    for name in ("new/sub-sim06.html", "new/index.html", "new/README", "study/README"):
+        assert "SIMULATED people: not for science" in (out / name).read_text(), name
+    for name in ("study/sub-sim01.html", "study/index.html", "study/group/model-demo"):
+        path = out / name
+        path = path / "network_report.html" if path.is_dir() else path
+        assert "SIMULATED people: not for science" in path.read_text(), name
+    described = json.loads((out / "new" / "dataset_description.json").read_text())
+    assert any("Yule-Walker" in work or "Mejia" in work for work in described["ReferencesAndLinks"])
+    assert "Sip" not in json.dumps(described) + (out / "new/README").read_text()
     rows = read_rows(out / "demo.tsv")
     assert [row["description"].split()[-1] for row in rows] == ["run", "itself", "people"]
     assert all(-1 <= float(row["r"]) <= 1 for row in rows)

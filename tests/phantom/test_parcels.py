@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.dynamics.phantom.connectomes import simulate_weights
+from bids_dtg.dynamics.phantom.people import simulate_weights
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.phantom.anatomy import load_anatomy

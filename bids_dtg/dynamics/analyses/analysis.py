@@ -1,39 +1,72 @@
-"""Common to analyses of network models: the model, and people with series of one session."""
+"""Common to analyses of models of regions' series: the model, and people of one session."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
+from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import RELATED, TRAINED, labels_alone, reasons, say_left_out
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
-from bids_dtg.dynamics.bundle.fits import SAME_TR, SeriesBundle
+from bids_dtg.dynamics.bundle.fits import SAME_TR
+from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETWORK_MODEL, SIMULATED
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
-from bids_dtg.dynamics.panels.presentation import PRESENTATION
+from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.panels import PRESENTATION
+from bids_dtg.dynamics.panels.words import dataset_words
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import AnalysisPageFacts
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import too_few
 
-AnyModel = TypeVar("AnyModel", bound=SeriesBundle[Any])
+Bundle = LinearBundle | NetworkBundle
 
 
-class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
-    """One call of an analysis of any model of regions' series."""
+class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
+    """One call of an analysis of a linear core or a network; one that makes models reads none."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
+    going_on: ClassVar[tuple[str, ...]] = ("--epochs",)
 
     @classmethod
-    def words(cls) -> DatasetWords:
-        """Return the description of the output."""
-        return PRESENTATION.dataset_words()
+    def load(cls, name: str) -> Bundle:
+        """Return the model that ``--model`` names; one of another workflow is refused."""
+        if kind_of(name) == LINEAR_DYNAMICS.name:
+            return load_linear_bundle(name)
+        return load_network_bundle(name)
+
+    @classmethod
+    def reads_model(cls, settings: Settings, makes: str) -> bool:
+        """Return whether a call reads a model: neither makes one, nor one for each fold."""
+        return makes != MODEL and settings.statistics.folds is None
+
+    @classmethod
+    def gather(
+        cls, settings: Settings, bundle: LinearBundle | NetworkBundle | None
+    ) -> NetworkPeople:
+        """Find people with series, and refuse series of another atlas."""
+        connected = _kind(settings, bundle) == NETWORK_MODEL.name
+        atlas = "" if bundle is None else bundle.part.atlas
+        people = NetworkPeople.prepare(settings, atlas, connected=connected)
+        if bundle is not None and people.source.atlas:
+            bundle.require_regions(
+                people.regions, atlas=people.source.atlas, atlas_digest=people.source.atlas_digest
+            )
+        return people
+
+    def words(self) -> DatasetWords:
+        """Return the description of the output, by the kind of model."""
+        return dataset_words(_kind(self.settings, self.bundle), self.notice)
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
@@ -52,17 +85,80 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
         yield f"{files}: {counted(len(people.regions), 'region')}, {sessions}"
 
     @property
+    def model(self) -> Bundle:
+        """The model of ``--model``; ValueError: the call reads none."""
+        if self.bundle is None:
+            raise ValueError("this call reads no model")
+        own: Bundle = self.bundle
+        return own
+
+    @property
+    def core(self) -> LinearBundle:
+        """The model of ``--model``, which is a linear core; ValueError: it is none."""
+        if not isinstance(self.model, LinearBundle):
+            raise ValueError(f"{self.model.card.name} is no linear core")
+        return self.model
+
+    @property
+    def network(self) -> NetworkBundle:
+        """The model of ``--model``, which is a network; ValueError: it is none."""
+        if not isinstance(self.model, NetworkBundle):
+            raise ValueError(f"{self.model.card.name} is no network")
+        return self.model
+
+    @property
+    def notice(self) -> str:
+        """What is to be known of the model, or of the people that it is made of; may be empty."""
+        if self.bundle is not None:
+            return str(self.bundle.card.notice)
+        return SIMULATED if self.dataset.description.get("Simulated") else ""
+
+    @property
+    def card_facts(self) -> dict[str, Any]:
+        """Facts for the card of the model that the call makes, beside those of its fit."""
+        source = self.people.source
+        return {
+            "name": self.name,
+            "session": self.people.sessions[0],
+            "data_set": self.data_set,
+            "cleaning": source.cleaning,
+            "atlas": source.atlas,
+            "atlas_digest": source.atlas_digest,
+            "for_science": not self.notice,
+            "notice": self.notice,
+        }
+
+    def write(self, tables: Mapping[str, ResultTable], page: AnalysisPageFacts) -> None:
+        """Write tables, and the page, which begins with the notice."""
+        notice = [Flag("warning", self.notice)] if self.notice else []
+        flags = tuple(dict.fromkeys((*notice, *page.flags)))
+        super().write(tables, dataclasses.replace(page, flags=flags))
+
+    @property
     def session(self) -> str:
         """The session of the model's training; the first session if there is no rest of it."""
         there = self.people.sessions
         own = self.bundle.part.session if self.bundle else there[0]
         return own if own in there else there[0]
 
+    def sessions(self, labels: Sequence[str]) -> dict[str, PeopleSeries]:
+        """Return people's series by session, the model's first; who lacks one is not in it.
+
+        Of a network, they are `Networks`.
+        """
+        people = self.people
+        read = people.networks if isinstance(self.bundle, NetworkBundle) else people.series
+        names = (self.session, *(name for name in people.sessions if name != self.session))
+        return {
+            name or "rest": read(name, labels)
+            for name in names
+            if not set(labels).isdisjoint(people.of_session(name))
+        }
+
     @cached_property
     def _sketches(self) -> Mapping[str, tuple[str, ...]]:
         """Sketches of people's series; of a model that knows labels alone, none are made."""
-        assert self.bundle is not None
-        if self.bundle.people is None:
+        if self.bundle is None or self.bundle.people is None:
             return {}
         return self.people.sketches(self.people.labels)
 
@@ -91,9 +187,7 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
         DatasetError
             See `require_fitting`.
         """
-        bundle = self.bundle
-        assert bundle is not None
-        people = self.people
+        bundle, people = self.core, self.people
         table = people.source.families.by_label
         why = dict.fromkeys(
             bundle.relatives(people.labels, self.data_set, table, people.families), RELATED
@@ -119,15 +213,24 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
         say_left_out(why)
         return labels, reasons(why)
 
+    def inferable(self) -> tuple[str, ...]:
+        """Participants that a linear core applies to: all with rest of `session`.
+
+        Raises
+        ------
+        DatasetError
+            The files have other regions or another time between frames than the model.
+        """
+        self._require_fitting()
+        return self._with_rest(self.people.labels, "nobody")
+
     def _say_if_by_label(self) -> None:
-        assert self.bundle is not None
-        if not self.bundle.by_content:
-            say(f"warning: {labels_alone(self.bundle.card.name)}")
+        if not self.model.by_content:
+            say(f"warning: {labels_alone(self.model.card.name)}")
 
     def _require_fitting(self) -> None:
         """Refuse other regions or another time between frames than the model's."""
-        bundle, people = self.bundle, self.people
-        assert bundle is not None
+        bundle, people = self.model, self.people
         if people.regions != bundle.regions:
             raise DatasetError(
                 f"the files have {counted(len(people.regions), 'region')} "
@@ -148,42 +251,18 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
                 f"missing: {session_words(self.session)} is used instead"
             )
 
-
-class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
-    """One call of an analysis of network models."""
-
-    going_on: ClassVar[tuple[str, ...]] = ("--epochs",)
-
-    @classmethod
-    def load(cls, name: str) -> NetworkBundle:
-        """Return the network model that ``--model`` names."""
-        return load_network_bundle(name)
-
-    @classmethod
-    def gather(cls, settings: Settings, bundle: NetworkBundle | None) -> NetworkPeople:
-        """Find people with series, and refuse series of another atlas."""
-        people = NetworkPeople.prepare(settings, "" if bundle is None else bundle.part.atlas)
-        source = people.source
-        if bundle is not None and source.atlas:
-            bundle.require_regions(
-                source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest
-            )
-        return people
-
     @cached_property
     def rows(self) -> Mapping[str, int]:
-        """The row of the model's tables by label, for people in its training set."""
-        assert self.bundle is not None
-        return self.bundle.rows(self.people.labels, self.data_set, self._sketches)
+        """The row of the network's tables by label, for people in its training set."""
+        return self.network.rows(self.people.labels, self.data_set, self._sketches)
 
     @cached_property
     def row_labels(self) -> tuple[str, ...]:
-        """The label of each row of the model's tables."""
-        assert self.bundle is not None
-        return self.bundle.known(self.people.labels, self.data_set, self._sketches)
+        """The label of each row of the network's tables."""
+        return self.network.known(self.people.labels, self.data_set, self._sketches)
 
     def known(self) -> tuple[str, ...]:
-        """Return the labels of the training participants with rest of `session`.
+        """Return the labels of the network's training participants with rest of `session`.
 
         Raises
         ------
@@ -192,8 +271,7 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
             model.
         """
         self._require_fitting()
-        bundle, people = self.bundle, self.people
-        assert bundle is not None
+        bundle, people = self.network, self.people
         self._say_if_by_label()
         rows = self.rows
         if not rows:
@@ -219,44 +297,13 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
     @property
     def _by_label(self) -> frozenset[str]:
         """Labels of the people of the training set who are called as they were there."""
-        assert self.bundle is not None
-        return frozenset(self.bundle.in_training_set(self.people.labels, self.data_set))
+        return frozenset(self.network.in_training_set(self.people.labels, self.data_set))
 
 
-class LinearAnalysis(SeriesAnalysis[LinearBundle]):
-    """One call of an analysis of linear cores."""
-
-    @classmethod
-    def load(cls, name: str) -> LinearBundle:
-        """Return the linear core that ``--model`` names."""
-        return load_linear_bundle(name)
-
-    @classmethod
-    def gather(cls, settings: Settings, bundle: LinearBundle | None) -> NetworkPeople:
-        """Find people with series, and refuse series of another atlas."""
-        atlas = "" if bundle is None else bundle.part.atlas
-        people = NetworkPeople.prepare(settings, atlas, connected=False)
-        if bundle is not None and people.source.atlas:
-            bundle.require_regions(
-                people.regions, atlas=people.source.atlas, atlas_digest=people.source.atlas_digest
-            )
-        return people
-
-    @classmethod
-    def reads_model(cls, settings: Settings, makes: str) -> bool:
-        """Return whether a call reads a model: neither makes one, nor one for each fold."""
-        return makes != MODEL and settings.statistics.folds is None
-
-    def inferable(self) -> tuple[str, ...]:
-        """Participants that the model applies to: all with rest of `session`.
-
-        Raises
-        ------
-        DatasetError
-            The files have other regions or another time between frames than the model.
-        """
-        self._require_fitting()
-        return self._with_rest(self.people.labels, "nobody")
+# As analyses call it that know their kind of model.
+SeriesAnalysis = DynamicsAnalysis
+LinearAnalysis = DynamicsAnalysis
+NetworkAnalysis = DynamicsAnalysis
 
 
 def few_people_notices(people: int) -> list[Flag]:
@@ -267,3 +314,10 @@ def few_people_notices(people: int) -> list[Flag]:
 
 def _folder_of(path: Path | None) -> Path | None:
     return None if path is None else path.parent
+
+
+def _kind(settings: Settings, bundle: Bundle | None) -> str:
+    """Return the kind of model that a call reads, or makes."""
+    if bundle is not None:
+        return bundle.card.kind
+    return KIND_OF[settings.modelling.architecture or LINEAR].name

@@ -108,8 +108,7 @@ class Judged:
     @cached_property
     def model(self) -> NetworkModel:
         """The model, on the CPU."""
-        assert self.analysis.bundle is not None
-        return self.analysis.bundle.model()
+        return self.analysis.network.model()
 
     @cached_property
     def known(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from bids_dtg.cohort.folds import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis, few_people_notices
-from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
 from bids_dtg.dynamics.judging.describers import (
     DESCRIBERS,
@@ -115,7 +114,7 @@ def run_linear_evaluation(settings: Settings) -> int:
         return analysis.print_plan("scores and a page", labels)
     with analysis.results.begun():
         analysis.describe()
-        first, again, which = _both(list(sessions_of(analysis, labels).items()))
+        first, again, which = _both(list(analysis.sessions(labels).items()))
         say(f"judging {counted(len(first.people), 'participant')}")
         judged = [*judge_people(bundle.model(), first, again, seed=settings.modelling.seed)]
         if seen:
@@ -141,7 +140,7 @@ def _by_folds(settings: Settings) -> int:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
     with analysis.results.begun():
         analysis.describe()
-        sessions = sessions_of(analysis, labels)
+        sessions = analysis.sessions(labels)
         first, again, which = _both(list(sessions.items()))
         name, *further = sessions
         others = {session: sessions[session].people for session in further}

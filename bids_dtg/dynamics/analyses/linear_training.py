@@ -12,6 +12,7 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.bundle.kind import NETWORK
 from bids_dtg.dynamics.bundle.linear import (
     CoreFacts,
     FittedLinear,
@@ -19,7 +20,6 @@ from bids_dtg.dynamics.bundle.linear import (
     write_linear_bundle,
 )
 from bids_dtg.dynamics.components import MOST_PEOPLE, Components
-from bids_dtg.dynamics.forms import NETWORK
 from bids_dtg.dynamics.linear import (
     FEWEST_PEOPLE,
     GRID,
@@ -108,7 +108,7 @@ def run_linear_training(settings: Settings) -> int:
         )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
-        bundle = write_linear_bundle(target, fitted, _facts(analysis, session, fitted), known)
+        bundle = write_linear_bundle(target, fitted, _facts(analysis, fitted), known)
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {target}")
         _write_results(analysis, fitted, bundle)
     return 0
@@ -173,15 +173,9 @@ def require_enough(
     )
 
 
-def _facts(analysis: LinearAnalysis, session: str, fitted: FittedLinear) -> CoreFacts:
-    source = analysis.people.source
+def _facts(analysis: LinearAnalysis, fitted: FittedLinear) -> CoreFacts:
     return CoreFacts(
-        name=analysis.name,
-        session=session,
-        data_set=analysis.data_set,
-        cleaning=source.cleaning,
-        atlas=source.atlas,
-        atlas_digest=source.atlas_digest,
+        **analysis.card_facts,
         description=f"A linear core of {counted(len(fitted.people), 'participant')}, made by "
         "bids_dtg",
     )

@@ -1,182 +1,155 @@
-"""Simulate people's sessions with a network model, and write them."""
+"""Simulate people's sessions with a linear core or a network, and write them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis, SeriesAnalysis
-from bids_dtg.dynamics.analyses.connectivity import Kept, measured, page_spectra
-from bids_dtg.dynamics.analyses.evaluate import Judged, notices
+from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
+from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.simulation import simulate
+from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.notices import counted, say
-from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Matrices,
-    PageSection,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
-SIMULATED_FILE = "desc-simulated_series.npz"
-_CAN_WRITE = ("desc-simulated_series",)
 Array = NDArray[np.float32]
+_SERIES = "desc-simulated_series"
 
 
 def run_simulation(settings: Settings) -> int:
-    """Simulate the training participants of `--model`; return 0.
+    """Simulate people by `--model`: of a network, those it was fitted to; return 0.
 
     Raises
     ------
     DtgError
-        Wrong options, files or model.
+        Wrong options, files or model, or no simulation is finite.
     """
-    analysis = NetworkAnalysis.prepare(settings, "simulation", *_CAN_WRITE)
-    judged = Judged(analysis, analysis.known())
+    analysis = DynamicsAnalysis.prepare(settings, "simulation", _SERIES)
+    of_network = isinstance(analysis.model, NetworkBundle)
+    labels = analysis.known() if of_network else analysis.inferable()
     number = settings.dynamics.simulations
     if settings.behaviour.dry_run:
-        return analysis.print_plan(f"{counted(number, 'simulation')} of each person", judged.labels)
+        return analysis.print_plan(f"{counted(number, 'simulation')} of each person", labels)
     with analysis.results.begun():
-        found = simulate(
-            judged.model,
-            judged.networks,
-            judged.inferred,
-            simulations=number,
-            seed=settings.modelling.seed,
-        )
-        write_simulations(analysis, judged.sessions, found, notices(judged))
+        analysis.describe()
+        if of_network:
+            people, found = _by_network(analysis, labels)
+        else:
+            people = analysis.people.series(analysis.session, labels)
+            found = _by_core(analysis, people)
+        means = SessionMeans(people.tr_seconds)
+        _write_series(analysis, people, _finite(analysis, people.people, found, means))
+        _write_page(analysis, people, means)
     return 0
 
 
-def write_simulations(
-    analysis: SeriesAnalysis[Any],
-    sessions: Mapping[str, PeopleSeries],
-    found: Iterable[Array],
-    flags: Sequence[Flag],
-) -> None:
-    """Write simulated sessions of people, and their page.
+def _by_network(
+    analysis: DynamicsAnalysis, labels: Sequence[str]
+) -> tuple[PeopleSeries, Iterable[Array]]:
+    """Return people, and the simulations of each (simulations, regions, frames)."""
+    from bids_dtg.dynamics.inference import infer
+    from bids_dtg.dynamics.simulation import simulate
 
-    Parameters
-    ----------
-    analysis
-        The call.
-    sessions
-        People's sessions by name; the first is the one that is simulated.
-    found
-        (simulations, regions, frames) of each person, in the order of the first session.
-    flags
-        What a reader must know first.
-
-    Raises
-    ------
-    BundleError
-        No simulation of anybody is finite.
-    """
-    analysis.describe()
-    kept, own, settings = Kept(), next(iter(sessions.values())), analysis.settings
-    shape = (len(own.people), settings.dynamics.simulations, len(own.regions), own.frames)
-    path = analysis.results.add(SIMULATED_FILE)
-    series = _kept(analysis, sessions, found, kept)
-    write_npz(
-        path,
-        {
-            "people": np.array(own.people),
-            "places": np.array(own.regions),
-            "tr_seconds": np.array(own.tr_seconds),
-            "simulated": Stream(shape, np.dtype("<f4"), series),
-        },
+    settings, model = analysis.settings, analysis.network.model()
+    people = analysis.people.networks(analysis.session, labels)
+    return people, simulate(
+        model,
+        people,
+        infer(model, people, analysis.row_labels),
+        simulations=settings.dynamics.simulations,
+        seed=settings.modelling.seed,
     )
-    analysis.results.json(path.stem, _facts(analysis, own))
-    say(f"simulations: {path}")
-    _write_page(analysis, own, kept, flags)
 
 
-def _kept(
-    analysis: SeriesAnalysis[Any],
-    sessions: Mapping[str, PeopleSeries],
-    found: Iterable[Array],
-    kept: Kept,
+def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array]:
+    """Yield the simulations of each person (simulations, regions, frames)."""
+    settings, model = analysis.settings, analysis.core.model()
+    for row, label in enumerate(people.people):
+        rng = np.random.default_rng([settings.modelling.seed, *label.encode()])
+        process = model.infer(covariances_of(people, row))
+        yield process.simulate(settings.dynamics.simulations, people.frames, rng)
+
+
+def _finite(
+    analysis: DynamicsAnalysis, labels: Sequence[str], found: Iterable[Array], means: SessionMeans
 ) -> Iterator[Array]:
-    """Yield each person's simulations, and keep measures for the page.
+    """Yield each person's simulations, and add them to `means`.
 
     Raises
     ------
     BundleError
         No simulation of anybody is finite.
     """
-    bundle, any_finite = analysis.bundle, False
-    assert bundle is not None
-    for label, simulated in zip(next(iter(sessions.values())).people, found, strict=True):
-        kept.add(label, simulated, sessions)
+    any_finite = False
+    for label, simulated in zip(labels, found, strict=True):
         finite = int(np.isfinite(simulated).all(axis=(1, 2)).sum())
         any_finite |= finite > 0
+        means.add(simulated)
         grown = len(simulated) - finite
         say(f"sub-{label}: simulated" + (f", {grown} without bounds (NaN or inf)" if grown else ""))
         yield simulated
     if not any_finite:
         raise BundleError(
-            f"the activity of {bundle.card.name} grows without bounds in all simulations",
+            f"the activity of {analysis.model.card.name} grows without bounds in all simulations",
             expected="a model with finite activity",
             remedy="train it for more epochs, or with another --seed",
         )
 
 
-def _facts(analysis: SeriesAnalysis[Any], own: PeopleSeries) -> dict[str, object]:
-    bundle = analysis.bundle
-    assert bundle is not None
+def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Iterable[Array]) -> None:
+    settings, card = analysis.settings, analysis.model.card
+    number = settings.dynamics.simulations
+    shape = (len(people.people), number, len(people.regions), people.frames)
+    path = analysis.results.add(f"{_SERIES}.npz")
+    write_npz(
+        path,
+        {
+            "people": np.array(people.people),
+            "places": np.array(people.regions),
+            "tr_seconds": np.array(people.tr_seconds),
+            "simulated": Stream(shape, np.dtype("<f4"), found),
+        },
+    )
     facts = {
         "Description": "Simulated series (people, simulations, places, frames) under the key "
         "simulated; people and places have the names. Simulated by a model, not measured",
         "Units": "standard deviations of a region's measured series",
-        "RepetitionTime": own.tr_seconds,
+        "RepetitionTime": people.tr_seconds,
         "Session": analysis.session,
-        "Seed": analysis.settings.modelling.seed,
-        "ModelName": bundle.card.name,
-        "ModelVersion": bundle.card.version,
-        "ModelKind": bundle.card.kind,
-        "ModelSHA256": bundle.identity,
-        "ForScience": bundle.card.for_science,
-        "Notice": bundle.card.notice,
+        "Seed": settings.modelling.seed,
+        "ModelName": card.name,
+        "ModelVersion": card.version,
+        "ModelKind": card.kind,
+        "ModelSHA256": analysis.model.identity,
+        "ForScience": card.for_science,
+        "Notice": card.notice,
         "DataSet": analysis.data_set,
         "Version": __version__,
     }
-    return {key: fact for key, fact in facts.items() if fact != ""}
+    analysis.results.json(path.stem, {key: fact for key, fact in facts.items() if fact != ""})
+    say(f"simulations: {path}")
 
 
-def _write_page(
-    analysis: SeriesAnalysis[Any], people: PeopleSeries, kept: Kept, flags: Sequence[Flag]
-) -> None:
-    results, own = analysis.results, measured(people)
-    results.page(
+def _write_page(analysis: DynamicsAnalysis, people: PeopleSeries, means: SessionMeans) -> None:
+    matrices, spectra = beside(measured_means(people), means)
+    analysis.write(
+        {},
         AnalysisPageFacts(
-            title=results.title,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"{counted(len(people.people), 'participant')} of {analysis.data_set}. "
             "Simulated series were not measured.",
-            flags=flags,
+            flags=(),
             sections=(
-                PageSection(
-                    title="Simulated and measured",
-                    matrices=(
-                        Matrices(
-                            "Functional connectivity, mean over people",
-                            {
-                                "measured": own.mean_connectivity,
-                                "simulated": kept.mean_connectivity,
-                            },
-                        ),
-                    ),
-                    spectra=page_spectra({"measured": own, "simulated": kept}),
-                ),
+                PageSection(title="Simulated and measured", matrices=matrices, spectra=spectra),
             ),
         ),
-        analysis.page_name,
     )

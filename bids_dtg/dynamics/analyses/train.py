@@ -112,7 +112,7 @@ def run_training(settings: Settings) -> int:
     )
 
     def write(fitted: Fitted) -> None:
-        target, facts = analysis.results.bundle, _facts(analysis, session, recipe, fitted)
+        target, facts = analysis.results.bundle, _facts(analysis, recipe, fitted)
         analysis.results.add(f"{BUNDLE}/")
         discard_shorter(target, fitted)
         card = write_network_bundle(target, fitted, facts, known).card
@@ -163,17 +163,11 @@ def chosen_recipe(settings: Settings) -> Recipe:
     return dataclasses.replace(recipe, **changes)
 
 
-def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitted) -> NetworkFacts:
-    settings = analysis.settings
+def _facts(analysis: NetworkAnalysis, recipe: Recipe, fitted: Fitted) -> NetworkFacts:
     hours = sum(row.get("seconds", 0.0) for r in fitted.restarts for row in r.history) / 3600
     return NetworkFacts(
-        name=analysis.name,
-        recipe_name=settings.modelling.recipe,
-        data_set=analysis.data_set,
-        session=session,
-        cleaning=analysis.people.source.cleaning,
-        atlas=analysis.people.source.atlas,
-        atlas_digest=analysis.people.source.atlas_digest,
+        **analysis.card_facts,
+        recipe_name=analysis.settings.modelling.recipe,
         description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')}: "
         f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}, "
         f"{hours:.1f} hours",

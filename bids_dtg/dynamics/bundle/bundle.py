@@ -31,7 +31,7 @@ from bids_dtg.bundles.fitted import (
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
-from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
+from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, REFERENCES_OF_NETWORKS
 from bids_dtg.dynamics.bundle.part import NetworkPart
 from bids_dtg.dynamics.recipe import DEFAULT
 from bids_dtg.errors import BundleError
@@ -41,18 +41,13 @@ if TYPE_CHECKING:
     from bids_dtg.dynamics.model import NetworkModel
 
 _REGIONS, _TRAINED = "regions", "trained"  # tensors of `FITTED_FILE`
-CITATION = (
-    "Sip V, Hashemi M, Dickscheid T, Amunts K, Petkoski S, Jirsa V (2023). Characterization of "
-    "regional differences in resting-state fMRI with a data-driven network model of brain "
-    "dynamics. Science Advances 9, eabq7547. https://doi.org/10.1126/sciadv.abq7547"
-)
 
 
 @dataclass(frozen=True)
 class NetworkFacts(FittedFacts):
     """Facts for the card of a network model that its fit does not know."""
 
-    citation: str = CITATION  # what users are asked to cite
+    citation: str = "; ".join(REFERENCES_OF_NETWORKS)  # what users are asked to cite
     recipe_name: str = DEFAULT  # what --recipe named
     session: str = ""  # session of the series; empty: not stated
 

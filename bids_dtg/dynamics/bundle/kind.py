@@ -1,8 +1,9 @@
-"""The kinds of model of the workflow: their rows, and their lines in `dtg-models info`."""
+"""The kinds of model of the workflow: names, what is cited for them, and lines on their bundles."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.kinds import Kind
@@ -13,76 +14,81 @@ if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.bundle import NetworkBundle
     from bids_dtg.dynamics.bundle.linear import LinearBundle
 
+LINEAR, NETWORK = "linear", "network"  # values of --architecture
+# Notice of models, and of series, of simulated people.
+SIMULATED = "SIMULATED people: not for science"
+# What is cited for models of a kind, a work each.
+REFERENCES_OF_CORES = (
+    "Lütkepohl H (2005). New Introduction to Multiple Time Series Analysis. Springer, Berlin. "
+    "https://doi.org/10.1007/978-3-540-27752-1",
+    "Mejia AF, Nebel MB, Barber AD, Choe AS, Pekar JJ, Caffo BS, Lindquist MA (2018). Improved "
+    "estimation of subject-level functional connectivity using full and partial correlation with "
+    "empirical Bayes shrinkage. NeuroImage 172, 478-491. "
+    "https://doi.org/10.1016/j.neuroimage.2018.01.029",
+)
+REFERENCES_OF_NETWORKS = (
+    "Sip V, Hashemi M, Dickscheid T, Amunts K, Petkoski S, Jirsa V (2023). Characterization of "
+    "regional differences in resting-state fMRI with a data-driven network model of brain "
+    "dynamics. Science Advances 9, eabq7547. https://doi.org/10.1126/sciadv.abq7547",
+)
 
-def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
-    part, recipe = bundle.part, bundle.part.recipe
-    parameters = (
-        f"{recipe.states} states, {recipe.region_parameters} parameters of a region, "
-        f"{recipe.person_parameters} of a person, "
-        f"{counted(recipe.external_inputs, 'external input')}"
-    )
-    series = bundle.trained.size - int(bundle.trained.sum())
+
+def _facts(bundle: NetworkBundle | LinearBundle) -> Iterator[tuple[str, str]]:
+    part = bundle.part
+    session = f", session {part.session}" if part.session else ""
+    yield "people", f"{part.people}, {bundle.how_known}"
+    yield "regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"
+    yield "series", f"{part.frames} frames{session}"
+
+
+def _facts_of_network(bundle: NetworkBundle) -> list[tuple[str, str]]:
+    recipe = bundle.part.recipe
+    left_out = bundle.trained.size - int(bundle.trained.sum())
     return [
-        ("people", f"{part.people} in its tables, {bundle.how_known}"),
-        ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
-        ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
-        ("dynamics", parameters),
-        ("recipe", f"{part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
-        ("held out", f"{series} of {bundle.trained.size} series"),
-        *((f"restart {n}", text) for n, text in enumerate(_restarts(bundle), start=1)),
+        *_facts(bundle),
+        (
+            "dynamics",
+            f"{recipe.states} states, {recipe.region_parameters} parameters of a region, "
+            f"{recipe.person_parameters} of a person, "
+            f"{counted(recipe.external_inputs, 'external input')}",
+        ),
+        ("recipe", f"{bundle.part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
+        ("held out", f"{left_out} of {bundle.trained.size} series"),
+        *_restarts(bundle.card.record or {}),
     ]
 
 
-def _restarts(bundle: NetworkBundle) -> list[str]:
-    """Describe each training that the model was chosen from, from its card's record."""
-    record = bundle.card.record or {}
+def _restarts(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Describe each training that the model was chosen from; a record is not validated."""
     found = record.get("restarts")
-    rows = found if isinstance(found, list) else []
-    return [
-        f"ELBO {_rounded(row.get('elbo'))}, held out {_rounded(row.get('held_out_elbo'))}, "
-        f"{row.get('epochs')} epochs" + (" (chosen)" if number == record.get("chosen") else "")
-        for number, row in enumerate(rows)
-        if isinstance(row, Mapping)  # a record is not validated
-    ]
+    for number, row in enumerate(found if isinstance(found, list) else []):
+        if isinstance(row, Mapping):
+            elbo, held_out = (_rounded(row.get(name)) for name in ("elbo", "held_out_elbo"))
+            chosen = " (chosen)" if number == record.get("chosen") else ""
+            text = f"ELBO {elbo}, held out {held_out}, {row.get('epochs')} epochs{chosen}"
+            yield f"restart {number + 1}", text
 
 
 def _rounded(figure: object) -> str:
     return f"{figure:,.1f}" if isinstance(figure, float | int) else "n/a"
 
 
-NETWORK_MODEL = Kind(
-    name="network-model",
-    workflow="dynamics",
-    predicts="the activity of networks of regions",
-    part=constant("dynamics.bundle.part:NetworkPart"),
-    load=later("dynamics.bundle.bundle:load_network_bundle"),
-    facts=_facts,
-)
-
-
-def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
+def _facts_of_core(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
     chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
     alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
+    iccs = " ".join(f"{icc:.2f}" for icc in part.component_icc)
+    components = counted(part.components, "component") if part.components else "none"
     return [
-        ("people", f"{part.people}, {bundle.how_known}"),
-        ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
-        ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        *_facts(bundle),
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
         (
-            "strengths",
-            f"{part.transition_strength:g} frames (transition), "
-            f"{part.covariance_strength:g} frames (covariance), {chosen}",
+            "shrinkage",
+            f"{part.transition_strength:g} frames (process), "
+            f"{part.covariance_strength:g} frames (functional connectivity), {chosen}",
         ),
-        ("features", _features(part.components, part.component_icc)),
+        ("features", components + (f", retest ICC {iccs}" if iccs else "")),
     ]
-
-
-def _features(components: int, iccs: tuple[float, ...]) -> str:
-    if not components:
-        return "none"
-    known = f", retest ICC {' '.join(f'{icc:.2f}' for icc in iccs)}" if iccs else ""
-    return f"{counted(components, 'component')}{known}"
 
 
 LINEAR_DYNAMICS = Kind(
@@ -91,8 +97,15 @@ LINEAR_DYNAMICS = Kind(
     predicts="the activity of regions, as a linear process",
     part=constant("dynamics.bundle.linear:LinearPart"),
     load=later("dynamics.bundle.linear:load_linear_bundle"),
-    facts=_facts_of_linear,
+    facts=_facts_of_core,
 )
-
-
-KINDS = (NETWORK_MODEL, LINEAR_DYNAMICS)
+NETWORK_MODEL = Kind(
+    name="network-model",
+    workflow="dynamics",
+    predicts="the activity of networks of regions",
+    part=constant("dynamics.bundle.part:NetworkPart"),
+    load=later("dynamics.bundle.bundle:load_network_bundle"),
+    facts=_facts_of_network,
+)
+KINDS = (LINEAR_DYNAMICS, NETWORK_MODEL)
+KIND_OF: Mapping[str, Kind] = MappingProxyType({LINEAR: LINEAR_DYNAMICS, NETWORK: NETWORK_MODEL})

@@ -25,7 +25,7 @@ from bids_dtg.bundles.fitted import (
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
-from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
+from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS, REFERENCES_OF_CORES
 from bids_dtg.dynamics.components import COMPONENTS, Components
 from bids_dtg.dynamics.lag_covariances import LAGS
 from bids_dtg.dynamics.linear import GRID, LinearModel, Strengths
@@ -188,6 +188,7 @@ class FittedLinear:
 class CoreFacts(FittedFacts):
     """Facts for the card of a linear core that its fit does not know."""
 
+    citation: str = "; ".join(REFERENCES_OF_CORES)  # what users are asked to cite
     session: str = ""  # session of the series; empty: not stated
 
 

@@ -1,7 +1,6 @@
-"""Texts and figures of outputs of the workflow `dynamics`.
+"""Texts and figures of outputs of the workflow `dynamics`, and what the report finds of them.
 
-- `words`: README, methods text, quality columns, and text on participants and runs
-- `presentation`: all of it together, found by the report through the workflow's row
+- `words`: README, methods text, and text on participants and runs
 
 Panels of a run (with motion, which every workflow has, and those of `report.parcels`):
 
@@ -12,12 +11,14 @@ Panels of a run (with motion, which every workflow has, and those of `report.par
 
 from __future__ import annotations
 
-from bids_dtg.dynamics.panels import connectivity, effective, features
+from bids_dtg.dynamics.panels import connectivity, effective, features, words
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.panels.panel import Panel
 from bids_dtg.report.parcels import CARPET, COVERAGE
 from bids_dtg.report.parcels.files import no_file
+from bids_dtg.report.parcels.quality import COLUMNS
+from bids_dtg.report.presentation import Presentation
 
 FUNCTIONAL = Panel(
     *("connectivity", "Functional connectivity", RELMAT, no_file),
@@ -36,3 +37,22 @@ EFFECTIVE = Panel(
 FEATURES = Panel("features", "Features for statistics", features.COMPONENTS, no_file, features.draw)
 # In the order of the page.
 PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, EFFECTIVE, FEATURES)
+_WORDS = words.dataset_words()  # without a model
+PRESENTATION = Presentation(
+    name="dynamics",
+    dataset_name=_WORDS.name,
+    title=words.TITLE,
+    about="Series of regions, and models of them; what a model says or simulates was not measured.",
+    citation=_WORDS.citation,
+    readme=_WORDS.readme,
+    methods=words.methods_of,
+    subtitle=words.subtitle,
+    columns=COLUMNS,
+    panels=PANELS,
+    model=words.model_line,
+    run_notes=words.notes_on_run,
+    missing=words.missing,
+    results=(CARPET.kind, EFFECTIVE.kind),
+    made="results",
+    analysis_page="network_report.html",
+)

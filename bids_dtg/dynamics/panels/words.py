@@ -1,19 +1,28 @@
-"""Texts of the workflow `dynamics`: README, methods, quality columns, lines on pages."""
+"""Sentences of the workflow `dynamics` in its outputs and on its pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from bids_dtg.dynamics.bundle.bundle import CITATION as PAPER
+from bids_dtg.dynamics.bundle.kind import (
+    LINEAR_DYNAMICS,
+    NETWORK_MODEL,
+    REFERENCES_OF_CORES,
+    REFERENCES_OF_NETWORKS,
+)
+from bids_dtg.dynamics.bundle.linear import LinearPart
+from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.dynamics.panels import effective
+from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.regions.series import SERIES
+from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.parcels.quality import COLUMNS as PARCEL_COLUMNS
 from bids_dtg.report.parcels.words import (
     ModelWords,
     ParcelMethods,
@@ -25,77 +34,58 @@ from bids_dtg.report.parcels.words import (
     parcels_in_words,
     stands_on,
 )
-from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
-from bids_dtg.version import AUTHORS
+from bids_dtg.version import AUTHORS, __version__
 
-README = """\
-Network models of resting-state activity
-========================================
-
-Each model in this dataset describes the resting-state activity of people's regions as one
-dynamical system (Sip et al., 2023): every region follows the same equation, with parameters of its
-own, and is driven by the regions that it is connected with. Models were fitted to measured series
-and structural connectomes; parameters are estimates, and simulated series were not measured.
-
-Of each participant and run of rest, in sub-*/[ses-*/]func:
-
-- *_stat-mean_timeseries.tsv: the cleaned series of each parcel of an atlas, a column a parcel;
-  frames that were left out, and parcels with too little signal, are n/a.
-- *_stat-pearsoncorrelation_relmat.tsv: their functional connectivity.
-- *_stat-coverage_bold.tsv: the share of each parcel's voxels that have signal.
-- *_desc-structural_relmat.tsv: the structural connectome as the model read it.
-- *_desc-lag1_relmat.tsv, *_desc-lag2_relmat.tsv: effective connectivity by a linear core: the
-  effect of a column's parcel on a row's, one and two frames later. Estimates.
-- *_desc-components_parameters.tsv: scores of components of covariances: features for statistics.
-- *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
-- logs/CITATION.md: methods text and references.
-
-Effective connectivity and components are there where a model was given.
-
-Over people:
-
-- group/model-NAME/: a model: its bundle, which carries everybody's parameters, and how it was
-  fitted.
-- group/evaluation-NAME/: how its simulations agree with the measured series, beside simple models.
-- group/folds-NAME/: the same of a linear core, for everybody, trained without the person's fold.
-- group/simulation-NAME/: series that a model simulates.
-- group/fixed-points-NAME/: where the activity of a model rests.
-- Tables have a JSON file of the same name that explains their columns.
-"""
-CITATION = f"""\
-If you use these models, please cite the method and the program that made them.
-
-{", ".join(AUTHORS)}. bids_dtg, version {{version}}
-{PAPER}
-"""
-
-COLUMNS = (
-    *PARCEL_COLUMNS,
-    QualityColumn(
-        "filled_share",
-        "Share of the frames from the first to the last one kept that were filled by "
-        "interpolation, for the model alone; n/a where the run was not modelled",
-        title="Frames filled for the model",
-        decimals=3,
-        most=1.0,
-        summary="{:.1%}",
-    ),
-    QualityColumn("not_modelled", "Why no model describes the run, in words; n/a where one does"),
+TITLE = "Dynamics of resting-state activity"
+# What the README says of an output, and what is cited, by the kind of model; None: there is none.
+_ABOUT: Mapping[str | None, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        None: ("Series of people's regions at rest, and their functional connectivity.", ()),
+        LINEAR_DYNAMICS.name: (
+            "Series of people's regions at rest, and a linear model of them: a linear core, which\n"
+            "describes a person by a vector autoregression whose covariances are shrunk to the "
+            "mean of\nthe people that it was trained on. It reads no structural connectomes.",
+            REFERENCES_OF_CORES,
+        ),
+        NETWORK_MODEL.name: (
+            "Series of people's regions at rest, and a model of their network (Sip et al., 2023): "
+            "every\nregion follows the same equation, with parameters of its own, and is driven by "
+            "the regions\nthat it is connected with. The model was fitted to measured series and "
+            "structural\nconnectomes; its parameters are estimates.",
+            REFERENCES_OF_NETWORKS,
+        ),
+    }
 )
 
 
-@dataclass(frozen=True)
-class LinearCore:
-    """Facts of a linear core for the methods text."""
+def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
+    """Return the description of an output.
 
-    regions: int  # number of regions
-    people: int  # number of training participants
-    data_set: str  # its training data set; empty: not known
-    order: int  # earlier frames that a frame follows from
-    # Seconds of a person that the training people's mean counts as much as.
-    transition_seconds: float
-    covariance_seconds: float
+    Parameters
+    ----------
+    kind
+        Kind of the model that makes it; None: none does.
+    notice
+        What is to be known of the model, or of its people, at each use; may be empty.
+
+    Examples
+    --------
+    >>> ["Sip" in dataset_words(kind).citation for kind in (None, "linear-dynamics")]
+    [False, False]
+    """
+    about, references = _ABOUT[kind]
+    program = f"{', '.join(AUTHORS)}. bids_dtg, version {__version__}"
+    return DatasetWords(
+        name=f"{TITLE} (bids_dtg)",
+        citation="\n".join(
+            ("If you use these results, please cite:", "", program, *references, "")
+        ),
+        readme=read_packaged("bids_dtg.dynamics.panels", "readme.txt").format(
+            about=about, notice=f"\n{notice}.\n" if notice else ""
+        ),
+        workflow="dynamics",
+    )
 
 
 @dataclass(frozen=True)
@@ -103,9 +93,7 @@ class NetworkMethods(ParcelMethods):
     """Facts of a call for the methods text; nothing in it is assumed."""
 
     structural: str = ""  # source of the structural connectomes, in words; empty: none
-    core: LinearCore | None = None  # None: the call has no model
-    most_filled: float = 0.3  # largest share of filled frames of a modelled run
-    least_frames: int = 60  # fewest frames of a modelled run
+    core: LinearPart | None = None  # the linear core, as its card describes it; None: there is none
 
 
 def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
@@ -117,53 +105,40 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     >>> words.computed.partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     """
-    made = "Series of parcels and their functional connectivity were computed"
-    model = None
-    if facts.core is not None:
-        made = "Linear processes of regions were inferred"
-        model = ModelWords(_METHOD, "Processes are estimates.", _describes(facts.core))
-    computed = (_measured(facts), _connected(facts), _described(facts))
-    return parcel_methods(made, computed, model, {})
-
-
-_METHOD = (
-    "which describes a person's regions by a vector autoregression that is shrunk to that of "
-    "training people"
-)
-
-
-def _described(facts: NetworkMethods) -> str:
-    if facts.core is None:
-        return ""
-    core = facts.core
-    return (
-        f"Covariances of regions at lags of 0 to {counted(core.order, 'frame')}, over the frames "
-        "kept, were mixed with the mean of the training people, which counted as much as "
-        f"{core.transition_seconds:.0f} s of the run for the transition and "
-        f"{core.covariance_seconds:.0f} s for the covariance of a frame; the process follows by "
-        f"the Yule-Walker equations. Runs with more than {facts.most_filled:.0%} of their frames "
-        f"left out, or fewer than {facts.least_frames} frames, were not modelled."
-    )
-
-
-def _describes(model: LinearCore) -> str:
-    fitted = fitted_to(model.people, model.data_set)
-    return f"The model describes {counted(model.regions, 'region')} and {fitted}"
-
-
-def _measured(facts: NetworkMethods) -> str:
-    return (
+    measured = (
         f"{facts.averaged} Functional connectivity is the Pearson correlation of each two of them "
         "over these frames."
     )
-
-
-def _connected(facts: NetworkMethods) -> str:
-    if not facts.structural:
-        return ""
-    return (
+    connected = facts.structural and (
         f"Structural connectivity was read from {facts.structural} and divided by its largest "
         "weight."
+    )
+    if facts.core is None:
+        made = "Series of parcels and their functional connectivity were computed"
+        return parcel_methods(made, (measured, connected), None, {})
+    model = ModelWords(
+        "which describes a person's regions by a vector autoregression that is shrunk to that of "
+        "training people",
+        "Processes are estimates.",
+        f"The model describes {counted(facts.core.regions, 'region')} and "
+        f"{fitted_to(facts.core.people, facts.core.data_set)}",
+    )
+    # By the beginning of how sentences cite them.
+    names = ("Lütkepohl,", "Mejia")
+    cited = {name: f"- {work}\n" for name, work in zip(names, REFERENCES_OF_CORES, strict=True)}
+    made = "Linear processes of regions were inferred"
+    return parcel_methods(made, (measured, connected, _described(facts.core)), model, cited)
+
+
+def _described(core: LinearPart) -> str:
+    seconds = core.transition_strength * core.tr_seconds
+    return (
+        f"Covariances of regions at lags of 0 to {counted(core.order, 'frame')}, over the frames "
+        "kept, were mixed with the mean of the training people, which counted as much as "
+        f"{seconds:.0f} s of the run (shrinkage as in Mejia et al., 2018); the process follows by "
+        "the Yule-Walker equations (Lütkepohl, 2005). Features for statistics are of covariances "
+        f"that are not mixed. Runs with more than {MOST_CENSORED:.0%} of their frames left out, or "
+        f"fewer than {LEAST_FRAMES} frames, were not modelled."
     )
 
 
@@ -172,7 +147,7 @@ def subtitle(files: ParticipantFiles) -> str:
     runs = [run for run in files.runs if SERIES in run.files]
     if not runs:
         return "No series."
-    modelled = sum(effective.FILE in run.files for run in runs)
+    modelled = sum(map(_is_modelled, runs))
     text = f"Series and functional connectivity of {parcels_in_words(files)} from "
     text += f"{counted(len(runs), 'run')} of rest"
     if not modelled:
@@ -182,34 +157,29 @@ def subtitle(files: ParticipantFiles) -> str:
     return f"{text}, with effective connectivity{of_all} by the model {name}".strip()
 
 
-def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
-    """Return the sidecar of the first modelled run."""
-    return next((run.facts for run in files.runs if effective.FILE in run.files), {})
-
-
 def model_line(files: ParticipantFiles) -> str:
     """Say in a line on how many people the model was trained; its results are estimates."""
-    if not any(effective.FILE in run.files for run in files.runs):
-        return ""
-    return f"{stands_on(_facts(files))}Connectivity by the model is an estimate."
+    facts = _facts(files)
+    return f"{stands_on(facts)}Connectivity by the model is an estimate." if facts else ""
 
 
 def notes_on_run(run: RunFiles) -> Iterator[Flag]:
-    """Yield flags of a run on missing results, and on its cleaning."""
+    """Yield flags of a run on lost parcels, on its data, and those of its sidecars."""
     yield from notes_on_lost(run)
-    if why := _why_not_modelled(run):
-        yield Flag("note", f"Not modelled: {why}", run.title)
+    if notice := run.facts.get("DataNotice"):
+        yield Flag("warning", str(notice))
     yield from notes_in_sidecars(run)
 
 
 def missing(run: RunFiles) -> str:
-    """Say in a line which results of a run are missing, and why; empty if none are."""
-    if effective.FILE in run.files:
-        return ""
-    why = _why_not_modelled(run) or "it was not requested, or was removed"
-    return f"No effective connectivity: {why}."
+    """Say in a line why a run has no effective connectivity; empty if it has."""
+    return "" if _is_modelled(run) else "No effective connectivity: no model was given (--model)."
 
 
-def _why_not_modelled(run: RunFiles) -> str:
-    found = run.quality.get("not_modelled", "n/a")
-    return "" if found in ("n/a", "") else found.rstrip(".")
+def _is_modelled(run: RunFiles) -> bool:
+    return effective.FILE in run.files
+
+
+def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
+    """Return the sidecar of the first modelled run; empty where none is."""
+    return next((run.facts for run in files.runs if _is_modelled(run)), {})

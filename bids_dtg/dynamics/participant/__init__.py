@@ -1,11 +1,8 @@
-"""One participant: runs to series of an atlas' parcels, and inference of a network model.
+"""People's series: those that analyses read, and the work on one participant.
 
-- `array_people`: people of array files
-- `infer`: inference from a run: parameters and simulated sessions
-- `output_people`: people in the output of the participant level
-- `people`: the selected people, their series and structural connectomes, checked
-- `request`: the request of a call: atlas, model, structural connectomes
-- `source`: the common form of people's series and structural connectomes
-- `worker`: the participant level: reads runs ahead, infers, writes
-- `write`: the files of a run, and its record
+- `sources`: series and structural connectomes of array files, and of the participant level's output
+- `people`: the people of an analysis, chosen and checked
+- `request`: what a call of the participant level asks for: atlas, model, structural connectomes
+- `worker`: the work: runs to series, and their processes by a linear core
+- `write`: the files of a run
 """

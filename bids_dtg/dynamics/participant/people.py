@@ -1,8 +1,9 @@
-"""People of the network model: their selection, series and structural connectomes."""
+"""The people of an analysis: who is used, their series and their structural connectomes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,16 @@ from bids_dtg.dynamics.networks import (
     notes_beside_series,
     standardised,
 )
-from bids_dtg.dynamics.participant.array_people import find_array_people
-from bids_dtg.dynamics.participant.output_people import find_output_people
-from bids_dtg.dynamics.participant.source import NetworkSource, SessionRest
+from bids_dtg.dynamics.participant.sources import (
+    NetworkSource,
+    SessionRest,
+    find_array_people,
+    find_output_people,
+)
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.arrays import choose_sessions
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.structural import weight_faults, weight_notes
 from bids_dtg.notices import counted, named, say
@@ -38,11 +43,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class NetworkPeople:
-    """People to train or evaluate a network model on; values are read when needed."""
+    """People to train or evaluate a model on; values are read when needed."""
 
     source: NetworkSource  # files of arrays, or the output of this program
     sessions: tuple[str, ...]  # names of the requested sessions; "" if the source names none
-    labels: tuple[str, ...]  # requested people with rest and a structural connectome
+    labels: tuple[str, ...]  # requested people with rest, and a structural connectome if needed
     split: Split  # training, validation and test sets; without --split-file everybody trains
     families: Families  # of the participants; labels with the same rest are one
     known: Sketches  # of people's series, by session
@@ -55,11 +60,7 @@ class NetworkPeople:
 
     @classmethod
     def prepare(
-        cls,
-        settings: Settings,
-        atlas: str = "",
-        *,
-        connected: bool = True,
+        cls, settings: Settings, atlas: str = "", *, connected: bool = True
     ) -> NetworkPeople:
         """Find people in ``--input-arrays``, else in the output.
 
@@ -68,8 +69,7 @@ class NetworkPeople:
         settings
             Options of the call, composed and checked.
         atlas
-            Key of a model's atlas, whose series in the output are read; empty: the only
-            one.
+            Key of a model's atlas, whose series in the output are read; empty: the only one.
         connected
             Whether people need a structural connectome.
 
@@ -149,8 +149,10 @@ class NetworkPeople:
             connectomes are not symmetric, negative, not finite or without connections; the message
             names people and regions.
         """
-        own, rest = self.series(session, labels), self._rest(session)
-        counts = rest.weights(own.people, lambda values: weight_faults(values, self.regions))
+        own, weights = self.series(session, labels), self._rest(session).weights
+        if weights is None:
+            raise ValueError("people were prepared without structural connectomes")
+        counts = weights.read(own.people, self._weight_faults, "symmetric weights of 0 or more")
         self._note_connectomes(own, counts)
         return Networks(**vars(own), weights=normalised(np.stack(counts)))
 
@@ -168,17 +170,18 @@ class NetworkPeople:
             As of `networks`, of series.
         """
         wanted, rest = self._wanted(session, labels), self._rest(session)
-        kept, dof = rest.kept(wanted), rest.dof(wanted)
+        found = rest.series.read(
+            wanted,
+            lambda values: self._series_faults(values[:, : rest.frames]),
+            "series that vary, of finite values",
+        )
         return PeopleSeries(
             people=tuple(wanted),
             regions=self.regions,
-            series=np.stack(
-                [standardised(values) for values in rest.series(wanted, self._series_faults)]
-            ),
+            series=np.stack([standardised(values[:, : rest.frames]) for values in found]),
             tr_seconds=rest.tr_seconds,
-            kept=None if kept is None else np.stack(kept),
-            dof=None if dof is None else np.array(dof),
             families=self.families.by_label,
+            **rest.quality(wanted),
         )
 
     def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
@@ -219,6 +222,9 @@ class NetworkPeople:
     def _rest(self, session: str) -> SessionRest:
         return next(rest for rest in self.source.sessions if rest.session == session)
 
+    def _weight_faults(self, values: Array) -> list[str]:
+        return weight_faults(values, self.regions)
+
     def _series_faults(self, values: Array) -> list[str]:
         """Return the faults of a person's series (regions, frames)."""
         finite = np.isfinite(values).all(axis=1)
@@ -233,9 +239,10 @@ def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:
     """Return sketches of people's series by label and session."""
     found: dict[str, dict[str, str]] = {label: {} for label in labels}
     for rest in source.sessions:
-        for label, own in rest.sketches(labels).items():
-            if own:
-                found[label][session_words(rest.session)] = own
+        for label in rest.series.in_order(labels):
+            with suppress(DatasetError):  # a later step says why it cannot be used
+                if own := sketch(rest.series.of(label)):
+                    found[label][session_words(rest.session)] = own
     return found
 
 
@@ -249,12 +256,12 @@ def _require_alike(rest: Sequence[SessionRest]) -> None:
     for one in rest:
         if one.frames < LEAST_FRAMES:
             raise DatasetError(
-                f"{one.title} has {one.frames} frames", expected=f"{LEAST_FRAMES} or more"
+                f"{one.series.title} has {one.frames} frames", expected=f"{LEAST_FRAMES} or more"
             )
         if one.tr_seconds != rest[0].tr_seconds:
             raise DatasetError(
-                f"{one.title} has {one.tr_seconds:g} seconds between frames, and "
-                f"{rest[0].title} has {rest[0].tr_seconds:g}",
+                f"{one.series.title} has {one.tr_seconds:g} seconds between frames, and "
+                f"{rest[0].series.title} has {rest[0].tr_seconds:g}",
                 expected="the same: a step of the model is a frame",
                 remedy="choose sessions with --session-label",
             )

@@ -1,8 +1,8 @@
-"""The request of a call for series and network parameters, found and checked."""
+"""What a call for people's series, and their processes by a linear core, asks for: checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,19 +13,18 @@ from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
+from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, SIMULATED
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
-from bids_dtg.dynamics.networks import LEAST_FRAMES
-from bids_dtg.dynamics.panels.presentation import PRESENTATION
-from bids_dtg.dynamics.panels.words import LinearCore, NetworkMethods
-from bids_dtg.dynamics.participant.infer import Modelled
-from bids_dtg.dynamics.participant.output_people import MOST_FILLED
+from bids_dtg.dynamics.networks import MOST_CENSORED
+from bids_dtg.dynamics.panels import PRESENTATION
+from bids_dtg.dynamics.panels.words import NetworkMethods, dataset_words
 from bids_dtg.errors import BundleError, RunError
+from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.structural import StructuralMatrix, StructuralSource, find_structural
-from bids_dtg.notices import counted
+from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
@@ -66,9 +65,16 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Results are for single runs: series are not averaged."""
         return "run"
 
-    def why_not_modelled(self) -> str | None:
-        """Say why no run is modelled; None if the call has a model."""
-        return "no --model was given" if self.bundle is None else None
+    @property
+    def data_notice(self) -> str:
+        """What is to be known of the participants; empty: nothing."""
+        return SIMULATED if self.dataset.description.get("Simulated") else ""
+
+    def dataset_words(self) -> DatasetWords:
+        """Return the description of the output, by the model of the call."""
+        card = None if self.bundle is None else self.bundle.card
+        notice = self.data_notice if card is None else card.notice
+        return dataset_words(None if card is None else card.kind, notice)
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the atlas and the model."""
@@ -81,13 +87,13 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         if not self.bundle.by_content:
             yield labels_alone(self.bundle.card.name)
 
-    def notes_on_model(self, modelled: Modelled | None, participant: str) -> Iterator[str]:
-        """Yield a sentence if the participant, with these series, is in the training set."""
-        if self.bundle is None or modelled is None:
-            return
+    def note_on_person(self, measured: MeasuredSeries) -> str:
+        """Return a sentence if the participant, with these series, is in the training set."""
+        if self.bundle is None:
+            return ""
         data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
-        if note := self.bundle.note_on(participant, data_set, [sketch(modelled.series)]):
-            yield note
+        series, _ = measured.series.filled()
+        return self.bundle.note_on(measured.run.participant, data_set, [sketch(series)])
 
     def structural_of(self, planned: AveragedRuns) -> StructuralMatrix | None:
         """Read the structural connectome of an average's participant; None if none were given.
@@ -119,8 +125,19 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
-        """Refuse a run that the model cannot describe, see `plan_of`."""
+        """Refuse a run that the model cannot describe: see `plan_of`; or a parcel has no series."""
         self._require_fits(measured.design)
+        present = measured.series.present
+        if self.bundle is None or present.all():
+            return
+        regions = self.bundle.regions
+        lost = [name for name, there in zip(regions, present, strict=True) if not there]
+        raise RunError(
+            f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
+            f"parcels ({named(lost)})",
+            expected=f"series of all of them, as {self.bundle.card.name} reads them together",
+            remedy="lower --min-coverage, or leave out --model",
+        )
 
     def plan_of(self, run: RestRun) -> PlannedRun:
         """Plan the cleaning of a run, from its file's header and its tables alone.
@@ -129,7 +146,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         ------
         RunError
             The run cannot be used, or the model cannot describe it: its repetition time, the
-            number of its frames, or the share of frames to fill.
+            number of its frames, or the share of these that was left out.
         """
         found = super().plan_of(run)
         self._require_fits(found.design)
@@ -142,11 +159,11 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         frames = int(kept[-1] - kept[0]) + 1 if len(kept) else 0
         self.bundle.require_frames(design.tr_seconds, frames)
         share = 1 - len(kept) / frames
-        if share > MOST_FILLED:
+        if share > MOST_CENSORED:
             raise RunError(
                 f"{share:.0%} of the {frames} frames from the first to the last that is kept were "
-                "left out, and would be filled for the model",
-                expected=f"at most {MOST_FILLED:.0%}",
+                "left out",
+                expected=f"at most {MOST_CENSORED:.0%}, for the model",
                 remedy="raise --fd-threshold, or leave out the run with --run",
             )
 
@@ -159,38 +176,17 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
 
     def methods_facts(self) -> NetworkMethods:
         """Return the facts of the call for the methods text."""
-        bundle = self.bundle
+        structural = ""
+        if self.structural is not None:
+            shared = "one matrix for all participants", "a matrix of each participant"
+            structural = shared[not self.structural.is_shared]
         return NetworkMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
             min_coverage=self.settings.outputs.min_coverage,
-            structural=self._structural_words,
-            core=None if bundle is None else _core_words(bundle),
-            most_filled=MOST_FILLED,
-            least_frames=LEAST_FRAMES,
+            structural=structural,
+            core=None if self.bundle is None else self.bundle.part,
         )
-
-    @property
-    def _structural_words(self) -> str:
-        if self.structural is None:
-            return ""
-        return (
-            "one matrix for all participants"
-            if self.structural.is_shared
-            else "a matrix of each participant"
-        )
-
-
-def _core_words(bundle: LinearBundle) -> LinearCore:
-    part = bundle.part
-    return LinearCore(
-        regions=part.regions,
-        people=part.people,
-        data_set=part.data_set,
-        order=part.order,
-        transition_seconds=part.transition_strength * part.tr_seconds,
-        covariance_seconds=part.covariance_strength * part.tr_seconds,
-    )
 
 
 def _load(name_or_path: str) -> LinearBundle:

@@ -1,17 +1,21 @@
-"""The work on one participant: runs to series, and inference of a model."""
+"""The work on one participant: runs to series, and their processes by a linear core."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 
+from bids_dtg.dynamics.components import Components, edges_of
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import notes_beside_series
-from bids_dtg.dynamics.participant.infer import LinearInference, Modelled
 from bids_dtg.dynamics.participant.request import NetworkRequest
-from bids_dtg.dynamics.participant.write import NetworkWriter
+from bids_dtg.dynamics.participant.write import Described, NetworkWriter
 from bids_dtg.engine.display import Clock, Reporter
+from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries
@@ -26,14 +30,45 @@ class NetworkSteps(ParcelSteps):
     """Steps of the work on a participant."""
 
     request: NetworkRequest
-    inference: LinearInference | None  # None: the call has no model
     writer: NetworkWriter  # writes results
 
     @classmethod
     def of(cls, request: NetworkRequest) -> NetworkSteps:
         """Make the steps of a request."""
-        inference = None if request.bundle is None else LinearInference(request.bundle)
-        return cls(request, request.reader(), inference, NetworkWriter(request))
+        return cls(request, request.reader(), NetworkWriter(request))
+
+    @cached_property
+    def _core(self) -> tuple[LinearModel, Components | None] | None:
+        """The model of the call, read at first use, and its components."""
+        bundle = self.request.bundle
+        return None if bundle is None else (bundle.model(), bundle.components())
+
+    def describe(self, measured: MeasuredSeries) -> Described | None:
+        """Describe a run by its process; None: the call has no model."""
+        if self._core is None:
+            return None
+        model, components = self._core
+        own = LagCovariances.of(measured.series.values, measured.series.keep)
+        return Described(
+            model.infer(own).transitions,
+            () if components is None else tuple(components.scores(edges_of(own)).tolist()),
+        )
+
+    def structural_of(
+        self, begun: AverageBegun, measured: MeasuredSeries
+    ) -> StructuralMatrix | None:
+        """Read the participant's structural connectome; None: none were given.
+
+        Raises
+        ------
+        RunError
+            It cannot be used.
+        """
+        found = self.request.structural_of(begun.planned)
+        if found is None:
+            return None
+        more = notes_beside_series(found.weights, measured.fc)
+        return replace(found, notes=(*found.notes, *more))
 
     def maker(self, begun: AverageBegun, clock: Clock) -> RunMaker:
         """Return the work, in the process that does it."""
@@ -41,53 +76,43 @@ class NetworkSteps(ParcelSteps):
 
 
 class RunMaker:
-    """Infers from a run, and writes its results.
-
-    Parameters
-    ----------
-    begun
-        The average, of one run.
-    steps
-        Steps of the work, made from the request.
-    clock
-        Adds up the time of the stages.
-    """
+    """Describes a run, and writes its results."""
 
     def __init__(self, begun: AverageBegun, steps: NetworkSteps, clock: Clock) -> None:
         self.begun, self._steps, self._clock = begun, steps, clock
         self._files: list[PurePosixPath] = []
-        self._measured: MeasuredSeries | None = None
+        self._measured: list[MeasuredSeries] = []  # the run, once it was sent
         self._notes: Sequence[str] = ()
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
-        """Infer the run's process, and write all results.
+        """Describe the run, and write all results.
 
         Raises
         ------
         RunError
-            The participant's structural connectome or the series cannot be used.
+            The participant's structural connectome cannot be used.
         OutputError
             A file cannot be written.
         """
         assert isinstance(part, SeriesRead)
         start, steps, measured = time.perf_counter(), self._steps, part.measured
-        structural = steps.request.structural_of(self.begun.planned)
-        if structural is not None:
-            more = notes_beside_series(structural.weights, measured.series.correlation())
-            structural = replace(structural, notes=(*structural.notes, *more))
-        modelled: Modelled | None = None
-        if steps.inference is not None:
-            reporter.stage("modelling", 0.0)
-            with self._clock.time("network"):
-                modelled = steps.inference.of(measured)
+        structural = steps.structural_of(self.begun, measured)
+        reporter.stage("modelling", 0.0)
+        with self._clock.time("network"):
+            described = steps.describe(measured)
         reporter.stage("writing", 1.0)
+        on_person = steps.request.note_on_person(measured)
+        self._notes = (*(structural.notes if structural else ()), *([on_person] * bool(on_person)))
         with self._clock.time("write"):
-            seconds = part.seconds + time.perf_counter() - start
             self._files += steps.writer.write(
-                self.begun.planned, measured, structural, modelled, seconds=seconds
+                self.begun.planned,
+                measured,
+                structural,
+                described,
+                notes=self._notes,
+                seconds=part.seconds + time.perf_counter() - start,
             )
-        self._measured = measured
-        self._notes = steps.writer.notes(measured, structural, modelled)
+        self._measured.append(measured)
 
     def leave_out(self, run: str, reason: str) -> None:
         """Do nothing: an average has one run, and without it there is none."""
@@ -101,23 +126,21 @@ class RunMaker:
         OutputError
             It cannot be written.
         """
-        measured = self._measured
-        assert measured is not None  # was sent before
+        (measured,), writer = self._measured, self._steps.writer
         with self._clock.time("write"):
-            self._steps.writer.complete(
-                self.begun.planned, self.begun.inputs, self._files, [measured]
-            )
-        title = measured.run.title
-        notes = tuple(f"{title}: {note}" for note in self._notes)
-        return MadeAverage(notes, self._line(measured))
+            writer.complete(self.begun.planned, self.begun.inputs, self._files, [measured])
+        cleaned = writer.cleaning_note(measured)
+        notes = (*measured.notes, *self._notes, *([cleaned] if cleaned else []))
+        return MadeAverage(
+            tuple(f"{measured.run.title}: {note}" for note in notes), self._line(measured)
+        )
 
     def _line(self, measured: MeasuredSeries) -> str:
         """Summarise the result in one line."""
         series = measured.series
-        there = int(series.present.sum())
-        made = "" if self._steps.inference is None else " and their process"
+        process = "" if self._steps.request.bundle is None else " and their process"
         return (
-            f"series of {counted(there, 'parcel')}{made} from "
+            f"series of {counted(int(series.present.sum()), 'parcel')}{process} from "
             f"{measured.design.seconds_kept / 60:.1f} minutes of rest, coverage "
             f"{float(series.coverage.mean()):.1%}"
         )

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.hopf import PUBLISHED_STEP_SECONDS, HopfRecipe
-from bids_dtg.dynamics.phantom.arrays import write_people
-from bids_dtg.dynamics.phantom.connectomes import simulate_weights
-from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
+from bids_dtg.dynamics.phantom.people import (
+    SimulatedPeople,
+    simulate_hopf_people,
+    simulate_weights,
+    write_people,
+)
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_tsv

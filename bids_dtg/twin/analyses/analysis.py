@@ -60,8 +60,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         """Return whether a call reads a model: neither makes one, nor one for each fold."""
         return makes != MODEL and settings.statistics.folds is None
 
-    @classmethod
-    def words(cls) -> DatasetWords:
+    def words(self) -> DatasetWords:
         """Return the words of the output's dataset description."""
         return PRESENTATION.dataset_words()
 

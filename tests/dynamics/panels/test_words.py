@@ -1,4 +1,4 @@
-"""What is said of the network model's results: methods, quality figures, notes."""
+"""What is said of results: the dataset's description by the model, methods, notes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.dynamics.bundle.linear import LinearPart
 from bids_dtg.dynamics.panels import effective
 from bids_dtg.dynamics.panels.words import (
-    LinearCore,
     NetworkMethods,
+    dataset_words,
     methods_of,
     missing,
     notes_on_run,
     subtitle,
 )
-from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.settings import CleaningOptions, OutputOptions
@@ -38,8 +38,36 @@ PLAIN = NetworkMethods("Schaefer2018_seg-7n_scale-400", 400, 0.5)
 MODELLED = replace(
     PLAIN,
     structural="a matrix of each participant",
-    core=LinearCore(400, 30, "a cohort", 2, 1800.0, 360.0),
+    core=LinearPart(
+        regions=400,
+        people=30,
+        data_set="a cohort",
+        frames=300,
+        tr_seconds=0.5,
+        order=2,
+        transition_strength=3600.0,
+        covariance_strength=720.0,
+    ),
 )
+
+
+@pytest.mark.parametrize(
+    ("kind", "cited", "not_said"),
+    [
+        (None, ("bids_dtg, version",), ("Sip", "Mejia", "structural connectomes; ")),
+        ("linear-dynamics", ("Lütkepohl", "Mejia"), ("Sip", "same equation")),
+        ("network-model", ("Sip V",), ("Mejia", "vector autoregression whose")),
+    ],
+)
+def test_an_output_is_described_by_the_model_that_made_it(kind, cited, not_said):
+    words = dataset_words(kind, "SIMULATED people: not for science")
+    assert words.name == "Dynamics of resting-state activity (bids_dtg)"
+    for text in cited:
+        assert text in words.citation
+    for text in not_said:
+        assert text not in words.citation
+        assert text not in words.readme
+    assert "\nSIMULATED people: not for science.\n" in words.readme
 
 
 def text_of(facts: NetworkMethods, **change: object) -> str:
@@ -62,32 +90,28 @@ def test_with_a_model_the_method_is_cited_and_its_gaps_are_said():
         "shrunk to that of training people, and the model mine 4 (SHA-256 abc)",
         "fitted to 30 participants of a cohort",
         "more than 30% of their frames left out, or fewer than 60 frames",
+        "shrinkage as in Mejia et al., 2018",
+        "Yule-Walker equations (Lütkepohl, 2005)",
+        "- Lütkepohl H (2005)",
+        "- Mejia AF",
         "read from a matrix of each participant and divided by its largest weight",
-        "counted as much as 1800 s of the run for the transition",
+        "counted as much as 1800 s of the run",
     ):
         assert part in text
 
 
-def files_of(*kinds: FileKind) -> dict[FileKind, Path]:
-    return {kind: Path("none") for kind in kinds}
-
-
-@pytest.mark.parametrize(
-    ("kinds", "said"),
-    [
-        ((), "No effective connectivity: there is no model."),
-        ((effective.FILE,), ""),
-    ],
-)
-def test_what_is_missing_is_said_in_a_line(kinds, said):
-    run = RunFiles("run", {"not_modelled": "there is no model."}, files_of(*kinds))
-    assert missing(run) == said
+def test_what_is_missing_is_said_in_a_line():
+    assert missing(RunFiles("run", {}, {effective.FILE: Path("none")})) == ""
+    said = "No effective connectivity: no model was given (--model)."
+    assert missing(RunFiles("run", {}, {})) == said
 
 
 def test_what_sidecars_note_is_said():
-    facts = {"CleaningNote": "Cleaned otherwise.", "Notes": ["A note."]}
+    notice = "SIMULATED people: not for science"
+    facts = {"CleaningNote": "Cleaned otherwise.", "Notes": ["A note."], "DataNotice": notice}
     flags = [*notes_on_run(RunFiles("run", {}, {}, facts))]
     assert [(flag.level, flag.text) for flag in flags] == [
+        ("warning", notice),
         ("warning", "Cleaned otherwise."),
         ("note", "A note."),
     ]

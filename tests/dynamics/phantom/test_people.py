@@ -1,14 +1,29 @@
+"""Simulated people: their connectomes, series and parameters, and these as files."""
+
 from __future__ import annotations
+
+import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.hopf import HopfRecipe
 from bids_dtg.dynamics.measures import connectivity
-from bids_dtg.dynamics.networks import normalised
-from bids_dtg.dynamics.phantom.connectomes import simulate_weights
-from bids_dtg.dynamics.phantom.people import simulate_hopf_people
+from bids_dtg.dynamics.networks import normalised, standardised
+from bids_dtg.dynamics.participant.people import NetworkPeople
+from bids_dtg.dynamics.phantom.people import (
+    SimulatedPeople,
+    simulate_hopf_people,
+    simulate_weights,
+    write_people,
+)
+from bids_dtg.inputs.regions.sides import homotopic_pairs
+from bids_dtg.settings import Settings
 
 SHORT = HopfRecipe(seconds=40.0, dropped_seconds=10.0)
 
@@ -86,3 +101,74 @@ def test_oscillators_above_the_bifurcation_are_louder(measured_weights):
     assert sd[a > 0.2].min() > 2 * sd[a < -0.2].max()
     strength = fc_strength(connectivity(people.networks.series))
     assert strength[-1] > strength[0] + 0.3
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 4), st.integers(2, 40), st.integers(0, 1000))
+def test_weights_are_those_of_undirected_networks(people, half, seed):
+    weights, positions, names = simulate_weights(people, 2 * half, np.random.default_rng(seed))
+    assert weights.shape == (people, 2 * half, 2 * half)
+    np.testing.assert_array_equal(weights, weights.transpose(0, 2, 1))
+    assert not np.diagonal(weights, axis1=1, axis2=2).any()
+    assert weights.min() == 0 or half == 2
+    assert (weights.max(axis=(1, 2)) == 1).all()
+    left, right = positions[:half], positions[half:]
+    assert (left[:, 0] < 0).all()
+    np.testing.assert_array_equal(left * [-1, 1, 1], right)
+    assert homotopic_pairs(names) == [(r, r + half) for r in range(half)]
+
+
+def test_weights_resemble_measured_ones():
+    weights, positions, _ = simulate_weights(8, 68, np.random.default_rng(0))
+    rows, columns = np.triu_indices(68, 1)
+    pairs = weights[:, rows, columns]
+    assert (pairs > 0).mean() == pytest.approx(0.52, abs=0.01)
+    assert 0.6 < weights.sum(axis=2).mean() < 1.4
+    assert np.median(pairs[pairs > 0]) < 0.02  # heavy tail: the largest is 1
+    distance = np.linalg.norm(positions[rows] - positions[columns], axis=1)
+    assert spearmanr(distance, pairs.mean(axis=0)).statistic < -0.8
+    alike = np.corrcoef(pairs)[np.triu_indices(8, 1)]
+    assert 0.7 < alike.mean() < 0.97
+    assert alike.max() < 1
+
+
+def small_people() -> SimulatedPeople:
+    weights, _, names = simulate_weights(2, 4, np.random.default_rng(3))
+    return simulate_hopf_people(weights, regions=names, recipe=HopfRecipe(seconds=90.0))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+@pytest.mark.slow
+def test_written_people_are_read_as_input_arrays(tmp_path):
+    people = small_people()
+    write_people(tmp_path, people)
+    options = Settings.of(
+        bids_dir="in",
+        output_dir="out",
+        analysis_level="group",
+        workflow="dynamics",
+        analysis="train",
+        input_arrays=(str(tmp_path / "networks.npz"),),
+    )
+    read = NetworkPeople.prepare(options)
+    (networks,) = [read.networks(session) for session in read.sessions]
+    assert networks.people == people.networks.people
+    assert networks.regions == people.networks.regions
+    assert networks.tr_seconds == people.networks.tr_seconds
+    assert np.allclose(networks.series, standardised(people.networks.series), atol=1e-5)
+    assert np.allclose(networks.weights, people.networks.weights, atol=1e-6)
+
+
+def test_the_truth_is_written_beside_them(tmp_path):
+    people = small_people()
+    write_people(tmp_path, people)
+    truth = rows_of(tmp_path / "truth.tsv")
+    assert [row["participant_id"] for row in truth] == ["sub-sim01"] * 4 + ["sub-sim02"] * 4
+    for name, values in people.regional.items():
+        assert np.allclose([float(row[name]) for row in truth], values.ravel())
+    own = rows_of(tmp_path / "people.tsv")
+    assert [float(row["G"]) for row in own] == list(people.personal["G"])

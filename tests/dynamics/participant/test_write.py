@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from network_job import REGIONS, NetworkJob, write_core
 
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
-from bids_dtg.dynamics.participant.infer import LinearInference, Modelled
 from bids_dtg.dynamics.participant.request import NetworkRequest
-from bids_dtg.dynamics.participant.write import NetworkWriter
+from bids_dtg.dynamics.participant.worker import NetworkSteps
 from bids_dtg.errors import RunError
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.settings import Settings
@@ -49,17 +46,8 @@ def core(job) -> LinearBundle:
 
 
 @pytest.fixture
-def write(request_of_all, measured) -> Callable[..., dict[str, Path]]:
-    """Return what writes the results of a model: it returns files by the ends of their names."""
-    (planned,) = request_of_all.averages("01")
-
-    def write(bundle, modelled: Modelled) -> dict[str, Path]:
-        request = replace(request_of_all, bundle=bundle)
-        writer = NetworkWriter(request)
-        files = writer.write(planned, measured, None, modelled, seconds=1.0)
-        return {path.name.partition("Slabs_")[2]: request.output.path(path) for path in files}
-
-    return write
+def steps(request_of_all, core) -> NetworkSteps:
+    return NetworkSteps.of(replace(request_of_all, bundle=core))
 
 
 def without(measured: MeasuredSeries, region: int) -> MeasuredSeries:
@@ -69,19 +57,25 @@ def without(measured: MeasuredSeries, region: int) -> MeasuredSeries:
     return replace(measured, series=replace(measured.series, values=values, coverage=coverage))
 
 
-def test_a_run_without_a_parcel_is_refused_with_its_name(core, measured):
+def test_a_run_without_a_parcel_is_refused_with_its_name(steps, measured):
     with pytest.raises(RunError) as caught:
-        LinearInference(core).of(without(measured, 1))
+        steps.request.require_usable(without(measured, 1))
     line = str(caught.value)
     assert f"too little signal in 1 of {len(REGIONS)} parcels ({REGIONS[1]})" in line
     assert "Expected: series of all of them, as core reads them together" in line
     assert "lower --min-coverage, or leave out --model" in line
 
 
-def test_of_a_core_only_what_was_found_is_written(core, measured, write):
-    modelled = LinearInference(core).of(measured)
-    files = write(core, modelled)
-    wanted = {f"desc-components_parameters{end}" for end in (".tsv", ".json")}
-    assert wanted <= set(files)
-    fewer = write(core, replace(modelled, scores=np.empty(0)))
-    assert set(files) - set(fewer) == wanted
+def test_of_a_core_only_what_was_found_is_written(steps, measured):
+    (planned,) = steps.request.averages("01")
+
+    def write(described) -> set[str]:
+        written = steps.writer.write(planned, measured, None, described, notes=(), seconds=1.0)
+        return {path.name.partition("Slabs_")[2] for path in written}
+
+    described = steps.describe(measured)
+    files, fewer = write(described), write(replace(described, scores=()))
+    scores = {f"desc-components_parameters{end}" for end in (".tsv", ".json")}
+    assert files - fewer == scores
+    lags = {f"desc-lag{lag}_relmat{end}" for lag in (1, 2) for end in (".tsv", ".json")}
+    assert fewer - write(None) == lags

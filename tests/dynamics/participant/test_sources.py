@@ -130,7 +130,7 @@ def test_runs_of_a_session_are_sessions_and_are_chosen(tmp_path):
 
 def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_path):
     write_run(tmp_path / "out", "01", connected=False)
-    with pytest.raises(DatasetError, match="no series that a network model can use: left out: 1 r"):
+    with pytest.raises(DatasetError, match="no series that a model can use: left out: 1 run"):
         prepare(tmp_path / "out")
     lines = ["\t".join(map(str, row)) for row in chance_weights(5)]
     (tmp_path / "sc.tsv").write_text("\n".join(lines) + "\n")

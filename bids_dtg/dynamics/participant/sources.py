@@ -1,0 +1,396 @@
+"""Where people's series and structural connectomes are read from: arrays, or this program's output.
+
+Both give a `NetworkSource`; `people` chooses among its people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.array_people import require_usable
+from bids_dtg.cohort.output_tables import (
+    UNKNOWN_CLEANING,
+    LeftOut,
+    OutputTable,
+    TableKind,
+    find_tables,
+    most_common,
+    of_the_same_regions,
+)
+from bids_dtg.connectome.parcels import ParcelSeries
+from bids_dtg.dynamics.bundle.fits import SAME_TR
+from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
+from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.files.names import BidsName, build_name
+from bids_dtg.files.regions.relmat import RELMAT, read_relmat
+from bids_dtg.files.regions.series import SERIES, RegionSeries, read_series
+from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.inputs.arrays import PeopleArray, read_arrays, read_key_names
+from bids_dtg.inputs.splits_file import Families, read_families
+from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
+from bids_dtg.notices import counted
+from bids_dtg.settings import Settings
+
+Array = NDArray[np.float64]
+Kept = NDArray[np.bool_]
+
+_SHORTEST = 0.9  # of the median length of a session's series: shorter ones are left out
+_OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # entities that distinguish a session's runs
+_AT_HAND = 40  # series that stay in memory
+_STRUCTURAL = "structural"  # value of desc- of structural connectomes
+_TABLES = TableKind(SERIES, "mean", words="series", one="run", workflow="dynamics")
+
+
+@dataclass(frozen=True, eq=False)
+class PeopleValues:
+    """An array of each person, read when it is needed."""
+
+    title: str  # in errors
+    rows: Mapping[str, int]  # label -> place in the file: going backward may read it anew
+    of: Callable[[str], NDArray[Any]]
+
+    def in_order(self, labels: Iterable[str]) -> list[str]:
+        """Return people in the order in which they are read fastest; others are left out."""
+        return sorted(self.rows.keys() & set(labels), key=self.rows.__getitem__)
+
+    def read(
+        self, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
+    ) -> list[Array]:
+        """Read people's arrays, in this order; report all faults of all people in one error.
+
+        Raises
+        ------
+        DatasetError
+            `faults` finds any; `expected` says what arrays should be.
+        """
+        rows = ((label, self.of(label).astype(np.float64)) for label in self.in_order(labels))
+        values = require_usable(rows, self.title, faults, expected)
+        return [values[label] for label in labels]
+
+
+@dataclass(frozen=True, eq=False)
+class SessionRest:
+    """People's rest of a session."""
+
+    session: str  # name; empty: there is none
+    series: PeopleValues  # (regions, frames), of all frames, gaps filled
+    tr_seconds: float  # time between frames
+    frames: int  # that all series are cut to
+    weights: PeopleValues | None  # (regions, regions), streamline counts; None: not asked for
+    # A person's frames that were not filled, and what cleaning left of these (NaN: not known);
+    # None: all frames of all people were measured.
+    measured: Callable[[str], tuple[Kept, float]] | None = None
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Labels of the people, without sub-."""
+        return frozenset(self.series.rows)
+
+    def quality(self, labels: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Return what is known of people's frames after the cut: `kept`, and `dof` of these."""
+        if self.measured is None:
+            return {}
+        found = [self.measured(label) for label in labels]
+        kept = np.stack([own[: self.frames] for own, _ in found])
+        # Cleaning took as much of the frames that are cut off.
+        shares = [mine.sum() / own.sum() for mine, (own, _) in zip(kept, found, strict=True)]
+        return {"kept": kept, "dof": np.array([dof for _, dof in found]) * shares}
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkSource:
+    """People's series and structural connectomes, all over the same regions."""
+
+    paths: tuple[Path, ...]  # files, or their folder
+    labels: tuple[str, ...]  # of everybody, without sub-
+    regions: tuple[str, ...]  # names
+    sessions: tuple[SessionRest, ...]
+    connected: frozenset[str]  # labels of people with a structural connectome
+    families: Families
+    notes: tuple[str, ...]  # sentences on assumptions, and on people left out
+    atlas: str = ""  # key of the atlas of the regions; empty: not known
+    atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`
+    cleaning: str = UNKNOWN_CLEANING  # of the series, in words
+    files: tuple[Path, ...] = ()  # that were read, but for arrays
+
+
+def find_array_people(
+    paths: Sequence[str], keys: Sequence[str], *, connected: bool = True
+) -> NetworkSource:
+    """Read array files; of series and structural connectomes, only the shapes.
+
+    Parameters
+    ----------
+    paths, keys
+        Values of ``--input-arrays`` and ``--array-key``.
+    connected
+        Whether structural connectomes are needed; else none are read.
+
+    Raises
+    ------
+    DatasetError
+        A file cannot be used, or there are no series or no structural connectomes.
+    SettingsError
+        `keys` are invalid.
+    """
+    arrays = read_arrays(paths, keys)
+    if len(arrays.places) < 2:
+        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
+    structural = arrays.structural if connected else None
+    if connected and structural is None:
+        key = read_key_names(keys)["structural"]
+        raise DatasetError(
+            f"no file has structural connectomes under the key {key}",
+            expected="structural (people, places, places): connections between regions",
+            remedy="give the key with --array-key structural=KEY",
+        )
+    weights = None if structural is None else _values(structural)
+    return NetworkSource(
+        paths=arrays.files,
+        labels=arrays.labels,
+        regions=arrays.places,
+        sessions=tuple(
+            SessionRest(rest.session, _values(rest), rest.tr_seconds, rest.stored.shape[2], weights)
+            for rest in arrays.rest
+        ),
+        connected=frozenset(() if structural is None else structural.rows),
+        families=arrays.families,
+        notes=arrays.notes,
+        cleaning="arrays, cleaned before",
+    )
+
+
+def _values(array: PeopleArray) -> PeopleValues:
+    return PeopleValues(array.stored.title, array.rows, array.of)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A usable run of the output."""
+
+    table: OutputTable
+    names: tuple[str, ...]  # of the regions
+    frames: int  # from the first to the last kept one
+    # (regions, regions), and the file that they were read from; None: not asked for
+    connections: tuple[Array, Path] | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it was read from."""
+        return (self.table.path, *(self.connections[1:] if self.connections else ()))
+
+
+def find_output_people(
+    settings: Settings, atlas: str = "", *, connected: bool = True
+) -> NetworkSource:
+    """Read the series and structural connectomes written by the participant level.
+
+    A session is a session and run of the input, such as `1-run2`. A run is left out, with a
+    note, if it has another atlas, label image or time between frames, more than `MOST_CENSORED` of
+    its frames censored, parcels without a series, or no structural connectome. Series shorter than
+    90 % of the median length of their session are left out, too; the others are cut to the
+    shortest of them.
+
+    Parameters
+    ----------
+    settings
+        Options of the call. Structural connectomes are those of ``--structural-connectivity``, or
+        those written with the series.
+    atlas
+        Key of the atlas to be read; empty: the only one there is.
+    connected
+        Whether runs need a structural connectome; else none is read.
+
+    Raises
+    ------
+    DatasetError
+        There are no series, none that can be used, or series of several atlases.
+    """
+    root = settings.inputs.output_dir.absolute()
+    left_out = LeftOut(_TABLES.one)
+    tables = find_tables(root, _TABLES, settings.inputs.participant_label, atlas, left_out)
+    tables = _of_one_time(tables, left_out)
+    structural = find_structural(settings) if connected else None
+    read = (_read(table, structural, left_out, connected=connected) for table in tables)
+    runs = of_the_same_regions([run for run in read if run is not None], left_out)
+    if not runs:
+        raise DatasetError(
+            f"{root} has no series that a model can use: {'; '.join(left_out.lines())}",
+            expected=f"series of all parcels{', and structural connectomes' * connected}",
+        )
+    sessions = _sessions(runs, left_out)
+    labels = tuple(sorted({table.label for table in tables}))
+    first = runs[0]
+    return NetworkSource(
+        paths=(root,),
+        labels=labels,
+        regions=first.names,
+        sessions=sessions,
+        connected=frozenset(run.table.label for run in runs if run.connections is not None),
+        families=read_families([settings.inputs.bids_dir, root], labels=labels),
+        notes=left_out.lines(),
+        atlas=first.table.atlas,
+        atlas_digest=first.table.atlas_digest,
+        cleaning=most_common([run.table.cleaning for run in runs]),
+        files=tuple(path for run in runs for path in run.files),
+    )
+
+
+def _of_one_time(tables: list[OutputTable], left_out: LeftOut) -> list[OutputTable]:
+    """Return the series with the time between frames that most have."""
+    known = left_out.unless(lambda table: _tr_seconds(table) > 0, tables, "no RepetitionTime")
+    if not known:
+        return []
+    own = most_common([_tr_seconds(table) for table in known])
+    return left_out.unless(
+        lambda table: abs(_tr_seconds(table) - own) <= SAME_TR * own,
+        known,
+        f"more than {SAME_TR:.0%} from the {own:g} s between frames that most runs have",
+    )
+
+
+def _tr_seconds(table: OutputTable) -> float:
+    return table.number("RepetitionTime") or 0.0
+
+
+def _read(
+    table: OutputTable, structural: StructuralSource | None, left_out: LeftOut, *, connected: bool
+) -> _Run | None:
+    """Read a run; None, and a note, if it cannot be used."""
+    try:
+        found = read_series(table.path)
+        series, _ = _filled(found, _tr_seconds(table))
+        connections = _weights(table, found.names, structural, left_out) if connected else None
+    except (ForeignFileError, RunError) as err:
+        left_out.add(table, err.found)
+        return None
+    return _Run(table, found.names, series.shape[1], connections)
+
+
+def _filled(table: RegionSeries, tr_seconds: float) -> tuple[Array, Kept]:
+    """Return the series from the first to the last kept frame, gaps filled, and where none were.
+
+    Raises
+    ------
+    RunError
+        Parcels have no series, frames are too few, or too many were censored.
+    """
+    if not table.present.all():
+        count = int((~table.present).sum())
+        raise RunError(f"{counted(count, 'parcel')} without a series")
+    coverage = np.ones(len(table.names))
+    series = ParcelSeries(table.values, table.keep, tr_seconds, coverage, np.nan)
+    values, share = series.filled()
+    if values.shape[1] < LEAST_FRAMES:
+        raise RunError(f"fewer than {LEAST_FRAMES} frames")
+    if share > MOST_CENSORED:
+        raise RunError(f"more than {MOST_CENSORED:.0%} of the frames were censored")
+    there = np.flatnonzero(table.keep)
+    return values.astype(np.float64), np.asarray(table.keep[there[0] : there[-1] + 1], bool)
+
+
+def _weights(
+    table: OutputTable,
+    regions: tuple[str, ...],
+    structural: StructuralSource | None,
+    left_out: LeftOut,
+) -> tuple[Array, Path]:
+    """Return a run's structural connectome and its file: of the option, else beside the series.
+
+    Raises
+    ------
+    RunError, ForeignFileError
+        There is none, or it cannot be used.
+    """
+    if structural is not None:
+        found = structural.of(table.label, table.name.get("ses"), regions)
+        left_out.notes.extend(found.notes)
+        return found.weights, found.path
+    entities = {key: value for key, value in table.name.entities if key != "stat"}
+    name = build_name({**entities, "desc": _STRUCTURAL}, RELMAT.suffix, RELMAT.extension)
+    path = table.path.with_name(name)
+    try:
+        matrix = read_relmat(path)
+    except MissingFileError:
+        raise RunError("no structural connectome") from None
+    if matrix.names != regions:
+        raise RunError("a structural connectome of other regions than the series")
+    if faults := weight_faults(matrix.values, regions):
+        raise RunError(f"a structural connectome with {faults[0]}")
+    return matrix.values, path
+
+
+def _sessions(runs: Sequence[_Run], left_out: LeftOut) -> tuple[SessionRest, ...]:
+    """Return the runs by session and run, each cut to one length."""
+    several_tasks = len({run.table.name.get("task") for run in runs}) > 1
+    by_session: dict[str, list[_Run]] = {}
+    for run in runs:
+        by_session.setdefault(_session(run.table.name, several_tasks), []).append(run)
+    tr_seconds = most_common([_tr_seconds(run.table) for run in runs])
+    return tuple(
+        _cut(session, by_session[session], tr_seconds, left_out) for session in sorted(by_session)
+    )
+
+
+def _session(name: BidsName, several_tasks: bool) -> str:
+    """Return the name of a session and the entities that distinguish its runs.
+
+    Examples
+    --------
+    >>> from bids_dtg.files.names import parse_name
+    >>> _session(parse_name("sub-01_ses-1_task-rest_run-2_timeseries.tsv"), False)
+    '1-run2'
+    """
+    keys = (*(("task",) if several_tasks else ()), *_OF_RUN)
+    parts = [f"{key}{value}" for key in keys if (value := name.get(key)) is not None]
+    return "-".join([*([ses] if (ses := name.get("ses")) else []), *parts])
+
+
+def _cut(session: str, runs: list[_Run], tr_seconds: float, left_out: LeftOut) -> SessionRest:
+    """Return a session, all series cut to the shortest that is close to the median length."""
+    typical = median(run.frames for run in runs)
+    enough = [run for run in runs if run.frames >= _SHORTEST * typical]
+    for run in runs:
+        if run not in enough:
+            short = f"shorter than {_SHORTEST:.0%} of the {typical:g} frames that most have"
+            left_out.add(run.table, short)
+    frames = min(run.frames for run in enough)
+    longest = max(run.frames for run in enough)
+    if longest > frames:
+        where = f"session {session}" if session else "all series"
+        left_out.notes.append(f"{where}: cut to {frames} frames, of up to {longest}")
+    return _of_runs(session, enough, frames, tr_seconds)
+
+
+def _of_runs(session: str, runs: Sequence[_Run], frames: int, tr_seconds: float) -> SessionRest:
+    by_label = {run.table.label: run for run in runs}
+    rows = {label: row for row, label in enumerate(by_label)}
+    title = f"series of {f'session {session}' if session else 'people'} in the output"
+
+    # Series of many people are read again where they are needed: they are not all in memory.
+    @lru_cache(_AT_HAND)
+    def read(label: str) -> tuple[Array, Kept]:
+        table = by_label[label].table
+        return _filled(read_series(table.path), _tr_seconds(table))
+
+    def measured(label: str) -> tuple[Kept, float]:
+        dof = by_label[label].table.number(RESIDUAL_DOF)
+        return read(label)[1], float("nan") if dof is None else dof
+
+    connections = {label: run.connections[0] for label, run in by_label.items() if run.connections}
+    return SessionRest(
+        session,
+        PeopleValues(title, rows, lambda label: read(label)[0]),
+        tr_seconds,
+        frames,
+        PeopleValues(title, rows, connections.__getitem__) if connections else None,
+        measured,
+    )
