@@ -21,7 +21,7 @@ from bids_dtg.files.regions.series import SERIES
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag
+from bids_dtg.report.flags import Flag, model_notice
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.parcels.words import (
     ModelWords,
@@ -164,11 +164,12 @@ def model_line(files: ParticipantFiles) -> str:
 
 
 def notes_on_run(run: RunFiles) -> Iterator[Flag]:
-    """Yield flags of a run on lost parcels, on its data, and those of its sidecars."""
+    """Yield flags of a run on lost parcels, on what is not for science, and of its sidecars."""
     yield from notes_on_lost(run)
-    if notice := run.facts.get("DataNotice"):
-        yield Flag("warning", str(notice))
-    yield from notes_in_sidecars(run)
+    warned = model_notice(ParticipantFiles("", (), (run,)))
+    if warned:
+        yield Flag("warning", warned)
+    yield from (flag for flag in notes_in_sidecars(run) if flag.text != warned)
 
 
 def missing(run: RunFiles) -> str:

@@ -108,7 +108,8 @@ def test_what_is_missing_is_said_in_a_line():
 
 def test_what_sidecars_note_is_said():
     notice = "SIMULATED people: not for science"
-    facts = {"CleaningNote": "Cleaned otherwise.", "Notes": ["A note."], "DataNotice": notice}
+    facts = {"CleaningNote": "Cleaned otherwise.", "Notes": ["A note."]}
+    facts |= {"DataNotice": notice, "ModelNotice": notice, "NotForScience": True}
     flags = [*notes_on_run(RunFiles("run", {}, {}, facts))]
     assert [(flag.level, flag.text) for flag in flags] == [
         ("warning", notice),
