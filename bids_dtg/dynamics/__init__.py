@@ -20,10 +20,10 @@ Fitting:
 
 The linear core, without torch:
 
-- `lag_covariances`: covariances at lags of a few frames, of a person and summed over people
-- `linear`: a person's autoregressive process, shrunk to that of training people
-- `components`: features of people for statistics, from unshrunken covariances
-- `retest`: the components of training people, and their reliability between sessions
+- `linear`: covariances at lags of a few frames; a person's process and functional connectivity,
+  shrunk to those of training people
+- `components`: features of people for statistics, from unshrunken covariances, and their
+  reliability between sessions
 
 Test models, without torch:
 
@@ -66,7 +66,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.linear import load_linear_bundle
     from bids_dtg.dynamics.fitting import Fitted, fit
-    from bids_dtg.dynamics.lag_covariances import LagCovariances
+    from bids_dtg.dynamics.linear import LagCovariances
     from bids_dtg.dynamics.networks import Networks, make_networks
     from bids_dtg.dynamics.recipe import Recipe, find_recipe
 
@@ -85,7 +85,7 @@ __all__ = [
 # reads recipes, and must not import torch.
 _MODULES: Mapping[str, str] = {
     "Fitted": "fitting",
-    "LagCovariances": "lag_covariances",
+    "LagCovariances": "linear",
     "Networks": "networks",
     "Recipe": "recipe",
     "find_recipe": "recipe",

@@ -33,7 +33,7 @@ _ANALYSES = {
 }
 _ANALYSES_OF_LINEAR = {
     "train": "dynamics.analyses.linear_training:run_linear_training",
-    "evaluate": "dynamics.analyses.linear_evaluation:run_linear_evaluation",
+    "evaluate": "dynamics.analyses.evaluate:run_evaluation",
     "simulate": "dynamics.analyses.linear_simulation:run_linear_simulation",
 }
 # A new form is a row; the first is the default.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.analyses.evaluate import sessions_of
 from bids_dtg.dynamics.analyses.simulate import write_simulations
-from bids_dtg.dynamics.linear import LinearModel
+from bids_dtg.dynamics.linear import LinearModel, covariances_of
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.notices import counted
 from bids_dtg.report.flags import Flag
 from bids_dtg.settings import Settings
@@ -35,30 +35,11 @@ def run_linear_simulation(settings: Settings) -> int:
         return analysis.print_plan(f"{counted(number, 'simulation')} of each person", labels)
     flags = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
     with analysis.results.begun():
-        sessions = sessions_of(analysis, labels)
+        sessions = sessions_of(analysis, labels, analysis.people.series)
         own = next(iter(sessions.values()))
         found = _simulated(bundle.model(), own, simulations=number, seed=seed)
         write_simulations(analysis, sessions, found, flags)
     return 0
-
-
-def sessions_of(analysis: LinearAnalysis, labels: tuple[str, ...]) -> Mapping[str, PeopleSeries]:
-    """Return people's series by session, the model's session first.
-
-    Parameters
-    ----------
-    analysis
-        The call.
-    labels
-        Of the people; who lacks a session is not in it.
-    """
-    people, first = analysis.people, analysis.session
-    names = (first, *(name for name in people.sessions if name != first))
-    return {
-        name or "rest": people.series(name, labels)
-        for name in names
-        if not set(labels).isdisjoint(people.of_session(name))
-    }
 
 
 def _simulated(

@@ -9,19 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis, SeriesAnalysis
-from bids_dtg.dynamics.analyses.connectivity import Kept, measured, page_spectra
-from bids_dtg.dynamics.analyses.evaluate import Judged, notices
+from bids_dtg.dynamics.analyses.network_evaluation import Judged, notices
+from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Matrices,
-    PageSection,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
@@ -81,7 +77,8 @@ def write_simulations(
         No simulation of anybody is finite.
     """
     analysis.describe()
-    kept, own, settings = Kept(), next(iter(sessions.values())), analysis.settings
+    own, settings = next(iter(sessions.values())), analysis.settings
+    kept = SessionMeans(own.tr_seconds)
     shape = (len(own.people), settings.dynamics.simulations, len(own.regions), own.frames)
     path = analysis.results.add(SIMULATED_FILE)
     series = _kept(analysis, sessions, found, kept)
@@ -103,7 +100,7 @@ def _kept(
     analysis: SeriesAnalysis[Any],
     sessions: Mapping[str, PeopleSeries],
     found: Iterable[Array],
-    kept: Kept,
+    kept: SessionMeans,
 ) -> Iterator[Array]:
     """Yield each person's simulations, and keep measures for the page.
 
@@ -115,7 +112,7 @@ def _kept(
     bundle, any_finite = analysis.bundle, False
     assert bundle is not None
     for label, simulated in zip(next(iter(sessions.values())).people, found, strict=True):
-        kept.add(label, simulated, sessions)
+        kept.add(simulated)
         finite = int(np.isfinite(simulated).all(axis=(1, 2)).sum())
         any_finite |= finite > 0
         grown = len(simulated) - finite
@@ -152,9 +149,9 @@ def _facts(analysis: SeriesAnalysis[Any], own: PeopleSeries) -> dict[str, object
 
 
 def _write_page(
-    analysis: SeriesAnalysis[Any], people: PeopleSeries, kept: Kept, flags: Sequence[Flag]
+    analysis: SeriesAnalysis[Any], people: PeopleSeries, kept: SessionMeans, flags: Sequence[Flag]
 ) -> None:
-    results, own = analysis.results, measured(people)
+    results, (matrices, spectra) = analysis.results, beside(measured_means(people), kept)
     results.page(
         AnalysisPageFacts(
             title=results.title,
@@ -162,21 +159,7 @@ def _write_page(
             lead=f"{counted(len(people.people), 'participant')} of {analysis.data_set}. "
             "Simulated series were not measured.",
             flags=flags,
-            sections=(
-                PageSection(
-                    title="Simulated and measured",
-                    matrices=(
-                        Matrices(
-                            "Functional connectivity, mean over people",
-                            {
-                                "measured": own.mean_connectivity,
-                                "simulated": kept.mean_connectivity,
-                            },
-                        ),
-                    ),
-                    spectra=page_spectra({"measured": own, "simulated": kept}),
-                ),
-            ),
+            sections=(PageSection("Simulated and measured", matrices=matrices, spectra=spectra),),
         ),
         analysis.page_name,
     )

@@ -63,16 +63,16 @@ NETWORK_MODEL = Kind(
 def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
     chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
-    alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
+    alone = f", {part.diagonal_share:.0%} without connections" if part.diagonal_share else ""
     return [
         ("people", f"{part.people}, {bundle.how_known}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
         (
-            "strengths",
-            f"{part.transition_strength:g} frames (transition), "
-            f"{part.covariance_strength:g} frames (covariance), {chosen}",
+            "shrinkage",
+            f"{part.process_shrinkage:g} frames (process), "
+            f"{part.connectivity_shrinkage:g} frames (connectivity), {chosen}",
         ),
         ("features", _features(part.components, part.component_icc)),
     ]

@@ -94,8 +94,7 @@ class LinearCore:
     data_set: str  # its training data set; empty: not known
     order: int  # earlier frames that a frame follows from
     # Seconds of a person that the training people's mean counts as much as.
-    transition_seconds: float
-    covariance_seconds: float
+    shrinkage_seconds: float
 
 
 @dataclass(frozen=True)
@@ -139,9 +138,8 @@ def _described(facts: NetworkMethods) -> str:
     return (
         f"Covariances of regions at lags of 0 to {counted(core.order, 'frame')}, over the frames "
         "kept, were mixed with the mean of the training people, which counted as much as "
-        f"{core.transition_seconds:.0f} s of the run for the transition and "
-        f"{core.covariance_seconds:.0f} s for the covariance of a frame; the process follows by "
-        f"the Yule-Walker equations. Runs with more than {facts.most_filled:.0%} of their frames "
+        f"{core.shrinkage_seconds:.0f} s of the run; the process follows by the Yule-Walker "
+        f"equations. Runs with more than {facts.most_filled:.0%} of their frames "
         f"left out, or fewer than {facts.least_frames} frames, were not modelled."
     )
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.components import Components, edges_of
-from bids_dtg.dynamics.lag_covariances import LagCovariances
-from bids_dtg.dynamics.linear import LinearModel
+from bids_dtg.dynamics.linear import LagCovariances, LinearModel
 from bids_dtg.errors import RunError
 from bids_dtg.notices import named
 from bids_dtg.participants.parcels.measure import MeasuredSeries

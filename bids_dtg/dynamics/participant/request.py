@@ -188,8 +188,7 @@ def _core_words(bundle: LinearBundle) -> LinearCore:
         people=part.people,
         data_set=part.data_set,
         order=part.order,
-        transition_seconds=part.transition_strength * part.tr_seconds,
-        covariance_seconds=part.covariance_strength * part.tr_seconds,
+        shrinkage_seconds=part.process_shrinkage * part.tr_seconds,
     )
 
 

@@ -1,0 +1,70 @@
+"""Means over people of their sessions, measured or simulated, for pages that show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.measures import connectivity, spectra
+from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.report.pages.analysis import Matrices, Spectra
+
+Values = NDArray[np.floating[Any]]
+
+
+class SessionMeans:
+    """Functional connectivity and power of sessions, to which people are added one by one."""
+
+    def __init__(self, tr_seconds: float) -> None:
+        self._tr_seconds = tr_seconds
+        self._connectivity: Values = np.zeros(())  # (regions, regions), sum over people
+        self._power: list[Values] = []  # (bins,) of each person, mean over sessions and regions
+        self.frequency: Values = np.zeros(0)  # (bins,), Hz
+
+    def add(self, sessions: Values, kept: NDArray[np.bool_] | None = None) -> None:
+        """Add a person's sessions (sessions, regions, frames); those that diverged are left out.
+
+        Functional connectivity is over the frames of `kept`, (frames,); None: all.
+        """
+        bounded = np.isfinite(sessions).all(axis=(1, 2))
+        used = sessions[bounded] if bounded.any() else sessions
+        shown = used if kept is None else used[..., kept]
+        self._connectivity = self._connectivity + connectivity(shown).mean(axis=0)
+        self.frequency, power = spectra(used, self._tr_seconds)
+        self._power.append(power.mean(axis=(0, 1)))
+
+    @property
+    def connectivity(self) -> Values:
+        """(regions, regions), mean over people."""
+        return self._connectivity / len(self._power)
+
+    @property
+    def band(self) -> tuple[Values, Values, Values]:
+        """Ends and mean of the middle 90 % of people's power, (bins - 2,) each."""
+        low, high = np.quantile(self._power, (0.05, 0.95), axis=0)
+        # The bin at 0 Hz has only the residual mean, and the last bin is half as wide.
+        return low[1:-1], np.mean(self._power, axis=0)[1:-1], high[1:-1]
+
+
+def measured_means(people: PeopleSeries) -> SessionMeans:
+    """Return the means of measured sessions."""
+    found = SessionMeans(people.tr_seconds)
+    for row, series in enumerate(people.series):
+        found.add(series[None], None if people.kept is None else people.kept[row])
+    return found
+
+
+def beside(
+    measured: SessionMeans, simulated: SessionMeans
+) -> tuple[tuple[Matrices, ...], tuple[Spectra, ...]]:
+    """Return mean connectivities, and spectra with the middle 90 % of people, for a page."""
+    both = {"measured": measured, "simulated": simulated}
+    connectivities = {name: own.connectivity for name, own in both.items()}
+    bands = {name: own.band for name, own in both.items()}
+    words = "Power, mean over regions; bands: 90 % of people"
+    return (
+        (Matrices("Functional connectivity, mean over people", connectivities),),
+        (Spectra(words, measured.frequency[1:-1], bands),),
+    )
