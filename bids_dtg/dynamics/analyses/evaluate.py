@@ -55,13 +55,15 @@ Some = TypeVar("Some", bound=PeopleSeries)
 
 SCORES = "desc-evaluation_scores"
 _TEXT = (
-    "Each row reads a session, or half of one, of a person, and what other people have in common. "
-    "It predicts functional connectivity (FC), next frames, and the dynamics of FC (FCD: how alike "
-    f"FC is in any two windows of {FCD_FRAMES} frames, every {FCD_STRIDE} frames). FC that is "
-    f"predicted better than by the model is marked: {RULE}.",
-    "A core predicts FC by mixing a person's own with the mean, and next frames by a process that "
-    "is shrunk more. R² and nll close to those of the mean's process are those of anybody: "
-    "forecasts of next frames are hardly individual.",
+    "Each row knows one session, or half of one, of a person, and the mean of other people. It "
+    "predicts functional connectivity (FC), next frames, and the dynamics of FC (FCD: how alike FC "
+    f"is in any two windows of {FCD_FRAMES} frames, every {FCD_STRIDE} frames). FC that is "
+    f"predicted better than by the model is marked: {RULE}."
+)
+_OF_CORES = (
+    "A core predicts FC by mixing a person's own with the mean. Next frames and FCD are of its "
+    "process, which is shrunk to the mean's more strongly: how much they say of the person is seen "
+    "beside the row of the mean, which knows nothing of the person."
 )
 _ON_PAGE = (
     *("words", "fit", "fit_single", "residual", "identified", "r2", "nll", "fcd", "verdict_fit"),
@@ -79,7 +81,6 @@ _OF_SIMULATIONS = (
 _COLUMNS = (
     Column("name", "Name of the model, or of what it is compared with"),
     Column("words", "Description of it", "by"),
-    Column("what", "model (also without some of its inputs), baseline, or measured"),
     Column("session", "Session that judges"),
     Column("relation", f"Its relation to the session that is read: {SAME}, {ANOTHER}, or {HALF}"),
     Column("people", "Number of people"),
@@ -260,7 +261,7 @@ def _judged(
     by = replace(judge, means={person.label: person.mean for person in people})
     shares = [own.others.shrinkage.own_share(own.own.frames) for own in people]
     share = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(shares), max(shares))))
-    core = replace(CORE, words=f"{CORE.words}: own share of FC {share}, and its process")
+    core = replace(CORE, words=f"{CORE.words}: {share} of the own FC, and its process")
     return score_references(people, [by], (core, *REFERENCES), settings.modelling.seed)
 
 
@@ -289,7 +290,7 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
 def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
     judge, figures = own.judge, own.figures
     known = np.isfinite(figures["fit"])
-    row: dict[str, Any] = {"name": own.name, "words": own.words, "what": own.what}
+    row: dict[str, Any] = {"name": own.name, "words": own.words}
     row |= {"session": judge.name, "relation": judge.relation, "people": int(known.sum())}
     row |= {name: bootstrap_interval(figures[name]) for name in ("fit", "residual", "fcd")}
     row |= {name: float(finite_mean(figures[name])) for name in ("r2", "nll")}
@@ -303,7 +304,7 @@ def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
     return row
 
 
-def score_section(table: ResultTable, judge: Judge, *text: str) -> PageSection:
+def score_section(table: ResultTable, judge: Judge, text: str) -> PageSection:
     """Return the page's section of one judge.
 
     Parameters
@@ -313,19 +314,19 @@ def score_section(table: ResultTable, judge: Judge, *text: str) -> PageSection:
     judge
         Whose rows are shown.
     text
-        Paragraphs above the table.
+        A paragraph on the model, above the table.
     """
     rows = [{**row} for row in table.rows if row["session"] == judge.name]
     (model,) = (str(row["words"]) for row in rows if row["name"] == MODEL)
     known = {column.name for column in table.columns}
     return PageSection(
-        title=f"{judge.relation.capitalize()}: {judge.name}",
-        text=text,
+        title=f"Prediction of {judge.name} ({judge.relation})",
+        text=(_TEXT, text),
         tables=(
             ResultTable(table.columns, rows).on_page(
-                f"Prediction of {judge.name}",
+                f"{judge.name} of the same people",
                 [name for name in _ON_PAGE if name in known],
-                highlight=[str(row["words"]) for row in rows if row["what"] != "model"],
+                highlight=[str(row["words"]) for row in rows if row["name"] != MODEL],
                 model=model,
                 better=[
                     (str(row["words"]), "fit") for row in rows if row.get("verdict_fit") == WORSE
@@ -348,7 +349,7 @@ def score_flags(table: ResultTable, people: int) -> list[Flag]:
     better = [
         f"{row['words']} ({row['session']})"
         for row in table.rows
-        if row["what"] == "baseline" and row.get("verdict_fit") == WORSE
+        if row.get("verdict_fit") == WORSE
     ]
     flags = few_people_notices(people)
     if better:
@@ -370,7 +371,7 @@ def _write(
         index=f"../../{INDEX}",
         lead=f"{lead} The unit of inference is the person.",
         flags=[*flags, *score_flags(table, len(np.unique(judge.people.kin)))],
-        sections=(score_section(table, judge, *_TEXT),),
+        sections=(score_section(table, judge, _OF_CORES),),
     )
     analysis.write({SCORES: table}, page)
     say(f"tables: {analysis.results.path}")

@@ -60,7 +60,6 @@ Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
 OTHER_CONNECTOME = "other_connectome"
-_WORDS = "the network model"
 _MOST_CONNECTOMES = 5  # of other people that are simulated for each person
 # Simulations without some inputs, as published: their first states are drawn from the prior.
 ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
@@ -152,9 +151,7 @@ def evaluate_network(settings: Settings) -> int:
         return analysis.print_plan("scores, tables and a page", judged.labels)
     with analysis.results.begun():
         analysis.describe()
-        simulated = SessionMeans(judged.networks.tr_seconds)
-        checked: list[dict[str, Values]] = []
-        scored = _scored(judged, settings, simulated, checked)
+        scored, simulated, checked = _scored(judged, settings)
         scores, checks = score_table(scored, simulated=True), summarise(checked)
         say_scores(scores)
         say("comparing parameters with features and maps")
@@ -199,9 +196,9 @@ def evaluate_network(settings: Settings) -> int:
 
 
 def _scored(
-    judged: Judged, settings: Settings, means: SessionMeans, checked: list[dict[str, Values]]
-) -> list[Scored]:
-    """Score simulations and what is simpler; add the model's to `means` and `checked`."""
+    judged: Judged, settings: Settings
+) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
+    """Score simulations and what is simpler; return means and checks of the model's, too."""
     networks, seed = judged.networks, settings.modelling.seed
     simulations = settings.dynamics.simulations
     fewer = min(simulations, ABLATION_SIMULATIONS)
@@ -212,6 +209,7 @@ def _scored(
         Judge(name, ANOTHER if number else SAME, own, mean_of)
         for number, (name, own) in enumerate(judged.sessions.items())
     ]
+    means, checked = SessionMeans(networks.tr_seconds), list[dict[str, Values]]()
     who = counted(len(judged.labels), "participant")
     say(f"simulating: {counted(simulations, 'session')} of {who}")
 
@@ -225,19 +223,20 @@ def _scored(
             checked.append(check_person(own, shown, networks.tr_seconds))
             yield label, [of_simulations(simulated)]
 
-    scored = score_row((MODEL, _WORDS, "model"), of_model(), judges)
+    scored = score_row(MODEL, "the network model", of_model(), judges)
     for name, (inputs, words) in ABLATIONS.items():
         if inputs == "external" and not judged.model.recipe.external_inputs:
             continue
         say(f"simulating: {words}")
         said = _without_inputs(judged, inputs, simulations=fewer, seed=seed)
-        scored += score_row((name, words, "model"), said, judges)
+        scored += score_row(name, words, said, judges)
     if networks.others.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
         words = "the model with another person's structural connectome, mean over other families"
         say(f"simulating: {words}")
         said = _with_other_connectomes(judged, simulations=fewer, seed=seed)
-        scored += score_row((OTHER_CONNECTOME, words, "model"), said, judges)
-    return scored + score_references(people, judges, REFERENCES, seed)
+        scored += score_row(OTHER_CONNECTOME, words, said, judges)
+    scored += score_references(people, judges, REFERENCES, seed)
+    return scored, means, checked
 
 
 def _others(networks: Networks) -> list[LinearModel]:
@@ -293,15 +292,13 @@ def _with_other_connectomes(
 
 
 def _section(scores: ResultTable, judge: Judge, read: str) -> PageSection:
-    whose = f"Each row reads {read} of a person, as the network does, which was fitted to the "
-    whose += "same people: none of them is new to it. Other people are those evaluated here."
-    of = {
-        SAME: f"{judge.name} itself judges what was made from it.",
-        ANOTHER: f"{judge.name} of the same people judges.",
-    }
-    simulated = "Simulations predict their mean functional connectivity (FC); the publication "
-    simulated += "averages r of single ones."
-    return score_section(scores, judge, f"{whose} {of[judge.relation]}", simulated)
+    by = "itself judges what was made from it" if judge.relation == SAME else "judges"
+    text = (
+        f"The network was fitted to these people: none of them is new to it. {read} is read, and "
+        f"{judge.name} {by}; other people are those evaluated here. Simulations predict their mean "
+        "FC; the publication averages r of single ones."
+    )
+    return score_section(scores, judge, text)
 
 
 def same_by_another(scores: ResultTable) -> list[Flag]:

@@ -49,14 +49,6 @@ class Prediction:
     diverged: int = 0  # simulations without bounds, which are left out
 
 
-def of_process(
-    process: LinearProcess, edges: Values, *, label: str, frames: int, seed: int
-) -> Prediction:
-    """Return what a linear process of a person says; its simulations are for FCD alone."""
-    rng = np.random.default_rng([seed, *label.encode()])
-    return Prediction(edges, process, fcd_shares(process.simulate(FCD_SIMULATIONS, frames, rng)))
-
-
 def of_simulations(simulated: Values) -> Prediction:
     """Return what simulated sessions (simulations, regions, frames) say; all may have diverged."""
     bounded = np.isfinite(simulated).all(axis=(1, 2))
@@ -141,7 +133,9 @@ def _other_person(person: Person, people: Sequence[Person], _: int) -> Sequence[
 
 
 def _simulated(process: LinearProcess, edges: Values, person: Person, seed: int) -> Prediction:
-    return of_process(process, edges, label=person.label, frames=person.frames, seed=seed)
+    rng = np.random.default_rng([seed, *person.label.encode()])
+    sessions = process.simulate(FCD_SIMULATIONS, person.frames, rng)
+    return Prediction(edges, process, fcd_shares(sessions))
 
 
 @dataclass(frozen=True)
@@ -150,29 +144,22 @@ class Row:
 
     name: str
     words: str  # description for pages
-    what: str  # model, baseline, or measured
     # Of a person, everybody and a seed. Of several predictions, the scores' mean counts.
     predict: Callable[[Person, Sequence[Person], int], Sequence[Prediction]]
 
 
-CORE = Row(MODEL, "the linear core", "model", _core)
+CORE = Row(MODEL, "the linear core", _core)
 # What a core and a network are compared with.
 REFERENCES = (
-    Row("group", "the mean of other people, and its process", "baseline", _group),
-    Row(RETEST, "the person's session that is read, itself", "measured", _retest),
-    Row("half_way", "the mean, and half of the person's difference from it", "baseline", _half_way),
+    Row("group", "the mean of other people, and its process", _group),
+    Row(RETEST, "the person's session that is read, itself", _retest),
+    Row("half_way", "the mean, and half of the person's difference from it", _half_way),
     Row(
         "var_1",
-        f"VAR(1) of covariances that are {_GROUP_SHARE:.0%} other people's",
-        "baseline",
+        f"VAR(1) of covariances that are {100 * _GROUP_SHARE:.0f} % other people's",
         _var_1,
     ),
-    Row(
-        OTHER_PERSON,
-        "another person's session, mean over all of other families",
-        "measured",
-        _other_person,
-    ),
+    Row(OTHER_PERSON, "another person's session, mean over all of other families", _other_person),
 )
 
 
@@ -268,14 +255,14 @@ class Scored:
 
     Parameters
     ----------
-    name, words, what
+    name, words
         As of `Row`.
     judge
         The session that judges.
     """
 
-    def __init__(self, name: str, words: str, what: str, judge: Judge) -> None:
-        self.name, self.words, self.what, self.judge = name, words, what, judge
+    def __init__(self, name: str, words: str, judge: Judge) -> None:
+        self.name, self.words, self.judge = name, words, judge
         count = len(judge.people.people)
         self.edges = np.full(judge.edges.shape, np.nan)  # (people, edges), what is said
         # (people,), by `FIGURES`.
@@ -298,7 +285,8 @@ class Scored:
 
 
 def score_row(
-    row: tuple[str, str, str],
+    name: str,
+    words: str,
     said: Iterable[tuple[str, Sequence[Prediction]]],
     judges: Sequence[Judge],
 ) -> list[Scored]:
@@ -306,14 +294,14 @@ def score_row(
 
     Parameters
     ----------
-    row
-        Name, words and what it is, as of `Row`.
+    name, words
+        As of `Row`.
     said
         Labels, and what is said of these people; read once, one after the other.
     judges
         Of some or all of these people.
     """
-    found = [Scored(*row, judge) for judge in judges]
+    found = [Scored(name, words, judge) for judge in judges]
     for label, predictions in said:
         for scored in found:
             if label in scored.judge.people.people:
@@ -340,10 +328,10 @@ def score_references(
         Seed of simulations; those of a person do not depend on other people.
     """
     found = []
-    for row in rows:
+    for row in rows if people else ():
         if row.name == OTHER_PERSON and not all(own.apart for own in people):
             continue
         said = ((own.label, row.predict(own, people, seed)) for own in people)
         by = [judge for judge in judges if row.name != RETEST or judge.relation != SAME]
-        found += score_row((row.name, row.words, row.what), said, by)
+        found += score_row(row.name, row.words, said, by)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bids_dtg.dynamics.bundle.bundle import CITATION as PAPER
-from bids_dtg.dynamics.panels import effective
+from bids_dtg.dynamics.panels import figures
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
@@ -170,7 +170,7 @@ def subtitle(files: ParticipantFiles) -> str:
     runs = [run for run in files.runs if SERIES in run.files]
     if not runs:
         return "No series."
-    modelled = sum(effective.FILE in run.files for run in runs)
+    modelled = sum(figures.EFFECTIVE in run.files for run in runs)
     text = f"Series and functional connectivity of {parcels_in_words(files)} from "
     text += f"{counted(len(runs), 'run')} of rest"
     if not modelled:
@@ -182,12 +182,12 @@ def subtitle(files: ParticipantFiles) -> str:
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
     """Return the sidecar of the first modelled run."""
-    return next((run.facts for run in files.runs if effective.FILE in run.files), {})
+    return next((run.facts for run in files.runs if figures.EFFECTIVE in run.files), {})
 
 
 def model_line(files: ParticipantFiles) -> str:
     """Say in a line on how many people the model was trained; its results are estimates."""
-    if not any(effective.FILE in run.files for run in files.runs):
+    if not any(figures.EFFECTIVE in run.files for run in files.runs):
         return ""
     return f"{stands_on(_facts(files))}Connectivity by the model is an estimate."
 
@@ -202,7 +202,7 @@ def notes_on_run(run: RunFiles) -> Iterator[Flag]:
 
 def missing(run: RunFiles) -> str:
     """Say in a line which results of a run are missing, and why; empty if none are."""
-    if effective.FILE in run.files:
+    if figures.EFFECTIVE in run.files:
         return ""
     why = _why_not_modelled(run) or "it was not requested, or was removed"
     return f"No effective connectivity: {why}."

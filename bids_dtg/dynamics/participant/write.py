@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.dynamics.networks import normalised
-from bids_dtg.dynamics.panels import effective
-from bids_dtg.dynamics.panels.features import COMPONENTS
+from bids_dtg.dynamics.panels import figures
 from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.files.names import FileKind
@@ -140,11 +139,11 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         for lag, values in enumerate(modelled.transitions, 1):
             later = f"{counted(lag, 'frame')} later"
             yield from self.write_matrix(
-                effective.lag(lag).path(self._entities(measured)),
+                figures.lag(lag).path(self._entities(measured)),
                 values,
                 {
                     "Description": f"Effect of the parcel of a column on that of a row {later}, "
-                    f"all parcels together, by a linear model: an estimate. {effective.CAUTION}",
+                    f"all parcels together, by a linear model: an estimate. {figures.CAUTION}",
                     **self._model_facts(measured, modelled),
                 },
                 Measure(
@@ -168,7 +167,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             for number, (score, icc) in enumerate(zip(modelled.scores, iccs, strict=True), 1)
         ]
         yield from self.write_with(
-            COMPONENTS.path(self._entities(measured)),
+            figures.COMPONENTS.path(self._entities(measured)),
             encoded(tsv_text(["name", "score", "icc"], rows)),
             {
                 "Description": "Features of the person for statistics: components of covariances "

@@ -42,7 +42,7 @@ def test_folds_judge_everybody_once_beside_what_is_simpler(out: Path) -> None:
     assert {(row["people"], row["session"], row["relation"]) for row in rows.values()} == {
         ("12", "REST2", "another session")
     }
-    assert "own share of FC" in rows["model"]["words"]
+    assert "of the own FC, and its process" in rows["model"]["words"]
     assert float(rows["model"]["fit"]) > float(rows["other_person"]["fit"])
     assert rows["group"]["residual"] == "n/a"
     assert rows["model"]["verdict_fit"] == "n/a"
@@ -51,7 +51,7 @@ def test_folds_judge_everybody_once_beside_what_is_simpler(out: Path) -> None:
     assert list(meanings) == ["Description", *rows["model"]]
     page = (folder / "network_report.html").read_text()
     assert "REST1 is read, and REST2 judges" in page
-    assert "Another session: REST2" in page
+    assert "Prediction of REST2 (another session)" in page
 
 
 def test_a_model_is_judged_by_others_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,7 @@ def test_halves_of_a_session_are_called_halves(out: Path) -> None:
     }
     page = (folder / "network_report.html").read_text()
     assert "The first half of REST1 is read" in page
-    assert "Other half of the session: second half of REST1" in page
+    assert "Prediction of second half of REST1 (other half of the session)" in page
     assert "nother session" not in page
 
 
@@ -105,11 +105,11 @@ def test_statistics_have_five_folds_where_none_are_given() -> None:
     assert Settings.of(**options, folds=3).statistics.cross_validated == 3
 
 
-def scored(name: str, what: str, fits: np.ndarray) -> Scored:
+def scored(name: str, fits: np.ndarray) -> Scored:
     series = np.random.default_rng(0).standard_normal((len(fits), 3, 60))
     labels = tuple(f"{number:02}" for number in range(len(fits)))
     people = PeopleSeries(labels, ("a", "b", "c"), standardised(series), 0.72)
-    row = Scored(name, f"words of {name}", what, Judge("REST2", ANOTHER, people, {}))
+    row = Scored(name, f"words of {name}", Judge("REST2", ANOTHER, people, {}))
     row.figures["fit"][:] = fits
     return row
 
@@ -119,12 +119,12 @@ def test_a_row_is_judged_by_the_people_that_both_predict() -> None:
     people = np.linspace(0.1, 0.9, 12)
     higher = people + 0.02 + 0.001 * np.arange(12)
     for count, verdict in ((12, "worse"), (7, "too few people")):
-        model = scored(MODEL, "model", people[:count])
-        table = score_table([model, scored("var_1", "baseline", higher[:count])])
+        model = scored(MODEL, people[:count])
+        table = score_table([model, scored("var_1", higher[:count])])
         assert "verdict_fit" not in table.rows[0]
         assert table.rows[1]["verdict_fit"] == verdict
         flags = " ".join(flag.text for flag in score_flags(table, count))
-        (shown,) = score_section(table, model.judge).tables
+        (shown,) = score_section(table, model.judge, "").tables
         assert (("words of var_1", "FC r") in shown.better) is (verdict == "worse")
         assert ("predicted better than by the model by: words of var_1" in flags) is (count == 12)
     assert table.rows[1]["advantage_fit"].mean == pytest.approx(-0.023)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.dynamics.panels import effective
+from bids_dtg.dynamics.panels import figures
 from bids_dtg.dynamics.panels.words import (
     LinearCore,
     NetworkMethods,
@@ -38,7 +38,7 @@ PLAIN = NetworkMethods("Schaefer2018_seg-7n_scale-400", 400, 0.5)
 MODELLED = replace(
     PLAIN,
     structural="a matrix of each participant",
-    core=LinearCore(400, 30, "a cohort", 2, 1800.0, 360.0),
+    core=LinearCore(400, 30, "a cohort", 2, 1800.0),
 )
 
 
@@ -76,7 +76,7 @@ def files_of(*kinds: FileKind) -> dict[FileKind, Path]:
     ("kinds", "said"),
     [
         ((), "No effective connectivity: there is no model."),
-        ((effective.FILE,), ""),
+        ((figures.EFFECTIVE,), ""),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(kinds, said):
