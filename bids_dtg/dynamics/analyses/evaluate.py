@@ -54,7 +54,7 @@ from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
 Some = TypeVar("Some", bound=PeopleSeries)
 
 SCORES = "desc-evaluation_scores"
-_TEXT = (
+TEXT = (  # above the first table
     "Each row knows one session, or half of one, of a person, and the mean of other people. It "
     "predicts functional connectivity (FC), next frames, and the dynamics of FC (FCD: how alike FC "
     f"is in any two windows of {FCD_FRAMES} frames, every {FCD_STRIDE} frames). FC that is "
@@ -304,7 +304,7 @@ def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
     return row
 
 
-def score_section(table: ResultTable, judge: Judge, text: str) -> PageSection:
+def score_section(table: ResultTable, judge: Judge, *text: str) -> PageSection:
     """Return the page's section of one judge.
 
     Parameters
@@ -314,14 +314,14 @@ def score_section(table: ResultTable, judge: Judge, text: str) -> PageSection:
     judge
         Whose rows are shown.
     text
-        A paragraph on the model, above the table.
+        Paragraphs above the table.
     """
     rows = [{**row} for row in table.rows if row["session"] == judge.name]
     (model,) = (str(row["words"]) for row in rows if row["name"] == MODEL)
     known = {column.name for column in table.columns}
     return PageSection(
         title=f"Prediction of {judge.name} ({judge.relation})",
-        text=(_TEXT, text),
+        text=text,
         tables=(
             ResultTable(table.columns, rows).on_page(
                 f"{judge.name} of the same people",
@@ -371,7 +371,7 @@ def _write(
         index=f"../../{INDEX}",
         lead=f"{lead} The unit of inference is the person.",
         flags=[*flags, *score_flags(table, len(np.unique(judge.people.kin)))],
-        sections=(score_section(table, judge, _OF_CORES),),
+        sections=(score_section(table, judge, TEXT, _OF_CORES),),
     )
     analysis.write({SCORES: table}, page)
     say(f"tables: {analysis.results.path}")

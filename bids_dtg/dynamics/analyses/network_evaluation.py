@@ -15,6 +15,7 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.evaluate import (
     SCORES,
+    TEXT,
     say_scores,
     score_flags,
     score_section,
@@ -292,13 +293,16 @@ def _with_other_connectomes(
 
 
 def _section(scores: ResultTable, judge: Judge, read: str) -> PageSection:
-    by = "itself judges what was made from it" if judge.relation == SAME else "judges"
-    text = (
-        f"The network was fitted to these people: none of them is new to it. {read} is read, and "
-        f"{judge.name} {by}; other people are those evaluated here. Simulations predict their mean "
-        "FC; the publication averages r of single ones."
+    fitted = "The network was fitted to these people: none of them is new to it."
+    if judge.relation == ANOTHER:
+        words = f"{fitted} {read} is read, and {judge.name} judges."
+        return score_section(scores, judge, words)
+    words = (
+        f"{fitted} {read} is read, and itself judges what was made from it. Other people are those "
+        "evaluated here. Simulations predict their mean FC; the publication averages r of single "
+        "ones."
     )
-    return score_section(scores, judge, text)
+    return score_section(scores, judge, TEXT, words)
 
 
 def same_by_another(scores: ResultTable) -> list[Flag]:

@@ -124,7 +124,7 @@ def test_a_row_is_judged_by_the_people_that_both_predict() -> None:
         assert "verdict_fit" not in table.rows[0]
         assert table.rows[1]["verdict_fit"] == verdict
         flags = " ".join(flag.text for flag in score_flags(table, count))
-        (shown,) = score_section(table, model.judge, "").tables
+        (shown,) = score_section(table, model.judge).tables
         assert (("words of var_1", "FC r") in shown.better) is (verdict == "worse")
         assert ("predicted better than by the model by: words of var_1" in flags) is (count == 12)
     assert table.rows[1]["advantage_fit"].mean == pytest.approx(-0.023)

@@ -40,7 +40,6 @@ def test_a_network_is_judged_by_its_own_people(bundle: Path, call: Call, out: Pa
     for row in rows:
         # After two epochs, simulations of the network may grow without bounds.
         assert row["name"] in ours or -1 <= float(row["fit"]) <= 1
-    assert 0 <= float(same["other_person"]["fcd"]) <= 1
     elbo = read_rows(folder / "desc-series_elbo.tsv")
     numbers = {(row["session"], row["series"]): int(row["number"]) for row in elbo}
     assert numbers == {("REST1", "trained"): 26, ("REST1", "held out"): 6}

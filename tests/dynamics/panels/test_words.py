@@ -63,7 +63,7 @@ def test_with_a_model_the_method_is_cited_and_its_gaps_are_said():
         "fitted to 30 participants of a cohort",
         "more than 30% of their frames left out, or fewer than 60 frames",
         "read from a matrix of each participant and divided by its largest weight",
-        "counted as much as 1800 s of the run for the transition",
+        "counted as much as 1800 s of the run; the process follows",
     ):
         assert part in text
 
