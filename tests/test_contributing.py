@@ -22,7 +22,7 @@ TABLES = {
     "bids_dtg.connectome.training_distribution.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",
     "bids_dtg.dynamics.bundle.kind.KINDS",
-    "bids_dtg.dynamics.judging.describers.DESCRIBERS",
+    "bids_dtg.dynamics.judging.predictions.REFERENCES",
     "bids_dtg.dynamics.recipe.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.contrasts.panels.words.COLUMNS",

@@ -1,4 +1,4 @@
-"""The data-driven network model of whole-brain dynamics (Sip et al., 2023).
+"""Dynamics of whole-brain activity: a linear core, and the network model of Sip et al., 2023.
 
 From arrays: `make_networks`, `fit`, and with its result `infer` and `simulate`. Of a linear core,
 `load_linear_bundle(path).model().infer(LagCovariances.of(series))` is a person's process.
@@ -16,14 +16,12 @@ Fitting:
 - `fitting`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers from people's networks, as arrays
 
-- `forms`: the forms of model: a network model and the linear core, and what each has
-
 The linear core, without torch:
 
-- `lag_covariances`: covariances at lags of a few frames, of a person and summed over people
-- `linear`: a person's autoregressive process, shrunk to that of training people
-- `components`: features of people for statistics, from unshrunken covariances
-- `retest`: the components of training people, and their reliability between sessions
+- `linear`: covariances at lags of a few frames; a person's process and functional connectivity,
+  shrunk to those of training people
+- `components`: features of people for statistics, from unshrunken covariances, and their
+  reliability between sessions
 
 Test models, without torch:
 
@@ -50,11 +48,11 @@ The slice around this science, from top to bottom:
 - `demo_published`, `demo_picture`: simulated people with known parameters, their recovery by the
   published network, and its picture
 - `analyses`: what `group --analysis` does
-- `participant`: the work on one participant, and how people are read
-- `panels`: figures and text of the pages of results
+- `participant`: how people are read, and the work on one participant
+- `panels`: figures and texts of outputs and their pages
 - `phantom`: simulated people with a known truth
-- `bundle`: the content of a bundle of such a model: writer and reader
-- `judging`: how well a model's series agree with people's
+- `bundle`: the kinds of model, and the content of their bundles: writer and reader
+- `judging`: how well sessions of people are predicted or simulated
 """
 
 from __future__ import annotations
@@ -66,7 +64,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.linear import load_linear_bundle
     from bids_dtg.dynamics.fitting import Fitted, fit
-    from bids_dtg.dynamics.lag_covariances import LagCovariances
+    from bids_dtg.dynamics.linear import LagCovariances
     from bids_dtg.dynamics.networks import Networks, make_networks
     from bids_dtg.dynamics.recipe import Recipe, find_recipe
 
@@ -85,7 +83,7 @@ __all__ = [
 # reads recipes, and must not import torch.
 _MODULES: Mapping[str, str] = {
     "Fitted": "fitting",
-    "LagCovariances": "lag_covariances",
+    "LagCovariances": "linear",
     "Networks": "networks",
     "Recipe": "recipe",
     "find_recipe": "recipe",

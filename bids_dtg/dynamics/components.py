@@ -5,14 +5,15 @@ Shrunken values move with the minutes of rest that were kept; these do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import upper_edges
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import FEWEST_CHOSEN, LagCovariances, TrainingPerson
 from bids_dtg.stats.agreement import agreement
 
 Values = NDArray[np.floating[Any]]
@@ -99,3 +100,32 @@ class Components:
 def edges_of(own: LagCovariances) -> Array:
     """Return a person's unshrunken covariances of a frame, (edges,)."""
     return np.asarray(upper_edges(own.values[0]), np.float64)
+
+
+def find_components(people: Iterable[TrainingPerson]) -> Components | None:
+    """Return components of training people, with their reliability where it can be known.
+
+    Parameters
+    ----------
+    people
+        Some or all training people, each with another session where there is one; they are read
+        once, one after the other.
+
+    Returns
+    -------
+    Components
+        None where people do not vary in two ways at least.
+    """
+    sessions, twice = list[Values](), dict[int, Values]()
+    for row, person in enumerate(people):
+        sessions.append(edges_of(person.session))
+        if person.again is not None:
+            twice[row] = edges_of(person.again)
+    edges = np.stack(sessions)
+    if edges.shape[1] < 2 or not np.ptp(edges, axis=0).any():
+        return None
+    found = Components.of(edges)
+    if len(twice) < FEWEST_CHOSEN:
+        return found
+    again = np.stack(list(twice.values()))
+    return replace(found, reliability=found.retest(edges[list(twice)], again))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.dynamics.analyses.linear_training import run_linear_training
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.worker import LEVEL
 from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
 from bids_dtg.files.regions.series import read_series
@@ -92,7 +92,7 @@ def _compared(out: Path, bundle: Path, phantom: NetworkPhantom) -> list[tuple[st
     again = LagCovariances.of(phantom.people.again([1])[-1, 0])
     edges = upper_edges(again.values[0])
     found: dict[str, NDArray[np.floating[Any]]] = {
-        "the linear core, of the run": model.infer(own).connectivity,
+        "the linear core, of the run": model.connectivity(own),
         "the run itself": own.values[0],
         "the mean of the training people": model.infer_group().connectivity,
     }

@@ -1,14 +1,13 @@
 """The linear core: a person's autoregressive process, shrunk to that of training people.
 
 Covariances of a person at lags of 0 to 2 frames are mixed with the training people's mean, which
-counts as much as a given number of the person's own frames. Two mixtures are made: a strong one
-gives the transition by the Yule-Walker equations, a weak one the covariance of a frame, and thus
-functional connectivity. A linear map of the process brings both together.
+counts as much as a given number of the person's own frames: many for the process, which follows by
+the Yule-Walker equations, and fewer for functional connectivity (FC) of another day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,26 +16,148 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import upper_edges
-from bids_dtg.dynamics.lag_covariances import LAGS, GroupSums, LagCovariances
+from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
 Kept = NDArray[np.bool_]
 
+LAGS = 2  # the largest lag, in frames
 FEWEST_PEOPLE = 5  # to train on
-FEWEST_CHOSEN = 10  # people that strengths are chosen by; with fewer they are fixed
+FEWEST_CHOSEN = 10  # people that the shrinkage is chosen by; with fewer it is fixed
 # Frames that the training people's mean counts as much as, at `GRID_TR` seconds between frames.
 GRID = (150.0, 300.0, 500.0, 650.0, 1200.0, 2400.0, 4800.0, 9600.0)
 GRID_TR = 0.72
-FIXED = (2400.0, 500.0)  # for the transition, and for the covariance of a frame
-OTHER_DAY = "another session"
-JUDGES = (OTHER_DAY, "the other half of the session")  # of strengths, the better first
+FIXED = (2400.0, 500.0)  # for the process, and for functional connectivity
+# By which the shrinkage is chosen, the better first.
+JUDGES = ("another session", "the other half of the session")
 # Degrees of freedom of all people together, for each region: with fewer, mean covariances between
 # regions are mixed with none at all, or the order is 1.
 _ENOUGH, _FEWEST = 10, 3
 # Share of white noise in every mixture: regions with equal series have a process, too.
 WHITE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class LagCovariances:
+    """Covariances of a person's session.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not belong together.
+    """
+
+    values: Array  # (lags + 1, regions, regions), row: a region some frames later
+    frames: int  # that were kept
+    dof: float = float("nan")  # degrees of freedom that cleaning left of them; NaN: not known
+
+    def __post_init__(self) -> None:
+        shape = self.values.shape
+        if len(shape) != 3 or shape[1] != shape[2] or self.frames < 1:
+            raise ValueError(
+                f"values is (lags + 1, regions, regions) over 1 frame or more, found {shape} over "
+                f"{self.frames}"
+            )
+
+    @property
+    def independent(self) -> float:
+        """Degrees of freedom; kept frames, where it is not known what cleaning took."""
+        return self.dof if self.dof > 0 else float(self.frames)
+
+    @classmethod
+    def of(
+        cls, series: Values, kept: Kept | None = None, dof: float = float("nan")
+    ) -> LagCovariances:
+        """Return the covariances of a session, each region with variance 1.
+
+        Sums over frames are divided by the number of kept frames at every lag, and frames that
+        were left out count as 0: so together the covariances are those of a stationary process,
+        however few frames there are.
+
+        Parameters
+        ----------
+        series
+            (regions, frames), in any unit.
+        kept
+            (frames,), which of them to use; None: all.
+        dof
+            Degrees of freedom that cleaning left of them; NaN: not known.
+
+        Raises
+        ------
+        ValueError
+            There are no more kept frames than lags, a series is constant, or not finite.
+
+        Examples
+        --------
+        >>> found = LagCovariances.of(np.array([[1.0, -1.0, 1.0, -1.0]]))
+        >>> found.values[:, 0, 0], found.frames
+        (array([ 1.  , -0.75,  0.5 ]), 4)
+        """
+        values = np.asarray(series, np.float64)
+        keep = np.ones(values.shape[1], bool) if kept is None else np.asarray(kept, bool)
+        frames = int(keep.sum())
+        if frames <= LAGS:
+            raise ValueError(f"covariances need more than {LAGS} kept frames, found {frames}")
+        own = values[:, keep]
+        if not np.isfinite(own).all():
+            raise ValueError("a series has values that are not finite")
+        if (np.ptp(own, axis=1) == 0).any():
+            raise ValueError("a series is constant")
+        own = own - own.mean(axis=1, keepdims=True)
+        whole = np.zeros_like(values)
+        whole[:, keep] = own / own.std(axis=1, keepdims=True)
+        length = values.shape[1]
+        sums = [whole[:, lag:] @ whole[:, : length - lag].T for lag in range(LAGS + 1)]
+        return cls(np.stack(sums) / frames, frames, dof)
+
+
+def covariances_of(people: PeopleSeries, row: int) -> LagCovariances:
+    """Return the covariances of a person, over the frames kept."""
+    kept = None if people.kept is None else people.kept[row]
+    return LagCovariances.of(people.series[row], kept, people.dof_of(row))
+
+
+@dataclass(frozen=True, eq=False)
+class GroupSums:
+    """Sums over people of their covariances.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> people = [LagCovariances.of(rng.standard_normal((3, 90))) for _ in range(4)]
+    >>> others = GroupSums.over(people).without(people[0])
+    >>> others.people, others.dof, bool(np.allclose(others.mean, GroupSums.over(people[1:]).mean))
+    (3, 270.0, True)
+    """
+
+    total: Array  # (lags + 1, regions, regions), sum over people
+    people: int
+    dof: float  # of all people together; where they are not known, kept frames
+
+    @classmethod
+    def over(cls, people: Iterable[LagCovariances]) -> GroupSums:
+        """Return the sums over people, one after the other.
+
+        Each counts once, however long the session is.
+        """
+        total: Array = np.zeros((LAGS + 1, 0, 0))
+        count, dof = 0, 0.0
+        for own in people:
+            total = total + own.values if count else own.values
+            count, dof = count + 1, dof + own.independent
+        return cls(total, count, dof)
+
+    @property
+    def mean(self) -> Array:
+        """(lags + 1, regions, regions), mean over people."""
+        return self.total / self.people
+
+    def without(self, own: LagCovariances) -> GroupSums:
+        """Return the sums over the others."""
+        return GroupSums(self.total - own.values, self.people - 1, self.dof - own.independent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,66 +177,34 @@ class LinearProcess:
     @cached_property
     def connectivity(self) -> Array:
         """(regions, regions), functional connectivity of infinitely long simulations."""
-        sd = np.sqrt(self.covariance.diagonal())
-        found: Array = self.covariance / (sd * sd[:, None])
-        return found
+        return _correlations(self.covariance)
 
-    @cached_property
-    def _companion(self) -> Array:
-        """(order x regions, same): the same process as one of order 1."""
-        order, regions, _ = self.transitions.shape
-        found = np.eye(order * regions, k=-regions)
-        found[:regions] = np.concatenate(self.transitions, axis=1)
-        return found
-
-    @property
-    def radius(self) -> float:
-        """Size of the largest eigenvalue: below 1, the process is stationary."""
-        return float(np.abs(np.linalg.eigvals(self._companion)).max())
-
-    def predict(self, series: Values, steps: Sequence[int]) -> tuple[Array, Array]:
-        """Predict each frame of a session from frames before it.
+    def predict(self, series: Values) -> Array:
+        """Predict each frame of a session from the frames before it.
 
         Parameters
         ----------
         series
             (regions, frames), each region with mean 0 and variance 1.
-        steps
-            Numbers of frames ahead.
 
         Returns
         -------
-        mean
-            (steps, regions, frames): of a frame from those that are known as many frames before
-            it; NaN of frames before which too few are known.
-        variance
-            (steps, regions), of the prediction's error.
+        numpy.ndarray
+            (regions, frames); NaN of frames before which too few are known. The errors'
+            covariance is `noise`.
 
         Examples
         --------
         >>> process = LinearProcess(0.5 * np.eye(1)[None], 0.75 * np.eye(1), np.eye(1)[None])
-        >>> mean, variance = process.predict(np.array([[2.0, 0.0, 1.0]]), (1, 2))
-        >>> mean[:, 0], variance[:, 0]
-        (array([[nan, 1. , 0. ],
-               [nan, nan, 0.5]]), array([0.75  , 0.9375]))
+        >>> process.predict(np.array([[2.0, 0.0, 1.0]]))
+        array([[nan,  1.,  0.]])
         """
-        order, regions, _ = self.transitions.shape
-        frames = series.shape[1]
-        known = np.concatenate([series[:, order - 1 - n : frames - n] for n in range(order)])
-        noise = np.zeros_like(self._companion)
-        noise[:regions, :regions] = self.noise
-        mean = np.full((len(steps), regions, frames), np.nan)
-        variance = np.empty((len(steps), regions))
-        power, error = np.eye(len(noise)), np.zeros_like(noise)
-        for ahead in range(1, max(steps) + 1):
-            error = self._companion @ error @ self._companion.T + noise
-            power = self._companion @ power
-            if ahead in steps:
-                row, first = steps.index(ahead), order - 1 + ahead
-                later = power[:regions] @ known
-                mean[row, :, first:] = later[:, : frames - first]
-                variance[row] = error.diagonal()[:regions]
-        return mean, variance
+        order, frames = len(self.transitions), series.shape[1]
+        mean = np.full(series.shape, np.nan)
+        mean[:, order:] = 0.0
+        for lag, transition in enumerate(self.transitions, 1):
+            mean[:, order:] += transition @ series[:, order - lag : frames - lag]
+        return mean
 
     def density(self, series: Values, judged: Kept | None = None) -> float:
         """Return the negative log density of a session's frames, each given those before it.
@@ -133,12 +222,11 @@ class LinearProcess:
             Nats a region a frame; all regions of a frame together. White noise of variance 1 has
             1.42; NaN where no frame is judged.
         """
-        mean, _ = self.predict(series, (1,))
         late = np.arange(series.shape[1]) >= len(self.transitions)
         chosen = late if judged is None else late & judged
         if not chosen.any():
             return float("nan")
-        missed = (series - mean[0])[:, chosen]
+        missed = (series - self.predict(series))[:, chosen]
         return _gaussian(self.noise, missed @ missed.T / missed.shape[1])
 
     def simulate(
@@ -148,7 +236,7 @@ class LinearProcess:
         order, regions, _ = self.transitions.shape
         series = rng.standard_normal((frames + order, simulations, regions))
         first = series[:order].swapaxes(0, 1).reshape(simulations, -1)
-        first = first @ _power(self.of_frames, 0.5)
+        first = first @ _root(_toeplitz(self.covariances, order))
         series[order:] = series[order:] @ np.linalg.cholesky(self.noise).T
         # The joint covariance has the later frame first.
         series[:order] = first.reshape(simulations, order, regions).swapaxes(0, 1)[::-1]
@@ -157,28 +245,30 @@ class LinearProcess:
                 series[frame] += series[frame - lag] @ transition.T
         return np.ascontiguousarray(series[order:].transpose(1, 2, 0), np.float32)
 
-    @property
-    def of_frames(self) -> Array:
-        """(order x regions, same), covariance of as many frames, the later first."""
-        return _toeplitz(self.covariances, len(self.transitions))
-
 
 @dataclass(frozen=True)
-class Strengths:
+class Shrinkage:
     """How strongly a person's covariances are shrunk to the training people's mean.
 
     Both are numbers of a person's frames that the mean counts as much as.
     """
 
-    transition: float
-    covariance: float
-    # What they were chosen by; empty: fixed, as people were too few.
-    chosen_by: str = ""
-    # Scores of the values of `GRID`, mean over people: nats a region a frame of the transition and
-    # of single frames, r of functional connectivity.
-    densities: tuple[float, ...] = ()
-    frame_densities: tuple[float, ...] = ()
-    fits: tuple[float, ...] = ()
+    process: float
+    connectivity: float
+    chosen_by: str = ""  # one of `JUDGES`; empty: fixed, as people were too few
+    # (3, values of `GRID`), means over people: nats a region a frame of the process, and of single
+    # frames; r of functional connectivity.
+    scores: tuple[tuple[float, ...], ...] = ()
+
+    def own_share(self, frames: int) -> float:
+        """Return the share of a person's own functional connectivity in the predicted one.
+
+        Examples
+        --------
+        >>> round(Shrinkage(4800.0, 650.0).own_share(1200), 2)
+        0.65
+        """
+        return frames / (frames + self.connectivity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,26 +276,18 @@ class LinearModel:
     """What a linear core keeps of its training people."""
 
     group: Array  # (lags + 1, regions, regions), mean covariances
-    strengths: Strengths
+    shrinkage: Shrinkage
     order: int = LAGS  # of the processes
-    unconnected: float = 0.0  # share of covariances without any between regions, in `group`
+    diagonal_share: float = 0.0  # of `group` that has no covariances between regions
 
     @classmethod
-    def of(cls, sums: GroupSums, strengths: Strengths) -> LinearModel:
-        """Return the model of training people's sums.
-
-        Raises
-        ------
-        ValueError
-            There are fewer than 5 people.
-        """
-        if sums.people < FEWEST_PEOPLE:
-            raise ValueError(f"a linear core needs {FEWEST_PEOPLE} people, found {sums.people}")
+    def of(cls, sums: GroupSums, shrinkage: Shrinkage) -> LinearModel:
+        """Return the model of people's sums."""
         group, dof = sums.mean, sums.dof / sums.total.shape[1]
         share = max(0.0, 1.0 - dof / _ENOUGH)
         alone = group * np.eye(group.shape[1])
         order = LAGS if dof >= _FEWEST else 1
-        return cls((1.0 - share) * group + share * alone, strengths, order, share)
+        return cls((1.0 - share) * group + share * alone, shrinkage, order, share)
 
     def infer(self, own: LagCovariances) -> LinearProcess:
         """Return the process of a person, in closed form.
@@ -215,13 +297,23 @@ class LinearModel:
         own
             Covariances of the person's session.
         """
-        strong = shrunken(own, self.group, self.strengths.transition)
-        weak = shrunken(own, self.group, self.strengths.covariance)
-        return _moved(yule_walker(strong, self.order), weak[0])
+        return yule_walker(shrunken(own, self.group, self.shrinkage.process), self.order)
 
     def infer_group(self) -> LinearProcess:
         """Return the process of the training people's mean covariances."""
         return yule_walker(_with_white(self.group), self.order)
+
+    def connectivity(self, own: LagCovariances) -> Array:
+        """Return functional connectivity of another day of a person, (regions, regions).
+
+        It is less shrunken than the process, whose own connectivity is closer to the mean.
+
+        Parameters
+        ----------
+        own
+            Covariances of the person's session.
+        """
+        return _correlations(shrunken(own, self.group, self.shrinkage.connectivity)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,53 +341,13 @@ class TrainingPerson:
             The session cannot be used, see `LagCovariances.of`.
         """
         session, half = LagCovariances.of(series, kept, dof), series.shape[1] // 2
-        parts = [
+        if again is not None:
+            return cls(session, again)
+        first, second = (
             LagCovariances.of(series[:, part], None if kept is None else kept[part])
             for part in (slice(half), slice(half, None))
-            if again is None
-        ]
-        return cls(session, again, (parts[0], parts[1]) if parts else None)
-
-
-@dataclass(frozen=True, eq=False)
-class StrengthScores:
-    """How well each value of `GRID` does, summed over people.
-
-    There is a row for each of `JUDGES`.
-    """
-
-    densities: Array  # (rows, grid), nats a region a frame, of the transition
-    frame_densities: Array  # (rows, grid), the same of single frames, of the covariance
-    fits: Array  # (rows, grid), r of functional connectivity; 0: there is none, of two regions
-    judged: NDArray[np.int64]  # (rows,), numbers of people
-
-    def choose(self, tr_seconds: float) -> Strengths:
-        """Return the best strengths for the people of a row; fixed ones of fewer than 10.
-
-        Parameters
-        ----------
-        tr_seconds
-            Time between frames in seconds.
-        """
-        scale = GRID_TR / tr_seconds
-        grid = np.array(GRID) * scale
-        fixed = Strengths(FIXED[0] * scale, FIXED[1] * scale)
-        for row, words in enumerate(JUDGES):
-            if self.judged[row] < FEWEST_CHOSEN:
-                continue
-            scores = (self.densities[row], self.frame_densities[row], self.fits[row])
-            densities, single, fits = (values / self.judged[row] for values in scores)
-            # Halves of a session are more alike than two days: by fit, too little is shrunk.
-            best = fits.argmax() if words == OTHER_DAY and fits.any() else single.argmin()
-            return Strengths(
-                float(grid[densities.argmin()]),
-                float(grid[best]),
-                words,
-                tuple(densities.tolist()),
-                tuple(single.tolist()),
-                tuple(fits.tolist()),
-            )
-        return fixed
+        )
+        return cls(session, halves=(first, second))
 
 
 def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel:
@@ -314,53 +366,49 @@ def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel
         There are fewer than 5 people.
     """
     sums = GroupSums.over(own.session for own in people)
-    return LinearModel.of(sums, score_strengths(people, sums, tr_seconds).choose(tr_seconds))
+    if sums.people < FEWEST_PEOPLE:
+        raise ValueError(f"a linear core needs {FEWEST_PEOPLE} people, found {sums.people}")
+    return LinearModel.of(sums, _choose(people, sums, tr_seconds))
 
 
-def score_strengths(
-    people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
-) -> StrengthScores:
-    """Score strengths by how well people's processes describe other frames of the same people.
+def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float) -> Shrinkage:
+    """Choose the shrinkage that best describes other frames of the same people.
 
-    The transition's is scored by the density of a frame given those before it; the covariance's by
-    the fit of functional connectivity, and by the density of single frames. Of another session,
-    the density would choose a covariance that is twice as close to the group's, and describes
-    connectivity less well.
-
-    Parameters
-    ----------
-    people
-        Training people, each judged by another session, else by the second half of the session.
-    sums
-        Their sums: each is left out of the mean that the person is shrunk to. So of fewer than 6
-        people there are no scores.
-    tr_seconds
-        Time between frames in seconds.
+    Each person is judged by another session, else by the second half of the session, and is left
+    out of the mean that the person is shrunk to. The process is chosen by the density of a frame
+    given those before it; connectivity by its fit to that of another session, where the density of
+    single frames would choose twice as much shrinkage, which describes connectivity less well.
     """
-    shape = (len(JUDGES), len(GRID))
-    found = StrengthScores(
-        np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(JUDGES), np.int64)
-    )
-    if sums.people <= FEWEST_PEOPLE:
-        return found
-    for person in people:
+    grid = np.array(GRID) * GRID_TR / tr_seconds
+    scores, judged = np.zeros((len(JUDGES), 3, len(GRID))), np.zeros(len(JUDGES), np.int64)
+    for person in people if sums.people > FEWEST_PEOPLE else ():
         row = int(person.again is None)
         pair = person.halves if person.again is None else (person.session, person.again)
         if pair is None:
             continue
         own, other = pair
-        others = LinearModel.of(sums.without(person.session), Strengths(*FIXED))
+        others = LinearModel.of(sums.without(person.session), Shrinkage(*FIXED))
         edges = upper_edges(other.values[0])
-        found.judged[row] += 1
-        for number, frames in enumerate(GRID):
-            mixed = shrunken(own, others.group, frames * GRID_TR / tr_seconds)
-            found.densities[row, number] += _density_of(yule_walker(mixed, others.order), other)
-            found.frame_densities[row, number] += _gaussian(mixed[0], other.values[0])
-            found.fits[row, number] += np.nan_to_num(correlation(upper_edges(mixed[0]), edges))
-    return found
+        judged[row] += 1
+        for number, frames in enumerate(grid):
+            mixed = shrunken(own, others.group, frames)
+            fit = np.nan_to_num(correlation(upper_edges(mixed[0]), edges))
+            density = _density_of(yule_walker(mixed, others.order), other)
+            scores[row, :, number] += [density, _gaussian(mixed[0], other.values[0]), float(fit)]
+    for row, words in enumerate(JUDGES):
+        if judged[row] < FEWEST_CHOSEN:
+            continue
+        of_process, single, fits = scores[row] / judged[row]
+        # Halves of a session are more alike than two days: by fit, too little is shrunk.
+        best = fits.argmax() if row == 0 and fits.any() else single.argmin()
+        process, connectivity = grid[of_process.argmin()], grid[best]
+        table = tuple(tuple(own.tolist()) for own in (of_process, single, fits))
+        return Shrinkage(float(process), float(connectivity), words, table)
+    scale = GRID_TR / tr_seconds
+    return Shrinkage(FIXED[0] * scale, FIXED[1] * scale)
 
 
-def shrunken(own: LagCovariances, group: Values, strength: float) -> Array:
+def shrunken(own: LagCovariances, group: Values, frames: float) -> Array:
     """Return a person's covariances mixed with the group's, (lags + 1, regions, regions).
 
     Parameters
@@ -369,7 +417,7 @@ def shrunken(own: LagCovariances, group: Values, strength: float) -> Array:
         Of the person.
     group
         (lags + 1, regions, regions), of training people.
-    strength
+    frames
         Frames of the person that the group counts as much as.
 
     Examples
@@ -378,8 +426,7 @@ def shrunken(own: LagCovariances, group: Values, strength: float) -> Array:
     >>> shrunken(own, np.zeros((3, 1, 1)), 300.0)[:, 0, 0].round(3)
     array([0.25 , 0.125, 0.05 ])
     """
-    mixed = (own.frames * own.values + strength * group) / (own.frames + strength)
-    return _with_white(mixed)
+    return _with_white((own.frames * own.values + frames * group) / (own.frames + frames))
 
 
 def _with_white(covariances: Values) -> Array:
@@ -415,17 +462,6 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
     )
 
 
-def _moved(process: LinearProcess, covariance: Values) -> LinearProcess:
-    """Return a linear map of a process whose frames have another covariance."""
-    there = _power(covariance, 0.5) @ _power(process.covariance, -0.5)
-    back = _power(process.covariance, 0.5) @ _power(covariance, -0.5)
-    noise: Array = there @ process.noise @ there.T
-    covariances = np.asarray(there @ process.covariances @ there.T, np.float64)
-    covariances[0] = covariance
-    transitions: Array = there @ process.transitions @ back
-    return LinearProcess(transitions, (noise + noise.T) / 2, covariances)
-
-
 def _toeplitz(covariances: Values, order: int) -> Array:
     """Return the covariance of consecutive frames (order x regions, same), the latest first."""
     blocks = [
@@ -435,10 +471,16 @@ def _toeplitz(covariances: Values, order: int) -> Array:
     return np.block(blocks)
 
 
-def _power(covariance: Values, power: float) -> Array:
-    """Return a symmetric power of a positive definite matrix."""
+def _correlations(covariance: Array) -> Array:
+    sd = np.sqrt(covariance.diagonal())
+    found: Array = covariance / (sd * sd[:, None])
+    return found
+
+
+def _root(covariance: Values) -> Array:
+    """Return the symmetric square root of a positive definite matrix."""
     variances, axes = np.linalg.eigh(covariance)
-    found: Array = (axes * np.maximum(variances, np.finfo(float).tiny) ** power) @ axes.T
+    found: Array = (axes * np.sqrt(np.maximum(variances, np.finfo(float).tiny))) @ axes.T
     return found
 
 

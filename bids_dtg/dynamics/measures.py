@@ -6,20 +6,21 @@ series is constant or not finite has no correlation: NaN, which comparisons and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.edges import fc_strength, finite_mean, upper_edges
+from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.stats.correlation import correlation, unit_length
 
 Series = NDArray[np.floating[Any]]
 Values = NDArray[np.floating[Any]]
 
 FCD_FRAMES = 82  # of a sliding window
+# Frames from the start of a window to the next one's, for speed: neighbours still share 74 frames,
+# and distances differ by less than 0.01 from those of every window.
+FCD_STRIDE = 8
 FCD_GRID = np.linspace(-1.0, 1.0, 2001)  # at which the distribution of an FCD is evaluated
 LOW_HZ = 0.1  # power below it is low
 WELCH_FRAMES = 128  # of a segment; half of it is the next segment's, too
@@ -74,24 +75,22 @@ def fc_fit(connectivities: Values, others: Values) -> Values:
     return correlation(upper_edges(connectivities), upper_edges(others))
 
 
-def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
+def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     """Return functional connectivity dynamics (FCD): similarity of connectivity between windows.
 
     Parameters
     ----------
     series
         (regions, frames), of one session.
-    frames
-        Length of a window in frames.
     stride
         Frames from the start of a window to the start of the next one.
 
     Returns
     -------
     numpy.ndarray
-        (windows, windows), Pearson r of the functional connectivities of any two windows. Pairs
-        of regions that are NaN in some window are left out; with fewer than three pairs, all is
-        NaN. As in the published code, no window ends with the last frame: 1,118
+        (windows, windows), Pearson r of the functional connectivities of any two windows of 82
+        frames. Pairs of regions that are NaN in some window are left out; with fewer than three
+        pairs, all is NaN. As in the published code, no window ends with the last frame: 1,118
         windows of 1,200 frames at stride 1.
 
     Raises
@@ -102,16 +101,16 @@ def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
     Examples
     --------
     >>> series = np.random.default_rng(0).standard_normal((10, 120))
-    >>> fcd(series).shape, fcd(series, stride=10).shape
-    ((38, 38), (4, 4))
+    >>> fcd(series).shape, fcd(series, stride=1).shape
+    ((5, 5), (38, 38))
     """
-    starts = np.arange(0, series.shape[-1] - frames, stride)
+    starts = np.arange(0, series.shape[-1] - FCD_FRAMES, stride)
     if len(starts) < 2:
         raise ValueError(
-            f"FCD compares windows of {frames} frames every {stride}: {series.shape[-1]} frames "
-            "hold fewer than two"
+            f"FCD compares windows of {FCD_FRAMES} frames every {stride}: {series.shape[-1]} "
+            "frames hold fewer than two"
         )
-    windows = np.lib.stride_tricks.sliding_window_view(series, frames, axis=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(series, FCD_FRAMES, axis=-1)
     batches = np.array_split(starts, -(-len(starts) // _WINDOWS_AT_ONCE))
     flows = [upper_edges(connectivity(windows[:, batch].swapaxes(0, 1))) for batch in batches]
     flow = np.concatenate(flows)
@@ -122,36 +121,37 @@ def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
     return np.clip(unit @ unit.T, -1.0, 1.0)
 
 
-def fcd_shares(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
+def fcd_shares(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     """Return the distribution of the values above the diagonal of `fcd`.
 
     Parameters
     ----------
     series
         (..., regions, frames); sessions are processed one by one.
-    frames, stride
-        Length and stride of windows, as in `fcd`.
+    stride
+        As in `fcd`.
 
     Returns
     -------
     numpy.ndarray
         (..., 2001), float32: the share of values up to each of `FCD_GRID`, -1 to 1 in
-        steps of 0.001; NaN of a session without any.
+        steps of 0.001; NaN of a session without any, as where fewer than two windows fit in.
 
     Examples
     --------
     >>> series = np.random.default_rng(0).standard_normal((2, 10, 200))
-    >>> shares = fcd_shares(series, stride=5)
+    >>> shares = fcd_shares(series)
     >>> shares.shape, shares[:, -1]
     ((2, 2001), array([1., 1.], dtype=float32))
     """
     sessions = series.reshape(-1, *series.shape[-2:])
     shares = np.full((len(sessions), len(FCD_GRID)), np.nan, np.float32)
-    for row, session in zip(shares, sessions, strict=True):
-        values = upper_edges(fcd(session, frames=frames, stride=stride))
-        values = values[np.isfinite(values)]
-        if len(values):
-            row[:] = _shares(values)
+    if series.shape[-1] > FCD_FRAMES + stride:
+        for row, session in zip(shares, sessions, strict=True):
+            values = upper_edges(fcd(session, stride=stride))
+            values = values[np.isfinite(values)]
+            if len(values):
+                row[:] = _shares(values)
     return shares.reshape(*series.shape[:-2], len(FCD_GRID))
 
 
@@ -263,55 +263,6 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
     unit = unit_length(series)
     r: Values = np.einsum("...t,...t->...", unit[..., lag:], unit[..., : unit.shape[-1] - lag])
     return r
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measure of a session."""
-
-    name: str  # of a column
-    words: str  # description for pages
-    unit: str  # "" where it has none
-    each_region: bool  # whether it has a value for each region; else one for the session
-    of: Callable[[Series, float], Values]  # series and TR in s to (..., regions) or (...)
-
-    def session(self, series: Series, tr_seconds: float) -> Values:
-        """Return one value for each session, (...): the mean over regions if each has its own.
-
-        Examples
-        --------
-        >>> series = np.random.default_rng(0).standard_normal((2, 4, 200))
-        >>> [measure.session(series, 0.72).shape for measure in MEASURES]
-        [(2,), (2,), (2,), (2,)]
-        """
-        values = self.of(series, tr_seconds)
-        return finite_mean(values) if self.each_region else values
-
-
-MEASURES = (
-    Measure(
-        "zero_crossings",
-        "zero-crossings of a region's series",
-        "",
-        True,
-        lambda series, _: zero_crossings(series),
-    ),
-    Measure("low_power", "power below 0.1 Hz", "series units²", True, low_power),
-    Measure(
-        "autocorrelation_1",
-        "autocorrelation at a lag of one frame",
-        "r",
-        True,
-        lambda series, _: autocorrelation(series),
-    ),
-    Measure(
-        "fc_strength",
-        "mean functional connectivity",
-        "r",
-        False,
-        lambda series, _: fc_strength(connectivity(series)),
-    ),
-)
 
 
 def _shares(values: Values) -> Values:

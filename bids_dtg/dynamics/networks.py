@@ -19,8 +19,8 @@ Some = TypeVar("Some", bound="PeopleSeries")
 
 LEAST_FRAMES = 60  # of a series that a model reads
 MOST_CENSORED = 0.3  # share of these frames that may have been left out
-# Correlation with functional connectivity above which a connectome is hardly structural: those of
-# people have 0.2 to 0.5.
+# Correlation with functional connectivity that no structural connectome has: people's have 0.2 to
+# 0.5.
 _LIKE_FUNCTIONAL, _FEWEST_PAIRS = 0.9, 3
 
 
@@ -175,7 +175,7 @@ def make_networks(
 def notes_beside_series(
     weights: NDArray[np.floating], connectivity: NDArray[np.floating]
 ) -> list[str]:
-    """Return a note where a structural connectome is hardly other than functional connectivity.
+    """Return a note where a structural connectome follows functional connectivity.
 
     Parameters
     ----------

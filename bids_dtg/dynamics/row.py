@@ -72,7 +72,7 @@ FEATURES = (
         "scores of components of unshrunken covariances, by a linear core",
         "components of covariances",
         later("cohort.features:find_scores"),
-        constant("dynamics.panels.features:COMPONENTS"),
+        constant("dynamics.panels.figures:COMPONENTS"),
         counts=True,
         unit="component",
         covariates=("minutes_kept",),

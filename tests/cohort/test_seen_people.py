@@ -55,7 +55,7 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
     assert main(tiny_series.arguments(arrays, tmp_path / "out", "evaluate", *words)) == 0
     folder = tmp_path / "out/group/evaluation-own"
     require_left_out(folder, (relative, copy), capsys.readouterr().err)
-    scores = read_table(folder / "desc-another_session_scores.tsv")
+    scores = read_table(folder / "desc-evaluation_scores.tsv")
     assert {row["people"] for row in scores} == {"1"}
     page = " ".join((folder / "network_report.html").read_text().split())
     assert "2 relatives of training or tuning participants were left out" in page

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tiny_series import made_series
 
-from bids_dtg.dynamics.components import COMPONENTS, Components, edges_of
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.components import COMPONENTS, Components, edges_of, find_components
+from bids_dtg.dynamics.linear import LagCovariances, TrainingPerson
 
 
 def people_of(rng: np.random.Generator, people: int = 40, edges: int = 30) -> np.ndarray:
@@ -65,3 +66,22 @@ def test_too_few_people_or_edges_are_refused(shape: tuple[int, ...]) -> None:
 def test_people_who_vary_in_one_way_have_one_component() -> None:
     edges = np.outer(np.arange(6.0), np.ones(4))
     assert Components.of(edges).loadings.shape == (1, 4)
+
+
+def training(people: int, *, twice: bool = True) -> list[TrainingPerson]:
+    """Return training people of a session, and of another one."""
+    first, again = (map(LagCovariances.of, own) for own in made_series(2, people, 4, 600))
+    return [
+        TrainingPerson(one, other if twice else None)
+        for one, other in zip(first, again, strict=True)
+    ]
+
+
+def test_ten_people_with_two_sessions_show_how_reliable_components_are() -> None:
+    few = find_components(training(9))
+    assert (few.reliability, len(few.loadings)) == ((), 5)
+    found = find_components(training(12))
+    assert len(found.reliability) == len(found.loadings)
+    assert found.reliability[0] > 0.8
+    assert find_components(training(12, twice=False)).reliability == ()
+    assert find_components(training(1) * 12) is None

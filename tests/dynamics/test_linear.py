@@ -10,19 +10,20 @@ import pytest
 from network_people import real_networks
 
 from bids_dtg.connectome.edges import upper_edges
-from bids_dtg.dynamics.lag_covariances import GroupSums, LagCovariances
 from bids_dtg.dynamics.linear import (
     FIXED,
     GRID,
+    GroupSums,
+    LagCovariances,
     LinearModel,
-    Strengths,
-    StrengthScores,
+    LinearProcess,
+    Shrinkage,
     TrainingPerson,
     fit_core,
     yule_walker,
 )
 
-STRENGTHS = Strengths(2400.0, 500.0)
+SHRINKAGE = Shrinkage(2400.0, 500.0)
 
 
 def people_by_chance(rng, people: int, regions: int, frames: int) -> np.ndarray:
@@ -37,8 +38,8 @@ def covariances(series: np.ndarray) -> list[LagCovariances]:
     return [LagCovariances.of(own) for own in series]
 
 
-def by_the_page(people: np.ndarray, own: np.ndarray, strong: float, weak: float):
-    """Return transitions and noise, written from the equations of the method's page alone."""
+def by_the_page(people: np.ndarray, own: np.ndarray, process: float, connectivity: float):
+    """Return transitions, noise and FC, written from the equations of the method's page alone."""
 
     def lagged(series):
         z = (series - series.mean(1)[:, None]) / series.std(1)[:, None]
@@ -54,50 +55,41 @@ def by_the_page(people: np.ndarray, own: np.ndarray, strong: float, weak: float)
     group = [sum(parts) / len(people) for parts in zip(*map(lagged, people), strict=True)]
     frames = own.shape[1]
 
-    def mixed(strength):
+    def mixed(n):
         found = [
-            0.9999 * (frames * c + strength * g) / (frames + strength)
+            0.9999 * (frames * c + n * g) / (frames + n)
             for c, g in zip(lagged(own), group, strict=True)
         ]
         found[0] = found[0] + 0.0001 * np.eye(len(own))
         return found
 
-    def root(matrix):
-        left, sizes, _ = np.linalg.svd(matrix)
-        return left @ np.diag(np.sqrt(sizes)) @ left.T
-
-    s0, s1, s2 = mixed(strong)
+    s0, s1, s2 = mixed(process)
     # A1 S0 + A2 S1' = S1 and A1 S1 + A2 S0 = S2.
     inverse = np.linalg.inv(s0)
     a2 = (s2 - s1 @ inverse @ s1) @ np.linalg.inv(s0 - s1.T @ inverse @ s1)
     a1 = (s1 - a2 @ s1.T) @ inverse
     q = s0 - a1 @ s1.T - a2 @ s2.T
-    p = mixed(weak)[0]
-    m = root(p) @ np.linalg.inv(root(s0))
-    back = np.linalg.inv(m)
-    return np.stack([m @ a1 @ back, m @ a2 @ back]), m @ q @ m.T, p, np.stack(group)
+    return np.stack([a1, a2]), q, s0, mixed(connectivity)[0], np.stack(group)
 
 
 def test_it_is_what_the_equations_of_its_page_say() -> None:
     rng = np.random.default_rng(0)
     series = people_by_chance(rng, 7, 5, 80)
-    model = LinearModel.of(GroupSums.over(covariances(series[1:])), STRENGTHS)
-    found = model.infer(LagCovariances.of(series[0]))
-    transitions, noise, covariance, group = by_the_page(series[1:], series[0], 2400.0, 500.0)
-    assert model.unconnected == 0.0
-    for own, expected in (
-        (found.transitions, transitions),
-        (found.noise, noise),
-        (found.covariance, covariance),
-        (model.group, group),
-    ):
-        np.testing.assert_allclose(own, expected, rtol=0, atol=1e-8)
+    model = LinearModel.of(GroupSums.over(covariances(series[1:])), SHRINKAGE)
+    own = LagCovariances.of(series[0])
+    process = model.infer(own)
+    assert model.diagonal_share == 0.0
+    found = process.transitions, process.noise, process.covariance
+    found += model.connectivity(own), model.group
+    page = by_the_page(series[1:], series[0], 2400.0, 500.0)
+    for one, expected in zip(found, page, strict=True):
+        np.testing.assert_allclose(one, expected, rtol=0, atol=1e-8)
 
 
 def test_the_covariance_of_a_frame_is_that_of_the_process() -> None:
     rng = np.random.default_rng(1)
     series = people_by_chance(rng, 6, 4, 90)
-    process = LinearModel.of(GroupSums.over(covariances(series)), STRENGTHS).infer(
+    process = LinearModel.of(GroupSums.over(covariances(series)), SHRINKAGE).infer(
         LagCovariances.of(series[0])
     )
     # The stationary covariance, by stepping the process for long.
@@ -120,7 +112,7 @@ def test_the_covariance_of_a_frame_is_that_of_the_process() -> None:
     np.testing.assert_allclose(simulated[..., 0].var(axis=0), 1.0, atol=0.7)
 
 
-def awkward(number: int) -> tuple[np.ndarray, np.ndarray, Strengths]:
+def awkward(number: int) -> tuple[np.ndarray, np.ndarray, Shrinkage]:
     """Return training people and a person of few frames, equal series or hardly any noise."""
     rng = np.random.default_rng(number)
     regions, frames = int(rng.integers(1, 12)), int(rng.integers(6, 40))
@@ -129,28 +121,31 @@ def awkward(number: int) -> tuple[np.ndarray, np.ndarray, Strengths]:
         series[:, :] = series[:, :1]  # all regions have the same series
     if number % 3 == 2:
         series = series.cumsum(-1).cumsum(-1) * 10.0 ** rng.integers(-6, 6)
-    return series[1:], series[0], Strengths(*(10.0 ** rng.uniform(-3, 5, 2)))
+    return series[1:], series[0], Shrinkage(*(10.0 ** rng.uniform(-3, 5, 2)))
 
 
-def require_stationary(process) -> None:
+def require_stationary(process: LinearProcess) -> None:
+    order, regions, _ = process.transitions.shape
+    step = np.eye(order * regions, k=-regions)
+    step[:regions] = np.concatenate(process.transitions, axis=1)
     assert np.linalg.eigvalsh(process.noise).min() > 0
-    assert process.radius < 1
+    assert np.abs(np.linalg.eigvals(step)).max() < 1
     assert np.isfinite(process.transitions).all()
 
 
 @pytest.mark.parametrize("tens", range(10))
 def test_noise_is_positive_and_the_process_stationary_on_awkward_input(tens: int) -> None:
     for number in range(100 * tens, 100 * tens + 100):
-        people, own, strengths = awkward(number)
-        model = LinearModel.of(GroupSums.over(covariances(people)), strengths)
+        people, own, shrinkage = awkward(number)
+        model = LinearModel.of(GroupSums.over(covariances(people)), shrinkage)
         require_stationary(model.infer(LagCovariances.of(own)))
         require_stationary(model.infer_group())
 
 
 def test_four_hundred_regions_of_few_frames_have_a_process() -> None:
     series = np.random.default_rng(0).standard_normal((5, 400, 110))
-    model = LinearModel.of(GroupSums.over(covariances(series)), STRENGTHS)
-    assert (model.order, round(model.unconnected, 4)) == (1, 1 - 550 / 4000)
+    model = LinearModel.of(GroupSums.over(covariances(series)), SHRINKAGE)
+    assert (model.order, round(model.diagonal_share, 4)) == (1, 1 - 550 / 4000)
     require_stationary(model.infer(LagCovariances.of(series[0])))
 
 
@@ -159,10 +154,10 @@ def test_few_frames_leave_out_connections_and_then_the_second_frame() -> None:
 
     def made(frames: int) -> LinearModel:
         return LinearModel.of(
-            GroupSums.over(covariances(people_by_chance(rng, 5, 10, frames))), STRENGTHS
+            GroupSums.over(covariances(people_by_chance(rng, 5, 10, frames))), SHRINKAGE
         )
 
-    assert [(made(frames).order, made(frames).unconnected) for frames in (40, 20, 10, 5)] == [
+    assert [(made(frames).order, made(frames).diagonal_share) for frames in (40, 20, 10, 5)] == [
         (2, 0.0),
         (2, 0.0),
         (2, 0.5),
@@ -178,7 +173,7 @@ def test_few_frames_are_those_that_cleaning_left() -> None:
     ]
     sums = GroupSums.over(people)
     assert sums.dof == 42.0  # the last one has frames alone
-    assert LinearModel.of(sums, STRENGTHS).unconnected == pytest.approx(1 - 42 / 50)
+    assert LinearModel.of(sums, SHRINKAGE).diagonal_share == pytest.approx(1 - 42 / 50)
     assert sums.without(people[1]).dof == 36.5
 
 
@@ -188,34 +183,43 @@ def test_four_people_are_too_few() -> None:
         fit_core([TrainingPerson.of(own) for own in series], 0.72)
 
 
-def test_strengths_are_fixed_of_few_people_and_scale_with_the_time_between_frames() -> None:
+def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_frames() -> None:
     series = people_by_chance(np.random.default_rng(0), 11, 3, 60)
     people = [TrainingPerson.of(own) for own in series]
-    few = fit_core(people[:9], 1.44)
-    assert (few.strengths.transition, few.strengths.covariance) == (FIXED[0] / 2, FIXED[1] / 2)
-    assert not few.strengths.chosen_by
-    chosen = fit_core(people, 1.44)
-    assert chosen.strengths.transition in [frames / 2 for frames in GRID]
-    assert chosen.strengths.chosen_by == "the other half of the session"
-    again = [TrainingPerson.of(own, again=LagCovariances.of(own)) for own in series]
-    assert fit_core(again, 1.44).strengths.chosen_by == "another session"
+    assert fit_core(people[:9], 1.44).shrinkage == Shrinkage(FIXED[0] / 2, FIXED[1] / 2)
+    grid, halves = [frames / 2 for frames in GRID], fit_core(people, 1.44).shrinkage
+    assert halves.chosen_by == "the other half of the session"
+    # Halves of a session are too alike for the fit of functional connectivity to choose.
+    assert halves.process == grid[np.argmin(halves.scores[0])]
+    assert halves.connectivity == grid[np.argmin(halves.scores[1])]
+    again = people_by_chance(np.random.default_rng(1), 11, 3, 60)
+    both = [
+        TrainingPerson.of(own, again=LagCovariances.of(other))
+        for own, other in zip(series, again, strict=True)
+    ]
+    days = fit_core(both, 1.44).shrinkage
+    assert days.chosen_by == "another session"
+    assert days.process == grid[np.argmin(days.scores[0])]
+    assert days.connectivity == grid[np.argmax(days.scores[2])]
+    # Of fewer than ten with another session, halves judge.
+    assert fit_core([*both[:1], *people[1:]], 1.44).shrinkage.chosen_by == halves.chosen_by
 
 
 def test_alike_people_are_shrunk_more_than_different_ones() -> None:
     rng = np.random.default_rng(5)
     shared = np.eye(6) + 0.4 * rng.standard_normal((6, 6))
 
-    def chosen(own_share: float) -> Strengths:
+    def chosen(own_share: float) -> Shrinkage:
         people = []
         for _ in range(12):
             mixing = shared + own_share * rng.standard_normal((6, 6))
             first, again = (mixing @ rng.standard_normal((6, 150)) for _ in range(2))
             people.append(TrainingPerson.of(first, again=LagCovariances.of(again)))
-        return fit_core(people, 0.72).strengths
+        return fit_core(people, 0.72).shrinkage
 
     alike, different = chosen(0.0), chosen(0.8)
-    assert alike.transition > different.transition
-    assert alike.covariance > different.covariance
+    assert alike.process > different.process
+    assert alike.connectivity > different.connectivity
 
 
 @pytest.mark.slow
@@ -233,57 +237,90 @@ def test_people_are_summed_one_after_the_other() -> None:
                 most = max(most, len(there))
                 yield person
 
-    assert fit_core(People(), 0.72).strengths.chosen_by == "the other half of the session"
+    assert fit_core(People(), 0.72).shrinkage.chosen_by == "the other half of the session"
     assert most <= 3
-
-
-@pytest.mark.parametrize(
-    ("judged", "by", "frames"),
-    [
-        ((0, 20), "the other half of the session", GRID[3]),
-        ((20, 20), "another session", GRID[1]),
-        ((9, 20), "the other half of the session", GRID[3]),
-        ((9, 9), "", FIXED[1]),
-    ],
-)
-def test_halves_of_a_session_choose_a_covariance_by_single_frames(judged, by, frames) -> None:
-    values = np.arange(len(GRID))
-    scores = StrengthScores(
-        densities=np.stack([abs(values - 5.0)] * 2),
-        frame_densities=np.stack([abs(values - 3.0)] * 2),
-        fits=np.stack([-abs(values - 1.0)] * 2),
-        judged=np.array(judged),
-    )
-    found = scores.choose(0.72)
-    assert (found.chosen_by, found.covariance) == (by, frames)
-    assert found.transition == (GRID[5] if by else FIXED[0])
 
 
 def test_predictions_are_those_of_a_known_process() -> None:
     rng = np.random.default_rng(0)
     process = yule_walker(LagCovariances.of(people_by_chance(rng, 1, 4, 4000)[0]).values)
     series = process.simulate(1, 4000, rng)[0]
-    mean, variance = process.predict(series, (1, 2, 5))
-    missed = np.nanmean((series - mean) ** 2, axis=2)
-    np.testing.assert_allclose(missed, variance, rtol=0.12)
-    assert np.isnan(mean[1, :, :3]).all()
-    assert np.isfinite(mean[1, :, 3:]).all()
+    mean = process.predict(series)
+    missed = np.nanmean((series - mean) ** 2, axis=1)
+    np.testing.assert_allclose(missed, process.noise.diagonal(), rtol=0.12)
+    assert np.isnan(mean[:, :2]).all()
+    assert np.isfinite(mean[:, 2:]).all()
     expected = 0.5 * (np.linalg.slogdet(process.noise)[1] / 4 + 1 + np.log(2 * np.pi))
     assert process.density(series) == pytest.approx(expected, abs=0.02)
+
+
+def test_a_process_of_order_1_is_least_squares_where_there_are_many_frames() -> None:
+    series = people_by_chance(np.random.default_rng(2), 1, 4, 20_000)[0]
+    own = LagCovariances.of(series).values
+    scaled = (series - series.mean(1)[:, None]) / series.std(1)[:, None]
+    expected = np.linalg.lstsq(scaled[:, :-1].T, scaled[:, 1:].T, rcond=None)[0].T
+    np.testing.assert_allclose(yule_walker(own, 1).transitions[0], expected, atol=5e-3)
 
 
 @pytest.mark.slow
 def test_people_are_described_on_another_day_as_by_the_prototype(shared: Path) -> None:
     first, second = (real_networks(shared, session, 50) for session in (1, 2))
     people = covariances(first.series)
-    sums, fits, stepped = GroupSums.over(people[:40]), [], []
-    model = LinearModel.of(sums, Strengths(4800.0, 650.0))
+    model = LinearModel.of(GroupSums.over(people[:40]), Shrinkage(4800.0, 650.0))
+    fits, stepped = [], []
     for own, series in zip(people[40:], second.series[40:], strict=True):
-        process = model.infer(own)
         edges = upper_edges(LagCovariances.of(series).values[0])
-        fits.append(np.corrcoef(upper_edges(process.connectivity), edges)[0, 1])
-        mean, _ = process.predict(series, (1,))
-        missed = (series - mean[0])[:, 2:]
+        fits.append(np.corrcoef(upper_edges(model.connectivity(own)), edges)[0, 1])
+        missed = (series - model.infer(own).predict(series))[:, 2:]
         stepped.append(1 - (missed**2).sum() / (series[:, 2:] ** 2).sum())
     assert np.mean(fits) > 0.77
     assert np.mean(stepped) > 0.33
+
+
+def joint(values: np.ndarray) -> np.ndarray:
+    """Return the covariance of consecutive frames."""
+    lags = range(len(values))
+    return np.block([[values[c - r] if c >= r else values[r - c].T for c in lags] for r in lags])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_they_are_those_of_a_process_whatever_frames_are_left_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    regions, frames = int(rng.integers(1, 30)), int(rng.integers(8, 60))
+    kept = rng.random(frames) < 0.7
+    kept[:4] = True
+    found = LagCovariances.of(rng.standard_normal((regions, frames)).cumsum(1), kept)
+    assert found.frames == kept.sum()
+    np.testing.assert_allclose(found.values[0].diagonal(), 1.0)
+    assert np.linalg.eigvalsh(joint(found.values)).min() > -1e-12
+
+
+def test_what_stands_in_left_out_frames_changes_nothing() -> None:
+    rng = np.random.default_rng(0)
+    series, kept = rng.standard_normal((3, 50)), np.arange(50) % 7 != 0
+    other = np.where(kept, series, np.nan)
+    np.testing.assert_array_equal(
+        LagCovariances.of(series, kept).values, LagCovariances.of(other, kept).values
+    )
+
+
+def test_a_person_can_be_left_out_of_sums() -> None:
+    rng = np.random.default_rng(1)
+    people = [LagCovariances.of(rng.standard_normal((6, 40 + 9 * n))) for n in range(7)]
+    whole = GroupSums.over(people)
+    without = whole.without(people[0])
+    np.testing.assert_allclose(without.mean, GroupSums.over(people[1:]).mean, atol=1e-12)
+    assert without.dof == whole.dof - 40
+
+
+@pytest.mark.parametrize(
+    ("series", "kept", "message"),
+    [
+        (np.ones((2, 9)), None, "constant"),
+        (np.full((2, 9), np.nan), None, "not finite"),
+        (np.arange(18.0).reshape(2, 9), np.arange(9) < 2, "more than 2 kept frames, found 2"),
+    ],
+)
+def test_series_without_covariances_are_refused(series, kept, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        LagCovariances.of(series, kept)

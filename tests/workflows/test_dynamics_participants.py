@@ -25,7 +25,7 @@ from tiny_job import read_table, tree
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.components import edges_of
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.sources import find_output_people
 from bids_dtg.files.regions.relmat import read_relmat
 from bids_dtg.inputs.rest_sketch import sketch

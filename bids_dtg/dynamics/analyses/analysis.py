@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
@@ -30,6 +30,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import too_few
 
 Bundle = LinearBundle | NetworkBundle
+Some = TypeVar("Some", bound=PeopleSeries)
 
 
 class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
@@ -141,13 +142,11 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         own = self.bundle.part.session if self.bundle else there[0]
         return own if own in there else there[0]
 
-    def sessions(self, labels: Sequence[str]) -> dict[str, PeopleSeries]:
-        """Return people's series by session, the model's first; who lacks one is not in it.
-
-        Of a network, they are `Networks`.
-        """
+    def sessions(
+        self, labels: Sequence[str], read: Callable[[str, Sequence[str]], Some]
+    ) -> dict[str, Some]:
+        """Return people by session, the model's session first; who lacks a session is not in it."""
         people = self.people
-        read = people.networks if isinstance(self.bundle, NetworkBundle) else people.series
         names = (self.session, *(name for name in people.sessions if name != self.session))
         return {
             name or "rest": read(name, labels)
@@ -301,8 +300,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
 
 # As analyses call it that know their kind of model.
-SeriesAnalysis = DynamicsAnalysis
-LinearAnalysis = DynamicsAnalysis
 NetworkAnalysis = DynamicsAnalysis
 
 

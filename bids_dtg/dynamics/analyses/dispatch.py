@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bids_dtg.bundles.bundle import kind_of
-from bids_dtg.cohort.folds import model_given, refuse_model
+from bids_dtg.cohort.folds import model_given
 from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, NETWORK
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
@@ -21,10 +21,7 @@ _RUN: Mapping[str, Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
             LINEAR: later("dynamics.analyses.linear_training:run_linear_training"),
             NETWORK: later("dynamics.analyses.train:run_training"),
         },
-        "evaluate": {
-            LINEAR: later("dynamics.analyses.linear_evaluation:run_linear_evaluation"),
-            NETWORK: later("dynamics.analyses.evaluate:run_evaluation"),
-        },
+        "evaluate": dict.fromkeys(_WORDS, later("dynamics.analyses.evaluate:run_evaluation")),
         "simulate": dict.fromkeys(_WORDS, later("dynamics.analyses.simulate:run_simulation")),
         "fixed-points": {NETWORK: later("dynamics.analyses.fixed_points:run_fixed_points")},
     }
@@ -62,8 +59,6 @@ def run_analysis(analysis: str, settings: Settings) -> int:
         instead = f"give --architecture {LINEAR}, which needs none" if analysis == "train" else ""
         what = f"--analysis {analysis} with {_WORDS[architecture]}"
         require(what, *packages, extra="train", otherwise=instead)
-    if settings.statistics.folds is not None:
-        refuse_model(settings)
     return _RUN[analysis][architecture](settings)
 
 

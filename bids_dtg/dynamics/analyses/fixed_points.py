@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.evaluate import Judged, notices, table_of
 from bids_dtg.dynamics.analyses.latents import PARTICIPANT
+from bids_dtg.dynamics.analyses.network_evaluation import Judged
+from bids_dtg.dynamics.analyses.parameters import table_of
 from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
     Settling,
@@ -240,6 +241,6 @@ def _page(judged: Judged, regions: ResultTable, networks: ResultTable) -> Analys
         index=f"../../{INDEX}",
         lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "
         f"{single} of {total} networks have one fixed point, and it is stable.",
-        flags=notices(judged),
+        flags=(),
         sections=(_regions_section(regions), _networks_section(networks)),
     )

@@ -1,36 +1,32 @@
-"""Fit a linear core to people's series, and write its bundle, table and page."""
+"""Fit a linear core to people's series, and write its bundle, tables and page."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.bundle.kind import NETWORK
-from bids_dtg.dynamics.bundle.linear import (
-    CoreFacts,
-    FittedLinear,
-    LinearBundle,
-    write_linear_bundle,
-)
-from bids_dtg.dynamics.components import MOST_PEOPLE, Components
+from bids_dtg.dynamics.bundle.linear import CoreFacts, write_linear_bundle
+from bids_dtg.dynamics.components import MOST_PEOPLE, Components, find_components
 from bids_dtg.dynamics.linear import (
     FEWEST_PEOPLE,
     GRID,
     GRID_TR,
     LinearModel,
     TrainingPerson,
+    covariances_of,
     fit_core,
 )
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import session_words
-from bids_dtg.dynamics.retest import covariances_of, draw, find_components
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -38,33 +34,33 @@ from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSect
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
-_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores", "desc-features_scores")
+_SHRINKAGE_FILE, _COMPONENTS_FILE = "desc-shrinkage_scores", "desc-components_scores"
 _AT_ONCE = 20  # people whose series are in memory together
-_STRENGTHS = (
+_SHRINKAGE = (
     Column("frames", "Frames of a person that the training people's mean counts as much as"),
     Column(
-        "nll_1",
-        "Negative log density of a frame of other frames of the same people, given those before "
-        "it, by a transition shrunk so; mean over people; less is better",
-        "nll, transition",
+        "nll",
+        "Negative log density of a frame given those before it, of other frames of the same "
+        "people, by a process shrunk so; mean over people; less is better",
+        "nll, process",
         unit="nats a region a frame",
     ),
     Column(
-        "nll_0",
+        "nll_single",
         "Negative log density of single frames of these, by a covariance shrunk so; mean over "
-        "people; less is better, where no other session judges",
-        "nll, covariance",
+        "people; less is better, where halves of a session judge",
+        "nll, single frames",
         unit="nats a region a frame",
     ),
     Column(
         "fit",
-        "Pearson r of functional connectivity of other frames of the same people with one shrunk "
-        "so, mean over people; more is better, where another session judges",
+        "Pearson r of functional connectivity of these frames with one shrunk so, mean over "
+        "people; more is better, where another session judges",
         "r, connectivity",
     ),
-    Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
+    Column("chosen", "What it was chosen for: process, connectivity, both, or none"),
 )
-_FEATURES = (
+_COMPONENTS = (
     Column("name", "Component"),
     Column("share", "Share of the variance of covariances over people", "share of variance"),
     Column("icc", "ICC(A,1) between two sessions of the training people", "retest ICC"),
@@ -79,7 +75,8 @@ def run_linear_training(settings: Settings) -> int:
     DtgError
         Wrong options, files or output folder, or fewer than 5 people.
     """
-    analysis = LinearAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
+    can_write = (f"{BUNDLE}/", _SHRINKAGE_FILE, _COMPONENTS_FILE)
+    analysis = DynamicsAnalysis.prepare(settings, MODEL, *can_write)
     if (analysis.results.path / CHECKPOINTS).is_dir():
         raise SettingsError(
             f"{analysis.results.path} holds the training of a network",
@@ -92,25 +89,29 @@ def run_linear_training(settings: Settings) -> int:
         return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
-    sketches = people.sketches(labels)
-    known = ModelPeople.of_training(analysis.data_set, sketches, people.source.families.by_label)
-    others_of = {own: frozenset(people.of_session(own)) for own in people.sessions[1:]}
-    training = TrainingPeople(people.series, session, labels, others_of)
+    facts = CoreFacts(
+        **analysis.card_facts,
+        people=labels,
+        regions=people.regions,
+        frames=people.frames_of(session),
+        tr_seconds=people.tr_seconds,
+        description=f"A linear core of {counted(len(labels), 'participant')}, made by bids_dtg",
+    )
+    known = ModelPeople.of_training(
+        analysis.data_set, people.sketches(labels), people.source.families.by_label
+    )
+    others = {own: frozenset(people.of_session(own)) for own in people.sessions[1:]}
+    training = TrainingPeople(people.series, session, labels, others)
     with analysis.results.begun():
         analysis.describe()
-        fitted = FittedLinear(
-            fit_core(training, people.tr_seconds),
-            labels,
-            people.regions,
-            people.frames_of(session),
-            people.tr_seconds,
-            components=find_components(training.drawn(MOST_PEOPLE, settings.modelling.seed)),
-        )
+        model = fit_core(training, people.tr_seconds)
+        components = find_components(training.drawn(MOST_PEOPLE, settings.modelling.seed))
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
-        bundle = write_linear_bundle(target, fitted, _facts(analysis, fitted), known)
+        bundle = write_linear_bundle(target, model, components, facts, known)
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {target}")
-        _write_results(analysis, fitted, bundle)
+        _write_results(analysis, model, components, facts)
+        say(f"regions: {named(bundle.regions)}")
     return 0
 
 
@@ -121,12 +122,15 @@ class TrainingPeople:
     read: Callable[[str, Sequence[str]], PeopleSeries]  # some people's series in a session
     session: str  # that is trained on
     labels: Sequence[str]
-    # Who has further sessions, by session; the first that a person has judges strengths.
+    # Who has further sessions, by session; the first that a person has judges the shrinkage.
     others: Mapping[str, Collection[str]]
 
     def drawn(self, most: int, seed: int) -> TrainingPeople:
-        """Return at most so many of them, drawn by the seed."""
-        return dataclasses.replace(self, labels=draw(self.labels, most, seed))
+        """Return at most so many of them, drawn by the seed, in their order."""
+        if len(self.labels) <= most:
+            return self
+        rows = np.random.default_rng(seed).choice(len(self.labels), most, replace=False)
+        return replace(self, labels=[self.labels[row] for row in sorted(rows)])
 
     def __iter__(self) -> Iterator[TrainingPerson]:
         for start in range(0, len(self.labels), _AT_ONCE):
@@ -173,125 +177,94 @@ def require_enough(
     )
 
 
-def _facts(analysis: LinearAnalysis, fitted: FittedLinear) -> CoreFacts:
-    return CoreFacts(
-        **analysis.card_facts,
-        description=f"A linear core of {counted(len(fitted.people), 'participant')}, made by "
-        "bids_dtg",
-    )
-
-
-def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
-    strengths = fitted.model.strengths
-    if not strengths.densities:
-        return []
-    rows = []
-    figures = (strengths.densities, strengths.frame_densities, strengths.fits)
-    for value, density, single, fit in zip(GRID, *figures, strict=True):
-        frames = value * GRID_TR / fitted.tr_seconds
-        chosen = [
-            name
-            for name, own in (
-                ("transition", strengths.transition),
-                ("covariance", strengths.covariance),
-            )
-            if own == frames
-        ]
-        words = "both" if len(chosen) > 1 else "".join(chosen) or "none"
-        row: dict[str, object] = {"frames": round(frames), "nll_1": density, "nll_0": single}
-        rows.append({**row, "fit": fit, "chosen": words})
-    return rows
-
-
-def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: LinearBundle) -> None:
-    model, people = fitted.model, counted(len(fitted.people), "participant")
-    strengths = model.strengths
-    table = ResultTable(
-        _STRENGTHS, _strength_rows(fitted), "How strongly people are shrunk: a row a strength"
-    )
-    chosen = (
-        f"chosen by {strengths.chosen_by} of training people"
-        if strengths.chosen_by
-        else "fixed, as fewer than 10 people have frames to choose them by"
-    )
+def _write_results(
+    analysis: DynamicsAnalysis, model: LinearModel, components: Components | None, facts: CoreFacts
+) -> None:
+    """Write tables and page."""
+    tables = {_SHRINKAGE_FILE: _shrinkage_table(model, facts.tr_seconds)}
+    if components is not None:
+        tables[_COMPONENTS_FILE] = _components_table(components)
     process = model.infer_group()
-    features = ResultTable(
-        _FEATURES,
-        _component_rows(fitted.components),
-        "Features of people, and how reliable they are: a row a component",
-    )
-    analysis.write(
-        {
-            "desc-strengths_scores": table,
-            **({"desc-features_scores": features} if features.rows else {}),
-        },
-        AnalysisPageFacts(
-            title=analysis.results.title,
-            index=f"../../{INDEX}",
-            lead=f"A linear core of {people} of {analysis.data_set}, "
-            f"{counted(len(fitted.regions), 'region')}, {fitted.frames} frames of "
-            f"{fitted.tr_seconds:g} s.",
-            flags=_flags(model),
-            sections=(
-                PageSection(
-                    title="Strengths",
-                    text=(
-                        "A person's covariances are mixed with the training people's mean, which "
-                        f"counts as much as {strengths.transition:g} frames of the person for the "
-                        f"transition, and {strengths.covariance:g} for the covariance of a frame; "
-                        f"{chosen}.",
-                    ),
-                    tables=(table.on_page("Scores of strengths"),) if table.rows else (),
-                ),
-                *_features_section(features),
-                PageSection(
-                    title="Mean of the training people",
-                    matrices=(
-                        Matrices("Functional connectivity", {"mean": process.connectivity}),
-                        Matrices(
-                            "Transition: rows follow from columns",
-                            {
-                                f"{counted(lag, 'frame')} before": values
-                                for lag, values in enumerate(process.transitions, 1)
-                            },
-                        ),
-                    ),
-                ),
-            ),
+    transitions = {
+        f"{counted(lag, 'frame')} before": values
+        for lag, values in enumerate(process.transitions, 1)
+    }
+    sections = [_shrinkage_section(model, facts.frames, tables[_SHRINKAGE_FILE])]
+    if components is not None:
+        words = "Scores of components are features for statistics: they are of covariances that "
+        shown = tables[_COMPONENTS_FILE].on_page("Components")
+        sections.append(PageSection("Features", (f"{words}are not shrunken.",), (shown,)))
+    mean = PageSection(
+        title="Mean of the training people",
+        matrices=(
+            Matrices("Functional connectivity", {"mean": process.connectivity}),
+            Matrices("Transition: rows follow from columns", transitions),
         ),
     )
-    say(f"regions: {named(bundle.regions)}")
+    page = AnalysisPageFacts(
+        title=analysis.results.title,
+        index=f"../../{INDEX}",
+        lead=f"A linear core of {counted(len(facts.people), 'participant')} of "
+        f"{analysis.data_set}, {counted(len(facts.regions), 'region')}, {facts.frames} frames of "
+        f"{facts.tr_seconds:g} s.",
+        flags=_flags(model),
+        sections=(*sections, mean),
+    )
+    analysis.write(tables, page)
 
 
-def _component_rows(components: Components | None) -> list[dict[str, object]]:
-    if components is None:
-        return []
+def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:
+    own, rows = model.shrinkage, []
+    for value, *scores in zip(GRID, *own.scores, strict=True) if own.scores else ():
+        frames = value * GRID_TR / tr_seconds
+        chosen = [
+            name
+            for name, best in (("process", own.process), ("connectivity", own.connectivity))
+            if best == frames
+        ]
+        row: dict[str, object] = {"frames": round(frames)}
+        row |= dict(zip(("nll", "nll_single", "fit"), scores, strict=True))
+        rows.append(row | {"chosen": "both" if len(chosen) > 1 else "".join(chosen) or "none"})
+    return ResultTable(_SHRINKAGE, rows, "How strongly people are shrunk: a row a shrinkage")
+
+
+def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> PageSection:
+    own = model.shrinkage
+    chosen = (
+        f"chosen by {own.chosen_by} of training people"
+        if own.chosen_by
+        else "fixed, as fewer than 10 people have frames to choose it by"
+    )
+    share = own.own_share(frames)
+    return PageSection(
+        title="Shrinkage",
+        text=(
+            "A person's covariances are mixed with the training people's mean, which counts as "
+            f"much as {own.process:g} frames of the person for the process, and "
+            f"{own.connectivity:g} for functional connectivity of another day (of {frames} frames "
+            f"then {share:.2f} own and {1 - share:.2f} mean); {chosen}.",
+        ),
+        tables=(table.on_page("Scores of the shrinkage"),) if table.rows else (),
+    )
+
+
+def _components_table(components: Components) -> ResultTable:
     iccs = components.reliability or (None,) * len(components.loadings)
-    return [
+    rows = [
         {"name": f"component{number}", "share": share, "icc": icc}
         for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
     ]
-
-
-def _features_section(features: ResultTable) -> Iterator[PageSection]:
-    if features.rows:
-        yield PageSection(
-            title="Features",
-            text=(
-                "Scores of components are features for statistics: they are of covariances that "
-                "are not shrunken.",
-            ),
-            tables=(features.on_page("Components"),),
-        )
+    description = "Features of people, and how reliable they are: a row a component"
+    return ResultTable(_COMPONENTS, rows, description)
 
 
 def _flags(model: LinearModel) -> list[Flag]:
     """Return what few frames left out of the model."""
     found = []
-    if model.unconnected:
+    if model.diagonal_share:
         found.append(
-            f"Training people have few frames for as many regions: {model.unconnected:.0%} of the "
-            "mean is of regions without connections"
+            f"Training people have few frames for as many regions: {model.diagonal_share:.0%} of "
+            "the mean is of regions without connections"
         )
     if model.order == 1:
         found.append("A frame follows from the last one alone, for the same reason")

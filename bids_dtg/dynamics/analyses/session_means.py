@@ -20,7 +20,7 @@ class SessionMeans:
     def __init__(self, tr_seconds: float) -> None:
         self._tr_seconds = tr_seconds
         self._connectivity: Values = np.zeros(())  # (regions, regions), sum over people
-        self.power: list[Values] = []  # (bins,) of each person, mean over sessions and regions
+        self._power: list[Values] = []  # (bins,) of each person, mean over sessions and regions
         self.frequency: Values = np.zeros(0)  # (bins,), Hz
 
     def add(self, sessions: Values, kept: NDArray[np.bool_] | None = None) -> None:
@@ -33,12 +33,19 @@ class SessionMeans:
         shown = used if kept is None else used[..., kept]
         self._connectivity = self._connectivity + connectivity(shown).mean(axis=0)
         self.frequency, power = spectra(used, self._tr_seconds)
-        self.power.append(power.mean(axis=(0, 1)))
+        self._power.append(power.mean(axis=(0, 1)))
 
     @property
     def connectivity(self) -> Values:
         """(regions, regions), mean over people."""
-        return self._connectivity / len(self.power)
+        return self._connectivity / len(self._power)
+
+    @property
+    def band(self) -> tuple[Values, Values, Values]:
+        """Ends and mean of the middle 90 % of people's power, (bins - 2,) each."""
+        low, high = np.quantile(self._power, (0.05, 0.95), axis=0)
+        # The bin at 0 Hz has only the residual mean, and the last bin is half as wide.
+        return low[1:-1], np.mean(self._power, axis=0)[1:-1], high[1:-1]
 
 
 def measured_means(people: PeopleSeries) -> SessionMeans:
@@ -54,19 +61,8 @@ def beside(
 ) -> tuple[tuple[Matrices, ...], tuple[Spectra, ...]]:
     """Return mean connectivities, and spectra with the middle 90 % of people, for a page."""
     both = {"measured": measured, "simulated": simulated}
-    # The bin at 0 Hz has only the residual mean, and the last bin is half as wide.
-    bands = {
-        name: tuple(
-            band[1:-1]
-            for band in (
-                np.quantile(own.power, 0.05, axis=0),
-                np.mean(own.power, axis=0),
-                np.quantile(own.power, 0.95, axis=0),
-            )
-        )
-        for name, own in both.items()
-    }
     connectivities = {name: own.connectivity for name, own in both.items()}
+    bands = {name: own.band for name, own in both.items()}
     words = "Power, mean over regions; bands: 90 % of people"
     return (
         (Matrices("Functional connectivity, mean over people", connectivities),),

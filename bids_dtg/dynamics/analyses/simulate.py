@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle
+from bids_dtg.dynamics.linear import covariances_of
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.notices import counted, say

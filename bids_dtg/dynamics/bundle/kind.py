@@ -76,7 +76,7 @@ def _rounded(figure: object) -> str:
 def _facts_of_core(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
     chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
-    alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
+    alone = f", {part.diagonal_share:.0%} without connections" if part.diagonal_share else ""
     iccs = " ".join(f"{icc:.2f}" for icc in part.component_icc)
     components = counted(part.components, "component") if part.components else "none"
     return [
@@ -84,8 +84,8 @@ def _facts_of_core(bundle: LinearBundle) -> list[tuple[str, str]]:
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
         (
             "shrinkage",
-            f"{part.transition_strength:g} frames (process), "
-            f"{part.covariance_strength:g} frames (functional connectivity), {chosen}",
+            f"{part.process_shrinkage:g} frames (process), "
+            f"{part.connectivity_shrinkage:g} frames (functional connectivity), {chosen}",
         ),
         ("features", components + (f", retest ICC {iccs}" if iccs else "")),
     ]

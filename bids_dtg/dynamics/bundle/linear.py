@@ -27,8 +27,7 @@ from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS, REFERENCES_OF_CORES
 from bids_dtg.dynamics.components import COMPONENTS, Components
-from bids_dtg.dynamics.lag_covariances import LAGS
-from bids_dtg.dynamics.linear import GRID, LinearModel, Strengths
+from bids_dtg.dynamics.linear import LAGS, LinearModel, Shrinkage
 from bids_dtg.notices import counted
 
 _REGIONS = "regions"  # tensor of `FITTED_FILE`
@@ -44,7 +43,7 @@ class LinearPart(FittedPart):
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "recipe_name", "regions", "people", "frames", "tr_seconds", "order"),
-        *("transition_strength", "covariance_strength", "chosen_by", "unconnected"),
+        *("process_shrinkage", "connectivity_shrinkage", "chosen_by", "diagonal_share"),
         *("components", "component_icc"),
         *("data_set", "session", "atlas", "atlas_digest", "for_science", "notice", "files"),
     )
@@ -54,11 +53,11 @@ class LinearPart(FittedPart):
     tr_seconds: float  # time between frames
     order: int  # earlier frames that a frame follows from
     # Frames of a person that the training people's mean counts as much as.
-    transition_strength: float
-    covariance_strength: float
+    process_shrinkage: float
+    connectivity_shrinkage: float
     # What these were chosen by; empty: fixed, as people were too few.
     chosen_by: str = ""
-    unconnected: float = 0.0  # share of the mean without covariances between regions
+    diagonal_share: float = 0.0  # of the mean that has no covariances between regions
     session: str = ""  # session of the series; empty: not stated
     components: int = 0  # features of people; 0: none
     component_icc: tuple[float, ...] = ()  # of each; empty: not known
@@ -98,10 +97,10 @@ class LinearPart(FittedPart):
             frames=fields.size("frames"),
             tr_seconds=fields.positive("tr_seconds"),
             order=fields.size("order"),
-            transition_strength=fields.positive("transition_strength"),
-            covariance_strength=fields.positive("covariance_strength"),
+            process_shrinkage=fields.positive("process_shrinkage"),
+            connectivity_shrinkage=fields.positive("connectivity_shrinkage"),
             chosen_by=fields.text("chosen_by"),
-            unconnected=fields.not_negative("unconnected"),
+            diagonal_share=fields.not_negative("diagonal_share"),
             session=fields.text("session"),
             components=fields.count("components"),
             component_icc=tuple(fields.numbers("component_icc", (count,))),
@@ -109,8 +108,8 @@ class LinearPart(FittedPart):
         )
         if part.order > LAGS:
             raise fields.wrong("order", part.order, f"1 to {LAGS}")
-        if part.unconnected > 1:
-            raise fields.wrong("unconnected", part.unconnected, "a share, 0 to 1")
+        if part.diagonal_share > 1:
+            raise fields.wrong("diagonal_share", part.diagonal_share, "a share, 0 to 1")
         if part.components > COMPONENTS:
             raise fields.wrong("components", part.components, f"at most {COMPONENTS}")
         if count not in (0, part.components):
@@ -142,9 +141,9 @@ class LinearBundle(SeriesBundle[LinearPart]):
             As `check_weights`.
         """
         part = self.part
-        strengths = Strengths(part.transition_strength, part.covariance_strength, part.chosen_by)
+        shrinkage = Shrinkage(part.process_shrinkage, part.connectivity_shrinkage, part.chosen_by)
         group = self.tensors()[_GROUP].astype(np.float64)
-        return LinearModel(group, strengths, part.order, part.unconnected)
+        return LinearModel(group, shrinkage, part.order, part.diagonal_share)
 
     def components(self) -> Components | None:
         """Read the components of people; None: the model has none.
@@ -172,28 +171,24 @@ def load_linear_bundle(name_or_path: str | Path) -> LinearBundle:
     return LinearBundle.load(name_or_path)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedLinear:
-    """A linear core, and what it was fitted to."""
+@dataclass(frozen=True, kw_only=True)
+class CoreFacts(FittedFacts):
+    """What the card of a linear core says that the model does not know."""
 
-    model: LinearModel
-    people: Sequence[str]  # labels
+    people: Sequence[str]  # labels of those it was fitted to
     regions: Sequence[str]  # names
     frames: int  # of each series
     tr_seconds: float  # time between frames
-    components: Components | None = None  # in which they differ; None: in none
-
-
-@dataclass(frozen=True)
-class CoreFacts(FittedFacts):
-    """Facts for the card of a linear core that its fit does not know."""
-
-    citation: str = "; ".join(REFERENCES_OF_CORES)  # what users are asked to cite
     session: str = ""  # session of the series; empty: not stated
+    citation: str = "; ".join(REFERENCES_OF_CORES)  # what users are asked to cite
 
 
 def write_linear_bundle(
-    folder: str | Path, fitted: FittedLinear, facts: CoreFacts, people: ModelPeople | None = None
+    folder: str | Path,
+    model: LinearModel,
+    components: Components | None,
+    facts: CoreFacts,
+    people: ModelPeople | None = None,
 ) -> LinearBundle:
     """Write the bundle of a linear core, and load it back from where it was written.
 
@@ -201,10 +196,12 @@ def write_linear_bundle(
     ----------
     folder
         Where the bundle goes. If the same bundle is there already, nothing is done.
-    fitted
-        The model, and what it was fitted to.
+    model
+        The model.
+    components
+        In which its people differ; None: in none.
     facts
-        Further facts for the card.
+        What the card says beside these.
     people
         Hashes of everybody used to make the model, by name and rest; None: by name alone.
 
@@ -215,37 +212,26 @@ def write_linear_bundle(
     OutputError
         If the folder cannot be written.
     """
-    model, strengths = fitted.model, fitted.model.strengths
-    components = fitted.components
+    shrinkage, weights = model.shrinkage, {_GROUP: model.group}
+    if components is not None:
+        weights |= {_LOADINGS: components.loadings, _MEAN: components.mean, _SD: components.sd}
     part = LinearPart(
-        regions=len(fitted.regions),
-        people=len(fitted.people),
-        frames=fitted.frames,
-        tr_seconds=fitted.tr_seconds,
+        regions=len(facts.regions),
+        people=len(facts.people),
+        frames=facts.frames,
+        tr_seconds=facts.tr_seconds,
         order=model.order,
-        transition_strength=strengths.transition,
-        covariance_strength=strengths.covariance,
-        chosen_by=strengths.chosen_by,
-        unconnected=model.unconnected,
+        process_shrinkage=shrinkage.process,
+        connectivity_shrinkage=shrinkage.connectivity,
+        chosen_by=shrinkage.chosen_by,
+        diagonal_share=model.diagonal_share,
         session=facts.session,
         components=0 if components is None else len(components.loadings),
         component_icc=() if components is None else components.reliability,
         **facts.shared,
     )
-    record = {
-        "grid": list(GRID),
-        "densities": list(strengths.densities),
-        "frame_densities": list(strengths.frame_densities),
-        "fits": list(strengths.fits),
-    }
-    card = facts.card(LINEAR_DYNAMICS.name, part, record, part.tr_seconds)
-    hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
-    files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, {}), people)
-    weights = {_GROUP: model.group.astype(np.float32)}
-    if components is not None:
-        weights |= {
-            _LOADINGS: components.loadings.astype(np.float32),
-            _MEAN: components.mean.astype(np.float32),
-            _SD: components.sd.astype(np.float32),
-        }
-    return write_fitted(folder, card, weights, files, load_linear_bundle)
+    card = facts.card(LINEAR_DYNAMICS.name, part, {}, facts.tr_seconds)
+    hashes = tuple(hash_person(facts.data_set, label) for label in facts.people)
+    files = fitted_files(FittedFile(hashes, {_REGIONS: facts.regions}, {}), people)
+    singles = {name: array.astype(np.float32) for name, array in weights.items()}
+    return write_fitted(folder, card, singles, files, load_linear_bundle)

@@ -1,7 +1,6 @@
-"""How well a network model's series agree with people's.
+"""How well a model's series agree with people's.
 
-- `baselines`: simple models for comparison, and ceilings
+- `predictions`: what a model, and what is simpler, predicts of a session of a person
 - `predictive`: a person's own session compared with simulated sessions of the person
-- `describers`: what linear cores and what is simpler say of a person's other session
 - `recovery`: known parameters, recovered by a regression on the model's in other people
 """

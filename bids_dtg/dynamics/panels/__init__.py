@@ -4,14 +4,13 @@
 
 Panels of a run (with motion, which every workflow has, and those of `report.parcels`):
 
-- `connectivity`: functional connectivity, and the structural connectome
-- `effective`: effective connectivity, by a linear core
-- `features`: scores of components of covariances, by a linear core
+- `figures`: functional connectivity, the structural connectome; by a linear core, effective
+  connectivity, and scores of components of covariances
 """
 
 from __future__ import annotations
 
-from bids_dtg.dynamics.panels import connectivity, effective, features, words
+from bids_dtg.dynamics.panels import figures, words
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.panels.panel import Panel
@@ -22,19 +21,21 @@ from bids_dtg.report.presentation import Presentation
 
 FUNCTIONAL = Panel(
     *("connectivity", "Functional connectivity", RELMAT, no_file),
-    connectivity.draw_functional,
+    figures.draw_functional,
     beside=True,
 )
 STRUCTURAL = Panel(
-    *("structure", "Structural connectome", connectivity.STRUCTURAL, no_file),
-    connectivity.draw_structural,
+    *("structure", "Structural connectome", figures.STRUCTURAL, no_file),
+    figures.draw_structural,
     beside=True,
 )
 EFFECTIVE = Panel(
-    *("effective", "Effective connectivity", effective.FILE, no_file, effective.draw),
-    also=(effective.lag(2),),
+    *("effective", "Effective connectivity", figures.EFFECTIVE, no_file, figures.draw_effective),
+    also=(figures.lag(2),),
 )
-FEATURES = Panel("features", "Features for statistics", features.COMPONENTS, no_file, features.draw)
+FEATURES = Panel(
+    *("features", "Features for statistics", figures.COMPONENTS, no_file), figures.list_components
+)
 # In the order of the page.
 PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, EFFECTIVE, FEATURES)
 _WORDS = words.dataset_words()  # without a model

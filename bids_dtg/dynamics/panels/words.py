@@ -15,7 +15,7 @@ from bids_dtg.dynamics.bundle.kind import (
 )
 from bids_dtg.dynamics.bundle.linear import LinearPart
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
-from bids_dtg.dynamics.panels import effective
+from bids_dtg.dynamics.panels import figures
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.files.text import read_packaged
@@ -131,7 +131,7 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
 
 
 def _described(core: LinearPart) -> str:
-    seconds = core.transition_strength * core.tr_seconds
+    seconds = core.process_shrinkage * core.tr_seconds
     return (
         f"Covariances of regions at lags of 0 to {counted(core.order, 'frame')}, over the frames "
         "kept, were mixed with the mean of the training people, which counted as much as "
@@ -178,7 +178,7 @@ def missing(run: RunFiles) -> str:
 
 
 def _is_modelled(run: RunFiles) -> bool:
-    return effective.FILE in run.files
+    return figures.EFFECTIVE in run.files
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:

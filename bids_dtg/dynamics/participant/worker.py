@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from bids_dtg.dynamics.components import Components, edges_of
-from bids_dtg.dynamics.lag_covariances import LagCovariances
-from bids_dtg.dynamics.linear import LinearModel
+from bids_dtg.dynamics.linear import LagCovariances, LinearModel
 from bids_dtg.dynamics.networks import notes_beside_series
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import Described, NetworkWriter

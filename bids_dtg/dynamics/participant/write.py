@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import normalised
-from bids_dtg.dynamics.panels import effective
-from bids_dtg.dynamics.panels.connectivity import STRUCTURAL
-from bids_dtg.dynamics.panels.features import COMPONENTS
+from bids_dtg.dynamics.panels import figures
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.files.regions.nodes import Measure
 from bids_dtg.files.regions.relmat import RELMAT
@@ -94,7 +92,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         self, measured: MeasuredSeries, structural: StructuralMatrix
     ) -> Iterator[PurePosixPath]:
         yield from self.write_matrix(
-            STRUCTURAL.path(self.of_run(measured)),
+            figures.STRUCTURAL.path(self.of_run(measured)),
             normalised(structural.weights[None])[0].astype(np.float64),
             {
                 "Description": "Structural connectome, divided by its largest weight; the diagonal "
@@ -117,12 +115,12 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         """Write the effect of each region on each other one, so many frames later."""
         for lag, values in enumerate(transitions, 1):
             yield from self.write_matrix(
-                effective.lag(lag).path(self.of_run(measured)),
+                figures.lag(lag).path(self.of_run(measured)),
                 values,
                 {
                     "Description": "Effect of the parcel of a column on that of a row "
                     f"{counted(lag, 'frame')} later, all parcels together, by a linear model: an "
-                    f"estimate. {effective.CAUTION}",
+                    f"estimate. {figures.CAUTION}",
                     **self.origin(measured),
                     **self.model_facts(),
                 },
@@ -145,7 +143,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             for number, (score, icc) in enumerate(zip(scores, iccs, strict=True), 1)
         ]
         yield from self.write_with(
-            COMPONENTS.path(self.of_run(measured)),
+            figures.COMPONENTS.path(self.of_run(measured)),
             encoded(tsv_text(["name", "score", "icc"], rows)),
             {
                 "Description": "Features of the person for statistics: components of covariances "

@@ -1,109 +1,154 @@
-"""Network models are judged beside simple ones."""
+"""Linear cores are judged by people whom they have not seen, beside what is simpler."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
+from tiny_series import PEOPLE, REGIONS, arguments, made_series, write_series
 
 from bids_dtg.cli.run import main
-from bids_dtg.dynamics.analyses.evaluate import outside_simulations
-from bids_dtg.dynamics.judging.predictive import CHECKED, Check
+from bids_dtg.dynamics.analyses.evaluate import score_flags, score_section, score_table
+from bids_dtg.dynamics.judging.predictions import ANOTHER, MODEL, Judge, Scored
+from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.files.text import read_rows
+from bids_dtg.settings import Settings
 
-Call = Callable[..., int]
-
-
-@pytest.mark.slow
-def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Path) -> None:
-    assert call("evaluate", "--model", str(bundle), "--simulations", "3") == 0
-    folder = out / "group" / "evaluation-own"
-    scores = {row["name"]: row for row in read_rows(folder / "desc-connectivity_scores.tsv")}
-    assert {"model", "external only", "network only", "neither", "var_1", "group"} <= set(scores)
-    assert {"another connectome", "shrunken", *(f"factors_{n}" for n in (1, 2, 3, 6))} <= set(
-        scores
-    )
-    assert scores["model"]["people"] == "4"
-    assert float(scores["own_session"]["endless_fit_REST1"]) == pytest.approx(1.0)
-    assert 0.5 < float(scores["ar_1"]["one_step_r2_REST2"]) < 1.0
-    for row in scores.values():
-        # After two epochs, simulations of the network may grow without bounds.
-        assert row["what"] != "baseline" or -1 <= float(row["fit_REST2"]) <= 1
-    elbo = read_rows(folder / "desc-series_elbo.tsv")
-    numbers = {(row["session"], row["series"]): int(row["number"]) for row in elbo}
-    assert numbers == {("REST1", "trained"): 26, ("REST1", "held out"): 6}
-    retest = read_rows(folder / "desc-parameters_retest.tsv")
-    assert {row["people"] for row in retest} == {"3"}
-    features = read_rows(folder / "desc-features_regressions.tsv")
-    assert {row["pairs"] for row in features} == {"32"}
-    assert {row["regions"] for row in features} == {"8"}
-    assert all(0 < float(row["p_regions"]) <= 1 for row in features)
-    for table in folder.glob("*.tsv"):
-        meanings = json.loads(table.with_suffix(".json").read_text())
-        assert list(meanings) == ["Description", *read_rows(table)[0]], table.name
-    effects = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
-    assert set(effects) == {"low_power", "external", "network"}
-    assert -1 <= float(effects["low_power"]["rho1"]) <= 1
-    fcd = {row["name"]: row for row in read_rows(folder / "desc-fcd_distances.tsv")}
-    assert set(fcd) == {"model", "another connectome", "var_1", "retest", "other_person"}
-    assert [fcd["retest"][f"people_{name}"] for name in ("REST1", "REST2")] == ["3", "3"]
-    assert 0 <= float(fcd["other_person"]["distance_REST1"]) <= 1
-    page = (folder / "network_report.html").read_text()
-    assert "6 of 32 series were held out" in page
-    assert "<h1>Evaluation of own</h1>" in page
-    raw = re.findall(r">((?:theta\d|[a-z0-9]+_[a-z0-9_]+))<", page)
-    assert raw == []  # names of columns and rows of the files
-    assert "No verdict with 4 participants (8 are needed)" in page
+SCORES = "desc-evaluation_scores.tsv"
 
 
-@pytest.mark.parametrize(("away", "failed"), [(0.0, 0), (9.0, 1)])
-def test_predictive_checks_that_fail_are_a_warning(away: float, failed: int) -> None:
-    rng = np.random.default_rng(0)
-    checks = [
-        Check(CHECKED[0], away + rng.standard_normal(12), rng.standard_normal((12, 20))),
-        Check(CHECKED[1], rng.standard_normal(12), rng.standard_normal((12, 20))),
-    ]
-    flags = outside_simulations(checks)
-    assert len(flags) == failed
-    for flag in flags:
-        assert flag.level == "warning"
-        assert "1 of 2 predictive checks fails" in flag.text
-        assert "zero-crossings of a region's series (100 % of people)" in flag.text
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an output with a core of ten people; `arrays` has all twelve."""
+    folder = tmp_path_factory.mktemp("judged")
+    arrays = write_series(folder / "arrays")
+    words = ("--participant-label", *PEOPLE[:10])
+    assert main(arguments(arrays, folder / "out", "train", *words)) == 0
+    return folder / "out"
 
 
-@pytest.mark.slow
-def test_maps_by_region_are_compared_with_parameters(
-    bundle: Path, call: Call, out: Path, tmp_path: Path
-) -> None:
-    table = tmp_path / "maps.tsv"
-    lines = ["region\tmyelin", *(f"{name}\t{n * n}" for n, name in enumerate(REGIONS))]
-    table.write_text("\n".join(lines) + "\n")
-    more = ("--simulations", "2", "--region-maps", str(table), "--model-name", "maps")
-    assert call("evaluate", "--model", str(bundle), *more) == 0
-    rows = read_rows(out / "group" / "evaluation-maps" / "desc-features_regressions.tsv")
-    assert "myelin" in {row["feature"] for row in rows}
+def call(out: Path, analysis: str, *more: str) -> int:
+    return main(arguments(out.parent / "arrays", out, analysis, *more))
 
 
-def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arrays = write_networks(
-        tmp_path / "arrays", regions=REGIONS[::4], people=(PEOPLE[:1], PEOPLE[:1]), frames=(90, 120)
-    )
-    out, bare = tmp_path / "out", ("--no-external-input", "--states", "1")
-    assert main(arguments(arrays, out, "train", *TRAIN, *bare)) == 0
-    model = ("--model", str(out / "group" / "model-own" / "bundle"))
-    assert main(arguments(arrays, out, "evaluate", *model, "--simulations", "2")) == 0
-    assert "REST2 are not compared: 1 participant has it" in capsys.readouterr().err
-    folder = out / "group" / "evaluation-own"
-    assert {row["session"] for row in read_rows(folder / "desc-series_elbo.tsv")} == {
-        "REST1",
-        "REST2",
+def test_folds_judge_everybody_once_beside_what_is_simpler(out: Path) -> None:
+    assert call(out, "evaluate", "--folds", "3") == 0
+    folder = out / "group" / "folds-own"
+    rows = {row["name"]: row for row in read_rows(folder / SCORES)}
+    assert [*rows] == ["model", "group", "retest", "half_way", "var_1", "other_person"]
+    assert {(row["people"], row["session"], row["relation"]) for row in rows.values()} == {
+        ("12", "REST2", "another session")
     }
-    assert read_rows(folder / "desc-features_regressions.tsv") == []
-    assert read_rows(folder / "desc-parameters_retest.tsv") == []
+    assert "of the own FC, and its process" in rows["model"]["words"]
+    assert float(rows["model"]["fit"]) > float(rows["other_person"]["fit"])
+    assert rows["group"]["residual"] == "n/a"
+    assert rows["model"]["verdict_fit"] == "n/a"
+    assert rows["half_way"]["nll"] == "n/a"
+    meanings = json.loads((folder / SCORES).with_suffix(".json").read_text())
+    assert list(meanings) == ["Description", *rows["model"]]
+    page = (folder / "network_report.html").read_text()
+    assert "REST1 is read, and REST2 judges" in page
+    assert "Prediction of REST2 (another session)" in page
+
+
+def test_a_model_is_judged_by_others_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ("--model", str(out / "group" / "model-own" / "bundle"))
+    assert call(out, "evaluate", *model) == 0
+    folder = out / "group" / "evaluation-own"
+    assert {row["people"] for row in read_rows(folder / SCORES)} == {"2"}
+    assert len(read_rows(folder / "desc-participants_excluded.tsv")) == 10
+    assert call(out, "evaluate", *model, "--participant-label", *PEOPLE[:3]) == 2
+    assert "was trained on everybody at hand" in capsys.readouterr().err
+
+
+def test_halves_of_a_session_are_called_halves(out: Path) -> None:
+    words = ("--folds", "2", "--session-label", "REST1")
+    assert call(out, "evaluate", *words, "--model-name", "halves") == 0
+    folder = out / "group" / "folds-halves"
+    assert {(row["session"], row["relation"]) for row in read_rows(folder / SCORES)} == {
+        ("second half of REST1", "other half of the session")
+    }
+    page = (folder / "network_report.html").read_text()
+    assert "The first half of REST1 is read" in page
+    assert "Prediction of second half of REST1 (other half of the session)" in page
+    assert "nother session" not in page
+
+
+def test_too_few_people_beside_a_fold_are_refused(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--folds", "2", "--participant-label", *PEOPLE[:8])
+    assert call(out, "evaluate", *words) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "there are 4 participants to be trained on beside a fold" in err
+    assert "give more folds" in err
+
+
+def test_simulations_are_written_and_repeat(out: Path) -> None:
+    model = ("--model", str(out / "group" / "model-own" / "bundle"), "--simulations", "3")
+    path = out / "group" / "simulation-own" / "desc-simulated_series.npz"
+    assert call(out, "simulate", *model) == 0
+    before = path.read_bytes()
+    with np.load(path) as arrays:
+        assert arrays["simulated"].shape[:3] == (len(PEOPLE), 3, len(REGIONS))
+        assert np.isfinite(arrays["simulated"]).all()
+    assert call(out, "simulate", *model) == 0
+    assert path.read_bytes() == before
+
+
+def test_statistics_have_five_folds_where_none_are_given() -> None:
+    options = {"bids_dir": Path("in"), "output_dir": Path("out"), "analysis_level": "group"}
+    assert Settings.of(**options).statistics.cross_validated == 5
+    assert Settings.of(**options, folds=3).statistics.cross_validated == 3
+
+
+def scored(name: str, fits: np.ndarray) -> Scored:
+    series = np.random.default_rng(0).standard_normal((len(fits), 3, 60))
+    labels = tuple(f"{number:02}" for number in range(len(fits)))
+    people = PeopleSeries(labels, ("a", "b", "c"), standardised(series), 0.72)
+    row = Scored(name, f"words of {name}", Judge("REST2", ANOTHER, people, {}))
+    row.figures["fit"][:] = fits
+    return row
+
+
+def test_a_row_is_judged_by_the_people_that_both_predict() -> None:
+    """Means that overlap far more than people's differences decide nothing by themselves."""
+    people = np.linspace(0.1, 0.9, 12)
+    higher = people + 0.02 + 0.001 * np.arange(12)
+    for count, verdict in ((12, "worse"), (7, "too few people")):
+        model = scored(MODEL, people[:count])
+        table = score_table([model, scored("var_1", higher[:count])])
+        assert "verdict_fit" not in table.rows[0]
+        assert table.rows[1]["verdict_fit"] == verdict
+        flags = " ".join(flag.text for flag in score_flags(table, count))
+        (shown,) = score_section(table, model.judge).tables
+        assert (("words of var_1", "FC r") in shown.better) is (verdict == "worse")
+        assert ("predicted better than by the model by: words of var_1" in flags) is (count == 12)
+    assert table.rows[1]["advantage_fit"].mean == pytest.approx(-0.023)
+
+
+def test_people_who_are_in_twice_change_neither_another_person_nor_a_verdict(
+    tmp_path: Path,
+) -> None:
+    """Of one session, halves: another person is nobody's copy; nine people stay nine."""
+    (rest,) = made_series(1, 9)
+    labels = list(PEOPLE[:9])
+    found = {}
+    for name, values, people in (
+        ("once", rest, labels),
+        ("twice", np.concatenate([rest, 2 * rest]), [*labels, *(f"c{own}" for own in labels)]),
+    ):
+        (tmp_path / name).mkdir()
+        np.savez(
+            tmp_path / name / "1.npz", rest=values, people=people, places=REGIONS, tr_seconds=0.72
+        )
+        words = ("--folds", "3")
+        assert main(arguments(tmp_path / name, tmp_path / "out", "evaluate", *words)) == 0
+        rows = read_rows(tmp_path / "out" / "group" / "folds-own" / SCORES)
+        found[name] = {row["name"]: row for row in rows}
+        shutil.rmtree(tmp_path / "out")
+    once, twice = (found[name]["other_person"] for name in ("once", "twice"))
+    assert float(twice["fit"]) == pytest.approx(float(once["fit"]), abs=1e-6)

@@ -28,21 +28,21 @@ def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None
     card = json.loads((folder / "bundle" / "model.json").read_text())
     assert (card["kind"], card["recipe_name"], card["people"]) == ("linear-dynamics", "default", 10)
     assert (card["chosen_by"], card["order"]) == ("another session", 2)
-    rows = read_rows(folder / "desc-strengths_scores.tsv")
+    rows = read_rows(folder / "desc-shrinkage_scores.tsv")
     assert len(rows) == 8
     chosen = {
         name: float(row["frames"])
         for row in rows
-        for name in ("transition", "covariance")
+        for name in ("process", "connectivity")
         if row["chosen"] in (name, "both")
     }
     assert chosen == {
-        "transition": card["transition_strength"],
-        "covariance": card["covariance_strength"],
+        "process": card["process_shrinkage"],
+        "connectivity": card["connectivity_shrinkage"],
     }
     page = (folder / "network_report.html").read_text()
     assert "counts as much as" in page
-    features = read_rows(folder / "desc-features_scores.tsv")
+    features = read_rows(folder / "desc-components_scores.tsv")
     assert [row["name"] for row in features] == [f"component{n}" for n in range(1, 6)]
     assert [float(row["icc"]) for row in features] == pytest.approx(card["component_icc"])
     before = (folder / "bundle" / "model.json").read_bytes()
@@ -51,14 +51,14 @@ def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_few_people_have_fixed_strengths_and_fewer_are_refused(
+def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(
     arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--participant-label",)
     assert main(arguments(arrays, tmp_path / "out", "train", *words, *PEOPLE[:5])) == 0
     folder = tmp_path / "out" / "group" / "model-own"
     card = json.loads((folder / "bundle" / "model.json").read_text())
-    assert (card["transition_strength"], card["covariance_strength"]) == (2400.0, 500.0)
+    assert (card["process_shrinkage"], card["connectivity_shrinkage"]) == (2400.0, 500.0)
     assert card["chosen_by"] == ""
     assert card["component_icc"] == []
     assert "fixed, as fewer than 10 people" in (folder / "network_report.html").read_text()

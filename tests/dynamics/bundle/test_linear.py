@@ -12,17 +12,18 @@ from tiny_linear import TINY_REGIONS, tiny_fitted, write_tiny_linear
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.components import edges_of
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.errors import BundleError, RunError
 
 
 def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None:
     bundle = write_tiny_linear(tmp_path / "tiny")
     own = LagCovariances.of(np.random.default_rng(1).standard_normal((4, 80)))
-    found, expected = (model.infer(own) for model in (bundle.model(), tiny_fitted().model))
+    written, expected_of = tiny_fitted()
+    found, expected = (model.infer(own) for model in (bundle.model(), written))
     np.testing.assert_allclose(found.transitions, expected.transitions, atol=1e-6)
     np.testing.assert_allclose(found.noise, expected.noise, atol=1e-6)
-    components, expected_of = bundle.components(), tiny_fitted().components
+    components = bundle.components()
     np.testing.assert_allclose(
         components.scores(edges_of(own)), expected_of.scores(edges_of(own)), atol=1e-4
     )
@@ -31,20 +32,20 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None
     with pytest.raises(RunError, match="2 s apart"):
         bundle.require_frames(2.0, 100)
     words = " ".join(bundle_lines(bundle))
-    assert "2400 frames (transition), 500 frames (covariance), fixed, of too few people" in words
+    assert "2400 frames (process), 500 frames (connectivity), fixed, of too few people" in words
 
 
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
         ({"order": 3}, "order"),
-        ({"unconnected": 1.5}, "unconnected"),
-        ({"transition_strength": 0}, "transition_strength"),
+        ({"diagonal_share": 1.5}, "diagonal_share"),
+        ({"process_shrinkage": 0}, "process_shrinkage"),
         ({"tr_seconds": 2.0}, "repetition_time_s"),
         ({"regions": 5}, "group has shape"),
         ({"components": 6}, "components is 6"),
         ({"component_icc": [0.5]}, "component_icc"),
-        ({"covariance_strength": 0}, "covariance_strength"),
+        ({"connectivity_shrinkage": 0}, "connectivity_shrinkage"),
     ],
 )
 def test_a_card_that_cannot_be_is_refused(tmp_path: Path, changes, fact: str) -> None:

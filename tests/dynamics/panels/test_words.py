@@ -9,7 +9,7 @@ import pytest
 
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.dynamics.bundle.linear import LinearPart
-from bids_dtg.dynamics.panels import effective
+from bids_dtg.dynamics.panels import figures
 from bids_dtg.dynamics.panels.words import (
     NetworkMethods,
     dataset_words,
@@ -45,8 +45,8 @@ MODELLED = replace(
         frames=300,
         tr_seconds=0.5,
         order=2,
-        transition_strength=3600.0,
-        covariance_strength=720.0,
+        process_shrinkage=3600.0,
+        connectivity_shrinkage=720.0,
     ),
 )
 
@@ -101,7 +101,7 @@ def test_with_a_model_the_method_is_cited_and_its_gaps_are_said():
 
 
 def test_what_is_missing_is_said_in_a_line():
-    assert missing(RunFiles("run", {}, {effective.FILE: Path("none")})) == ""
+    assert missing(RunFiles("run", {}, {figures.EFFECTIVE: Path("none")})) == ""
     said = "No effective connectivity: no model was given (--model)."
     assert missing(RunFiles("run", {}, {})) == said
 

@@ -1,0 +1,428 @@
+"""Evaluate a network by the people it was fitted to: simulations, parameters, held-out series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
+from bids_dtg.dynamics.analyses.evaluate import (
+    SCORES,
+    TEXT,
+    say_scores,
+    score_flags,
+    score_section,
+    score_table,
+)
+from bids_dtg.dynamics.analyses.parameters import parameter_results
+from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
+from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
+from bids_dtg.dynamics.judging.predictions import (
+    ANOTHER,
+    MODEL,
+    REFERENCES,
+    SAME,
+    Judge,
+    Prediction,
+    Scored,
+    of_simulations,
+    read_people,
+    score_references,
+    score_row,
+)
+from bids_dtg.dynamics.judging.predictive import CHECKS, OUTSIDE_P, check_person, summarise
+from bids_dtg.dynamics.linear import (
+    FIXED,
+    GroupSums,
+    LinearModel,
+    Shrinkage,
+    covariances_of,
+)
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.simulation import Inputs, simulate
+from bids_dtg.inputs.regions.maps import read_region_maps
+from bids_dtg.notices import counted, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
+from bids_dtg.report.pages.index import INDEX
+from bids_dtg.settings import Settings
+from bids_dtg.stats.verdict import BETTER, TOO_FEW
+
+Row = dict[str, Any]
+Values = NDArray[np.floating[Any]]
+
+OTHER_CONNECTOME = "other_connectome"
+_MOST_CONNECTOMES = 5  # of other people that are simulated for each person
+# Simulations without some inputs, as published: their first states are drawn from the prior.
+ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
+    "prior": ("both", "the model, first states of the prior"),
+    "external_only": ("external", "the model without connections between regions"),
+    "network_only": ("network", "the model without the external input"),
+    "no_input": ("none", "the model without both inputs"),
+}
+ABLATION_SIMULATIONS = 20  # of each person, as published
+# Simulations of each person for predictive checks: the dynamics of connectivity take long.
+CHECKED_SIMULATIONS = 20
+_CHECKS_FILE, _ELBO_FILE = "desc-predictive_checks", "desc-series_elbo"
+_CAN_WRITE = (
+    *(SCORES, _CHECKS_FILE, _ELBO_FILE, "desc-parameters_kl", "desc-features_regressions"),
+    *("desc-parameters_roles", "desc-parameters_retest"),
+)
+_CHECKS = (
+    Column("measure", "Name of the measure"),
+    Column("unit", "Unit of observed, simulated, low and high"),
+    Column("people", "Number of people"),
+    Column("observed", "Value of people's own sessions, mean over people"),
+    Column("simulated", "Mean over simulations and people"),
+    Column("low", "Lower end of the middle 90 % of simulations, mean over people", "5 % of these"),
+    Column(
+        "high", "Upper end of the middle 90 % of simulations, mean over people", "95 % of these"
+    ),
+    Column(
+        "outside",
+        "Share of people outside the middle 90 % of their simulations",
+        "share of people outside",
+        interval="95 % interval (Wilson)",
+    ),
+)
+_ELBO = (
+    Column("session", "Session of the series"),
+    Column("series", "Kind of series: trained on or held out"),
+    Column("number", "Number of series"),
+    Column("elbo_mean", "ELBO, mean over series", "ELBO, mean", unit="nats"),
+    Column("elbo_sd", "Its standard deviation over series", "ELBO, sd", unit="nats"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A model, people, and their sessions."""
+
+    analysis: DynamicsAnalysis
+    labels: tuple[str, ...]
+
+    @cached_property
+    def model(self) -> NetworkModel:
+        """The model, on the CPU."""
+        return self.analysis.network.model()
+
+    @cached_property
+    def known(self) -> tuple[str, ...]:
+        """Labels of the rows of the model's tables."""
+        return self.analysis.row_labels
+
+    @cached_property
+    def sessions(self) -> Mapping[str, Networks]:
+        """People's networks by session, the model's session first, for people who have it."""
+        return self.analysis.sessions(self.labels, self.analysis.people.networks)
+
+    @property
+    def networks(self) -> Networks:
+        """People's networks in the session of the model."""
+        return next(iter(self.sessions.values()))
+
+    @cached_property
+    def inferred(self) -> Inferred:
+        """What the model infers from that session."""
+        return infer(self.model, self.networks, self.known)
+
+
+def evaluate_network(settings: Settings) -> int:
+    """Evaluate the network of `--model` by its training participants; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model.
+    """
+    analysis = DynamicsAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
+    judged = Judged(analysis, analysis.known())
+    maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
+    if settings.behaviour.dry_run:
+        return analysis.print_plan("scores, tables and a page", judged.labels)
+    with analysis.results.begun():
+        analysis.describe()
+        scored, simulated, checked = _scored(judged, settings)
+        scores, checks = score_table(scored, simulated=True), summarise(checked)
+        say_scores(scores)
+        say("comparing parameters with features and maps")
+        parameters, sections = parameter_results(
+            judged.model, judged.sessions, judged.inferred, judged.known, maps
+        )
+        elbo = ResultTable(_ELBO, _held_out(judged), "ELBO of series: a row a session and kind")
+        tables = {
+            SCORES: scores,
+            _CHECKS_FILE: ResultTable(
+                _CHECKS,
+                checks,
+                "People's own sessions compared with simulated ones: a row a measure",
+            ),
+            **parameters,
+            _ELBO_FILE: elbo,
+        }
+        judges, read = {own.judge.name: own.judge for own in scored}, next(iter(judged.sessions))
+        matrices, spectra = beside(measured_means(judged.networks), simulated)
+        page = AnalysisPageFacts(
+            title=analysis.results.title,
+            index=f"../../{INDEX}",
+            lead=_lead(judged),
+            flags=[
+                *_diverged(scored[0], settings.dynamics.simulations),
+                *score_flags(scores, len(np.unique(judged.networks.kin))),
+                *same_by_another(scores),
+                *outside_simulations(checks),
+            ],
+            sections=(
+                *(_section(scores, judge, read) for judge in judges.values()),
+                PageSection("Simulated and measured", matrices=matrices, spectra=spectra),
+                _checks_section(tables[_CHECKS_FILE]),
+                *sections,
+                *_held_out_section(judged, elbo),
+            ),
+        )
+        analysis.write(tables, page)
+        say(f"tables: {analysis.results.path}")
+    return 0
+
+
+def _scored(
+    judged: Judged, settings: Settings
+) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
+    """Score simulations and what is simpler; return means and checks of the model's, too."""
+    networks, seed = judged.networks, settings.modelling.seed
+    simulations = settings.dynamics.simulations
+    fewer = min(simulations, ABLATION_SIMULATIONS)
+    others = _others(networks)
+    people = read_people(networks, others) if others else []
+    mean_of = {person.label: person.mean for person in people}
+    judges = [
+        Judge(name, ANOTHER if number else SAME, own, mean_of)
+        for number, (name, own) in enumerate(judged.sessions.items())
+    ]
+    means, checked = SessionMeans(networks.tr_seconds), list[dict[str, Values]]()
+    who = counted(len(judged.labels), "participant")
+    say(f"simulating: {counted(simulations, 'session')} of {who}")
+
+    def of_model() -> Iterator[tuple[str, Sequence[Prediction]]]:
+        found = simulate(
+            judged.model, networks, judged.inferred, simulations=simulations, seed=seed
+        )
+        for label, own, simulated in zip(networks.people, networks.series, found, strict=True):
+            means.add(simulated)
+            shown = simulated[:CHECKED_SIMULATIONS]
+            checked.append(check_person(own, shown, networks.tr_seconds))
+            yield label, [of_simulations(simulated)]
+
+    scored = score_row(MODEL, "the network model", of_model(), judges)
+    for name, (inputs, words) in ABLATIONS.items():
+        if inputs == "external" and not judged.model.recipe.external_inputs:
+            continue
+        say(f"simulating: {words}")
+        said = _without_inputs(judged, inputs, simulations=fewer, seed=seed)
+        scored += score_row(name, words, said, judges)
+    if networks.others.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
+        words = "the model with another person's structural connectome, mean over other families"
+        say(f"simulating: {words}")
+        said = _with_other_connectomes(judged, simulations=fewer, seed=seed)
+        scored += score_row(OTHER_CONNECTOME, words, said, judges)
+    scored += score_references(people, judges, REFERENCES, seed)
+    return scored, means, checked
+
+
+def _others(networks: Networks) -> list[LinearModel]:
+    """Return a linear core of the people of other families for each; none if somebody has none."""
+    if not networks.others.any(axis=1).all():
+        return []
+    own = [covariances_of(networks, row) for row in range(len(networks.people))]
+    everybody, found = GroupSums.over(own), []
+    for apart in networks.others:
+        sums = everybody
+        for row in np.flatnonzero(~apart):
+            sums = sums.without(own[row])
+        found.append(LinearModel.of(sums, Shrinkage(*FIXED)))
+    return found
+
+
+def _without_inputs(
+    judged: Judged, inputs: Inputs, *, simulations: int, seed: int
+) -> Iterator[tuple[str, Sequence[Prediction]]]:
+    """Yield what simulations without some inputs say of people."""
+    found = simulate(
+        judged.model,
+        judged.networks,
+        judged.inferred,
+        simulations=simulations,
+        seed=seed,
+        first="prior",
+        inputs=inputs,
+    )
+    for label, simulated in zip(judged.networks.people, found, strict=True):
+        yield label, [of_simulations(simulated)]
+
+
+def _with_other_connectomes(
+    judged: Judged, *, simulations: int, seed: int
+) -> Iterator[tuple[str, Sequence[Prediction]]]:
+    """Yield what the model says of people with other people's structural connectomes.
+
+    These are of other families, all of them or `_MOST_CONNECTOMES` of many. Everything else, the
+    person's series and random numbers too, is as in the whole model.
+    """
+    networks = judged.networks
+    for label, apart in zip(networks.people, networks.others, strict=True):
+        own, rows = networks.of([label]), np.flatnonzero(apart)
+        places = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_CONNECTOMES)).round()
+        said = []
+        for row in rows[np.unique(places.astype(np.intp))]:
+            other = replace(own, weights=networks.weights[[row]])
+            inferred = infer(judged.model, other, judged.known)
+            found = simulate(judged.model, other, inferred, simulations=simulations, seed=seed)
+            said += [of_simulations(simulated) for simulated in found]
+        yield label, said
+
+
+def _section(scores: ResultTable, judge: Judge, read: str) -> PageSection:
+    fitted = "The network was fitted to these people: none of them is new to it."
+    if judge.relation == ANOTHER:
+        words = f"{fitted} {read} is read, and {judge.name} judges."
+        return score_section(scores, judge, words)
+    words = (
+        f"{fitted} {read} is read, and itself judges what was made from it. Other people are those "
+        "evaluated here. Simulations predict their mean FC; the publication averages r of single "
+        "ones."
+    )
+    return score_section(scores, judge, TEXT, words)
+
+
+def same_by_another(scores: ResultTable) -> list[Flag]:
+    """Warn if simulations with another person's structural connectome fit a session as well.
+
+    Parameters
+    ----------
+    scores
+        The table of scores. Of several sessions, the last one counts.
+
+    Returns
+    -------
+    list of Flag
+        Empty where the own one is better, there is no such row, or too few people to judge.
+    """
+    rows = [row for row in scores.rows if row["name"] == OTHER_CONNECTOME]
+    if not rows or rows[-1]["verdict_fit"] in (BETTER, TOO_FEW):
+        return []
+    text = (
+        f"Simulations with another person's structural connectome fit {rows[-1]['session']} as "
+        "well: what the model says of a person does not come from the person's connections"
+    )
+    return [Flag("warning", text)]
+
+
+def _diverged(model: Scored, simulations: int) -> list[Flag]:
+    """Report how many of the model's simulations are left out."""
+    if not model.diverged:
+        return []
+    total = simulations * len(model.judge.people.people)
+    text = f"{model.diverged} of {total} simulations diverged, and are left out"
+    return [Flag("warning", f"{text}: the model is unstable, as after a short training")]
+
+
+def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
+    """Report the predictive checks in which more people are outside than of a right model.
+
+    Parameters
+    ----------
+    checks
+        Rows of the table. One fails where the 95 % interval of the share of people outside is
+        above the 10 % of a right model.
+    """
+    failed = [
+        f"{CHECKS[row['measure']][0]} ({row['outside'].mean:.0%} of people)".replace("%", " %")
+        for row in checks
+        if row["outside"].low > OUTSIDE_P
+    ]
+    if not failed:
+        return []
+    text = (
+        f"The model does not describe these people's sessions: {len(failed)} of "
+        f"{counted(len(checks), 'predictive check')} {'fails' if len(failed) == 1 else 'fail'}, as "
+        "more people are outside the middle 90 % of their simulations than the 10 % of a right "
+        f"model: {'; '.join(failed)}"
+    )
+    return [Flag("warning", text)]
+
+
+def _checks_section(checks: ResultTable) -> PageSection:
+    rows = [{**row, "measure": CHECKS[str(row["measure"])][0]} for row in checks.rows]
+    named = ResultTable(checks.columns, rows)
+    return PageSection(
+        title="Predictive checks",
+        text=(
+            "Where a person's own session lies among sessions that the model simulates for the "
+            f"person (at most {CHECKED_SIMULATIONS} of them). A right model has at most 10 % of "
+            "people outside the middle 90 %.",
+        ),
+        tables=(named.on_page("Own session compared with simulated ones"),),
+    )
+
+
+def _held_out(judged: Judged) -> list[Row]:
+    """Compare the ELBO of series that were trained on with that of held-out series."""
+    bundle, rows = judged.analysis.bundle, judged.analysis.rows
+    assert bundle is not None
+    found: list[Row] = []
+    for session, own in judged.sessions.items():
+        # An external input in a table is of one session, frame by frame.
+        same = own is judged.networks and judged.analysis.session == bundle.part.session
+        if bundle.part.recipe.external_inputs and not (same and own.frames == bundle.part.frames):
+            say(f"no ELBO of session {session}: the model has the external input of another one")
+            continue
+        say(f"ELBO of session {session}")
+        elbo = elbo_of(judged.model, own, judged.known)
+        which = bundle.trained[[rows[label] for label in own.people]]
+        for what, chosen in (("trained", which), ("held out", ~which)):
+            if chosen.any():
+                values = elbo[chosen]
+                row: Row = {"session": session, "series": what, "number": int(chosen.sum())}
+                row |= {"elbo_mean": float(values.mean()), "elbo_sd": float(values.std())}
+                found.append(row)
+    return found
+
+
+def _held_out_section(judged: Judged, elbo: ResultTable) -> list[PageSection]:
+    bundle = judged.analysis.bundle
+    assert bundle is not None
+    if not elbo.rows:
+        return []
+    trained = bundle.trained[[judged.analysis.rows[label] for label in judged.networks.people]]
+    return [
+        PageSection(
+            title="Held-out series",
+            text=(
+                f"{int((~trained).sum())} of {trained.size} series were held out: a series is one "
+                "region of one person. They are of training participants, known by their other "
+                "regions: this says nothing of new people. The external input is inferred frame "
+                "by frame of the session that was trained on, so a model with one has no ELBO of "
+                "another session.",
+            ),
+            tables=(elbo.on_page("ELBO a series, nats (8 samples, all terms in full)"),),
+        )
+    ]
+
+
+def _lead(judged: Judged) -> str:
+    bundle = judged.analysis.bundle
+    assert bundle is not None
+    people = counted(len(judged.labels), "participant")
+    return (
+        f"{bundle.card.name} {bundle.card.version}, evaluated on {people} of "
+        f"{judged.analysis.data_set} of its training set, sessions {', '.join(judged.sessions)}. "
+        "The unit of inference is the person."
+    )

@@ -1,0 +1,337 @@
+"""What a model, and what is simpler, predicts of a session of a person, and how well.
+
+Each row of the table reads one session of a person and the mean of other people. A session judges
+it: its functional connectivity (FC), its next frames, and the dynamics of its FC (FCD).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.linear import (
+    LagCovariances,
+    LinearModel,
+    LinearProcess,
+    covariances_of,
+    shrunken,
+    yule_walker,
+)
+from bids_dtg.dynamics.measures import connectivity, fcd_shares, ks_distance
+from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.stats.correlation import correlation
+from bids_dtg.stats.metrics import correlation_matrix, identification_accuracy
+
+Values = NDArray[np.floating[Any]]
+
+MODEL, RETEST, OTHER_PERSON = "model", "retest", "other_person"  # names of rows
+SAME, ANOTHER, HALF = "same session", "another session", "other half of the session"
+FCD_SIMULATIONS = 5  # of each person, of which the dynamics of connectivity are compared
+FIGURES = ("fit", "fit_single", "residual", "r2", "nll", "fcd")  # of each person
+_GROUP_SHARE = 0.35  # in the process of order 1
+_NOTHING = 1e-3  # of differences in r
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What is said of a session of a person."""
+
+    edges: Values  # (edges,), functional connectivity
+    process: LinearProcess | None = None  # None: nothing is said of next frames
+    fcd: Values | None = None  # (sessions, grid), distributions of FCD; None: nothing is said of it
+    single: Values | None = None  # (simulations, edges), whose mean `edges` is
+    diverged: int = 0  # simulations without bounds, which are left out
+
+
+def of_simulations(simulated: Values) -> Prediction:
+    """Return what simulated sessions (simulations, regions, frames) say; all may have diverged."""
+    bounded = np.isfinite(simulated).all(axis=(1, 2))
+    used = simulated[bounded] if bounded.any() else simulated
+    single = upper_edges(connectivity(used))
+    shares = fcd_shares(used[:FCD_SIMULATIONS])
+    return Prediction(
+        single.mean(axis=0), fcd=shares, single=single, diverged=int((~bounded).sum())
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """What rows read of a person: one session, and other people."""
+
+    label: str
+    own: LagCovariances
+    fcd: Values  # (grid,), distribution of the session's FCD
+    frames: int
+    others: LinearModel  # of other people: a core that the person is not in
+    apart: tuple[int, ...]  # places of people of other families, among all who are judged
+
+    @property
+    def edges(self) -> Values:
+        """(edges,), functional connectivity of the session."""
+        return np.asarray(upper_edges(self.own.values[0]))
+
+    @property
+    def mean(self) -> Values:
+        """(edges,), mean functional connectivity of the other people."""
+        return np.asarray(upper_edges(self.others.group[0]))
+
+
+def read_people(people: PeopleSeries, others: Sequence[LinearModel]) -> list[Person]:
+    """Return what rows read of people.
+
+    Parameters
+    ----------
+    people
+        The session that is read.
+    others
+        Of each person, a linear core of other people.
+    """
+    return [
+        Person(
+            label,
+            covariances_of(people, row),
+            fcd_shares(people.series[row]),
+            people.frames,
+            others[row],
+            tuple(np.flatnonzero(people.others[row]).tolist()),
+        )
+        for row, label in enumerate(people.people)
+    ]
+
+
+def _core(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
+    edges = upper_edges(person.others.connectivity(person.own))
+    return [_simulated(person.others.infer(person.own), edges, person, seed)]
+
+
+def _group(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
+    return [_simulated(person.others.infer_group(), person.mean, person, seed)]
+
+
+def _retest(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
+    return [Prediction(person.edges, fcd=person.fcd[None])]
+
+
+def _half_way(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
+    return [Prediction((person.edges + person.mean) / 2)]
+
+
+def _var_1(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
+    frames = person.own.frames * _GROUP_SHARE / (1.0 - _GROUP_SHARE)
+    process = yule_walker(shrunken(person.own, person.others.group, frames), 1)
+    return [_simulated(process, upper_edges(process.connectivity), person, seed)]
+
+
+def _other_person(person: Person, people: Sequence[Person], _: int) -> Sequence[Prediction]:
+    return [Prediction(people[row].edges, fcd=people[row].fcd[None]) for row in person.apart]
+
+
+def _simulated(process: LinearProcess, edges: Values, person: Person, seed: int) -> Prediction:
+    rng = np.random.default_rng([seed, *person.label.encode()])
+    sessions = process.simulate(FCD_SIMULATIONS, person.frames, rng)
+    return Prediction(edges, process, fcd_shares(sessions))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: what predicts a session."""
+
+    name: str
+    words: str  # description for pages
+    # Of a person, everybody and a seed. Of several predictions, the scores' mean counts.
+    predict: Callable[[Person, Sequence[Person], int], Sequence[Prediction]]
+
+
+CORE = Row(MODEL, "the linear core", _core)
+# What a core and a network are compared with.
+REFERENCES = (
+    Row("group", "the mean of other people, and its process", _group),
+    Row(RETEST, "the person's session that is read, itself", _retest),
+    Row("half_way", "the mean, and half of the person's difference from it", _half_way),
+    Row(
+        "var_1",
+        f"VAR(1) of covariances that are {100 * _GROUP_SHARE:.0f} % other people's",
+        _var_1,
+    ),
+    Row(OTHER_PERSON, "another person's session, mean over all of other families", _other_person),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A session of people, by which is judged what is said of them."""
+
+    name: str  # of the session
+    relation: str  # to the session that is read: SAME, ANOTHER or HALF
+    people: PeopleSeries
+    means: Mapping[str, Values]  # (edges,) by label, mean of other people; who has none is not in
+
+    @cached_property
+    def edges(self) -> Values:
+        """(people, edges), functional connectivity over the frames kept."""
+        every = range(len(self.people.people))
+        return np.stack([upper_edges(covariances_of(self.people, row).values[0]) for row in every])
+
+    @cached_property
+    def fcd(self) -> Values:
+        """(people, grid), distributions of FCD."""
+        return fcd_shares(self.people.series)
+
+    def score(self, row: int, said: Prediction) -> dict[str, float]:
+        """Return the figures of what is said of a person, by `FIGURES`; NaN: nothing is said."""
+        edges, mean = self.edges[row], self.means.get(self.people.people[row])
+        kept = None if self.people.kept is None else self.people.kept[row]
+        r2, nll = next_frames(said.process, self.people.series[row], kept)
+        return {
+            "fit": float(correlation(said.edges, edges)),
+            "fit_single": (
+                np.nan if said.single is None else float(correlation(said.single, edges).mean())
+            ),
+            "residual": np.nan if mean is None else _residual(said.edges - mean, edges - mean),
+            "r2": r2,
+            "nll": nll,
+            "fcd": np.nan
+            if said.fcd is None
+            else float(ks_distance(said.fcd, self.fcd[row]).mean()),
+        }
+
+
+def _residual(said: Values, measured: Values) -> float:
+    """Return r of differences from the mean; NaN where it is the mean, up to white noise."""
+    return np.nan if not said.std() > _NOTHING else float(correlation(said, measured))
+
+
+def next_frames(
+    process: LinearProcess | None, series: Values, kept: NDArray[np.bool_] | None
+) -> tuple[float, float]:
+    """Return how well a process predicts a session's next frames.
+
+    Parameters
+    ----------
+    process
+        Not fitted to these frames; None: nothing is said of next frames.
+    series
+        (regions, frames), each region with mean 0 and variance 1.
+    kept
+        (frames,), which frames count, both as predicted ones and as those that come before; None:
+        all.
+
+    Returns
+    -------
+    share
+        Share of the variance that is explained one frame ahead; NaN where nothing is said.
+    density
+        Negative log density, see `LinearProcess.density`.
+
+    Examples
+    --------
+    >>> process = LinearProcess(0.5 * np.eye(1)[None], 0.75 * np.eye(1), np.eye(1)[None])
+    >>> share, _ = next_frames(process, np.tile([1.0, 1.0, -1.0, -1.0], (1, 5)), None)
+    >>> round(share, 1)  # 9 of 19 frames have the sign of the one before them
+    -0.2
+    """
+    if process is None:
+        return np.nan, np.nan
+    judged = np.ones(series.shape[1], bool) if kept is None else kept.copy()
+    there = judged.copy()
+    for lag in range(1, len(process.transitions) + 1):
+        judged[:lag] = False
+        judged[lag:] &= there[:-lag]
+    if not judged.any():
+        return np.nan, np.nan
+    missed = (series - process.predict(series))[:, judged]
+    share = 1.0 - (missed**2).sum() / (series[:, judged] ** 2).sum()
+    return float(share), process.density(series, judged)
+
+
+class Scored:
+    """A row as a judge scores it, to which people are added one by one.
+
+    Parameters
+    ----------
+    name, words
+        As of `Row`.
+    judge
+        The session that judges.
+    """
+
+    def __init__(self, name: str, words: str, judge: Judge) -> None:
+        self.name, self.words, self.judge = name, words, judge
+        count = len(judge.people.people)
+        self.edges = np.full(judge.edges.shape, np.nan)  # (people, edges), what is said
+        # (people,), by `FIGURES`.
+        self.figures = {name: np.full(count, np.nan) for name in FIGURES}
+        self.diverged = 0  # simulations that are left out
+
+    def add(self, label: str, said: Sequence[Prediction]) -> None:
+        """Add what is said of a person; of several predictions, figures are means."""
+        row = self.judge.people.people.index(label)
+        scores = [self.judge.score(row, one) for one in said]
+        for name, values in self.figures.items():
+            values[row] = np.mean([own[name] for own in scores])
+        self.edges[row] = np.mean([one.edges for one in said], axis=0)
+        self.diverged += sum(one.diverged for one in said)
+
+    @cached_property
+    def identified(self) -> float:
+        """Share of people whose session is closest to what is said of themselves."""
+        return identification_accuracy(correlation_matrix(self.edges, self.judge.edges).T)
+
+
+def score_row(
+    name: str,
+    words: str,
+    said: Iterable[tuple[str, Sequence[Prediction]]],
+    judges: Sequence[Judge],
+) -> list[Scored]:
+    """Return a row as each of several sessions judges it.
+
+    Parameters
+    ----------
+    name, words
+        As of `Row`.
+    said
+        Labels, and what is said of these people; read once, one after the other.
+    judges
+        Of some or all of these people.
+    """
+    found = [Scored(name, words, judge) for judge in judges]
+    for label, predictions in said:
+        for scored in found:
+            if label in scored.judge.people.people:
+                scored.add(label, predictions)
+    return found
+
+
+def score_references(
+    people: Sequence[Person], judges: Sequence[Judge], rows: Sequence[Row], seed: int
+) -> list[Scored]:
+    """Return rows as each of several sessions judges them; rows that lack other people are not in.
+
+    The person's own session is no row where it judges itself.
+
+    Parameters
+    ----------
+    people
+        What is read of each.
+    judges
+        Of some or all of these people.
+    rows
+        `REFERENCES`, with or without `CORE`.
+    seed
+        Seed of simulations; those of a person do not depend on other people.
+    """
+    found = []
+    for row in rows if people else ():
+        if row.name == OTHER_PERSON and not all(own.apart for own in people):
+            continue
+        said = ((own.label, row.predict(own, people, seed)) for own in people)
+        by = [judge for judge in judges if row.name != RETEST or judge.relation != SAME]
+        found += score_row(row.name, row.words, said, by)
+    return found

@@ -1,0 +1,121 @@
+"""Networks are judged by the people they were fitted to, beside what is simpler."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
+
+from bids_dtg.cli.run import main
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.dynamics.analyses.network_evaluation import outside_simulations, same_by_another
+from bids_dtg.dynamics.judging.predictive import CHECKS, summarise
+from bids_dtg.files.text import read_rows
+
+Call = Callable[..., int]
+
+
+@pytest.mark.slow
+def test_a_network_is_judged_by_its_own_people(bundle: Path, call: Call, out: Path) -> None:
+    assert call("evaluate", "--model", str(bundle), "--simulations", "3") == 0
+    folder = out / "group" / "evaluation-own"
+    rows = read_rows(folder / "desc-evaluation_scores.tsv")
+    ours = ["model", "prior", "external_only", "network_only", "no_input", "other_connectome"]
+    same, another = (
+        {row["name"]: row for row in rows if row["session"] == session}
+        for session in ("REST1", "REST2")
+    )
+    assert [*same] == [*ours, "group", "half_way", "var_1", "other_person"]
+    assert [*another] == [*ours, "group", "retest", "half_way", "var_1", "other_person"]
+    assert {row["relation"] for row in same.values()} == {"same session"}
+    assert {row["relation"] for row in another.values()} == {"another session"}
+    assert (same["group"]["people"], another["group"]["people"]) == ("4", "3")
+    assert 0.5 < float(another["var_1"]["r2"]) < 1.0
+    assert same["model"]["nll"] == "n/a"
+    for row in rows:
+        # After two epochs, simulations of the network may grow without bounds.
+        assert row["name"] in ours or -1 <= float(row["fit"]) <= 1
+    elbo = read_rows(folder / "desc-series_elbo.tsv")
+    numbers = {(row["session"], row["series"]): int(row["number"]) for row in elbo}
+    assert numbers == {("REST1", "trained"): 26, ("REST1", "held out"): 6}
+    retest = read_rows(folder / "desc-parameters_retest.tsv")
+    assert {row["people"] for row in retest} == {"3"}
+    for table in folder.glob("*.tsv"):
+        meanings = json.loads(table.with_suffix(".json").read_text())
+        assert list(meanings) == ["Description", *read_rows(table)[0]], table.name
+    page = (folder / "network_report.html").read_text()
+    assert "6 of 32 series were held out" in page
+    assert "<h1>Evaluation of own</h1>" in page
+    assert "Prediction of REST1 (same session)" in page
+    assert "none of them is new to it" in page
+    raw = re.findall(r">((?:theta\d|[a-z0-9]+_[a-z0-9_]+))<", page)
+    assert raw == []  # names of columns and rows of the files
+    assert "No verdict with 4 participants (8 are needed)" in page
+
+
+@pytest.mark.parametrize(("away", "failed"), [(0.0, 0), (9.0, 1)])
+def test_predictive_checks_that_fail_are_a_warning(away: float, failed: int) -> None:
+    people = [
+        {name: np.random.default_rng(n).standard_normal(21) for name in list(CHECKS)}
+        for n in range(12)
+    ]
+    for own in people:
+        own["zero_crossings"] = own["zero_crossings"] + away * (np.arange(21) == 0)
+    flags = outside_simulations(summarise(people))
+    assert len(flags) == failed
+    for flag in flags:
+        assert flag.level == "warning"
+        assert "1 of 6 predictive checks fails" in flag.text
+        assert "zero-crossings of a region's series (100 % of people)" in flag.text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "flags"), [("interval holds 0", 1), ("better", 0), ("too few people", 0)]
+)
+def test_another_connectome_that_does_as_well_is_a_warning(verdict: str, flags: int) -> None:
+    row = {"name": "other_connectome", "session": "REST2", "verdict_fit": verdict}
+    found = same_by_another(ResultTable((), [row]))
+    assert len(found) == flags
+    assert same_by_another(ResultTable((), [])) == []
+    assert all("does not come from the person's connections" in flag.text for flag in found)
+
+
+@pytest.mark.slow
+def test_maps_by_region_are_compared_with_parameters(
+    bundle: Path, call: Call, out: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "maps.tsv"
+    lines = ["region\tmyelin", *(f"{name}\t{n * n}" for n, name in enumerate(REGIONS))]
+    table.write_text("\n".join(lines) + "\n")
+    more = ("--simulations", "2", "--region-maps", str(table), "--model-name", "maps")
+    assert call("evaluate", "--model", str(bundle), *more) == 0
+    rows = read_rows(out / "group" / "evaluation-maps" / "desc-features_regressions.tsv")
+    assert "myelin" in {row["feature"] for row in rows}
+
+
+def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = write_networks(
+        tmp_path / "arrays", regions=REGIONS[::4], people=(PEOPLE[:1], PEOPLE[:1]), frames=(90, 120)
+    )
+    out, bare = tmp_path / "out", ("--no-external-input", "--states", "1")
+    assert main(arguments(arrays, out, "train", *TRAIN, *bare)) == 0
+    model = ("--model", str(out / "group" / "model-own" / "bundle"))
+    assert main(arguments(arrays, out, "evaluate", *model, "--simulations", "2")) == 0
+    assert "REST2 are not compared: 1 participant has it" in capsys.readouterr().err
+    folder = out / "group" / "evaluation-own"
+    assert {row["name"] for row in read_rows(folder / "desc-evaluation_scores.tsv")} == {
+        *("model", "prior", "network_only", "no_input"),
+    }
+    assert {row["session"] for row in read_rows(folder / "desc-series_elbo.tsv")} == {
+        "REST1",
+        "REST2",
+    }
+    assert read_rows(folder / "desc-features_regressions.tsv") == []
+    assert read_rows(folder / "desc-parameters_retest.tsv") == []

@@ -1,0 +1,170 @@
+"""What is said of a session of people: known where people differ, whatever is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_series import PEOPLE, REGIONS, made_series
+
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.judging.predictions import (
+    ANOTHER,
+    CORE,
+    FIGURES,
+    MODEL,
+    REFERENCES,
+    SAME,
+    Judge,
+    Scored,
+    of_simulations,
+    read_people,
+    score_references,
+    score_row,
+)
+from bids_dtg.dynamics.linear import GroupSums, LagCovariances, LinearModel, Shrinkage, shrunken
+from bids_dtg.dynamics.measures import connectivity, fcd_shares, ks_distance
+from bids_dtg.dynamics.networks import PeopleSeries, standardised
+
+Sessions = tuple[PeopleSeries, PeopleSeries]
+
+
+@pytest.fixture(scope="module")
+def sessions() -> Sessions:
+    first, again = (
+        PeopleSeries(PEOPLE, REGIONS, standardised(series), 0.72)
+        for series in made_series(frames=200)
+    )
+    return first, again
+
+
+@pytest.fixture(scope="module")
+def model(sessions: Sessions) -> LinearModel:
+    people = [LagCovariances.of(series) for series in sessions[0].series]
+    return LinearModel.of(GroupSums.over(people), Shrinkage(100.0, 50.0))
+
+
+def scored(model: LinearModel, read: PeopleSeries, by: PeopleSeries, relation: str = ANOTHER):
+    people = read_people(read, [model] * len(read.people))
+    judge = Judge("REST2", relation, by, {own.label: own.mean for own in people})
+    found = score_references(people, [judge], (CORE, *REFERENCES), 0)
+    return {own.name: own for own in found}
+
+
+def fc(series: np.ndarray) -> np.ndarray:
+    return np.corrcoef(series)[np.triu_indices(len(series), 1)]
+
+
+def test_rows_predict_what_their_words_say(model: LinearModel, sessions: Sessions) -> None:
+    first, again = sessions
+    rows, mean = scored(model, first, again), upper_edges(model.group[0])
+    assert [*rows] == [MODEL, "group", "retest", "half_way", "var_1", "other_person"]
+    own = LagCovariances.of(first.series[2])
+    mixed = shrunken(own, model.group, own.frames * 0.35 / 0.65)
+    for name, edges in {
+        MODEL: upper_edges(model.connectivity(own)),
+        "group": mean,
+        "retest": fc(first.series[2]),
+        "half_way": (fc(first.series[2]) + mean) / 2,
+        "var_1": upper_edges(mixed[0]),
+    }.items():
+        np.testing.assert_allclose(rows[name].edges[2], edges, atol=1e-6)
+        fit = np.corrcoef(edges, fc(again.series[2]))[0, 1]
+        assert rows[name].figures["fit"][2] == pytest.approx(fit, abs=1e-6)
+    residual = np.corrcoef(fc(first.series[2]) - mean, fc(again.series[2]) - mean)[0, 1]
+    assert rows["retest"].figures["residual"][2] == pytest.approx(residual, abs=1e-6)
+    distance = ks_distance(fcd_shares(first.series[2]), fcd_shares(again.series[2]))
+    assert rows["retest"].figures["fcd"][2] == pytest.approx(float(distance))
+
+
+def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions) -> None:
+    rows = scored(model, *sessions)
+    known = {name for name, own in rows.items() if np.isfinite(own.figures["nll"]).all()}
+    assert known == {MODEL, "group", "var_1"}
+    series = sessions[1].series[3].astype(float)
+    process = model.infer(LagCovariances.of(sessions[0].series[3]))
+    missed = np.zeros((len(series), 198))
+    for frame in range(2, 200):
+        missed[:, frame - 2] = series[:, frame] - sum(
+            transition @ series[:, frame - lag]
+            for lag, transition in enumerate(process.transitions, 1)
+        )
+    r2 = 1 - (missed**2).sum() / (series[:, 2:] ** 2).sum()
+    size = np.einsum("if,ij,jf->", missed, np.linalg.inv(process.noise), missed) / 198
+    nll = 0.5 * ((np.linalg.slogdet(process.noise)[1] + size) / len(series) + np.log(2 * np.pi))
+    assert rows[MODEL].figures["r2"][3] == pytest.approx(r2)
+    assert rows[MODEL].figures["nll"][3] == pytest.approx(nll)
+
+
+@pytest.mark.slow
+def test_people_are_identified_by_what_is_said_of_them(model, sessions) -> None:
+    rows = scored(model, *sessions)
+    assert rows[MODEL].identified > 0.6
+    assert rows["other_person"].identified < 0.2
+    assert rows["group"].identified == pytest.approx(1 / len(PEOPLE))
+    assert np.isnan(rows["group"].figures["residual"]).all()
+
+
+def test_a_session_that_judges_itself_is_no_retest(model, sessions) -> None:
+    rows = scored(model, sessions[0], sessions[0], SAME)
+    assert "retest" not in rows
+    assert rows["half_way"].figures["residual"] == pytest.approx(np.ones(len(PEOPLE)))
+
+
+@pytest.mark.slow
+def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessions) -> None:
+    kept = np.random.default_rng(0).random((len(PEOPLE), 200)) < 0.8
+
+    def scores(filling: float) -> list[np.ndarray]:
+        first, again = (
+            replace(own, series=np.where(kept[:, None], own.series, filling), kept=kept)
+            for own in sessions
+        )
+        rows = scored(model, first, again)
+        return [own.figures[name] for own in rows.values() for name in FIGURES if name != "fcd"]
+
+    for one, other in zip(scores(0.0), scores(5.0), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_person_is_the_mean_over_all_of_other_families(model, sessions) -> None:
+    few = [own.of(PEOPLE[:4]) for own in sessions]
+    family = [replace(own, families={"01": "a", "02": "a"}) for own in few]
+    fcs, again = ([fc(own) for own in some.series] for some in few)
+    for (first, second), others in ((few, [1, 2, 3]), (family, [2, 3])):
+        rows = scored(model, first, second)
+        fits = [np.corrcoef(fcs[other], again[0])[0, 1] for other in others]
+        assert rows["other_person"].figures["fit"][0] == pytest.approx(np.mean(fits), abs=1e-6)
+    related = [replace(own, families=dict.fromkeys(PEOPLE, "a")) for own in few]
+    assert "other_person" not in scored(model, *related)
+
+
+def test_what_is_said_of_a_person_does_not_depend_on_others(model, sessions) -> None:
+    (alone, both) = (
+        scored(model, *(own.of(PEOPLE[:count]) for own in sessions)) for count in (1, 2)
+    )
+    assert "other_person" not in alone
+    for name in FIGURES:
+        np.testing.assert_array_equal(
+            alone[MODEL].figures[name][0], both[MODEL].figures[name][0], name
+        )
+
+
+def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(sessions) -> None:
+    again = sessions[1].of(PEOPLE[:2])
+    simulated = np.random.default_rng(0).standard_normal((2, 7, len(REGIONS), 200))
+    simulated[1, 3, 0, 100:] = np.inf
+    judge = Judge("REST2", ANOTHER, again, {})
+    said = ((label, [of_simulations(own)]) for label, own in zip(PEOPLE, simulated, strict=False))
+    (row,) = score_row(MODEL, "a network", said, [judge])
+    assert isinstance(row, Scored)
+    assert row.diverged == 1
+    used, measured = np.delete(simulated[1], 3, axis=0), fc(again.series[1])
+    singles = [np.corrcoef(fc(own), measured)[0, 1] for own in used]
+    mean = upper_edges(connectivity(used).mean(axis=0))
+    assert row.figures["fit_single"][1] == pytest.approx(np.mean(singles))
+    assert row.figures["fit"][1] == pytest.approx(np.corrcoef(mean, measured)[0, 1])
+    assert np.isnan(row.figures["residual"]).all()
+    shares = ks_distance(fcd_shares(used[:5]), fcd_shares(again.series[1]))
+    assert row.figures["fcd"][1] == pytest.approx(shares.mean())
