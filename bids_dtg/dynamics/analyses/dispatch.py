@@ -26,10 +26,10 @@ _RUN: Mapping[str, Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
         "fixed-points": {NETWORK: later("dynamics.analyses.fixed_points:run_fixed_points")},
     }
 )
-# Options of training that linear cores lack.
+# Options that linear cores lack.
 _OF_NETWORKS = (
     *("recipe", "epochs", "batch_size", "learning_rate", "states", "region_parameters"),
-    *("no_external_input", "restarts", "structural_connectivity"),
+    *("no_external_input", "restarts", "structural_connectivity", "region_maps"),
 )
 
 
@@ -54,7 +54,9 @@ def run_analysis(analysis: str, settings: Settings) -> int:
             f"--analysis {analysis} was given with {_WORDS[architecture]}, which has none",
             expected=f"a model trained with --architecture {' or '.join(_RUN[analysis])}",
         )
-    if architecture == NETWORK:
+    if architecture == LINEAR:
+        _refuse_options_of_networks(settings)
+    else:
         packages = ("torch", "lightning") if analysis == "train" else ("torch",)
         instead = f"give --architecture {LINEAR}, which needs none" if analysis == "train" else ""
         what = f"--analysis {analysis} with {_WORDS[architecture]}"
@@ -63,19 +65,10 @@ def run_analysis(analysis: str, settings: Settings) -> int:
 
 
 def architecture_of(settings: Settings) -> str:
-    """Return the architecture of the model that a call reads, or makes.
-
-    Raises
-    ------
-    SettingsError
-        An option of networks is given where a linear core is trained.
-    """
+    """Return the architecture of the model that a call reads, or makes."""
     modelling = settings.modelling
     if modelling.analysis == "train" or not model_given(settings):
-        own = modelling.architecture or LINEAR
-        if own == LINEAR:
-            _refuse_options_of_networks(settings)
-        return own
+        return modelling.architecture or LINEAR
     # A bundle of another workflow is refused where networks are loaded.
     kind = kind_of(settings.inputs.model)
     return LINEAR if kind == KIND_OF[LINEAR].name else NETWORK
@@ -88,6 +81,6 @@ def _refuse_options_of_networks(settings: Settings) -> None:
         flags = [f"--{name.replace('_', '-')}" for name in given]
         raise SettingsError(
             f"{' and '.join(flags)} {'was' if len(given) == 1 else 'were'} given with "
-            f"--architecture {LINEAR}: {_WORDS[LINEAR]} has no such setting",
-            expected=f"--architecture {NETWORK}, or no {', no '.join(flags)}",
+            f"{_WORDS[LINEAR]}, which has no such setting",
+            expected=f"a network (--architecture {NETWORK}), or no {', no '.join(flags)}",
         )

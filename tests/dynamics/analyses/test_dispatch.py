@@ -1,4 +1,4 @@
-"""What a form of model lacks is refused in one line."""
+"""What a kind of model lacks is refused in one line."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def test_settings_of_a_network_are_refused_of_a_linear_core(
     call = arguments(arrays, tmp_path / "out", "train", "--architecture", "linear", *words)
     assert main(call) == 2
     err = capsys.readouterr().err
-    assert f"{flag} with --architecture linear: a linear core has no such setting" in " ".join(
-        err.split()
-    )
+    assert f"{flag} with a linear core, which has no such setting" in " ".join(err.split())
     assert "--architecture network" in err
     assert not (tmp_path / "out").exists()
 
@@ -41,9 +39,12 @@ def test_analyses_that_a_linear_core_lacks_are_refused(
     arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = write_tiny_linear(tmp_path / "tiny")
-    call = arguments(arrays, tmp_path / "out", "fixed-points", "--model", str(bundle.path))
-    assert main(call) == 2
+    model = ("--model", str(bundle.path))
+    assert main(arguments(arrays, tmp_path / "out", "fixed-points", *model)) == 2
     assert "--analysis fixed-points was given with a linear core" in capsys.readouterr().err
+    maps = ("--region-maps", str(tmp_path / "none.tsv"))
+    assert main(arguments(arrays, tmp_path / "out", "evaluate", *model, *maps)) == 2
+    assert "--region-maps was given with a linear core, which has no" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,10 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None
     with pytest.raises(RunError, match="2 s apart"):
         bundle.require_frames(2.0, 100)
     words = " ".join(bundle_lines(bundle))
-    assert "2400 frames (process), 500 frames (connectivity), fixed, of too few people" in words
+    assert (
+        "2400 frames (process), 500 frames (functional connectivity), fixed, of too few people"
+        in words
+    )
 
 
 @pytest.mark.parametrize(
