@@ -79,7 +79,13 @@ def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
     return DatasetWords(
         name=f"{TITLE} (bids_dtg)",
         citation="\n".join(
-            ("If you use these results, please cite:", "", program, *references, "")
+            (
+                "If you use these results, please cite the program and the methods that made them.",
+                "",
+                program,
+                *references,
+                "",
+            )
         ),
         readme=read_packaged("bids_dtg.dynamics.panels", "readme.txt").format(
             about=about, notice=f"\n{notice}.\n" if notice else ""
