@@ -253,13 +253,20 @@ def _studied(
 
 def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
     """Return why connectomes are taken to say nothing of a function."""
+    found = {}
+    if (bold := fitted.bold) is not None:
+        why = "connectomes are not shown to predict the region"
+        shut = [
+            name for name, differs in zip(bold.regions, bold.differ, strict=True) if not differs
+        ]
+        found = {f.name: why for f in functions_of(fitted.tasks, bold) if f.what in shut}
     if not fitted.twin.differ:
         why = "all twins are the group's network"
-        return {function.name: why for function in functions_of(fitted.tasks)}
+        return found | {function.name: why for function in functions_of(fitted.tasks)}
     if training is None or not isinstance(fitted.twin, LowRank):
-        return {}
+        return found
     ridges = fit_ridges(*training)
-    return {
+    return found | {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
         for target, good in zip(targets_of(fitted.tasks), ridges.predictable, strict=True)
         if not good

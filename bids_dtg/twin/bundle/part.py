@@ -139,9 +139,9 @@ class TwinPart(FittedPart):
             **dict.fromkeys(("mean", "sd", "z"), (regions,)),
             **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (regions, tasks)),
             "weights": (units, regions),
-            **dict.fromkeys(("responses", "corrections"), (regions, conditions)),
+            **dict.fromkeys(("responses", "known"), (regions, conditions)),
             "edge_mean": (self.edges,),
-            "edge_weights": (self.edges, self.bold_open, tasks),
+            "edge_weights": (self.edges, self.bold_open, conditions),
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +23,7 @@ from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
 from bids_dtg.twin.bold import group_t
-from bids_dtg.twin.judging.predictions import CONSTANT, TWIN, Cohort, Judged
+from bids_dtg.twin.judging.predictions import CONSTANT, OWN_HALF, TWIN, Cohort, Judged
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
     conditions_of,
@@ -443,27 +444,30 @@ def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Ar
     dict
         (regions, tasks) each: t over people of the second condition less the first, as
         ``observed_t``, ``twin_t`` and ``training_mean_t``, and r over people of mean responses, as
-        ``r_people``, with that of a ridge as ``ridge_r_people``; NaN where all are predicted the
-        same.
+        ``r_people``, with those of a ridge and, of the same people, of the own first half; NaN
+        where all are predicted the same.
     """
     # Predicted people differ less than measured ones: t is that of measured people's SD.
     sds = bold["contrast_sds"].mean(axis=0)
     of_task = np.repeat(np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks])
-    means = [
-        np.stack([bold[name][..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
-        for name in ("twin", "observed")
-    ]
-    r = np.full((2, *means[0].shape[1:]), np.nan)
-    for model, region, task in np.ndindex(*r.shape):
-        if bold["open"][:, region].all():
-            own = (means[0], bold["ridge"])[model]
-            r[model, region, task] = _r(own[:, region, task], means[1][:, region, task])
+    means = {
+        name: np.stack([own[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
+        for name, own in bold.items()
+        if name in ("observed", TWIN, "ridge", OWN_HALF)
+    }
+    observed = means.pop("observed")
+    r = {name: np.full(observed.shape[1:], np.nan) for name in means}
+    for (name, own), region, task in product(
+        means.items(), range(observed.shape[1]), range(observed.shape[2])
+    ):
+        if name == OWN_HALF or bold["open"][:, region].all():
+            r[name][region, task] = _r(own[:, region, task], observed[:, region, task])
     return {
         "observed_t": group_t(bold["observed_contrasts"]),
         "twin_t": group_t(bold["twin_contrasts"], sds),
         "training_mean_t": group_t(bold["training_mean_contrasts"], sds),
-        "r_people": r[0],
-        "ridge_r_people": r[1],
+        "r_people": r.pop(TWIN),
+        **{f"{name}_r_people": values for name, values in r.items()},
     }
 
 

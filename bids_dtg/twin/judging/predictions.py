@@ -50,6 +50,8 @@ class Cohort:
     bold: BoldOfPeople | None = None  # of their runs of tasks; None: nobody has any
 
     def __post_init__(self) -> None:
+        if self.bold is not None and all(run is None for runs in self.bold for run in runs):
+            object.__setattr__(self, "bold", None)
         people = len(self.labels)
         sizes = {len(self.segments.action), len(self.connectomes)}
         if sizes != {people} or len(set(self.labels)) < people:
@@ -103,7 +105,8 @@ class Judged:
     # In SD of the training people, by `observed`, `twin` and `training_mean`: responses to
     # conditions (people, regions, conditions), and second condition less the first with the ending
     # `_contrasts` (people, regions, tasks), with SDs of training people as `contrast_sds`; and
-    # whether connectomes predict a region as `open` (people, regions). None: there is no BOLD.
+    # whether connectomes predict a region as `open` (people, regions). `ridge` and, of the same
+    # people's other half, `OWN_HALF` have responses, too. None: there is no BOLD.
     bold: Mapping[str, NDArray[Any]] | None = None
     regions: tuple[str, ...] = ()  # of BOLD
 
@@ -145,13 +148,13 @@ def predict_people(
     if training is not None and len(training.labels) >= FEWEST_TRAINING:
         models |= _baselines(training, people, adjustment)
     losses = _cross_losses(fitted, edges, outputs, people.segments, seed)
-    bold = _judged_bold(fitted, people, edges)
+    bold = _judged_bold(fitted, people, edges, training)
     regions = fitted.bold.regions if bold and fitted.bold else ()
     return Judged(models, losses, bold=bold, regions=regions)
 
 
 def _judged_bold(
-    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
+    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]], training: Cohort | None
 ) -> dict[str, NDArray[Any]] | None:
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
     if people.bold is None or fitted.bold is None:
@@ -159,26 +162,25 @@ def _judged_bold(
     readout, twin, segments = fitted.bold, fitted.twin, people.segments
     own = predict_bold(readout, twin, edges, segments, people.bold)
     measured, number = readout.scaled(people.bold), len(people.labels)
-
+    observed = contrasts(measured, segments)
+    ridge = readout.ridge(torch.tensor(edges)).numpy()
+    found = {
+        "observed": responses(measured, segments),
+        "twin": responses(own, segments),
+        "ridge": np.where(readout.open[:, None], ridge, np.nan),
+        "observed_contrasts": observed,
+        # People without BOLD of their own do not count.
+        "twin_contrasts": np.where(np.isfinite(observed), contrasts(own, segments), np.nan),
+        "training_mean_contrasts": np.where(np.isfinite(observed), readout.contrasts, np.nan),
+    }
+    if training is not None and training.bold is not None and training.labels == people.labels:
+        found[OWN_HALF] = responses(readout.scaled(training.bold), training.segments)
     alike = {
         "training_mean": readout.responses,
-        "training_mean_contrasts": readout.contrasts,
         "contrast_sds": readout.contrast_sds,
         "open": readout.differ,
     }
-    return {
-        "observed": responses(measured, segments),
-        "twin": responses(own, segments),
-        # Means over conditions; NaN where a ridge does not predict the region.
-        "ridge": np.where(
-            readout.open[:, None],
-            readout.amplitudes(torch.tensor(edges), segments.tasks).numpy(),
-            np.nan,
-        ),
-        "observed_contrasts": contrasts(measured, segments),
-        "twin_contrasts": contrasts(own, segments),
-        **{name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()},
-    }
+    return found | {name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()}
 
 
 def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
