@@ -364,7 +364,8 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
     loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely)).mean(axis=-1)
     rows = segments.trials
     shape = rows.scored.shape
-    group = np.broadcast_to(rows.task * (rows.condition.max() + 2) + rows.condition + 1, shape)
+    of = rows.task.astype(np.intp) * (rows.condition.max() + 2) + rows.condition + 1
+    group = np.broadcast_to(of, shape)
     step = np.broadcast_to(rows.first_step, shape)[..., None] + np.arange(
         segments.tasks.window_steps
     )
@@ -429,8 +430,9 @@ def _identity(
     name, recipe = row
     shaping = sorted({**asdict(recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((name, shaping, seed)).encode())
-    seen = segments.inputs, segments.action, segments.scored, segments.trials.rt_seconds
-    for array in (*people, *seen):
+    rows = segments.trials  # tasks and conditions decide what mean times are of
+    seen = segments.inputs, segments.action, segments.scored, rows.rt_seconds
+    for array in (*people, *seen, rows.task, rows.condition):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
