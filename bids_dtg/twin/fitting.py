@@ -283,9 +283,8 @@ class _Run:
     def _worse(self, twin: LowRank, times: Tensor) -> bool:
         """Say whether a condition's responses are less likely than by the group's network."""
         own = self.parts["training"]
-        make = partial(_modulated, twin)
-        performed = run_networks(make, times.nan_to_num(), own)
-        group = run_networks(make, torch.zeros(len(own.inputs), times.shape[1]), own)
+        performed = run_networks(twin.with_times, times.nan_to_num(), own)
+        group = run_networks(twin.with_times, torch.zeros(len(own.inputs), times.shape[1]), own)
         losses = [condition_losses(buttons, own) for buttons in (performed, group)]
         return bool((losses[0] > losses[1] * (1 + _ROUNDING)).any())
 
@@ -343,10 +342,6 @@ class _Run:
                 remedy="train with lower learning rates",
             )
         return best
-
-
-def _modulated(twin: LowRank, times: Tensor) -> MainWeights:
-    return twin.network.weights(times @ twin.of_times.T)
 
 
 def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Array:
