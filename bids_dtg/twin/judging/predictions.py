@@ -273,9 +273,7 @@ def own_losses(buttons: Outputs, segments: Segments) -> Array:
     likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
     loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely))
     count = weight.sum(axis=(1, 2, 3)) * action.shape[-1]
-    found: Array = (loss * weight).sum(axis=(1, 2, 3)) / np.where(
-        count > 0, count, np.nan
-    )
+    found: Array = (loss * weight).sum(axis=(1, 2, 3)) / np.where(count > 0, count, np.nan)
     return found
 
 
