@@ -18,7 +18,6 @@ from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.twin.bundle.bundle import TwinBundle
-    from bids_dtg.twin.tasks import Task, make_task
     from bids_dtg.twin.trial_series import TaskSet
 
 _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits

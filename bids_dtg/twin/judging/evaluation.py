@@ -20,10 +20,9 @@ from bids_dtg.stats.cohort.group_maps import stepped_up
 from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.metrics import rivals
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
-from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
 from bids_dtg.twin.bold import group_t
-from bids_dtg.twin.judging.predictions import CONSTANT, OWN_HALF, TWIN, Cohort, Judged
+from bids_dtg.twin.judging.predictions import GROUP, GROUP_MEAN, OWN_HALF, TWIN, Cohort, Judged
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
     conditions_of,
@@ -110,7 +109,7 @@ class _Evaluating:
 
     def __init__(self, judged: Judged, people: Cohort, seed: int) -> None:
         self.judged, self.segments, self.seed = judged, people.segments, seed
-        self.families = family_numbers(people.labels, people.families or {})
+        self.families = people.kin
         self.observed = observed_times(people.segments)
 
     def evaluation(self) -> Evaluation:
@@ -122,16 +121,18 @@ class _Evaluating:
     def _figures(self) -> Iterator[Score]:
         """Score response times and effects by r over people."""
         models = self.judged.each("times")
+        # The same for everybody: no r over people. Own orders of trials have own times.
+        constant = (GROUP_MEAN, *((GROUP,) if len(self.segments.inputs) == 1 else ()))
         for column, target in enumerate(targets_of(self.segments.tasks)):
             wanted = self.observed[:, column]
             for name, times in models.items():
                 own, twin = times[:, column], models[TWIN][:, column]
                 people = int((np.isfinite(own) & np.isfinite(wanted)).sum())
                 verdict = None
-                if name not in (TWIN, *CONSTANT):
+                if name not in (TWIN, *constant):
                     verdict = self._gain(twin, own, wanted) or Verdict.unknown(people)
                 value = Interval(*[float("nan")] * 3)
-                if name not in CONSTANT and people:
+                if name not in constant and people:
                     value = correlation_interval(
                         *self._within(own, wanted), seed=self.seed, draws=_DRAWS
                     )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.twin.adjustment import Adjustment, Covariates
 from bids_dtg.twin.bold import contrasts, predict_bold, responses
 from bids_dtg.twin.bold_runs import People as BoldOfPeople
@@ -23,8 +24,6 @@ TWIN, GROUP = "twin", "group_network"
 GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"
 # The group's distribution, stretched by the response time that the ridge on connectomes predicts.
 STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
-# The same for everybody: no r over people.
-CONSTANT = (GROUP, GROUP_MEAN)
 FEWEST_TRAINING = 3  # people, for baselines
 _SMALLEST = 1e-6  # probability; float32 has none much closer to 1
 _PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
@@ -46,7 +45,7 @@ class Cohort:
     covariates: Covariates = field(
         default_factory=Covariates
     )  # of the table of participants, as age
-    families: Mapping[str, str] | None = None  # by label, of those who have one
+    families: Mapping[str, str] = field(default_factory=dict)  # by label, of those who have one
     bold: BoldOfPeople | None = None  # of their runs of tasks; None: nobody has any
 
     def __post_init__(self) -> None:
@@ -56,6 +55,11 @@ class Cohort:
         sizes = {len(self.segments.action), len(self.connectomes)}
         if sizes != {people} or len(set(self.labels)) < people:
             raise ValueError(f"{people} labels, each once, and {sorted(sizes)} people with values")
+
+    @property
+    def kin(self) -> NDArray[np.intp]:
+        """Number of each person's family, (people,)."""
+        return family_numbers(self.labels, self.families)
 
     def edges(self, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
         """Return connectomes (people, edges) less what an adjustment says of covariates."""
