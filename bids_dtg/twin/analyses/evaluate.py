@@ -54,11 +54,7 @@ from bids_dtg.twin.judging.predictions import (
     join_folds,
     predict_people,
 )
-from bids_dtg.twin.judging.scores import (
-    conditions_of,
-    mean_curve,
-    observed_curves,
-)
+from bids_dtg.twin.judging.scores import conditions_of, mean_curve, observed_curves
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.times import RT, observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments, TaskSet

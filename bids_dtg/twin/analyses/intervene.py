@@ -20,13 +20,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Matrices,
-    PageSection,
-    Pictures,
-    Table,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSection, Pictures, Table
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
@@ -359,16 +353,12 @@ def _judged_rows(found: _Study) -> list[Row]:
         for move in found.moves:
             if move.target != row:
                 continue
-            change, size = (
-                found.mean(move.change[:, row]),
-                np.sqrt(np.mean((_AT * move.delta) ** 2)),
-            )
-            verdict, slope = verdicts.get(move.words), found.slopes[row]
-            why, more = found.without_null or _UNPERMUTED, dict[str, Any]()
-            raised = "raised" if sign_of(function) > 0 else "lowered"
+            change, verdict = found.mean(move.change[:, row]), verdicts.get(move.words)
+            why, more = found.without_null or _UNPERMUTED, Row()
             if move.keys["way"] == _SELECTIVE:
                 why = _UNCALIBRATED
             else:
+                slope = found.slopes[row]
                 more = {
                     "calibrated": _calibrated(slope, change.mean),
                     "p": verdict.p if verdict else None,
@@ -376,17 +366,13 @@ def _judged_rows(found: _Study) -> list[Row]:
                     "r": slope.r,
                     **found.null.get(function.name, {}),
                 }
+            word = not_computable(why)
+            if verdict:
+                raised = "raised" if sign_of(function) > 0 else "lowered"
+                word, why = verdict.named(raised, "the opposite"), verdict.why
+            size = float(np.sqrt(np.mean((_AT * move.delta) ** 2)))
             rows.append(
-                {
-                    **move.keys,
-                    "verdict": verdict.named(raised, "the opposite")
-                    if verdict
-                    else not_computable(why),
-                    "why": verdict.why if verdict else why,
-                    "change": change,
-                    "size": float(size),
-                    **more,
-                }
+                {**move.keys, "verdict": word, "why": why, "change": change, "size": size, **more}
             )
     return rows
 

@@ -20,11 +20,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Curves,
-    PageSection,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, Curves, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import NO_EVIDENCE

@@ -42,9 +42,7 @@ class Cohort:
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
     connectomes: NDArray[np.floating[Any]]  # (people, edges), as measured
-    covariates: Covariates = field(
-        default_factory=Covariates
-    )  # of the table of participants, as age
+    covariates: Covariates = field(default_factory=Covariates)  # of participants.tsv, as age
     families: Mapping[str, str] = field(default_factory=dict)  # by label, of those who have one
     bold: BoldOfPeople | None = None  # of their runs of tasks; None: nobody has any
 

@@ -28,12 +28,7 @@ from bids_dtg.twin.participant.connectomes import (
     find_output_connectomes,
 )
 from bids_dtg.twin.participant.events import Behaviour, find_task_files, read_behaviour
-from bids_dtg.twin.participant.task_bold import (
-    Runs,
-    TaskBold,
-    find_array_bold,
-    find_output_bold,
-)
+from bids_dtg.twin.participant.task_bold import Runs, TaskBold, find_array_bold, find_output_bold
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, values_in_words
