@@ -40,6 +40,7 @@ _AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradien
 _SMALLEST = 1e-6  # probability of a response
 _SAMPLES = 2000  # of people, for a slope
 _ROUNDING = 1e-12  # of a variance
+_SINGLE = 1e-5  # of the largest value, of figures from connectomes of single precision
 
 Floats = NDArray[np.floating[Any]]
 
@@ -340,13 +341,18 @@ def slope_of(
     names = np.arange(len(known)) if families is None else families
     own, unit = np.unique(names[known], return_inverse=True)
     number = len(own)
-    if number < 2 or not (np.ptp(x) > 0 and np.ptp(y) > 0):
+    if number < 2 or not (varies(x) and varies(y)):
         nan = float("nan")
         return Slope(nan, nan, nan, nan, number)
     drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), _SAMPLES)
     low, high = np.nanpercentile(_slopes(x, y, drawn[:, unit]), [2.5, 97.5])
     (value,) = _slopes(x, y, np.ones((1, len(x))))
     return Slope(float(value), float(low), float(high), float(np.corrcoef(x, y)[0, 1]), number)
+
+
+def varies(values: Array) -> bool:
+    """Return whether values differ by more than rounding of connectomes."""
+    return bool(np.nanmax(values) - np.nanmin(values) > _SINGLE * np.nanmax(np.abs(values)))
 
 
 def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
@@ -379,8 +385,8 @@ def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
     found = []
     for function, own in zip((times @ gradients.T).T, observed.T, strict=True):
         x, y = function[known := np.isfinite(own)], own[known]
-        varies = len(x) >= FEWEST_PEOPLE and np.ptp(x) > 0 and np.ptp(y) > 0
-        found.append(function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if varies else 0.0)
+        enough = len(x) >= FEWEST_PEOPLE and varies(x) and varies(y)
+        found.append(function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if enough else 0.0)
     return np.array(found)
 
 

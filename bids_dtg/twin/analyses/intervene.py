@@ -44,6 +44,7 @@ from bids_dtg.twin.interventions import (
     selective,
     sign_of,
     slope_of,
+    varies,
 )
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.network import LowRank
@@ -568,7 +569,8 @@ def _difference_table(found: _Study) -> Table:
     rows: list[tuple[Any, ...]] = []
     for move in found.moves:
         change, before = move.change[:, move.target], found.before[:, move.target]
-        deviation = _scale(found.functions[move.target]) * float(np.nanstd(change))
+        scale = _scale(found.functions[move.target])
+        deviation = scale * float(np.nanstd(change)) if varies(change) else 0.0
         r = (slope_of(level, change).r for level in (before, found.observed[:, move.target]))
         rows.append((move.words, deviation, *r))
     return Table(
