@@ -128,7 +128,9 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
         what = f"r of {name}" if name.endswith("rt") else f"r of true {name}"
         own, simple = r_of(twin[:, column], wanted), r_of(ridge[:, column], wanted)
         found |= {what: own, f"{what}, twin less ridge": own - simple}
-        found[f"SD of {name}, twin / ridge"] = float(twin[:, column].std() / ridge[:, column].std())
+        if name.endswith("rt"):  # the ridge may predict no effect at all
+            spread = float(twin[:, column].std() / ridge[:, column].std())
+            found[f"SD of {name}, twin / ridge"] = spread
     losses = judged.models[TWIN].losses
     assert losses is not None
     found["cross-entropy of buttons, twin"] = float(losses.mean())

@@ -32,8 +32,8 @@ Twin = LowRank | HyperNetwork
 
 _CHANCE = 0.01  # that a gate of any region opens where connectomes know nothing
 _HIGH_PASS_HZ = 0.01  # of the published regressions
-_SAMPLED = 8  # people whose sequences the group's responses are found by
 _PENALTIES = np.logspace(-6, 2, 33)  # of states, relative to their mean eigenvalue
+_NOTHING = 1e-3  # of a condition's regressor
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,11 @@ class BoldReadout:
     sd: Array  # (regions,)
     weights: Array  # (units, regions): BOLD of a unit's state; (0, regions): outputs are BOLD
     offsets: Array  # (regions, tasks): mean of a run
-    responses: Array  # (regions, conditions): mean of the training people
-    # (regions, conditions), mean of a task 0: what the group's states lack of these responses.
-    corrections: Array
+    responses: Array  # (regions, conditions): mean of the training people; NaN: not measured
     contrasts: Array  # (regions, tasks): mean of the training people
     contrast_sds: Array  # (regions, tasks): over the training people
     edge_mean: Array  # (edges,), of the training people
-    edge_weights: Array  # (edges, open regions, tasks): response of a unit of an edge
+    edge_weights: Array  # (edges, open regions, conditions): response of a unit of an edge
     z: Array  # (regions,): of predicted and left-out people's responses
 
     @property
@@ -68,32 +66,39 @@ class BoldReadout:
     def tensors(self) -> dict[str, Array]:
         """Return arrays for a bundle, which has no NaN: 0 where something is not known."""
         arrays = {name: own for name, own in vars(self).items() if isinstance(own, np.ndarray)}
+        arrays["known"] = np.isfinite(self.responses)
         return {name: np.nan_to_num(np.asarray(own, np.float64)) for name, own in arrays.items()}
 
     @classmethod
     def of_tensors(
-        cls, regions: tuple[str, ...], tr_seconds: float, arrays: Mapping[str, Array]
+        cls,
+        regions: tuple[str, ...],
+        tr_seconds: float,
+        arrays: Mapping[str, Array],
+        tasks: TaskSet,
     ) -> BoldReadout:
         """Return the read-out whose arrays `tensors` returned."""
-        silent = arrays["sd"] == 0
-        known = "mean", "sd", "offsets", "responses", "corrections", "contrasts", "contrast_sds"
         found = {name: own.copy() for name, own in arrays.items()}
-        for name in known:
-            found[name][silent] = np.nan
-        found["weights"][:, silent] = np.nan
+        known = found.pop("known") > 0
+        found["responses"][~known] = np.nan
+        for task in range(len(tasks.tasks)):
+            found["offsets"][~known[:, _columns(tasks, task)].any(axis=1), task] = np.nan
+        for name in ("contrasts", "contrast_sds"):
+            found[name][arrays["contrast_sds"] == 0] = np.nan
+        for name in ("mean", "sd", "weights"):
+            found[name][..., arrays["sd"] == 0] = np.nan
         return cls(regions, tr_seconds, **found)
 
     def scaled(self, bold: People) -> list[list[BoldRun | None]]:
         """Return measured BOLD in SD of the training people."""
         return _scaled(bold, self.mean, self.sd)
 
-    def amplitudes(self, connectomes: Tensor, tasks: TaskSet) -> Tensor:
-        """Predict mean responses to the tasks' conditions, (people, regions, tasks), by ridges."""
+    def ridge(self, connectomes: Tensor) -> Tensor:
+        """Predict responses, (people, regions, conditions): the group's where a gate is shut."""
         edges = connectomes.double() - torch.from_numpy(self.edge_mean)
-        change = torch.einsum("pe,ert->prt", edges, torch.from_numpy(self.edge_weights))
+        change = torch.einsum("pe,erc->prc", edges, torch.from_numpy(self.edge_weights))
         opened = torch.from_numpy(np.eye(len(self.open))[:, self.open])
-        group = np.stack(_of_tasks(np.nan_to_num(self.responses), tasks), axis=-1)
-        return torch.from_numpy(group) + opened @ change
+        return torch.from_numpy(np.nan_to_num(self.responses)) + opened @ change
 
 
 def least_z(regions: int) -> float:
@@ -119,11 +124,6 @@ def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
     (('stroop', 'congruent'), ('stroop', 'incongruent'))
     """
     return tuple((task.name, name) for task in tasks.tasks for name in task.conditions)
-
-
-def _of_tasks(values: Any, tasks: TaskSet) -> list[Any]:
-    """Return means of each task's conditions, from values (..., conditions) of any array type."""
-    return [values[..., _columns(tasks, task)].mean(-1) for task in range(len(tasks.tasks))]
 
 
 def _scaled(bold: People, mean: Array, sd: Array) -> list[list[BoldRun | None]]:
@@ -345,8 +345,11 @@ def contrasts(bold: People, segments: Segments) -> Array:
         values = run.values[run.kept]
         known = np.asarray(np.isfinite(values).all(axis=0))
         signs = {"c0": -1.0, "c1": 1.0} if conditions > 1 else {"c0": 1.0}
-        if set(signs) <= set(design.columns) and known.any():
-            regressors = design.to_numpy()[run.kept]
+        regressors = design.to_numpy()[run.kept]
+        shown = list(signs) if set(signs) <= set(design.columns) else []
+        at = [design.columns.get_loc(name) for name in shown]
+        # Censoring may leave nothing of a condition.
+        if at and np.abs(regressors[:, at]).max(axis=0).min() > _NOTHING and known.any():
             labels, fits = run_glm(values[:, known].astype(float), regressors, noise_model="ols")
             weights = np.array([signs.get(name, 0.0) for name in design.columns])
             contrast = compute_contrast(labels, fits, weights, stat_type="t")
@@ -425,17 +428,16 @@ def fit_bold(
     if not runs:
         raise ValueError("no training person has BOLD")
     mean, sd = _constants([run.values for run in runs])
-    scaled, tasks = _scaled(bold, mean, sd), segments.tasks
+    scaled = _scaled(bold, mean, sd)
     own, contrast = responses(scaled, segments), contrasts(scaled, segments)
-    wanted = np.stack(_of_tasks(own, tasks), axis=-1)
     # Ridges on these scores of the people are those on edges, and there are fewer scores.
     edges = np.asarray(connectomes, np.float64)
     left, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
-    known = left * sizes, wanted.reshape(len(wanted), -1), covariates
-    z = z_of(left_out_agreement(*known, families).reshape(wanted.shape).sum(axis=2))
+    known = left * sizes, own.reshape(len(own), -1), covariates
+    z = z_of(left_out_agreement(*known, families).reshape(own.shape).sum(axis=2))
     opened = z > least_z(int(np.isfinite(sd).sum()))
-    weights = fit_ridges(*known).weights.reshape(-1, *wanted.shape[1:])[:, opened]
-    readout = BoldReadout(
+    weights = fit_ridges(*known).weights.reshape(-1, *own.shape[1:])[:, opened]
+    return BoldReadout(
         regions=regions,
         tr_seconds=float(np.median([run.tr_seconds for run in runs])),
         mean=mean,
@@ -445,21 +447,12 @@ def fit_bold(
         else np.zeros((0, len(sd))),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
         responses=known_mean(own),
-        corrections=0 * known_mean(own),
         contrasts=known_mean(contrast),
         contrast_sds=_sd(contrast),
         edge_mean=edges.mean(axis=0),
         edge_weights=np.tensordot(axes.T, weights, 1),
         z=z,
     )
-    if isinstance(twin, HyperNetwork):
-        return readout
-    some = segments.people(np.arange(min(_SAMPLED, len(bold))))
-    shown = [_group_states(twin, some, person) for person in range(len(some.run))]
-    group = known_mean(responses(_read_out(readout, some, shown), some))
-    lacking, each = readout.responses - group, _task_of_each(tasks)
-    of_task = np.stack(_of_tasks(lacking, tasks), axis=-1)
-    return replace(readout, corrections=lacking - of_task[:, each])
 
 
 def _column(task: int) -> slice:
@@ -577,16 +570,13 @@ def performed_responses(
     torch.Tensor
         (people, regions, conditions), SD: what `responses` finds in the series of `predict_bold`.
     """
-    direct = isinstance(twin, HyperNetwork)
-    performed = _performed(twin, connectomes, segments)
-    by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds, direct))
-    units = torch.einsum("pcsk,psku->puc", by_step, performed).double()
-    known = torch.from_numpy(np.isfinite(readout.sd))[:, None]
-    if direct:
-        return torch.where(known, units, torch.nan)
-    # Gradients of regions without signal would be NaN everywhere.
-    own = torch.from_numpy(np.nan_to_num(readout.weights)).T @ units
-    return torch.where(known, own + _added(readout, own, connectomes, segments.tasks), torch.nan)
+    if isinstance(twin, HyperNetwork):
+        by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
+        performed = _performed(twin, connectomes, segments)
+        own = torch.einsum("pcsk,pskr->prc", by_step, performed).double()
+    else:
+        own = readout.ridge(connectomes)
+    return torch.where(torch.from_numpy(np.isfinite(readout.responses)), own, torch.nan)
 
 
 def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
@@ -597,44 +587,27 @@ def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
     return states(twin(connectomes), inputs)
 
 
-def _task_of_each(tasks: TaskSet) -> list[int]:
-    """Return the number of the task of each condition."""
-    return [tasks.names.index(name) for name, _ in conditions_of(tasks)]
-
-
-def _added(readout: BoldReadout, own: Tensor, connectomes: Tensor, tasks: TaskSet) -> Tensor:
-    """Return what is added to own responses, (people, regions, conditions).
-
-    With it, the mean response to a task's conditions is the one that ridges predict, and the
-    group's responses to conditions are those of the training people.
-    """
-    mean = torch.stack(_of_tasks(own, tasks), -1)
-    lacking = (readout.amplitudes(connectomes, tasks) - mean)[..., _task_of_each(tasks)]
-    return lacking + torch.from_numpy(np.nan_to_num(readout.corrections))
-
-
-def _response_weights(segments: Segments, tr_seconds: float, direct: bool) -> NDArray[np.float32]:
-    """Return what a step's states or outputs add, (people, conditions, segments, steps)."""
+def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
+    """Return what a step's outputs add to responses, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
     found, known = np.zeros((len(segments.run), *shape), np.float32), Known()
     for person, own in enumerate(found):
         layouts = list(_layouts(segments, person))
         for layout in layouts:
             columns = _columns(segments.tasks, layout.task)
-            find = partial(_slopes, layout, tr_seconds, columns.stop - columns.start, direct)
+            find = partial(_slopes, layout, tr_seconds, columns.stop - columns.start)
             runs = sum(other.task == layout.task for other in layouts)
             at = columns, layout.segment, layout.step
             own[at] += _once(known, layout, (len(layout.step),), find) / runs
     return found
 
 
-def _slopes(layout: _Layout, tr_seconds: float, conditions: int, direct: bool) -> Array:
+def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Array:
     """Return what each step adds to the responses to conditions, (conditions, steps)."""
     seconds = layout.volumes(tr_seconds)
-    if direct:
-        seconds = seconds[layout.between(seconds).sum(axis=1) > 0]
+    seconds = seconds[layout.between(seconds).sum(axis=1) > 0]
     slopes = np.linalg.pinv(layout.regressors(seconds, conditions))[:conditions]
-    return np.asarray(slopes @ (layout.between if direct else layout.steps)(seconds))
+    return np.asarray(slopes @ layout.between(seconds))
 
 
 @torch.no_grad()
@@ -648,7 +621,8 @@ def predict_bold(
     """Return the BOLD of people's twins, in SD of the training people.
 
     It is the read-out of the twins' own states, and trials' displays convolved with the
-    haemodynamic response, as much of each condition as responses lack (`performed_responses`).
+    haemodynamic response, so much of each condition that the response is the one that ridges
+    predict (`performed_responses`). A task that no training person had BOLD of has none.
     Twins of hypernetworks have outputs for it; volumes before their first and after their last step
     are NaN.
 
@@ -679,8 +653,7 @@ def predict_bold(
         found += plain
         if isinstance(twin, HyperNetwork):
             continue
-        by_itself = torch.from_numpy(responses(plain, seen))
-        added = np.nan_to_num(_added(readout, by_itself, own, seen.tasks).numpy())
+        added = np.nan_to_num(readout.ridge(own).numpy() - responses(plain, seen))
         for row, layout, run in _measured(plain, seen):
             columns = _columns(seen.tasks, layout.task)
             shape = layout.regressors(run.seconds, columns.stop - columns.start)
@@ -701,8 +674,10 @@ def _read_out(
     found: list[list[BoldRun | None]] = [[None] * (int(of.max()) + 1) for of in segments.run]
     for row, runs in enumerate(found):
         for layout in _layouts(segments, row):
-            like = None if measured is None else measured[row][layout.number]
-            runs[layout.number] = _series(readout, layout, performed[row], like)
+            known = readout.responses[:, _columns(segments.tasks, layout.task)]
+            if np.isfinite(known).any():
+                like = None if measured is None else measured[row][layout.number]
+                runs[layout.number] = _series(readout, layout, performed[row], like)
     return found
 
 

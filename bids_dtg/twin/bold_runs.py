@@ -33,10 +33,12 @@ class BoldRun:
         """Which volumes are not censored, (volumes,)."""
         return np.asarray(np.isfinite(self.values).any(axis=1))
 
-    def half(self, number: int, run_seconds: float) -> BoldRun:
+    def half(self, number: int, run_seconds: float) -> BoldRun | None:
         """Return the volumes of the first (0) or second (1) half of a run of so many seconds."""
         own = (self.seconds >= run_seconds / 2) == bool(number)
-        start = float(self.seconds[own][0]) if own.any() else self.start_seconds
+        if not own.any():
+            return None
+        start = float(self.seconds[own][0])
         return replace(self, values=self.values[own], start_seconds=start)
 
 

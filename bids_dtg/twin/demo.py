@@ -125,10 +125,10 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
     arrays = read_npz(folder / DIRECTIONS)
     steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
     for row in read_rows(folder / "desc-moves_judged.tsv"):
-        delta, name = steps.get(f"{row['function']} {row['way']}"), row["function"]
-        if delta is None or name not in true:
+        name = row["function"]
+        if row["calibrated"] == "n/a" or name not in true:
             continue
-        after = _true_functions(unseen.after(_STEP * delta))
+        after = _true_functions(unseen.after(_STEP * steps[f"{name} {row['way']}"]))
         change = float((after[name] - true[name]).mean())
         found[f"{row['direction']}, {row['way']} (s)"] = float(row["calibrated"]), change
     return found

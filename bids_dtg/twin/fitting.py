@@ -283,9 +283,8 @@ class _Run:
     def _worse(self, twin: LowRank, times: Tensor) -> bool:
         """Say whether a condition's responses are less likely than by the group's network."""
         own = self.parts["training"]
-        make = partial(_modulated, twin)
-        performed = run_networks(make, times.nan_to_num(), own)
-        group = run_networks(make, torch.zeros(len(own.inputs), times.shape[1]), own)
+        performed = run_networks(twin.with_times, times.nan_to_num(), own)
+        group = run_networks(twin.with_times, torch.zeros(len(own.inputs), times.shape[1]), own)
         losses = [condition_losses(buttons, own) for buttons in (performed, group)]
         return bool((losses[0] > losses[1] * (1 + _ROUNDING)).any())
 
@@ -345,10 +344,6 @@ class _Run:
         return best
 
 
-def _modulated(twin: LowRank, times: Tensor) -> MainWeights:
-    return twin.network.weights(times @ twin.of_times.T)
-
-
 def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Array:
     """Return the cross-entropy of buttons in the segments' trials, a mean by task and condition.
 
@@ -364,7 +359,8 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
     loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely)).mean(axis=-1)
     rows = segments.trials
     shape = rows.scored.shape
-    group = np.broadcast_to(rows.task * (rows.condition.max() + 2) + rows.condition + 1, shape)
+    of = rows.task.astype(np.intp) * (rows.condition.max() + 2) + rows.condition + 1
+    group = np.broadcast_to(of, shape)
     step = np.broadcast_to(rows.first_step, shape)[..., None] + np.arange(
         segments.tasks.window_steps
     )
@@ -429,8 +425,9 @@ def _identity(
     name, recipe = row
     shaping = sorted({**asdict(recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((name, shaping, seed)).encode())
-    seen = segments.inputs, segments.action, segments.scored, segments.trials.rt_seconds
-    for array in (*people, *seen):
+    rows = segments.trials  # tasks and conditions decide what mean times are of
+    seen = segments.inputs, segments.action, segments.scored, rows.rt_seconds
+    for array in (*people, *seen, rows.task, rows.condition):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

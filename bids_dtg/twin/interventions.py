@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.stats.cohort import exchangeability
 from bids_dtg.twin.bold import BoldReadout, conditions_of, performed_responses, responses
 from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.decoding import Windows, answered_of
@@ -38,6 +39,8 @@ COPIES, NOISE = 10, 0.1  # of SmoothGrad: noisy connectomes, and their noise in 
 _AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradient
 _SMALLEST = 1e-6  # probability of a response
 _SAMPLES = 2000  # of people, for a slope
+_ROUNDING = 1e-12  # of a variance
+_SINGLE = 1e-5  # of the largest value, of figures from connectomes of single precision
 
 Floats = NDArray[np.floating[Any]]
 
@@ -161,7 +164,7 @@ def gradients_of(
     """Compute the gradients of all functions by backpropagation, means over people.
 
     Where connectomes make all weights, gradients are averaged over noisy copies of each connectome
-    (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825), as published.
+    (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825), of which the paper took 100, not 10.
 
     Parameters
     ----------
@@ -182,14 +185,7 @@ def gradients_of(
     """
     values, twin = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32), fitted.twin
     if isinstance(twin, LowRank):
-        network, matrix = twin.network, twin.of_times
-
-        def modulated(times: Tensor) -> MainWeights:
-            return network.weights(times @ matrix.T)
-
-        def behaviour(times: Tensor, part: Segments) -> Tensor:
-            return _performed(modulated, times, part)
-
+        behaviour = partial(_performed, twin.with_times)
         times = _mean_gradient(behaviour, twin.times(values), segments)
         edges = times @ twin.edge_weights.double().numpy().T
         of_bold = _mean_gradient(partial(_responses, fitted), values, segments)
@@ -312,10 +308,10 @@ class Slope:
     """
 
     value: float
-    low: float  # of the 95 % interval, by resampling people
+    low: float  # of the 95 % interval, by drawing families again
     high: float
     r: float
-    people: int
+    people: int  # a family counts as one
 
     @property
     def why_not(self) -> str:
@@ -327,8 +323,12 @@ class Slope:
         return ""
 
 
-def slope_of(predicted: Array, observed: Array, *, seed: int = 0) -> Slope:
+def slope_of(
+    predicted: Array, observed: Array, families: NDArray[np.integer] | None = None, *, seed: int = 0
+) -> Slope:
     """Return the slope over people, (people,) each; a person with NaN is left out.
+
+    Families, by number, are drawn and counted whole; None: nobody has relatives.
 
     Examples
     --------
@@ -338,21 +338,31 @@ def slope_of(predicted: Array, observed: Array, *, seed: int = 0) -> Slope:
     """
     known = np.isfinite(predicted) & np.isfinite(observed)
     x, y = np.asarray(predicted)[known], np.asarray(observed)[known]
-    if len(x) < 2 or not (np.ptp(x) > 0 and np.ptp(y) > 0):
+    names = np.arange(len(known)) if families is None else families
+    own, unit = np.unique(names[known], return_inverse=True)
+    number = len(own)
+    if number < 2 or not (varies(x) and varies(y)):
         nan = float("nan")
-        return Slope(nan, nan, nan, nan, len(x))
-    draws = np.random.default_rng(seed).integers(0, len(x), (_SAMPLES, len(x)))
-    low, high = np.nanpercentile(_slopes(x[draws], y[draws]), [2.5, 97.5])
-    value = float(_slopes(x[None], y[None])[0])
-    return Slope(value, float(low), float(high), float(np.corrcoef(x, y)[0, 1]), len(x))
+        return Slope(nan, nan, nan, nan, number)
+    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), _SAMPLES)
+    low, high = np.nanpercentile(_slopes(x, y, drawn[:, unit]), [2.5, 97.5])
+    (value,) = _slopes(x, y, np.ones((1, len(x))))
+    return Slope(float(value), float(low), float(high), float(np.corrcoef(x, y)[0, 1]), number)
 
 
-def _slopes(x: Array, y: Array) -> Array:
-    """Return the slope of each row of y on that of x; NaN where x does not vary."""
-    centred = x - x.mean(axis=1, keepdims=True)
-    power = (centred**2).sum(axis=1)
-    product = (centred * y).sum(axis=1)
-    return np.asarray(np.divide(product, power, out=np.full(len(x), np.nan), where=power > 0))
+def varies(values: Array) -> bool:
+    """Return whether values differ by more than rounding of connectomes."""
+    return bool(np.nanmax(values) - np.nanmin(values) > _SINGLE * np.nanmax(np.abs(values)))
+
+
+def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
+    """Return slopes of y on x by how often people count, (samples, people); NaN: x is constant."""
+    x, y = x - x.mean(), y - y.mean()
+    mean_x, mean_y, xx, xy = (counts @ own / counts.sum(axis=1) for own in (x, y, x * x, x * y))
+    power = xx - mean_x**2
+    varies = power > _ROUNDING * x.var()
+    found = np.full(len(power), np.nan)
+    return np.asarray(np.divide(xy - mean_x * mean_y, power, out=found, where=varies))
 
 
 def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
@@ -375,13 +385,13 @@ def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
     found = []
     for function, own in zip((times @ gradients.T).T, observed.T, strict=True):
         x, y = function[known := np.isfinite(own)], own[known]
-        varies = len(x) >= FEWEST_PEOPLE and np.ptp(x) > 0 and np.ptp(y) > 0
-        found.append(function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if varies else 0.0)
+        enough = len(x) >= FEWEST_PEOPLE and varies(x) and varies(y)
+        found.append(function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if enough else 0.0)
     return np.array(found)
 
 
 def permuted_evidence(
-    training: tuple[Floats, Array, Array | None],
+    training: tuple[Floats, Array, Array | None, NDArray[np.integer]],
     unseen: Floats,
     gradients: Array,
     observed: Array,
@@ -396,8 +406,8 @@ def permuted_evidence(
     Parameters
     ----------
     training
-        Connectomes (people, edges), mean times (people, times) and covariates of the training
-        people.
+        Connectomes (people, edges), mean times (people, times), covariates and numbers of families
+        (people,) of the training people: whole families are permuted.
     unseen
         Connectomes of the people outside the training set.
     gradients, observed
@@ -410,14 +420,13 @@ def permuted_evidence(
     numpy.ndarray
         (permutations, functions).
     """
-    connectomes, times, covariates = training
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(permutations):
-        order = rng.permutation(len(times))
+    connectomes, times, covariates, families = training
+    found = []
+    for order in exchangeability.permutations(permutations, families, seed=seed).orders:
         own = None if covariates is None else covariates[order]
         ridges = fit_ridges(connectomes, times[order], own)
         found.append(evidence_of(ridges.predict(unseen), gradients, observed))
-    return np.array(found).reshape(permutations, len(gradients))
+    return np.array(found)
 
 
 def held_with(functions: Sequence[Target], target: int) -> list[int]:

@@ -252,7 +252,11 @@ class LowRank(nn.Module):
 
     def forward(self, connectomes: Tensor) -> MainWeights:
         """Return main networks of connectomes (people, edges)."""
-        return self.network.weights(self.times(connectomes) @ self.of_times.T)
+        return self.with_times(self.times(connectomes))
+
+    def with_times(self, times: Tensor) -> MainWeights:
+        """Return main networks that have mean times and effects, less those of the group."""
+        return self.network.weights(times @ self.of_times.T)
 
     @property
     def differ(self) -> bool:

@@ -150,10 +150,8 @@ def fit_ridges(
     values = np.asarray(connectomes, np.float64)
     everybody = np.ones(len(values), bool)
     edges = _without(values, covariates, everybody)
-    weights, predictable = (
-        np.zeros((edges.shape[1], times.shape[1])),
-        np.zeros(times.shape[1], bool),
-    )
+    weights = np.zeros((edges.shape[1], times.shape[1]))
+    predictable = np.zeros(times.shape[1], bool)
     for known, columns in by_known(np.isfinite(times)):
         own, number = edges[known], int(known.sum())
         scale = float((own**2).sum()) / max(number, 1)

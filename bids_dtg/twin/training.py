@@ -41,8 +41,12 @@ class Targets:
     @classmethod
     def of(cls, segments: Segments, bold: NDArray[np.float32] | None = None) -> Targets:
         """Return the responses of several people as tensors, and their BOLD if any."""
-        arrays = segments.inputs, segments.action, segments.scored, bold
-        return cls(*(None if own is None else torch.from_numpy(own) for own in arrays))  # type: ignore[arg-type]
+        return cls(
+            torch.from_numpy(segments.inputs),
+            torch.from_numpy(segments.action),
+            torch.from_numpy(segments.scored),
+            None if bold is None else torch.from_numpy(bold),
+        )
 
     def part(self, people: Tensor, segments: Tensor) -> Targets:
         """Return some segments of some people."""

@@ -63,7 +63,7 @@ class Trials:
 
 
 def half_of(run: Trials, number: int) -> Trials:
-    """Return the trials with an onset in the first (0) or second (1) half of a run.
+    """Return the trials with an onset in the first (0) or second (1) half of a run, and their cues.
 
     The published halves, to fit on and to test on (Takahashi et al., 2026).
     """
@@ -73,6 +73,8 @@ def half_of(run: Trials, number: int) -> Trials:
         for name, values in vars(run).items()
         if isinstance(values, np.ndarray) and name != "cues"
     }
+    of_next = np.searchsorted(run.onset_seconds, run.cues[:, 1])
+    changes["cues"] = run.cues[np.append(own, bool(number))[of_next]]
     unscored = tuple(np.flatnonzero(~run.scored[own]).tolist())
     return replace(run, **changes, unscored=unscored)
 
@@ -365,7 +367,7 @@ def _responses(
         return rt, button, button == correct_button, halved
     assert rule.accuracy is not None  # a task has one of the two
     given = events.words(rule.accuracy)
-    right = np.isin(given, rule.correct_values)
+    right = np.isin(given, [_word(value) for value in rule.correct_values])
     if rule.correct_values == ResponseRule.correct_values:
         neither = ~right & ~np.isin(given, [*_WRONG, ""]) & answered
         if neither.any():

@@ -69,7 +69,7 @@ def tiny_readout(twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet) -> Bo
     shapes: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("mean", "sd"), (3,)),
         **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (3, number)),
-        **dict.fromkeys(("responses", "corrections"), (3, conditions)),
+        **dict.fromkeys(("responses",), (3, conditions)),
     }
     arrays = {name: rng.uniform(0.5, 1.0, shape) for name, shape in shapes.items()}
     for values in arrays.values():
@@ -77,7 +77,7 @@ def tiny_readout(twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet) -> Bo
     arrays["weights"] = rng.normal(size=(units, 1)) * [1.0, np.nan, 2.0]
     ridges = {
         "edge_mean": rng.normal(size=edges),
-        "edge_weights": rng.normal(size=(edges, 1, number)),
+        "edge_weights": rng.normal(size=(edges, 1, conditions)),
     }
     return BoldReadout(("a", "b", "c"), 0.8, **arrays, **ridges, z=np.array([9.0, 0.0, 1.0]))
 

@@ -85,8 +85,10 @@ def test_a_finished_training_serves_the_same_people_alone(tmp_path):
     one = fit(edges, segments, recipe=SMALL, workplace=place)
     again = fit(edges, segments, recipe=SMALL, workplace=place)
     assert again.history == one.history
-    with pytest.raises(RunError, match="other people, another recipe or another seed"):
-        fit(edges[::-1], segments, recipe=SMALL, workplace=place)
+    swapped = replace(segments.trials, condition=1 - segments.trials.condition)
+    for given in ((edges[::-1], segments), (edges, replace(segments, trials=swapped))):
+        with pytest.raises(RunError, match="other people, another recipe or another seed"):
+            fit(*given, recipe=SMALL, workplace=place)
 
 
 def test_connectomes_predict_slow_and_quick_people():
@@ -113,7 +115,8 @@ def test_a_shut_gate_makes_all_twins_the_group_s():
     assert not twin.differ
 
 
-def test_losses_of_conditions_are_means_over_steps_of_trials_windows():
+@pytest.mark.parametrize("last", [1, 99])  # number of the second condition
+def test_losses_of_conditions_are_means_over_steps_of_trials_windows(last):
     segments, _ = slow_and_quick(people=3)
     outputs = np.random.default_rng(0).uniform(0.1, 0.9, segments.action.shape)
     rows, losses = segments.trials, ([], [])
@@ -125,7 +128,8 @@ def test_losses_of_conditions_are_means_over_steps_of_trials_windows():
         loss = -(true * np.log(own) + (1 - true) * np.log(1 - own))
         losses[condition[person, trial]].extend(loss.mean(axis=-1))
     expected = [np.mean(own) for own in losses]
-    assert condition_losses(outputs, segments) == pytest.approx(expected)
+    of = replace(rows, task=np.ones_like(rows.task), condition=last * rows.condition)
+    assert condition_losses(outputs, replace(segments, trials=of)) == pytest.approx(expected)
 
 
 def test_hypernetworks_have_no_group_and_edges_in_sd_of_those_who_train():

@@ -1,6 +1,6 @@
 """Moves along gradients: by finite differences, and against what they are for a linear model."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -148,6 +148,8 @@ def test_a_slope_is_that_of_least_squares_over_people_who_have_both():
     assert found.low == pytest.approx(fit.slope - 2 * fit.stderr, abs=0.1)
     assert found.high == pytest.approx(fit.slope + 2 * fit.stderr, abs=0.1)
     assert found.why_not == ""
+    copies = [np.tile(values, 2) for values in (x, y, np.arange(50))]
+    np.testing.assert_allclose(astuple(slope_of(*copies)), astuple(found))
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,7 @@ def test_a_slope_is_that_of_least_squares_over_people_who_have_both():
         (np.arange(9.0), np.arange(9.0), "9 people outside the training set, 10 are needed"),
         (np.arange(40.0), np.tile([0.0, 1.0], 20), "do not go together over people"),
         (np.ones(40), np.arange(40.0), "do not go together over people"),
+        (1 + 1e-8 * np.arange(40), np.arange(40.0), "do not go together over people"),
     ],
 )
 def test_changes_are_not_calibrated_without_a_slope(x, y, why):
@@ -172,7 +175,7 @@ def test_evidence_is_larger_than_with_permuted_behaviour_where_connectomes_say_s
         """Return how many permutations have as much evidence for response times."""
         own = fit_ridges(connectomes, times).predict(edges)
         evidence = evidence_of(own, gradients, observed)
-        known = connectomes, times, None
+        known = connectomes, times, None, np.arange(40)
         null = permuted_evidence(known, edges, gradients, observed, permutations=40)
         assert null.shape == (40, 3)
         return evidence, (null[:, 0] >= evidence[0]).sum()
@@ -185,6 +188,9 @@ def test_evidence_is_larger_than_with_permuted_behaviour_where_connectomes_say_s
     assert as_large == 0
     shuffled = training[np.random.default_rng(0).permutation(40)]
     assert share(shuffled)[1] > 2
+    known = training, times, None, np.minimum(np.arange(40), 1)  # one alone, and all others
+    alike = permuted_evidence(known, edges, gradients, observed, permutations=3)
+    np.testing.assert_allclose(alike, np.tile(evidence, (3, 1)))
     few = observed.copy()
     few[9:] = np.nan
     assert not evidence_of(own[:, None], np.ones((3, 1)), few).any()

@@ -119,7 +119,7 @@ def test_times_in_milliseconds_of_a_task_in_seconds_are_refused():
     assert read_trials(task, rows).rt_seconds[0] == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize("cell", ["0.5", "2", "100", "yes", "-1"])
+@pytest.mark.parametrize("cell", ["0.5", "2", "100", "yes", "-1", "Hit", "2.0"])
 def test_accuracies_that_are_neither_right_nor_wrong_are_refused(cell):
     rows = [stroop_row(2.0), stroop_row(6.0, accuracy_binarized=cell)]
     fact = f"has '{cell}' under accuracy_binarized in line 3"
@@ -240,10 +240,14 @@ def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
 
 
 def test_halves_of_a_run_have_its_trials_once():
-    run = replace(a_run(np.arange(2.0, 40.0, 3.0), run_seconds=42.0), unscored=(1, 5, 9))
+    onset = np.arange(2.0, 40.0, 3.0)
+    cues = [[0, begin - 2.5, begin - 1.5] for begin in onset[[0, 3, 7, 10]]]
+    run = replace(a_run(onset, run_seconds=42.0, cues=cues), unscored=(1, 5, 9))
     first, second = (half_of(run, number) for number in (0, 1))
     both = np.concatenate([first.onset_seconds, second.onset_seconds])
     np.testing.assert_array_equal(both, run.onset_seconds)
     assert first.onset_seconds.max() < 21 <= second.onset_seconds.min()
     np.testing.assert_array_equal(np.append(first.scored, second.scored), run.scored)
     np.testing.assert_array_equal(second.rt_seconds, run.rt_seconds[len(first.rt_seconds) :])
+    begins = np.append(first.begin_seconds, second.begin_seconds)
+    np.testing.assert_array_equal(begins, run.begin_seconds)

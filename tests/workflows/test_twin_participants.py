@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from network_job import FRAMES, REGIONS, network_bold, slabs
 from tiny_job import tree
-from twin_job import FACES, STROOP, TwinJob
+from twin_job import EDGES, FACES, STROOP, TwinJob
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.files.regions.relmat import read_relmat
 from bids_dtg.files.regions.series import read_series
 from bids_dtg.inputs.rest_sketch import sketch_edges
+from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import outcome_shares
@@ -193,11 +194,14 @@ def test_the_page_shows_what_the_twin_does(job, performed):
 
 
 @pytest.mark.slow
-def test_a_changed_event_file_has_its_participant_made_again(tmp_path, capsys):
+def test_changed_events_or_covariates_have_their_participants_made_again(tmp_path, capsys):
     job = TwinJob(tmp_path)
+    table = job.raw / "participants.tsv"
+    table.write_text("participant_id\tage\nsub-01\t20\nsub-02\t30\n")
+    adjustment = Adjustment(("age",), np.array([25.0]), np.full((1, EDGES), 0.01))
     job.give("01", STROOP)
     path = job.give("02", STROOP, lender=1)
-    given = ("--model", job.model())
+    given = ("--model", job.model(adjustment=adjustment))
     assert job.run(*given) == 0
     before = tree(job.out / "sub-01")
     path.write_text(path.read_text().replace("con1", "con2"))
@@ -210,6 +214,9 @@ def test_a_changed_event_file_has_its_participant_made_again(tmp_path, capsys):
     assert job.run(*given) == 0
     assert "1 average of results made, 1 complete before" in capsys.readouterr().err
     assert tree(job.out / "sub-01") == before
+    table.write_text(table.read_text().replace("20", "40"))
+    assert job.run(*given, "--dry-run") == 0
+    assert "complete, would be skipped" not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def test_runs_of_trials_get_their_bold_back(job, out, capsys):
     assert second is None
     (path,) = out.rglob("*_desc-task_timeseries.tsv")
     assert np.array_equal(first.values, read_task_bold(path)[1].values, equal_nan=True)
-    assert (people.task_bold.regions, people.task_bold.atlas) == (REGIONS, "Slabs")
+    assert people.task_bold.regions == REGIONS
     assert path in people.files
     assert "BOLD in 1 of 2 runs of trials, of 1 of 2 participants" in people.notes
 

@@ -13,16 +13,10 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import (
-    RELATED,
-    RELATIVE,
-    SEEN,
-    TRAINED,
-    labels_alone,
-    say_left_out,
-)
+from bids_dtg.cohort.seen_people import RELATED, RELATIVE, SEEN, TRAINED, labels_alone, say_left_out
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
+from bids_dtg.inputs.participants import plain_column
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.pages.analysis import Table
 from bids_dtg.settings import OPTIONS, Settings
@@ -48,10 +42,12 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     @classmethod
     def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:
-        """Find people with a connectome and events, and refuse connectomes of other edges."""
+        """Find people with a connectome and events; refuse other edges or covariates."""
         if bundle is None:
-            return TwinPeople.prepare(settings, None, "")
-        people = TwinPeople.prepare(settings, bundle.part.tasks, bundle.part.atlas)
+            return TwinPeople.prepare(settings)
+        _require_same_covariates(settings.statistics.covariates, bundle)
+        part = bundle.part
+        people = TwinPeople.prepare(settings, part.tasks, part.atlas, bool(bundle.bold_regions))
         _require_same_connectomes(people, bundle)
         return people
 
@@ -166,7 +162,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             Its regions are not those of the model.
         """
         found, bundle = self.people.task_bold, self.bundle
-        if found is None or (bundle is not None and not bundle.bold_regions):
+        if found is None:
             return None
         if bundle is not None and found.regions != bundle.bold_regions:
             raise DatasetError(
@@ -204,21 +200,26 @@ def refuse_training_options(settings: Settings, instead: str = "") -> None:
         )
 
 
+def _require_same_covariates(asked: Sequence[str], bundle: TwinBundle) -> None:
+    """Refuse ``--covariates`` other than the model takes out; none: its own are read."""
+    own = () if bundle.adjustment is None else bundle.adjustment.asked
+    if asked and {*map(plain_column, asked)} != {*map(plain_column, own)}:
+        raise SettingsError(
+            f"--covariates names {named(asked)}, and the model {bundle.card.name} takes out "
+            f"{named(own) or 'none'}",
+            expected="those of the model, or no --covariates; train or --folds take others out",
+        )
+
+
 def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
     """Refuse connectomes with other edges than the model's; warn of another kind or cleaning."""
     source, name = people.source, bundle.card.name
-    if source.atlas:
+    if source.places_named:
         bundle.require_regions(source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest)
-    if source.edges != bundle.part.edges:
+    elif source.edges != bundle.part.edges:
         raise DatasetError(
             f"the files have connectomes of {counted(source.edges, 'edge')}, and the model {name} "
             f"was fitted to connectomes of {bundle.part.edges}",
-            expected="the same regions in the same order",
-        )
-    if source.places_named and bundle.regions and source.regions != bundle.regions:
-        raise DatasetError(
-            f"the files have the regions {named(source.regions)}, and the model {name} has "
-            f"{named(bundle.regions)}",
             expected="the same regions in the same order",
         )
     if bundle.regions and not source.places_named:

@@ -54,11 +54,7 @@ from bids_dtg.twin.judging.predictions import (
     join_folds,
     predict_people,
 )
-from bids_dtg.twin.judging.scores import (
-    conditions_of,
-    mean_curve,
-    observed_curves,
-)
+from bids_dtg.twin.judging.scores import conditions_of, mean_curve, observed_curves
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.times import RT, observed_times, targets_of
 from bids_dtg.twin.trial_series import Segments, TaskSet
@@ -142,6 +138,7 @@ _REGIONS = (
         "not shown to predict the region",
     ),
     Column("ridge_r_people", "That of a ridge regression on the connectome, by training people"),
+    Column(f"{OWN_HALF}_r_people", "That of the person's own first half, where folds are halves"),
     Column(
         "predicted_by_connectomes",
         "Whether twins' responses in the region differ by their connectomes",
@@ -329,6 +326,8 @@ def _finish(
 ) -> None:
     """Score, and write tables and page."""
     say(f"evaluating {counted(len(people.labels), 'participant')}")
+    if people.bold is not None and judged.bold is None:
+        say("BOLD of tasks is not evaluated: the training set, or people of a fold, have none")
     found = evaluate(judged, people, seed=analysis.settings.modelling.seed)
     tables = evaluation_tables(found, judged, people)
     if fits:
@@ -628,6 +627,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
                     *("region", "task", "condition", "observed_response", "twin_response"),
                     *("training_mean_response", "observed_t", "twin_t"),
                     *("r_people", "ridge_r_people"),
+                    *([f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []),
                 ),
             ),
         ),

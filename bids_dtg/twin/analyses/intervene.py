@@ -20,17 +20,12 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Matrices,
-    PageSection,
-    Pictures,
-    Table,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSection, Pictures, Table
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
-from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, Verdict, corrected, not_computable
+from bids_dtg.stats.splits import family_numbers
+from bids_dtg.stats.verdict import NO_EVIDENCE, Verdict, corrected, family_means, not_computable
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.fitting import Fitted
@@ -49,6 +44,7 @@ from bids_dtg.twin.interventions import (
     selective,
     sign_of,
     slope_of,
+    varies,
 )
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.network import LowRank
@@ -62,6 +58,7 @@ _STRONGEST = 200  # edges of each function in the table
 _MS, _PERCENT = 1000.0, 100.0
 _UNITS = "ms; accuracy in %; BOLD in SD"
 _UNPERMUTED = "BOLD is not permuted"
+_UNCALIBRATED = "selective moves are not calibrated"
 _ALL, _SELECTIVE = "all", "selective"  # ways to move
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
@@ -69,8 +66,8 @@ _CAN_WRITE = (
     *("desc-edges_attribution", "desc-directions_edges", EXCLUDED),
 )
 Row = dict[str, Any]
-# Connectomes, mean times and covariates of training people.
-_Known = tuple[NDArray[np.floating[Any]], Array, Array | None]
+# Connectomes, mean times, covariates and numbers of families of training people.
+_Known = tuple[NDArray[np.floating[Any]], Array, Array | None, NDArray[np.intp]]
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
@@ -86,14 +83,19 @@ _WAY = Column(
 _STEP = Column("step_size", "Size of the step, in standard deviations of people's function")
 _JUDGED = (
     *(_DIRECTION, _WAY, _FUNCTION),
-    Column("verdict", f"Verdict on the function: {RULE}"),
+    Column(
+        "verdict",
+        f"lowered, raised and the opposite need {FEWEST_PEOPLE} participants (a family counts as "
+        "one), a 95 % interval of the calibrated change without 0, and p of permuted behaviour up "
+        "to 0.05; otherwise the words say what is missing",
+    ),
     Column("why", "What is missing for a verdict"),
     Column("change", f"Mean change at {_AT:g} SD, by the twins", interval=BY_PEOPLE),
     Column(
         "calibrated",
         "The same times the slope of observed on predicted values over people outside the training "
         "set",
-        interval="95 % interval of the slope, by drawing participants again",
+        interval="95 % interval of the slope, by drawing families again",
     ),
     Column("p", "p of as much evidence with permuted behaviour, corrected for all functions"),
     Column("slope", "Slope of observed on predicted values over people"),
@@ -109,7 +111,7 @@ _CHANGES = (
     Column("before", "Mean over people before the step"),
     Column("after", "Mean over people after the step"),
     Column("change", "Mean change", interval=BY_PEOPLE),
-    Column("people", "How many people"),
+    Column("people", "How many people; a family counts as one, by its mean"),
 )
 _PEOPLE = (
     Column("participant_id", "Participant"),
@@ -158,9 +160,12 @@ class _Study:
     slopes: tuple[Slope, ...]
     moves: tuple[_Move, ...]
     refused: dict[str, str]  # by function: why nothing is moved
-    evidence: Array | None  # (functions,)
-    permuted: Array | None  # (permutations, functions)
+    null: dict[str, Row]  # by function: evidence, and that of permuted behaviour
     without_null: str  # why there is none
+
+    def mean(self, values: Array) -> Interval:
+        """Return the mean of changes (people,); a family is drawn, and counts, as one."""
+        return bootstrap_interval(family_means(values, self.people.kin))
 
 
 def run_interventions(settings: Settings) -> int:
@@ -176,11 +181,12 @@ def run_interventions(settings: Settings) -> int:
     bundle = analysis.bundle
     assert bundle is not None
     unseen, seen = analysis.require_unseen(_FEWEST_FITTED, "ridges of permuted behaviour")
-    if len(unseen) < FEWEST_PEOPLE:
+    families = np.unique(family_numbers(unseen, analysis.people.families.by_label))
+    if len(families) < FEWEST_PEOPLE:
         raise DatasetError(
-            f"{counted(len(unseen), 'participant')} outside the training set of {bundle.card.name} "
-            "have a connectome and events here",
-            expected=f"{FEWEST_PEOPLE} or more: connectomes move as theirs differ",
+            f"{counted(len(families), 'participant')} outside the training set of "
+            f"{bundle.card.name} have a connectome and events here",
+            expected=f"{FEWEST_PEOPLE} or more, a family as one: connectomes move as theirs differ",
             remedy="give files of more people, or train with --split-file, which keeps some apart",
         )
     number = settings.statistics.permutations
@@ -212,12 +218,12 @@ def _studied(
     functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
     known = None
     if training is not None:
-        times = observed_times(training.segments)
-        known = training.edges(adjustment), times, training.taken_out(adjustment)
+        times, covariates = observed_times(training.segments), training.taken_out(adjustment)
+        known = training.edges(adjustment), times, covariates, training.kin
     before = predicted_functions(fitted, edges, people.segments)
     observed = observed_functions(people.segments, fitted.bold, people.bold)
     slopes = tuple(
-        slope_of(one, other, seed=seed) for one, other in zip(before.T, observed.T, strict=True)
+        slope_of(*both, people.kin, seed=seed) for both in zip(before.T, observed.T, strict=True)
     )
     say("gradients …")
     gradients, by_times = gradients_of(fitted, edges, people.segments, seed=seed)
@@ -253,13 +259,20 @@ def _studied(
 
 def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
     """Return why connectomes are taken to say nothing of a function."""
+    found = {}
+    if (bold := fitted.bold) is not None:
+        why = "connectomes are not shown to predict the region"
+        shut = [
+            name for name, differs in zip(bold.regions, bold.differ, strict=True) if not differs
+        ]
+        found = {f.name: why for f in functions_of(fitted.tasks, bold) if f.what in shut}
     if not fitted.twin.differ:
         why = "all twins are the group's network"
-        return {function.name: why for function in functions_of(fitted.tasks)}
+        return found | {function.name: why for function in functions_of(fitted.tasks)}
     if training is None or not isinstance(fitted.twin, LowRank):
-        return {}
-    ridges = fit_ridges(*training)
-    return {
+        return found
+    ridges = fit_ridges(*training[:3])
+    return found | {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
         for target, good in zip(targets_of(fitted.tasks), ridges.predictable, strict=True)
         if not good
@@ -274,28 +287,27 @@ def _null(
     observed: Array,
     permutations: int,
     seed: int,
-) -> tuple[Array | None, Array | None, str]:
-    """Return the evidence of the twin and of permuted behaviour, or why there is none."""
+) -> tuple[dict[str, Row], str]:
+    """Return the evidence of functions and of permuted behaviour, or why there is none."""
     if not isinstance(fitted.twin, LowRank) or gradients is None:
-        return None, None, f"each permutation of a {fitted.architecture} would be a training"
-    if training is None or not permutations:
-        few = f"{_FEWEST_FITTED} or more of the model's training participants are needed"
-        return None, None, few if training is None else "no permutations were asked for"
+        return {}, f"each permutation of a {fitted.architecture} would be a training"
+    if training is None:
+        return {}, f"{_FEWEST_FITTED} or more of the model's training participants are needed"
+    if not permutations:
+        return {}, "no permutations were asked for"
     say(f"{counted(permutations, 'permutation')} of behaviour …")
     known = observed[:, : len(gradients)]
-    evidence = evidence_of(fit_ridges(*training).predict(unseen), gradients, known)
+    evidence = evidence_of(fit_ridges(*training[:3]).predict(unseen), gradients, known)
     permuted = permuted_evidence(
-        training,
-        unseen,
-        gradients,
-        known,
-        permutations=permutations,
-        seed=seed,
+        training, unseen, gradients, known, permutations=permutations, seed=seed
     )
+    as_large = (permuted >= evidence).sum(axis=0)
     # BOLD is not permuted.
-    more = np.full(observed.shape[1] - len(evidence), np.nan)
-    padded = np.tile(more, (len(permuted), 1))
-    return np.append(evidence, more), np.hstack([permuted, padded]), ""
+    names = [function.name for function in functions_of(fitted.tasks)]
+    return {
+        name: {"evidence": own, "permuted_as_large": number, "permutations": permutations}
+        for name, own, number in zip(names, evidence.tolist(), as_large.tolist(), strict=True)
+    }, ""
 
 
 def _named(function: Target) -> str:
@@ -342,26 +354,26 @@ def _judged_rows(found: _Study) -> list[Row]:
         for move in found.moves:
             if move.target != row:
                 continue
-            verdict, slope = verdicts.get(move.words), found.slopes[row]
-            change, why = bootstrap_interval(move.change[:, row]), found.without_null or _UNPERMUTED
-            raised = "raised" if sign_of(function) > 0 else "lowered"
-            rows.append(
-                {
-                    **move.keys,
-                    "verdict": verdict.named(raised, "the opposite")
-                    if verdict
-                    else not_computable(why),
-                    "why": verdict.why if verdict else why,
-                    "change": change,
+            change, verdict = found.mean(move.change[:, row]), verdicts.get(move.words)
+            why, more = found.without_null or _UNPERMUTED, Row()
+            if move.keys["way"] == _SELECTIVE:
+                why = _UNCALIBRATED
+            else:
+                slope = found.slopes[row]
+                more = {
                     "calibrated": _calibrated(slope, change.mean),
                     "p": verdict.p if verdict else None,
                     "slope": slope.value,
                     "r": slope.r,
-                    "evidence": None if found.evidence is None else found.evidence[row],
-                    "permuted_as_large": _as_large(found, row),
-                    "permutations": None if found.permuted is None else len(found.permuted),
-                    "size": float(np.sqrt(np.mean((_AT * move.delta) ** 2))),
+                    **found.null.get(function.name, {}),
                 }
+            word = not_computable(why)
+            if verdict:
+                raised = "raised" if sign_of(function) > 0 else "lowered"
+                word, why = verdict.named(raised, "the opposite"), verdict.why
+            size = float(np.sqrt(np.mean((_AT * move.delta) ** 2)))
+            rows.append(
+                {**move.keys, "verdict": word, "why": why, "change": change, "size": size, **more}
             )
     return rows
 
@@ -371,41 +383,34 @@ def _calibrated(slope: Slope, change: float) -> Interval:
     return Interval(change * slope.value, low, high)
 
 
-def _as_large(found: _Study, row: int) -> int | None:
-    if found.permuted is None or found.evidence is None or np.isnan(found.evidence[row]):
-        return None
-    return int((found.permuted[:, row] >= found.evidence[row]).sum())
-
-
 def _verdicts(found: _Study) -> dict[str, Verdict]:
     """Return verdicts of moves: interval of the calibrated change, and p of permuted behaviour."""
-    if found.permuted is None or found.evidence is None:
-        return {}
     verdicts = {}
     for move in found.moves:
-        as_large = _as_large(found, move.target)
-        if as_large is None:
+        null = found.null.get(move.keys["function"])
+        if null is None or move.keys["way"] == _SELECTIVE:
             continue
-        sign = sign_of(found.functions[move.target])
-        change = float(np.nanmean(move.change[:, move.target]))
-        own = _calibrated(found.slopes[move.target], sign * change)
-        p = (1 + as_large) / (1 + len(found.permuted))
-        verdicts[move.words] = Verdict(own, p, len(found.people.labels))
+        sign, slope = sign_of(found.functions[move.target]), found.slopes[move.target]
+        own = _calibrated(slope, sign * found.mean(move.change[:, move.target]).mean)
+        p = (1 + null["permuted_as_large"]) / (1 + null["permutations"])
+        verdicts[move.words] = Verdict(own, p, slope.people)
     return dict(zip(verdicts, corrected(list(verdicts.values())), strict=True))
 
 
 def _change_rows(found: _Study) -> Iterator[Row]:
+    before = family_means(found.before.T, found.people.kin)
     for move in found.moves:
-        for size, after in zip(STEP_SIZES, move.after, strict=True):
+        for size, values in zip(STEP_SIZES, move.after, strict=True):
+            after = family_means(values.T, found.people.kin)
             for row, function in enumerate(found.functions):
-                change = after[:, row] - found.before[:, row]
+                change = after[row] - before[row]
                 yield {
                     **move.keys,
                     "step_size": size,
                     "function": function.name,
                     "intended": row == move.target,
-                    "before": float(np.nanmean(found.before[:, row])),
-                    "after": float(np.nanmean(after[:, row])),
+                    "before": float(np.nanmean(before[row])),
+                    "after": float(np.nanmean(after[row])),
                     "change": bootstrap_interval(change),
                     "people": int(np.isfinite(change).sum()),
                 }
@@ -551,7 +556,7 @@ def _effect_tables(found: _Study) -> Iterator[Table]:
     rows = []
     for move in found.moves:
         cells = [
-            _shown(bootstrap_interval(change), _scale(function))
+            _shown(found.mean(change), _scale(function))
             for change, function in zip(move.change.T, found.functions, strict=True)
         ]
         rows.append((move.words, *cells))
@@ -564,7 +569,8 @@ def _difference_table(found: _Study) -> Table:
     rows: list[tuple[Any, ...]] = []
     for move in found.moves:
         change, before = move.change[:, move.target], found.before[:, move.target]
-        deviation = _scale(found.functions[move.target]) * float(np.nanstd(change))
+        scale = _scale(found.functions[move.target])
+        deviation = scale * float(np.nanstd(change)) if varies(change) else 0.0
         r = (slope_of(level, change).r for level in (before, found.observed[:, move.target]))
         rows.append((move.words, deviation, *r))
     return Table(

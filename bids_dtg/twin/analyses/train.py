@@ -20,14 +20,9 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Curves,
-    PageSection,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, Curves, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
-from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.adjustment import Adjustment
@@ -157,7 +152,7 @@ def fit_people(
         training.edges(adjustment),
         training.segments,
         people=training.labels,
-        families=training.families or {},
+        families=training.families,
         covariates=training.taken_out(adjustment),
         bold=training.bold,
         architecture=chosen_architecture(settings),
@@ -180,7 +175,7 @@ def fit_people(
             training.segments,
             regions=analysis.people.task_bold.regions,
             covariates=training.taken_out(adjustment),
-            families=family_numbers(training.labels, training.families or {}),
+            families=training.kin,
         )
         say(
             f"BOLD of {counted(len(readout.regions), 'region')}; connectomes predict responses of "
@@ -213,7 +208,7 @@ def chosen_recipe(settings: Settings) -> Recipe:
     changes: dict[str, Any] = {
         f"{stage}_epochs": modelling.epochs,
         f"{stage}_rate": modelling.learning_rate,
-        "batch_people": modelling.batch_size,
+        **dict.fromkeys(("batch_people", "times_people"), modelling.batch_size),
     }
     given = {name: value for name, value in changes.items() if value is not None}
     return dataclasses.replace(find_recipe(architecture, modelling.recipe), **given)

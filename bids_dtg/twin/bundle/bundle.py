@@ -141,7 +141,9 @@ class TwinBundle(FittedBundle[TwinPart]):
             people=self.fitted_people,
             seed=part.seed,
             history={},
-            bold=BoldReadout.of_tensors(self.bold_regions, part.bold_tr_seconds, self.bold_arrays)
+            bold=BoldReadout.of_tensors(
+                self.bold_regions, part.bold_tr_seconds, self.bold_arrays, part.task_set
+            )
             if self.bold_regions
             else None,
         )

@@ -18,7 +18,6 @@ from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.twin.bundle.bundle import TwinBundle
-    from bids_dtg.twin.tasks import Task, make_task
     from bids_dtg.twin.trial_series import TaskSet
 
 _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
@@ -139,9 +138,9 @@ class TwinPart(FittedPart):
             **dict.fromkeys(("mean", "sd", "z"), (regions,)),
             **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (regions, tasks)),
             "weights": (units, regions),
-            **dict.fromkeys(("responses", "corrections"), (regions, conditions)),
+            **dict.fromkeys(("responses", "known"), (regions, conditions)),
             "edge_mean": (self.edges,),
-            "edge_weights": (self.edges, self.bold_open, tasks),
+            "edge_weights": (self.edges, self.bold_open, conditions),
         }
 
     def to_json(self) -> dict[str, Any]:

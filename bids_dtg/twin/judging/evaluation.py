@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -19,10 +20,9 @@ from bids_dtg.stats.cohort.group_maps import stepped_up
 from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.metrics import rivals
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
-from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
 from bids_dtg.twin.bold import group_t
-from bids_dtg.twin.judging.predictions import CONSTANT, TWIN, Cohort, Judged
+from bids_dtg.twin.judging.predictions import GROUP, GROUP_MEAN, OWN_HALF, TWIN, Cohort, Judged
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
     conditions_of,
@@ -109,7 +109,7 @@ class _Evaluating:
 
     def __init__(self, judged: Judged, people: Cohort, seed: int) -> None:
         self.judged, self.segments, self.seed = judged, people.segments, seed
-        self.families = family_numbers(people.labels, people.families or {})
+        self.families = people.kin
         self.observed = observed_times(people.segments)
 
     def evaluation(self) -> Evaluation:
@@ -121,16 +121,18 @@ class _Evaluating:
     def _figures(self) -> Iterator[Score]:
         """Score response times and effects by r over people."""
         models = self.judged.each("times")
+        # The same for everybody: no r over people. Own orders of trials have own times.
+        constant = (GROUP_MEAN, *((GROUP,) if len(self.segments.inputs) == 1 else ()))
         for column, target in enumerate(targets_of(self.segments.tasks)):
             wanted = self.observed[:, column]
             for name, times in models.items():
                 own, twin = times[:, column], models[TWIN][:, column]
                 people = int((np.isfinite(own) & np.isfinite(wanted)).sum())
                 verdict = None
-                if name not in (TWIN, *CONSTANT):
+                if name not in (TWIN, *constant):
                     verdict = self._gain(twin, own, wanted) or Verdict.unknown(people)
                 value = Interval(*[float("nan")] * 3)
-                if name not in CONSTANT and people:
+                if name not in constant and people:
                     value = correlation_interval(
                         *self._within(own, wanted), seed=self.seed, draws=_DRAWS
                     )
@@ -443,27 +445,30 @@ def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Ar
     dict
         (regions, tasks) each: t over people of the second condition less the first, as
         ``observed_t``, ``twin_t`` and ``training_mean_t``, and r over people of mean responses, as
-        ``r_people``, with that of a ridge as ``ridge_r_people``; NaN where all are predicted the
-        same.
+        ``r_people``, with those of a ridge and, of the same people, of the own first half; NaN
+        where all are predicted the same.
     """
     # Predicted people differ less than measured ones: t is that of measured people's SD.
     sds = bold["contrast_sds"].mean(axis=0)
     of_task = np.repeat(np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks])
-    means = [
-        np.stack([bold[name][..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
-        for name in ("twin", "observed")
-    ]
-    r = np.full((2, *means[0].shape[1:]), np.nan)
-    for model, region, task in np.ndindex(*r.shape):
-        if bold["open"][:, region].all():
-            own = (means[0], bold["ridge"])[model]
-            r[model, region, task] = _r(own[:, region, task], means[1][:, region, task])
+    means = {
+        name: np.stack([own[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
+        for name, own in bold.items()
+        if name in ("observed", TWIN, "ridge", OWN_HALF)
+    }
+    observed = means.pop("observed")
+    r = {name: np.full(observed.shape[1:], np.nan) for name in means}
+    for (name, own), region, task in product(
+        means.items(), range(observed.shape[1]), range(observed.shape[2])
+    ):
+        if name == OWN_HALF or bold["open"][:, region].all():
+            r[name][region, task] = _r(own[:, region, task], observed[:, region, task])
     return {
         "observed_t": group_t(bold["observed_contrasts"]),
         "twin_t": group_t(bold["twin_contrasts"], sds),
         "training_mean_t": group_t(bold["training_mean_contrasts"], sds),
-        "r_people": r[0],
-        "ridge_r_people": r[1],
+        "r_people": r.pop(TWIN),
+        **{f"{name}_r_people": values for name, values in r.items()},
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.twin.adjustment import Adjustment, Covariates
 from bids_dtg.twin.bold import contrasts, predict_bold, responses
 from bids_dtg.twin.bold_runs import People as BoldOfPeople
@@ -23,8 +24,6 @@ TWIN, GROUP = "twin", "group_network"
 GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"
 # The group's distribution, stretched by the response time that the ridge on connectomes predicts.
 STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
-# The same for everybody: no r over people.
-CONSTANT = (GROUP, GROUP_MEAN)
 FEWEST_TRAINING = 3  # people, for baselines
 _SMALLEST = 1e-6  # probability; float32 has none much closer to 1
 _PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
@@ -43,17 +42,22 @@ class Cohort:
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
     connectomes: NDArray[np.floating[Any]]  # (people, edges), as measured
-    covariates: Covariates = field(
-        default_factory=Covariates
-    )  # of the table of participants, as age
-    families: Mapping[str, str] | None = None  # by label, of those who have one
+    covariates: Covariates = field(default_factory=Covariates)  # of participants.tsv, as age
+    families: Mapping[str, str] = field(default_factory=dict)  # by label, of those who have one
     bold: BoldOfPeople | None = None  # of their runs of tasks; None: nobody has any
 
     def __post_init__(self) -> None:
+        if self.bold is not None and all(run is None for runs in self.bold for run in runs):
+            object.__setattr__(self, "bold", None)
         people = len(self.labels)
         sizes = {len(self.segments.action), len(self.connectomes)}
         if sizes != {people} or len(set(self.labels)) < people:
             raise ValueError(f"{people} labels, each once, and {sorted(sizes)} people with values")
+
+    @property
+    def kin(self) -> NDArray[np.intp]:
+        """Number of each person's family, (people,)."""
+        return family_numbers(self.labels, self.families)
 
     def edges(self, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
         """Return connectomes (people, edges) less what an adjustment says of covariates."""
@@ -103,7 +107,8 @@ class Judged:
     # In SD of the training people, by `observed`, `twin` and `training_mean`: responses to
     # conditions (people, regions, conditions), and second condition less the first with the ending
     # `_contrasts` (people, regions, tasks), with SDs of training people as `contrast_sds`; and
-    # whether connectomes predict a region as `open` (people, regions). None: there is no BOLD.
+    # whether connectomes predict a region as `open` (people, regions). `ridge` and, of the same
+    # people's other half, `OWN_HALF` have responses, too. None: there is no BOLD.
     bold: Mapping[str, NDArray[Any]] | None = None
     regions: tuple[str, ...] = ()  # of BOLD
 
@@ -145,13 +150,13 @@ def predict_people(
     if training is not None and len(training.labels) >= FEWEST_TRAINING:
         models |= _baselines(training, people, adjustment)
     losses = _cross_losses(fitted, edges, outputs, people.segments, seed)
-    bold = _judged_bold(fitted, people, edges)
+    bold = _judged_bold(fitted, people, edges, training)
     regions = fitted.bold.regions if bold and fitted.bold else ()
     return Judged(models, losses, bold=bold, regions=regions)
 
 
 def _judged_bold(
-    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
+    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]], training: Cohort | None
 ) -> dict[str, NDArray[Any]] | None:
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
     if people.bold is None or fitted.bold is None:
@@ -159,26 +164,25 @@ def _judged_bold(
     readout, twin, segments = fitted.bold, fitted.twin, people.segments
     own = predict_bold(readout, twin, edges, segments, people.bold)
     measured, number = readout.scaled(people.bold), len(people.labels)
-
+    observed = contrasts(measured, segments)
+    ridge = readout.ridge(torch.tensor(edges)).numpy()
+    found = {
+        "observed": responses(measured, segments),
+        "twin": responses(own, segments),
+        "ridge": np.where(readout.open[:, None], ridge, np.nan),
+        "observed_contrasts": observed,
+        # People without BOLD of their own do not count.
+        "twin_contrasts": np.where(np.isfinite(observed), contrasts(own, segments), np.nan),
+        "training_mean_contrasts": np.where(np.isfinite(observed), readout.contrasts, np.nan),
+    }
+    if training is not None and training.bold is not None and training.labels == people.labels:
+        found[OWN_HALF] = responses(readout.scaled(training.bold), training.segments)
     alike = {
         "training_mean": readout.responses,
-        "training_mean_contrasts": readout.contrasts,
         "contrast_sds": readout.contrast_sds,
         "open": readout.differ,
     }
-    return {
-        "observed": responses(measured, segments),
-        "twin": responses(own, segments),
-        # Means over conditions; NaN where a ridge does not predict the region.
-        "ridge": np.where(
-            readout.open[:, None],
-            readout.amplitudes(torch.tensor(edges), segments.tasks).numpy(),
-            np.nan,
-        ),
-        "observed_contrasts": contrasts(measured, segments),
-        "twin_contrasts": contrasts(own, segments),
-        **{name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()},
-    }
+    return found | {name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()}
 
 
 def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:

@@ -110,7 +110,7 @@ def _performed(facts: TwinMethods) -> str:
         "The network made from each connectome performed the participant's own trials; "
         "where a participant has no event file of a task, it performed those of the first event "
         "file in the data set, without its responses. A network's outputs are the distribution of "
-        "response times of each trial; responses are predicted by its median and its likeliest "
+        "response times of each trial; responses are predicted by its mean and its likeliest "
         "button."
     )
 

@@ -28,12 +28,7 @@ from bids_dtg.twin.participant.connectomes import (
     find_output_connectomes,
 )
 from bids_dtg.twin.participant.events import Behaviour, find_task_files, read_behaviour
-from bids_dtg.twin.participant.task_bold import (
-    Runs,
-    TaskBold,
-    find_array_bold,
-    find_output_bold,
-)
+from bids_dtg.twin.participant.task_bold import Runs, TaskBold, find_array_bold, find_output_bold
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, values_in_words
@@ -63,13 +58,13 @@ class TwinPeople:
         settings: Settings,
         tasks: Sequence[Task] | None = None,
         atlas: str = "",
-        bold_atlas: str = "",
+        with_bold: bool = True,
     ) -> TwinPeople:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
-        Tasks and atlases are those of a model; without a model, tasks are those of ``--task-file``,
-        and the output must have one atlas only, and one of BOLD of tasks. Arrays are checked except
-        for their values.
+        Tasks and atlas are those of a model, and whether it has BOLD; without a model, tasks are
+        those of ``--task-file``, and the output must have one atlas only. BOLD of tasks must be of
+        one atlas. Arrays are checked except for their values.
 
         Raises
         ------
@@ -87,10 +82,11 @@ class TwinPeople:
         behaviour = read_behaviour(chosen, files, asked)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
         own = {label: behaviour[label] for label in labels}
-        if source.arrays is not None:
+        bold = None
+        if with_bold and source.arrays is not None:
             bold = find_array_bold(source.arrays, own, files)
-        else:
-            bold = find_output_bold(settings, own, bold_atlas)
+        elif with_bold:
+            bold = find_output_bold(settings, own)
         known = source.sketches(labels)
         families = with_copies(source.families, known, "connectome", "--participant-label")
         split, others = given_split(settings.modelling.split_file, labels, families)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cohort.people import table_path
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import RunError
@@ -182,6 +183,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         yield from super().input_files(planned)
         if self.events is not None:
             yield from self.events.paths(planned)
+        if self.bundle is not None and self.bundle.adjustment is not None:
+            yield from filter(None, [table_path(self.settings)])
 
     def shaping_options(self) -> dict[str, Any]:
         """Return the options that results depend on, in addition to the inputs."""

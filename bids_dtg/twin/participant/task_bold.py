@@ -16,12 +16,7 @@ from bids_dtg.cohort.output_tables import LeftOut, TableKind, find_tables, list_
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import FileKind, parse_name
-from bids_dtg.files.regions.series import (
-    RegionSeries,
-    encode_series,
-    read_series,
-    series_sidecar,
-)
+from bids_dtg.files.regions.series import RegionSeries, encode_series, read_series, series_sidecar
 from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
 from bids_dtg.inputs.events import EventsFile
@@ -80,8 +75,6 @@ class TaskBold:
     regions: tuple[str, ...]  # names
     read: Callable[[str], Runs]  # a person's, by label: one for each of the runs of trials
     notes: tuple[str, ...]  # sentences on who has it, and on runs that were left out
-    atlas: str = ""  # key of the atlas of the regions; empty: not known
-    atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
     files: tuple[Path, ...] = ()  # that are read, but for arrays
 
 
@@ -143,9 +136,7 @@ def read_task_bold(path: Path) -> tuple[tuple[str, ...], BoldRun]:
     return series.names, BoldRun(np.ascontiguousarray(series.values.T), float(tr), float(start))
 
 
-def find_output_bold(
-    settings: Settings, behaviour: Mapping[str, Behaviour], atlas: str = ""
-) -> TaskBold | None:
+def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> TaskBold | None:
     """Find what the participant level has written for runs of trials; None: there is nothing.
 
     Parameters
@@ -154,19 +145,17 @@ def find_output_bold(
         Options of the call: output, participants.
     behaviour
         People's trials by label, with the event files by which series are found.
-    atlas
-        Key of the atlas of a model's regions; empty: the only one there is.
 
     Raises
     ------
     DatasetError
-        There are series of several atlases or of another one, or one cannot be read.
+        There are series of several atlases, or one cannot be read.
     """
     root, asked = settings.inputs.output_dir.absolute(), settings.inputs.participant_label
     if next(list_tables(root, _TABLES, asked), None) is None:
         return None
     left_out = LeftOut(_TABLES.one)
-    tables = find_tables(root, _TABLES, asked, atlas, left_out)
+    tables = find_tables(root, _TABLES, asked, "", left_out)
     found = {
         (table.label, PurePosixPath(str(table.sidecar.get(EVENT_FILE))).name): table.path
         for table in tables
@@ -195,8 +184,6 @@ def find_output_bold(
         regions,
         lambda label: tuple(map(read_run, whose[label])),
         notes=(_in_words(whose), *left_out.lines()),
-        atlas=tables[0].atlas,
-        atlas_digest=tables[0].atlas_digest,
         files=tuple(path for paths in whose.values() for path in paths if path is not None),
     )
 

@@ -18,10 +18,7 @@ from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import AverageMaker, MadeAverage
-from bids_dtg.twin.participant.behaviour import (
-    AverageConnectome,
-    behave,
-)
+from bids_dtg.twin.participant.behaviour import AverageConnectome, behave
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task
 from bids_dtg.twin.participant.task_bold import TaskRun
 from bids_dtg.twin.participant.write import TwinWriter

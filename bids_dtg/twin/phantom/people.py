@@ -10,11 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
-from bids_dtg.twin.phantom.diffusion import (
-    decision_quantiles,
-    mean_decision_seconds,
-    share_correct,
-)
+from bids_dtg.twin.phantom.diffusion import decision_quantiles, mean_decision_seconds, share_correct
 from bids_dtg.twin.phantom.world import (
     PARAMETERS,
     RUN_SD,

@@ -78,10 +78,13 @@ def test_evaluations_and_interventions_need_the_columns(
     other.write_text("\n".join(["participant_id\tsite", *rows, ""]))
     for analysis in ("evaluate", "intervene"):
         call = arguments(inputs, tmp_path / "out", analysis, "--model", str(model(out)))
-        assert main(call) == 0
+        own = ("--covariates", "Site", "age") if analysis == "evaluate" else ()
+        assert main([*call, *own]) == 0
         capsys.readouterr()
         assert main([*call, "--participants-file", str(other)]) == 2
         assert "has no column age" in capsys.readouterr().err
+    (scores,) = tmp_path.rglob("desc-scores_models.tsv")
+    assert "covariates" in {row["model"] for row in read_rows(scores)}
 
 
 def test_people_of_another_age_with_its_edges_are_predicted_the_same(

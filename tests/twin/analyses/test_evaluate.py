@@ -46,13 +46,9 @@ def models_of(folder: Path, figure: str) -> set[str]:
 
 
 def test_unseen_people_are_judged_and_others_left_out(
-    bundle: Path,
-    people: Path,
-    covariates: tuple[str, ...],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call = arguments(people, tmp_path, "evaluate", "--model", str(bundle), *covariates)
+    call = arguments(people, tmp_path, "evaluate", "--model", str(bundle))
     assert main(call) == 0
     assert LEFT_OUT.format(named(SEEN)) in capsys.readouterr().err
     folder = tmp_path / "group" / "evaluation-own"
@@ -63,7 +59,7 @@ def test_unseen_people_are_judged_and_others_left_out(
     networks, simple = {"twin", "group_network"}, {"group_mean", "ridge_distribution"}
     assert models_of(folder, "crps") == models_of(folder, "brier") == networks | simple
     assert models_of(folder, "choice") == networks | {"always_correct"}
-    assert models_of(folder, "rt") == networks | {"group_mean", "covariates", "connectome_ridge"}
+    assert models_of(folder, "rt") == networks | {"group_mean", "connectome_ridge"}
     scores = read_rows(tables["desc-scores_models"])
     assert {row["verdict"] for row in scores} == {"n/a", "too few people"}
     for table in tables.values():
@@ -192,6 +188,10 @@ def test_halves_without_trials_are_refused(
         (("--folds", "halves", "--participant-label", *LABELS[:2]), "2 participants would be"),
         (("--folds", "2", "--participant-label", LABELS[0]), "--folds 2: 1 families cannot be"),
         (("--model", "MODEL", "--epochs", "3"), "--epochs was given with --model"),
+        (
+            ("--model", "MODEL", "--covariates", "age"),
+            "names age, and the model own takes out none",
+        ),
         (("--model", "MODEL", "--participant-label", *SEEN), "was fitted to everybody here"),
         ((), "--analysis evaluate was given without --model"),
     ],

@@ -159,4 +159,6 @@ def test_options_change_the_recipe_of_the_stage_that_is_trained() -> None:
     assert changed == (*generated[:2], 7, 0.5)
     assert recipe(recipe="published", architecture="hypernetwork")[2:] == (800, 1e-6)
     settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="group", workflow="twin")
+    batches = chosen_recipe(settings.replace(batch_size=3))
+    assert (batches.batch_people, batches.times_people) == (3, 3)
     assert chosen_architecture(settings) == "lowrank"

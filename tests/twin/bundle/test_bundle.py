@@ -71,10 +71,11 @@ def test_what_is_written_is_loaded_and_performs_the_same(
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_bold_comes_back(tmp_path: Path, architecture: str) -> None:
-    """Of three regions, one has no signal, and connectomes predict another one."""
+    """Of three regions, one has no signal, connectomes predict another; a condition is unknown."""
     fitted, rng = tiny_fitted_twin(architecture, bold=True), np.random.default_rng(0)
     readout = fitted.bold
     assert readout is not None
+    readout.responses[:, -1] = np.nan
     write_tiny_twin(tmp_path / "tiny", fitted)
     bundle = load_twin_bundle(tmp_path / "tiny")
     assert (bundle.part.bold_regions, bundle.part.bold_open) == (3, 1)

@@ -1,5 +1,7 @@
 """Scores of twins beside simple predictions, and own connectomes against those of others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from twin_runs import ONSET, a_cohort, a_run, judged_by
@@ -97,6 +99,16 @@ def test_few_people_get_no_verdict_and_one_no_comparison():
     assert {s.verdict.word for s in found.scores if s.verdict} == {"too few people"}
     alone = people.of(np.array([0]))
     assert judged(alone, alone.segments.action).matching is None
+
+
+def test_the_group_has_an_r_where_people_had_own_orders_of_trials():
+    people = a_cohort()
+    own = replace(
+        people, segments=replace(people.segments, inputs=np.repeat(people.segments.inputs, 24, 0))
+    )
+    found = evaluate(judged_by(own, own.segments.action, own.segments.action), own)
+    assert score(found, "rt", GROUP).value.mean > 0.99
+    assert score(found, "rt", GROUP).verdict.word == "interval holds 0"
 
 
 def test_means_of_people_are_compared_with_means_of_their_twins():

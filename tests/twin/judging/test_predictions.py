@@ -193,3 +193,4 @@ def test_cohorts_are_of_the_same_people():
         with pytest.raises(ValueError, match="4 labels, each once"):
             replace(people, **change)
     assert people.of(np.array([2, 0])).labels == ("p2", "p0")
+    assert replace(people, bold=[[None]] * 4).bold is None

@@ -72,15 +72,17 @@ def test_with_a_model_the_method_is_cited_and_its_limits_are_said():
         "fitted to 188 participants of a cohort",
         "Trials and responses of the tasks faces, stroop were read from event files.",
         "without its responses",
+        "predicted by its mean and its likeliest button",
         "is an estimate, not a measurement",
         NO_EVIDENCE,
     ):
         assert part in text
 
 
-@pytest.mark.parametrize("result", ["model", "evaluation", "intervention"])
+@pytest.mark.parametrize("result", ["model", "evaluation", "folds", "intervention"])
 def test_the_readme_lists_the_results_over_people(result):
-    assert f"- group/{result}-NAME/" in README
+    (words,) = (part for part in README.split("\n- ") if part.startswith(f"group/{result}-NAME/"))
+    assert ("--folds halves" in words) == (result == "folds")
 
 
 def test_a_set_reports_what_was_left_out_and_the_notes_of_its_model():

@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, edges, events_of, write_sets, write_twins
+from tiny_twin import tiny_fitted_twin, write_tiny_twin
+from tiny_twins import (
+    LABELS,
+    PARCELS,
+    REGIONS,
+    arguments,
+    edges,
+    events_of,
+    write_sets,
+    write_twins,
+)
 
+from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bold_runs import BoldRun
@@ -98,8 +109,7 @@ def test_runs_of_trials_have_the_series_of_their_event_files(folder):
     assert first[0] is None
     assert same(first[1], a_run(0))
     assert third == (None, None)
-    bold = people.task_bold
-    assert (bold.regions, bold.atlas, bold.atlas_digest) == (NAMES, "Tiny", "abc")
+    assert people.task_bold.regions == NAMES
     assert people.notes == ("BOLD in 3 of 12 runs of trials, of 2 of 6 participants",)
     alone = people_of(folder, task_file=("stroop",), participant_label=LABELS[:1])
     assert same(alone.bold(LABELS[:1])[0][0], a_run(0))
@@ -112,6 +122,19 @@ def test_series_of_other_parcels_are_refused_by_name(folder):
     people = people_of(folder)
     with pytest.raises(DatasetError, match=f"{other.name} has 3 parcels, and they are not those"):
         people.bold(LABELS[:2])
+
+
+def test_bold_of_two_atlases_stops_only_who_uses_it(folder):
+    write_sets(folder / "out")
+    path = write_run(folder, LABELS[0], "stroopAP", a_run(0))
+    for each in (path, path.with_suffix(".json")):
+        other = each.with_name(each.name.replace("atlas-Tiny", "atlas-Other"))
+        other.write_bytes(each.read_bytes())
+    with pytest.raises(DatasetError, match="Other"):
+        people_of(folder)
+    model = write_tiny_twin(folder / "model", tiny_fitted_twin(edges=28), regions=PARCELS)
+    more = ("--model", str(model.path), "--dry-run")
+    assert main(arguments(folder, folder / "out", "evaluate", *more, arrays=None)) == 0
 
 
 def with_arrays(folder: Path, **changed: Any) -> TwinPeople:
