@@ -6,7 +6,7 @@
 - `evaluate`: evaluates a model on people's series
 - `fcd`: dynamics of functional connectivity of simulated sessions, compared with measured ones
 - `fixed_points`: fixed points of a model's activity, and their stability
-- `latents`: regional parameters: their use, features, maps, agreement between sessions
+- `parameters`: regional parameters: their use, features, maps, agreement between sessions
 - `linear_training`: fits a linear core, and writes its bundle
 - `linear_evaluation`: evaluates a linear core on people it has not seen
 - `linear_simulation`: sessions that a linear core simulates

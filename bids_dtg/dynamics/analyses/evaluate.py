@@ -30,24 +30,11 @@ from bids_dtg.dynamics.analyses.connectivity import (
     score_columns,
 )
 from bids_dtg.dynamics.analyses.fcd import FcdDistances, fcd_section
-from bids_dtg.dynamics.analyses.latents import (
-    RETEST,
-    effect_table,
-    feature_table,
-    held_out_words,
-    in_words,
-    kl_table,
-    positions_of,
-    retest_rows,
-)
-from bids_dtg.dynamics.features import features_of
-from bids_dtg.dynamics.inference import Inferred, alignment_of, elbo_of, infer
+from bids_dtg.dynamics.analyses.parameters import held_out_words, parameter_results, table_of
+from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
 from bids_dtg.dynamics.judging.predictive import CHECKED, OUTSIDE_P, Check, check
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.parameter_effects import parameter_effects
-from bids_dtg.dynamics.parameters import Alignment
-from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -94,8 +81,6 @@ _ELBO = (
     Column("elbo_mean", "ELBO, mean over series", "ELBO, mean", unit="nats"),
     Column("elbo_sd", "Its standard deviation over series", "ELBO, sd", unit="nats"),
 )
-_WORDS = ("words",)  # a column that is left out of pages
-_FEWEST_RETESTED = 2  # people that an agreement needs
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,16 +122,6 @@ class Judged:
         """What the model infers from that session."""
         return infer(self.model, self.networks, self.known)
 
-    @cached_property
-    def alignment(self) -> Alignment:
-        """Order and signs in which parameters are compared."""
-        return alignment_of(self.inferred, self.networks)
-
-    @cached_property
-    def theta(self) -> Values:
-        """(people, regions, parameters), aligned."""
-        return self.alignment.apply(self.inferred.region.mean)
-
 
 def run_evaluation(settings: Settings) -> int:
     """Evaluate `--model` on its training participants; return 0.
@@ -164,7 +139,11 @@ def run_evaluation(settings: Settings) -> int:
     with analysis.results.begun():
         analysis.describe()
         simulated = _simulated(judged, settings)
-        sections = (*simulated.sections, *_parameters(judged, maps), *_held_out(judged))
+        given = judged.model, judged.sessions, judged.inferred, judged.known
+        tables, of_parameters = parameter_results(*given, maps)
+        for name, table in tables.items():
+            analysis.results.table(name, table)
+        sections = (*simulated.sections, *of_parameters, *_held_out(judged))
         rows = simulated.rows
         flags = [
             *notices(judged),
@@ -351,97 +330,6 @@ def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
     )
 
 
-def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection, ...]:
-    """Evaluate parameters: their use, features and maps, agreement between sessions."""
-    analysis, networks = judged.analysis, judged.networks
-    say("comparing parameters with features and maps")
-    kl = kl_table(judged.inferred.region, judged.alignment)
-    features = feature_table(networks, judged.theta, maps, positions_of(networks.regions))
-    effects = effect_table(parameter_effects(judged.model, networks), judged.alignment)
-    retest = ResultTable(RETEST, _retest(judged), "The same people in another session")
-    for name, table in {
-        "desc-parameters_kl": kl,
-        "desc-features_regressions": features,
-        "desc-parameters_roles": effects,
-        "desc-parameters_retest": retest,
-    }.items():
-        analysis.results.table(name, table)
-    return (
-        PageSection(
-            title="Parameters",
-            text=(
-                "Parameters in the order of their use by the training set; signs such that there "
-                "the first rises with zero-crossings, the second with the correlation with the "
-                "mean signal, the third with that with the network input.",
-                "R² over pairs treats each region of each person as independent, as "
-                "published; R² over regions is of means over people, with p from surrogate maps "
-                "that are as smooth within hemispheres (Moran spectral randomisation). The R² of "
-                "three raw features is what zero-crossings, the correlation with the mean signal "
-                "and that with the network input explain without any model.",
-                "Effects: Spearman's rho and slopes of 1,000 simulated regions with parameters "
-                "drawn from the prior, all with the same network input.",
-                *_person_words(judged.model.recipe),
-            ),
-            tables=(
-                table_of(
-                    "Use of the parameters (KL from the prior, nats)", in_words(kl, "parameter")
-                ),
-                table_of(
-                    "Features and maps explained by all parameters together",
-                    in_words(features, "feature"),
-                    _of_single_parameters(features),
-                ),
-                table_of("Effect of each parameter on a single region", effects, ("figure",)),
-                table_of(
-                    "The same people in another session",
-                    in_words(retest, "value"),
-                ),
-            ),
-        ),
-    )
-
-
-def _person_words(recipe: Recipe) -> tuple[str, ...]:
-    """Explain why people's parameters stay at the prior, where the recipe has it so."""
-    if not recipe.person_parameters or recipe.person_penalty <= 1:
-        return ()
-    return (
-        "The recipe has people's parameters in name only: their divergence from the prior counts "
-        f"{recipe.person_penalty:g} times, so all are close to 0.",
-    )
-
-
-def _of_single_parameters(features: ResultTable) -> tuple[str, ...]:
-    """Return the columns that are in the file alone: four for each parameter, and words."""
-    names = [column.name for column in features.columns]
-    return (*_WORDS, *(name for name in names if "_theta" in name))
-
-
-def _retest(judged: Judged) -> list[Row]:
-    """Return how parameters and features agree between sessions."""
-    names = [f"theta{n}" for n in range(1, judged.theta.shape[-1] + 1)]
-    rows: list[Row] = []
-    for session, networks in list(judged.sessions.items())[1:]:
-        if len(networks.people) < _FEWEST_RETESTED:
-            say(f"parameters of session {session} are not compared: 1 participant has it")
-            continue
-        first = judged.networks.of(networks.people)
-        rows_of = [judged.networks.people.index(label) for label in networks.people]
-        again = infer(judged.model, networks, judged.known).region.mean
-        both = [
-            (judged.theta[rows_of], features_of(first)),
-            (judged.alignment.apply(again), features_of(networks)),
-        ]
-        features = list(both[0][1])
-        one, other = (
-            np.concatenate((theta, np.stack([own[name] for name in features], -1)), -1)
-            for theta, own in both
-        )
-        found = retest_rows(one, other, [*names, *features])
-        rows += [{"session": session, **row} for row in found]
-    return rows
-
-
 def _held_out(judged: Judged) -> tuple[PageSection, ...]:
     """Compare the ELBO of series that were trained on with that of held-out series."""
     bundle, networks = judged.analysis.bundle, judged.networks
@@ -486,12 +374,6 @@ def _has_elbo(judged: Judged, networks: Networks) -> bool:
     assert bundle is not None
     own = networks is judged.networks and judged.analysis.session == bundle.part.session
     return not bundle.part.recipe.external_inputs or (own and networks.frames == bundle.part.frames)
-
-
-def table_of(caption: str, table: ResultTable, without: Sequence[str] = ()) -> Table:
-    """Return a page's table of all columns except some."""
-    shown = [column.name for column in table.columns if column.name not in without]
-    return table.on_page(caption, shown)
 
 
 def notices(judged: Judged) -> list[Flag]:

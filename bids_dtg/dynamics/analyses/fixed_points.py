@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.evaluate import Judged, notices, table_of
-from bids_dtg.dynamics.analyses.latents import PARTICIPANT
+from bids_dtg.dynamics.analyses.evaluate import Judged, notices
+from bids_dtg.dynamics.analyses.parameters import PARTICIPANT, table_of
 from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
     Settling,

@@ -15,7 +15,7 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, in_words, kl_table
+from bids_dtg.dynamics.analyses.parameters import PARTICIPANT, held_out_words, in_words, kl_table
 from bids_dtg.dynamics.bundle.bundle import (
     NetworkFacts,
     discard_shorter,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dk68 import dk68_regions
 
-from bids_dtg.dynamics.analyses.latents import feature_table, kl_table, positions_of, retest_rows
+from bids_dtg.dynamics.analyses.parameters import feature_table, kl_table, positions_of, retest_rows
 from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Belief
 from bids_dtg.dynamics.networks import Networks, make_networks

@@ -17,12 +17,16 @@ from bids_dtg.dynamics.features import (
     regress_regions,
     unmirrored,
 )
-from bids_dtg.dynamics.inference import Belief
+from bids_dtg.dynamics.inference import Belief, Inferred, alignment_of, infer
+from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.parameter_effects import FIGURES, ParameterEffects
+from bids_dtg.dynamics.parameter_effects import FIGURES, ParameterEffects, parameter_effects
 from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, retest
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
+from bids_dtg.notices import say
+from bids_dtg.report.pages.analysis import PageSection, Table
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]
@@ -88,7 +92,7 @@ _SLOPE = Column(
     "slope of θ{}",
 )
 _R2 = Column("r2", "Share of the measure's variance explained by the linear fit", "R²")
-RETEST = (
+_RETEST = (
     Column("session", "Session that is compared with the first"),
     Column("value", "Name of the parameter or feature", "figure"),
     Column("people", "Number of people"),
@@ -113,6 +117,118 @@ RETEST = (
 )
 # Least number of regions for surrogates, and of values beyond the parameters for a regression.
 _FEWEST_REGIONS, _SPARE = 4, 2
+_FEWEST_RETESTED = 2  # people that an agreement needs
+
+
+def parameter_results(
+    model: NetworkModel,
+    sessions: Mapping[str, Networks],
+    inferred: Inferred,
+    known: tuple[str, ...],
+    maps: Mapping[str, Values],
+) -> tuple[dict[str, ResultTable], tuple[PageSection, ...]]:
+    """Return the tables of a model's parameters by name, and their part of the page.
+
+    Parameters
+    ----------
+    model
+        Fitted model, on the CPU.
+    sessions
+        People's networks by session, the model's session first.
+    inferred
+        What the model infers from that session.
+    known
+        Labels of the rows of the model's tables.
+    maps
+        Maps of regions by name, (regions,).
+    """
+    networks = next(iter(sessions.values()))
+    alignment = alignment_of(inferred, networks)
+    theta = alignment.apply(inferred.region.mean)
+    say("comparing parameters with features and maps")
+    kl = kl_table(inferred.region, alignment)
+    features = feature_table(networks, theta, maps, positions_of(networks.regions))
+    effects = effect_table(parameter_effects(model, networks), alignment)
+    rows = _rows_of_retest(model, sessions, theta, alignment, known)
+    again = ResultTable(_RETEST, rows, "The same people in another session")
+    of_single = [column.name for column in features.columns if "_theta" in column.name]
+    section = PageSection(
+        title="Parameters",
+        text=(
+            "Parameters in the order of their use by the training set; signs such that there "
+            "the first rises with zero-crossings, the second with the correlation with the "
+            "mean signal, the third with that with the network input.",
+            "R² over pairs treats each region of each person as independent, as "
+            "published; R² over regions is of means over people, with p from surrogate maps "
+            "that are as smooth within hemispheres (Moran spectral randomisation). The R² of "
+            "three raw features is what zero-crossings, the correlation with the mean signal "
+            "and that with the network input explain without any model.",
+            "Effects: Spearman's rho and slopes of 1,000 simulated regions with parameters "
+            "drawn from the prior, all with the same network input.",
+            *_person_words(model.recipe),
+        ),
+        tables=(
+            table_of("Use of the parameters (KL from the prior, nats)", in_words(kl, "parameter")),
+            table_of(
+                "Features and maps explained by all parameters together",
+                in_words(features, "feature"),
+                ("words", *of_single),
+            ),
+            table_of("Effect of each parameter on a single region", effects, ("figure",)),
+            table_of("The same people in another session", in_words(again, "value")),
+        ),
+    )
+    return {
+        "desc-parameters_kl": kl,
+        "desc-features_regressions": features,
+        "desc-parameters_roles": effects,
+        "desc-parameters_retest": again,
+    }, (section,)
+
+
+def _person_words(recipe: Recipe) -> tuple[str, ...]:
+    """Explain why people's parameters stay at the prior, where the recipe has it so."""
+    if not recipe.person_parameters or recipe.person_penalty <= 1:
+        return ()
+    return (
+        "The recipe has people's parameters in name only: their divergence from the prior counts "
+        f"{recipe.person_penalty:g} times, so all are close to 0.",
+    )
+
+
+def _rows_of_retest(
+    model: NetworkModel,
+    sessions: Mapping[str, Networks],
+    theta: Values,
+    alignment: Alignment,
+    known: tuple[str, ...],
+) -> list[Row]:
+    """Return how parameters and features agree between sessions."""
+    own, *others = sessions
+    first_people = sessions[own].people
+    rows: list[Row] = []
+    for session in others:
+        networks = sessions[session]
+        if len(networks.people) < _FEWEST_RETESTED:
+            say(f"parameters of session {session} are not compared: 1 participant has it")
+            continue
+        first = features_of(sessions[own].of(networks.people))
+        numbers = [first_people.index(label) for label in networks.people]
+        second = features_of(networks)
+        again = alignment.apply(infer(model, networks, known).region.mean)
+        one, other = (
+            np.concatenate((values, np.stack(list(features.values()), -1)), -1)
+            for values, features in ((theta[numbers], first), (again, second))
+        )
+        names = [*(f"theta{n}" for n in range(1, theta.shape[-1] + 1)), *first]
+        rows += [{"session": session, **row} for row in retest_rows(one, other, names)]
+    return rows
+
+
+def table_of(caption: str, table: ResultTable, without: Sequence[str] = ()) -> Table:
+    """Return a page's table of all columns except some."""
+    shown = [column.name for column in table.columns if column.name not in without]
+    return table.on_page(caption, shown)
 
 
 def in_words(table: ResultTable, column: str) -> ResultTable:
