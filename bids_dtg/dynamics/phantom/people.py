@@ -14,9 +14,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.hopf import Hopf, HopfRecipe, simulate_hopf
 from bids_dtg.dynamics.networks import Networks, normalised
-from bids_dtg.dynamics.steps import Array, unit_noise
+from bids_dtg.dynamics.test_models import (
+    Array,
+    Hopf,
+    HopfRecipe,
+    simulate_hopf,
+    unit_noise,
+)
 from bids_dtg.phantom.regions import region_names
 from bids_dtg.phantom.streams import Purpose, stream
 
