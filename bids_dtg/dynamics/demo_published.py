@@ -189,10 +189,10 @@ def _fitted(people: SimulatedPeople, size: DemoSize, seed: int) -> Demo:
     say(f"fitting the network model to {len(networks.people) * len(networks.regions)} series …")
     fitted = fit(networks, recipe, seed=seed, report=_tenth_of(recipe.epochs))
     inferred = infer(fitted.model, networks, fitted.people)
-    if not np.isfinite(inferred.region.mean).all():
+    if not np.isfinite(inferred.region_mean).all():
         raise RunError("the fitted model's parameters are not finite: training has failed")
     found = {
-        name: recovered(truth, inferred.region.mean, inferred.region.sd)
+        name: recovered(truth, inferred.region_mean, inferred.region_sd)
         for name, truth in people.regional.items()
     }
     say("simulating the people by the fitted model …")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
-from bids_dtg.dynamics.model import NetworkModel
-from bids_dtg.dynamics.networks import Networks, standardised
 from bids_dtg.dynamics.parameter_effects import (
     FIGURES,
     ParameterEffects,
     parameter_effects,
     typical_input,
 )
+
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks, standardised
 from bids_dtg.dynamics.recipe import Recipe
 
 FRAMES = 400

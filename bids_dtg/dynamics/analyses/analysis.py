@@ -10,9 +10,13 @@ from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.seen_people import RELATED, TRAINED, labels_alone, reasons, say_left_out
-from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
-from bids_dtg.dynamics.bundle.fits import SAME_TR, SeriesBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
+from bids_dtg.dynamics.bundle.network import (
+    SAME_TR,
+    NetworkBundle,
+    SeriesBundle,
+    load_network_bundle,
+)
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError

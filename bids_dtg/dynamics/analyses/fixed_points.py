@@ -15,7 +15,6 @@ from bids_dtg.dynamics.analyses.evaluate import Judged, notices
 from bids_dtg.dynamics.analyses.parameters import PARTICIPANT, table_of
 from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
-    Settling,
     network_fixed_points,
     network_settling,
     node_fixed_points,
@@ -60,17 +59,8 @@ _SUMMARY = (
     Column("largest_real_part", "Largest real part of all eigenvalues"),
     Column("largest_map_modulus", "Largest modulus of all of 1 + eigenvalue"),
 )
-_SETTLING = (
-    Column(
-        "settling_flow",
-        "Cases that come to rest as a flow, from a random state without noise",
-        "settling as a flow",
-    ),
-    Column(
-        "settling_map",
-        "Cases that come to rest as a map, from a random state without noise",
-        "settling as a map",
-    ),
+_SETTLING = Column(
+    "settling", "Cases that come to rest as a map, from a random state without noise"
 )
 _NOT_ON_PAGE = ("largest_real_part", "largest_map_modulus")  # of any size; they are in the files
 _DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the search; as published
@@ -102,7 +92,7 @@ def _of_regions(judged: Judged, seed: int) -> ResultTable:
     regions = len(judged.networks.regions)
     say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
     inferred, rng = judged.inferred, np.random.default_rng(seed)
-    own = inferred.region.draw(rng)[:people], inferred.person.draw(rng)[:people]
+    own = inferred.draw_region(rng)[:people], inferred.draw_person(rng)[:people]
     points = node_fixed_points(judged.model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed)
     externals = LEVELS if points.shape[3] > 1 else (0.0,)
     return ResultTable(
@@ -150,15 +140,15 @@ def _of_networks(judged: Judged, seed: int) -> ResultTable:
     say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
     inferred, rng = judged.inferred, np.random.default_rng(seed)
     parameters = (
-        np.moveaxis(inferred.region.draw(rng, _DRAWS), 0, 1),
-        np.moveaxis(inferred.person.draw(rng, _DRAWS), 0, 1),
+        np.moveaxis(inferred.draw_region(rng, _DRAWS), 0, 1),
+        np.moveaxis(inferred.draw_person(rng, _DRAWS), 0, 1),
     )
     given = (judged.model, judged.networks.weights, *parameters)
     points = network_fixed_points(*given, starts=_NETWORK_STARTS, seed=seed)
-    settling = network_settling(*given, seed=seed)
+    settled = network_settling(*given, seed=seed)
     return ResultTable(
-        (PARTICIPANT, *_SUMMARY, *_SETTLING),
-        _by_person(judged.labels, points, settling),
+        (PARTICIPANT, *_SUMMARY, _SETTLING),
+        _by_person(judged.labels, points, settled),
         "Fixed points of people's networks: a row a participant",
     )
 
@@ -177,7 +167,7 @@ def _networks_section(counts: ResultTable) -> PageSection:
     )
 
 
-def _by_person(labels: Sequence[str], points: FixedPoints, settling: Settling) -> list[Row]:
+def _by_person(labels: Sequence[str], points: FixedPoints, settled: NDArray[np.bool_]) -> list[Row]:
     """Count fixed points of people's networks, a row for each person."""
     rows = []
     for number, label in enumerate(labels):
@@ -187,8 +177,7 @@ def _by_person(labels: Sequence[str], points: FixedPoints, settling: Settling) -
             {
                 "participant_id": f"sub-{label}",
                 **_summary(points, cases),
-                "settling_flow": int(settling.flow[number].sum()),
-                "settling_map": int(settling.map[number].sum()),
+                "settling": int(settled[number].sum()),
             }
         )
     return rows

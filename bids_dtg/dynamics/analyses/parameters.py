@@ -17,11 +17,19 @@ from bids_dtg.dynamics.features import (
     regress_regions,
     unmirrored,
 )
-from bids_dtg.dynamics.inference import Belief, Inferred, alignment_of, infer
+from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.parameter_effects import FIGURES, ParameterEffects, parameter_effects
-from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, retest
+from bids_dtg.dynamics.parameters import (
+    FIGURES,
+    SIGNED_BY,
+    Alignment,
+    ParameterEffects,
+    alignment_of,
+    latent_kl,
+    parameter_effects,
+    retest,
+)
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
@@ -144,9 +152,9 @@ def parameter_results(
     """
     networks = next(iter(sessions.values()))
     alignment = alignment_of(inferred, networks)
-    theta = alignment.apply(inferred.region.mean)
+    theta = alignment.apply(inferred.region_mean)
     say("comparing parameters with features and maps")
-    kl = kl_table(inferred.region, alignment)
+    kl = kl_table(inferred, alignment)
     features = feature_table(networks, theta, maps, positions_of(networks.regions))
     effects = effect_table(parameter_effects(model, networks), alignment)
     rows = _rows_of_retest(model, sessions, theta, alignment, known)
@@ -215,7 +223,7 @@ def _rows_of_retest(
         first = features_of(sessions[own].of(networks.people))
         numbers = [first_people.index(label) for label in networks.people]
         second = features_of(networks)
-        again = alignment.apply(infer(model, networks, known).region.mean)
+        again = alignment.apply(infer(model, networks, known).region_mean)
         one, other = (
             np.concatenate((values, np.stack(list(features.values()), -1)), -1)
             for values, features in ((theta[numbers], first), (again, second))
@@ -269,13 +277,14 @@ def held_out_words(trained: NDArray[np.bool_]) -> str:
     return f"{series} of {trained.size} series were held out: a series is one region of one person."
 
 
-def kl_table(region: Belief, alignment: Alignment) -> ResultTable:
+def kl_table(inferred: Inferred, alignment: Alignment) -> ResultTable:
     """Return each parameter's divergence from its prior, in the order of `alignment`, a row each.
 
     The spread is the standard deviation over regions of people, as published (the published caption
     says variance).
     """
-    kl = region.kl.reshape(-1, region.kl.shape[-1])
+    kl = latent_kl(inferred.region_mean, inferred.region_sd)
+    kl = kl.reshape(-1, kl.shape[-1])
     rows = [
         {
             "parameter": f"theta{place}",
@@ -311,17 +320,17 @@ def feature_table(
         }.items()
         if (np.isfinite(values) & described_there).sum() >= fewest
     }
-    fitted, described = regress(everything, theta), regress(everything, descriptions)
     words = {feature.name: feature.words for feature in FEATURES}
     rows = []
     for name, values in everything.items():
-        row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": fitted[name].count}
-        row["adjusted_r2_pairs"] = fitted[name].adjusted_r2
-        for number, beta in enumerate(fitted[name].coefficients, 1):
+        fit = regress(values, theta)
+        row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": fit.count}
+        row["adjusted_r2_pairs"] = fit.adjusted_r2
+        for number, beta in enumerate(fit.coefficients, 1):
             row[f"beta_theta{number}_pairs"] = float(beta)
         # R² of three raw features without any model; it is n/a for these features themselves.
         row["adjusted_r2_pairs_features"] = (
-            None if name in SIGNED_BY else described[name].adjusted_r2
+            None if name in SIGNED_BY else regress(values, descriptions).adjusted_r2
         )
         rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
     numbers = range(1, theta.shape[-1] + 1)
@@ -351,9 +360,9 @@ def _of_regions(
         surrogates = moran_surrogates(feature[kept], near, _SURROGATES, seed=0)
     else:
         surrogates = within_hemispheres(feature, distances, pairs, _SURROGATES, seed=0)
-    fit = regress_regions(feature[kept], theta[:, kept], surrogates)
-    row: Row = {"regions": fit.count, "adjusted_r2_regions": fit.adjusted_r2, "p_regions": fit.p}
-    for number, (r, p) in enumerate(zip(fit.r, fit.p_r, strict=True), 1):
+    fit, p_of_fit, correlations, p_of_r = regress_regions(feature[kept], theta[:, kept], surrogates)
+    row: Row = {"regions": fit.count, "adjusted_r2_regions": fit.adjusted_r2, "p_regions": p_of_fit}
+    for number, (r, p) in enumerate(zip(correlations, p_of_r, strict=True), 1):
         row |= {f"r_theta{number}_regions": float(r), f"p_theta{number}_regions": float(p)}
     return row
 
@@ -381,17 +390,14 @@ def effect_table(found: ParameterEffects, alignment: Alignment) -> ResultTable:
 
 def retest_rows(first: Values, second: Values, names: Sequence[str]) -> list[Row]:
     """Return the agreement of values between two sessions, a row each."""
+    people, regions, _ = first.shape
     found = retest(first, second)
     return [
         {
             "value": name,
-            "people": len(first),
-            "regions": first.shape[1],
-            "icc_pairs": float(found.pairs.absolute[number]),
-            "r_pairs": float(found.pairs_r[number]),
-            "icc_regions_mean": float(np.nanmean(found.regions.absolute[:, number])),
-            "r_regions_mean": float(np.nanmean(found.regions_r[:, number])),
-            "r_people_mean": float(np.nanmean(found.people_r[:, number])),
+            "people": people,
+            "regions": regions,
+            **{column: float(values[number]) for column, values in found.items()},
         }
         for number, name in enumerate(names)
     ]

@@ -24,8 +24,8 @@ from bids_dtg.bundles.fitted import (
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
+from bids_dtg.dynamics.bundle.network import SeriesBundle
 from bids_dtg.dynamics.components import COMPONENTS, Components
 from bids_dtg.dynamics.lag_covariances import LAGS
 from bids_dtg.dynamics.linear import GRID, LinearModel, Strengths

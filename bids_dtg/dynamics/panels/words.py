@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bids_dtg.dynamics.bundle.bundle import CITATION as PAPER
+from bids_dtg.dynamics.bundle.network import CITATION as PAPER
 from bids_dtg.dynamics.panels import effective
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.notices import counted

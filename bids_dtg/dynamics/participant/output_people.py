@@ -21,7 +21,7 @@ from bids_dtg.cohort.output_tables import (
     of_the_same_regions,
 )
 from bids_dtg.connectome.parcels import ParcelSeries
-from bids_dtg.dynamics.bundle.fits import SAME_TR
+from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.participant.source import Array, Faults, NetworkSource, SessionRest
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError

@@ -15,7 +15,7 @@ from tiny_bundle import forge
 from tiny_network import TINY_FACTS, TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
 
 from bids_dtg.cli.models import main
-from bids_dtg.dynamics.bundle.bundle import (
+from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
     load_network_bundle,
     write_network_bundle,

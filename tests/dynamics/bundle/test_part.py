@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
 from bids_dtg.bundles.fitted import FITTED_FILE
-from bids_dtg.dynamics.bundle.part import NetworkPart
+from bids_dtg.dynamics.bundle.network import NetworkPart
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
 from bids_dtg.errors import BundleError

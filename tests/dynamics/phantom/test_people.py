@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bids_dtg.dynamics.hopf import HopfRecipe
 
 from bids_dtg.connectome.edges import fc_strength
-from bids_dtg.dynamics.hopf import HopfRecipe
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights
