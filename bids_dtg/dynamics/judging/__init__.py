@@ -3,5 +3,4 @@
 - `baselines`: simple models for comparison, and ceilings
 - `predictive`: a person's own session compared with simulated sessions of the person
 - `describers`: what linear cores and what is simpler say of a person's other session
-- `recovery`: known parameters, recovered by a regression on the model's in other people
 """
