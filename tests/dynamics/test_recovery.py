@@ -23,10 +23,7 @@ def posteriors(rng, width=0.2, parameters=2):
 
 def share_held(true, found):
     """Return the share of true values in the 90 % interval of what they are recovered by."""
-    assert found.coverage[1] == pytest.approx(
-        (np.abs(true - found.value) <= 1.645 * found.wide_sd).mean(), abs=0.01
-    )
-    return found.coverage[1]
+    return (np.abs(true - found.value) <= 1.645 * found.wide_sd).mean()
 
 
 @settings(max_examples=10)
