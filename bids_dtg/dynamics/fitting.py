@@ -191,7 +191,7 @@ def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, see
         if past is not None and past.get(IDENTITY) != now:
             raise RunError(
                 f"{folder} has a training with other options, series or structural connectomes",
-                expected="the same as when it was begun, but for the number of restarts",
+                expected="the same as when it was begun",
                 remedy="give those of that call, or choose another folder",
             )
 
@@ -271,9 +271,9 @@ def _place(folder: Path, number: int) -> Path:
 
 
 def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
-    """Return a digest of what a training's past epochs depend on: all but further restarts."""
-    options = {"seed": seed, **asdict(recipe), "restarts": None}
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    """Return a digest of what a training depends on."""
+    options = json.dumps({"seed": seed, **asdict(recipe)}, sort_keys=True)
+    digest = hashlib.sha256(options.encode())
     for array in (networks.series, networks.weights):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -101,7 +101,6 @@ def test_a_folder_of_another_training_is_refused(
     other = replace(networks, series=networks.series[:, ::-1].copy())
     with pytest.raises(RunError, match="a training with other options, series or structural"):
         fit(other, TINY, workplace=Workplace(tmp_path))
-    fit(networks, replace(TINY, restarts=2), workplace=Workplace(tmp_path))
 
 
 @pytest.mark.slow

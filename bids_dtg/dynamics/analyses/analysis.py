@@ -156,8 +156,6 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
 class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
     """One call of an analysis of network models."""
 
-    going_on: ClassVar[tuple[str, ...]] = ("--epochs",)
-
     @classmethod
     def load(cls, name: str) -> NetworkBundle:
         """Return the network model that ``--model`` names."""
