@@ -200,7 +200,7 @@ def parameter_effects(
 
     Examples
     --------
-    >>> from bids_dtg.dynamics.model import NetworkModel
+    >>> import torch
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> rng = np.random.default_rng(0)
     >>> networks = Networks(
@@ -210,7 +210,9 @@ def parameter_effects(
     ...     weights=np.ones((1, 2, 2), "f4") - np.eye(2, dtype="f4"),
     ...     tr_seconds=2.0,
     ... )
-    >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
+    >>> with torch.random.fork_rng():
+    ...     _ = torch.manual_seed(0)
+    ...     model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
     >>> found = parameter_effects(model, networks, simulations=20)
     >>> {name: rho.shape for name, rho in found.spearman.items()}
     {'low_power': (3,), 'external': (3,), 'network': (3,)}
@@ -275,6 +277,8 @@ def _spearman(region: Values, figure: Values) -> Values:
 def _linear(region: Values, figure: Values) -> tuple[Values, float]:
     """Return slopes, (region parameters,), and the share of the variance they explain."""
     known = np.isfinite(figure)
+    if known.sum() < region.shape[1] + 2 or not np.ptp(figure[known]):  # a model that diverges
+        return np.full(region.shape[1], np.nan), float("nan")
     wanted = figure[known] - figure[known].mean()
     design = region[known] - region[known].mean(axis=0)
     slopes, *_ = np.linalg.lstsq(design, wanted, rcond=None)

@@ -127,7 +127,7 @@ def test_people_at_hand_are_found_again(bundle: NetworkBundle) -> None:
     )
     found = infer(bundle.model(), networks, known)
     expected = infer(tiny_fitted().model, networks, ("ann", "bob", "cy"))
-    np.testing.assert_array_equal(found.region.mean, expected.region.mean)
+    np.testing.assert_array_equal(found.region_mean, expected.region_mean)
 
 
 def test_list_and_info_describe_one(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_dtg.dynamics.demo_published import simulate_people
+from bids_dtg.dynamics.demo_recovery import simulate_people
 from bids_dtg.dynamics.networks import standardised
 from bids_dtg.dynamics.participant.people import NetworkPeople
 from bids_dtg.dynamics.phantom.arrays import write_people
