@@ -1,224 +1,280 @@
-"""What the network model recovers of simulated people's known parameters, and how alike it is.
+"""Test models of Sip et al. (2023): what the network recovers of them, and how alike it is.
 
-    OMP_NUM_THREADS=1 python studies/dynamics_recovery.py --work FOLDER \
-        [--simulator hopf|pmfm] [--weights sc.npz] [--people 8] [--epochs 300] [--samples 2] \
-        [--learning-rate 0.003] [--simulations 10] [--device cpu]
+    OMP_NUM_THREADS=1 python studies/dynamics_recovery.py WORK --simulator hopf|pmfm \
+        [--weights sc.npz] [--people 8] [--epochs 3001] [--samples 8] [--epsilon 0 0.01 0.1 1]
 
-The simulators and the model's size are those of Sip et al. (2023, doi 10.1126/sciadv.abq7547): 2
-states, 2 parameters a region, 1 a person, no external input, batches of 16, all series trained on.
-The published training has 3000 epochs, 500 of them with rising weights, and 8 samples. Structural
-connectomes are the first people of `weights` in an .npz file, or synthetic ones of 68 regions (with
-these, mean-field models stay in their low state: G is chosen for measured ones).
-
-The first table compares the truth with posteriors: Spearman's rho of the projected posterior
-samples, also with each person projected by the regression of the others, and the share of true
-values in 90 % intervals. The second one compares simulations with the original series, beside
-controls. The work folder keeps the training: the same command goes on with a stopped one.
+Sizes and training are the published ones (`recipe.OF_TEST_MODELS`); with fewer epochs, terms rise
+and the learning rate falls at the same share of them. Structural connectomes are the first people
+of `weights` in an .npz file, or synthetic ones (with these, mean-field models stay in their low
+state: G is chosen for measured ones). Tables: parameters by Spearman's rho and 90 % intervals;
+simulations beside the original series, with controls; both by person, whose G differ; and both of
+networks that were given W + εA instead of W, where A is standard normal (negative entries are 0).
+WORK keeps the trainings: the same command goes on with a stopped one.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from likeness import (
-    controls,
-    histogram_distance,
-    mode_limits,
-    periodogram_similarity,
-    switch_difference,
-    variance_difference,
-)
 from numpy.typing import NDArray
-from pmfm import simulate_pmfm_people
-from scipy.stats import rankdata
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy.signal import find_peaks, periodogram
 
 from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.fitting import Fitted, fit
-from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.judging.recovery import left_out
 from bids_dtg.dynamics.measures import connectivity, fc_fit
+from bids_dtg.dynamics.networks import Networks, normalised
 from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people, simulate_weights
-from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.dynamics.simulation import simulate
-from bids_dtg.stats.correlation import correlation
+from bids_dtg.dynamics.recipe import OF_TEST_MODELS
+from bids_dtg.dynamics.recovery import Recovered, recover, spearman
+from bids_dtg.dynamics.test_models import (
+    INITIAL_GATING,
+    WongWang,
+    WongWangRecipe,
+    simulate_wong_wang,
+    unit_noise,
+)
+from bids_dtg.phantom.regions import region_names
+from bids_dtg.phantom.streams import Purpose, stream
 from bids_dtg.training.loop import Workplace
 
 Array = NDArray[np.float64]
-Series = NDArray[np.float32]
 
-REGIONS = 68
 DRAWS = 100  # samples of the posteriors, as published
-HALF_WIDTH = 1.645  # of a 90 % interval, in sd
-SIMULATORS = {"hopf": simulate_hopf_people, "pmfm": simulate_pmfm_people}
+SIGMA_MEAN, SIGMA_SD, SIGMA_LEAST = 0.04, 0.01, 0.001  # of mean-field models, in a step of 10 ms
+COUPLINGS = np.linspace(0.16, 0.22, 31)  # G among which that with the largest mean FC is chosen
+SWEEP = WongWangRecipe(seconds=240.0, dropped_seconds=120.0)  # with each of them
+SWEEP_RUN = 2**32 - 1  # the number of the run in which each person's G is chosen
+SEPARATING_MASS = 0.1  # share of all values that lie between two modes
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--simulator", choices=SIMULATORS, default="hopf")
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--simulator", choices=("hopf", "pmfm"), default="hopf")
     parser.add_argument("--weights", type=Path, help=".npz with `weights`")
     parser.add_argument("--people", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=300)
-    parser.add_argument("--samples", type=int, default=2, help="of the posterior of each series")
-    parser.add_argument("--learning-rate", type=float, default=3e-3, help="while weights rise")
+    parser.add_argument("--regions", type=int, default=68, help="of synthetic connectomes")
+    parser.add_argument("--epochs", type=int, default=OF_TEST_MODELS.epochs)
+    parser.add_argument("--samples", type=int, default=OF_TEST_MODELS.samples)
     parser.add_argument("--simulations", type=int, default=10, help="of each person")
+    parser.add_argument("--epsilon", type=float, nargs="+", default=[0.0])
     parser.add_argument("--device", default="cpu")
-    args = parser.parse_args()
-    people = SIMULATORS[args.simulator](read_weights(args))
-    fitted = train(people, args)
-    inferred = infer(fitted.model, people.networks, fitted.people)
-    print(f"\n{args.simulator}, {args.people} people, {args.epochs} epochs, S = {args.samples}\n")
-    print_recovery(people, inferred)
-    print_likeness(args, people, fitted, inferred)
+    args = parser.parse_args(argv)
+    people = simulate(args)
+    rows = []
+    for epsilon in args.epsilon:
+        networks = replace(people.networks, weights=perturbed(people.networks.weights, epsilon))
+        fitted = train(networks, args, epsilon)
+        found = recovered(people, networks, fitted)
+        simulated = fitted.simulate(networks, simulations=args.simulations)
+        if epsilon == args.epsilon[0]:
+            print_first(args, people, found, simulated)
+        fits = fc_fit(connectivity(people.networks.series)[:, None], connectivity(simulated))
+        rows.append(
+            [f"{epsilon:g}", *(f"{own.rho:.2f}" for own in found.values()), f"{mean(fits):.2f}"]
+        )
+    print_table("networks that were given W + εA", ["ε", *found, "FC fit"], rows)
 
 
-def read_weights(args: argparse.Namespace) -> NDArray[np.number]:
+def simulate(args: argparse.Namespace) -> SimulatedPeople:
     if args.weights is None:
-        return simulate_weights(args.people, REGIONS, np.random.default_rng(0))[0]
-    with np.load(args.weights) as file:
-        return file["weights"][: args.people]
+        weights = simulate_weights(args.people, args.regions, np.random.default_rng(0))[0]
+    else:
+        with np.load(args.weights) as file:
+            weights = file["weights"][: args.people]
+    return simulate_hopf_people(weights) if args.simulator == "hopf" else simulate_pmfm(weights)
 
 
-def train(people: SimulatedPeople, args: argparse.Namespace) -> Fitted:
-    recipe = Recipe(
-        states=2,
-        region_parameters=2,
-        person_parameters=1,
-        external_inputs=0,
-        samples=args.samples,
-        epochs=args.epochs,
-        batch_size=16,
-        learning_rate=args.learning_rate,
-        held_out=0.0,
+def simulate_pmfm(weights: NDArray[np.number], seed: int = 42) -> SimulatedPeople:
+    """Simulate people whose regions are mean-field models: sigma of regions and G are known."""
+    people, count, _ = weights.shape
+    rngs = [stream(seed, Purpose.REGIONS, person=person) for person in range(people)]
+    sigma = np.stack([rng.normal(SIGMA_MEAN, SIGMA_SD, count) for rng in rngs])
+    sigma = np.maximum(sigma, SIGMA_LEAST)
+    scaled = normalised(weights)
+    network = partial(WongWang, scaled.astype(np.float64), sigma=sigma)
+    swept = network(coupling=np.tile(COUPLINGS, (people, 1)), recipe=SWEEP)
+    strength = fc_strength(connectivity(run_pmfm(swept, seed, [SWEEP_RUN])))
+    coupling = COUPLINGS[strength.argmax(axis=1)]
+    runs = partial(run_pmfm, network(coupling=coupling[:, None]), seed)
+    series = runs([0])[:, 0]
+    centre, sd = float(series.mean()), float(series.std())
+    networks = Networks(
+        tuple(f"sim{number:02d}" for number in range(1, people + 1)),
+        region_names(count),
+        np.asarray((series - centre) / sd, np.float32),
+        WongWangRecipe().frame_seconds,
+        weights=scaled,
     )
-    name = f"{args.simulator}-{args.people}-{args.epochs}-{args.samples}-{args.learning_rate:g}"
-    start = time.process_time()
-    fitted = fit(
-        people.networks,
-        recipe,
-        workplace=Workplace(args.work / name, device=args.device),
-        report=lambda line: print(line, flush=True),
-    )
-    print(f"this call trained for {time.process_time() - start:.0f} CPU seconds")
-    return fitted
+    return SimulatedPeople(networks, {"sigma": sigma}, {"G": coupling}, centre, sd, runs)
 
 
-def points(people: SimulatedPeople, inferred: Inferred) -> Iterator[tuple[str, tuple]]:
-    """Yield each parameter's name, true values, posterior means and sds, and whose they are."""
-    whose = np.repeat(np.arange(len(people.networks.people)), len(people.networks.regions))
+def run_pmfm(network: WongWang, seed: int, runs: Sequence[int]) -> Array:
+    people, regions = network.sigma.shape
+
+    def streams(purpose: Purpose) -> list[list[np.random.Generator]]:
+        return [
+            [stream(seed, purpose, person=p, session=run) for run in runs] for p in range(people)
+        ]
+
+    initial = [
+        [rng.uniform(*INITIAL_GATING, regions) for rng in row]
+        for row in streams(Purpose.INITIAL_STATE)
+    ]
+    noise = unit_noise(streams(Purpose.SYSTEM_NOISE), (regions,))
+    return simulate_wong_wang(network, np.array(initial), noise)
+
+
+def perturbed(weights: NDArray[np.float32], epsilon: float) -> NDArray[np.float32]:
+    noise = np.random.default_rng(0).standard_normal(weights.shape)
+    return normalised(np.maximum(weights + epsilon * noise, 0.0)) if epsilon else weights
+
+
+def train(networks: Networks, args: argparse.Namespace, epsilon: float) -> Fitted:
+    recipe = replace(OF_TEST_MODELS, epochs=args.epochs, samples=args.samples)
+    name = f"{args.simulator}-{args.people}-{args.epochs}-{args.samples}-{epsilon:g}"
+    place = Workplace(args.work / name, device=args.device)
+    return fit(networks, recipe, workplace=place, report=partial(print, flush=True))
+
+
+def recovered(people: SimulatedPeople, networks: Networks, fitted: Fitted) -> dict[str, Recovered]:
+    """Recover each known parameter by a regression over the other people."""
+    inferred, labels = fitted.infer(networks), np.arange(len(networks.people))
+    whose = np.repeat(labels, len(networks.regions))
     mean, sd = (
-        values.reshape(len(whose), -1) for values in (inferred.region.mean, inferred.region.sd)
+        values.reshape(len(whose), -1) for values in (inferred.region_mean, inferred.region_sd)
     )
-    for name, values in people.regional.items():
-        yield name, (values.ravel(), mean, sd, whose)
+    found = {
+        name: recover(values.ravel(), mean, sd, whose) for name, values in people.regional.items()
+    }
     if "f" in people.regional:
         rows = people.regional["a"].ravel() > 0
-        true = people.regional["f"].ravel()[rows]
-        yield "f, a > 0", (true, mean[rows], sd[rows], whose[rows])
-    whose = np.arange(len(people.networks.people))
+        f = people.regional["f"].ravel()
+        found["f, a > 0"] = recover(f[rows], mean[rows], sd[rows], whose[rows])
     for name, values in people.personal.items():
-        yield name, (values, inferred.person.mean, inferred.person.sd, whose)
+        found[name] = recover(values, inferred.person_mean, inferred.person_sd, labels)
+    return found
 
 
-def print_recovery(people: SimulatedPeople, inferred: Inferred) -> None:
-    columns = ("parameter", "points", "rho", "sd over samples", "rho, left out")
-    columns += ("90 %: posterior", "with residual")
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for name, (true, mean, sd, whose) in points(people, inferred):
-        found = recover(true, mean, sd, whose)
-        print(
-            f"| {name} | {len(true)} | {found.rho:.2f} | {found.rho_sd:.3f} "
-            f"| {found.rho_left_out:.2f} | {found.coverage:.2f} "
-            f"| {found.coverage_with_residual:.2f} |"
-        )
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """How well a parameter is recovered, over regions of all people or over people."""
-
-    rho: float  # Spearman's, truth against projected posterior samples; mean over samples
-    rho_sd: float  # over samples
-    rho_left_out: float  # as rho, each person projected by the slopes of the others' regression
-    # Share of true values in the 90 % interval of the projected posterior alone, mean ± 1.645 sd.
-    # What the regression leaves unexplained is not in it: it holds 90 % only where posterior means
-    # explain the truth fully, up to the posteriors' own width.
-    coverage: float
-    # As coverage, each person projected by the regression of the others, and the variance enlarged
-    # by what their squared residuals exceed the variance of their projected posteriors by.
-    coverage_with_residual: float
-
-
-def recover(true: Array, mean: Array, sd: Array, whose: NDArray[np.integer]) -> Recovery:
-    """Compare known values (points,) with posteriors (points, parameters) of the model's."""
-    rng = np.random.default_rng(0)
-    samples = mean + sd * rng.standard_normal((DRAWS, *mean.shape))
-    design = np.column_stack([np.ones(len(mean)), mean])
-    intercept, *slopes = np.linalg.lstsq(design, true, rcond=None)[0]
-    left = left_out(true, mean, sd, people=whose)
-    rhos = spearman(true, samples @ np.array(slopes))
-    # Without the intercept: it falls where the person left out has large values.
-    rhos_left_out = spearman(true, np.einsum("spk,pk->sp", samples, left.slopes))
-    error = np.abs(true - intercept - mean @ np.array(slopes))
-    own_sd = np.sqrt(sd**2 @ np.array(slopes) ** 2)
-    return Recovery(
-        rho=rhos.mean(),
-        rho_sd=rhos.std(),
-        rho_left_out=rhos_left_out.mean(),
-        coverage=(error <= HALF_WIDTH * own_sd).mean(),
-        coverage_with_residual=(np.abs(true - left.value) <= HALF_WIDTH * left.wide_sd).mean(),
-    )
-
-
-def spearman(true: Array, samples: Array) -> Array:
-    """Correlate the truth's ranks with each sample's, (samples, points); constant ones have 0."""
-    return np.nan_to_num(correlation(rankdata(true), rankdata(samples, axis=1)))
-
-
-def print_likeness(
-    args: argparse.Namespace, people: SimulatedPeople, fitted: Fitted, inferred: Inferred
+def print_first(
+    args: argparse.Namespace,
+    people: SimulatedPeople,
+    found: Mapping[str, Recovered],
+    simulated: NDArray[np.float32],
 ) -> None:
+    print(f"\n{args.simulator}, {args.people} people, {args.epochs} epochs, S = {args.samples}")
+    columns = ["parameter", "points", "rho", "sd over samples"]
+    rng = np.random.default_rng(0)
+    rows = []
+    for name, own in found.items():
+        draws = own.value + own.sd * rng.standard_normal((DRAWS, len(own.value)))
+        rhos = np.array([spearman(own.truth, each) for each in draws])
+        held = [f"{share:.2f}" for share in own.coverage]
+        rows.append([name, f"{len(own.truth)}", f"{own.rho:.2f}", f"{rhos.std():.3f}", *held])
+    columns += ["90 %: posterior", "with residual"]
+    print_table("known parameters, each person by a regression over the others", columns, rows)
     series = people.networks.series
     again = people.again(range(1, args.simulations + 1))
-    simulated = np.stack(
-        list(simulate(fitted.model, people.networks, inferred, simulations=args.simulations))
-    )
-    rows = {"model": figures(args.simulator, series[:, None], simulated)}
+    compared = {"model": simulated, "new noise": again, **surrogates(series)}
+    scores = {name: likeness(args.simulator, series, own) for name, own in compared.items()}
+    rows = [[name, *(f"{mean(own):.3g}" for own in row.values())] for name, row in scores.items()]
+    print_table("series compared with the original ones", ["", *scores["model"]], rows)
+    (first, truth), number = next(iter(people.regional.items())), len(series)
+    regional = found[first].value.reshape(truth.shape)
+    rows = [
+        [
+            f"{people.personal['G'][person]:.3f}",
+            f"{spearman(truth[person], regional[person]):.2f}",
+            *(f"{mean(own[person]):.3g}" for own in scores["model"].values()),
+        ]
+        for person in np.argsort(people.personal["G"], kind="stable")[:number]
+    ]
+    print_table("by person", ["G", f"rho of {first}", *scores["model"]], rows)
+
+
+def surrogates(series: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return the series with each person's regions in another order, and white noise."""
     rng = np.random.default_rng(0)
-    for name, values in controls(series, again[:, 0], rng).items():
-        compared = again if name == "new noise" else values[:, None]
-        rows[name] = figures(args.simulator, series[:, None], compared)
-    print(f"\n| | {' | '.join(rows['model'])} |\n|---|{'---|' * len(rows['model'])}")
-    for name, row in rows.items():
-        print(f"| {name} | {' | '.join(f'{value:.3g}' for value in row.values())} |")
-    print(f"FC strength of the original series: {fc_strength(connectivity(series)).mean():.3f}")
+    moved = np.stack([np.roll(person, 1, axis=0) for person in series])
+    noise = rng.normal(series.mean(), series.std(), series.shape).astype(np.float32)
+    return {"other regions": moved[:, None], "white noise": noise[:, None]}
 
 
-def figures(simulator: str, series: Series, others: Series) -> Mapping[str, float]:
-    """Compare series (people, 1, regions, frames) with others (people, runs, regions, frames)."""
-    fc = connectivity(others)
-    found = {"FC fit": fc_fit(connectivity(series), fc), "FC strength": fc_strength(fc)}
+def likeness(
+    simulator: str, series: NDArray[np.float32], others: NDArray[np.float32]
+) -> dict[str, Array]:
+    """Compare series (people, regions, frames) with others (people, runs, regions, frames)."""
+    one, fc = series[:, None], connectivity(others)
+    found = {"FC fit": fc_fit(connectivity(one), fc), "FC strength": fc_strength(fc)}
     if simulator == "hopf":
-        found["periodogram cosine"] = periodogram_similarity(series, others)
-        found["variance difference"] = variance_difference(series, others)
+        found["spectrum cosine"] = spectrum_cosine(one, others)
+        variances = (np.var(each, axis=-1, dtype=np.float64) for each in (one, others))
+        found["variance difference"] = np.abs(np.subtract(*variances))
     else:
-        found["histogram distance"] = histogram_distance(series, others)
-        found["switch difference"] = switching(series, others)
-    finite = {name: values[np.isfinite(values)] for name, values in found.items()}
-    return {name: values.mean() if values.size else np.nan for name, values in finite.items()}
+        found["histogram distance"] = histogram_distance(one, others)
+        found["switch difference"] = switch_difference(one, others)
+    return found
 
 
-def switching(series: Series, others: Series) -> NDArray[np.float64]:
-    """Return differences of switches; NaN where the original regions never switch."""
-    try:
-        return switch_difference(series, others, mode_limits(series))
-    except ValueError:
-        return np.array([np.nan])
+def spectrum_cosine(series: Array, others: Array) -> Array:
+    """Return the cosine between smoothed periodograms, (people, runs, regions)."""
+    first, second = (
+        uniform_filter1d(periodogram(each, axis=-1)[1], 3, axis=-1) for each in (series, others)
+    )
+    norms = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    return (first * second).sum(axis=-1) / norms
+
+
+def histogram_distance(series: Array, others: Array) -> Array:
+    """Return the Wasserstein distance of histograms of 20 bins from -2 to 2."""
+
+    def shares(values: Array) -> Array:
+        rows = values.reshape(-1, values.shape[-1])
+        counts = np.array([np.histogram(row, 20, (-2.0, 2.0))[0] for row in rows], float)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        return shares.cumsum(axis=-1).reshape(*values.shape[:-1], -1)
+
+    return np.abs(shares(series) - shares(others)).sum(axis=-1) * 4.0 / 20
+
+
+def switch_difference(series: Array, others: Array) -> Array:
+    """Return differences of log(1 + switches between two modes); NaN where there is one mode."""
+    values = np.sort(series, axis=None)
+    counts, edges = np.histogram(values, 100)
+    density = gaussian_filter1d(counts.astype(float), 2.0, mode="constant")
+    peaks, facts = find_peaks(np.pad(density, 1), prominence=0.02 * density.max())
+    if len(peaks) < 2:
+        return np.full(others.shape[:-1], np.nan)
+    first, last = np.sort(peaks[np.argsort(facts["prominences"])[-2:]]) - 1
+    trough = np.searchsorted(values, edges[first + int(density[first : last + 1].argmin())])
+    limits = trough / values.size + np.array([-0.5, 0.5]) * SEPARATING_MASS
+    low, high = np.quantile(values, np.clip(limits, 0, 1))
+
+    def switches(each: Array) -> Array:
+        mode = (each > high).astype(np.int8) - (each < low).astype(np.int8)
+        # A value between the limits belongs to the mode before.
+        frame = np.where(mode != 0, np.arange(each.shape[-1]), 0)
+        kept = np.take_along_axis(mode, np.maximum.accumulate(frame, axis=-1), axis=-1)
+        return np.count_nonzero(kept[..., 1:] * kept[..., :-1] == -1, axis=-1)
+
+    return np.abs(np.log1p(switches(series)) - np.log1p(switches(others)))
+
+
+def mean(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":

@@ -50,8 +50,6 @@ class OwnModel:
     settings: Settings  # of the call
     repeatable: bool = True  # whether the call may be given again once its model is made
     data: DataFiles = field(default_factory=lambda: DataFiles({}))  # that the model is made of
-    # Options by which a training goes on from its checkpoints, which know the others.
-    going_on: tuple[str, ...] = ()
 
     def refuse_others(self, folder: Path) -> None:
         """Refuse if there is a model made by other options, or any model if not `repeatable`.
@@ -69,8 +67,6 @@ class OwnModel:
             return
         earlier = read_json(folder / self.file)
         differing = self._differing(earlier)
-        if set(differing) <= set(self.going_on) and (folder / CHECKPOINTS).is_dir():
-            differing = []
         if differing or not self.repeatable:
             how = f", made with other options ({', '.join(differing)})" if differing else ""
             raise SettingsError(

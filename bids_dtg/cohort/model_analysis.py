@@ -78,8 +78,6 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     """One call of an analysis; the workflows define how models and people are read."""
 
     page_name: ClassVar[str]  # file name of its page
-    # Options of training that may differ from those of a finished one, which then goes on.
-    going_on: ClassVar[tuple[str, ...]] = ()
 
     settings: Settings  # its options
     people: People  # the participants
@@ -159,7 +157,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
             DerivativeDataset(output),
             f"{makes}-{given or (bundle.card.name if bundle else DEFAULT_NAME)}",
             can_write,
-            OwnModel(settings, going_on=cls.going_on)
+            OwnModel(settings)
             if bundle is None
             else UsedModel.of(bundle.card, bundle.identity, makes),
             PathNames.of(folders),

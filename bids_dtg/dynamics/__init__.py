@@ -25,9 +25,8 @@ The linear core, without torch:
 
 Test models, without torch:
 
-- `hopf`: coupled oscillators: from noise, through a bifurcation, to oscillations
-- `wong_wang`: mean-field models of regions that noise switches between two states
-- `steps`: unit noise of each step, and frames from steps
+- `test_models`: coupled Hopf oscillators, and mean-field models that noise switches
+- `recovery`: known parameters, recovered by a regression on the model's in other people
 
 Measures of series:
 
@@ -38,15 +37,13 @@ Properties of a fitted model:
 
 - `simulation`: whole-network simulations, over people and simulations in one tensor
 - `fixed_points`: fixed points of a region and of a network, and their stability
-- `parameter_effects`: effects of regional parameters on the simulated series of a region
-- `parameters`: which regional parameters a model uses, their order and their reliability
+- `parameters`: regional parameters: their use, order, roles in a region, and reliability
 
 The slice around this science, from top to bottom:
 
 - `row`: the workflow's entry in the program's table of workflows
 - `demo`: simulated images through a linear core to a person it has not seen
-- `demo_published`, `demo_picture`: simulated people with known parameters, their recovery by the
-  published network, and its picture
+- `demo_recovery`: simulated people with known parameters, and their recovery by the network
 - `analyses`: what `group --analysis` does
 - `participant`: how people are read, and the work on one participant
 - `panels`: figures and texts of outputs and their pages

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,90 +98,60 @@ def features_of(networks: Networks) -> dict[str, Values]:
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """A feature explained by the regional parameters over all people and regions, as published.
+    """Ordinary least squares of a z-scored feature by parameters and an intercept."""
 
-    A person's regions and a region's people are not independent, and a map that is the same for
-    everybody has one value for each region: the p values are too small (see `RegionalFit`).
-    """
-
-    over: ClassVar[str] = "people and regions, as if independent (as published)"  # for pages
-
-    count: int  # of pairs of a person and a region
+    count: int  # of values
     adjusted_r2: float
     coefficients: Values  # (parameters,), standard deviations of the feature a unit of theta
-    p: Values  # (parameters,), two-sided, of each coefficient
 
 
-def regress(features: Mapping[str, Values], theta: Values) -> dict[str, Regression]:
-    """Explain features by regional parameters over all pairs of a person and a region.
+def regress(feature: Values, theta: Values) -> Regression:
+    """Explain a feature by regional parameters over all pairs of a person and a region.
 
     Parameters
     ----------
-    features
-        By name, (people, regions); or (regions,), a map that is the same for everybody.
+    feature
+        (people, regions); or (regions,), a map that is the same for everybody.
     theta
         (people, regions, parameters), posterior means.
 
     Returns
     -------
-    dict
-        By name: ordinary least squares with an intercept, of the feature z-scored over all
-        pairs. Pairs of which a value is not finite are left out.
+    Regression
+        Pairs of which a value is not finite are left out.
 
     Raises
     ------
     ValueError
-        If a feature has another shape, or fewer pairs than parameters and two more are left.
+        The feature has another shape, or fewer pairs than parameters and two more are left.
 
     Notes
     -----
-    Sip et al. 2023 (doi 10.1126/sciadv.abq7547), table 2; p as if pairs were independent.
+    As Sip et al. 2023 (doi 10.1126/sciadv.abq7547), table 2. There is no p value: a person's
+    regions and a region's people are not independent (see `regress_regions`).
 
     Examples
     --------
     >>> theta = np.random.default_rng(0).standard_normal((4, 30, 2))
-    >>> found = regress({"feature": 2 * theta[..., 0] + 1}, theta)["feature"]
+    >>> found = regress(2 * theta[..., 0] + 1, theta)
     >>> found.count, round(found.adjusted_r2, 3), found.coefficients.round(1)
     (120, 1.0, array([1., 0.]))
     """
-    return {name: _regress(name, values, theta) for name, values in features.items()}
-
-
-def _regress(name: str, feature: Values, theta: Values) -> Regression:
-    from scipy.special import stdtr
-
     if feature.shape not in (theta.shape[:2], theta.shape[1:2]):
         raise ValueError(
-            f"feature {name!r} is (people, regions) or (regions,) of {theta.shape[:2]}, found "
+            f"a feature is (people, regions) or (regions,) of {theta.shape[:2]}, found "
             f"{feature.shape}"
         )
-    parameters = theta.shape[-1]
     y = np.broadcast_to(feature, theta.shape[:2]).ravel()
-    fit = _Fit.of(name, theta.reshape(-1, parameters), y)
-    # Of a fit without error, or a parameter that never varies, an error of 0 is no fault.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = fit.count * (1 - fit.r2) / fit.free  # of residuals, z-scored units
-        error = np.sqrt(variance * fit.inverse.diagonal())
-        p = 2 * stdtr(fit.free, -np.abs(fit.coefficients) / error)
-    return Regression(fit.count, fit.adjusted_r2, fit.coefficients, p)
+    x = theta.reshape(-1, theta.shape[-1])
+    known = _known(x, y)
+    return _fitted(x[known], y[known][None])[0]
 
 
-@dataclass(frozen=True, eq=False)
-class RegionalFit:
-    """A feature explained by the regional parameters over regions: p from spatial nulls."""
-
-    over: ClassVar[str] = "regions (means over people), p from spatial nulls"  # for a page
-
-    count: int  # of regions
-    adjusted_r2: float
-    p: float  # of R², (1 + at least as large) / (1 + surrogates)
-    coefficients: Values  # (parameters,), standard deviations of the feature a unit of theta
-    r: Values  # (parameters,), the feature's correlation with each parameter alone
-    p_r: Values  # (parameters,), of its absolute value, as above
-
-
-def regress_regions(feature: Values, theta: Values, surrogates: Values) -> RegionalFit:
-    """Explain a feature by regional parameters over regions.
+def regress_regions(
+    feature: Values, theta: Values, surrogates: Values
+) -> tuple[Regression, float, Values, Values]:
+    """Explain a feature by regional parameters over regions, with p from surrogate maps.
 
     Parameters
     ----------
@@ -195,26 +165,27 @@ def regress_regions(feature: Values, theta: Values, surrogates: Values) -> Regio
 
     Returns
     -------
-    RegionalFit
-        Regions of which a value is not finite are left out.
+    tuple
+        The regression; p of its R², (1 + at least as large) / (1 + surrogates); the feature's
+        correlation with each parameter alone, (parameters,); p of its absolute value, NaN of a
+        parameter that is the same everywhere. Regions of which a value is not finite are left out.
 
     Raises
     ------
     ValueError
-        If shapes do not match, or fewer regions than parameters and two more are left.
+        Shapes do not match, or fewer regions than parameters and two more are left.
 
     Notes
     -----
-    p over people × regions is not used: smooth maps are correlated by chance (Alexander-Bloch et
-    al. 2018, NeuroImage 178: 540), and neighbours or people are not independent.
+    Smooth maps are correlated by chance (Alexander-Bloch et al. 2018, NeuroImage 178: 540).
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> theta = rng.standard_normal((5, 30, 2))
     >>> feature = theta[..., 0] + 0.1 * rng.standard_normal((5, 30))
-    >>> found = regress_regions(feature, theta, rng.standard_normal((99, 30)))
-    >>> found.count, found.p, float(found.p_r[0])
+    >>> fit, p, r, p_of_r = regress_regions(feature, theta, rng.standard_normal((99, 30)))
+    >>> fit.count, p, float(p_of_r[0])
     (30, 0.01, 0.01)
     """
     regions = theta.shape[1]
@@ -223,28 +194,46 @@ def regress_regions(feature: Values, theta: Values, surrogates: Values) -> Regio
             f"a feature and its surrogates are of the {regions} regions of theta, found "
             f"{feature.shape} and {surrogates.shape}"
         )
-    group = feature.mean(axis=0) if feature.ndim == 2 else feature
+    y = feature.mean(axis=0) if feature.ndim == 2 else feature
     x = np.asarray(theta.mean(axis=0), np.float64)
-    fit = _Fit.of("of regions", x, group)
-    nulls = surrogates[:, fit.known].astype(np.float64)
-    own = correlation(x[fit.known].T, group[fit.known].astype(np.float64))
-    chance = correlation(x[fit.known].T, nulls[:, None])
-    return RegionalFit(
-        count=fit.count,
-        adjusted_r2=fit.adjusted_r2,
-        p=float(null_p(fit.r2, fit.explained(nulls), "greater")),
-        coefficients=fit.coefficients,
-        r=own,
-        p_r=_p_of_known(own, chance),
-    )
+    known = _known(x, y)
+    x, maps = x[known], np.concatenate([y[None], surrogates])[:, known].astype(np.float64)
+    fits = _fitted(x, maps)
+    r = correlation(x.T, maps[:, None])
+    varies = np.isfinite(r[0])
+    p_of_r = np.full(len(varies), np.nan)
+    p_of_r[varies] = null_p(r[0, varies], r[1:, varies])
+    explained = np.array([fit.adjusted_r2 for fit in fits])
+    return fits[0], float(null_p(explained[0], explained[1:], "greater")), r[0], p_of_r
 
 
-def _p_of_known(own: Values, chance: Values) -> Values:
-    """Return p of correlations, (parameters,); NaN of a parameter that is the same everywhere."""
-    known = np.isfinite(own)
-    p = np.full(own.shape, np.nan)
-    p[known] = null_p(own[known], chance[:, known])
-    return p
+def _known(x: Values, y: Values) -> NDArray[np.bool_]:
+    """Return which values can be compared, or refuse too few of them."""
+    known: NDArray[np.bool_] = np.isfinite(x).all(axis=1) & np.isfinite(y)
+    if known.sum() < x.shape[1] + 2:
+        raise ValueError(
+            f"a feature has {known.sum()} values, and {x.shape[1]} parameters need {x.shape[1] + 2}"
+        )
+    return known
+
+
+def _fitted(x: Values, maps: Values) -> list[Regression]:
+    """Explain each of (maps, items) by x, (items, parameters)."""
+    centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
+    z = _z_scored(maps.astype(np.float64)).T
+    coefficients, _, rank, _ = np.linalg.lstsq(centred, z, rcond=None)
+    unexplained = np.square(z - centred @ coefficients).mean(axis=0)
+    adjusted = 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
+    return [
+        Regression(len(x), float(r2), own) for r2, own in zip(adjusted, coefficients.T, strict=True)
+    ]
+
+
+def _z_scored(values: Values) -> Values:
+    centred = values - values.mean(axis=-1, keepdims=True)
+    spread = centred.std(axis=-1, keepdims=True)
+    z: Values = centred / np.where(spread > 0, spread, np.nan)
+    return z
 
 
 def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
@@ -273,57 +262,3 @@ def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.
     if not is_mirrored(feature, pairs):
         return every
     return np.setdiff1d(every, [second for _, second in pairs])
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """Least squares of a z-scored feature by parameters and an intercept."""
-
-    known: NDArray[np.bool_]  # (items,), whether all values are finite
-    coefficients: Values  # (parameters,)
-    r2: float
-    inverse: Values  # (parameters, parameters), inverse of the parameters' sums of products
-    basis: Values  # (known items, rank), orthonormal, of the centred parameters
-
-    @classmethod
-    def of(cls, name: str, x: Values, y: Values) -> _Fit:
-        known = np.isfinite(x).all(axis=1) & np.isfinite(y)
-        parameters = x.shape[1]
-        if known.sum() < parameters + 2:
-            raise ValueError(
-                f"feature {name!r} has {known.sum()} values, and {parameters} parameters need "
-                f"{parameters + 2}"
-            )
-        centred = x[known].astype(np.float64)
-        centred -= centred.mean(axis=0)
-        vectors, lengths, _ = np.linalg.svd(centred, full_matrices=False)
-        basis = vectors[:, lengths > len(centred) * np.finfo(np.float64).eps * lengths[0]]
-        inverse = np.linalg.pinv(centred.T @ centred)
-        z = _z_scored(y[known].astype(np.float64))
-        r2 = float(((basis.T @ z) ** 2).sum() / len(z))
-        return cls(known, inverse @ (centred.T @ z), min(r2, 1.0), inverse, basis)
-
-    @property
-    def count(self) -> int:
-        return len(self.basis)
-
-    @property
-    def free(self) -> int:
-        """Residual degrees of freedom."""
-        return int(self.count - self.basis.shape[1] - 1)
-
-    @property
-    def adjusted_r2(self) -> float:
-        return 1.0 - (1.0 - self.r2) * (self.count - 1) / self.free
-
-    def explained(self, maps: Values) -> Values:
-        """Return R² of maps (maps, known items)."""
-        explained: Values = ((_z_scored(maps) @ self.basis) ** 2).sum(axis=1) / self.count
-        return explained
-
-
-def _z_scored(values: Values) -> Values:
-    centred = values - values.mean(axis=-1, keepdims=True)
-    spread = centred.std(axis=-1, keepdims=True)
-    z: Values = centred / np.where(spread > 0, spread, np.nan)
-    return z

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
 
 _HELD_OUT = 4  # a stream of random numbers, added to the seed
 _PREFIX = "model."  # of the model's tensors among the task's
-_DATA = "data"  # a fact that past epochs depend on, beside fields of the recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,7 @@ class Restart:
     """A training from its own random weights."""
 
     seed: int
-    elbo: float  # mean over series that were trained on
+    elbo: float  # mean over series that were trained on, of the last epoch
     held_out_elbo: float  # mean over series that were held out; NaN: none were
     history: tuple[Mapping[str, float], ...]  # a record for each epoch
     state: Mapping[str, Tensor]  # the model's weights after the last epoch
@@ -110,7 +109,6 @@ def fit(
     seed: int = 0,
     workplace: Workplace | None = None,
     report: Callable[[str], None] = lambda line: None,
-    keep: Callable[[Fitted], object] = lambda fitted: None,
 ) -> Fitted:
     """Fit the model to all people together (Sip et al., 2023).
 
@@ -127,9 +125,6 @@ def fit(
         None: the CPU, without checkpoints.
     report
         Receives a line after each epoch.
-    keep
-        Receives the model as soon as it is chosen, before the ELBO of all series that were trained
-        on is computed, which can take minutes: that of its restarts is of the last epoch.
 
     Returns
     -------
@@ -150,46 +145,21 @@ def fit(
     >>> fitted = fit(networks, replace(Recipe(), epochs=1))
     >>> fitted.simulate(networks, simulations=3).shape
     (2, 3, 5, 80)
-    >>> fitted.infer(networks).region.mean.shape
+    >>> fitted.infer(networks).region_mean.shape
     (2, 5, 3)
     """
     recipe = recipe or find_recipe(DEFAULT)
-    people, regions, _ = networks.series.shape
-    trained = choose_trained(people, regions, recipe, seed)
-
+    trained = choose_trained(len(networks.people), len(networks.regions), recipe, seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         require_continuable(networks, recipe, folder, seed=seed)
         place = replace(workplace or Workplace(folder), folder=folder)
-        trainings = [
-            _Training(networks, trained, recipe, seed, number) for number in range(recipe.restarts)
-        ]
-        restarts = tuple(training.run(place, report) for training in trainings)
-
-        def judged(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
-            """Compute the ELBOs of series that were trained on, which can take minutes."""
-            pairs = zip(trainings, restarts, strict=True)
-            return tuple(training.judged(own, place.device, report) for training, own in pairs)
-
-        by_trained = trained.all() and len(restarts) > 1
-        if by_trained:
-            restarts = judged(restarts)
-        chosen = choose_restart(restarts)
-        fitted = _fitted(networks, recipe, trained, restarts, chosen)
-        keep(fitted)
-        return fitted if by_trained else replace(fitted, restarts=judged(restarts))
-
-
-def _fitted(
-    networks: Networks,
-    recipe: Recipe,
-    trained: NDArray[np.bool_],
-    restarts: tuple[Restart, ...],
-    chosen: int,
-) -> Fitted:
-    """Return the model of the chosen restart."""
-    model = restored(recipe, networks.series.shape, restarts[chosen].state)
+        restarts = tuple(
+            _train(networks, trained, recipe, seed, number, place, report)
+            for number in range(recipe.restarts)
+        )
+    chosen = choose_restart(restarts)
     return Fitted(
-        model=model,
+        model=restored(recipe, networks.series.shape, restarts[chosen].state),
         people=networks.people,
         regions=networks.regions,
         tr_seconds=networks.tr_seconds,
@@ -203,8 +173,6 @@ def _fitted(
 def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, seed: int = 0) -> None:
     """Refuse to go on with a training in a folder whose past epochs would have been others.
 
-    A training goes on with more epochs, where the terms are ramped over the same number of them.
-
     Parameters
     ----------
     networks, recipe, seed
@@ -215,34 +183,17 @@ def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, see
     Raises
     ------
     RunError
-        The training has other people or another recipe or seed, which the message names, or more
-        epochs.
+        The training has other people, or another recipe or seed.
     """
     now = _identity(networks, recipe, seed)
     for number in range(recipe.restarts):
         past = past_epochs(_place(folder, number), recipe.epochs)
-        if past is None:
-            continue
-        earlier = past.get(IDENTITY)
-        if not isinstance(earlier, Mapping):
+        if past is not None and past.get(IDENTITY) != now:
             raise RunError(
-                f"{folder} has a training of other options",
-                remedy="remove the folder to begin anew, or choose another one",
+                f"{folder} has a training with other options, series or structural connectomes",
+                expected="the same as when it was begun",
+                remedy="give those of that call, or choose another folder",
             )
-        differing = [name for name in now if earlier.get(name) != now[name]]
-        if differing:
-            raise RunError(
-                f"{folder} has a training with other options: "
-                + ", ".join(_difference(name, earlier.get(name), now[name]) for name in differing),
-                expected="the same as when it was begun, but for the number of epochs",
-                remedy="give the options of that call, or choose another folder",
-            )
-
-
-def _difference(name: str, earlier: object, now: object) -> str:
-    if name == _DATA:
-        return "other series or structural connectomes"
-    return f"{name} was {earlier} and is {now}"
 
 
 def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
@@ -279,54 +230,39 @@ def choose_restart(restarts: tuple[Restart, ...]) -> int:
     return max(known, key=lambda number: scores[number])
 
 
-@dataclass(frozen=True, eq=False)
-class _Training:
-    """A training from its own random weights."""
-
-    networks: Networks
-    trained: NDArray[np.bool_]  # (people, regions)
-    recipe: Recipe
-    base_seed: int  # of all restarts
-    number: int  # of the restart
-
-    @property
-    def seed(self) -> int:
-        return self.base_seed + self.number
-
-    def run(self, workplace: Workplace, report: Callable[[str], None]) -> Restart:
-        """Train, or continue where an earlier call was stopped; ELBOs are of the last epoch."""
-        recipe = self.recipe
-        if recipe.restarts > 1:
-            report(f"restart {self.number + 1} of {recipe.restarts}")
-        workplace = replace(workplace, folder=_place(workplace.folder, self.number))
-        schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
-        identity = _identity(self.networks, recipe, self.base_seed)
-        given = (self.networks, self.trained, recipe)
-        make = partial(NetworkTask, *given, seed=self.seed, identity=identity)
-        with borrowed_chance(workplace.device):  # each epoch sets its own seed
-            best = run_epochs(make, schedule, workplace, report)
-        last = best.history[-1]
-        state = {
+def _train(
+    networks: Networks,
+    trained: NDArray[np.bool_],
+    recipe: Recipe,
+    seed: int,
+    number: int,
+    workplace: Workplace,
+    report: Callable[[str], None],
+) -> Restart:
+    """Train from the random weights of a restart, or go on where an earlier call was stopped."""
+    if recipe.restarts > 1:
+        report(f"restart {number + 1} of {recipe.restarts}")
+    make = partial(
+        NetworkTask,
+        *(networks, trained, recipe),
+        seed=seed + number,
+        identity=_identity(networks, recipe, seed),
+    )
+    place = replace(workplace, folder=_place(workplace.folder, number))
+    with borrowed_chance(workplace.device):  # each epoch sets its own seed
+        best = run_epochs(make, Schedule(recipe.epochs, "epoch", "max"), place, report)
+    last = best.history[-1]
+    return Restart(
+        seed=seed + number,
+        elbo=last["elbo"],
+        held_out_elbo=last.get("held_out_elbo", float("nan")),
+        history=tuple(best.history),
+        state={
             name.removeprefix(_PREFIX): value
             for name, value in best.state.items()
             if name.startswith(_PREFIX)
-        }
-        return Restart(
-            seed=self.seed,
-            elbo=last["elbo"],
-            held_out_elbo=last.get("held_out_elbo", float("nan")),
-            history=tuple(best.history),
-            state=state,
-        )
-
-    def judged(self, restart: Restart, device: str, report: Callable[[str], None]) -> Restart:
-        """Return a restart with the ELBO of its last weights, over all series trained on."""
-        with borrowed_chance(device):
-            given = (self.networks, self.trained, self.recipe)
-            task = NetworkTask(*given, seed=self.seed, identity={}, report=report)
-            task.model.load_state_dict(restart.state)
-            elbo = task.elbo(task.trained, "series that were trained on")
-        return replace(restart, elbo=float(elbo.mean()))
+        },
+    )
 
 
 def _place(folder: Path, number: int) -> Path:
@@ -334,13 +270,11 @@ def _place(folder: Path, number: int) -> Path:
     return folder / f"restart-{number + 1}"
 
 
-def _identity(networks: Networks, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Return what a training's past epochs depend on, by name: all but the number of epochs."""
-    digest = hashlib.sha256()
+def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
+    """Return a digest of what a training depends on."""
+    options = json.dumps({"seed": seed, **asdict(recipe)}, sort_keys=True)
+    digest = hashlib.sha256(options.encode())
     for array in (networks.series, networks.weights):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    own = asdict(recipe) | {"ramp_epochs": recipe.ramp}
-    for name in ("epochs", "restarts", "ramp_share"):
-        del own[name]
-    return {"seed": seed, **own, _DATA: digest.hexdigest()}
+    return digest.hexdigest()

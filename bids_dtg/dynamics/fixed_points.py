@@ -6,12 +6,13 @@ right-hand side of a differential equation; both have the same fixed points, but
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bids_dtg.dynamics.model import NetworkModel
 
@@ -29,193 +30,91 @@ _SETTLING, _LONGER = 400, 1200  # frames for which a state is followed; if it ha
 _LAST, _NEAR = 0.1, 1e-3  # settled: this share of the frames is within this distance of the end
 
 
-class Field(Protocol):
-    """Change of states, for several cases."""
+class Field:
+    """The change f of the states of networks without noise, in float64, for several cases.
 
-    @property
-    def cases(self) -> int:
-        """Number of cases."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Dimension of a state."""
-        ...
-
-    def change(self, states: Values, case: Numbers) -> Values:
-        """Return f of states, (rows, dimension); each row is of a case."""
-        ...
-
-    def jacobian(self, states: Values, case: Numbers) -> Values:
-        """Return the derivatives of f, (rows, dimension, dimension)."""
-        ...
-
-
-class NodeField:
-    """The transition of single regions with given inputs, one region for each case.
+    A state concatenates the states of all regions. A single region is a network of one region
+    without connections, whose network input is constant.
 
     Parameters
     ----------
     model
         Fitted model with the transition.
-    region, person
-        Parameters, (cases, parameters).
-    network, external
-        (cases,), the inputs; all external ones of a model have the same value, if it has any.
-    """
-
-    def __init__(
-        self,
-        model: NetworkModel,
-        region: Values,
-        person: Values,
-        network: Values,
-        external: Values,
-    ) -> None:
-        self._layers = _Layers(model)
-        self._constant = self._layers.constant(region, person, external)
-        self._constant = self._constant + np.multiply.outer(network, self._layers.of_network)
-
-    @property
-    def cases(self) -> int:
-        """Number of cases."""
-        return len(self._constant)
-
-    @property
-    def dimension(self) -> int:
-        """Dimension of a state."""
-        return int(self._layers.of_state.shape[1])
-
-    def change(self, states: Values, case: Numbers) -> Values:
-        """Return f of states, (rows, states); each row is of a case."""
-        return self._layers.out(self._hidden(states, case))
-
-    def jacobian(self, states: Values, case: Numbers) -> Values:
-        """Return the derivatives of f, (rows, states, states)."""
-        active = self._hidden(states, case) > 0
-        jacobian: Values = (self._layers.out_weight * active[:, None]) @ self._layers.of_state
-        return jacobian
-
-    def by_network(self, states: Values, case: Numbers) -> Values:
-        """Return the derivative of the expected observation's change by the network input, (rows,).
-
-        It is that of A f, where A are the weights of the observation.
-        """
-        return self._by(self._layers.of_network, states, case)
-
-    def by_external(self, states: Values, case: Numbers) -> Values:
-        """Return the derivative of that change by each external input, (rows, external inputs)."""
-        return self._by(self._layers.of_external, states, case)
-
-    def _by(self, of_input: Values, states: Values, case: Numbers) -> Values:
-        active = self._hidden(states, case) > 0
-        gain: Values = active * (self._layers.observation @ self._layers.out_weight)
-        return gain @ of_input
-
-    def _hidden(self, states: Values, case: Numbers) -> Values:
-        hidden: Values = states @ self._layers.of_state.T + self._constant[case]
-        return hidden
-
-
-class NetworkField:
-    """The transition of all regions of a network, which provides its own input.
-
-    A state concatenates the states of all regions.
-
-    Parameters
-    ----------
-    model
-        Fitted model with the transition.
-    weights
-        (regions, regions), the structural connectome.
     region
         Region parameters, (cases, regions, region parameters).
     person
         Person parameters, (cases, person parameters).
-    external
-        Constant external input, (cases,).
+    weights
+        (regions, regions), the structural connectome; None: regions are not connected.
+    network, external
+        (cases,), constant inputs: what is added to the network input, and the external input.
     """
 
     def __init__(
         self,
         model: NetworkModel,
-        weights: Values,
         region: Values,
         person: Values,
-        external: Values,
+        *,
+        weights: Values | None = None,
+        network: Values | float = 0.0,
+        external: Values | float = 0.0,
     ) -> None:
-        self._layers = _Layers(model)
-        self._weights = np.asarray(weights, np.float64)
-        self._observation = self._layers.observation
-        offset = model.observation.bias.item() * self._weights.sum(axis=1)
-        own = self._layers.constant(region, person[:, None], external[:, None])
-        self._constant = own + np.multiply.outer(offset, self._layers.of_network)
-        # Input of a region's hidden layer from each state of each region.
-        self._coupling = np.multiply.outer(self._weights, self._observation)
-
-    @property
-    def cases(self) -> int:
-        """Number of cases."""
-        return len(self._constant)
+        # In NumPy: a search is thousands of small steps, at which torch is seven times slower.
+        self.cases, self.regions = region.shape[:2]
+        transition = model.transition
+        columns = np.split(_array(transition.hidden.weight), np.cumsum(transition.sizes)[:-1], 1)
+        self._of_state, of_region, of_person, of_network, of_external = columns
+        self._of_network = of_network[:, 0]
+        self._out_weight, self._out_bias = (
+            _array(transition.out.weight),
+            _array(transition.out.bias),
+        )
+        self._observation = _array(model.observation.weight)[0]
+        self._weights = np.zeros((self.regions,) * 2) if weights is None else np.float64(weights)
+        given = np.broadcast_to(network, self.cases)[:, None]
+        own = given + model.observation.bias.item() * self._weights.sum(axis=1)  # (cases, regions)
+        self._constant = region @ of_region.T + (person @ of_person.T)[:, None]
+        self._constant = self._constant + _array(transition.hidden.bias)
+        self._constant = self._constant + np.multiply.outer(own, self._of_network)
+        if of_external.size:
+            shared = np.broadcast_to(external, self.cases)
+            self._constant = self._constant + np.multiply.outer(shared, of_external[:, 0])[:, None]
 
     @property
     def dimension(self) -> int:
         """Dimension of a state."""
-        return len(self._weights) * len(self._observation)
+        return int(self.regions * len(self._observation))
 
     def change(self, states: Values, case: Numbers) -> Values:
         """Return f of states, (rows, dimension); each row is of a case."""
-        return self._layers.out(self._hidden(states, case)).reshape(states.shape)
+        active = np.maximum(self._activity(states, case), 0.0)
+        change: Values = (active @ self._out_weight.T + self._out_bias).reshape(states.shape)
+        return change
 
     def jacobian(self, states: Values, case: Numbers) -> Values:
         """Return the derivatives of f, (rows, dimension, dimension)."""
-        layers, regions = self._layers, len(self._weights)
-        gain = layers.out_weight * (self._hidden(states, case) > 0)[:, :, None]
-        by_network = gain @ layers.of_network  # (rows, regions, states)
-        jacobian = np.einsum("rna,nmb->rnamb", by_network, self._coupling)
-        own = np.arange(regions)
-        jacobian[:, own, :, own] += (gain @ layers.of_state).swapaxes(0, 1)
+        gain = self._out_weight * (self._activity(states, case) > 0)[:, :, None]
+        by_network = gain @ self._of_network  # (rows, regions, states)
+        coupling = np.multiply.outer(self._weights, self._observation)
+        jacobian = np.einsum("rna,nmb->rnamb", by_network, coupling)
+        own = np.arange(self.regions)
+        jacobian[:, own, :, own] += (gain @ self._of_state).swapaxes(0, 1)
         whole: Values = jacobian.reshape(len(states), self.dimension, self.dimension)
         return whole
 
-    def _hidden(self, states: Values, case: Numbers) -> Values:
-        by_region = states.reshape(len(states), len(self._weights), len(self._observation))
-        network = (by_region @ self._observation) @ self._weights.T
-        hidden: Values = by_region @ self._layers.of_state.T + self._constant[case]
-        hidden += np.multiply.outer(network, self._layers.of_network)
-        return hidden
+    def _activity(self, states: Values, case: Numbers) -> Values:
+        """Return the activity of the hidden layer, (rows, regions, hidden)."""
+        by_region = states.reshape(len(states), self.regions, len(self._observation))
+        arriving = (by_region @ self._observation) @ self._weights.T
+        activity: Values = by_region @ self._of_state.T + self._constant[case]
+        activity += np.multiply.outer(arriving, self._of_network)
+        return activity
 
 
-class _Layers:
-    """The weights of the transition, in float64."""
-
-    def __init__(self, model: NetworkModel) -> None:
-        def array(tensor: Any) -> Values:
-            values: Values = tensor.detach().cpu().double().numpy()
-            return values
-
-        transition = model.transition
-        borders = np.cumsum(transition.sizes)[:-1]
-        hidden = np.split(array(transition.hidden.weight), borders, axis=1)
-        self.of_state, self.of_region, self.of_person, of_network, self.of_external = hidden
-        self.of_network = of_network[:, 0]
-        self._bias = array(transition.hidden.bias)
-        self.out_weight, self._out_bias = (
-            array(transition.out.weight),
-            array(transition.out.bias),
-        )
-        self.observation = array(model.observation.weight)[0]
-
-    def constant(self, region: Values, person: Values, external: Values) -> Values:
-        """Return the hidden layer's input that does not depend on the state."""
-        constant: Values = region @ self.of_region.T + person @ self.of_person.T + self._bias
-        if self.of_external.shape[1]:
-            constant = constant + np.multiply.outer(external, self.of_external.sum(axis=1))
-        return constant
-
-    def out(self, hidden: Values) -> Values:
-        change: Values = np.maximum(hidden, 0.0) @ self.out_weight.T + self._out_bias
-        return change
+def _array(tensor: Tensor) -> Values:
+    values: Values = tensor.detach().cpu().double().numpy()
+    return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +125,6 @@ class FixedPoints:
     case: Numbers  # (points,), the number of the case; `numpy.unravel_index` makes it an index
     states: Values  # (points, dimension)
     eigenvalues: NDArray[np.complexfloating[Any]]  # (points, dimension), of the derivatives of f
-    converged: Numbers  # (cases,), number of starts from which a fixed point was found
-    starts: int  # number for each case
 
     @property
     def stable_flow(self) -> NDArray[np.bool_]:
@@ -306,8 +203,12 @@ def node_fixed_points(
     external = levels if model.recipe.external_inputs else (0.0,)
     shape = (*region.shape[:2], len(levels), len(external))
     who, where, u, u_ext = (index.ravel() for index in np.indices(shape))
-    field = NodeField(
-        model, region[who, where], person[who], np.take(levels, u), np.take(external, u_ext)
+    field = Field(
+        model,
+        region[who, where][:, None],
+        person[who],
+        network=np.take(levels, u),
+        external=np.take(external, u_ext),
     )
     return find(field, shape, starts, seed)
 
@@ -359,7 +260,7 @@ def network_fixed_points(
     draws = region.shape[1]
     found = [
         find(
-            NetworkField(model, own, of_regions, of_person, np.full(draws, external)),
+            Field(model, of_regions, of_person, weights=own, external=external),
             (draws,),
             starts,
             seed,
@@ -371,17 +272,15 @@ def network_fixed_points(
         case=np.concatenate([each.case + draws * number for number, each in enumerate(found)]),
         states=np.concatenate([each.states for each in found]),
         eigenvalues=np.concatenate([each.eigenvalues for each in found]),
-        converged=np.concatenate([each.converged for each in found]),
-        starts=starts,
     )
 
 
 def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedPoints:
     """Find the fixed points of all cases of a field by Newton's method from many random starts.
 
-    The field is linear between the kinks of its hidden layer, so a step that stays between
-    them ends at the fixed point. Where this does not converge, the flow is followed by
-    implicit steps; remaining starts use SciPy's hybrid method.
+    The field is linear between the kinks of its hidden layer, so a step that stays between them
+    ends at the fixed point. Where this does not converge, the flow is followed by implicit steps;
+    remaining starts use SciPy's hybrid method.
 
     Parameters
     ----------
@@ -401,7 +300,7 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
     """
     at_once = max(1, min(_ROWS, 1 + 10**7 // field.dimension**2) // starts)
     rng = np.random.default_rng(seed)
-    case, states, converged = [], [], []
+    case, states = [], []
     for cases in np.split(np.arange(field.cases), range(at_once, field.cases, at_once)):
         begin = rng.uniform(-START, START, (len(cases), starts, field.dimension))
         rows = np.repeat(cases, starts)
@@ -409,15 +308,12 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
         new = found.reshape(len(cases), starts) & ~_again(roots.reshape(begin.shape), found)
         case.append(rows[new.ravel()])
         states.append(roots[new.ravel()])
-        converged.append(found.reshape(len(cases), starts).sum(axis=1))
     where, at = np.concatenate(case), np.concatenate(states)
     return FixedPoints(
         shape=shape,
         case=where,
         states=at,
         eigenvalues=_eigenvalues(field, at, where),
-        converged=np.concatenate(converged),
-        starts=starts,
     )
 
 
@@ -438,14 +334,17 @@ def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _roots(field: Field, starts: Values, case: Numbers) -> tuple[Values, NDArray[np.bool_]]:
-    """Return the ends of the searches, (rows, dimension), and whether each is a root."""
+    """Return the ends of the searches, (rows, dimension), and whether each is a root.
+
+    None of the three finds what all find together: each goes on with what is left.
+    """
     states, found = starts.copy(), np.zeros(len(starts), bool)
-    for search in _SEARCHES:
+    for search in (_newton, _implicit, _hybrid):
         rest = np.flatnonzero(~found)
-        if not len(rest):
-            break
-        states[rest] = search(field, starts[rest], case[rest])
-        found[rest] = np.abs(field.change(states[rest], case[rest])).max(axis=1) < TOLERANCE
+        if len(rest):
+            states[rest] = search(field, starts[rest], case[rest])
+            error = np.abs(field.change(states[rest], case[rest]))
+            found[rest] = error.max(axis=1) < TOLERANCE
     return states, found
 
 
@@ -481,21 +380,17 @@ def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
     """Search by SciPy's hybrid method, start by start."""
     from scipy.optimize import root
 
-    def end(start: Values, own: Numbers) -> Values:
-        found: Values = root(
-            lambda x: field.change(x[None], own)[0],
+    ends = [
+        root(
+            lambda x, own=own: field.change(x[None], own)[0],
             start,
-            jac=lambda x: field.jacobian(x[None], own)[0],
+            jac=lambda x, own=own: field.jacobian(x[None], own)[0],
             method="hybr",
             options={"xtol": 1e-10},
         ).x
-        return found
-
-    rows = zip(starts, case[:, None], strict=True)
-    return np.array([end(*row) for row in rows]).reshape(starts.shape)
-
-
-_SEARCHES = (_newton, _implicit, _hybrid)  # each continues the unfinished starts of the last
+        for start, own in zip(starts, case[:, None], strict=True)
+    ]
+    return np.array(ends)
 
 
 def _newton_step(jacobian: Values, change: Values) -> Values:
@@ -526,40 +421,6 @@ def _advance(
     return np.delete(going, left)
 
 
-def follow_map(field: Field, states: Values, case: Numbers, frames: int) -> Values:
-    """Step states by the trained map, x + f(x), without noise.
-
-    Parameters
-    ----------
-    field
-        Change of states.
-    states
-        First states, (rows, dimension).
-    case
-        (rows,), the case of each.
-    frames
-        Number of steps.
-
-    Returns
-    -------
-    numpy.ndarray
-        (frames + 1, rows, dimension), the first states included.
-    """
-    path = [states]
-    with np.errstate(over="ignore", invalid="ignore"):  # diverging states
-        for _ in range(frames):
-            path.append(path[-1] + field.change(path[-1], case))
-    return np.array(path)
-
-
-@dataclass(frozen=True, eq=False)
-class Settling:
-    """Whether networks settle from random states, without noise."""
-
-    flow: NDArray[np.bool_]  # (people, draws, starts), with f as the right-hand side
-    map: NDArray[np.bool_]  # as flow, under the map that was trained, x + f(x)
-
-
 def network_settling(
     model: NetworkModel,
     weights: Values,
@@ -569,8 +430,11 @@ def network_settling(
     external: float = 0.0,
     starts: int = 1,
     seed: int = 0,
-) -> Settling:
-    """Simulate people's networks without noise, and test whether they settle.
+) -> NDArray[np.bool_]:
+    """Step people's networks without noise by x + f(x), and test whether they settle.
+
+    They settle where they finally stay within 1e-3 of their end: for 400 frames, and if that is
+    too short, for 1,200 in all.
 
     Parameters
     ----------
@@ -581,75 +445,48 @@ def network_settling(
     seed
         Seed of the starts; a person's starts do not depend on other people.
 
+    Returns
+    -------
+    numpy.ndarray
+        (people, draws, starts).
+
     Examples
     --------
     >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
     >>> weights, parameters = 1.0 - np.eye(2)[None], np.zeros((1, 1, 2, 3))
-    >>> network_settling(model, weights, parameters, np.zeros((1, 1, 0))).map.shape
+    >>> network_settling(model, weights, parameters, np.zeros((1, 1, 0))).shape
     (1, 1, 1)
     """
     draws = region.shape[1]
-    case = np.repeat(np.arange(draws), starts)
-    flow, of_map = [], []
+    case, settled = np.repeat(np.arange(draws), starts), []
     for own, of_regions, of_person in zip(weights, region, person, strict=True):
-        field = NetworkField(model, own, of_regions, of_person, np.full(draws, external))
-        states = np.random.default_rng(seed).uniform(
-            -START, START, (draws * starts, field.dimension)
-        )
-        flow.append(_settles(field, states, case, _flow).reshape(draws, starts))
-        of_map.append(_settles(field, states, case, _map).reshape(draws, starts))
-    return Settling(flow=np.array(flow), map=np.array(of_map))
+        field = Field(model, of_regions, of_person, weights=own, external=external)
+        shape = (draws * starts, field.dimension)
+        states = np.random.default_rng(seed).uniform(-START, START, shape)
+        settled.append(_settles(field, states, case).reshape(draws, starts))
+    return np.array(settled)
 
 
-# Simulates states, (rows, dimension), for some frames, and returns the last frames.
-_Follower = Callable[[Field, Values, Numbers, int], Values]
-
-
-def _settles(field: Field, states: Values, case: Numbers, follow: _Follower) -> NDArray[np.bool_]:
-    """Return whether states settle: whether they finally stay within 1e-3 of their end.
-
-    They are simulated for 400 frames, and if that is too short, for 1,200 in all.
-    """
-    path = follow(field, states, case, _SETTLING)
-    settled = _at_rest(path)
+def _settles(field: Field, states: Values, case: Numbers) -> NDArray[np.bool_]:
+    states, settled = _followed(field, states, case, _SETTLING)
     # What has diverged stays so, and cannot be followed further.
-    rest = np.flatnonzero(~settled & np.isfinite(path[-1]).all(axis=1))
+    rest = np.flatnonzero(~settled & np.isfinite(states).all(axis=1))
     if len(rest):
-        longer = follow(field, path[-1, rest], case[rest], _LONGER - _SETTLING)
-        settled[rest] = _at_rest(longer)
+        settled[rest] = _followed(field, states[rest], case[rest], _LONGER - _SETTLING)[1]
     return settled
 
 
-def _at_rest(path: Values) -> NDArray[np.bool_]:
-    """Return which rows of (frames, rows, dimension) stay near their end."""
-    with np.errstate(invalid="ignore"):  # diverged rows do not
-        near: NDArray[np.bool_] = (np.abs(path - path[-1]) < _NEAR).all(axis=(0, 2))
-    return near
-
-
-def _map(field: Field, states: Values, case: Numbers, frames: int) -> Values:
-    first = int(np.ceil(frames * (1 - _LAST)))  # the frame of the last ones
-    return follow_map(field, states, case, frames)[first + 1 :]
-
-
-def _flow(field: Field, states: Values, case: Numbers, frames: int) -> Values:
-    from scipy.integrate import solve_ivp
-
-    times = np.linspace(frames * (1 - _LAST), frames, 1 + round(frames * _LAST))
-    paths = np.full((len(times), *states.shape), np.nan)
-    for row, state in enumerate(states):
-        at = case[row : row + 1]
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = solve_ivp(
-                lambda _, x, at=at: field.change(x[None], at)[0],
-                (0.0, frames),
-                state,
-                t_eval=times,
-                rtol=1e-6,
-                atol=1e-8,
-            )
-        if found.success:
-            paths[:, row] = found.y.T
-    return paths
+def _followed(
+    field: Field, states: Values, case: Numbers, frames: int
+) -> tuple[Values, NDArray[np.bool_]]:
+    """Step states for some frames; return the last ones, and whether they rest at the end."""
+    last = []
+    with np.errstate(over="ignore", invalid="ignore"):  # diverging states
+        for frame in range(frames):
+            states = states + field.change(states, case)
+            if frame >= frames * (1 - _LAST):
+                last.append(states)
+        near = np.abs(np.array(last) - states) < _NEAR
+    return states, np.asarray(near.all(axis=(0, 2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,45 +10,44 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, terms_of
-from bids_dtg.dynamics.parameters import Alignment, align, latent_kl
 from bids_dtg.training.chance import borrowed_chance
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Belief:
-    """A Gaussian posterior without covariances."""
-
-    mean: Array
-    sd: Array  # as mean
-
-    @property
-    def kl(self) -> Array:
-        """Divergence of each element from the prior, a Gaussian of mean 0 and variance 1."""
-        return np.asarray(latent_kl(self.mean, self.sd), np.float64)
-
-    def draw(self, rng: np.random.Generator, *samples: int) -> Array:
-        """Return samples, (*samples, *shape of the mean)."""
-        return self.mean + self.sd * rng.standard_normal((*samples, *self.mean.shape))
-
-
-@dataclass(frozen=True, eq=False)
 class Inferred:
-    """What a model infers from several people's series."""
+    """Gaussian posteriors of several people: means and standard deviations."""
 
-    region: Belief  # (people, regions, region parameters)
-    person: Belief  # (people, person parameters)
-    first_state: Belief  # (people, regions, states)
+    region_mean: Array  # (people, regions, region parameters)
+    region_sd: Array
+    person_mean: Array  # (people, person parameters)
+    person_sd: Array
+    first_mean: Array  # (people, regions, states), of the state at the first frame
+    first_sd: Array
+
+    def draw_region(self, rng: np.random.Generator, *samples: int) -> Array:
+        """Return samples of the region parameters, (*samples, people, regions, parameters)."""
+        return _drawn(self.region_mean, self.region_sd, rng, *samples)
+
+    def draw_person(self, rng: np.random.Generator, *samples: int) -> Array:
+        """Return samples of the person parameters, (*samples, people, parameters)."""
+        return _drawn(self.person_mean, self.person_sd, rng, *samples)
+
+    def draw_first(self, rng: np.random.Generator) -> Array:
+        """Return a sample of the first states, (people, regions, states)."""
+        return _drawn(self.first_mean, self.first_sd, rng)
+
+    def of(self, person: int) -> Inferred:
+        """Return the posteriors of one of the people."""
+        return Inferred(**{name: values[[person]] for name, values in vars(self).items()})
 
 
-def alignment_of(inferred: Inferred, networks: Networks) -> Alignment:
-    """Return order and signs in which parameters are compared."""
-    return align(inferred.region.mean, inferred.region.kl, features_of(networks))
+def _drawn(mean: Array, sd: Array, rng: np.random.Generator, *samples: int) -> Array:
+    return mean + sd * rng.standard_normal((*samples, *mean.shape))
 
 
 @torch.no_grad()
@@ -69,19 +69,15 @@ def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()) 
         A person is not in the model's tables.
     """
     region, first = [], []
-    for label, series, network in zip(
-        networks.people, networks.series, networks.network_input, strict=True
-    ):
-        items = _items(model, series, network, _number(label, known))
+    for items in _items_of(model, networks, known):
         posterior = model.infer(items)
         region.append(_stacked(posterior.region))
         first.append(_stacked(Gaussian(posterior.states.mean[0], posterior.states.log_variance[0])))
-    rows = [_number(label, known) for label in networks.people]
-    table = model.person_posterior(torch.as_tensor(rows))
+    rows = torch.as_tensor([known.index(label) for label in networks.people])
     return Inferred(
-        region=Belief(*np.moveaxis(np.array(region), 1, 0)),
-        person=Belief(*_stacked(table)),
-        first_state=Belief(*np.moveaxis(np.array(first), 1, 0)),
+        *np.moveaxis(np.array(region), 1, 0),
+        *_stacked(model.person_posterior(rows)),
+        *np.moveaxis(np.array(first), 1, 0),
     )
 
 
@@ -98,32 +94,26 @@ def elbo_of(
     found = []
     with borrowed_chance(str(model.observation.weight.device)):
         torch.manual_seed(seed)
-        for label, series, network in zip(
-            networks.people, networks.series, networks.network_input, strict=True
-        ):
-            items = _items(model, series, network, _number(label, known))
-            noise = Noise.draw(model, items, samples)
-            terms = terms_of(model, items, model.infer(items), noise)
+        for items in _items_of(model, networks, known):
+            terms = terms_of(model, items, model.infer(items), Noise.draw(model, items, samples))
             found.append(terms.elbo().mean(0).cpu().double().numpy())
     return np.array(found)
 
 
-def _number(label: str, known: tuple[str, ...]) -> int:
-    if label not in known:
-        raise ValueError(f"the model was not fitted to {label}")
-    return known.index(label)
-
-
-def _items(
-    model: NetworkModel, series: NDArray[np.float32], network: NDArray[np.float32], person: int
-) -> Items:
+def _items_of(model: NetworkModel, networks: Networks, known: tuple[str, ...]) -> Iterator[Items]:
+    """Yield the series of each person, known by the row of the model's tables."""
     like = model.observation.weight
 
     def by_frame(array: NDArray[np.float32]) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array.T)).to(like)
 
-    whose = torch.full((len(series),), person, device=like.device)
-    return Items(by_frame(series), by_frame(network), whose)
+    for label, *series in zip(
+        networks.people, networks.series, networks.network_input, strict=True
+    ):
+        if label not in known:
+            raise ValueError(f"the model was not fitted to {label}")
+        whose = torch.full((len(series[0]),), known.index(label), device=like.device)
+        yield Items(by_frame(series[0]), by_frame(series[1]), whose)
 
 
 def _stacked(gaussian: Gaussian) -> Array:

@@ -18,7 +18,9 @@ from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.training.chance import borrowed_chance
 
 _FIRST_OBSERVATION_SD, _FIRST_TABLE_SD, _FIRST_EXTERNAL_SD = 0.3, 0.01, 0.1
-_FIRST_STATE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
+_FIRST_NOISE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
+# Of the prior of a session's first state, as in the public code; the paper has 0.
+FIRST_STATE_LOG_VARIANCE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +35,13 @@ class Gaussian:
         """Standard deviations."""
         return torch.exp(0.5 * self.log_variance)
 
-    @property
-    def variance(self) -> Tensor:
-        """Squares of `sd`."""
-        return torch.exp(self.log_variance)
-
     def at(self, noise: Tensor, samples: int = 0) -> Tensor:
         """Return samples, from noise with variance 1 that has samples as a further axis."""
         return torch.addcmul(self.mean.unsqueeze(samples), self.sd.unsqueeze(samples), noise)
 
-    def entropy_terms(self) -> Tensor:
-        """Return the entropy of each element."""
-        return 0.5 * (1.0 + math.log(2 * math.pi) + self.log_variance)
-
     def kl(self) -> Tensor:
         """Return the divergence of each element from a Gaussian of mean 0 and variance 1."""
-        return 0.5 * (self.variance + self.mean.square() - 1.0 - self.log_variance)
+        return 0.5 * (self.log_variance.exp() + self.mean.square() - 1.0 - self.log_variance)
 
 
 class Transition(nn.Module):
@@ -99,21 +92,36 @@ class Transition(nn.Module):
         Tensor
             (frames, samples, items, states).
         """
-        of_state, of_region, of_person, of_network, of_external = torch.split(
-            self.hidden.weight, list(self.sizes), dim=1
+        change: Tensor = self.out(
+            self.activity(state, self.constant(region, person), network, external).relu_()
         )
-        # Inputs that are constant over frames go through the layer once.
-        fixed = functional.linear(region, of_region, self.hidden.bias)
-        if self.sizes[2]:
-            fixed = fixed + functional.linear(person, of_person)
+        return change
+
+    def constant(self, region: Tensor, person: Tensor) -> Tensor:
+        """Return what parameters add to the hidden layer's activity, (samples, items, hidden).
+
+        Inputs that are constant over frames go through the layer once.
+        """
+        columns = torch.split(self.hidden.weight, list(self.sizes), dim=1)
+        constant = functional.linear(region, columns[1], self.hidden.bias)
+        if not self.sizes[2]:
+            return constant
+        return constant + functional.linear(person, columns[2])
+
+    def activity(
+        self, state: Tensor, constant: Tensor, network: Tensor, external: Tensor | None
+    ) -> Tensor:
+        """Return the hidden layer's activity before it is cut at 0, (..., items, hidden).
+
+        `constant` is of `constant`; the others are those of `forward`, of any number of frames.
+        """
+        columns = torch.split(self.hidden.weight, list(self.sizes), dim=1)
         changing = [state, network.expand(state.shape[:-1]).unsqueeze(-1)]
-        weights = [of_state, of_network]
+        weights = [columns[0], columns[3]]
         if external is not None:
             changing.append(external.unsqueeze(-1))
-            weights.append(of_external)
-        hidden = functional.linear(torch.cat(changing, -1), torch.cat(weights, 1))
-        change: Tensor = self.out(hidden.add_(fixed).relu_())
-        return change
+            weights.append(columns[4])
+        return functional.linear(torch.cat(changing, -1), torch.cat(weights, 1)).add_(constant)
 
 
 class Encoder(nn.Module):
@@ -212,7 +220,7 @@ class NetworkModel(nn.Module):
         nn.init.normal_(self.observation.weight, std=_FIRST_OBSERVATION_SD)
         nn.init.zeros_(self.observation.bias)
         self.state_log_variance = nn.Parameter(
-            torch.full((recipe.states,), _FIRST_STATE_LOG_VARIANCE)
+            torch.full((recipe.states,), _FIRST_NOISE_LOG_VARIANCE)
         )
         self.observation_log_variance = nn.Parameter(torch.zeros(1))
         if recipe.external_inputs:

@@ -1,4 +1,4 @@
-"""Regional parameters of a fitted model: their use, their order, their reliability.
+"""Regional parameters of a fitted model: their use, order, roles and reliability.
 
 Signs and order of the parameters that a model learns are arbitrary: they are compared in the order
 of their use, each with the sign of its correlation with a feature.
@@ -13,13 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.agreement import Agreement, agreement
+from bids_dtg.dynamics.features import features_of
+from bids_dtg.dynamics.inference import Inferred
+from bids_dtg.dynamics.measures import low_power
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.simulation import Drawn, external_path, run
+from bids_dtg.stats.agreement import agreement
 from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 
 # Features that correlate positively with the published parameters, in the parameters' order.
 SIGNED_BY = ("zero_crossings", "mean_signal_r", "network_input_r")
+# Measures of simulated regions by their names in tables, and in words.
+FIGURES = {
+    "low_power": "power below 0.1 Hz, without network input",
+    "external": "correlation with the external input",
+    "network": "correlation with the network input",
+}
+_QUANTILE = 0.8  # of the power of all network inputs: quantile of the chosen input
+_DROPPED = 1 / 3  # share of the frames, at the start
 
 
 def latent_kl(mean: Values, sd: Values) -> Values:
@@ -97,20 +111,14 @@ def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignmen
     return Alignment(order, signs)
 
 
-@dataclass(frozen=True, eq=False)
-class Retest:
-    """Agreement of regional values between two sessions."""
-
-    pairs: Agreement  # (values,), over all pairs of a person and a region
-    pairs_r: Values  # (values,), Pearson r of them
-    regions: Agreement  # (regions, values), over people: individual differences in a region
-    regions_r: Values  # (regions, values)
-    people: Agreement  # (people, values), over regions: regional differences in a person
-    people_r: Values  # (people, values)
+def alignment_of(inferred: Inferred, networks: Networks) -> Alignment:
+    """Return order and signs in which the parameters of a model are compared."""
+    kl = latent_kl(inferred.region_mean, inferred.region_sd)
+    return align(inferred.region_mean, kl, features_of(networks))
 
 
-def retest(first: Values, second: Values) -> Retest:
-    """Return the agreement of regional values between two sessions.
+def retest(first: Values, second: Values) -> dict[str, Values]:
+    """Return the agreement of regional values between two sessions, (values,) each.
 
     Parameters
     ----------
@@ -119,21 +127,23 @@ def retest(first: Values, second: Values) -> Retest:
 
     Returns
     -------
-    Retest
-        Over all pairs, the common map of all people counts as agreement; within a region it
-        does not.
+    dict
+        By columns of a table: ICC(A,1) and Pearson r over all pairs of a person and a region; both
+        over people in each region, a mean over regions: individual differences; r over regions in
+        each person, a mean over people. Over all pairs, the common map of all people counts as
+        agreement; within a region it does not.
 
     Raises
     ------
     ValueError
-        If shapes differ.
+        Shapes differ.
 
     Examples
     --------
     >>> first = np.random.default_rng(0).standard_normal((10, 5, 2))
     >>> found = retest(first, first)
-    >>> found.pairs.absolute.round(3), found.regions_r.shape
-    (array([1., 1.]), (5, 2))
+    >>> found["icc_pairs"].round(3), found["r_regions_mean"].round(3)
+    (array([1., 1.]), array([1., 1.]))
     """
     if first.shape != second.shape or first.ndim != 3:
         raise ValueError(
@@ -141,10 +151,135 @@ def retest(first: Values, second: Values) -> Retest:
         )
     both = np.stack([first, second], axis=-1).transpose(2, 0, 1, 3)  # values people regions two
     of_pairs = both.reshape(len(both), -1, 2)
-    of_regions = both.transpose(2, 0, 1, 3)  # regions values people two
-    of_people = both.transpose(1, 0, 2, 3)  # people values regions two
-    return Retest(
-        *(agreement(of_pairs), correlation(of_pairs[..., 0], of_pairs[..., 1])),
-        *(agreement(of_regions), correlation(of_regions[..., 0], of_regions[..., 1])),
-        *(agreement(of_people), correlation(of_people[..., 0], of_people[..., 1])),
+    of_regions = both.swapaxes(1, 2)  # values regions people two
+    return {
+        "icc_pairs": agreement(of_pairs).absolute,
+        "r_pairs": correlation(of_pairs[..., 0], of_pairs[..., 1]),
+        "icc_regions_mean": np.nanmean(agreement(of_regions).absolute, axis=1),
+        "r_regions_mean": np.nanmean(correlation(of_regions[..., 0], of_regions[..., 1]), axis=1),
+        "r_people_mean": np.nanmean(correlation(both[..., 0], both[..., 1]), axis=1),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterEffects:
+    """Measures of simulated single regions, and their dependence on the parameters."""
+
+    region: Values  # (simulations, region parameters), drawn from the prior
+    figures: dict[str, Values]  # measures by name: (simulations,)
+    spearman: dict[str, Values]  # by name: (region parameters,), rho with each
+    slopes: dict[str, Values]  # by name: (region parameters,), of a linear fit to all
+    r2: dict[str, float]  # by name: share of the variance that the linear fit explains
+
+
+def parameter_effects(
+    model: NetworkModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
+) -> ParameterEffects:
+    """Simulate single regions with parameters from the prior (Sip et al., 2023 [1]_, figure 7).
+
+    Parameters
+    ----------
+    model
+        Fitted model; person parameters are 0.
+    networks
+        People's networks: the network input at the 80th percentile of power drives all regions.
+    simulations
+        Number of simulated regions, each with its own parameters.
+    seed
+        Seed of all random draws.
+
+    Returns
+    -------
+    ParameterEffects
+        Measures: power below 0.1 Hz (without network input), and the correlation with the external
+        and with the network input (with both). Without an external input there is no `external`.
+
+    References
+    ----------
+    .. [1] Sip V, et al. Science Advances 9, eabq7547 (2023). doi:10.1126/sciadv.abq7547
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bids_dtg.dynamics.recipe import Recipe
+    >>> rng = np.random.default_rng(0)
+    >>> networks = Networks(
+    ...     people=("01",),
+    ...     regions=("A", "B"),
+    ...     series=rng.standard_normal((1, 2, 90)).astype("f4"),
+    ...     weights=np.ones((1, 2, 2), "f4") - np.eye(2, dtype="f4"),
+    ...     tr_seconds=2.0,
+    ... )
+    >>> with torch.random.fork_rng():
+    ...     _ = torch.manual_seed(0)
+    ...     model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
+    >>> found = parameter_effects(model, networks, simulations=20)
+    >>> {name: rho.shape for name, rho in found.spearman.items()}
+    {'low_power': (3,), 'external': (3,), 'network': (3,)}
+    """
+    drawn = _draw(model, simulations, networks.frames, np.random.default_rng(seed))
+    network, drop = typical_input(networks), int(_DROPPED * networks.frames)
+    alone = run(model, drawn, None, drop=drop)[0, :, 0]
+    driven = run(model, drawn, None, drop=drop, network=network)[0, :, 0]
+    figures = {"low_power": low_power(alone, networks.tr_seconds)}
+    if model.recipe.external_inputs:
+        figures["external"] = correlation(driven, drawn.external[drop:, 0, :, 0].T)
+    figures["network"] = correlation(driven, network[drop:])
+    region = drawn.region[0, :, 0]
+    fits = {name: _linear(region, figure) for name, figure in figures.items()}
+    return ParameterEffects(
+        region=region,
+        figures=figures,
+        spearman={name: _spearman(region, figure) for name, figure in figures.items()},
+        slopes={name: slopes for name, (slopes, _) in fits.items()},
+        r2={name: r2 for name, (_, r2) in fits.items()},
     )
+
+
+def typical_input(networks: Networks) -> Values:
+    """Return the network input, (frames,), at the 80th percentile of power of all regions.
+
+    Examples
+    --------
+    >>> series = np.outer([1, 2, 3, 4, 5, 6], [1, -1]).astype("f4")[None]
+    >>> networks = Networks(
+    ...     ("01",), tuple("ABCDEF"), series, 2.0, weights=np.eye(6, dtype="f4")[None]
+    ... )
+    >>> typical_input(networks)
+    array([ 5., -5.], dtype=float32)
+    """
+    inputs = networks.network_input.reshape(-1, networks.frames)
+    power = np.square(inputs).mean(axis=1)
+    series: Values = inputs[np.argsort(power)[int(_QUANTILE * len(power))]]
+    return series
+
+
+def _draw(model: NetworkModel, simulations: int, frames: int, rng: np.random.Generator) -> Drawn:
+    recipe, size = model.recipe, (1, simulations)
+    noise = rng.standard_normal((simulations, frames, max(1, recipe.external_inputs)))
+    return Drawn(
+        region=rng.standard_normal((*size, 1, recipe.region_parameters)),
+        person=np.zeros((*size, recipe.person_parameters)),
+        first=rng.standard_normal((*size, 1, recipe.states)),
+        external=np.stack([external_path(model, own) for own in noise], 1)[:, None],
+        system=rng.standard_normal((frames, recipe.states, *size, 1), np.float32),
+        observed=rng.standard_normal((frames, *size, 1), np.float32),
+    )
+
+
+def _spearman(region: Values, figure: Values) -> Values:
+    """Return rho with each parameter, (region parameters,); a NaN is passed over."""
+    from scipy.stats import spearmanr
+
+    return np.array([spearmanr(own, figure, nan_policy="omit").statistic for own in region.T])
+
+
+def _linear(region: Values, figure: Values) -> tuple[Values, float]:
+    """Return slopes, (region parameters,), and the share of the variance they explain."""
+    known = np.isfinite(figure)
+    if known.sum() < region.shape[1] + 2 or not np.ptp(figure[known]):  # a model that diverges
+        return np.full(region.shape[1], np.nan), float("nan")
+    wanted = figure[known] - figure[known].mean()
+    design = region[known] - region[known].mean(axis=0)
+    slopes, *_ = np.linalg.lstsq(design, wanted, rcond=None)
+    return slopes, float(1.0 - np.var(wanted - design @ slopes) / np.var(wanted))

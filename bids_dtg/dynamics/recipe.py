@@ -1,4 +1,4 @@
-"""Recipes: architecture and training of a network, with each doubtful point of the original."""
+"""Recipes: sizes of a network and its training."""
 
 from __future__ import annotations
 
@@ -8,53 +8,51 @@ from types import MappingProxyType
 
 from bids_dtg.settings.option import find_row
 
+_LEAST_ONE = (
+    *("states", "region_parameters", "hidden", "encoder_units"),
+    *("samples", "epochs", "batch_size", "restarts"),
+)
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """Architecture and training of a model (Sip et al., 2023).
+    """Sizes of a model and its training (Sip et al., 2023).
 
     Raises
     ------
     ValueError
-        It has several external inputs.
+        A size is below 1, or there are several external inputs.
     """
 
-    # The model.
     states: int = 3  # dimensions of a region's state
     region_parameters: int = 3  # of each region of each person
     person_parameters: int = 0  # of each person
     external_inputs: int = 1  # 1 or 0: an input that all regions of a person share
     hidden: int = 32  # units of the transition's hidden layer
     encoder_units: int = 32  # of each direction of each LSTM
-
-    # Points where publication and public code differ, or where either is doubtful.
-    first_state_log_variance: float = 0.0  # of the first state's prior; the code has 1
-    ramp_states: bool = True  # whether the states' term is ramped, like the parameters'
-    person_penalty: float = 1.0  # weight of the person parameters' term; the code sets it to 0
-    closed_form: bool = True  # closed-form expectations where possible; else all sampled
-
-    # Training.
+    person_penalty: float = 1.0  # weight of the person parameters' term
     samples: int = 2  # of the posterior for each series
     epochs: int = 60
-    ramp_epochs: int | None = None  # until terms have their full weight; None: by `ramp_share`
-    ramp_share: float = 0.5  # of the epochs
+    ramp_share: float = 0.5  # of the epochs, over which terms rise to their full weight
+    ramp_states: bool = True  # whether the states' term rises, too; else the parameters' alone
     batch_size: int = 16  # series
     learning_rate: float = 3e-3
-    late_learning_rate: float | None = 1e-3  # after the ramp; None: unchanged
+    late_learning_rate: float | None = 1e-3  # None: as before
+    late_share: float = 0.5  # of the epochs, after which the learning rate is the late one
     held_out: float = 0.2  # share of held-out series (a person's region)
-    state_penalty: float = 0.01  # of the sum of squares of the states
-    transition_penalty: float = 0.01  # of the sum of squares of the transition's weights
-    gradient_limit: float = 1000.0  # of each element
     restarts: int = 1  # trainings from other random weights; the one with the best ELBO is kept
 
     def __post_init__(self) -> None:
+        for name in _LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is 1 or more, not {getattr(self, name)}")
         if self.external_inputs > 1:
-            raise ValueError(f"a network has 1 external input or none, not {self.external_inputs}")
+            raise ValueError(f"external_inputs is 1 or 0, not {self.external_inputs}")
 
     @property
     def ramp(self) -> int:
         """Number of epochs over which the weights of terms rise from 0 to 1."""
-        return int(self.ramp_share * self.epochs) if self.ramp_epochs is None else self.ramp_epochs
+        return int(self.ramp_share * self.epochs)
 
     def term_weights(self, epoch: int) -> tuple[float, float]:
         """Return the weights of the states' and of the region parameters' terms at an epoch.
@@ -69,20 +67,19 @@ class Recipe:
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate at an epoch."""
-        late = self.late_learning_rate is not None and epoch >= self.ramp
-        return self.late_learning_rate if late and self.late_learning_rate else self.learning_rate
+        late = self.late_learning_rate
+        is_early = late is None or epoch < int(self.late_share * self.epochs)
+        return self.learning_rate if is_early or late is None else late
 
 
+# Person parameters are in name only: the public code has one, whose term counts 1,000 times.
 _PUBLISHED = Recipe(
     person_parameters=1,
-    first_state_log_variance=1.0,
-    ramp_states=False,
     person_penalty=1000.0,
-    closed_form=False,
     samples=8,
-    batch_size=64,
     epochs=1001,
-    ramp_epochs=500,
+    ramp_states=False,
+    batch_size=64,
     learning_rate=1e-3,
     late_learning_rate=None,
     restarts=2,
@@ -90,10 +87,19 @@ _PUBLISHED = Recipe(
 DEFAULT, PUBLISHED = "default", "published"
 # A new recipe is a row; `--recipe` chooses it.
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {
-        DEFAULT: replace(_PUBLISHED, epochs=100, ramp_epochs=None, restarts=1),
-        PUBLISHED: _PUBLISHED,
-    }
+    {DEFAULT: replace(_PUBLISHED, epochs=100, restarts=1), PUBLISHED: _PUBLISHED}
+)
+# The published training of networks of test models, at which known parameters are recovered.
+OF_TEST_MODELS = Recipe(
+    states=2,
+    region_parameters=2,
+    person_parameters=1,
+    external_inputs=0,
+    samples=8,
+    epochs=3001,
+    ramp_share=1 / 6,
+    late_share=2 / 3,
+    held_out=0.0,
 )
 
 

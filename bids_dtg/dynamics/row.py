@@ -33,7 +33,7 @@ def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
 
 
 def _published_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
-    from bids_dtg.dynamics.demo_published import run_network_demo
+    from bids_dtg.dynamics.demo_recovery import run_network_demo
 
     run_network_demo(out, participants=participants, seed=arguments.seed or 0)
     return 0

@@ -1,13 +1,9 @@
-"""Whole-network simulations by a fitted model, over people and simulations in one tensor.
-
-Columns of a tensor are people, then simulations, then regions; rows are the inputs of a region's
-transition. So a frame takes a handful of operations for any number of simulations.
-"""
+"""Whole-network simulations by a fitted model, over people and simulations in one tensor."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.dynamics.inference import Belief, Inferred
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.inference import Inferred
+from bids_dtg.dynamics.model import FIRST_STATE_LOG_VARIANCE, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 
 Array = NDArray[np.floating[Any]]
@@ -109,18 +105,9 @@ def simulate(
     drop = int(DROPPED[first] * networks.frames)
     frames = networks.frames + drop
     for number, label in enumerate(networks.people):
-        person, believed = networks.of([label]), _only(inferred, number)
-        drawn = draw(model, person, believed, simulations, frames, seed, first=first)
+        person, own = networks.of([label]), inferred.of(number)
+        drawn = draw(model, person, own, simulations, frames, seed, first=first)
         yield run(model, drawn, person.weights, inputs=inputs, drop=drop)[0]
-
-
-def _only(inferred: Inferred, number: int) -> Inferred:
-    """Return the inference for one of the people."""
-
-    def of(beliefs: Belief) -> Belief:
-        return Belief(beliefs.mean[[number]], beliefs.sd[[number]])
-
-    return Inferred(of(inferred.region), of(inferred.person), of(inferred.first_state))
 
 
 def draw(
@@ -153,20 +140,20 @@ def draw(
         observed=np.empty((frames, *size, regions), np.float32),
     )
     for person, label in enumerate(networks.people):
+        own = inferred.of(person)
         for simulation in range(simulations):
             rng, at = _stream(seed, label, simulation), (person, simulation)
-            drawn.region[at] = _of(inferred.region, person).draw(rng)
-            drawn.person[at] = _of(inferred.person, person).draw(rng)
-            drawn.first[at] = _first_state(model, _of(inferred.first_state, person), rng, first)
+            drawn.region[at] = own.draw_region(rng)[0]
+            drawn.person[at] = own.draw_person(rng)[0]
+            drawn.first[at] = own.draw_first(rng)[0]
+            if first == "prior":
+                sd = np.exp(0.5 * FIRST_STATE_LOG_VARIANCE)
+                drawn.first[at] = sd * rng.standard_normal(drawn.first[at].shape)
             noise = rng.standard_normal((frames, max(1, recipe.external_inputs)))
             drawn.external[(every, *at)] = external_path(model, noise)
             drawn.system[(every, every, *at)] = _normal(rng, frames, recipe.states, regions)
             drawn.observed[(every, *at)] = _normal(rng, frames, regions)
     return drawn
-
-
-def _of(beliefs: Belief, person: int) -> Belief:
-    return Belief(beliefs.mean[person], beliefs.sd[person])
 
 
 def _stream(seed: int, label: str, simulation: int) -> np.random.Generator:
@@ -178,18 +165,6 @@ def _stream(seed: int, label: str, simulation: int) -> np.random.Generator:
 
 def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
     return rng.standard_normal(shape, np.float32)
-
-
-def _first_state(
-    model: NetworkModel, posterior: Belief, rng: np.random.Generator, first: First
-) -> Array:
-    drawn: Array = posterior.draw(rng)
-    if first == "posterior":
-        return drawn
-    prior: Array = np.exp(0.5 * model.recipe.first_state_log_variance) * rng.standard_normal(
-        drawn.shape
-    )
-    return prior
 
 
 def external_path(model: NetworkModel, noise: Array) -> Array:
@@ -261,97 +236,36 @@ def run(
     numpy.ndarray
         (people, simulations, regions, frames - drop), in the series' unit.
     """
-    state = _State(model, drawn)
-    expected = model.observation.weight.new_empty(drawn.observed.shape)
-    given = _inputs(model, state, drawn, weights, inputs, network)
-    for _ in _frames(state, drawn, expected, given):
-        pass
-    kept = expected[drop:]
-    kept.addcmul_(state.tensor(drawn.observed[drop:]), _sd(model.observation_log_variance))
+
+    def tensor(array: Array) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(array)).to(model.observation.weight)
+
+    shape = drawn.first.shape[:3]  # people, simulations, regions
+    state = tensor(drawn.first)
+    constant = model.transition.constant(tensor(drawn.region), tensor(drawn.person)[:, :, None])
+    noise, noise_sd = tensor(drawn.system).movedim(1, -1), _sd(model.state_log_variance)
+    external = None
+    if model.recipe.external_inputs:
+        given = inputs in ("both", "external")
+        external = tensor(drawn.external[..., 0]) if given else state.new_zeros(len(noise), 1, 1)
+    no_input = state.new_zeros(1, 1, 1)
+    connections = None if weights is None else tensor(weights).transpose(1, 2)
+    course = None if network is None else tensor(network)
+    series = state.new_empty(drawn.observed.shape)
+    for frame, own in enumerate(noise):
+        series[frame] = model.observation(state)[..., 0]
+        arriving = no_input
+        if inputs in ("both", "network"):
+            if connections is not None:
+                arriving = series[frame] @ connections
+            elif course is not None:
+                arriving = course[frame].expand(1, 1, 1)
+        shared = None if external is None else external[frame][..., None].expand(shape)
+        active = model.transition.activity(state, constant, arriving, shared).relu_()
+        state = model.transition.out(active).add_(state).addcmul_(own, noise_sd)
+    kept = series[drop:]
+    kept.addcmul_(tensor(drawn.observed[drop:]), _sd(model.observation_log_variance))
     return kept.permute(1, 2, 3, 0).float().contiguous().cpu().numpy()
-
-
-def _frames(state: _State, drawn: Drawn, expected: Tensor, give: Sequence[_Give]) -> Iterator[int]:
-    """Yield the number of each frame, between its expected observations and the next step."""
-    noise = state.tensor(drawn.system).flatten(2)
-    for frame, (of_frame, of_change) in enumerate(zip(expected, noise, strict=True)):
-        state.observe(of_frame)
-        for each in give:
-            each(frame, of_frame)
-        yield frame
-        state.step(of_change)
-
-
-_Give = Callable[[int, Tensor], object]
-
-
-def _inputs(
-    model: NetworkModel,
-    state: _State,
-    drawn: Drawn,
-    weights: Array | None,
-    inputs: Inputs,
-    network: Array | None,
-) -> list[_Give]:
-    """Return a function that writes the inputs of a frame from expected observations.
-
-    An input that is absent is never written: it stays 0.
-    """
-    give: list[_Give] = []
-    if inputs in ("both", "network"):
-        if weights is not None:
-            transposed = state.tensor(weights).transpose(1, 2)
-            give.append(lambda _, expected: torch.bmm(expected, transposed, out=state.network))
-        if network is not None:
-            series = state.tensor(network)
-            give.append(lambda frame, _: state.network.copy_(series[frame]))
-    if inputs in ("both", "external") and state.external is not None:
-        row, paths = state.external, state.tensor(drawn.external).movedim(-1, 1).unsqueeze(-1)
-        give.append(lambda frame, _: row.copy_(paths[frame]))
-    return give
-
-
-class _State:
-    """Inputs of the transition as rows of one tensor, and weights of the model.
-
-    Parameters are rows, too: one product for all inputs of the transition is less work than one
-    for the changing inputs and a sum.
-    """
-
-    def __init__(self, model: NetworkModel, drawn: Drawn) -> None:
-        transition, self._like = model.transition, model.observation.weight
-        shape = drawn.first.shape[:3]
-        self._rows = torch.zeros(sum(transition.sizes) + 1, int(np.prod(shape))).to(self._like)
-        blocks = torch.split(self._rows, [*transition.sizes, 1])
-        person = drawn.person[:, :, None].repeat(shape[2], axis=2)
-        for block, array in zip(blocks, (drawn.first, drawn.region, person), strict=False):
-            block.copy_(self.tensor(array).flatten(0, 2).T)
-        self._state, self.network = blocks[0], blocks[3].view(shape)
-        self.states = self._state.view(-1, *shape)  # (states, people, simulations, regions)
-        inputs = model.recipe.external_inputs
-        self.external = blocks[4].view(inputs, *shape) if inputs else None
-        blocks[5].fill_(1.0)  # multiplies the bias
-        self._first_layer = torch.cat(
-            (transition.hidden.weight, transition.hidden.bias[:, None]), 1
-        )
-        self._hidden = self._rows.new_empty(len(self._first_layer), self._rows.shape[1])
-        self._second_layer, self._offset = transition.out.weight, transition.out.bias[:, None]
-        self._sd = _sd(model.state_log_variance)[:, None]
-        self._observation = model.observation
-
-    def tensor(self, array: Array) -> Tensor:
-        return torch.as_tensor(np.ascontiguousarray(array)).to(self._like)
-
-    def observe(self, out: Tensor) -> None:
-        """Write the expected observations."""
-        observation = self._observation
-        torch.addmm(observation.bias, observation.weight, self._state, out=out.view(1, -1))
-
-    def step(self, noise: Tensor) -> None:
-        """Advance to the next frame."""
-        torch.mm(self._first_layer, self._rows, out=self._hidden)
-        self._state.addmm_(self._second_layer, self._hidden.relu_())
-        self._state.addcmul_(noise, self._sd).add_(self._offset)
 
 
 def _sd(log_variance: Tensor) -> Tensor:

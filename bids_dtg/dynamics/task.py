@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ _JUDGING_SAMPLES = 8  # posterior samples for an ELBO by which models are compar
 IDENTITY = "identity"  # key of checkpoints
 _LOOKS = 20  # evaluations of the held-out ELBO over all epochs
 _EPSILON = 1e-7  # of Adam, Keras' default
+_GRADIENT_LIMIT = 1000.0  # of each element
 
 
 class NetworkTask(Task):
@@ -42,7 +43,7 @@ class NetworkTask(Task):
     seed
         Seed of weights, batches and noise.
     identity
-        Facts that past epochs depend on, kept in checkpoints.
+        Digest of what past epochs depend on, kept in checkpoints.
     report
         Receives a line after each epoch.
     """
@@ -57,7 +58,7 @@ class NetworkTask(Task):
         recipe: Recipe,
         *,
         seed: int,
-        identity: Mapping[str, Any],
+        identity: str,
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ class NetworkTask(Task):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        torch.nn.utils.clip_grad_value_(self.model.parameters(), self.recipe.gradient_limit)
+        torch.nn.utils.clip_grad_value_(self.model.parameters(), _GRADIENT_LIMIT)
 
     def _terms(self, pairs: Tensor, samples: int) -> Terms:
         items = self.items(pairs)
@@ -134,35 +135,23 @@ class NetworkTask(Task):
         return (self.current_epoch + 1) % every == 0 or self.current_epoch + 1 == self.recipe.epochs
 
     @torch.no_grad()
-    def elbo(self, pairs: Tensor, words: str = "") -> NDArray[np.float64]:
-        """Return the ELBO of some series, a mean over samples, with all terms in full.
+    def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
+        """Return the ELBO of some series, (pairs,), a mean over samples, with all terms in full.
 
-        The same series have the same noise at each evaluation.
-
-        Parameters
-        ----------
-        pairs
-            Their (person, region) numbers.
-        words
-            What they are, for lines of progress, as all people take minutes; empty: no lines.
-
-        Returns
-        -------
-        (pairs,)
+        `pairs` are their (person, region) numbers. The same series have the same noise at each
+        evaluation.
         """
-        found: list[Tensor] = []
-        parts = torch.split(pairs, self.recipe.batch_size)
         with borrowed_chance(str(self.device)):
             torch.manual_seed(_stream(self.seed, _JUDGING))
-            for number, part in enumerate(parts):
-                if words and number in _milestones(len(parts)):
-                    self._report(f"ELBO of {words}: {number / len(parts):.0%}")
-                found.append(self._terms(part, _JUDGING_SAMPLES).elbo().mean(0).cpu())
+            found = [
+                self._terms(part, _JUDGING_SAMPLES).elbo().mean(0).cpu()
+                for part in torch.split(pairs, self.recipe.batch_size)
+            ]
         return torch.cat(found).double().numpy()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint[IDENTITY] = dict(self.identity)
+        checkpoint[IDENTITY] = self.identity
 
 
 def _loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
@@ -174,17 +163,6 @@ def _loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
         batch_size=None,
         generator=torch.Generator(),
     )
-
-
-def _milestones(parts: int) -> set[int]:
-    """Return the numbers of parts before which progress is reported: four of many.
-
-    Examples
-    --------
-    >>> sorted(_milestones(8)), sorted(_milestones(1))
-    ([0, 2, 4, 6], [0])
-    """
-    return {quarter * parts // 4 for quarter in range(4)}
 
 
 def _stream(seed: int, *purpose: int) -> int:

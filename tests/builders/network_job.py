@@ -116,7 +116,7 @@ def write_network(folder: Path) -> Path:
     """Write the bundle of a small network with random weights."""
     import torch
 
-    from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
+    from bids_dtg.dynamics.bundle.network import NetworkFacts, write_network_bundle
     from bids_dtg.dynamics.fitting import Fitted
     from bids_dtg.dynamics.model import NetworkModel
     from bids_dtg.dynamics.recipe import Recipe

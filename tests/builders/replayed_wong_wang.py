@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.wong_wang import WongWang, WongWangRecipe
+from bids_dtg.dynamics.test_models import WongWang, WongWangRecipe
 
 SHORT = WongWangRecipe(seconds=30.0, dropped_seconds=6.0)
 Arrays = Mapping[str, NDArray]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.dynamics.bundle.bundle import NetworkBundle, NetworkFacts, write_network_bundle
+from bids_dtg.dynamics.bundle.network import NetworkBundle, NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe

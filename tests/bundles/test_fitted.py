@@ -22,7 +22,7 @@ from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.dynamics.bundle.bundle import (
+from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
     load_network_bundle,
     write_network_bundle,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sip_reference import Reference
 
-from bids_dtg.dynamics.fitting import Fitted, Restart, choose_restart, choose_trained, fit
+from bids_dtg.dynamics.fitting import Restart, choose_restart, choose_trained, fit
 from bids_dtg.dynamics.networks import Networks, normalised, standardised
 from bids_dtg.dynamics.objective import loss_of, terms_of
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
@@ -88,60 +88,19 @@ def test_a_finished_training_is_not_done_again(networks: Networks, tmp_path: Pat
     assert again.restarts[0].held_out_elbo == first.restarts[0].held_out_elbo
 
 
-@pytest.mark.slow
-def test_a_finished_training_goes_on_with_more_epochs(networks: Networks, tmp_path: Path) -> None:
-    longer = replace(TINY, epochs=5, ramp_epochs=TINY.ramp)
-    whole = fit(networks, longer, workplace=Workplace(tmp_path / "whole"))
-    fit(networks, TINY, workplace=Workplace(tmp_path / "more"))
-    more = fit(networks, longer, workplace=Workplace(tmp_path / "more"))
-    assert len(more.restarts[0].history) == 5
-    for name, value in whole.restarts[0].state.items():
-        torch.testing.assert_close(more.restarts[0].state[name], value, msg=name)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"ramp_epochs": 2}, "ramp_epochs was 1 and is 2.*To do: give the options of that call"),
-        ({"states": 3, "hidden": 9}, "states was 2 and is 3, hidden was 8 and is 9"),
-        ({"epochs": 2}, "has a training of 3 epochs"),
-    ],
+    ("changes", "seed"),
+    [({"states": 3}, 0), ({"learning_rate": 1.0}, 0), ({"epochs": 4}, 0), ({}, 1)],
 )
-def test_a_folder_of_other_options_is_refused_by_name(
-    networks: Networks, tmp_path: Path, change: dict[str, int], message: str
+def test_a_folder_of_another_training_is_refused(
+    networks: Networks, tmp_path: Path, changes: dict[str, int], seed: int
 ) -> None:
     fit(networks, TINY, workplace=Workplace(tmp_path))
-    with pytest.raises(RunError, match=message):
-        fit(networks, replace(TINY, **change), workplace=Workplace(tmp_path))
-
-
-@pytest.mark.parametrize("epochs", [3, 4])
-def test_a_folder_of_other_data_is_refused(networks: Networks, tmp_path: Path, epochs: int) -> None:
-    fit(networks, TINY, workplace=Workplace(tmp_path))
+    with pytest.raises(RunError, match="a training with other options, series or structural"):
+        fit(networks, replace(TINY, **changes), seed=seed, workplace=Workplace(tmp_path))
     other = replace(networks, series=networks.series[:, ::-1].copy())
-    recipe = replace(TINY, epochs=epochs, ramp_epochs=TINY.ramp)
-    with pytest.raises(RunError, match="other series or structural connectomes"):
-        fit(other, recipe, workplace=Workplace(tmp_path))
-    with pytest.raises(RunError, match="seed was 0 and is 1"):
-        fit(networks, TINY, seed=1, workplace=Workplace(tmp_path))
-
-
-def test_the_model_is_there_before_the_long_last_step_which_is_reported(
-    networks: Networks,
-) -> None:
-    lines: list[str] = []
-
-    def keep(fitted: Fitted) -> None:
-        lines.append(f"kept, {len(fitted.restarts[0].history)} epochs")
-
-    fit(networks, TINY, report=lines.append, keep=keep)
-    kept = lines.index("kept, 3 epochs")
-    assert lines[kept - 1].startswith("epoch 3 of 3")
-    assert lines[kept + 1 :] == [
-        "ELBO of series that were trained on: 0%",
-        "ELBO of series that were trained on: 50%",
-    ]
+    with pytest.raises(RunError, match="a training with other options, series or structural"):
+        fit(other, TINY, workplace=Workplace(tmp_path))
 
 
 @pytest.mark.slow

@@ -1,16 +1,31 @@
-"""The order and signs of regional parameters, and how much of them a second session repeats."""
+"""The order and signs of regional parameters, their roles, and what a second session repeats."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from network_people import real_networks
 from scipy.stats import pearsonr
 from torch import tensor
 from torch.distributions import Normal, kl_divergence
 
 from bids_dtg.dynamics.features import features_of
-from bids_dtg.dynamics.parameters import SIGNED_BY, align, latent_kl, retest
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks, standardised
+from bids_dtg.dynamics.parameters import (
+    FIGURES,
+    SIGNED_BY,
+    ParameterEffects,
+    align,
+    latent_kl,
+    parameter_effects,
+    retest,
+    typical_input,
+)
+from bids_dtg.dynamics.recipe import Recipe
+
+FRAMES = 400
 
 
 def chance(*shape: int, seed: int = 0) -> np.ndarray:
@@ -39,29 +54,29 @@ def test_retest_looks_over_pairs_people_and_regions():
     first = chance(12, 5, 2)
     second = first + 0.5 * chance(12, 5, 2, seed=1)
     found = retest(first, second)
-    assert found.pairs_r[1] == pytest.approx(
-        pearsonr(first[..., 1].ravel(), second[..., 1].ravel())[0]
-    )
-    assert found.regions_r[3, 1] == pytest.approx(pearsonr(first[:, 3, 1], second[:, 3, 1])[0])
-    assert found.people_r[7, 0] == pytest.approx(pearsonr(first[7, :, 0], second[7, :, 0])[0])
-    assert found.pairs.absolute.shape == (2,)
-    assert found.regions.absolute.shape == (5, 2)
-    assert found.people.absolute.shape == (12, 2)
+
+    def mean_r(pairs):
+        return np.mean([pearsonr(one, other)[0] for one, other in pairs])
+
+    a, b = first[..., 1], second[..., 1]
+    assert found["r_pairs"][1] == pytest.approx(pearsonr(a.ravel(), b.ravel())[0])
+    assert found["r_regions_mean"][1] == pytest.approx(mean_r(zip(a.T, b.T, strict=True)))
+    assert found["r_people_mean"][1] == pytest.approx(mean_r(zip(a, b, strict=True)))
 
 
 def test_what_regions_have_in_common_is_no_agreement_within_a_region():
     common = 10 * chance(1, 30, 1)
     found = retest(common + chance(40, 30, 1, seed=1), common + chance(40, 30, 1, seed=2))
-    assert found.pairs.absolute[0] > 0.95
-    assert found.people.absolute.mean() > 0.95
-    assert abs(found.regions.absolute.mean()) < 0.1
+    assert found["icc_pairs"][0] > 0.95
+    assert found["r_people_mean"][0] > 0.95
+    assert abs(found["icc_regions_mean"][0]) < 0.1
 
 
 def test_a_level_that_differs_between_sessions_is_seen_by_absolute_agreement_only():
     first = chance(12, 5, 1)
     found = retest(first, first + 3.0)
-    np.testing.assert_allclose([found.pairs.consistency, found.pairs_r], 1.0)
-    assert found.pairs.absolute[0] < 0.5
+    np.testing.assert_allclose(found["r_pairs"], 1.0)
+    assert found["icc_pairs"][0] < 0.5
 
 
 def test_other_people_are_refused():
@@ -74,5 +89,79 @@ def test_features_of_the_real_people_repeat(shared):
     names = ("low_power", "in_strength")
     sessions = [features_of(real_networks(shared, session)) for session in (1, 2)]
     found = retest(*(np.stack([held[name] for name in names], -1) for held in sessions))
-    assert found.pairs_r[0] == pytest.approx(0.85, abs=0.03)
-    assert found.pairs.absolute[1] == pytest.approx(1.0)
+    assert found["r_pairs"][0] == pytest.approx(0.85, abs=0.03)
+    assert found["icc_pairs"][1] == pytest.approx(1.0)
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    rng = np.random.default_rng(0)
+    # Slow: a frame's input is seen a frame later.
+    walk = rng.standard_normal((2, 3, FRAMES + 10)).cumsum(axis=-1)
+    return Networks(
+        people=("01", "02"),
+        regions=("A", "B", "C"),
+        series=standardised(walk[..., 10:] - walk[..., :-10]),
+        weights=rng.uniform(0, 1, (2, 3, 3)).astype("f4"),
+        tr_seconds=0.72,
+    )
+
+
+def _model(external: bool = True) -> NetworkModel:
+    """The more of the first parameter, the more the inputs open; the second does nothing."""
+    recipe = Recipe(states=1, region_parameters=2, hidden=4, external_inputs=int(external))
+    torch.manual_seed(0)
+    model = NetworkModel(recipe, people=2, regions=3, frames=FRAMES)
+    with torch.no_grad():
+        for weights in model.transition.parameters():
+            weights.zero_()
+        hidden, out = model.transition.hidden, model.transition.out
+        # -x / 2, by two units; then what is above 0 of theta + input, less what is above 0 of
+        # theta: the inputs go through where theta is high.
+        hidden.weight[:2, 0] = torch.tensor([1.0, -1.0])
+        hidden.weight[2, 1:] = 1.0
+        hidden.weight[2, 2] = 0.0
+        hidden.weight[3, 1] = 1.0
+        out.weight[0] = torch.tensor([-0.5, 0.5, 1.0, -1.0])
+        model.observation.weight.fill_(1.0)
+        model.observation_log_variance.fill_(-4.0)
+        model.state_log_variance.fill_(-1.0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def found(networks: Networks) -> ParameterEffects:
+    return parameter_effects(_model(), networks, simulations=250, seed=1)
+
+
+def test_a_parameter_that_opens_inputs_is_found_and_an_idle_one_is_not(
+    found: ParameterEffects,
+) -> None:
+    assert found.figures.keys() == FIGURES.keys()
+    assert found.region.shape == (250, 2)
+    for name in FIGURES:
+        of_first, of_second = found.spearman[name]
+        assert of_first > 0.25, name
+        assert abs(of_second) < 0.2, name
+        assert found.slopes[name][0] > 2 * abs(found.slopes[name][1]), name
+        assert 0.05 < found.r2[name] < 1, name
+
+
+def test_same_seed_same_effects(networks: Networks, found: ParameterEffects) -> None:
+    again = parameter_effects(_model(), networks, simulations=250, seed=1)
+    other = parameter_effects(_model(), networks, simulations=250, seed=2)
+    for name in FIGURES:
+        np.testing.assert_array_equal(again.figures[name], found.figures[name])
+        assert not np.array_equal(other.figures[name], found.figures[name])
+
+
+def test_a_model_without_external_input_has_no_role_of_it(networks: Networks) -> None:
+    assert parameter_effects(_model(external=False), networks, simulations=10).figures.keys() == {
+        "low_power",
+        "network",
+    }
+
+
+def test_the_given_input_has_more_power_than_four_in_five(networks: Networks) -> None:
+    power = np.square(networks.network_input).mean(-1)
+    assert (power < np.square(typical_input(networks)).mean()).sum() == int(0.8 * power.size)

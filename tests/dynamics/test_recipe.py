@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.dynamics.recipe import RECIPES, Recipe, find_recipe
+from bids_dtg.dynamics.recipe import OF_TEST_MODELS, RECIPES, Recipe, find_recipe
 from bids_dtg.errors import SettingsError
 
 
@@ -22,7 +22,7 @@ def test_terms_have_their_full_weight_after_the_ramp(epochs: int, epoch: int, ra
         assert regions == 1.0
 
 
-def test_the_learning_rate_falls_after_the_ramp_alone() -> None:
+def test_the_learning_rate_falls_once() -> None:
     recipe = Recipe(epochs=10, learning_rate=3e-3, late_learning_rate=1e-3)
     assert [recipe.rate(epoch) for epoch in (0, 4, 5, 9)] == [3e-3, 3e-3, 1e-3, 1e-3]
     assert replace(recipe, late_learning_rate=None).rate(9) == 3e-3
@@ -37,14 +37,25 @@ def test_the_published_recipe_is_as_published() -> None:
 def test_the_default_is_the_published_recipe_with_fewer_epochs_and_one_restart() -> None:
     own = RECIPES["default"]
     assert (own.epochs, own.restarts, own.ramp) == (100, 1, 50)
-    same = replace(own, epochs=1001, ramp_epochs=500, restarts=2)
-    assert same == RECIPES["published"]
-    assert replace(own, epochs=30).ramp == 15
+    assert replace(own, epochs=1001, restarts=2) == RECIPES["published"]
 
 
-def test_several_external_inputs_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 external input or none, not 2"):
-        Recipe(external_inputs=2)
+def test_networks_of_test_models_are_trained_as_published() -> None:
+    recipe = OF_TEST_MODELS
+    assert (recipe.ramp, recipe.term_weights(250)) == (500, (0.5, 0.5))
+    assert [recipe.rate(epoch) for epoch in (0, 1999, 2001, 3000)] == [3e-3, 3e-3, 1e-3, 1e-3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"external_inputs": 2}, "external_inputs is 1 or 0, not 2"),
+        ({"states": 0}, "states is 1 or more, not 0"),
+    ],
+)
+def test_sizes_that_no_model_has_are_refused(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe(**changes)
 
 
 def test_an_unknown_recipe_is_refused() -> None:

@@ -157,16 +157,14 @@ def test_the_frames_at_the_start_are_dropped(
 
 @pytest.mark.slow
 def test_first_state_is_of_its_posterior_or_of_the_prior(
-    networks: Networks, inferred: Inferred
+    model: NetworkModel, networks: Networks, inferred: Inferred
 ) -> None:
-    model = _model(replace(RECIPE, first_state_log_variance=1.0))
     many = 500
     prior = draw(model, networks, inferred, many, 1, seed=0, first="prior").first[1]
     np.testing.assert_allclose(prior.var(0), np.e, rtol=0.3)
     posterior = draw(model, networks, inferred, many, 1, seed=0).first[1]
-    belief = inferred.first_state
-    np.testing.assert_allclose(posterior.mean(0), belief.mean[1], atol=0.2)
-    np.testing.assert_allclose(posterior.std(0), belief.sd[1], rtol=0.15)
+    np.testing.assert_allclose(posterior.mean(0), inferred.first_mean[1], atol=0.2)
+    np.testing.assert_allclose(posterior.std(0), inferred.first_sd[1], rtol=0.15)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from output_series import REGIONS, write_people, write_run
 from tiny_networks import TRAIN
 
 from bids_dtg.cli.run import main
-from bids_dtg.dynamics.bundle.bundle import load_network_bundle
+from bids_dtg.dynamics.bundle.network import load_network_bundle
 
 
 def arguments(out: Path, analysis: str, *more: str) -> list[str]:

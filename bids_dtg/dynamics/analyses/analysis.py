@@ -13,10 +13,9 @@ from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import RELATED, TRAINED, labels_alone, reasons, say_left_out
-from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
-from bids_dtg.dynamics.bundle.fits import SAME_TR
 from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETWORK_MODEL, SIMULATED
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
+from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.panels import PRESENTATION
 from bids_dtg.dynamics.panels.words import dataset_words
@@ -37,7 +36,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     """One call of an analysis of a linear core or a network; one that makes models reads none."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
-    going_on: ClassVar[tuple[str, ...]] = ("--epochs",)
 
     @classmethod
     def load(cls, name: str) -> Bundle:
@@ -300,7 +298,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
 
 # As analyses call it that know their kind of model.
-NetworkAnalysis = DynamicsAnalysis
 
 
 def few_people_notices(people: int) -> list[Flag]:

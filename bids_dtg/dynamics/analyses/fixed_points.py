@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,17 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.latents import PARTICIPANT
-from bids_dtg.dynamics.analyses.network_evaluation import Judged
-from bids_dtg.dynamics.analyses.parameters import table_of
+from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
+from bids_dtg.dynamics.analyses.parameters import PARTICIPANT, table_of
 from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
-    Settling,
     network_fixed_points,
     network_settling,
     node_fixed_points,
 )
+from bids_dtg.dynamics.inference import Inferred, infer
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
@@ -61,17 +60,8 @@ _SUMMARY = (
     Column("largest_real_part", "Largest real part of all eigenvalues"),
     Column("largest_map_modulus", "Largest modulus of all of 1 + eigenvalue"),
 )
-_SETTLING = (
-    Column(
-        "settling_flow",
-        "Cases that come to rest as a flow, from a random state without noise",
-        "settling as a flow",
-    ),
-    Column(
-        "settling_map",
-        "Cases that come to rest as a map, from a random state without noise",
-        "settling as a map",
-    ),
+_SETTLING = Column(
+    "settling", "Cases that come to rest as a map, from a random state without noise"
 )
 _NOT_ON_PAGE = ("largest_real_part", "largest_map_modulus")  # of any size; they are in the files
 _DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the search; as published
@@ -85,114 +75,75 @@ def run_fixed_points(settings: Settings) -> int:
     DtgError
         Wrong options, files or model.
     """
-    analysis = NetworkAnalysis.prepare(settings, "fixed-points", _REGIONS, _NETWORKS)
-    judged = Judged(analysis, analysis.known())
+    analysis = DynamicsAnalysis.prepare(settings, "fixed-points", _REGIONS, _NETWORKS)
+    labels = analysis.known()
     if settings.behaviour.dry_run:
-        return analysis.print_plan("fixed points", judged.labels)
+        return analysis.print_plan("fixed points", labels)
     with analysis.results.begun():
         analysis.describe()
-        seed = settings.modelling.seed
-        regions, networks = _of_regions(judged, seed), _of_networks(judged, seed)
-        analysis.write({_REGIONS: regions, _NETWORKS: networks}, _page(judged, regions, networks))
+        networks = analysis.people.networks(analysis.session, labels)
+        model, seed = analysis.network.model(), settings.modelling.seed
+        inferred = infer(model, networks, analysis.row_labels)
+        regions = _of_regions(model, inferred, seed)
+        persons = _of_networks(model, networks, inferred, seed)
+        total, single = (
+            sum(int(str(row[column])) for row in persons.rows)
+            for column in ("cases", "one_stable_point")
+        )
+        facts = AnalysisPageFacts(
+            title=analysis.results.title,
+            index=f"../../{INDEX}",
+            lead=f"{counted(len(labels), 'participant')} of {analysis.data_set}: "
+            f"{single} of {total} networks have one fixed point, and it is stable.",
+            flags=(),
+            sections=_sections(regions, persons),
+        )
+        analysis.write({_REGIONS: regions, _NETWORKS: persons}, facts)
     return 0
 
 
-def _of_regions(judged: Judged, seed: int) -> ResultTable:
+def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTable:
     """Search fixed points of single regions for each combination of inputs."""
-    people = min(_NODE_PEOPLE, len(judged.labels))
-    regions = len(judged.networks.regions)
+    people = min(_NODE_PEOPLE, len(inferred.region_mean))
+    regions = inferred.region_mean.shape[1]
     say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
-    inferred, rng = judged.inferred, np.random.default_rng(seed)
-    own = inferred.region.draw(rng)[:people], inferred.person.draw(rng)[:people]
-    points = node_fixed_points(judged.model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed)
-    externals = LEVELS if points.shape[3] > 1 else (0.0,)
-    return ResultTable(
-        (*_INPUTS, *_SUMMARY),
-        _by_inputs(points, externals),
-        "Fixed points of single regions: a row a combination of inputs",
-    )
-
-
-def _regions_section(counts: ResultTable) -> PageSection:
-    """Return the part of the page on single regions."""
-    return PageSection(
-        title="Single regions",
-        text=(
-            "Fixed points of the transition with both inputs held. As a flow, a point "
-            "is stable where all eigenvalues of the derivatives have real parts below "
-            "0, as published; the model that was trained is a map from frame to frame, "
-            "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
-            "point rotates where eigenvalues are complex. A case is a region of a person.",
-        ),
-        tables=(table_of("Regions, by their inputs", _shown(counts), _NOT_ON_PAGE),),
-    )
-
-
-def _by_inputs(points: FixedPoints, externals: Sequence[float]) -> list[Row]:
-    """Count fixed points of single regions, a row for each combination of inputs."""
+    rng = np.random.default_rng(seed)
+    own = inferred.draw_region(rng)[:people], inferred.draw_person(rng)[:people]
+    points = node_fixed_points(model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed)
+    externals = LEVELS if model.recipe.external_inputs else (0.0,)
     rows = []
     for u, network in enumerate(LEVELS):
         for number, external in enumerate(externals):
             cases = np.zeros(points.shape, bool)
             cases[:, :, u, number] = True
-            rows.append(
-                {
-                    "network_input": network,
-                    "external_input": external,
-                    **_summary(points, cases),
-                }
-            )
-    return rows
+            inputs = {"network_input": network, "external_input": external}
+            rows.append(inputs | _summary(points, cases))
+    words = "Fixed points of single regions: a row a combination of inputs"
+    return ResultTable((*_INPUTS, *_SUMMARY), rows, words)
 
 
-def _of_networks(judged: Judged, seed: int) -> ResultTable:
+def _of_networks(
+    model: NetworkModel, networks: Networks, inferred: Inferred, seed: int
+) -> ResultTable:
     """Search fixed points of each person's network, and follow networks without noise."""
-    people = counted(len(judged.labels), "participant")
+    people = counted(len(networks.people), "participant")
     say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
-    inferred, rng = judged.inferred, np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     parameters = (
-        np.moveaxis(inferred.region.draw(rng, _DRAWS), 0, 1),
-        np.moveaxis(inferred.person.draw(rng, _DRAWS), 0, 1),
+        np.moveaxis(inferred.draw_region(rng, _DRAWS), 0, 1),
+        np.moveaxis(inferred.draw_person(rng, _DRAWS), 0, 1),
     )
-    given = (judged.model, judged.networks.weights, *parameters)
+    given = (model, networks.weights, *parameters)
     points = network_fixed_points(*given, starts=_NETWORK_STARTS, seed=seed)
-    settling = network_settling(*given, seed=seed)
-    return ResultTable(
-        (PARTICIPANT, *_SUMMARY, *_SETTLING),
-        _by_person(judged.labels, points, settling),
-        "Fixed points of people's networks: a row a participant",
-    )
-
-
-def _networks_section(counts: ResultTable) -> PageSection:
-    """Return the part of the page on people's networks."""
-    return PageSection(
-        title="Networks",
-        text=(
-            f"All regions together, without external input; {_DRAWS} draws of the "
-            f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
-            "Settling: how many of them come to rest from a random state without "
-            "noise, within 1,200 frames. A case is a draw.",
-        ),
-        tables=(table_of("Networks, by person", counts, _NOT_ON_PAGE),),
-    )
-
-
-def _by_person(labels: Sequence[str], points: FixedPoints, settling: Settling) -> list[Row]:
-    """Count fixed points of people's networks, a row for each person."""
+    settled = network_settling(*given, seed=seed)
     rows = []
-    for number, label in enumerate(labels):
+    for number, label in enumerate(networks.people):
         cases = np.zeros(points.shape, bool)
         cases[number] = True
-        rows.append(
-            {
-                "participant_id": f"sub-{label}",
-                **_summary(points, cases),
-                "settling_flow": int(settling.flow[number].sum()),
-                "settling_map": int(settling.map[number].sum()),
-            }
-        )
-    return rows
+        counts = {**_summary(points, cases), "settling": int(settled[number].sum())}
+        rows.append({"participant_id": f"sub-{label}", **counts})
+    words = "Fixed points of people's networks: a row a participant"
+    return ResultTable((PARTICIPANT, *_SUMMARY, _SETTLING), rows, words)
 
 
 def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
@@ -222,25 +173,33 @@ def _largest(values: Values) -> float | None:
     return float(values.max()) if values.size else None
 
 
-def _shown(nodes: ResultTable) -> ResultTable:
-    """Return the rows with a number as their name as pages write it."""
+def _sections(regions: ResultTable, networks: ResultTable) -> tuple[PageSection, ...]:
+    """Return the page's parts on single regions and on people's networks."""
     rows = [
         {**row, "network_input": f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}")}
-        for row in nodes.rows
+        for row in regions.rows
     ]
-    return ResultTable(nodes.columns, rows, nodes.description)
-
-
-def _page(judged: Judged, regions: ResultTable, networks: ResultTable) -> AnalysisPageFacts:
-    total, single = (
-        sum(int(str(row[column])) for row in networks.rows)
-        for column in ("cases", "one_stable_point")
-    )
-    return AnalysisPageFacts(
-        title=judged.analysis.results.title,
-        index=f"../../{INDEX}",
-        lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "
-        f"{single} of {total} networks have one fixed point, and it is stable.",
-        flags=(),
-        sections=(_regions_section(regions), _networks_section(networks)),
+    by_input = ResultTable(regions.columns, rows, regions.description)
+    return (
+        PageSection(
+            title="Single regions",
+            text=(
+                "Fixed points of the transition with both inputs held. As a flow, a point "
+                "is stable where all eigenvalues of the derivatives have real parts below "
+                "0, as published; the model that was trained is a map from frame to frame, "
+                "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
+                "point rotates where eigenvalues are complex. A case is a region of a person.",
+            ),
+            tables=(table_of("Regions, by their inputs", by_input, _NOT_ON_PAGE),),
+        ),
+        PageSection(
+            title="Networks",
+            text=(
+                f"All regions together, without external input; {_DRAWS} draws of the "
+                f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
+                "Settling: how many of them come to rest from a random state without "
+                "noise, as a map, within 1,200 frames. A case is a draw.",
+            ),
+            tables=(table_of("Networks, by person", networks, _NOT_ON_PAGE),),
+        ),
     )

@@ -1,36 +1,130 @@
-"""Evaluate a network's regional parameters: their use, features and maps, another session."""
+"""Regional parameters of a model: their use, features, maps, agreement between sessions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.analyses.latents import (
-    RETEST,
-    effect_table,
-    feature_table,
-    in_words,
-    kl_table,
-    positions_of,
-    retest_rows,
+from bids_dtg.dynamics.features import (
+    FEATURES,
+    features_of,
+    regress,
+    regress_regions,
+    unmirrored,
 )
-from bids_dtg.dynamics.features import features_of
-from bids_dtg.dynamics.inference import Inferred, alignment_of, infer
+from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.parameter_effects import parameter_effects
-from bids_dtg.dynamics.parameters import Alignment
+from bids_dtg.dynamics.parameters import (
+    FIGURES,
+    SIGNED_BY,
+    Alignment,
+    ParameterEffects,
+    alignment_of,
+    latent_kl,
+    parameter_effects,
+    retest,
+)
 from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.inputs.regions.positions import read_region_positions
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.notices import say
 from bids_dtg.report.pages.analysis import PageSection, Table
+from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
+_SURROGATES = 2000
+PARTICIPANT = Column("participant_id", "Participant", "participant")
+_WORDS = Column("words", "Description of the row", "measure")
+_KL = (
+    Column("parameter", "Name of the parameter, in the order of the model's tables"),
+    Column(
+        "number_in_model",
+        "Number of the parameter in the model's own order",
+        "number in the model",
+    ),
+    Column(
+        "kl_mean",
+        "Divergence from the prior, mean over regions of people",
+        "KL, mean",
+        unit="nats",
+    ),
+    Column("kl_sd", "Its standard deviation over regions of people", "KL, sd", unit="nats"),
+)
+_FEATURES = (
+    Column("feature", "Name of the feature or map"),
+    _WORDS,
+    Column("pairs", "Number of pairs of a region and a person"),
+    Column(
+        "adjusted_r2_pairs",
+        "Adjusted R² of the parameters, over people and regions as if they were independent",
+        "adjusted R² over pairs",
+    ),
+    Column(
+        "adjusted_r2_pairs_features",
+        "Adjusted R² of zero-crossings, the correlation with the mean signal and that with the "
+        "network input, without a model",
+        "of three raw features",
+    ),
+)
+_BETA = Column("beta_theta{}_pairs", "Standard deviations of the feature a unit of parameter {}")
+_OF_REGIONS = (
+    Column("regions", "Number of regions"),
+    Column(
+        "adjusted_r2_regions",
+        "Adjusted R² of the parameters, over regions (means over people)",
+        "adjusted R² over regions",
+    ),
+    Column("p_regions", "p of adjusted_r2_regions, among surrogate maps", "p over regions"),
+)
+_THETA_OF_REGIONS = (
+    Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
+    Column("p_theta{}_regions", "p of r with parameter {}, among surrogate maps"),
+)
+_EFFECTS = (
+    Column("figure", "Measure of a region's simulated series"),
+    _WORDS,
+    Column("simulations", "Number of simulated regions"),
+)
+_RHO = Column("rho{}", "Spearman's rho of the figure with parameter {}", "rho of θ{}")
+_SLOPE = Column(
+    "slope{}",
+    "Slope of a linear fit of the figure to all parameters, a unit of parameter {}",
+    "slope of θ{}",
+)
+_R2 = Column("r2", "Share of the measure's variance explained by the linear fit", "R²")
+_RETEST = (
+    Column("session", "Session that is compared with the first"),
+    Column("value", "Name of the parameter or feature", "figure"),
+    Column("people", "Number of people"),
+    Column("regions", "Number of regions"),
+    Column("icc_pairs", "ICC(A,1) between sessions over regions of people", "ICC over pairs"),
+    Column("r_pairs", "Pearson r between sessions over regions of people", "r over pairs"),
+    Column(
+        "icc_regions_mean",
+        "ICC(A,1) over people in each region, mean over regions",
+        "ICC over people",
+    ),
+    Column(
+        "r_regions_mean",
+        "Pearson r over people in each region, mean over regions",
+        "r over people",
+    ),
+    Column(
+        "r_people_mean",
+        "Pearson r over regions in each person, mean over people",
+        "r over regions",
+    ),
+)
+# Least number of regions for surrogates, and of values beyond the parameters for a regression.
+_FEWEST_REGIONS, _SPARE = 4, 2
 _FEWEST_RETESTED = 2  # people that an agreement needs
 
 
@@ -41,12 +135,12 @@ def parameter_results(
     known: tuple[str, ...],
     maps: Mapping[str, Values],
 ) -> tuple[dict[str, ResultTable], tuple[PageSection, ...]]:
-    """Evaluate parameters: their use, features and maps, agreement between sessions.
+    """Return the tables of a model's parameters by name, and their part of the page.
 
     Parameters
     ----------
     model
-        Fitted model.
+        Fitted model, on the CPU.
     sessions
         People's networks by session, the model's session first.
     inferred
@@ -54,22 +148,18 @@ def parameter_results(
     known
         Labels of the rows of the model's tables.
     maps
-        (regions,) by name, for regressions beside features.
+        Maps of regions by name, (regions,).
     """
     networks = next(iter(sessions.values()))
     alignment = alignment_of(inferred, networks)
-    theta = alignment.apply(inferred.region.mean)
-    kl = kl_table(inferred.region, alignment)
+    theta = alignment.apply(inferred.region_mean)
+    say("comparing parameters with features and maps")
+    kl = kl_table(inferred, alignment)
     features = feature_table(networks, theta, maps, positions_of(networks.regions))
     effects = effect_table(parameter_effects(model, networks), alignment)
-    rows = _retest(model, sessions, theta, alignment, known)
-    retest = ResultTable(RETEST, rows, "The same people in another session")
-    tables = {
-        "desc-parameters_kl": kl,
-        "desc-features_regressions": features,
-        "desc-parameters_roles": effects,
-        "desc-parameters_retest": retest,
-    }
+    rows = _rows_of_retest(model, sessions, theta, alignment, known)
+    again = ResultTable(_RETEST, rows, "The same people in another session")
+    of_single = [column.name for column in features.columns if "_theta" in column.name]
     section = PageSection(
         title="Parameters",
         text=(
@@ -90,19 +180,18 @@ def parameter_results(
             table_of(
                 "Features and maps explained by all parameters together",
                 in_words(features, "feature"),
-                _of_single_parameters(features),
+                ("words", *of_single),
             ),
             table_of("Effect of each parameter on a single region", effects, ("figure",)),
-            table_of("The same people in another session", in_words(retest, "value")),
+            table_of("The same people in another session", in_words(again, "value")),
         ),
     )
-    return tables, (section,)
-
-
-def table_of(caption: str, table: ResultTable, without: tuple[str, ...] = ()) -> Table:
-    """Return a page's table of all columns except some."""
-    shown = [column.name for column in table.columns if column.name not in without]
-    return table.on_page(caption, shown)
+    return {
+        "desc-parameters_kl": kl,
+        "desc-features_regressions": features,
+        "desc-parameters_roles": effects,
+        "desc-parameters_retest": again,
+    }, (section,)
 
 
 def _person_words(recipe: Recipe) -> tuple[str, ...]:
@@ -115,13 +204,7 @@ def _person_words(recipe: Recipe) -> tuple[str, ...]:
     )
 
 
-def _of_single_parameters(features: ResultTable) -> tuple[str, ...]:
-    """Return the columns that are in the file alone: four for each parameter, and words."""
-    names = [column.name for column in features.columns]
-    return ("words", *(name for name in names if "_theta" in name))
-
-
-def _retest(
+def _rows_of_retest(
     model: NetworkModel,
     sessions: Mapping[str, Networks],
     theta: Values,
@@ -129,24 +212,192 @@ def _retest(
     known: tuple[str, ...],
 ) -> list[Row]:
     """Return how parameters and features agree between sessions."""
-    whole, names = next(iter(sessions.values())), [f"theta{n + 1}" for n in range(theta.shape[-1])]
+    own, *others = sessions
+    first_people = sessions[own].people
     rows: list[Row] = []
-    for session, networks in list(sessions.items())[1:]:
+    for session in others:
+        networks = sessions[session]
         if len(networks.people) < _FEWEST_RETESTED:
             say(f"parameters of session {session} are not compared: 1 participant has it")
             continue
-        first = whole.of(networks.people)
-        rows_of = [whole.people.index(label) for label in networks.people]
-        again = infer(model, networks, known).region.mean
-        both = [
-            (theta[rows_of], features_of(first)),
-            (alignment.apply(again), features_of(networks)),
-        ]
-        features = list(both[0][1])
+        first = features_of(sessions[own].of(networks.people))
+        numbers = [first_people.index(label) for label in networks.people]
+        second = features_of(networks)
+        again = alignment.apply(infer(model, networks, known).region_mean)
         one, other = (
-            np.concatenate((values, np.stack([own[name] for name in features], -1)), -1)
-            for values, own in both
+            np.concatenate((values, np.stack(list(features.values()), -1)), -1)
+            for values, features in ((theta[numbers], first), (again, second))
         )
-        found = retest_rows(one, other, [*names, *features])
-        rows += [{"session": session, **row} for row in found]
+        names = [*(f"theta{n}" for n in range(1, theta.shape[-1] + 1)), *first]
+        rows += [{"session": session, **row} for row in retest_rows(one, other, names)]
     return rows
+
+
+def table_of(caption: str, table: ResultTable, without: Sequence[str] = ()) -> Table:
+    """Return a page's table of all columns except some."""
+    shown = [column.name for column in table.columns if column.name not in without]
+    return table.on_page(caption, shown)
+
+
+def in_words(table: ResultTable, column: str) -> ResultTable:
+    """Return a table whose rows are named as pages name them: features by words, parameters as θ.
+
+    Parameters
+    ----------
+    table
+        A table of parameters, features or maps.
+    column
+        Column of the rows' names.
+    """
+    words = {feature.name: feature.words for feature in FEATURES}
+
+    def named(name: str) -> str:
+        if name.startswith("theta"):
+            return name.replace("theta", "θ", 1)
+        return words.get(name, name.replace("_", " "))
+
+    rows = [{**row, column: named(str(row[column]))} for row in table.rows]
+    return ResultTable(table.columns, rows, table.description)
+
+
+def held_out_words(trained: NDArray[np.bool_]) -> str:
+    """Say how many series were not trained on.
+
+    Parameters
+    ----------
+    trained
+        (people, regions): whether a series was trained on.
+
+    Examples
+    --------
+    >>> held_out_words(np.array([[True, False], [True, False]]))
+    '2 of 4 series were held out: a series is one region of one person.'
+    """
+    series = int((~trained).sum())
+    return f"{series} of {trained.size} series were held out: a series is one region of one person."
+
+
+def kl_table(inferred: Inferred, alignment: Alignment) -> ResultTable:
+    """Return each parameter's divergence from its prior, in the order of `alignment`, a row each.
+
+    The spread is the standard deviation over regions of people, as published (the published caption
+    says variance).
+    """
+    kl = latent_kl(inferred.region_mean, inferred.region_sd)
+    kl = kl.reshape(-1, kl.shape[-1])
+    rows = [
+        {
+            "parameter": f"theta{place}",
+            "number_in_model": int(number) + 1,
+            "kl_mean": float(kl[:, number].mean()),
+            "kl_sd": float(kl[:, number].std()),
+        }
+        for place, number in enumerate(alignment.order, 1)
+    ]
+    return ResultTable(_KL, rows, "Divergence of parameters from their prior: a row a parameter")
+
+
+def feature_table(
+    networks: Networks, theta: Values, maps: Mapping[str, Values], positions: Values | None
+) -> ResultTable:
+    """Regress features and maps on parameters, a row each.
+
+    Returns
+    -------
+    ResultTable
+        Without features and maps that have too few values for a regression.
+    """
+    people = len(networks.people)
+    features = features_of(networks)
+    descriptions = np.stack([features[name] for name in SIGNED_BY], axis=-1)
+    fewest = max(theta.shape[-1], descriptions.shape[-1]) + _SPARE
+    described_there = np.isfinite(descriptions).all(axis=-1)
+    everything = {
+        name: values
+        for name, values in {
+            **features,
+            **{name: np.tile(values, (people, 1)) for name, values in maps.items()},
+        }.items()
+        if (np.isfinite(values) & described_there).sum() >= fewest
+    }
+    words = {feature.name: feature.words for feature in FEATURES}
+    rows = []
+    for name, values in everything.items():
+        fit = regress(values, theta)
+        row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": fit.count}
+        row["adjusted_r2_pairs"] = fit.adjusted_r2
+        for number, beta in enumerate(fit.coefficients, 1):
+            row[f"beta_theta{number}_pairs"] = float(beta)
+        # R² of three raw features without any model; it is n/a for these features themselves.
+        row["adjusted_r2_pairs_features"] = (
+            None if name in SIGNED_BY else regress(values, descriptions).adjusted_r2
+        )
+        rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
+    numbers = range(1, theta.shape[-1] + 1)
+    columns = (
+        *_FEATURES,
+        *_BETA.each(numbers),
+        *_OF_REGIONS,
+        *(column.of(n) for n in numbers for column in _THETA_OF_REGIONS),
+    )
+    return ResultTable(columns, rows, "Features and maps explained by parameters: a row each")
+
+
+def _of_regions(
+    feature: Values, theta: Values, networks: Networks, positions: Values | None
+) -> Row:
+    """Return the same regression over regions: means over people, once for mirrored values."""
+    pairs = homotopic_pairs(networks.regions)
+    kept = unmirrored(feature, pairs)
+    fewest = max(_FEWEST_REGIONS, theta.shape[-1] + _SPARE)
+    # A region without connections has no correlation with its input, and no surrogates.
+    vary = np.isfinite(feature).all() and np.ptp(feature) > 0
+    if positions is None or len(kept) < fewest or not vary:
+        return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    if len(kept) < len(feature):
+        near = distances[np.ix_(kept, kept)]
+        surrogates = moran_surrogates(feature[kept], near, _SURROGATES, seed=0)
+    else:
+        surrogates = within_hemispheres(feature, distances, pairs, _SURROGATES, seed=0)
+    fit, p_of_fit, correlations, p_of_r = regress_regions(feature[kept], theta[:, kept], surrogates)
+    row: Row = {"regions": fit.count, "adjusted_r2_regions": fit.adjusted_r2, "p_regions": p_of_fit}
+    for number, (r, p) in enumerate(zip(correlations, p_of_r, strict=True), 1):
+        row |= {f"r_theta{number}_regions": float(r), f"p_theta{number}_regions": float(p)}
+    return row
+
+
+def positions_of(regions: Sequence[str]) -> Values | None:
+    """Return regions' positions (regions, 3), mm; None if positions or sides are not known."""
+    pairs = homotopic_pairs(regions)
+    return read_region_positions(regions) if 2 * len(pairs) == len(regions) else None
+
+
+def effect_table(found: ParameterEffects, alignment: Alignment) -> ResultTable:
+    """Return the effects of parameters on measures of single regions, a row for each measure."""
+    rows = []
+    for name, rho in found.spearman.items():
+        row: Row = {"figure": name, "words": FIGURES[name], "simulations": len(found.region)}
+        for number, value in enumerate(alignment.apply(rho), 1):
+            row[f"rho{number}"] = float(value)
+        for number, value in enumerate(alignment.apply(found.slopes[name]), 1):
+            row[f"slope{number}"] = float(value)
+        rows.append(row | {"r2": found.r2[name]})
+    numbers = range(1, len(alignment.order) + 1)
+    columns = (*_EFFECTS, *_RHO.each(numbers), *_SLOPE.each(numbers), _R2)
+    return ResultTable(columns, rows, "Single regions simulated with other parameters")
+
+
+def retest_rows(first: Values, second: Values, names: Sequence[str]) -> list[Row]:
+    """Return the agreement of values between two sessions, a row each."""
+    people, regions, _ = first.shape
+    found = retest(first, second)
+    return [
+        {
+            "value": name,
+            "people": people,
+            "regions": regions,
+            **{column: float(values[number]) for column, values in found.items()},
+        }
+        for number, name in enumerate(names)
+    ]

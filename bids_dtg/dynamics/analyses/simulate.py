@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
-from bids_dtg.dynamics.bundle.bundle import NetworkBundle
+from bids_dtg.dynamics.bundle.network import NetworkBundle
 from bids_dtg.dynamics.linear import covariances_of
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.errors import BundleError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,27 +13,19 @@ from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, in_words, kl_table
-from bids_dtg.dynamics.bundle.bundle import (
-    NetworkFacts,
-    discard_shorter,
-    write_network_bundle,
-)
-from bids_dtg.dynamics.fitting import Fitted, fit, require_continuable
-from bids_dtg.dynamics.inference import Inferred, alignment_of, infer
+from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
+from bids_dtg.dynamics.analyses.parameters import PARTICIPANT, held_out_words, in_words, kl_table
+from bids_dtg.dynamics.bundle.network import NetworkFacts, write_network_bundle
+from bids_dtg.dynamics.fitting import Fitted, Restart, fit, require_continuable
+from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.parameters import Alignment
+from bids_dtg.dynamics.parameters import alignment_of
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Curves,
-    PageSection,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, Curves, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
@@ -79,6 +70,14 @@ _RESTARTS = (
 )
 
 
+# Curves of the page, by the column of the training's table.
+_CURVES = {
+    "loss": "Loss (it rises while terms are ramped)",
+    "elbo": "ELBO, mean over series that were trained on",
+    "held_out_elbo": "ELBO, mean over series that were held out",
+}
+
+
 def run_training(settings: Settings) -> int:
     """Fit a network model to everybody, or to the training set of ``--split-file``; return 0.
 
@@ -90,7 +89,7 @@ def run_training(settings: Settings) -> int:
         Wrong options, files or output folder.
     """
     recipe = chosen_recipe(settings)
-    analysis = NetworkAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
+    analysis = DynamicsAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
     if not labels:
@@ -111,13 +110,6 @@ def run_training(settings: Settings) -> int:
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
 
-    def write(fitted: Fitted) -> None:
-        target, facts = analysis.results.bundle, _facts(analysis, recipe, fitted)
-        analysis.results.add(f"{BUNDLE}/")
-        discard_shorter(target, fitted)
-        card = write_network_bundle(target, fitted, facts, known).card
-        say(f"{card.name} {card.version} ({card.kind}): {target}")
-
     with analysis.results.begun():
         analysis.describe()
         say(
@@ -134,37 +126,33 @@ def run_training(settings: Settings) -> int:
                 progress=sys.stderr.isatty(),
             ),
             report=say,
-            keep=write,
         )
+        facts = _facts(analysis, fitted)
+        analysis.results.add(f"{BUNDLE}/")
+        card = write_network_bundle(analysis.results.bundle, fitted, facts, known).card
+        say(f"{card.name} {card.version} ({card.kind}): {analysis.results.bundle}")
         _write_results(analysis, networks, fitted)
     return 0
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
-    """Return the recipe of ``--recipe``, changed by other options.
-
-    With fewer or more epochs than the recipe's, the terms' weights are ramped over half of them.
-    """
+    """Return the recipe of ``--recipe``, changed by other options."""
     own, modelling = settings.dynamics, settings.modelling
-    recipe = find_recipe(modelling.recipe)
-    changes: dict[str, Any] = {
+    given = {
         "states": own.states,
         "region_parameters": own.region_parameters,
+        "external_inputs": 0 if own.no_external_input else None,
         "restarts": own.restarts,
         "epochs": modelling.epochs,
         "batch_size": modelling.batch_size,
         "learning_rate": modelling.learning_rate,
     }
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if changes.get("epochs", recipe.epochs) != recipe.epochs:
-        changes["ramp_epochs"] = None
-    if own.no_external_input:
-        changes["external_inputs"] = 0
-    return dataclasses.replace(recipe, **changes)
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(find_recipe(modelling.recipe), **changes)
 
 
-def _facts(analysis: NetworkAnalysis, recipe: Recipe, fitted: Fitted) -> NetworkFacts:
-    hours = sum(row.get("seconds", 0.0) for r in fitted.restarts for row in r.history) / 3600
+def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> NetworkFacts:
+    recipe, hours = fitted.recipe, sum(_hours(restart) for restart in fitted.restarts)
     return NetworkFacts(
         **analysis.card_facts,
         recipe_name=analysis.settings.modelling.recipe,
@@ -174,28 +162,20 @@ def _facts(analysis: NetworkAnalysis, recipe: Recipe, fitted: Fitted) -> Network
     )
 
 
-def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted) -> None:
+def _hours(restart: Restart) -> float:
+    return sum(epoch.get("seconds", 0.0) for epoch in restart.history) / 3600
+
+
+def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitted) -> None:
     """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
-    alignment = alignment_of(inferred, networks)
-    regions = ResultTable(
-        (PARTICIPANT, _REGION, _TRAINED, *_thetas(inferred.region.mean.shape[-1])),
-        region_rows(inferred, networks, alignment, fitted.trained),
-        "Parameters of each region of each participant",
-    )
-    personal = ResultTable(
-        (PARTICIPANT, *_thetas(inferred.person.mean.shape[-1])),
-        person_rows(inferred, networks) if inferred.person.mean.size else [],
-        "Parameters of each participant; no row where the model has none",
-    )
-    history = ResultTable(_HISTORY, history_rows(fitted), "The training: a row an epoch")
-    restarts = ResultTable(_RESTARTS, restart_rows(fitted), "How each restart ended")
-    kl = kl_table(inferred.region, alignment)
+    kl = kl_table(inferred, alignment_of(inferred, networks))
+    restarts = _restart_table(fitted)
     analysis.write(
         {
-            "desc-regions_parameters": regions,
-            "desc-participants_parameters": personal,
-            "desc-training_history": history,
+            "desc-regions_parameters": _region_table(inferred, networks, fitted),
+            "desc-participants_parameters": _person_table(inferred, networks),
+            "desc-training_history": _history_table(fitted),
             "desc-restarts_scores": restarts,
             "desc-parameters_kl": kl,
         },
@@ -226,96 +206,85 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     )
 
 
-def _thetas(count: int) -> tuple[Column, ...]:
-    """Return the columns of parameters: mean and spread of each."""
-    return tuple(column.of(n) for n in range(1, count + 1) for column in _THETA)
-
-
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:
     """Return curves of loss and ELBO, one for each restart."""
-    named_restarts = {f"restart {n}": r.history for n, r in enumerate(fitted.restarts, 1)}
-    charts = {
-        "loss": "Loss (it rises while terms are ramped)",
-        "elbo": "ELBO, mean over series that were trained on",
-        "held_out_elbo": "ELBO, mean over series that were held out",
-    }
+    known = {key for restart in fitted.restarts for epoch in restart.history for key in epoch}
     return tuple(
         Curves(
             caption=title,
             x_label="epoch",
             y_label="nats a series",
             series={
-                name: np.array([record.get(key, np.nan) for record in history])
-                for name, history in named_restarts.items()
+                f"restart {n}": np.array([epoch.get(key, np.nan) for epoch in restart.history])
+                for n, restart in enumerate(fitted.restarts, 1)
             },
         )
-        for key, title in charts.items()
-        if any(key in record for history in named_restarts.values() for record in history)
+        for key, title in _CURVES.items()
+        if key in known
     )
 
 
-def region_rows(
-    inferred: Inferred,
-    networks: Networks,
-    alignment: Alignment,
-    trained: np.ndarray[Any, Any],
-) -> list[dict[str, Any]]:
-    """Return the parameters of each region of each person, a row each.
-
-    Parameters have the order and the signs in which evaluations compare them.
-    """
-    rows = []
-    means = alignment.apply(inferred.region.mean)
-    spreads = inferred.region.sd[..., alignment.order]
-    for person, label in enumerate(networks.people):
-        for region, name in enumerate(networks.regions):
-            row: dict[str, Any] = {
-                "participant_id": f"sub-{label}",
-                "region": name,
-                "trained": bool(trained[person, region]),
-                **_beliefs(means[person, region], spreads[person, region]),
-            }
-            rows.append(row)
-    return rows
-
-
-def person_rows(inferred: Inferred, networks: Networks) -> list[dict[str, Any]]:
-    """Return the parameters of each person, a row each."""
-    return [
-        {"participant_id": f"sub-{label}", **_beliefs(mean, sd)}
-        for label, mean, sd in zip(
-            networks.people, inferred.person.mean, inferred.person.sd, strict=True
-        )
+def _region_table(inferred: Inferred, networks: Networks, fitted: Fitted) -> ResultTable:
+    """Return regions' parameters, in the order and with the signs that evaluations compare."""
+    alignment = alignment_of(inferred, networks)
+    means, sds = alignment.apply(inferred.region_mean), inferred.region_sd[..., alignment.order]
+    rows = [
+        {
+            "participant_id": f"sub-{label}",
+            "region": name,
+            "trained": bool(fitted.trained[person, region]),
+            **_thetas(means[person, region], sds[person, region]),
+        }
+        for person, label in enumerate(networks.people)
+        for region, name in enumerate(networks.regions)
     ]
+    columns = (PARTICIPANT, _REGION, _TRAINED, *_theta_columns(means.shape[-1]))
+    return ResultTable(columns, rows, "Parameters of each region of each participant")
 
 
-def _beliefs(mean: np.ndarray[Any, Any], sd: np.ndarray[Any, Any]) -> dict[str, float]:
-    row: dict[str, float] = {}
-    for number, (middle, spread) in enumerate(zip(mean, sd, strict=True), 1):
-        row |= {f"theta{number}": float(middle), f"theta{number}_sd": float(spread)}
-    return row
+def _person_table(inferred: Inferred, networks: Networks) -> ResultTable:
+    count = inferred.person_mean.shape[1]
+    pairs = zip(networks.people, inferred.person_mean, inferred.person_sd, strict=True)
+    rows = [{"participant_id": f"sub-{label}", **_thetas(mean, sd)} for label, mean, sd in pairs]
+    return ResultTable(
+        (PARTICIPANT, *_theta_columns(count)),
+        rows if count else [],
+        "Parameters of each participant; no row where the model has none",
+    )
 
 
-def history_rows(fitted: Fitted) -> list[Mapping[str, Any]]:
-    """Return each epoch of each restart, a row each."""
-    return [
-        {"restart": number, **record, "epoch": int(record["epoch"]) + 1}
+def _theta_columns(count: int) -> tuple[Column, ...]:
+    return tuple(column.of(n) for n in range(1, count + 1) for column in _THETA)
+
+
+def _thetas(mean: np.ndarray[Any, Any], sd: np.ndarray[Any, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for number, pair in enumerate(zip(mean, sd, strict=True), 1)
+        for name, value in zip((f"theta{number}", f"theta{number}_sd"), pair, strict=True)
+    }
+
+
+def _history_table(fitted: Fitted) -> ResultTable:
+    rows = [
+        {"restart": number, **epoch, "epoch": int(epoch["epoch"]) + 1}
         for number, restart in enumerate(fitted.restarts, 1)
-        for record in restart.history
+        for epoch in restart.history
     ]
+    return ResultTable(_HISTORY, rows, "The training: a row an epoch")
 
 
-def restart_rows(fitted: Fitted) -> list[dict[str, Any]]:
-    """Return the results of each restart, a row each."""
-    return [
+def _restart_table(fitted: Fitted) -> ResultTable:
+    rows = [
         {
             "restart": number,
             "seed": restart.seed,
             "epochs": len(restart.history),
             "elbo": restart.elbo,
             "held_out_elbo": restart.held_out_elbo,
-            "hours": sum(row.get("seconds", 0.0) for row in restart.history) / 3600,
+            "hours": _hours(restart),
             "chosen": number - 1 == fitted.chosen,
         }
         for number, restart in enumerate(fitted.restarts, 1)
     ]
+    return ResultTable(_RESTARTS, rows, "How each restart ended")

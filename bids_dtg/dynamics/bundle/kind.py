@@ -11,8 +11,8 @@ from bids_dtg.notices import counted
 from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
-    from bids_dtg.dynamics.bundle.bundle import NetworkBundle
     from bids_dtg.dynamics.bundle.linear import LinearBundle
+    from bids_dtg.dynamics.bundle.network import NetworkBundle
 
 LINEAR, NETWORK = "linear", "network"  # values of --architecture
 # Notice of models, and of series, of simulated people.
@@ -103,8 +103,8 @@ NETWORK_MODEL = Kind(
     name="network-model",
     workflow="dynamics",
     predicts="the activity of networks of regions",
-    part=constant("dynamics.bundle.part:NetworkPart"),
-    load=later("dynamics.bundle.bundle:load_network_bundle"),
+    part=constant("dynamics.bundle.network:NetworkPart"),
+    load=later("dynamics.bundle.network:load_network_bundle"),
     facts=_facts_of_network,
 )
 KINDS = (LINEAR_DYNAMICS, NETWORK_MODEL)

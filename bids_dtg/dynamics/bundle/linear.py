@@ -24,8 +24,8 @@ from bids_dtg.bundles.fitted import (
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS, REFERENCES_OF_CORES
+from bids_dtg.dynamics.bundle.network import SeriesBundle
 from bids_dtg.dynamics.components import COMPONENTS, Components
 from bids_dtg.dynamics.linear import LAGS, LinearModel, Shrinkage
 from bids_dtg.notices import counted

@@ -2,5 +2,4 @@
 
 - `predictions`: what a model, and what is simpler, predicts of a session of a person
 - `predictive`: a person's own session compared with simulated sessions of the person
-- `recovery`: known parameters, recovered by a regression on the model's in other people
 """

@@ -26,7 +26,7 @@ from bids_dtg.cohort.output_tables import (
     of_the_same_regions,
 )
 from bids_dtg.connectome.parcels import ParcelSeries
-from bids_dtg.dynamics.bundle.fits import SAME_TR
+from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.names import BidsName, build_name

@@ -12,13 +12,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.hopf import PUBLISHED_STEP_SECONDS, HopfRecipe
 from bids_dtg.dynamics.phantom.people import (
     SimulatedPeople,
     simulate_hopf_people,
     simulate_weights,
     write_people,
 )
+from bids_dtg.dynamics.test_models import HOPF_STEP_SECONDS, HopfRecipe
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_tsv
@@ -59,7 +59,7 @@ class NetworkPlan(RegionPlan):
         seconds = self.repetition_time_s
         dropped = int(np.ceil(_DROPPED_SECONDS / seconds))
         return HopfRecipe(
-            step_seconds=seconds / round(seconds / PUBLISHED_STEP_SECONDS),
+            step_seconds=seconds / round(seconds / HOPF_STEP_SECONDS),
             frame_seconds=seconds,
             seconds=(self.frames + dropped) * seconds,
             dropped_seconds=dropped * seconds,

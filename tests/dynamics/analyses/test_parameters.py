@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from dk68 import dk68_regions
 
-from bids_dtg.dynamics.analyses.latents import feature_table, kl_table, positions_of, retest_rows
+from bids_dtg.dynamics.analyses.parameters import feature_table, kl_table, positions_of, retest_rows
 from bids_dtg.dynamics.features import features_of
-from bids_dtg.dynamics.inference import Belief
+from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.networks import Networks, make_networks
 from bids_dtg.dynamics.parameters import Alignment
 
@@ -61,7 +61,8 @@ def test_without_positions_there_is_no_p(networks: Networks) -> None:
 def test_parameters_are_listed_in_the_order_of_their_numbers(order: list[int]) -> None:
     mean = np.zeros((2, 5, 2))
     mean[..., 1] = 2.0
-    rows = kl_table(Belief(mean, np.ones((2, 5, 2))), Alignment(np.array(order), np.ones(2))).rows
+    inferred = Inferred(mean, np.ones((2, 5, 2)), *np.zeros((4, 0)))
+    rows = kl_table(inferred, Alignment(np.array(order), np.ones(2))).rows
     assert [row["parameter"] for row in rows] == ["theta1", "theta2"]
     assert [row["number_in_model"] for row in rows] == [number + 1 for number in order]
     assert [row["kl_mean"] for row in rows] == [2.0 * number for number in order]

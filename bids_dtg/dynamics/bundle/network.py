@@ -1,4 +1,4 @@
-"""Bundles of fitted network models: written from a fit, loaded, and converted to a model.
+"""Bundles of network models: the part of their card, written from a fit, loaded, made a model.
 
 A bundle holds what the model needs and lists the training participants, but has no series and no
 structural connectomes. It names nobody: participants are hashes (`bids_dtg.bundles.people`), in the
@@ -9,38 +9,193 @@ participants: such a bundle is data of these people.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.fields import finite_or_none
+from bids_dtg.bundles.fields import JsonFields, finite_or_none
 from bids_dtg.bundles.fitted import (
     NO_SKETCHES,
+    FittedBundle,
     FittedFacts,
     FittedFile,
     FittedPart,
+    FittedTo,
+    Shapes,
     Sketches,
     fitted_files,
     state_arrays,
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, REFERENCES_OF_NETWORKS
-from bids_dtg.dynamics.bundle.part import NetworkPart
-from bids_dtg.dynamics.recipe import DEFAULT
-from bids_dtg.errors import BundleError
+from bids_dtg.dynamics.networks import LEAST_FRAMES
+from bids_dtg.dynamics.recipe import DEFAULT, Recipe
+from bids_dtg.errors import BundleError, RunError
+from bids_dtg.notices import counted, named
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.fitting import Fitted, Restart
     from bids_dtg.dynamics.model import NetworkModel
 
+SAME_TR = 0.05  # largest relative difference from the model's time between frames
 _REGIONS, _TRAINED = "regions", "trained"  # tensors of `FITTED_FILE`
+
+
+class SeriesBundle(FittedBundle[FittedTo]):
+    """A verified model of regions' series, a step of which is a frame."""
+
+    def _regions_in_words(self) -> tuple[str, str]:
+        found = f"has {counted(len(self.regions), 'region')} ({named(self.regions)})"
+        return found, "give their names under the key places"
+
+    @property
+    def tr_seconds(self) -> float:
+        """Time between frames in seconds."""
+        own = self.card.training.repetition_time_s
+        assert own is not None  # compared with the part's when the card was read
+        return own
+
+    def require_frames(self, tr_seconds: float, frames: int) -> None:
+        """Refuse series whose time between frames differs from the model's, or that are too short.
+
+        Parameters
+        ----------
+        tr_seconds
+            Time between frames in seconds: at most 5 % from the model's.
+        frames
+            Number of frames, from the first to the last that is used.
+
+        Raises
+        ------
+        RunError
+            Time between frames, or their number.
+        """
+        own = self.tr_seconds
+        if not math.isclose(tr_seconds, own, rel_tol=0.0, abs_tol=SAME_TR * own):
+            raise RunError(
+                f"the frames are {tr_seconds:g} s apart and those of the model {self.card.name} "
+                f"{own:g} s",
+                expected=f"at most {SAME_TR:.0%} between them: a step of the model is a frame",
+                remedy="use a model of series with the same repetition time",
+            )
+        if frames < LEAST_FRAMES:
+            raise RunError(
+                f"there are {counted(frames, 'frame')} from the first to the last that is kept",
+                expected=f"{LEAST_FRAMES} or more",
+            )
+
+
+@dataclass(frozen=True)
+class NetworkPart(FittedPart):
+    """The part of the card of network models."""
+
+    ORDER: ClassVar[tuple[str, ...]] = (
+        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
+        *("training", "recipe_name", "recipe", "regions", "people", "frames", "tr_seconds"),
+        *("data_set", "session", "atlas", "atlas_digest"),
+        *("for_science", "notice", "files"),
+    )
+
+    recipe: Recipe  # architecture and training of the model, with every doubtful point
+    recipe_name: str = field(default=DEFAULT, kw_only=True)  # what --recipe named
+    regions: int  # number of regions of each person
+    frames: int  # of each series
+    tr_seconds: float  # time between frames
+    session: str = ""  # session of the series; empty: not stated
+
+    @property
+    def outputs(self) -> str:
+        """What the model describes: numbers of regions and participants."""
+        return f"{counted(self.regions, 'region')} of {counted(self.people, 'participant')}"
+
+    @property
+    def shapes(self) -> Shapes:
+        """Shapes of the model's tensors by name, see `bids_dtg.dynamics.model`.
+
+        They are computed without torch, so that a file is refused before a model is made.
+
+        Examples
+        --------
+        >>> part = NetworkPart(Recipe(), regions=4, people=2, frames=30, tr_seconds=0.72)
+        >>> part.shapes["external_table"], part.shapes["state_encoder.lstm.weight_ih_l0"]
+        ((2, 30, 2), (128, 4))
+        """
+        recipe, encoder = self.recipe, self.recipe.encoder_units
+        inputs = recipe.states + recipe.region_parameters + recipe.person_parameters + 1
+        shapes: dict[str, tuple[int, ...]] = {
+            "transition.hidden.weight": (recipe.hidden, inputs + recipe.external_inputs),
+            "transition.hidden.bias": (recipe.hidden,),
+            "transition.out.weight": (recipe.states, recipe.hidden),
+            "transition.out.bias": (recipe.states,),
+            "observation.weight": (1, recipe.states),
+            "observation.bias": (1,),
+            "state_log_variance": (recipe.states,),
+            "observation_log_variance": (1,),
+            "person_table": (self.people, recipe.person_parameters, 2),
+        }
+        if recipe.external_inputs:
+            shapes |= {"log_tau": (), "external_table": (self.people, self.frames, 2)}
+        for name, count in (("state", recipe.states), ("region", recipe.region_parameters)):
+            shapes[f"{name}_encoder.out.weight"] = (2 * count, 2 * encoder)
+            shapes[f"{name}_encoder.out.bias"] = (2 * count,)
+            for way in ("l0", "l0_reverse"):
+                lstm = f"{name}_encoder.lstm"
+                shapes[f"{lstm}.weight_ih_{way}"] = (4 * encoder, 2 + self.people)
+                shapes[f"{lstm}.weight_hh_{way}"] = (4 * encoder, encoder)
+                shapes |= {f"{lstm}.bias_{one}h_{way}": (4 * encoder,) for one in "ih"}
+        return shapes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part's fields of `model.json`."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, given: JsonFields, files: Mapping[str, str]) -> NetworkPart:
+        """Read the part's fields of a card.
+
+        Raises
+        ------
+        BundleError
+            If a field is missing, unknown or wrong, or says something else than the card's
+            `training`.
+        """
+        recipe = _recipe(given.nested("recipe"))
+        part = cls(
+            recipe=recipe,
+            regions=given.size("regions"),
+            frames=given.size("frames"),
+            tr_seconds=given.positive("tr_seconds"),
+            session=given.text("session"),
+            **cls.read_shared(given),
+        )
+        facts = {"repetition_time_s": part.tr_seconds, "participants": part.people}
+        cls.require_same(given, facts)
+        return part
+
+
+def _recipe(given: JsonFields) -> Recipe:
+    """Read each field of a recipe by the type of its default."""
+    values: dict[str, Any] = {}
+    for one in fields(Recipe):
+        if isinstance(one.default, bool):
+            values[one.name] = given.flag(one.name)
+        elif isinstance(one.default, int):
+            values[one.name] = given.size(one.name, least=0)
+        elif one.name == "late_learning_rate" and given.absent(one.name):
+            values[one.name] = None
+        else:
+            values[one.name] = given.not_negative(one.name)
+    given.refuse_unknown()
+    try:
+        return Recipe(**values)
+    except ValueError as err:
+        raise BundleError(f"{given.source}: recipe: {err}") from err
 
 
 @dataclass(frozen=True)
@@ -158,7 +313,7 @@ def write_network_bundle(
     """Write the bundle of a fitted network model, and load it back from where it was written.
 
     All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
-    the same bytes. People are listed as hashes.
+    same fit gives the same bytes. People are listed as hashes.
 
     Parameters
     ----------
@@ -189,26 +344,14 @@ def write_network_bundle(
         session=facts.session,
         **facts.shared,
     )
-    card = facts.card(NETWORK_MODEL.name, part, record_of(fitted), part.tr_seconds)
+    card = facts.card(NETWORK_MODEL.name, part, _record(fitted), part.tr_seconds)
     hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
     arrays = {_TRAINED: fitted.trained.astype(np.uint8)}
     files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, arrays), people)
     return write_fitted(folder, card, state_arrays(fitted.model), files, load_network_bundle)
 
 
-def discard_shorter(folder: Path, fitted: Fitted) -> None:
-    """Remove the bundle of fewer epochs of a training that has gone on; nothing if none is there.
-
-    Raises
-    ------
-    BundleError
-        What is there is damaged.
-    """
-    if folder.exists() and load_network_bundle(folder).part.recipe.epochs < fitted.recipe.epochs:
-        shutil.rmtree(folder)
-
-
-def record_of(fitted: Fitted) -> dict[str, Any]:
+def _record(fitted: Fitted) -> dict[str, Any]:
     """Return how a model was fitted: the field `record` of its card."""
     return {
         "chosen": fitted.chosen,

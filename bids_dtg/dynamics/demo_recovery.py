@@ -1,0 +1,333 @@
+"""The demo of the published network: people with known parameters, which it recovers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.measures import autocorrelation, connectivity, fc_fit, spectra
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.phantom.people import (
+    SimulatedPeople,
+    simulate_hopf_people,
+    simulate_weights,
+    write_people,
+)
+from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.recovery import Recovered, recover, spearman
+from bids_dtg.errors import RunError
+from bids_dtg.files.text import write_tsv
+from bids_dtg.notices import say, show
+from bids_dtg.report.demo import TABLE, draw_two_rows, run_fitted_demo
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+Values = NDArray[np.floating[Any]]
+
+PEOPLE, REGIONS = 8, 34
+UNITS = {"a": "", "f": "Hz"}
+# Of small simulated people: about two minutes of one core.
+RECIPE = Recipe(
+    states=2,
+    region_parameters=2,
+    person_parameters=1,
+    external_inputs=0,
+    encoder_units=16,
+    epochs=240,
+    held_out=0.0,
+)
+_SIMULATIONS = 10  # of each person, by the fitted model
+_BOUND = 1e6  # of a simulated series; observed ones have a standard deviation of 1
+_DIGITS = 5  # of a table
+_LINES = 10  # progress lines while the model is fitted
+_PICTURED_QUANTILES = (0.1, 0.5, 0.9)  # of the true a: regions whose spectra are drawn
+_HEIGHT_INCHES = 7.2
+# Okabe and Ito's colours, distinguishable with any colour vision.
+_FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
+_MARGIN = 10.0  # factor by which the axis of power extends above and below observed values
+_WORDS = (
+    "Each person's parameters are recovered by a regression fitted to the others. Model-free",
+    "descriptors of a series are recovered by the same regression: its variance, its",
+    "autocorrelation at a lag of one frame, the frequency of its largest power. Where that does",
+    "as well, the network model adds nothing. Below a = 0, a region does not oscillate by itself.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """Results of the demo, all simulated."""
+
+    people: SimulatedPeople
+    recovered: Mapping[str, Recovered]  # by the parameter's name, over regions of all people
+    simulations: NDArray[np.float32]  # (people, simulations, regions, frames), by the fitted model
+
+
+def run_network_demo(
+    out: Path,
+    *,
+    participants: int = PEOPLE,
+    seed: int = 0,
+    regions: int = REGIONS,
+    recipe: Recipe = RECIPE,
+) -> None:
+    """Simulate, fit, compare with the truth, draw.
+
+    Parameters
+    ----------
+    out
+        Output folder; it must be new or empty.
+    participants, regions
+        How many people to simulate, and regions of each.
+    seed
+        Seed of all random numbers.
+    recipe
+        Sizes and training of the network.
+
+    Raises
+    ------
+    SettingsError
+        A package is missing.
+    RunError
+        The fitted model failed: a result is not finite.
+    """
+
+    def simulate(folder: Path) -> SimulatedPeople:
+        people = simulate_people(participants, regions, seed)
+        write_people(folder, people)
+        return people
+
+    def compare(demo: Demo) -> None:
+        _write_table(out / TABLE, demo)
+        _print_scores(demo)
+
+    run_fitted_demo(
+        out,
+        model="network model",
+        participants=participants,
+        simulate=simulate,
+        fit=lambda people: _fitted(people, recipe, seed),
+        compare=compare,
+        draw=_picture,
+    )
+
+
+def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeople:
+    """Simulate networks of Hopf oscillators; structural connectomes are simulated, too.
+
+    Examples
+    --------
+    >>> people = simulate_people(2, 4, seed=0)
+    >>> people.networks.series.shape, sorted(people.regional)
+    ((2, 4, 180), ['a', 'f'])
+    """
+    weights, _, names = simulate_weights(participants, regions, np.random.default_rng(seed))
+    return simulate_hopf_people(weights, seed=seed, regions=names)
+
+
+def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
+    """Fit the model to people, infer their parameters and simulate them by it."""
+    # Imported here, so that a missing package is reported at once.
+    from bids_dtg.dynamics.fitting import fit
+
+    networks = people.networks
+    say(f"fitting the network model to {len(networks.people) * len(networks.regions)} series …")
+    fitted = fit(networks, recipe, seed=seed, report=_tenth_of(recipe.epochs))
+    inferred = fitted.infer(networks)
+    if not np.isfinite(inferred.region_mean).all():
+        raise RunError("the fitted model's parameters are not finite: training has failed")
+    found = {
+        name: _recovered(truth, inferred.region_mean, inferred.region_sd)
+        for name, truth in people.regional.items()
+    }
+    say("simulating the people by the fitted model …")
+    sessions = fitted.simulate(networks, simulations=_SIMULATIONS, seed=seed)
+    # What diverged is NaN.
+    kept = np.abs(sessions).max(axis=(2, 3), keepdims=True) < _BOUND
+    return Demo(people, found, np.where(kept, sessions, np.float32(np.nan)))
+
+
+def _tenth_of(epochs: int) -> Callable[[str], None]:
+    """Return a function that prints every tenth line, and the last one."""
+    every, numbers = max(1, epochs // _LINES), count(1)
+
+    def report(line: str) -> None:
+        number = next(numbers)
+        if number % every == 0 or number == epochs:
+            say(line)
+
+    return report
+
+
+def _recovered(truth: Values, mean: Values, sd: Values | None = None) -> Recovered:
+    """Recover a parameter (people, regions) from values (people, regions[, values])."""
+    means = mean.reshape(truth.size, -1)
+    sds = np.zeros_like(means) if sd is None else sd.reshape(truth.size, -1)
+    return recover(truth.ravel(), means, sds, np.repeat(np.arange(len(truth)), truth.shape[1]))
+
+
+def descriptors(networks: Networks) -> dict[str, Values]:
+    """Return model-free descriptors of series, (people, regions) each."""
+    frequencies, power = spectra(networks.series, networks.tr_seconds)
+    return {
+        "variance": networks.series.var(axis=-1),
+        "autocorrelation": autocorrelation(networks.series),
+        "peak frequency": frequencies[power[..., 1:].argmax(axis=-1) + 1],
+    }
+
+
+def _write_table(path: Path, demo: Demo) -> None:
+    columns = {
+        f"{name}_{what}": values.round(_DIGITS)
+        for name, found in demo.recovered.items()
+        for what, values in {
+            "true": found.truth,
+            "recovered": found.value,
+            "sd": found.sd,
+            "sd_with_residual": found.wide_sd,
+        }.items()
+    }
+    networks = demo.people.networks
+    names = [(f"sub-{label}", name) for label in networks.people for name in networks.regions]
+    values = np.stack([*columns.values()], axis=-1)
+    rows = [(*name, *row) for name, row in zip(names, values, strict=True)]
+    write_tsv(path, ["participant_id", "region", *columns], rows)
+
+
+def _print_scores(demo: Demo) -> None:
+    """Print how well the model and plain descriptors recover parameters, and its FC."""
+    found, networks = demo.recovered, demo.people.networks
+    show("")
+    show("SIMULATED people: Spearman's rho between true and recovered parameters of regions")
+    _line("", "a", "f", "f, a > 0")
+    _line("network model", *_rhos(found["a"], found["f"]))
+    plain = descriptors(networks)
+    plain["all of these"] = np.stack([*plain.values()], axis=-1)
+    for name, values in plain.items():
+        a, f = (_recovered(demo.people.regional[key], values) for key in ("a", "f"))
+        _line(name, *_rhos(a, f))
+    alone, wide = (
+        ", ".join(f"{name} {each.coverage[which]:.0%}" for name, each in found.items())
+        for which in (0, 1)
+    )
+    observed = connectivity(networks.series)[:, None]
+    of_model = fc_fit(observed, connectivity(demo.simulations))
+    again = fc_fit(observed, connectivity(demo.people.again([1])))
+    lost = int(np.isnan(of_model).sum())
+    words = f" ({lost} of {of_model.size} grew without bounds)" if lost else ""
+    model = "none" if lost == of_model.size else f"{np.nanmean(of_model):.2f}"
+    for line in (
+        *_WORDS,
+        f"90 % intervals hold the truth: of the posterior alone {alone};",
+        f"with what the regression leaves unexplained {wide}",
+        "functional connectivity, r with the observed one: of the fitted model's simulations "
+        f"{model}{words};",
+        f"of the true system, simulated once more, {again.mean():.2f}",
+        "Everything here is SIMULATED: it says nothing about brains.",
+        "",
+    ):
+        show(line)
+
+
+def _rhos(a: Recovered, f: Recovered) -> tuple[float, float, float]:
+    oscillating = a.truth > 0
+    return a.rho, f.rho, spearman(f.truth[oscillating], f.value[oscillating])
+
+
+def _line(label: str, *values: float | str) -> None:
+    cells = (f"{v:10.2f}" if isinstance(v, float) else f"{v:>10}" for v in values)
+    show(f"  {label:18}{''.join(cells)}")
+
+
+def _picture(demo: Demo) -> bytes | None:
+    """Draw both parameters, FC and spectra of the person with the strongest coupling."""
+    networks = demo.people.networks
+    title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
+    return draw_two_rows(
+        partial(_draw, demo),
+        title=f"{title}oscillators, and what the network model fitted to their series recovers",
+        height_inches=_HEIGHT_INCHES,
+        heights=(1.15, 1.0),
+    )
+
+
+def _draw(demo: Demo, top: SubFigure, bottom: SubFigure) -> None:
+    networks, sessions = demo.people.networks, demo.simulations[-1]
+    axes = top.subplots(1, 4)
+    for place, (name, found) in zip(axes[:2], demo.recovered.items(), strict=True):
+        _draw_parameter(place, name, found, demo.recovered["a"].truth > 0)
+    finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]
+    pictured = finite[0] if len(finite) else sessions[0]
+    whose = f"sub-{networks.people[-1]}"
+    matrices = {"observed": networks.series[-1], "by the fitted model": pictured}
+    for place, (words, series) in zip(axes[2:], matrices.items(), strict=True):
+        drawn = place.imshow(connectivity(series), cmap="RdBu_r", vmin=-1.0, vmax=1.0)
+        title = f"functional connectivity,\n{words}: {whose}"
+        place.set_title(title, fontsize=9, loc="left")
+        place.set(xlabel="region", ylabel="region")
+    top.colorbar(drawn, ax=list(axes[2:]), label="Pearson r", shrink=0.8)
+    _draw_spectra(bottom, demo, finite, whose)
+
+
+def _draw_parameter(
+    axes: Axes, name: str, found: Recovered, oscillating: NDArray[np.bool_]
+) -> None:
+    low, high = found.interval
+    for rows, colour, marker, label in (
+        (~oscillating, _SECOND, "^", "a ≤ 0"),
+        (oscillating, _FIRST, "o", "a > 0"),
+    ):
+        axes.errorbar(
+            found.truth[rows],
+            found.value[rows],
+            yerr=np.stack([found.value - low, high - found.value])[:, rows],
+            fmt=marker,
+            color=colour,
+            markersize=3,
+            elinewidth=0.5,
+            alpha=0.55,
+            linestyle="none",
+            label=label,
+        )
+    ends = (float(found.truth.min()), float(found.truth.max()))
+    axes.plot(ends, ends, color=_LINE, linewidth=1, linestyle="--")
+    unit = f" ({UNITS[name]})" if UNITS.get(name) else ""
+    axes.set(xlabel=f"true {name}{unit}", ylabel=f"recovered {name}{unit}")
+    words = f"{name}: rho = {found.rho:.2f}; 90 % intervals of the\nposterior hold "
+    axes.set_title(f"{words}{found.coverage[0]:.0%} of the true values", fontsize=9, loc="left")
+    axes.legend(fontsize=8, loc="upper left", framealpha=0.9)
+
+
+def _draw_spectra(bottom: SubFigure, demo: Demo, finite: NDArray[np.float32], whose: str) -> None:
+    """Draw spectra of regions of the last person: observed, and of simulations that are finite."""
+    networks, a = demo.people.networks, demo.people.regional["a"][-1]
+    order = np.argsort(a)
+    regions = [int(order[round(q * (len(order) - 1))]) for q in _PICTURED_QUANTILES]
+    # Without frequency 0: series have mean 0.
+    at, observed = (own[..., 1:] for own in spectra(networks.series[-1], networks.tr_seconds))
+    places = list(bottom.subplots(1, len(regions), sharey=True))
+    for region, place in zip(regions, places, strict=True):
+        if len(finite):
+            simulated = spectra(finite[:, region], networks.tr_seconds)[1][:, 1:]
+            low, middle, high = np.quantile(simulated, (0.05, 0.5, 0.95), axis=0)
+            place.fill_between(at, low, high, color=_SECOND, alpha=0.25, linewidth=0)
+            words = "by the fitted model, 90 %"
+            place.plot(at, middle, color=_SECOND, linestyle="--", label=words)
+        place.plot(at, observed[region], color=_FIRST, label="observed")
+        place.set_yscale("log")
+        place.set_xlabel("frequency (Hz)")
+        title = f"{whose}, {networks.regions[region]}: true a = {a[region]:.2f}"
+        place.set_title(title, fontsize=9, loc="left")
+    # A diverging simulation must not compress the axis.
+    drawn = observed[regions]
+    places[0].set_ylim(drawn.min() / _MARGIN, drawn.max() * _MARGIN)
+    places[0].set_ylabel("power (squared units of the series / Hz)")
+    places[0].legend(fontsize=8)

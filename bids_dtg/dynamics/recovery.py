@@ -1,0 +1,112 @@
+"""Known parameters, recovered from the model's posteriors by a regression over other people.
+
+The model's parameters have no scale, sign or order of their own. A known parameter is therefore
+regressed on the posterior means, and posteriors are projected by that regression (Sip et al.,
+2023, doi 10.1126/sciadv.abq7547).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bids_dtg.stats.correlation import correlation
+
+Array = NDArray[np.float64]
+
+_Z_90 = 1.6449  # 90 % of a Gaussian lie within so many standard deviations
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """Points of a parameter, each projected by a regression over all other people."""
+
+    truth: Array  # (points,)
+    value: Array  # (points,)
+    sd: Array  # (points,), of the projected posterior alone
+    wide_sd: Array  # (points,), including the regression's residual variance
+    slopes: Array  # (points, parameters), used for each point
+
+    @property
+    def rho(self) -> float:
+        """Spearman's rho between truth and value; 0 where one is constant."""
+        return spearman(self.truth, self.value)
+
+    @property
+    def coverage(self) -> tuple[float, float]:
+        """Shares of the true values in 90 % intervals of `sd` and of `wide_sd`."""
+        error = np.abs(self.truth - self.value)
+        return float((error <= _Z_90 * self.sd).mean()), float(
+            (error <= _Z_90 * self.wide_sd).mean()
+        )
+
+    @property
+    def interval(self) -> Array:
+        """(2, points), the ends of 90 % intervals of `sd`."""
+        return self.value + _Z_90 * np.array([[-1.0], [1.0]]) * self.sd
+
+
+def recover(
+    truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, people: Sequence[Any] | NDArray[Any]
+) -> Recovered:
+    """Recover each person's values of a parameter by a regression over the others.
+
+    Parameters
+    ----------
+    truth
+        The known values, (points,): of regions of all people, of some of them, or of people.
+    mean, sd
+        Means and sds of the posteriors, Gaussians without covariances, (points, parameters).
+    people
+        Person of each point, (points,).
+
+    Raises
+    ------
+    ValueError
+        Shapes do not belong together, values are not finite, or all points are of one person.
+
+    Examples
+    --------
+    >>> mean = np.random.default_rng(0).standard_normal((40, 2))
+    >>> found = recover(5 - 3 * mean[:, 1], mean, np.full((40, 2), 0.1), people=[0, 1] * 20)
+    >>> np.allclose(found.value, 5 - 3 * mean[:, 1]), found.sd[:2].round(2)
+    (True, array([0.3, 0.3]))
+    """
+    values, means, sds = (np.asarray(each, np.float64) for each in (truth, mean, sd))
+    whose = np.asarray(people)
+    shape = (*values.shape, means.shape[-1])
+    if values.ndim != 1 or whose.shape != values.shape or {means.shape, sds.shape} != {shape}:
+        raise ValueError(
+            "truth and people are (points,), mean and sd are (points, parameters), found "
+            f"{values.shape}, {whose.shape}, {means.shape} and {sds.shape}"
+        )
+    if not all(np.isfinite(each).all() for each in (values, means, sds)):
+        raise ValueError("truth, mean and sd must be finite: leave out points that are not")
+    if len(np.unique(whose)) < 2:
+        raise ValueError("the points are of one person: none can be left out")
+    design = np.column_stack([np.ones(len(means)), means])
+    value, variance, wide = np.empty((3, len(values)))
+    slopes = np.empty(means.shape)
+    for person in np.unique(whose):
+        mine, others = whose == person, whose != person
+        line = np.linalg.lstsq(design[others], values[others], rcond=None)[0]
+        projected = np.square(sds) @ np.square(line[1:])  # variances of Gaussians
+        residual = values[others] - design[others] @ line
+        # Residuals of a regression are smaller than those of points outside its fit.
+        dof = max(len(residual) - design.shape[1], 1)
+        unexplained = np.square(residual).sum() / dof - projected[others].mean()
+        value[mine], slopes[mine] = design[mine] @ line, line[1:]
+        variance[mine] = projected[mine]
+        wide[mine] = projected[mine] + max(float(unexplained), 0.0)
+    return Recovered(values, value, np.sqrt(variance), np.sqrt(wide), slopes)
+
+
+def spearman(one: Array, other: Array) -> float:
+    """Return Spearman's rho of two arrays, (points,); 0 where one is constant."""
+    from scipy.stats import rankdata
+
+    return float(np.nan_to_num(correlation(rankdata(one), rankdata(other))))

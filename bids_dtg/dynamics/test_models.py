@@ -1,0 +1,307 @@
+"""Simulators of networks with known parameters, which test the network model (Sip et al., 2023).
+
+Hopf oscillators return to a fixed point below a = 0 and oscillate with frequency f above it (Deco
+et al., 2017, Sci. Rep. 7: 3095). Reduced Wong-Wang mean-field models have a synaptic gating
+variable S, which noise switches between a low and a high state (Deco et al., 2013, J. Neurosci. 33:
+11239; Kong et al., 2021, Nat. Commun. 12: 6373). Values are those of Sip et al. (2023, doi
+10.1126/sciadv.abq7547).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# How the noise depends on the step. "step": the published code adds noise of the same standard
+# deviation in every step, however long. "root-time": it grows with the square root of the step,
+# as a diffusion does; at the published step, both are the same.
+NoiseScaling = Literal["step", "root-time"]
+
+HOPF_STEP_SECONDS, WONG_WANG_STEP_SECONDS = 0.02, 0.01  # as published
+INITIAL_GATING = (0.2, 0.8)  # range of S at the start
+
+_DRAWN_AT_ONCE = 100  # steps: few calls of the generators, and little memory
+_DECAY_SECONDS = 0.1  # tau_s
+_KINETICS = 0.641  # gamma, of rates in Hz and time in s
+_SYNAPTIC_COUPLING = 0.2609  # J, nA
+_INPUT = 0.295  # I_0, nA
+_RECURRENT = 1.0  # w_rec
+# From the input current in nA to the population's firing rate in Hz.
+_GAIN, _THRESHOLD, _CURVATURE = 270.0, 108.0, 0.154  # a in 1/nC, b in Hz, d in s
+
+
+@dataclass(frozen=True)
+class HopfRecipe:
+    """Simulation of the oscillators; defaults are those of the published code.
+
+    Examples
+    --------
+    >>> recipe = HopfRecipe()
+    >>> recipe.steps, recipe.frames, recipe.kept
+    (10250, 205, 180)
+    """
+
+    step_seconds: float = HOPF_STEP_SECONDS
+    frame_seconds: float = 1.0  # between the states that are kept
+    seconds: float = 205.0  # simulated
+    dropped_seconds: float = 25.0  # removed at the start
+    initial_sd: float = 0.3  # of x and y at the start: a standard deviation in the published code
+    noise: float = 0.02  # standard deviation added in a step of the published length
+    noise_scaling: NoiseScaling = "step"
+
+    @property
+    def steps_a_frame(self) -> int:
+        """Number of steps between two frames."""
+        return round(self.frame_seconds / self.step_seconds)
+
+    @property
+    def steps(self) -> int:
+        """Number of simulated states, including the initial one."""
+        return round(self.seconds / self.step_seconds)
+
+    @property
+    def frames(self) -> int:
+        """Number of simulated frames, including dropped ones."""
+        return self.steps // self.steps_a_frame
+
+    @property
+    def kept(self) -> int:
+        """Number of kept frames, those from `dropped_seconds` on."""
+        return self.frames - round(self.dropped_seconds / self.frame_seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class Hopf:
+    """Networks of oscillators, one a person.
+
+    x' = (a - x² - y²) x - 2πf y + G Σ_j W_ij (x_j - x_i) and
+    y' = (a - x² - y²) y + 2πf x + G Σ_j W_ij (y_j - y_i), observed as x.
+    """
+
+    weights: Array  # (people, regions, regions), W_ij from region j to i
+    coupling: Array  # G, (people, runs) or (people, 1)
+    bifurcation: Array  # a, (people, regions)
+    frequency: Array  # f, (people, regions), Hz
+    recipe: HopfRecipe = HopfRecipe()
+
+    def states(self, initial: Array, noise: Iterable[Array]) -> Iterator[Array]:
+        """Yield the state at the start and after each step, as long as there is noise.
+
+        Parameters
+        ----------
+        initial
+            x and y, (people, runs, 2, regions) or, for all runs the same, (people, 1, 2, regions).
+        noise
+            Standard normal noise of each state, of one of these shapes: the step from k to k + 1
+            adds that with the number k + 1, as in the published code.
+        """
+        recipe = self.recipe
+        state, _ = np.broadcast_arrays(initial, self.coupling[:, :, None, None])
+        factor = noise_factor(recipe.noise_scaling, recipe.step_seconds, HOPF_STEP_SECONDS)
+        yield state
+        for unit in islice(noise, 1, None):
+            state = state + recipe.step_seconds * self.velocity(state)
+            state = state + factor * recipe.noise * unit
+            yield state
+
+    def velocity(self, state: Array) -> Array:
+        """Return x' and y' without noise, for a state (people, runs, 2, regions), per second."""
+        people, runs, _, regions = state.shape
+        a, speed = self.bifurcation[:, None, None], 2 * np.pi * self.frequency[:, None, None]
+        growth = a - np.square(state).sum(axis=2, keepdims=True)
+        turned = state[:, :, ::-1] * np.array([[-1.0], [1.0]])  # (-y, x)
+        rows = state.reshape(people, 2 * runs, regions)
+        arriving = (rows @ self.weights.transpose(0, 2, 1)).reshape(state.shape)
+        leaving = self.weights.sum(axis=2)[:, None, None] * state
+        coupling = self.coupling[:, :, None, None]
+        velocity: Array = growth * state + speed * turned + coupling * (arriving - leaving)
+        return velocity
+
+
+def simulate_hopf(network: Hopf, initial: Array, noise: Iterable[Array]) -> Array:
+    """Simulate oscillators and return x of the kept frames, (people, runs, regions, frames).
+
+    `initial` and `noise` are those of `Hopf.states`.
+
+    Raises
+    ------
+    ValueError
+        The noise ends too early.
+
+    Examples
+    --------
+    >>> weights = np.array([[[0.0, 1.0], [1.0, 0.0]]])
+    >>> network = Hopf(weights, np.array([[0.5]]), np.full((1, 2), 1.0), np.full((1, 2), 0.05))
+    >>> noise = np.random.default_rng(0).standard_normal((network.recipe.steps, 1, 1, 2, 2))
+    >>> series = simulate_hopf(network, np.full((1, 1, 2, 2), 0.1), noise)
+    >>> series.shape, float(series.std().round(1))  # of an oscillation of amplitude 1
+    ((1, 1, 2, 180), 0.7)
+    """
+    recipe = network.recipe
+    steps, frames = recipe.steps_a_frame, recipe.frames
+    states = islice(network.states(initial, noise), 0, steps * frames, steps)
+    return _stacked(states, frames)[:, :, 0, :, -recipe.kept :]
+
+
+@dataclass(frozen=True)
+class WongWangRecipe:
+    """Simulation of the mean-field model; defaults are those of the published code.
+
+    Examples
+    --------
+    >>> WongWangRecipe().steps, WongWangRecipe().kept
+    (98400, 1199)
+    """
+
+    step_seconds: float = WONG_WANG_STEP_SECONDS
+    frame_seconds: float = 0.72  # over which S is averaged
+    seconds: float = 984.0  # simulated
+    dropped_seconds: float = 120.0  # removed at the start
+    noise_scaling: NoiseScaling = "step"
+
+    @property
+    def steps_a_frame(self) -> int:
+        """Number of steps that are averaged."""
+        return round(self.frame_seconds / self.step_seconds)
+
+    @property
+    def steps(self) -> int:
+        """Number of simulated states, including the initial one."""
+        return round(self.seconds / self.step_seconds)
+
+    @property
+    def frames(self) -> int:
+        """Number of complete frames, including dropped ones."""
+        return self.steps // self.steps_a_frame
+
+    @property
+    def kept(self) -> int:
+        """Number of kept frames: the published code spaces their times from 0 to `seconds`."""
+        times = np.linspace(0.0, self.seconds, self.frames)
+        return int((times > self.dropped_seconds).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class WongWang:
+    """Networks of mean-field models, one a person.
+
+    S' = -S / tau_s + (1 - S) gamma H(x), H(x) = (ax - b) / (1 - exp(-d (ax - b))) and
+    x = w_rec J S + I_0 + G J Σ_j W_ij S_j. J multiplies the coupling as in the published code; the
+    published text does without.
+    """
+
+    weights: Array  # (people, regions, regions), W_ij from region j to i
+    coupling: Array  # G, (people, runs) or (people, 1)
+    sigma: Array  # (people, regions), sd of the noise in a step of the published length
+    recipe: WongWangRecipe = WongWangRecipe()
+
+    def states(self, initial: Array, noise: Iterable[Array]) -> Iterator[Array]:
+        """Yield the state at the start and after each step, as long as there is noise.
+
+        Parameters
+        ----------
+        initial
+            S, (people, runs, regions) or, for all runs the same, (people, 1, regions).
+        noise
+            Standard normal noise of each step, of one of these shapes: the step from k to k + 1
+            adds that with the number k. S is not kept within 0 and 1.
+        """
+        recipe = self.recipe
+        state, _ = np.broadcast_arrays(initial, self.coupling[:, :, None])
+        factor = noise_factor(recipe.noise_scaling, recipe.step_seconds, WONG_WANG_STEP_SECONDS)
+        scale = self.sigma[:, None] * factor
+        yield state
+        for unit in noise:
+            state = state + recipe.step_seconds * self.velocity(state) + scale * unit
+            yield state
+
+    def velocity(self, state: Array) -> Array:
+        """Return S' without noise, for a state (people, runs, regions), per second."""
+        from scipy.special import exprel
+
+        arriving = self.coupling[:, :, None] * (state @ self.weights.transpose(0, 2, 1))
+        arriving = _SYNAPTIC_COUPLING * arriving
+        current = _RECURRENT * _SYNAPTIC_COUPLING * state + _INPUT + arriving
+        excess = _GAIN * current - _THRESHOLD
+        rate = 1.0 / (_CURVATURE * exprel(-_CURVATURE * excess))  # Hz; H, also where ax = b
+        velocity: Array = -state / _DECAY_SECONDS + _KINETICS * (1.0 - state) * rate
+        return velocity
+
+
+def simulate_wong_wang(network: WongWang, initial: Array, noise: Iterable[Array]) -> Array:
+    """Simulate mean-field models and return S in the kept frames, (people, runs, regions, frames).
+
+    `initial` and `noise` are those of `WongWang.states`.
+
+    Raises
+    ------
+    ValueError
+        The noise ends too early.
+
+    Examples
+    --------
+    >>> weights = np.array([[[0.0, 1.0], [1.0, 0.0]]])
+    >>> recipe = WongWangRecipe(seconds=7.2, dropped_seconds=0.72)
+    >>> network = WongWang(weights, np.array([[0.2]]), np.full((1, 2), 0.01), recipe)
+    >>> noise = np.random.default_rng(0).standard_normal((recipe.steps, 1, 1, 2))
+    >>> simulate_wong_wang(network, np.full((1, 1, 2), 0.5), noise).shape
+    (1, 1, 2, 9)
+    """
+    recipe, states = network.recipe, network.states(initial, noise)
+    blocks = (list(islice(states, recipe.steps_a_frame)) for _ in range(recipe.frames))
+    means = (np.mean(block, axis=0) for block in blocks if len(block) == recipe.steps_a_frame)
+    return _stacked(means, recipe.frames)[..., -recipe.kept :]
+
+
+def noise_factor(scaling: NoiseScaling, step_seconds: float, published_seconds: float) -> float:
+    """Return the factor of the noise that the published code adds in a step.
+
+    Examples
+    --------
+    >>> noise_factor("step", 0.01, 0.02), round(noise_factor("root-time", 0.01, 0.02), 3)
+    (1.0, 0.707)
+    """
+    return 1.0 if scaling == "step" else float(np.sqrt(step_seconds / published_seconds))
+
+
+def unit_noise(
+    rngs: Sequence[Sequence[np.random.Generator]], shape: tuple[int, ...]
+) -> Iterator[Array]:
+    """Yield standard normal noise, one step at a time, without end.
+
+    Parameters
+    ----------
+    rngs
+        A generator for each person and run, (people, runs): the noise of one does not depend on
+        how many others are simulated.
+    shape
+        Shape of the noise of one step of one run.
+
+    Yields
+    ------
+    numpy.ndarray
+        (people, runs, *shape).
+
+    Examples
+    --------
+    >>> next(unit_noise([[np.random.default_rng(0)]], (3,))).round(2)
+    array([[[ 0.13, -0.13,  0.64]]])
+    """
+    while True:
+        drawn = [[rng.standard_normal((_DRAWN_AT_ONCE, *shape)) for rng in row] for row in rngs]
+        yield from np.moveaxis(np.array(drawn), 2, 0)
+
+
+def _stacked(states: Iterable[Array], frames: int) -> Array:
+    """Return states with frames as the last axis, or refuse too few of them."""
+    kept = list(states)
+    if len(kept) < frames:
+        raise ValueError(f"the noise is enough for {len(kept)} frames of {frames}")
+    return np.stack(kept, axis=-1)
