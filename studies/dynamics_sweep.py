@@ -112,7 +112,7 @@ def uses_of(fitted: Fitted, networks: Networks) -> list[str]:
 
 
 def roles_of(fitted: Fitted, networks: Networks) -> list[str]:
-    found = parameter_effects(fitted.model, networks).r2
+    _, found = parameter_effects(fitted.model, networks)
     return [f"{found[name]:.2f}" if name in found else "" for name in FIGURES]
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.objective import Noise, terms_of
-from bids_dtg.training.chance import borrowed_chance
 
 Array = NDArray[np.float64]
 
@@ -68,9 +64,17 @@ def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()) 
     ValueError
         A person is not in the model's tables.
     """
-    region, first = [], []
-    for items in _items_of(model, networks, known):
-        posterior = model.infer(items)
+    region, first, like = [], [], model.observation.weight
+    for label, *series in zip(
+        networks.people, networks.series, networks.network_input, strict=True
+    ):
+        if label not in known:
+            raise ValueError(f"the model was not fitted to {label}")
+        own, arriving = (
+            torch.as_tensor(np.ascontiguousarray(array.T)).to(like) for array in series
+        )
+        whose = torch.full((own.shape[1],), known.index(label), device=like.device)
+        posterior = model.infer(Items(own, arriving, whose))
         region.append(_stacked(posterior.region))
         first.append(_stacked(Gaussian(posterior.states.mean[0], posterior.states.log_variance[0])))
     rows = torch.as_tensor([known.index(label) for label in networks.people])
@@ -79,41 +83,6 @@ def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()) 
         *_stacked(model.person_posterior(rows)),
         *np.moveaxis(np.array(first), 1, 0),
     )
-
-
-@torch.no_grad()
-def elbo_of(
-    model: NetworkModel,
-    networks: Networks,
-    known: tuple[str, ...] = (),
-    *,
-    samples: int = 8,
-    seed: int = 0,
-) -> Array:
-    """Return the ELBO of each series, (people, regions): a mean over samples, all terms in full."""
-    found = []
-    with borrowed_chance(str(model.observation.weight.device)):
-        torch.manual_seed(seed)
-        for items in _items_of(model, networks, known):
-            terms = terms_of(model, items, model.infer(items), Noise.draw(model, items, samples))
-            found.append(terms.elbo().mean(0).cpu().double().numpy())
-    return np.array(found)
-
-
-def _items_of(model: NetworkModel, networks: Networks, known: tuple[str, ...]) -> Iterator[Items]:
-    """Yield the series of each person, known by the row of the model's tables."""
-    like = model.observation.weight
-
-    def by_frame(array: NDArray[np.float32]) -> Tensor:
-        return torch.as_tensor(np.ascontiguousarray(array.T)).to(like)
-
-    for label, *series in zip(
-        networks.people, networks.series, networks.network_input, strict=True
-    ):
-        if label not in known:
-            raise ValueError(f"the model was not fitted to {label}")
-        whose = torch.full((len(series[0]),), known.index(label), device=like.device)
-        yield Items(by_frame(series[0]), by_frame(series[1]), whose)
 
 
 def _stacked(gaussian: Gaussian) -> Array:

@@ -117,7 +117,7 @@ def alignment_of(inferred: Inferred, networks: Networks) -> Alignment:
     return align(inferred.region_mean, kl, features_of(networks))
 
 
-def retest(first: Values, second: Values) -> dict[str, Values]:
+def retest(first: Values, second: Values) -> tuple[Values, Values]:
     """Return the agreement of regional values between two sessions, (values,) each.
 
     Parameters
@@ -127,11 +127,11 @@ def retest(first: Values, second: Values) -> dict[str, Values]:
 
     Returns
     -------
-    dict
-        By columns of a table: ICC(A,1) and Pearson r over all pairs of a person and a region; both
-        over people in each region, a mean over regions: individual differences; r over regions in
-        each person, a mean over people. Over all pairs, the common map of all people counts as
-        agreement; within a region it does not.
+    of_pairs
+        ICC(A,1) over all pairs of a person and a region, where the common map of all people counts
+        as agreement.
+    of_people
+        ICC(A,1) over people in each region, a mean over regions: of individual differences.
 
     Raises
     ------
@@ -141,40 +141,22 @@ def retest(first: Values, second: Values) -> dict[str, Values]:
     Examples
     --------
     >>> first = np.random.default_rng(0).standard_normal((10, 5, 2))
-    >>> found = retest(first, first)
-    >>> found["icc_pairs"].round(3), found["r_regions_mean"].round(3)
+    >>> of_pairs, of_people = retest(first, first)
+    >>> of_pairs.round(3), of_people.round(3)
     (array([1., 1.]), array([1., 1.]))
     """
     if first.shape != second.shape or first.ndim != 3:
         raise ValueError(
             f"both sessions are (people, regions, values), found {first.shape} and {second.shape}"
         )
-    both = np.stack([first, second], axis=-1).transpose(2, 0, 1, 3)  # values people regions two
-    of_pairs = both.reshape(len(both), -1, 2)
-    of_regions = both.swapaxes(1, 2)  # values regions people two
-    return {
-        "icc_pairs": agreement(of_pairs).absolute,
-        "r_pairs": correlation(of_pairs[..., 0], of_pairs[..., 1]),
-        "icc_regions_mean": np.nanmean(agreement(of_regions).absolute, axis=1),
-        "r_regions_mean": np.nanmean(correlation(of_regions[..., 0], of_regions[..., 1]), axis=1),
-        "r_people_mean": np.nanmean(correlation(both[..., 0], both[..., 1]), axis=1),
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class ParameterEffects:
-    """Measures of simulated single regions, and their dependence on the parameters."""
-
-    region: Values  # (simulations, region parameters), drawn from the prior
-    figures: dict[str, Values]  # measures by name: (simulations,)
-    spearman: dict[str, Values]  # by name: (region parameters,), rho with each
-    slopes: dict[str, Values]  # by name: (region parameters,), of a linear fit to all
-    r2: dict[str, float]  # by name: share of the variance that the linear fit explains
+    both = np.stack([first, second], axis=-1).transpose(2, 1, 0, 3)  # values regions people two
+    of_people = np.nanmean(agreement(both).absolute, axis=1)
+    return agreement(both.reshape(len(both), -1, 2)).absolute, of_people
 
 
 def parameter_effects(
     model: NetworkModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
-) -> ParameterEffects:
+) -> tuple[dict[str, Values], dict[str, float]]:
     """Simulate single regions with parameters from the prior (Sip et al., 2023 [1]_, figure 7).
 
     Parameters
@@ -190,9 +172,13 @@ def parameter_effects(
 
     Returns
     -------
-    ParameterEffects
-        Measures: power below 0.1 Hz (without network input), and the correlation with the external
-        and with the network input (with both). Without an external input there is no `external`.
+    rho
+        By measure of `FIGURES`: (region parameters,), Spearman's rho of the measure with each. The
+        measures are power below 0.1 Hz (without network input), and the correlation with the
+        external and with the network input (with both). Without an external input there is no
+        `external`.
+    r2
+        By measure: the share of its variance that a linear fit to all parameters explains.
 
     References
     ----------
@@ -213,8 +199,8 @@ def parameter_effects(
     >>> with torch.random.fork_rng():
     ...     _ = torch.manual_seed(0)
     ...     model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
-    >>> found = parameter_effects(model, networks, simulations=20)
-    >>> {name: rho.shape for name, rho in found.spearman.items()}
+    >>> found, _ = parameter_effects(model, networks, simulations=20)
+    >>> {name: rho.shape for name, rho in found.items()}
     {'low_power': (3,), 'external': (3,), 'network': (3,)}
     """
     drawn = _draw(model, simulations, networks.frames, np.random.default_rng(seed))
@@ -226,14 +212,8 @@ def parameter_effects(
         figures["external"] = correlation(driven, drawn.external[drop:, 0, :, 0].T)
     figures["network"] = correlation(driven, network[drop:])
     region = drawn.region[0, :, 0]
-    fits = {name: _linear(region, figure) for name, figure in figures.items()}
-    return ParameterEffects(
-        region=region,
-        figures=figures,
-        spearman={name: _spearman(region, figure) for name, figure in figures.items()},
-        slopes={name: slopes for name, (slopes, _) in fits.items()},
-        r2={name: r2 for name, (_, r2) in fits.items()},
-    )
+    rho = {name: _spearman(region, figure) for name, figure in figures.items()}
+    return rho, {name: _explained(region, figure) for name, figure in figures.items()}
 
 
 def typical_input(networks: Networks) -> Values:
@@ -274,12 +254,12 @@ def _spearman(region: Values, figure: Values) -> Values:
     return np.array([spearmanr(own, figure, nan_policy="omit").statistic for own in region.T])
 
 
-def _linear(region: Values, figure: Values) -> tuple[Values, float]:
-    """Return slopes, (region parameters,), and the share of the variance they explain."""
+def _explained(region: Values, figure: Values) -> float:
+    """Return the share of a measure's variance that a linear fit explains."""
     known = np.isfinite(figure)
     if known.sum() < region.shape[1] + 2 or not np.ptp(figure[known]):  # a model that diverges
-        return np.full(region.shape[1], np.nan), float("nan")
+        return float("nan")
     wanted = figure[known] - figure[known].mean()
     design = region[known] - region[known].mean(axis=0)
     slopes, *_ = np.linalg.lstsq(design, wanted, rcond=None)
-    return slopes, float(1.0 - np.var(wanted - design @ slopes) / np.var(wanted))
+    return float(1.0 - np.var(wanted - design @ slopes) / np.var(wanted))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bids_dtg.dynamics.inference import elbo_of, infer
+from bids_dtg.dynamics.inference import infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
@@ -42,10 +42,3 @@ def test_somebody_the_model_does_not_know_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="not fitted to c"):
         infer(model, networks, ("a", "b"))
-
-
-def test_elbo_is_that_of_each_series_and_of_a_seed(networks: Networks, model: NetworkModel) -> None:
-    first = elbo_of(model, networks, networks.people, seed=1)
-    np.testing.assert_array_equal(first, elbo_of(model, networks, networks.people, seed=1))
-    assert first.shape == (3, 4)
-    assert (first != elbo_of(model, networks, networks.people, seed=2)).all()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
-from bids_dtg.dynamics.analyses.parameters import PARTICIPANT, table_of
+from bids_dtg.dynamics.analyses.parameters import PARTICIPANT
 from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
     network_fixed_points,
@@ -26,7 +26,6 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
 Row = dict[str, Any]
-Values = NDArray[np.floating[Any]]
 
 LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
 _NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
@@ -57,13 +56,10 @@ _SUMMARY = (
         "stable as a map",
     ),
     Column("complex_eigenvalues", "Fixed points with complex eigenvalues", "points that rotate"),
-    Column("largest_real_part", "Largest real part of all eigenvalues"),
-    Column("largest_map_modulus", "Largest modulus of all of 1 + eigenvalue"),
 )
 _SETTLING = Column(
     "settling", "Cases that come to rest as a map, from a random state without noise"
 )
-_NOT_ON_PAGE = ("largest_real_part", "largest_map_modulus")  # of any size; they are in the files
 _DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the search; as published
 
 
@@ -153,7 +149,6 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
     """
     here = cases.ravel()[points.case]
     everything, stable = points.number()[cases], points.number(points.stable_flow)[cases]
-    eigenvalues = points.eigenvalues[here]
     return {
         "cases": int(cases.sum()),
         "one_point": int((everything == 1).sum()),
@@ -164,13 +159,7 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
         "stable_flow": int((points.stable_flow & here).sum()),
         "stable_map": int((points.stable_map & here).sum()),
         "complex_eigenvalues": int((points.rotates & here).sum()),
-        "largest_real_part": _largest(eigenvalues.real),
-        "largest_map_modulus": _largest(np.abs(1.0 + eigenvalues)),
     }
-
-
-def _largest(values: Values) -> float | None:
-    return float(values.max()) if values.size else None
 
 
 def _sections(regions: ResultTable, networks: ResultTable) -> tuple[PageSection, ...]:
@@ -190,7 +179,7 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[PageSection,
                 "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
                 "point rotates where eigenvalues are complex. A case is a region of a person.",
             ),
-            tables=(table_of("Regions, by their inputs", by_input, _NOT_ON_PAGE),),
+            tables=(by_input.on_page("Regions, by their inputs"),),
         ),
         PageSection(
             title="Networks",
@@ -200,6 +189,6 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[PageSection,
                 "Settling: how many of them come to rest from a random state without "
                 "noise, as a map, within 1,200 frames. A case is a draw.",
             ),
-            tables=(table_of("Networks, by person", networks, _NOT_ON_PAGE),),
+            tables=(networks.on_page("Networks, by person"),),
         ),
     )

@@ -21,9 +21,9 @@ from bids_dtg.dynamics.analyses.evaluate import (
     score_section,
     score_table,
 )
-from bids_dtg.dynamics.analyses.parameters import parameter_results
+from bids_dtg.dynamics.analyses.parameters import FEATURES_FILE, PARAMETERS, parameter_results
 from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
-from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
+from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.predictions import (
     ANOTHER,
     MODEL,
@@ -71,11 +71,7 @@ ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
 ABLATION_SIMULATIONS = 20  # of each person, as published
 # Simulations of each person for predictive checks: the dynamics of connectivity take long.
 CHECKED_SIMULATIONS = 20
-_CHECKS_FILE, _ELBO_FILE = "desc-predictive_checks", "desc-series_elbo"
-_CAN_WRITE = (
-    *(SCORES, _CHECKS_FILE, _ELBO_FILE, "desc-parameters_kl", "desc-features_regressions"),
-    *("desc-parameters_roles", "desc-parameters_retest"),
-)
+_CHECKS_FILE = "desc-predictive_checks"
 _CHECKS = (
     Column("measure", "Name of the measure"),
     Column("unit", "Unit of observed, simulated, low and high"),
@@ -92,13 +88,6 @@ _CHECKS = (
         "share of people outside",
         interval="95 % interval (Wilson)",
     ),
-)
-_ELBO = (
-    Column("session", "Session of the series"),
-    Column("series", "Kind of series: trained on or held out"),
-    Column("number", "Number of series"),
-    Column("elbo_mean", "ELBO, mean over series", "ELBO, mean", unit="nats"),
-    Column("elbo_sd", "Its standard deviation over series", "ELBO, sd", unit="nats"),
 )
 
 
@@ -143,7 +132,9 @@ def evaluate_network(settings: Settings) -> int:
     DtgError
         Wrong options, files or model.
     """
-    analysis = DynamicsAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
+    analysis = DynamicsAnalysis.prepare(
+        settings, "evaluation", SCORES, _CHECKS_FILE, PARAMETERS, FEATURES_FILE
+    )
     judged = Judged(analysis, analysis.known())
     maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
@@ -153,11 +144,9 @@ def evaluate_network(settings: Settings) -> int:
         scored, simulated, checked = _scored(judged, settings)
         scores, checks = score_table(scored, simulated=True), summarise(checked)
         say_scores(scores)
-        say("comparing parameters with features and maps")
         parameters, sections = parameter_results(
             judged.model, judged.sessions, judged.inferred, judged.known, maps
         )
-        elbo = ResultTable(_ELBO, _held_out(judged), "ELBO of series: a row a session and kind")
         tables = {
             SCORES: scores,
             _CHECKS_FILE: ResultTable(
@@ -166,7 +155,6 @@ def evaluate_network(settings: Settings) -> int:
                 "People's own sessions compared with simulated ones: a row a measure",
             ),
             **parameters,
-            _ELBO_FILE: elbo,
         }
         judges, read = {own.judge.name: own.judge for own in scored}, next(iter(judged.sessions))
         matrices, spectra = beside(measured_means(judged.networks), simulated)
@@ -185,7 +173,6 @@ def evaluate_network(settings: Settings) -> int:
                 PageSection("Simulated and measured", matrices=matrices, spectra=spectra),
                 _checks_section(tables[_CHECKS_FILE]),
                 *sections,
-                *_held_out_section(judged, elbo),
             ),
         )
         analysis.write(tables, page)
@@ -373,53 +360,8 @@ def _checks_section(checks: ResultTable) -> PageSection:
     )
 
 
-def _held_out(judged: Judged) -> list[Row]:
-    """Compare the ELBO of series that were trained on with that of held-out series."""
-    bundle, rows = judged.analysis.bundle, judged.analysis.rows
-    assert bundle is not None
-    found: list[Row] = []
-    for session, own in judged.sessions.items():
-        # An external input in a table is of one session, frame by frame.
-        same = own is judged.networks and judged.analysis.session == bundle.part.session
-        if bundle.part.recipe.external_inputs and not (same and own.frames == bundle.part.frames):
-            say(f"no ELBO of session {session}: the model has the external input of another one")
-            continue
-        say(f"ELBO of session {session}")
-        elbo = elbo_of(judged.model, own, judged.known)
-        which = bundle.trained[[rows[label] for label in own.people]]
-        for what, chosen in (("trained", which), ("held out", ~which)):
-            if chosen.any():
-                values = elbo[chosen]
-                row: Row = {"session": session, "series": what, "number": int(chosen.sum())}
-                row |= {"elbo_mean": float(values.mean()), "elbo_sd": float(values.std())}
-                found.append(row)
-    return found
-
-
-def _held_out_section(judged: Judged, elbo: ResultTable) -> list[PageSection]:
-    bundle = judged.analysis.bundle
-    assert bundle is not None
-    if not elbo.rows:
-        return []
-    trained = bundle.trained[[judged.analysis.rows[label] for label in judged.networks.people]]
-    return [
-        PageSection(
-            title="Held-out series",
-            text=(
-                f"{int((~trained).sum())} of {trained.size} series were held out: a series is one "
-                "region of one person. They are of training participants, known by their other "
-                "regions: this says nothing of new people. The external input is inferred frame "
-                "by frame of the session that was trained on, so a model with one has no ELBO of "
-                "another session.",
-            ),
-            tables=(elbo.on_page("ELBO a series, nats (8 samples, all terms in full)"),),
-        )
-    ]
-
-
 def _lead(judged: Judged) -> str:
-    bundle = judged.analysis.bundle
-    assert bundle is not None
+    bundle = judged.analysis.network
     people = counted(len(judged.labels), "participant")
     return (
         f"{bundle.card.name} {bundle.card.version}, evaluated on {people} of "

@@ -24,7 +24,6 @@ from bids_dtg.dynamics.parameters import (
     FIGURES,
     SIGNED_BY,
     Alignment,
-    ParameterEffects,
     alignment_of,
     latent_kl,
     parameter_effects,
@@ -34,16 +33,16 @@ from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.notices import say
-from bids_dtg.report.pages.analysis import PageSection, Table
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
+PARAMETERS, FEATURES_FILE = "desc-parameters_scores", "desc-features_regressions"
 _SURROGATES = 2000
 PARTICIPANT = Column("participant_id", "Participant", "participant")
-_WORDS = Column("words", "Description of the row", "measure")
-_KL = (
+USE = (
     Column("parameter", "Name of the parameter, in the order of the model's tables"),
     Column(
         "number_in_model",
@@ -58,9 +57,29 @@ _KL = (
     ),
     Column("kl_sd", "Its standard deviation over regions of people", "KL, sd", unit="nats"),
 )
+_ROLES = tuple(
+    Column(
+        f"rho_{name}",
+        f"Spearman's rho of the parameter with the {words}, over simulated regions",
+        f"rho, {words}",
+    )
+    for name, words in FIGURES.items()
+)
+_AGREEMENT = (
+    Column(
+        "icc_pairs_{}",
+        "ICC(A,1) with session {}, over regions of people",
+        "ICC with {}, over pairs",
+    ),
+    Column(
+        "icc_people_{}",
+        "ICC(A,1) with session {} over people in each region, mean over regions",
+        "ICC with {}, over people",
+    ),
+)
 _FEATURES = (
     Column("feature", "Name of the feature or map"),
-    _WORDS,
+    Column("words", "Description of it", "measure"),
     Column("pairs", "Number of pairs of a region and a person"),
     Column(
         "adjusted_r2_pairs",
@@ -74,7 +93,6 @@ _FEATURES = (
         "of three raw features",
     ),
 )
-_BETA = Column("beta_theta{}_pairs", "Standard deviations of the feature a unit of parameter {}")
 _OF_REGIONS = (
     Column("regions", "Number of regions"),
     Column(
@@ -87,41 +105,6 @@ _OF_REGIONS = (
 _THETA_OF_REGIONS = (
     Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
     Column("p_theta{}_regions", "p of r with parameter {}, among surrogate maps"),
-)
-_EFFECTS = (
-    Column("figure", "Measure of a region's simulated series"),
-    _WORDS,
-    Column("simulations", "Number of simulated regions"),
-)
-_RHO = Column("rho{}", "Spearman's rho of the figure with parameter {}", "rho of θ{}")
-_SLOPE = Column(
-    "slope{}",
-    "Slope of a linear fit of the figure to all parameters, a unit of parameter {}",
-    "slope of θ{}",
-)
-_R2 = Column("r2", "Share of the measure's variance explained by the linear fit", "R²")
-_RETEST = (
-    Column("session", "Session that is compared with the first"),
-    Column("value", "Name of the parameter or feature", "figure"),
-    Column("people", "Number of people"),
-    Column("regions", "Number of regions"),
-    Column("icc_pairs", "ICC(A,1) between sessions over regions of people", "ICC over pairs"),
-    Column("r_pairs", "Pearson r between sessions over regions of people", "r over pairs"),
-    Column(
-        "icc_regions_mean",
-        "ICC(A,1) over people in each region, mean over regions",
-        "ICC over people",
-    ),
-    Column(
-        "r_regions_mean",
-        "Pearson r over people in each region, mean over regions",
-        "r over people",
-    ),
-    Column(
-        "r_people_mean",
-        "Pearson r over regions in each person, mean over people",
-        "r over regions",
-    ),
 )
 # Least number of regions for surrogates, and of values beyond the parameters for a regression.
 _FEWEST_REGIONS, _SPARE = 4, 2
@@ -154,44 +137,53 @@ def parameter_results(
     alignment = alignment_of(inferred, networks)
     theta = alignment.apply(inferred.region_mean)
     say("comparing parameters with features and maps")
-    kl = kl_table(inferred, alignment)
-    features = feature_table(networks, theta, maps, positions_of(networks.regions))
-    effects = effect_table(parameter_effects(model, networks), alignment)
-    rows = _rows_of_retest(model, sessions, theta, alignment, known)
-    again = ResultTable(_RETEST, rows, "The same people in another session")
-    of_single = [column.name for column in features.columns if "_theta" in column.name]
+    again, compared = _agreement(model, sessions, theta, alignment, known)
+    agreement = tuple(column.of(session) for session in compared for column in _AGREEMENT)
+    rhos, _ = parameter_effects(model, networks)
+    roles = (column for column in _ROLES if column.name.removeprefix("rho_") in rhos)
+    of_parameters = ResultTable(
+        (*USE, *roles, *agreement),
+        [
+            {
+                **row,
+                **{f"rho_{name}": float(alignment.apply(rho)[n]) for name, rho in rhos.items()},
+                **again.get(str(row["parameter"]), {}),
+            }
+            for n, row in enumerate(uses(inferred, alignment))
+        ],
+        "Use, roles and agreement between sessions of parameters: a row a parameter",
+    )
+    explained = feature_table(networks, theta, maps, positions_of(networks.regions))
+    features = ResultTable(
+        (*explained.columns, *agreement),
+        [{**row, **again.get(str(row["feature"]), {})} for row in explained.rows],
+        explained.description,
+    )
+    names = [column.name for column in features.columns]
+    shown = [name for name in names if name != "words" and "_theta" not in name]
     section = PageSection(
         title="Parameters",
         text=(
-            "Parameters in the order of their use by the training set; signs such that there "
-            "the first rises with zero-crossings, the second with the correlation with the "
-            "mean signal, the third with that with the network input.",
+            "Parameters in the order of their use by the training set (KL: divergence from the "
+            "prior); signs such that there the first rises with zero-crossings, the second with "
+            "the correlation with the mean signal, the third with that with the network input. "
+            "Rho is over 1,000 simulated regions with parameters drawn from the prior, all with "
+            "the same network input.",
             "R² over pairs treats each region of each person as independent, as "
             "published; R² over regions is of means over people, with p from surrogate maps "
             "that are as smooth within hemispheres (Moran spectral randomisation). The R² of "
             "three raw features is what zero-crossings, the correlation with the mean signal "
             "and that with the network input explain without any model.",
-            "Effects: Spearman's rho and slopes of 1,000 simulated regions with parameters "
-            "drawn from the prior, all with the same network input.",
             *_person_words(model.recipe),
         ),
         tables=(
-            table_of("Use of the parameters (KL from the prior, nats)", in_words(kl, "parameter")),
-            table_of(
-                "Features and maps explained by all parameters together",
-                in_words(features, "feature"),
-                ("words", *of_single),
+            in_words(of_parameters, "parameter").on_page("Use, roles and agreement"),
+            in_words(features, "feature").on_page(
+                "Features and maps explained by all parameters together", shown
             ),
-            table_of("Effect of each parameter on a single region", effects, ("figure",)),
-            table_of("The same people in another session", in_words(again, "value")),
         ),
     )
-    return {
-        "desc-parameters_kl": kl,
-        "desc-features_regressions": features,
-        "desc-parameters_roles": effects,
-        "desc-parameters_retest": again,
-    }, (section,)
+    return {PARAMETERS: of_parameters, FEATURES_FILE: features}, (section,)
 
 
 def _person_words(recipe: Recipe) -> tuple[str, ...]:
@@ -204,24 +196,25 @@ def _person_words(recipe: Recipe) -> tuple[str, ...]:
     )
 
 
-def _rows_of_retest(
+def _agreement(
     model: NetworkModel,
     sessions: Mapping[str, Networks],
     theta: Values,
     alignment: Alignment,
     known: tuple[str, ...],
-) -> list[Row]:
-    """Return how parameters and features agree between sessions."""
+) -> tuple[dict[str, Row], list[str]]:
+    """Return cells on the agreement with further sessions, by parameter or feature; and which."""
     own, *others = sessions
-    first_people = sessions[own].people
-    rows: list[Row] = []
+    cells: dict[str, Row] = {}
+    compared = []
     for session in others:
         networks = sessions[session]
         if len(networks.people) < _FEWEST_RETESTED:
             say(f"parameters of session {session} are not compared: 1 participant has it")
             continue
+        compared.append(session)
         first = features_of(sessions[own].of(networks.people))
-        numbers = [first_people.index(label) for label in networks.people]
+        numbers = [sessions[own].people.index(label) for label in networks.people]
         second = features_of(networks)
         again = alignment.apply(infer(model, networks, known).region_mean)
         one, other = (
@@ -229,14 +222,11 @@ def _rows_of_retest(
             for values, features in ((theta[numbers], first), (again, second))
         )
         names = [*(f"theta{n}" for n in range(1, theta.shape[-1] + 1)), *first]
-        rows += [{"session": session, **row} for row in retest_rows(one, other, names)]
-    return rows
-
-
-def table_of(caption: str, table: ResultTable, without: Sequence[str] = ()) -> Table:
-    """Return a page's table of all columns except some."""
-    shown = [column.name for column in table.columns if column.name not in without]
-    return table.on_page(caption, shown)
+        for name, of_pairs, of_people in zip(names, *retest(one, other), strict=True):
+            values = float(of_pairs), float(of_people)
+            of_session = (column.of(session).name for column in _AGREEMENT)
+            cells.setdefault(name, {}).update(zip(of_session, values, strict=True))
+    return cells, compared
 
 
 def in_words(table: ResultTable, column: str) -> ResultTable:
@@ -260,24 +250,7 @@ def in_words(table: ResultTable, column: str) -> ResultTable:
     return ResultTable(table.columns, rows, table.description)
 
 
-def held_out_words(trained: NDArray[np.bool_]) -> str:
-    """Say how many series were not trained on.
-
-    Parameters
-    ----------
-    trained
-        (people, regions): whether a series was trained on.
-
-    Examples
-    --------
-    >>> held_out_words(np.array([[True, False], [True, False]]))
-    '2 of 4 series were held out: a series is one region of one person.'
-    """
-    series = int((~trained).sum())
-    return f"{series} of {trained.size} series were held out: a series is one region of one person."
-
-
-def kl_table(inferred: Inferred, alignment: Alignment) -> ResultTable:
+def uses(inferred: Inferred, alignment: Alignment) -> list[Row]:
     """Return each parameter's divergence from its prior, in the order of `alignment`, a row each.
 
     The spread is the standard deviation over regions of people, as published (the published caption
@@ -285,7 +258,7 @@ def kl_table(inferred: Inferred, alignment: Alignment) -> ResultTable:
     """
     kl = latent_kl(inferred.region_mean, inferred.region_sd)
     kl = kl.reshape(-1, kl.shape[-1])
-    rows = [
+    return [
         {
             "parameter": f"theta{place}",
             "number_in_model": int(number) + 1,
@@ -294,7 +267,6 @@ def kl_table(inferred: Inferred, alignment: Alignment) -> ResultTable:
         }
         for place, number in enumerate(alignment.order, 1)
     ]
-    return ResultTable(_KL, rows, "Divergence of parameters from their prior: a row a parameter")
 
 
 def feature_table(
@@ -326,8 +298,6 @@ def feature_table(
         fit = regress(values, theta)
         row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": fit.count}
         row["adjusted_r2_pairs"] = fit.adjusted_r2
-        for number, beta in enumerate(fit.coefficients, 1):
-            row[f"beta_theta{number}_pairs"] = float(beta)
         # R² of three raw features without any model; it is n/a for these features themselves.
         row["adjusted_r2_pairs_features"] = (
             None if name in SIGNED_BY else regress(values, descriptions).adjusted_r2
@@ -336,7 +306,6 @@ def feature_table(
     numbers = range(1, theta.shape[-1] + 1)
     columns = (
         *_FEATURES,
-        *_BETA.each(numbers),
         *_OF_REGIONS,
         *(column.of(n) for n in numbers for column in _THETA_OF_REGIONS),
     )
@@ -371,33 +340,3 @@ def positions_of(regions: Sequence[str]) -> Values | None:
     """Return regions' positions (regions, 3), mm; None if positions or sides are not known."""
     pairs = homotopic_pairs(regions)
     return read_region_positions(regions) if 2 * len(pairs) == len(regions) else None
-
-
-def effect_table(found: ParameterEffects, alignment: Alignment) -> ResultTable:
-    """Return the effects of parameters on measures of single regions, a row for each measure."""
-    rows = []
-    for name, rho in found.spearman.items():
-        row: Row = {"figure": name, "words": FIGURES[name], "simulations": len(found.region)}
-        for number, value in enumerate(alignment.apply(rho), 1):
-            row[f"rho{number}"] = float(value)
-        for number, value in enumerate(alignment.apply(found.slopes[name]), 1):
-            row[f"slope{number}"] = float(value)
-        rows.append(row | {"r2": found.r2[name]})
-    numbers = range(1, len(alignment.order) + 1)
-    columns = (*_EFFECTS, *_RHO.each(numbers), *_SLOPE.each(numbers), _R2)
-    return ResultTable(columns, rows, "Single regions simulated with other parameters")
-
-
-def retest_rows(first: Values, second: Values, names: Sequence[str]) -> list[Row]:
-    """Return the agreement of values between two sessions, a row each."""
-    people, regions, _ = first.shape
-    found = retest(first, second)
-    return [
-        {
-            "value": name,
-            "people": people,
-            "regions": regions,
-            **{column: float(values[number]) for column, values in found.items()},
-        }
-        for number, name in enumerate(names)
-    ]

@@ -14,7 +14,7 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
-from bids_dtg.dynamics.analyses.parameters import PARTICIPANT, held_out_words, in_words, kl_table
+from bids_dtg.dynamics.analyses.parameters import PARAMETERS, PARTICIPANT, USE, in_words, uses
 from bids_dtg.dynamics.bundle.network import NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart, fit, require_continuable
 from bids_dtg.dynamics.inference import Inferred, infer
@@ -31,11 +31,14 @@ from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 
 _CAN_WRITE = (
-    *(f"{BUNDLE}/", f"{CHECKPOINTS}/", "desc-regions_parameters", "desc-participants_parameters"),
-    *("desc-training_history", "desc-restarts_scores", "desc-parameters_kl"),
+    *(f"{BUNDLE}/", f"{CHECKPOINTS}/", "desc-regions_parameters", PARAMETERS),
+    *("desc-training_history", "desc-restarts_scores"),
 )
-_REGION = Column("region", "Name of the region")
-_TRAINED = Column("trained", "Whether the model was trained on the series of the region")
+_REGIONS = (
+    PARTICIPANT,
+    Column("region", "Name of the region"),
+    Column("trained", "Whether the model was trained on the series of the region"),
+)
 _THETA = (
     Column("theta{}", "Posterior mean of parameter {}; parameters are in the order of their use"),
     Column("theta{}_sd", "Standard deviation of the posterior of parameter {}"),
@@ -169,23 +172,24 @@ def _hours(restart: Restart) -> float:
 def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitted) -> None:
     """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
-    kl = kl_table(inferred, alignment_of(inferred, networks))
+    rows = uses(inferred, alignment_of(inferred, networks))
+    use = ResultTable(USE, rows, "Divergence of parameters from their prior: a row a parameter")
+    held_out = int((~fitted.trained).sum())
     restarts = _restart_table(fitted)
     analysis.write(
         {
             "desc-regions_parameters": _region_table(inferred, networks, fitted),
-            "desc-participants_parameters": _person_table(inferred, networks),
             "desc-training_history": _history_table(fitted),
             "desc-restarts_scores": restarts,
-            "desc-parameters_kl": kl,
+            PARAMETERS: use,
         },
         AnalysisPageFacts(
             title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
             f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
-            f"{networks.frames} frames of {networks.tr_seconds:g} s. "
-            + held_out_words(fitted.trained),
+            f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
+            f"{fitted.trained.size} series were held out: a series is one region of one person.",
             flags=(),
             sections=(
                 PageSection(
@@ -199,7 +203,7 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
                         "How far each parameter's posterior is from its prior, in nats: a parameter"
                         " near 0 is not used by the model.",
                     ),
-                    tables=(in_words(kl, "parameter").on_page("Use of the parameters"),),
+                    tables=(in_words(use, "parameter").on_page("Use of the parameters"),),
                 ),
             ),
         ),
@@ -228,41 +232,18 @@ def _region_table(inferred: Inferred, networks: Networks, fitted: Fitted) -> Res
     """Return regions' parameters, in the order and with the signs that evaluations compare."""
     alignment = alignment_of(inferred, networks)
     means, sds = alignment.apply(inferred.region_mean), inferred.region_sd[..., alignment.order]
-    rows = [
-        {
-            "participant_id": f"sub-{label}",
-            "region": name,
-            "trained": bool(fitted.trained[person, region]),
-            **_thetas(means[person, region], sds[person, region]),
-        }
-        for person, label in enumerate(networks.people)
-        for region, name in enumerate(networks.regions)
-    ]
-    columns = (PARTICIPANT, _REGION, _TRAINED, *_theta_columns(means.shape[-1]))
+    rows = []
+    for person, label in enumerate(networks.people):
+        for region, name in enumerate(networks.regions):
+            row: dict[str, object] = {"participant_id": f"sub-{label}", "region": name}
+            row["trained"] = bool(fitted.trained[person, region])
+            for number, mean in enumerate(means[person, region], 1):
+                row[f"theta{number}"] = float(mean)
+                row[f"theta{number}_sd"] = float(sds[person, region, number - 1])
+            rows.append(row)
+    numbers = range(1, means.shape[-1] + 1)
+    columns = (*_REGIONS, *(column.of(number) for number in numbers for column in _THETA))
     return ResultTable(columns, rows, "Parameters of each region of each participant")
-
-
-def _person_table(inferred: Inferred, networks: Networks) -> ResultTable:
-    count = inferred.person_mean.shape[1]
-    pairs = zip(networks.people, inferred.person_mean, inferred.person_sd, strict=True)
-    rows = [{"participant_id": f"sub-{label}", **_thetas(mean, sd)} for label, mean, sd in pairs]
-    return ResultTable(
-        (PARTICIPANT, *_theta_columns(count)),
-        rows if count else [],
-        "Parameters of each participant; no row where the model has none",
-    )
-
-
-def _theta_columns(count: int) -> tuple[Column, ...]:
-    return tuple(column.of(n) for n in range(1, count + 1) for column in _THETA)
-
-
-def _thetas(mean: np.ndarray[Any, Any], sd: np.ndarray[Any, Any]) -> dict[str, float]:
-    return {
-        name: float(value)
-        for number, pair in enumerate(zip(mean, sd, strict=True), 1)
-        for name, value in zip((f"theta{number}", f"theta{number}_sd"), pair, strict=True)
-    }
 
 
 def _history_table(fitted: Fitted) -> ResultTable:

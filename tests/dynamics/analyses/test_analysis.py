@@ -55,11 +55,11 @@ def test_tables_of_people_are_found_by_their_series(
     said = capsys.readouterr().err
     assert "4 participants of other labels (new04, new03, new02, new01): recognised in" in said
     first, second = (
-        read_rows(out / "group" / f"evaluation-{name}" / "desc-series_elbo.tsv")
+        read_rows(out / "group" / f"evaluation-{name}" / "desc-parameters_scores.tsv")
         for name in ("first", "again")
     )
-    assert [float(row["elbo_mean"]) for row in second] == pytest.approx(
-        [float(row["elbo_mean"]) for row in first], rel=1e-3
+    assert [float(row["kl_mean"]) for row in second] == pytest.approx(
+        [float(row["kl_mean"]) for row in first], rel=1e-3
     )
 
 

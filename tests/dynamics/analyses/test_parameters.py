@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from dk68 import dk68_regions
 
-from bids_dtg.dynamics.analyses.parameters import feature_table, kl_table, positions_of, retest_rows
-from bids_dtg.dynamics.features import features_of
+from bids_dtg.dynamics.analyses.parameters import feature_table, positions_of, uses
 from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.networks import Networks, make_networks
 from bids_dtg.dynamics.parameters import Alignment
@@ -62,15 +61,7 @@ def test_parameters_are_listed_in_the_order_of_their_numbers(order: list[int]) -
     mean = np.zeros((2, 5, 2))
     mean[..., 1] = 2.0
     inferred = Inferred(mean, np.ones((2, 5, 2)), *np.zeros((4, 0)))
-    rows = kl_table(inferred, Alignment(np.array(order), np.ones(2))).rows
+    rows = uses(inferred, Alignment(np.array(order), np.ones(2)))
     assert [row["parameter"] for row in rows] == ["theta1", "theta2"]
     assert [row["number_in_model"] for row in rows] == [number + 1 for number in order]
     assert [row["kl_mean"] for row in rows] == [2.0 * number for number in order]
-
-
-def test_the_same_values_agree_with_themselves(networks: Networks) -> None:
-    values = np.stack(list(features_of(networks).values()), -1)[..., :2]
-    for row in retest_rows(values, values, ["a", "b"]):
-        assert row["icc_pairs"] == pytest.approx(1.0)
-        assert row["r_pairs"] == pytest.approx(1.0)
-        assert (row["people"], row["regions"]) == (3, 68)

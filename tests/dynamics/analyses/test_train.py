@@ -23,7 +23,7 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     assert len(rows) == len(PEOPLE) * len(REGIONS)
     assert {"participant_id", "region", "trained", "theta1", "theta1_sd", "theta2"} <= set(rows[0])
     assert {row["trained"] for row in rows} == {"true", "false"}
-    kl = read_rows(bundle.parent / "desc-parameters_kl.tsv")
+    kl = read_rows(bundle.parent / "desc-parameters_scores.tsv")
     history = read_rows(bundle.parent / "desc-training_history.tsv")
     assert [row["epoch"] for row in history] == ["1", "2", "1", "2"]
     meanings = json.loads((bundle.parent / "desc-regions_parameters.json").read_text())
