@@ -34,6 +34,7 @@ class Topic:
 
     workflow: Workflow
     analysis: str | None = None
+    group: bool = False  # whether the group level is asked about, without an analysis
 
     @property
     def _row(self) -> Analysis | None:
@@ -48,10 +49,12 @@ class Topic:
     @property
     def options(self) -> Mapping[str, Option]:
         """The options that a call on the topic reads."""
-        row = self._row
-        reads = {*_EVERY_CALL, *(self.workflow.participants.reads if row is None else row.reads)}
-        if row is not None:
-            reads |= {*row.statistics, *(_OF_ARRAYS if row.arrays else ())}
+        reads = {*_EVERY_CALL}
+        if self.analysis is None and not self.group:
+            reads |= {*self.workflow.participants.reads}
+        for name, row in self.workflow.analyses.items():
+            if self.group or name == self.analysis:
+                reads |= {*row.reads, *row.statistics, *(_OF_ARRAYS if row.arrays else ())}
         groups = reads - OPTIONS.keys()
         return {
             name: option
@@ -63,9 +66,12 @@ class Topic:
     @property
     def usage(self) -> str:
         """How a call on the topic is typed."""
-        level = "participant" if self.analysis is None else "group"
+        level = "participant" if self.analysis is None and not self.group else "group"
         chosen = "" if self.workflow.name == DEFAULT else f" --workflow {self.workflow.name}"
-        chosen += "" if self.analysis is None else f" --analysis {self.analysis}"
+        if self.analysis is not None:
+            chosen += f" --analysis {self.analysis}"
+        elif self.group:
+            chosen += " [--analysis NAME]"
         return f"bids_dtg {_PLACES} {level}{chosen} [options]"
 
     @property
@@ -105,14 +111,15 @@ def find_topic(given: Mapping[str, Any]) -> Topic | None:
     Parameters
     ----------
     given
-        Values of ``workflow`` and ``analysis``, as far as they were typed.
+        Values of ``workflow``, ``analysis`` and ``analysis_level``, as far as they were typed.
     """
     rows = {row.name: row for row in all_workflows()}
     name, analysis = given.get("workflow"), given.get("analysis")
     if name is not None:
         row = rows.get(name)
         known = row is not None and (analysis is None or analysis in row.analyses)
-        return Topic(row, analysis) if row is not None and known else None
+        group = analysis is None and given.get("analysis_level") == "group"
+        return Topic(row, analysis, group) if row is not None and known else None
     able = [row for row in rows.values() if analysis in row.analyses]
     return Topic(able[0], analysis) if able else None
 

@@ -180,3 +180,14 @@ def test_help_of_a_workflow_lists_its_analyses(capsys):
 
 def test_an_analysis_that_the_workflow_lacks_gets_the_overview(capsys):
     assert page(capsys, *of("dynamics", "stats")) == page(capsys, "--help")
+
+
+def test_the_group_level_has_the_options_of_all_its_analyses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = page(capsys, "x", "y", "group", "--workflow", "dynamics", "--help")
+    usage = "usage: bids_dtg BIDS_DIR OUTPUT_DIR group --workflow dynamics [--analysis NAME]"
+    assert text.startswith(usage)
+    for flag in ("--restarts", "--simulations", "--permutations", "--input-arrays"):
+        assert flag in text
+    assert "--min-coverage" not in text
