@@ -21,7 +21,10 @@ _RUN: Mapping[str, Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
             LINEAR: later("dynamics.analyses.linear_training:run_linear_training"),
             NETWORK: later("dynamics.analyses.train:run_training"),
         },
-        "evaluate": dict.fromkeys(_WORDS, later("dynamics.analyses.evaluate:run_evaluation")),
+        "evaluate": {
+            LINEAR: later("dynamics.analyses.evaluate:run_evaluation"),
+            NETWORK: later("dynamics.analyses.network_evaluation:run_network_evaluation"),
+        },
         "simulate": dict.fromkeys(_WORDS, later("dynamics.analyses.simulate:run_simulation")),
         "fixed-points": {NETWORK: later("dynamics.analyses.fixed_points:run_fixed_points")},
     }

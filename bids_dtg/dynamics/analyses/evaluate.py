@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.cohort.folds import FOLDS, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
@@ -20,7 +19,6 @@ from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.connectome.edges import finite_mean
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis, few_people_notices
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
-from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.judging.predictions import (
     ANOTHER,
     CORE,
@@ -38,7 +36,6 @@ from bids_dtg.dynamics.linear import LinearModel, fit_core
 from bids_dtg.dynamics.measures import FCD_FRAMES, FCD_STRIDE
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.errors import DatasetError
-from bids_dtg.extras import require
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
@@ -127,7 +124,7 @@ _COLUMNS = (
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Evaluate ``--model``, or a linear core of each fold; return 0.
+    """Evaluate the linear core of ``--model``, or one of each fold; return 0.
 
     Raises
     ------
@@ -137,11 +134,6 @@ def run_evaluation(settings: Settings) -> int:
     if settings.statistics.folds is not None:
         refuse_model(settings)
         return _by_folds(settings)
-    if kind_of(settings.inputs.model) == NETWORK_MODEL.name:
-        require("--analysis evaluate with a network model", "torch", extra="train")
-        from bids_dtg.dynamics.analyses.network_evaluation import evaluate_network
-
-        return evaluate_network(settings)
     return _of_model(settings)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,36 +94,18 @@ _CHECKS = (
 class Judged:
     """A model, people, and their sessions."""
 
-    analysis: DynamicsAnalysis
-    labels: tuple[str, ...]
-
-    @cached_property
-    def model(self) -> NetworkModel:
-        """The model, on the CPU."""
-        return self.analysis.network.model()
-
-    @cached_property
-    def known(self) -> tuple[str, ...]:
-        """Labels of the rows of the model's tables."""
-        return self.analysis.row_labels
-
-    @cached_property
-    def sessions(self) -> Mapping[str, Networks]:
-        """People's networks by session, the model's session first, for people who have it."""
-        return self.analysis.sessions(self.labels, self.analysis.people.networks)
+    model: NetworkModel  # on the CPU
+    known: tuple[str, ...]  # labels of the rows of its tables
+    sessions: Mapping[str, Networks]  # of people who have them, the model's session first
+    inferred: Inferred  # from that session
 
     @property
     def networks(self) -> Networks:
         """People's networks in the session of the model."""
         return next(iter(self.sessions.values()))
 
-    @cached_property
-    def inferred(self) -> Inferred:
-        """What the model infers from that session."""
-        return infer(self.model, self.networks, self.known)
 
-
-def evaluate_network(settings: Settings) -> int:
+def run_network_evaluation(settings: Settings) -> int:
     """Evaluate the network of `--model` by its training participants; return 0.
 
     Raises
@@ -135,18 +116,20 @@ def evaluate_network(settings: Settings) -> int:
     analysis = DynamicsAnalysis.prepare(
         settings, "evaluation", SCORES, _CHECKS_FILE, PARAMETERS, FEATURES_FILE
     )
-    judged = Judged(analysis, analysis.known())
+    labels, bundle = analysis.known(), analysis.network
     maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
-        return analysis.print_plan("scores, tables and a page", judged.labels)
+        return analysis.print_plan("scores, tables and a page", labels)
     with analysis.results.begun():
         analysis.describe()
+        model, known = bundle.model(), analysis.row_labels
+        sessions = analysis.sessions(labels, analysis.people.networks)
+        read, networks = next(iter(sessions.items()))
+        judged = Judged(model, known, sessions, infer(model, networks, known))
         scored, simulated, checked = _scored(judged, settings)
         scores, checks = score_table(scored, simulated=True), summarise(checked)
         say_scores(scores)
-        parameters, sections = parameter_results(
-            judged.model, judged.sessions, judged.inferred, judged.known, maps
-        )
+        parameters, sections = parameter_results(model, sessions, judged.inferred, known, maps)
         tables = {
             SCORES: scores,
             _CHECKS_FILE: ResultTable(
@@ -156,15 +139,17 @@ def evaluate_network(settings: Settings) -> int:
             ),
             **parameters,
         }
-        judges, read = {own.judge.name: own.judge for own in scored}, next(iter(judged.sessions))
-        matrices, spectra = beside(measured_means(judged.networks), simulated)
+        judges = {own.judge.name: own.judge for own in scored}
+        matrices, spectra = beside(measured_means(networks), simulated)
         page = AnalysisPageFacts(
             title=analysis.results.title,
             index=f"../../{INDEX}",
-            lead=_lead(judged),
+            lead=f"{bundle.card.name} {bundle.card.version}, evaluated on "
+            f"{counted(len(labels), 'participant')} of {analysis.data_set} of its training set, "
+            f"sessions {', '.join(sessions)}. The unit of inference is the person.",
             flags=[
                 *_diverged(scored[0], settings.dynamics.simulations),
-                *score_flags(scores, len(np.unique(judged.networks.kin))),
+                *score_flags(scores, len(np.unique(networks.kin))),
                 *same_by_another(scores),
                 *outside_simulations(checks),
             ],
@@ -195,7 +180,7 @@ def _scored(
         for number, (name, own) in enumerate(judged.sessions.items())
     ]
     means, checked = SessionMeans(networks.tr_seconds), list[dict[str, Values]]()
-    who = counted(len(judged.labels), "participant")
+    who = counted(len(networks.people), "participant")
     say(f"simulating: {counted(simulations, 'session')} of {who}")
 
     def of_model() -> Iterator[tuple[str, Sequence[Prediction]]]:
@@ -357,14 +342,4 @@ def _checks_section(checks: ResultTable) -> PageSection:
             "people outside the middle 90 %.",
         ),
         tables=(named.on_page("Own session compared with simulated ones"),),
-    )
-
-
-def _lead(judged: Judged) -> str:
-    bundle = judged.analysis.network
-    people = counted(len(judged.labels), "participant")
-    return (
-        f"{bundle.card.name} {bundle.card.version}, evaluated on {people} of "
-        f"{judged.analysis.data_set} of its training set, sessions {', '.join(judged.sessions)}. "
-        "The unit of inference is the person."
     )

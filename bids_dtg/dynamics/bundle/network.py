@@ -40,7 +40,7 @@ from bids_dtg.errors import BundleError, RunError
 from bids_dtg.notices import counted, named
 
 if TYPE_CHECKING:
-    from bids_dtg.dynamics.fitting import Fitted, Restart
+    from bids_dtg.dynamics.fitting import Fitted
     from bids_dtg.dynamics.model import NetworkModel
 
 SAME_TR = 0.05  # largest relative difference from the model's time between frames
@@ -344,29 +344,18 @@ def write_network_bundle(
         session=facts.session,
         **facts.shared,
     )
-    card = facts.card(NETWORK_MODEL.name, part, _record(fitted), part.tr_seconds)
+    restarts = [
+        {
+            "seed": restart.seed,
+            "elbo": finite_or_none(restart.elbo),
+            "held_out_elbo": finite_or_none(restart.held_out_elbo),
+            "epochs": len(restart.history),
+        }
+        for restart in fitted.restarts
+    ]
+    record = {"chosen": fitted.chosen, "restarts": restarts}
+    card = facts.card(NETWORK_MODEL.name, part, record, part.tr_seconds)
     hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
     arrays = {_TRAINED: fitted.trained.astype(np.uint8)}
     files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, arrays), people)
     return write_fitted(folder, card, state_arrays(fitted.model), files, load_network_bundle)
-
-
-def _record(fitted: Fitted) -> dict[str, Any]:
-    """Return how a model was fitted: the field `record` of its card."""
-    return {
-        "chosen": fitted.chosen,
-        "restarts": [_record_of(restart) for restart in fitted.restarts],
-    }
-
-
-def _record_of(restart: Restart) -> dict[str, Any]:
-    return {
-        "seed": restart.seed,
-        "elbo": finite_or_none(restart.elbo),
-        "held_out_elbo": finite_or_none(restart.held_out_elbo),
-        "epochs": len(restart.history),
-        "history": [
-            {name: finite_or_none(value) for name, value in epoch.items()}
-            for epoch in restart.history
-        ],
-    }

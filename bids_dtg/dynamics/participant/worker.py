@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bids_dtg.dynamics.components import Components, edges_of
 from bids_dtg.dynamics.linear import LagCovariances, LinearModel
 from bids_dtg.dynamics.networks import notes_beside_series
 from bids_dtg.dynamics.participant.request import NetworkRequest
-from bids_dtg.dynamics.participant.write import Described, NetworkWriter
+from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
@@ -42,16 +45,16 @@ class NetworkSteps(ParcelSteps):
         bundle = self.request.bundle
         return None if bundle is None else (bundle.model(), bundle.components())
 
-    def describe(self, measured: MeasuredSeries) -> Described | None:
-        """Describe a run by its process; None: the call has no model."""
+    def describe(
+        self, measured: MeasuredSeries
+    ) -> tuple[NDArray[np.float64] | None, tuple[float, ...]]:
+        """Return the transitions of a run's process, and scores; None: the call has no model."""
         if self._core is None:
-            return None
+            return None, ()
         model, components = self._core
         own = LagCovariances.of(measured.series.values, measured.series.keep)
-        return Described(
-            model.infer(own).transitions,
-            () if components is None else tuple(components.scores(edges_of(own)).tolist()),
-        )
+        scores = () if components is None else tuple(components.scores(edges_of(own)).tolist())
+        return model.infer(own).transitions, scores
 
     def structural_of(
         self, begun: AverageBegun, measured: MeasuredSeries
@@ -98,7 +101,7 @@ class RunMaker:
         structural = steps.structural_of(self.begun, measured)
         reporter.stage("modelling", 0.0)
         with self._clock.time("network"):
-            described = steps.describe(measured)
+            transitions, scores = steps.describe(measured)
         reporter.stage("writing", 1.0)
         on_person = steps.request.note_on_person(measured)
         self._notes = (*(structural.notes if structural else ()), *([on_person] * bool(on_person)))
@@ -107,7 +110,8 @@ class RunMaker:
                 self.begun.planned,
                 measured,
                 structural,
-                described,
+                transitions,
+                scores,
                 notes=self._notes,
                 seconds=part.seconds + time.perf_counter() - start,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -24,14 +23,6 @@ from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
 
 
-@dataclass(frozen=True, eq=False)
-class Described:
-    """What a linear core says of a run."""
-
-    transitions: NDArray[np.float64]  # (lags, regions, regions), of earlier frames on a row
-    scores: tuple[float, ...]  # of components, for statistics; empty: the core has none
-
-
 class NetworkWriter(ParcelWriter[NetworkRequest]):
     """Writes the files of runs.
 
@@ -46,21 +37,26 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         planned: AveragedRuns,
         measured: MeasuredSeries,
         structural: StructuralMatrix | None,
-        described: Described | None,
+        transitions: NDArray[np.float64] | None,
+        scores: Sequence[float],
         *,
         notes: Sequence[str],
         seconds: float,
     ) -> list[PurePosixPath]:
-        """Write all files of a run, except the record that it is complete; return their paths."""
+        """Write all files of a run, except the record that it is complete; return their paths.
+
+        `transitions` (lags, regions, regions) and `scores` of components are of a linear core, if
+        there is one, and if it has components.
+        """
         # An earlier report shows other results, and a new one may fail.
         discard_report(self._request.output, planned.participant)
         files = [*self._write_series(measured, notes)]
         if structural is not None:
             files += self._write_structural(measured, structural)
-        if described is not None:
-            files += self._write_transitions(measured, described.transitions)
-        if described is not None and described.scores:
-            files += self._write_features(measured, described.scores)
+        if transitions is not None:
+            files += self._write_transitions(measured, transitions)
+        if scores:
+            files += self._write_features(measured, scores)
         bundle = self._request.bundle
         files += self.write_kept(measured)
         files += self.write_quality(

@@ -7,11 +7,10 @@ Defaults are the oscillators that validate the model of Sip et al. (2023, doi
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +34,6 @@ _GROUP_SD = 0.5  # of log weights: common to all people, besides the distance
 _OWN_SD = 0.35  # of log weights: between people
 
 
-class _Simulation(Protocol):
-    def __call__(self, runs: Sequence[int]) -> Array:
-        """Simulate these runs of each person, (people, runs, regions, frames)."""
-
-
 @dataclass(frozen=True, eq=False)
 class SimulatedPeople:
     """Simulated series, and the parameters that a model should recover."""
@@ -49,7 +43,8 @@ class SimulatedPeople:
     personal: Mapping[str, Array]  # parameters of people by name, (people,)
     mean: float  # of all series, before they were normalised
     sd: float
-    simulation: _Simulation
+    # Of runs, their series in other units, (people, runs, regions, frames).
+    simulation: Callable[[Sequence[int]], Array]
 
     def again(self, runs: Sequence[int]) -> NDArray[np.float32]:
         """Simulate further runs of everybody, with the same parameters and units.
@@ -115,34 +110,17 @@ def simulate_hopf_people(
     coupling = np.linspace(*_HOPF_COUPLING, people)
     scaled = normalised(weights)
     network = Hopf(scaled.astype(np.float64), coupling[:, None], a, f, recipe)
-    return _people(
-        scaled,
-        tuple(regions or region_names(count)),
-        recipe.frame_seconds,
-        ({"a": a, "f": f}, {"G": coupling}),
-        partial(_hopf_runs, network, seed),
-    )
-
-
-def _people(
-    weights: NDArray[np.float32],
-    regions: tuple[str, ...],
-    tr_seconds: float,
-    truth: tuple[Mapping[str, Array], Mapping[str, Array]],
-    simulation: _Simulation,
-) -> SimulatedPeople:
-    """Simulate the people's run 0 and scale all series to one common unit."""
-    series = simulation([0])
+    runs = partial(_hopf_runs, network, seed)
+    series = runs([0])[:, 0]
     mean, sd = float(series.mean()), float(series.std())
     networks = Networks(
-        tuple(f"sim{number:02d}" for number in range(1, len(weights) + 1)),
-        regions,
-        np.asarray((series[:, 0] - mean) / sd, np.float32),
-        tr_seconds,
-        weights=weights,
+        tuple(f"sim{number:02d}" for number in range(1, people + 1)),
+        tuple(regions or region_names(count)),
+        np.asarray((series - mean) / sd, np.float32),
+        recipe.frame_seconds,
+        weights=scaled,
     )
-    regional, personal = truth
-    return SimulatedPeople(networks, regional, personal, mean, sd, simulation)
+    return SimulatedPeople(networks, {"a": a, "f": f}, {"G": coupling}, mean, sd, runs)
 
 
 def _hopf_runs(network: Hopf, seed: int, runs: Sequence[int]) -> Array:
