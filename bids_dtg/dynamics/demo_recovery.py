@@ -49,11 +49,9 @@ _SIMULATIONS = 10  # of each person, by the fitted model
 _BOUND = 1e6  # of a simulated series; observed ones have a standard deviation of 1
 _DIGITS = 5  # of a table
 _LINES = 10  # progress lines while the model is fitted
-_PICTURED_QUANTILES = (0.1, 0.5, 0.9)  # of the true a: regions whose spectra are drawn
 _HEIGHT_INCHES = 7.2
 # Okabe and Ito's colours, distinguishable with any colour vision.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
-_MARGIN = 10.0  # factor by which the axis of power extends above and below observed values
 _WORDS = (
     "Each person's parameters are recovered by a regression fitted to the others. Model-free",
     "descriptors of a series are recovered by the same regression: its variance, its",
@@ -192,7 +190,6 @@ def _write_table(path: Path, demo: Demo) -> None:
             "true": found.truth,
             "recovered": found.value,
             "sd": found.sd,
-            "sd_with_residual": found.wide_sd,
         }.items()
     }
     networks = demo.people.networks
@@ -214,10 +211,7 @@ def _print_scores(demo: Demo) -> None:
     for name, values in plain.items():
         a, f = (_recovered(demo.people.regional[key], values) for key in ("a", "f"))
         _line(name, *_rhos(a, f))
-    alone, wide = (
-        ", ".join(f"{name} {each.coverage[which]:.0%}" for name, each in found.items())
-        for which in (0, 1)
-    )
+    held = ", ".join(f"{name} {each.coverage:.0%}" for name, each in found.items())
     observed = connectivity(networks.series)[:, None]
     of_model = fc_fit(observed, connectivity(demo.simulations))
     again = fc_fit(observed, connectivity(demo.people.again([1])))
@@ -226,8 +220,7 @@ def _print_scores(demo: Demo) -> None:
     model = "none" if lost == of_model.size else f"{np.nanmean(of_model):.2f}"
     for line in (
         *_WORDS,
-        f"90 % intervals hold the truth: of the posterior alone {alone};",
-        f"with what the regression leaves unexplained {wide}",
+        f"90 % intervals of the posterior hold the truth: {held}",
         "functional connectivity, r with the observed one: of the fitted model's simulations "
         f"{model}{words};",
         f"of the true system, simulated once more, {again.mean():.2f}",
@@ -248,33 +241,31 @@ def _line(label: str, *values: float | str) -> None:
 
 
 def _picture(demo: Demo) -> bytes | None:
-    """Draw both parameters, FC and spectra of the person with the strongest coupling."""
+    """Draw both parameters, and FC of the person with the strongest coupling."""
     networks = demo.people.networks
     title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
     return draw_two_rows(
         partial(_draw, demo),
         title=f"{title}oscillators, and what the network model fitted to their series recovers",
         height_inches=_HEIGHT_INCHES,
-        heights=(1.15, 1.0),
+        heights=(1.0, 1.0),
     )
 
 
 def _draw(demo: Demo, top: SubFigure, bottom: SubFigure) -> None:
     networks, sessions = demo.people.networks, demo.simulations[-1]
-    axes = top.subplots(1, 4)
-    for place, (name, found) in zip(axes[:2], demo.recovered.items(), strict=True):
+    for place, (name, found) in zip(top.subplots(1, 2), demo.recovered.items(), strict=True):
         _draw_parameter(place, name, found, demo.recovered["a"].truth > 0)
     finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]
     pictured = finite[0] if len(finite) else sessions[0]
-    whose = f"sub-{networks.people[-1]}"
     matrices = {"observed": networks.series[-1], "by the fitted model": pictured}
-    for place, (words, series) in zip(axes[2:], matrices.items(), strict=True):
+    places = bottom.subplots(1, 2)
+    for place, (words, series) in zip(places, matrices.items(), strict=True):
         drawn = place.imshow(connectivity(series), cmap="RdBu_r", vmin=-1.0, vmax=1.0)
-        title = f"functional connectivity,\n{words}: {whose}"
+        title = f"functional connectivity, {words}: sub-{networks.people[-1]}"
         place.set_title(title, fontsize=9, loc="left")
         place.set(xlabel="region", ylabel="region")
-    top.colorbar(drawn, ax=list(axes[2:]), label="Pearson r", shrink=0.8)
-    _draw_spectra(bottom, demo, finite, whose)
+    bottom.colorbar(drawn, ax=list(places), label="Pearson r", shrink=0.8)
 
 
 def _draw_parameter(
@@ -301,33 +292,6 @@ def _draw_parameter(
     axes.plot(ends, ends, color=_LINE, linewidth=1, linestyle="--")
     unit = f" ({UNITS[name]})" if UNITS.get(name) else ""
     axes.set(xlabel=f"true {name}{unit}", ylabel=f"recovered {name}{unit}")
-    words = f"{name}: rho = {found.rho:.2f}; 90 % intervals of the\nposterior hold "
-    axes.set_title(f"{words}{found.coverage[0]:.0%} of the true values", fontsize=9, loc="left")
+    words = f"{name}: rho = {found.rho:.2f}; 90 % intervals of the posterior hold "
+    axes.set_title(f"{words}{found.coverage:.0%} of the true values", fontsize=9, loc="left")
     axes.legend(fontsize=8, loc="upper left", framealpha=0.9)
-
-
-def _draw_spectra(bottom: SubFigure, demo: Demo, finite: NDArray[np.float32], whose: str) -> None:
-    """Draw spectra of regions of the last person: observed, and of simulations that are finite."""
-    networks, a = demo.people.networks, demo.people.regional["a"][-1]
-    order = np.argsort(a)
-    regions = [int(order[round(q * (len(order) - 1))]) for q in _PICTURED_QUANTILES]
-    # Without frequency 0: series have mean 0.
-    at, observed = (own[..., 1:] for own in spectra(networks.series[-1], networks.tr_seconds))
-    places = list(bottom.subplots(1, len(regions), sharey=True))
-    for region, place in zip(regions, places, strict=True):
-        if len(finite):
-            simulated = spectra(finite[:, region], networks.tr_seconds)[1][:, 1:]
-            low, middle, high = np.quantile(simulated, (0.05, 0.5, 0.95), axis=0)
-            place.fill_between(at, low, high, color=_SECOND, alpha=0.25, linewidth=0)
-            words = "by the fitted model, 90 %"
-            place.plot(at, middle, color=_SECOND, linestyle="--", label=words)
-        place.plot(at, observed[region], color=_FIRST, label="observed")
-        place.set_yscale("log")
-        place.set_xlabel("frequency (Hz)")
-        title = f"{whose}, {networks.regions[region]}: true a = {a[region]:.2f}"
-        place.set_title(title, fontsize=9, loc="left")
-    # A diverging simulation must not compress the axis.
-    drawn = observed[regions]
-    places[0].set_ylim(drawn.min() / _MARGIN, drawn.max() * _MARGIN)
-    places[0].set_ylabel("power (squared units of the series / Hz)")
-    places[0].legend(fontsize=8)

@@ -27,8 +27,7 @@ class Recovered:
 
     truth: Array  # (points,)
     value: Array  # (points,)
-    sd: Array  # (points,), of the projected posterior alone
-    wide_sd: Array  # (points,), including the regression's residual variance
+    sd: Array  # (points,), of the projected posterior
     slopes: Array  # (points, parameters), used for each point
 
     @property
@@ -37,12 +36,9 @@ class Recovered:
         return spearman(self.truth, self.value)
 
     @property
-    def coverage(self) -> tuple[float, float]:
-        """Shares of the true values in 90 % intervals of `sd` and of `wide_sd`."""
-        error = np.abs(self.truth - self.value)
-        return float((error <= _Z_90 * self.sd).mean()), float(
-            (error <= _Z_90 * self.wide_sd).mean()
-        )
+    def coverage(self) -> float:
+        """Share of the true values in 90 % intervals of `sd`."""
+        return float((np.abs(self.truth - self.value) <= _Z_90 * self.sd).mean())
 
     @property
     def interval(self) -> Array:
@@ -89,20 +85,13 @@ def recover(
     if len(np.unique(whose)) < 2:
         raise ValueError("the points are of one person: none can be left out")
     design = np.column_stack([np.ones(len(means)), means])
-    value, variance, wide = np.empty((3, len(values)))
-    slopes = np.empty(means.shape)
+    value, projected, slopes = np.empty_like(values), np.empty_like(values), np.empty_like(means)
     for person in np.unique(whose):
         mine, others = whose == person, whose != person
         line = np.linalg.lstsq(design[others], values[others], rcond=None)[0]
-        projected = np.square(sds) @ np.square(line[1:])  # variances of Gaussians
-        residual = values[others] - design[others] @ line
-        # Residuals of a regression are smaller than those of points outside its fit.
-        dof = max(len(residual) - design.shape[1], 1)
-        unexplained = np.square(residual).sum() / dof - projected[others].mean()
         value[mine], slopes[mine] = design[mine] @ line, line[1:]
-        variance[mine] = projected[mine]
-        wide[mine] = projected[mine] + max(float(unexplained), 0.0)
-    return Recovered(values, value, np.sqrt(variance), np.sqrt(wide), slopes)
+        projected[mine] = np.sqrt(np.square(sds[mine]) @ np.square(line[1:]))
+    return Recovered(values, value, projected, slopes)
 
 
 def spearman(one: Array, other: Array) -> float:

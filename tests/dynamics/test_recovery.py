@@ -21,11 +21,6 @@ def posteriors(rng, width=0.2, parameters=2):
     return truth, mean, np.full_like(mean, precision**-0.5)
 
 
-def share_held(true, found):
-    """Return the share of true values in the 90 % interval of what they are recovered by."""
-    return (np.abs(true - found.value) <= 1.645 * found.wide_sd).mean()
-
-
 @settings(max_examples=10)
 @given(st.floats(-10, 10), st.floats(0.1, 10), st.booleans(), st.integers(0, 100))
 def test_known_values_are_recovered_in_any_unit(shift, scale, flipped, seed):
@@ -36,21 +31,14 @@ def test_known_values_are_recovered_in_any_unit(shift, scale, flipped, seed):
 
 
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.0])
-@pytest.mark.parametrize("claimed", [1, 0.2])
-def test_intervals_with_the_residual_hold_nine_in_ten(width, claimed):
-    """So do those of posteriors that are narrower than they should be."""
+def test_intervals_of_true_posteriors_hold_nine_in_ten(width):
     rng = np.random.default_rng(0)
     held = []
     for _ in range(8):
         truth, mean, sd = posteriors(rng, width)
-        true = 3 * truth[:, 0] - 1
-        held.append(share_held(true, recover(true, mean, claimed * sd, WHOSE)))
+        # Projected by the regression on means, which are shrunk as the posteriors are.
+        held.append(recover(3 * truth[:, 0] - 1, mean, sd, WHOSE).coverage)
     assert np.mean(held) == pytest.approx(0.9, abs=0.03)
-
-
-def test_too_wide_posteriors_stay_wide():
-    truth, mean, sd = posteriors(np.random.default_rng(2), 0.3)
-    assert share_held(truth[:, 0], recover(truth[:, 0], mean, 3 * sd, WHOSE)) > 0.99
 
 
 def test_shuffled_truth_is_not_recovered():
@@ -59,7 +47,6 @@ def test_shuffled_truth_is_not_recovered():
     true = rng.permutation(truth[:, 0])
     found = recover(true, mean, sd, WHOSE)
     assert abs(spearmanr(true, (mean * found.slopes).sum(axis=1)).statistic) < 0.15
-    assert share_held(true, found) == pytest.approx(0.9, abs=0.03)
 
 
 def test_each_point_is_projected_by_the_others_regression():
@@ -73,12 +60,10 @@ def test_each_point_is_projected_by_the_others_regression():
         assert np.allclose(found.value[mine], weights[0] + mean[mine] @ weights[1:])
         assert np.allclose(found.slopes[mine], weights[1:])
         assert np.allclose(found.sd[mine], np.sqrt(sd[mine] ** 2 @ weights[1:] ** 2))
-    assert (found.wide_sd >= found.sd).all()
     assert found.rho == pytest.approx(spearmanr(truth[:, 0], found.value).statistic)
-    assert found.coverage[1] == pytest.approx(share_held(truth[:, 0], found), abs=0.01)
     low, high = found.interval
     held = (low <= truth[:, 0]) & (truth[:, 0] <= high)
-    assert held.mean() == pytest.approx(found.coverage[0])
+    assert held.mean() == pytest.approx(found.coverage)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,6 @@ _SHRINKAGE = (
         "people; more is better, where another session judges",
         "r, connectivity",
     ),
-    Column("chosen", "What it was chosen for: process, connectivity, both, or none"),
 )
 _COMPONENTS = (
     Column("name", "Component"),
@@ -216,15 +215,10 @@ def _write_results(
 def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:
     own, rows = model.shrinkage, []
     for value, *scores in zip(GRID, *own.scores, strict=True) if own.scores else ():
-        frames = value * GRID_TR / tr_seconds
-        chosen = [
-            name
-            for name, best in (("process", own.process), ("connectivity", own.connectivity))
-            if best == frames
-        ]
-        row: dict[str, object] = {"frames": round(frames)}
-        row |= dict(zip(("nll", "nll_single", "fit"), scores, strict=True))
-        rows.append(row | {"chosen": "both" if len(chosen) > 1 else "".join(chosen) or "none"})
+        frames = round(value * GRID_TR / tr_seconds)
+        rows.append(
+            {"frames": frames, **dict(zip(("nll", "nll_single", "fit"), scores, strict=True))}
+        )
     return ResultTable(_SHRINKAGE, rows, "How strongly people are shrunk: a row a shrinkage")
 
 

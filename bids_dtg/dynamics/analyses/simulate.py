@@ -18,7 +18,6 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
-from bids_dtg.version import __version__
 
 Array = NDArray[np.float32]
 _SERIES = "desc-simulated_series"
@@ -126,13 +125,9 @@ def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Itera
         "Session": analysis.session,
         "Seed": settings.modelling.seed,
         "ModelName": card.name,
-        "ModelVersion": card.version,
-        "ModelKind": card.kind,
         "ModelSHA256": analysis.model.identity,
         "ForScience": card.for_science,
         "Notice": card.notice,
-        "DataSet": analysis.data_set,
-        "Version": __version__,
     }
     analysis.results.json(path.stem, {key: fact for key, fact in facts.items() if fact != ""})
     say(f"simulations: {path}")

@@ -54,23 +54,7 @@ def _facts_of_network(bundle: NetworkBundle) -> list[tuple[str, str]]:
         ),
         ("recipe", f"{bundle.part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
         ("held out", f"{left_out} of {bundle.trained.size} series"),
-        *_restarts(bundle.card.record or {}),
     ]
-
-
-def _restarts(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Describe each training that the model was chosen from; a record is not validated."""
-    found = record.get("restarts")
-    for number, row in enumerate(found if isinstance(found, list) else []):
-        if isinstance(row, Mapping):
-            elbo, held_out = (_rounded(row.get(name)) for name in ("elbo", "held_out_elbo"))
-            chosen = " (chosen)" if number == record.get("chosen") else ""
-            text = f"ELBO {elbo}, held out {held_out}, {row.get('epochs')} epochs{chosen}"
-            yield f"restart {number + 1}", text
-
-
-def _rounded(figure: object) -> str:
-    return f"{figure:,.1f}" if isinstance(figure, float | int) else "n/a"
 
 
 def _facts_of_core(bundle: LinearBundle) -> list[tuple[str, str]]:

@@ -143,8 +143,6 @@ def test_list_and_info_describe_one(
         "notice      NOT FOR SCIENCE: random weights, for tests",
         "regions     4, L insula to R café",
         "series      20 frames, session REST1",
-        "restart 1   ELBO -20.0, held out -30.5, 2 epochs (chosen)",
-        "restart 2   ELBO -19.0, held out n/a, 2 epochs\n",
     ):
         assert fact in shown
 

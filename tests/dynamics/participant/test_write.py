@@ -69,13 +69,13 @@ def test_a_run_without_a_parcel_is_refused_with_its_name(steps, measured):
 def test_of_a_core_only_what_was_found_is_written(steps, measured):
     (planned,) = steps.request.averages("01")
 
-    def write(described) -> set[str]:
-        written = steps.writer.write(planned, measured, None, described, notes=(), seconds=1.0)
+    def write(*described) -> set[str]:
+        written = steps.writer.write(planned, measured, None, *described, notes=(), seconds=1.0)
         return {path.name.partition("Slabs_")[2] for path in written}
 
-    described = steps.describe(measured)
-    files, fewer = write(described), write(replace(described, scores=()))
+    transitions, found = steps.describe(measured)
+    files, fewer = write(transitions, found), write(transitions, ())
     scores = {f"desc-components_parameters{end}" for end in (".tsv", ".json")}
     assert files - fewer == scores
     lags = {f"desc-lag{lag}_relmat{end}" for lag in (1, 2) for end in (".tsv", ".json")}
-    assert fewer - write(None) == lags
+    assert fewer - write(None, ()) == lags
