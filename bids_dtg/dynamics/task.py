@@ -64,7 +64,7 @@ class NetworkTask(Task):
         super().__init__()
         self.recipe, self.seed, self.identity, self._report = recipe, seed, identity, report
         self.trained, self.held_out = map(torch.as_tensor, map(np.argwhere, (trained, ~trained)))
-        self._records: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._records: list[tuple[Tensor, Tensor]] = []
         self._started = 0.0
         torch.manual_seed(_stream(seed, _WEIGHTS))
         self.model = NetworkModel(recipe, *networks.series.shape)
@@ -100,9 +100,7 @@ class NetworkTask(Task):
     def training_step(self, batch: Tensor, index: int) -> Tensor:
         terms = self._terms(batch, self.recipe.samples)
         loss = loss_of(self.model, terms, *self.recipe.term_weights(self.current_epoch))
-        with torch.no_grad():
-            figures = terms.elbo().mean(), terms.region_kl.mean()
-        self._records.append((loss.detach(), *figures))
+        self._records.append((loss.detach(), terms.elbo().detach().mean()))
         self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
         return loss
 
@@ -115,14 +113,8 @@ class NetworkTask(Task):
         return terms_of(self.model, items, self.model.infer(items), noise)
 
     def on_train_epoch_end(self) -> None:
-        loss, elbo, kl = torch.tensor(self._records).double().mean(0).tolist()
-        epoch = {
-            "epoch": self.current_epoch,
-            "loss": loss,
-            "elbo": elbo,
-            "region_kl": kl,
-            "learning_rate": self.recipe.rate(self.current_epoch),
-        }
+        loss, elbo = torch.tensor(self._records).double().mean(0).tolist()
+        epoch = {"epoch": self.current_epoch, "loss": loss, "elbo": elbo}
         if self._looks() and len(self.held_out):
             epoch["held_out_elbo"] = float(self.elbo(self.held_out).mean())
         epoch["seconds"] = round(time.perf_counter() - self._started, 1)

@@ -249,11 +249,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
             )
 
     @cached_property
-    def rows(self) -> Mapping[str, int]:
-        """The row of the network's tables by label, for people in its training set."""
-        return self.network.rows(self.people.labels, self.data_set, self._sketches)
-
-    @cached_property
     def row_labels(self) -> tuple[str, ...]:
         """The label of each row of the network's tables."""
         return self.network.known(self.people.labels, self.data_set, self._sketches)
@@ -270,8 +265,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         self._require_fitting()
         bundle, people = self.network, self.people
         self._say_if_by_label()
-        rows = self.rows
-        if not rows:
+        there = [label for label in people.labels if label in self.row_labels]
+        if not there:
             raise DatasetError(
                 f"{bundle.card.name} was fitted to nobody of {self.data_set} "
                 f"({named(people.labels)})",
@@ -279,25 +274,18 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 remedy="name the data set as when it was trained, with --data-set, or give the "
                 "files that it was trained on",
             )
-        if outsiders := [label for label in people.labels if label not in rows]:
+        if outsiders := [label for label in people.labels if label not in there]:
             say(
                 f"left out: {counted(len(outsiders), 'participant')} outside the training set of "
                 f"{bundle.card.name} ({named(outsiders)})"
             )
-        if renamed := [label for label in rows if label not in self._by_label]:
+        by_label = bundle.in_training_set(people.labels, self.data_set)
+        if renamed := [label for label in there if label not in by_label]:
             say(
                 f"{counted(len(renamed), 'participant')} of other labels ({named(renamed)}): "
                 f"recognised in the training set of {bundle.card.name} by their series"
             )
-        return self._with_rest(rows, f"nobody in the training set of {bundle.card.name}")
-
-    @property
-    def _by_label(self) -> frozenset[str]:
-        """Labels of the people of the training set who are called as they were there."""
-        return frozenset(self.network.in_training_set(self.people.labels, self.data_set))
-
-
-# As analyses call it that know their kind of model.
+        return self._with_rest(there, f"nobody in the training set of {bundle.card.name}")
 
 
 def few_people_notices(people: int) -> list[Flag]:

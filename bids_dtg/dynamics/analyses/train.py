@@ -55,12 +55,6 @@ _HISTORY = (
         "ELBO of held-out series",
         unit="nats",
     ),
-    Column(
-        "region_kl",
-        "Divergence of the region parameters from their prior, a series",
-        unit="nats",
-    ),
-    Column("learning_rate", "Learning rate of Adam"),
     Column("seconds", "Duration of the epoch", unit="s"),
 )
 _RESTARTS = (

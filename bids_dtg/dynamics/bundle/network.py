@@ -9,7 +9,6 @@ participants: such a bundle is data of these people.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -34,9 +33,8 @@ from bids_dtg.bundles.fitted import (
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, REFERENCES_OF_NETWORKS
-from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.recipe import DEFAULT, Recipe
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted, named
 
 if TYPE_CHECKING:
@@ -53,42 +51,6 @@ class SeriesBundle(FittedBundle[FittedTo]):
     def _regions_in_words(self) -> tuple[str, str]:
         found = f"has {counted(len(self.regions), 'region')} ({named(self.regions)})"
         return found, "give their names under the key places"
-
-    @property
-    def tr_seconds(self) -> float:
-        """Time between frames in seconds."""
-        own = self.card.training.repetition_time_s
-        assert own is not None  # compared with the part's when the card was read
-        return own
-
-    def require_frames(self, tr_seconds: float, frames: int) -> None:
-        """Refuse series whose time between frames differs from the model's, or that are too short.
-
-        Parameters
-        ----------
-        tr_seconds
-            Time between frames in seconds: at most 5 % from the model's.
-        frames
-            Number of frames, from the first to the last that is used.
-
-        Raises
-        ------
-        RunError
-            Time between frames, or their number.
-        """
-        own = self.tr_seconds
-        if not math.isclose(tr_seconds, own, rel_tol=0.0, abs_tol=SAME_TR * own):
-            raise RunError(
-                f"the frames are {tr_seconds:g} s apart and those of the model {self.card.name} "
-                f"{own:g} s",
-                expected=f"at most {SAME_TR:.0%} between them: a step of the model is a frame",
-                remedy="use a model of series with the same repetition time",
-            )
-        if frames < LEAST_FRAMES:
-            raise RunError(
-                f"there are {counted(frames, 'frame')} from the first to the last that is kept",
-                expected=f"{LEAST_FRAMES} or more",
-            )
 
 
 @dataclass(frozen=True)
@@ -259,22 +221,6 @@ class NetworkBundle(SeriesBundle[NetworkPart]):
             for digest, label in zip(known, labels, strict=True):
                 label_of.setdefault(digest, label)
         return tuple(label_of.get(digest, digest) for digest in self.fitted_people)
-
-    def rows(
-        self,
-        labels: Sequence[str],
-        data_set: str | None = None,
-        sketches: Sketches = NO_SKETCHES,
-    ) -> dict[str, int]:
-        """Return the row of the model's tables by label, for people who have one.
-
-        Parameters
-        ----------
-        labels, data_set, sketches
-            See `known`.
-        """
-        row = {name: number for number, name in enumerate(self.known(labels, data_set, sketches))}
-        return {label: row[label] for label in labels if label in row}
 
     def model(self) -> NetworkModel:
         """Read the model, in eval mode, on the CPU. This imports torch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, SIMULATED
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
-from bids_dtg.dynamics.networks import MOST_CENSORED
+from bids_dtg.dynamics.bundle.network import SAME_TR
+from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.dynamics.panels import PRESENTATION
 from bids_dtg.dynamics.panels.words import NetworkMethods, dataset_words
 from bids_dtg.errors import BundleError, RunError
@@ -157,7 +159,19 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             return
         kept = np.flatnonzero(design.keep)
         frames = int(kept[-1] - kept[0]) + 1 if len(kept) else 0
-        self.bundle.require_frames(design.tr_seconds, frames)
+        model, own = self.bundle.card.name, self.bundle.part.tr_seconds
+        if not math.isclose(design.tr_seconds, own, rel_tol=0.0, abs_tol=SAME_TR * own):
+            raise RunError(
+                f"the frames are {design.tr_seconds:g} s apart and those of the model {model} "
+                f"{own:g} s",
+                expected=f"at most {SAME_TR:.0%} between them: a step of the model is a frame",
+                remedy="use a model of series with the same repetition time",
+            )
+        if frames < LEAST_FRAMES:
+            raise RunError(
+                f"there are {counted(frames, 'frame')} from the first to the last that is kept",
+                expected=f"{LEAST_FRAMES} or more",
+            )
         share = 1 - len(kept) / frames
         if share > MOST_CENSORED:
             raise RunError(

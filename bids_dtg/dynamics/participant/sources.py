@@ -182,11 +182,6 @@ class _Run:
     # (regions, regions), and the file that they were read from; None: not asked for
     connections: tuple[Array, Path] | None
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that it was read from."""
-        return (self.table.path, *(self.connections[1:] if self.connections else ()))
-
 
 def find_output_people(
     settings: Settings, atlas: str = "", *, connected: bool = True
@@ -240,7 +235,9 @@ def find_output_people(
         atlas=first.table.atlas,
         atlas_digest=first.table.atlas_digest,
         cleaning=most_common([run.table.cleaning for run in runs]),
-        files=tuple(path for run in runs for path in run.files),
+        files=tuple(
+            path for run in runs for path in (run.table.path, *(run.connections or ())[1:])
+        ),
     )
 
 

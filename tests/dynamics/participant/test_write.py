@@ -66,6 +66,24 @@ def test_a_run_without_a_parcel_is_refused_with_its_name(steps, measured):
     assert "lower --min-coverage, or leave out --model" in line
 
 
+@pytest.mark.parametrize(
+    ("pace", "frames", "message"),
+    [
+        (1.06, 100, "s apart and those of the model core .* Expected: at most 5% between them"),
+        (0.94, 100, "at most 5% between them: a step of the model is a frame"),
+        (1.04, 59, "59 frames from the first to the last that is kept. Expected: 60 or more"),
+    ],
+)
+def test_a_run_of_other_frames_than_the_models_is_refused(steps, measured, pace, frames, message):
+    design = measured.design
+    keep = design.keep & (np.arange(len(design.keep)) < frames)
+    changed = replace(
+        design, tr_seconds=pace * design.tr_seconds, keep=keep, basis=design.basis[keep]
+    )
+    with pytest.raises(RunError, match=message):
+        steps.request.require_usable(replace(measured, design=changed))
+
+
 def test_of_a_core_only_what_was_found_is_written(steps, measured):
     (planned,) = steps.request.averages("01")
 
