@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,6 @@ from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.spatial_nulls import is_mirrored, null_p
 
 Values = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A measure of each region of each person."""
-
-    name: str  # of a column
-    words: str  # description for pages
-    of: Callable[[Networks], Values]  # (people, regions)
 
 
 def _in_strength(networks: Networks) -> Values:
@@ -59,20 +50,20 @@ def _with_network_input(networks: Networks) -> Values:
     return correlation(networks.series, networks.network_input)
 
 
-FEATURES = (
-    Feature("in_strength", "sum of a region's connections", _in_strength),
-    Feature("centrality", "eigenvector centrality", _centrality),
-    Feature("pca_1", "first principal component", lambda networks: _component(networks, 1)),
-    Feature("pca_2", "second principal component", lambda networks: _component(networks, 2)),
-    Feature("mean_signal_r", "correlation with the mean signal", _with_mean_signal),
-    Feature("network_input_r", "correlation with the network input", _with_network_input),
-    Feature("zero_crossings", "zero-crossings", lambda people: zero_crossings(people.series)),
-    Feature(
-        "low_power",
+# By name: words for pages, and the measure of each region of each person, (people, regions).
+FEATURES: Mapping[str, tuple[str, Callable[[Networks], Values]]] = {
+    "in_strength": ("sum of a region's connections", _in_strength),
+    "centrality": ("eigenvector centrality", _centrality),
+    "pca_1": ("first principal component", lambda networks: _component(networks, 1)),
+    "pca_2": ("second principal component", lambda networks: _component(networks, 2)),
+    "mean_signal_r": ("correlation with the mean signal", _with_mean_signal),
+    "network_input_r": ("correlation with the network input", _with_network_input),
+    "zero_crossings": ("zero-crossings", lambda people: zero_crossings(people.series)),
+    "low_power": (
         "power below 0.1 Hz",
         lambda people: low_power(people.series, people.tr_seconds),
     ),
-)
+}
 
 
 def features_of(networks: Networks) -> dict[str, Values]:
@@ -93,7 +84,7 @@ def features_of(networks: Networks) -> dict[str, Values]:
     >>> len(found), found["pca_1"].shape
     (8, (2, 3))
     """
-    return {feature.name: feature.of(networks) for feature in FEATURES}
+    return {name: of(networks) for name, (_, of) in FEATURES.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -219,11 +219,10 @@ def network_fixed_points(
     region: Values,
     person: Values,
     *,
-    external: float = 0.0,
     starts: int = 100,
     seed: int = 0,
 ) -> FixedPoints:
-    """Find fixed points of people's whole networks.
+    """Find fixed points of people's whole networks, without external input.
 
     Parameters
     ----------
@@ -235,8 +234,6 @@ def network_fixed_points(
         Region parameters, (people, draws, regions, region parameters).
     person
         Person parameters, (people, draws, person parameters).
-    external
-        Constant value of the external input.
     starts
         Number of starts of the search in each case.
     seed
@@ -259,12 +256,7 @@ def network_fixed_points(
     """
     draws = region.shape[1]
     found = [
-        find(
-            Field(model, of_regions, of_person, weights=own, external=external),
-            (draws,),
-            starts,
-            seed,
-        )
+        find(Field(model, of_regions, of_person, weights=own), (draws,), starts, seed)
         for own, of_regions, of_person in zip(weights, region, person, strict=True)
     ]
     return FixedPoints(
@@ -427,8 +419,6 @@ def network_settling(
     region: Values,
     person: Values,
     *,
-    external: float = 0.0,
-    starts: int = 1,
     seed: int = 0,
 ) -> NDArray[np.bool_]:
     """Step people's networks without noise by x + f(x), and test whether they settle.
@@ -438,17 +428,15 @@ def network_settling(
 
     Parameters
     ----------
-    model, weights, region, person, external
+    model, weights, region, person
         As for `network_fixed_points`.
-    starts
-        Number of starts of each draw, uniform between -2 and 2.
     seed
-        Seed of the starts; a person's starts do not depend on other people.
+        Seed of the starts, uniform between -2 and 2; a person's do not depend on other people.
 
     Returns
     -------
     numpy.ndarray
-        (people, draws, starts).
+        (people, draws).
 
     Examples
     --------
@@ -457,15 +445,15 @@ def network_settling(
     >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
     >>> weights, parameters = 1.0 - np.eye(2)[None], np.zeros((1, 1, 2, 3))
     >>> network_settling(model, weights, parameters, np.zeros((1, 1, 0))).shape
-    (1, 1, 1)
+    (1, 1)
     """
     draws = region.shape[1]
-    case, settled = np.repeat(np.arange(draws), starts), []
+    case, settled = np.arange(draws), []
     for own, of_regions, of_person in zip(weights, region, person, strict=True):
-        field = Field(model, of_regions, of_person, weights=own, external=external)
-        shape = (draws * starts, field.dimension)
+        field = Field(model, of_regions, of_person, weights=own)
+        shape = (draws, field.dimension)
         states = np.random.default_rng(seed).uniform(-START, START, shape)
-        settled.append(_settles(field, states, case).reshape(draws, starts))
+        settled.append(_settles(field, states, case))
     return np.array(settled)
 
 

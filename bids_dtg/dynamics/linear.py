@@ -168,16 +168,10 @@ class LinearProcess:
     noise: Array  # (regions, regions), covariance
     covariances: Array  # (order, regions, regions), of a frame, with the frame before …
 
-    @property
-    def covariance(self) -> Array:
-        """(regions, regions), of a frame."""
-        found: Array = self.covariances[0]
-        return found
-
     @cached_property
     def connectivity(self) -> Array:
         """(regions, regions), functional connectivity of infinitely long simulations."""
-        return _correlations(self.covariance)
+        return _correlations(self.covariances[0])
 
     def predict(self, series: Values) -> Array:
         """Predict each frame of a session from the frames before it.

@@ -28,7 +28,6 @@ class Recovered:
     truth: Array  # (points,)
     value: Array  # (points,)
     sd: Array  # (points,), of the projected posterior
-    slopes: Array  # (points, parameters), used for each point
 
     @property
     def rho(self) -> float:
@@ -85,13 +84,13 @@ def recover(
     if len(np.unique(whose)) < 2:
         raise ValueError("the points are of one person: none can be left out")
     design = np.column_stack([np.ones(len(means)), means])
-    value, projected, slopes = np.empty_like(values), np.empty_like(values), np.empty_like(means)
+    value, projected = np.empty_like(values), np.empty_like(values)
     for person in np.unique(whose):
         mine, others = whose == person, whose != person
         line = np.linalg.lstsq(design[others], values[others], rcond=None)[0]
-        value[mine], slopes[mine] = design[mine] @ line, line[1:]
+        value[mine] = design[mine] @ line
         projected[mine] = np.sqrt(np.square(sds[mine]) @ np.square(line[1:]))
-    return Recovered(values, value, projected, slopes)
+    return Recovered(values, value, projected)
 
 
 def spearman(one: Array, other: Array) -> float:

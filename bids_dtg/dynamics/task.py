@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,14 @@ class NetworkTask(Task):
     def train_dataloader(self) -> DataLoader[Tensor]:
         rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
         order = torch.as_tensor(rng.permutation(len(self.trained)))
-        return _loader_of(torch.split(self.trained[order], self.recipe.batch_size))
+        batches = torch.split(self.trained[order], self.recipe.batch_size)
+        # Lightning treats a bare sequence as several loaders. Each loader draws a number, before or
+        # after the epoch's seed is set, not from the stream of the noise.
+        return DataLoader(
+            batches,  # type: ignore[arg-type]
+            batch_size=None,
+            generator=torch.Generator(),
+        )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learning = [p for p in self.model.parameters() if p.requires_grad]
@@ -144,17 +151,6 @@ class NetworkTask(Task):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint[IDENTITY] = self.identity
-
-
-def _loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
-    """Return batches in their order, as an iterable for the training loop."""
-    # Lightning treats a bare sequence as several loaders. Each loader draws a number, before or
-    # after the epoch's seed is set, not from the stream of the noise.
-    return DataLoader(
-        batches,  # type: ignore[arg-type]
-        batch_size=None,
-        generator=torch.Generator(),
-    )
 
 
 def _stream(seed: int, *purpose: int) -> int:

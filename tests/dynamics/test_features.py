@@ -28,7 +28,7 @@ def theta_of(seed: int = 0, people: int = 4, regions: int = 30, parameters: int 
 def test_each_feature_is_of_each_person_alone():
     found = features_of(PEOPLE)
     alone = features_of(PEOPLE.of(["01"]))
-    assert list(found) == [feature.name for feature in FEATURES]
+    assert list(found) == list(FEATURES)
     for name, values in found.items():
         assert values.shape == (3, 6), name
         np.testing.assert_allclose(values[1], alone[name][0], atol=1e-5)

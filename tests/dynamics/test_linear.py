@@ -79,7 +79,7 @@ def test_it_is_what_the_equations_of_its_page_say() -> None:
     own = LagCovariances.of(series[0])
     process = model.infer(own)
     assert model.diagonal_share == 0.0
-    found = process.transitions, process.noise, process.covariance
+    found = process.transitions, process.noise, process.covariances[0]
     found += model.connectivity(own), model.group
     page = by_the_page(series[1:], series[0], 2400.0, 500.0)
     for one, expected in zip(found, page, strict=True):
@@ -99,7 +99,7 @@ def test_the_covariance_of_a_frame_is_that_of_the_process() -> None:
     noise[:4, :4] = process.noise
     for _ in range(2000):
         both = step @ both @ step.T + noise
-    np.testing.assert_allclose(both[:4, :4], process.covariance, atol=1e-8)
+    np.testing.assert_allclose(both[:4, :4], process.covariances[0], atol=1e-8)
     np.testing.assert_allclose(both[:4, 4:], process.covariances[1], atol=1e-8)
     simulated = process.simulate(40, 600, np.random.default_rng(2))
     assert (simulated.shape, simulated.dtype) == ((40, 4, 600), np.float32)

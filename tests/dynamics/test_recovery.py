@@ -46,7 +46,7 @@ def test_shuffled_truth_is_not_recovered():
     truth, mean, sd = posteriors(rng)
     true = rng.permutation(truth[:, 0])
     found = recover(true, mean, sd, WHOSE)
-    assert abs(spearmanr(true, (mean * found.slopes).sum(axis=1)).statistic) < 0.15
+    assert abs(found.rho) < 0.15
 
 
 def test_each_point_is_projected_by_the_others_regression():
@@ -58,7 +58,6 @@ def test_each_point_is_projected_by_the_others_regression():
         design = np.column_stack([np.ones((~mine).sum()), mean[~mine]])
         weights = np.linalg.lstsq(design, truth[~mine, 0], rcond=None)[0]
         assert np.allclose(found.value[mine], weights[0] + mean[mine] @ weights[1:])
-        assert np.allclose(found.slopes[mine], weights[1:])
         assert np.allclose(found.sd[mine], np.sqrt(sd[mine] ** 2 @ weights[1:] ** 2))
     assert found.rho == pytest.approx(spearmanr(truth[:, 0], found.value).statistic)
     low, high = found.interval

@@ -180,14 +180,14 @@ def _scored(
         for number, (name, own) in enumerate(judged.sessions.items())
     ]
     means, checked = SessionMeans(networks.tr_seconds), list[dict[str, Values]]()
-    who = counted(len(networks.people), "participant")
-    say(f"simulating: {counted(simulations, 'session')} of {who}")
+    labels = networks.people
+    say(f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}")
 
     def of_model() -> Iterator[tuple[str, Sequence[Prediction]]]:
         found = simulate(
             judged.model, networks, judged.inferred, simulations=simulations, seed=seed
         )
-        for label, own, simulated in zip(networks.people, networks.series, found, strict=True):
+        for label, own, simulated in zip(labels, networks.series, found, strict=True):
             means.add(simulated)
             shown = simulated[:CHECKED_SIMULATIONS]
             checked.append(check_person(own, shown, networks.tr_seconds))
@@ -198,8 +198,17 @@ def _scored(
         if inputs == "external" and not judged.model.recipe.external_inputs:
             continue
         say(f"simulating: {words}")
-        said = _without_inputs(judged, inputs, simulations=fewer, seed=seed)
-        scored += score_row(name, words, said, judges)
+        found = simulate(
+            judged.model,
+            networks,
+            judged.inferred,
+            simulations=fewer,
+            seed=seed,
+            first="prior",
+            inputs=inputs,
+        )
+        without = ((who, [of_simulations(own)]) for who, own in zip(labels, found, strict=True))
+        scored += score_row(name, words, without, judges)
     if networks.others.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
         words = "the model with another person's structural connectome, mean over other families"
         say(f"simulating: {words}")
@@ -221,23 +230,6 @@ def _others(networks: Networks) -> list[LinearModel]:
             sums = sums.without(own[row])
         found.append(LinearModel.of(sums, Shrinkage(*FIXED)))
     return found
-
-
-def _without_inputs(
-    judged: Judged, inputs: Inputs, *, simulations: int, seed: int
-) -> Iterator[tuple[str, Sequence[Prediction]]]:
-    """Yield what simulations without some inputs say of people."""
-    found = simulate(
-        judged.model,
-        judged.networks,
-        judged.inferred,
-        simulations=simulations,
-        seed=seed,
-        first="prior",
-        inputs=inputs,
-    )
-    for label, simulated in zip(judged.networks.people, found, strict=True):
-        yield label, [of_simulations(simulated)]
 
 
 def _with_other_connectomes(

@@ -239,7 +239,7 @@ def in_words(table: ResultTable, column: str) -> ResultTable:
     column
         Column of the rows' names.
     """
-    words = {feature.name: feature.words for feature in FEATURES}
+    words = {name: own for name, (own, _) in FEATURES.items()}
 
     def named(name: str) -> str:
         if name.startswith("theta"):
@@ -292,7 +292,7 @@ def feature_table(
         }.items()
         if (np.isfinite(values) & described_there).sum() >= fewest
     }
-    words = {feature.name: feature.words for feature in FEATURES}
+    words = {name: own for name, (own, _) in FEATURES.items()}
     rows = []
     for name, values in everything.items():
         fit = regress(values, theta)
