@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -24,7 +23,8 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
+from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import too_few
 
@@ -127,11 +127,23 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
             "notice": self.notice,
         }
 
-    def write(self, tables: Mapping[str, ResultTable], page: AnalysisPageFacts) -> None:
-        """Write tables, and the page, which begins with the notice."""
+    def write_page(
+        self,
+        tables: Mapping[str, ResultTable],
+        lead: str,
+        sections: Iterable[PageSection],
+        flags: Iterable[Flag] = (),
+    ) -> None:
+        """Write tables, and the page, which begins with the notice, the flags and the lead."""
         notice = [Flag("warning", self.notice)] if self.notice else []
-        flags = tuple(dict.fromkeys((*notice, *page.flags)))
-        super().write(tables, dataclasses.replace(page, flags=flags))
+        page = AnalysisPageFacts(
+            title=self.results.title,
+            index=f"../../{INDEX}",
+            lead=lead,
+            flags=tuple(dict.fromkeys((*notice, *flags))),
+            sections=tuple(sections),
+        )
+        self.write(tables, page)
 
     @property
     def session(self) -> str:

@@ -38,8 +38,7 @@ from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
@@ -334,14 +333,12 @@ def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> N
     """Write the table and the page of linear cores; `lead`: the page's first sentences."""
     table, judge = score_table(scored), scored[0].judge
     say_scores(table)
-    page = AnalysisPageFacts(
-        title=analysis.results.title,
-        index=f"../../{INDEX}",
-        lead=f"{lead} The unit of inference is the person.",
-        flags=score_flags(table, len(np.unique(judge.people.kin))),
-        sections=(score_section(table, judge, TEXT, _OF_CORES),),
+    analysis.write_page(
+        {SCORES: table},
+        f"{lead} The unit of inference is the person.",
+        (score_section(table, judge, TEXT, _OF_CORES),),
+        score_flags(table, len(np.unique(judge.people.kin))),
     )
-    analysis.write({SCORES: table}, page)
     say(f"tables: {analysis.results.path}")
 
 

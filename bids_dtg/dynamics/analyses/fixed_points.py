@@ -21,8 +21,7 @@ from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 
 Row = dict[str, Any]
@@ -86,15 +85,12 @@ def run_fixed_points(settings: Settings) -> int:
             sum(int(str(row[column])) for row in persons.rows)
             for column in ("cases", "one_stable_point")
         )
-        facts = AnalysisPageFacts(
-            title=analysis.results.title,
-            index=f"../../{INDEX}",
-            lead=f"{counted(len(labels), 'participant')} of {analysis.data_set}: "
+        analysis.write_page(
+            {_REGIONS: regions, _NETWORKS: persons},
+            f"{counted(len(labels), 'participant')} of {analysis.data_set}: "
             f"{single} of {total} networks have one fixed point, and it is stable.",
-            flags=(),
-            sections=_sections(regions, persons),
+            _sections(regions, persons),
         )
-        analysis.write({_REGIONS: regions, _NETWORKS: persons}, facts)
     return 0
 
 

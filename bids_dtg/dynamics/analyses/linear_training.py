@@ -30,8 +30,7 @@ from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pages.analysis import Matrices, PageSection
 from bids_dtg.settings import Settings
 
 _SHRINKAGE_FILE, _COMPONENTS_FILE = "desc-shrinkage_scores", "desc-components_scores"
@@ -200,16 +199,14 @@ def _write_results(
             Matrices("Transition: rows follow from columns", transitions),
         ),
     )
-    page = AnalysisPageFacts(
-        title=analysis.results.title,
-        index=f"../../{INDEX}",
-        lead=f"A linear core of {counted(len(facts.people), 'participant')} of "
-        f"{analysis.data_set}, {counted(len(facts.regions), 'region')}, {facts.frames} frames of "
+    analysis.write_page(
+        tables,
+        f"A linear core of {counted(len(facts.people), 'participant')} of {analysis.data_set}, "
+        f"{counted(len(facts.regions), 'region')}, {facts.frames} frames of "
         f"{facts.tr_seconds:g} s.",
-        flags=_flags(model),
-        sections=(*sections, mean),
+        (*sections, mean),
+        _flags(model),
     )
-    analysis.write(tables, page)
 
 
 def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:

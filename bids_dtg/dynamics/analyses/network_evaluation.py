@@ -50,8 +50,7 @@ from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, TOO_FEW
 
@@ -141,26 +140,24 @@ def run_network_evaluation(settings: Settings) -> int:
         }
         judges = {own.judge.name: own.judge for own in scored}
         matrices, spectra = beside(measured_means(networks), simulated)
-        page = AnalysisPageFacts(
-            title=analysis.results.title,
-            index=f"../../{INDEX}",
-            lead=f"{bundle.card.name} {bundle.card.version}, evaluated on "
+        analysis.write_page(
+            tables,
+            f"{bundle.card.name} {bundle.card.version}, evaluated on "
             f"{counted(len(labels), 'participant')} of {analysis.data_set} of its training set, "
             f"sessions {', '.join(sessions)}. The unit of inference is the person.",
-            flags=[
-                *_diverged(scored[0], settings.dynamics.simulations),
-                *score_flags(scores, len(np.unique(networks.kin))),
-                *same_by_another(scores),
-                *outside_simulations(checks),
-            ],
-            sections=(
+            (
                 *(_section(scores, judge, read) for judge in judges.values()),
                 PageSection("Simulated and measured", matrices=matrices, spectra=spectra),
                 _checks_section(tables[_CHECKS_FILE]),
                 *sections,
             ),
+            [
+                *_diverged(scored[0], settings.dynamics.simulations),
+                *score_flags(scores, len(np.unique(networks.kin))),
+                *same_by_another(scores),
+                *outside_simulations(checks),
+            ],
         )
-        analysis.write(tables, page)
         say(f"tables: {analysis.results.path}")
     return 0
 

@@ -15,8 +15,7 @@ from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 
 Array = NDArray[np.float32]
@@ -135,16 +134,9 @@ def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Itera
 
 def _write_page(analysis: DynamicsAnalysis, people: PeopleSeries, means: SessionMeans) -> None:
     matrices, spectra = beside(measured_means(people), means)
-    analysis.write(
+    analysis.write_page(
         {},
-        AnalysisPageFacts(
-            title=analysis.results.title,
-            index=f"../../{INDEX}",
-            lead=f"{counted(len(people.people), 'participant')} of {analysis.data_set}. "
-            "Simulated series were not measured.",
-            flags=(),
-            sections=(
-                PageSection(title="Simulated and measured", matrices=matrices, spectra=spectra),
-            ),
-        ),
+        f"{counted(len(people.people), 'participant')} of {analysis.data_set}. Simulated series "
+        "were not measured.",
+        [PageSection("Simulated and measured", matrices=matrices, spectra=spectra)],
     )

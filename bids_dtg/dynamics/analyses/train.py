@@ -25,8 +25,7 @@ from bids_dtg.dynamics.recipe import Recipe, find_recipe
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, Curves, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pages.analysis import Curves, PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 
@@ -170,35 +169,30 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
     use = ResultTable(USE, rows, "Divergence of parameters from their prior: a row a parameter")
     held_out = int((~fitted.trained).sum())
     restarts = _restart_table(fitted)
-    analysis.write(
+    analysis.write_page(
         {
             "desc-regions_parameters": _region_table(inferred, networks, fitted),
             "desc-training_history": _history_table(fitted),
             "desc-restarts_scores": restarts,
             PARAMETERS: use,
         },
-        AnalysisPageFacts(
-            title=analysis.results.title,
-            index=f"../../{INDEX}",
-            lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
-            f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
-            f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
-            f"{fitted.trained.size} series were held out: a series is one region of one person.",
-            flags=(),
-            sections=(
-                PageSection(
-                    title="Training",
-                    tables=(restarts.on_page("Restarts"),),
-                    curves=_curves(fitted),
+        f"A network model of {counted(len(fitted.people), 'participant')} of "
+        f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
+        f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
+        f"{fitted.trained.size} series were held out: a series is one region of one person.",
+        (
+            PageSection(
+                title="Training",
+                tables=(restarts.on_page("Restarts"),),
+                curves=_curves(fitted),
+            ),
+            PageSection(
+                title="Parameters",
+                text=(
+                    "How far each parameter's posterior is from its prior, in nats: a parameter"
+                    " near 0 is not used by the model.",
                 ),
-                PageSection(
-                    title="Parameters",
-                    text=(
-                        "How far each parameter's posterior is from its prior, in nats: a parameter"
-                        " near 0 is not used by the model.",
-                    ),
-                    tables=(in_words(use, "parameter").on_page("Use of the parameters"),),
-                ),
+                tables=(in_words(use, "parameter").on_page("Use of the parameters"),),
             ),
         ),
     )
