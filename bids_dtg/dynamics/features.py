@@ -211,20 +211,15 @@ def _known(x: Values, y: Values) -> NDArray[np.bool_]:
 def _fitted(x: Values, maps: Values) -> list[Regression]:
     """Explain each of (maps, items) by x, (items, parameters)."""
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
-    z = _z_scored(maps.astype(np.float64)).T
+    values = maps.astype(np.float64) - maps.mean(axis=1, dtype=np.float64, keepdims=True)
+    spread = values.std(axis=1, keepdims=True)
+    z = (values / np.where(spread > 0, spread, np.nan)).T
     coefficients, _, rank, _ = np.linalg.lstsq(centred, z, rcond=None)
     unexplained = np.square(z - centred @ coefficients).mean(axis=0)
     adjusted = 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
     return [
         Regression(len(x), float(r2), own) for r2, own in zip(adjusted, coefficients.T, strict=True)
     ]
-
-
-def _z_scored(values: Values) -> Values:
-    centred = values - values.mean(axis=-1, keepdims=True)
-    spread = centred.std(axis=-1, keepdims=True)
-    z: Values = centred / np.where(spread > 0, spread, np.nan)
-    return z
 
 
 def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:

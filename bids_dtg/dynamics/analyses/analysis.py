@@ -26,7 +26,6 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
-from bids_dtg.stats.verdict import too_few
 
 Bundle = LinearBundle | NetworkBundle
 Some = TypeVar("Some", bound=PeopleSeries)
@@ -298,12 +297,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 f"recognised in the training set of {bundle.card.name} by their series"
             )
         return self._with_rest(there, f"nobody in the training set of {bundle.card.name}")
-
-
-def few_people_notices(people: int) -> list[Flag]:
-    """Warn if there are too few people for verdicts."""
-    few = too_few(people)
-    return [Flag("warning", f"{few}: values may not hold for other people")] if few else []
 
 
 def _folder_of(path: Path | None) -> Path | None:

@@ -17,7 +17,7 @@ from bids_dtg.cohort.folds import FOLDS, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.connectome.edges import finite_mean
-from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis, few_people_notices
+from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
 from bids_dtg.dynamics.judging.predictions import (
     ANOTHER,
@@ -41,7 +41,7 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
-from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
+from bids_dtg.stats.verdict import RULE, WORSE, judge_differences, too_few
 
 Some = TypeVar("Some", bound=PeopleSeries)
 
@@ -320,7 +320,8 @@ def score_flags(table: ResultTable, people: int) -> list[Flag]:
         for row in table.rows
         if row.get("verdict_fit") == WORSE
     ]
-    flags = few_people_notices(people)
+    few = too_few(people)
+    flags = [Flag("warning", f"{few}: values may not hold for other people")] if few else []
     if better:
         text = (
             f"Functional connectivity is predicted better than by the model by: {'; '.join(better)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,21 +89,6 @@ _CHECKS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A model, people, and their sessions."""
-
-    model: NetworkModel  # on the CPU
-    known: tuple[str, ...]  # labels of the rows of its tables
-    sessions: Mapping[str, Networks]  # of people who have them, the model's session first
-    inferred: Inferred  # from that session
-
-    @property
-    def networks(self) -> Networks:
-        """People's networks in the session of the model."""
-        return next(iter(self.sessions.values()))
-
-
 def run_network_evaluation(settings: Settings) -> int:
     """Evaluate the network of `--model` by its training participants; return 0.
 
@@ -124,11 +109,11 @@ def run_network_evaluation(settings: Settings) -> int:
         model, known = bundle.model(), analysis.row_labels
         sessions = analysis.sessions(labels, analysis.people.networks)
         read, networks = next(iter(sessions.items()))
-        judged = Judged(model, known, sessions, infer(model, networks, known))
-        scored, simulated, checked = _scored(judged, settings)
+        inferred = infer(model, networks, known)
+        scored, simulated, checked = _scored(model, known, sessions, inferred, settings)
         scores, checks = score_table(scored, simulated=True), summarise(checked)
         say_scores(scores)
-        parameters, sections = parameter_results(model, sessions, judged.inferred, known, maps)
+        parameters, sections = parameter_results(model, sessions, inferred, known, maps)
         tables = {
             SCORES: scores,
             _CHECKS_FILE: ResultTable(
@@ -163,10 +148,14 @@ def run_network_evaluation(settings: Settings) -> int:
 
 
 def _scored(
-    judged: Judged, settings: Settings
+    model: NetworkModel,
+    known: tuple[str, ...],
+    sessions: Mapping[str, Networks],
+    inferred: Inferred,
+    settings: Settings,
 ) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
     """Score simulations and what is simpler; return means and checks of the model's, too."""
-    networks, seed = judged.networks, settings.modelling.seed
+    networks, seed = next(iter(sessions.values())), settings.modelling.seed
     simulations = settings.dynamics.simulations
     fewer = min(simulations, ABLATION_SIMULATIONS)
     others = _others(networks)
@@ -174,16 +163,14 @@ def _scored(
     mean_of = {person.label: person.mean for person in people}
     judges = [
         Judge(name, ANOTHER if number else SAME, own, mean_of)
-        for number, (name, own) in enumerate(judged.sessions.items())
+        for number, (name, own) in enumerate(sessions.items())
     ]
     means, checked = SessionMeans(networks.tr_seconds), list[dict[str, Values]]()
     labels = networks.people
     say(f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}")
 
     def of_model() -> Iterator[tuple[str, Sequence[Prediction]]]:
-        found = simulate(
-            judged.model, networks, judged.inferred, simulations=simulations, seed=seed
-        )
+        found = simulate(model, networks, inferred, simulations=simulations, seed=seed)
         for label, own, simulated in zip(labels, networks.series, found, strict=True):
             means.add(simulated)
             shown = simulated[:CHECKED_SIMULATIONS]
@@ -192,13 +179,13 @@ def _scored(
 
     scored = score_row(MODEL, "the network model", of_model(), judges)
     for name, (inputs, words) in ABLATIONS.items():
-        if inputs == "external" and not judged.model.recipe.external_inputs:
+        if inputs == "external" and not model.recipe.external_inputs:
             continue
         say(f"simulating: {words}")
         found = simulate(
-            judged.model,
+            model,
             networks,
-            judged.inferred,
+            inferred,
             simulations=fewer,
             seed=seed,
             first="prior",
@@ -209,7 +196,7 @@ def _scored(
     if networks.others.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
         words = "the model with another person's structural connectome, mean over other families"
         say(f"simulating: {words}")
-        said = _with_other_connectomes(judged, simulations=fewer, seed=seed)
+        said = _with_other_connectomes(model, known, networks, simulations=fewer, seed=seed)
         scored += score_row(OTHER_CONNECTOME, words, said, judges)
     scored += score_references(people, judges, REFERENCES, seed)
     return scored, means, checked
@@ -230,22 +217,21 @@ def _others(networks: Networks) -> list[LinearModel]:
 
 
 def _with_other_connectomes(
-    judged: Judged, *, simulations: int, seed: int
+    model: NetworkModel, known: tuple[str, ...], networks: Networks, *, simulations: int, seed: int
 ) -> Iterator[tuple[str, Sequence[Prediction]]]:
     """Yield what the model says of people with other people's structural connectomes.
 
     These are of other families, all of them or `_MOST_CONNECTOMES` of many. Everything else, the
     person's series and random numbers too, is as in the whole model.
     """
-    networks = judged.networks
     for label, apart in zip(networks.people, networks.others, strict=True):
         own, rows = networks.of([label]), np.flatnonzero(apart)
         places = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_CONNECTOMES)).round()
         said = []
         for row in rows[np.unique(places.astype(np.intp))]:
             other = replace(own, weights=networks.weights[[row]])
-            inferred = infer(judged.model, other, judged.known)
-            found = simulate(judged.model, other, inferred, simulations=simulations, seed=seed)
+            inferred = infer(model, other, known)
+            found = simulate(model, other, inferred, simulations=simulations, seed=seed)
             said += [of_simulations(simulated) for simulated in found]
         yield label, said
 
