@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -87,17 +86,10 @@ def features_of(networks: Networks) -> dict[str, Values]:
     return {name: of(networks) for name, (_, of) in FEATURES.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class Regression:
-    """Ordinary least squares of a z-scored feature by parameters and an intercept."""
-
-    count: int  # of values
-    adjusted_r2: float
-    coefficients: Values  # (parameters,), standard deviations of the feature a unit of theta
-
-
-def regress(feature: Values, theta: Values) -> Regression:
+def regress(feature: Values, theta: Values) -> tuple[int, float]:
     """Explain a feature by regional parameters over all pairs of a person and a region.
+
+    By ordinary least squares of the z-scored feature, with an intercept.
 
     Parameters
     ----------
@@ -108,8 +100,10 @@ def regress(feature: Values, theta: Values) -> Regression:
 
     Returns
     -------
-    Regression
-        Pairs of which a value is not finite are left out.
+    pairs
+        How many there are; those of which a value is not finite are left out.
+    adjusted_r2
+        Of the regression.
 
     Raises
     ------
@@ -124,9 +118,9 @@ def regress(feature: Values, theta: Values) -> Regression:
     Examples
     --------
     >>> theta = np.random.default_rng(0).standard_normal((4, 30, 2))
-    >>> found = regress(2 * theta[..., 0] + 1, theta)
-    >>> found.count, round(found.adjusted_r2, 3), found.coefficients.round(1)
-    (120, 1.0, array([1., 0.]))
+    >>> pairs, adjusted_r2 = regress(2 * theta[..., 0] + 1, theta)
+    >>> pairs, round(adjusted_r2, 3)
+    (120, 1.0)
     """
     if feature.shape not in (theta.shape[:2], theta.shape[1:2]):
         raise ValueError(
@@ -136,12 +130,12 @@ def regress(feature: Values, theta: Values) -> Regression:
     y = np.broadcast_to(feature, theta.shape[:2]).ravel()
     x = theta.reshape(-1, theta.shape[-1])
     known = _known(x, y)
-    return _fitted(x[known], y[known][None])[0]
+    return int(known.sum()), float(_explained(x[known], y[known][None])[0])
 
 
 def regress_regions(
     feature: Values, theta: Values, surrogates: Values
-) -> tuple[Regression, float, Values, Values]:
+) -> tuple[int, float, float, Values, Values]:
     """Explain a feature by regional parameters over regions, with p from surrogate maps.
 
     Parameters
@@ -157,9 +151,10 @@ def regress_regions(
     Returns
     -------
     tuple
-        The regression; p of its R², (1 + at least as large) / (1 + surrogates); the feature's
-        correlation with each parameter alone, (parameters,); p of its absolute value, NaN of a
-        parameter that is the same everywhere. Regions of which a value is not finite are left out.
+        Number of regions, those of which a value is not finite left out; adjusted R², as of
+        `regress`; its p, (1 + at least as large) / (1 + surrogates); the feature's correlation
+        with each parameter alone, (parameters,); p of its absolute value, NaN of a parameter that
+        is the same everywhere.
 
     Raises
     ------
@@ -175,8 +170,9 @@ def regress_regions(
     >>> rng = np.random.default_rng(0)
     >>> theta = rng.standard_normal((5, 30, 2))
     >>> feature = theta[..., 0] + 0.1 * rng.standard_normal((5, 30))
-    >>> fit, p, r, p_of_r = regress_regions(feature, theta, rng.standard_normal((99, 30)))
-    >>> fit.count, p, float(p_of_r[0])
+    >>> maps = rng.standard_normal((99, 30))
+    >>> count, adjusted_r2, p, r, p_of_r = regress_regions(feature, theta, maps)
+    >>> count, p, float(p_of_r[0])
     (30, 0.01, 0.01)
     """
     regions = theta.shape[1]
@@ -189,13 +185,13 @@ def regress_regions(
     x = np.asarray(theta.mean(axis=0), np.float64)
     known = _known(x, y)
     x, maps = x[known], np.concatenate([y[None], surrogates])[:, known].astype(np.float64)
-    fits = _fitted(x, maps)
+    explained = _explained(x, maps)
     r = correlation(x.T, maps[:, None])
     varies = np.isfinite(r[0])
     p_of_r = np.full(len(varies), np.nan)
     p_of_r[varies] = null_p(r[0, varies], r[1:, varies])
-    explained = np.array([fit.adjusted_r2 for fit in fits])
-    return fits[0], float(null_p(explained[0], explained[1:], "greater")), r[0], p_of_r
+    p = float(null_p(explained[0], explained[1:], "greater"))
+    return len(x), float(explained[0]), p, r[0], p_of_r
 
 
 def _known(x: Values, y: Values) -> NDArray[np.bool_]:
@@ -208,18 +204,16 @@ def _known(x: Values, y: Values) -> NDArray[np.bool_]:
     return known
 
 
-def _fitted(x: Values, maps: Values) -> list[Regression]:
-    """Explain each of (maps, items) by x, (items, parameters)."""
+def _explained(x: Values, maps: Values) -> Values:
+    """Return the adjusted R² of each of (maps, items) by x, (items, parameters)."""
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
     values = maps.astype(np.float64) - maps.mean(axis=1, dtype=np.float64, keepdims=True)
     spread = values.std(axis=1, keepdims=True)
     z = (values / np.where(spread > 0, spread, np.nan)).T
     coefficients, _, rank, _ = np.linalg.lstsq(centred, z, rcond=None)
     unexplained = np.square(z - centred @ coefficients).mean(axis=0)
-    adjusted = 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
-    return [
-        Regression(len(x), float(r2), own) for r2, own in zip(adjusted, coefficients.T, strict=True)
-    ]
+    adjusted: Values = 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
+    return adjusted
 
 
 def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:

@@ -28,7 +28,7 @@ from bids_dtg.dynamics.linear import (
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.errors import SettingsError
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import Matrices, PageSection
 from bids_dtg.settings import Settings
@@ -109,7 +109,6 @@ def run_linear_training(settings: Settings) -> int:
         bundle = write_linear_bundle(target, model, components, facts, known)
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {target}")
         _write_results(analysis, model, components, facts)
-        say(f"regions: {named(bundle.regions)}")
     return 0
 
 

@@ -295,12 +295,12 @@ def feature_table(
     words = {name: own for name, (own, _) in FEATURES.items()}
     rows = []
     for name, values in everything.items():
-        fit = regress(values, theta)
-        row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": fit.count}
-        row["adjusted_r2_pairs"] = fit.adjusted_r2
+        pairs, adjusted_r2 = regress(values, theta)
+        row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": pairs}
+        row["adjusted_r2_pairs"] = adjusted_r2
         # R² of three raw features without any model; it is n/a for these features themselves.
         row["adjusted_r2_pairs_features"] = (
-            None if name in SIGNED_BY else regress(values, descriptions).adjusted_r2
+            None if name in SIGNED_BY else regress(values, descriptions)[1]
         )
         rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
     numbers = range(1, theta.shape[-1] + 1)
@@ -329,8 +329,10 @@ def _of_regions(
         surrogates = moran_surrogates(feature[kept], near, _SURROGATES, seed=0)
     else:
         surrogates = within_hemispheres(feature, distances, pairs, _SURROGATES, seed=0)
-    fit, p_of_fit, correlations, p_of_r = regress_regions(feature[kept], theta[:, kept], surrogates)
-    row: Row = {"regions": fit.count, "adjusted_r2_regions": fit.adjusted_r2, "p_regions": p_of_fit}
+    count, adjusted_r2, p_of_fit, correlations, p_of_r = regress_regions(
+        feature[kept], theta[:, kept], surrogates
+    )
+    row: Row = {"regions": count, "adjusted_r2_regions": adjusted_r2, "p_regions": p_of_fit}
     for number, (r, p) in enumerate(zip(correlations, p_of_r, strict=True), 1):
         row |= {f"r_theta{number}_regions": float(r), f"p_theta{number}_regions": float(p)}
     return row
