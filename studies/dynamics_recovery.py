@@ -169,15 +169,18 @@ def print_first(
     simulated: NDArray[np.float32],
 ) -> None:
     print(f"\n{args.simulator}, {args.people} people, {args.epochs} epochs, S = {args.samples}")
-    columns = ["parameter", "points", "rho", "sd over samples"]
+    columns = ["parameter", "points", "rho", "sd over samples", "in 90 %"]
     rng = np.random.default_rng(0)
     rows = []
     for name, own in found.items():
         draws = own.value + own.sd * rng.standard_normal((DRAWS, len(own.value)))
         rhos = np.array([spearman(own.truth, each) for each in draws])
-        held = [f"{share:.2f}" for share in own.coverage]
-        rows.append([name, f"{len(own.truth)}", f"{own.rho:.2f}", f"{rhos.std():.3f}", *held])
-    columns += ["90 %: posterior", "with residual"]
+        rows.append(
+            [
+                *(name, f"{len(own.truth)}", f"{own.rho:.2f}", f"{rhos.std():.3f}"),
+                f"{own.coverage:.2f}",
+            ]
+        )
     print_table("known parameters, each person by a regression over the others", columns, rows)
     series = people.networks.series
     again = people.again(range(1, args.simulations + 1))
