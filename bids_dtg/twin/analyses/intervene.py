@@ -281,10 +281,9 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
         return found | {function.name: why for function in functions_of(fitted.tasks)}
     if training is None:
         return found
-    _, ridges = training
     return found | {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
-        for target, good in zip(targets_of(fitted.tasks), ridges.predictable, strict=True)
+        for target, good in zip(targets_of(fitted.tasks), training[1].predictable, strict=True)
         if not good
     }
 
