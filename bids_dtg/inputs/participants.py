@@ -121,7 +121,7 @@ class ParticipantsTable:
         near = difflib.get_close_matches(plain_column(name), by_plain, 1)
         raise SettingsError(
             f"{self.path} has no column {name}",
-            expected=f"of {named(list(self.columns)) or 'no further column'}",
+            expected=f"of {named(list(self.columns))}" if self.columns else "a column of that name",
             remedy=f"did you mean {by_plain[near[0]].name}?" if near else None,
         )
 

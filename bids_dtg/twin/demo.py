@@ -126,11 +126,12 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
     steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
     for row in read_rows(folder / "desc-moves_judged.tsv"):
         name = row["function"]
-        if row["calibrated"] == "n/a" or name not in true:
+        size = row["calibrated" if row["way"] == "all" else "change"]
+        if size == "n/a" or name not in true:
             continue
         after = _true_functions(unseen.after(_STEP * steps[f"{name} {row['way']}"]))
         change = float((after[name] - true[name]).mean())
-        found[f"{row['direction']}, {row['way']} (s)"] = float(row["calibrated"]), change
+        found[f"{row['direction']}, {row['way']} (s)"] = float(size), change
     return found
 
 
@@ -149,10 +150,9 @@ def _true_functions(people: TwinPeople) -> dict[str, Values]:
 def _print(rows: Mapping[str, tuple[float, float]], regime: Regime) -> None:
     show("")
     share = {"easy": "all", "hard": "40 %"}.get(regime, "a part")
-    show(
-        f"SIMULATED people, whose connectomes explain {share} of their differences: predictions of"
-    )
-    show("people who were left out of the fit, and the truth; changes of moves are calibrated")
+    show(f"SIMULATED people, whose connectomes explain {share} of their differences: predictions")
+    show("of people who were left out of the fit, and the truth; changes are calibrated, but for")
+    show("selective moves")
     for name, (predicted, true) in rows.items():
         show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
     if not any("lower" in name for name in rows):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
+from copied_people import copied, write_ages
 from tiny_job import read_table
 from twin_job import STROOP, TwinJob
 
@@ -20,19 +20,14 @@ def write_aged_twins(folder: Path) -> Path:
     assert job.run("--model", job.model()) == 0
     rng = np.random.default_rng(0)
     age = rng.uniform(20, 40, len(PEOPLE))
-    files = [path for path in job.out.rglob("*") if path.is_file() and "sub-01" in path.name]
-    for label, years in zip(PEOPLE, age, strict=True):
-        for path in files:
-            target = Path(str(path).replace("sub-01", f"sub-{label}"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target != path:
-                shutil.copy(path, target)
-            if target.name.endswith("_desc-twin_behaviour.tsv"):
-                table = read_table(target)
-                for row in table:
-                    row["predicted_rt_seconds"] = f"{years / 40 + 0.01 * rng.standard_normal():.6f}"
-                lines = [[*table[0]], *([*row.values()] for row in table)]
-                target.write_text("".join("\t".join(line) + "\n" for line in lines))
+    for person, target in copied(job.out, PEOPLE):
+        if target.name.endswith("_desc-twin_behaviour.tsv"):
+            table = read_table(target)
+            for row in table:
+                seconds = age[person] / 40 + 0.01 * rng.standard_normal()
+                row["predicted_rt_seconds"] = f"{seconds:.6f}"
+            lines = [[*table[0]], *([*row.values()] for row in table)]
+            target.write_text("".join("\t".join(line) + "\n" for line in lines))
     changes = job.out / "group" / "intervention-tiny" / "desc-people_changes.tsv"
     changes.parent.mkdir(parents=True)
     rows = [
@@ -40,10 +35,5 @@ def write_aged_twins(folder: Path) -> Path:
         for label, years in zip(PEOPLE, age, strict=True)
     ]
     changes.write_text("\n".join(["participant_id\tfunction\tway\tchange", *rows]) + "\n")
-    rows = [f"sub-{label}\t{years:.3f}" for label, years in zip(PEOPLE, age, strict=True)]
-    (job.folder / "people.tsv").write_text("\n".join(["participant_id\tage", *rows]) + "\n")
-    listed = job.out / "participants.tsv"
-    header, own = listed.read_text().splitlines()
-    lines = [own.replace("sub-01", f"sub-{label}") for label in PEOPLE]
-    listed.write_text("\n".join([header, *lines]) + "\n")
+    write_ages(job.folder / "people.tsv", PEOPLE, age)
     return job.out

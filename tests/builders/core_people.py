@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
+from copied_people import copied, write_ages
 from network_job import NetworkJob, write_core
 
 PEOPLE = tuple(f"{number:02}" for number in range(1, 25))
@@ -23,26 +23,14 @@ def write_core_people(folder: Path) -> Path:
     minutes = rng.uniform(4, 12, len(PEOPLE))
     scores = rng.standard_normal((len(PEOPLE), 5))
     scores[:, 0] = minutes + 0.3 * rng.standard_normal(len(PEOPLE))
-    files = [path for path in job.out.rglob("*") if path.is_file() and "sub-01" in path.name]
-    for label, kept, own in zip(PEOPLE, minutes, scores, strict=True):
-        for path in files:
-            target = Path(str(path).replace("sub-01", f"sub-{label}"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target != path:
-                shutil.copy(path, target)
-            if target.name.endswith("_desc-components_parameters.tsv"):
-                rows = [f"component{n}\t{score}\tn/a" for n, score in enumerate(own, 1)]
-                target.write_text("\n".join(["name\tscore\ticc", *rows]) + "\n")
-            elif target.name.endswith("task-rest_qc.tsv"):
-                header, values = (line.split("\t") for line in target.read_text().splitlines())
-                values[header.index("minutes_kept")] = f"{kept:.3f}"
-                target.write_text("\t".join(header) + "\n" + "\t".join(values) + "\n")
+    for person, target in copied(job.out, PEOPLE):
+        if target.name.endswith("_desc-components_parameters.tsv"):
+            rows = [f"component{n}\t{score}\tn/a" for n, score in enumerate(scores[person], 1)]
+            target.write_text("\n".join(["name\tscore\ticc", *rows]) + "\n")
+        elif target.name.endswith("task-rest_qc.tsv"):
+            header, values = (line.split("\t") for line in target.read_text().splitlines())
+            values[header.index("minutes_kept")] = f"{minutes[person]:.3f}"
+            target.write_text("\t".join(header) + "\n" + "\t".join(values) + "\n")
     age = minutes + 0.3 * rng.standard_normal(len(PEOPLE))
-    rows = [f"sub-{label}\t{value:.3f}" for label, value in zip(PEOPLE, age, strict=True)]
-    table = job.out.parent / "people.tsv"
-    table.write_text("\n".join(["participant_id\tage", *rows]) + "\n")
-    listed = job.out / "participants.tsv"
-    header, own = listed.read_text().splitlines()
-    lines = [own.replace("sub-01", f"sub-{label}") for label in PEOPLE]
-    listed.write_text("\n".join([header, *lines]) + "\n")
+    write_ages(job.out.parent / "people.tsv", PEOPLE, age)
     return job.out

@@ -33,8 +33,8 @@ Words = tuple[object, ...]
 class Scene:
     """What analyses are called on; the files lie below one folder, and the output beside them."""
 
-    def __init__(self, folder: Path, trained: dict) -> None:
-        self.folder, self.out, self.trained = folder, folder / "out", trained
+    def __init__(self, folder: Path, trained: dict, forks: ForkingProcess) -> None:
+        self.folder, self.out, self.trained, self.forks = folder, folder / "out", trained, forks
         self._cohort: TinyCohort | None = None
         self._people: dict[str, Path] = {}  # by workflow
 
@@ -96,7 +96,10 @@ class Scene:
                 self._people[workflow] = write_aged_twins(self.folder / "aged-twins")
             else:
                 self._people[workflow] = self.folder / "people"
-                assert self.cohort.run(out=self._people[workflow]) == 0
+                errors = self.folder / "errors.txt"
+                words = self.cohort.arguments(out=self._people[workflow])
+                # In this process models were trained, with threads of torch.
+                assert self.forks.run(words, stderr=errors) == [0], errors.read_text()
         return self._people[workflow]
 
     def begin(self, job: Job) -> None:
@@ -241,9 +244,9 @@ def forks():
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory, trained_maps, trained_network, trained_twin):
+def scene(tmp_path_factory, forks, trained_maps, trained_network, trained_twin):
     trained = {"maps": trained_maps, "network": trained_network, "twin": trained_twin}
-    return Scene(tmp_path_factory.mktemp("scene"), trained)
+    return Scene(tmp_path_factory.mktemp("scene"), trained, forks)
 
 
 def contents(folder: Path) -> dict[str, str]:

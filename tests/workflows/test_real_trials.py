@@ -46,7 +46,7 @@ def runs(shared, table) -> dict[tuple[str, str, str], tuple[Trials, Trials]]:
 
 
 def numbers(images: pd.Series) -> np.ndarray:
-    drawn = {name: image_numbers(find_task("faces").images, name) for name in images.unique()}
+    drawn = {name: image_numbers(find_task("faces"), name) for name in images.unique()}
     return np.stack([drawn[name] for name in images])
 
 

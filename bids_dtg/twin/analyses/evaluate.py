@@ -34,7 +34,7 @@ from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, to
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.analyses.train import chosen_architecture, fit_people
 from bids_dtg.twin.bold import conditions_of as responses_to
-from bids_dtg.twin.bold import known_mean
+from bids_dtg.twin.bold import known_mean, responses
 from bids_dtg.twin.judging.evaluation import (
     FIGURES,
     Evaluation,
@@ -272,7 +272,10 @@ def _judged_by_halves(
     first, second = (_half(analysis, people, number) for number in (0, 1))
     judged = _judged(analysis, fits, first, second, place / "halves")
     models = {**judged.models, OWN_HALF: Predicted(times=observed_times(first.segments))}
-    return replace(judged, models=models), second
+    bold = judged.bold
+    if bold is not None and first.bold is not None:
+        bold = {**bold, OWN_HALF: responses(first.bold, first.segments)}
+    return replace(judged, models=models, bold=bold), second
 
 
 def _judged(

@@ -49,7 +49,16 @@ from bids_dtg.twin.interventions import (
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.recipe import find_architecture
-from bids_dtg.twin.times import EFFECT, RT, Array, Target, fit_ridges, observed_times, targets_of
+from bids_dtg.twin.times import (
+    EFFECT,
+    RT,
+    Array,
+    Ridges,
+    Target,
+    fit_ridges,
+    observed_times,
+    targets_of,
+)
 
 PERMUTATIONS = 200
 _AT = 2.0  # SD: the step of verdicts, tables of people and pages
@@ -66,8 +75,8 @@ _CAN_WRITE = (
     *("desc-edges_attribution", "desc-directions_edges", EXCLUDED),
 )
 Row = dict[str, Any]
-# Connectomes, mean times, covariates and numbers of families of training people.
-_Known = tuple[NDArray[np.floating[Any]], Array, Array | None, NDArray[np.intp]]
+# Connectomes, mean times, covariates and numbers of families of training people; their ridges.
+_Known = tuple[tuple[NDArray[np.floating[Any]], Array, Array | None, NDArray[np.intp]], Ridges]
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
@@ -217,9 +226,10 @@ def _studied(
     fitted, adjustment = bundle.fitted(), bundle.adjustment
     functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
     known = None
-    if training is not None:
+    if training is not None and isinstance(fitted.twin, LowRank):
         times, covariates = observed_times(training.segments), training.taken_out(adjustment)
-        known = training.edges(adjustment), times, covariates, training.kin
+        values = training.edges(adjustment), times, covariates
+        known = (*values, training.kin), fit_ridges(*values)
     before = predicted_functions(fitted, edges, people.segments)
     observed = observed_functions(people.segments, fitted.bold, people.bold)
     slopes = tuple(
@@ -269,12 +279,11 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
     if not fitted.twin.differ:
         why = "all twins are the group's network"
         return found | {function.name: why for function in functions_of(fitted.tasks)}
-    if training is None or not isinstance(fitted.twin, LowRank):
+    if training is None:
         return found
-    ridges = fit_ridges(*training[:3])
     return found | {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
-        for target, good in zip(targets_of(fitted.tasks), ridges.predictable, strict=True)
+        for target, good in zip(targets_of(fitted.tasks), training[1].predictable, strict=True)
         if not good
     }
 
@@ -289,17 +298,17 @@ def _null(
     seed: int,
 ) -> tuple[dict[str, Row], str]:
     """Return the evidence of functions and of permuted behaviour, or why there is none."""
-    if not isinstance(fitted.twin, LowRank) or gradients is None:
+    if gradients is None:
         return {}, f"each permutation of a {fitted.architecture} would be a training"
     if training is None:
         return {}, f"{_FEWEST_FITTED} or more of the model's training participants are needed"
     if not permutations:
         return {}, "no permutations were asked for"
     say(f"{counted(permutations, 'permutation')} of behaviour …")
-    known = observed[:, : len(gradients)]
-    evidence = evidence_of(fit_ridges(*training[:3]).predict(unseen), gradients, known)
+    known, (values, ridges) = observed[:, : len(gradients)], training
+    evidence = evidence_of(ridges.predict(unseen), gradients, known)
     permuted = permuted_evidence(
-        training, unseen, gradients, known, permutations=permutations, seed=seed
+        values, unseen, gradients, known, permutations=permutations, seed=seed
     )
     as_large = (permuted >= evidence).sum(axis=0)
     # BOLD is not permuted.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Cohort:
         if sizes != {people} or len(set(self.labels)) < people:
             raise ValueError(f"{people} labels, each once, and {sorted(sizes)} people with values")
 
-    @property
+    @cached_property
     def kin(self) -> NDArray[np.intp]:
         """Number of each person's family, (people,)."""
         return family_numbers(self.labels, self.families)
@@ -107,8 +108,8 @@ class Judged:
     # In SD of the training people, by `observed`, `twin` and `training_mean`: responses to
     # conditions (people, regions, conditions), and second condition less the first with the ending
     # `_contrasts` (people, regions, tasks), with SDs of training people as `contrast_sds`; and
-    # whether connectomes predict a region as `open` (people, regions). `ridge` and, of the same
-    # people's other half, `OWN_HALF` have responses, too. None: there is no BOLD.
+    # whether connectomes predict a region as `open` (people, regions). `ridge` and, in units of
+    # BOLD, the same people's `OWN_HALF` have responses, too. None: there is no BOLD.
     bold: Mapping[str, NDArray[Any]] | None = None
     regions: tuple[str, ...] = ()  # of BOLD
 
@@ -150,13 +151,13 @@ def predict_people(
     if training is not None and len(training.labels) >= FEWEST_TRAINING:
         models |= _baselines(training, people, adjustment)
     losses = _cross_losses(fitted, edges, outputs, people.segments, seed)
-    bold = _judged_bold(fitted, people, edges, training)
+    bold = _judged_bold(fitted, people, edges)
     regions = fitted.bold.regions if bold and fitted.bold else ()
     return Judged(models, losses, bold=bold, regions=regions)
 
 
 def _judged_bold(
-    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]], training: Cohort | None
+    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
 ) -> dict[str, NDArray[Any]] | None:
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
     if people.bold is None or fitted.bold is None:
@@ -175,8 +176,6 @@ def _judged_bold(
         "twin_contrasts": np.where(np.isfinite(observed), contrasts(own, segments), np.nan),
         "training_mean_contrasts": np.where(np.isfinite(observed), readout.contrasts, np.nan),
     }
-    if training is not None and training.bold is not None and training.labels == people.labels:
-        found[OWN_HALF] = responses(readout.scaled(training.bold), training.segments)
     alike = {
         "training_mean": readout.responses,
         "contrast_sds": readout.contrast_sds,
