@@ -188,6 +188,7 @@ def parameter_effects(
     --------
     >>> import torch
     >>> from bids_dtg.dynamics.recipe import Recipe
+    >>> from bids_dtg.training.chance import borrowed_chance
     >>> rng = np.random.default_rng(0)
     >>> networks = Networks(
     ...     people=("01",),
@@ -196,7 +197,7 @@ def parameter_effects(
     ...     weights=np.ones((1, 2, 2), "f4") - np.eye(2, dtype="f4"),
     ...     tr_seconds=2.0,
     ... )
-    >>> with torch.random.fork_rng():
+    >>> with borrowed_chance():
     ...     _ = torch.manual_seed(0)
     ...     model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
     >>> found, _ = parameter_effects(model, networks, simulations=20)

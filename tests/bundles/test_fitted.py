@@ -97,7 +97,6 @@ def test_a_row_of_a_table_is_of_one_label(tmp_path: Path) -> None:
     bundle = write_tiny_network(tmp_path / "tiny", people=seen)
     twice = {"copy": [own[0]], "ann": [own[0]], "new": [own[2]]}
     assert bundle.known(list(twice), None, twice)[::2] == ("ann", "new")
-    assert bundle.rows(list(twice), None, twice) == {"ann": 0, "new": 2}
 
 
 def rest_of(people: int) -> np.ndarray:

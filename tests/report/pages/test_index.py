@@ -40,7 +40,7 @@ def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_
     assert '<a href="group/train-a/statistics_report.html">train-a</a>' in page
     assert f'<a href="group/train-a/{PAGE}">train-a</a>' in page
     assert f'<a href="group/fixed%20points/{PAGE}">fixed points</a>' in page
-    assert "Network models of resting-state activity" in page
+    assert "Dynamics of resting-state activity" in page
     assert "articipant" not in page
 
 
