@@ -13,9 +13,14 @@ from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.analyses.network_evaluation import outside_simulations, same_by_another
+from bids_dtg.dynamics.analyses.network_evaluation import (
+    below_publication,
+    outside_simulations,
+    same_by_another,
+)
 from bids_dtg.dynamics.judging.predictive import CHECKS, summarise
 from bids_dtg.files.text import read_rows
+from bids_dtg.stats.paired import Interval
 
 Call = Callable[..., int]
 
@@ -82,6 +87,14 @@ def test_another_connectome_that_does_as_well_is_a_warning(verdict: str, flags: 
     assert len(found) == flags
     assert same_by_another(ResultTable((), [])) == []
     assert all("does not come from the person's connections" in flag.text for flag in found)
+
+
+@pytest.mark.parametrize(("fit", "flags"), [(0.106, 1), (0.41, 0), (np.nan, 0)])
+def test_a_fit_far_below_the_publication_is_a_warning(fit: float, flags: int) -> None:
+    row = {"name": "model", "fit_single": Interval(fit, fit, fit)}
+    found = below_publication(ResultTable((), [row]))
+    assert len(found) == flags
+    assert all("by r = 0.11; the publication's by 0.53" in flag.text for flag in found)
 
 
 @pytest.mark.slow
