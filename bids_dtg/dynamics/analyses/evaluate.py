@@ -1,6 +1,6 @@
 """Evaluate a model of people's series: one table for linear cores and networks.
 
-Linear cores are judged by people whom they have not seen, or by folds over people; networks by the
+Linear cores are judged by people they were not trained on, or by folds over people; networks by the
 people they were fitted to (`analyses.network_evaluation`).
 """
 
@@ -137,7 +137,7 @@ def run_evaluation(settings: Settings) -> int:
 
 
 def _of_model(settings: Settings) -> int:
-    """Judge a linear core by people whom it has not seen."""
+    """Judge a linear core by people it was not trained on."""
     analysis = DynamicsAnalysis.prepare(settings, "evaluation", SCORES, EXCLUDED)
     (labels, seen), bundle = analysis.others(), analysis.core
     if not labels:
