@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
 from bids_dtg.errors import RunError, SettingsError
@@ -42,6 +43,16 @@ def test_the_same_seed_gives_the_same_twins(architecture):
     assert ((one >= 0) & (one <= 1)).all()
 
 
+@pytest.fixture
+def one_thread():
+    """Sums over another number of threads differ in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(before)
+
+
 # The stages: 3 epochs of the group, then 2 of times. A line is reported after each epoch.
 KILLED = """
 import os, signal, sys
@@ -52,6 +63,8 @@ def report(line):
     lines.append(line)
     if len(lines) == {last}:
         os.kill(os.getpid(), signal.SIGKILL)
+torch.set_num_threads(1)
+threadpool_limits(1)
 edges, segments = people(20)
 place = Workplace(Path({folder!r}))
 fit(edges, segments, architecture={architecture!r}, recipe=SMALL, workplace=place, report=report)
@@ -60,7 +73,7 @@ fit(edges, segments, architecture={architecture!r}, recipe=SMALL, workplace=plac
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "last"), [("lowrank", 5), ("hypernetwork", 3)])
-def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path, architecture, last):
+def test_a_killed_fit_goes_on_to_the_same_weights(one_thread, tmp_path, architecture, last):
     edges, segments = people(20)  # enough for the gate to open
     paths = [str(Path(__file__).parent), *sys.path]
     words = {"paths": paths, "last": last, "folder": str(tmp_path), "architecture": architecture}
