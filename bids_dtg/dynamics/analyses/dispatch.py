@@ -79,11 +79,10 @@ def architecture_of(settings: Settings) -> str:
 
 def _refuse_options_of_networks(settings: Settings) -> None:
     values = settings.options
-    given = [name for name in _OF_NETWORKS if values[name] != OPTIONS[name].field.default]
-    if given:
-        flags = [f"--{name.replace('_', '-')}" for name in given]
+    given = (name for name in _OF_NETWORKS if values[name] != OPTIONS[name].field.default)
+    if flags := [f"--{name.replace('_', '-')}" for name in given]:
         raise SettingsError(
-            f"{' and '.join(flags)} {'was' if len(given) == 1 else 'were'} given with "
+            f"{' and '.join(flags)} {'was' if len(flags) == 1 else 'were'} given with "
             f"{_WORDS[LINEAR]}, which has no such setting",
             expected=f"a network (--architecture {NETWORK}), or no {', no '.join(flags)}",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import compress
 from typing import Any
 
@@ -207,7 +208,8 @@ def _others(networks: Networks) -> list[LinearModel]:
     if not networks.others.any(axis=1).all():
         return []
     own = [covariances_of(networks, row) for row in range(len(networks.people))]
-    sums = [GroupSums.over(compress(own, apart)) for apart in networks.others]
+    everybody = GroupSums.over(own)
+    sums = (reduce(GroupSums.without, compress(own, kin), everybody) for kin in ~networks.others)
     return [LinearModel.of(others, Shrinkage(*FIXED)) for others in sums]
 
 
