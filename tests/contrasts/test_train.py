@@ -19,7 +19,10 @@ from bids_dtg.contrasts.task import TrainingTask, mean_correlation, validation_s
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.training.loop import Workplace
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 EDGE, ROIS, CONTRASTS = 8, 3, 2
 SHORT = TrainingPlan(features=4, loss="mse", epochs=3, patience=0, sampling=Sampling(people=4))
@@ -32,15 +35,6 @@ LONG = TrainingPlan(
 )
 # SHORT's, on any machine up to rounding.
 STORED_LOSSES = (0.51130, 0.30668)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Threads that wait for each other in so small sums take most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def cohort(people: int, seed: int, *, shuffled: bool = False) -> PersonSamples:

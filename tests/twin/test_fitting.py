@@ -1,5 +1,6 @@
 """Fitting twins."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_limits
 from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
 from bids_dtg.errors import RunError, SettingsError
@@ -43,16 +43,6 @@ def test_the_same_seed_gives_the_same_twins(architecture):
     assert ((one >= 0) & (one <= 1)).all()
 
 
-@pytest.fixture
-def one_thread():
-    """Sums over another number of threads differ in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    torch.set_num_threads(before)
-
-
 # The stages: 3 epochs of the group, then 2 of times. A line is reported after each epoch.
 KILLED = """
 import os, signal, sys
@@ -63,8 +53,6 @@ def report(line):
     lines.append(line)
     if len(lines) == {last}:
         os.kill(os.getpid(), signal.SIGKILL)
-torch.set_num_threads(1)
-threadpool_limits(1)
 edges, segments = people(20)
 place = Workplace(Path({folder!r}))
 fit(edges, segments, architecture={architecture!r}, recipe=SMALL, workplace=place, report=report)
@@ -77,7 +65,9 @@ def test_a_killed_fit_goes_on_to_the_same_weights(one_thread, tmp_path, architec
     edges, segments = people(20)  # enough for the gate to open
     paths = [str(Path(__file__).parent), *sys.path]
     words = {"paths": paths, "last": last, "folder": str(tmp_path), "architecture": architecture}
-    done = subprocess.run([sys.executable, "-c", KILLED.format(**words)], check=False)
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    script = KILLED.format(**words)
+    done = subprocess.run([sys.executable, "-c", script], env=alone, check=False)
     assert done.returncode == -signal.SIGKILL
     lines, options = [], {"architecture": architecture, "recipe": SMALL}
     place = Workplace(tmp_path)
