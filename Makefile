@@ -10,7 +10,8 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" $(LARGE_
 # What is imported is compiled then: pip would compile all that is never imported, too.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 # For the many packages of developers; it takes a fifth of pip's time. Where pip is set to find files, it finds them.
-UV := UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+UV_BIN := UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv
+UV := $(UV_BIN) pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
 DEMO ?= demo-output
 PAPER ?= paper-output
@@ -18,7 +19,7 @@ N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test coverage test-slow test-gpu bench-gpu fuzz lint measure format bench docs container release-check clean
+.PHONY: help demo paper test coverage test-slow test-gpu bench-gpu fuzz lint format bench docs container release-check clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,10 +66,6 @@ lint: .venv/installed ## check style, types and the import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python scripts/measure_house.py --check
-
-measure: .venv/installed ## sizes of the code, and what ruff and the import contract cannot check
-	$(BIN)/python scripts/measure_house.py --check
 
 format: .venv/installed ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
@@ -87,8 +84,13 @@ docs: .venv/installed ## build the documentation into site/, and run changed exa
 container: ## build the image without a Docker daemon and run it (root; Debian; 7 to 32 minutes)
 	container/build_and_try
 
-release-check: .venv/installed ## check what can be checked of a release without publishing it (RELEASE=yes refuses open decisions)
-	$(BIN)/python scripts/release_check.py $(if $(RELEASE),--release)
+release-check: .venv/installed ## build the files of a release, check them, install the wheel and run the demo with it
+	rm -rf build dist
+	$(BIN)/python -m build --installer uv
+	$(BIN)/twine check --strict dist/*
+	$(UV_BIN) venv --quiet build/installed
+	$(UV_BIN) pip install --quiet --python build/installed "$$(ls dist/*.whl)[report]"
+	build/installed/bin/dtg-demo build/demo --participants 1
 
 clean: ## remove the files that these tasks made
 	rm -rf .venv build dist site docs/gallery examples/gallery/*/ .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage .coverage.*
