@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +53,12 @@ class SimpleModels:
     """Simple models of the same people."""
 
     models: Mapping[str, Predict]  # by name of the model
-    people: int  # how many people each was fitted on
     # How each was fitted, by name, for JSON; lists where it was fitted several times.
     record: Mapping[str, Any]
+    people: int  # how many people each was fitted on; of several numbers, the group average's
+    # Models that were fitted for each person on all others, whom their maps resemble more.
+    leave_one_out: tuple[str, ...] = ()
+    words: str = ""  # what they were fitted on, where that is not all the same people
 
     @property
     def linear(self) -> str:
@@ -62,7 +66,7 @@ class SimpleModels:
 
         Examples
         --------
-        >>> SimpleModels({}, 15, {LINEAR: [{"parcels": 3}, {"parcels": 4}]}).linear
+        >>> SimpleModels({}, {LINEAR: [{"parcels": 3}, {"parcels": 4}]}, 15).linear
         'linear, one fit for each of 3 to 4 parcels'
         """
         fitted = self.record[LINEAR]
@@ -74,6 +78,17 @@ class SimpleModels:
             return f"{_FEW_FITS} all parcels"
         parcels = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         return f"{_FEW_FITS} each of {parcels} parcels"
+
+    def with_average(self, mean: Array, people: int) -> SimpleModels:
+        """Return the same with the mean map (contrasts, places) of a model's training people."""
+        return dataclasses.replace(
+            self,
+            models={**self.models, GROUP_AVERAGE: lambda person: mean},
+            people=people,
+            leave_one_out=tuple(name for name in self.leave_one_out if name != GROUP_AVERAGE),
+            words=f"The group average is that of the {counted(people, 'participant')} that the "
+            f"model was trained on; the linear model was fitted on {self.people} of those judged.",
+        )
 
 
 def is_linear(name: str) -> bool:
@@ -99,7 +114,7 @@ def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> Simp
         GROUP_AVERAGE: lambda person: mean,
         LINEAR: lambda person: predicted_maps(_OfSegments(linear), person.of_one_set()),
     }
-    return SimpleModels(models, len(training), {LINEAR: _record(linear, plan.seed)})
+    return SimpleModels(models, {LINEAR: _record(linear, plan.seed)}, len(training))
 
 
 def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
@@ -140,7 +155,9 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
         return predicted_maps(_OfSegments(model), person.of_one_set())
 
     models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear}
-    return SimpleModels(models, len(people) - 1, {LINEAR: _record(of_parcels, plan.seed)})
+    return SimpleModels(
+        models, {LINEAR: _record(of_parcels, plan.seed)}, len(people) - 1, tuple(models)
+    )
 
 
 def _several_families(people: Sequence[Person], families: Mapping[str, str]) -> NDArray[np.intp]:

@@ -31,8 +31,9 @@ def run_evaluation(settings: Settings) -> int:
 
     People in the training or validation set of the model, or of a model that it was made from,
     are left out (its bundle lists them). Simple models are fitted on the training set of
-    `--split-file`. Without one, group average and linear model of each person are fitted on all
-    other people, and have no scores of individuality.
+    `--split-file`. Without one, the group average is that of the model's own training people, which
+    models trained here carry. Of a model that carries none, the group average is that of all other
+    judged people, and so is the linear model of any: they have no scores of individuality.
 
     Raises
     ------
@@ -70,20 +71,23 @@ def _evaluate(
         return predicted_maps(model, person)[rows]
 
     alone = settings.modelling.split_file is None
-    mean = mean_maps(people if alone else training)
-    if alone:
-        simple = leave_one_out(people, mean, SimplePlan.of(analysis))
-    else:
+    mean: Array | None = None if alone else mean_maps(training)
+    if mean is not None:
         simple = baselines(training, mean, SimplePlan.of(analysis))
+    else:
+        simple = leave_one_out(people, mean_maps(people), SimplePlan.of(analysis))
+        trained_on = bundle.card.training.participants
+        # Re-centred predictions have the mean of the training people's measured maps.
+        if bundle.mean is not None and bundle.correction is not None and trained_on:
+            mean = bundle.mean[rows]
+            simple = simple.with_average(mean, trained_on)
     judged = f"model {bundle.card.name}"
     scoring = Scoring(
         judged,
         analysis.store,
         say,
-        training_mean=None if alone else mean,
-        # A model fitted on all others has seen each of them: it resembles them more than the person
-        # who was left out.
-        leave_one_out=tuple(simple.models) if alone else (),
+        training_mean=mean,
+        leave_one_out=simple.leave_one_out,
         tissues=tissues_of(bundle.places),
         families=analysis.families.by_label,
     )

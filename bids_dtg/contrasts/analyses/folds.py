@@ -183,7 +183,7 @@ def judge_folds(
     names = [name for name in by_group[0] if all(name in scores for scores in by_group)]
     joined = [join_groups([scores[name] for scores in by_group]) for name in names]
     record = {name: [one[name] for one in records if name in one] for name in records[0]}
-    return joined, SimpleModels({}, min(folds.fitted_on), record)
+    return joined, SimpleModels({}, record, min(folds.fitted_on))
 
 
 def _without(

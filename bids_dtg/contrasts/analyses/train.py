@@ -278,7 +278,7 @@ def write_tables(
             analysis.store.write(f"matrices/{name}", stacked, {"model": scores.name})
             means[scores.name] = mean_over(stacked, axis=0)
     fitted_on = counted(simple.people, "participant")
-    basis = f"Simple models were fitted on {fitted_on}."
+    basis = simple.words or f"Simple models were fitted on {fitted_on}."
     who = "test participant" if folds is None else "participant"
     if folds is not None:
         basis = f"{folds.lead} Simple models were fitted like the model."

@@ -341,7 +341,7 @@ def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys)
 
 @pytest.mark.slow
 def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
-    # As of an early version, where the training people are not known.
+    # Where it is not known who the training people are.
     model = without_people(linear, tmp_path / "bundle")
     assert cohort.analyse("evaluate", "--model", model) == 0
     folder = cohort.out / "group/evaluation-own"
@@ -351,19 +351,24 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     assert float(rows["retest"]["identification"]) == 1.0
     assert float(rows["retest"]["identification_low"]) < 0.8
     assert {"own mean prediction", "another person's prediction", "noise ceiling"} <= set(rows)
-    # Fitted on all others, they look like everybody but oneself.
-    for name in simple:
-        assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
+    # Fitted on all others, it looks like everybody but oneself.
+    assert (rows[FITS]["identification"], rows[FITS]["residual_r"]) == ("n/a", "n/a")
+    # The mean of the model's training people is one map for everybody.
+    assert float(rows["group average"]["index"]) == pytest.approx(0, abs=1e-6)
     reported = read_json(folder / "desc-models_scores.json")
     linear = [row["score"] for row in reported["comparisons"] if row["against"] == FITS]
     assert linear == ["r"]
     tests = read_table(folder / "desc-tests_scores.tsv")
     found = {(row["against"], row["score"]) for row in tests if row["p"] != "n/a"}
     assert found == {
-        *((name, score) for name in ("group average", FITS) for score in ("r", "dice")),
-        *(("retest", score) for score in ("r", "dice", "product")),
+        *((FITS, score) for score in ("r", "dice")),
+        *(
+            (name, score)
+            for name in ("group average", "retest")
+            for score in ("r", "dice", "product")
+        ),
     }
-    assert reported["fitted_on"] == len(LABELS) - 1
+    assert reported["fitted_on"] == 6
     by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
     retest = [row for row in by_contrast if row["model"] == "retest"]
     # One participant lacks the second contrast, and does not count for it.
