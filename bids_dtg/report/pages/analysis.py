@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
-from bids_dtg.report.axes import Chart, band_chart, line_chart, point_chart
 from bids_dtg.report.charts import nice
 from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, figure, numbers_of, written
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
+from bids_dtg.report.plots import Chart, band_chart, line_chart, point_chart
 
 Floats = NDArray[np.floating]
 # A cell as pages show it: text, interval, mark, and what it is sorted by (None: by its text).

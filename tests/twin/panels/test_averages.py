@@ -148,7 +148,7 @@ def test_words_from_files_are_escaped(output):
     assert "&lt;script&gt;alert(1): &lt;i&gt;c&lt;/i&gt;" in page
 
 
-def test_charts_are_in_the_order_of_the_table_and_part_buttons_by_the_sign(output):
+def test_charts_are_in_the_order_of_the_table(output):
     made = made_of(output)
     header, *lines = made.files[behaviour.SERIES].read_text().splitlines()
     lines.sort()  # as by name: face before shape
@@ -157,7 +157,3 @@ def test_charts_are_in_the_order_of_the_table_and_part_buttons_by_the_sign(outpu
     titles = [piece.title.partition(" (")[0] for piece in figure.pieces]
     conditions = {"faces": ("shape", "face"), "stroop": ("congruent", "incongruent")}
     assert titles == [f"{task}: {name}" for task, row in conditions.items() for name in row]
-    chart = figure.pieces[0].chart
-    zero = next(y for y, text in chart.y_ticks if text == "0.0")
-    another, correct = re.findall(r"M([^M]+)", chart.marks[0].line)
-    assert float(correct.split()[-1]) < zero < float(another.split()[-1])
