@@ -69,9 +69,11 @@ class RunVoxels:
     True
     """
 
-    maps: NDArray[np.floating]  # (rois, voxels), spatial maps that make the ROI series
+    maps: NDArray[np.floating]  # (rois, voxels), that make the ROI series; 0 outside the brain
     grey_voxels: int  # number of leading voxels whose connectome is wanted
     valid: NDArray[np.bool_]  # (voxels,), that have data; the others are never read
+    # (voxels,), where ROI series may be solved: the brain; None: wherever there are data.
+    brain: NDArray[np.bool_] | None = None
     # A voxel that is 0 in all frames has no data (zero-filled edge of the field of view). If False
     # it counts as a constant one.
     zeros_missing: bool = True
@@ -98,6 +100,8 @@ class RunVoxels:
             raise ValueError(f"maps have {voxels} voxels, validity {self.valid.shape}")
         if not 0 < self.grey_voxels <= voxels:
             raise ValueError(f"{self.grey_voxels} grey-matter voxels of {voxels}")
+        if self.brain is not None and self.brain.shape != (voxels,):
+            raise ValueError(f"maps have {voxels} voxels, the brain {self.brain.shape}")
         if self.order is not None and self.order.shape != (self.grey_voxels,):
             raise ValueError(f"{self.grey_voxels} grey-matter voxels, an order {self.order.shape}")
 
@@ -112,6 +116,13 @@ class RunVoxels:
         sets = self.sets or (self.rois,)
         ends = np.cumsum(sets).tolist()
         return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
+
+    @property
+    def beside(self) -> NDArray[np.intp]:
+        """Valid voxels on which ROI series are not solved, as they lie outside the brain."""
+        if self.brain is None:
+            return np.zeros(0, np.intp)
+        return np.flatnonzero(self.valid & ~self.brain)
 
     def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values (grey voxels,) as they stand in what is made of the sums."""
@@ -179,6 +190,7 @@ class RunMoments:
         self._maps = np.asarray(self.maps[:, : self._on_maps], dtype) if self.projected else None
         self._scale = None if voxels.scale is None else np.asarray(voxels.scale, dtype)
         self._subtracted = np.asarray(self.subtracted, dtype)
+        self._beside = voxels.beside
         self._edges = segments.edges[[0, -1]] if once else segments.edges
         self._first_summed = rois + 1 if once else 0
         # position of each frame among the kept ones, -1 if it is not kept
@@ -254,6 +266,11 @@ class RunMoments:
                 maps = self._maps[:, low : low + _VOXELS]
                 total[:, :rois] += part[:, : maps.shape[1]] @ maps.T
             total[:, rois] += part.sum(1)
+        if len(self._beside):
+            outside = values[:, self._beside]
+            if self._scale is not None:
+                outside = outside * self._scale[self._beside]
+            total[:, rois] -= outside.sum(1)
         if not np.isfinite(total).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         return total
@@ -360,12 +377,12 @@ class RunMoments:
     @property
     def solved(self) -> NDArray[np.bool_]:
         """(voxels,), those on which the ROI series are solved: with data, constant or not."""
+        solved = self.valid.copy()
+        solved[self.voxels.beside] = False
         if self.voxels.standardised:  # a constant place has no sd
-            among = np.arange(len(self.valid)) < self.grey_voxels
-            return np.asarray(self.varying & among)
-        if not self.voxels.zeros_missing:
-            return self.valid
-        solved: NDArray[np.bool_] = self.varying | (self.valid & (self.subtracted != 0))
+            return np.asarray(solved & self.varying & (np.arange(len(solved)) < self.grey_voxels))
+        if self.voxels.zeros_missing:
+            solved &= self.varying | (self.subtracted != 0)
         return solved
 
     @property

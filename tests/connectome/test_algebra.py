@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_route import clean, plain_series, regress
+from plain_route import clean, correlate, plain_series, regress
 
 from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
-from bids_dtg.connectome.form import PENALTY, Form
+from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.connectome.moments import LEAD_FRAMES, RunVoxels, measure_run
 
 VOXELS, GREY, SETS, TR = 210, 140, (2, 3), 2.0
@@ -30,7 +30,7 @@ def example(seed, frames, *, spread=30.0):
     return (1000 + bold).astype(np.float32), maps, confounds, rng.random(frames) < 0.9
 
 
-def one_pass(bold, maps, design, *, way=None, size=32, form=FORM):
+def one_pass(bold, maps, design, *, way=None, size=32, form=FORM, brain=None):
     def blocks():
         block = np.empty((size, VOXELS), np.float32)
         for first in range(0, len(bold), size):
@@ -42,6 +42,7 @@ def one_pass(bold, maps, design, *, way=None, size=32, form=FORM):
         maps,
         GREY,
         np.ones(VOXELS, bool),
+        brain=brain,
         sets=form.sets,
         standardised=form.standardised,
     )
@@ -127,6 +128,25 @@ def test_a_voxel_that_is_not_finite_is_left_out(at):
     expected = one_pass(without, maps, design, way=Removal)
     assert not found.whole.r[:, 11].any()
     np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", [Removal, Retention])
+@pytest.mark.parametrize("form", [MARGINAL, FORM])
+def test_grey_matter_outside_the_brain_has_a_connectome_and_no_part_in_the_series(way, form):
+    bold, maps, confounds, _ = example(8, 60 if form is FORM else 150, spread=1.0)
+    brain = np.arange(VOXELS) >= 12
+    maps[:, ~brain] = 0
+    design = TemporalDesign.build(confounds, list("abc"), np.ones(len(bold), bool), TR)
+    found = one_pass(bold, maps, design, way=way, form=form, brain=brain)
+    alone = np.where(brain, bold, np.nan).astype(np.float32)
+    without = one_pass(alone, maps, design, way=way, form=form)
+    assert found.covered.all()
+    np.testing.assert_allclose(found.series, without.series, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.whole.r[:, 12:], without.whole.r[:, 12:], atol=1e-5)
+    if form is MARGINAL:
+        expected = correlate(clean(bold[:, :12].astype(float), confounds), found.series)
+        np.testing.assert_allclose(found.whole.r[:, :12], expected, atol=1e-5)
+    assert np.abs(found.whole.r[:, :12]).max() > 0.1
 
 
 @pytest.mark.parametrize(("frames", "most"), [(150, 40), (150, 149), (60, 300)])

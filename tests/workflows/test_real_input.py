@@ -132,19 +132,27 @@ def test_what_is_written_is_bids(made, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def cleaned(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return cleaned voxels (frames, n), ROI series, and which grey voxels (i, j, k) these are."""
+def read(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the run on the grid, and (i, j, k) its grey voxels and those of ROI series."""
     func = job.bids / "sub-HAPPYTEST" / "func"
-    name = f"{STEM}_space-MNI152NLin6Asym_res-2_desc"
     bold, mask = (
-        on_grid(nib.load(func / f"{name}-{what}.nii.gz"), job.grid)
+        on_grid(nib.load(func / f"{STEM}_space-MNI152NLin6Asym_res-2_desc-{what}.nii.gz"), job.grid)
         for what in ("preproc_bold", "brain_mask")
     )
-    inside = job.brain & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
+    inside = (job.brain | job.grey) & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
     means = bold.mean(axis=-1)
     left = inside & (bold == 0).any(axis=-1) & (means > 0.05 * np.median(means[inside]))
+    print(f"{(job.brain & (mask[..., 0] == 0)).sum()} brain voxels lie outside the run's mask")
     print(f"{left.sum()} of {inside.sum()} voxels leave the field of view")
     of_series = inside & ~left if left.sum() >= 0.001 * inside.sum() else inside
+    return bold, job.grey & inside & ~left, job.brain & of_series
+
+
+@pytest.fixture(scope="module")
+def cleaned(job, read) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return cleaned voxels (frames, n), ROI series, and which grey voxels (i, j, k) these are."""
+    func, name = job.bids / "sub-HAPPYTEST/func", f"{STEM}_space-MNI152NLin6Asym_res-2_desc"
+    bold, there, of_series = read
     image = func / f"{name}-preproc_bold.nii.gz"
     table, kept = load_confounds_strategy(str(image), denoise_strategy="simple")
     assert kept is None
@@ -153,7 +161,6 @@ def cleaned(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     maps = on_grid(nib.load(job.model.parent / "maps.nii.gz"), job.grid)
     brain_series = plain_series(bold[of_series].T, maps[of_series].T)
-    there = job.grey & inside & ~left
     return clean(bold[there].T, confounds), clean(brain_series, confounds), there
 
 
@@ -202,3 +209,49 @@ def test_maps_equal_the_eager_network_on_the_plain_connectome(made, plain):
         difference = np.abs(found - expected)[made.grey].max()
         # The random network's maps lie within 0.3; another connectome shows in the fourth digit.
         assert difference < 2e-6, contrast.label
+
+
+@pytest.fixture(scope="module")
+def uncleaned(job) -> np.ndarray:
+    """Return maps (contrasts, grey voxels) of the run as it is, as the public code takes it."""
+    out = job.out.parent / "uncleaned"
+    words = [word if word != str(job.out) else str(out) for word in job.arguments]
+    assert main([*words, "--min-minutes", "2", "--denoise-strategy", "none"]) == 0
+    images = [nib.load(map_path(out, contrast.label)) for contrast in hcp_contrasts()]
+    return np.array([image.get_fdata()[job.grey] for image in images])
+
+
+def published_maps(job, bold: np.ndarray, grey: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Return maps (contrasts, grey voxels) by the steps of the public code, on whole arrays.
+
+    ROI series are solved over the brain mask and correlated with each voxel of the grid; the
+    network reads those of grey matter, of which 273 lie outside the brain mask.
+    """
+    import torch
+
+    from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
+
+    maps = on_grid(nib.load(job.model.parent / "maps.nii.gz"), job.grid)
+    r = correlate(bold[grey].T, plain_series(bold[brain].T, maps[brain].T))
+    assert np.abs(r[:, ~job.brain[grey]]).max() > 0.4
+    volume = torch.zeros(1, ROIS, *job.grid.shape)
+    volume[0, :, torch.from_numpy(grey)] = torch.from_numpy(r).float()
+    checkpoint = job.shared / "reference/deeptaskgen/random_fdim64.ckpt"
+    with torch.inference_mode():
+        return read_lightning_checkpoint(checkpoint)(volume)[0].numpy()[:, job.grey]
+
+
+def test_maps_are_those_of_the_published_steps_where_the_run_has_data(job, read, uncleaned):
+    expected = published_maps(job, *read)
+    furthest = np.abs(uncleaned - expected).max(axis=1) / np.abs(expected).max(axis=1)
+    print(f"maps differ by up to {furthest.max():.2g} of their largest value")
+    assert furthest.max() < 1e-5
+
+
+def test_maps_are_nearly_those_of_the_published_steps_everywhere(job, read, uncleaned):
+    """The public code also reads voxels outside the run's mask, and beyond its field of view."""
+    expected = published_maps(job, read[0], job.grey, job.brain)
+    pairs = zip(uncleaned, expected, strict=True)
+    r = [float(np.corrcoef(own, theirs)[0, 1]) for own, theirs in pairs]
+    print(f"r from {min(r):.4f}, median {np.median(r):.4f}")
+    assert min(r) > 0.988

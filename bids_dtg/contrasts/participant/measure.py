@@ -107,7 +107,8 @@ class ModelVoxels:
         return RunVoxels(
             self.maps,
             self.grey_voxels,
-            valid & self.in_brain,
+            valid,
+            brain=self.in_brain,
             leave=not between,
             order=self.order,
             sets=form.sets,
@@ -340,7 +341,7 @@ class Reader:
         voxels = RunVoxels(
             np.zeros((0, self.voxels.places.number), np.float32),
             self.voxels.grey_voxels,
-            source.valid & self.voxels.in_brain,
+            source.valid,
             leave=not source.between,
             order=self.voxels.order,
             standardised=True,
