@@ -1,10 +1,10 @@
-"""The linear model of real people's rest: how well it tells people apart.
+"""The linear model of real people's rest: how well it tells people apart, also after short rest.
 
     python studies/linear_maps.py ../shared/data/real/hcp30
 
-20 people of the Human Connectome Project by parcel: rest, and maps of 24 task conditions. They are
-split at random many times: 15 to train and 5 others to test. All that the model needs comes from
-the training people. Each person's scores are averaged over the splits where that person was tested.
+20 people of the Human Connectome Project by parcel: rest, and maps of 24 task conditions, in five
+folds: 16 people to train and the 4 others to test, of whom all rest is taken, or its first minutes.
+All that the model needs comes from the training people.
 These people are development people: about 220 variants were tried on them.
 """
 
@@ -21,7 +21,7 @@ from bids_dtg import fit_linear
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.stats.paired import t_interval
 
-TRAINING, TEST = 15, 5
+FOLDS = 5
 HEAD = ("r - group", "residual r", "identified", "another's r - group", "held by half-widths")
 Array = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -42,31 +42,33 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="with rest.npz and task.npz")
-    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--minutes", type=float, nargs="*", default=[3.6, 5.0], help="of test rest")
     args = parser.parse_args()
     start = time.perf_counter()
     with np.load(args.folder / "rest.npz") as file:
         rest, tr_seconds = file["rest"], float(file["tr_seconds"])
     with np.load(args.folder / "task.npz") as file:
         maps = file["beta"].astype(np.float32)
-    rng = np.random.default_rng([16, TRAINING])
-    found: dict[int, list[Values]] = {}
-    for _ in range(args.splits):
-        order = rng.permutation(len(rest))
-        training, test = np.sort(order[:TRAINING]), np.sort(order[TRAINING : TRAINING + TEST])
+    frames = [rest.shape[2], *(round(60 * minutes / tr_seconds) for minutes in args.minutes)]
+    found = np.empty((len(frames), len(rest), len(HEAD)))
+    order = np.random.default_rng(0).permutation(len(rest))
+    for fold in range(FOLDS):
+        test = order[fold::FOLDS]
+        training = np.setdiff1d(order, test)
         model = fit_linear(rest[training], maps[training], tr_seconds)
-        predicted = np.stack([model.predict(rest[person]) for person in test])
-        scores = score(predicted, maps[test], maps[training].mean(axis=0))
-        held = (np.abs(predicted - maps[test]) <= model.half_widths).mean(axis=(1, 2))
-        scores = np.column_stack([scores, held])
-        for person, values in zip(test, scores, strict=True):
-            found.setdefault(int(person), []).append(values)
-    columns = np.array([np.mean(values, axis=0) for values in found.values()]).T
-    print(f"{len(found)} people, {args.splits} splits of {TRAINING} to train and {TEST} to test")
-    for title, values in zip(HEAD, columns, strict=True):
-        over, digits = t_interval(values), ".4f" if "group" in title else ".3f"
-        print(f"{title}: {over.mean:{digits}} [{over.low:{digits}}, {over.high:{digits}}]")
-    print(f"{time.perf_counter() - start:.0f} s, one process")
+        for number, length in enumerate(frames):
+            predicted = np.stack([model.predict(rest[person, :, :length]) for person in test])
+            held = (np.abs(predicted - maps[test]) <= model.half_widths).mean(axis=(1, 2))
+            scores = score(predicted.astype(np.float32), maps[test], maps[training].mean(axis=0))
+            found[number, test] = np.column_stack([scores, held])
+        print(f"fold {fold + 1}: {time.perf_counter() - start:.0f} s", flush=True)
+    for length, people in zip(frames, found, strict=True):
+        above = (people[:, 0] > 0).mean()
+        minutes = length * tr_seconds / 60
+        print(f"{minutes:.1f} minutes of rest: {above:.0%} above the group average")
+        for title, values in zip(HEAD, people.T, strict=True):
+            over, digits = t_interval(values), ".4f" if "group" in title else ".3f"
+            print(f"  {title}: {over.mean:{digits}} [{over.low:{digits}}, {over.high:{digits}}]")
 
 
 if __name__ == "__main__":

@@ -10,21 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.connectome.connectome import run_connectomes
-from bids_dtg.connectome.design import SECONDS_PER_RUN, TemporalDesign
+from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import Form
-from bids_dtg.connectome.moments import RunVoxels, measure_run
-from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.linear import LinearFit, fit_people
+from bids_dtg.contrasts.linear import LinearFit, fit_people, rows_of
 from bids_dtg.contrasts.linear_kind import tensors_of
-from bids_dtg.contrasts.people import Array, Person
+from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.places import ListedPlaces
-from bids_dtg.stats.group_ica import GroupIca, standardised_places
+from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.stats.linear import WHOLE, standardised
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,46 +30,39 @@ class FittedLinear:
     """A linear model that `fit_linear` has fitted."""
 
     roi_maps: Array  # (ROIs of all sets, places)
-    form: Form  # of the connectomes that it reads
     fit: LinearFit
     people: int  # it was fitted to
-
-    @property
-    def correction(self) -> Correction:
-        """Gains of the contrasts, and the mean maps."""
-        return Correction(self.fit.gains, self.fit.mean_maps.astype(np.float32))
 
     @property
     def half_widths(self) -> Array:
         """Half-widths of the 90 % intervals around the maps, (contrasts, places); NaN: none."""
         return self.fit.half_widths.at_places
 
-    def predict(self, rest: NDArray[np.floating]) -> Array:
+    def predict(self, rest: NDArray[np.floating]) -> Float:
         """Predict the maps (contrasts, places) of a person from rest (places, frames)."""
-        connectome = connectome_of(rest, self.roi_maps, self.form)
-        return self.correction.apply(self.fit.model.predict(connectome))
+        deviation = self.fit.model.predict(_connectome(rest, self.roi_maps, self.fit.model.sets))
+        return self.fit.mean_maps + self.fit.gains[:, None] * deviation
 
     def save(self, folder: str | Path) -> ModelBundle:
         """Write the model as a bundle, a new folder."""
-        contrasts = (
-            Contrast(number, f"contrast{number + 1}", "", "", "")
-            for number in range(len(self.fit.mean_maps))
-        )
+        fit, number = self.fit, self.roi_maps.shape[1]
+        labels = [f"contrast{row + 1}" for row in range(len(fit.mean_maps))]
         part = MapsPart(
-            tuple(contrasts),
-            places=self.roi_maps.shape[1],
+            tuple(Contrast(row, label, "", "", "") for row, label in enumerate(labels)),
+            places=number,
             segment_seconds=SECONDS_PER_RUN,
             units="arbitrary",
             recentring=Recentring(self.people, 1, left_out_in_turn=True),
-            connectome=self.form,
+            connectome=Form("partial", fit.model.sets if len(fit.model.sets) > 1 else ()),
         )
-        places = ListedPlaces(tuple(str(number + 1) for number in range(self.roi_maps.shape[1])))
-        tensors = tensors_of(self.fit.model)
-        maps = self.roi_maps.astype(np.float16) if self.form.sets else self.roi_maps
+        places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
+        correction = Correction(fit.gains.astype(np.float32), fit.mean_maps.astype(np.float32))
         arrays = BundleArrays(
-            *(tensors, maps, places, places, self.correction),
-            mean=self.correction.offset,
-            half_widths=self.fit.half_widths,
+            tensors_of(fit.model),
+            self.roi_maps.astype(np.float16 if part.several else np.float32),
+            *(places, places, correction),
+            mean=correction.offset,
+            half_widths=fit.half_widths,
         )
         return write_bundle(folder, ModelCard(Path(folder).name, "1", "linear", part), arrays)
 
@@ -82,21 +73,26 @@ def fit_linear(
     tr_seconds: float | None = None,
     sets: Sequence[int] = (15, 25, 50, 75, 100),
     seed: int = 0,
+    *,
+    roi_maps: Sequence[NDArray[np.floating]] | None = None,
 ) -> FittedLinear:
     """Fit the linear model to people's rest and maps.
 
     Parameters
     ----------
     rest
-        Cleaned resting-state series of each person, (people, places, frames).
+        Cleaned resting-state series of each person, (people, places, frames), or a list of one
+        array (places, frames) a person, whose numbers of frames may differ.
     maps
         Measured maps, (people, contrasts, places); NaN where nothing was measured.
     tr_seconds
-        Seconds a frame; None: the shrinkage is that of an unknown duration.
+        Seconds a frame; None: rest is taken to be long enough.
     sets
         Numbers of ROIs of the sets of maps, which group ICA makes of this rest.
     seed
         Of group ICA.
+    roi_maps
+        Maps of each set, (ROIs, places), in place of those of group ICA.
 
     Returns
     -------
@@ -124,35 +120,38 @@ def fit_linear(
     """
     if len(rest) < 2 or len(rest) != len(maps):
         raise ValueError(f"{len(rest)} people's rest and {len(maps)} people's maps")
-    ica, form = GroupIca(), Form("partial", tuple(sets) if len(sets) > 1 else ())
-    for own in rest:
-        ica.add(own)
-    made = [ica.maps(number, seed)[0] for number in sets]
-    roi_maps = np.concatenate(made).astype(np.float16).astype(np.float32)
-    minutes = [np.nan if tr_seconds is None else own.shape[1] * tr_seconds / 60 for own in rest]
+    places = {np.shape(own)[0] for own in rest} | {np.shape(own)[-1] for own in maps}
+    if len(places) > 1:
+        raise ValueError(f"rest and maps have different numbers of places: {sorted(places)}")
+    if roi_maps is None:
+        ica = GroupIca()
+        for own in rest:
+            ica.add(own)
+        # As a bundle keeps them.
+        roi_maps = [ica.maps(rois, seed)[0].astype(np.float16) for rois in sets]
+    numbers = tuple(len(of_set) for of_set in roi_maps)
+    joined = np.concatenate(roi_maps).astype(np.float32)
     people = [
         Person(
             label=str(number),
-            connectomes=connectome_of(own, roi_maps, form)[None].astype(np.float16),
+            connectomes=_connectome(own, joined, numbers)[None],
             weights=(1.0,),
-            sessions=(np.asarray(maps[number], np.float32),),
-            form=form,
-            minutes=minutes[number],
+            sessions=(np.asarray(maps[number], np.float64),),
+            minutes=np.nan if tr_seconds is None else own.shape[1] * tr_seconds / 60,
         )
         for number, own in enumerate(rest)
     ]
-    return FittedLinear(roi_maps, form, fit_people(people, sets), len(people))
+    return FittedLinear(joined, fit_people(people, numbers), len(people))
 
 
-def connectome_of(rest: NDArray[np.floating], roi_maps: Array, form: Form) -> Array:
-    """Return the connectome (ROIs, places) of a person's rest (places, frames)."""
-    values = np.ascontiguousarray(standardised_places(rest.astype(np.float32)).T)
-    frames, places = values.shape
-    design = TemporalDesign.build(None, [], np.ones(frames, bool), 1.0)
-    voxels = RunVoxels(roi_maps, places, np.ones(places, bool), sets=form.sets)
-
-    def blocks() -> Blocks:
-        yield 0, values
-
-    moments = measure_run(blocks, design, voxels, segments=design.segments(np.inf))
-    return run_connectomes(moments, form=form, every_part=False).segments[0].r
+def _connectome(rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]) -> Float:
+    """Return the connectome (ROIs, places) of a person's rest (places, frames), set by set."""
+    places, found = standardised(np.asarray(rest), WHOLE), []
+    for rows in rows_of(sets):
+        maps = roi_maps[rows].astype(np.float64)
+        maps = maps - maps.mean(axis=1, keepdims=True)
+        series = standardised(np.linalg.lstsq(maps.T, places, rcond=None)[0], WHOLE)
+        mixing = Form("partial").mixing(series @ series.T / series.shape[1])
+        assert mixing is not None  # of this form
+        found.append(mixing.T @ (series @ places.T / series.shape[1]))
+    return np.concatenate(found)

@@ -11,31 +11,30 @@ shrunk, for what the first ones leave. Predictions are means over sets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.people import Array, Float, MeanMaps, Person
-from bids_dtg.contrasts.recentring import clipped_gains
+from bids_dtg.contrasts.people import Float, MeanMaps, Person
+from bids_dtg.contrasts.recentring import MOST_GAIN
 from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.lattice import Lattice, single_lattice
 from bids_dtg.stats.half_width import HalfWidths, LeftOutErrors
-from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
+from bids_dtg.stats.linear import WHOLE, fit_regions, standardised
 
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
-_FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
+# A person's deviations are multiplied by this at least, if they vary more than in training.
+LEAST_SCALE = 0.1
 _ROUNDING = 1e-9  # of standardised values
-_LEAST = float(np.finfo(np.float64).tiny)  # replaces a divisor of 0
 _PLACES = 4096  # that a prediction computes at a time
 _PARTS = 8  # so many times these places are in memory of arrays that are mapped
-Rows = slice  # of a set's ROIs in a connectome
-Fits = tuple[Float, NDArray[np.int64]]  # of a person, as `fit_regions` returns them
+Floats = NDArray[np.floating[Any]]  # 32 bits of a bundle, 64 of a fit
 
 
-def rows_of(sets: Sequence[int]) -> tuple[Rows, ...]:
+def rows_of(sets: Sequence[int]) -> tuple[slice, ...]:
     """Return the rows of each set of ROIs in a connectome.
 
     Examples
@@ -53,11 +52,9 @@ def shrinkage(minutes: float) -> float:
     Examples
     --------
     >>> shrinkage(200.0), round(shrinkage(71.7), 1), shrinkage(float("nan"))
-    (4.0, 8.0, 8.0)
+    (4.0, 8.0, 4.0)
     """
-    if np.isnan(minutes):
-        return 2 * LEAST_STRENGTH
-    return LEAST_STRENGTH * max(1.0, ENOUGH_MINUTES / minutes)
+    return LEAST_STRENGTH * max(1.0, ENOUGH_MINUTES / minutes if minutes > 0 else 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +71,21 @@ class LinearModel:
     """
 
     sets: tuple[int, ...]  # numbers of ROIs
-    means: Array  # (rois, places), means over people of standardised connectomes
-    weights: Array  # (rois, places), of deviations; of mean 1 in each set
-    coefficients: Array  # (contrasts, rois)
+    means: Floats  # (rois, places), means over people of standardised connectomes
+    weights: Floats  # (rois, places), of deviations; of mean 1 in each set
+    coefficients: Floats  # (contrasts, rois)
+    # (sets,), of the training people's weighted deviations; those of a person that vary more, as
+    # after short rest, are scaled by their share. None: they are not.
+    variances: Floats | None = None
 
     def __post_init__(self) -> None:
         rois, _ = self.means.shape
-        shapes = {"weights": self.means.shape, "coefficients": (len(self.coefficients), rois)}
+        shapes: dict[str, tuple[int, ...]] = {
+            "weights": self.means.shape,
+            "coefficients": (len(self.coefficients), rois),
+        }
+        if self.variances is not None:
+            shapes["variances"] = (len(self.sets),)
         for name, shape in shapes.items():
             if (found := getattr(self, name).shape) != shape:
                 raise ValueError(f"{name} are {shape}, found {found}")
@@ -107,32 +112,41 @@ class LinearModel:
             raise ValueError(f"means are of {places} places, found {means.shape}")
         if sets.ndim != 1 or not np.issubdtype(sets.dtype, np.integer):
             raise ValueError(f"sets are whole numbers, found {sets.dtype} {sets.shape}")
-        return cls(tuple(int(rois) for rois in sets), means, weights, coefficients)
+        numbers = tuple(int(rois) for rois in sets)
+        return cls(numbers, means, weights, coefficients, tensors.get("variances"))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the model's arrays by name."""
-        return {
-            "sets": np.array(self.sets, np.int32),
-            "means": self.means,
-            "weights": self.weights,
-            "coefficients": self.coefficients,
+        names = ("means", "weights", "coefficients", "variances")
+        arrays = {name: getattr(self, name) for name in names}
+        return {"sets": np.array(self.sets, np.int32)} | {
+            name: array.astype(np.float32) for name, array in arrays.items() if array is not None
         }
 
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, connectome: Floats) -> Floats:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
-        maps = np.zeros((len(self.coefficients), connectome.shape[1]), np.float32)
-        for rows in rows_of(self.sets):
-            coefficients = self.coefficients[:, rows]
-            for number, (some, features) in enumerate(_features(connectome[rows])):
-                if number % _PARTS == 0:
+        shape = len(self.coefficients), connectome.shape[1]
+        maps = np.zeros(shape, self.means.dtype)
+        of_set = maps if len(self.sets) == 1 else np.empty(shape, self.means.dtype)
+        for number, rows in enumerate(rows_of(self.sets)):
+            coefficients, squares = self.coefficients[:, rows], 0.0
+            for part, (some, deviation) in enumerate(_standardised_parts(connectome[rows])):
+                if part % _PARTS == 0:
                     self._let_go(rows)
-                features -= self.means[rows, some]
-                features *= self.weights[rows, some]
-                maps[:, some] += coefficients @ features
+                deviation -= self.means[rows, some]
+                deviation *= self.weights[rows, some]
+                squares += float(np.einsum("rv,rv->", deviation, deviation))
+                of_set[:, some] = coefficients @ deviation
             self._let_go(rows)
+            if self.variances is not None:
+                own = squares / (self.sets[number] * connectome.shape[1])
+                most = self.variances[number] / own if own > 0 else 1.0
+                of_set *= of_set.dtype.type(np.clip(most, LEAST_SCALE, 1.0))
+            if of_set is not maps:
+                maps += of_set
         return maps
 
-    def _let_go(self, rows: Rows) -> None:
+    def _let_go(self, rows: slice) -> None:
         """Give memory of a mapped file back."""
         for array in (self.means, self.weights):
             let_go(array[rows])
@@ -143,7 +157,7 @@ class LinearFit:
     """A fitted model, and how it was fitted."""
 
     model: LinearModel
-    gains: Array  # (contrasts,), of all deviations, found with each person left out in turn
+    gains: Float  # (contrasts,), of all deviations, found with each person left out in turn
     half_widths: HalfWidths  # by errors for the people, each left out in turn
     mean_maps: Float  # (contrasts, places), of the training people
     strength: float  # of the shrinkage
@@ -158,7 +172,7 @@ def fit_people(
     Parameters
     ----------
     people
-        Two or more.
+        Two or more; each is read three times, and only sums of all of them are kept.
     sets
         Numbers of ROIs of the sets, in the order of the connectomes' rows.
     lattice
@@ -173,210 +187,152 @@ def fit_people(
         raise ValueError(f"{len(people)} person is too few to leave one out")
     maps, minutes = MeanMaps.of(people), float(sum(person.minutes for person in people))
     strength = shrinkage(minutes)
-    parts = [_Part.of(people, rows, maps, strength) for rows in rows_of(sets)]
-    slopes = Slopes(len(maps.mean))
-    lattice = lattice or single_lattice(maps.mean.shape[1], edge=1)
-    errors = LeftOutErrors(len(maps.mean), lattice)
+    fits = [_SetFit.of(people, rows, maps, strength) for rows in rows_of(sets)]
+    contrasts, places = maps.mean.shape
+    errors = LeftOutErrors(contrasts, lattice or single_lattice(places, edge=1))
+    products, squares = np.zeros((2, contrasts))
     for number, person in enumerate(people):
         measured, known = maps.left_out(person)
         predicted = np.zeros(measured.shape)
-        for part in parts:
-            predicted += part.left_out(number, person)
-        predicted = np.where(known, predicted / len(parts), 0.0)
-        slopes.add(predicted, measured)
+        for fit in fits:
+            predicted += fit.predict_left_out(number, person)
+        predicted = np.where(known, predicted / len(fits), 0.0)
+        products += np.einsum("qv,qv->q", predicted, measured)
+        squares += np.einsum("qv,qv->q", predicted, predicted)
         errors.add(predicted, np.where(known, measured, np.nan))
-    gains = slopes.gains()
-    coefficients = np.hstack([part.coefficients() for part in parts]) / len(parts)
-    return LinearFit(
-        model=LinearModel(
-            sets=tuple(sets),
-            means=np.concatenate([part.mean for part in parts]).astype(np.float32),
-            weights=np.concatenate([part.weights for part in parts]).astype(np.float32),
-            coefficients=coefficients.astype(np.float32),
-        ),
-        gains=gains,
-        half_widths=errors.half_widths(
-            gains,
-            segments=round(float(np.mean([len(person.connectomes) for person in people]))),
-            left_out_in_turn=True,
-        ),
-        mean_maps=maps.mean,
-        strength=strength,
-        minutes=minutes,
+    gains = _gains(products, squares)
+    model = LinearModel(
+        sets=tuple(sets),
+        means=np.concatenate([fit.mean for fit in fits]),
+        weights=np.concatenate([fit.weights for fit in fits]),
+        coefficients=np.hstack([fit.coefficients for fit in fits]) / len(fits),
+        variances=np.array([fit.variance for fit in fits]),
     )
-
-
-class Slopes:
-    """Slopes of measured on predicted deviations, of people who were left out in turn.
-
-    With few people the slope of one contrast is noisy: its gain is the mean of its own slope and
-    the slope of all contrasts together.
-
-    Parameters
-    ----------
-    contrasts
-        How many there are.
-    """
-
-    def __init__(self, contrasts: int) -> None:
-        # Over people and places, (contrasts,).
-        self._products, self._squares = np.zeros(contrasts), np.zeros(contrasts)
-        self._predicted_squares = np.zeros(contrasts)
-
-    def add(self, predicted: Float, measured: Float) -> None:
-        """Add a person's deviations (contrasts, places), 0 where nothing was measured."""
-        squares = np.einsum("qv,qv->q", predicted, predicted)
-        self.add_sums(np.einsum("qv,qv->q", predicted, measured), squares, squares)
-
-    def add_sums(self, products: Float, squares: Float, predicted_squares: Float) -> None:
-        """Add sums over people and places of what `add` takes, (contrasts,).
-
-        The squares of whole predictions give the scale of rounding errors.
-        """
-        self._products += products
-        self._squares += squares
-        self._predicted_squares += predicted_squares
-
-    def gains(self) -> Array:
-        """Return the gain of each contrast, (contrasts,), 0 where predictions do not differ."""
-        shared = self._squares * (self._products.sum() / max(self._squares.sum(), _LEAST))
-        products = (self._products + shared) / 2
-        gains = clipped_gains(products, self._squares, self._predicted_squares)
-        return gains.astype(np.float32)
+    segments = round(float(np.mean([len(person.connectomes) for person in people])))
+    widths = errors.half_widths(gains, segments=segments, left_out_in_turn=True)
+    return LinearFit(model, gains, widths, maps.mean, strength, minutes)
 
 
 @dataclass(frozen=True, eq=False)
-class _Sums:
-    """Sums over people of fits to a set's deviations D.
-
-    Maps count where they were measured, in this person and in another one, and a contrast only if
-    it has values enough for a fit.
-    """
-
-    fit_sum: Float  # (contrasts, 1, 1 + rois), of intercepts and slopes
-    fitted: NDArray[np.int64]  # people, (contrasts, 1)
-    gram: Float  # (contrasts or 1, rois, rois), of D Dᵀ
-    cross: Float  # (contrasts, rois), of D with deviations of the maps from the mean
-    left_cross: Float  # the same from the mean of all others
-    # Of each person's own slopes: with D and deviations from the others' mean, (contrasts,); D Dᵀ
-    # times them, (contrasts, rois); and so from both sides, (contrasts,).
-    fit_products: Float
-    fit_gram: Float
-    fit_squares: Float
-
-    @classmethod
-    def of(cls, person: Person, maps: MeanMaps, deviation: Float, fits: Fits) -> _Sums:
-        """Return the sums of one person, from a deviation (rois, places) and fits of the maps."""
-        slopes, fitted = fits
-        measured, known = maps.left_out(person)
-        known &= fitted > 0
-        own, gram = slopes[:, 0, 1:], _gram_of(deviation, known)
-        left_cross = np.where(known, measured, 0.0) @ deviation.T
-        fit_gram = (gram @ own[..., None])[..., 0]
-        return cls(
-            fit_sum=slopes,
-            fitted=fitted,
-            gram=gram,
-            cross=np.where(known, maps.deviation(person), 0.0) @ deviation.T,
-            left_cross=left_cross,
-            fit_products=(own * left_cross).sum(axis=1),
-            fit_gram=fit_gram,
-            fit_squares=(own * fit_gram).sum(axis=1),
-        )
-
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(*(getattr(self, own.name) + getattr(other, own.name) for own in fields(self)))
-
-    def gains(self, people: int, mean: Float) -> Float:
-        """Return the gain of each contrast, of coefficients without each person in turn.
-
-        Parameters
-        ----------
-        people
-            How many there are.
-        mean
-            Mean over people of a set's standardised rows, (rois, places).
-        """
-        total, others = self.fit_sum[:, 0, 1:], np.maximum(self.fitted[:, 0] - 1, 1)
-        away = people / (people - 1) / others
-        products = away * ((total * self.left_cross).sum(axis=1) - self.fit_products)
-        bent = (self.gram @ total[..., None])[..., 0] - 2 * self.fit_gram
-        squares = away**2 * ((total * bent).sum(axis=1) + self.fit_squares)
-        coefficients = mean_fits(self.fit_sum, self.fitted)[:, 0, 1:]
-        whole = people * mean @ mean.T + self.gram
-        slopes = Slopes(len(total))
-        slopes.add_sums(
-            products,
-            np.maximum(squares, 0.0),
-            (coefficients * (whole @ coefficients[..., None])[..., 0]).sum(axis=1),
-        )
-        return slopes.gains().astype(np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
+class _SetFit:
     """One set's coefficients, and what they are without each of the people."""
 
-    rows: Rows  # of the set
+    rows: slice  # of the set
     mean: Float  # (rois, places), over people of standardised rows
     weights: Float  # (rois, places), of deviations
-    maps: MeanMaps  # of all people
-    fits: Sequence[Fits]  # of each person
-    sums: _Sums  # of all people
-    strength: float  # of the shrinkage
-    gains: Float  # (contrasts,), of the fitted coefficients
+    variance: float  # of the weighted deviations
+    coefficients: Float  # (contrasts, rois), on weighted deviations
+    left_out: Sequence[Float]  # the same without each person, from the others' mean
 
     @classmethod
-    def of(cls, people: Sequence[Person], rows: Rows, maps: MeanMaps, strength: float) -> _Part:
+    def of(cls, people: Sequence[Person], rows: slice, maps: MeanMaps, strength: float) -> _SetFit:
         """Fit a set."""
         mean, weights = _mean_and_weights(people, rows)
-        fits: list[Fits] = []
-        sums = None
+        own, variance = [], 0.0
         for person in people:
-            deviation = weights * (_of_person(person, rows) - mean)
-            slopes, fitted = fit_regions(mean + deviation, person.maps, WHOLE)
-            fits.append((slopes, fitted.astype(np.int64)))
-            of_person = _Sums.of(person, maps, deviation, fits[-1])
-            sums = of_person if sums is None else sums + of_person
-        assert sums is not None
-        gains = sums.gains(len(people), mean)
-        return cls(rows, mean, weights, maps, fits, sums, strength, gains)
+            deviation, square = _deviation(person, rows, mean, weights)
+            own.append(_Products.of(person, maps, mean, deviation))
+            variance += square / len(people)
+        return cls(rows, mean, weights, variance, *_coefficients(own, strength))
 
-    def coefficients(self) -> Float:
-        """Return the set's coefficients on weighted deviations, (contrasts, rois)."""
-        return self._fitted() + self._shared(self.sums.gram, self.sums.cross)
-
-    def left_out(self, number: int, person: Person) -> Float:
+    def predict_left_out(self, number: int, person: Person) -> Float:
         """Predict a training person's deviations by the other people, (contrasts, places)."""
-        fits, fitted = self.fits[number]
-        without = mean_fits(self.sums.fit_sum - fits, self.sums.fitted - fitted)[:, 0, 1:]
-        deviation = self.weights * (_of_person(person, self.rows) - self.mean)
-        own = _Sums.of(person, self.maps, deviation, self.fits[number])
-        shared = self._shared(self.sums.gram - own.gram, self.sums.cross - own.cross)
-        coefficients = self.gains[:, None] * without + shared
-        # From everybody's mean to that of the others.
-        people = len(self.fits)
-        return np.asarray(coefficients @ deviation * (people / (people - 1)))
-
-    def _fitted(self) -> Float:
-        coefficients = mean_fits(self.sums.fit_sum, self.sums.fitted)[:, 0, 1:]
-        return np.asarray(self.gains[:, None] * coefficients)
-
-    def _shared(self, gram: Float, cross: Float) -> Float:
-        """Solve for the coefficients on all people's deviations together, (contrasts, rois)."""
-        left = cross - (gram @ self._fitted()[..., None])[..., 0]
-        rois = gram.shape[-1]
-        ridge = self.strength * np.trace(gram, axis1=1, axis2=2) / rois
-        ridge = np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(rois)
-        return np.asarray(np.linalg.solve(gram + ridge, left[..., None])[..., 0])
+        deviation, _ = _deviation(person, self.rows, self.mean, self.weights)
+        return self.left_out[number] @ deviation
 
 
-def _mean_and_weights(people: Sequence[Person], rows: Rows) -> tuple[Float, Float]:
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """A person's own fit, and products of a deviation D (rois, places) over measured places."""
+
+    slopes: Float  # (contrasts, rois), of a least-squares fit of the person's maps
+    fitted: NDArray[np.bool_]  # (contrasts,), where there is one
+    patterns: Float  # (patterns, rois, rois), D Dᵀ of contrasts that are known in the same places
+    pattern_of: NDArray[np.intp]  # (contrasts,), each contrast's
+    cross: Float  # (contrasts, rois), of the maps less everybody's mean with D
+    left_cross: Float  # the same less the mean of the others
+
+    @classmethod
+    def of(cls, person: Person, maps: MeanMaps, mean: Float, deviation: Float) -> _Products:
+        """Fit a person's maps on the mean and a deviation, and multiply with the deviation."""
+        slopes, fitted = fit_regions(mean + deviation, person.maps, WHOLE)
+        measured, known = maps.left_out(person)
+        known &= fitted
+        rows, pattern_of = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
+        patterns = np.empty((len(rows), *deviation.shape[:1] * 2))
+        for number in range(len(rows)):
+            inside = known[np.flatnonzero(pattern_of.ravel() == number)[0]]
+            there = deviation if inside.all() else deviation[:, inside]
+            patterns[number] = there @ there.T
+        cross, left_cross = (
+            np.where(known, away, 0.0) @ deviation.T for away in (maps.deviation(person), measured)
+        )
+        return cls(slopes[:, 0, 1:], fitted[:, 0], patterns, pattern_of.ravel(), cross, left_cross)
+
+    @property
+    def gram(self) -> Float:
+        """D Dᵀ of each contrast, (contrasts, rois, rois)."""
+        return self.patterns[self.pattern_of]
+
+
+def _coefficients(people: Sequence[_Products], strength: float) -> tuple[Float, list[Float]]:
+    """Return a set's coefficients (contrasts, rois), and those without each of the people.
+
+    The latter are for deviations from everybody's mean, and give those from the others' mean.
+    """
+    count = np.sum([own.fitted for own in people], axis=0)[:, None]
+    total = np.sum([own.slopes for own in people], axis=0)
+    fitted = total / np.maximum(count, 1)
+    away = len(people) / (len(people) - 1)  # from everybody's mean to that of the others
+    others = [
+        away * (total - own.slopes) / np.maximum(count - own.fitted[:, None], 1) for own in people
+    ]
+    products, squares = np.zeros((2, len(total)))
+    for own, without in zip(people, others, strict=True):
+        products += (without * own.left_cross).sum(axis=1)
+        squares += (without * _times(own.gram, without)).sum(axis=1)
+    gains = _gains(products, squares)[:, None]
+    # After Zheng et al. 2022: what these leave, on the deviations of all people together.
+    gram = np.sum([own.gram for own in people], axis=0)
+    left = np.sum([own.cross for own in people], axis=0) - _times(gram, gains * fitted)
+    rois = gram.shape[-1]
+    ridge = strength * np.trace(gram, axis1=1, axis2=2) / rois
+    penalty = np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(rois)
+    left_out = []
+    for own, without in zip(people, others, strict=True):
+        own_left = own.cross - _times(own.gram, gains * fitted)
+        left_out.append(gains * without + _solved(gram - own.gram + penalty, left - own_left))
+    return gains * fitted + _solved(gram + penalty, left), left_out
+
+
+def _times(grams: Float, rows: Float) -> Float:
+    return np.asarray((grams @ rows[..., None])[..., 0])
+
+
+def _solved(grams: Float, rows: Float) -> Float:
+    return np.asarray(np.linalg.solve(grams, rows[..., None])[..., 0])
+
+
+def _gains(products: Float, squares: Float) -> Float:
+    """Return the gain of each contrast, (contrasts,), 0 where predictions do not differ.
+
+    With few people the slope of measured on predicted deviations is noisy: the gain is the mean of
+    a contrast's own slope and of that of all contrasts together.
+    """
+    varies = squares > 0
+    if not varies.any():
+        return np.zeros(len(squares))
+    slopes = products / np.where(varies, squares, 1.0)
+    together = products.sum() / squares.sum()
+    return np.where(varies, np.clip((slopes + together) / 2, 0.0, MOST_GAIN), 0.0)
+
+
+def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float, Float]:
     """Return the mean of a set's standardised rows, and weights of deviations from it."""
     mean = np.zeros(people[0].connectomes[0][rows].shape)
     spread = np.zeros_like(mean)
     for number, person in enumerate(people, 1):
-        own = _of_person(person, rows)
+        own = sum(share * features for share, features in _features_of(person, rows))
         change = own - mean
         mean += change / number
         spread += change * (own - mean)
@@ -386,34 +342,29 @@ def _mean_and_weights(people: Sequence[Person], rows: Rows) -> tuple[Float, Floa
     return mean, np.asarray(apart / apart.mean() if varies else np.zeros_like(apart))
 
 
-def _of_person(person: Person, rows: Rows) -> Float:
-    """Return the mean over segments of a set's standardised rows, (rois, places)."""
+def _deviation(person: Person, rows: slice, mean: Float, weights: Float) -> tuple[Float, float]:
+    """Return the mean over segments of weighted deviations (rois, places), and of their squares."""
+    found, square = np.zeros(mean.shape), 0.0
+    for share, features in _features_of(person, rows):
+        own = weights * (features - mean)
+        found += share * own
+        square += share * float(np.square(own).mean())
+    return found, square
+
+
+def _features_of(person: Person, rows: slice) -> Iterator[tuple[float, Float]]:
+    """Yield the share in the mean of each segment, and a set's standardised rows (rois, places)."""
     total = sum(person.weights)
-    found = np.zeros(person.connectomes[0][rows].shape)
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
-        found += weight / total * standardised(segment[rows].astype(np.float32), WHOLE)
-    return found
+        yield weight / total, standardised(segment[rows], WHOLE)
 
 
-def _gram_of(deviation: Float, known: NDArray[np.bool_]) -> Float:
-    """Return products of deviations (rois, places) over known places, (contrasts or 1, …)."""
-    if known.all():
-        return (deviation @ deviation.T)[None]
-    rows, kind = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
-    found = np.empty((len(known), *deviation.shape[:1] * 2))
-    for number in range(len(rows)):
-        contrasts = np.flatnonzero(kind.ravel() == number)
-        inside = deviation[:, known[contrasts[0]]]
-        found[contrasts] = inside @ inside.T
-    return found
-
-
-def _features(connectome: Array) -> Iterator[tuple[slice, Array]]:
-    """Yield places, and rows there that are standardised over all places, in 32 bits."""
-    places = connectome.shape[1]
+def _standardised_parts(connectome: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Yield places, and rows there that are standardised over all places."""
+    places, kind = connectome.shape[1], connectome.dtype.type
     parts = [slice(low, low + _PLACES) for low in range(0, places, _PLACES)]
-    level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
-    squares, largest = np.zeros(level.shape), np.zeros(level.shape, np.float32)
+    level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(kind)
+    squares, largest = np.zeros(level.shape), np.zeros(level.shape, kind)
     for some in parts:
         part = connectome[:, some]
         for end in (part.max(axis=1, keepdims=True), part.min(axis=1, keepdims=True)):
@@ -422,8 +373,8 @@ def _features(connectome: Array) -> Iterator[tuple[slice, Array]]:
         squares += np.einsum("rv,rv->r", part, part)[:, None]
     sd = np.sqrt(squares / places)
     # A constant row carries nothing, whatever rounding left of it.
-    flat = sd <= _FLAT * largest
-    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(np.float32)
+    flat = sd <= 8 * np.finfo(kind).eps * largest
+    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(kind)
     for some in parts:
         features = connectome[:, some] - level
         features *= scale

@@ -115,7 +115,7 @@ def fit(task: FitTask) -> Fitted:
         model=found.model,
         tensors=tensors_of(found.model),
         record=record,
-        correction=Correction(found.gains, found.mean_maps.astype(np.float32)),
+        correction=Correction(found.gains.astype(np.float32), found.mean_maps.astype(np.float32)),
         half_widths=found.half_widths,
         words=record.words,
     )

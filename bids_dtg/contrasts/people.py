@@ -31,10 +31,10 @@ class Person:
     """One participant's arrays over the model's mask, memory-mapped."""
 
     label: str  # without sub-
-    connectomes: NDArray[np.float16]  # (segments, rois, voxels)
+    connectomes: NDArray[np.floating]  # (segments, rois, voxels)
     weights: tuple[float, ...]  # weight of each segment: see `segment_weight`
     # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
-    sessions: tuple[NDArray[np.float32], ...]
+    sessions: tuple[NDArray[np.floating], ...]
     form: Form = MARGINAL  # of the connectomes
     minutes: float = float("nan")  # of rest, all segments together; NaN: not known
     residual_dof: float = float("nan")  # of all segments together; NaN: not known

@@ -35,12 +35,14 @@ class ByThePage:
         self.b = np.stack([connectome_of(person) for person in people])
         self.n, self.sets = len(people), sets
         self.rows = np.split(np.arange(sum(sets)), np.cumsum(sets)[:-1])
-        self.strength = 4 * max(1.0, 143.4 / sum(person.minutes for person in people))
+        minutes = sum(person.minutes for person in people)
+        self.strength = 4.0 if np.isnan(minutes) else 4 * max(1.0, 143.4 / minutes)
         features = np.stack([standard(b) for b in self.b])
         self.mean = features.mean(axis=0)
         sd = features.std(axis=0)
         self.w = np.concatenate([sd[rows] / sd[rows].mean() for rows in self.rows])
         deviation = self.w * (features - self.mean)
+        self.variances = [(deviation[:, rows] ** 2).mean() for rows in self.rows]
         self.coefficients, self.left_out = self.fit(self.mean, deviation)
         self.gain = self.gains(self.left_out)
 
@@ -80,18 +82,16 @@ class ByThePage:
                     [o @ (y - pooled @ o) for o, y in zip(d[q], self.measured(q)[0], strict=True)]
                 )
 
-                def solve(gram, left, rows=rows):
-                    ridge = self.strength * np.trace(gram) / len(rows) * np.eye(len(rows))
-                    return np.linalg.solve(gram + ridge, left)
-
-                shared = solve(gram.sum(axis=0), left.sum(axis=0))
+                size = np.trace(gram.sum(axis=0)) / len(rows)
+                whole = gram.sum(axis=0) + self.strength * size * np.eye(len(rows))
+                shared = np.linalg.solve(whole, left.sum(axis=0))
                 shared_without = [
-                    solve(gram.sum(axis=0) - g, left.sum(axis=0) - y)
+                    np.linalg.solve(whole - g, left.sum(axis=0) - y)
                     for g, y in zip(gram, left, strict=True)
                 ]
                 coefficients[q][number] = pooled + shared
                 found = [
-                    (gains[q] * one + other) @ (away * own)
+                    (away * gains[q] * one + other) @ own
                     for one, other, own in zip(without[q], shared_without, d[q], strict=True)
                 ]
                 predictions[q] = predictions[q] + np.array(found) / len(self.rows)
@@ -107,4 +107,7 @@ class ByThePage:
 
     def deviation(self, b):
         """Return deviations of maps, of the whole model."""
-        return self.gain[:, None] * (self.coefficients @ (self.w * (standard(b) - self.mean)))
+        own = self.w * (standard(b) - self.mean)
+        for rows, variance in zip(self.rows, self.variances, strict=True):
+            own[rows] *= np.clip(variance / (own[rows] ** 2).mean(), 0.1, 1)
+        return self.gain[:, None] * (self.coefficients @ own)

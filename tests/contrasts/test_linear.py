@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from linear_by_the_page import ByThePage, connectome_of
+from linear_by_the_page import ByThePage, connectome_of, connectome_of_rest, standard
 from linear_people import PLACES, SETS, lacking, simulated
 from scipy.stats import t
 
 import bids_dtg
+from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.linear import LinearModel, fit_people, shrinkage
+from bids_dtg.contrasts.people import Person
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -25,7 +27,8 @@ def test_predictions_are_those_of_the_page(people, complete):
     fit, page = fit_people(training, SETS), ByThePage(training, SETS)
     assert 0 < page.gain.min() < page.gain.max() < 1.5
     assert fit.strength == pytest.approx(page.strength)
-    for person in (*training, new):
+    noisy = dataclasses.replace(new, connectomes=new.connectomes[:, :, ::-1])
+    for person in (*training, new, noisy):
         found = fit.gains[:, None] * fit.model.predict(person.connectomes[0].astype(np.float32))
         wanted = page.deviation(connectome_of(person))
         assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
@@ -70,13 +73,14 @@ def test_a_model_comes_back_from_its_tensors():
     model = fit_people(people, SETS).model
     back = LinearModel.from_tensors(model.tensors(), PLACES)
     new = people[3].connectomes[0].astype(np.float32)
-    np.testing.assert_array_equal(back.predict(new), model.predict(new))
+    np.testing.assert_allclose(back.predict(new), model.predict(new), atol=1e-5)
     with pytest.raises(ValueError, match="places"):
         LinearModel.from_tensors(model.tensors(), PLACES + 1)
     for change, line in (
         ({"sets": np.array([3, 4])}, "ROIs are not 8"),
         ({"sets": np.array([3.0, 5.0])}, "sets are whole numbers"),
         ({"weights": np.ones((7, PLACES))}, "weights are"),
+        ({"variances": np.ones(3)}, "variances are"),
     ):
         with pytest.raises(ValueError, match=line):
             LinearModel.from_tensors({**model.tensors(), **change}, PLACES)
@@ -90,6 +94,40 @@ def test_one_person_is_too_few():
 def test_little_rest_is_shrunk_more():
     assert shrinkage(1000.0) == shrinkage(143.4) == 4
     assert shrinkage(36.0) == pytest.approx(4 * 143.4 / 36)
+    assert shrinkage(float("nan")) == 4
+
+
+def arrays(people, frames, seed=0):
+    """Make rest, a list of (places, frames), and maps (people, contrasts, places)."""
+    rng = np.random.default_rng(seed)
+    networks = rng.random((3, PLACES)) ** 4 + 0.2 * rng.normal(size=(people, 3, PLACES))
+    rest = [
+        own.T @ rng.normal(size=(3, length)) + 0.3 * rng.normal(size=(PLACES, length))
+        for own, length in zip(networks, frames, strict=True)
+    ]
+    return rest, networks[:, :2] + 0.05 * rng.normal(size=(people, 2, PLACES))
+
+
+@pytest.mark.parametrize("tr_seconds", [None, 0.7])
+def test_arrays_with_given_maps_are_fitted_as_the_page_says(tr_seconds, tmp_path):
+    """Also people of different length, and one whose connectome is noise."""
+    rest, maps = arrays(8, [300, 280, 320, 300, 300, 260, 300, 300])
+    rest.append(np.random.default_rng(1).normal(size=(PLACES, 20)))
+    roi_maps = [np.random.default_rng(n).random((n, PLACES), np.float32) ** 3 for n in SETS]
+    model = bids_dtg.fit_linear(rest[:7], maps[:7], tr_seconds, roi_maps=roi_maps)
+    minutes = [np.nan if tr_seconds is None else own.shape[1] * tr_seconds / 60 for own in rest]
+    b = [connectome_of_rest(own.T, np.concatenate(roi_maps), SETS) for own in rest]
+    people = [Person(str(n), b[n][None], (1.0,), (maps[n],), minutes=minutes[n]) for n in range(7)]
+    page = ByThePage(people, SETS)
+    wanted = [maps[:7].mean(axis=0) + page.deviation(own) for own in b]
+    for own, expected in zip(rest, wanted, strict=True):
+        np.testing.assert_allclose(model.predict(own), expected, rtol=0, atol=1e-6)
+    own = page.w * (standard(b[8]) - page.mean)
+    assert page.variances[1] / np.square(own[page.rows[1]]).mean() < 0.8  # it is scaled
+    # A bundle rounds ROI maps and corrections.
+    kept = model.save(tmp_path / "kept")
+    read = kept.correction.apply(kept.prepare(Processor()).predict(b[8].astype(np.float32)))
+    np.testing.assert_allclose(read, wanted[8], atol=0.02 * np.abs(wanted[8]).max())
 
 
 def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
@@ -115,3 +153,5 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
     assert 0.8 < np.mean(errors <= model.half_widths) <= 1
     with pytest.raises(ValueError, match="1 people's rest"):
         bids_dtg.fit_linear(rest[:1], maps[:1])
+    with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
+        bids_dtg.fit_linear([own[1:] for own in rest], maps)
