@@ -57,12 +57,10 @@ def _group(analysis: str, words: str, out: str = "cohort/out") -> str:
 CLEANING = {
     "none": "--denoise-strategy none",
     "simple": "--denoise-strategy simple --dummy-scans 4",
-    "scrubbing": "--denoise-strategy scrubbing --fd-threshold 0.4 --std-dvars-threshold 2"
-    " --min-minutes 1",
+    "scrubbing": "--denoise-strategy scrubbing --fd-threshold 0.4 --min-minutes 1",
     "compcor": "--denoise-strategy compcor",
     "aroma": "--denoise-strategy ica_aroma",
-    "aroma_aggressive": "--denoise-strategy ica_aroma --aroma-denoising aggr",
-    "36p": "--confound-model 36P",
+    "36p": "--denoise-strategy 36p",
     "gsr": "--denoise-strategy scrubbing --gsr --min-minutes 1",
     "band": "--high-pass 0.01 --low-pass 0.15",
     "smoothing": f"--smoothing-fwhm 6 {ATLASES}",

@@ -29,7 +29,7 @@ _ENDS: Mapping[str, tuple[str, ...]] = {
     "full": EXPANSIONS,
 }
 # Parts of which as many columns are taken as there are, by how their names begin.
-_BEGINNINGS = {"high_pass": "cosine", "ica_aroma": "aroma_motion"}
+_BEGINNINGS = {"high_pass": "cosine"}
 
 
 def needed_columns(arguments: Mapping[str, Any]) -> list[str]:

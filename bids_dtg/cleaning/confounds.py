@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.aroma import AromaComponents
 from bids_dtg.cleaning.columns import censored, choose_columns, fill_first, needed_columns
 from bids_dtg.cleaning.custom import find_custom_table, read_custom_table
-from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, NoiseComponents, Strategy, find_strategy
+from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, Strategy, find_strategy
 from bids_dtg.cleaning.table import (
     FD,
     MOTION,
@@ -36,7 +36,7 @@ from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 
 # Columns of parts that a table may lack.
-_COLUMNS_OF = {"motion": MOTION, "ica_aroma": ("aroma_motion",)}
+_COLUMNS_OF = {"motion": MOTION}
 # Those whose absence leaves a run less clean; noise components are then read from files.
 _MAY_LACK: Mapping[str, tuple[str, ...]] = {"high_pass": ("cosine",), "motion": MOTION}
 NOT_IN_TABLE = "not_in_table"  # in decisions: parts of the strategy that a run's table lacks
@@ -213,9 +213,6 @@ def _strategy_columns(
     require_numbers(table, (*names, *(name for name in needed if name not in names)), run)
     values = _values(table, names)
     facts: dict[str, Any] = {"gsr": options.gsr}
-    # What 24P and 36P have in common is 24 motion parameters.
-    if "motion" in arguments["strategy"] and arguments["motion"] == "full":
-        facts = {"confound_model": options.confound_model, **facts}
     if lacking := _lacking(wanted["strategy"], names):
         facts[NOT_IN_TABLE] = lacking
     if used := [name for name in computed if name in names]:
@@ -229,10 +226,9 @@ def _strategy_columns(
     )
     if row.noise is None:
         return columns
-    columns = replace(columns, facts={**facts, "aroma_denoising": options.aroma_denoising})
-    if "ica_aroma" in arguments["strategy"]:
-        return columns  # the table had them
-    return _with_noise(columns, row.noise.read(run, n_frames, at_start), row.noise, options)
+    found = row.noise.read(run, n_frames, at_start)
+    counts = {"components": len(found.noise), "noise_components": int(found.noise.sum())}
+    return replace(columns, facts={**facts, **counts}, components=found)
 
 
 def _for_table(
@@ -301,23 +297,6 @@ def _notes_on_interpolated(run: RestRun, frames: int) -> tuple[str, ...]:
         return ()
     what = f"{counted(frames, 'frame')} that XCP-D had interpolated ({run.outliers.name})"
     return (f"{what} {'was' if frames == 1 else 'were'} left out.",)
-
-
-def _with_noise(
-    columns: _Columns, found: AromaComponents, noise: NoiseComponents, options: CleaningOptions
-) -> _Columns:
-    """Add noise components from files: as further columns, or to be taken away beforehand."""
-    counts = {"components": len(found.noise), "noise_components": int(found.noise.sum())}
-    columns = replace(columns, facts={**(columns.facts or {}), **counts})
-    if options.aroma_denoising == "nonaggr":
-        return replace(columns, components=found)
-    numbers = np.flatnonzero(found.noise) + noise.first
-    names = tuple(noise.columns.format(number) for number in numbers)
-    return replace(
-        columns,
-        values=np.hstack([columns.values, found.mixing[:, found.noise]]),
-        names=(*columns.names, *names),
-    )
 
 
 def _with_custom(columns: _Columns, path: Path, run: RestRun) -> _Columns:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 AUTO = "auto"  # stands for the strategy that suits the input type
 AUTO_MEANS = "simple for fMRIPrep, none for what was cleaned before"
-# Scrubbing drops stretches of fewer frames between censored ones (Power et al. 2014).
-SHORTEST_STRETCH = 5
+# Scrubbing drops frames of a larger standardised DVARS, and stretches of fewer frames between
+# censored ones (Power et al. 2014).
+SCRUBBING_STD_DVARS, SHORTEST_STRETCH = 1.5, 5
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,6 @@ class NoiseComponents:
     # From a run, its number of frames, and how many of them are dropped at the start.
     read: Callable[[RestRun, int, int], AromaComponents]
     files: Callable[[RestRun], tuple[Path, ...]]  # that it would read; none where some are missing
-    columns: str = "aroma_motion_{:02d}"  # names of noise components that become columns
-    first: int = 1  # number of the first component
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,9 @@ class Strategy:
     @property
     def options(self) -> frozenset[str]:
         """Options that go with some strategies only, and with this one."""
-        parts = set(self.parts)
         going = {
             "gsr": self.reads_table,
-            "confound_model": {"motion", "wm_csf"} <= parts,
-            "aroma_denoising": self.noise is not None,
             "fd_threshold": self.censors,
-            "std_dvars_threshold": self.censors,
         }
         return frozenset(name for name, goes in going.items() if goes)
 
@@ -87,7 +82,8 @@ class Strategy:
         if not self.censors:
             return "not in steady state"
         return (
-            "also frames with FD above `--fd-threshold` or DVARS above `--std-dvars-threshold`, "
+            "also frames with FD above `--fd-threshold` or "
+            f"DVARS above {SCRUBBING_STD_DVARS:g}, "
             f"and stretches of fewer than {SHORTEST_STRETCH} frames between such frames"
         )
 
@@ -107,7 +103,7 @@ class Strategy:
             return {}
         return {
             "fd_threshold": options.scrubbing_fd_mm,
-            "std_dvars_threshold": options.scrubbing_std_dvars,
+            "std_dvars_threshold": SCRUBBING_STD_DVARS,
         }
 
     def nilearn_arguments(self, options: CleaningOptions) -> dict[str, Any]:
@@ -121,15 +117,9 @@ class Strategy:
         }
         if options.high_pass is not None and not self.keeps_cosines and "high_pass" in parts:
             parts.remove("high_pass")
-        if options.confound_model == "36P":
-            parts.append("global_signal")
-            arguments |= {"motion": "full", "wm_csf": "full", "global_signal": "full"}
-        elif options.gsr:
+        if options.gsr and "global_signal" not in parts:
             parts.append("global_signal")
             arguments["global_signal"] = "basic"
-        if "ica_aroma" in self.optional and options.aroma_denoising == "aggr":
-            parts.append("ica_aroma")
-            arguments["ica_aroma"] = "basic"
         return {**arguments, **self.thresholds(options), "strategy": tuple(parts)}
 
 
@@ -172,6 +162,13 @@ _ROWS = (
         arguments={"wm_csf": "full"},
     ),
     Strategy(
+        "36p",
+        "24 motion parameters, white matter, CSF and global signals with their derivatives and "
+        "squares, cosines",
+        parts=("high_pass", "motion", "wm_csf", "global_signal"),
+        arguments={"wm_csf": "full", "global_signal": "full"},
+    ),
+    Strategy(
         "compcor",
         "24 motion parameters where the table has them, the components of anatomical CompCor "
         "(combined mask) that fMRIPrep kept, cosines",
@@ -186,7 +183,6 @@ _ROWS = (
         "mean white matter and CSF signals, cosines, after the noise components of ICA-AROMA",
         parts=("high_pass", "wm_csf"),
         arguments={"wm_csf": "basic"},
-        optional=("ica_aroma",),  # then they are read from the files
         noise=NoiseComponents("ICA-AROMA (Pruim et al., 2015)", _read_aroma, _aroma_files),
     ),
     Strategy(
@@ -197,8 +193,6 @@ _ROWS = (
             "tedana (DuPre et al., 2021)",
             _read_tedana,
             _tedana_files,
-            columns="rejected_ICA_{:02d}",
-            first=0,
         ),
     ),
     Strategy("none", "nothing", default_for=("xcpd", "hcp", "ukb")),
@@ -208,11 +202,8 @@ STRATEGIES: dict[str, Strategy] = {row.name: row for row in _ROWS}
 
 # Options that go with some strategies only, and what an error line says of those.
 _LIMITED = {
-    "confound_model": "--denoise-strategy {names}",
     "gsr": "a strategy that reads the table of confounds, e.g. {first}",
-    "aroma_denoising": "--denoise-strategy {names}",
     "fd_threshold": "--denoise-strategy {names}, the one that censors frames",
-    "std_dvars_threshold": "--denoise-strategy {names}, the one that censors frames",
 }
 
 

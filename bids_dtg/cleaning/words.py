@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bids_dtg.cleaning.strategies import Strategy, find_strategy
+from bids_dtg.cleaning.strategies import SCRUBBING_STD_DVARS, Strategy, find_strategy
 from bids_dtg.settings import CleaningOptions
 
 _TISSUE = "the mean signals of white matter and cerebrospinal fluid"
@@ -32,7 +32,6 @@ PART_WORDS: Mapping[str, Mapping[str | None, str]] = {
         "basic": _GLOBAL,
         "full": f"{_GLOBAL} with its derivative and squares",
     },
-    "ica_aroma": {"basic": "the noise components of {noise}"},
     "high_pass": {None: "fMRIPrep's discrete cosines (high-pass)"},
 }
 _WHERE = " (in runs whose table of confounds has them)"
@@ -129,7 +128,7 @@ def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING)
         )
     if row.reads_table:
         sentences.append("Confounds were chosen as nilearn does (Abraham et al., 2014)")
-    if row.noise is not None and options.aroma_denoising == "nonaggr":
+    if row.noise is not None:
         sentences.append(
             f"What the noise components of {row.noise.title} explain beside the other components "
             "was taken away first (non-aggressively)"
@@ -143,7 +142,7 @@ def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING)
     if row.censors:
         sentences.append(
             f"Frames with a framewise displacement above {options.scrubbing_fd_mm:g} mm or a "
-            f"standardised DVARS above {options.scrubbing_std_dvars:g} were censored, and with "
+            f"standardised DVARS above {SCRUBBING_STD_DVARS:g} were censored, and with "
             "them pieces of fewer than five frames between censored ones (Power et al., 2014)"
         )
     return ". ".join(sentences) + "."
@@ -153,15 +152,10 @@ def _from_table(row: Strategy, options: CleaningOptions, lacking: Lacking) -> li
     if not row.reads_table:
         return []
     arguments = row.nilearn_arguments(options)
-    noise, taken = "", arguments["strategy"]
-    if row.noise is not None:
-        noise = row.noise.title
-        taken += ("ica_aroma",) * (options.aroma_denoising == "aggr")
-        arguments |= {"ica_aroma": "basic"}
     return [
-        words[arguments.get(part)].format(noise=noise) + _WHERE * (part in lacking.somewhere)
+        words[arguments.get(part)] + _WHERE * (part in lacking.somewhere)
         for part, words in PART_WORDS.items()
-        if part in taken and part not in lacking.everywhere
+        if part in arguments["strategy"] and part not in lacking.everywhere
     ]
 
 

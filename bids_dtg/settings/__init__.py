@@ -27,12 +27,9 @@ from bids_dtg.settings.checks import check, check_meaning
 from bids_dtg.settings.option import RESULTS, plain, require_kind
 from bids_dtg.settings.parts import (
     SCRUBBING_FD_MM,
-    SCRUBBING_STD_DVARS,
-    AromaDenoising,
     BehaviourOptions,
     CleaningOptions,
     Combine,
-    ConfoundModel,
     Design,
     DynamicsOptions,
     InputChoice,
@@ -49,12 +46,9 @@ from bids_dtg.settings.parts import (
 __all__ = [
     "OPTIONS",
     "SCRUBBING_FD_MM",
-    "SCRUBBING_STD_DVARS",
-    "AromaDenoising",
     "BehaviourOptions",
     "CleaningOptions",
     "Combine",
-    "ConfoundModel",
     "Design",
     "DynamicsOptions",
     "InputChoice",

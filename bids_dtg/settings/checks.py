@@ -122,10 +122,8 @@ def _check_cleaning(cleaning: CleaningOptions) -> None:
             f"--high-pass {cleaning.high_pass:g} is not below --low-pass {cleaning.low_pass:g}",
             expected="a band, e.g. --high-pass 0.01 --low-pass 0.1",
         )
-    for name in ("fd_threshold", "std_dvars_threshold"):
-        value, flag = getattr(cleaning, name), "--" + name.replace("_", "-")
-        if value is not None and not 0 < value < math.inf:
-            raise SettingsError(f"{flag} is {value}", expected="a finite number above 0")
+    if (value := cleaning.fd_threshold) is not None and not 0 < value < math.inf:
+        raise SettingsError(f"--fd-threshold is {value}", expected="a finite number above 0")
     if cleaning.dummy_scans != "auto" and not _is_count(cleaning.dummy_scans):
         raise SettingsError(
             f"--dummy-scans is '{cleaning.dummy_scans}'", expected="auto or a whole number"

@@ -19,13 +19,10 @@ from bids_dtg.settings.option import (
 
 InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
-ConfoundModel = Literal["24P", "36P"]
-AromaDenoising = Literal["nonaggr", "aggr"]
 Interpolation = Literal["linear", "nearest", "cubic"]
 
-# Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
+# Threshold of nilearn's scrubbing strategy (its default since 0.10.3).
 SCRUBBING_FD_MM = 0.5
-SCRUBBING_STD_DVARS = 1.5
 Combine = Literal["run", "session", "participant"]
 Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
@@ -155,32 +152,10 @@ class CleaningOptions:
         shapes=(RESULTS, MODELS),
         shown_default=f"{SCRUBBING_FD_MM} with scrubbing",
     )
-    std_dvars_threshold: float | None = rest_option(
-        "cleaning",
-        "standardised DVARS above which scrubbing censors a frame",
-        default=None,
-        metavar="X",
-        shapes=(RESULTS, MODELS),
-        shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
-    )
-    confound_model: ConfoundModel = rest_option(
-        "cleaning",
-        "24P: the columns of the strategy; 36P, with simple or scrubbing: 24 motion parameters, "
-        "and white matter, CSF and global signal with their derivatives and squares",
-        default="24P",
-        shapes=(RESULTS, MODELS),
-    )
     gsr: bool = rest_option(
         "cleaning",
         "also remove the global signal",
         default=False,
-        shapes=(RESULTS, MODELS),
-    )
-    aroma_denoising: AromaDenoising = rest_option(
-        "cleaning",
-        "with ica_aroma and tedana: nonaggr takes away what noise components explain beside the "
-        "others; aggr all that they could explain",
-        default="nonaggr",
         shapes=(RESULTS, MODELS),
     )
     custom_confounds: Path | None = rest_option(
@@ -245,11 +220,6 @@ class CleaningOptions:
     def scrubbing_fd_mm(self) -> float:
         """Framewise displacement above which scrubbing censors a frame."""
         return SCRUBBING_FD_MM if self.fd_threshold is None else self.fd_threshold
-
-    @property
-    def scrubbing_std_dvars(self) -> float:
-        """Standardised DVARS above which scrubbing censors a frame."""
-        return SCRUBBING_STD_DVARS if self.std_dvars_threshold is None else self.std_dvars_threshold
 
 
 @dataclass(frozen=True)

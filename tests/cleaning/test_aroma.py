@@ -98,9 +98,7 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
     write_aroma(run.bold.parent, run.title, mixing, NOISE)
     kinds = ["rejected" if noise else "accepted" for noise in NOISE]
     write_tedana(run.bold.parent, run.title, mixing, kinds)
-    options = CleaningOptions(
-        denoise_strategy=strategy, aroma_denoising="aggr", dummy_scans=dummies
-    )
+    options = CleaningOptions(denoise_strategy=strategy, dummy_scans=dummies)
     if not fits:
         with pytest.raises(RunError, match=rf"_mixing\.tsv has {FRAMES - missing} rows") as told:
             load_confounds(run, options, n_frames=FRAMES)
@@ -113,7 +111,9 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
         )
         return
     found = load_confounds(run, options, n_frames=FRAMES)
-    np.testing.assert_allclose(found.values[found.keep, -2:], MIXING[found.keep][:, NOISE])
+    components = found.components
+    noise = components.mixing[found.keep][:, components.noise]
+    np.testing.assert_allclose(noise, MIXING[found.keep][:, NOISE])
 
 
 def test_no_noise_at_all_is_no_error(run):

@@ -23,8 +23,8 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings import CleaningOptions
 
-# tedana's components are in files of its own, which nilearn reads apart from fMRIPrep's table.
-READING = [row for row in STRATEGIES.values() if row.reads_table and row.name != "tedana"]
+# Components of ICA-AROMA and tedana are in files of their own.
+READING = [row for row in STRATEGIES.values() if row.reads_table and row.noise is None]
 
 
 def legal_options() -> list[CleaningOptions]:
@@ -32,17 +32,12 @@ def legal_options() -> list[CleaningOptions]:
     found = []
     for row in READING:
         plain = CleaningOptions(denoise_strategy=row.name)
-        if row.noise is not None:
-            # Non-aggressively, the noise components are no columns.
-            plain = replace(plain, aroma_denoising="aggr")
         found += [plain, replace(plain, high_pass=0.01), replace(plain, gsr=True)]
-        if "confound_model" in row.options:
-            found.append(replace(plain, confound_model="36P"))
     return found
 
 
 def told(options: CleaningOptions) -> str:
-    given = ["36P"] * (options.confound_model == "36P") + ["gsr"] * options.gsr
+    given = ["gsr"] * options.gsr
     return "-".join([options.denoise_strategy, *given, *(["high_pass"] * bool(options.high_pass))])
 
 
@@ -149,11 +144,11 @@ def tables(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, str]]:
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-@given(tables(), st.sampled_from([*OPTIONS]), st.floats(0, 2), st.floats(0, 3))
-def test_tables_of_all_kinds(run, table, name, fd_mm, std_dvars):
+@given(tables(), st.sampled_from([*OPTIONS]), st.floats(0, 2))
+def test_tables_of_all_kinds(run, table, name, fd_mm):
     options = OPTIONS[name]
     if find_strategy(options.denoise_strategy).censors:
-        options = replace(options, fd_threshold=fd_mm, std_dvars_threshold=std_dvars)
+        options = replace(options, fd_threshold=fd_mm)
     give(run, table)
     try:
         require_equal(run, options)

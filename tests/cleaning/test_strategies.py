@@ -71,13 +71,12 @@ REAL = [
             "scrubbing": 37,
             "compcor": NO_JSON,
             "ica_aroma": NO_AROMA,
-            "aggr": NO_AROMA,
         },
     ),
     (
         CONFOUNDS + "test_desc-confounds_regressors.tsv",
         30,
-        {"simple": 30, "scrubbing": 36, "compcor": 85, "ica_aroma": NO_AROMA, "aggr": 19},
+        {"simple": 30, "scrubbing": 36, "compcor": 85, "ica_aroma": NO_AROMA},
     ),
     (
         CONFOUNDS + "no_nonsteady_desc-confounds_regressors.tsv",
@@ -87,13 +86,12 @@ REAL = [
             "scrubbing": 36,
             "compcor": "has 126 columns of anatomical CompCor, and no JSON",
             "ica_aroma": NO_AROMA,
-            "aggr": 19,
         },
     ),
     (
         CONFOUNDS + "test-v21_desc-confounds_timeseries.tsv",
         30,
-        {"simple": 27, "scrubbing": 33, "compcor": 30, "ica_aroma": NO_AROMA, "aggr": NO_AROMA},
+        {"simple": 27, "scrubbing": 33, "compcor": 30, "ica_aroma": NO_AROMA},
     ),
     (
         CONFOUNDS + "neurocaps_b1dbe72_ds000031_desc-confounds_timeseries.tsv",
@@ -103,7 +101,6 @@ REAL = [
             "scrubbing": "lacks 4 of 34 .*: csf, csf_derivative1, csf_power2",
             "compcor": 37,
             "ica_aroma": "lacks 1 of 2 .*: csf;",
-            "aggr": "lacks 1 of 2 .*: csf;",
         },
     ),
     (
@@ -114,13 +111,12 @@ REAL = [
             "scrubbing": "lacks 4 of 34",
             "compcor": 37,
             "ica_aroma": "lacks 1 of 2",
-            "aggr": "lacks 1 of 2",
         },
     ),
     (
         LIKE.format("HAPPYTEST"),
         110,
-        {"simple": 27, "scrubbing": 33, "compcor": 30, "ica_aroma": NO_AROMA, "aggr": NO_AROMA},
+        {"simple": 27, "scrubbing": 33, "compcor": 30, "ica_aroma": NO_AROMA},
     ),
     (
         LIKE.format("RAPIDTIDETEST"),
@@ -130,7 +126,6 @@ REAL = [
             "scrubbing": "lacks 25 of 34",
             "compcor": 11,  # without motion, which a note says
             "ica_aroma": NO_AROMA,
-            "aggr": NO_AROMA,
         },
     ),
 ]
@@ -142,8 +137,6 @@ def test_every_real_table_is_read_or_refused(run, shared, path, frames, outcomes
     outcomes = {**dict.fromkeys(STRATEGIES), **outcomes, "none": 0}
     for strategy, outcome in outcomes.items():
         options = CleaningOptions(denoise_strategy=strategy)
-        if strategy == "aggr":
-            options = CleaningOptions(denoise_strategy="ica_aroma", aroma_denoising="aggr")
         if outcome is None:  # of a new row: read, or refused as a run, with any number
             with suppress(RunError):
                 load_confounds(run, options, n_frames=frames)
@@ -177,11 +170,10 @@ def test_a_strategy_takes_the_columns_of_nilearn_s_preset(run, strategy, gsr):
     np.testing.assert_array_equal(np.flatnonzero(ours.keep), kept)
 
 
-@pytest.mark.parametrize("strategy", ["simple", "scrubbing"])
-def test_36_parameters_are_36(run, strategy):
+def test_36_parameters_are_36(run):
     table = nuisance_columns(80, 2.0)
     write_nuisance(run.confounds, table)
-    options = CleaningOptions(denoise_strategy=strategy, confound_model="36P", high_pass=0.01)
+    options = CleaningOptions(denoise_strategy="36p", high_pass=0.01)
     names = load_confounds(run, options, n_frames=80).names
     assert len(names) == 36
     assert {"global_signal_derivative1_power2", "csf_power2", "rot_x"} <= set(names)
@@ -276,23 +268,9 @@ def test_auto_knows_every_input_type_once():
             "Expected: --denoise-strategy scrubbing, the one that censors frames.",
         ),
         (
-            {"std_dvars_threshold": 1.0, "denoise_strategy": "none"},
-            "--std-dvars-threshold was given with --denoise-strategy none",
-        ),
-        (
-            {"confound_model": "36P", "denoise_strategy": "compcor"},
-            "--confound-model 36P was given with --denoise-strategy compcor. "
-            "Expected: --denoise-strategy simple or scrubbing.",
-        ),
-        (
             {"gsr": True, "denoise_strategy": "none"},
             "--gsr was given with --denoise-strategy none. "
             "Expected: a strategy that reads the table of confounds, e.g. simple.",
-        ),
-        (
-            {"aroma_denoising": "aggr"},
-            "--aroma-denoising aggr was given with --denoise-strategy simple. "
-            "Expected: --denoise-strategy ica_aroma or tedana.",
         ),
     ],
 )
@@ -333,8 +311,6 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     confounds = load_confounds(run, options, n_frames=80)
     assert bool(confounds.names) == row.reads_table
     assert confounds.decisions["strategy"] == row.name
-    motion = [name for name in confounds.names if name.startswith(MOTION)]
-    assert ("confound_model" in confounds.decisions) == (len(motion) == 24)
     assert ("fd_threshold" in confounds.decisions) == (confounds.dropped.fd > 0) == row.censors
     assert set(row.parts) <= {*PART_WORDS, "scrub"}
     text = cleaning_text(options)
@@ -349,7 +325,6 @@ def test_a_new_row_takes_its_own_columns_and_says_no_more(run, toy):
     found = load_confounds(run, CleaningOptions(denoise_strategy=toy.name), n_frames=80)
     expected = {base + end for base in MOTION for end in ("", "_derivative1")}
     assert set(found.names) == expected
-    assert "confound_model" not in found.decisions  # neither 24 nor 36 parameters
     assert found.notes == ()  # nobody asked for cosines
 
 

@@ -49,13 +49,8 @@ def test_components_are_found_and_read(run, place, name):
     assert all(path.parent == folder for path in find_tedana_files(run))
 
 
-def test_as_columns_or_taken_away_beforehand(run):
+def test_noise_components_are_taken_away_beforehand(run):
     write(run.bold.parent)
-    options = CleaningOptions(denoise_strategy="tedana", aroma_denoising="aggr")
-    columns = load_confounds(run, options, n_frames=FRAMES)
-    assert columns.names == ("cosine00", "cosine01", "rejected_ICA_01", "rejected_ICA_03")
-    np.testing.assert_allclose(columns.values[:, 2:], MIXING[:, [1, 3]])
-    assert "The noise components of tedana (DuPre et al., 2021) and" in cleaning_text(options)
     options = CleaningOptions(denoise_strategy="tedana")
     beforehand = load_confounds(run, options, n_frames=FRAMES)
     assert beforehand.names == ("cosine00", "cosine01")

@@ -123,10 +123,6 @@ def test_help_names_every_option_with_its_default():
             ["/b", "/o", "group", "--analysis", "Stats"],
             "; did you mean stats? Upper and lower case count (see",
         ),
-        (
-            ["/b", "/o", "participant", "--denoise-strategy", "36P"],
-            "none); 36P is a value of --confound-model (see",
-        ),
     ],
 )
 def test_wrong_words_are_exit_2(words, told, capsys):

@@ -122,20 +122,15 @@ def assert_same(measured, expected: np.ndarray) -> None:
         ("--denoise-strategy simple", "simple", {}),
         ("--denoise-strategy simple --gsr", "simple", {"global_signal": "basic"}),
         (
-            "--denoise-strategy simple --confound-model 36P",
+            "--denoise-strategy 36p",
             "simple",
             {"wm_csf": "full", "global_signal": "full"},
         ),
         ("--denoise-strategy scrubbing", "scrubbing", {}),
         (
-            "--denoise-strategy scrubbing --fd-threshold 0.2 --std-dvars-threshold 1.2",
+            "--denoise-strategy scrubbing --fd-threshold 0.2",
             "scrubbing",
-            {"fd_threshold": 0.2, "std_dvars_threshold": 1.2},
-        ),
-        (
-            "--denoise-strategy scrubbing --confound-model 36P",
-            "scrubbing",
-            {"global_signal": "full"},
+            {"fd_threshold": 0.2},
         ),
         ("--denoise-strategy compcor", "compcor", {}),
         ("--denoise-strategy compcor --gsr", "compcor", {"global_signal": "basic"}),
@@ -237,15 +232,6 @@ def test_aroma_is_nilearn_s_preset_on_an_image_denoised_non_aggressively(spoilt)
     assert measured.design.rank == 1 + len(measured.confounds.names) + 5
 
 
-def test_aggressive_aroma_has_noise_components_as_confounds(spoilt):
-    measured = spoilt.measure("--denoise-strategy", "ica_aroma", "--aroma-denoising", "aggr")
-    columns = [name for name in measured.confounds.names if not name.startswith("aroma")]
-    table = np.stack([spoilt.table[name] for name in columns], axis=1)
-    more = np.hstack([table, spoilt.mixing[:, spoilt.noise]])
-    assert_same(measured, spoilt.expected(spoilt.by_nilearn(None, more=more)))
-    assert "aroma_motion_04" in measured.confounds.names
-
-
 @pytest.mark.slow
 def test_own_confounds_come_on_top(spoilt):
     own = np.random.default_rng(8).standard_normal((FRAMES, 3))
@@ -343,12 +329,7 @@ def test_the_whole_program_does_all_at_once(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--denoise-strategy compcor --confound-model 36P", "--confound-model 36P was given with"),
         ("--denoise-strategy none --gsr", "--gsr was given with --denoise-strategy none"),
-        (
-            "--aroma-denoising aggr",
-            "--aroma-denoising aggr was given with --denoise-strategy simple",
-        ),
         ("--high-pass 0.1 --low-pass 0.01", "--high-pass 0.1 is not below --low-pass 0.01"),
         ("--low-pass 0", "--low-pass is 0.0"),
         ("--high-pass nan", "--high-pass is nan"),

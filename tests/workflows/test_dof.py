@@ -97,7 +97,7 @@ def test_an_ordinary_run_in_a_narrow_band_is_used_and_flagged_calmly(job):
     add_rest(job.bids, frames=300, tr=2.0)
     write_confounds(job.bids / "sub-01/func/sub-01_task-rest_desc-confounds_timeseries.tsv", table)
     job.reports = True
-    words = ("--confound-model", "36P", "--high-pass", "0.01", "--low-pass", "0.08")
+    words = ("--denoise-strategy", "36p", "--high-pass", "0.01", "--low-pass", "0.08")
     assert job.run(*words) == 0
     assert float(quality(job.out)["residual_dof"]) == 48
     page = (job.out / "sub-01.html").read_text()

@@ -304,7 +304,6 @@ def test_methods_are_those_of_each_set_and_of_all_that_lies_in_the_output(job):
         for label in ("01", "02")
         for path in job.out.glob(f"sub-{label}/func/*languageMath_*synthetic_statmap.json")
     ]
-    assert [facts.get("ConfoundModel") for facts in told] == ["24P", None]
     assert [facts.get("NotInTable") for facts in told] == [None, ["motion"]]
     everything = text_of(job, "logs/CITATION.md")
     assert "in 2 ways" in everything

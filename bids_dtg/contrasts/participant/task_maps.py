@@ -33,9 +33,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.settings import (
-    AromaDenoising,
     CleaningOptions,
-    ConfoundModel,
     Interpolation,
     Settings,
 )
@@ -76,8 +74,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Seconds between frames of all images; None: of each image's sidecar or header.
     threads
         Threads to compute with; None: all cores.
-    fd_threshold, std_dvars_threshold, confound_model, gsr, aroma_denoising, high_pass, low_pass, \
-smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
+    fd_threshold, gsr, high_pass, low_pass, smoothing_fwhm, dummy_scans, min_minutes, min_dof, \
+interpolation
         As the options of the command line.
 
     Attributes
@@ -118,10 +116,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         t_r: float | None = None,
         threads: int | None = None,
         fd_threshold: float | None = None,
-        std_dvars_threshold: float | None = None,
-        confound_model: ConfoundModel = "24P",
         gsr: bool = False,
-        aroma_denoising: AromaDenoising = "nonaggr",
         high_pass: float | None = None,
         low_pass: float | None = None,
         smoothing_fwhm: float | None = None,
@@ -139,10 +134,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         self.t_r = t_r
         self.threads = threads
         self.fd_threshold = fd_threshold
-        self.std_dvars_threshold = std_dvars_threshold
-        self.confound_model = confound_model
         self.gsr = gsr
-        self.aroma_denoising = aroma_denoising
         self.high_pass = high_pass
         self.low_pass = low_pass
         self.smoothing_fwhm = smoothing_fwhm

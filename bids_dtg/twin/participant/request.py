@@ -83,9 +83,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     @cached_property
     def for_task_runs(self) -> TwinRequest:
         """What the call asks for of runs of tasks: series of the last atlas, cleaned for a GLM."""
-        settings = self.settings.replace(
-            low_pass=None, gsr=False, confound_model="24P", min_minutes=0.0
-        )
+        settings = self.settings.replace(low_pass=None, gsr=False, min_minutes=0.0)
         return replace(
             *(self,),
             settings=settings,

@@ -88,8 +88,8 @@ def test_maps_are_those_of_the_command_line_byte_for_byte(job, maps):
 @pytest.mark.parametrize(
     "options",
     [
-        {"denoise_strategy": "scrubbing", "fd_threshold": 0.09, "std_dvars_threshold": 9.0},
-        {"confound_model": "36P", "dummy_scans": "2", "interpolation": "nearest"},
+        {"denoise_strategy": "scrubbing", "fd_threshold": 0.09},
+        {"denoise_strategy": "36p", "dummy_scans": "2", "interpolation": "nearest"},
         {"denoise_strategy": "none", "low_pass": 0.04, "smoothing_fwhm": 5.0},
     ],
     ids=["scrubbing", "36P", "filter"],
