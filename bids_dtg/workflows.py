@@ -62,7 +62,6 @@ class ParticipantLevel:
     results: Run  # maps or other results of each participant
     reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
     verify: Run  # compare participants' files with what was written
-    methods: Run  # the methods text alone
     reads: tuple[str, ...] = ()  # options that it reads, as `Analysis.reads`
 
     def chosen(self, behaviour: BehaviourOptions) -> Run:
@@ -71,7 +70,7 @@ class ParticipantLevel:
             return self.reports
         if behaviour.verify:
             return self.verify
-        return self.methods if behaviour.boilerplate_only else self.results
+        return self.results
 
 
 @dataclass(frozen=True)

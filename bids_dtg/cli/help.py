@@ -21,7 +21,7 @@ _WIDTH, _INDENT = 80, 32  # columns of a page, and of the names in it
 _SHORT = 10  # letters of a default that has room in the overview
 # Groups of options, and options, that every call reads.
 _EVERY_CALL = (
-    *("input", "participant_label", "nprocs", "omp_nthreads", "n_cpus", "mem_gb", "dry_run"),
+    *("input", "participant_label", "nprocs", "omp_nthreads", "mem_gb", "dry_run"),
     *("verbose", "debug"),
 )
 Page = Callable[[argparse.ArgumentParser, argparse.Namespace], str]

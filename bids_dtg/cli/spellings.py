@@ -43,7 +43,6 @@ def _minutes(text: str) -> str:
 
 
 ALIASES: tuple[Alias, ...] = (
-    Alias(("--nthreads",), "n_cpus"),
     Alias(("--mem", "--mem-mb"), "mem_gb", _gigabytes),
     Alias(("--random-seed",), "seed"),
     Alias(("--fd-thresh", "-f"), "fd_threshold"),

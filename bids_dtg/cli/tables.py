@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
 from bids_dtg.cleaning.strategies import AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
-from bids_dtg.engine.capacity import excess, own_cores, own_threads
-from bids_dtg.engine.machine import limit_threads
+from bids_dtg.engine.capacity import excess, own_threads
+from bids_dtg.engine.machine import available_cores, limit_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
@@ -202,7 +202,7 @@ def run_workflow(settings: Settings) -> int:
     if resources.scheduler is None:  # its workers' machines may be larger
         for line in excess(resources):
             say(f"bids_dtg: note: {line}")
-    limit_threads(own_threads(resources) or own_cores(resources))
+    limit_threads(own_threads(resources) or available_cores())
     check_temporary_folder()
     return EXIT_FAILED if run(_with_model_of_output(settings)) else 0
 

@@ -93,7 +93,6 @@ ROW = Workflow(
         results=_results,
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("contrasts.participant.worker:LEVEL.print_methods"),
         reads=(*OF_RUNS, "device", "output", "contrast"),
     ),
     group=later("contrasts.analyses.overview.analysis:run_group"),

@@ -88,7 +88,6 @@ ROW = Workflow(
         results=later("dynamics.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("dynamics.participant.worker:LEVEL.print_methods"),
         reads=(
             *(*OF_RUNS, "atlases", "min_coverage", "data_set", "array_key"),
             "structural_connectivity",

@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 from bids_dtg.engine.channel import receive_value, send_value
 from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
 from bids_dtg.engine.display import Reporter
-from bids_dtg.engine.messages import Finished, Message, MessageReporter, ReaderDied
+from bids_dtg.engine.messages import Message, MessageReporter, ReaderDied
 from bids_dtg.engine.work import Send, Take, do_unit
 
 Event = TypeVar("Event")
@@ -48,10 +48,6 @@ class AheadWork(ABC, Generic[Event, Result]):
         before has come.
         """
 
-    def is_last(self, result: Result) -> bool:
-        """Return whether this process begins no other unit after this result."""
-        return False
-
     def before_fork(self) -> None:
         """Wait until this process may be forked once more: a reader has died."""
         return
@@ -70,9 +66,7 @@ def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Resu
             reader = _Reader[Event](events)
             for label in reader.labels():
                 finish = partial(work.finish, label, reader.events(), reporter)
-                end = do_unit(label, finish, send)
-                if isinstance(end, Finished) and work.is_last(end.result):
-                    return
+                do_unit(label, finish, send)
         if reader.died is None:
             return
         send(ReaderDied(reader.died))

@@ -39,7 +39,7 @@ def divide(
     Parameters
     ----------
     resources
-        Those of nprocs, omp_nthreads, n_cpus and mem_gb that were given are kept to, but for
+        Those of nprocs, omp_nthreads and mem_gb that were given are kept to, but for
         numbers that no machine of this size can serve (`excess`).
     units
         How many units of work there are, participants for example.
@@ -57,7 +57,7 @@ def divide(
     """
     machine = machine or Machine.here()
     memory = machine.memory
-    cores = own_cores(resources, machine)
+    cores = machine.cores
     threads = own_threads(resources, machine)
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
@@ -79,18 +79,11 @@ def divide(
     return Capacity(processes, threads or max(1, cores // processes))
 
 
-def own_cores(resources: ResourceOptions, machine: Machine | None = None) -> int:
-    """Return the cores that all processes may keep busy: those asked for, bounded, or all."""
-    machine = machine or Machine.here()
-    return machine.cores if resources.n_cpus is None else _bounded(resources.n_cpus, machine)
-
-
 def own_threads(resources: ResourceOptions, machine: Machine | None = None) -> int | None:
     """Return the threads of a process that somebody asked for, bounded; None where nobody did."""
     if resources.omp_nthreads is None:
         return None
-    threads = _bounded(resources.omp_nthreads, machine or Machine.here())
-    return threads if resources.n_cpus is None else min(threads, resources.n_cpus)
+    return _bounded(resources.omp_nthreads, machine or Machine.here())
 
 
 def excess(resources: ResourceOptions, machine: Machine | None = None) -> list[str]:
@@ -105,7 +98,6 @@ def excess(resources: ResourceOptions, machine: Machine | None = None) -> list[s
     asked = {
         "--nprocs": resources.nprocs,
         "--omp-nthreads": resources.omp_nthreads,
-        "--n-cpus": resources.n_cpus,
     }
     return [
         f"{flag} {number} is more than {_MOST_A_CORE} times the {counted(machine.cores, 'core')} "

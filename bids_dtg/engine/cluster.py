@@ -70,7 +70,7 @@ class Cluster(Generic[Given, Result]):
         self._client = _connect(address, connect_seconds)
 
     def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
-        """Work until no label is left or the backlog is closed; yield what happens.
+        """Work until no label is left; yield what happens.
 
         At the end what has not begun is cancelled; what has is finished, but not waited for.
         """
@@ -81,7 +81,7 @@ class Cluster(Generic[Given, Result]):
             completed = as_completed(loop=self._client.loop)
             if not self._client.nthreads():
                 yield _LANE, Noted("the scheduler has no workers yet: waiting for some")
-            while (backlog or running) and not backlog.closed:
+            while backlog or running:
                 while (label := backlog.take()) is not None:
                     task = self._client.submit(self._task, label, pure=False)
                     running[task] = label

@@ -84,15 +84,9 @@ class Backlog:
     ) -> None:
         self._waiting, self._clock, self._hold_up = deque(labels), clock, hold_up
         self._later: list[tuple[float, str]] = []  # when, and who
-        self._closed = False
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._later)
-
-    @property
-    def closed(self) -> bool:
-        """Whether no participant will be handed out any more."""
-        return self._closed
 
     @property
     def seconds_to_next(self) -> float | None:
@@ -120,16 +114,8 @@ class Backlog:
 
     def put_back(self, label: str) -> None:
         """Take back a participant whose work was not begun, and hand it out next."""
-        if not self._closed:
-            self._waiting.appendleft(label)
+        self._waiting.appendleft(label)
 
     def retry(self, label: str, seconds: float) -> None:
         """Hand out a participant once more, not before so many seconds have passed."""
-        if not self._closed:
-            self._later.append((self._clock() + seconds, label))
-
-    def close(self) -> None:
-        """Hand out nobody any more."""
-        self._closed = True
-        self._waiting.clear()
-        self._later.clear()
+        self._later.append((self._clock() + seconds, label))

@@ -212,7 +212,7 @@ class TemplateFlow:
     def _why_not_fetched(self) -> str | None:
         """Return what would let the program fetch what is missing; None where it may."""
         if not self.download:
-            return "the program fetches it without --no-templateflow-download"
+            return "bids_dtg fetches it"
         if not download_hosts(os.environ, self.address):
             return f"the program fetches it where {OFFLINE_VARIABLE} is not set"
         return None
@@ -224,7 +224,7 @@ class TemplateFlow:
             raise before
         elsewhere = (
             f"fetch it on a machine with a network: {_by_hand(path, url)}; with "
-            "--no-templateflow-download only those fail who need it"
+            f"{OFFLINE_VARIABLE}=1 only those fail who need it"
         )
         remedy = f"set TEMPLATEFLOW_HOME to a folder that you may write to, or {elsewhere}"
         try:

@@ -27,7 +27,7 @@ from bids_dtg.files.provenance import Failure, RunFolder, running_container
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.dry_run import print_plan
-from bids_dtg.participants.reports import Reports, show_methods, write_methods
+from bids_dtg.participants.reports import Reports, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
 from bids_dtg.settings import OPTIONS, Settings
@@ -89,10 +89,6 @@ class Level(Generic[Request]):
             Nothing was started: wrong options, dataset or model.
         """
         return _run_call(settings, self, retry_seconds)
-
-    def print_methods(self, settings: Settings) -> int:
-        """Write the methods text and print it, and do nothing else; the number of failures is 0."""
-        return show_methods(self.prepare(settings))
 
 
 @dataclass
@@ -263,7 +259,7 @@ class _Call:
         self._elsewhere: set[str] = set()  # participants seen to be in work by another call
 
     def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
-        """Process all participants, or stop after the first that fails if that was asked for."""
+        """Process all participants."""
         messages = executor.run(self._backlog)
         with closing(follow(messages, self._board, lambda label: f"sub-{label}")) as ends:
             for lane, end in ends:
@@ -312,8 +308,6 @@ class _Call:
         self._tally.failures += failures
         self._board.advance(failed=outcome.crashed)
         self._reports.request(participant, failures, changed=bool(outcome.done))
-        if outcome.crashed and self._request.settings.resources.stop_on_first_crash:
-            self._backlog.close()
 
 
 def _outcome(end: End[Outcome], lane: Lane) -> Outcome:

@@ -11,10 +11,10 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.messages import Finished, Raised, WorkerDied
 from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError
-from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import Failure, all_failures
-from bids_dtg.notices import say, show
+from bids_dtg.notices import say
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
@@ -112,19 +112,9 @@ class Reports:
             self._note(f"warning: no index page: {err}")
 
 
-def write_methods(request: CallRequest) -> str:
-    """Write the methods texts of all averages in the output; return that of the call as planned."""
-    text = request.methods(Lacking.possible(request.settings.cleaning))
-    write_all_methods(request.output, text)
-    return text
-
-
-def show_methods(request: CallRequest) -> int:
-    """Write the methods text and print it, and do nothing else; the number of failures is 0."""
-    prepare_output_folder(request.output.root)
-    for line in write_methods(request).split("\n"):
-        show(line)
-    return 0
+def write_methods(request: CallRequest) -> None:
+    """Write the methods texts of all averages in the output, and that of the call as planned."""
+    write_all_methods(request.output, request.methods(Lacking.possible(request.settings.cleaning)))
 
 
 def remake_reports(settings: Settings) -> int:

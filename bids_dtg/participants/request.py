@@ -335,8 +335,7 @@ class CallRequest(ABC):
 
 def templateflow_of(settings: Settings) -> TemplateFlow:
     """Return TemplateFlow's folder as the options have it; a plan downloads nothing."""
-    download, plans = settings.inputs.templateflow_download, settings.behaviour.dry_run
-    return TemplateFlow.here(download=download, plans=plans)
+    return TemplateFlow.here(download=True, plans=settings.behaviour.dry_run)
 
 
 def _selection(settings: Settings) -> Selection:

@@ -132,9 +132,6 @@ class LevelWork(AheadWork[Event, Outcome]):
             participant.fail(Failed("reading", message, ""))
         return participant.outcome()
 
-    def is_last(self, result: Outcome) -> bool:
-        return self.request.settings.resources.stop_on_first_crash and result.crashed
-
 
 class _Participant:
     """A participant whose runs are being read: what has been made, and what has failed."""

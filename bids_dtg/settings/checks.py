@@ -97,7 +97,7 @@ def _check_alone(settings: Settings) -> None:
     behaviour = settings.behaviour
     if not behaviour.verify:
         return
-    for name in ("reports_only", "boilerplate_only", "dry_run"):
+    for name in ("reports_only", "dry_run"):
         if getattr(behaviour, name):
             flag = "--" + name.replace("_", "-")
             raise SettingsError(f"--verify and {flag} were given", expected="one of them")
@@ -251,7 +251,6 @@ def _check_resources(resources: ResourceOptions) -> None:
     for flag, number in (
         ("--omp-nthreads", resources.omp_nthreads),
         ("--nprocs", resources.nprocs),
-        ("--n-cpus", resources.n_cpus),
     ):
         if number is not None and number < 1:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")

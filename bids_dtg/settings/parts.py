@@ -117,12 +117,6 @@ class InputOptions:
         shown_default="of those there, the one that needs the least resampling",
         shapes=(MODELS,),
     )
-    templateflow_download: bool = rest_option(
-        "selection",
-        "download transforms between templates, and atlases, that are needed and missing in "
-        "TemplateFlow's folder: the default, which --no-templateflow-download forbids",
-        default=True,
-    )
     workflow: str = option.for_most_calls("model", "what is made of rest", default="contrasts")
     model: str = option.for_most_calls(
         "model",
@@ -642,13 +636,6 @@ class ResourceOptions:
         metavar="N",
         shown_default="the cores divided by the processes",
     )
-    n_cpus: int | None = option(
-        "resources",
-        "cores that all processes together may keep busy",
-        default=None,
-        metavar="N",
-        shown_default="those available",
-    )
     mem_gb: float | None = option.for_most_calls(
         "resources",
         "memory in GB of all processes together",
@@ -662,9 +649,6 @@ class ResourceOptions:
         default=None,
         metavar="ADDRESS",
         shown_default="processes of this machine",
-    )
-    stop_on_first_crash: bool = option(
-        "resources", "stop at the first participant that fails", default=False
     )
 
 
@@ -682,9 +666,6 @@ class BehaviourOptions:
         "read all files that participants' completion records in OUTPUT_DIR list, report who is "
         "whole and who is damaged, and nothing else; the next call makes damaged ones again",
         default=False,
-    )
-    boilerplate_only: bool = option(
-        "behaviour", "write and print the methods text, and nothing else", default=False
     )
     no_reports: bool = option("behaviour", "make no reports", default=False)
     dry_run: bool = option.for_most_calls(

@@ -96,7 +96,6 @@ ROW = Workflow(
         results=later("twin.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("twin.participant.worker:LEVEL.print_methods"),
         reads=(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),
     ),
     analyses=MappingProxyType(

@@ -129,7 +129,7 @@ def configuration(rng: random.Random, scene: Scene) -> None:
 
 
 # Options whose effects go outside a scene, or that take a machine's resources by intent.
-_NOT_BY_CHANCE = {"scheduler", "templateflow_download", "nprocs", "omp_nthreads", "debug"}
+_NOT_BY_CHANCE = {"scheduler", "nprocs", "omp_nthreads", "debug"}
 
 
 def words(rng: random.Random, scene: Scene) -> None:

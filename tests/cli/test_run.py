@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fmriprep_dataset import describe_dataset
-from tiny_job import TinyJob, add_rest, read_table, tree
+from tiny_job import TinyJob, add_rest, tree
 
 from bids_dtg.cli.run import build_parser, main
 from bids_dtg.files.sidecars import read_inherited
@@ -485,21 +485,6 @@ def test_logs_of_a_call(job):
         "3 contrast",
     ):
         assert fact in methods
-
-
-@pytest.mark.slow
-def test_stop_on_first_crash(tmp_path, capsys):
-    job = TinyJob(tmp_path, ("01", "02", "03"))
-    (bad,) = (job.bids / "sub-02").rglob("*bold.nii.gz")
-    bad.write_bytes(b"no image")
-    # Of two processes, the other may have begun the third participant before.
-    assert job.run("--stop-on-first-crash", "--nprocs", "1") == 1
-    assert "[3/3]" not in capsys.readouterr().err
-    assert {path.name for path in job.out.glob("sub-*")} == {"sub-01"}
-    (table,) = job.out.glob("logs/*/failures.tsv")
-    assert [row["participant_id"] for row in read_table(table)] == ["sub-02"]
-    assert job.run() == 1
-    assert {path.name for path in job.out.glob("sub-*")} == {"sub-01", "sub-03"}
 
 
 @pytest.mark.slow

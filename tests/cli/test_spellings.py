@@ -60,7 +60,7 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
     filters.write_text('{"bold": {"suffix": "bold"}, "t1w": {"suffix": "T1w"}}')
     words = (
         f"{job.bids} {job.out} participant --participant_label 01 --skip_bids_validation "
-        f"--nthreads 8 --n_cpus 8 --omp-nthreads 4 --mem_mb 32000 --notrack --bids_filter_file "
+        f"--nprocs 2 --omp-nthreads 4 --mem_mb 32000 --notrack --bids_filter_file "
         f"{filters} --dummy-scans 2 --random-seed 1 --verbose -w {job.folder / 'work'} "
         f"--output-spaces MNI152NLin6Asym --model {job.model}"
     )
@@ -74,7 +74,7 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
     assert "unrecognized" not in done.stderr
     assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
     options = written_options(job)
-    assert (options["n_cpus"], options["omp_nthreads"], options["mem_gb"]) == (8, 4, 32.0)
+    assert (options["nprocs"], options["omp_nthreads"], options["mem_gb"]) == (2, 4, 32.0)
     assert (options["dummy_scans"], options["seed"], options["verbose"]) == ("2", 1, 1)
     assert options["participant_label"] == ("01",)
     assert options["output_spaces"] == ("MNI152NLin6Asym",)
@@ -122,8 +122,8 @@ def test_an_unknown_option_is_named_wherever_it_stands(capsys):
 
 def test_aliases_reach_the_settings(job):
     words = ("--mem", "16G", "--fd-thresh", "0.45", "--denoise-strategy", "scrubbing", "-vv")
-    words += ("--min_time", "180", "--smoothing", "4", "--lower_bpf", "0.005", "--n-cpus", "3")
-    assert job.run(*words, "--nthreads", "2") == 0
+    words += ("--min_time", "180", "--smoothing", "4", "--lower_bpf", "0.005")
+    assert job.run(*words) == 0
     options = written_options(job)
     expected = {
         "mem_gb": 16.0,
@@ -132,7 +132,6 @@ def test_aliases_reach_the_settings(job):
         "smoothing_fwhm": 4.0,
         "high_pass": 0.005,
         "verbose": 2,
-        "n_cpus": 2,
     }
     assert {name: options[name] for name in expected} == expected
 

@@ -146,7 +146,7 @@ def test_closing_ends_all():
     assert not any(Path(f"/proc/{process}").exists() for process in found)
 
 
-def test_a_unit_may_be_tried_again_and_the_rest_be_called_off():
+def test_a_unit_may_be_tried_again():
     backlog, seen = Backlog("abc"), []
     with closing(Pool(prepare_quick, 1, forked=True).run(backlog)) as messages:
         for _, message in messages:
@@ -154,10 +154,8 @@ def test_a_unit_may_be_tried_again_and_the_rest_be_called_off():
                 seen.append(message.label)
                 if seen == ["a"]:
                     backlog.retry("a", 0.01)
-                if seen.count("a") == 2:
-                    backlog.close()
     assert seen.count("a") == 2
-    assert len(seen) <= 4
+    assert sorted(seen) == ["a", "a", "b", "c"]
 
 
 # --- the first half of the work runs ahead
@@ -184,11 +182,6 @@ class Halves(AheadWork[str, str]):
         except ReaderDiedError as err:
             return f"broken: {err}"
 
-    def is_last(self, result):
-        label = result[-2:]
-        self.happen("end", label)
-        return bool(self.where.get(f"last {label}"))
-
 
 def whole(label: str) -> Finished[str]:
     return Finished(label, f"first of {label}, second of {label}")
@@ -209,21 +202,6 @@ def test_a_worker_killed_at_work_costs_that_unit_only(processes):
     found = ends(run_halves({"finish 02": die}, processes))
     assert found.pop("02").reason == "it was ended by SIGKILL (out of memory?)"
     assert found == {label: whole(label) for label in LABELS if label != "02"}
-
-
-@pytest.mark.slow
-def test_a_worker_killed_while_only_reading_ahead_costs_no_unit(tmp_path):
-    """What the process has taken, and not begun, goes to the next one."""
-    once = Once(tmp_path / "once")
-
-    def killed() -> None:
-        time.sleep(0.3)  # 02 has been taken meanwhile
-        if once():
-            die()
-
-    found = ends(run_halves({"end 01": killed}))
-    assert once.count == 1
-    assert found == {label: whole(label) for label in LABELS}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -263,18 +241,6 @@ def test_a_unit_that_leaves_events_unread_does_not_disturb_the_next():
     assert found == {label: whole(label) for label in LABELS if label != "01"}
 
 
-def test_a_process_stops_after_its_last_result():
-    backlog = Backlog(LABELS)
-    seen = []
-    with closing(Pool(partial(Halves, {"last 02": True}), 1, forked=True).run(backlog)) as messages:
-        for _, message in messages:
-            if isinstance(message, Finished):
-                seen.append(message.label)
-                if message.label == "02":
-                    backlog.close()
-    assert seen == ["00", "01", "02"]
-
-
 # --- processes that die at once
 
 
@@ -299,28 +265,3 @@ def test_processes_that_die_at_once_are_given_up(tmp_path, processes):
     assert ends(messages) == {label: NotBegun(label, reason) for label in "abcd"}
     assert [message.label for _, message in messages if isinstance(message, Began)] == [*"abcd"]
     assert 3 <= deaths.count <= 5
-
-
-def test_readers_that_die_at_once_are_given_up_and_may_be_called_off(tmp_path):
-    """A reader asks for a label first: here the answer kills it."""
-
-    class Label(str):
-        __slots__ = ()
-
-        def __reduce__(self):
-            return (_die_where_forked, (os.getpid(),))
-
-    backlog = Backlog([Label("a"), Label("b"), Label("c")])
-    pool = Pool(partial(Halves, {}), 1, forked=True)
-    found = []
-    with closing(pool.run(backlog)) as messages:
-        for _, message in messages:
-            if isinstance(message, NotBegun):
-                found.append(str(message.label))
-                backlog.close()
-    assert found == ["a"]
-
-
-def _die_where_forked(parent: int) -> None:
-    if os.getpid() != parent:
-        die()

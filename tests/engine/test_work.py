@@ -32,16 +32,6 @@ def test_again_later_and_others_before():
     assert backlog.take() == "a"
 
 
-def test_closed_for_good():
-    backlog = Backlog("abc")
-    backlog.retry("d", 0)
-    backlog.close()
-    backlog.put_back("a")
-    backlog.retry("a", 0)
-    assert backlog.closed
-    assert (len(backlog), backlog.take(), backlog.seconds_to_next) == (0, None, None)
-
-
 class NobodyIsLostOrDoubled(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 5))
     def begin(self, count):

@@ -118,7 +118,7 @@ def test_what_templateflow_lacks_is_named_with_what_the_participant_lacks(tmp_pa
     with pytest.raises(
         TransformMissingError,
         match=rf"anat has no sub-01_from-{SPACE}_to-T1w_mode-image_xfm\.h5, and .*tpl-{OTHER}_"
-        rf"from-{SPACE}_mode-image_xfm\.h5 is not there.*To do: curl .*--no-templateflow-download",
+        rf"from-{SPACE}_mode-image_xfm\.h5 is not there.*To do: curl .*bids_dtg fetches it",
     ):
         anatomy(tmp_path).points_to(SPACE)
 

@@ -286,7 +286,7 @@ def test_other_spaces_only(root):
         match=r"sub-01_task-rest is in other spaces only \(MNI152NLin2009cAsym, boldref\), and "
         r".*/anat has no sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm\.h5; "
         r".*/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm\.h5 is not there.*"
-        r"To do: curl .* \(the program fetches it without --no-templateflow-download\)\.$",
+        r"To do: curl .* \(bids_dtg fetches it\)\.$",
     ):
         find_runs(root, "01")
 

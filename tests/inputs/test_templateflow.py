@@ -75,8 +75,7 @@ def test_what_is_missing_is_named_with_the_command(tmp_path, content):
     with pytest.raises(
         TransformMissingError,
         match=rf"{path} is not there.* \(205 MB\).*To do: curl -fL --create-dirs -o '{path}' "
-        rf"https://templateflow\.s3\.amazonaws\.com/{NAME} \(the program fetches it without "
-        r"--no-templateflow-download\)\.",
+        rf"https://templateflow\.s3\.amazonaws\.com/{NAME} \(bids_dtg fetches it\)\.",
     ):
         TemplateFlow(tmp_path).transform(TO, ORIGIN)
 
@@ -133,7 +132,7 @@ def test_an_atlas_is_fetched_by_its_pin_where_that_is_allowed(tmp_path, host, ad
     name = f"tpl-{TO}/tpl-{TO}_res-02_atlas-A_dseg.nii.gz"
     pinned = PinnedFile(name, Digest("md5", hashlib.md5(CONTENT).hexdigest()), size=len(CONTENT))
     host.files[f"/{name}"] = CONTENT
-    with pytest.raises(RunError, match=r"dseg\.nii\.gz is not there.*--no-templateflow-download"):
+    with pytest.raises(RunError, match=r"dseg\.nii\.gz is not there.*bids_dtg fetches it"):
         TemplateFlow(tmp_path, address=address).atlas(pinned)
     with pytest.raises(RunError, match=r"not there.*\(a call without --dry-run fetches it\)"):
         TemplateFlow(tmp_path, download=True, plans=True, address=address).atlas(pinned)
@@ -174,7 +173,7 @@ def test_no_network(tmp_path, host):
     flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
     with pytest.raises(
         SettingsError,
-        match=r"cannot be fetched: .*machine with a network: curl .*--no-templateflow",
+        match=r"cannot be fetched: .*machine with a network: curl .*DTG_OFFLINE=1",
     ):
         flow.transform(TO, ORIGIN)
 

@@ -91,16 +91,15 @@ def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, pro
     assert tree(crowd.out) == tree(whole)
 
 
-@pytest.mark.parametrize("more", [(), ("--stop-on-first-crash",)])
-def test_processes_that_die_at_once_are_given_up(run, monkeypatch, more):
+def test_processes_that_die_at_once_are_given_up(run, monkeypatch):
     parent = os.getpid()
     # What each process does first.
     monkeypatch.setattr(
         threadpoolctl, "threadpool_limits", lambda _: os.getpid() == parent or die()
     )
-    code, failures, told = run("--nprocs", 2, *more)
+    code, failures, told = run("--nprocs", 2)
     assert code == 1
-    labels = ["01"] if more else ["01", "02", "03", "04"]
+    labels = ["01", "02", "03", "04"]
     assert [row["participant_id"] for row in failures] == [f"sub-{label}" for label in labels]
     for label, row in zip(labels, failures, strict=True):
         line = f"the process that was to read sub-{label} died: it was ended by SIGKILL"
@@ -153,17 +152,6 @@ def test_an_error_that_stays_fails_after_some_tries(retried, number, tries):
     assert os.strerror(number) in failure["message"]
     assert told.count("tried again") == tries - 1
     assert "3 averages of maps made, 0 complete before, 1 participant failed" in told
-
-
-def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
-    job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 9)))
-    next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")
-    assert job.run("--nprocs", 2, "--stop-on-first-crash", "--no-reports") == 1
-    (table,) = job.out.glob("logs/*/failures.tsv")
-    assert [row["participant_id"] for row in read_table(table)] == ["sub-01"]
-    # The other process has one at work and may have one read.
-    assert len(list(job.out.glob("sub-*"))) <= 4
-    assert " not begun" in capsys.readouterr().err
 
 
 def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_to_do(
@@ -226,15 +214,6 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     assert "sub-02: failed: " in told
     assert job.run("--scheduler", dask.address) == 1
     assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_the_first_crash_stops_tasks_that_wait(tmp_path, dask, capsys):
-    job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 13)))
-    next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")
-    assert job.run("--stop-on-first-crash", "--scheduler", dask.address) == 1
-    assert [row["participant_id"] for row in newest_failures(job.out)] == ["sub-01"]
-    assert " not begun" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -251,21 +251,16 @@ def test_a_plan_tells_the_space_and_the_way_there(job, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "offline", "code"),
-    [
-        ((), "0", 0),
-        (("--templateflow-download",), "0", 0),
-        (("--no-templateflow-download",), "0", 1),
-        ((), "1", 1),
-    ],
+    ("offline", "code"),
+    [("0", 0), ("1", 1)],
 )
-def test_a_plan_downloads_nothing(job, capsys, monkeypatch, options, offline, code):
+def test_a_plan_downloads_nothing(job, capsys, monkeypatch, offline, code):
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(job.folder / "home"))
     monkeypatch.setenv("DTG_OFFLINE", offline)
     root = describe_dataset(job.folder / "other")
     add_rest(root, space="MNI152NLin2009cAsym")
     job.bids = root
-    assert job.run("--dry-run", *options) == code
+    assert job.run("--dry-run") == code
     told = "would fail" if code else "would first download a transform"
     out = capsys.readouterr().out
     assert f"sub-01: {told}: sub-01_task-rest is in other spaces only" in out

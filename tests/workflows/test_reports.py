@@ -274,15 +274,6 @@ def test_a_stop_does_not_wait_for_reports(tmp_path):
     assert not (tmp_path / "index.html").exists()
 
 
-def test_the_methods_text_alone(job, capsys):
-    add_rest(job.bids)
-    assert job.run("--boilerplate-only", "--gsr") == 0
-    told = capsys.readouterr().out
-    assert told.startswith("# Methods")
-    assert (job.out / "logs/CITATION.md").read_text().strip() == told.strip()
-    assert not list(job.out.glob("sub-*"))
-
-
 def add_compcor(job: TinyJob, label: str, *, motion: bool) -> None:
     """Add a participant whose table of confounds has components, and motion or not."""
     bold = add_rest(job.bids, label, seed=int(label))

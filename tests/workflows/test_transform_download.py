@@ -50,19 +50,17 @@ def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
     assert len(host.asked) == 1
 
 
-@pytest.mark.parametrize("option", ["--no-templateflow-download", None])
-def test_it_can_be_forbidden(job, host, monkeypatch, option):
-    if option is None:
-        monkeypatch.setenv("DTG_OFFLINE", "1")
+def test_it_can_be_forbidden(job, host, monkeypatch):
+    monkeypatch.setenv("DTG_OFFLINE", "1")
     add_rest(job.bids, "03")
-    assert job.run(*filter(None, [option])) == 1
+    assert job.run() == 1
     assert host.asked == []
     assert not home(job).exists()
     (failures,) = job.out.glob("logs/*/failures.tsv")
     rows = read_table(failures)
     assert sorted(row["participant_id"] for row in rows) == ["sub-01", "sub-02"]
-    way = "without --no-templateflow-download" if option else "where DTG_OFFLINE is not set"
-    assert all(f"the program fetches it {way}" in row["message"] for row in rows)
+    way = "the program fetches it where DTG_OFFLINE is not set"
+    assert all(way in row["message"] for row in rows)
     assert list(job.out.glob("sub-03/func/*_statmap.nii.gz"))
 
 
@@ -75,7 +73,7 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
         f"bids_dtg: error: {Path(TRANSFORM).name} cannot be fetched: http://127.0."
     )
     assert f"curl -fL --create-dirs -o '{home(job) / TRANSFORM}' https://templateflow" in line
-    assert "with --no-templateflow-download only those fail who need it" in line
+    assert "with DTG_OFFLINE=1 only those fail who need it" in line
     assert not job.out.exists()
 
 

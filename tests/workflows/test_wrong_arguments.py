@@ -70,7 +70,7 @@ def test_huge_numbers_are_no_fault(job, capsys):
     assert ", which no run in " in refused(job, capsys, "--run", "1" * 5000)
 
 
-@pytest.mark.parametrize("flag", ["--omp-nthreads", "--nprocs", "--n-cpus"])
+@pytest.mark.parametrize("flag", ["--omp-nthreads", "--nprocs"])
 def test_more_than_a_machine_can_serve_is_lowered(job, capsys, flag):
     most = 4 * available_cores()
     assert job.run("--dry-run", flag, "100000") == 0

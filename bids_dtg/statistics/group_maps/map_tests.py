@@ -118,7 +118,7 @@ class MapTests:
         settings = self.question.people.settings
         asked = settings.outputs.atlases
         if asked:
-            here = TemplateFlow.here(download=settings.inputs.templateflow_download)
+            here = TemplateFlow.here(download=True)
             there = choose_atlases(asked, places, templateflow=here)
         else:
             there = tuple(atlas for name in _REGIONS for atlas in _shipped(name, places))
