@@ -53,7 +53,7 @@ def write_demo_bundle(
         description="A small attention U-Net trained on a simulated cohort with a known truth. "
         "Masks are those of the ICBM 2009a symmetric template: approximate geometry.",
         training=TrainingData(
-            data=f"SIMULATED: phantom {phantom.parameters.version}, seed {phantom.seed}",
+            data=f"SIMULATED: phantom 2, seed {phantom.seed}",
             repetition_time_s=None,
             cleaning="none needed: connectomes were simulated directly",
             participants=table.training_people,

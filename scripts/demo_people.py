@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import NETWORKS
 from bids_dtg.contrasts.samples import PersonSamples, Voxels
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
@@ -145,7 +146,7 @@ def simulate_people(
         phantom,
         np.int8,
         {
-            "connectomes": (people, segments, phantom.parameters.networks, voxels),
+            "connectomes": (people, segments, NETWORKS, voxels),
             "maps": (people, len(phantom.design), voxels),
         },
     )
@@ -243,7 +244,6 @@ class _Store:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "people.json"
         wanted = {
-            "phantom": phantom.parameters.hash,
             "seed": phantom.seed,
             "block": phantom.block,
             **facts,

@@ -129,7 +129,6 @@ def make_table(
         "segments": SEGMENTS,
         "conventions": CONVENTIONS,
         "phantom": {
-            "parameters": phantom.parameters.hash,
             "seed": phantom.seed,
             "voxel_mm": 2 * phantom.block,
         },

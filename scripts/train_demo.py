@@ -57,7 +57,7 @@ def main() -> None:
         training, trained = _train(args, stage, phantom, state)
         state = trained.state
         records.append({"voxel_mm": 2 * phantom.block, **trained.card})
-    rois, contrasts = phantom.parameters.networks, len(phantom.design)
+    rois, contrasts = len(phantom.roi_maps), len(phantom.design)
     network = AttentionUNet(rois, contrasts, args.features).eval()
     network.load_state_dict(trained.state)
     table = make_table(args.work, phantom, training, network, people=args.held_out)

@@ -39,9 +39,7 @@ from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.demo import write_people
 from bids_dtg.contrasts.linear import LinearModel
-from bids_dtg.contrasts.phantom.dataset import RunPlan
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.parameters import VARIANTS, VERSION_2
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.phantom.streams import Cohort
@@ -209,18 +207,16 @@ class Paper:
         """Write simulated people, a second cohort, and masks and ROI maps at their voxels."""
         for name in SIMULATED:
             shutil.rmtree(self.work / name, ignore_errors=True)  # of a call that was ended
-        phantom = Phantom(VERSION_2, self.args.seed, BLOCK)
-        changed = dataclasses.replace(VERSION_2, **VARIANTS["topology"])
-        others = Phantom(changed, self.args.seed, BLOCK)
-        plan = RunPlan(frames=self.args.frames, repetition_time_s=1.5)
+        phantom = Phantom(self.args.seed, BLOCK)
         half = max(self.args.simulate // 2, 3)
         cohorts = (
-            ("simulated", phantom, Cohort.TRAINING, self.args.simulate),
-            ("simulated-transfer", others, Cohort.TEST, half),
+            ("simulated", Cohort.TRAINING, self.args.simulate),
+            ("simulated-transfer", Cohort.TEST, half),
         )
-        for name, population, cohort, number in cohorts:
-            people = [population.person(cohort, index) for index in range(number)]
-            write_people(self.work / name, population, people, plan=plan, program=NAME)
+        for name, cohort, number in cohorts:
+            people = [phantom.person(cohort, index) for index in range(number)]
+            folder = self.work / name
+            write_people(folder, phantom, people, frames=self.args.frames, program=NAME)
         write_geometry(self.work / "geometry", phantom)
         return 0
 

@@ -16,7 +16,7 @@ import pytest
 
 import bids_dtg
 from bids_dtg.connectome.connectome import Connectome
-from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.errors import RunError, SettingsError
 
@@ -89,10 +89,10 @@ def test_each_name_has_an_example(name):
 def simulated(tmp_path_factory) -> Path:
     """Return a folder with an fMRIPrep dataset of one simulated participant."""
     folder = tmp_path_factory.mktemp("simulated")
-    plan, phantom = RunPlan(frames=60, repetition_time_s=5.0), Phantom()
+    run, phantom = {"frames": 60, "repetition_time_s": 5.0}, Phantom()
     person = phantom.person(cohort=0, index=0)
-    describe_datasets(folder, phantom, [person], plan=plan, generator={"Name": "tests"})
-    write_run(folder / "fmriprep", person, plan)
+    describe_datasets(folder, phantom, [person], **run, generator={"Name": "tests"})
+    write_run(folder / "fmriprep", person, **run)
     return folder
 
 

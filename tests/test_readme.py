@@ -17,7 +17,7 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
 from tiny_job import add_rest
 
-from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 
 README = Path(__file__).parent.parent / "README.md"
@@ -102,9 +102,9 @@ def test_commands_for_models(place, environment):
 def test_python(tmp_path):
     """With what `make demo` leaves, and the model that is a part of the program."""
     simulated, phantom = tmp_path / "demo-output" / "simulated", Phantom()
-    plan, person = RunPlan(frames=60, repetition_time_s=5.0), phantom.person(cohort=0, index=0)
-    describe_datasets(simulated, phantom, [person], plan=plan, generator={"Name": "tests"})
-    write_run(simulated / "fmriprep", person, plan)
+    run, person = {"frames": 60, "repetition_time_s": 5.0}, phantom.person(cohort=0, index=0)
+    describe_datasets(simulated, phantom, [person], **run, generator={"Name": "tests"})
+    write_run(simulated / "fmriprep", person, **run)
     (code,) = _blocks("python")
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

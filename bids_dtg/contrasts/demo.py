@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.map_files import map_path
 from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.contrasts.phantom.dataset import (
-    RunPlan,
     cut_run,
     describe_datasets,
     participant_label,
@@ -26,7 +23,7 @@ from bids_dtg.contrasts.phantom.dataset import (
 )
 from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.engine.display import Reporter, make_board
-from bids_dtg.engine.messages import End, NotBegun, Raised, WorkerDied, follow
+from bids_dtg.engine.messages import NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import OutputError
@@ -49,17 +46,6 @@ _GROUP_SIZE = 24
 PICTURED = "wm2bk"
 
 
-@dataclass(frozen=True, eq=False)
-class DemoScores:
-    """How well maps match the simulated truth: Pearson r over grey matter."""
-
-    participants: tuple[str, ...]  # labels of those with maps
-    contrasts: tuple[str, ...]  # labels
-    predicted: NDArray[np.float64]  # (participants, contrasts)
-    group: NDArray[np.float64]  # (participants, contrasts), of the average map of other people
-    own: NDArray[np.float64]  # (participants, contrasts), after subtracting that average from both
-
-
 def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     """Simulate, predict, compare with the truth, draw.
 
@@ -78,7 +64,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     """
     bundle, phantom = load_bundle("demo"), Phantom(seed=0)
     people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
-    write_people(out / SIMULATED, phantom, people, plan=RunPlan(), program="dtg-demo")
+    write_people(out / SIMULATED, phantom, people, program="dtg-demo")
     if broken_run:
         cut_run(out / SIMULATED, people[-1])
     settings = Settings.of(
@@ -100,24 +86,49 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
 
 
 def write_people(
-    folder: Path, phantom: Phantom, people: Sequence[Person], *, plan: RunPlan, program: str
+    folder: Path,
+    phantom: Phantom,
+    people: Sequence[Person],
+    *,
+    frames: int = 300,
+    repetition_time_s: float = 1.5,
+    program: str,
 ) -> None:
     """Write simulated people's datasets, and report the progress."""
     generator = {"Name": f"bids_dtg {program}", "Version": __version__}
-    describe_datasets(folder, phantom, people, plan=plan, generator=generator)
+    describe_datasets(
+        *(folder, phantom, people),
+        frames=frames,
+        repetition_time_s=repetition_time_s,
+        generator=generator,
+    )
     written = {participant_label(person.index): person for person in people}
     with make_board(len(people)) as board:
+
+        def begin() -> Work[None]:
+            def write(label: str, reporter: Reporter) -> None:
+                start = time.perf_counter()
+                write_participant(
+                    *(folder, written[label]),
+                    frames=frames,
+                    repetition_time_s=repetition_time_s,
+                    stage=reporter.stage,
+                )
+                reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
+
+            return write
+
         # One process: each person is simulated on all cores, in most of a small machine's memory.
-        pool = Pool(
-            partial(_writing, folder, written, plan),
-            1,
-            forked=True,
-            before_start=board.before_fork,
-        )
+        pool = Pool(begin, 1, forked=True, before_start=board.before_fork)
         messages = pool.run(Backlog(written))
         with closing(follow(messages, board, lambda label: f"simulating sub-{label}")) as ends:
             for _, end in ends:
-                _check(end)
+                match end:
+                    case Raised(error=err, trace=trace):
+                        raise err from RuntimeError(trace)
+                    case WorkerDied(label, reason) | NotBegun(label, reason):
+                        what = f"the process that simulated sub-{label}"
+                        raise OutputError(f"{what} died: {reason}")
                 board.advance()
         board.note(f"{counted(len(people), 'simulated participant')} in {folder}")
 
@@ -137,27 +148,24 @@ def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.flo
 
 
 def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
+    """Correlate maps with the simulated truth over grey matter: write and print a table."""
     say("comparing with the simulated truth …")
     group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
     for index in range(_GROUP_SIZE):
         group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)
-    predicted, average, own = [], [], []
+    found = []
     for person in people:
         truth, maps = person.true_maps(), _read_maps(out, person, bundle)
-        predicted.append(_row_correlations(maps, truth))
-        average.append(_row_correlations(group, truth))
-        own.append(_row_correlations(maps - group, truth - group))
+        pairs = (maps, truth), (group, truth), (maps - group, truth - group)
+        found.append([_row_correlations(*pair) for pair in pairs])
         if person is people[0]:
             _draw(out, person, truth, maps, group, bundle)
-    scores = DemoScores(
-        participants=tuple(participant_label(person.index) for person in people),
-        contrasts=tuple(contrast.label for contrast in bundle.contrasts),
-        predicted=np.array(predicted),
-        group=np.array(average),
-        own=np.array(own),
-    )
-    _write_scores(out / TABLE, scores)
-    _print_scores(scores, out)
+    scores = np.mean(found, axis=0).T  # (contrasts, three)
+    labels = [contrast.label for contrast in bundle.contrasts]
+    columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
+    rows = zip(labels, np.round(scores, 4), strict=True)
+    write_tsv(out / TABLE, columns, [(label, *row) for label, row in rows])
+    _print(dict(zip(labels, scores, strict=True)), len(people), out / TABLE)
 
 
 def _row_correlations(
@@ -169,33 +177,12 @@ def _row_correlations(
     return r
 
 
-def _write_scores(path: Path, scores: DemoScores) -> None:
-    columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
-    rows = zip(
-        scores.contrasts,
-        np.round(scores.predicted.mean(axis=0), 4),
-        np.round(scores.group.mean(axis=0), 4),
-        np.round(scores.own.mean(axis=0), 4),
-        strict=True,
-    )
-    write_tsv(path, columns, rows)
-
-
-def _print_scores(scores: DemoScores, out: Path) -> None:
-    def line(label: str, *values: object) -> None:
-        cells = (
-            f"{value:10.3f}" if isinstance(value, float) else f"{value:>10}" for value in values
-        )
-        show(f"  {label:26}{''.join(cells)}")
-
-    people = counted(len(scores.participants), "participant")
+def _print(scores: Mapping[str, NDArray[np.float64]], people: int, table: Path) -> None:
     show("")
-    show(f"r with the simulated truth, mean over {people}")
-    line("contrast", "predicted", "group", "own")
-    columns = [rows.mean(axis=0) for rows in (scores.predicted, scores.group, scores.own)]
-    for label, *values in zip(scores.contrasts, *columns, strict=True):
-        line(label, *map(float, values))
-    line("mean", *(float(column.mean()) for column in columns))
+    show(f"r with the simulated truth, mean over {counted(people, 'participant')}")
+    show(f"  {'contrast':26}{'predicted':>10}{'group':>10}{'own':>10}")
+    for label, row in {**scores, "mean": np.mean([*scores.values()], axis=0)}.items():
+        show(f"  {label:26}" + "".join(f"{value:10.3f}" for value in row))
     for words in (
         f"group: the average map of {_GROUP_SIZE} other simulated people, without noise; "
         "own: r after subtracting",
@@ -204,7 +191,7 @@ def _print_scores(scores: DemoScores, out: Path) -> None:
         "",
     ):
         show(words)
-    show(f"table: {out / TABLE}")
+    show(f"table: {table}")
 
 
 def _draw(
@@ -225,23 +212,3 @@ def _draw(
     title = f"{PICTURED}, SIMULATED data, demo model: not for science"
     picture = draw_maps(rows, bundle.voxels, title=title, units=bundle.card.part.units)
     keep_picture(out, picture)
-
-
-def _writing(folder: Path, people: Mapping[str, Person], plan: RunPlan) -> Work[None]:
-    """Return the function that writes a person's files."""
-
-    def write(label: str, reporter: Reporter) -> None:
-        start = time.perf_counter()
-        write_participant(folder, people[label], plan=plan, stage=reporter.stage)
-        reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
-
-    return write
-
-
-def _check(end: End[None]) -> None:
-    """Raise the error of a person's process, if there was one."""
-    match end:
-        case Raised(error=err, trace=trace):
-            raise err from RuntimeError(trace)
-        case WorkerDied(label, reason) | NotBegun(label, reason):
-            raise OutputError(f"the process that simulated sub-{label} died: {reason}")

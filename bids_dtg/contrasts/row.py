@@ -45,14 +45,17 @@ def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
 
 def _phantom(arguments: argparse.Namespace) -> None:
     from bids_dtg.contrasts.demo import write_people
-    from bids_dtg.contrasts.phantom.dataset import RunPlan
     from bids_dtg.contrasts.phantom.model import Phantom as Population
     from bids_dtg.phantom.streams import Cohort
 
-    plan = RunPlan(arguments.frames, arguments.repetition_time)
     population = Population(seed=arguments.seed)
     people = [population.person(Cohort.DEMO, index) for index in range(arguments.participants)]
-    write_people(arguments.out, population, people, plan=plan, program="dtg-phantom")
+    write_people(
+        *(arguments.out, population, people),
+        frames=arguments.frames,
+        repetition_time_s=arguments.repetition_time,
+        program="dtg-phantom",
+    )
 
 
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.

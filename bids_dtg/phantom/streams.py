@@ -25,9 +25,7 @@ class Purpose(IntEnum):
     COUPLING = 1
     RESPONSES = 2
     FIXED_MAPS = 3
-    LINEAR_TRUTH = 4
     ROI_MISFIT = 5
-    ROUGHNESS = 6
     MOTION_MAP = 7
     # A person
     TRAITS = 10
@@ -40,8 +38,6 @@ class Purpose(IntEnum):
     AMPLITUDE = 17
     OWN_MODES = 18
     MEASUREMENT = 19
-    TOPOLOGY = 50
-    FOLDS = 51
     # A session, segment or run of a person
     SERIES = 20
     VOXEL_NOISE = 21

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import os
@@ -26,7 +25,7 @@ def test_participants_are_written_one_by_one(tmp_path, capsys):
     ]
     assert [row[0] for row in rows] == ["participant_id", "sub-sim001", "sub-sim002"]
     person = Phantom(seed=5).person(Cohort.DEMO, 1)
-    assert rows[2][1:] == [str(value) for value in dataclasses.astuple(phenotype(person))]
+    assert rows[2][1:] == [str(value) for value in phenotype(person).values()]
     for name in ("fmriprep", "statmaps", "truth"):
         recipe = json.loads((out / name / "dataset_description.json").read_text())["Simulation"]
         assert (recipe["PhantomSeed"], recipe["Frames"]) == (5, 50)

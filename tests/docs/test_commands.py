@@ -24,7 +24,7 @@ from tiny_job import FRAMES, TR, add_rest
 from bids_dtg.cli import demo as demo_program
 from bids_dtg.cli import phantom as phantom_program
 from bids_dtg.cli import run as program
-from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -235,10 +235,10 @@ def test_commands_of_a_page(page, request):
 @pytest.fixture(scope="module")
 def demo(world) -> Path:
     """Make what `make demo` leaves, of one participant and less rest; also as `demo`."""
-    phantom, plan = Phantom(), RunPlan(frames=60, repetition_time_s=5.0)
+    phantom, run = Phantom(), {"frames": 60, "repetition_time_s": 5.0}
     person, folder = phantom.person(cohort=0, index=0), world.folder / "demo-output"
-    describe_datasets(folder / "simulated", phantom, [person], plan=plan, generator={"Name": "x"})
-    write_run(folder / "simulated" / "fmriprep", person, plan)
+    describe_datasets(folder / "simulated", phantom, [person], **run, generator={"Name": "x"})
+    write_run(folder / "simulated" / "fmriprep", person, **run)
     (world.folder / "demo").symlink_to(folder)
     words = f"{folder}/simulated/fmriprep {folder}/maps participant --model demo --no-reports"
     world.type(f"bids_dtg {words}")

@@ -456,11 +456,11 @@ def measure(
     >>> from tempfile import mkdtemp
     >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
     >>> from bids_dtg.inputs.runs import find_runs
-    >>> from bids_dtg.contrasts.phantom.dataset import RunPlan, write_run
+    >>> from bids_dtg.contrasts.phantom.dataset import write_run
     >>> from bids_dtg.contrasts.phantom.model import Phantom
     >>> folder = Path(mkdtemp())
     >>> person = Phantom().person(cohort=0, index=0)
-    >>> write_run(folder, person, RunPlan(frames=60, repetition_time_s=5.0))
+    >>> write_run(folder, person, frames=60, repetition_time_s=5.0)
     >>> (run,) = find_runs(folder, "sim001")
     >>> connectome = measure(run, load_bundle("demo"))
     >>> connectome.r.shape, connectome.seconds

@@ -397,13 +397,13 @@ def find_runs(settings: Settings) -> list[RestRun]:
     A simulated participant, and the model that ships with the program:
 
     >>> from tempfile import mkdtemp
-    >>> from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+    >>> from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
     >>> from bids_dtg.contrasts.phantom.model import Phantom
-    >>> folder, plan = Path(mkdtemp()), RunPlan(frames=50, repetition_time_s=5.0)
+    >>> folder, run = Path(mkdtemp()), {"frames": 50, "repetition_time_s": 5.0}
     >>> phantom = Phantom()
     >>> person = phantom.person(cohort=0, index=0)
-    >>> describe_datasets(folder, phantom, [person], plan=plan, generator={"Name": "example"})
-    >>> write_run(folder / "fmriprep", person, plan)
+    >>> describe_datasets(folder, phantom, [person], **run, generator={"Name": "example"})
+    >>> write_run(folder / "fmriprep", person, **run)
     >>> settings = Settings.of(
     ...     bids_dir=folder / "fmriprep",
     ...     output_dir=folder / "maps",

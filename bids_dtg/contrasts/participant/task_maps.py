@@ -93,10 +93,10 @@ interpolation
 
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
-    >>> from bids_dtg.contrasts.phantom.dataset import RunPlan, write_run
+    >>> from bids_dtg.contrasts.phantom.dataset import write_run
     >>> from bids_dtg.contrasts.phantom.model import Phantom
     >>> folder, person = Path(mkdtemp()), Phantom().person(cohort=0, index=0)
-    >>> write_run(folder, person, RunPlan(frames=60, repetition_time_s=5.0))
+    >>> write_run(folder, person, frames=60, repetition_time_s=5.0)
     >>> (bold,) = folder.rglob("*_bold.nii.gz")
     >>> maps = TaskMaps(model="demo", device="cpu").fit()
     >>> image = maps.transform(bold)

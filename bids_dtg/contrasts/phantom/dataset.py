@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.contrasts.phantom.model import Person, Phantom
-from bids_dtg.contrasts.phantom.tasks import CONTRASTS
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.phantom.bold_run import BoldRun
 from bids_dtg.phantom.derivatives import DESCRIP, describe_dataset, marks, save, write_series
@@ -34,21 +33,6 @@ CONTENTS = {
 _IGNORE = "*_statmap.*\nstatmap.json\n*_timeseries.*\n"  # not in the validator's schema
 
 
-@dataclass(frozen=True)
-class RunPlan:
-    """Length and sampling of the resting run of each participant."""
-
-    frames: int = 300
-    repetition_time_s: float = 1.5  # seconds a frame
-
-    def __post_init__(self) -> None:
-        if self.frames < 50 or not 0.2 <= self.repetition_time_s <= 10:
-            raise ValueError(
-                "a run has 50 frames or more of 0.2 to 10 s, not "
-                f"{self.frames} of {self.repetition_time_s:g} s"
-            )
-
-
 def participant_label(index: int) -> str:
     """Return the label of a cohort's person, which shows that the person is simulated.
 
@@ -64,7 +48,7 @@ def dataset_name(phantom: Phantom, cohort: int, content: str) -> str:
     """Return the name of a dataset: cohorts have the same labels for different people."""
     known = {member.value: member.name.lower() for member in Cohort}
     whose = f"seed {phantom.seed}, cohort {known.get(cohort, cohort)}"
-    return f"SIMULATED phantom {phantom.parameters.version}, {whose}: {content}"
+    return f"SIMULATED phantom 2, {whose}: {content}"  # as lists of people of bundles know it
 
 
 def describe_datasets(
@@ -72,7 +56,8 @@ def describe_datasets(
     phantom: Phantom,
     people: Sequence[Person],
     *,
-    plan: RunPlan,
+    frames: int = 300,
+    repetition_time_s: float = 1.5,
     generator: dict[str, Any],
 ) -> None:
     """Write the descriptions and participant tables of three datasets in a folder.
@@ -86,17 +71,24 @@ def describe_datasets(
         Output folder; made if needed.
     phantom, people
         The population, and the people to write.
-    plan
-        Length and sampling of the resting runs.
+    frames, repetition_time_s
+        Length of the resting runs, and seconds per frame.
     generator
         Entry of `GeneratedBy` in the descriptions.
+
+    Raises
+    ------
+    ValueError
+        The runs are too short, or sampled too fast or too slowly, for noise and cleaning.
     """
+    if frames < 50 or not 0.2 <= repetition_time_s <= 10:
+        raise ValueError(
+            f"a run has 50 frames or more of 0.2 to 10 s, not {frames} of {repetition_time_s:g} s"
+        )
     recipe = {
         "PhantomSeed": phantom.seed,
-        "PhantomVersion": phantom.parameters.version,
-        "PhantomParameters": phantom.parameters.hash,
-        "Frames": plan.frames,
-        "RepetitionTime": plan.repetition_time_s,
+        "Frames": frames,
+        "RepetitionTime": repetition_time_s,
     }
     for name, content in CONTENTS.items():
         root = out / name
@@ -114,8 +106,15 @@ def describe_datasets(
         write_json(out / name / "statmap.json", {"Description": CONTENTS[name], **units})
 
 
-def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage) -> None:
-    """Write all files of a participant; the same person and plan give the same bytes.
+def write_participant(
+    out: Path,
+    person: Person,
+    *,
+    frames: int = 300,
+    repetition_time_s: float = 1.5,
+    stage: Stage,
+) -> None:
+    """Write all files of a participant; the same person and run give the same bytes.
 
     Parameters
     ----------
@@ -123,13 +122,13 @@ def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage)
         Output folder, as in `describe_datasets`.
     person
         A person of a phantom.
-    plan
-        Length and sampling of the resting run.
+    frames, repetition_time_s
+        Length of the resting run, and seconds per frame.
     stage
         Receives the current step.
     """
     stage("resting run", 0.0)
-    write_run(out / "fmriprep", person, plan)
+    write_run(out / "fmriprep", person, frames, repetition_time_s)
     for session, name in enumerate(SESSIONS):
         stage(f"task maps, {name} session", 0.4 + 0.2 * session)
         _write_maps(out / "statmaps", person, person.measured_maps(session), name)
@@ -137,16 +136,18 @@ def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage)
     _write_maps(out / "truth", person, person.true_maps(), None)
 
 
-def write_run(root: Path, person: Person, plan: RunPlan) -> None:
+def write_run(
+    root: Path, person: Person, frames: int = 300, repetition_time_s: float = 1.5
+) -> None:
     """Write a participant's resting run: BOLD, brain mask, confounds and their sidecars."""
-    run = draw_run(person, plan.frames, plan.repetition_time_s)
+    run = draw_run(person, frames, repetition_time_s)
     write_series(root, run, {"sub": participant_label(person.index), "task": "rest"})
 
 
 def _write_maps(root: Path, person: Person, maps: Array, session: str | None) -> None:
     """Write a participant's 47 maps; without a session, the noise-free truth."""
     places = person.phantom.anatomy.places
-    for contrast, values in zip(CONTRASTS, maps, strict=True):
+    for contrast, values in zip(hcp_contrasts(), maps, strict=True):
         entities = {
             "sub": participant_label(person.index),
             "ses": session,
@@ -162,12 +163,10 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
 
 
 def _write_participants(root: Path, people: Sequence[Person]) -> None:
-    names = [field.name for field in dataclasses.fields(Phenotype)]
     rows = [
-        (f"sub-{participant_label(person.index)}", *dataclasses.astuple(phenotype(person)))
-        for person in people
+        (f"sub-{participant_label(person.index)}", *phenotype(person).values()) for person in people
     ]
-    write_tsv(root / "participants.tsv", ["participant_id", *names], rows)
+    write_tsv(root / "participants.tsv", ["participant_id", *_SHARES], rows)
     score = "simulated score, mean 100 and sd 15 in the population"
     write_json(
         root / "participants.json",
@@ -194,32 +193,19 @@ _SCORE_MEAN, _SCORE_SD = 100.0, 15.0
 _SHARES = {"age": 0.5, "sex": 0.5, "reasoning": 0.6, "vigilance": 0.3}
 
 
-@dataclass(frozen=True)
-class Phenotype:
-    """Phenotype of a person."""
-
-    age: int  # years
-    sex: str  # "F" or "M"
-    reasoning: float  # a score that traits explain well; mean 100, sd 15
-    vigilance: float  # a score that they explain less; mean 100, sd 15
-
-
-def phenotype(person: Person) -> Phenotype:
-    """Draw a person's phenotype: each score from one trait, and noise."""
+def phenotype(person: Person) -> dict[str, int | float | str]:
+    """Draw a person's age in years, sex, and two scores: each from one trait, and noise."""
     chance = person.stream(Purpose.PHENOTYPE).standard_normal(len(_SHARES))
     age, sex, reasoning, vigilance = (
         np.sqrt(share) * trait + np.sqrt(1.0 - share) * luck
         for share, trait, luck in zip(_SHARES.values(), person.traits, chance, strict=False)
     )
-    return Phenotype(
-        age=int(np.clip(round(_AGE_MEAN + _AGE_SD * age), *_AGE_RANGE)),
-        sex="F" if sex > 0 else "M",
-        reasoning=round(_SCORE_MEAN + _SCORE_SD * float(reasoning), 1),
-        vigilance=round(_SCORE_MEAN + _SCORE_SD * float(vigilance), 1),
-    )
-
-
-SECONDS_PER_STATE = 432.0  # how long a network keeps its amplitude: one segment
+    return {
+        "age": int(np.clip(round(_AGE_MEAN + _AGE_SD * age), *_AGE_RANGE)),
+        "sex": "F" if sex > 0 else "M",
+        "reasoning": round(_SCORE_MEAN + _SCORE_SD * float(reasoning), 1),
+        "vigilance": round(_SCORE_MEAN + _SCORE_SD * float(vigilance), 1),
+    }
 
 
 def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0) -> BoldRun:
@@ -234,18 +220,15 @@ def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0
     run
         Number of the run; each has its own random stream.
     """
-    phantom, p = person.phantom, person.phantom.parameters
-    persistence = persistence_of(repetition_time_s)
+    phantom, persistence = person.phantom, persistence_of(repetition_time_s)
     rng = person.stream(Purpose.RUN_SERIES, segment=run)
-    states = max(1, round(frames * repetition_time_s / SECONDS_PER_STATE))
-    amplitude = np.exp(p.log_state * rng.standard_normal((states, p.networks)))
-    independent = correlated(rng.standard_normal((frames, p.networks)), persistence)
+    states = max(1, round(frames * repetition_time_s / p.SECONDS_PER_STATE))
+    amplitude = np.exp(p.LOG_STATE * rng.standard_normal((states, p.NETWORKS)))
+    independent = correlated(rng.standard_normal((frames, p.NETWORKS)), persistence)
     series = independent @ person.series_mixing.T * amplitude[np.arange(frames) * states // frames]
-    shared = p.global_signal * correlated(rng.standard_normal(frames), persistence)
+    shared = p.GLOBAL_SIGNAL * correlated(rng.standard_normal(frames), persistence)
     noise = person.rest_noise(Purpose.RUN_NOISE, frames, segment=run)
-    motion = draw_motion(
-        person.stream(Purpose.MOTION, segment=run), frames, level=person.measurement.motion
-    )
+    motion = draw_motion(person.stream(Purpose.MOTION, segment=run), frames, level=person.motion)
     nuisance_maps, nuisance = draw_nuisance(
         phantom.anatomy,
         phantom.stable_maps,

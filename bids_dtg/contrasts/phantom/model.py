@@ -7,27 +7,27 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.contrasts.phantom.measurement import Measurement, map_noise, rest_noise, wide
-from bids_dtg.contrasts.phantom.parameters import VERSION_2, PhantomParameters
-from bids_dtg.contrasts.phantom.rest import (
-    draw_series,
-    segment_connectome,
-    series_mixing,
-    series_weights,
+from bids_dtg.contrasts.phantom import parameters as p
+from bids_dtg.contrasts.phantom.networks import draw_foci, network_maps, overlapping_pairs
+from bids_dtg.contrasts.phantom.tasks import (
+    CONDITIONS,
+    condition_gains,
+    condition_parts,
+    contrast_design,
 )
-from bids_dtg.contrasts.phantom.structure import Foci, Structure, draw_structure, network_maps
-from bids_dtg.contrasts.phantom.tasks import condition_list, contrast_design
-from bids_dtg.contrasts.phantom.topography import envelope, folded, moved_foci, own_loadings
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.bold_run import brain_frames
-from bids_dtg.phantom.fields import SmoothField
+from bids_dtg.phantom.fields import FWHM_PER_SD, SmoothField
 from bids_dtg.phantom.streams import Purpose, stream
 
 Array = NDArray[np.float32]
+Float = NDArray[np.float64]
 
-_MIXED_SHARE = 0.2  # of the other networks that a ROI map has a part of
+_NODE_MM = 8.0  # between nodes of the fields' lattice
+_WIDE_FWHM_MM = 24.0
 
 
 class Phantom:
@@ -35,8 +35,6 @@ class Phantom:
 
     Parameters
     ----------
-    parameters
-        Parameters of the generative model.
     seed
         Determines the networks, the tasks and, with their numbers, the people.
     block
@@ -51,85 +49,90 @@ class Phantom:
     ((50, 2682), (47, 2682))
     """
 
-    def __init__(
-        self, parameters: PhantomParameters | None = None, seed: int = 0, block: int = 1
-    ) -> None:
-        self.parameters = VERSION_2 if parameters is None else parameters
+    def __init__(self, seed: int = 0, block: int = 1) -> None:
         self.seed, self.block = seed, block
         self.anatomy = load_anatomy(block)
-        grid, p = self.anatomy.grid, self.parameters
-        self.voxel_noise = SmoothField.on(grid, p.voxel_noise_fwhm_mm)
-        self.map_noise = SmoothField.on(grid, p.map_noise_fwhm_mm)
-        self.stable_maps = SmoothField.on(grid, p.stable_fwhm_mm)
-        self.own_field = SmoothField.on(grid, p.topography_fwhm_mm)
-        fine = load_anatomy(1)
-        self.structure = draw_structure(p, seed, fine, self.stable_maps)
-        self.fine_anatomy = fine  # where foci lie at any voxel size
+        grid = self.anatomy.grid
+        self.voxel_noise = SmoothField.on(grid, p.VOXEL_NOISE_FWHM_MM)
+        self.map_noise = SmoothField.on(grid, p.MAP_NOISE_FWHM_MM)
+        self.stable_maps = SmoothField.on(grid, p.STABLE_FWHM_MM)
+        self.own_field = SmoothField.on(grid, p.TOPOGRAPHY_FWHM_MM)
+        self.foci = foci = draw_foci(stream(seed, Purpose.FOCI))
         self.design = contrast_design().astype(np.float32)
+        self.gains = condition_gains()[:, None]
+
+        # What traits do; all drawn numbers are Gaussian, and a sum over traits has variance 1.
+        normal, unit = stream(seed, Purpose.COUPLING).standard_normal, 1.0 / np.sqrt(p.TRAITS)
+        self.shift_traits = unit * normal((len(foci.network), 3, p.TRAITS))
+        self.extent_traits = unit * normal((p.NETWORKS, p.TRAITS))
+        self.strength_traits = unit * normal((p.NETWORKS, p.TRAITS))
+        self.loadings = p.MODE_STRENGTH * normal((p.NETWORKS, p.MODES))  # of the series' modes
+        self.trait_loadings = unit * normal((p.NETWORKS, p.TRAIT_MODES, p.TRAITS))
+
+        # Responses of networks, and of overlapping pairs of them, to conditions.
+        responses = stream(seed, Purpose.RESPONSES)
+        parts, density = condition_parts()
+        unit_parts = parts / np.linalg.norm(parts, axis=1, keepdims=True)
+        self.weights = parts @ _sparse(responses, density, p.NETWORKS)  # (conditions, networks)
+        shape = len(CONDITIONS), p.NETWORKS, p.TRAITS
+        self.trait_gains = unit * responses.standard_normal(shape)
+        self.pairs = overlapping_pairs(foci)
+        of_pairs = unit_parts @ responses.standard_normal((len(density), p.PAIRS))
+        self.pair_weights = (p.PAIR_STRENGTH * of_pairs).astype(np.float32)
+        noise = self.stable_maps.noise(stream(seed, Purpose.FIXED_MAPS), len(density))
+        self._fixed_noise: Array = np.tensordot(unit_parts.astype(np.float32), noise, axes=1)
 
     @cached_property
     def group_maps(self) -> Array:
         """The group's network maps, (networks, grey voxels); 0 elsewhere in the brain."""
-        return self._group(self.structure.foci)
+        return network_maps(self.foci, self.anatomy.grid, self.anatomy.grey)
 
     @cached_property
     def roi_maps(self) -> Array:
         """The maps that models read, (networks, grey voxels): like the group's, not the same."""
-        p, foci = self.parameters, self.structure.foci
-        if not (p.roi_misfit_mm or p.roi_mixing):
-            return self.group_maps
         rng = stream(self.seed, Purpose.ROI_MISFIT)
-        misfit = p.roi_misfit_mm * rng.standard_normal(foci.centre_mm.shape)
-        mixing = p.roi_mixing * rng.standard_normal((p.networks, p.networks))
-        mixing *= rng.random(mixing.shape) < _MIXED_SHARE
-        maps = self._group(dataclasses.replace(foci, centre_mm=foci.centre_mm + misfit))
+        misfit = p.ROI_MISFIT_MM * rng.standard_normal(self.foci.centre_mm.shape)
+        mixing = p.ROI_MIXING * rng.standard_normal((p.NETWORKS, p.NETWORKS))
+        mixing *= rng.random(mixing.shape) < p.ROI_MIXED_SHARE
+        foci = dataclasses.replace(self.foci, centre_mm=self.foci.centre_mm + misfit)
+        maps = network_maps(foci, self.anatomy.grid, self.anatomy.grey)
         mixed: Array = maps + mixing.astype(np.float32) @ maps
         return np.maximum(mixed, np.float32(0))
 
-    def _group(self, foci: Foci) -> Array:
-        maps = network_maps(foci, self.anatomy.grid, self.anatomy.grey)
-        return maps if self.roughness is None else maps * self.roughness
-
-    @cached_property
-    def roughness(self) -> Array | None:
-        """Factor on all people's network maps, (networks, grey voxels); None: 1."""
-        p = self.parameters
-        if not p.log_roughness:
-            return None
-        drawn = self.own_field.draw(stream(self.seed, Purpose.ROUGHNESS), p.networks)
-        factor: Array = np.exp(np.float32(p.log_roughness) * drawn[:, self.anatomy.grey])
-        return factor
-
     @cached_property
     def topography_sd(self) -> Array:
-        """The sd of people's own loadings, (networks, grey voxels)."""
-        return envelope(self.parameters, self.group_maps)
+        """The sd of people's own loadings, (networks, grey voxels).
+
+        It grows as the root of the group's map, from a share of its largest value where the
+        network is absent.
+        """
+        base = np.float32(p.TOPOGRAPHY_BASE)
+        shape = base + (1 - base) * np.sqrt(np.clip(self.group_maps, 0, 1))
+        sd: Array = np.float32(p.TOPOGRAPHY) * shape
+        return sd
 
     @cached_property
     def motion_map(self) -> Array:
         """What motion leaves in the signals of all people, (*lattice)."""
-        noise = self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1)
-        drawn: Array = wide(noise)[0]
+        drawn: Array = _wide(self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1))[0]
         return drawn
 
     @cached_property
     def series_weights(self) -> Array:
-        """Weights of the voxels in the ROI series, (networks, brain voxels)."""
-        return series_weights(self.roi_maps, self.anatomy)
+        """Weights of the voxels in the ROI series, (networks, brain voxels).
+
+        The pseudo-inverse of the demeaned ROI maps: the first stage of dual regression.
+        """
+        maps = np.zeros((p.NETWORKS, np.count_nonzero(self.anatomy.brain)))
+        maps[:, self.anatomy.grey_in_brain] = self.roi_maps
+        maps -= maps.mean(axis=1, keepdims=True)
+        return np.linalg.solve(maps @ maps.T, maps).astype(np.float32)
 
     @cached_property
     def fixed_maps(self) -> Array:
         """The conditions' maps that are not due to networks, (conditions, grey voxels)."""
-        maps: Array = self.stable_maps.spread(self.structure.fixed_noise)[:, self.anatomy.grey]
+        maps: Array = self.stable_maps.spread(self._fixed_noise)[:, self.anatomy.grey]
         return maps
-
-    @cached_property
-    def linear_weights(self) -> Array:
-        """Weights of the connectome's rows in the linear truth, (conditions, networks)."""
-        shape = len(condition_list()), self.parameters.networks
-        drawn = stream(self.seed, Purpose.LINEAR_TRUTH).standard_normal(shape)
-        weights: Array = (drawn / np.sqrt(shape[1])).astype(np.float32)
-        return weights
 
     def person(self, cohort: int, index: int) -> Person:
         """Return a person; the same numbers give the same person."""
@@ -141,23 +144,17 @@ class Person:
 
     def __init__(self, phantom: Phantom, cohort: int, index: int) -> None:
         self.phantom, self.cohort, self.index = phantom, cohort, index
-        p, s = phantom.parameters, phantom.structure
-        self.traits = self.stream(Purpose.TRAITS).standard_normal(p.traits)  # (traits,)
+        self.traits = self.stream(Purpose.TRAITS).standard_normal(p.TRAITS)  # (traits,)
         rng = self.stream(Purpose.NETWORKS)
-        self._shift_mm = p.shift_mm * self._part_of_traits(s.shift_traits, rng)
-        self._log_extent = p.log_extent * self._part_of_traits(s.extent_traits, rng)
-        self._log_strength = p.log_strength * self._part_of_traits(s.strength_traits, rng)
-        if p.log_amplitude:
-            self._log_strength += p.log_amplitude * self.stream(Purpose.AMPLITUDE).standard_normal()
-        if p.moved_share:
-            self._shift_mm = self._shift_mm + moved_foci(
-                p.moved_share,
-                s.foci.centre_mm,
-                phantom.fine_anatomy,
-                self.stream(Purpose.TOPOLOGY),
-            )
+        self._shift_mm = p.SHIFT_MM * self._part_of_traits(phantom.shift_traits, rng)
+        self._log_extent = p.LOG_EXTENT * self._part_of_traits(phantom.extent_traits, rng)
+        self._log_strength = p.LOG_STRENGTH * self._part_of_traits(phantom.strength_traits, rng)
+        self._log_strength += p.LOG_AMPLITUDE * self.stream(Purpose.AMPLITUDE).standard_normal()
         drawn = self.stream(Purpose.MEASUREMENT)
-        self.measurement = Measurement.draw(p, self.traits, drawn)
+        # Times the usual motion, which the first trait explains in part; times the first scanner.
+        own = np.sqrt(1.0 - p.MOTION_TRAITS**2) * drawn.standard_normal()
+        self.motion = float(np.exp(p.LOG_MOTION * (p.MOTION_TRAITS * self.traits[0] + own)))
+        self.scanner_noise = p.SCANNER_NOISE if drawn.random() < 0.5 else 1.0
 
     def stream(self, purpose: Purpose, session: int = 0, segment: int = 0) -> np.random.Generator:
         """Open one of the person's random streams."""
@@ -170,47 +167,35 @@ class Person:
             segment=segment,
         )
 
-    def _part_of_traits(
-        self, weights: NDArray[np.float64], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _part_of_traits(self, weights: Float, rng: np.random.Generator) -> Float:
         """Draw numbers of variance 1 that traits explain in part."""
-        share = self.phantom.parameters.trait_share
-        own = rng.standard_normal(weights.shape[:-1])
-        drawn: NDArray[np.float64] = np.sqrt(share) * (weights @ self.traits)
-        drawn += np.sqrt(1.0 - share) * own
+        drawn: Float = np.sqrt(p.TRAIT_SHARE) * (weights @ self.traits)
+        drawn += np.sqrt(1.0 - p.TRAIT_SHARE) * rng.standard_normal(weights.shape[:-1])
         return drawn
 
-    def _maps(self, further_shift_mm: NDArray[np.float64] | float = 0.0) -> Array:
+    def _maps(self, further_shift_mm: Float | float = 0.0) -> Array:
+        """Return the person's network maps, (networks, voxels), with loadings of its own."""
         phantom = self.phantom
         maps = network_maps(
-            phantom.structure.foci,
+            phantom.foci,
             phantom.anatomy.grid,
             phantom.anatomy.grey,
             shift_mm=self._shift_mm + further_shift_mm,
             log_extent=self._log_extent,
             log_strength=self._log_strength,
         )
-        if phantom.roughness is not None:
-            maps *= phantom.roughness
-        if phantom.parameters.topography:
-            maps += self._own_loadings
-        return maps if self._folded is None else maps[:, self._folded]
+        maps += self._own_loadings
+        return maps
 
     @cached_property
     def _own_loadings(self) -> Array:
-        phantom = self.phantom
-        grey, rng = phantom.anatomy.grey, self.stream(Purpose.TOPOGRAPHY)
+        field, grey = self.phantom.own_field, self.phantom.anatomy.grey
         strength = np.exp(self._log_strength).astype(np.float32)[:, None]
-        return own_loadings(strength * phantom.topography_sd, phantom.own_field, grey, rng)
-
-    @cached_property
-    def _folded(self) -> NDArray[np.intp] | None:
-        folds = self.phantom.parameters.folds
-        if not folds:
-            return None
-        rng, everywhere = self.stream(Purpose.FOLDS), self.phantom.fine_anatomy.places.points
-        centres = everywhere[rng.integers(len(everywhere), size=folds)]
-        return folded(self.phantom.anatomy.places.points, centres, rng)
+        noise = field.noise(self.stream(Purpose.TOPOGRAPHY), p.NETWORKS)
+        # One network at a time: volumes of all of them are large at 2 mm.
+        drawn = np.stack([field.spread(one[None])[0][grey] for one in noise])
+        drawn *= strength * self.phantom.topography_sd
+        return drawn
 
     @cached_property
     def network_maps(self) -> Array:
@@ -218,37 +203,41 @@ class Person:
         return self._maps()
 
     @cached_property
-    def series_mixing(self) -> NDArray[np.float64]:
-        """Correlations of the person's networks at rest, (networks, networks)."""
-        p = self.phantom.parameters
-        own = self.stream(Purpose.OWN_MODES).standard_normal((p.networks, p.own_modes))
-        return series_mixing(p, self.phantom.structure, self.traits, own)
+    def series_mixing(self) -> Float:
+        """L (networks, networks), which mixes independent series into the person's.
 
-    def connectome(self, session: int, segment: int, form: Form = MARGINAL) -> Array:
-        """Simulate one segment of rest and return its connectome, (networks, voxels)."""
-        phantom = self.phantom
-        return segment_connectome(
-            self.frames(session, segment),
-            phantom.series_weights,
-            phantom.anatomy.grey_in_brain,
-            form,
-        )
+        L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ + ω² VVᵀ, with U of the person's
+        traits t, and V the modes (networks, modes) that the person alone has.
+        """
+        modes = self.phantom.loadings
+        alone = self.stream(Purpose.OWN_MODES).standard_normal((p.NETWORKS, p.OWN_MODES))
+        own = p.TRAIT_COUPLING * (self.phantom.trait_loadings @ self.traits)
+        covariance = modes @ modes.T + np.eye(len(modes)) + own @ own.T
+        covariance += p.OWN_COUPLING**2 * (alone @ alone.T)
+        sd = np.sqrt(np.diagonal(covariance))
+        return np.linalg.cholesky(covariance / np.outer(sd, sd))
 
     def frames(self, session: int, segment: int) -> Array:
         """Simulate one segment of rest, (frames, brain voxels); frames are independent samples."""
-        phantom, p = self.phantom, self.phantom.parameters
-        rng = self.stream(Purpose.SERIES, session, segment)
-        series, shared = draw_series(p, self.series_mixing, rng, p.samples)
-        noise = self.rest_noise(Purpose.VOXEL_NOISE, p.samples, session, segment)
+        phantom, rng = self.phantom, self.stream(Purpose.SERIES, session, segment)
+        state = np.exp(p.LOG_STATE * rng.standard_normal(p.NETWORKS))
+        independent = rng.standard_normal((p.SAMPLES, p.NETWORKS))
+        shared = p.GLOBAL_SIGNAL * rng.standard_normal(p.SAMPLES)
+        series = (independent @ self.series_mixing.T * state).astype(np.float32)
+        noise = self.rest_noise(Purpose.VOXEL_NOISE, p.SAMPLES, session, segment)
         blocks = brain_frames(
-            self.network_maps, series, shared, noise, phantom.anatomy, phantom.voxel_noise
+            *(self.network_maps, series, shared.astype(np.float32), noise),
+            *(phantom.anatomy, phantom.voxel_noise),
         )
         return np.concatenate(list(blocks))
 
     def rest_noise(
         self, purpose: Purpose, frames: int, session: int = 0, segment: int = 0
     ) -> Array:
-        """Draw the noise of a segment or a run, (frames, *lattice); see `measurement.rest_noise`.
+        """Draw noise of rest, which the phantom's field makes smooth.
+
+        Frames differ in amplitude (heavy tails), a part of the noise is smooth over 24 mm, and a
+        map that all people share follows the head's motion.
 
         Parameters
         ----------
@@ -256,19 +245,38 @@ class Person:
             The stream of the voxels' own noise.
         frames, session, segment
             Their number, and of which session and segment or run they are.
-        """
-        phantom = self.phantom
-        streams = (
-            self.stream(purpose, session, segment),
-            self.stream(Purpose.TAILS, session, segment),
-        )
-        field, noise_of = phantom.voxel_noise, self.measurement
-        return rest_noise(phantom.parameters, field, noise_of, streams, phantom.motion_map, frames)
 
-    def segments(self, n: int | None = None, session: int = 0) -> Array:
+        Returns
+        -------
+        (frames, *lattice), white but for what is said above
+        """
+        own = self.stream(purpose, session, segment)
+        other = self.stream(Purpose.TAILS, session, segment)
+        field = self.phantom.voxel_noise
+        noise = np.float32(p.VOXEL_NOISE) * field.noise(own, frames)
+        noise += np.float32(p.VOXEL_NOISE * p.WIDE_NOISE) * _wide(field.noise(other, frames))
+        noise *= _tails(p.LOG_TAIL, frames, other)
+        noise *= np.float32(self.scanner_noise)
+        course = other.standard_normal((frames, 1, 1, 1)) * _tails(2 * p.LOG_TAIL, 1, other)
+        level = np.float32(p.MOTION_SIGNAL * self.motion)
+        noise += level * course.astype(np.float32) * self.phantom.motion_map
+        return noise
+
+    def connectome(self, session: int, segment: int, form: Form = MARGINAL) -> Array:
+        """Simulate one segment of rest and return its connectome, (networks, voxels)."""
+        frames, grey = self.frames(session, segment), self.phantom.anatomy.grey_in_brain
+        centred = frames - frames.mean(axis=0)
+        series = centred @ self.phantom.series_weights.T
+        voxels = centred[:, grey]
+        series /= np.linalg.norm(series, axis=0)
+        connectome: Array = series.T @ voxels
+        connectome /= np.sqrt(np.einsum("tv,tv->v", voxels, voxels))
+        mixing = form.mixing((series.T @ series).astype(np.float64))
+        return connectome if mixing is None else mixing.T.astype(np.float32) @ connectome
+
+    def segments(self, n: int = p.SEGMENTS, session: int = 0) -> Array:
         """Return the connectomes of the first n segments, (n, networks, voxels)."""
-        count = self.phantom.parameters.segments if n is None else n
-        return np.stack([self.connectome(session, segment) for segment in range(count)])
+        return np.stack([self.connectome(session, segment) for segment in range(n)])
 
     @cached_property
     def mean_connectome(self) -> Array:
@@ -278,116 +286,87 @@ class Person:
 
     @cached_property
     def responses(self) -> Array:
-        """The person's true responses to the conditions, in z, (conditions, voxels)."""
-        p = self.phantom.parameters
-        if p.truth == "linear":
-            return linear_responses(p, self.phantom.linear_weights, self.mean_connectome)
-        maps = self._maps(self._unseen_shift(self.stream(Purpose.UNSEEN_SHIFT)))
-        return self._stable(maps) + condition_gains(p)[:, None] * (
-            np.float32(p.own_scale) * self._own_maps()
+        """The person's true responses to the conditions, in z, (conditions, voxels).
+
+        Those of networks, with a shift that rest cannot know, and a stable map of the person's
+        own, half of which all conditions share.
+        """
+        stable = self._stable(self.stream(Purpose.UNSEEN_SHIFT))
+        count, grey = len(CONDITIONS), self.phantom.anatomy.grey
+        drawn = self.phantom.stable_maps.draw(self.stream(Purpose.OWN_MAPS), count + 1)[:, grey]
+        own = np.sqrt(p.OWN_SHARED) * drawn[:1] + np.sqrt(1.0 - p.OWN_SHARED) * drawn[1:]
+        scaled = np.float32(p.OWN_SCALE) * own.astype(np.float32, copy=False)
+        responses: Array = stable + self.phantom.gains * scaled
+        return responses
+
+    def _stable(self, rng: np.random.Generator) -> Array:
+        """Draw responses of networks and fixed maps, in z, (conditions, voxels).
+
+        β = λ tanh(h / λ) + κ Σ_p Q_p √(M_k M_l), with h the sum of the networks' maps M times
+        their weights and the gains that the person's traits give them.
+        """
+        phantom = self.phantom
+        maps = self._maps(p.UNSEEN_SHIFT_MM * rng.standard_normal(self._shift_mm.shape))
+        gain = np.exp(p.TRAIT_GAIN * (phantom.trait_gains @ self.traits))
+        level = np.float32(p.SATURATION)
+        first, second = phantom.pairs.T
+        overlap = np.sqrt(np.maximum(maps[first] * maps[second], 0))
+        responses: Array = level * np.tanh(
+            (phantom.weights * gain).astype(np.float32) @ maps / level
         )
+        responses += phantom.pair_weights @ overlap
+        fixed = np.float32(p.FIXED_SCALE) * phantom.fixed_maps
+        stable: Array = phantom.gains * (np.float32(p.NETWORK_SCALE) * responses + fixed)
+        return stable
 
     def true_maps(self) -> Array:
         """Return the contrast maps without noise, (contrasts, voxels)."""
         return self.phantom.design @ self.responses
 
     def measured_maps(self, session: int) -> Array:
-        """Measure the contrast maps once, as z statistics, (contrasts, voxels)."""
-        phantom = self.phantom
-        streams = self.stream(Purpose.MAP_NOISE, session), self.stream(Purpose.MAP_TAILS, session)
-        conditions = len(condition_list())
-        noise = map_noise(
-            phantom.parameters, phantom.map_noise, self.measurement, streams, conditions
-        )
-        return phantom.design @ (self.responses + noise[:, phantom.anatomy.grey])
+        """Measure the contrast maps once, as z statistics, (contrasts, voxels).
+
+        Noise is heavy-tailed over places, and grows with the person's motion.
+        """
+        own, field = self.stream(Purpose.MAP_NOISE, session), self.phantom.map_noise
+        level = np.exp(p.LOG_MAP_NOISE * own.standard_normal())
+        noise = np.float32(level) * field.draw(own, len(CONDITIONS))
+        log = np.float32(p.LOG_TAIL) * field.draw(self.stream(Purpose.MAP_TAILS, session), 1)
+        noise *= np.exp(log - np.float32(p.LOG_TAIL**2))
+        noise *= np.float32(self.motion**p.MOTION_MAP_NOISE)
+        return self.phantom.design @ (self.responses + noise[:, self.phantom.anatomy.grey])
 
     def knowable_maps(self, draws: int = 20) -> Array:
         """Return the best possible prediction of the maps from rest, (contrasts, voxels).
 
         The mean of the true maps over components that rest does not determine (the own maps, and
         the shift between rest and tasks, of which `draws` are drawn), given the person's networks
-        and traits. In the linear truth, rest determines the maps.
+        and traits.
         """
-        if self.phantom.parameters.truth == "linear":
-            return self.true_maps()
         rng = self.stream(Purpose.POSSIBLE_SHIFTS)
-        total = sum(self._stable(self._maps(self._unseen_shift(rng))) for _ in range(draws))
+        total = sum(self._stable(rng) for _ in range(draws))
         return self.phantom.design @ (total / np.float32(draws))
 
-    def _unseen_shift(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        return self.phantom.parameters.unseen_shift_mm * rng.standard_normal(self._shift_mm.shape)
 
-    def _stable(self, maps: Array) -> Array:
-        """Return responses of networks and fixed maps, in z, (conditions, voxels)."""
-        p = self.phantom.parameters
-        responses = network_responses(p, self.phantom.structure, maps, self.traits)
-        stable = (
-            np.float32(p.network_scale) * responses
-            + np.float32(p.fixed_scale) * self.phantom.fixed_maps
-        )
-        return condition_gains(p)[:, None] * stable
-
-    def _own_maps(self) -> Array:
-        """Return the person's stable maps that are independent of rest, (conditions, voxels)."""
-        share, field = self.phantom.parameters.own_shared, self.phantom.stable_maps
-        drawn = field.draw(self.stream(Purpose.OWN_MAPS), len(condition_list()) + 1)
-        maps = drawn[:, self.phantom.anatomy.grey]
-        own: Array = np.sqrt(share) * maps[:1] + np.sqrt(1.0 - share) * maps[1:]
-        return own.astype(np.float32, copy=False)
+def _sparse(rng: np.random.Generator, density: Float, n: int) -> Float:
+    """Draw (parts, n) numbers of variance 1, of which a share `density` is nonzero."""
+    drawn = rng.standard_normal((len(density), n))
+    involved = rng.random((len(density), n)) < density[:, None]
+    drawn = np.where(involved, drawn, 0.0)
+    drawn /= np.sqrt(density[:, None])
+    return drawn
 
 
-def network_responses(
-    parameters: PhantomParameters, structure: Structure, maps: Array, traits: NDArray[np.float64]
-) -> Array:
-    """Return the responses of a person's networks to each condition.
-
-    β = λ tanh(h / λ) + κ Σ_p Q_p √(M_k M_l), with h the sum of the networks' maps M times
-    their weights and the gains that the person's traits give them.
-
-    Parameters
-    ----------
-    maps
-        The person's maps during tasks, (networks, voxels).
-    traits
-        (traits,), the person's values; each changes the gains of networks.
-
-    Returns
-    -------
-    (conditions, voxels)
-    """
-    gain = np.exp(parameters.trait_gain * (structure.trait_gains @ traits))
-    summed = (structure.weights * gain).astype(np.float32) @ maps
-    level = np.float32(parameters.saturation)
-    first, second = structure.pairs.T
-    overlap = np.sqrt(np.maximum(maps[first] * maps[second], 0))
-    responses: Array = level * np.tanh(summed / level)
-    responses += structure.pair_weights.astype(np.float32) @ overlap
-    return responses
+def _wide(noise: Array) -> Array:
+    """Make noise on the lattice (n, *lattice) smooth over 24 mm, with variance 1."""
+    sd = _WIDE_FWHM_MM / FWHM_PER_SD / _NODE_MM
+    smooth = gaussian_filter(noise, (0, sd, sd, sd), mode="wrap")
+    # The sum of the squared weights of a Gaussian over three axes.
+    smooth *= np.float32((2 * np.sqrt(np.pi) * sd) ** 1.5)
+    return np.asarray(smooth, np.float32)
 
 
-def linear_responses(parameters: PhantomParameters, weights: Array, connectome: Array) -> Array:
-    """Return responses that are a linear function of the connectome, the same at every voxel.
-
-    Tavor et al. 2016: each condition weights the connectome's rows, z-scored over voxels.
-
-    Parameters
-    ----------
-    weights
-        Weights of the connectome's rows, (conditions, networks).
-    connectome
-        Connectome of the person, (networks, voxels).
-
-    Returns
-    -------
-    (conditions, voxels)
-    """
-    rows = connectome - connectome.mean(axis=1, keepdims=True)
-    rows /= rows.std(axis=1, keepdims=True)
-    responses: Array = np.float32(parameters.linear_scale) * (weights @ rows)
-    return responses
-
-
-def condition_gains(parameters: PhantomParameters) -> Array:
-    """Return the strength of each condition's maps, (conditions,)."""
-    gains = dict(parameters.task_gains)
-    return np.array([gains[task] for task, _ in condition_list()], np.float32)
+def _tails(log_sd: float, n: int, rng: np.random.Generator) -> Array:
+    """Draw log-normal amplitudes (n, 1, 1, 1) whose square has mean 1."""
+    drawn = np.exp(log_sd * rng.standard_normal((n, 1, 1, 1)) - log_sd**2)
+    return np.asarray(drawn, np.float32)

@@ -11,9 +11,7 @@ from tiny_job import read_table
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.demo import write_people
-from bids_dtg.contrasts.phantom.dataset import RunPlan
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.parameters import VERSION_2
 from bids_dtg.phantom.streams import Cohort
 
 TRAINED, NEW = 16, 10
@@ -23,7 +21,7 @@ CONTRASTS = ("gamblingReward", "languageMathVsStory", "motorAvg")
 @pytest.mark.slow
 def test_new_people_are_compared_with_the_mean_of_the_model_s_training_people(tmp_path):
     """The mean of ten is poor: a model that knows nothing of a person would be far above it."""
-    phantom = Phantom(VERSION_2, 0, block=4)
+    phantom = Phantom(block=4)
     anatomy = phantom.anatomy
     grid = {"shape": anatomy.grid.shape, "affine": np.asarray(anatomy.grid.affine)}
     base = write_tiny_bundle(tmp_path / "base", masks=(anatomy.brain, anatomy.grey), **grid)
@@ -31,7 +29,7 @@ def test_new_people_are_compared_with_the_mean_of_the_model_s_training_people(tm
     def analyse(analysis: str, cohort: Cohort, number: int, *words: object) -> None:
         folder = tmp_path / cohort.name
         people = [phantom.person(cohort, index) for index in range(number)]
-        write_people(folder, phantom, people, plan=RunPlan(), program="test")
+        write_people(folder, phantom, people, program="test")
         data = ("-d", f"fmriprep={folder / 'fmriprep'}", f"statmaps={folder / 'statmaps'}")
         line = (
             folder / "fmriprep",

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome import voxel_to_roi
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom.dataset import (
-    RunPlan,
     describe_datasets,
     draw_run,
     participant_label,
@@ -20,11 +20,10 @@ from bids_dtg.contrasts.phantom.dataset import (
     write_run,
 )
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.tasks import CONTRASTS
 from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
 from bids_dtg.phantom.streams import Cohort
 
-PLAN = RunPlan(frames=60, repetition_time_s=2.0)
+RUN = {"frames": 60, "repetition_time_s": 2.0}
 GENERATOR = {"Name": "bids_dtg", "Version": "0"}
 
 
@@ -37,8 +36,8 @@ def person():
 def fmriprep(person, tmp_path_factory) -> Path:
     """Return a derivatives folder with one short run."""
     out = tmp_path_factory.mktemp("phantom")
-    describe_datasets(out, person.phantom, [person], plan=PLAN, generator=GENERATOR)
-    write_run(out / "fmriprep", person, PLAN)
+    describe_datasets(out, person.phantom, [person], **RUN, generator=GENERATOR)
+    write_run(out / "fmriprep", person, **RUN)
     return out / "fmriprep"
 
 
@@ -55,15 +54,17 @@ def test_labels_say_that_nobody_stands_behind_them():
 
 
 @pytest.mark.parametrize(("frames", "seconds"), [(49, 2.0), (300, 0.0), (300, 1500.0)])
-def test_impossible_plans_are_refused(frames, seconds):
+def test_impossible_runs_are_refused(phantom, tmp_path, frames, seconds):
+    run = {"frames": frames, "repetition_time_s": seconds}
     with pytest.raises(ValueError, match=f"not {frames} of {seconds:g} s"):
-        RunPlan(frames, seconds)
+        describe_datasets(tmp_path, phantom, [phantom.person(0, 0)], **run, generator=GENERATOR)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.slow
 def test_the_same_person_gives_the_same_bytes(person, fmriprep, tmp_path):
     again = Phantom(block=1).person(Cohort.DEMO, 0)
-    write_run(tmp_path, again, PLAN)
+    write_run(tmp_path, again, **RUN)
     written = files(tmp_path)
     assert len(written) == 6
     assert {name: data for name, data in files(fmriprep).items() if "sub-" in name} == written
@@ -103,17 +104,17 @@ def test_every_file_says_that_it_is_simulated(fmriprep):
 
 @pytest.mark.slow
 def test_whole_datasets_are_valid_and_hold_the_person_s_maps(person, tmp_path):
-    describe_datasets(tmp_path, person.phantom, [person], plan=PLAN, generator=GENERATOR)
+    describe_datasets(tmp_path, person.phantom, [person], **RUN, generator=GENERATOR)
     stages = []
     write_participant(
-        tmp_path, person, plan=PLAN, stage=lambda name, share: stages.append((share, name))
+        tmp_path, person, **RUN, stage=lambda name, share: stages.append((share, name))
     )
     assert stages == sorted(stages)
-    assert len(list((tmp_path / "statmaps").rglob("*_statmap.nii.gz"))) == 2 * len(CONTRASTS)
+    assert len(list((tmp_path / "statmaps").rglob("*_statmap.nii.gz"))) == 2 * len(hcp_contrasts())
     path = next((tmp_path / "truth").rglob("*contrast-wm2bk_*_statmap.nii.gz"))
     assert "_task-wm_" in path.name
     volume = np.asarray(nib.load(path).dataobj)
-    truth = person.true_maps()[[c.label for c in CONTRASTS].index("wm2bk")]
+    truth = person.true_maps()[[c.label for c in hcp_contrasts()].index("wm2bk")]
     np.testing.assert_allclose(volume[person.phantom.anatomy.grey], truth, rtol=1e-6)
     validator = shutil.which("bids-validator-deno")
     if validator is None:
@@ -205,17 +206,12 @@ def test_traits_explain_the_scores_in_part(phantom):
     people = [phantom.person(Cohort.TRAINING, n) for n in range(400)]
     known = [phenotype(person) for person in people]
     traits = np.array([person.traits[:4] for person in people])
-    values = [
-        [p.age for p in known],
-        [p.sex == "F" for p in known],
-        [p.reasoning for p in known],
-        [p.vigilance for p in known],
-    ]
+    values = [[p[name] if name != "sex" else p[name] == "F" for p in known] for name in known[0]]
     r = [np.corrcoef(v, t)[0, 1] for v, t in zip(values, traits.T, strict=True)]
     assert 0.6 < r[0] < 0.8
     assert 0.45 < r[1] < 0.7
     assert abs(r[2] - np.sqrt(0.6)) < 0.08
     assert abs(r[3] - np.sqrt(0.3)) < 0.12
     assert abs(np.mean(values[2]) - 100) < 3
-    assert all(22 <= p.age <= 37 and p.sex in "FM" for p in known)
+    assert all(22 <= p["age"] <= 37 and p["sex"] in "FM" for p in known)
     assert phenotype(people[0]) == phenotype(phantom.person(Cohort.TRAINING, 0))

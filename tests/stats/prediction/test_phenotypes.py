@@ -206,13 +206,13 @@ def test_the_phantoms_reasoning_is_predicted_as_well_as_its_traits_allow():
     phantom = Phantom(block=4)
     people = [phantom.person(Cohort.TEST, n) for n in range(600)]
     traits = np.stack([person.traits for person in people])
-    y = np.array([phenotype(person).reasoning for person in people])
+    y = np.array([phenotype(person)["reasoning"] for person in people])
     folds = repeated_folds(np.arange(600), repeats=2)
     found = predict_phenotype(Features.of(traits), Target.numbers(y), folds)
     half = norm.ppf(0.995) / np.sqrt(597)
     for outcome in found.values():
         assert abs(np.arctanh(outcome.mean("r")) - np.arctanh(np.sqrt(0.6))) < half
-    sex = Target.two_levels([phenotype(person).sex for person in people])
+    sex = Target.two_levels([phenotype(person)["sex"] for person in people])
     # The level is the sign of a sum of which the trait is half of the variance: among people of a
     # level the trait t has the densities 2 f(t) F(t) and 2 f(t) F(-t), so that AUC is 5/6.
     found = predict_phenotype(Features.of(traits), sex, folds)

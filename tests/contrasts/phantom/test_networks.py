@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from bids_dtg.contrasts.phantom.parameters import PhantomParameters
-from bids_dtg.contrasts.phantom.structure import Foci, condition_parts, network_maps
-from bids_dtg.contrasts.phantom.tasks import condition_list
+from bids_dtg.contrasts.phantom.networks import Foci, network_maps
 from bids_dtg.phantom.anatomy import load_anatomy, model_grid
 
 
 def test_foci_keep_their_distance_and_lie_in_grey_matter(phantom):
-    foci, anatomy = phantom.structure.foci, load_anatomy()
+    foci, anatomy = phantom.foci, load_anatomy()
     first = foci.centre_mm[:50]
     apart = np.linalg.norm(first[:, None] - first[None, :], axis=2)[np.triu_indices(50, k=1)]
     assert apart.min() >= 16
@@ -19,7 +16,7 @@ def test_foci_keep_their_distance_and_lie_in_grey_matter(phantom):
 
 
 def test_six_in_ten_networks_are_mirrored_and_half_have_a_distant_focus(phantom):
-    foci = phantom.structure.foci
+    foci = phantom.foci
     assert list(foci.network[:50]) == list(range(50))
     mirrored, distant = foci.network[50:80], foci.network[80:]
     assert (len(set(mirrored)), len(set(distant))) == (30, 25)
@@ -50,30 +47,8 @@ def test_foci_do_not_depend_on_the_voxels():
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_conditions_share_what_the_parameters_say():
-    parts, density = condition_parts(PhantomParameters())
-    column = {key: n for n, key in enumerate(condition_list())}
-    assert parts.shape == (24, len(density))
-
-    def shared(one, other):
-        return float(parts[column[one]] @ parts[column[other]])
-
-    common, task, own = 0.8**2, 0.6**2, 0.7**2
-    math = ("LANGUAGE", "MATH")
-    assert shared(math, math) == pytest.approx(common + task + own)
-    assert shared(math, ("LANGUAGE", "STORY")) == pytest.approx(common + task)
-    assert shared(math, ("SOCIAL", "TOM")) == pytest.approx(common)
-    assert shared(math, ("MOTOR", "T")) == pytest.approx(0.35 * common)
-    two_back = ("WM", "2BK_FACE")
-    assert shared(two_back, ("WM", "0BK_FACE")) == pytest.approx(common + task + own / 2)
-    assert shared(two_back, ("WM", "0BK_BODY")) == pytest.approx(common + task)
-    same = 1 - PhantomParameters().gambling_difference ** 2
-    reward = shared(("GAMBLING", "PUNISH"), ("GAMBLING", "REWARD"))
-    assert reward == pytest.approx(common + task + own * same)
-
-
 def test_pairs_are_the_networks_that_overlap_most(phantom):
-    pairs, maps = phantom.structure.pairs, phantom.roi_maps
+    pairs, maps = phantom.pairs, phantom.group_maps
     assert len({tuple(pair) for pair in pairs}) == 60
     unit = maps / np.linalg.norm(maps, axis=1, keepdims=True)
     overlap = unit @ unit.T
