@@ -6,9 +6,9 @@ Contrasts and maps:
 - `maps`: maps averaged over segments of rest, with their spread
 - `recentring`: removes from a model's maps its error in the mean map
 
-Kinds of model; `kind` says which functions a kind must have:
+Kinds of model; `bundle.kinds` says which functions a kind has:
 
-- `kind`: the functions of a kind: fit, read from tensors, prepare
+- `fitted`: a fitted model, and what a bundle keeps of it
 - `network`: the attention U-Net
 - `linear`: the linear model of weighted deviations, of several sets of ROI maps
 - `linear_kind`: the linear model as a kind

@@ -13,6 +13,7 @@ from bids_dtg.settings.option import find_row
 
 Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
 EpochChoice = Literal["r", "residual_r"]
+CHECKPOINTS = "network"  # folder of an analysis, from which a later call continues
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from linear_people import PLACES, SETS, lacking, simulated
 from scipy.stats import t
 
 import bids_dtg
-from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.linear import LinearModel, fit_people, shrinkage
 from bids_dtg.contrasts.people import Person
 
@@ -126,7 +125,7 @@ def test_arrays_with_given_maps_are_fitted_as_the_page_says(tr_seconds, tmp_path
     assert page.variances[1] / np.square(own[page.rows[1]]).mean() < 0.8  # it is scaled
     # A bundle rounds ROI maps and corrections.
     kept = model.save(tmp_path / "kept")
-    read = kept.correction.apply(kept.prepare(Processor()).predict(b[8].astype(np.float32)))
+    read = kept.correction.apply(kept.prepare().predict(b[8].astype(np.float32)))
     np.testing.assert_allclose(read, wanted[8], atol=0.02 * np.abs(wanted[8]).max())
 
 

@@ -24,9 +24,9 @@ from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.kind import CHECKPOINTS
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.plan import CHECKPOINTS
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.locks import Locks

@@ -12,15 +12,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.fit import (
-    FittedModel,
-    fit_plan,
-    fit_task,
-    judged_by_validation,
-    model_space,
-    require_people,
-    with_half_widths,
-)
+from bids_dtg.contrasts.analyses.fit import check_fit, recentred
 from bids_dtg.contrasts.analyses.score import BEFORE, Scoring, retest_maps, score_models
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.tissues import tissues_of
@@ -29,11 +21,11 @@ from bids_dtg.contrasts.analyses.training_set import why_left_out
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
@@ -59,7 +51,6 @@ def run_finetuning(settings: Settings) -> int:
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
-    network_kind.check_machine(settings.modelling)
     analysis = Analysis.prepare(settings)
     bundle = analysis.bundle
     if not KINDS[bundle.card.kind].is_network:
@@ -73,10 +64,7 @@ def run_finetuning(settings: Settings) -> int:
     analysis = analysis.of_data(plan)
     row = _row_of(plan.contrasts, bundle) if known else None
     planned = plan_split(analysis, plan)
-    require_people(settings.modelling, planned.training, planned.validation)
-    network_kind.check_plan(
-        fit_plan(settings.modelling, model_space(bundle, analysis.form), plan, planned)
-    )
+    check_fit(KINDS[bundle.card.kind], analysis, plan, planned)
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
     with analysis.begun() as locks:
@@ -85,19 +73,15 @@ def run_finetuning(settings: Settings) -> int:
 
 def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     """Return the output row to keep while tuning; None: a new output layer is trained."""
-    settings, bundle, analysis = analysis.settings, analysis.bundle, analysis.knowing(cohort)
+    bundle, analysis = analysis.bundle, analysis.knowing(cohort)
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.results, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
     seen = why_left_out(analysis, split.test)
     test = cohort.of([label for label in split.test if label not in seen])
-    require_people(settings.modelling, training, validation)
-    device = training_device(settings.resources.device, say)
-    fitted = _tune(
-        analysis, training, validation, row=row, contrasts=cohort.contrasts, device=device
-    )
+    fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
-    whole = fitted if row is None else _put_back(fitted, bundle, row, device)
+    whole = fitted if row is None else _put_back(fitted, bundle, row)
     contrasts = cohort.contrasts if row is None else bundle.contrasts
     made = write_fitted(
         analysis,
@@ -132,7 +116,6 @@ def _tune(
     *,
     row: int | None,
     contrasts: Sequence[Contrast],
-    device: str,
 ) -> FittedModel:
     """Fine-tune with one row of the output layer frozen, or with a new output layer."""
     from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
@@ -143,31 +126,15 @@ def _tune(
         start = with_new_outputs(state, len(contrasts), settings.modelling.seed)
     else:
         start = with_rows(state, [row])
-    task = fit_task(
-        settings.modelling,
-        model_space(bundle, analysis.form),
-        (training, validation),
-        [contrast.label for contrast in contrasts],
-        folder=analysis.folder_of_fit(),
-        device=device,
-        report=say,
+    people, labels = (training, validation), [contrast.label for contrast in contrasts]
+    fitted = network_kind.fit(
+        *(people, bundle.places, analysis.form, settings, analysis.folder_of_fit(), say),
+        start=start,
+        frozen=() if row is None else (OUTPUT,),
     )
-    fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))
-    correction, same = judged_by_validation(fitted.model, task)
-    record = {
-        "schedule": settings.modelling.schedule,
-        "from": bundle.identity,
-        **fitted.record.to_json(),
-    }
-    tuned = FittedModel(
-        kind=bundle.card.kind,
-        tensors=fitted.tensors,
-        model=fitted.model,
-        correction=correction,
-        record=record,
-        same_for_all=same,
-    )
-    return with_half_widths(tuned, task)
+    facts = {"schedule": settings.modelling.schedule, "from": bundle.identity}
+    fitted = dataclasses.replace(fitted, record={**facts, **fitted.record})
+    return recentred(fitted, people, labels, bundle.places, settings.modelling.recipe, say)
 
 
 def _score(
@@ -209,7 +176,7 @@ def _score(
     )
 
 
-def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -> FittedModel:
+def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:
     """Restore the whole output layer of the tuned network, and set all contrasts' correction.
 
     The other contrasts keep their earlier correction, which was found before the tuning, and have
@@ -249,7 +216,7 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -
     return dataclasses.replace(
         fitted,
         tensors=tensors,
-        model=prepare(parameters, bundle.voxels.mask, device),
+        model=prepare(parameters, bundle.voxels.mask, "cpu"),
         correction=correction,
         half_widths=widths,
         same_for_all=same,

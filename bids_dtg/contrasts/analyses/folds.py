@@ -20,11 +20,11 @@ from bids_dtg.contrasts.analyses.analysis import FOLDS, Analysis
 from bids_dtg.contrasts.analyses.baselines import SimpleModels, SimplePlan
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.fit import FittedModel
 from bids_dtg.contrasts.analyses.score import score_fit
 from bids_dtg.contrasts.analyses.splits import trains_on_all
 from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.bundle.kinds import MapsKind
+from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.model_scores import ModelScores, join_groups
 from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
 from bids_dtg.files.array_store import ArrayStore

@@ -17,7 +17,7 @@ from bids_dtg.contrasts.analyses.baselines import (
     SimplePlan,
     baselines,
 )
-from bids_dtg.contrasts.analyses.fit import FittedModel
+from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.model_scores import (
     ModelScores,
     score_judged,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,11 @@ from bids_dtg.contrasts.analyses.baselines import (
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.fit import (
-    FittedModel,
+    check_fit,
     fit_model,
-    fit_plan,
-    fit_task,
     half_width_words,
     mean_prediction,
     mean_segments,
-    model_space,
-    require_people,
 )
 from bids_dtg.contrasts.analyses.folds import Folds, draw_folds, judge_folds
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
@@ -59,6 +55,7 @@ from bids_dtg.contrasts.bundle.kinds import MapsKind, find_kind
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.ceilings import Ceilings
 from bids_dtg.contrasts.judging.model_scores import ModelScores, mean_over
 from bids_dtg.contrasts.judging.model_table import (
@@ -77,7 +74,6 @@ from bids_dtg.contrasts.judging.model_table import (
 from bids_dtg.contrasts.judging.person_rows import half_rows, person_rows
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
-from bids_dtg.engine.gpu import training_device
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.settings import Settings
@@ -95,17 +91,11 @@ def run_training(settings: Settings) -> int:
     kind = find_kind(settings.modelling.architecture or LINEAR_KIND.name)
     kind.require_recipe(settings.modelling.recipe)
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
-    kind.module().check_machine(settings.modelling)
     analysis = Analysis.prepare(settings, kind=kind)
     plan = analysis.plan(None)
     analysis = analysis.of_data(plan)
-    base = analysis.bundle
     planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
-    require_people(
-        settings.modelling, planned.training, planned.validation if kind.needs_validation else None
-    )
-    space = model_space(base, analysis.form)
-    kind.module().check_plan(fit_plan(settings.modelling, space, plan, planned))
+    check_fit(kind, analysis, plan, planned)
     if analysis.is_dry:
         folds = draw_folds(analysis, planned, kind)
         judging = (
@@ -133,11 +123,11 @@ def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort)
         of_fold: Analysis, people: Cohort, labels: Sequence[str], folder: Path
     ) -> tuple[FittedModel, Cohort]:
         others = Split(tuple(labels), (), ())
-        made = _fit(of_fold, kind, people, others, folder=folder, report=lambda line: None)
+        made = fit_model(kind, of_fold, people, others, folder=folder, report=lambda line: None)
         return made, people
 
     folder = analysis.folder_of_fit()
-    fitted = _fit(analysis, kind, cohort, split, folder=folder, report=say)
+    fitted = fit_model(kind, analysis, cohort, split, folder=folder, report=say)
     if folds is not None:
         fitted = dataclasses.replace(fitted, record={**fitted.record, **folds.to_json()})
     evaluation: dict[str, Any] | None
@@ -166,30 +156,6 @@ def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort)
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     analysis.store.discard("work")
     return cohort.failed
-
-
-def _fit(
-    analysis: Analysis,
-    kind: MapsKind,
-    cohort: Cohort,
-    split: Split,
-    *,
-    folder: Path,
-    report: Callable[[str], None],
-) -> FittedModel:
-    """Fit a model to the training people."""
-    task = fit_task(
-        analysis.settings.modelling,
-        model_space(analysis.bundle, analysis.form),
-        (cohort.of(split.training), cohort.of(split.validation)),
-        [contrast.label for contrast in cohort.contrasts],
-        folder=folder,
-        device=training_device(analysis.settings.resources.device, report)
-        if kind.is_network
-        else "cpu",
-        report=report,
-    )
-    return fit_model(kind, task)
 
 
 def score_fitted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +49,6 @@ from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.stats.half_width import HalfWidths
 
 if TYPE_CHECKING:
-    from bids_dtg.contrasts.kind import Processor
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.people import MapModel
 
@@ -188,15 +189,31 @@ class ModelBundle(Bundle[MapsPart]):
         maps[:, ~mask[grey]] = 0.0
         return maps
 
-    def prepare(self, processor: Processor) -> MapModel:
+    def prepare(
+        self,
+        device: str = "cpu",
+        threads: int | None = None,
+        report: Callable[[str], None] = warnings.warn,
+    ) -> MapModel:
         """Read the model and prepare it to predict; the caller applies the correction.
+
+        Parameters
+        ----------
+        device
+            Where to compute, as torch names it.
+        threads
+            On the CPU; None: as NumPy's BLAS is set.
+        report
+            Receives lines, e.g. on too little memory.
 
         Raises
         ------
         BundleError
             If the weights have changed since the bundle was loaded, or are damaged.
         """
-        return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
+        module, weights = KINDS[self.card.kind].module(), self.weights()
+        prepared: MapModel = module.prepare(weights, self.places, device, threads, report)
+        return prepared
 
     def check_weights(self) -> None:
         """Read all of the weights.
@@ -206,7 +223,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             As for `prepare`.
         """
-        KINDS[self.card.kind].module().check(self.weights(), self.places)
+        KINDS[self.card.kind].module().read(self.weights(), self.places)
 
     def require_finite(self) -> None:
         """Check that all weights are finite, without torch and one tensor at a time.
@@ -231,7 +248,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             As for `prepare`, or if the model has no network.
         """
-        from bids_dtg.contrasts.network.kind import read_parameters
+        from bids_dtg.contrasts.network.kind import read
         from bids_dtg.contrasts.network.unet import AttentionUNet
 
         weights = self.weights()
@@ -240,7 +257,7 @@ class ModelBundle(Bundle[MapsPart]):
                 f"{weights.path} is of a model of kind {self.card.kind}",
                 expected=" or ".join(row.name for row in KINDS.values() if row.is_network),
             )
-        return AttentionUNet.from_parameters(read_parameters(weights))
+        return AttentionUNet.from_parameters(read(weights, self.places))
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:

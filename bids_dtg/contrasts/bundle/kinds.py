@@ -1,7 +1,7 @@
 """The kinds of model of contrast maps: the one table of the program's facts about each.
 
-A new kind is a module with the functions of `bids_dtg.contrasts.kind.KindModule` and a row here.
-A row imports a module only when it is called, so that names and words cost nothing.
+A new kind is a module with the functions that `MapsKind.module` names, and a row here. A row
+imports its module only when it is called, so that names and words cost nothing.
 """
 
 from __future__ import annotations
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart
     from bids_dtg.bundles.selftest import Check
-    from bids_dtg.contrasts.kind import KindModule
-
-
-@dataclass(frozen=True)
-class KindWords:
-    """Words on a kind, for the methods text and pages."""
-
-    title: str  # without an article, for pages
-    model: str  # with its article; it turns connectomes into maps
-    owner: str  # possessive: whose error in the mean map re-centring removes
-    method: str  # what the program implements with it, with references
 
 
 _part = constant("contrasts.bundle.part:MapsPart")
@@ -52,8 +41,16 @@ class MapsKind(Kind):
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
     selftest: Callable[[Any], list[Check]] | None = _selftest
-    words: KindWords  # for the methods text
-    module: Callable[[], KindModule]  # imports the module that fits, reads and prepares it
+    # Words for the methods text and pages: without an article; with it, what turns connectomes into
+    # maps; possessive, whose error in the mean map re-centring removes; what the program
+    # implements with it, with references.
+    title: str
+    model: str
+    owner: str
+    method: str
+    # Imports the module that has its functions: `channels`, `read` and `prepare` for tensors of a
+    # bundle, `check` before people are read, and `fit`.
+    module: Callable[[], Any]
     is_network: bool  # trained by epochs with torch, and can be fine-tuned
     connectome: str = "marginal"  # form that it reads
     # Numbers of ROIs of the sets of maps that are made from arrays without --rois. A kind that has
@@ -135,42 +132,26 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.recipes))
 
 
-def _attention_unet() -> KindModule:
-    from bids_dtg.contrasts.network import kind
-
-    return kind
-
-
-def _linear() -> KindModule:
-    from bids_dtg.contrasts import linear_kind
-
-    return linear_kind
-
-
 ATTENTION_UNET = MapsKind(
     name="attention-unet",
-    words=KindWords(
-        title="attention U-Net",
-        model="a three-dimensional attention U-Net (Oktay et al., 2018)",
-        owner="The network's",
-        method="an implementation of DeepTaskGen (Serin et al., 2025)",
-    ),
-    module=_attention_unet,
+    title="attention U-Net",
+    model="a three-dimensional attention U-Net (Oktay et al., 2018)",
+    owner="The network's",
+    method="an implementation of DeepTaskGen (Serin et al., 2025)",
+    module=constant("contrasts.network.kind"),
     is_network=True,
     recipes=("default", "published"),
 )
 LINEAR = MapsKind(
     name="linear",
     help="one linear model for all places, from 5 participants on",
-    words=KindWords(
-        title="linear model",
-        model="a linear model of each voxel's connectome, with the same coefficients at all "
-        "voxels, which are means over people of least-squares fits of a person's maps,",
-        owner="The linear model's",
-        method="which makes ROI series as DeepTaskGen does (Serin et al., 2025) and predicts by a "
-        "linear model of them (Tavor et al., 2016) in place of its network",
-    ),
-    module=_linear,
+    title="linear model",
+    model="a linear model of each voxel's connectome, with the same coefficients at all voxels, "
+    "which are means over people of least-squares fits of a person's maps,",
+    owner="The linear model's",
+    method="which makes ROI series as DeepTaskGen does (Serin et al., 2025) and predicts by a "
+    "linear model of them (Tavor et al., 2016) in place of its network",
+    module=constant("contrasts.linear_kind"),
     is_network=False,
     connectome="partial",
     sets=(15, 25, 50, 75, 100),

@@ -15,7 +15,6 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.kind import Processor
 from bids_dtg.notices import counted
 
 _SEED = 38  # of the simulated rest and of the digest: another one, other digests
@@ -52,7 +51,7 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
     """
     connectome = simulated_connectome(bundle.place_roi_maps, bundle.card.part.connectome)
     with np.errstate(over="ignore", invalid="ignore"):  # such values are found below
-        maps = bundle.prepare(Processor(report=lambda _: None)).predict(connectome)
+        maps = bundle.prepare(report=lambda _: None).predict(connectome)
         if bundle.correction is not None:
             maps = bundle.correction.apply(maps)
     checks = [_eager(bundle, connectome), _finite(maps)]
@@ -131,7 +130,7 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
         return Check(name, None, "torch is not installed")
     import torch
 
-    from bids_dtg.contrasts.network.kind import read_parameters
+    from bids_dtg.contrasts.network.kind import read
     from bids_dtg.contrasts.network.prepared import prepare
 
     mask, where = bundle.voxels.mask, np.argwhere(bundle.voxels.mask)
@@ -149,7 +148,7 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     grid[0, :, part] = values.T
     with torch.inference_mode():
         expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, part]
-    found = prepare(read_parameters(bundle.weights()), part).predict(values)
+    found = prepare(read(bundle.weights(), bundle.places), part).predict(values)
     apart = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
     agree = apart <= _AGREEMENT  # False for values that are not finite
     words = f"to {apart:.1e} at {counted(int(part.sum()), 'voxel')} (limit {_AGREEMENT:g})"

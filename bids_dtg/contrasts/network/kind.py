@@ -8,40 +8,31 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.kind import CHECKPOINTS, FitPlan, FitTask, Fitted, Processor
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
 from bids_dtg.contrasts.people import MapModel, Person
-from bids_dtg.contrasts.plan import TrainingPlan, find_recipe, hinge_weight
+from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe, hinge_weight
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
+from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.extras import require
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.notices import counted, named
-from bids_dtg.settings import ModellingOptions
+from bids_dtg.settings import ModellingOptions, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkRecord:
-    """How a network was trained: plan, people, learning curves, versions."""
-
-    training: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the key `network` of a card's record."""
-        return {"network": dict(self.training)}
 
 
 def channels(weights: TensorFile) -> tuple[int, int]:
@@ -51,15 +42,10 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return first[1], last[0]
 
 
-def read_parameters(weights: TensorFile) -> Parameters:
-    """Read the network's parameters, without torch."""
-    return Parameters.from_arrays(weights.read(), source=str(weights.path))
-
-
-def check(weights: TensorFile, places: Places) -> None:
-    """Read the network's parameters; they fit any voxels."""
+def read(weights: TensorFile, places: Places) -> Parameters:
+    """Read the network's parameters, without torch; they fit any voxels."""
     _mask(places)
-    read_parameters(weights)
+    return Parameters.from_arrays(weights.read(), source=str(weights.path))
 
 
 def _mask(places: Places) -> NDArray[np.bool_]:
@@ -78,24 +64,45 @@ def _mask(places: Places) -> NDArray[np.bool_]:
     return places.mask
 
 
-def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
+def prepare(
+    weights: TensorFile,
+    places: Places,
+    device: str,
+    threads: int | None,
+    report: Callable[[str], None],
+) -> MapModel:
     """Read the network and prepare it for the places; torch is imported only for a GPU."""
-    return prepare_network(
-        read_parameters(weights),
-        _mask(places),
-        processor.device,
-        threads=processor.threads,
-        report=processor.report,
-    )
+    parameters = read(weights, places)
+    return prepare_network(parameters, _mask(places), device, threads=threads, report=report)
 
 
-def check_machine(options: ModellingOptions) -> None:
-    """Check that torch and Lightning are present.
+def check(
+    options: ModellingOptions,
+    training: int,
+    validation: int,
+    incomplete: Collection[str],
+    places: Places,
+) -> None:
+    """Check, before anybody's data are read, that the network can be trained on these people.
+
+    Parameters
+    ----------
+    options
+        Of the call.
+    training, validation
+        Numbers of people.
+    incomplete
+        Labels of those of them who lack a contrast.
+    places
+        Of the model.
 
     Raises
     ------
+    DatasetError
+        Re-centring and the CR-R loss compare people: they need two. Or somebody lacks a contrast
+        that this loss needs.
     SettingsError
-        One of them is missing.
+        The places are no voxels, or torch or Lightning is missing.
     """
     require(
         "training a network",
@@ -103,35 +110,56 @@ def check_machine(options: ModellingOptions) -> None:
         extra="train",
         otherwise="--architecture linear, which needs none",
     )
-
-
-def check_plan(plan: FitPlan) -> None:
-    """Check that there are the contrasts that the loss needs.
-
-    Raises
-    ------
-    DatasetError
-        Somebody lacks a contrast that the loss needs.
-    SettingsError
-        The places are no voxels.
-    """
-    _mask(plan.space.places)
-    if find_recipe(plan.options.recipe).loss == "crr":
-        _require_all_contrasts(sorted(plan.incomplete))
+    _mask(places)
+    if validation < 2:
+        raise DatasetError(
+            f"only {counted(validation, 'validation participant')}: too few to choose and "
+            "re-centre by",
+            expected="2 or more",
+            remedy="give --held-out larger shares, or a --split-file; a split that an earlier call "
+            "has kept is taken until it is removed",
+        )
+    if find_recipe(options.recipe).loss != "crr":
+        return
+    if min(training, options.network_batch) < 2:
+        raise DatasetError(
+            f"only {counted(training, 'training participant')} in batches of "
+            f"{options.network_batch}: too few for the CR-R loss, which compares people",
+            expected="2 or more",
+        )
+    if incomplete:
+        raise DatasetError(
+            f"{counted(len(incomplete), 'participant')} without all contrasts, which the CR-R loss "
+            f"cannot leave out: {named(sorted(incomplete))}",
+            remedy="choose contrasts that all have with --contrast, or use --recipe default",
+        )
 
 
 def fit(
-    task: FitTask,
+    people: tuple[Sequence[Person], Sequence[Person]],
+    places: Places,
+    form: Form,
+    settings: Settings,
+    folder: Path,
+    report: Callable[[str], None],
     *,
     start: Mapping[str, Tensor] | None = None,
     frozen: tuple[str, ...] = (),
-) -> Fitted:
-    """Train the network with the recipe asked for.
+) -> FittedModel:
+    """Train the network with the recipe asked for, continuing where a call was stopped.
 
     Parameters
     ----------
-    task
-        People to train on, and options.
+    people
+        To train on, and to choose the epoch by.
+    places, form
+        Voxels and form of the connectomes.
+    settings
+        Of the call.
+    folder
+        Of checkpoints, from which a later call continues.
+    report
+        Receives a line now and then.
     start
         Weights to begin with; None: random ones.
     frozen
@@ -147,49 +175,13 @@ def fit(
     from bids_dtg.contrasts import train
     from bids_dtg.training.loop import Workplace
 
-    options = task.options
-    if find_recipe(options.recipe).loss == "crr":
-        people = (*task.training, *task.validation)
-        _require_all_contrasts(
-            [p.label for p in people if not np.isfinite(p.maps).any(axis=1).all()]
-        )
-    plan = _training_plan(options, len(task.training), start=start, frozen=frozen)
-    # Checkpoints of other options, people or data are never continued; more epochs are.
-    found = _fingerprint(plan, task, start)
-    folder = task.folder / CHECKPOINTS / f"recipe-{found}"
-    try:
-        trained = train.train(
-            _samples(task, task.training),
-            _samples(task, task.validation),
-            plan,
-            Workplace(folder, task.device),
-            start=start,
-            report=task.report,
-        )
-    except RuntimeError as err:
-        if not lacks_memory(err):
-            raise
-        raise RunError(
-            f"there is too little memory to train on {plan.sampling.people} participants at once",
-            remedy="use a smaller --batch-size; finished epochs of the same size are kept",
-        ) from err
-    parameters = Parameters.of_tensors(trained.state, source=str(folder))
-    return Fitted(
-        model=prepare_network(parameters, _mask(task.space.places), task.device),
-        tensors=parameters.arrays,
-        record=NetworkRecord(trained.card),
-    )
-
-
-def _training_plan(
-    options: ModellingOptions,
-    people: int,
-    *,
-    start: Mapping[str, Tensor] | None,
-    frozen: tuple[str, ...],
-) -> TrainingPlan:
+    training, validation = people
+    options, mask = settings.modelling, _mask(places)
+    everybody = (*training, *validation)
+    incomplete = [p.label for p in everybody if not np.isfinite(p.maps).any(axis=1).all()]
+    check(options, len(training), len(validation), incomplete, places)
     recipe = find_recipe(options.recipe)
-    return TrainingPlan(
+    plan = TrainingPlan(
         features=options.features if start is None else len(start[FIRST_WEIGHT]),
         loss=recipe.loss,
         alpha=hinge_weight(options.recipe, options.alpha),
@@ -198,39 +190,49 @@ def _training_plan(
         epochs=options.network_epochs,
         frozen=frozen,
         seed=options.seed,
-        sampling=Sampling(people=min(options.network_batch, people)),
+        sampling=Sampling(people=min(options.network_batch, len(training))),
+    )
+    to_train, to_choose = (
+        PersonSamples(
+            [person.connectomes for person in some],
+            [person.maps for person in some],
+            mask,
+            # 0 outside the measured brain, as the published training had it.
+            zero_for_nan=recipe.loss == "crr",
+        )
+        for some in people
+    )
+    device = training_device(settings.resources.device, report)
+    # Checkpoints of other options, people or data are never continued; more epochs are.
+    place = Workplace(folder / CHECKPOINTS / f"recipe-{_fingerprint(plan, people, start)}", device)
+    try:
+        trained = train.train(to_train, to_choose, plan, place, start=start, report=report)
+    except RuntimeError as err:
+        if not lacks_memory(err):
+            raise
+        raise RunError(
+            f"there is too little memory to train on {plan.sampling.people} participants at once",
+            remedy="use a smaller --batch-size; finished epochs of the same size are kept",
+        ) from err
+    parameters = Parameters.of_tensors(trained.state, source=str(place.folder))
+    return FittedModel(
+        kind="attention-unet",
+        model=prepare_network(parameters, mask, device),
+        tensors=parameters.arrays,
+        record={"network": dict(trained.card)},
     )
 
 
-def _samples(task: FitTask, people: Sequence[Person]) -> PersonSamples:
-    return PersonSamples(
-        [person.connectomes for person in people],
-        [person.maps for person in people],
-        _mask(task.space.places),
-        # 0 outside the measured brain, as the published training had it.
-        zero_for_nan=find_recipe(task.options.recipe).loss == "crr",
-    )
-
-
-def _fingerprint(plan: TrainingPlan, task: FitTask, start: Mapping[str, Tensor] | None) -> str:
+def _fingerprint(
+    plan: TrainingPlan,
+    people: Sequence[Sequence[Person]],
+    start: Mapping[str, Tensor] | None,
+) -> str:
     """Return all facts that a training depends on, except its duration."""
     facts = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0)),
-        "model": task.space.model,
-        "people": [
-            [(person.label, person.fingerprint()) for person in people]
-            for people in (task.training, task.validation)
-        ],
-        "shape": list(task.training[0].maps.shape),
+        "people": [[(person.label, person.fingerprint()) for person in some] for some in people],
+        "shape": list(people[0][0].maps.shape),
         "start": None if start is None else [float(tensor.sum()) for tensor in start.values()],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _require_all_contrasts(lacking: Sequence[str]) -> None:
-    if lacking:
-        raise DatasetError(
-            f"{counted(len(lacking), 'participant')} without all contrasts, which the CR-R loss "
-            f"cannot leave out: {named(lacking)}",
-            remedy="choose contrasts that all have with --contrast, or use --recipe default",
-        )

@@ -193,7 +193,7 @@ def readme_text(card: ModelCard[Any]) -> str:
     """Write the README of the dataset."""
     warning = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     notice = f"\n{card.notice}\n" if card.notice else ""
-    title = KINDS[card.kind].words.title
+    title = KINDS[card.kind].title
     files = ".nii.gz: one map for each contrast; its JSON file says\n  what it was"
     if card.part.parcels:
         files = ".pscalar.nii: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
@@ -275,7 +275,7 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     outputs
         Outputs besides the maps, and the runs over which maps were averaged.
     """
-    words = KINDS[model.kind].words
+    words = KINDS[model.kind]
     computed = (
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps{_in_sets(model)} were estimated over {_where(model)} "
@@ -376,7 +376,7 @@ def _recentred(model: ModelOfMaps) -> str:
     in_turn = model.left_out_in_turn
     people = counted(model.recentred_on, "training participant" if in_turn else "participant")
     words = _RECENTRED_IN_TURN if in_turn else _RECENTRED
-    return words.format(owner=KINDS[model.kind].words.owner, people=people)
+    return words.format(owner=KINDS[model.kind].owner, people=people)
 
 
 def _intervals(model: ModelOfMaps) -> str:
@@ -441,7 +441,7 @@ def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
     """
     kind = str(sidecar.get("ModelKind") or "")
     row = KINDS.get(kind)
-    title = row.words.title if row else kind
+    title = row.title if row else kind
     return f" ({title})" if title else ""
 
 

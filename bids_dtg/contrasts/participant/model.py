@@ -18,7 +18,6 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.people import MapModel
 from bids_dtg.errors import BundleError, OutputError, RunError
 from bids_dtg.files.download import download_hosts
@@ -115,7 +114,7 @@ class Model:
             # lower priority, which it must not raise.
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-        return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
+        return self._bundle.prepare(self._device, self._threads, self._notes.append)
 
 
 @contextmanager

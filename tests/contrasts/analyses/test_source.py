@@ -17,7 +17,6 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.source import sets_to_make
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import find_kind
-from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.contrasts.participant.request import find_runs
@@ -113,7 +112,7 @@ def test_maps_are_those_of_the_page(cohort, model):
             training.append(Person(label, kept, (1.0,), (measured,), minutes=10.0))
         else:
             test.append((run, found))
-    page, read = ByThePage(training, SETS), model.prepare(Processor())
+    page, read = ByThePage(training, SETS), model.prepare()
     page.gain = model.correction.gains.astype(float)  # rounded in the card
     np.testing.assert_allclose(page.gain, ByThePage(training, SETS).gain, atol=1e-4)
     assert len(test) == 2

@@ -29,7 +29,6 @@ from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.places import ListedPlaces
@@ -296,7 +295,7 @@ def test_a_model_without_a_grid_is_written_and_loaded(listed):
     assert bundle.identity == listed.identity
     assert bundle.places.names == ("V1", "V2 left", "M1 \u00e9", "a", "b")
     np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
-    assert bundle.prepare(Processor()).predict(np.ones((3, 5), np.float32)).shape == (2, 5)
+    assert bundle.prepare().predict(np.ones((3, 5), np.float32)).shape == (2, 5)
     with pytest.raises(BundleError, match="parcels is a model of 5 places without a grid"):
         _ = bundle.voxels
 

@@ -35,7 +35,6 @@ from bids_dtg.contrasts.bundle.kinds import (
     MapsKind,
     find_kind,
 )
-from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.plan import RECIPES, find_recipe
 from bids_dtg.errors import BundleError, SettingsError
@@ -54,8 +53,8 @@ def connectome():
 @pytest.mark.parametrize("row", KINDS.values(), ids=KINDS)
 def test_each_row_is_complete(row, tmp_path, connectome):
     assert KINDS[row.name] is row is find_kind(row.name) is all_kinds()[row.name]
-    assert row.words.model
-    assert row.words.owner
+    assert row.model
+    assert row.owner
     assert "default" in row.recipes
     assert set(row.recipes) <= set(RECIPES) == set(find_workflow("contrasts").recipes)
     assert row.name in legal_values()["architecture"]
@@ -63,7 +62,7 @@ def test_each_row_is_complete(row, tmp_path, connectome):
         "say in docs/explanation/group.md what it is"
     )
     assert row.name in TENSORS, "TENSORS in tests/builders/tiny_kinds.py needs those of a tiny one"
-    for function in ("channels", "check", "prepare", "check_machine", "check_plan", "fit"):
+    for function in ("channels", "read", "prepare", "check", "fit"):
         assert callable(getattr(row.module(), function))
     bundle = write_tiny_kind(tmp_path / "tiny", row.name, TENSORS[row.name]())
     assert isinstance(bundle.card.part, row.part())
@@ -132,7 +131,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, capsys, kind, name, v
     )
     bundle = load_bundle(folder)
     fact = f"weights.safetensors has values that are not finite in {name}"
-    for use in (bundle.check_weights, lambda: bundle.prepare(Processor())):
+    for use in (bundle.check_weights, bundle.prepare):
         with pytest.raises(BundleError, match=re.escape(fact)):
             use()
     assert main(["verify", str(folder)]) == 2
@@ -180,15 +179,18 @@ def doubling():
     def channels(weights):
         return weights.shape("rows", axes=1)[0] + 1, weights.shape("rows", axes=1)[0]
 
-    def prepare(weights, mask, processor):
+    def prepare(weights, places, device, threads, report):
         rows = weights.read()["rows"].astype(int)
         return SimpleNamespace(predict=lambda connectome: 2 * connectome[rows])
 
     return SimpleNamespace(channels=channels, prepare=prepare)
 
 
+WORDS = {"title": "twice", "model": "a doubling", "owner": "Its", "method": "doubled"}
+
+
 def test_a_row_is_enough_to_load_predict_and_list_a_new_kind(tmp_path, monkeypatch, connectome):
-    row = MapsKind(name="doubling", words=ATTENTION_UNET.words, module=doubling, is_network=False)
+    row = MapsKind(name="doubling", module=doubling, is_network=False, **WORDS)
     with pytest.raises(BundleError, match="is a model of kind doubling"):
         write_tiny_kind(tmp_path / "models" / "twice", row.name, {"rows": np.arange(CONTRASTS)})
     monkeypatch.setitem(KINDS, row.name, row)
