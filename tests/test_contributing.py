@@ -15,7 +15,6 @@ TABLES = {
     "bids_dtg.__all__",
     "bids_dtg.contrasts.bundle.kinds.KINDS",
     "bids_dtg.contrasts.bundle.registry.PUBLISHED",
-    "bids_dtg.contrasts.bundle.selftest.DIGESTS",
     "bids_dtg.cleaning.strategies.STRATEGIES",
     "bids_dtg.cli.spellings.ALIASES",
     "bids_dtg.connectome.form.FORMS",

@@ -276,26 +276,26 @@ def _remove(arguments: argparse.Namespace) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.card import TrainingData
+    from bids_dtg.bundles.card import ModelCard, TrainingData
     from bids_dtg.bundles.overview import bundle_lines
     from bids_dtg.contrasts.bundle.convert import (
         CheckpointFiles,
-        ModelFacts,
         convert_checkpoint,
         read_contrasts,
     )
-    from bids_dtg.contrasts.bundle.output_layer import compare_with_others
-    from bids_dtg.contrasts.bundle.registry import published_folders
+    from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
+    from bids_dtg.contrasts.bundle.part import MapsPart
+    from bids_dtg.contrasts.bundle.registry import compare_with_others, published_folders
 
     files = CheckpointFiles(
         arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask
     )
-    facts = ModelFacts(
+    contrasts = read_contrasts(arguments.contrasts) if arguments.contrasts else ()
+    card = ModelCard(
         name=arguments.name,
-        contrasts=read_contrasts(arguments.contrasts) if arguments.contrasts else None,
-        space=arguments.space or "MNI152NLin6Asym",
-        resolution="2" if arguments.resolution is None else arguments.resolution or None,
         version=arguments.model_version,
+        kind=ATTENTION_UNET.name,
+        part=MapsPart(contrasts, segment_seconds=arguments.segment_seconds or 432.0),
         licence=arguments.licence,
         citation=arguments.citation,
         description=arguments.description,
@@ -305,12 +305,17 @@ def _convert(arguments: argparse.Namespace) -> None:
             cleaning=arguments.training_cleaning,
             participants=arguments.training_participants,
         ),
-        segment_seconds=arguments.segment_seconds or 432.0,
         for_science=not arguments.not_for_science,
         notice=arguments.notice,
         sources=_sources(arguments),
     )
-    bundle = convert_checkpoint(files, arguments.out, facts)
+    bundle = convert_checkpoint(
+        files,
+        arguments.out,
+        card,
+        space=arguments.space or "MNI152NLin6Asym",
+        resolution="2" if arguments.resolution is None else arguments.resolution or None,
+    )
     _print(bundle_lines(bundle))
     _print(compare_with_others(bundle, published_folders()))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")

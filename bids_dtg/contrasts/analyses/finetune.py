@@ -51,6 +51,7 @@ def run_finetuning(settings: Settings) -> int:
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
+    network_kind.require_packages()
     analysis = Analysis.prepare(settings)
     bundle = analysis.bundle
     if not KINDS[bundle.card.kind].is_network:

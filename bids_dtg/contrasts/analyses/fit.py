@@ -36,7 +36,7 @@ def check_fit(kind: MapsKind, analysis: Analysis, plan: CohortPlan, split: Split
     Raises
     ------
     DtgError
-        There are too few, or a package is missing.
+        There are too few.
     """
     people = (*split.training, *split.validation)
     incomplete = set(people) - set(plan.complete(people))

@@ -91,6 +91,8 @@ def run_training(settings: Settings) -> int:
     kind = find_kind(settings.modelling.architecture or LINEAR_KIND.name)
     kind.require_recipe(settings.modelling.recipe)
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
+    if kind.is_network:
+        kind.module().require_packages()
     analysis = Analysis.prepare(settings, kind=kind)
     plan = analysis.plan(None)
     analysis = analysis.of_data(plan)

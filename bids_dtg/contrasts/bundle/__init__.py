@@ -7,7 +7,6 @@
 - `facts`: the lines of ``dtg-models info`` on such a model
 - `kinds`: the table of the kinds; a new one is a module and a row
 - `mean`: the mean map of the training people
-- `output_layer`: whether two models have the same output layer
 - `part`: the part of the card that models of contrast maps have
 - `published_people`: the training people of published models, as far as they are published
 - `registry`: the published models: their files and cards

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, read_roi_maps
-from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
-from bids_dtg.contrasts.bundle.part import RUN, MapsPart
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError, RunError
 from bids_dtg.extras import require
-from bids_dtg.files.download import FetchedFile, PinnedFile
 from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
-
-if TYPE_CHECKING:
-    from bids_dtg.contrasts.bundle.registry import PublishedMaps
 
 
 @dataclass(frozen=True)
@@ -41,29 +35,15 @@ class CheckpointFiles:
     mask: Path  # NIfTI; voxels that the network reads and predicts; its header defines the grid
 
 
-@dataclass(frozen=True)
-class ModelFacts:
-    """Facts of a model that only its makers know; see `ModelCard`."""
-
-    name: str  # the model's
-    contrasts: Sequence[Contrast] | None = None  # one an output, in order; None: those of HCP-YA
-    space: str = "MNI152NLin6Asym"  # template of the grid
-    resolution: str | None = "2"  # label of the BIDS entity res-
-    version: str = "1"  # the model's own
-    licence: str = "unknown"  # SPDX name, or words
-    citation: str = ""  # what users are asked to cite
-    description: str = ""  # a line or two in plain words
-    training: TrainingData = field(default_factory=TrainingData)  # what it was trained on
-    segment_seconds: float = 432.0  # length of rest in one training sample
-    sample: str = RUN  # as in `MapsPart`
-    for_science: bool = True  # False: every output and log carries the notice
-    notice: str = ""  # shown to users at each use
-    record: Mapping[str, Any] | None = None  # how it was trained, for readers
-    sources: Mapping[str, str] = field(default_factory=dict)  # of facts, as in `ModelCard`
-    people: ModelPeople | None = None  # people used to make it; None: not known
-
-
-def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFacts) -> ModelBundle:
+def convert_checkpoint(
+    files: CheckpointFiles,
+    out: str | Path,
+    card: ModelCard[MapsPart],
+    *,
+    space: str = "MNI152NLin6Asym",
+    resolution: str | None = "2",
+    people: ModelPeople | None = None,
+) -> ModelBundle:
     """Make a bundle from a Lightning checkpoint, ROI maps and masks.
 
     Parameters
@@ -72,8 +52,13 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
         Checkpoint, ROI maps and masks.
     out
         Folder of the bundle; see `write_bundle`.
-    facts
-        Facts of the bundle's card, see `BundleFacts`.
+    card
+        Facts of the model; its grid is filled in, and so are contrasts, those of HCP-YA, if it has
+        none.
+    space, resolution
+        Template of the grid, and its label of the BIDS entity res-.
+    people
+        Used to make the model; None: not known.
 
     Returns
     -------
@@ -93,8 +78,8 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
     from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 
     network = read_lightning_checkpoint(files.checkpoint)
-    contrasts = _contrasts_for(network.out_channels, facts.contrasts, files.checkpoint)
-    grid, inside = _read_grid(files.mask, facts.space, facts.resolution)
+    contrasts = _contrasts_for(network.out_channels, card.part.contrasts, files.checkpoint)
+    grid, inside = _read_grid(files.mask, space, resolution)
     brain = VoxelPlaces.within(grid, _read_brain_mask(files.brain_mask, grid))
     roi_maps = read_roi_maps(files.maps, brain)
     if len(roi_maps) != network.in_channels:
@@ -102,57 +87,11 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
             f"{files.maps} holds {len(roi_maps)} ROI maps",
             expected=f"{network.in_channels}, one for each input of {files.checkpoint}",
         )
-    card = ModelCard(
-        name=facts.name,
-        version=facts.version,
-        kind=ATTENTION_UNET.name,
-        part=MapsPart(contrasts, grid, segment_seconds=facts.segment_seconds, sample=facts.sample),
-        licence=facts.licence,
-        citation=facts.citation,
-        description=facts.description,
-        training=facts.training,
-        for_science=facts.for_science,
-        notice=facts.notice,
-        record=facts.record,
-        sources=facts.sources,
-    )
+    card = replace(card, part=replace(card.part, contrasts=contrasts, grid=grid))
     tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     places = VoxelPlaces.within(grid, inside)
     arrays = BundleArrays(tensors, roi_maps, brain, places)
-    return write_bundle(out, card, arrays, facts.people)
-
-
-def convert_published(
-    model: PublishedMaps, files: Mapping[PinnedFile, FetchedFile], out: Path
-) -> ModelBundle:
-    """Make the bundle of a published model.
-
-    Raises
-    ------
-    BundleError, OutputError
-        As `convert_checkpoint`.
-    """
-    paths = CheckpointFiles(
-        checkpoint=files[model.checkpoint].path,
-        maps=files[model.maps].path,
-        brain_mask=files[model.brain_mask].path,
-        mask=files[model.mask].path,
-    )
-    facts = ModelFacts(
-        name=model.name,
-        version=model.version,
-        licence=model.licence,
-        citation=model.citation,
-        description=model.description,
-        training=model.training,
-        segment_seconds=model.segment_seconds,
-        sample=model.sample,
-        notice=model.notice,
-        record={"published_files": [_entry(file, files[file]) for file in model.files]},
-        sources=model.sources,
-        people=model.people,
-    )
-    return convert_checkpoint(paths, out, facts)
+    return write_bundle(out, card, arrays, people)
 
 
 def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
@@ -173,23 +112,12 @@ def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
         ) from err
 
 
-def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
-    """Return what the card records of an input file."""
-    return {
-        "location": file.location,
-        "algorithm": file.digest.algorithm,
-        "digest": file.digest.hexadecimal,
-        "sha256": fetched.sha256,
-        "size": fetched.path.stat().st_size,
-    }
-
-
 def _contrasts_for(
-    outputs: int, contrasts: Sequence[Contrast] | None, checkpoint: Path
+    outputs: int, contrasts: Sequence[Contrast], checkpoint: Path
 ) -> tuple[Contrast, ...]:
-    chosen = hcp_contrasts() if contrasts is None else contrasts
+    chosen = contrasts or hcp_contrasts()
     if len(chosen) != outputs:
-        listed = "HCP-YA has" if contrasts is None else "the table lists"
+        listed = "the table lists" if contrasts else "HCP-YA has"
         raise BundleError(
             f"{checkpoint} predicts {outputs} contrasts, {listed} {len(chosen)}",
             remedy="give a table with one line an output, in their order (--contrasts)",

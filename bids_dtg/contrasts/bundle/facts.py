@@ -8,8 +8,11 @@ from typing import Any
 from bids_dtg.bundles.overview import table_lines
 from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.output_layer import compare_with_others
-from bids_dtg.contrasts.bundle.registry import PUBLISHED, published_folders
+from bids_dtg.contrasts.bundle.registry import (
+    PUBLISHED,
+    compare_with_others,
+    published_folders,
+)
 from bids_dtg.stats.splits import SETS
 
 # Key of a row and heading of its column; a value is one number, or a mean and its interval.

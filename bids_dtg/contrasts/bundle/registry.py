@@ -6,17 +6,21 @@ file is pinned by commit and by git's id of its content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bids_dtg.bundles.card import TrainingData
+import numpy as np
+
+from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.bundles.published import PublishedModel
 from bids_dtg.bundles.store import installed_models
-from bids_dtg.contrasts.bundle.part import RUN, SESSION
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, KINDS
+from bids_dtg.contrasts.bundle.part import RUN, SESSION, MapsPart
 from bids_dtg.contrasts.bundle.published_people import published_people
+from bids_dtg.errors import BundleError
 from bids_dtg.files.download import FetchedFile, PinnedFile
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ SERIN = (
     "neuroscience using deep learning. Communications Biology 8, 1572. "
     "https://doi.org/10.1038/s42003-025-09158-6"
 )
+_OUTPUT = "out_block.1."  # before the names of weight and bias of the output layer
 _LICENCE = "GPL-3.0 (published weights)"
 _HCP_TERMS = (
     "Trained on data of the Human Connectome Project: its use is under HCP's data-use terms, "
@@ -95,10 +100,26 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
         note: Callable[[str], None],
     ) -> ModelBundle:
         """Make the bundle from the fetched files."""
-        from bids_dtg.contrasts.bundle.convert import convert_published
+        from bids_dtg.contrasts.bundle.convert import CheckpointFiles, convert_checkpoint
 
         note(f"converting {self.checkpoint.name}")
-        return convert_published(self, files, folder)
+        paths = (
+            files[file].path for file in (self.checkpoint, self.maps, self.brain_mask, self.mask)
+        )
+        card = ModelCard(
+            name=self.name,
+            version=self.version,
+            kind=ATTENTION_UNET.name,
+            part=MapsPart((), segment_seconds=self.segment_seconds, sample=self.sample),
+            licence=self.licence,
+            citation=self.citation,
+            description=self.description,
+            training=self.training,
+            notice=self.notice,
+            record={"published_files": [_entry(file, files[file]) for file in self.files]},
+            sources=self.sources,
+        )
+        return convert_checkpoint(CheckpointFiles(*paths), folder, card, people=self.people)
 
     def load(self, folder: Path) -> ModelBundle:
         """Load the bundle, verified, from a folder."""
@@ -108,9 +129,18 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
 
     def remarks(self, bundle: ModelBundle, folder: Path) -> list[str]:
         """Return the published models with the same output layer, a line each."""
-        from bids_dtg.contrasts.bundle.output_layer import compare_with_others
-
         return compare_with_others(bundle, (folder / name for name in PUBLISHED))
+
+
+def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
+    """Return what the card records of an input file."""
+    return {
+        "location": file.location,
+        "algorithm": file.digest.algorithm,
+        "digest": file.digest.hexadecimal,
+        "sha256": fetched.sha256,
+        "size": fetched.path.stat().st_size,
+    }
 
 
 _MAPS = PinnedFile.in_repository(
@@ -215,3 +245,57 @@ PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_Y
 def published_folders() -> Iterator[Path]:
     """Yield the folders of the published models that are installed."""
     return (model.path for model in installed_models() if model.name in PUBLISHED)
+
+
+def compare_with_others(bundle: ModelBundle, folders: Iterable[Path]) -> list[str]:
+    """Compare a model's output layer with those of other models.
+
+    Returns
+    -------
+    A line for each model that can be compared; empty if there is no other.
+
+    Raises
+    ------
+    BundleError
+        If the bundle's weights cannot be read.
+    """
+    from bids_dtg.contrasts.bundle.bundle import load_bundle
+
+    lines = []
+    for folder in folders:
+        if folder.name == bundle.card.name or not folder.exists():
+            continue
+        try:
+            other = load_bundle(folder)
+            other.check_weights()
+        except BundleError:
+            continue  # `dtg-models verify` says what is wrong with it
+        line = compare_output_layers(bundle, other)
+        if line is not None:
+            lines.append(line)
+    return lines
+
+
+def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None:
+    """Say whether two models have the same output layer; None if they cannot be compared.
+
+    Raises
+    ------
+    BundleError
+        If weights cannot be read.
+    """
+    are_networks = all(KINDS[model.card.kind].is_network for model in (bundle, other))
+    if not are_networks or bundle.contrasts != other.contrasts:
+        return None
+    layers = [model.weights().below(_OUTPUT).read() for model in (bundle, other)]
+    shapes = [{name: tensor.shape for name, tensor in layer.items()} for layer in layers]
+    if shapes[0] != shapes[1]:
+        return None
+    names = f"{bundle.card.name} and {other.card.name}"
+    largest = max(float(np.abs(layers[0][name] - layers[1][name]).max()) for name in layers[0])
+    if largest == 0:
+        return f"{names} have the same output layer"
+    return (
+        f"warning: the output layers of {names} differ (by up to {largest:.2g}): one of them was "
+        "not tuned from the other with its output layer kept"
+    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.notices import counted
 
-_SEED = 38  # of the simulated rest and of the digest: another one, other digests
+_SEED = 38  # of the simulated rest
 _FRAMES = 240
 _PLACES_AT_A_TIME = 1 << 14
 _NOISE = 1.5  # SD of a place's own signal, where the sum of the ROIs' is 1 at their peaks
@@ -25,15 +24,8 @@ _BOX = 24  # voxels along an edge of the part of the grid on which the eager net
 _AGREEMENT = 1e-5  # between prepared and eager, as a share of the largest value, or of 1
 _LEAST_SD, _MOST_SD = 1e-4, 50.0  # of a map of z values over places
 _LEAST_AGREEING = 0.75  # share of differences that must point as their parts do
-_DIGEST, _DIGEST_AGREEMENT = 6, 2e-3  # numbers of a digest, and how close they must be
 
 Maps = NDArray[np.float32]  # (contrasts, places)
-
-# What maps of the simulated rest come to, by name and version of models: see `digest_of`. Whoever
-# has run a published model can add it.
-DIGESTS: Mapping[tuple[str, str], tuple[float, ...]] = MappingProxyType(
-    {("demo", "2"): (-0.1360, -0.7740, -0.8492, 0.0345, 0.8976, 0.9484)}
-)
 
 
 def check_maps_model(bundle: ModelBundle) -> list[Check]:
@@ -62,7 +54,6 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
         *checks,
         _scale(maps, bundle.contrasts, part.statistic),
         _differences(maps, bundle.contrasts),
-        _digest(maps, DIGESTS.get((bundle.card.name, bundle.card.version))),
     ]
 
 
@@ -95,23 +86,6 @@ def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[
         found[:, part] = series.T @ _standardised(signal + noise) / _FRAMES
     mixing = form.mixing(series.T @ series / _FRAMES)
     return found if mixing is None else (mixing.T.astype(np.float32) @ found)
-
-
-def digest_of(maps: Maps) -> tuple[float, ...]:
-    """Return a few numbers that other weights, contrasts or places change, and rounding does not.
-
-    Each is the sum of all values times signs drawn at random, in units of what such a sum comes
-    to by chance.
-    """
-    bits = np.random.PCG64(_SEED)
-    size = float(np.sqrt((maps.astype(np.float64) ** 2).sum())) or 1.0
-    sums = np.zeros(_DIGEST)
-    for row in maps:
-        drawn = bits.random_raw(row.size)
-        for number in range(_DIGEST):
-            negative = (drawn >> np.uint64(63 - number)) & np.uint64(1) == 1
-            sums[number] += row.sum(dtype=np.float64) - 2 * row[negative].sum(dtype=np.float64)
-    return tuple(float(f"{value / size:.4f}") for value in sums)
 
 
 def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -198,14 +172,3 @@ def _r(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """Return the sign-bearing product of two maps about their means, as large as their r."""
     a, b = (values - values.mean(dtype=np.float64) for values in (first, second))
     return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-30))
-
-
-def _digest(maps: Maps, expected: tuple[float, ...] | None) -> Check:
-    found = digest_of(maps)
-    words = " ".join(f"{value:.4f}" for value in found)
-    if expected is None:
-        return Check("digest", None, f"{words} (nobody has contributed one to compare with)")
-    apart = max(abs(a - b) for a, b in zip(found, expected, strict=True))
-    same = apart <= _DIGEST_AGREEMENT * max(1.0, *map(abs, expected))
-    other = "" if same else f"; expected {' '.join(f'{value:.4f}' for value in expected)}"
-    return Check("digest", same, words + other)

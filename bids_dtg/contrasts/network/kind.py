@@ -76,6 +76,22 @@ def prepare(
     return prepare_network(parameters, _mask(places), device, threads=threads, report=report)
 
 
+def require_packages() -> None:
+    """Check that what trains a network is installed.
+
+    Raises
+    ------
+    SettingsError
+        torch or Lightning is missing.
+    """
+    require(
+        "training a network",
+        *("torch", "lightning"),
+        extra="train",
+        otherwise="--architecture linear, which needs none",
+    )
+
+
 def check(
     options: ModellingOptions,
     training: int,
@@ -102,14 +118,8 @@ def check(
         Re-centring and the CR-R loss compare people: they need two. Or somebody lacks a contrast
         that this loss needs.
     SettingsError
-        The places are no voxels, or torch or Lightning is missing.
+        The places are no voxels.
     """
-    require(
-        "training a network",
-        *("torch", "lightning"),
-        extra="train",
-        otherwise="--architecture linear, which needs none",
-    )
     _mask(places)
     if validation < 2:
         raise DatasetError(

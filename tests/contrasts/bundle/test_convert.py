@@ -6,13 +6,13 @@ import pytest
 import torch
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
-from bids_dtg.bundles.card import TrainingData
+from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.contrasts.bundle.convert import (
     CheckpointFiles,
-    ModelFacts,
     convert_checkpoint,
     read_contrasts,
 )
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
 
@@ -49,7 +49,11 @@ def convert(*, out, **inputs):
     """Convert files and facts that are given together, by their names."""
     names = ("checkpoint", "maps", "brain_mask", "mask")
     files = CheckpointFiles(**{name: inputs.pop(name) for name in names})
-    return convert_checkpoint(files, out, ModelFacts(**inputs))
+    where = {name: inputs.pop(name) for name in ("space", "resolution") if name in inputs}
+    of_part = {name: inputs.pop(name) for name in ("segment_seconds",) if name in inputs}
+    part = MapsPart(inputs.pop("contrasts"), **of_part)
+    card = ModelCard(kind="attention-unet", part=part, **{"version": "1", **inputs})
+    return convert_checkpoint(files, out, card, **where)
 
 
 def test_converted_bundle_has_all_parts(inputs):
@@ -152,7 +156,7 @@ def test_channels_must_match(inputs, tmp_path):
     with pytest.raises(BundleError, match="predicts 3 contrasts, the table lists 2"):
         convert(**inputs | {"contrasts": hcp_contrasts()[:2]})
     with pytest.raises(BundleError, match="predicts 3 contrasts, HCP-YA has 47"):
-        convert(**inputs | {"contrasts": None})
+        convert(**inputs | {"contrasts": ()})
     with pytest.raises(BundleError, match=r"contrast .* has index 1 at position 0"):
         convert(**inputs | {"contrasts": hcp_contrasts()[1:4]})
 
@@ -201,7 +205,8 @@ def test_published_form_on_the_real_grid(shared, tmp_path):
         brain_mask=masks / "MNI_2mm_brain_mask.nii",
         mask=save(tmp_path / "mask.nii", grey, parts[0].affine),
     )
-    bundle = convert_checkpoint(files, tmp_path / "out", ModelFacts("hcp-ya"))
+    card = ModelCard("hcp-ya", "1", "attention-unet", MapsPart(()))
+    bundle = convert_checkpoint(files, tmp_path / "out", card)
     assert bundle.grid.shape == (76, 93, 78)
     assert (bundle.brain.mask.sum(), bundle.places.mask.sum()) == (235_375, 158_680)
     cropped = maps[7:83, 9:102, 0:78][bundle.brain.mask].T
