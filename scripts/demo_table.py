@@ -26,17 +26,21 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.mean import encode_packed_mean
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.judging.ceilings import Ceilings
-from bids_dtg.contrasts.judging.model_scores import (
-    ModelScores,
-    score_judged,
+from bids_dtg.contrasts.judging.scores import (
+    GROUP_AVERAGE,
+    LINEAR,
+    RETEST,
+    Scores,
+    ceilings,
+    join,
     score_maps,
+    with_derived,
 )
-from bids_dtg.contrasts.judging.model_table import (
-    CONVENTIONS,
+from bids_dtg.contrasts.judging.tables import (
+    MODEL_COLUMNS,
     ceiling_row,
+    ceiling_rows,
     comparison_rows,
-    predictability_rows,
     summary_row,
 )
 from bids_dtg.contrasts.network.parameters import Parameters
@@ -96,46 +100,41 @@ def make_table(
         return correction.apply(predicted[n].astype(np.float32))
 
     models: dict[str, Callable[[int], Array]] = {
-        "group average": lambda n: mean_map,
-        "linear (Tavor)": lambda n: linear.predict(test, n),
+        GROUP_AVERAGE: lambda n: mean_map,
+        LINEAR: lambda n: linear.predict(test, n),
         "network": lambda n: predicted[n],
         JUDGED: recentred,
-        "retest": lambda n: answers.retest[n],
+        RETEST: lambda n: answers.retest[n],
         "ceiling: what rest could tell": lambda n: answers.knowable[n],
         "ceiling: the true maps": lambda n: answers.true[n],
     }
     measured = np.stack([test.measured(n).astype(np.float16) for n in range(people)])
-    found: dict[str, ModelScores] = {}
+    found: list[Scores] = []
     for name, predict in track(models.items(), "Scoring"):
         maps = np.stack([predict(n).astype(np.float16) for n in range(people)])
-        if name == JUDGED:
-            found |= {one.name: one for one in score_judged(name, maps, measured, mean_map)}
-        else:
-            found[name] = score_maps(name, maps, measured, mean_map)
-    rows = []
-    for scores in found.values():
-        rows.append(summary_row(scores, found["group average"], found["retest"]))
+        own = score_maps(name, maps, measured, mean_map)
+        found.append(with_derived(own) if name == JUDGED else own)
+    scores, rows = join(found), []
+    for name in scores.models:
+        rows.append(summary_row(scores, name))
         print(json.dumps(rows[-1]), flush=True)
-    labels = [contrast.label for contrast in hcp_contrasts()]
     nothing = np.zeros((1, 1, 1), np.float16)
-    ceilings = Ceilings.of(
-        [
-            Person(f"{n}", nothing, (1.0,), (test.measured(n), answers.retest[n]))
-            for n in range(people)
-        ]
-    )
+    twice = [
+        Person(f"{n}", nothing, (1.0,), (test.measured(n), answers.retest[n]))
+        for n in range(people)
+    ]
+    labels = [contrast.label for contrast in hcp_contrasts()]
     evaluation = {
         "participants": people,
         "segments": SEGMENTS,
-        "conventions": CONVENTIONS,
+        "conventions": "; ".join(f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS),
         "phantom": {
             "seed": phantom.seed,
             "voxel_mm": 2 * phantom.block,
         },
-        "rows": [*rows, ceiling_row(found["retest"])],
-        "comparisons": comparison_rows(found[JUDGED], [found[name] for name in list(models)[:4]]),
-        "contrasts": predictability_rows(found[JUDGED], labels),
-        "ceilings": [] if ceilings is None else ceilings.rows(labels),
+        "rows": [*rows, ceiling_row(scores)],
+        "comparisons": comparison_rows(scores, JUDGED),
+        "ceilings": ceiling_rows(ceilings(twice, labels)),
     }
     return Table(correction, everybody, people, evaluation)
 

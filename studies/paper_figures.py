@@ -30,10 +30,8 @@ from nilearn.plotting import plot_stat_map
 from numpy.typing import NDArray
 
 from bids_dtg import load_bundle
-from bids_dtg.contrasts.analyses.baselines import GROUP_AVERAGE as GROUP
-from bids_dtg.contrasts.analyses.baselines import LINEAR, is_linear
-from bids_dtg.contrasts.analyses.score import BEFORE, RETEST
-from bids_dtg.contrasts.judging.model_scores import ANOTHER, OWN_MEAN
+from bids_dtg.contrasts.judging.scores import ANOTHER, BEFORE, LINEAR, OWN_MEAN, RETEST
+from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE as GROUP
 from bids_dtg.contrasts.metrics import dice_auc
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.imaging.places import VoxelPlaces
@@ -171,7 +169,7 @@ def model_name(scores: Path) -> str:
 def verdict_lines(scores: Path, wanted: Sequence[str] = ("r", "residual_r")) -> Iterator[str]:
     """Yield what the tables say of the model against each baseline."""
     for row in comparisons(scores):
-        if row["score"] not in wanted or _plain(row["against"]) not in COLOURS:
+        if row["score"] not in wanted or row["against"] not in COLOURS:
             continue
         mean, low, high = row["difference"]
         if mean is None:
@@ -197,19 +195,14 @@ def matrices(scores: Path) -> dict[str, Values]:
 
 
 def shown_models(scores: Path) -> tuple[str, ...]:
-    """Return the models of a figure, in order: baselines first, the linear one by any name."""
+    """Return the models of a figure, in order: baselines first."""
     there = [row["model"] for row in table(scores / "desc-models_scores.tsv")]
-    linear = next(filter(is_linear, there), LINEAR)
-    shown = (GROUP, linear, RETEST, BEFORE)
+    shown = (GROUP, LINEAR, RETEST, BEFORE)
     return (*(name for name in shown if name in there), model_name(scores))
 
 
-def _plain(name: str) -> str:
-    return LINEAR if is_linear(name) else name
-
-
 def _colour(name: str) -> str:
-    return COLOURS.get(_plain(name), MODEL_COLOUR)
+    return COLOURS.get(name, MODEL_COLOUR)
 
 
 def _order(scores: Path) -> list[str]:

@@ -196,14 +196,42 @@ def point_chart(
     )
 
 
+def dot_chart(rows: Sequence[str], series: Mapping[str, Floats], *, x_label: str) -> Chart | None:
+    """Draw a row of dots for each name, one a series (rows,); the first lies on top.
+
+    None where no value is known.
+    """
+    values = np.array(list(series.values()), np.float64)
+    if not np.isfinite(values).any():
+        return None
+    styles, places = _styles(series), np.arange(len(rows))[::-1]
+
+    def draw(axes: Axes) -> None:
+        for name, own in series.items():
+            _points(axes, np.stack([own, places], axis=1), name, styles[name])
+            axes.lines[-1].set_zorder(3 - styles[name] / len(series))
+        axes.set_yticks(places, rows)
+        axes.set_ylim(-0.5, len(rows) - 0.5)
+
+    ranges = f"{np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
+    words = f"{', '.join(series)}: {ranges}"
+    return _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))
+
+
 def _chart(
-    draw: Callable[[Axes], None], x_label: str, y_label: str, words: str, *, square: bool = False
+    draw: Callable[[Axes], None],
+    x_label: str,
+    y_label: str,
+    words: str,
+    *,
+    square: bool = False,
+    height: float = _HEIGHT,
 ) -> Chart:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, _WIDTH if square else _HEIGHT), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, _WIDTH if square else height), layout="constrained")
         axes = figure.subplots()
         draw(axes)
         axes.set_xlabel("\n".join(textwrap.wrap(x_label, _LETTERS_IN_LINE)))

@@ -8,15 +8,12 @@
 - `finetune`: adapts a trained network to other people or other contrasts
 - `fit`: fits a model of any kind, re-centres it, and learns its training distribution
 - `folds`: few people all train, and cross-validation judges
+- `judge`: several models on the same people: scores, tables, the page
 - `measured`: files of the measured maps, and quality findings in them
 - `overview`: all participants of an output: the quality table, mean maps and the page
-- `page`: the page of an evaluation: scores of several models
 - `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped
-- `score`: several models on the same people: scores, intervals, tests
-- `score_columns`: columns of the tables of scores
 - `training_set`: participants in a model's training set, recognised by hashes
 - `source`: datasets of runs and maps, as analyses read them
 - `splits`: training, validation, calibration and test sets of participants
-- `tissues`: which places are cortex, subcortex and cerebellum
 - `train`: fits a model, scores it on other people and writes it as a bundle
 """

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines, leave_one_out
+from bids_dtg.contrasts.analyses.baselines import baselines, leave_one_out, linear_parcels
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.score import Scoring, retest_maps, score_models
+from bids_dtg.contrasts.analyses.judge import score_models, write_scores
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
-from bids_dtg.contrasts.analyses.tissues import tissues_of
-from bids_dtg.contrasts.analyses.train import write_tables
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, why_left_out
-from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
@@ -70,30 +68,18 @@ def _evaluate(
     def predict(person: Person) -> Array:
         return predicted_maps(model, person)[rows]
 
-    alone = settings.modelling.split_file is None
-    mean: Array | None = None if alone else mean_maps(training)
-    if mean is not None:
-        simple = baselines(training, mean, SimplePlan.of(analysis))
+    parcels, seed = linear_parcels(bundle), settings.modelling.seed
+    if settings.modelling.split_file is not None:
+        simple = baselines(training, parcels, seed)
     else:
-        simple = leave_one_out(people, mean_maps(people), SimplePlan.of(analysis))
+        simple = leave_one_out(people, parcels, seed, analysis.families.by_label)
         trained_on = bundle.card.training.participants
         # Re-centred predictions have the mean of the training people's measured maps.
         if bundle.mean is not None and bundle.correction is not None and trained_on:
-            mean = bundle.mean[rows]
-            simple = simple.with_average(mean, trained_on)
+            simple = simple.with_average(bundle.mean[rows], trained_on)
     judged = f"model {bundle.card.name}"
-    scoring = Scoring(
-        judged,
-        analysis.store,
-        say,
-        training_mean=mean,
-        leave_one_out=simple.leave_one_out,
-        tissues=tissues_of(bundle.places),
-        families=analysis.families.by_label,
-    )
-    models = {**simple.models, judged: predict, **retest_maps(people)}
-    found = score_models(models, people, scoring)
-    evaluation = write_tables(analysis, found, cohort, simple=simple, judged=judged)
+    found = score_models(analysis, simple, {judged: predict}, people, judged)
+    evaluation = write_scores(analysis, found, cohort, simple, judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")

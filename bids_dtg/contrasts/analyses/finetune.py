@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines
+from bids_dtg.contrasts.analyses.baselines import Predict, baselines, linear_parcels
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.fit import check_fit, recentred
-from bids_dtg.contrasts.analyses.score import BEFORE, Scoring, retest_maps, score_models
+from bids_dtg.contrasts.analyses.judge import score_models, without_correction, write_scores
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
-from bids_dtg.contrasts.analyses.tissues import tissues_of
-from bids_dtg.contrasts.analyses.train import write_fitted, write_tables
+from bids_dtg.contrasts.analyses.train import write_fitted
 from bids_dtg.contrasts.analyses.training_set import why_left_out
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.fitted import FittedModel
+from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.network import kind as network_kind
-from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
@@ -150,31 +150,16 @@ def _score(
     if not test:
         say("no test participants: the model is not scored")
         return None
-    mean, before = mean_maps(training), analysis.model
-    simple = baselines(training, mean, SimplePlan.of(analysis))
-    models = dict(simple.models)
+    before, seed = analysis.model, analysis.settings.modelling.seed
+    simple = baselines(training, linear_parcels(analysis.bundle), seed)
+    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
+    simple = dataclasses.replace(simple, words=words)
+    models: dict[str, Predict] = {}
     if row is not None:
         models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
-    models["tuned"] = fitted.predict
-    if fitted.correction is not None:
-        models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
-    models |= retest_maps(test)
-    tissues = tissues_of(analysis.bundle.places)
-    scoring = Scoring(
-        *("tuned", analysis.store, say),
-        training_mean=mean,
-        tissues=tissues,
-        families=analysis.families.by_label,
-    )
-    found = score_models(models, test, scoring)
-    return write_tables(
-        analysis,
-        found,
-        cohort,
-        simple=simple,
-        judged="tuned",
-        fitted=fitted,
-    )
+    models |= {"tuned": fitted.predict, **without_correction(fitted, "tuned")}
+    found = score_models(analysis, simple, models, test, "tuned")
+    return write_scores(analysis, found, cohort, simple, "tuned", record=fitted.record)
 
 
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:

@@ -17,15 +17,14 @@ from typing import Any
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.analysis import FOLDS, Analysis
-from bids_dtg.contrasts.analyses.baselines import SimpleModels, SimplePlan
+from bids_dtg.contrasts.analyses.baselines import SimpleModels
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.score import score_fit
+from bids_dtg.contrasts.analyses.judge import score_fit
 from bids_dtg.contrasts.analyses.splits import trains_on_all
-from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.fitted import FittedModel
-from bids_dtg.contrasts.judging.model_scores import ModelScores, join_groups
+from bids_dtg.contrasts.judging.scores import Scores, join_groups
 from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
@@ -129,7 +128,7 @@ def draw_groups(
 
 def judge_folds(
     analysis: Analysis, folds: Folds, plan: CohortPlan, cohort: Cohort, fit: FitPeople
-) -> tuple[list[ModelScores], SimpleModels]:
+) -> tuple[Scores, SimpleModels]:
     """Fit to all but each group in turn, score it and simple models, and join the scores.
 
     Parameters
@@ -158,8 +157,7 @@ def judge_folds(
         "Groups of the cross-validation: a row a participant, in the order of the matrices",
     )
     analysis.results.table(FOLDS, table)
-    tissues = tissues_of(analysis.bundle.places)
-    by_group: list[dict[str, ModelScores]] = []
+    by_group: list[Scores] = []
     records = []
     for number, group in enumerate(folds.groups, 1):
         others = [person.label for person in cohort.people if person.label not in group]
@@ -171,19 +169,12 @@ def judge_folds(
         of_fold, people = _without(analysis, plan, cohort, others)
         fitted, people = fit(of_fold, people, others, analysis.store.root / _WORK)
         found, simple = score_fit(
-            SimplePlan.of(of_fold),
-            fitted,
-            people.of(others),
-            people.of(group),
-            tissues=tissues,
-            report=lambda line: None,
+            of_fold, fitted, people.of(others), people.of(group), lambda line: None
         )
-        by_group.append({scores.name: scores for scores in found})
+        by_group.append(found)
         records.append(simple.record)
-    names = [name for name in by_group[0] if all(name in scores for scores in by_group)]
-    joined = [join_groups([scores[name] for scores in by_group]) for name in names]
     record = {name: [one[name] for one in records if name in one] for name in records[0]}
-    return joined, SimpleModels({}, record, min(folds.fitted_on))
+    return join_groups(by_group), SimpleModels({}, record, min(folds.fitted_on))
 
 
 def _without(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,7 @@ import numpy as np
 
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.basis import BUNDLE
-from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.baselines import (
-    GROUP_AVERAGE,
-    LINEAR,
-    SimpleModels,
-    SimplePlan,
-)
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.fit import (
@@ -30,24 +21,9 @@ from bids_dtg.contrasts.analyses.fit import (
     mean_prediction,
     mean_segments,
 )
-from bids_dtg.contrasts.analyses.folds import Folds, draw_folds, judge_folds
-from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
-from bids_dtg.contrasts.analyses.page import ModelPageFacts, write_model_page
-from bids_dtg.contrasts.analyses.score import (
-    PUBLISHED_OPPONENTS,
-    RETEST,
-    SIMPLE,
-    score_fit,
-)
-from bids_dtg.contrasts.analyses.score_columns import (
-    CONTRAST_COLUMNS,
-    MODEL_COLUMNS,
-    PART_COLUMNS,
-    PERSON_COLUMNS,
-    TEST_COLUMNS,
-)
+from bids_dtg.contrasts.analyses.folds import draw_folds, judge_folds
+from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
-from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR as LINEAR_KIND
@@ -56,26 +32,11 @@ from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.fitted import FittedModel
-from bids_dtg.contrasts.judging.ceilings import Ceilings
-from bids_dtg.contrasts.judging.model_scores import ModelScores, mean_over
-from bids_dtg.contrasts.judging.model_table import (
-    ALL_PLACES,
-    CONVENTIONS,
-    DEFINITIONS,
-    WITHIN_GROUPS,
-    ceiling_row,
-    comparison_rows,
-    contrast_rows,
-    predictability_rows,
-    published_tests,
-    summary_row,
-    tissue_rows,
-)
-from bids_dtg.contrasts.judging.person_rows import half_rows, person_rows
+from bids_dtg.contrasts.judging.scores import ceilings
+from bids_dtg.contrasts.judging.tables import ceiling_rows
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
 
@@ -136,9 +97,9 @@ def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort)
     if folds is not None:
         say(f"cross-validation: {folds.words} are left out in turn")
         found, simple = judge_folds(analysis, folds, plan, cohort, fit_others)
-        evaluation = write_tables(
-            analysis, found, cohort, simple=simple, judged="model", fitted=fitted, folds=folds
-        )
+        words = f"{folds.lead} Simple models were fitted like the model. {fitted.words}"
+        simple = dataclasses.replace(simple, words=words.strip())
+        evaluation = write_scores(analysis, found, cohort, simple, "model", record=fitted.record)
     else:
         evaluation = score_fitted(
             analysis,
@@ -175,152 +136,10 @@ def score_fitted(
             "scored, so its accuracy is unknown"
         )
         return None
-    plan, tissues = SimplePlan.of(analysis), tissues_of(analysis.bundle.places)
-    found, simple = score_fit(plan, fitted, training, test, tissues=tissues, report=say)
-    return write_tables(analysis, found, cohort, simple=simple, judged="model", fitted=fitted)
-
-
-def write_tables(
-    analysis: Analysis,
-    found: Sequence[ModelScores],
-    cohort: Cohort,
-    *,
-    simple: SimpleModels,
-    judged: str,
-    fitted: FittedModel | None = None,
-    folds: Folds | None = None,
-) -> dict[str, Any]:
-    """Write scores, tests, matrices and the page; return what the bundle's card keeps of them.
-
-    `simple` are the simple models for comparison, `judged` is the name of the evaluated model,
-    `fitted` is that model if this call has fitted it, and `folds` are the groups of people if
-    cross-validation judges.
-    """
-    labels = [contrast.label for contrast in cohort.contrasts]
-    people = found[0].measured.shape[1]
-    by_name = {
-        scores.name: dataclasses.replace(scores, name=simple.linear)
-        if scores.name == LINEAR
-        else scores
-        for scores in found
-    }
-    found = tuple(by_name.values())
-    model, group, retest = by_name[judged], by_name[GROUP_AVERAGE], by_name.get(RETEST)
-    rows = [summary_row(scores, group, retest) for scores in found]
-    if retest is not None:
-        rows.append(ceiling_row(retest))
-    ceilings = _ceilings(analysis, cohort)
-    whole = ceilings.get(ALL_PLACES)
-    of_people = _people_tables(cohort, (model, group), ceilings)
-    facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
-    facts["simple_models"] = simple.record
-    same = [label for label, alike in zip(labels, model.same_for_all, strict=True) if alike]
-    facts["same_for_all"] = same
-    facts |= folds.to_json() if folds else {}
-    compared = comparison_rows(model, [by_name[name] for name in SIMPLE if name in by_name])
-    opponents = [by_name[name] for name in PUBLISHED_OPPONENTS if name in by_name]
-    analysis.write_scores(
-        {
-            "models": ResultTable(MODEL_COLUMNS, rows, "Scores: a row a model"),
-            "contrasts": ResultTable(
-                CONTRAST_COLUMNS,
-                contrast_rows(found, group, labels, whole),
-                "Scores: a row a contrast and model",
-            ),
-            "tests": ResultTable(
-                TEST_COLUMNS,
-                published_tests(model, opponents, labels),
-                "The published tests: a row a contrast, score and opponent",
-            ),
-            **of_people,
-        },
-        {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared},
-    )
-    means = {}
-    for scores in found:
-        shapes = {matrix.shape for matrix in scores.matrices.values()}
-        # Of people with all contrasts.
-        if len(scores.matrices) == len(labels) and shapes == {(people, people)}:
-            stacked = np.stack([scores.matrices[q] for q in range(len(labels))])
-            name = "".join(letter for letter in scores.name.title() if letter.isalnum())
-            analysis.store.write(f"matrices/{name}", stacked, {"model": scores.name})
-            means[scores.name] = mean_over(stacked, axis=0)
-    fitted_on = counted(simple.people, "participant")
-    basis = simple.words or f"Simple models were fitted on {fitted_on}."
-    who = "test participant" if folds is None else "participant"
-    if folds is not None:
-        basis = f"{folds.lead} Simple models were fitted like the model."
-    elif fitted is not None:
-        basis = f"The model and simple models were fitted on {fitted_on}."
-    if fitted is not None:
-        basis += f" {fitted.words}" if fitted.words else ""
-    if cohort.left_out:
-        hide = analysis.results.path_names.hide
-        left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}
-        analysis.results.table(EXCLUDED, left_out_table(left_out))
-    basis += seen_on_page(cohort.left_out)
-    page = ModelPageFacts(
-        title=analysis.results.title,
-        index=f"../../{INDEX}",
-        lead=f"{counted(people, who)} of {analysis.source.dataset.name}, "
-        f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
-        f"The model reads {analysis.form.row.words}. "
-        "Another person's prediction decides whether the model is individual, its own mean "
-        "prediction whether it is worth using.",
-        definitions={**DEFINITIONS, **(WITHIN_GROUPS if folds else {})},
-        rows=rows,
-        contrasts=labels,
-        r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},
-        matrices=means,
-        judged=judged,
-        comparisons=compared,
-        fitted_on=simple.people,
-        history=({} if fitted is None else fitted.record).get("network", {}).get("history", ()),
-        measured=cohort.measured,
-        tables=(TARGETS_TABLE, QUALITY_TABLE),
-        same_for_all=same,
-        ceilings=whole,
-        parts=of_people["parts"].rows,
-    )
-    analysis.results.write_page(MODEL_PAGE, partial(write_model_page, facts=page))
-    analysis.store.discard("work")
-    by_contrast = predictability_rows(model, labels)
-    scored = {**facts, "rows": rows, "comparisons": compared, "contrasts": by_contrast}
-    return scored | _kept_ceilings(whole, labels)
-
-
-def _ceilings(analysis: Analysis, cohort: Cohort) -> dict[str, Ceilings]:
-    """Return the ceilings of all places and of tissues, of everybody who was measured twice."""
-    found = {ALL_PLACES: Ceilings.of(cohort.people)}
-    if found[ALL_PLACES] is not None:
-        for tissue, here in tissues_of(analysis.bundle.places).items():
-            found[tissue] = Ceilings.of(cohort.people, here)
-    return {part: ceilings for part, ceilings in found.items() if ceilings is not None}
-
-
-def _people_tables(
-    cohort: Cohort,
-    scores: tuple[ModelScores, ModelScores],
-    ceilings: Mapping[str, Ceilings],
-) -> dict[str, ResultTable]:
-    """Return tables of people, and of tissues and halves of people.
-
-    `scores` are those of the evaluated model and of the group average.
-    """
-    model, group = scores
-    people = person_rows(model, group, cohort.of(model.labels))
-    parts = [*tissue_rows(model, group, ceilings), *half_rows(people)]
-    return {
-        "people": ResultTable(PERSON_COLUMNS, people, "Scores: a row a participant"),
-        "parts": ResultTable(
-            PART_COLUMNS, parts, "Scores of the model by tissue, and of halves of participants"
-        ),
-    }
-
-
-def _kept_ceilings(ceilings: Ceilings | None, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the ceilings as a card's evaluation keeps them; nothing where none are known."""
-    return {} if ceilings is None else {"ceilings": ceilings.rows(labels)}
+    found, simple = score_fit(analysis, fitted, training, test)
+    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
+    simple = dataclasses.replace(simple, words=f"{words} {fitted.words}".strip())
+    return write_scores(analysis, found, cohort, simple, "model", record=fitted.record)
 
 
 def write_fitted(
@@ -340,6 +159,7 @@ def write_fitted(
     """
     base, training = analysis.bundle, cohort.of(split.training)
     in_turn, labels = fitted.left_out_in_turn, [contrast.label for contrast in cohort.contrasts]
+    limits = ceiling_rows(ceilings(cohort.people, labels))
     recentring = Recentring(
         participants=len(training) if in_turn else len(split.validation),
         segments=mean_segments(cohort.people),
@@ -373,7 +193,7 @@ def write_fitted(
         for_science=base.card.for_science,
         notice=base.card.notice,
         record=without_times({**fitted.record, **analysis.source.record}),
-        evaluation=evaluation or _kept_ceilings(Ceilings.of(cohort.people), labels) or None,
+        evaluation=evaluation or ({"ceilings": limits} if limits else None),
     )
     # As users of the bundle will predict.
     kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))

@@ -1,8 +1,6 @@
-"""Scores of models of contrast maps, a row a model.
+"""Scores of models of contrast maps: one table, a row a model, contrast and person.
 
-- `ceilings`: how well measured maps repeat, and how high scores can be for it
-- `model_scores`: these scores of a model's maps of all contrasts
-- `model_table`: models side by side: rows of scores, comparisons with verdicts, tests
-- `person_rows`: scores of each person, and of the typical and the atypical half
-- `people_scores`: these scores for many people, a slab of voxels at a time
+- `people_scores`: scores of a contrast for many people, a slab of voxels at a time
+- `scores`: the table of all models' scores; how well measured maps repeat
+- `tables`: what is computed from it: rows of scores, comparisons with verdicts, tests
 """

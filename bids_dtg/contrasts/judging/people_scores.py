@@ -36,11 +36,10 @@ class PeopleScores:
     others_r: Values
     own_mean_r: Values  # (people,), the mean of all these predictions with the own measured map
     index: Values  # (people,), r minus others_r: the model minus another person's prediction
-    product: Values  # (people,), index times r: "as published"
+    product: Values  # (people,), index times r
     identified: Values  # (people,), 1 if the own prediction is the most similar, 1 / k for k ties
     residual_r: Values  # (people,), r after subtracting these people's means from both sides
     residual_r_training_mean: Values  # (people,), r after subtracting the training mean
-    explained: Values  # (people,), 1 - squared error / variance over voxels
     fingerprint: float  # share identified times mean r, as published: ties are misses
     # By name, (people,): their mean is the mean of the values above, and their spread says how much
     # the mean depends on each person, whose map and prediction are compared with others' too.
@@ -98,26 +97,24 @@ class PeopleScores:
         training_r = sums.training_r(training_mean is not None)
         return _scores(sums.covariances(), training_r, own[:, None] != own)
 
-    def values(self) -> dict[str, Values]:
+    def by_name(self) -> dict[str, Values]:
         """Return every score by name, (people,): its mean over people is the score.
 
         The spread is valid for intervals and tests: jackknife `shares` if the score of a person
-        depends on the others. A constant map counts as r 0.
+        depends on the others. A constant map counts as r 0. What begins with own_ is as each person
+        has it: it says who is predicted well, and less of a mean than the shares do.
         """
+        among, n = np.nan_to_num(self.matrix), len(self.matrix)
+        r = np.diagonal(among)
+        index = r - (among.sum(axis=1) - r) / max(n - 1, 1)
+        known = np.isfinite(self.residual_r_training_mean).any()
+        training = np.nan_to_num(self.residual_r_training_mean, nan=0.0 if known else np.nan)
         return {
-            "r": np.nan_to_num(self.r),
-            "explained": self.explained,
-            "residual_r_training_mean": _nothing_as_zero(self.residual_r_training_mean),
+            "r": r,
+            "residual_r_training_mean": training,
             **self.shares,
-        }
-
-    def own(self) -> dict[str, Values]:
-        """Return scores that depend on others as each person has them, (people,).
-
-        They say who is predicted well; their spread says less of a mean than that of `values`.
-        """
-        return {
-            "own_index": np.nan_to_num(self.r) - self.others_r,
+            "own_index": r - self.others_r,
+            "own_product": index * r,
             "own_residual_r": self.residual_r,
             "own_identification": self.identified,
         }
@@ -190,7 +187,6 @@ class _Sums:
             p=self.p[:, 1:] - np.outer(p, ones[1:]) / n,
             m=self.m[:, 1:] - np.outer(m, ones[1:]) / n,
             means=self.means[1:, 1:] - np.outer(ones[1:], ones[1:]) / n,
-            offset=(p + ones[1] - m - ones[2]) ** 2 / n,
             squares=np.stack(
                 [
                     np.diagonal(self.pp) + 2 * self.p[:, 1] + self.means[1, 1],
@@ -215,7 +211,6 @@ class _Covariances:
     p: Values  # (people, 2), with the mean prediction and the mean measured map
     m: Values
     means: Values  # (2, 2), of both mean maps
-    offset: Values  # (people,), squared difference of both maps' means, times the voxels
     squares: Values  # (4, people), before the mean was taken off: maps, then deviations, of p, m
 
     def variances(self) -> tuple[Values, Values]:
@@ -228,13 +223,6 @@ class _Covariances:
         """Return covariances of predictions with measured maps, (predicted, measured)."""
         found: Values = self.pm + self.p[:, 1][:, None] + self.m[:, 0][None] + self.means[0, 1]
         return found
-
-    def explained(self) -> Values:
-        """Return 1 - squared error / variance of the measured map."""
-        predicted, measured = self.variances()
-        errors = predicted + measured - 2 * np.diagonal(self.products()) + self.offset
-        shares: Values = 1 - errors / _known(measured, self.squares[1])
-        return shares
 
     def matrix(self) -> Values:
         """Return r, (measured, predicted); NaN for a map that is constant."""
@@ -311,7 +299,6 @@ def _scores(sums: _Covariances, training_r: Values, other: NDArray[np.bool_]) ->
         identified=identified,
         residual_r=residual,
         residual_r_training_mean=training_r,
-        explained=sums.explained(),
         fingerprint=fingerprint,
         shares={
             "others_r": _shares(others, fewer),
@@ -323,11 +310,6 @@ def _scores(sums: _Covariances, training_r: Values, other: NDArray[np.bool_]) ->
             "fingerprint": jackknife_shares(fingerprint, _rest(hits * 1.0) * _rest(own_fewer)),
         },
     )
-
-
-def _nothing_as_zero(values: Values) -> Values:
-    """Return 0 in place of undefined values, if any value is defined."""
-    return np.nan_to_num(values) if np.isfinite(values).any() else values
 
 
 def _identified(better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]) -> Values:

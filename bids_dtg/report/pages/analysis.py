@@ -19,7 +19,7 @@ from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, figure, numbers_of, written
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
-from bids_dtg.report.plots import Chart, band_chart, line_chart, point_chart
+from bids_dtg.report.plots import Chart, band_chart, dot_chart, line_chart, point_chart
 
 Floats = NDArray[np.floating]
 # A cell as pages show it: text, interval, mark, and what it is sorted by (None: by its text).
@@ -158,6 +158,21 @@ class Lines:
 
 
 @dataclass(frozen=True, eq=False)
+class Dots:
+    """A row of dots for each of several names."""
+
+    caption: str
+    x_label: str
+    rows: Sequence[str]  # names, the first at the top
+    series: Mapping[str, Floats]  # by name, (rows,); the first lies on top
+    note = ""
+
+    def charts(self) -> Charts:
+        """Draw the dots."""
+        return _alone(dot_chart(self.rows, self.series, x_label=self.x_label))
+
+
+@dataclass(frozen=True, eq=False)
 class Matrices:
     """Matrices as heat maps on one scale."""
 
@@ -274,7 +289,7 @@ class PageSection:
     spectra: Sequence[Spectra] = ()
     scatters: Sequence[Scatter] = ()
     pictures: Sequence[Pictures] = ()
-    lines: Sequence[Lines] = ()
+    lines: Sequence[Lines | Dots] = ()
     template: str = ""  # file of paragraphs above the text; empty: none
     facts: Mapping[str, Any] = field(default_factory=dict)  # what that template asks for
 
@@ -334,8 +349,8 @@ def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
 
 
 def _drawn(
-    figures: Iterable[Curves | Lines | Spectra | Scatter],
-) -> list[tuple[Curves | Lines | Spectra | Scatter, Charts]]:
+    figures: Iterable[Curves | Lines | Dots | Spectra | Scatter],
+) -> list[tuple[Curves | Lines | Dots | Spectra | Scatter, Charts]]:
     """Return the figures that have something to show, with their charts."""
     return [(figure, charts) for figure in figures if (charts := figure.charts())]
 

@@ -1,21 +1,12 @@
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.analyses.baselines import (
-    GROUP_AVERAGE,
-    LINEAR,
-    SimplePlan,
-    baselines,
-    leave_one_out,
-)
-from bids_dtg.contrasts.analyses.person_arrays import Person
-from bids_dtg.contrasts.people import mean_maps
+from bids_dtg.contrasts.analyses.baselines import baselines, leave_one_out
+from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE, LINEAR
+from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.array_store import ArrayStore
 
 PEOPLE, SEGMENTS, ROIS, CONTRASTS, VOXELS = 8, 3, 4, 2, 120
 PARCELS = np.arange(VOXELS) // 40
@@ -28,9 +19,7 @@ def cohort(seed=0):
     return [Person(str(n), rest[n], (400.0,) * SEGMENTS, (maps[n],)) for n in range(PEOPLE)]
 
 
-@pytest.fixture
-def plan(tmp_path):
-    return SimplePlan(ArrayStore(tmp_path), PARCELS, seed=5, families={"1": "a", "2": "a"})
+FAMILIES = {"1": "a", "2": "a"}
 
 
 def design(connectome, inside):
@@ -58,10 +47,10 @@ def drawn_segments(seed):
     return [rng.integers(SEGMENTS) for _ in range(PEOPLE)]
 
 
-def test_linear_tavor_is_the_published_model(plan):
+def test_linear_tavor_is_the_published_model():
     people, drawn = cohort(), drawn_segments(5)
     assert len(set(drawn)) > 1
-    simple = baselines(people[:6], mean_maps(people[:6]), plan)
+    simple = baselines(people[:6], PARCELS, 5)
     expected = published(people[:6], people[7], drawn[:6])
     np.testing.assert_allclose(simple.models[LINEAR](people[7]), expected, atol=1e-4)
     assert simple.people == 6
@@ -69,9 +58,9 @@ def test_linear_tavor_is_the_published_model(plan):
     assert (reported["parcels"], reported["coefficients"], reported["seed"]) == (3, 5, 5)
 
 
-def test_leaving_one_out_is_the_published_model_of_the_others(plan):
+def test_leaving_one_out_is_the_published_model_of_the_others():
     people, drawn = cohort(), drawn_segments(5)
-    simple = leave_one_out(people, mean_maps(people), plan)
+    simple = leave_one_out(people, PARCELS, 5, FAMILIES)
     expected = published(people[:3] + people[4:], people[3], drawn[:3] + drawn[4:])
     np.testing.assert_allclose(simple.models[LINEAR](people[3]), expected, atol=1e-4)
     assert simple.people == PEOPLE - 1
@@ -81,14 +70,14 @@ def with_maps(person, maps):
     return Person(person.label, person.connectomes, person.weights, (maps,))
 
 
-def test_relatives_are_left_out_with_a_person(plan):
+def test_relatives_are_left_out_with_a_person():
     """Person 1 is a relative of 2, or a copy: nothing of 1 is in what is predicted for 2."""
     people = cohort()
     changed = [people[0], with_maps(people[1], people[1].maps + 50), *people[2:]]
-    before, after = (leave_one_out(some, mean_maps(some), plan) for some in (people, changed))
+    before, after = (leave_one_out(some, PARCELS, 5, FAMILIES) for some in (people, changed))
     for name in (GROUP_AVERAGE, LINEAR):
         found = [some.models[name](people[2]) for some in (before, after)]
         np.testing.assert_allclose(*found, atol=1e-4)
-    family = dataclasses.replace(plan, families={person.label: "a" for person in people})
+    one = {person.label: "a" for person in people}
     with pytest.raises(DatasetError, match="8 participants are of one family, or have the same re"):
-        leave_one_out(people, mean_maps(people), family)
+        leave_one_out(people, PARCELS, 5, one)

@@ -102,7 +102,7 @@ def test_a_split_file_is_obeyed(cohort, six, tmp_path):
     folder = cohort.out / "group/model-split"
     assert sorted(sets_of(folder)) == ["test"] * 3 + ["training"] * 5
     rows = {row["model"] for row in load_bundle(folder / "bundle").card.evaluation["rows"]}
-    assert {"model", "linear, one fit for each of 4 parcels"} <= rows
+    assert {"model", "linear (Tavor)"} <= rows
     page = " ".join((folder / "report.html").read_text().split())
     assert "The model and simple models were fitted on 5 participants." in page
 

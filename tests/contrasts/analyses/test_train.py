@@ -17,7 +17,7 @@ from bids_dtg.files.sidecars import read_inherited
 
 SHARES = ("--held-out", "0.25", "0.25")
 LINEAR = ("--architecture", "linear", "--held-out", "0", "0.25")
-FITS = "linear, one fit for each of 4 parcels"  # the published linear model, on a tiny grid
+FITS = "linear (Tavor)"
 NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -56,7 +56,6 @@ def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
     assert abs(rows["model"]["index"][0]) < 0.05
     page = (cohort.out / "group/model-own/report.html").read_text()
     assert all(label in page for label in CONTRASTS)
-    assert "group average: own" in page
     assert not (cohort.out / "group/model-own/arrays/work").exists()
     reported = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
     assert sorted(reported) == [f"sub-{label}" for label in LABELS]
@@ -376,7 +375,8 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     assert all(float(row["p"]) < 0.05 for row in retest)
     assert all(float(row["cliffs_delta"]) == 1 for row in retest)
     matrices = ArrayStore(folder / "arrays")
-    assert not matrices.has("matrices/Retest", {})  # people differ between the contrasts
+    # Who lacks a contrast has no r of it.
+    assert np.isnan(matrices.read("matrices/Retest")).sum(axis=(1, 2)).tolist() == [0, 15]
     # What a prediction could reach, for each contrast, and who is predicted well.
     assert [row["retest_people"] for row in retest] == ["8", "7"]
     for row in retest:
@@ -389,7 +389,7 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
         assert float(row["minutes"]) > 0
         assert float(row["residual_dof"]) > 0
     parts = {row["part"]: row for row in read_table(folder / "desc-parts_scores.tsv")}
-    assert {"all places", "typical half", "atypical half"} <= set(parts)
+    assert "all places" in parts
     assert float(parts["all places"]["ceiling"]) > 0.5
     page = " ".join((folder / "report.html").read_text().split())
     assert "of 8 participants whose maps were measured twice" in page

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from bids_dtg.contrasts.judging.model_scores import join_groups, score_judged, score_maps
-from bids_dtg.contrasts.judging.model_table import (
+from bids_dtg.contrasts.judging.scores import (
+    GROUP_AVERAGE,
+    LINEAR,
+    RETEST,
+    Scores,
+    join,
+    join_groups,
+    score_maps,
+    without_individuality,
+)
+from bids_dtg.contrasts.judging.tables import (
+    by_person,
     ceiling_row,
     comparison_rows,
     contrast_rows,
-    predictability_rows,
+    person_rows,
     published_tests,
     summary_row,
 )
+from bids_dtg.contrasts.people import Person
 
 CONTRASTS, VOXELS, SIMULATIONS = 2, 80, 200
 
@@ -50,8 +60,8 @@ def test_null_comparisons_are_called_differences_in_at_most_one_of_twenty(people
     called: Counter[str] = Counter()
     for seed in range(SIMULATIONS):
         measured, predicted = cohort(np.random.default_rng([people, seed]), people, gain)
-        one, other = (score_maps(name, predicted(), measured) for name in "ab")
-        for row in comparison_rows(one, [other]):
+        both = join([score_maps(name, predicted(), measured) for name in ("a", GROUP_AVERAGE)])
+        for row in comparison_rows(both, "a"):
             if row["question"] == "worth using" or (row["question"] and gain):
                 continue  # no null
             called[row["question"] or row["score"]] += row["verdict"] in ("better", "worse")
@@ -62,7 +72,7 @@ def test_null_comparisons_are_called_differences_in_at_most_one_of_twenty(people
 
 def test_what_is_individual_and_worth_using_is_called_so():
     measured, predicted = cohort(np.random.default_rng(1), 12, gain=0.8)
-    rows = comparison_rows(score_maps("model", predicted(), measured), [])
+    rows = comparison_rows(score_maps("model", predicted(), measured), "model")
     assert [(row["question"], row["verdict"]) for row in rows] == [
         ("individual", "better"),
         ("worth using", "better"),
@@ -71,43 +81,40 @@ def test_what_is_individual_and_worth_using_is_called_so():
 
 def test_people_above_the_group_average_are_counted():
     measured, _ = cohort(np.random.default_rng(2), 12, gain=1.0)
-    group = score_maps("group", np.repeat(measured.mean(axis=0)[None], 12, axis=0), measured)
-    assert summary_row(score_maps("itself", measured, measured), group)["above_group_average"] == 1
+    mean = np.repeat(measured.mean(axis=0)[None], 12, axis=0)
     half = measured.copy()
     half[:6] *= -1
-    assert summary_row(score_maps("half", half, measured), group)["above_group_average"] == 0.5
+    models = {GROUP_AVERAGE: mean, "itself": measured, "half": half}
+    found = join([score_maps(name, maps, measured) for name, maps in models.items()])
+    assert summary_row(found, "itself")["above_group_average"] == 1
+    assert summary_row(found, "half")["above_group_average"] == 0.5
 
 
 def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
     """Intervals and p took predictions of folds, which share training people, as given."""
     measured, predicted = cohort(np.random.default_rng(7), 24, gain=0.1)
-    folded, flat = [], []
-    for maps in (predicted(), predicted()):
-        parts = [score_maps("a", maps[own::4], measured[own::4]) for own in range(4)]
-        folded.append(join_groups(parts))
-        flat.append(dataclasses.replace(folded[-1], groups=None))
-    rows = (comparison_rows(one[0], one[1:]) for one in (folded, flat))
+    names = ("a", GROUP_AVERAGE)
+    of_both = {name: predicted() for name in names}
+    labels = [str(n) for n in range(24)]
+
+    def scored(name: str, own: int) -> Scores:
+        here = slice(own, None, 4)
+        return score_maps(name, of_both[name][here], measured[here], people=labels[here])
+
+    folded = join_groups([join([scored(name, own) for name in names]) for own in range(4)])
+    flat = folded._replace(table=folded.table.assign(group=0))
+    rows = (comparison_rows(one, "a") for one in (folded, flat))
     for row, given in zip(*rows, strict=True):
         assert row["p"] > given["p"]
         _check_wider(row["difference"], given["difference"])
-    row, given = (summary_row(*one) for one in (folded, flat))
+    row, given = (summary_row(one, "a") for one in (folded, flat))
     for key in ("r_minus_group_average", "r_minus_own_mean", "index"):
         _check_wider(row[key], given[key])
     assert row["r"] == given["r"]
-    for row, given in zip(
-        predictability_rows(folded[0], "ab"), predictability_rows(flat[0], "ab"), strict=True
-    ):
-        _check_wider(row["above_another"], given["above_another"])
-    for rows in (
-        lambda one: contrast_rows([one[0]], one[1], "ab"),
-        lambda one: [
-            row
-            for row in published_tests(one[0], [one[1]], "ab")
-            if row["p"] is not None and row["score"] == "r"
-        ],
-    ):
-        for row, given in zip(rows(folded), rows(flat), strict=True):
-            assert row["p"] > given["p"]
+    for of in (contrast_rows, lambda one: published_tests(one, "a")):
+        for row, given in zip(of(folded), of(flat), strict=True):
+            if row["p"] is not None and row.get("score", "r") == "r":
+                assert row["p"] > given["p"]
 
 
 def _check_wider(row, given):
@@ -122,8 +129,9 @@ def test_noise_that_knows_nobody_has_no_residual_r_and_the_identification_of_cha
     for seed in range(SIMULATIONS):
         measured, predicted = cohort(np.random.default_rng(seed), n)
         found = score_maps("noise", predicted(), measured)
-        residual.append(found.by_person("residual_r").mean())
-        identified.append(np.diagonal(found.matrices[0]) >= found.matrices[0].max(axis=1))
+        residual.append(by_person(found.of("noise"), "residual_r").mean())
+        matrix = found.matrices["noise"][0]
+        identified.append(np.diagonal(matrix) >= matrix.max(axis=1))
     assert abs(np.mean(residual)) < 2 * np.std(residual) / np.sqrt(SIMULATIONS)
     draws = SIMULATIONS * n
     assert binom.ppf(0.025, draws, 1 / n) <= np.sum(identified) <= binom.ppf(0.975, draws, 1 / n)
@@ -135,11 +143,11 @@ def test_no_constant_map_buys_a_score_of_individuality_or_a_verdict(people):
     truth = 2 * rng.normal(size=(CONTRASTS, 5000))
     measured = (truth + rng.normal(size=(people, *truth.shape))).astype(np.float32)
     found = score_maps("truth", np.broadcast_to(truth, measured.shape), measured)
-    row = summary_row(found)
+    row = summary_row(found, "truth")
     assert row["residual_r"] is None
     assert row["identification"][0] == pytest.approx(1 / people, abs=1e-4)
     assert row["fingerprint"][0] == row["index"][0] == row["r_minus_own_mean"][0] == 0
-    verdicts = {row["verdict"] for row in comparison_rows(found, [])}
+    verdicts = {row["verdict"] for row in comparison_rows(found, "truth")}
     assert verdicts == ({"interval holds 0"} if people >= 8 else {"too few people"})
 
 
@@ -148,36 +156,34 @@ def test_a_leave_one_out_average_gives_no_verdict_that_praises():
     truth = rng.normal(size=(CONTRASTS, 3000))
     measured = (truth + rng.normal(size=(10, *truth.shape))).astype(np.float32)
     average = (measured.sum(axis=0) - measured) / 9
-    group = score_maps("group average", average, measured)
-    group = type(group)(
-        group.name, group.scores, group.measured, {}, has_individuality=False, leave_one_out=True
-    )
+    group = without_individuality(score_maps(GROUP_AVERAGE, average, measured))
     bought = score_maps("truth", np.broadcast_to(truth, measured.shape), measured)
-    assert (bought.by_person("r") - group.by_person("r")).mean() > 0.02
-    (row,) = (row for row in comparison_rows(bought, [group]) if row["question"] is None)
+    above = by_person(bought.of("truth"), "r") - by_person(group.of(GROUP_AVERAGE), "r")
+    assert above.mean() > 0.02
+    (row,) = (row for row in comparison_rows(join([group, bought]), "truth") if not row["question"])
     assert row["verdict"] == "above, no verdict"
     noise = score_maps("noise", truth + 3 * rng.normal(size=measured.shape), measured)
-    (row,) = (row for row in comparison_rows(noise, [group]) if row["question"] is None)
+    (row,) = (row for row in comparison_rows(join([group, noise]), "noise") if not row["question"])
     assert row["verdict"] == "worse"
 
 
 def test_contrasts_with_one_map_for_everybody_count_as_residual_r_of_0():
     measured, predicted = cohort(np.random.default_rng(3), 9, gain=0.8)
     maps = predicted()
-    both = score_maps("both", maps, measured)
+    both = score_maps(GROUP_AVERAGE, maps, measured)
     maps[:, 1] = maps[0, 1]
     half = score_maps("half", maps, measured)
-    assert np.isnan(half.scores["residual_r"][1]).all()
-    expected = both.scores["residual_r"][0].mean() / 2
-    assert half.by_person("residual_r").mean() == pytest.approx(expected)
-    rows = contrast_rows([half], both, ["a", "b"])
+    assert half.of("half").loc["1", "residual_r"].isna().all()
+    expected = both.of(GROUP_AVERAGE).loc["0", "residual_r"].mean() / 2
+    assert by_person(half.of("half"), "residual_r").mean() == pytest.approx(expected)
+    rows = contrast_rows(join([both, half]))
     assert [row["residual_r"] is None for row in rows] == [False, True]
     assert [row["same_for_all"] for row in rows] == [False, True]
 
 
 def test_r_of_exactly_0_has_no_ratio():
     measured, _ = cohort(np.random.default_rng(4), 5)
-    row = summary_row(score_maps("constant", np.ones_like(measured), measured))
+    row = summary_row(score_maps("constant", np.ones_like(measured), measured), "constant")
     assert row["r"] == [0.0, 0.0, 0.0]
     assert row["ratio"] is None
 
@@ -187,40 +193,27 @@ def test_the_ceiling_is_the_root_of_the_retest_and_the_true_map_reaches_it():
     true = rng.normal(size=(12, CONTRASTS, 4000))
     noise = np.array([0.5, 2.0])[:, None]  # of the two contrasts
     first, second = (true + noise * rng.normal(size=true.shape) for _ in range(2))
-    second[0, :, :1000] = np.nan  # outside the field of view: not 0
-    retest = score_maps("retest", second, first)
+    found = join([score_maps(RETEST, second, first), score_maps("true", true, first)])
     reliability = (1 / (1 + noise**2)).ravel()
-    np.testing.assert_allclose(retest.scores["r"].mean(axis=1), reliability, atol=0.02)
-    row = ceiling_row(retest)
+    row = ceiling_row(found)
     assert row["r"][0] == pytest.approx(np.sqrt(reliability).mean(), abs=0.01)
     assert row["r"][1] < row["r"][0] < row["r"][2]
-    found = summary_row(score_maps("true", true, first), retest=retest)
-    assert found["r_over_ceiling"][0] == pytest.approx(1, abs=0.02)
-    assert found["r_over_ceiling"][1] < 1 < found["r_over_ceiling"][2]
-
-
-def test_who_lacks_a_contrast_in_either_session_does_not_count_for_it():
-    measured, predicted = cohort(np.random.default_rng(6), 9, gain=0.8)
-    again = predicted()
-    measured[2, 1], again[4, 0] = np.nan, np.nan
-    found = score_maps("retest", again, measured)
-    assert found.measured.sum() == 16
-    assert np.isnan(found.scores["r"][1, 2])
-    assert np.isnan(found.scores["r"][0, 4])
-    assert found.matrices[0].shape == (8, 8)
-    assert len(published_tests(found, [found], ["a", "b"])) == 8
+    row = summary_row(found, "true")
+    assert row["r_over_ceiling"][0] == pytest.approx(1, abs=0.02)
+    assert row["r_over_ceiling"][1] < 1 < row["r_over_ceiling"][2]
 
 
 def test_the_published_tests_are_those_of_the_publication():
     measured, predicted = cohort(np.random.default_rng(7), 12, gain=0.8)
-    model = score_maps("model", predicted(), measured)
     constant = np.broadcast_to(predicted()[0], measured.shape)
-    mean = score_maps("group average", constant, measured)
-    rows = published_tests(model, [mean, score_maps("retest", predicted(), measured)], ["a", "b"])
+    models = {"model": predicted(), GROUP_AVERAGE: constant, RETEST: predicted()}
+    found = join([score_maps(name, maps, measured) for name, maps in models.items()])
+    rows = published_tests(found, "model")
     assert len(rows) == 2 * 4 * 2
     product = next(row for row in rows if row["score"] == "product")
-    own = np.diagonal(model.matrices[0])
-    others = (model.matrices[0].sum(axis=1) - own) / 11
+    matrix = found.matrices["model"][0]
+    own = np.diagonal(matrix)
+    others = (matrix.sum(axis=1) - own) / 11
     assert product["model"] == pytest.approx(((own - others) * own).mean(), abs=1e-4)
     assert product["other"] == 0  # one map for everybody
     tested = [row for row in rows if row["p"] is not None]
@@ -233,20 +226,35 @@ def test_the_published_tests_are_those_of_the_publication():
     assert all(row["p"] is None and row["model"] > 0.1 for row in fingerprints)
 
 
-def test_the_own_mean_prediction_is_one_map_of_those_who_count():
-    measured, predicted = cohort(np.random.default_rng(8), 6)
-    maps = predicted()
-    measured[5, 1] = np.nan
-    _, own_mean, another = score_judged("model", maps, measured)
-    for q, there in enumerate((6, 5)):
-        mean = maps[:there, q].mean(axis=0)
-        expected = [np.corrcoef(mean, one)[0, 1] for one in measured[:there, q]]
-        assert own_mean.scores["r"][q, :there].mean() == pytest.approx(np.mean(expected))
-        r = np.corrcoef(measured[:there, q], maps[:there, q])[:there, there:]
-        others = r[~np.eye(there, dtype=bool)].mean()
-        assert another.scores["r"][q, :there].mean() == pytest.approx(others)
-    row = summary_row(own_mean)
-    assert row["residual_r"] is None
-    # Five people have both contrasts, one has the first.
-    expected = (5 * (1 / 6 + 1 / 5) / 2 + 1 / 6) / 6
-    assert row["identification"][0] == pytest.approx(expected, abs=1e-4)
+def test_differences_are_paired_over_people_and_families_count_as_one():
+    measured, predicted = cohort(np.random.default_rng(8), 12, gain=0.5)
+    families = np.repeat(np.arange(6), 2)
+    models = {GROUP_AVERAGE: predicted(), LINEAR: predicted(), "model": predicted()}
+    found = join(
+        [score_maps(name, maps, measured, None, families) for name, maps in models.items()]
+    )
+    row = next(
+        row
+        for row in comparison_rows(found, "model")
+        if row["against"] == LINEAR and not row["question"]
+    )
+    difference = found.of("model")["r"] - found.of(LINEAR)["r"]
+    assert row["difference"][0] == pytest.approx(difference.mean(), abs=1e-4)
+    assert row["difference"][1] <= row["difference"][0] <= row["difference"][2]
+    assert (row["people"], row["verdict"]) == (6, "too few people")
+    assert {row["people"] for row in contrast_rows(found)} == {6}
+
+
+def test_a_row_a_person_has_their_own_scores():
+    measured, predicted = cohort(np.random.default_rng(9), 12, gain=0.5)
+    mean = np.broadcast_to(measured.mean(axis=0), measured.shape)
+    models = {GROUP_AVERAGE: mean, "model": predicted()}
+    found = join([score_maps(name, maps, measured) for name, maps in models.items()])
+    nothing = np.zeros((1, 1, VOXELS), np.float16)
+    people = [Person(str(n), nothing, (1.0,), (maps,), fd_mm=n) for n, maps in enumerate(measured)]
+    rows = person_rows(found, "model", [*people, Person("12", nothing, (1.0,), (measured[0],))])
+    assert [row["participant_id"] for row in rows] == [f"sub-{n}" for n in range(12)]
+    assert [row["fd_mean"] for row in rows] == list(range(12))
+    assert all(row["contrasts"] == 2 and row["minutes"] is None for row in rows)
+    typicality = [np.corrcoef(mean[0, q], measured[3, q])[0, 1] for q in range(CONTRASTS)]
+    assert rows[3]["typicality"] == pytest.approx(np.mean(typicality), abs=1e-4)

@@ -1,0 +1,480 @@
+"""Judge a model by people's measured maps, beside simple models: tables, matrices and the page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.contrasts.analyses.analysis import Analysis
+from bids_dtg.contrasts.analyses.baselines import (
+    Predict,
+    SimpleModels,
+    baselines,
+    linear_parcels,
+)
+from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
+from bids_dtg.contrasts.fitted import FittedModel
+from bids_dtg.contrasts.judging.scores import (
+    ALL_PLACES,
+    GROUP_AVERAGE,
+    LINEAR,
+    RETEST,
+    Scores,
+    ceilings,
+    join,
+    score_maps,
+    with_derived,
+    without_individuality,
+)
+from bids_dtg.contrasts.judging.tables import (
+    COMPARISON_COLUMNS,
+    CONTRAST_COLUMNS,
+    INDIVIDUAL,
+    MODEL_COLUMNS,
+    NO_VERDICT,
+    PART_COLUMNS,
+    PERSON_COLUMNS,
+    TEST_COLUMNS,
+    WORTH_USING,
+    ceiling_row,
+    ceiling_rows,
+    comparison_rows,
+    contrast_rows,
+    part_rows,
+    person_rows,
+    published_tests,
+    same_for_all,
+    summary_row,
+)
+from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.people import Person
+from bids_dtg.errors import SettingsError
+from bids_dtg.imaging.atlas import find_atlas
+from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import counted, say
+from bids_dtg.report.flags import Flag, Level
+from bids_dtg.report.numbers import figure
+from bids_dtg.report.pages.analysis import (
+    AnalysisPageFacts,
+    Curves,
+    Dots,
+    Matrices,
+    PageSection,
+    write_analysis_page,
+)
+from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
+from bids_dtg.stats.splits import family_numbers
+from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
+
+TISSUES = ("cortex", "subcortex", "cerebellum")
+_LEAST_PLACES = 20  # of a tissue: an r over fewer says little
+_MAIN = 9  # columns of the models' table that the page shows first
+_OF_COMPARISONS = ("against", "score", "people", "difference", "p", "verdict")
+# People: the true mean map is above the average of these by 0.016 in r (simulated people, 8 mm).
+_FEW = 40
+# Difference of correlations at which colours end at the least: what is smaller is of no use, and
+# would look like any other difference on a scale of its own.
+_LEAST_AWAY = 0.02
+_QUESTIONS = {
+    INDIVIDUAL: "Individual? Its own prediction against another person's, for each person",
+    WORTH_USING: "Worth using? Predictions against their own mean, one map for everybody",
+}
+_CURVES = {
+    "loss": "training loss",
+    "validation_loss": "validation loss",
+    "validation_r": "validation r",
+    "validation_residual_r": "validation residual r",
+}
+
+
+def score_models(
+    analysis: Analysis,
+    simple: SimpleModels,
+    models: Mapping[str, Predict],
+    people: Sequence[Person],
+    judged: str,
+    report: Callable[[str], None] = say,
+) -> Scores:
+    """Predict everybody's maps by each model and score them, a contrast at a time.
+
+    Parameters
+    ----------
+    analysis
+        Which has the places, the families, and where predictions are kept while they are scored:
+        memory does not grow with people.
+    simple, models
+        Simple models, and others by name; each predicts each person once. The retest follows as a
+        model where everybody has one; its voxels outside the field of view stay NaN.
+    people
+        People; their first session is the measured one.
+    judged
+        Name of the evaluated model: its own mean and another's prediction follow it.
+    report
+        Receives a line for each model.
+    """
+    models = {**simple.models, **models}
+    if all(len(person.sessions) > 1 for person in people):
+        models[RETEST] = lambda person: person.sessions[1]
+    store, labels = analysis.store, [person.label for person in people]
+    families = family_numbers(labels, analysis.families.by_label)
+    tissues, (rows, voxels) = tissues_of(analysis.bundle.places), people[0].maps.shape
+    measured = store.create("work/measured", (rows, len(people), voxels), np.float32)
+    for n, person in enumerate(people):
+        measured[:, n] = person.maps
+    predicted = store.create("work/predicted", measured.shape, np.float32)
+    contrasts = [str(q) for q in range(rows)]
+
+    def scored(name: str, maps: tuple[NDArray[Any], ...], mean: NDArray[Any] | None) -> Scores:
+        # On disk, a contrast is contiguous; scores have people first.
+        p, m = (own.swapaxes(0, 1) for own in maps)
+        return score_maps(name, p, m, mean, families, people=labels, contrasts=contrasts)
+
+    found = []
+    for name, predict in models.items():
+        report(f"scoring {name}")
+        for n, person in enumerate(people):
+            predicted[:, n] = predict(person)
+        own = scored(name, (predicted, measured), simple.mean)
+        if name == judged:
+            own = with_derived(own)
+        elif name in simple.leave_one_out:
+            own = without_individuality(own)
+        found.append(own)
+        for tissue, here in tissues.items() if name in (judged, GROUP_AVERAGE) else ():
+            cut = []
+            for what, maps in (("predicted", predicted), ("measured", measured)):
+                shape = (rows, len(people), int(here.sum()))
+                cut.append(store.create(f"work/{what}_in_tissue", shape, np.float32))
+                for values, of in zip(cut[-1], maps, strict=True):
+                    values[:] = of[:, here]
+            try:
+                part = scored(name, tuple(cut), None)
+            except ValueError:  # people's maps do not share a place of it
+                continue
+            found.append(Scores(part.table.assign(part=tissue), {}))
+    return join(found)
+
+
+def score_fit(
+    analysis: Analysis,
+    fitted: FittedModel,
+    training: Sequence[Person],
+    test: Sequence[Person],
+    report: Callable[[str], None] = say,
+) -> tuple[Scores, SimpleModels]:
+    """Score a model, called "model", and simple ones of the same training people, on others."""
+    seed = analysis.settings.modelling.seed
+    simple = baselines(training, linear_parcels(analysis.bundle), seed)
+    models = {"model": fitted.predict, **without_correction(fitted, "model")}
+    return score_models(analysis, simple, models, test, "model", report), simple
+
+
+def without_correction(fitted: FittedModel, name: str) -> dict[str, Predict]:
+    """Return the model without its correction, by name, if that is no part of it."""
+    if isinstance(fitted.model, LinearModel) or fitted.correction is None:
+        return {}
+    return {f"{name}, not re-centred": dataclasses.replace(fitted, correction=None).predict}
+
+
+def write_scores(
+    analysis: Analysis,
+    scores: Scores,
+    cohort: Cohort,
+    simple: SimpleModels,
+    judged: str,
+    *,
+    record: Mapping[str, Any] | None = None,
+    sections: Sequence[PageSection] = (),
+) -> dict[str, Any]:
+    """Write tables, matrices and the page; return what the bundle's card keeps of them.
+
+    Parameters
+    ----------
+    analysis, scores, cohort
+        The analysis, and scores of models on some of the people, as `score_models` has them.
+    simple
+        The simple models among them, with sentences for the page on who was judged by what.
+    judged
+        Name of the evaluated model.
+    record
+        How the model was trained (`network`), and the groups of a cross-validation.
+    sections
+        Further parts of the page, above the others.
+    """
+    record = record or {}
+    labels = {str(contrast.index): contrast.label for contrast in cohort.contrasts}
+    table = scores.table.assign(contrast=scores.table["contrast"].map(labels))
+    scores = Scores(table, scores.matrices)
+    own = scores.of(judged)
+    tissues = tissues_of(analysis.bundle.places)
+    limits = {ALL_PLACES: ceilings(cohort.people, list(labels.values()))}
+    if len(limits[ALL_PLACES]):
+        limits |= {
+            name: ceilings(cohort.people, list(labels.values()), here)
+            for name, here in tissues.items()
+        }
+    places = {ALL_PLACES: analysis.bundle.places.number}
+    places |= {name: int(here.sum()) for name, here in tissues.items()}
+    rows = [summary_row(scores, name) for name in scores.models]
+    if RETEST in scores.models:
+        rows.append(ceiling_row(scores))
+    same, compared = same_for_all(own), comparison_rows(scores, judged)
+    people = own.index.get_level_values("person").nunique()
+    facts = {
+        "participants": people,
+        "conventions": "; ".join(f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS),
+        "against": GROUP_AVERAGE,
+        "simple_models": simple.record,
+        "same_for_all": same,
+        **{key: record[key] for key in ("cross_validation",) if key in record},
+    }
+    tables = {
+        "models": ResultTable(MODEL_COLUMNS, rows, "Scores: a row a model"),
+        "contrasts": ResultTable(
+            CONTRAST_COLUMNS,
+            contrast_rows(scores, limits[ALL_PLACES]),
+            "Scores: a row a contrast and model",
+        ),
+        "tests": ResultTable(
+            TEST_COLUMNS,
+            published_tests(scores, judged),
+            "The published tests: a row a contrast, score and opponent",
+        ),
+        "people": ResultTable(
+            PERSON_COLUMNS,
+            person_rows(scores, judged, cohort.people),
+            "Scores: a row a participant",
+        ),
+        "parts": ResultTable(
+            PART_COLUMNS, part_rows(scores, judged, places, limits), "Scores by tissue"
+        ),
+    }
+    described = {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared}
+    analysis.write_scores(tables, described)
+    for name, matrices in scores.matrices.items():
+        file = "".join(letter for letter in name.title() if letter.isalnum())
+        analysis.store.write(f"matrices/{file}", matrices, {"model": name})
+    if cohort.left_out:
+        hide = analysis.results.path_names.hide
+        left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}
+        analysis.results.table(EXCLUDED, left_out_table(left_out))
+    on_page = ResultTable(COMPARISON_COLUMNS, compared)
+    about = {
+        "sessions": cohort.sessions,
+        "words": f"{simple.words} {seen_on_page(cohort.left_out)}".strip(),
+        "form": analysis.form.row.words,
+        "parcels": sorted({fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}),
+        "columns": [(column.title, column.meaning) for column in MODEL_COLUMNS[1:]],
+        "rule": RULE,
+        "folded": "cross_validation" in record,
+        "ceilings": limits[ALL_PLACES],
+        "fewest": FEWEST,
+        "tables": (TARGETS_TABLE, QUALITY_TABLE),
+    }
+
+    def write(path: Path) -> str | None:
+        shown = [column.name for column in MODEL_COLUMNS]
+        page = AnalysisPageFacts(
+            analysis.results.title,
+            f"{counted(people, 'participant')} of {analysis.source.dataset.name}, "
+            f"{counted(len(labels), 'contrast')}.",
+            flags(
+                compared, simple.people, f"{len(same)} of {counted(len(labels), 'contrast')}", same
+            ),
+            [
+                *sections,
+                PageSection(
+                    "Scores",
+                    template="judged_scores.html",
+                    facts=about,
+                    tables=[
+                        tables["models"].on_page(
+                            "Means over participants and contrasts, with 95 % intervals",
+                            shown[:_MAIN],
+                        ),
+                        on_page.on_page("The model compared with others", _OF_COMPARISONS),
+                        tables["models"].on_page("More scores", [shown[0], *shown[_MAIN:]]),
+                    ],
+                ),
+                PageSection(
+                    "Contrasts",
+                    template="judged_contrasts.html",
+                    facts=about,
+                    lines=[_dots(tables["contrasts"].rows, judged)],
+                ),
+                PageSection("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
+                PageSection(
+                    "People",
+                    template="judged_people.html",
+                    matrices=_matrices(scores),
+                ),
+                PageSection("Training", curves=_curves(record.get("network", {}))),
+                PageSection(
+                    "Measured maps",
+                    cohort.measured,
+                    template="judged_files.html",
+                    facts=about,
+                ),
+            ],
+            f"../../{INDEX}",
+        )
+        return write_analysis_page(path, page)
+
+    analysis.results.write_page(MODEL_PAGE, write)
+    analysis.store.discard("work")
+    known = {"ceilings": ceiling_rows(limits[ALL_PLACES])} if len(limits[ALL_PLACES]) else {}
+    return {**facts, "rows": rows, "comparisons": compared, **known}
+
+
+def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
+    """Return which of a model's places are of each tissue, by the tissue's name.
+
+    They are those of the shipped atlases (Schaefer400; structures of HCP). Parcels and listed
+    places have no tissue, nor have voxels of another template.
+
+    Returns
+    -------
+    dict
+        (places,) of each of `TISSUES` that has 20 places or more. A voxel that no atlas names is in
+        none of them.
+    """
+    if not isinstance(places, VoxelPlaces):
+        return {}
+    tissues = np.full(places.number, "", "<U10")
+    for name in ("Schaefer400", "HCP"):
+        try:
+            atlas = find_atlas(name, places, templateflow=TemplateFlow(None))
+        except SettingsError:  # another template, or another part of the brain
+            continue
+        here = atlas.labels > 0
+        if name == "Schaefer400":
+            tissues[here] = "cortex"
+            continue
+        structures = np.array(list(atlas.parcels.values()))[atlas.columns[here]]
+        of_cerebellum = np.char.startswith(structures, "CEREBELLUM")
+        of_cortex = np.char.startswith(structures, "CORTEX")
+        tissues[here] = np.select([of_cortex, of_cerebellum], ["cortex", "cerebellum"], "subcortex")
+    found = {tissue: tissues == tissue for tissue in TISSUES}
+    return {tissue: here for tissue, here in found.items() if here.sum() >= _LEAST_PLACES}
+
+
+def flags(
+    comparisons: Sequence[Mapping[str, Any]], fitted_on: int, share: str, same: Sequence[str]
+) -> list[Flag]:
+    """Return what a reader must know first: verdicts, and what they are worth.
+
+    Parameters
+    ----------
+    comparisons
+        Rows of comparisons (`comparison_rows`).
+    fitted_on
+        On how many people each simple model was fitted.
+    share, same
+        In how many contrasts the predicted map is the same for everybody, and which these are.
+    """
+    found = [
+        Flag(
+            "warning", f"The predicted map is the same for everybody in {share}: {', '.join(same)}"
+        )
+    ][: len(same)]
+    decided = [row for row in comparisons if row["verdict"] != TOO_FEW]
+    if not decided:
+        people = max((int(row["people"]) for row in comparisons), default=0)
+        few = f"{too_few(people)}: differences may not hold in other people"
+        return [Flag("note", few), *found]
+    for row in decided:
+        question, verdict = row["question"], row["verdict"]
+        if question:
+            level: Level = "good" if verdict == BETTER else "warning"
+            found.append(Flag(level, f"{_QUESTIONS[question]}: {verdict} ({_figures(row)})"))
+        else:
+            level = "warning" if verdict == WORSE else "note"
+            words = f"{row['score'].replace('_', ' ')} against {row['against']}"
+            found.append(Flag(level, f"{words}: {verdict} ({_figures(row)})"))
+    above = {row["verdict"] for row in decided if not row["question"] and row["score"] == "r"}
+    if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
+        text = (
+            f"Simple models were fitted on {fitted_on} people: an average of few is weak, and a "
+            "map without individual information is above it by their number alone"
+        )
+        found.append(Flag("note", text))
+    worth = {row["verdict"] for row in decided if row["question"] == WORTH_USING}
+    if above & {BETTER, NO_VERDICT} and worth and BETTER not in worth:
+        text = (
+            "What is above simple models is no prediction of persons: the model is not shown to be "
+            "above its own mean prediction, one map for everybody"
+        )
+        found.append(Flag("note", text))
+    return found
+
+
+def _figures(row: Mapping[str, Any]) -> str:
+    """Write a difference with its interval and p."""
+    interval = row["difference"]
+    # Small differences are shown with their sign and enough digits: they may be significant.
+    digits = 4 if 0 < max(map(abs, interval)) < 0.01 else 3
+    mean, low, high = (figure(value, digits) for value in interval)
+    p = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
+    return f"{mean}, 95 % from {low} to {high}, {p}"
+
+
+def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> Dots:
+    """Return r by contrast, a dot a model, the judged model's best contrast at the top.
+
+    `rows` are those of the table of contrasts.
+    """
+    own = [row for row in rows if row["model"] == judged]
+    own.sort(key=lambda row: 1.0 if row["r"] is None else -row["r"])
+    contrasts = [row["contrast"] for row in own]
+    found = {(row["model"], row["contrast"]): row["r"] for row in rows}
+    models = [name for name in dict.fromkeys(row["model"] for row in rows) if name != judged]
+    series = {
+        judged: [found[judged, row] for row in contrasts],
+        GROUP_AVERAGE: [(row["r"] or np.nan) - (row["difference"] or 0.0) for row in own],
+        "noise ceiling": [row.get("ceiling") for row in own],
+        **{name: [found.get((name, row)) for row in contrasts] for name in models},
+    }
+    known = {name: np.array(values, np.float64) for name, values in series.items()}
+    return Dots(
+        "Mean r by contrast and model",
+        "r of predicted and measured map",
+        contrasts,
+        {name: values for name, values in known.items() if np.isfinite(values).any()},
+    )
+
+
+def _matrices(scores: Scores) -> list[Matrices]:
+    """Return each model's matrix, mean over contrasts, as it is and less the mean of each row."""
+    means, away = {}, {}
+    for name, matrices in scores.matrices.items():
+        known = np.isfinite(matrices)
+        count = known.sum(axis=0)
+        mean = np.where(known, matrices, 0.0).sum(axis=0) / np.maximum(count, 1)
+        means[name] = np.where(count > 0, mean, np.nan)
+        rows = np.where(count > 0, mean, 0.0).sum(axis=1) / (count > 0).sum(axis=1).clip(1)
+        away[name] = means[name] - rows[:, None]
+    most = max((np.nanmax(np.abs(own), initial=0.0) for own in away.values()), default=0.0)
+    end = max(float(most), _LEAST_AWAY)
+    return [
+        Matrices("r of measured maps (rows) with predicted ones (columns)", means),
+        Matrices("The same less the mean of each row", away, (-end, end)),
+    ]
+
+
+def _curves(trained: Mapping[str, Any]) -> list[Curves]:
+    """Return the learning curves of a network that was trained."""
+    history = trained.get("history", ())
+    return [
+        Curves(title, "epoch", title, {title: np.array([epoch[key] for epoch in history])})
+        for key, title in _CURVES.items()
+        if len(history) > 1 and all(key in epoch for epoch in history)
+    ]

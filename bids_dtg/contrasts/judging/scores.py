@@ -1,0 +1,267 @@
+"""Scores of models as one table: a row a model, contrast and person, a column a score.
+
+The mean of a score over people is the score; its spread over people is valid for intervals and
+tests, even if the score of a person depends on the others (`PeopleScores.by_name`). Rows of tables,
+comparisons and tests are computed from it (`bids_dtg.contrasts.judging.tables`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.contrasts.people import Person
+from bids_dtg.stats.correlation import correlation
+from bids_dtg.stats.metrics import dice_auc
+
+Maps = NDArray[np.floating[Any]]
+Values = NDArray[np.float64]
+
+# What a model is compared with, by its name in tables.
+GROUP_AVERAGE, LINEAR, RETEST = "group average", "linear (Tavor)", "retest"
+BEFORE = "before tuning"
+OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
+ALL_PLACES = "all places"
+_KEYS = ["contrast", "person"]
+# What compares a person with others: not defined for models that were fitted to all others.
+INDIVIDUALITY = (
+    *("own_mean_r", "others_r", "index", "product", "residual_r", "residual_r_training_mean"),
+    *("identification", "fingerprint"),
+    *("own_index", "own_product", "own_residual_r", "own_identification"),
+)
+
+
+class Scores(NamedTuple):
+    """Scores of models on the same people."""
+
+    # Columns: model, part, contrast, person, family, group (0: all were judged together) and
+    # scores. Who lacks a contrast, measured or predicted, has no row of it.
+    table: pd.DataFrame
+    matrices: Mapping[str, Values]  # by model, (contrasts, measured, predicted people); NaN: none
+
+    def of(self, model: str, part: str = ALL_PLACES) -> pd.DataFrame:
+        """Return the scores of a model over some places, by contrast and person."""
+        here = (self.table["model"] == model) & (self.table["part"] == part)
+        return self.table[here].set_index(_KEYS)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in their order."""
+        return list(self.table["model"].unique())
+
+
+def score_maps(
+    name: str,
+    predicted: Maps,
+    measured: Maps,
+    training_mean: Maps | None = None,
+    families: NDArray[np.intp] | None = None,
+    *,
+    people: Sequence[str] | None = None,
+    contrasts: Sequence[str] | None = None,
+) -> Scores:
+    """Score the predictions of one model.
+
+    Parameters
+    ----------
+    name
+        Name of the model, for tables and pages.
+    predicted, measured
+        (people, contrasts, voxels), the same people; in memory or memory-mapped, read a
+        contrast at a time. People without a finite value in a contrast, in either, do not count for
+        it; voxels that are NaN for somebody who counts are left out of r and all scores derived
+        from it.
+    training_mean
+        (contrasts, voxels), mean maps of the training people, for the score
+        `residual_r_training_mean`, which is NaN without them.
+    families
+        (people,), number of each person's family; None: nobody has relatives.
+    people, contrasts
+        Their labels; None: numbers.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, or the people who count have no voxel in common.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
+    >>> found = score_maps("itself", measured, measured)
+    >>> len(found.table), float(found.table["identification"].mean())
+    (16, 1.0)
+    """
+    if predicted.ndim != 3 or predicted.shape != measured.shape:
+        raise ValueError(
+            f"maps are (people, contrasts, voxels) of one shape, found {predicted.shape} and "
+            f"{measured.shape}"
+        )
+    number, rows, _ = measured.shape
+    people = [str(n) for n in range(number)] if people is None else people
+    contrasts = [str(q) for q in range(rows)] if contrasts is None else contrasts
+    related = np.arange(number) if families is None else families
+    frames, matrices = [], np.full((rows, number, number), np.nan)
+    for q, contrast in enumerate(contrasts):
+        both = zip(predicted[:, q], measured[:, q], strict=True)
+        there = np.flatnonzero([all(np.isfinite(one).any() for one in pair) for pair in both])
+        if not there.size:
+            continue
+        p, m = (
+            maps[:, q] if len(there) == number else maps[there, q] for maps in (predicted, measured)
+        )
+        mean = None if training_mean is None else training_mean[q]
+        found = PeopleScores.of(p, m, mean, families=related[there])
+        matrices[q][np.ix_(there, there)] = found.matrix
+        about = {
+            "contrast": contrast,
+            "person": [people[int(n)] for n in there],
+            "family": related[there],
+        }
+        frames.append(pd.DataFrame({**about, **found.by_name(), "dice": _dice(p, m)}))
+    table = pd.concat(frames, ignore_index=True)
+    table.insert(0, "model", name)
+    table.insert(1, "part", ALL_PLACES)
+    table.insert(2, "group", 0)
+    return Scores(table, {name: matrices})
+
+
+def with_derived(scores: Scores) -> Scores:
+    """Return a model's scores followed by r of its own mean prediction and of another person's.
+
+    Its own mean prediction is the mean over all people who count for a contrast, one map for
+    everybody; another person's is the mean r of its predictions for people of other families.
+    """
+    derived = [
+        scores.table.assign(model=name, r=scores.table[column]).drop(
+            columns=[*INDIVIDUALITY, "dice"]
+        )
+        for name, column in ((OWN_MEAN, "own_mean_r"), (ANOTHER, "others_r"))
+    ]
+    return Scores(pd.concat([scores.table, *derived], ignore_index=True), scores.matrices)
+
+
+def without_individuality(scores: Scores) -> Scores:
+    """Return the scores of a model that was fitted for each person on all the others."""
+    return Scores(scores.table.assign(**dict.fromkeys(INDIVIDUALITY, np.nan)), {})
+
+
+def join(several: Sequence[Scores]) -> Scores:
+    """Return the scores of several models on the same people."""
+    table = pd.concat([one.table for one in several], ignore_index=True)
+    return Scores(table, {name: own for one in several for name, own in one.matrices.items()})
+
+
+def join_groups(groups: Sequence[Scores]) -> Scores:
+    """Return the scores on several groups of people, each judged among its own.
+
+    Models that some group lacks are left out. Matrices are NaN between people of different groups,
+    who were predicted by different fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
+    >>> halves = [score_maps("itself", half, half) for half in (measured[:3], measured[3:])]
+    >>> found = join_groups(halves)
+    >>> len(found.table), int(np.isnan(found.matrices["itself"][0]).sum())
+    (16, 30)
+    """
+    names = [name for name in groups[0].models if all(name in one.models for one in groups)]
+    tables, families = [], 0
+    for number, one in enumerate(groups, 1):
+        # No family is in two groups.
+        own = one.table.assign(group=number, family=one.table["family"] + families)
+        families = int(own["family"].max()) + 1
+        tables.append(own[own["model"].isin(names)])
+    table = pd.concat(tables, ignore_index=True)
+    matrices = {}
+    for name in groups[0].matrices.keys() & set(names):
+        blocks = [one.matrices[name] for one in groups]
+        ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
+        whole = np.full((len(blocks[0]), ends[-1], ends[-1]), np.nan)
+        for first, last, block in zip(ends, ends[1:], blocks, strict=False):
+            whole[:, first:last, first:last] = block
+        matrices[name] = whole
+    order = {name: number for number, name in enumerate(names)}
+    # A model's rows together, as where nobody is left out in turn.
+    table = table.sort_values("model", key=lambda own: own.map(order), kind="stable")
+    return Scores(table, {name: matrices[name] for name in names if name in matrices})
+
+
+def ceilings(
+    people: Sequence[Person], contrasts: Sequence[str], here: NDArray[np.bool_] | None = None
+) -> pd.DataFrame:
+    """Return how well measured maps repeat, and so how high a prediction's scores can be.
+
+    A prediction of a person's true map correlates with a measured one by the root of the measured
+    maps' reliability at most: the r of two measurements (Spearman 1904, Am. J. Psychol. 15: 72).
+    The same holds of deviations from the mean over people, and so of residual r.
+
+    Parameters
+    ----------
+    people
+        With sessions (contrasts, places); two of those who were measured twice. Places that one of
+        a person's maps does not cover are left out of that person's r: they are not zeros.
+    contrasts
+        Labels of the contrasts, in their order.
+    here
+        (places,), those that count; None: all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a contrast that somebody has twice: retest_people, reliability, ceiling,
+        residual_reliability, residual_ceiling.
+    """
+    of = slice(None) if here is None else here
+    rows = []
+    for q, contrast in enumerate(contrasts):
+        pairs = [
+            tuple(session[q][of] for session in person.sessions[:2])
+            for person in people
+            if len(person.sessions) > 1
+        ]
+        found = np.array(_agreement(pairs), np.float64).reshape(-1, 2)
+        found = found[np.isfinite(found[:, 0])]
+        if not len(found):
+            continue
+        known = np.isfinite(found[:, 1])
+        r, residual = found[:, 0].mean(), found[known, 1].mean() if known.any() else np.nan
+        rows.append((contrast, len(found), r, _root(r), residual, _root(residual)))
+    names = ("reliability", "ceiling", "residual_reliability", "residual_ceiling")
+    return pd.DataFrame(rows, columns=["contrast", "retest_people", *names])
+
+
+def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
+    """Return r and residual r of the two maps (places,) of each person, one person at a time."""
+    places = pairs[0][0].shape if pairs else (0,)
+    total, count = np.zeros((2, *places)), np.zeros(places, np.intp)
+    for pair in pairs:
+        both = np.isfinite(pair).all(axis=0)
+        total += np.where(both, pair, 0.0)
+        count += both
+    # The mean of one person would be the person's own.
+    means = np.where(count > 1, total / np.maximum(count, 1), np.nan)
+    return [
+        (float(correlation(*values)), float(correlation(*(values - means))))
+        for values in (np.array(pair, np.float64) for pair in pairs)
+    ]
+
+
+def _root(reliability: float) -> float:
+    return float(np.sqrt(np.maximum(reliability, 0.0)))
+
+
+def _dice(predicted: Maps, measured: Maps) -> list[float]:
+    """Return the area under Dice overlap of each person, over the voxels of both maps."""
+    found = []
+    for p, m in zip(predicted, measured, strict=True):
+        known = np.isfinite(m) & np.isfinite(p)
+        found.append(float(dice_auc(p[known][None], m[known][None])[0]) if known.any() else 0.0)
+    return found

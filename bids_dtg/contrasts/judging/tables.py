@@ -1,0 +1,544 @@
+"""Tables of scores: models, contrasts, people, tissues, comparisons with verdicts, tests.
+
+Each is computed from the one table of `bids_dtg.contrasts.judging.scores`; its columns are declared
+beside it, for the file, its data dictionary and the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.column import Column
+from bids_dtg.contrasts.judging.scores import (
+    ALL_PLACES,
+    ANOTHER,
+    BEFORE,
+    GROUP_AVERAGE,
+    LINEAR,
+    OWN_MEAN,
+    RETEST,
+    Scores,
+)
+from bids_dtg.contrasts.people import Person
+from bids_dtg.stats.paired import (
+    Interval,
+    cliffs_delta,
+    false_discovery_rate,
+    jackknife_shares,
+    sign_flip_test,
+    t_interval,
+    wilson_interval,
+)
+from bids_dtg.stats.verdict import (
+    BETTER,
+    RULE,
+    Verdict,
+    family_means,
+    judge_differences,
+    spread_as_learnt,
+)
+
+Values = NDArray[np.float64]
+Row = dict[str, Any]
+
+CEILING = "noise ceiling"
+INDIVIDUAL, WORTH_USING = "individual", "worth using"
+# Any better average beats an average of few people: this gets no verdict.
+NO_VERDICT = "above, no verdict"
+_COMPARED = ("r", "residual_r", "identification")
+# Serin et al. 2025 test these three; for the fingerprinting score they count contrasts.
+_TESTED = {"r": "r", "dice": "dice", "product": "own_product", "fingerprint": "fingerprint"}
+_OF_PARTS = ("r", "r_minus_group_average", "index", "residual_r", "identification")
+
+_WILSON = "95 % interval (Wilson)"
+_R = "Correlation over places of a predicted with a measured map"
+_INDEX = "r minus that of the model's predictions for participants of other families"
+_RESIDUAL = (
+    "r of deviations: predictions minus their mean over the test participants, measured maps minus "
+    "theirs; n/a where the prediction is the same for everybody, and 0 for such a contrast where "
+    "others have one"
+)
+_IDENTIFIED = (
+    "Share of measured maps most similar to the own prediction, one contrast at a time; k tied "
+    "maps count 1 / k, chance is 1 / participants"
+)
+_CEILING = "r of a prediction of the true map: the root of the retest's r, a contrast"
+_PEOPLE = Column("people", "Participants with both maps; a family counts as one")
+_DIFFERENCE = Column(
+    "difference", "Mean over participants of the score minus that of the other model"
+)
+_P = Column("p", "Two-sided p of sign flips over participants")
+_DELTA = Column("cliffs_delta", "Cliff's delta of the two models' scores")
+
+
+def _mean(name: str, meaning: str, heading: str = "") -> Column:
+    """Return a score's column: a mean over participants and contrasts with its interval."""
+    of = "95 % interval over participants (Student's t with the jackknife)"
+    return Column(name, meaning, heading, interval=of)
+
+
+MODEL_COLUMNS = (
+    Column("model", "Name of the model"),
+    _mean("r", _R),
+    _mean("r_over_ceiling", "r over the noise ceiling, a contrast", "r over noise ceiling"),
+    _mean("r_minus_group_average", "r minus that of the group average", "r minus group average"),
+    Column(
+        "above_group_average",
+        "Share of participants whose r is above that of the group average",
+        "share of people above group average",
+    ),
+    _mean(
+        "r_minus_own_mean",
+        "r minus that of the mean of the model's predictions for all test participants, one map "
+        "for everybody",
+        "r minus own mean prediction",
+    ),
+    _mean("index", _INDEX, "r minus another person's (index)"),
+    _mean("residual_r", _RESIDUAL, "residual r"),
+    Column("identification", _IDENTIFIED, "identified", interval=_WILSON),
+    _mean("dice", "Area under Dice overlap of the strongest voxels", "Dice AUC"),
+    _mean(
+        "fingerprint",
+        "Share identified, where a tie is a miss, times mean r, of each contrast, as published",
+        "fingerprint (as published)",
+    ),
+    _mean("product", "Index times r, a participant", "product (as published)"),
+    Column("ratio", "index / r"),
+    _mean(
+        "residual_r_training_mean",
+        "r of deviations from the training participants' mean: a better mean map raises it",
+        "residual r, training mean",
+    ),
+)
+CONTRAST_COLUMNS = (
+    Column("contrast", "Label of the contrast"),
+    Column("model", "Name of the model"),
+    Column("against", "Model that it is compared with"),
+    _PEOPLE,
+    Column("r", f"{_R}, mean over participants"),
+    _DIFFERENCE,
+    _P,
+    Column("q", "p adjusted for all contrasts of the model (false discovery rate)"),
+    _DELTA,
+    Column("own_mean_r", "r of the model's own mean prediction"),
+    Column("index", _INDEX),
+    Column("residual_r", _RESIDUAL),
+    Column("identification", _IDENTIFIED),
+    Column("fingerprint", "Share identified, where a tie is a miss, times mean r"),
+    Column("same_for_all", "Whether the predicted map is the same for everybody"),
+    Column("retest_people", "Participants whose maps of it were measured twice; n/a: none"),
+    Column("reliability", "r of the two measured maps, mean over those participants"),
+    Column("ceiling", _CEILING),
+    Column("residual_reliability", "The same of both maps less their means over participants"),
+    Column("residual_ceiling", "Root of it: the residual r of a prediction of the true maps"),
+)
+PERSON_COLUMNS = (
+    Column("participant_id", "Participant"),
+    Column("contrasts", "Contrasts with both maps; scores are means over them"),
+    Column("r", _R),
+    Column("residual_r", _RESIDUAL),
+    Column("index", _INDEX),
+    Column("identification", _IDENTIFIED),
+    Column("typicality", "Correlation of the measured maps with the group average"),
+    Column("fd_mean", "Mean framewise displacement of the rest", unit="mm"),
+    Column("minutes", "Rest that is left after cleaning", unit="min"),
+    Column("residual_dof", "Degrees of freedom that cleaning leaves of it"),
+)
+PART_COLUMNS = (
+    Column("part", "All places, or those of a tissue"),
+    Column("places", "How many places the maps have there"),
+    Column("people", "Participants"),
+    *(column for column in MODEL_COLUMNS if column.name in _OF_PARTS),
+    Column("ceiling", f"{_CEILING}, mean over contrasts", "noise ceiling"),
+    Column("residual_ceiling", "The same of residual r", "noise ceiling of residual r"),
+)
+COMPARISON_COLUMNS = (
+    Column("against", "What the model is compared with"),
+    Column("score", "Score that is compared"),
+    _PEOPLE,
+    Column(
+        "difference",
+        "Mean over participants of the score minus that of the other",
+        interval="95 % interval",
+    ),
+    _P,
+    Column("verdict", RULE),
+    Column("question", "Question that the comparison answers"),
+)
+TEST_COLUMNS = (
+    Column("contrast", "Label of the contrast"),
+    Column("score", "Score that is compared"),
+    Column("against", "Model that it is compared with"),
+    _PEOPLE,
+    Column("model", "Mean score of the model"),
+    Column("other", "Mean score of the other model"),
+    _DIFFERENCE,
+    _DELTA,
+    _P,
+    Column("q", "p adjusted for all rows (false discovery rate)"),
+)
+
+
+def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
+    """Return a model's row of the table, as a bundle's card keeps it.
+
+    Returns
+    -------
+    dict
+        By column: a number, or [mean, low, high]; None if not known. Columns that do not apply are
+        missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.contrasts.judging.scores import score_maps
+    >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
+    >>> summary_row(score_maps("itself", measured, measured), "itself")["identification"]
+    [1.0, 0.6756, 1.0]
+    """
+    own, group, retest = (scores.of(name, part) for name in (model, GROUP_AVERAGE, RETEST))
+    r = by_person(own, "r")
+    row: Row = {"model": model, "r": _interval(r)}
+    if len(retest):
+        row["r_over_ceiling"] = _interval(_over_ceiling(own, retest))
+    if own["dice"].notna().any():
+        row["dice"] = _interval(by_person(own, "dice"))
+    if len(group) and model != GROUP_AVERAGE:
+        above = _difference(own, group, "r")
+        row["r_minus_group_average"] = _interval(_spread(own, above))
+        known = above[above.notna()]
+        row["above_group_average"] = number((known > 0).mean()) if len(known) else None
+    if not _is_individual(own):
+        return row
+    above = (own["r"] - own["own_mean_r"]).groupby(level="person", sort=False).mean()
+    row["r_minus_own_mean"] = _interval(_spread(own, above))
+    row["index"] = _interval(_spread(own, by_person(own, "index")))
+    for key in ("product", "residual_r", "residual_r_training_mean", "fingerprint"):
+        row[key] = _interval(by_person(own, key))
+    mean_r, index = r.mean(), by_person(own, "index").mean()
+    row["ratio"] = number(index / mean_r) if mean_r else None
+    identified = by_person(own, "identification")
+    people = int(identified.notna().sum())
+    row["identification"] = cells(wilson_interval(float(identified.mean()), people))
+    return row
+
+
+def ceiling_row(scores: Scores) -> Row:
+    """Return the row of the highest r that any prediction can be expected to reach.
+
+    The retest's r is the reliability, and a prediction of the true map has r up to its root: of the
+    mean over people for each contrast (of 0, if that is below 0), averaged over contrasts, as
+    single people's values are too noisy for a root.
+    """
+    r = _wide(scores.of(RETEST)["r"])
+    return {"model": CEILING, "r": _interval(jackknife_shares(*_ceiling(r)))}
+
+
+def comparison_rows(scores: Scores, model: str) -> list[Row]:
+    """Return how much better a model is than others, with verdicts.
+
+    Returns
+    -------
+    list of dict
+        First the two questions: is the model *individual* (against another person's prediction)
+        and *worth using* (against its own mean prediction); then r, residual r and identification
+        against group average, linear model and itself before tuning, as far as both have them.
+        `difference` is [mean, low, high] over people.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.contrasts.judging.scores import score_maps
+    >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
+    >>> rows = comparison_rows(score_maps("itself", measured, measured), "itself")
+    >>> [(row["question"], row["verdict"]) for row in rows]
+    [('individual', 'better'), ('worth using', 'better')]
+    """
+    own = scores.of(model)
+    above = (own["r"] - own["own_mean_r"]).groupby(level="person", sort=False).mean()
+    asked = [
+        (INDIVIDUAL, "r", ANOTHER, by_person(own, "index")),
+        (WORTH_USING, "r", OWN_MEAN, above),
+    ]
+    for score in _COMPARED:
+        for name in scores.models:
+            if name not in (GROUP_AVERAGE, LINEAR, BEFORE) or name == model:
+                continue
+            difference = _difference(own, scores.of(name), score)
+            if difference.notna().any():
+                asked.append(("", score, name, difference))
+    rows = []
+    for question, score, name, difference in asked:
+        found = _judged(own, difference)
+        fitted_to_others = not question and not _is_individual(scores.of(name))
+        rows.append(
+            {
+                "question": question or None,
+                "score": score,
+                "against": name,
+                "people": found.people,
+                "difference": cells(found.difference),
+                "p": number(found.p, 5),
+                "verdict": NO_VERDICT if fitted_to_others and found.word == BETTER else found.word,
+            }
+        )
+    return rows
+
+
+def contrast_rows(scores: Scores, ceilings: pd.DataFrame | None = None) -> list[Row]:
+    """Return scores of each contrast and model, and r compared with that of the group average.
+
+    p is of sign flips over people; q is adjusted for all contrasts of a model; same_for_all says
+    that the predicted map is the same for everybody. Ceilings of a contrast follow, if known.
+    """
+    group, rows = scores.of(GROUP_AVERAGE), []
+    known = {} if ceilings is None else {row["contrast"]: row for row in ceiling_rows(ceilings)}
+    for model in scores.models:
+        if model == GROUP_AVERAGE:
+            continue
+        own = scores.of(model)
+        average = group["r"].reindex(own.index)
+        difference = own["r"] - average
+        p = sign_flip_test(_spread(own, _wide(difference)))
+        q = false_discovery_rate(p)
+        same = same_for_all(own)
+        for n, contrast in enumerate(own.index.unique("contrast")):
+            here = own.loc[contrast]
+            row = {
+                "contrast": contrast,
+                "model": model,
+                "against": GROUP_AVERAGE,
+                "people": _people(own, difference[contrast]),
+                "r": number(here["r"].mean()),
+                "difference": number(difference[contrast].mean()),
+                "p": number(p[n], 5),
+                "q": number(q[n], 5),
+                "cliffs_delta": _delta(here["r"], average[contrast]),
+            }
+            for key in ("own_mean_r", "index", "residual_r", "identification", "fingerprint"):
+                row[key] = number(here[key].mean())
+            row["same_for_all"] = contrast in same if _is_individual(own) else None
+            rows.append({**row, **known.get(contrast, {})})
+    return rows
+
+
+def person_rows(scores: Scores, model: str, people: Sequence[Person]) -> list[Row]:
+    """Return a row a person: scores, means over contrasts, and what may go with them."""
+    own = scores.of(model)
+    typicality = by_person(scores.of(GROUP_AVERAGE), "r")
+    means = {
+        name: by_person(own, key)
+        for name, key in {
+            "r": "r",
+            "residual_r": "own_residual_r",
+            "index": "own_index",
+            "identification": "own_identification",
+        }.items()
+    }
+    contrasts = own.groupby(level="person", sort=False).size()
+    return [
+        {
+            "participant_id": f"sub-{person.label}",
+            "contrasts": int(contrasts[person.label]),
+            **{name: number(values[person.label]) for name, values in means.items()},
+            "typicality": number(typicality.get(person.label, np.nan)),
+            "fd_mean": number(person.fd_mm),
+            "minutes": number(person.minutes),
+            "residual_dof": number(person.residual_dof),
+        }
+        for person in people
+        if person.label in contrasts.index
+    ]
+
+
+def part_rows(
+    scores: Scores, model: str, places: Mapping[str, int], ceilings: Mapping[str, pd.DataFrame]
+) -> list[Row]:
+    """Return the scores of a model over all places, and over those of each tissue.
+
+    `places` and `ceilings` are by part, as far as they are known.
+    """
+    rows = []
+    for part in scores.table["part"].unique():
+        found = summary_row(scores, model, part)
+        row = {"part": part, "places": places.get(part)}
+        row["people"] = scores.of(model, part).index.get_level_values("person").nunique()
+        row |= {name: found.get(name) for name in _OF_PARTS}
+        if part in ceilings and len(of := ceilings[part]):
+            row |= {key: number(of[key].mean()) for key in ("ceiling", "residual_ceiling")}
+        rows.append(row)
+    return rows
+
+
+def published_tests(scores: Scores, model: str) -> list[Row]:
+    """Return the published tests: a row a contrast, score and opponent.
+
+    Returns
+    -------
+    list of dict
+        r, Dice and product with p of sign flips over people and q, the false discovery rate over
+        all rows; the fingerprinting score, which is one figure for all people, without.
+
+    Notes
+    -----
+    Serin et al. 2025 test r, Dice and product against group average, linear model and retest, and
+    count the contrasts with a higher fingerprinting score.
+    """
+    own, rows, differences = scores.of(model), [], []
+    opponents = [name for name in (GROUP_AVERAGE, LINEAR, RETEST) if name in scores.models]
+    for score, column in _TESTED.items():
+        for name in opponents:
+            theirs = scores.of(name)[column].reindex(own.index)
+            if score in ("product", "fingerprint") and theirs.isna().all():
+                continue
+            difference = own[column] - theirs
+            tested = score != "fingerprint"
+            differences.append(_wide(difference if tested else difference * np.nan))
+            for contrast in own.index.unique("contrast"):
+                here = difference[contrast]
+                ours, others = (one[contrast].where(here.notna()) for one in (own[column], theirs))
+                rows.append(
+                    {
+                        "contrast": contrast,
+                        "score": score,
+                        "against": name,
+                        "people": _people(own, here),
+                        "model": number(ours.mean()),
+                        "other": number(others.mean()),
+                        "difference": number(here.mean()),
+                        "cliffs_delta": _delta(ours, others) if tested else None,
+                    }
+                )
+    if not rows:
+        return []
+    p = sign_flip_test(_spread(own, np.concatenate(differences)))
+    for row, one, adjusted in zip(rows, p, false_discovery_rate(p), strict=True):
+        row["p"], row["q"] = number(one, 5), number(adjusted, 5)
+    return rows
+
+
+def ceiling_rows(ceilings: pd.DataFrame) -> list[Row]:
+    """Return ceilings by contrast as bundles keep them."""
+    return [
+        {
+            str(key): number(value) if isinstance(value, float) else value
+            for key, value in row.items()
+        }
+        for row in ceilings.to_dict("records")
+    ]
+
+
+def same_for_all(own: pd.DataFrame) -> list[str]:
+    """Return the contrasts in which all people (two or more) were given the same map.
+
+    None of models that have no scores of individuality.
+    """
+    if not _is_individual(own):
+        return []
+    found = own["residual_r"].groupby(level="contrast", sort=False).agg(["size", "count"])
+    return list(found.index[(found["size"] > 1) & (found["count"] == 0)])
+
+
+def by_person(own: pd.DataFrame, score: str) -> pd.Series[float]:
+    """Return a score's means over contrasts, by person.
+
+    Where a contrast has no residual r, because all people's predictions are the same, it counts as
+    0; where none has one, all are NaN.
+    """
+    return _counted(own, score).groupby(level="person", sort=False).mean()
+
+
+def number(value: float, digits: int = 4) -> float | None:
+    """Return a number for JSON: rounded, None if it is not finite."""
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
+def cells(found: Interval) -> list[float | None] | None:
+    """Return a mean and its interval for JSON; None if there is no mean."""
+    if not np.isfinite(found.mean):
+        return None
+    return [number(x) for x in (found.mean, found.low, found.high)]
+
+
+def _interval(values: pd.Series[float] | Values) -> list[float | None] | None:
+    return cells(t_interval(np.asarray(values)))
+
+
+def _counted(own: pd.DataFrame, score: str) -> pd.Series[float]:
+    return own[score].fillna(0.0) if own[score].notna().any() else own[score]
+
+
+def _is_individual(own: pd.DataFrame) -> bool:
+    """Return whether a model has scores that compare a person with others."""
+    return bool(own["index"].notna().any()) or bool(own["identification"].notna().any())
+
+
+def _difference(own: pd.DataFrame, other: pd.DataFrame, score: str) -> pd.Series[float]:
+    """Return the difference of a score by person, mean over contrasts that both models have."""
+    difference = _counted(own, score) - _counted(other, score).reindex(own.index)
+    return difference.groupby(level="person", sort=False).mean()
+
+
+def _wide(values: pd.Series[float]) -> Values:
+    """Return values by contrast and person as (contrasts, people); NaN: no map."""
+    contrasts, people = (values.index.unique(level) for level in ("contrast", "person"))
+    wide = values.unstack("person").reindex(index=contrasts, columns=people)
+    return wide.to_numpy(np.float64)
+
+
+def _families(own: pd.DataFrame) -> NDArray[np.intp]:
+    """Return the number of each person's family, (people,)."""
+    return own["family"].groupby(level="person", sort=False).first().to_numpy()
+
+
+def _is_folded(own: pd.DataFrame) -> bool:
+    """Return whether people were judged by fits to the others of them."""
+    return bool((own["group"] > 0).any())
+
+
+def _judged(own: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
+    return judge_differences(
+        differences.to_numpy(), _families(own), cross_validated=_is_folded(own)
+    )
+
+
+def _spread(own: pd.DataFrame, differences: pd.Series[float] | Values) -> Values:
+    """Return families' differences; if folds judge, their spread counts who was trained on, too."""
+    found = family_means(np.asarray(differences), _families(own))
+    return spread_as_learnt(found) if _is_folded(own) else found
+
+
+def _people(own: pd.DataFrame, values: pd.Series[float]) -> int:
+    """Return how many people have a value of a contrast (by person); a family counts as one."""
+    families = own["family"].groupby(level="person").first()
+    return int(families.reindex(values.index[values.notna()]).nunique())
+
+
+def _delta(ours: pd.Series[float], others: pd.Series[float]) -> float | None:
+    return number(cliffs_delta(np.asarray(ours), np.asarray(others)))
+
+
+def _ceiling(r: Values) -> tuple[float, Values]:
+    """Return the mean root of reliability (contrasts, people); and without each, (people,)."""
+
+    def of(r: Values) -> float:
+        return float((pd.DataFrame(r).mean(axis=1).clip(lower=0) ** 0.5).mean())
+
+    return of(r), np.array([of(np.delete(r, n, axis=1)) for n in range(r.shape[1])])
+
+
+def _over_ceiling(own: pd.DataFrame, retest: pd.DataFrame) -> Values:
+    """Return jackknife shares (people,) in mean r over the ceiling, of contrasts with a retest."""
+    again = retest["r"].reindex(own.index)
+    r = own["r"].where(again.notna()).groupby(level="person", sort=False).mean()
+    ceiling, without = _ceiling(_wide(again))
+    fewer = np.array([r.drop(person).mean() for person in r.index])
+    return jackknife_shares(
+        r.mean() / ceiling if ceiling > 0 else float("nan"),
+        np.where(without > 0, fewer / np.where(without > 0, without, 1.0), np.nan),
+    )

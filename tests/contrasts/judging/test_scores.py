@@ -1,0 +1,118 @@
+"""The table of scores: who counts, what is left out, and how well measured maps repeat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.contrasts.judging.scores import (
+    ANOTHER,
+    OWN_MEAN,
+    ceilings,
+    join_groups,
+    score_maps,
+    with_derived,
+    without_individuality,
+)
+from bids_dtg.contrasts.people import Person
+
+RNG = np.random.default_rng(6)
+PEOPLE, CONTRASTS, VOXELS = 9, 2, 300
+
+
+def maps():
+    truth = 2 * RNG.normal(size=(CONTRASTS, VOXELS))
+    measured = truth + RNG.normal(size=(PEOPLE, CONTRASTS, VOXELS))
+    return measured + RNG.normal(size=measured.shape), measured
+
+
+def test_who_lacks_a_contrast_in_either_map_does_not_count_for_it():
+    predicted, measured = maps()
+    measured[2, 1], predicted[4, 0] = np.nan, np.nan
+    found = score_maps("model", predicted, measured)
+    table = found.of("model")
+    assert len(table) == 2 * PEOPLE - 2
+    assert ("1", "2") not in table.index
+    assert ("0", "4") not in table.index
+    matrix = found.matrices["model"][0]
+    assert np.isnan(matrix[4]).all()
+    assert np.isfinite(matrix).sum() == (PEOPLE - 1) ** 2
+
+
+def test_derived_rows_are_the_mean_prediction_and_that_for_others():
+    predicted, measured = maps()
+    measured[8, 1] = np.nan
+    found = with_derived(score_maps("model", predicted, measured))
+    for contrast, there in (("0", 9), ("1", 8)):
+        q = int(contrast)
+        mean = predicted[:there, q].mean(axis=0)
+        expected = [np.corrcoef(mean, one)[0, 1] for one in measured[:there, q]]
+        assert found.of(OWN_MEAN).loc[contrast, "r"].mean() == pytest.approx(np.mean(expected))
+        r = np.corrcoef(measured[:there, q], predicted[:there, q])[:there, there:]
+        others = r[~np.eye(there, dtype=bool)].mean()
+        assert found.of(ANOTHER).loc[contrast, "r"].mean() == pytest.approx(others)
+    assert found.of(OWN_MEAN)["identification"].isna().all()
+
+
+def test_a_model_that_was_fitted_to_all_others_has_r_alone():
+    found = without_individuality(score_maps("model", *maps()))
+    own = found.of("model")
+    assert own["r"].notna().all()
+    assert own["dice"].notna().all()
+    assert own[["index", "residual_r", "identification", "fingerprint"]].isna().all(axis=None)
+    assert not found.matrices
+
+
+def test_groups_are_put_behind_each_other_and_their_families_stay_apart():
+    predicted, measured = maps()
+    own, other = slice(0, 5), slice(5, 9)
+    groups = [
+        score_maps(
+            "model", predicted[one], measured[one], families=np.zeros(len(measured[one]), int)
+        )
+        for one in (own, other)
+    ]
+    found = join_groups(groups)
+    assert found.table["group"].unique().tolist() == [1, 2]
+    assert found.table["family"].nunique() == 2
+    whole = found.matrices["model"]
+    assert np.isnan(whole[:, own, other]).all()
+    np.testing.assert_array_equal(whole[:, other, other], groups[1].matrices["model"])
+
+
+def person(number: int, *sessions: np.ndarray) -> Person:
+    nothing = np.zeros((1, 1, VOXELS), np.float16)
+    return Person(str(number), nothing, (1.0,), tuple(sessions))
+
+
+def test_the_ceiling_is_what_the_true_map_would_reach():
+    rng = np.random.default_rng(0)
+    noise = np.array([0.5, 2.0])[:, None]
+    true = rng.normal(size=(12, CONTRASTS, 4000))
+    first, again = (true + noise * rng.normal(size=true.shape) for _ in range(2))
+    again[0, :, :1000] = np.nan  # outside the field of view: not 0
+    once = person(12, first[0])
+    found = ceilings([*map(person, range(12), first, again), once], ["a", "b"])
+    reliability = (1 / (1 + noise**2)).ravel()
+    np.testing.assert_allclose(found["reliability"], reliability, atol=0.02)
+    np.testing.assert_allclose(found["ceiling"] ** 2, found["reliability"])
+    np.testing.assert_allclose(found["residual_reliability"], reliability, atol=0.05)
+    assert found["retest_people"].tolist() == [12, 12]
+    reached = score_maps("true", true, first).of("true")["r"].groupby("contrast").mean()
+    np.testing.assert_allclose(reached, found["ceiling"], atol=0.02)
+
+
+def test_a_contrast_that_nobody_has_twice_has_no_ceiling():
+    first, again = (RNG.normal(size=(4, CONTRASTS, VOXELS)) for _ in range(2))
+    again[:, 1] = np.nan
+    found = ceilings(list(map(person, range(4), first, again)), ["a", "b"])
+    assert found["contrast"].tolist() == ["a"]
+    assert ceilings([person(0, first[0])], ["a", "b"]).empty
+
+
+def test_people_who_are_alike_have_a_ceiling_of_0_for_their_deviations():
+    true = RNG.normal(size=(CONTRASTS, 20_000))
+    noisy = true + 0.3 * RNG.normal(size=(2, 30, *true.shape))
+    found = ceilings(list(map(person, range(30), *noisy)), ["a", "b"])
+    assert (found["ceiling"] > 0.9).all()
+    assert (found["residual_ceiling"] < 0.1).all()
