@@ -102,7 +102,7 @@ SEVERAL_RUNS = (
     *(
         _maps(f"runs/maps/{name}", words, data="runs/people")
         for name, words in {
-            "sessions": "--write-connectome",
+            "sessions": "--write maps connectome",
             "people": "--combine participant",
             "runs": "--combine run",
         }.items()
@@ -271,7 +271,7 @@ CALLS = (
             f"copy inputs/noise.csv {FUNC}_AROMAnoiseICs.csv",
         ),
     ),
-    Call("demo", (_person("demo", "--write-connectome", model="demo"),), ("phantom",)),
+    Call("demo", (_person("demo", "--write", "maps", "connectome", model="demo"),), ("phantom",)),
     Call("models", MODELS, ("phantom",)),
     Call("cohort", COHORT, ("phantom",)),
     Call("real_6asym", (_real("real_6asym", "--participant-label HAPPYTEST", "demo"),)),

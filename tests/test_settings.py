@@ -26,7 +26,7 @@ options = st.fixed_dictionaries(
         "dummy_scans": st.sampled_from(["auto", "0", "5"]),
         "combine": st.sampled_from(["run", "session", "participant"]),
         "denoise_strategy": st.just("scrubbing"),
-        "write_connectome": st.booleans(),
+        "no_reports": st.booleans(),
         "atlases": st.just(("HCP", "/atlas.nii.gz")),
         "omp_nthreads": st.integers(1, 64),
         "verbose": st.integers(0, 3),
@@ -66,7 +66,7 @@ def test_hash_follows_results_and_nothing_else():
         output_dir=Path("/elsewhere"), omp_nthreads=2, debug=True, participant_label=("01",)
     )
     assert same.result_hash == base.result_hash
-    for change in ({"min_minutes": 5.0}, {"combine": "run"}, {"write_connectome": True}):
+    for change in ({"min_minutes": 5.0}, {"combine": "run"}, {"smoothing_fwhm": 6.0}):
         assert base.replace(**change).result_hash != base.result_hash
 
 
@@ -109,7 +109,7 @@ def test_wrong_values_are_named(given, message):
         ("[cleaning]\nmin_minutes = true", r"config\.toml: min_minutes is True"),
         ("[resources]\nomp_nthreads = 1.9", "omp_nthreads is 1.9. Expected: a whole number"),
         ("[modelling]\nrois = [15, 2.5]", r"rois is \[15, 2.5\]. Expected: whole numbers"),
-        ('[output]\nwrite_connectome = "yes"', "write_connectome is 'yes'. Expected: true or"),
+        ('[cleaning]\ngsr = "yes"', "gsr is 'yes'. Expected: true or"),
     ],
 )
 def test_wrong_files_are_named(text, message, tmp_path):

@@ -331,7 +331,7 @@ class CountingSets:
     left_out: tuple[tuple[str, str], ...]  # title of an average, and why it is not used
 
 
-def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
+def counting_sets(settings: Settings) -> CountingSets:
     """Find the maps in the output folder that can be analysed together; report the others.
 
     Participants excluded by the inclusion table are left out, as are maps of another model, grid or
@@ -350,11 +350,11 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     counting_files = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
     of_runs = [*run_files, RELMAT]
     for label in participants_asked(settings.inputs.participant_label, output):
-        found = find_participant(output, label, of_runs, each_sidecar=each_sidecar)
+        found = find_participant(output, label, of_runs)
         if counting_files:
             own = tuple(_results_of_runs(output, found, counting_files))
             found = dataclasses.replace(found, averages=own)
-        files[label] = found if each_sidecar else _what_counts(found)
+        files[label] = _what_counts(found)
     inclusion = read_inclusion(output)
     for line in inclusion.lines(list(files)):
         say(line)
@@ -466,7 +466,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     DatasetError, SettingsError
         As in `counting_sets`, or the table of participants cannot be read.
     """
-    found = counting_sets(settings, each_sidecar=False)
+    found = counting_sets(settings)
     path = table_path(settings)
     people = GroupPeople(
         settings,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.analyses.overview.analysis import run_group
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.outputs.map_files import map_path
+from bids_dtg.contrasts.participant.outputs.maps import map_path
 from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.contrasts.phantom.dataset import (
     cut_run,
@@ -31,7 +31,6 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
-from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.demo import SIMULATED, TABLE, keep_picture
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.report.pages.page import missing_packages
@@ -72,6 +71,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
         output_dir=out / "maps",
         analysis_level="participant",
         model="demo",
+        atlases=("Schaefer400",),
     )
     failed = LEVEL.run(settings)
     first = bundle.contrasts[0]
@@ -135,7 +135,7 @@ def write_people(
 
 def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:
     entities = {"sub": participant_label(person.index), "task": "rest"}
-    return out / "maps" / map_path(entities, contrast, SYNTHETIC, ".nii.gz", bundle=bundle)
+    return out / "maps" / map_path(entities, bundle, ".nii.gz", contrast=contrast.label)
 
 
 def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.float32]:

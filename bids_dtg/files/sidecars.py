@@ -180,7 +180,7 @@ def shared_sidecar_path(entities: Mapping[str, str | None], suffix: str) -> Pure
 
 
 def read_inherited(file: Path) -> dict[str, Any]:
-    """Read what sidecars say of a file of our own: the one beside it, over those a folder above.
+    """Read what sidecars say of a file of our own: those beside it, over those a folder above.
 
     What is damaged or absent is as if it were empty. A sidecar above counts the more, the more
     entities it shares with the file.
@@ -189,18 +189,19 @@ def read_inherited(file: Path) -> dict[str, Any]:
         name = parse_name(file.name)
     except ValueError:
         return {}
-    above = []
-    for path in file.parent.parent.glob(f"*_{name.suffix}.json"):
-        try:
-            parsed = parse_name(path.name)
-        except ValueError:
-            continue
-        if applies_to(parsed, name):
-            above.append((len(parsed.entities), path))
     found: dict[str, Any] = {}
-    for _, path in sorted(above):
-        found |= read_json(path)
-    return found | read_json(file.with_name(file.name.removesuffix(name.extension) + ".json"))
+    for folder in (file.parent.parent, file.parent):
+        sharing = []
+        for path in folder.glob(f"*_{name.suffix}.json"):
+            try:
+                parsed = parse_name(path.name)
+            except ValueError:
+                continue
+            if applies_to(parsed, name):
+                sharing.append((len(parsed.entities), path))
+        for _, path in sorted(sharing):
+            found |= read_json(path)
+    return found
 
 
 def applies_to(sidecar: BidsName, file: BidsName) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import struct
 import zlib
+from collections.abc import Mapping
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +26,11 @@ Intent = Literal["none", "z score", "correlation"]
 # nibabel's headers carry no types.
 _Nifti1Header: Any = nib.Nifti1Header
 _Nifti1Image: Any = nib.Nifti1Image
-# ISA-L's fastest level that still matches strings: float maps hardly shrink beyond it.
-_LEVEL = 1
+# Of ISA-L: its faster levels do not always choose the same matches, so that equal maps would not
+# always give equal bytes. Float maps hardly shrink at any level.
+_LEVEL = 3
+# Code of a header extension that holds text ("comment").
+_COMMENT = 6
 # zlib's usual one: whole numbers shrink to a fifth of what ISA-L makes of them.
 _SMALL_LEVEL = 6
 # wbits of a gzip container; its time stamp is 0, so equal maps give equal bytes.
@@ -127,6 +133,7 @@ def encode_maps(
     *,
     intent: Intent = "none",
     description: str = "",
+    facts: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Make a complete .nii.gz file of one map, or of several along a fourth axis.
 
@@ -142,6 +149,8 @@ def encode_maps(
         NIfTI intent: "z score" is code 5.
     description
         Text of `descrip`, at most 79 ASCII characters.
+    facts
+        What a copy of the file alone should say of itself: a comment in the header, as JSON.
 
     Returns
     -------
@@ -152,7 +161,8 @@ def encode_maps(
         raise ValueError(f"{len(positions)} voxels and maps of {np.shape(values)} values")
     shape = grid.shape if np.ndim(values) == 1 else (*grid.shape, len(rows))
     compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    parts = [compressor.compress(_header(shape, grid, intent, description))]
+    header = _header(shape, grid, intent, description, facts=facts)
+    parts = [compressor.compress(header)]
     for row in rows:
         volume = np.zeros(grid.shape, "<f4")
         volume.reshape(-1)[positions] = row
@@ -201,6 +211,7 @@ def encode_integers(
     *,
     slope: float = 1.0,
     description: str = "",
+    facts: Mapping[str, Any] | None = None,
     noisy: bool = False,
 ) -> bytes:
     """Make a complete .nii.gz file of one volume of whole numbers: labels, or a copy to look at.
@@ -215,6 +226,8 @@ def encode_integers(
         What a stored value of 1 stands for.
     description
         Text of `descrip`, at most 79 ASCII characters.
+    facts
+        As for `encode_maps`.
     noisy
         Whether neighbours differ, so that only runs of zeros repeat: looking for more takes
         sixteen times as long, and finds no more.
@@ -226,7 +239,7 @@ def encode_integers(
     if volume.shape != grid.shape:
         raise ValueError(f"the volume is {grid.shape} as its grid, not {volume.shape}")
     stored = volume.dtype.newbyteorder("<")
-    header = _header(grid.shape, grid, "none", description, stored.str, slope)
+    header = _header(grid.shape, grid, "none", description, stored.str, slope, facts)
     content = header + volume.astype(stored).tobytes(order="F")
     if noisy:
         return bytes(isal_zlib.compress(content, _LEVEL, _GZIP_CONTAINER))
@@ -250,7 +263,9 @@ def _header(
     description: str,
     stored: str = "<f4",
     slope: float = 1.0,
+    facts: Mapping[str, Any] | None = None,
 ) -> bytes:
+    extension = b"" if facts is None else _comment(json.dumps(facts, ensure_ascii=False))
     header: Any = _Nifti1Header(endianness="<")
     header.set_data_dtype(stored)
     header.set_data_shape(shape)
@@ -262,7 +277,13 @@ def _header(
     header.set_intent(intent)
     header["descrip"] = description.encode("ascii", "replace")[:79]
     header.set_slope_inter(slope, 0.0)
-    header["vox_offset"] = 352
+    header["vox_offset"] = 352 + len(extension)
     header["magic"] = b"n+1"
-    # Four zero bytes: no extensions follow.
-    return bytes(header.binaryblock) + bytes(4)
+    return bytes(header.binaryblock) + bytes([bool(extension), 0, 0, 0]) + extension
+
+
+def _comment(text: str) -> bytes:
+    """Return a header extension, whose size is a multiple of 16."""
+    content = text.encode()
+    size = -(-(8 + len(content)) // 16) * 16
+    return struct.pack("<ii", size, _COMMENT) + content.ljust(size - 8, b"\0")

@@ -6,7 +6,7 @@ Values over places are arrays whose last axis has the places in their order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -160,14 +160,23 @@ class VoxelPlaces:
         return ".nii.gz"
 
     def encode(
-        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+        self,
+        values: NDArray[np.floating[Any]],
+        *,
+        intent: Intent = "none",
+        description: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Make a .nii.gz file of one map (voxels,), or of several (n, voxels) along a fourth axis.
 
-        `description` is cut to 79 ASCII characters. As `Places.encode`.
+        `description` is cut to 79 ASCII characters; `facts` go whole into the header, as JSON.
+        As `Places.encode`.
         """
         return encode_maps(
-            values, self.positions, self.grid, intent=intent, description=description
+            *(values, self.positions, self.grid),
+            intent=intent,
+            description=description,
+            facts=facts,
         )
 
     def encode_steps(
@@ -176,6 +185,7 @@ class VoxelPlaces:
         step: float,
         *,
         description: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Make a .nii.gz file of one map (voxels,) in whole steps: a fraction of the size.
 
@@ -186,9 +196,13 @@ class VoxelPlaces:
         for kind in (np.uint8, np.int8):
             limits = np.iinfo(kind)
             if fit and limits.min <= steps.min(initial=0) and steps.max(initial=0) <= limits.max:
-                volume = self.volume(steps.astype(kind))
-                return encode_integers(volume, self.grid, slope=step, description=description)
-        return self.encode(steps * np.float32(step), description=description)
+                return encode_integers(
+                    *(self.volume(steps.astype(kind)), self.grid),
+                    slope=step,
+                    description=description,
+                    facts=facts,
+                )
+        return self.encode(steps * np.float32(step), description=description, facts=facts)
 
     def image(
         self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +18,13 @@ from bids_dtg.report import quality
 from bids_dtg.stats.half_width import LEVEL
 
 SYNTHETIC = "synthetic"
-HALF_WIDTH = f"halfwidth{LEVEL}"  # of maps of half-widths of intervals
+HALF_WIDTH = "halfwidth"  # of maps of half-widths of intervals
 # In sidecars of maps in another space than the model's: that of the model. Pages show its own.
 RESAMPLED = "ResampledFrom"
-# In a sidecar of the maps of all contrasts in one file: what each contrast's own would hold.
+# In the sidecar that maps of all contrasts share: what each contrast's own would hold, by label.
 DETAILS = "ContrastDetails"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 _MAPS_OF_PARCELS = FileKind("statmap", SYNTHETIC, ".pscalar.nii")
-_SET_OF_ROIS, _USUAL_ROIS = re.compile("rois([0-9]{1,4})"), 50
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = (
     "space",
@@ -54,30 +52,25 @@ _KINDS: Mapping[str, type] = {
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 
 
-def half_width_path(
-    entities: Mapping[str, str | None], identity: str, extension: str
-) -> PurePosixPath:
-    """Return the path of a model's half-width map, below the template's folder in the output.
+def half_width_path(entities: Mapping[str, str | None], extension: str) -> PurePosixPath:
+    """Return the path of a map of half-widths, below the template's folder in the output.
 
     Parameters
     ----------
     entities
         Of the map that it belongs to: space, contrast and further ones that are no person's.
-    identity
-        SHA-256 of the model: it distinguishes the maps of several models in one dataset.
     extension
         Extension of the file, with its dot.
 
     Examples
     --------
     >>> entities = {"space": "MNI152NLin6Asym", "res": "2", "contrast": "languageMath"}
-    >>> half_width_path(entities, "1a2b3c4d5e6f", ".nii.gz").name
-    'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth90m1a2b3c4d_statmap.nii.gz'
+    >>> half_width_path(entities, ".nii.gz").name
+    'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth_statmap.nii.gz'
     """
     template = entities["space"]
     named = {key: value for key, value in entities.items() if key in _OF_FILES and key != "space"}
-    desc = f"{HALF_WIDTH}m{identity[:8]}"
-    name = build_name({**named, "tpl": template, "desc": desc}, "statmap", extension)
+    name = build_name({**named, "tpl": template, "desc": HALF_WIDTH}, "statmap", extension)
     return PurePosixPath(f"tpl-{template}") / name
 
 
@@ -192,7 +185,6 @@ def find_participant(
     *,
     results: Iterable[FileKind] = (),
     of_averages: Iterable[FileKind] = (),
-    each_sidecar: bool = True,
 ) -> ParticipantFiles:
     """Find a participant's files below the output folder; damaged ones are as if absent.
 
@@ -208,10 +200,6 @@ def find_participant(
         Those of them whose sidecars say how results of the run were made, where no average does.
     of_averages
         The files of averages of runs that are no maps, with their sidecars.
-    each_sidecar
-        Whether the sidecar of each map is read, and overlays are looked for. False: only that of
-        an average's first map, in a tenth of the time and memory; the others' are empty, and maps
-        are in the order of their labels.
     """
     folder, results, of_averages = dataset.root / f"sub-{label}", tuple(results), tuple(of_averages)
     of_runs = {quality.FILE, *of_runs, *results} - {*of_averages}
@@ -226,19 +214,13 @@ def find_participant(
         elif kind == _MAPS_OF_PARCELS:
             of_parcels[_title(name)] = name, path
         elif kind in of_runs:
-            own = runs.setdefault(_title(name), {})
-            if kind not in own or _is_shown(name, parse_name(own[kind].name)):
-                own[kind] = path
+            runs.setdefault(_title(name), {})[kind] = path
         elif kind in of_averages:
             combined.setdefault(_title(name), {})[kind] = path
-    find_average = _set if each_sidecar else _plain_average
-    found = [find_average(dataset, title, maps) for title, maps in sorted(named.items())]
-    # Of a model of volumes they are copies of its maps.
-    found += [
-        _set_in_one_file(dataset, title, name, path)
-        for title, (name, path) in sorted(of_parcels.items())
-        if title not in named
-    ]
+    # Of a model of volumes those of parcels are copies of its maps.
+    for title, found_one in of_parcels.items():
+        named.setdefault(title, [found_one])
+    found = [_average(dataset, title, maps) for title, maps in sorted(named.items())]
     averages = tuple(made for made in found if made is not None)
     without = tuple(_without_maps(dataset, folder, {made.title for made in averages}))
     facts = _facts_of_runs((*averages, *without))
@@ -309,59 +291,51 @@ def _title(name: BidsName) -> str:
     return "_".join(f"{key}-{value}" for key, value in name.entities if key not in _OF_FILES)
 
 
-def _is_shown(name: BidsName, other: BidsName) -> bool:
-    """Return whether a file is shown rather than one of another set of ROIs: nearest to 50."""
-    sets = [_SET_OF_ROIS.fullmatch(found.get("seg") or "") for found in (name, other)]
-    if None in sets:
-        return True
-    mine, theirs = (abs(int(found[1]) - _USUAL_ROIS) for found in sets if found)
-    return mine < theirs
-
-
-def _set(
-    dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]
+def _average(
+    dataset: DerivativeDataset, title: str, named: Sequence[tuple[BidsName, Path]]
 ) -> AverageFiles | None:
     """Return an average of maps; None where all that is left of it are maps in other spaces."""
-    maps, damage = [], dict[str, None]()  # in order, each once
-    for name, path in named:
-        sidecar, faults = _of_their_kinds(read_inherited(path))
-        if RESAMPLED in sidecar:
-            continue
-        beside = _overlays(dataset, name, sidecar)
-        if faults:
-            own = read_json(sidecar_of(path))
-            for key in faults:
-                # What is not in its own sidecar stands in that of the average.
-                place = sidecar_of(path).name if key in own else f"{title}_{_MAPS.suffix}.json"
-                damage[f"{place} was changed by hand or damaged: {key} cannot be used"] = None
-        there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
-        maps.append(MapFile(name.get("contrast") or "", path, sidecar, there))
-    if not maps:
-        return None
-    # By task, and within it by the length of the label: simple contrasts before differences.
-    maps.sort(
-        key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
-    )
-    return _set_of(dataset, title, maps, tuple(damage))
-
-
-def _plain_average(
-    dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]
-) -> AverageFiles | None:
-    """Return an average of maps as `_set` does, with the sidecar of the first one alone."""
     by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = {}
     for name, path in named:
         of_space = tuple(name.get(entity) for entity in ("space", "res", "den", "cohort"))
         by_space.setdefault(of_space, []).append((name, path))
     for files in by_space.values():
-        files.sort(key=lambda item: item[0].get("contrast") or "")
-        sidecar, _ = _of_their_kinds(read_inherited(files[0][1]))
+        name, first = files[0]
+        sidecar, details = contrast_details(first)
         if RESAMPLED in sidecar:
             continue
-        maps = [MapFile(name.get("contrast") or "", path, {}, {}) for name, path in files]
-        maps[0] = dataclasses.replace(maps[0], sidecar=sidecar)
-        return _set_of(dataset, title, maps)
+        shared, faults = _of_their_kinds(sidecar)
+        if not all(isinstance(own, dict) for own in details.values()):
+            faults, details = [*faults, DETAILS], {}
+        paths = {found.get("contrast") or "": path for found, path in files}
+        if name.get("contrast") is None:  # one file of all
+            paths = dict.fromkeys(details, first)
+        overlays = _overlays(dataset, name, shared, paths)
+        maps = [
+            MapFile(label, path, {**shared, **details.get(label, {})}, overlays.get(label, {}))
+            for label, path in paths.items()
+        ]
+        if not maps:
+            continue
+        # By task, and within it simple contrasts before differences.
+        maps.sort(
+            key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
+        )
+        return AverageFiles(
+            title=title,
+            maps=tuple(maps),
+            runs=tuple(str(run.get("Run")) for run in shared.get("Runs", ())),
+            excluded=shared.get("ExcludedRuns", {}),
+            record=completion_record(dataset, title),
+            damage=_damage(f"{title}_{_MAPS.suffix}.json", faults),
+        )
     return None
+
+
+def _damage(sidecar: str, faults: Iterable[str]) -> tuple[str, ...]:
+    return tuple(
+        f"{sidecar} was changed by hand or damaged: {key} cannot be used" for key in faults
+    )
 
 
 def _without_maps(
@@ -380,30 +354,10 @@ def _without_maps(
             runs=tuple(str(run.get("Run")) for run in sidecar.get("Runs", ())),
             excluded=sidecar.get("ExcludedRuns", {}),
             record=completion_record(dataset, title),
-            damage=tuple(
-                f"{path.name} was changed by hand or damaged: {key} cannot be used"
-                for key in faults
-            ),
+            damage=_damage(path.name, faults),
             sidecar=sidecar,
             place=path.parent / "func",
         )
-
-
-def _set_in_one_file(
-    dataset: DerivativeDataset, title: str, name: BidsName, path: Path
-) -> AverageFiles | None:
-    """Return an average whose maps are in one file; None where its sidecar does not list them."""
-    shared, details = contrast_details(path)
-    if not all(isinstance(own, dict) for own in details.values()):
-        return None
-    sidecar, _ = _of_their_kinds(shared)
-    beside = _overlays(dataset, name, sidecar)
-    there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
-    maps = [MapFile(label, path, {**sidecar, **own}, there) for label, own in details.items()]
-    maps.sort(
-        key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
-    )
-    return _set_of(dataset, title, maps) if maps else None
 
 
 def contrast_details(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -422,29 +376,26 @@ def contrast_details(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return shared, details if isinstance(details, dict) else {}
 
 
-def _set_of(
-    dataset: DerivativeDataset, title: str, maps: Sequence[MapFile], damage: tuple[str, ...] = ()
-) -> AverageFiles:
-    common = maps[0].sidecar
-    titles = [str(run.get("Run")) for run in common.get("Runs", ())]
-    return AverageFiles(
-        title=title,
-        maps=tuple(maps),
-        runs=tuple(titles),
-        excluded=common.get("ExcludedRuns", {}),
-        record=completion_record(dataset, title),
-        damage=damage,
-    )
-
-
 def _overlays(
-    dataset: DerivativeDataset, name: BidsName, sidecar: Mapping[str, Any]
-) -> dict[str, Path]:
-    """Return the path of the image of a map's half-widths, by desc-."""
-    entities, identity = dict(name.entities), str(sidecar.get("ModelSHA256") or "")
-    if not entities.get("space") or not re.fullmatch("[0-9a-f]{64}", identity):
+    dataset: DerivativeDataset,
+    name: BidsName,
+    shared: Mapping[str, Any],
+    maps: Mapping[str, Path],
+) -> dict[str, dict[str, Path]]:
+    """Return images of the half-widths of maps, by label and desc-, where they are of the model."""
+    entities, identity = {**dict(name.entities), "contrast": None}, shared.get("ModelSHA256")
+    if not entities.get("space") or not identity:
         return {}
-    return {HALF_WIDTH: dataset.root / half_width_path(entities, identity, name.extension)}
+    sidecar = read_json(dataset.root / half_width_path(entities, ".json"))
+    if sidecar.get("ModelSHA256") != identity:
+        return {}
+    in_one = name.get("contrast") is None
+    paths = {
+        label: dataset.root
+        / half_width_path({**entities, "contrast": None if in_one else label}, name.extension)
+        for label in maps
+    }
+    return {label: {HALF_WIDTH: path} for label, path in paths.items() if path.is_file()}
 
 
 def _of_their_kinds(sidecar: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -560,19 +560,13 @@ class OutputOptions:
         default="session",
         shapes=(RESULTS,),
     )
-    write_connectome: bool = map_option(
-        "output",
-        "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",
-        default=False,
-        shapes=(RESULTS,),
-    )
     write: tuple[str, ...] = map_option(
         "output",
         "only these kinds of results; quality figures, sidecars and pages are always written, and "
         "a later call that names more adds to what is there",
         default=(),
         metavar="KIND",
-        shown_default="all",
+        shown_default="maps regions",
     )
     output_spaces: tuple[str, ...] = map_option.for_most_calls(
         "output",
@@ -601,7 +595,7 @@ class OutputOptions:
         default=(),
         metavar="NAME|FILE",
         shapes=(RESULTS,),
-        shown_default="Schaefer400, where it fits the model; that of a network model or a twin",
+        shown_default="none; that of a network model or a twin",
     )
     min_coverage: float = rest_option(
         "output",

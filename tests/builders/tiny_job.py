@@ -158,6 +158,16 @@ def tree(folder: Path, *, but: tuple[str, ...] = ("logs",)) -> dict[str, str]:
     return found
 
 
+def map_facts(path: Path) -> dict:
+    """What the sidecars of a map say of it: what all maps share, and what is its contrast's."""
+    from bids_dtg.files.names import parse_name
+    from bids_dtg.files.sidecars import read_inherited
+
+    facts = read_inherited(path)
+    details = facts.pop("ContrastDetails", {})
+    return facts | details.get(parse_name(path.name).get("contrast"), {})
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines, delimiter="\t"))

@@ -112,6 +112,13 @@ def test_the_whole_job_with_a_broken_run(whole_job):
     for text in (done.stdout, done.stderr, (out / "maps" / "README").read_text()):
         assert "not for science" in text.lower()
 
+    own = [path for path in (out / "maps/sub-sim001").rglob("*") if path.is_file()]
+    figures = [path for path in own if path.parent.name == "figures"]
+    others = [path for path in own if path not in figures]
+    assert (len(others) <= 75, len(figures) <= 65) == (True, True)
+    assert sum(path.stat().st_size for path in others) < 35e6
+    assert sum(path.stat().st_size for path in figures) < 12e6
+
     with (out / "demo.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert len(rows) == 47
@@ -152,6 +159,13 @@ def test_the_published_network_recovers_what_was_simulated(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
+    own = [path for path in (out / "maps/sub-sim001").rglob("*") if path.is_file()]
+    figures = [path for path in own if path.parent.name == "figures"]
+    others = [path for path in own if path not in figures]
+    assert (len(others) <= 75, len(figures) <= 65) == (True, True)
+    assert sum(path.stat().st_size for path in others) < 35e6
+    assert sum(path.stat().st_size for path in figures) < 12e6
+
     with (out / "demo.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     true, found = ([float(row[name]) for row in rows] for name in ("a_true", "a_recovered"))

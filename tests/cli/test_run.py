@@ -176,7 +176,7 @@ def test_configuration_file_and_the_command_line_wins(job, tmp_path):
     config.write_text('[cleaning]\nmin_minutes = 99.0\ndenoise_strategy = "none"\n')
     assert job.run("--config-file", config) == 1
     assert job.run("--config-file", config, "--min-minutes", "3") == 0
-    (sidecar,) = job.out.rglob("*contrast-languageMath_*.json")
+    (sidecar,) = job.out.rglob("*contrast-languageMath_*.nii.gz")
     assert read_inherited(sidecar)["DenoiseStrategy"] == "none"
 
 

@@ -286,7 +286,7 @@ def test_the_files_that_are_read_are_named(tmp_path):
     assert line.endswith("from sub-*_contrast-*_stat-z_statmap.nii.gz (1 file)")
 
 
-@pytest.mark.parametrize("desc", ["synthetic", "halfwidth90"])
+@pytest.mark.parametrize("desc", ["synthetic", "halfwidth"])
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path, desc):
     touch(tmp_path, f"sub-01/sub-01_contrast-a_stat-z_desc-{desc}_statmap.nii.gz")
     with pytest.raises(DatasetError, match=r"1 maps that bids_dtg predicted.* are predictions"):

@@ -35,27 +35,18 @@ def test_files_of_other_names_are_passed_over(output):
     assert (run.title, run.files) == ("sub-01_task-rest", {SERIES: path})
 
 
-def test_of_several_sets_of_rois_the_one_nearest_to_50_is_shown(output):
-    added = [
-        add(output, f"seg-{seg}_desc-own_timeseries.tsv") for seg in ("rois15", "rois45", "rois90")
-    ]
-    (run,) = find_participant(output, "01", [SERIES]).runs
-    assert run.files[SERIES] == added[1]
-
-
-def test_beside_a_parcellation_s_file_the_last_name_is_shown(output):
+def test_of_several_parcellations_files_the_last_name_is_shown(output):
     shown = [add(output, f"seg-{seg}_desc-own_timeseries.tsv") for seg in ("7n", "rois50", "tian")]
     (run,) = find_participant(output, "01", [SERIES]).runs
     assert run.files[SERIES] == shown[-1]
 
 
-@pytest.mark.parametrize("each_sidecar", [True, False])
-def test_maps_in_another_space_than_the_model_s_are_not_shown(output, each_sidecar):
+def test_maps_in_another_space_than_the_model_s_are_not_shown(output):
     end = "contrast-faces_desc-synthetic_statmap.nii.gz"
     add(output, f"space-A_{end}", ResampledFrom="B")
-    assert find_participant(output, "01", each_sidecar=each_sidecar).averages == ()
+    assert find_participant(output, "01").averages == ()
     own = add(output, f"space-B_{end}", Contrast="Faces")
-    (average,) = find_participant(output, "01", each_sidecar=each_sidecar).averages
+    (average,) = find_participant(output, "01").averages
     assert [(made.path, made.name) for made in average.maps] == [(own, "Faces")]
 
 

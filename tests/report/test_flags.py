@@ -28,7 +28,7 @@ GOOD = {
 
 def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> ParticipantFiles:
     run = RunFiles("sub-01_task-rest", quality, {})
-    overlays = {"halfwidth90": Path("s")}
+    overlays = {"halfwidth": Path("s")}
     one = MapFile("motorT", Path("m"), sidecar or {}, overlays)
     made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, {})
     return ParticipantFiles("01", (made,), (run,))

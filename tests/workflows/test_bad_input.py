@@ -520,7 +520,7 @@ def test_times_that_go_together(job, capsys, sidecar, header, unit, note):
     assert job.run() == 0
     (run,) = read_table(next(job.out.rglob("*_qc.tsv")))
     assert float(run["repetition_time"]) == TR
-    told = json.dumps(read_inherited(next(job.out.rglob("*synthetic_statmap.json"))))
+    told = json.dumps(read_inherited(next(job.out.rglob("*synthetic_statmap.nii.gz"))))
     words = ("repetition time", "header's", "header has")
     assert bool(note) == any(word in told for word in words)
     assert not note or note in told

@@ -310,7 +310,7 @@ def test_the_whole_program_does_all_at_once(tmp_path, capsys):
         *("--high-pass", "0.002", "--low-pass", "0.04", "--smoothing-fwhm", "6"),
     )
     assert job.run(*options) == 0
-    sidecar, *_ = sorted(job.out.rglob(f"{TITLE}*desc-synthetic_statmap.json"))
+    sidecar, *_ = sorted(job.out.rglob(f"{TITLE}*desc-synthetic_statmap.nii.gz"))
     (run,) = read_inherited(sidecar)["Runs"]
     text = json.dumps(run)
     for fact in ('"SmoothingFwhmMm": 6.0', '"NoiseComponents": 2', '"LowPassHz": 0.04', "own.tsv"):

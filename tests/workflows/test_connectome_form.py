@@ -34,7 +34,7 @@ def job_of(folder: Path, **facts: object) -> TinyJob:
 
 
 def sidecar_of(out: Path) -> dict:
-    (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.json")
+    (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.nii.gz")
     return read_inherited(path)
 
 
@@ -45,7 +45,7 @@ def quality_of(out: Path) -> dict[str, str]:
 
 def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     job = job_of(tmp_path)
-    assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
+    assert job.run("--write", "maps", "connectome", "--denoise-strategy", "none") == 0
     (path,) = job.out.rglob(f"*{CONNECTOME}.nii.gz")
     assert path.name == f"sub-01_task-rest_{CONNECTOME}.nii.gz"
     image, grid = nib.load(path), tiny_masks()[1]
@@ -83,13 +83,13 @@ def test_sidecars_quality_and_methods_name_the_form_and_its_penalty(tmp_path):
 @pytest.mark.slow
 def test_the_marginal_form_says_what_it_always_said(tmp_path):
     job = TinyJob(tmp_path)
-    assert job.run("--write-connectome") == 0
+    assert job.run("--write", "maps", "connectome") == 0
     sidecar = sidecar_of(job.out)
     assert " ".join(sidecar) == (
-        "Sources Synthetic ModelName ModelVersion ModelKind ModelSHA256 ModelNotice NotForScience "
+        "Description Sources Synthetic Units SpatialReference Resolution SkullStripped "
+        "ModelName ModelVersion ModelKind ModelSHA256 ModelNotice NotForScience "
         "ModelTraining NSegments SecondsOfRest ResidualDegreesOfFreedom SegmentsWeightedBy "
-        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Intervals "
-        "Description Task Contrast SpatialReference Resolution SkullStripped Units"
+        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Intervals ContrastDetails"
     )
     assert " ".join(sidecar["Runs"][0]) == (
         "Run RepetitionTime VoxelSize ResidualDegreesOfFreedom EffectiveDegreesOfFreedom NSegments "

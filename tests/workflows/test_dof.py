@@ -30,7 +30,7 @@ def quality(out: Path) -> dict[str, str]:
 
 
 def sidecar(out: Path) -> dict:
-    return read_inherited(min(out.rglob("*desc-synthetic_statmap.json")))
+    return read_inherited(min(out.rglob("*desc-synthetic_statmap.nii.gz")))
 
 
 # --- counted and shown

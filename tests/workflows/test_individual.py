@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
-from tiny_job import TinyJob, add_rest, read_table, tiny_bold
+from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold
 
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -39,8 +39,8 @@ def test_the_sidecar_of_such_a_map_says_so(job):
         job.bundle.contrasts[2].label,
     )
     for contrast in job.bundle.contrasts:
-        (path,) = job.out.glob(f"sub-01/func/*_contrast-{contrast.label}_*desc-synthetic*.json")
-        sidecar = json.loads(path.read_text())
+        (path,) = job.out.glob(f"sub-01/func/*_contrast-{contrast.label}_*desc-synthetic*")
+        sidecar = map_facts(path)
         if contrast.index == 1:
             assert "Individual" not in sidecar
         else:

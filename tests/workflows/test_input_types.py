@@ -35,7 +35,7 @@ def images(out: Path) -> dict[str, bytes]:
 
 
 def sidecar(out: Path) -> dict:
-    return read_inherited(min(out.rglob("*desc-synthetic_statmap.json")))
+    return read_inherited(min(out.rglob("*desc-synthetic_statmap.nii.gz")))
 
 
 def recorded_strategy(out: Path) -> str:

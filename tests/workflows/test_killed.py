@@ -32,7 +32,7 @@ POINTS = {
     "predicting segment 1": kill("bids_dtg.contrasts.participant.model:Model.predict", 1),
     "predicting segment 2": kill("bids_dtg.contrasts.participant.model:Model.predict", 2),
     "writing the quality table": kill(REPLACE, 1, "cut", "_qc.tsv"),
-    "writing sidecar 30": kill(REPLACE, 30, "cut", "desc-synthetic_statmap.json"),
+    "writing the sidecar": kill(REPLACE, 1, "cut", "_statmap.json"),
     "writing map 1 of 47": kill(REPLACE, 1, "cut", STATMAP),
     "writing map 24 of 47": kill(REPLACE, 24, "cut", STATMAP),
     "before renaming map 47": kill(REPLACE, 47, "before", STATMAP),

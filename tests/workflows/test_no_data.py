@@ -62,7 +62,7 @@ def test_parcels_without_data_have_no_value_and_are_named(tmp_path, capsys):
     series[:, names.index("P05")] = 7.5
     series[-9:, names.index("AMYGDALA")] = 0
     save_series(job.add("01", 0), series, job.axis)
-    assert job.run("--min-minutes", 1, "--write-connectome") == 0
+    assert job.run("--min-minutes", 1, "--write", "maps", "connectome") == 0
     assert "3 of 12 parcels have no data (too little" in capsys.readouterr().err
     files = [*job.out.rglob("*desc-synthetic_*.pscalar.nii")]
     files += job.out.rglob("*desc-connectome_*.pscalar.nii")

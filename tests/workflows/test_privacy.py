@@ -128,7 +128,7 @@ class PrivateCohort:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> PrivateCohort:
     cohort = PrivateCohort(tmp_path_factory.mktemp("private"))
-    words = ("--participant-label", "01", "02", "03", "--write-connectome")
+    words = ("--participant-label", "01", "02", "03", "--write", "maps", "connectome")
     words += ("--min-minutes", "6", "--min-dof", "1")
     done = cohort.run("participant", *words)
     assert (done.returncode, "2 averages of maps made" in done.stderr) == (1, True), done.stderr
@@ -137,7 +137,7 @@ def cohort(tmp_path_factory) -> PrivateCohort:
 
 @pytest.mark.slow
 def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
-    (sidecar, *_) = cohort.out.glob("sub-01/func/*desc-synthetic_statmap.json")
+    (sidecar, *_) = cohort.out.glob("sub-01/func/*desc-synthetic_statmap.nii.gz")
     (why,) = read_inherited(sidecar)["ExcludedRuns"].values()
     assert why.startswith("<input>/sub-01/func/sub-01_task-rest_run-2_"), why
     (damaged, *_) = cohort.out.glob("sub-02/func/*desc-synthetic_statmap.nii.gz")
@@ -205,7 +205,7 @@ def test_the_table_of_failures_has_set_run_and_stage_in_columns_of_their_own(coh
 
 
 def test_sources_elsewhere_are_named_as_templateflow_names_them(cohort):
-    (sidecar, *_) = cohort.out.glob("sub-02/func/*desc-synthetic_statmap.json")
+    (sidecar, *_) = cohort.out.glob("sub-02/func/*desc-synthetic_statmap.nii.gz")
     name = f"tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
     assert f"bids:templateflow:{name}" in read_inherited(sidecar)["Sources"]
     links = read_json(cohort.out / "dataset_description.json")["DatasetLinks"]

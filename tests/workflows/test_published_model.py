@@ -179,12 +179,21 @@ def test_a_checkpoint_of_the_published_form_becomes_maps(
     bids = describe_dataset(tmp_path / "fmriprep")
     add_rest(bids)
     warm_up()
-    assert call(bids, tmp_path / "out", "participant", "--write-connectome") == 0
+    assert call(bids, tmp_path / "out", "participant", "--write", "maps", "connectome") == 0
     fetched = load_bundle("hcp-ya")
     assert fetched.grid.shape == TINY_SHAPE
     compare_with_eager(tmp_path / "out", reference, tiny_masks()[1])
     # PyTorch was needed to convert it, and is not for maps.
-    words = [bids, tmp_path / "apart", "participant", "--model", fetched.path, "--write-connectome"]
+    words = [
+        bids,
+        tmp_path / "apart",
+        "participant",
+        "--model",
+        fetched.path,
+        "--write",
+        "maps",
+        "connectome",
+    ]
     environment = without(tmp_path / "hidden", "torch", "lightning")
     done = subprocess.run([*RUN, *words], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -216,6 +225,14 @@ def test_the_full_size_form_with_the_published_masks_becomes_maps(
     )
     publish(monkeypatch, model)
     fetch_random_weights(capsys)
-    words = ["--participant-label", "HAPPYTEST", "--min-minutes", "2", "--write-connectome"]
+    words = [
+        "--participant-label",
+        "HAPPYTEST",
+        "--min-minutes",
+        "2",
+        "--write",
+        "maps",
+        "connectome",
+    ]
     assert call(bids, tmp_path / "out", "participant", "--model", "hcp-ya", *words) == 0
     compare_with_eager(tmp_path / "out", reference, grey)

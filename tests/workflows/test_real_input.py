@@ -83,7 +83,7 @@ def write_roi_maps(shared: Path, path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(job) -> RealJob:
-    assert main([*job.arguments, "--min-minutes", "2", "--write-connectome"]) == 0
+    assert main([*job.arguments, "--min-minutes", "2", "--write", "maps", "connectome"]) == 0
     return job
 
 

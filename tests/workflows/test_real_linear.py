@@ -107,7 +107,16 @@ def job(shared, tmp_path_factory) -> LinearJob:
     arrays = BundleArrays(tensors, maps, brain, places, Correction(gains, offset))
     write_bundle(folder / "five-people", card, arrays)
     out = folder / "out"
-    words = [bids, out, "participant", "--model", folder / "five-people", "--write-connectome"]
+    words = [
+        bids,
+        out,
+        "participant",
+        "--model",
+        folder / "five-people",
+        "--write",
+        "maps",
+        "connectome",
+    ]
     words += ["--participant-label", "HAPPYTEST", "--min-minutes", "2", "--omp-nthreads", "1"]
     assert main([*map(str, words)]) == 0
     (timing,) = out.glob("logs/*/timing.json")
@@ -174,7 +183,9 @@ def test_the_report_says_what_the_model_reads_and_on_whom_it_stands(job):
     assert "No verdict: the model stands on 5 participants" in page
     (row,) = read_table(job.path("_qc.tsv"))
     assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS > 20
-    sidecar = read_inherited(job.path("_contrast-languageMath_stat-z_desc-synthetic_statmap.json"))
+    sidecar = read_inherited(
+        job.path("_contrast-languageMath_stat-z_desc-synthetic_statmap.nii.gz")
+    )
     assert (sidecar["ModelKind"], sidecar["Intervals"]) == ("linear", False)
     assert sidecar["ModelTraining"]["Participants"] == PEOPLE
     assert not list(job.out.rglob("*halfwidth*"))

@@ -67,10 +67,18 @@ def connectome(person: Person, space: str, interpolation: str = "cubic") -> np.n
     """(rois, grey-matter voxels) of the run in a space, and check what is told of the way."""
     out = person.folder / f"{space}-{interpolation}"
     words = [str(person.bids), str(out), "participant", "--model", str(person.bundle)]
-    words += ["--participant-label", "HAPPYTEST", "--min-minutes", "2", "--write-connectome"]
+    words += [
+        "--participant-label",
+        "HAPPYTEST",
+        "--min-minutes",
+        "2",
+        "--write",
+        "maps",
+        "connectome",
+    ]
     if not out.is_dir():
         assert main([*words, "--space", space, "--interpolation", interpolation]) == 0
-    (sidecar,) = out.rglob(f"*contrast-{hcp_contrasts()[0].label}_*desc-synthetic_statmap.json")
+    (sidecar,) = out.rglob(f"*contrast-{hcp_contrasts()[0].label}_*desc-synthetic_statmap.nii.gz")
     (facts,) = read_inherited(sidecar)["Runs"]
     assert facts["Interpolation"] == ("none" if space == "MNI152NLin6Asym" else interpolation)
     (path,) = out.rglob("*desc-connectome_statmap.nii.gz")

@@ -202,10 +202,10 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
 @pytest.mark.parametrize(
     ("pattern", "key", "value"),
     [
-        *(("*_desc-synthetic_statmap.json", "Runs", value) for value in (5, "x", [5], None)),
-        ("*_desc-synthetic_statmap.json", "Runs", [{"Run": 1, "Notes": 5}]),
-        ("*_desc-synthetic_statmap.json", "ExcludedRuns", ["x"]),
-        ("*_desc-synthetic_statmap.json", "ModelSHA256", {"a": [5]}),
+        *(("sub-01_task-rest_statmap.json", "Runs", value) for value in (5, "x", [5], None)),
+        ("sub-01_task-rest_statmap.json", "Runs", [{"Run": 1, "Notes": 5}]),
+        ("sub-01_task-rest_statmap.json", "ExcludedRuns", ["x"]),
+        ("sub-01_task-rest_statmap.json", "ModelSHA256", {"a": [5]}),
         ("*_desc-coverage_dseg.json", "RoiCoverage", ["x", None]),
     ],
 )
@@ -221,8 +221,8 @@ def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key
         for path, text in before.items():
             path.write_text(text)
     assert len(mean_of_averages(sets, lambda title, share: None).averages) == 1
-    told = f"_desc-synthetic_statmap.json was changed by hand or damaged: {key} cannot be used"
-    assert (told in page) == ("synthetic" in pattern)
+    told = f"sub-01_task-rest_statmap.json was changed by hand or damaged: {key} cannot be used"
+    assert (told in page) == ("_statmap" in pattern)
 
 
 @pytest.mark.slow
@@ -293,7 +293,7 @@ def test_methods_are_those_of_each_set_and_of_all_that_lies_in_the_output(job):
     told = [
         read_inherited(path)["Runs"][0]["Confounds"]
         for label in ("01", "02")
-        for path in job.out.glob(f"sub-{label}/func/*languageMath_*synthetic_statmap.json")
+        for path in job.out.glob(f"sub-{label}/func/*languageMath_*synthetic_statmap.nii.gz")
     ]
     assert [facts.get("NotInTable") for facts in told] == [None, ["motion"]]
     everything = text_of(job, "logs/CITATION.md")

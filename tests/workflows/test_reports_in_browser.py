@@ -48,12 +48,12 @@ def unsure(out, tmp_path_factory) -> Path:
 
     copy = tmp_path_factory.mktemp("unsure") / "out"
     shutil.copytree(out, copy)
-    for path in copy.glob("tpl-*/*halfwidth90m*_statmap.nii.gz"):
+    for path in copy.glob("tpl-*/*halfwidth_statmap.nii.gz"):
         widths = nib.load(path)
         values = np.asarray(widths.dataobj) * 0.01
         values[: len(values) // 2] += 100
         nib.save(nib.Nifti1Image(values.astype(np.float32), widths.affine), path)
-    for shared in copy.glob("figures/*halfwidth90*"):  # of the half-widths before
+    for shared in copy.glob("figures/*halfwidth*"):  # of the half-widths before
         shared.unlink()
     arguments = ["participant", "--reports-only", "--participant-label", "02"]
     assert main([str(copy), str(copy), *arguments]) == 0
@@ -242,8 +242,8 @@ def test_threshold_and_uncertainty_change_what_is_shown(browser, unsure):
         set_threshold(0.05)
         page.locator("[data-part='sure']").check()
         assert 0.1 * low < coloured() < 0.85 * low
-        page.locator("[data-part='layer']").select_option("halfwidth90")
-        page.wait_for_selector("dialog.viewer[data-shown$=' halfwidth90']")
+        page.locator("[data-part='layer']").select_option("halfwidth")
+        page.wait_for_selector("dialog.viewer[data-shown$=' halfwidth']")
         assert coloured() > 500
         watched.check()
 

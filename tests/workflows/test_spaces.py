@@ -63,7 +63,7 @@ def read_map(out: Path) -> np.ndarray:
 
 
 def run_facts(out: Path) -> dict:
-    (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.json")
+    (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.nii.gz")
     (facts,) = read_inherited(path)["Runs"]
     return facts
 

@@ -65,14 +65,14 @@ def test_what_tedana_rejected_is_removed(tmp_path, capsys):
     plan = capsys.readouterr().out
     assert f"{TITLE}_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz" in plan
     assert "echo-1" not in plan
-    assert job.run(*TEDANA, "--write-connectome") == 0
-    assert clean.run(*TEDANA, "--write-connectome") == 0
-    assert kept.run("--denoise-strategy", "simple", "--write-connectome") == 0
+    assert job.run(*TEDANA, "--write", "maps", "connectome") == 0
+    assert clean.run(*TEDANA, "--write", "maps", "connectome") == 0
+    assert kept.run("--denoise-strategy", "simple", "--write", "maps", "connectome") == 0
     wanted = connectome(clean)
     assert np.corrcoef(connectome(job), wanted)[0, 1] > 0.999
     assert np.corrcoef(connectome(kept), wanted)[0, 1] < 0.8
     facts = [
-        read_inherited(min(own.out.rglob("*synthetic_statmap.json")))["DenoiseStrategy"]
+        read_inherited(min(own.out.rglob("*synthetic_statmap.nii.gz")))["DenoiseStrategy"]
         for own in (job, kept)
     ]
     assert facts == ["tedana", "simple"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 
 import numpy as np
 import pytest
 from tiny_bundle import with_half_widths
-from tiny_job import TinyJob, read_table
+from tiny_job import TinyJob, map_facts, read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
@@ -32,7 +31,7 @@ def maps(job: TinyJob, desc: str, extension: str = ".nii.gz") -> list:
 
 def half_widths(out) -> list:
     """Files of half-width maps: of the dataset, not of a participant."""
-    return sorted(out.glob("tpl-*/tpl-*_desc-halfwidth90m*_statmap.nii.gz"))
+    return sorted(out.glob("tpl-*/tpl-*_desc-halfwidth_statmap.nii.gz"))
 
 
 def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
@@ -46,7 +45,7 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
         np.testing.assert_allclose(volume[bundle.places.mask], widths, atol=widths.max() / 500)
         assert not volume[~bundle.places.mask].any()
         np.testing.assert_allclose(affine, bundle.grid.affine)
-        sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        sidecar = map_facts(path)
         assert sidecar["IntervalLevel"] == 0.9
         assert "newly measured map" in sidecar["IntervalCovers"]
         assert sidecar["IntervalParticipants"] == 20
@@ -70,7 +69,7 @@ def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
         volume = read_volume(path)[0][made.places.mask]
         np.testing.assert_array_equal(np.isnan(volume), np.isnan(widths))
         np.testing.assert_allclose(volume, widths, atol=np.nanmax(wanted) / 500)
-        sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        sidecar = map_facts(path)
         share = np.isnan(widths).mean()
         assert sidecar.get("ShareWithoutInterval", 0) == pytest.approx(share, abs=1e-4)
         assert ("MissingValues" in sidecar) == (share > 0)

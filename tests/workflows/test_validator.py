@@ -35,7 +35,7 @@ def job(tmp_path_factory) -> TinyJob:
     atlas = job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"
     labels = np.ones(tiny_masks()[1].shape, np.int16)
     nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
-    assert job.run("--write-connectome", "--atlases", atlas) == 0
+    assert job.run("--write", "maps", "connectome", "--atlases", atlas) == 0
     return job
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import RunData
@@ -23,28 +20,9 @@ _MEASURE = Measure("Pearson correlation", "Product-moment correlation of two ser
 
 
 def keep(data: RunData) -> Kept:
-    """Make a table with a row and a column for each ROI; of several sets, the one for the page."""
-    return next(kept for name, kept in _tables(data) if name == _shown(data))
-
-
-def keep_others(data: RunData) -> Iterator[Kept]:
-    """Yield the tables of the other sets of ROIs."""
-    return (kept for name, kept in _tables(data) if name != _shown(data))
-
-
-def _shown(data: RunData) -> str:
-    form, rois = data.bundle.card.part.connectome, len(data.measured.roi_r)
-    shown = form.one_set(rois)
-    return next(name for name, rows in form.set_rows(rois).items() if rows == shown)
-
-
-def _tables(data: RunData) -> Iterator[tuple[str, Kept]]:
-    form, roi_r = data.bundle.card.part.connectome, data.measured.roi_r
-    for name, rows in form.set_rows(len(roi_r)).items():
-        yield name, _table(data, nodes_of(data.bundle)[name], roi_r[rows, rows])
-
-
-def _table(data: RunData, nodes: NodeFile, roi_r: NDArray[np.float64]) -> Kept:
+    """Make a table with a row and a column for each ROI: of several sets of the usual one."""
+    rows = data.bundle.card.part.connectome.one_set(len(data.measured.roi_r))
+    roi_r, nodes = data.measured.roi_r[rows, rows], nodes_of(data.bundle)
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
     sidecar = {
@@ -57,25 +35,21 @@ def _table(data: RunData, nodes: NodeFile, roi_r: NDArray[np.float64]) -> Kept:
     return Kept(FILE, text.encode(), sidecar, entities=named)
 
 
-def nodes_of(bundle: ModelBundle) -> dict[str, NodeFile]:
-    """Return what rows and columns are, by the name of the set: the model's ROI maps."""
-    card, rois = bundle.card, bundle.rois
-    title = f"ROI maps of the model {card.name} {card.version}, which overlap: "
-    return {
-        name: NodeFile(
-            bundle.places.entities["space"] or bundle.space,
-            name or segment_label(card.name),
-            {roi: f"roi{roi:02d}" for roi in range(1, rows.stop - rows.start + 1)},
-            title
-            + (
-                f"rows {rows.start} to {rows.stop - 1}, from 0, of the maps in its bundle"
-                if name
-                else "the volumes of the image of these maps in its bundle"
-            ),
-            overlap=True,
-        )
-        for name, rows in card.part.connectome.set_rows(rois).items()
-    }
+def nodes_of(bundle: ModelBundle) -> NodeFile:
+    """Return what rows and columns of the table are: the model's ROI maps, of the usual set."""
+    card, form = bundle.card, bundle.card.part.connectome
+    rows = form.one_set(bundle.rois)
+    name = next(name for name, own in form.set_rows(bundle.rois).items() if own == rows)
+    where = "the volumes of the image of these maps in its bundle"
+    if name:
+        where = f"rows {rows.start} to {rows.stop - 1}, from 0, of the maps in its bundle"
+    return NodeFile(
+        bundle.places.entities["space"] or bundle.space,
+        name or segment_label(card.name),
+        {roi: f"roi{roi:02d}" for roi in range(1, rows.stop - rows.start + 1)},
+        f"ROI maps of the model {card.name} {card.version}, which overlap: {where}",
+        overlap=True,
+    )
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.panels.background import of_participant
+from bids_dtg.contrasts.panels.background import of_group, of_participant
 from bids_dtg.contrasts.panels.parcels import (
     ParcelMaps,
     ParcelPictures,
@@ -30,7 +30,6 @@ from bids_dtg.contrasts.panels.surfaces import (
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
@@ -194,7 +193,9 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         )
         opens = {shown.label: number for number, shown in galleries[-1].numbered}
         if wide := _half_widths(made):
-            groups += draw(made, wide, Look(background, HALF_WIDTH, opens=opens, view=_HALF_WIDTH))
+            # The same for all participants, and so is what is behind them.
+            look = Look(of_group(dataset), HALF_WIDTH, opens=opens, view=_HALF_WIDTH)
+            groups += draw(made, wide, look)
         averages.append(_on_page(made, f"maps-{position}", groups))
     in_viewer = [gallery.backdrop for gallery in galleries if gallery.backdrop]
     return Section(
@@ -315,8 +316,8 @@ class ParcelDrawer:
             for shown, own in zip(members, values, strict=True):
                 amount = AMOUNT if self._look.view == _HALF_WIDTH else None
                 pixels = pictures.draw(own, limit, amount=amount)
-                end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
-                path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
+                where = (self._dataset, self._folder, self._title)
+                path = _picture(*where, shown, self._look, f"{limit}")
                 inside = path.relative_to(self._dataset.root).as_posix()
                 write_atomic(self._dataset.path(inside), encode(pixels))
                 files.append(path)
@@ -411,7 +412,8 @@ class GalleryDrawer:
         for overlay in uncertainty:
             there = {shown.label: shown.overlays.get(overlay.desc) for shown in maps}
             if paths := {label: path for label, path in there.items() if path}:
-                scripts[overlay.desc] = self._write_overlay(overlay.desc, paths, grid)
+                identity = str(maps[0].sidecar.get("ModelSHA256"))
+                scripts[overlay.desc] = self._write_overlay(overlay.desc, paths, grid, identity)
         return ViewerAverage(self._title, scripts, self._write_surface())
 
     def _draw_task(
@@ -477,18 +479,9 @@ class GalleryDrawer:
         self, shown: MapFile, volume: Volume, backdrop: Backdrop, limit: float
     ) -> Path:
         """Draw a map; a picture that all participants share is written once."""
-        of_all = shown.path.relative_to(self._dataset.root).parts[0]
-        shared = of_all.startswith("tpl-") and self._look.background.label is None
-        if shared:
-            # What the picture depends on: the map's file, of one model alone, and how it is drawn.
-            depends = f"{shown.path.name} {backdrop.digest} {limit}"
-            name = f"{of_all}_contrast-{shown.label}_desc-{self._look.desc}"
-            digest = hashlib.sha256(depends.encode()).hexdigest()[:_DIGITS]
-            path = self._dataset.root / f"figures/{name}_{digest}{PICTURE}"
-        else:
-            end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
-            path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
-        if not (shared and path.is_file()):
+        drawn = f"{backdrop.digest} {limit}"
+        path = _picture(*(self._dataset, self._folder, self._title), shown, self._look, drawn)
+        if not (path.parent != self._folder and path.is_file()):
             write_atomic(self._inside(path), encode(self._draw(backdrop, volume, limit)))
         return path
 
@@ -498,13 +491,15 @@ class GalleryDrawer:
         known = Volume((volume.values > 0).astype(np.float32), volume.affine)
         return backdrop.draw_amount(volume, known, low=0.0, high=limit, scale=AMOUNT)
 
-    def _write_overlay(self, desc: str, paths: Mapping[str, Path], grid: Grid) -> str:
+    def _write_overlay(
+        self, desc: str, paths: Mapping[str, Path], grid: Grid, identity: str
+    ) -> str:
         """Write copies of overlays; those that all participants share are written once."""
         path = self._script(desc)
         first = next(iter(paths.values())).relative_to(self._dataset.root)
         if first.parts[0].startswith("tpl-"):
-            name = parse_name(first.name)
-            path = self._dataset.root / f"figures/{first.parts[0]}_desc-{name.get('desc')}{SCRIPT}"
+            name = f"{first.parts[0]}_desc-{desc}_{identity[:_DIGITS]}{SCRIPT}"
+            path = self._dataset.root / "figures" / name
             if path.is_file():
                 return link(path, self._dataset)
         packed = {label: pack(_read(own, grid, gaps=True), grid) for label, own in paths.items()}
@@ -531,6 +526,22 @@ class GalleryDrawer:
 
     def _inside(self, path: Path) -> Path:
         return self._dataset.path(path.relative_to(self._dataset.root).as_posix())
+
+
+def _picture(
+    dataset: DerivativeDataset, folder: Path, title: str, shown: MapFile, look: Look, drawn: str
+) -> Path:
+    """Return the path of a map's picture: of half-widths, which are everybody's, one for all.
+
+    `drawn` is what the picture depends on beside the map.
+    """
+    if look.desc == SYNTHETIC:
+        return folder / f"{title}_contrast-{shown.label}{PICTURE}"
+    of_all = shown.path.relative_to(dataset.root).parts[0]
+    depends = f"{shown.path.name} {shown.sidecar.get('ModelSHA256')} {drawn}"
+    digest = hashlib.sha256(depends.encode()).hexdigest()[:_DIGITS]
+    name = f"{of_all}_contrast-{shown.label}_desc-{look.desc}_{digest}{PICTURE}"
+    return dataset.root / "figures" / name
 
 
 def _card(

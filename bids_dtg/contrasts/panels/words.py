@@ -12,7 +12,6 @@ from bids_dtg.connectome.form import FORMS, MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
-from bids_dtg.files.text import read_json
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
@@ -20,7 +19,7 @@ from bids_dtg.report.contents import (
     AverageFiles,
     ParticipantFiles,
     RunFiles,
-    sidecar_of,
+    contrast_details,
 )
 from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
@@ -458,18 +457,19 @@ def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
 
 def _notes_on_intervals(made: AverageFiles) -> Iterator[Flag]:
     """Yield flags on missing intervals, and on maps from more or less rest than those have."""
-    sidecars = [
-        read_json(sidecar_of(image))
-        for shown in made.maps
-        for desc, image in shown.overlays.items()
-        if desc == HALF_WIDTH
+    images = {shown.label: shown.overlays.get(HALF_WIDTH) for shown in made.maps}
+    first = next(filter(None, images.values()), None)
+    if first is None:
+        return
+    _, details = contrast_details(first)
+    shares = [
+        number(str(details.get(label, {}).get("ShareWithoutInterval"))) or 0.0 for label in images
     ]
-    shares = [number(str(sidecar.get("ShareWithoutInterval"))) or 0.0 for sidecar in sidecars]
     if any(shares):
         text = (
             f"{sum(shares) / len(shares):.1%} of the voxels of all contrasts have no interval: too "
             "few of the people behind it were measured there"
         )
         yield Flag("note", text, made.title)
-    if sidecars and (note := made.common.get("IntervalNote")):
+    if note := made.common.get("IntervalNote"):
         yield Flag("note", str(note), made.title)

@@ -16,6 +16,8 @@ from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.participant.outputs.choice import NOT_YET, in_words
+from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import (
     RunSummary,
@@ -294,10 +296,13 @@ class MapAverageMaker:
                 runs=self._summaries,
                 left_out=self._left_out,
             )
-            writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
-        summary = _line(
-            *(writer.choice.words, estimate, self._summaries), left_out=len(self._left_out)
-        )
+            writer.complete(
+                *(planned, self.begun.inputs, self._files),
+                runs=self._summaries,
+                adds=self.begun.reason.startswith(NOT_YET),
+            )
+        words = in_words(writer.request.wanted)
+        summary = _line(words, estimate, self._summaries, left_out=len(self._left_out))
         return MadeAverage(tuple(self._notes()), summary, self._unmet)
 
     def _notes(self) -> list[str]:
@@ -312,13 +317,14 @@ class MapAverageMaker:
         ]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
-        notes += self._writer.surfaces.notes(self.begun.planned)
-        origin = self._writer.origin
+        request, planned = self._writer.request, self.begun.planned
+        if note := template_note(request.surfaces(planned)):
+            notes.append(f"{planned.title}: {note}")
         more = notes_on_average(
-            self._writer.bundle.card,
+            request.bundle.card,
             self._summaries,
-            input_type=origin.input_type,
-            strategy=origin.strategy,
+            input_type=request.settings.inputs.input_type,
+            strategy=request.settings.cleaning.denoise_strategy,
         )
         notes += more.values()
         return notes
@@ -331,7 +337,7 @@ class MapAverageMaker:
             return []
         return [
             f"sub-{participant} also has maps from calls with another --combine than "
-            f"{self._writer.options['combine']}: "
+            f"{self._writer.request.combine}: "
             f"{', '.join(others)}. Remove them if they are not wanted."
         ]
 

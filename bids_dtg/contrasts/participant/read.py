@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.panels.background import keep_own
-from bids_dtg.contrasts.panels.connectome import keep_others
 from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.quality import RunSummary, summarise
@@ -69,8 +68,7 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
     with clock.time("range"):
         judged = reader.judge(result.of_one_set(), measured.mask_overlap)
     summary = summarise(measured, judged, reader.bundle)
-    wanted = request.settings.outputs.write_connectome
-    connectomes = measured.connectomes if wanted else None
+    connectomes = measured.connectomes if request.writes_connectomes else None
     with clock.time("details"):
         kept = _keep(measured, request, reader)
     # The remaining results are received after the maps have been predicted.
@@ -96,4 +94,4 @@ def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept
         carpet_rows={kind: len(voxels) for kind, voxels in reader.carpet_voxels.items()},
     )
     own = keep_own(data, TemplateFlow.here())
-    return (*keep_all(request.presentation.panels, data), *keep_others(data), *own)
+    return (*keep_all(request.presentation.panels, data), *own)

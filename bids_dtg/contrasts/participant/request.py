@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,12 +21,13 @@ from bids_dtg.contrasts.participant.model import (
     bytes_needed,
     obtain_bundle,
 )
-from bids_dtg.contrasts.participant.outputs.choice import REGIONS, Choice
-from bids_dtg.contrasts.participant.outputs.map_files import Origin
-from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
-from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_spaces
-from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
-from bids_dtg.contrasts.participant.outputs.write import Writer
+from bids_dtg.contrasts.participant.outputs import choice
+from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
+from bids_dtg.contrasts.participant.outputs.surfaces import (
+    Mesh,
+    check_surfaces,
+    read_mesh,
+)
 from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
@@ -37,10 +38,11 @@ from bids_dtg.files.provenance import (
     options_hash,
     package_versions,
 )
-from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
+from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.templates import MeshName
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
@@ -110,7 +112,7 @@ class Request(CallRequest):
             on_cpu=device == "cpu",
         )
         atlases: tuple[Atlas, ...] = ()
-        if not bundle.card.part.parcels:
+        if settings.outputs.atlases and not bundle.card.part.parcels:
             atlases = choose_atlases(
                 settings.outputs.atlases,
                 bundle.voxels,
@@ -146,10 +148,21 @@ class Request(CallRequest):
         return self.settings.outputs.combine
 
     @cached_property
-    def choice(self) -> Choice:
-        """What is written of each average."""
-        settings = self.settings
-        return Choice.of(self.bundle.contrasts, settings.modelling.contrast, settings.outputs.write)
+    def wanted(self) -> choice.Wanted:
+        """Contrasts and kinds of results that the call asks for."""
+        return choice.choose(
+            self.bundle.contrasts, self.settings.modelling.contrast, self.settings.outputs.write
+        )
+
+    def wanted_of(self, planned: AveragedRuns) -> choice.Wanted:
+        """Return what is written of an average: what is asked for, and what is there already."""
+        record = completion_record(self.output, planned.title)
+        return choice.with_made(self.wanted, record, self.bundle.contrasts)
+
+    @property
+    def writes_connectomes(self) -> bool:
+        """Whether connectomes of runs are written."""
+        return choice.CONNECTOME in self.wanted["write"]
 
     @property
     def model_folder(self) -> Path:
@@ -163,7 +176,7 @@ class Request(CallRequest):
             f"{card.name}: {card.notice}" if card.notice else None,
             note_on_namesakes(settings.inputs.model),
             spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
-            None if card.part.parcels else atlases_note(settings.outputs.atlases, self.atlases),
+            "; ".join(atlas.form_note for atlas in self.atlases if atlas.form_note),
         )
         return filter(None, found)
 
@@ -184,8 +197,15 @@ class Request(CallRequest):
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 
-    def surfaces(self, planned: AveragedRuns) -> SurfaceFiles:
-        """Find the midthickness surfaces of the average's participant."""
+    @cached_property
+    def meshes(self) -> tuple[MeshName, ...]:
+        """The meshes that maps are also written on."""
+        return check_surfaces(self.settings.outputs.surfaces, self.bundle.space)
+
+    def surfaces(self, planned: AveragedRuns) -> SurfaceFiles | None:
+        """Find the midthickness surfaces of the average's participant, if a mesh can use them."""
+        if "fsLR" not in self.meshes:  # others are on a template's surfaces
+            return None
         return find_surfaces(
             self.dataset,
             planned.participant,
@@ -194,17 +214,15 @@ class Request(CallRequest):
             templateflow=self.templateflow,
         )
 
-    @cached_property
-    def surface_maps(self) -> SurfaceMaps:
-        """Writes maps on the requested surfaces."""
-        outputs = self.settings.outputs
-        return SurfaceMaps(
-            bundle=self.bundle,
-            meshes=check_surfaces(outputs.surfaces, self.bundle.space),
-            find=self.surfaces,
-            source=self.dataset.name,
-            names=self.path_names,
-        )
+    def mesh(self, planned: AveragedRuns, name: MeshName) -> Mesh:
+        """Read a mesh for an average's maps.
+
+        Raises
+        ------
+        RunError
+            See `read_mesh`.
+        """
+        return _mesh(self, planned, name)
 
     def targets(self, planned: AveragedRuns) -> tuple[Target, ...]:
         """Find the further spaces of an average, and the transforms to them.
@@ -235,9 +253,9 @@ class Request(CallRequest):
 
         for wish in outputs.output_spaces:
             leave_out("output_spaces", wish, partial(self._find_targets, planned, (wish,), read))
-        maps = self.surface_maps
-        if "fsLR" in maps.meshes:  # others are on a template's surfaces
-            leave_out("surfaces", "fsLR", partial(maps.mesh if read else maps.files_of, planned))
+        if "fsLR" in self.meshes:
+            find = partial(self.mesh, planned, "fsLR") if read else partial(self.surfaces, planned)
+            leave_out("surfaces", "fsLR", find)
         if not unmet:
             return self, unmet
         kept = {
@@ -256,8 +274,11 @@ class Request(CallRequest):
         anatomy = partial(
             find_anatomy, self.dataset, planned.participant, session, templateflow=templateflow
         )
-        needs = Needs(self.bundle.grid, templateflow, anatomy)
-        found = tuple(space.find(needs) for space in choose_spaces(names, self.bundle.grid.space))
+        model = self.bundle.grid
+        found = tuple(
+            find_target(name, model, templateflow, anatomy)
+            for name in choose_spaces(names, model.space)
+        )
         for target in found if read else ():
             target.warp(self.bundle.voxels)
         return found
@@ -284,36 +305,13 @@ class Request(CallRequest):
             self.bundle,
             self.settings.cleaning,
             threads=threads or self.capacity.threads,
-            every_part=self.settings.outputs.write_connectome if every_part is None else every_part,
+            every_part=self.writes_connectomes if every_part is None else every_part,
             form=form,
         )
 
     def model(self) -> Model:
         """Return the predictor of maps, which is prepared at its first use."""
         return Model(self.bundle, self.device, self.capacity.threads)
-
-    def writer(self) -> Writer:
-        """Return the writer of averages of maps."""
-        settings = self.settings
-        return Writer(
-            output=self.output,
-            bundle=self.bundle,
-            origin=Origin(
-                source=self.dataset.name,
-                input_type=settings.inputs.input_type,
-                strategy=settings.cleaning.denoise_strategy,
-                options_sha256=settings.result_hash,
-                names=self.path_names,
-            ),
-            options=self.recorded_options,
-            surfaces=self.surface_maps,
-            regions=RegionTables(self.atlases, self.bundle, settings.outputs.min_coverage),
-            threads=self.capacity.threads,
-            presentation=self.presentation,
-            methods=self.methods,
-            targets=self.targets,
-            choice=self.choice,
-        )
 
     def methods(self, lacking: Lacking) -> str:
         """Write the methods text of averages whose runs' confound tables lack some columns."""
@@ -346,7 +344,7 @@ class Request(CallRequest):
         yield from super().input_files(planned)
         for target in self.targets(planned):
             yield from target.inputs
-        surfaces = self.surface_maps.files_of(planned)
+        surfaces = self.surfaces(planned)
         yield from () if surfaces is None else surfaces.inputs
 
     def why_incomplete(
@@ -356,7 +354,7 @@ class Request(CallRequest):
         reason = super().why_incomplete(planned, inputs)
         if reason is not None:
             return reason
-        return self.choice.lacking(completion_record(self.output, planned.title))
+        return choice.lacking(self.wanted, completion_record(self.output, planned.title))
 
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether an average of maps would fail, and the lines on it."""
@@ -367,10 +365,15 @@ class Request(CallRequest):
         for target in self.targets(planned):
             through = ", ".join(transform.path.name for transform in target.transforms)
             lines.append(f"    also writes them in {target.grid.space}, through {through}")
-        if surfaces := self.surface_maps.files_of(planned):
+        if surfaces := self.surfaces(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
-        what = self.choice.with_made(completion_record(self.output, planned.title)).words
+        what = choice.in_words(self.wanted_of(planned))
         return False, [head_of(planned, what, self.output, reason), *lines]
+
+
+@lru_cache(maxsize=1)  # it is tried before it is written on
+def _mesh(request: Request, planned: AveragedRuns, name: MeshName) -> Mesh:
+    return read_mesh(request.bundle, name, request.surfaces(planned))
 
 
 def find_runs(settings: Settings) -> list[RestRun]:
@@ -447,7 +450,7 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
         "--output-spaces": bool(outputs.output_spaces),
         "--surfaces": bool(outputs.surfaces),
         "--atlases": outputs.atlases != OPTIONS["atlases"].field.default,
-        f"--write {REGIONS}": REGIONS in outputs.write,
+        f"--write {choice.REGIONS}": choice.REGIONS in outputs.write,
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise SettingsError(
@@ -468,11 +471,11 @@ def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> Non
     """
     templateflow = templateflow_of(settings)
     anatomy = partial(find_anatomy, dataset, "*", None, templateflow=templateflow)
-    for space in choose_spaces(settings.outputs.output_spaces, model.space):
+    for name in choose_spaces(settings.outputs.output_spaces, model.space):
         try:
-            if space.personal:
+            if name == T1W:
                 anatomy()
             elif not settings.behaviour.dry_run:  # a dry run reports it with the participants
-                space.find(Needs(model, templateflow, anatomy))
+                find_target(name, model, templateflow, anatomy)
         except RunError as err:
-            raise err.as_kind(SettingsError, f"--output-spaces {space.name}: ") from err
+            raise err.as_kind(SettingsError, f"--output-spaces {name}: ") from err

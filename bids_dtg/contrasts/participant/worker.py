@@ -30,7 +30,7 @@ class Steps:
     @classmethod
     def of(cls, request: Request) -> Steps:
         """Make the steps of a request."""
-        return cls(request, request.reader(), request.model(), request.writer())
+        return cls(request, request.reader(), request.model(), Writer(request))
 
     @property
     def forks(self) -> bool:
@@ -70,7 +70,7 @@ class ParticipantWork(LevelWork):
         return MapAverageMaker(
             begun,
             model=steps.model,
-            writer=steps.writer if granted is steps.request else granted.writer(),
+            writer=steps.writer if granted is steps.request else Writer(granted),
             clock=clock,
             unmet=unmet,
         )

@@ -92,7 +92,7 @@ ODD = {
     "dummy-scans-1000": ["--dummy-scans", "1000"],
     "fd-threshold-tiny": ["--denoise-strategy", "scrubbing", "--fd-threshold", "1e-300"],
     "nothing-left": ["--min-minutes", "1e300"],
-    "combine": ["--combine", "participant", "--write-connectome"],
+    "combine": ["--combine", "participant", "--write", "maps", "connectome"],
     "debug": ["--debug", "-vvv"],
 }
 rows("option", give, ODD, (0, 1, 2), healthy=False)

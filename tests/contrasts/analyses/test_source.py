@@ -65,12 +65,14 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
 
 
 def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
-    words = ("--participant-label", "01", "--model", model.path, "--write-connectome")
+    words = ("--participant-label", "01", "--model", model.path, "--write", "maps", "connectome")
     assert cohort.run(*words, out=tmp_path) == 0
+    # The table is of the set nearest to 50, which pages show.
+    (table,) = tmp_path.rglob("*_stat-pearsoncorrelation_desc-connectome_relmat.tsv")
+    assert f"_seg-rois{SETS[-1]}_" in table.name
     for number in SETS:
         found = [path.name for path in tmp_path.rglob(f"*_seg-rois{number}_*")]
         for ending in (
-            "stat-pearsoncorrelation_desc-connectome_relmat.tsv",
             "stat-partial_desc-connectome_statmap.nii.gz",
             "desc-rois_timeseries.tsv",
         ):
@@ -79,7 +81,7 @@ def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
         assert len(read_table(series)) > 0
         assert len(series.read_text().splitlines()[0].split("\t")) == number
     (files,) = find_participant(DerivativeDataset(tmp_path), "01", of_runs=[RELMAT]).runs
-    assert f"seg-rois{SETS[-1]}" in files.files[RELMAT].name  # the page draws the one nearest to 50
+    assert f"seg-rois{SETS[-1]}" in files.files[RELMAT].name
     image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
     (run,) = read_inherited(image)["Runs"]
     assert run["Cleaning"]["PlacesStandardisedBy"] == "all frames"

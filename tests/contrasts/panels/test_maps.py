@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -64,7 +65,10 @@ def leads(shown) -> dict[str, str]:
 
 def write_half_widths(output) -> None:
     stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
-    name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz"
+    name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth_statmap.nii.gz"
+    shared = output.root / f"{stem}_stat-z_desc-halfwidth_statmap.json"
+    shared.parent.mkdir(exist_ok=True)
+    write_json(shared, {"ModelSHA256": MODEL})
     for label in LABELS:
         output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
         write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL)
@@ -78,7 +82,7 @@ def test_half_widths_are_shown_and_opened_as_such(output):
     assert (group.limit_text, group.units) == ("0.5", "z")
     assert [card.peak for card in group.cards] == ["median 0.50"] * 2
     assert [made.viewer_data["maps"][card.number]["label"] for card in group.cards] == [*LABELS]
-    assert {card.layer for card in group.cards} == {"halfwidth90"}
+    assert {card.layer for card in group.cards} == {"halfwidth"}
     assert "in 9 of 10 places" in leads(shown)["half-width"]
     page = write_participant_report(output, "01", {}).read_text()
     assert re.findall(r'<input type="radio"[^>]*value="([^"]*)"( checked)?>', page) == [
@@ -108,7 +112,7 @@ def test_without_half_widths_there_is_nothing_to_switch_to(output):
 def test_copies_of_what_all_participants_share_are_written_once(output):
     write_half_widths(output)
     scripts = section(output).viewer_data["averages"][0]["scripts"]
-    shared = output.root / scripts["halfwidth90"]
+    shared = output.root / scripts["halfwidth"]
     assert shared.parent == output.root / "figures"
     assert all(f'"{label}": "' in shared.read_text() for label in LABELS)
     before = shared.stat().st_mtime_ns
@@ -126,6 +130,7 @@ def test_pictures_of_half_widths_are_written_once_for_all_participants(output):
         found = [output.root / card.picture for card in cards]
         return {path: path.stat().st_mtime_ns for path in found}
 
+    write_anatomy(output, np.where(np.arange(800) % 3, 1, 0))
     first = pictures()
     assert len(first) == len(LABELS)
     assert {path.parent for path in first} == {output.root / "figures"}
@@ -134,17 +139,8 @@ def test_pictures_of_half_widths_are_written_once_for_all_participants(output):
     # Other half-widths have other colours, and pictures of their own.
     stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2_contrast-"
     wide = PLACES.encode(np.full(800, 2.0, np.float32))
-    output.write(f"{stem}faces_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz", wide)
+    output.write(f"{stem}faces_stat-z_desc-halfwidth_statmap.nii.gz", wide)
     assert not set(pictures()) & set(first)
-
-
-def test_a_person_with_an_own_anatomy_has_pictures_of_their_own(output):
-    write_half_widths(output)
-    write_anatomy(output, np.where(np.arange(800) % 3, 1, 0))
-    (shown,) = section(output).facts["averages"]
-    cards = [card for group in groups(shown, "half-width") for card in group.cards]
-    folders = {(output.root / card.picture).parent for card in cards}
-    assert folders == {output.root / "sub-01/figures"}
 
 
 def write_anatomy(output, values=None) -> None:
@@ -256,13 +252,14 @@ def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dens
 def test_half_widths_of_parcels_are_a_view_of_their_own(dense):
     wide = {label: np.where(np.arange(DENSE.number) % 2, 0.75, 0.25) for label in TASKS}
     wide["shapes"] = np.zeros(DENSE.number)
-    path = f"tpl-fsLR/tpl-fsLR_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.pscalar.nii"
+    path = "tpl-fsLR/tpl-fsLR_stat-z_desc-halfwidth_statmap.pscalar.nii"
+    dense.write(path.replace(".pscalar.nii", ".json"), json.dumps({"ModelSHA256": MODEL}).encode())
     dense.write(path, PARCELS.encode_maps(np.array([*wide.values()], np.float32), [*wide]))
     (shown,) = section(dense).facts["averages"]
     assert [view.name for view in shown.views] == ["map", "half-width"]
     emotion, language = groups(shown, "half-width")
     assert [card.peak for card in emotion.cards] == ["median 0.50", "none"]
-    assert language.cards[0].picture.endswith("_contrast-math_desc-halfwidth90.webp")
+    assert language.cards[0].picture.startswith("figures/tpl-fsLR_contrast-math_desc-halfwidth_")
     assert language.limit_text == "0.75"
     # On the scale of amounts a third of the limit is blue; on that of maps no value above 0 is.
     pixels = pixels_of(dense, language.cards[0])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
-from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
+from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold, tree
 
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited
@@ -33,8 +33,8 @@ def read_map(out: Path, title: str, contrast: str = "languageMath", desc: str = 
 
 
 def read_sidecar(out: Path, title: str, contrast: str = "languageMath") -> dict:
-    (path,) = out.rglob(f"{NAME.format(title, contrast, 'synthetic')}.json")
-    return read_inherited(path)
+    (path,) = out.rglob(f"{NAME.format(title, contrast, 'synthetic')}.nii.gz")
+    return map_facts(path)
 
 
 def titles(out: Path) -> set[str]:
@@ -188,18 +188,23 @@ def eager(bundle, inputs: np.ndarray) -> np.ndarray:
 @pytest.mark.slow
 def test_files_of_earlier_options_go(job):
     add_rest(job.bids, frames=75, n_non_steady=20)
-    assert job.run("--write-connectome") == 0
-    assert len(list(job.out.rglob("*connectome_statmap.nii.gz"))) == 1
+    assert job.run("--write", "connectome") == 0
+    (made,) = job.out.rglob("*connectome_statmap.nii.gz")
+    assert not list(job.out.rglob("*synthetic*"))
+    before = made.stat().st_mtime_ns
     assert job.run() == 0
+    assert made.stat().st_mtime_ns == before  # a later call adds
+    assert job.run("--verify") == 0
+    assert job.run("--gsr") == 0
     assert not list(job.out.rglob("*connectome_statmap*"))
-    assert job.run(out=job.folder / "fresh") == 0
+    assert job.run("--gsr", out=job.folder / "fresh") == 0
     assert tree(job.out) == tree(job.folder / "fresh")
 
 
 @pytest.mark.slow
 def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
     add_rest(job.bids)
-    assert job.run("--write-connectome") == 0
+    assert job.run("--write", "maps", "connectome") == 0
     tables = list(job.out.rglob("sub-01/**/*.tsv"))
     assert len(tables) >= 4
     for table in tables:
@@ -214,13 +219,12 @@ def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
     rows = read_table(job.out / nodes.removeprefix("bids::"))
     matrix = next(job.out.rglob("*_relmat.tsv"))
     assert [row["name"] for row in rows] == list(read_table(matrix)[0])
+    assert not list(job.out.rglob("*desc-synthetic_statmap.json"))
     shared = json.loads((job.out / "sub-01" / "sub-01_task-rest_statmap.json").read_text())
-    for path in job.out.rglob("*desc-synthetic_statmap.json"):
-        own = json.loads(path.read_text())
-        assert not set(own) & set(shared)
-        assert own["SkullStripped"] is True
-        assert read_inherited(path) == shared | own
-        assert "GeneratedBy" not in shared | own
+    assert shared["SkullStripped"] is True
+    labels = [contrast.label for contrast in job.bundle.contrasts]
+    assert list(shared["ContrastDetails"]) == labels
+    assert "GeneratedBy" not in shared
 
 
 @pytest.mark.slow
@@ -383,7 +387,7 @@ def test_quality_row(job):
 @pytest.mark.slow
 def test_connectome_reads_back(job):
     add_rest(job.bids, n_non_steady=2)
-    assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
+    assert job.run("--write", "maps", "connectome", "--denoise-strategy", "none") == 0
     func = job.out / "sub-01" / "func"
     bundle, grid = job.bundle, tiny_masks()[1]
     name = "sub-01_task-rest_space-MNI152NLin6Asym_res-2_stat-pearsoncorrelation_desc-connectome"
@@ -450,7 +454,7 @@ PYBIDS = {
 def test_pybids_finds_each_file_by_its_entities(job):
     for session in "AB":
         add_rest(job.bids, session=session, entities="acq-x_run-1", frames=90)
-    assert job.run("--write-connectome") == 0
+    assert job.run("--write", "maps", "connectome") == 0
     layout = pybids_layout(job.out)
     found = {Path(file.path): file.get_entities() for file in layout.get()}
     written = {*job.out.glob("sub-*/**/func/*.*"), *job.out.glob("tpl-*/*.*")}
@@ -479,7 +483,7 @@ def test_pybids_reads_sidecars_and_builds_names(job):
     # What all maps share, and what is this one's own.
     assert metadata == read_inherited(Path(found.path))
     assert metadata["Synthetic"] is True
-    assert metadata["Contrast"] == "MATH"
+    assert metadata["ContrastDetails"]["languageMath"]["Contrast"] == "MATH"
     built = layout.build_path(found.get_entities(), validate=False)
     assert Path(built) == Path(found.path)
 
@@ -494,7 +498,7 @@ def test_pybids_knows_atlases_densities_and_templates(tmp_path):
         place = tmp_path / "sub-01" / "func" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
-    shared = "tpl-A_res-2_contrast-C_stat-z_desc-halfwidth90m0a1b2c3d_statmap.nii.gz"
+    shared = "tpl-A_res-2_contrast-C_stat-z_desc-halfwidth_statmap.nii.gz"
     (tmp_path / "tpl-A").mkdir()
     (tmp_path / "tpl-A" / shared).touch()
     describe_dataset(tmp_path)
@@ -522,7 +526,9 @@ def test_validator_reports_no_error(job):
     )
     assert (
         job.run(
-            "--write-connectome",
+            "--write",
+            "maps",
+            "connectome",
             "--atlases",
             job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz",
         )

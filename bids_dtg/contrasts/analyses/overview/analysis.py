@@ -163,7 +163,7 @@ def _of_voxels(averages: Iterable[AverageFiles]) -> list[AverageFiles]:
 
 def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:
     """Find a participant's files, without long sidecars: 50 kB of memory each, not 630."""
-    found = find_participant(output, label, each_sidecar=False)
+    found = find_participant(output, label)
     return replace(
         found,
         averages=tuple(with_what_counts(made, _KEPT) for made in found.averages),

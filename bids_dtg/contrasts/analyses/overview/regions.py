@@ -1,20 +1,18 @@
-"""All participants' means over the parcels of an atlas: a long table, and a wide one."""
+"""All participants' means over the parcels of an atlas, in one table."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.cohort.frames import region_tables
-from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS, REGIONS, WIDE
+from bids_dtg.contrasts.participant.outputs.regions import COLUMNS
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_bytes
 from bids_dtg.files.long_table import LongTable
-from bids_dtg.files.names import FileKind, build_name, parse_name
+from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.text import read_json, write_json
 from bids_dtg.notices import counted, named, say
 
@@ -25,13 +23,12 @@ _OWN = {
 }
 # Entities of an atlas' tables, not of one average.
 _OF_ATLAS = ("space", "atlas", "seg", "scale", "stat", "desc")
-_DECIDE = 9  # tables that are looked at for the names of columns
 
 
 def write_region_tables(
     output: DerivativeDataset, averages: Iterable[tuple[str, Path]]
 ) -> tuple[PurePosixPath, ...]:
-    """Concatenate the averages' tables of regions: a long and a wide one for each atlas.
+    """Concatenate the averages' tables of regions, those of each atlas.
 
     Only one average's table is in memory at a time.
 
@@ -47,28 +44,18 @@ def write_region_tables(
     averages = tuple(averages)
     names: dict[str, None] = {}
     for title, folder in averages:
-        names.update(dict.fromkeys(_common_name(path) for path in _tables(title, folder)))
+        names.update(dict.fromkeys(_common_name(path) for path in region_tables(title, folder)))
     return tuple(path for name in names for path in _write(output, name, averages))
-
-
-def _tables(title: str, folder: Path) -> Iterator[Path]:
-    """Yield the tables of regions of an average: of each atlas the long one, then the wide one."""
-    for path in region_tables(title, folder):
-        yield path
-        wide = path.with_name(path.name.replace(f"_desc-{REGIONS.desc}_", f"_desc-{WIDE.desc}_"))
-        if wide.is_file():  # earlier versions wrote none
-            yield wide
 
 
 def _write(
     output: DerivativeDataset, name: str, averages: Sequence[tuple[str, Path]]
 ) -> Iterator[PurePosixPath]:
     path = PurePosixPath("group") / f"{name}.tsv.gz"
-    header = _usual_header(source for _, source in _of_name(averages, name))
     damaged, sidecar, number = [], None, 0
-    with LongTable(output.path(path), (*_OWN, *header.split("\t"))) as table:
+    with LongTable(output.path(path), (*_OWN, *COLUMNS)) as table:
         for title, source in _of_name(averages, name):
-            if (rows := _rows(source, title, header)) is None:
+            if (rows := _rows(source, title)) is None:
                 damaged.append(source.name)
                 continue
             table.add(rows)
@@ -84,27 +71,9 @@ def _write(
 def _of_name(averages: Sequence[tuple[str, Path]], name: str) -> Iterator[tuple[str, Path]]:
     """Yield the title of each average, and its table whose name has this common part."""
     for title, folder in averages:
-        for source in _tables(title, folder):
+        for source in region_tables(title, folder):
             if _common_name(source) == name:
                 yield title, source
-
-
-def _usual_header(tables: Iterable[Path]) -> str:
-    """Return the line of names that most of the first tables have."""
-    lines = Counter(line for path in islice(tables, _DECIDE) if (line := _header(path)) is not None)
-    return lines.most_common(1)[0][0] if lines else "\t".join(COLUMNS)
-
-
-def _header(path: Path) -> str | None:
-    """Return the names of a table's columns in a line; None where it is no table of regions."""
-    try:
-        line = read_bytes(path).partition(b"\n")[0].decode()
-    except (ForeignFileError, UnicodeDecodeError):
-        return None
-    names = line.split("\t")
-    known = names == [*COLUMNS] or FileKind.of(parse_name(path.name)) != REGIONS
-    distinct = len({*names, *_OWN}) == len(names) + len(_OWN)
-    return line if known and names[0] == "contrast" and len(names) > 1 and distinct else None
 
 
 def _common_name(path: Path) -> str:
@@ -113,14 +82,14 @@ def _common_name(path: Path) -> str:
     return build_name({key: name.get(key) for key in _OF_ATLAS}, name.suffix, "")
 
 
-def _rows(path: Path, title: str, header: str) -> bytes | None:
+def _rows(path: Path, title: str) -> bytes | None:
     """Return the rows of a table, with participant, session and set before them."""
     try:
         content = read_bytes(path)
     except ForeignFileError:
         return None
-    body = content.removeprefix(header.encode() + b"\n")
-    whole = body.endswith(b"\n") and body.count(b"\t") == header.count("\t") * body.count(b"\n")
+    body = content.removeprefix("\t".join(COLUMNS).encode() + b"\n")
+    whole = body.endswith(b"\n") and body.count(b"\t") == (len(COLUMNS) - 1) * body.count(b"\n")
     if len(body) == len(content) or not whole:
         return None
     entities = dict(parse_name(f"{title}_x").entities)

@@ -1,14 +1,17 @@
-"""Further spaces of maps: one row each in `OUTPUT_SPACES`."""
+"""Further spaces of maps: their grids, and the way to them from the model's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.outputs.maps import Entities, File, map_path
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import same_label
@@ -21,6 +24,8 @@ from bids_dtg.imaging.warp import Warp
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.participants.origin import source_uri
+from bids_dtg.report.contents import RESAMPLED
 
 # Of a T1w image's field of view: a head of 20 cm at half a millimetre.
 _MOST_VOXELS = 2**26
@@ -34,11 +39,6 @@ class Target:
     grid: Grid  # of the resampled maps
     transforms: tuple[TransformFile, ...]  # from its points to the model's, in order
     image: Path | None = None  # image that defines its field of view; None: the template's
-
-    @property
-    def personal(self) -> bool:
-        """Whether it belongs to one participant."""
-        return self.image is not None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -57,46 +57,54 @@ class Target:
         return _warp(places, self.grid, self.transforms)
 
 
-@dataclass(frozen=True)
-class Needs:
-    """Sources from which a target is found."""
-
-    model: Grid  # of the maps
-    templateflow: TemplateFlow  # where transforms between templates are
-    anatomy: Callable[[], Anatomy]  # the participant's; RunError where the input has none
-
-
-@dataclass(frozen=True)
-class OutputSpace:
-    """A space, and how its grid and transforms are found."""
-
-    name: str  # value of space-, and of --output-spaces
-    words: str  # description of its grid and needs, for the documentation
-    personal: bool  # one for each participant
-    resolution: str | None  # value of res-; None: its names have none
-    find: Callable[[Needs], Target]
-
-
 def _template(
     name: str, shape: tuple[int, int, int], origin_mm: tuple[float, float, float]
-) -> OutputSpace:
-    """Make the row of a template on TemplateFlow's grid of 2 mm."""
+) -> Grid:
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     affine[:3, 3] = origin_mm
-    grid = Grid(shape, affine, name)
-
-    def find(needs: Needs) -> Target:
-        way = needs.templateflow.transform(name, needs.model.space)
-        return Target(grid, (TransformFile(way),))
-
-    sizes = " x ".join(map(str, shape))
-    words = f"TemplateFlow's grid of 2 mm ({sizes} voxels), by its transform from the model's space"
-    return OutputSpace(name, words, False, grid.resolution, find)
+    return Grid(shape, affine, name)
 
 
-def _find_t1w(needs: Needs) -> Target:
-    anatomy = needs.anatomy()
-    transforms, image = anatomy.points_to(needs.model.space), anatomy.t1w
+# TemplateFlow's grids of 2 mm.
+_TEMPLATES = {
+    grid.space: grid
+    for grid in (
+        _template("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
+        _template("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
+    )
+}
+T1W = "T1w"  # the participant's own
+
+
+def find_target(
+    name: str, model: Grid, templateflow: TemplateFlow, anatomy: Callable[[], Anatomy]
+) -> Target:
+    """Find the grid of a space, and the transforms from it to the model's.
+
+    Parameters
+    ----------
+    name
+        From `choose_spaces`.
+    model
+        Grid of the maps.
+    templateflow
+        Where transforms between templates are.
+    anatomy
+        Finds the participant's.
+
+    Raises
+    ------
+    RunError
+        The participant's transforms or T1w image are missing, or cannot be used.
+    """
+    if name == T1W:
+        return _on_t1w(anatomy(), model)
+    return Target(_TEMPLATES[name], (TransformFile(templateflow.transform(name, model.space)),))
+
+
+def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
+    """Cover the field of view of a participant's T1w image at the model's voxel size."""
+    transforms, image = anatomy.points_to(model.space), anatomy.t1w
     files = (image, *(transform.path for transform in transforms))
     require_contents(files, anatomy.participant)
     header = read_header(image)
@@ -110,7 +118,7 @@ def _find_t1w(needs: Needs) -> Target:
             remedy="find out which the transforms were made with and set the code of the other to "
             "0",
         )
-    sizes = needs.model.voxel_sizes_mm
+    sizes = model.voxel_sizes_mm
     grid = grid_over(header.shape, header.affine, (min(sizes),) * 3, space="T1w")
     if (voxels := int(np.prod(grid.shape))) > _MOST_VOXELS:
         edges = " x ".join(f"{edge:.0f}" for edge in np.array(grid.shape) * min(sizes))
@@ -121,25 +129,8 @@ def _find_t1w(needs: Needs) -> Target:
     return Target(grid, transforms, image)
 
 
-OUTPUT_SPACES: Mapping[str, OutputSpace] = {
-    row.name: row
-    for row in (
-        _template("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
-        _template("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
-        OutputSpace(
-            "T1w",
-            "the field of view of the participant's T1w image along its own axes, at the model's "
-            "voxel size, by fMRIPrep's transforms",
-            True,
-            None,
-            _find_t1w,
-        ),
-    )
-}
-
-
-def choose_spaces(asked: Sequence[str], model: str) -> tuple[OutputSpace, ...]:
-    """Return the rows that `--output-spaces` names, each once.
+def choose_spaces(asked: Sequence[str], model: str) -> tuple[str, ...]:
+    """Return the spaces that `--output-spaces` names, each once.
 
     Parameters
     ----------
@@ -155,41 +146,71 @@ def choose_spaces(asked: Sequence[str], model: str) -> tuple[OutputSpace, ...]:
 
     Examples
     --------
-    >>> asked = ["MNI152NLin2009cAsym:res-2", "anat"]
-    >>> [row.name for row in choose_spaces(asked, "MNI152NLin6Asym")]
-    ['MNI152NLin2009cAsym', 'T1w']
+    >>> choose_spaces(["MNI152NLin2009cAsym:res-2", "anat"], "MNI152NLin6Asym")
+    ('MNI152NLin2009cAsym', 'T1w')
     """
-    found = {row.name: row for row in map(_row, asked)}
-    return tuple(row for name, row in found.items() if name != model)
+    return tuple(name for name in dict.fromkeys(map(_space, asked)) if name != model)
 
 
-def _row(asked: str) -> OutputSpace:
-    name, *modifiers = asked.split(":")
-    row = OUTPUT_SPACES.get(_ALIASES.get(name, name))
-    legal = ", ".join(
-        other.name + (f"[:res-{other.resolution}]" if other.resolution else "")
-        for other in OUTPUT_SPACES.values()
-    )
-    if row is None:
+def _space(asked: str) -> str:
+    given, *modifiers = asked.split(":")
+    name = _ALIASES.get(given, given)
+    legal = ", ".join([*(f"{n}[:res-{g.resolution}]" for n, g in _TEMPLATES.items()), T1W])
+    if name not in (*_TEMPLATES, T1W):
         # As fMRIPrep's fsaverage5.
-        begun = (mesh for mesh in DENSITIES if name.casefold().startswith(mesh.casefold()))
+        begun = (mesh for mesh in DENSITIES if given.casefold().startswith(mesh.casefold()))
         mesh = next(begun, None)
         raise SettingsError(
             f"--output-spaces has '{asked}'" + (", which is a mesh" if mesh else ""),
             expected=f"of {legal}",
             remedy=f"--surfaces {mesh} writes the maps on it"
             if mesh
-            else did_you_mean(name, [*OUTPUT_SPACES, *_ALIASES]),
+            else did_you_mean(given, [*_TEMPLATES, T1W, *_ALIASES]),
         )
+    grid = _TEMPLATES.get(name)
     for modifier in modifiers:
         key, _, value = modifier.partition("-")
-        if key != "res" or row.resolution is None or not same_label("run", value, row.resolution):
+        if grid is None or key != "res" or not same_label("run", value, grid.resolution or ""):
             raise SettingsError(
                 f"--output-spaces has '{asked}', and maps are not written so",
                 expected=f"of {legal}",
                 remedy="resample the maps by antsApplyTransforms where another grid is wanted",
             )
-    return row
+    return name
+
+
+def space_sidecar(
+    entities: Entities, target: Target, bundle: ModelBundle, root: Path, source: str
+) -> File:
+    """Return what differs in a further space from the sidecar that all maps inherit.
+
+    Parameters
+    ----------
+    entities
+        What the names of the average share.
+    target
+        The space.
+    bundle
+        The model.
+    root, source
+        Folder of the input dataset, and its name in BIDS URIs.
+    """
+    sizes = " x ".join(f"{size:.4g}" for size in target.grid.voxel_sizes_mm)
+    shape = " x ".join(map(str, target.grid.shape))
+    facts: dict[str, Any] = target.grid.brain_metadata
+    facts["Resolution"] = f"{sizes} mm, {shape} voxels of the template's grid"
+    if target.image is not None:
+        facts["SpatialReference"] = source_uri(target.image, root, source)
+        facts["Resolution"] = f"{sizes} mm, {shape} voxels over the field of view of the T1w image"
+    facts |= {
+        RESAMPLED: bundle.grid.space,
+        "Interpolation": "linear, of voxels in the model's mask alone; a voxel has a value where "
+        "at least half of the weight is in the mask",
+        "Transforms": [transform.path.name for transform in target.transforms],
+        "Sources": [source_uri(path, root, source) for path in target.inputs],
+    }
+    places = VoxelPlaces(target.grid, bundle.voxels.positions[:0])
+    return map_path(entities, bundle, ".json", places=places), facts
 
 
 @lru_cache(maxsize=4)  # shared by all participants for a template; places compare by id

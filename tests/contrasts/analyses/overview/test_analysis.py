@@ -74,8 +74,8 @@ def opened(monkeypatch) -> list[str]:
 
 def test_of_each_participant_one_sidecar_is_read(made, opened):
     assert main([str(made.bids), str(made.out), "group", "--dry-run"]) == 0
-    sidecars = [path for path in opened if path.endswith("synthetic_statmap.json")]
-    assert len(sidecars) == len(PEOPLE)  # and not one a map: 47 of 100,000 people fill the memory
+    sidecars = [path for path in opened if path.endswith("_statmap.json")]
+    assert len(sidecars) == len(PEOPLE)
 
 
 def test_mean_and_spread_are_those_of_the_maps(made):
@@ -144,7 +144,7 @@ def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(
 def test_maps_of_another_model_are_left_out(made, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(made.out, out)
-    for path in (out / "sub-02/func").glob("*synthetic_statmap.json"):
+    for path in (out / "sub-02").glob("*_statmap.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
     dataset = DerivativeDataset(out)
     averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]

@@ -12,7 +12,7 @@ from tiny_bundle import TINY_AFFINE, tiny_masks
 from tiny_job import TinyJob, add_rest
 
 from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
-from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS
+from bids_dtg.contrasts.participant.outputs.regions import COLUMNS
 from bids_dtg.files.derivatives import DerivativeDataset
 
 STEM = "space-MNI152NLin6Asym_atlas-{}_stat-z_desc-regions_statmap"
@@ -54,21 +54,6 @@ def test_each_atlas_has_its_table_with_all_sets(tmp_path, capsys):
     facts = json.loads((tmp_path / f"group/{STEM.format('Own')}.json").read_text())
     assert (facts["MinCoverage"], facts["NumberOfSets"]) == (0.5, 2)
     assert facts["participant_id"]["Description"]
-
-
-def test_wide_tables_are_put_behind_each_other_by_the_usual_names(tmp_path, capsys):
-    averages = [add_table(tmp_path, f"sub-{label:02d}_task-rest") for label in range(4)]
-    wide = STEM.format("Own").replace("regions", "regionMeans")
-    for number, (title, folder) in enumerate(averages):
-        names = "left\tright" if number < 3 else "left\tparticipant_id"
-        text = f"contrast\t{names}\nmath\t0.{number}\tn/a\n"
-        (folder / f"{title}_{wide}.tsv").write_text(text)
-    write_region_tables(DerivativeDataset(tmp_path), averages)
-    header, *rows = read(tmp_path / f"group/{wide}.tsv.gz")
-    assert header == ["participant_id", "session_id", "average", "contrast", "left", "right"]
-    assert [row[0] for row in rows] == ["sub-00", "sub-01", "sub-02"]
-    assert rows[1][3:] == ["math", "0.1", "n/a"]
-    assert "left out 1 damaged table: sub-03" in capsys.readouterr().err
 
 
 @pytest.mark.slow

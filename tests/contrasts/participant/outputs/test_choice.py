@@ -9,7 +9,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.outputs.choice import Choice
+from bids_dtg.contrasts.participant.outputs.choice import choose, lacking
 from bids_dtg.errors import SettingsError
 
 KNOWN = tuple(
@@ -51,8 +51,8 @@ def record(out):
 
 
 def test_a_task_names_its_contrasts_and_labels_are_read_in_any_case():
-    assert [c.label for c in Choice.of(KNOWN, ["emotion"], ()).contrasts] == ["faces", "shapes"]
-    assert [c.label for c in Choice.of(KNOWN, ["MATH", "Faces"], ()).contrasts] == ["faces", "math"]
+    assert choose(KNOWN, ["emotion"], ())["contrast"] == ["faces", "shapes"]
+    assert choose(KNOWN, ["MATH", "Faces"], ())["contrast"] == ["faces", "math"]
 
 
 @pytest.mark.parametrize(
@@ -60,19 +60,20 @@ def test_a_task_names_its_contrasts_and_labels_are_read_in_any_case():
     [
         (["facs"], [], "--contrast names facs, .*or tasks: EMOTION.*did you mean faces"),
         (["zzz"], [], "--contrast names zzz, which the model does not predict"),
-        ([], ["map"], "--write is 'map'.*one of maps, half-widths.*did you mean maps"),
+        ([], ["map"], "--write is 'map'.*one of maps, regions.*did you mean maps"),
     ],
 )
 def test_unknown_names_are_refused(contrasts, kinds, says):
     with pytest.raises(SettingsError, match=says):
-        Choice.of(KNOWN, contrasts, kinds)
+        choose(KNOWN, contrasts, kinds)
 
 
 def test_a_record_that_was_changed_by_hand_counts_as_far_as_it_can_be_read():
-    choice = Choice.of(KNOWN, ["faces"], ["maps"])
-    assert choice.lacking({}) == "not written yet: faces, maps"
-    assert choice.lacking({"Made": 5}) is None  # as of a call without a choice
-    assert choice.lacking({"Made": {"contrast": [3, "faces"], "write": "maps"}}) is not None
+    wanted = choose(KNOWN, ["faces"], ["maps"])
+    assert lacking(wanted, {}) == "not written yet: faces, maps"
+    assert lacking(wanted, {"Made": 5}) == "not written yet: faces, maps"
+    assert lacking(wanted, {"Made": {"contrast": [3, "faces"], "write": ["maps"]}}) is None
+    assert lacking(wanted, {"Made": {"contrast": ["faces"], "write": "maps"}}) is not None
 
 
 @pytest.mark.slow
@@ -85,8 +86,9 @@ def test_files_of_chosen_contrasts_are_the_bytes_of_the_whole_run(whole, tmp_pat
     assert {name for name in some if "_contrast-" in name} == {
         name for name in maps if f"_contrast-{first}_" in name
     }
-    several = [name for name in some if some[name] != everything.get(name)]
-    assert all(name.endswith(".tsv") for name in several), several  # tables of all contrasts
+    several = {name for name in some if some[name] != everything.get(name)}
+    # What is of all contrasts: the table, and the sidecar.
+    assert {name.rpartition("_")[2] for name in several} == {"statmap.tsv", "statmap.json"}
     (table,) = out.glob("sub-01/func/*_desc-regions_statmap.tsv")
     theirs = whole.out / table.relative_to(out)
     assert table.read_text() == "".join(
@@ -117,7 +119,7 @@ def test_a_later_call_adds_and_never_takes_away(whole, tmp_path, capsys):
     }
     assert whole.run(out=out) == 0
     assert written(out) == written(whole.out)
-    assert "Made" not in record(out)
+    assert record(out)["Made"] == {"contrast": labels, "write": ["maps", "regions"]}
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,11 +12,10 @@ from fmriprep_dataset import make_image
 from scipy.ndimage import map_coordinates
 from study_folders import write_affine
 from tiny_bundle import TINY_AFFINE
-from tiny_job import TinyJob, add_rest, tree
+from tiny_job import TinyJob, add_rest, map_facts, tree
 
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.contents import find_participant
 from bids_dtg.stats.half_width import HalfWidths
@@ -95,7 +93,7 @@ def assert_resampled(original: Path, moved: Path, mask: np.ndarray, atol: float 
 
 
 @pytest.mark.slow
-def test_maps_and_half_widths_in_the_own_space_and_in_a_template(job):
+def test_maps_in_the_own_space_and_in_a_template(job):
     spaces = ("--output-spaces", "T1w", f"{OTHER}:res-02", SPACE)
     assert job.run(*spaces) == 0
     mask = job.bundle.voxels.mask
@@ -111,19 +109,14 @@ def test_maps_and_half_widths_in_the_own_space_and_in_a_template(job):
     assert nib.load(other).shape == (97, 115, 97)
     assert np.allclose(nib.load(other).affine[:3, 3], (-96.5, -132.5, -78.5))
     assert nib.load(own).header.get_intent()[0] == "z score"
-    # half-widths: with the participant in T1w, once a dataset on the template
-    shared = only(job.out / f"tpl-{SPACE}", f"*{MAPS}-halfwidth90m*_statmap.nii.gz")
-    widths = only(job.out / "sub-01", f"*_space-T1w_{MAPS}-halfwidth90_statmap.nii.gz")
-    assert_resampled(shared, widths, mask, atol=1 / 100)
-    there = only(job.out / f"tpl-{OTHER}", f"*{MAPS}-halfwidth90m*_statmap.nii.gz")
-    assert_resampled(shared, there, mask, atol=1 / 100)
-    assert not list((job.out / "sub-01").rglob(f"*_space-{OTHER}_*halfwidth*"))
-    assert len(list(job.out.rglob("*_space-T1w_*statmap.nii.gz"))) == 6
+    # half-widths are one set, on the model's grid
+    assert {path.parent.name for path in job.out.rglob("*halfwidth*")} == {f"tpl-{SPACE}"}
+    assert len(list(job.out.rglob("*_space-T1w_*statmap.nii.gz"))) == 3
 
 
 def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert job.run("--output-spaces", "T1w", OTHER) == 0
-    own = read_inherited(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
+    own = map_facts(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
     assert own["SpatialReference"] == ("bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz")
     assert own["Resolution"].startswith("2 x 2 x 2 mm, 22 x 25 x 21 voxels over the field of view")
     assert own["Transforms"] == [f"sub-01_from-{SPACE}_to-T1w_mode-image_xfm.txt"]
@@ -131,18 +124,15 @@ def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert own["Interpolation"].startswith("linear, of voxels in the model's mask alone")
     original = only(job.out, f"*space-{SPACE}_*{MAPS}-synthetic_statmap.nii.gz")
     assert own["Sources"] == [
-        f"bids::{original.relative_to(job.out).as_posix()}",
         f"bids:fmriprep:sub-01/anat/{own['Transforms'][0]}",
         "bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz",
     ]
-    assert own["Units"] == read_inherited(original)["Units"]
+    assert own["Units"] == map_facts(original)["Units"]
     assert own["ModelSHA256"] == job.bundle.identity
-    widths = json.loads(
-        only(job.out, f"tpl-{OTHER}/*{MAPS}-halfwidth90m*_statmap.json").read_text()
-    )
-    assert widths["SpatialReference"] == f"https://templateflow.s3.amazonaws.com/tpl-{OTHER}"
-    assert widths["Transforms"] == [f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"]
-    assert widths["IntervalLevel"] == 0.9
+    there = map_facts(only(job.out, f"*_space-{OTHER}_*{MAPS}-synthetic_statmap.nii.gz"))
+    assert there["SpatialReference"] == f"https://templateflow.s3.amazonaws.com/tpl-{OTHER}"
+    assert there["Transforms"] == [f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"]
+    assert there["Contrast"] == "MATH"
 
 
 @pytest.mark.slow

@@ -17,16 +17,11 @@ from label_files import write_dlabel
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table
 
-from bids_dtg.contrasts.participant.outputs.layers import Layer
-from bids_dtg.contrasts.participant.outputs.region_files import (
-    COLUMNS,
-    RegionTables,
-)
+from bids_dtg.contrasts.participant.outputs.regions import COLUMNS, region_files
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases, region_means
+from bids_dtg.imaging.atlas import Atlas, choose_atlases, region_means
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.report.contents import SYNTHETIC
 
 ENTITIES = {"sub": "01", "ses": "A", "task": "rest"}
 MINE = "atlas-Mine_seg-two_scale-5_space-MNI152NLin6Asym_dseg.nii.gz"
@@ -46,18 +41,23 @@ def make_atlas(bundle, parcels=5, size=None):
 
 def make_maps(bundle, seed=0):
     shape = (len(bundle.contrasts), bundle.places.number)
-    values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    return Layer(SYNTHETIC, bundle.contrasts, values, "")
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def make_rows(tables, maps):
-    file, _ = tables.files(ENTITIES, maps)
-    return list(csv.DictReader(io.StringIO(file.data.decode()), delimiter="\t")), file.path
+def make_files(bundle, atlas, maps, least=0.5):
+    """Paths and contents of an atlas' files: the sidecar, then the table."""
+    contrasts = bundle.contrasts
+    return [*region_files(ENTITIES, atlas, maps, contrasts, bundle=bundle, min_coverage=least)]
+
+
+def make_rows(bundle, atlas, maps, least=0.5):
+    _, (path, data) = make_files(bundle, atlas, maps, least)
+    return list(csv.DictReader(io.StringIO(data.decode()), delimiter="\t")), path
 
 
 def test_a_row_a_contrast_and_parcel(bundle):
     atlas, maps = make_atlas(bundle), make_maps(bundle)
-    rows, path = make_rows(RegionTables((atlas,), bundle, 0.5), maps)
+    rows, path = make_rows(bundle, atlas, maps)
     assert str(path) == (
         "sub-01/ses-A/func/sub-01_ses-A_task-rest_space-MNI152NLin6Asym_atlas-Mine_seg-two_stat-z_"
         "desc-regions_statmap.tsv"
@@ -67,29 +67,14 @@ def test_a_row_a_contrast_and_parcel(bundle):
     assert [row["index"] for row in rows[:5]] == ["1", "2", "3", "4", "5"]
     assert rows[1]["name"] == "region 2"
     found = np.array([float(row["mean"]) for row in rows]).reshape(3, 5)
-    np.testing.assert_allclose(found, region_means(maps.values, atlas), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found, region_means(maps, atlas), rtol=1e-6, atol=1e-6)
     assert {row["coverage"] for row in rows} == {"1.0000"}
-
-
-def test_the_wide_table_has_the_same_means_by_name(bundle):
-    whole = make_atlas(bundle).voxels
-    atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
-    tables, maps = RegionTables((atlas,), bundle, 0.5), make_maps(bundle)
-    rows, path = make_rows(tables, maps)
-    _, wide = tables.files(ENTITIES, maps)
-    assert str(wide.path) == str(path).replace("desc-regions", "desc-regionMeans")
-    frame = pd.read_csv(io.BytesIO(wide.data), sep="\t", index_col="contrast", na_values="n/a")
-    assert list(frame.columns) == [f"region {label}" for label in range(1, 6)]
-    assert list(frame.index) == [contrast.label for contrast in bundle.contrasts]
-    for row in rows:
-        value = frame.loc[row["contrast"], row["name"]]
-        assert value == pytest.approx(float(row["mean"].replace("n/a", "nan")), nan_ok=True)
 
 
 def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
     whole = make_atlas(bundle).voxels
     atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
-    rows, _ = make_rows(RegionTables((atlas,), bundle, 0.5), make_maps(bundle))
+    rows, _ = make_rows(bundle, atlas, make_maps(bundle))
     assert [row["mean"] == "n/a" for row in rows[:5]] == [False, False, True, False, True]
     assert [row["coverage"] for row in rows[:5]] == [
         "1.0000",
@@ -102,8 +87,7 @@ def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
 
 
 def test_a_sidecar_describes_each_column(bundle):
-    tables = RegionTables((make_atlas(bundle),), bundle, 0.25)
-    (path, facts), _ = tables.sidecars(ENTITIES)
+    (path, facts), _ = make_files(bundle, make_atlas(bundle), make_maps(bundle), 0.25)
     assert str(path).endswith("_desc-regions_statmap.json")
     assert all(facts[column]["Description"] for column in COLUMNS)
     assert facts["MinCoverage"] == 0.25
@@ -116,8 +100,8 @@ def test_a_mean_stands_where_enough_has_a_value(bundle, seed, share, least):
     atlas = make_atlas(bundle)
     maps = make_maps(bundle, seed)
     missing = np.random.default_rng(seed).random(bundle.places.number) < share
-    maps.values[:, missing] = np.nan
-    rows, _ = make_rows(RegionTables((atlas,), bundle, least), maps)
+    maps[:, missing] = np.nan
+    rows, _ = make_rows(bundle, atlas, maps, least)
     for row in rows:
         part = int(row["voxels"]) / atlas.voxels[int(row["index"]) - 1]
         assert float(row["coverage"]) == pytest.approx(part, abs=1e-4)
@@ -130,8 +114,6 @@ def test_the_default_stands_back_where_it_does_not_fit(bundle):
         places, grid=dataclasses.replace(places.grid, space="MNI152NLin2009cAsym")
     )
     assert choose_atlases((), moved, templateflow=TemplateFlow(None)) == ()
-    assert "no table of regions: the default atlas" in atlases_note((), ())
-    assert atlases_note(("none",), ()) is None
     with pytest.raises(SettingsError, match="is in MNI152NLin6Asym"):
         choose_atlases(("Schaefer400",), moved, templateflow=TemplateFlow(None))
 
@@ -179,8 +161,10 @@ def test_an_atlas_with_a_form_on_grayordinates_has_values_there(tmp_path, capsys
     assert job.run("--atlases", atlas, "--min-coverage", 0.01) == 0
     (path,) = job.out.rglob("*_space-fsLR_*_den-91k_stat-z_desc-regionMeans_statmap.pscalar.nii")
     image = nib.load(path)
-    (wide,) = job.out.rglob("*_desc-regionMeans_statmap.tsv")
-    frame = pd.read_csv(wide, sep="\t", index_col="contrast", na_values="n/a")
+    (table,) = job.out.rglob("*_desc-regions_statmap.tsv")
+    long = pd.read_csv(table, sep="\t", na_values="n/a")
+    frame = long.pivot(index="contrast", columns="name", values="mean")
+    frame = frame.loc[long["contrast"].unique(), long["name"].unique()]
     np.testing.assert_allclose(image.get_fdata(), frame.to_numpy(), rtol=1e-6)
     assert list(image.header.get_axis(1).name) == list(frame.columns) == ["M1", "V1", "amygdala"]
     facts = json.loads(path.with_name(path.name.replace(".pscalar.nii", ".json")).read_text())

@@ -1,0 +1,81 @@
+"""What a participant's maps say of themselves: one sidecar, and each file's own header."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_bundle import tiny_masks, with_half_widths, write_tiny_bundle
+from tiny_job import TinyJob, map_facts
+
+from bids_dtg.contrasts.bundle.part import Recentring
+from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.contents import find_participant
+
+MAPS = "sub-01/func/*_desc-synthetic_statmap.nii.gz"
+
+
+def facts_of(job: TinyJob) -> list[dict]:
+    """The facts of each map, in the order of the model's contrasts."""
+    assert job.run() == 0
+    found = {facts["Contrast"]: facts for facts in map(map_facts, job.out.glob(MAPS))}
+    return [found[contrast.name] for contrast in job.bundle.contrasts]
+
+
+def test_a_correction_is_recorded_with_each_map_s_gain(tmp_path):
+    gains = np.array([0.5, 1.0, 1.5], np.float32)
+    correction = Correction(gains, np.ones((3, int(tiny_masks()[1].sum())), np.float32))
+    job = TinyJob(tmp_path)
+    job.model = tmp_path / "corrected"
+    write_tiny_bundle(job.model, correction=correction, recentring=Recentring(40, 4))
+    found = facts_of(job)
+    assert [one["Gain"] for one in found] == [0.5, 1.0, 1.5]
+    assert all(one["Recentred"] is True for one in found)
+
+
+def test_a_copied_map_names_model_version_and_cleaning(tmp_path):
+    job = TinyJob(tmp_path)
+    for one in facts_of(job):
+        assert not {"Recentred", "Gain"} & set(one)
+    for path in job.out.glob(MAPS):
+        image = nib.load(path)
+        ((code, text),) = ((one.get_code(), one.text) for one in image.header.extensions)
+        said = json.loads(text)
+        assert code == 6
+        assert said["Contrast"] in path.name
+        assert (said["ModelName"], said["ModelVersion"]) == ("tiny", "0")
+        assert said["ModelSHA256"] == job.bundle.identity
+        assert (said["DenoiseStrategy"], said["Synthetic"]) == ("simple", True)
+        assert image.dataobj.offset % 16 == 0
+
+
+def test_a_session_has_one_sidecar_for_all_maps(tmp_path):
+    job = TinyJob(tmp_path)
+    assert job.run() == 0
+    (shared,) = (job.out / "sub-01").rglob("*statmap.json")
+    assert shared.name == "sub-01_task-rest_statmap.json"
+    (made,) = find_participant(DerivativeDataset(job.out), "01").averages
+    assert {shown.label: (shown.name, shown.task) for shown in made.maps} == {
+        contrast.label: (contrast.name, contrast.task) for contrast in job.bundle.contrasts
+    }
+
+
+@pytest.mark.slow
+def test_half_widths_of_another_model_take_the_place_of_the_first_ones(tmp_path):
+    job = TinyJob(tmp_path)
+    other = write_tiny_bundle(tmp_path / "plain", seed=1)
+    for number, bundle in enumerate((job.bundle, other)):
+        made = with_half_widths(bundle, tmp_path / f"sure{number}")
+        job.model = made.path
+        assert job.run() == 0
+        (sidecar,) = job.out.glob("tpl-*/*_desc-halfwidth_statmap.json")
+        assert json.loads(sidecar.read_text())["ModelSHA256"] == made.identity
+        images = [*job.out.glob("tpl-*/*_desc-halfwidth_statmap.nii.gz")]
+        assert {
+            json.loads(nib.load(path).header.extensions[0].text)["ModelSHA256"] for path in images
+        } == {made.identity}
+        (average,) = find_participant(DerivativeDataset(job.out), "01").averages
+        assert all(shown.overlays for shown in average.maps)
