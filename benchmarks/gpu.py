@@ -130,7 +130,7 @@ def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> d
 def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[str, float]:
     """Time updates of the weights, by the program's own training: a short epoch, after one more."""
     from bids_dtg.contrasts.plan import TrainingPlan
-    from bids_dtg.contrasts.samples import PersonSamples, Sampling
+    from bids_dtg.contrasts.samples import PersonSamples
     from bids_dtg.contrasts.train import train
     from bids_dtg.training.loop import Workplace
 
@@ -146,7 +146,8 @@ def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[s
         features=size.features,
         epochs=2,
         precision=precision,
-        sampling=Sampling(people=batch, batches=updates),
+        batch=batch,
+        batches=updates,
     )
     with tempfile.TemporaryDirectory() as folder:
         place = Workplace(Path(folder), device)

@@ -17,7 +17,7 @@ from rich.progress import track
 
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.phantom.parameters import NETWORKS
-from bids_dtg.contrasts.samples import PersonSamples, Voxels
+from bids_dtg.contrasts.samples import Batch, PersonSamples, Space, Voxels, stacked
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 
@@ -54,14 +54,85 @@ class StoredPeople:
         return maps
 
 
-class StoredSamples(PersonSamples):
-    """Samples of stored people, whose values are whole numbers of a step."""
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of a grid around random voxels of the mask, that a batch's people all give."""
 
-    def segment(self, person: int, segment: int, voxels: Voxels) -> NDArray[np.float32]:
+    number: int  # in a batch
+    crop: int = 24  # voxels along each edge
+    margin: int = 2  # voxels at a box's faces that do not count (not at the grid's own faces)
+    align: int = 4  # boxes start at multiples of this, as the network's pooling does
+
+    def draw(self, mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[slice, ...]:
+        """Draw a box."""
+        voxels = np.flatnonzero(mask)
+        centre = np.unravel_index(voxels[rng.integers(len(voxels))], mask.shape)
+        slices = []
+        for middle, size in zip(centre, mask.shape, strict=True):
+            last = max(0, size - self.crop)
+            start = int(middle) - self.crop // 2 + int(rng.integers(self.align))
+            start = min(max(0, start), last) // self.align * self.align
+            stop = start + self.crop
+            # The last voxels of the grid belong to its last box.
+            slices.append(slice(start, size if size - stop < self.align else stop))
+        return tuple(slices)
+
+    def core(self, box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+        """Return the part of a box whose voxels count."""
+        return tuple(
+            slice(
+                0 if part.start == 0 else self.margin,
+                part.stop - part.start - (0 if part.stop == size else self.margin),
+            )
+            for part, size in zip(box, shape, strict=True)
+        )
+
+
+class StoredSamples(PersonSamples):
+    """Samples of stored people, whose values are whole numbers of a step, in boxes of the grid."""
+
+    def __init__(self, people: StoredPeople, mask: NDArray[np.bool_], boxes: Boxes) -> None:
+        super().__init__(people.connectomes, people.maps, mask)
+        self._boxes = boxes
+
+    def read(
+        self,
+        people: NDArray[np.integer[Any]],
+        segments: NDArray[np.integer[Any]],
+        rng: np.random.Generator,
+        space: Space,
+    ) -> list[Batch]:
+        """Read one segment of each of some people, and their maps, in boxes that are drawn."""
+        boxes = [self._boxes.draw(self.mask, rng) for _ in range(self._boxes.number)]
+        pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
+        numbers = np.cumsum(self.mask).reshape(self.mask.shape) - 1
+        found = []
+        for box in boxes:
+            inside = self.mask[box]
+            counted = np.zeros(inside.shape, bool)
+            core = self._boxes.core(box, self.mask.shape)
+            counted[core] = inside[core]
+            here, of_loss = (numbers[box][wanted] for wanted in (inside, counted))
+            connectomes = [self.segment(p, s, here) for p, s in pairs]
+            maps = [self.maps(p, of_loss) for p, _ in pairs]
+            found.append(
+                Batch(
+                    stacked(iter(connectomes), len(pairs), space),
+                    stacked(iter(maps), len(pairs), space),
+                    np.flatnonzero(inside),
+                    np.flatnonzero(counted),
+                    inside.shape,
+                )
+            )
+        return found
+
+    def segment(
+        self, person: int, segment: int, voxels: Voxels = slice(None)
+    ) -> NDArray[np.float32]:
         """Return a connectome at voxels of the mask, in its units."""
         return super().segment(person, segment, voxels) * np.float32(CONNECTOME_STEP)
 
-    def maps(self, person: int, voxels: Voxels) -> NDArray[np.float32]:
+    def maps(self, person: int, voxels: Voxels = slice(None)) -> NDArray[np.float32]:
         """Return the measured maps at voxels of the mask, in their units."""
         return super().maps(person, voxels) * np.float32(MAP_STEP)
 

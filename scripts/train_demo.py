@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo_bundle import write_demo_bundle
-from demo_people import StoredPeople, StoredSamples, simulate_people
+from demo_people import Boxes, StoredPeople, StoredSamples, simulate_people
 from demo_table import add_intervals, make_table
 from torch import Tensor
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.training.loop import Workplace
@@ -39,12 +38,13 @@ class Stage:
     segments: int  # of rest for each person
     share: float  # of the minutes
     learning_rate: float
-    sampling: Sampling  # boxes: each update sees other people at other places
+    batch: int  # people in a batch
+    boxes: Boxes  # each update sees other people at other places
 
 
 STAGES = (
-    Stage(2, 4, 0.4, 4e-3, Sampling(people=6, crop=24, boxes=2, margin=2, batches=40)),
-    Stage(1, 2, 0.6, 1e-3, Sampling(people=2, crop=24, boxes=6, margin=2, batches=40)),
+    Stage(2, 4, 0.4, 4e-3, batch=6, boxes=Boxes(2)),
+    Stage(1, 2, 0.6, 1e-3, batch=2, boxes=Boxes(6)),
 )
 
 
@@ -101,21 +101,18 @@ def _train(
         fixed_statistics=start is not None,
         precision="bf16-mixed",
         seed=args.seed,
-        sampling=stage.sampling,
+        batch=stage.batch,
+        batches=40,
     )
     trained = train(
-        _samples(training, phantom),
-        _samples(validation, phantom),
+        StoredSamples(training, phantom.anatomy.grey, stage.boxes),
+        StoredSamples(validation, phantom.anatomy.grey, stage.boxes),
         plan,
         Workplace(folder / "checkpoints", device=args.device),
         start=start,
         report=lambda line: print(line, flush=True),
     )
     return training, trained
-
-
-def _samples(people: StoredPeople, phantom: Phantom) -> StoredSamples:
-    return StoredSamples(people.connectomes, people.maps, phantom.anatomy.grey)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ Kinds of model; `bundle.kinds` says which functions a kind has:
 Fitting and evaluation:
 
 - `people`: people with rest and measured maps, as arrays
-- `samples`: training samples, a box of the grid at a time
+- `samples`: batches of people to train a network on
 - `plan`: how a network is trained
 - `train`: trains the attention U-Net on samples (extra ``train``)
-- `task`: batches, losses and optimiser, as Lightning wants them (extra ``train``)
 - `losses`: training losses (torch)
 - `baselines`: public door to `bids_dtg.stats.linear`
 - `metrics`: public door to `bids_dtg.stats.metrics`

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings.option import find_row
 
@@ -88,12 +87,12 @@ class TrainingPlan:
     epochs: int = 100  # at most
     choose_by: EpochChoice = "r"  # the best epoch
     minutes: float | None = None  # at most, earlier calls included; epochs are completed
-    # Batch norm keeps the statistics of the start weights: a batch of a few boxes gives
-    # poor ones.
+    # Batch norm keeps the statistics of the start weights: a few boxes give poor ones.
     fixed_statistics: bool = False
     # Parameters whose names start with one of these are not trained.
     frozen: tuple[str, ...] = ()
     # Lightning's name of the precision.
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0  # of weights, batches, segments and boxes
-    sampling: Sampling = field(default_factory=Sampling)  # how batches are put together
+    batch: int = 10  # people in a batch, all different
+    batches: int | None = None  # in an epoch; None: until each person was in one

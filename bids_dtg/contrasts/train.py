@@ -1,9 +1,11 @@
-"""Train the attention U-Net on samples (extra ``train``)."""
+"""Train the attention U-Net on samples, as a Lightning module (extra ``train``)."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,12 +13,31 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader, IterableDataset
 
+from bids_dtg.contrasts.losses import crr_loss
+from bids_dtg.contrasts.network.unet import AttentionUNet, on_grid
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import Samples
-from bids_dtg.contrasts.task import TrainingTask
-from bids_dtg.training.loop import Report, Schedule, Workplace, run_epochs
+from bids_dtg.contrasts.samples import (
+    Batch,
+    PersonSamples,
+    memory,
+    training_batches,
+    validation_batches,
+)
+from bids_dtg.engine.ahead import run_ahead
+from bids_dtg.training.chance import borrowed_chance
+from bids_dtg.training.loop import Report, Schedule, Task, Workplace, run_epochs
+
+# The fields of `Batch`, in its order: a box's connectomes and maps, where they lie on its grid, and
+# the grid's shape.
+TensorBatch = tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...]]
+
+# Streams of random numbers, added to the seed.
+_TRAINING, _VALIDATION = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +49,8 @@ class TrainedNetwork:
 
 
 def train(
-    training: Samples,
-    validation: Samples,
+    training: PersonSamples,
+    validation: PersonSamples,
     plan: TrainingPlan,
     workplace: Workplace,
     *,
@@ -66,7 +87,7 @@ def train(
     validation loss, batches of 10 people, a random segment of rest each.
     """
     for samples in (training, validation):
-        if plan.loss == "crr" and min(samples.people, plan.sampling.people) < 2:
+        if plan.loss == "crr" and min(samples.people, plan.batch) < 2:
             raise ValueError("the loss crr compares people: batches need at least 2")
     if plan.fixed_statistics and start is None:
         raise ValueError("fixed statistics are those of the weights to begin with: give `start`")
@@ -101,3 +122,243 @@ def train(
         "lightning": lightning.__version__,
     }
     return TrainedNetwork(state, card)
+
+
+class TrainingTask(Task):
+    """One training: a network, its people and its plan."""
+
+    def __init__(
+        self,
+        training: PersonSamples,
+        validation: PersonSamples,
+        plan: TrainingPlan,
+        *,
+        start: Mapping[str, Tensor] | None,
+        report: Report,
+    ) -> None:
+        super().__init__()
+        self.plan, self._report = plan, report
+        self.training_people, self.validation_people = training, validation
+        self._plateau_state: dict[str, Any] | None = None
+        self._losses: list[Tensor] = []
+        self._started = 0.0
+        with borrowed_chance():
+            torch.manual_seed(plan.seed)
+            self.network = AttentionUNet(
+                training.rois, training.contrasts, plan.features, plan.levels
+            )
+        if start is not None:
+            self.network.load_state_dict(start)
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(plan.frozen))
+        # Channels last is faster; the results are the same.
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def train_dataloader(self) -> DataLoader[list[TensorBatch]]:
+        seed = (self.plan.seed, _TRAINING, self.current_epoch)
+        batches = partial(training_batches, number=self.plan.batches)
+        return self._loader(partial(batches, self.training_people, self.plan.batch, seed))
+
+    def val_dataloader(self) -> DataLoader[list[TensorBatch]]:
+        seed = (self.plan.seed, _VALIDATION)
+        return self._loader(
+            partial(validation_batches, self.validation_people, self.plan.batch, seed)
+        )
+
+    def _loader(
+        self, batches: Callable[..., Iterator[list[Batch]]]
+    ) -> DataLoader[list[TensorBatch]]:
+        space = _pinned if self.device.type == "cuda" else memory
+        read = partial(batches, space=space)
+        return DataLoader(_Batches(read, ahead=self.device.type != "cpu"), batch_size=None)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        optimiser = torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
+        # Stepped and saved here: Lightning would step it after the epoch's checkpoint.
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimiser, factor=self.plan.factor, patience=self.plan.patience
+        )
+        if self._plateau_state is not None:
+            self._plateau.load_state_dict(self._plateau_state)
+        return optimiser
+
+    def on_train_epoch_start(self) -> None:
+        self._losses, self._started = [], time.perf_counter()
+        if self.plan.fixed_statistics:
+            for layer in self.network.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+
+    def training_step(self, batch: list[TensorBatch], index: int) -> Tensor:
+        loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
+        self._losses.append(loss.detach())
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: list[TensorBatch], index: int) -> None:
+        for box in batch:
+            predicted, maps = self._whole(box)
+            scores = validation_scores(predicted, maps)
+            scores["loss"] = self._loss(predicted, maps)
+            named = {f"validation_{name}": score for name, score in scores.items()}
+            self.log_dict(named, prog_bar=True, batch_size=len(maps))
+
+    def on_train_epoch_end(self) -> None:
+        seen = self.trainer.callback_metrics
+        epoch = {
+            "epoch": self.current_epoch,
+            "loss": float(torch.stack(self._losses).mean()),
+            **{name: float(value) for name, value in seen.items() if "validation" in name},
+            "learning_rate": self._plateau.optimizer.param_groups[0]["lr"],
+            "seconds": round(time.perf_counter() - self._started, 1),
+        }
+        self._plateau.step(epoch["validation_loss"])
+        self.history.append(epoch)
+        self._report(_line(epoch, self.plan))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["plateau"] = self._plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._plateau_state = checkpoint["plateau"]
+
+    def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
+        """Return predicted and measured maps of a batch, (people, contrasts, voxels)."""
+        connectomes, maps, inside, counted, shape = box
+        # By number: a mask would wait for the device, and its gradient sorts the voxels.
+        grids = self.network(on_grid(connectomes, inside, shape))
+        predicted = grids.permute(0, 2, 3, 4, 1).flatten(1, 3).index_select(1, counted)
+        return predicted.mT.contiguous(), maps
+
+    def _loss(self, predicted: Tensor, measured: Tensor) -> Tensor:
+        if self.plan.loss == "crr":
+            # The loss takes boxes; here voxels are in a row.
+            boxes = predicted[..., None, None], measured[..., None, None]
+            return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
+        return masked_error(predicted, measured)
+
+
+def _pinned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Make an array that a GPU reads from while this process goes on; its memory is used again."""
+    array: NDArray[np.float32] = torch.empty(shape, pin_memory=True).numpy()
+    return array
+
+
+class _Batches(IterableDataset[list[TensorBatch]]):
+    """The batches of an epoch as tensors.
+
+    For a GPU, the next ones are read ahead in a thread: a batch has up to
+    gigabytes, and other processes would send them through /dev/shm, which is small in containers.
+    """
+
+    def __init__(self, batches: Callable[[], Iterator[list[Batch]]], *, ahead: bool) -> None:
+        self._batches, self._ahead = batches, ahead
+
+    def __iter__(self) -> Iterator[list[TensorBatch]]:
+        if not self._ahead:
+            yield from map(_tensors, self._batches())
+            return
+        with closing(run_ahead(self._read, forked=False)) as batches:
+            yield from batches
+
+    def _read(self, send: Callable[[list[TensorBatch]], None]) -> None:
+        for batch in self._batches():
+            send(_tensors(batch))
+
+
+def _tensors(batch: list[Batch]) -> list[TensorBatch]:
+    return [
+        (
+            torch.from_numpy(box.connectomes),
+            torch.from_numpy(box.maps),
+            torch.from_numpy(box.inside),
+            torch.from_numpy(box.counted),
+            box.shape,
+        )
+        for box in batch
+    ]
+
+
+def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
+    """Score predictions of people outside the network's training set.
+
+    Parameters
+    ----------
+    predicted, measured
+        (people, contrasts, voxels); NaN where nothing was measured.
+
+    Returns
+    -------
+    dict
+        `r`: correlation over voxels. `residual_r`: the same after the people's mean was taken
+        off the predictions and off the measured maps, as re-centring does; it measures individual
+        differences and does not reward the mean map. `diagonality`: how much higher r is with a
+        person's own map than with the others'. Means over people and contrasts.
+    """
+    people = len(predicted)
+    scores = {"r": mean_correlation(predicted, measured)}
+    residual = mean_correlation(predicted - predicted.mean(0), measured - measured.nanmean(0))
+    # A single person has no deviation from the mean.
+    scores["residual_r"] = residual if people > 1 else torch.zeros_like(residual)
+    others = [
+        mean_correlation(predicted, measured.roll(shift, dims=0)) for shift in range(1, people)
+    ]
+    scores["diagonality"] = (
+        scores["r"] - torch.stack(others).mean() if others else torch.zeros_like(residual)
+    )
+    return scores
+
+
+def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
+    """Return the mean squared error where a value was measured (is not NaN); 0 where none was.
+
+    Examples
+    --------
+    >>> import torch
+    >>> measured = torch.tensor([1.0, float("nan")])
+    >>> float(masked_error(torch.zeros(2), measured))
+    1.0
+    """
+    known = measured.isfinite()
+    errors = torch.where(known, predicted.float() - torch.where(known, measured, 0.0), 0.0)
+    return errors.square().sum() / known.sum().clamp_min(1)
+
+
+def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
+    """Return Pearson r over voxels, averaged over people and contrasts.
+
+    Parameters
+    ----------
+    predicted, measured
+        (people, contrasts, voxels); a constant map counts as r 0, voxels that are NaN in
+        `measured` are left out, and so are maps without any other.
+
+    Examples
+    --------
+    >>> import torch
+    >>> maps = torch.tensor([[[1.0, 2.0, 3.0, float("nan")]]])
+    >>> round(float(mean_correlation(2 * maps.nan_to_num(), maps)), 3)
+    1.0
+    """
+    known = measured.isfinite()
+    voxels = known.sum(dim=-1, keepdim=True)
+    p, m = (torch.where(known, maps.float(), 0.0) for maps in (predicted, measured))
+    p, m = (
+        torch.where(known, maps - maps.sum(dim=-1, keepdim=True) / voxels.clamp_min(1), 0.0)
+        for maps in (p, m)
+    )
+    size = (p.square().sum(dim=-1) * m.square().sum(dim=-1)).sqrt()
+    r = (p * m).sum(dim=-1) / size.clamp_min(torch.finfo(torch.float32).tiny)
+    there = voxels.squeeze(-1) > 0
+    return torch.where(there, r, 0.0).sum() / there.sum().clamp_min(1)
+
+
+def _line(epoch: Mapping[str, float], plan: TrainingPlan) -> str:
+    return (
+        f"epoch {epoch['epoch'] + 1:.0f}/{plan.epochs}: loss {epoch['loss']:.4f}, "
+        f"validation {epoch['validation_loss']:.4f}, r {epoch['validation_r']:.4f}, "
+        f"residual r {epoch['validation_residual_r']:.4f}, "
+        f"rate {epoch['learning_rate']:.0e}, {epoch['seconds']:.0f} s"
+    )

@@ -13,7 +13,7 @@ import torch
 
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import PersonSamples, Sampling
+from bids_dtg.contrasts.samples import PersonSamples
 from bids_dtg.contrasts.train import train
 from bids_dtg.training.loop import Workplace
 
@@ -29,7 +29,7 @@ def people(number: int) -> PersonSamples:
 
 
 if __name__ == "__main__":
-    plan = TrainingPlan(features=48, epochs=1, sampling=Sampling(people=4))
+    plan = TrainingPlan(features=48, epochs=1, batch=4)
     torch.cuda.set_per_process_memory_fraction(
         LIMIT / torch.cuda.get_device_properties(0).total_memory
     )

@@ -19,15 +19,14 @@ from gpu_forms import random_network
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.dense import exact_convolutions
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import PersonSamples, Sampling
-from bids_dtg.contrasts.task import masked_error
-from bids_dtg.contrasts.train import TrainedNetwork, train
+from bids_dtg.contrasts.samples import PersonSamples
+from bids_dtg.contrasts.train import TrainedNetwork, masked_error, train
 from bids_dtg.training.loop import Workplace
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 EDGE, ROIS, CONTRASTS = 12, 5, 3
-PLAN = TrainingPlan(features=4, loss="crr", epochs=3, patience=0, sampling=Sampling(people=4))
+PLAN = TrainingPlan(features=4, loss="crr", epochs=3, patience=0, batch=4)
 # Of losses and maps that were trained on both devices: TF32 (torch's own choice) and bf16 differ.
 TF32, BF16 = 1e-2, 5e-2
 LOSSES = {

@@ -22,7 +22,7 @@ from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
 from bids_dtg.contrasts.people import MapModel, Person
 from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe, hinge_weight
-from bids_dtg.contrasts.samples import PersonSamples, Sampling
+from bids_dtg.contrasts.samples import PersonSamples
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.extras import require
@@ -200,7 +200,7 @@ def fit(
         epochs=options.network_epochs,
         frozen=frozen,
         seed=options.seed,
-        sampling=Sampling(people=min(options.network_batch, len(training))),
+        batch=min(options.network_batch, len(training)),
     )
     to_train, to_choose = (
         PersonSamples(
@@ -221,7 +221,7 @@ def fit(
         if not lacks_memory(err):
             raise
         raise RunError(
-            f"there is too little memory to train on {plan.sampling.people} participants at once",
+            f"there is too little memory to train on {plan.batch} participants at once",
             remedy="use a smaller --batch-size; finished epochs of the same size are kept",
         ) from err
     parameters = Parameters.of_tensors(trained.state, source=str(place.folder))
