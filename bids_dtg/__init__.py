@@ -37,6 +37,7 @@ The rooms, from top to bottom. A room imports only rooms below it:
 - `settings`: every option, written once
 - `errors`: errors for people: what was found, what was expected, what to do
 - `extras`: packages that only some work needs, and how to install them
+- `progress`: what a person sees while the program works: bars, or lines
 - `notices`: lines for people: one line each, of which every character is seen
 - `streams`: standard input, output and error, usable whatever the program was handed
 - `addresses`: addresses without user names, passwords and tokens

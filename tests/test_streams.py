@@ -161,17 +161,14 @@ def test_bars_on_a_terminal_that_goes_away():
 import os, sys
 from bids_dtg.streams import mend_streams
 mend_streams()
-from bids_dtg.engine.display import BarBoard, make_board
-from bids_dtg.files.transfer_progress import TransferBar
-with make_board(2) as board, TransferBar() as bar:
-    assert isinstance(board, BarBoard)
+from bids_dtg.progress import Board
+with Board(2) as board:
+    assert board.bars is not None
     lane = board.lane(0)
     lane.start("sub-01")
     os.write(1, b"ready\n")  # a bar shows what is printed above it
     sys.stdin.read()
-    bar.begin("a file")
-    bar.advance(1, 2)
-    bar.note("a note")
+    board.note("a note")
     lane.stage("reading", 0.5)
     lane.finish("done")
     board.advance()

@@ -18,7 +18,7 @@ from bids_dtg.files.download import (
     download_hosts,
     obtain_file,
 )
-from bids_dtg.files.transfer_progress import TransferReporter
+from bids_dtg.progress import Reporter
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
 _ANOTHER_FOLDER = (
@@ -29,7 +29,7 @@ _ANOTHER_FOLDER = (
 def fetch_models(
     models: Sequence[PublishedModel[Made]],
     folder: Path,
-    reporter: TransferReporter,
+    reporter: Reporter,
     env: Mapping[str, str] | None = None,
 ) -> list[Made]:
     """Make bundles of published models; those that are there already are verified only.
@@ -101,7 +101,7 @@ def _make_bundle(
     *,
     work: Path,
     hosts: Sequence[str],
-    reporter: TransferReporter,
+    reporter: Reporter,
 ) -> Made:
     reporter.note(f"fetching {model.name} {model.version} into {target}")
     reporter.note(model.notice)
@@ -109,9 +109,7 @@ def _make_bundle(
     return move_bundle(model.convert(fetched, work / model.name, reporter.note), target)
 
 
-def _obtain(
-    file: PinnedFile, work: Path, hosts: Sequence[str], reporter: TransferReporter
-) -> FetchedFile:
+def _obtain(file: PinnedFile, work: Path, hosts: Sequence[str], reporter: Reporter) -> FetchedFile:
     try:
         return obtain_file(file, work, hosts, reporter)
     except DownloadError as err:

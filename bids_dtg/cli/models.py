@@ -188,7 +188,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.fetch import fetch_models
     from bids_dtg.bundles.published import all_published
     from bids_dtg.bundles.store import require_user_cache
-    from bids_dtg.files.transfer_progress import make_transfer_reporter
+    from bids_dtg.progress import Board
 
     published = all_published()
     for name in arguments.models:
@@ -199,8 +199,8 @@ def _fetch(arguments: argparse.Namespace) -> None:
                 remedy=did_you_mean(name, published),
             )
     models = [published[name] for name in dict.fromkeys(arguments.models)]
-    with make_transfer_reporter() as reporter:
-        bundles = fetch_models(models, arguments.into or require_user_cache(), reporter)
+    with Board(1) as board:
+        bundles = fetch_models(models, arguments.into or require_user_cache(), board.lane(0))
     for bundle in bundles:
         show(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
         show(f"notice: {bundle.card.notice}")

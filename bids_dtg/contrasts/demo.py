@@ -22,7 +22,6 @@ from bids_dtg.contrasts.phantom.dataset import (
     write_participant,
 )
 from bids_dtg.contrasts.phantom.model import Person, Phantom
-from bids_dtg.engine.display import Reporter, make_board
 from bids_dtg.engine.messages import NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
@@ -31,6 +30,7 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.progress import Board, Reporter
 from bids_dtg.report.demo import SIMULATED, TABLE, keep_picture
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.report.pages.page import missing_packages
@@ -103,7 +103,7 @@ def write_people(
         generator=generator,
     )
     written = {participant_label(person.index): person for person in people}
-    with make_board(len(people)) as board:
+    with Board(len(people)) as board:
 
         def begin() -> Work[None]:
             def write(label: str, reporter: Reporter) -> None:

@@ -17,5 +17,4 @@ What they stand on:
 - `machine`: cores and memory that a container or a scheduler leaves this process
 - `capacity`: how many processes work side by side, and their threads
 - `gpu`: which device computes: the CPU, or a GPU that PyTorch can use here
-- `display`: what a user sees meanwhile: a bar, or plain lines
 """

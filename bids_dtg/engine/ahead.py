@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 
 from bids_dtg.engine.channel import receive_value, send_value
 from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
-from bids_dtg.engine.display import Reporter
 from bids_dtg.engine.messages import Message, MessageReporter, ReaderDied
 from bids_dtg.engine.work import Send, Take, do_unit
+from bids_dtg.progress import Reporter
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")

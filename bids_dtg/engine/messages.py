@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from bids_dtg.engine.display import Board, Lane
+from bids_dtg.progress import Board, Lane
 
 Result = TypeVar("Result")
 

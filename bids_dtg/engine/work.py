@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bids_dtg.engine.display import Reporter
 from bids_dtg.engine.messages import Began, Finished, Message, MessageReporter, Raised
+from bids_dtg.progress import Reporter
 
 T = TypeVar("T")
 Result = TypeVar("Result")

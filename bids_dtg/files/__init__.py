@@ -6,7 +6,6 @@
 - `text`: JSON objects, tables and plain text of our own
 - `result_record`: which files of a result folder are the program's own, and whether it is whole
 - `download`: files of known digest from elsewhere, verified
-- `transfer_progress`: lines on how far a transfer is
 - `long_table`: one table of rows that come in parts, as compressed text
 - `mapped_rows`: rows of numbers that come one at a time, memory-mapped
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text

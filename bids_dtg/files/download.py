@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import DownloadError, OutputError, SettingsError
 from bids_dtg.files.digest import Digest, read_digests
-from bids_dtg.files.transfer_progress import TransferReporter
+from bids_dtg.progress import Reporter
 from bids_dtg.version import __version__
 
 MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
@@ -97,7 +97,7 @@ def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
 
 
 @contextmanager
-def download_folder(folder: Path, reporter: TransferReporter, *, remedy: str) -> Iterator[Path]:
+def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterator[Path]:
     """Hold the folder of downloads below another for this process alone.
 
     What killed processes left half-made there is removed; whole files are kept.
@@ -178,7 +178,7 @@ def require_network(file: PinnedFile, hosts: Sequence[str]) -> None:
 
 
 def obtain_file(
-    file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: TransferReporter
+    file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: Reporter
 ) -> FetchedFile:
     """Return a verified copy of a file in `folder`, fetched if it is not there yet.
 
@@ -240,7 +240,7 @@ class _RefusedError(Exception):
     """The host will not give the file, however often it is asked."""
 
 
-def _receiver(file: PinnedFile, reporter: TransferReporter) -> Callable[[str, str, object], None]:
+def _receiver(file: PinnedFile, reporter: Reporter) -> Callable[[str, str, object], None]:
     """Return what fetches an address into a file, as pooch asks for it, and verifies the content.
 
     What may pass with time is raised as it is: pooch tries it again.
@@ -249,10 +249,12 @@ def _receiver(file: PinnedFile, reporter: TransferReporter) -> Callable[[str, st
     import requests
 
     def receive(url: str, output: str, _: object) -> None:
-        reporter.begin(file.name)
         headers = {"User-Agent": f"bids_dtg/{__version__}", "Accept-Encoding": "identity"}
         download = pooch.HTTPDownloader(
-            progressbar=_Progress(reporter), chunk_size=_BLOCK, timeout=_TIMEOUTS, headers=headers
+            progressbar=_Progress(file.name, reporter),
+            chunk_size=_BLOCK,
+            timeout=_TIMEOUTS,
+            headers=headers,
         )
         try:
             download(url, output, None)
@@ -278,12 +280,13 @@ def _may_pass(err: Exception) -> bool:
 class _Progress:
     """A progress bar as pooch asks for it."""
 
-    def __init__(self, reporter: TransferReporter) -> None:
-        self.total, self._done, self._reporter = 0, 0, reporter
+    def __init__(self, name: str, reporter: Reporter) -> None:
+        self.total, self._done, self._name, self._reporter = 0, 0, name, reporter
 
     def update(self, size: int) -> None:
         self._done += size
-        self._reporter.advance(min(self._done, self.total or self._done), self.total or None)
+        share = self._done / self.total if self.total else 0.0
+        self._reporter.stage(f"{self._name}, {self._done / 1e6:.1f} MB", min(share, 1.0))
 
     def reset(self) -> None:
         self._done = 0

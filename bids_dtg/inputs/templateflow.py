@@ -22,8 +22,8 @@ from bids_dtg.files.download import (
     obtain_file,
     require_network,
 )
-from bids_dtg.files.transfer_progress import make_transfer_reporter
 from bids_dtg.files.walk import matching
+from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
 # Transforms that may be downloaded, by their place in the folder: one row a file. Those of atlases
@@ -245,14 +245,14 @@ class TemplateFlow:
         require_network(file, hosts)
         assert self.home is not None
         with (
-            make_transfer_reporter() as reporter,
-            download_folder(self.home, reporter, remedy=remedy) as work,
+            Board(1) as board,
+            download_folder(self.home, board.lane(0), remedy=remedy) as work,
         ):
             if has_content(path):  # another process was faster
                 return
             size = f" ({file.size / 1e6:.0f} MB)" if file.size else ""
-            reporter.note(f"downloading {file.name}{size} to {path.parent}, once")
-            fetched = obtain_file(file, work, hosts, reporter)
+            board.note(f"downloading {file.name}{size} to {path.parent}, once")
+            fetched = obtain_file(file, work, hosts, board.lane(0))
             path.parent.mkdir(parents=True, exist_ok=True)
             fetched.path.replace(path)
 

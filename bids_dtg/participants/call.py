@@ -16,7 +16,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
-from bids_dtg.engine.display import Board, Clock, Lane, make_board
 from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Executor
@@ -30,6 +29,7 @@ from bids_dtg.participants.dry_run import print_plan
 from bids_dtg.participants.reports import Reports, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
+from bids_dtg.progress import Board, Clock, Lane
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
@@ -132,7 +132,7 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
     results = request.presentation.made
     try:
         with (
-            make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,
+            Board(len(request.participants), stages=settings.behaviour.verbose > 0) as board,
             request.output.locks() as locks,
             Reports(
                 request.output, wanted=not settings.behaviour.no_reports, note=board.note

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.engine.display import Clock
 from bids_dtg.errors import DtgError, OutputError, internal_error, may_pass
 from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
+from bids_dtg.progress import Clock
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from bids_dtg.cleaning.design import design_run
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero, Reading
-from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
     BoldHeader,
@@ -37,6 +36,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
 from bids_dtg.inputs.space_choice import SERIES
 from bids_dtg.notices import NO_MASK, counted
+from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
-from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure
@@ -29,6 +28,7 @@ from bids_dtg.participants.read import (
     unmet_wishes,
 )
 from bids_dtg.participants.request import CallRequest
+from bids_dtg.progress import Clock, Reporter
 
 
 @dataclass(frozen=True)

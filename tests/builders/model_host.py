@@ -193,20 +193,13 @@ class Notes:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.files: list[str] = []
-        self.sizes: list[tuple[int, int | None]] = []
+        self.stages: list[tuple[str, float]] = []
 
-    def __enter__(self) -> Notes:
-        return self
+    def stage(self, name: str, share: float) -> None:
+        self.stages.append((name, share))
 
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def begin(self, name: str) -> None:
-        self.files.append(name)
-
-    def advance(self, done: int, total: int | None) -> None:
-        self.sizes.append((done, total))
+    def finish(self, message: str) -> None:
+        self.notes.append(message)
 
     def note(self, message: str) -> None:
         self.notes.append(message)

@@ -310,10 +310,10 @@ _FETCHER = """
 import pickle, sys
 from pathlib import Path
 from bids_dtg.bundles.fetch import fetch_models
-from bids_dtg.files.transfer_progress import make_transfer_reporter
+from bids_dtg.progress import Board
 folder, model = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
 sys.stdin.readline()
-(bundle,) = fetch_models([model], folder, make_transfer_reporter())
+(bundle,) = fetch_models([model], folder, Board(1).lane(0))
 print(bundle.identity)
 """
 

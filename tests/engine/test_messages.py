@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 
-from bids_dtg.engine.display import make_board
 from bids_dtg.engine.messages import (
     Began,
     Finished,
@@ -16,6 +15,7 @@ from bids_dtg.engine.messages import (
     Stage,
     follow,
 )
+from bids_dtg.progress import Board
 
 
 def test_a_stage_is_not_repeated_too_often():
@@ -51,7 +51,7 @@ def test_messages_are_shown_in_their_lanes_and_ends_are_left_to_the_caller(capsy
         yield 0, Noted("by the way")
         yield 0, Raised("01", ValueError("no"))
 
-    board = make_board(2, verbose=1)
+    board = Board(2, stages=True)
     found = list(follow(messages(), board, lambda label: f"sub-{label}"))
     assert [
         (lane is board.lane(n), end.label) for n, (lane, end) in enumerate(reversed(found))

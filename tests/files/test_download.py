@@ -147,10 +147,10 @@ def test_progress_is_shown(host, address, tmp_path):
     host.add(CONTENT, PINNED)
     notes = Notes()
     obtain_file(PINNED, tmp_path, [address], notes)
-    assert notes.files == ["model.ckpt"]
-    done = [size for size, _ in notes.sizes]
-    assert done == sorted(done)
-    assert notes.sizes[-1] == (len(CONTENT), len(CONTENT))
+    assert all(name.startswith("model.ckpt, ") for name, _ in notes.stages)
+    shares = [share for _, share in notes.stages]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
 def test_what_killed_processes_left_is_removed(tmp_path):

@@ -14,13 +14,13 @@ from cifti_people import brain_models, parcels_axis, save_series, tiny_series
 from fmriprep_dataset import describe_dataset, make_image
 from tiny_job import tiny_bold
 
-from bids_dtg.engine.display import Clock
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import run_of_file
 from bids_dtg.inputs.space_choice import SPACE, SpaceRule
 from bids_dtg.participants.run_source import RunSource, plan_run
+from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 STEM, STEP = "sub-HAPPYTEST_task-rest_", 5  # every fifth of its 110 frames

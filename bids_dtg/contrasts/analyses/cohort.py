@@ -20,7 +20,6 @@ from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.capacity import divide, own_threads
 from bids_dtg.engine.child import can_fork
-from bids_dtg.engine.display import make_board
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
@@ -29,6 +28,7 @@ from bids_dtg.errors import DatasetError, DtgError, OutputError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.inputs.statmaps import Statistic
 from bids_dtg.notices import counted, named, say
+from bids_dtg.progress import Board
 from bids_dtg.settings import Settings
 
 # Of a first part of a run, for each place and ROI: a connectome, and sums with maps and confounds.
@@ -186,7 +186,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
         )
     )
     failures = {}
-    with make_board(len(labels), verbose=settings.behaviour.verbose) as board:
+    with Board(len(labels), stages=settings.behaviour.verbose > 0) as board:
         pool = Pool(prepare, capacity.processes, forked=forked, before_start=board.before_fork)
         messages = pool.run(Backlog(labels))
         with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:

@@ -24,7 +24,6 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
-from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import EmptyMapError, RunError, UnusableMapError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
@@ -36,6 +35,7 @@ from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.participants.averages import AveragedRuns
+from bids_dtg.progress import Reporter
 from bids_dtg.settings import OPTIONS
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__

@@ -26,7 +26,6 @@ from bids_dtg.connectome.training_distribution.judge import RunCheck, judge_run
 from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.carpet import GREY, PLACE, REST
-from bids_dtg.engine.display import Clock
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.tensors import let_go
@@ -45,6 +44,7 @@ from bids_dtg.participants.run_source import (
     require_coverage,
     smoothing_among,
 )
+from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, InputChoice
 
 # Frames averaged for the picture of a run: enough to see where its brain is.

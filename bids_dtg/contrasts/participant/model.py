@@ -21,7 +21,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import MapModel
 from bids_dtg.errors import BundleError, OutputError, RunError
 from bids_dtg.files.download import download_hosts
-from bids_dtg.files.transfer_progress import make_transfer_reporter
+from bids_dtg.progress import Board
 
 _NICENESS = 10
 
@@ -161,9 +161,9 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
     if wanted is None or is_installed(name_or_path) or not watched:
         return load_bundle(name_or_path)
     try:
-        with make_transfer_reporter() as reporter:
-            reporter.note(f"the model {wanted.name} is not on this machine yet")
-            (bundle,) = fetch_models([wanted], require_user_cache(), reporter)
+        with Board(1) as board:
+            board.note(f"the model {wanted.name} is not on this machine yet")
+            (bundle,) = fetch_models([wanted], require_user_cache(), board.lane(0))
     except (BundleError, OutputError) as err:
         raise BundleError(
             f"the model {wanted.name} is not here, and fetching it failed: {err.found}",

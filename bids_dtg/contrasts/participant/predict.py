@@ -24,12 +24,12 @@ from bids_dtg.contrasts.participant.quality import (
     notes_on_average,
 )
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
-from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
+from bids_dtg.progress import Clock, Reporter
 
 _LARGEST_R = 1.001  # a correlation, with the rounding of half precision
 

@@ -13,11 +13,11 @@ from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.quality import RunSummary, summarise
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.engine.display import Clock
 from bids_dtg.engine.machine import return_memory
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.read import RunPart, RunProgress, Send
+from bids_dtg.progress import Clock
 from bids_dtg.report.panels.panel import Kept, keep_all
 
 

@@ -10,12 +10,12 @@ from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.predict import MapAverageMaker
 from bids_dtg.contrasts.participant.read import read_run
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.engine.display import Clock
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.read import AverageBegun, Send
 from bids_dtg.participants.worker import LevelWork
+from bids_dtg.progress import Clock
 
 
 @dataclass(frozen=True, eq=False)

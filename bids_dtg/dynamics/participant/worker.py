@@ -16,7 +16,6 @@ from bids_dtg.dynamics.linear import LagCovariances, LinearModel
 from bids_dtg.dynamics.networks import notes_beside_series
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
-from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
@@ -25,6 +24,7 @@ from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
+from bids_dtg.progress import Clock, Reporter
 
 
 @dataclass(frozen=True, eq=False)

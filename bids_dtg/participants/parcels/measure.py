@@ -12,7 +12,6 @@ from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, ParcelSums, ParcelVoxels, parcel_sums
-from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
@@ -26,6 +25,7 @@ from bids_dtg.participants.run_source import (
     require_coverage,
     smoothing_among,
 )
+from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bids_dtg.engine.display import Clock
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.read import RunPart, RunProgress, Send
+from bids_dtg.progress import Clock
 
 
 @dataclass(frozen=True, eq=False)

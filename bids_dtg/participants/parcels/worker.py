@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bids_dtg.engine.display import Clock
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.parcels.measure import SeriesReader
 from bids_dtg.participants.parcels.read import send_series
 from bids_dtg.participants.parcels.request import ParcelRequest
 from bids_dtg.participants.read import AverageBegun, Send
 from bids_dtg.participants.worker import AverageMaker, LevelWork
+from bids_dtg.progress import Clock
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
@@ -18,6 +17,7 @@ from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import AverageMaker, MadeAverage
+from bids_dtg.progress import Clock, Reporter
 from bids_dtg.twin.participant.behaviour import AverageConnectome, behave
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task
 from bids_dtg.twin.participant.task_bold import TaskRun

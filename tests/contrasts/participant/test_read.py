@@ -15,11 +15,11 @@ from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead, read_run
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.participant.worker import ParticipantWork, Steps
-from bids_dtg.engine.display import Clock
 from bids_dtg.engine.messages import MessageReporter
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.participants.read import RunProgress
+from bids_dtg.progress import Clock
 
 
 class Watched(Reader):

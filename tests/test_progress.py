@@ -13,7 +13,7 @@ import time
 import pytest
 from tiny_job import TinyJob
 
-from bids_dtg.engine.display import PlainBoard, duration, make_board
+from bids_dtg.progress import Board, duration
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_durations(seconds, text):
 
 
 def test_plain_lines_tell_how_far_all_is_every_minute(clock, capsys):
-    board = PlainBoard(10)
+    board = Board(10)
     for number in range(10):
         board.lane(0).start(f"sub-{number}")
         clock[0] += 25
@@ -46,7 +46,7 @@ def test_plain_lines_tell_how_far_all_is_every_minute(clock, capsys):
 
 
 def test_lanes_are_told_apart_by_their_titles(capsys):
-    board = make_board(2)
+    board = Board(2)
     one, other = board.lane(0), board.lane(1)
     one.start("sub-01")
     other.start("sub-02")
@@ -63,7 +63,7 @@ def test_lanes_are_told_apart_by_their_titles(capsys):
 
 
 def test_stages_are_told_once_each_where_asked_for(capsys):
-    lane = make_board(1, verbose=1).lane(0)
+    lane = Board(1, stages=True).lane(0)
     lane.start("sub-01")
     for share in (0.0, 0.5, 1.0):
         lane.stage("reading", share)
@@ -111,9 +111,9 @@ def test_bars_on_a_terminal(tmp_path):
 
 def test_names_act_on_no_terminal():
     script = r"""
-from bids_dtg.engine.display import make_board
+from bids_dtg.progress import Board
 title = "sub-\x1b]0;owned\x07\u202e"
-with make_board(1) as board:
+with Board(1) as board:
     lane = board.lane(0)
     lane.start(title)
     lane.stage(title, 0.5)

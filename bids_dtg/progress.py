@@ -1,0 +1,164 @@
+"""What a person sees while the program works: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from bids_dtg.notices import duration, say, visible
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# Between two lines that say how far all is.
+_NOTE_SECONDS = 60.0
+
+
+class Reporter(Protocol):
+    """Shows the progress of a unit of work."""
+
+    def stage(self, name: str, share: float) -> None:
+        """Show the present step of the unit, and the share (0 to 1) that is done."""
+
+    def finish(self, message: str) -> None:
+        """Say in one line what became of the unit, or of a part of it."""
+
+    def note(self, message: str) -> None:
+        """Print one line without disturbing the bars."""
+
+
+class Board:
+    """Shows how far all units of work are, and what each process does; a context, which ends it.
+
+    On a terminal there is a bar for all units and one for each process, with lines above them.
+    Elsewhere, and in workers, whose lines the main process shows, there are lines on standard
+    error: each unit's begin and end, its stages where that is asked for, and now and then how far
+    all is.
+    """
+
+    def __init__(self, total: int, *, stages: bool = False) -> None:
+        self.total, self.stages = total, stages
+        self.begun = self._done = self._failed = 0
+        self._lanes: dict[int, Lane] = {}
+        self._started = self._noted = time.monotonic()
+        self.bars = None
+        if sys.stderr.isatty() and multiprocessing.parent_process() is None:
+            self.bars = _bars()
+            self._all = self.bars.add_task("all", total=total, stage="", visible=total > 1)
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.before_fork()
+
+    def lane(self, number: int) -> Lane:
+        """Return the display of the process with a number."""
+        if number not in self._lanes:
+            self._lanes[number] = Lane(self)
+        return self._lanes[number]
+
+    def advance(self, *, failed: bool = False) -> None:
+        """Count a unit that is done with."""
+        self._done += 1
+        self._failed += failed
+        if self.bars is not None:
+            self.bars.update(self._all, completed=self._done, stage=self._so_far())
+        elif time.monotonic() - self._noted > _NOTE_SECONDS:
+            self._noted = time.monotonic()
+            self.note(self._so_far())
+
+    def note(self, message: str) -> None:
+        """Print one line without disturbing the bars."""
+        if self.bars is not None:
+            self.bars.console.print(visible(message), markup=False)
+        else:
+            say(f"{time.strftime('%H:%M:%S')} {message}")
+
+    def before_fork(self) -> None:
+        """Stop threads, which a forked process would miss; the next unit's start goes on."""
+        if self.bars is not None:
+            self.bars.stop()
+
+    def _so_far(self) -> str:
+        left = (self.total - self._done) * (time.monotonic() - self._started) / max(1, self._done)
+        text = f"{self._done} of {self.total} done"
+        if self._failed:
+            text += f", {self._failed} failed"
+        return f"{text}, about {duration(left)} left" if self._done < self.total else text
+
+
+class Lane:
+    """Shows what one process does: its bar, or its lines."""
+
+    def __init__(self, board: Board) -> None:
+        self._board, self._title, self._stage = board, "", ""
+        self._bar = None if board.bars is None else board.bars.add_task("", total=1.0, stage="")
+
+    def start(self, title: str) -> None:
+        """Begin the next unit of work."""
+        board = self._board
+        board.begun += 1
+        self._title, self._stage = f"[{board.begun}/{board.total}] {title}", ""
+        if board.bars is None or self._bar is None:
+            board.note(self._title)
+        else:
+            board.bars.start()
+            board.bars.reset(self._bar)
+            board.bars.update(self._bar, description=visible(title), stage="")
+
+    def stage(self, name: str, share: float) -> None:
+        """Show the present step of the unit, and the share (0 to 1) that is done."""
+        if self._board.bars is not None and self._bar is not None:
+            self._board.bars.update(self._bar, stage=visible(name), completed=share)
+        elif self._board.stages and name != self._stage:
+            self._board.note(f"{self._title}: {name}")
+        self._stage = name
+
+    def finish(self, message: str) -> None:
+        """Say in one line what became of the unit, or of a part of it."""
+        self._board.note(f"{self._title}: {message}")
+
+    def note(self, message: str) -> None:
+        """Print one line without disturbing the bars."""
+        self._board.note(message)
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[stage]}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+
+
+class Clock:
+    """Adds up the seconds that each stage takes."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add times that were taken elsewhere."""
+        for stage, value in seconds.items():
+            self.seconds[stage] += value
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Add the time of the ``with`` block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
