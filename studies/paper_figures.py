@@ -210,10 +210,12 @@ def _order(scores: Path) -> list[str]:
     return list(dict.fromkeys(row["contrast"] for row in contrast_table(scores)))
 
 
-def draw_scores(results: Results, scores: Path, title: str) -> Any:
+def draw_scores(
+    results: Results, scores: Path, title: str, only: Sequence[str] | None = None
+) -> Any:
     """Draw r and diagonality by contrast and model, as figures 1c and 1d."""
     order, models, found = _order(scores), shown_models(scores), matrices(scores)
-    contrasts = [name for name in results.contrasts if name in order] or order
+    contrasts = list(only or ()) or [name for name in results.contrasts if name in order] or order
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(WIDTH, 7.6), sharex=True, height_ratios=(1.25, 1)
     )
@@ -268,11 +270,29 @@ def figure_1c(results: Results) -> Any:
 
 
 def figure_1d(results: Results) -> Any:
+    """Draw a second cohort: where the model was tuned in it, the contrasts that were not."""
     if results.transfer is None:
         return None
-    tuned = BEFORE in shown_models(results.transfer)
-    words = "fine-tuned on others of it" if tuned else "not fine-tuned"
-    return draw_scores(results, results.transfer, f"1d. The model in a second cohort, {words}")
+    tuned = table(results.transfer / "desc-transfer_scores.tsv")
+    kept = [
+        row["contrast"] for row in tuned if row["tuned"] == "false" and " " not in row["contrast"]
+    ]
+    if not tuned:
+        return draw_scores(results, results.transfer, "1d. The model in a second cohort, not tuned")
+    learnt = ", ".join(
+        row["contrast"] for row in tuned if row["tuned"] == "true" and " " not in row["contrast"]
+    )
+    words = f"1d. A second cohort: tuned to {learnt}, judged by contrasts that were not tuned"
+    figure = draw_scores(results, results.transfer, words, kept)
+    mean = tuned[0]
+    figure.text(
+        *(0.01, 0.945),
+        f"{mean['contrast']}: r {mean['before']} before, {mean['after']} after, difference "
+        f"{mean['difference']} [{mean['difference_low']}, {mean['difference_high']}]: "
+        f"{mean['verdict']}",
+        size=8,
+    )
+    return figure
 
 
 def figure_2(results: Results) -> Any:

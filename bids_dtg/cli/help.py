@@ -173,8 +173,6 @@ def default_shown(option: Option, names: Sequence[str] = ()) -> str:
 
     Examples
     --------
-    >>> default_shown(OPTIONS["epochs"])
-    '100; with --workflow dynamics or twin that of --recipe'
     >>> default_shown(OPTIONS["epochs"], ("train", "twin"))
     'that of --recipe'
     """

@@ -22,13 +22,14 @@ class Recipe:
     loss: Loss  # crr compares people, and needs all contrasts
     choose_by: EpochChoice  # the best epoch, see `task.validation_scores`
     recentred: bool  # whether offset and gains are found on the validation people
+    tuning_epochs: int  # of fine-tuning, where --epochs does not say
 
 
 # A kind of model names its recipes (`bids_dtg.contrasts.bundle.kinds`).
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True),
-        "published": Recipe(loss="crr", choose_by="r", recentred=False),
+        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True, tuning_epochs=100),
+        "published": Recipe(loss="crr", choose_by="r", recentred=False, tuning_epochs=50),
     }
 )
 

@@ -244,10 +244,11 @@ class ModellingOptions:
         default="default",
         shapes=(MODELS,),
     )
-    schedule: Literal["known", "new"] = map_option(
+    schedule: Literal["known", "new", "all"] = map_option(
         "modelling",
         "how finetune learns; known: one contrast of the model, its output row frozen; "
-        "new: contrasts that the model lacks, with an output layer of their own",
+        "new: contrasts that the model lacks, with an output layer of their own; all: contrasts of "
+        "the model, nothing frozen, from its output layer",
         default="known",
         shapes=(MODELS,),
     )
@@ -328,7 +329,11 @@ class ModellingOptions:
         "epochs of the network, at most",
         default=None,
         metavar="N",
-        shown_default={"": str(NETWORK_EPOCHS), **_OF_RECIPE},
+        shown_default={
+            "": f"{NETWORK_EPOCHS}",
+            "finetune": f"{NETWORK_EPOCHS}, or 50 as --recipe published",
+            **_OF_RECIPE,
+        },
         shapes=(MODELS,),
     )
     batch_size: int | None = option(

@@ -153,9 +153,12 @@ class Analysis:
             say(line)
         return made
 
-    def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
-        """Plan from file names who has both scans; None: all contrasts of the maps."""
-        plan = self.source.plan(contrasts)
+    def plan(self, contrasts: Sequence[Contrast] | None, *, everything: bool = False) -> CohortPlan:
+        """Plan from file names who has both scans; None: all contrasts of the maps.
+
+        `--contrast` chooses among them, unless everything is asked for.
+        """
+        plan = self.source.plan(contrasts, everything=everything)
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
             say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")

@@ -78,7 +78,13 @@ class CohortPlan:
         )
 
 
-def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+def plan_cohort(
+    request: Request,
+    place: Path,
+    contrasts: Sequence[Contrast] | None,
+    *,
+    ignore_asked: bool = False,
+) -> CohortPlan:
     """Plan from file names who has both scans.
 
     Parameters
@@ -89,6 +95,8 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
         Folder of the measured maps, for `find_statmap_files`.
     contrasts
         Rows of the maps; None: those of `--contrast`, or all that the maps have.
+    ignore_asked
+        Whether `--contrast` leaves no row out.
 
     Raises
     ------
@@ -106,7 +114,7 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
     known = (*hcp_contrasts(), *request.bundle.contrasts)
     tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in known}
     files, of_tasks = name_targets(files, tasks)
-    asked = request.settings.modelling.contrast
+    asked = () if ignore_asked else request.settings.modelling.contrast
     rows = contrast_rows(
         [file.contrast for file in files], contrasts, request.bundle.contrasts, asked
     )

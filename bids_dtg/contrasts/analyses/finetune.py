@@ -1,34 +1,41 @@
-"""Fine-tune a trained network on other people, for one of its contrasts or for new ones."""
+"""Fine-tune a trained network on other people, for contrasts of its own or for new ones."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import Predict, baselines, linear_parcels
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.fit import check_fit, recentred
-from bids_dtg.contrasts.analyses.judge import score_models, without_correction, write_scores
+from bids_dtg.contrasts.analyses.fit import check_fit, mean_prediction, recentred
+from bids_dtg.contrasts.analyses.judge import (
+    labelled,
+    score_models,
+    without_correction,
+    write_scores,
+)
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.train import write_fitted
 from bids_dtg.contrasts.analyses.training_set import why_left_out
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import BEFORE
+from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, predicted_maps
-from bids_dtg.contrasts.plan import hinge_weight
+from bids_dtg.contrasts.plan import find_recipe, hinge_weight
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 
 Array = NDArray[np.float32]
@@ -36,6 +43,9 @@ Array = NDArray[np.float32]
 
 def run_finetuning(settings: Settings) -> int:
     """Fine-tune `--model`, score it before and after, and write the tuned model.
+
+    Every contrast that test people have is scored, tuned or not: whether what was learnt from one
+    serves the others is what the publication asks (figure 1d).
 
     Returns
     -------
@@ -52,6 +62,8 @@ def run_finetuning(settings: Settings) -> int:
     """
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     network_kind.require_packages()
+    if settings.modelling.epochs is None:
+        settings = settings.replace(epochs=find_recipe(settings.modelling.recipe).tuning_epochs)
     analysis = Analysis.prepare(settings)
     bundle = analysis.bundle
     if not KINDS[bundle.card.kind].is_network:
@@ -60,113 +72,117 @@ def run_finetuning(settings: Settings) -> int:
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
             expected=f"{' or '.join(able)}, which can learn on",
         )
-    known = settings.modelling.schedule == "known"
-    plan = analysis.plan(bundle.contrasts if known else None)
+    own = None if settings.modelling.schedule == "new" else bundle.contrasts
+    to_learn = analysis.source.plan(own)
+    if settings.modelling.schedule == "known":
+        _require_one(to_learn.contrasts)
+    plan = analysis.plan(own, everything=own is not None)
     analysis = analysis.of_data(plan)
-    row = _row_of(plan.contrasts, bundle) if known else None
     planned = plan_split(analysis, plan)
-    check_fit(KINDS[bundle.card.kind], analysis, plan, planned)
+    training, validation = (
+        tuple(label for label in labels if label in to_learn.people)
+        for labels in (planned.training, planned.validation)
+    )
+    learning = dataclasses.replace(planned, training=training, validation=validation)
+    check_fit(KINDS[bundle.card.kind], analysis, to_learn, learning)
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
+    rows = [plan.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts]
     with analysis.begun() as locks:
-        return _finetune(analysis, analysis.cohort(plan.of(planned.everybody), locks), row)
+        return _finetune(analysis, analysis.cohort(plan.of(planned.everybody), locks), rows)
 
 
-def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
-    """Return the output row to keep while tuning; None: a new output layer is trained."""
-    bundle, analysis = analysis.bundle, analysis.knowing(cohort)
-    split = draw_split(analysis, cohort.labels)
-    keep_split(analysis.results, split)
-    training, validation = cohort.of(split.training), cohort.of(split.validation)
-    seen = why_left_out(analysis, split.test)
-    test = cohort.of([label for label in split.test if label not in seen])
-    fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
-    evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
-    whole = fitted if row is None else _put_back(fitted, bundle, row)
-    contrasts = cohort.contrasts if row is None else bundle.contrasts
-    made = write_fitted(
-        analysis,
-        whole,
-        cohort,
-        contrasts=contrasts,
-        split=split,
-        evaluation=evaluation,
-        earlier=bundle,
-    )
-    say(f"{made.card.name} {made.card.version}: {made.path}")
-    return cohort.failed
-
-
-def _row_of(contrasts: Sequence[Contrast], bundle: ModelBundle) -> int:
+def _require_one(contrasts: Sequence[Contrast]) -> None:
     if len(contrasts) != 1:
         labels = ", ".join(contrast.label for contrast in contrasts[:5])
         raise SettingsError(
             f"--schedule known was given with {counted(len(contrasts), 'contrast')} ({labels})",
             expected="one contrast, with --contrast",
         )
-    key = plain_contrast(contrasts[0].label)
-    return next(
-        contrast.index for contrast in bundle.contrasts if plain_contrast(contrast.label) == key
+
+
+def _finetune(analysis: Analysis, cohort: Cohort, rows: Sequence[int]) -> int:
+    """Tune to these rows of the people's maps, score all, and write the model."""
+    bundle, analysis = analysis.bundle, analysis.knowing(cohort)
+    split = draw_split(analysis, cohort.labels)
+    keep_split(analysis.results, split)
+    seen = why_left_out(analysis, split.test)
+    test = cohort.of([label for label in split.test if label not in seen])
+    people = [_of_rows(cohort.of(own), rows) for own in (split.training, split.validation)]
+    tuned = [cohort.contrasts[row] for row in rows]
+    fitted = _tune(analysis, (people[0], people[1]), tuned)
+    contrasts = cohort.contrasts
+    if analysis.settings.modelling.schedule != "new":
+        fitted = _whole(analysis, fitted, _places_in(tuned, bundle.contrasts), people)
+        contrasts = bundle.contrasts
+    training = cohort.of(split.training)
+    made = write_fitted(
+        analysis,
+        fitted,
+        cohort,
+        contrasts=contrasts,
+        split=split,
+        evaluation=_score(analysis, fitted, cohort, tuned, training=training, test=test),
+        earlier=bundle,
     )
+    say(f"{made.card.name} {made.card.version}: {made.path}")
+    return cohort.failed
+
+
+def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
+    """Return the people who have maps of some rows, with these alone."""
+    first, last = rows[0], rows[-1] + 1
+    # A slice of maps stays on disk.
+    at = slice(first, last) if list(rows) == list(range(first, last)) else list(rows)
+    own = (
+        dataclasses.replace(person, sessions=tuple(maps[at] for maps in person.sessions))
+        for person in people
+    )
+    return [person for person in own if np.isfinite(person.maps).any()]
+
+
+def _places_in(contrasts: Sequence[Contrast], others: Sequence[Contrast]) -> dict[int, int]:
+    """Return where others have contrasts, by their place here, as far as they have them."""
+    known = {plain_contrast(contrast.label): n for n, contrast in enumerate(others)}
+    found = {n: known.get(plain_contrast(one.label)) for n, one in enumerate(contrasts)}
+    return {n: place for n, place in found.items() if place is not None}
 
 
 def _tune(
-    analysis: Analysis,
-    training: Sequence[Person],
-    validation: Sequence[Person],
-    *,
-    row: int | None,
-    contrasts: Sequence[Contrast],
+    analysis: Analysis, people: tuple[Sequence[Person], Sequence[Person]], tuned: Sequence[Contrast]
 ) -> FittedModel:
-    """Fine-tune with one row of the output layer frozen, or with a new output layer."""
+    """Fine-tune to contrasts, with their rows of the output layer or with new ones."""
     from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
 
     settings, bundle = analysis.settings, analysis.bundle
-    state = bundle.network().state_dict()
-    if row is None:
-        start = with_new_outputs(state, len(contrasts), settings.modelling.seed)
+    schedule, state = settings.modelling.schedule, bundle.network().state_dict()
+    if schedule == "new":
+        start = with_new_outputs(state, len(tuned), settings.modelling.seed)
     else:
-        start = with_rows(state, [row])
-    people, labels = (training, validation), [contrast.label for contrast in contrasts]
+        start = with_rows(state, list(_places_in(tuned, bundle.contrasts).values()))
     fitted = network_kind.fit(
         *(people, bundle.places, analysis.form, settings, analysis.folder_of_fit(), say),
         start=start,
-        frozen=() if row is None else (OUTPUT,),
+        frozen=(OUTPUT,) if schedule == "known" else (),
     )
-    facts = {"schedule": settings.modelling.schedule, "from": bundle.identity}
+    facts = {"schedule": schedule, "from": bundle.identity}
     fitted = dataclasses.replace(fitted, record={**facts, **fitted.record})
+    labels = [contrast.label for contrast in tuned]
     return recentred(fitted, people, labels, bundle.places, settings.modelling.recipe, say)
 
 
-def _score(
+def _whole(
     analysis: Analysis,
     fitted: FittedModel,
-    cohort: Cohort,
-    *,
-    training: Sequence[Person],
-    test: Sequence[Person],
-    row: int | None,
-) -> dict[str, Any] | None:
-    if not test:
-        say("no test participants: the model is not scored")
-        return None
-    before, seed = analysis.model, analysis.settings.modelling.seed
-    simple = baselines(training, linear_parcels(analysis.bundle), seed)
-    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
-    simple = dataclasses.replace(simple, words=words)
-    models: dict[str, Predict] = {}
-    if row is not None:
-        models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
-    models |= {"tuned": fitted.predict, **without_correction(fitted, "tuned")}
-    found = score_models(analysis, simple, models, test, "tuned")
-    return write_scores(analysis, found, cohort, simple, "tuned", record=fitted.record)
+    tuned: Mapping[int, int],
+    people: Sequence[Sequence[Person]],
+) -> FittedModel:
+    """Return the tuned network with all of the old one's contrasts.
 
-
-def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:
-    """Restore the whole output layer of the tuned network, and set all contrasts' correction.
-
-    The other contrasts keep their earlier correction, which was found before the tuning, and have
-    no half-widths.
+    `tuned` are the places of the tuned contrasts in the old model, by their own. All others have
+    the old rows of the output layer, and the mean over the people who tuned the model that the old
+    one predicts for them: what all layers learnt for the tuned contrasts moves the mean maps of the
+    others away. A recipe that leaves maps as they come out leaves these, too.
     """
     import torch
 
@@ -174,36 +190,90 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel
     from bids_dtg.contrasts.network.prepared import prepare
     from bids_dtg.contrasts.network.weights import with_outputs_of
 
+    bundle, at = analysis.bundle, list(tuned.values())
     state = with_outputs_of(
         {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
         bundle.network().state_dict(),
+        at,
     )
-    correction, voxels = None, bundle.places.number
-    if fitted.correction is not None or bundle.correction is not None:
-        old = bundle.correction
-        n = len(bundle.contrasts)
-        gains = np.ones(n, np.float32) if old is None else old.gains.copy()
-        offset = np.zeros((n, voxels), np.float32) if old is None else old.offset.copy()
-        if fitted.correction is not None:
-            gains[row], offset[row] = fitted.correction.gains[0], fitted.correction.offset[0]
-        else:
-            gains[row], offset[row] = 1.0, 0.0
-        correction = Correction(gains, offset)
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
-    tuned = bundle.contrasts[row].label
-    others = (label for label in bundle.card.part.not_individual if label != tuned)
-    same = (*others, tuned) if fitted.same_for_all else tuple(others)
+    parameters = Parameters.from_arrays(tensors, source=str(bundle.path))
+    model = prepare(parameters, bundle.voxels.mask, "cpu")
+    correction, old = None, bundle.correction
+    if fitted.correction is not None or old is not None:
+        everybody = [person for own in people for person in own]
+        say(f"mean maps of {counted(len(everybody), 'participant')}, before and after")
+        gains = np.ones(len(bundle.contrasts), np.float32) if old is None else old.gains.copy()
+        before = mean_prediction(everybody, lambda own: predicted_maps(analysis.model, own))
+        after = mean_prediction(everybody, lambda own: predicted_maps(model, own))
+        gains[at] = 1.0 if fitted.correction is None else fitted.correction.gains
+        offset = before - gains[:, None] * after
+        offset[at] = 0.0 if fitted.correction is None else fitted.correction.offset
+        correction = Correction(gains, offset)
+    labels = {bundle.contrasts[row].label for row in at}
+    others = (label for label in bundle.card.part.not_individual if label not in labels)
     widths = fitted.half_widths
     if widths is not None:
         of_all = np.zeros((len(bundle.contrasts), *widths.lattice.shape), np.float32)
-        of_all[row] = widths.values[0]
+        of_all[at] = widths.values
         widths = dataclasses.replace(widths, values=of_all)
-    parameters = Parameters.from_arrays(tensors, source=str(bundle.path))
     return dataclasses.replace(
         fitted,
         tensors=tensors,
-        model=prepare(parameters, bundle.voxels.mask, "cpu"),
+        model=model,
         correction=correction,
         half_widths=widths,
-        same_for_all=same,
+        same_for_all=(*others, *fitted.same_for_all),
     )
+
+
+def _score(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    tuned: Sequence[Contrast],
+    *,
+    training: Sequence[Person],
+    test: Sequence[Person],
+) -> dict[str, Any] | None:
+    """Score every contrast before and after, beside simple models; None without test people."""
+    if not test:
+        say("no test participants: the model is not scored")
+        return None
+    simple = baselines(training, linear_parcels(analysis.bundle), analysis.settings.modelling.seed)
+    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
+    simple = dataclasses.replace(simple, words=words)
+    old, model = _places_in(cohort.contrasts, analysis.bundle.contrasts), analysis.model
+    now = range(len(tuned)) if analysis.settings.modelling.schedule == "new" else old.values()
+
+    def before(person: Person) -> Array:
+        maps = np.full(person.maps.shape, np.nan, np.float32)
+        maps[list(old)] = predicted_maps(model, person)[list(old.values())]
+        return maps
+
+    models: dict[str, Predict] = {BEFORE: before} if old else {}
+    after = {"tuned": fitted.predict, **without_correction(fitted, "tuned")}
+    for name, predict in after.items():
+        models[name] = _some(predict, list(now))
+    found = score_models(analysis, simple, models, test, "tuned")
+    sections = []
+    if old:
+        labels = {contrast.label for contrast in tuned}
+        rows = transfer_rows(labelled(found, cohort.contrasts), "tuned", labels)
+        table = ResultTable(TRANSFER_COLUMNS, rows, "Scores before and after: a row a contrast")
+        analysis.results.table("desc-transfer_scores", table)
+        sections.append(
+            PageSection(
+                "Before and after",
+                template="judged_transfer.html",
+                tables=[table.on_page("r before and after tuning, by contrast")],
+            )
+        )
+    return write_scores(
+        analysis, found, cohort, simple, "tuned", record=fitted.record, sections=sections
+    )
+
+
+def _some(predict: Predict, rows: Sequence[int]) -> Predict:
+    """Return a model's predictions of some contrasts."""
+    return lambda person: predict(person)[rows]

@@ -21,6 +21,7 @@ from bids_dtg.contrasts.analyses.baselines import (
 )
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
@@ -185,6 +186,13 @@ def without_correction(fitted: FittedModel, name: str) -> dict[str, Predict]:
     return {f"{name}, not re-centred": dataclasses.replace(fitted, correction=None).predict}
 
 
+def labelled(scores: Scores, contrasts: Sequence[Contrast]) -> Scores:
+    """Return scores under the labels of contrasts, which `score_models` has numbered."""
+    labels = {str(number): contrast.label for number, contrast in enumerate(contrasts)}
+    table = scores.table.assign(contrast=scores.table["contrast"].map(labels))
+    return Scores(table, scores.matrices)
+
+
 def write_scores(
     analysis: Analysis,
     scores: Scores,
@@ -211,17 +219,13 @@ def write_scores(
         Further parts of the page, above the others.
     """
     record = record or {}
-    labels = {str(contrast.index): contrast.label for contrast in cohort.contrasts}
-    table = scores.table.assign(contrast=scores.table["contrast"].map(labels))
-    scores = Scores(table, scores.matrices)
+    labels = [contrast.label for contrast in cohort.contrasts]
+    scores = labelled(scores, cohort.contrasts)
     own = scores.of(judged)
     tissues = tissues_of(analysis.bundle.places)
-    limits = {ALL_PLACES: ceilings(cohort.people, list(labels.values()))}
+    limits = {ALL_PLACES: ceilings(cohort.people, labels)}
     if len(limits[ALL_PLACES]):
-        limits |= {
-            name: ceilings(cohort.people, list(labels.values()), here)
-            for name, here in tissues.items()
-        }
+        limits |= {name: ceilings(cohort.people, labels, here) for name, here in tissues.items()}
     places = {ALL_PLACES: analysis.bundle.places.number}
     places |= {name: int(here.sum()) for name, here in tissues.items()}
     rows = [summary_row(scores, name) for name in scores.models]

@@ -380,9 +380,9 @@ class Source:
         """Names that replace folders of this machine."""
         return self.request.path_names.plus({"statmaps": self.place})
 
-    def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+    def plan(self, contrasts: Sequence[Contrast] | None, *, everything: bool = False) -> CohortPlan:
         """Plan who has both scans, by file names alone."""
-        return plan_cohort(self.request, self.place, contrasts)
+        return plan_cohort(self.request, self.place, contrasts, ignore_asked=everything)
 
     def files(self, plan: CohortPlan) -> Sequence[Path]:
         """Return the files of a plan's people: runs with their confounds, and measured maps."""

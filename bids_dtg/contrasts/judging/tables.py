@@ -6,7 +6,7 @@ beside it, for the file, its data dictionary and the page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from bids_dtg.stats.verdict import (
     BETTER,
     RULE,
     Verdict,
+    corrected,
     family_means,
     judge_differences,
     spread_as_learnt,
@@ -181,6 +182,24 @@ TEST_COLUMNS = (
     _DELTA,
     _P,
     Column("q", "p adjusted for all rows (false discovery rate)"),
+)
+
+_EACH = "Contrast; in the first rows, the mean over those that were, or were not, tuned"
+TRANSFER_COLUMNS = (
+    Column("contrast", _EACH),
+    Column("tuned", "Whether the model was tuned to it"),
+    _PEOPLE,
+    Column("before", "r of the model before tuning"),
+    Column("after", "r of the tuned model", "tuned model"),
+    Column("group_average", "r of the group average of the training participants"),
+    Column("linear", "r of the linear model of Tavor et al. 2016, fitted to them"),
+    Column(
+        "difference",
+        "r of the tuned model minus that before, mean over participants",
+        interval="95 % interval",
+    ),
+    Column("p", "Two-sided p of sign flips over participants; of contrasts corrected (FDR)"),
+    Column("verdict", RULE),
 )
 
 
@@ -420,6 +439,59 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
     for row, one, adjusted in zip(rows, p, false_discovery_rate(p), strict=True):
         row["p"], row["q"] = number(one, 5), number(adjusted, 5)
     return rows
+
+
+def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Row]:
+    """Return r before and after tuning, beside simple models, of each contrast and over several.
+
+    `tuned` are the contrasts that the model was tuned to. First comes the mean over those that were
+    not: whether tuning to one contrast serves the others.
+    """
+    own = scores.of(model)
+    own = own[own.index.isin(scores.of(BEFORE).index)]
+    r = {
+        name: scores.of(name)["r"].reindex(own.index)
+        for name in (BEFORE, model, GROUP_AVERAGE, LINEAR)
+    }
+    contrasts = list(own.index.unique("contrast"))
+    sets = {
+        "not tuned": [one for one in contrasts if one not in tuned],
+        "tuned": [one for one in contrasts if one in tuned],
+        **{one: [one] for one in contrasts},
+    }
+    rows, found = [], []
+    for name, several in sets.items():
+        if not several:
+            continue
+        at = own.index.isin(several, level="contrast")
+        here = own[at]
+        means = {
+            of: values[at].groupby(level="person", sort=False).mean() for of, values in r.items()
+        }
+        found.append(_judged(here, means[model] - means[BEFORE]))
+        rows.append(
+            {
+                "contrast": name if name in contrasts else f"mean of {len(several)} {name}",
+                "tuned": several[0] in tuned,
+                "people": found[-1].people,
+                **{
+                    column: number(means[of].mean())
+                    for column, of in {
+                        "before": BEFORE,
+                        "after": model,
+                        "group_average": GROUP_AVERAGE,
+                        "linear": LINEAR,
+                    }.items()
+                },
+                "difference": cells(found[-1].difference),
+            }
+        )
+    whole = len(rows) - len(contrasts)
+    verdicts = [*found[:whole], *corrected(found[whole:])]
+    return [
+        {**row, "p": number(verdict.p, 5), "verdict": verdict.word}
+        for row, verdict in zip(rows, verdicts, strict=True)
+    ]
 
 
 def ceiling_rows(ceilings: pd.DataFrame) -> list[Row]:

@@ -1,8 +1,10 @@
 """The network's tensors prepared for fine-tuning on other people.
 
-Fine-tuning has two schedules (Serin et al. 2025). Schedule 1, for one of the model's own contrasts:
-its row of the output layer is kept and frozen, all earlier layers learn, and then the whole output
-layer is restored. Schedule 2, for a new contrast: the output layer is new, and all layers learn.
+Fine-tuning has three schedules, two of them published (Serin et al. 2025). `known`, for one of the
+model's own contrasts: its row of the output layer is kept and frozen, all earlier layers learn, and
+then the whole output layer is restored. `new`, for a new contrast: the output layer is new, and all
+layers learn. `all`, for contrasts of the model: all layers learn, the output layer from its old
+rows.
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ def with_rows(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Ten
 
 
 def with_outputs_of(
-    state: Mapping[str, Tensor], original: Mapping[str, Tensor]
+    state: Mapping[str, Tensor], original: Mapping[str, Tensor], rows: Sequence[int]
 ) -> dict[str, Tensor]:
-    """Return tuned weights with the output layer, for all contrasts, of the original network."""
-    return {**state, _WEIGHT: original[_WEIGHT].clone(), _BIAS: original[_BIAS].clone()}
+    """Return tuned weights of some contrasts with those of all others in the output layer."""
+    whole = {**state, _WEIGHT: original[_WEIGHT].clone(), _BIAS: original[_BIAS].clone()}
+    for name in (_WEIGHT, _BIAS):
+        whole[name][list(rows)] = state[name]
+    return whole
 
 
 def with_new_outputs(state: Mapping[str, Tensor], contrasts: int, seed: int) -> dict[str, Tensor]:

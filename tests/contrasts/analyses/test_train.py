@@ -34,6 +34,14 @@ def linear(cohort):
     return load_bundle(cohort.out / "group/model-own/bundle")
 
 
+def mean_of(cohort, people, bundle):
+    """Mean of the maps as a network makes them of people, (contrasts, places)."""
+    store, model = ArrayStore(cohort.out / "group/cache"), bundle.prepare("cpu", 1, print)
+    rest = [store.read(f"{who}/connectomes") for who in people]
+    maps = [np.mean([model.predict(one.astype(np.float32)) for one in own], 0) for own in rest]
+    return np.mean(maps, axis=0)
+
+
 def split_of(folder):
     return {row["participant_id"]: row["set"] for row in read_table(folder)}
 
@@ -455,16 +463,88 @@ class TestNetwork:
     def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
         words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
-        tuned = load_bundle(cohort.out / "group/model-tuned/bundle")
+        folder = cohort.out / "group/model-tuned"
+        tuned = load_bundle(folder / "bundle")
         assert [one.label for one in tuned.contrasts] == list(CONTRASTS)
         before, after = network.network().state_dict(), tuned.network().state_dict()
         for name in ("out_block.1.weight", "out_block.1.bias"):
             np.testing.assert_array_equal(before[name], after[name])
         assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
-        # The correction of the contrast that was not tuned is the one that it had.
         assert tuned.card.part.gains[0] == network.card.part.gains[0]
-        rows = [row["model"] for row in tuned.card.evaluation["rows"]]
-        assert "before tuning" in rows
+
+    def test_contrasts_that_were_not_tuned_keep_their_mean(self, tmp_path):
+        """All layers have changed, and so would the mean of what the old row makes of them."""
+        pytest.importorskip("lightning", reason="the extra `train` is not installed")
+        contrasts = ("languageMath", "languageStory")
+        cohort = TinyCohort(tmp_path, lacking=("03",), contrasts=contrasts)
+        words = ("--contrast", contrasts[1], "--model-name", "kept", *NETWORK)
+        assert cohort.analyse("finetune", *words) == 0
+        folder = cohort.out / "group/model-kept"
+        old, tuned = load_bundle(cohort.model), load_bundle(folder / "bundle")
+        assert old.correction is None
+        split = split_of(folder / "desc-split_participants.tsv")
+        # Who trained or chose the epoch; 03 lacks the tuned contrast.
+        people = [who for who, name in split.items() if name != "test" and who != "sub-03"]
+        row = [one.label for one in old.contrasts].index(contrasts[0])
+        before, raw = (mean_of(cohort, people, bundle)[row] for bundle in (old, tuned))
+        after = tuned.correction.gains[row] * raw + tuned.correction.offset[row]
+        np.testing.assert_allclose(after, before, atol=1e-3 * np.abs(before).max())
+        assert np.abs(raw - before).max() > 0.01 * np.abs(before).max()
+
+    def test_every_contrast_is_scored_before_and_after(self, cohort, network):
+        words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "transfer")
+        assert cohort.analyse("finetune", *words, *NETWORK) == 0
+        folder = cohort.out / "group/model-transfer"
+        rows = {row["contrast"]: row for row in read_table(folder / "desc-transfer_scores.tsv")}
+        tuned = {name: row["tuned"] for name, row in rows.items()}
+        expected = {"mean of 1 not tuned": "false", "mean of 1 tuned": "true"}
+        assert tuned == {**expected, CONTRASTS[0]: "false", CONTRASTS[1]: "true"}
+        scores = {
+            (row["model"], row["contrast"]): float(row["r"])
+            for row in read_table(folder / "desc-contrasts_scores.tsv")
+        }
+        for contrast in CONTRASTS:
+            row = {key: float(rows[contrast][key]) for key in ("before", "after", "difference")}
+            assert row["before"] == pytest.approx(scores["before tuning", contrast], abs=1e-4)
+            assert row["after"] == pytest.approx(scores["tuned", contrast], abs=1e-4)
+            assert row["difference"] == pytest.approx(row["after"] - row["before"], abs=2e-4)
+            assert float(rows[contrast]["linear"]) == scores["linear (Tavor)", contrast]
+        page = (folder / "report.html").read_text()
+        assert "Before and after" in page
+        assert "mean of 1 not tuned" in page
+
+    @pytest.mark.slow
+    def test_nothing_is_frozen_where_all_learn_and_the_rest_keep_their_rows(self, cohort, network):
+        words = ("--model", network.path, "--schedule", "all", "--model-name", "all")
+        assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[1], *NETWORK) == 0
+        tuned = load_bundle(cohort.out / "group/model-all/bundle")
+        before, after = network.network().state_dict(), tuned.network().state_dict()
+        weight = "out_block.1.weight"
+        np.testing.assert_array_equal(before[weight][0], after[weight][0])
+        assert not np.array_equal(before[weight][1], after[weight][1])
+        both = ("--model", network.path, "--schedule", "all", "--model-name", "both")
+        assert cohort.analyse("finetune", *both, *NETWORK) == 0
+
+    @pytest.mark.slow
+    def test_the_published_recipe_tunes_for_50_epochs_and_leaves_maps_as_they_are(self, cohort):
+        published = (
+            "--recipe",
+            "published",
+            "--contrast",
+            CONTRASTS[0],
+            *SHARES,
+            "--batch-size",
+            3,
+        )
+        new = ("--architecture", "attention-unet", "--features", 4, "--epochs", 1)
+        assert cohort.analyse("train", *new, *published, "--model-name", "raw") == 0
+        raw = cohort.out / "group/model-raw/bundle"
+        words = ("--model", raw, "--model-name", "as-published", *published)
+        assert cohort.analyse("finetune", *words) == 0
+        tuned = load_bundle(cohort.out / "group/model-as-published/bundle")
+        assert tuned.correction is None
+        record = tuned.card.record["network"]
+        assert (record["loss"], len(record["history"])) == ("crr", 50)
 
     def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, linear, capsys):
         words = ("finetune", *NETWORK, "--model-name", "refused", "--model")
@@ -514,6 +594,8 @@ class TestNetwork:
         assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
         fresh = load_bundle(cohort.out / "group/model-fresh/bundle")
         assert [one.label for one in fresh.contrasts] == [CONTRASTS[0]]
+        rows = read_table(cohort.out / "group/model-fresh/desc-transfer_scores.tsv")
+        assert [row["contrast"] for row in rows] == ["mean of 1 tuned", CONTRASTS[0]]
 
 
 def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):

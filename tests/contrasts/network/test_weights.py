@@ -21,8 +21,11 @@ def test_rows_predict_what_they_did_and_are_put_back():
     state = AttentionUNet(3, 5, features=4).state_dict()
     cut = with_rows(state, [3, 1])
     torch.testing.assert_close(maps(cut, 2), maps(state, 5)[:, [3, 1]])
-    whole = with_outputs_of(cut, state)
+    whole = with_outputs_of(cut, state, [3, 1])
     torch.testing.assert_close(maps(whole, 5), maps(state, 5))
+    cut["out_block.1.bias"] += 1  # what was learnt goes to its rows alone
+    moved = maps(with_outputs_of(cut, state, [3, 1]), 5) - maps(state, 5)
+    torch.testing.assert_close(moved.mean(dim=(0, 2, 3, 4)), torch.tensor([0.0, 1, 0, 1, 0]))
     cut["in_block.conv.0.weight"] += 1  # tuned: what it came from stays as it was
     assert not torch.equal(cut["in_block.conv.0.weight"], state["in_block.conv.0.weight"])
 
