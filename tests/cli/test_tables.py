@@ -224,10 +224,7 @@ def test_help_says_which_analysis_is_of_which_workflow():
     assert "finetune: adapt --model to part" in first.rpartition("--analysis {")[2]
     assert "fixed-points: where the activity" in second.partition("--architecture")[0]
     assert "network model (--workflow dynamics):" in text
-    assert (
-        "(default: 100; 50 to finetune as published; with --workflow dynamics or twin that of "
-        in text
-    )
+    assert "as --recipe published; with --workflow dynamics or twin that of --recipe)" in text
 
 
 # --- outputs of another workflow
