@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 
@@ -60,12 +59,6 @@ class Backdrop:
         rows, columns = self._grey.shape
         return rows, columns
 
-    @property
-    def digest(self) -> str:
-        """What is behind the maps: equal where pictures of one map are."""
-        parts = (self._grey.tobytes(), self._inside.tobytes(), repr(self._views).encode())
-        return hashlib.sha256(b"".join(parts)).hexdigest()
-
     def draw_map(self, volume: Volume, limit: float) -> NDArray[np.uint8]:
         """Draw a map, warm above 0 and cold below; weak values fade.
 
@@ -85,14 +78,6 @@ class Backdrop:
         both = np.concatenate([NEGATIVE.table()[::-1], POSITIVE.table()])
         colours = both.take(level + np.where(cut > 0, 256, 255), axis=0)
         return self._blend(colours, np.clip(np.abs(cut) / _FADE, 0, 1) ** 2)
-
-    def draw_amount(
-        self, volume: Volume, where: Volume, *, low: float, high: float, scale: Scale
-    ) -> NDArray[np.uint8]:
-        """Draw values from `low` to `high` where another volume is 1; (rows, columns, 4)."""
-        shown = where.row(self._box, self._views, order=0)
-        share = (volume.row(self._box, self._views, order=0) - low) / (high - low)
-        return self._blend(scale.paint(share), 0.92 * shown)
 
     def draw_labels(
         self, labels: Volume, colours: dict[int, tuple[int, int, int]]

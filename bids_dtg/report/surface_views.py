@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.surfaces.templates import read_template
-from bids_dtg.report.colours import NEGATIVE, POSITIVE, Scale
+from bids_dtg.report.colours import NEGATIVE, POSITIVE
 
 # Side, and whether it is seen from outside: the left's from its left, then both from the middle.
 _VIEWS: tuple[tuple[Hemisphere, bool], ...] = (
@@ -37,7 +37,7 @@ class SurfaceView:
 
 
 def surface_row(
-    values: Mapping[Hemisphere, NDArray[np.floating]], limit: float, *, amount: Scale | None = None
+    values: Mapping[Hemisphere, NDArray[np.floating]], limit: float
 ) -> NDArray[np.uint8]:
     """Draw a map on both sides of both hemispheres, beside each other.
 
@@ -46,16 +46,13 @@ def surface_row(
     values
         (vertices,) of each side's whole mesh; NaN: no value.
     limit
-        Value of the brightest colour, and minus that.
-    amount
-        Scale of values from 0 to `limit`; None: warm colours above 0 and cold ones below, and weak
-        values fade.
+        Value of the brightest colour, and minus that: colours are warm above 0 and cold below.
 
     Returns
     -------
     (rows, columns, 4) pixels; transparent where there is no brain.
     """
-    drawn = [_draw(view, values[view.side], limit, amount) for view in surface_views()]
+    drawn = [_draw(view, values[view.side], limit) for view in surface_views()]
     rows = max(len(part) for part in drawn)
     padded = []
     for part in drawn:
@@ -71,20 +68,13 @@ def surface_views() -> tuple[SurfaceView, ...]:
     return tuple(_look(side, outside) for side, outside in _VIEWS)
 
 
-def _draw(
-    view: SurfaceView, values: NDArray[np.floating], limit: float, amount: Scale | None
-) -> NDArray[np.uint8]:
+def _draw(view: SurfaceView, values: NDArray[np.floating], limit: float) -> NDArray[np.uint8]:
     share = np.where(view.vertex >= 0, values[view.vertex], np.nan) / max(limit, 1e-12)
     known = np.isfinite(share)
     share = np.where(known, share, 0.0)
-    if amount is None:
-        strength = np.abs(share)
-        colours = np.where(
-            (share > 0)[..., None], POSITIVE.paint(strength), NEGATIVE.paint(strength)
-        )
-        opacity = np.clip(strength / _FADE, 0, 1) ** 2
-    else:
-        colours, opacity = amount.paint(share), 0.92 * known
+    strength = np.abs(share)
+    colours = np.where((share > 0)[..., None], POSITIVE.paint(strength), NEGATIVE.paint(strength))
+    opacity = np.clip(strength / _FADE, 0, 1) ** 2
     grey = (_DARKEST + _LIGHT * view.light)[..., None]
     # Folds stay visible below the colours.
     tinted = colours * (0.55 + 0.45 * view.light[..., None])

@@ -104,7 +104,7 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid, background: Backg
     return name
 
 
-def pack(volume: NDArray[np.floating], grid: Grid, *, least_step: float = 0.0) -> bytes:
+def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     """Make an 8-bit copy of a map as a .nii.gz file, for display; NaN becomes -128 steps.
 
     Parameters
@@ -113,13 +113,11 @@ def pack(volume: NDArray[np.floating], grid: Grid, *, least_step: float = 0.0) -
         (i, j, k), values of a map.
     grid
         Grid of the volume's voxels.
-    least_step
-        What values are rounded to at least, in their units: coarser copies are smaller.
     """
     known = np.isfinite(volume)
     values = np.where(known, volume, 0)
     largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
-    slope = max(largest / _STEPS, least_step) or 1.0
+    slope = largest / _STEPS or 1.0
     values /= slope
     steps = np.rint(values, out=values).astype(np.int8)
     steps[~known] = _NONE

@@ -10,7 +10,7 @@ import pytest
 from measured_run import ENTITIES, measured_run
 
 from bids_dtg.contrasts import panels
-from bids_dtg.contrasts.panels import PANELS, coverage, reliability
+from bids_dtg.contrasts.panels import PANELS, coverage
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.text import read_json, read_rows
@@ -74,8 +74,6 @@ def test_images_come_back_with_their_values(output, data):
     files, mask = run_of(output).files, data.bundle.places.mask
     labels = read_image(files[coverage.FILE]).values[mask]
     np.testing.assert_array_equal(labels == 1, data.measured.covered)
-    agreement = read_image(files[reliability.FILE]).values[mask]
-    np.testing.assert_allclose(agreement, data.measured.agreement, atol=1e-3)
     facts = read_json(sidecar_of(files[coverage.FILE]))
     assert facts["RoiCoverage"] == [round(float(x), 4) for x in data.measured.roi_coverage]
     assert facts["Sources"][0].startswith("bids:fmriprep:sub-01/func/")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
-from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
+from bids_dtg.report.colours import NEGATIVE, POSITIVE
 from bids_dtg.report.surface_views import SurfaceView, surface_row, surface_views
 
 PIXELS_A_MM, RIM, GAP = 1.25, 3, 10
@@ -140,13 +140,12 @@ def test_one_vertex_has_the_colour_of_its_value_and_no_other():
 
 
 def test_the_medial_wall_is_grey_and_folds_are_visible_on_it():
-    for scale in (None, AMOUNT):
-        drawn = parts(surface_row(on_cortex(1.0, 1.0), 1.0, amount=scale))
-        for part, view in zip(drawn, surface_views(), strict=True):
-            wall = ~read_template("fsLR").cortex[view.side][view.vertex] & (view.vertex >= 0)
-            np.testing.assert_array_equal(grey_of(part) & (view.vertex >= 0), wall)
-            if wall.any():
-                np.testing.assert_allclose(part[wall][:, 0], 70 + 120 * view.light[wall], atol=1)
+    drawn = parts(surface_row(on_cortex(1.0, 1.0), 1.0))
+    for part, view in zip(drawn, surface_views(), strict=True):
+        wall = ~read_template("fsLR").cortex[view.side][view.vertex] & (view.vertex >= 0)
+        np.testing.assert_array_equal(grey_of(part) & (view.vertex >= 0), wall)
+        if wall.any():
+            np.testing.assert_allclose(part[wall][:, 0], 70 + 120 * view.light[wall], atol=1)
 
 
 def test_no_value_and_infinity_and_no_effect_look_the_same():
@@ -173,15 +172,3 @@ def test_weak_values_fade_out_and_strong_ones_stop_at_the_limit():
     known = ~grey_of(first(1.0))
     np.testing.assert_allclose(first(1.0)[known][:, :3], mixed[known], atol=1)
     np.testing.assert_array_equal(first(9.0), first(4.0))
-
-
-def test_amounts_are_on_their_own_scale_where_nothing_fades():
-    views = surface_views()
-    low, high = (
-        parts(surface_row(on_cortex(value, value), 2.0, amount=AMOUNT))[0] for value in (0.0, 2.0)
-    )
-    known = read_template("fsLR").cortex["L"][views[0].vertex] & (views[0].vertex >= 0)
-    light = views[0].light[known][:, None]
-    for part, colour in ((low, AMOUNT.table()[0]), (high, AMOUNT.table()[-1])):
-        mixed = 0.08 * (70 + 120 * light) + 0.92 * colour * (0.55 + 0.45 * light)
-        np.testing.assert_allclose(part[known][:, :3], mixed, atol=1)

@@ -68,7 +68,7 @@ def test_a_report_and_the_index_are_made(job, capsys):
     page = text_of(job, "sub-01.html")
     for name in links(page) - {"index.html"}:
         assert (job.out / name).is_file(), name
-    for heading in ("Registration", "Motion", "Coverage", "Connectome", "Reliability", "Methods"):
+    for heading in ("Registration", "Motion", "Coverage", "Connectome", "Methods"):
         assert heading in page
     assert page.count('data-map="') == len(job.bundle.contrasts)
     assert 'href="sub-01.html"' in text_of(job, "index.html")

@@ -53,8 +53,6 @@ def unsure(out, tmp_path_factory) -> Path:
         values = np.asarray(widths.dataobj) * 0.01
         values[: len(values) // 2] += 100
         nib.save(nib.Nifti1Image(values.astype(np.float32), widths.affine), path)
-    for shared in copy.glob("figures/*halfwidth*"):  # of the half-widths before
-        shared.unlink()
     arguments = ["participant", "--reports-only", "--participant-label", "02"]
     assert main([str(copy), str(copy), *arguments]) == 0
     return copy
@@ -127,7 +125,7 @@ def colourful(pixels: np.ndarray) -> int:
 
 
 def open_map(page, number: int) -> None:
-    page.locator(f".of-map[data-map='{number}']").click()
+    page.locator(f".map[data-map='{number}']").click()
     page.wait_for_selector("dialog.viewer[data-shown]", timeout=60_000)
 
 
@@ -155,31 +153,12 @@ def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width)
 
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser
-@pytest.mark.parametrize("script", [True, False])
-def test_the_gallery_is_switched_by_keys_and_without_scripts(browser, out, script):
-    options = {"viewport": {"width": 1280, "height": 900}, "java_script_enabled": script}
-    with opened(browser, out / "sub-04.html", **options) as watched:
-        page = watched.page
-        cards = page.locator("#maps-1 .map:visible")
-        n_maps = cards.count()
-        assert n_maps == page.locator("#maps-1 .map.of-map").count() > 1
-        page.get_by_role("radio", name="Map").focus()
-        page.keyboard.press("ArrowRight")
-        assert page.get_by_role("radio", name="Half-width: a new scan").is_checked()
-        assert cards.count() == n_maps
-        assert page.locator("#maps-1 .map.of-map:visible").count() == 0
-        page.emulate_media(media="print")
-        assert page.locator(".switch label:visible").all_inner_texts() == ["Half-width: a new scan"]
-        watched.check()
-
-
-@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
     with opened(browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}) as watched:
         page = watched.page
         open_map(page, 1)
         label = page.locator("dialog.viewer").get_attribute("data-shown").split()[0]
-        assert page.locator(".of-map[data-map='1']").get_attribute("id") == f"map-{label}"
+        assert page.locator(".map[data-map='1']").get_attribute("id") == f"map-{label}"
         page.wait_for_timeout(500)
         first = picture(page)
         assert first.std() > 5
@@ -327,7 +306,7 @@ def test_a_viewer_without_its_files_says_what_is_missing(browser, out, tmp_path)
     shutil.copytree(out / "sub-01/figures", tmp_path / "sub-01/figures")
     with opened(browser, tmp_path / "sub-01.html") as watched:
         page = watched.page
-        page.locator(".of-map[data-map='0']").click()
+        page.locator(".map[data-map='0']").click()
         page.wait_for_selector("[data-part='wait']:has-text('figures/niivue')")
 
 

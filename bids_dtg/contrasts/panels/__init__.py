@@ -6,12 +6,10 @@ Each panel of a run has `FILE`, `keep` and `draw`:
 - `coverage`: where the model reads, and whether the run has signal there
 - `carpet`: voxels over the frames of the run
 - `connectome`: correlations between the ROIs
-- `reliability`: agreement of the run's two halves
 
 Other modules:
 
 - `background`: the anatomy drawn behind maps
-- `predictability`: whether a contrast can be predicted, by the model's evaluation
 - `surfaces`: maps at the vertices of surfaces, and the mesh that they are shown on
 - `parcels`: maps of parcels of CIFTI, read once and drawn
 - `maps`: the maps of an average as cards and for the viewer
@@ -25,7 +23,7 @@ which are looked for, and what the page shows.
 
 from __future__ import annotations
 
-from bids_dtg.contrasts.panels import carpet, connectome, coverage, registration, reliability
+from bids_dtg.contrasts.panels import carpet, connectome, coverage, registration
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.panels.panel import Panel
 
@@ -37,8 +35,5 @@ CARPET = Panel("carpet", "Carpet", carpet.FILE, carpet.keep, carpet.draw, also=(
 CONNECTOME = Panel(
     "connectome", "Connectome", connectome.FILE, connectome.keep, connectome.draw, beside=True
 )
-RELIABILITY = Panel(
-    "reliability", "Reliability", reliability.FILE, reliability.keep, reliability.draw, beside=True
-)
 # In the order of the page.
-PANELS = (REGISTRATION, MOTION, CARPET, COVERAGE, CONNECTOME, RELIABILITY)
+PANELS = (REGISTRATION, MOTION, CARPET, COVERAGE, CONNECTOME)

@@ -18,7 +18,7 @@ from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.gifti import Hemisphere, read_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.templates import DENSITIES, SIDES, MeshName, read_template
-from bids_dtg.report.contents import AverageFiles
+from bids_dtg.report.pages.page import link
 from bids_dtg.report.viewer import pack, write_script
 
 _DIGITS = 12  # of the hash of a mesh
@@ -26,13 +26,11 @@ _DIGITS = 12  # of the hash of a mesh
 _MZ3_MAGIC, _MZ3_PARTS = 0x5A4D, 3
 
 
-def surface_files(made: AverageFiles, desc: str) -> Mapping[Hemisphere, Path]:
+def surface_files(folder: Path, title: str, desc: str) -> Mapping[Hemisphere, Path]:
     """Find an average's files of both sides of a mesh that the program ships; else nothing."""
     for mesh, density in DENSITIES.items():
         found: dict[Hemisphere, Path] = {}
-        for path in made.maps[0].path.parent.glob("*_statmap.func.gii"):
-            if not path.name.startswith(f"{made.title}_hemi-"):
-                continue
+        for path in folder.glob(f"{title}_hemi-*_statmap.func.gii"):
             name = parse_name(path.name)
             kind = name.get("space"), name.get("den"), name.get("desc")
             if kind == (mesh, density, desc) and name.get("hemi") in SIDES:
@@ -42,8 +40,13 @@ def surface_files(made: AverageFiles, desc: str) -> Mapping[Hemisphere, Path]:
     return {}
 
 
-def read_vertices(paths: Mapping[Hemisphere, Path]) -> Mapping[str, NDArray[np.float32]]:
-    """Read maps on both sides, (vertices, 2) each, by their names.
+def write_surface(
+    dataset: DerivativeDataset, paths: Mapping[Hemisphere, Path], script: Path
+) -> Mapping[str, str]:
+    """Pack maps on both sides for the viewer into a script; return addresses of mesh and values.
+
+    The mesh is the program's own template, written once for an output folder, also for values
+    sampled on other surfaces: the vertices correspond.
 
     Raises
     ------
@@ -56,34 +59,21 @@ def read_vertices(paths: Mapping[Hemisphere, Path]) -> Mapping[str, NDArray[np.f
             f"{paths['L']} and {paths['R']} hold other maps, or other meshes",
             expected="the same maps on both sides of one mesh",
         )
-    return {name: np.stack(sides, axis=1) for name, *sides in zip(names, left, right, strict=True)}
-
-
-def pack_vertices(values: NDArray[np.float32]) -> bytes:
-    """Make an 8-bit copy of values at vertices, (vertices, 2), as a .nii.gz file for the viewer."""
-    return pack(values[:, :, None], Grid((*values.shape, 1), np.eye(4)))
-
-
-def write_mesh(dataset: DerivativeDataset, mesh: MeshName) -> str:
-    """Write the template's mesh for the viewer, once for an output folder; return its address.
-
-    The program's own template is shown, also for values sampled on other surfaces: the vertices
-    correspond.
-    """
-    template = read_template(mesh)
-    sides: dict[str, bytes] = {
+    packed = {}
+    for name, *sides in zip(names, left, right, strict=True):
+        values = np.stack(sides, axis=1)[:, :, None]
+        packed[name] = pack(values, Grid((len(left[0]), 2, 1), np.eye(4)))
+    write_script(script, link(script, dataset), packed)
+    name = cast("MeshName", parse_name(paths["L"].name).get("space"))
+    template = read_template(name)
+    mesh: dict[str, bytes] = {
         side: _mz3(template.points[side], template.faces[side]) for side in SIDES
     }
-    digest = hashlib.sha256(b"".join(sides.values())).hexdigest()[:_DIGITS]
-    address = f"figures/surface-{mesh}-{digest}.js"
+    digest = hashlib.sha256(b"".join(mesh.values())).hexdigest()[:_DIGITS]
+    address = f"figures/surface-{name}-{digest}.js"
     if not dataset.path(address).exists():
-        write_script(dataset.path(address), address, sides)
-    return address
-
-
-def mesh_of(paths: Mapping[Hemisphere, Path]) -> MeshName:
-    """Return the mesh of the files."""
-    return cast("MeshName", parse_name(paths["L"].name).get("space"))
+        write_script(dataset.path(address), address, mesh)
+    return {"mesh": address, "values": link(script, dataset)}
 
 
 def _mz3(points: NDArray[np.float64], faces: NDArray[np.intp]) -> bytes:

@@ -34,7 +34,7 @@
     let ticket = 0; // of the newest opening: what is loaded for an older one is dropped
 
     for (const button of document.querySelectorAll("[data-map]")) {
-      button.addEventListener("click", () => open(Number(button.dataset.map), button.dataset.layer));
+      button.addEventListener("click", () => open(Number(button.dataset.map)));
     }
     part("close").addEventListener("click", () => dialog.close());
     part("previous").addEventListener("click", () => step(-1));
@@ -59,8 +59,7 @@
       part("wait").hidden = !text;
     }
 
-    // Without a layer the one that was chosen stays.
-    async function open(index, layer) {
+    async function open(index) {
       const map = page.maps[index];
       const sameAverage = page.maps[state.index].average === map.average;
       state.index = index;
@@ -68,7 +67,7 @@
       part("file").href = map.file;
       part("source").textContent = page.averages[map.average].title;
       const layers = [["", "Map"], ...map.overlays.map((one) => [one.desc, one.title])];
-      const kept = layer ?? (sameAverage ? part("layer").value : "");
+      const kept = sameAverage ? part("layer").value : "";
       part("layer").replaceChildren(...layers.map(([value, text]) => new Option(text, value)));
       part("layer").value = layers.some(([value]) => value === kept) ? kept : "";
       part("uncertainty").hidden = !map.overlays.length;

@@ -1,9 +1,9 @@
-"""One gallery of a participant's contrasts: map, half-width."""
+"""The gallery of a participant's contrasts, and what the viewer has of them."""
 
 from __future__ import annotations
 
 import io
-import json
+import os
 import re
 from pathlib import Path
 
@@ -55,12 +55,8 @@ def section(output):
     return draw_sets(output, find_participant(output, "01"), output.root / "sub-01/figures")
 
 
-def groups(shown, view: str) -> list:
-    return [group for task in shown.tasks for group in task if group.view == view]
-
-
-def leads(shown) -> dict[str, str]:
-    return {view.name: view.lead for view in shown.views}
+def cards_of(made, position: int = 0) -> list[dict]:
+    return [card for task in made.facts["averages"][position]["tasks"] for card in task["cards"]]
 
 
 def write_half_widths(output) -> None:
@@ -74,23 +70,18 @@ def write_half_widths(output) -> None:
         write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL)
 
 
-def test_half_widths_are_shown_and_opened_as_such(output):
+def test_half_widths_are_offered_by_the_viewer_and_explained_on_the_page(output):
+    assert (
+        "half-width" not in write_participant_report(output, "01", {}).read_text().split("<h2>")[2]
+    )
     write_half_widths(output)
     made = section(output)
-    (shown,) = made.facts["averages"]
-    (group,) = groups(shown, "half-width")
-    assert (group.limit_text, group.units) == ("0.5", "z")
-    assert [card.peak for card in group.cards] == ["median 0.50"] * 2
-    assert [made.viewer_data["maps"][card.number]["label"] for card in group.cards] == [*LABELS]
-    assert {card.layer for card in group.cards} == {"halfwidth"}
-    assert "in 9 of 10 places" in leads(shown)["half-width"]
-    page = write_participant_report(output, "01", {}).read_text()
-    assert re.findall(r'<input type="radio"[^>]*value="([^"]*)"( checked)?>', page) == [
-        ("map", " checked"),
-        ("half-width", ""),
-    ]
-    for card in group.cards:
-        assert (output.root / card.picture).is_file()
+    for shown in made.viewer_data["maps"]:
+        assert [overlay["desc"] for overlay in shown["overlays"]] == ["halfwidth"]
+    assert all((output.root / card["picture"]).is_file() for card in cards_of(made))
+    assert len(list((output.root / "sub-01/figures").iterdir())) == len(LABELS) + 1  # and a script
+    page = " ".join(write_participant_report(output, "01", {}).read_text().split())
+    assert "half-width of its interval: in 9 of 10 places a new scan" in page
 
 
 def test_quality_comes_before_one_gallery_on_the_page(output):
@@ -103,10 +94,14 @@ def test_quality_comes_before_one_gallery_on_the_page(output):
     assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
 
 
-def test_without_half_widths_there_is_nothing_to_switch_to(output):
-    (shown,) = section(output).facts["averages"]
-    assert [view.name for view in shown.views] == ["map"]
-    assert "radio" not in write_participant_report(output, "01", {}).read_text().split("<body>")[1]
+def test_a_map_that_is_the_same_for_everybody_is_grey_and_says_so(output):
+    details = {"faces": {}, "shapes": {"Individual": False}}
+    write_json(output.root / "sub-01/sub-01_task-rest_statmap.json", {"ContrastDetails": details})
+    faces, shapes = cards_of(section(output))
+    assert not faces["same"]
+    page = write_participant_report(output, "01", {}).read_text()
+    assert page.count('class="map faded"') == 1
+    assert page.count(shapes["same"]) == 2  # on the card, and in the viewer
 
 
 def test_copies_of_what_all_participants_share_are_written_once(output):
@@ -118,29 +113,10 @@ def test_copies_of_what_all_participants_share_are_written_once(output):
     before = shared.stat().st_mtime_ns
     assert section(output).viewer_data["averages"][0]["scripts"] == scripts
     assert shared.stat().st_mtime_ns == before
-
-
-@pytest.mark.slow
-def test_pictures_of_half_widths_are_written_once_for_all_participants(output):
-    write_half_widths(output)
-
-    def pictures() -> dict[Path, int]:
-        (shown,) = section(output).facts["averages"]
-        cards = [card for group in groups(shown, "half-width") for card in group.cards]
-        found = [output.root / card.picture for card in cards]
-        return {path: path.stat().st_mtime_ns for path in found}
-
-    write_anatomy(output, np.where(np.arange(800) % 3, 1, 0))
-    first = pictures()
-    assert len(first) == len(LABELS)
-    assert {path.parent for path in first} == {output.root / "figures"}
-    assert not list(output.root.glob("sub-01/figures/*halfwidth*.webp"))
-    assert pictures() == first
-    # Other half-widths have other colours, and pictures of their own.
-    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2_contrast-"
-    wide = PLACES.encode(np.full(800, 2.0, np.float32))
-    output.write(f"{stem}faces_stat-z_desc-halfwidth_statmap.nii.gz", wide)
-    assert not set(pictures()) & set(first)
+    for path in output.root.glob("tpl-*/*.nii.gz"):  # of another model
+        os.utime(path, ns=(before + 10**9, before + 10**9))
+    section(output)
+    assert shared.stat().st_mtime_ns > before
 
 
 def write_anatomy(output, values=None) -> None:
@@ -207,39 +183,41 @@ def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     made = section(dense)
     assert made.viewer_data is None
     (shown,) = made.facts["averages"]
-    emotion, language = groups(shown, "map")
-    assert [(group.title, group.units) for group in (emotion, language)] == [
+    emotion, language = shown["tasks"]
+    assert [(task["title"], task["units"]) for task in (emotion, language)] == [
         ("EMOTION", "z"),
         ("LANGUAGE", "z"),
     ]
     # Each task has its own scale, which one extreme value does not stretch to itself: of 158 values
     # that are 0.01 and one that is 8, 99.5 % of amounts lie below 1.69.
-    assert (emotion.limit_text, language.limit_text) == ("2", "1.7")
-    faces, shapes = emotion.cards
-    assert (faces.name, faces.anchor, faces.number) == ("faces \N{MINUS SIGN} rest", "faces", None)
+    assert (emotion["limit_text"], language["limit_text"]) == ("2", "1.7")
+    faces, shapes = emotion["cards"]
+    assert faces["name"] == "faces \N{MINUS SIGN} rest"
+    assert (faces["anchor"], faces["number"]) == ("faces", None)
     x, y, z = (f"{mm:.0f}".replace("-", "\N{MINUS SIGN}") for mm in DENSE.points[150])
-    assert shapes.peak == f"\N{MINUS SIGN}0.50 at {x}, {y}, {z}"
-    assert shapes.alt == f"shapes-rest: predicted map, largest value {shapes.peak}"
-    assert language.cards[0].peak.startswith("+8.00 at ")
-    assert "on the template's surface" in leads(shown)["map"]
+    assert shapes["peak"] == f"\N{MINUS SIGN}0.50 at {x}, {y}, {z}"
+    assert shapes["alt"] == f"shapes-rest: predicted map, largest value {shapes['peak']}"
+    assert language["cards"][0]["peak"].startswith("+8.00 at ")
+    page = " ".join(write_participant_report(dense, "01", {}).read_text().split())
+    assert "on the template's surface; below, axial slices at z = \N{MINUS SIGN}24," in page
 
 
 def pixels_of(output, card) -> np.ndarray:
     """Return the pixels of a card's picture, as numbers that can be subtracted."""
     from PIL import Image
 
-    with Image.open(io.BytesIO((output.root / card.picture).read_bytes())) as opened:
-        assert opened.size == (card.width, card.height)
+    with Image.open(io.BytesIO((output.root / card["picture"]).read_bytes())) as opened:
+        assert opened.size == (card["width"], card["height"])
         return np.asarray(opened.convert("RGBA"), int)
 
 
 def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dense):
     made = section(dense)
-    cards = [card for group in groups(made.facts["averages"][0], "map") for card in group.cards]
-    assert [Path(card.picture).name for card in cards] == [
+    cards = cards_of(made)
+    assert [Path(card["picture"]).name for card in cards] == [
         f"sub-01_task-rest_contrast-{label}.webp" for label in ("faces", "shapes", "math")
     ]
-    assert list(made.files) == [dense.root / card.picture for card in cards]
+    assert list(made.files) == [dense.root / card["picture"] for card in cards]
     faces, *others = (pixels_of(dense, card) for card in cards)
     assert {other.shape for other in others} == {faces.shape}
     # Above 0 is all of the left, which stands before the right.
@@ -247,23 +225,6 @@ def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dens
     left, right = np.array_split(warm, 2, axis=1)
     assert left.any()
     assert not right.any()
-
-
-def test_half_widths_of_parcels_are_a_view_of_their_own(dense):
-    wide = {label: np.where(np.arange(DENSE.number) % 2, 0.75, 0.25) for label in TASKS}
-    wide["shapes"] = np.zeros(DENSE.number)
-    path = "tpl-fsLR/tpl-fsLR_stat-z_desc-halfwidth_statmap.pscalar.nii"
-    dense.write(path.replace(".pscalar.nii", ".json"), json.dumps({"ModelSHA256": MODEL}).encode())
-    dense.write(path, PARCELS.encode_maps(np.array([*wide.values()], np.float32), [*wide]))
-    (shown,) = section(dense).facts["averages"]
-    assert [view.name for view in shown.views] == ["map", "half-width"]
-    emotion, language = groups(shown, "half-width")
-    assert [card.peak for card in emotion.cards] == ["median 0.50", "none"]
-    assert language.cards[0].picture.startswith("figures/tpl-fsLR_contrast-math_desc-halfwidth_")
-    assert language.limit_text == "0.75"
-    # On the scale of amounts a third of the limit is blue; on that of maps no value above 0 is.
-    pixels = pixels_of(dense, language.cards[0])
-    assert ((pixels[..., 2] - pixels[..., 0] > 40) & (pixels[..., 3] > 250)).any()
 
 
 def test_a_contrast_that_the_file_of_parcels_lacks_is_named(dense):

@@ -14,7 +14,6 @@ from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averag
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
 from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
-from bids_dtg.contrasts.panels.predictability import KEY
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -53,7 +52,7 @@ _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy")
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
-    *("Individual", "IndividualNote", KEY),
+    *("Individual", "IndividualNote"),
 )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.panels.background import of_group
-from bids_dtg.contrasts.panels.maps import GalleryDrawer, Look, slice_text
+from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
@@ -35,7 +35,7 @@ from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.pictures import PICTURE, draw_matrix
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, number
-from bids_dtg.report.viewer import remove_others, viewer_data
+from bids_dtg.report.viewer import remove_others
 
 # The spread over people, an overlay of the mean in the viewer.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
@@ -169,10 +169,9 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     folder = dataset.root / "group" / "figures"
     gallery, background = None, of_group(dataset)
     if facts.means:
-        drawer = GalleryDrawer(
-            dataset, folder, "group", first=0, number_of_average=0, look=Look(background)
+        gallery = draw_gallery(
+            *(dataset, folder, "group", facts.means, background), overlays=(GROUP_SPREAD,)
         )
-        gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
     matrix = _draw_similarity(dataset, folder, facts)
     shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
     failures, left_out = facts.failures, facts.left_out
@@ -198,16 +197,10 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         more_left_out=max(0, len(left_out) - _MOST_ROWS),
         matrix=matrix,
         averaged=len(facts.averages),
-        groups=gallery.groups if gallery else (),
+        groups=gallery.tasks if gallery else (),
         slices=slice_text(),
         background=background.words,
-        viewer_data=viewer_data(
-            [gallery.viewer_average] if gallery.viewer_average else [],
-            gallery.viewer_maps,
-            gallery.backdrop,
-        )
-        if gallery
-        else None,
+        viewer_data=data_of_viewer([gallery] if gallery else []),
     )
     path = dataset.path(GROUP)
     write_text(path, page)

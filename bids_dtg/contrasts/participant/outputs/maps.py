@@ -19,7 +19,6 @@ from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
-from bids_dtg.contrasts.panels.predictability import predictability_facts
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
@@ -306,7 +305,6 @@ def _contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
         "Description": f"{NOT_MEASURED}{contrast.description}",
         "Task": contrast.task,
         "Contrast": contrast.name,
-        **predictability_facts(bundle.card.evaluation, contrast.label),
         **({} if gains is None else {"Gain": gains[contrast.index]}),
         **(_NOT_INDIVIDUAL if contrast.label in bundle.card.part.not_individual else {}),
     }
