@@ -55,8 +55,7 @@ if TYPE_CHECKING:
     from bids_dtg.cohort.frames import load_maps
     from bids_dtg.contrasts.bundle.bundle import load_bundle
     from bids_dtg.contrasts.fit_linear import fit_linear
-    from bids_dtg.contrasts.participant.arrays import measure_array
-    from bids_dtg.contrasts.participant.measure import measure
+    from bids_dtg.contrasts.participant.measure import measure, measure_array
     from bids_dtg.contrasts.participant.predict import predict_maps
     from bids_dtg.contrasts.participant.request import find_runs
     from bids_dtg.contrasts.participant.task_maps import TaskMaps
@@ -87,7 +86,7 @@ _MODULES: Mapping[str, str] = {
     "fit_linear": "bids_dtg.contrasts.fit_linear",
     "load_bundle": "bids_dtg.contrasts.bundle.bundle",
     "load_maps": "bids_dtg.cohort.frames",
-    "measure_array": "bids_dtg.contrasts.participant.arrays",
+    "measure_array": "bids_dtg.contrasts.participant.measure",
     "measure": "bids_dtg.contrasts.participant.measure",
     "predict_maps": "bids_dtg.contrasts.participant.predict",
     "run_workflow": "bids_dtg.cli.tables",

@@ -1,14 +1,12 @@
 """One participant: from resting-state runs to contrast maps, sidecars, tables and a report.
 
-- `arrays`: connectomes of images that are arrays in memory
 - `first_run`: the first run of a call, inflated while libraries are imported
 - `measured_maps`: measured maps of the contrasts, as analyses over people read them
-- `measure`: one run: from its files to connectomes
+- `measure`: one run: from its files, or arrays in memory, to connectomes
 - `model`: the model of a call, prepared in the background
 - `outputs`: files of an average of contrast maps: one module for each form of output
-- `predict`: maps of an average, predicted for each segment and averaged
+- `predict`: maps of connectomes, predicted for each segment and averaged
 - `quality`: figures and decisions of a run
-- `read`: reduces a run to connectomes, and sends them
 - `request`: what a call asks for: model, device, atlases, further spaces
 - `task_maps`: both halves for images in memory, as an estimator of scikit-learn
 - `worker`: the participant level: reads runs ahead, predicts, writes

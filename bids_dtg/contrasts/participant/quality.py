@@ -13,11 +13,12 @@ from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import MeasuredRun
+from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.figures import first_figures, rounded
-from bids_dtg.participants.origin import cleaning_note
-from bids_dtg.settings import InputChoice
+from bids_dtg.participants.origin import camel_case, cleaning_note
+from bids_dtg.settings import Settings
 
 _RANGE_COLUMNS = (
     "mask_overlap",
@@ -36,19 +37,22 @@ class RunSummary:
 
     run: RestRun  # its files
     figures: Mapping[str, object]  # by column of the quality table, except the duration
-    n_segments: int  # segments that were averaged
+    facts: Mapping[str, Any]  # for the sidecar of the maps
     coverage: float  # share of grey-matter voxels with signal
-    cleaning: Mapping[str, Any]  # decisions of the temporal design
     confounds: Mapping[str, Any]  # requested confounds, and frames dropped
-    interpolation: str  # how the file was sampled at the model's voxels
     judged: RunCheck  # whether the model is for such a run
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
-def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> RunSummary:
-    """Reduce a measured run and its verdict to values for tables and sidecars."""
+def summarise(
+    measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle, names: PathNames
+) -> RunSummary:
+    """Reduce a measured run and its verdict to values for tables and sidecars.
+
+    `names` replace folders in what a sidecar says.
+    """
     run, result = measured.run, measured.connectomes.of_one_set()
-    figures = {
+    figures: dict[str, Any] = {
         **first_figures(
             run,
             measured.design,
@@ -66,22 +70,35 @@ def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> R
         "tsnr_median": rounded(result.median_tsnr, 2),
         "connectome_reliability": rounded(result.reliability),
         "connectome_icc": rounded(result.reliability_icc),
-        **_distribution_figures(judged),
+        **{name: rounded(judged.figures[name]) for name in _RANGE_COLUMNS},
+        "training_distribution": judged.verdict,
+        "training_distribution_reasons": "; ".join(judged.reasons) or None,
     }
-    return RunSummary(
-        run=run,
-        figures=figures,
-        n_segments=len(result.segments),
-        coverage=result.coverage,
-        cleaning=measured.cleaning,
-        confounds={
-            **measured.confounds.decisions,
-            **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
-        },
-        interpolation=measured.interpolation,
-        judged=judged,
-        notes=measured.notes,
-    )
+    confounds = {
+        **measured.confounds.decisions,
+        **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
+    }
+    facts = {
+        "Run": run.title,
+        "RepetitionTime": figures["repetition_time"],
+        "VoxelSize": figures["voxel_size"],
+        RESIDUAL_DOF: figures["residual_dof"],
+        "EffectiveDegreesOfFreedom": figures["effective_dof"],
+        "NSegments": figures["n_segments"],
+        "Space": run.space,
+        "SpaceReason": names.hide(run.space_reason),
+        **({"CleanedAs": run.cleaned_as} if run.cleaned_as else {}),
+        "Transforms": [
+            used.path.name + (" (inverse)" if used.inverse else "") for used in run.transforms
+        ],
+        "Interpolation": measured.interpolation,
+        "TrainingDistribution": judged.verdict,
+        "TrainingDistributionReasons": list(judged.reasons),
+        "Confounds": camel_case(confounds),
+        "Cleaning": camel_case(measured.cleaning),
+        "Notes": [names.hide(note) for note in measured.notes],
+    }
+    return RunSummary(run, figures, facts, result.coverage, confounds, judged, measured.notes)
 
 
 def _dof_beyond_rois(result: RunConnectomes) -> float | None:
@@ -91,21 +108,8 @@ def _dof_beyond_rois(result: RunConnectomes) -> float | None:
     return rounded(min(part.residual_dof for part in result.segments) - len(result.roi_r))
 
 
-def _distribution_figures(judged: RunCheck) -> dict[str, object]:
-    figures = judged.figures
-    return {
-        **{name: rounded(figures[name]) for name in _RANGE_COLUMNS},
-        "training_distribution": judged.verdict,
-        "training_distribution_reasons": "; ".join(judged.reasons) or None,
-    }
-
-
 def notes_on_average(
-    card: ModelCard[Any],
-    runs: Sequence[RunSummary],
-    *,
-    input_type: InputChoice,
-    strategy: str,
+    card: ModelCard[Any], runs: Sequence[RunSummary], settings: Settings
 ) -> dict[str, str]:
     """Say how an average's runs differ from the training runs, and how they are weighted.
 
@@ -113,36 +117,30 @@ def notes_on_average(
     -------
     Sentences by their key in a sidecar.
     """
+    how = settings.inputs.input_type, settings.cleaning.denoise_strategy
     cleanings = (
-        cleaning_note(card.training, input_type, strategy, cleaned_as)
+        cleaning_note(card.training, *how, cleaned_as)
         for cleaned_as in sorted({summary.run.cleaned_as for summary in runs})
     )
     notes = {
         "CleaningNote": next(filter(None, cleanings), None),
         "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
-        "SampleNote": sample_note(card.part, runs),
-        "DegreesOfFreedomNote": dof_note([summary.run for summary in runs]),
+        "SampleNote": _sample_note(card.part, runs),
+        "DegreesOfFreedomNote": _dof_note(runs),
     }
     return {key: note for key, note in notes.items() if note}
 
 
-def joined_minutes(runs: Sequence[RunSummary]) -> tuple[float, ...]:
-    """Return the minutes of each session's runs together, in the order of the sessions."""
-    minutes: dict[str | None, float] = {}
-    for summary in runs:
-        session = summary.run.session
-        own = float(str(summary.figures["minutes_kept"]))
-        minutes[session] = minutes.get(session, 0.0) + own
-    return tuple(minutes.values())
-
-
-def sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
+def _sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
     """Say where joined runs are much shorter or longer than those that a model was trained on."""
     trained = part.segment_seconds
     if not part.of_sessions or trained >= SECONDS_PER_RUN:
         return None
-    minutes = joined_minutes(runs)
-    far = [own for own in minutes if _apart(60 * own, trained, 1)]
+    minutes = dict[str | None, float]()  # of each session's runs together
+    for summary in runs:
+        own = float(str(summary.figures["minutes_kept"]))
+        minutes[summary.run.session] = minutes.get(summary.run.session, 0.0) + own
+    far = [own for own in minutes.values() if _apart(60 * own, trained, 1)]
     if not far:
         return None
     found = " to ".join(f"{own:.3g}" for own in sorted({min(far), max(far)}))
@@ -191,9 +189,9 @@ def _apart(value: float, other: float, power: int) -> bool:
     return not 1 / FAR_APART <= ratio <= FAR_APART
 
 
-def dof_note(runs: Sequence[RestRun]) -> str | None:
+def _dof_note(runs: Sequence[RunSummary]) -> str | None:
     """Say that the degrees of freedom of runs are not known, and what follows."""
-    if all(run.dof_known for run in runs):
+    if all(summary.run.dof_known for summary in runs):
         return None
     return (
         "The runs were cleaned elsewhere, and their sidecars do not state "

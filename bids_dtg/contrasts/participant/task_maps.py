@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,15 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.given import real_numbers
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
-from bids_dtg.contrasts.participant.predict import estimate_maps, require_form
+from bids_dtg.contrasts.participant.predict import estimate_maps, segments_of
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import SettingsError
-from bids_dtg.imaging.at_hand import AtHand, ConfoundsLike, Image, ImageLike, at_hand
+from bids_dtg.imaging.at_hand import ConfoundsLike, Image, ImageLike, at_hand
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_coverage, region_means
 from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.inputs.run import RestRun
@@ -43,6 +41,8 @@ Container = Literal["default", "pandas", "polars"]
 _CONTAINERS: tuple[Container, ...] = ("default", "pandas", "polars")
 # Separates contrast and region in column names; labels of contrasts have no underscore.
 _BETWEEN = "__"
+# Attributes with threads and devices, which are made again in another process.
+_PREPARED = ("_reader", "_model", "_atlas")
 
 
 class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
@@ -158,13 +158,13 @@ interpolation
         BundleError
             The model is missing or damaged.
         """
-        options = self._options()
+        settings = self._settings()
         bundle = obtain_bundle(str(self.model), may_fetch=False)
         bundle.grid  # noqa: B018 (what has no grid reads no images)
         bundle.require_finite()
         self.bundle_ = bundle
         self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
-        self._ready = _Ready.of(bundle, options, self.atlas)
+        self._prepare(settings)
         mask = np.ones((1, bundle.voxels.number), np.float32)
         self.mask_img_ = bundle.voxels.image(mask).slicer[..., 0]
         return self
@@ -260,16 +260,7 @@ interpolation
             given = real_numbers(connectome, "the connectome")
             r = np.ascontiguousarray(given, np.float32).reshape(given.shape)
             connectome = Connectome(r, 0, 1.0, form=self.bundle_.card.part.connectome)
-        parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
-        wanted = self.bundle_.rois, self.bundle_.places.number
-        for part in parts:
-            require_form(part, self.bundle_)
-            if part.r.shape != wanted:
-                raise SettingsError(
-                    f"the connectome is {part.r.shape}",
-                    expected=f"{wanted}, ROIs and voxels of {self.bundle_.card.name}",
-                )
-        estimate = self._predict(connectome)
+        estimate = self._predict(segments_of(connectome, self.bundle_))
         return self._image(estimate) if self._container == "default" else self._frame([estimate])
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
@@ -288,7 +279,7 @@ interpolation
         check_is_fitted(self)
         if self._container == "default":
             return np.asarray(self.contrasts_, object)
-        atlas = self._ready.atlas
+        atlas = self._regions()
         regions = np.array(list(atlas.parcels.values()), object)[self._fillable(atlas)]
         names = [f"{label}{_BETWEEN}{region}" for label in self.contrasts_ for region in regions]
         return np.asarray(names, object)
@@ -326,15 +317,13 @@ interpolation
         return hasattr(self, "bundle_")
 
     def __getstate__(self) -> dict[str, Any]:
-        # Prepared objects have threads and devices, which cannot be pickled: they are made again.
         state: dict[str, Any] = dict(super().__getstate__())
-        state.pop("_ready", None)
-        return state
+        return {name: value for name, value in state.items() if name not in _PREPARED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "bundle_" in state:
-            self._ready = _Ready.of(self.bundle_, self._options(), self.atlas)
+            self._prepare(self._settings())
 
     @property
     def _container(self) -> Container:
@@ -342,9 +331,9 @@ interpolation
         shared: Container = get_config()["transform_output"]
         return own.get("transform", shared)
 
-    def _options(self) -> _Options:
+    def _settings(self) -> Settings:
+        """Compose the options as for a call, whose checks test each part and all together."""
         names = {field.name for field in fields(CleaningOptions)} & self.get_params(False).keys()
-        # Composed as for a call, whose checks test each part and all together.
         settings = Settings.of(
             bids_dir=Path(),
             output_dir=Path(),
@@ -355,24 +344,39 @@ interpolation
             **{name: getattr(self, name) for name in names},
         )
         resolve(settings.cleaning, "auto")
-        device = map_device(settings.resources.device)
-        return _Options(settings.cleaning, device, self.threads or available_cores())
+        return settings
+
+    def _prepare(self, settings: Settings) -> None:
+        """Make what is not copied to other processes."""
+        bundle, threads = self.bundle_, self.threads or available_cores()
+        self._reader = Reader.of(bundle, settings.cleaning, threads=threads, every_part=False)
+        self._model = Model(bundle, map_device(settings.resources.device), threads)
+        self._atlas: Atlas | None = None  # once it was asked for
 
     def _estimate(
         self, image: ImageLike, confounds: ConfoundsLike, sample_mask: ArrayLike | None
     ) -> Estimate:
-        bundle = self.bundle_
+        bundle, reader = self.bundle_, self._reader
         rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here(download=True))
         with at_hand(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r) as found:
-            measured = self._ready.measure(found, sample_mask)
-        for note in (*self._ready.notes(measured), *_notes_on_columns(confounds, measured)):
+            cleaning = resolve(reader.cleaning, found.input_type)
+            if found.columns is not None:
+                cleaning = replace(
+                    cleaning, denoise_strategy="none", custom_confounds=found.columns
+                )
+            keep = None if sample_mask is None else _kept(sample_mask, found.run)
+            measured = replace(reader, cleaning=cleaning).measure(found.run, keep=keep)
+        judged = reader.judge(measured.connectomes, measured.mask_overlap)
+        notes = [*measured.notes, *_notes_on_columns(confounds, measured)]
+        if judged.verdict != "inside":
+            notes.append(f"it is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
+        for note in notes:
             warnings.warn(f"{measured.run.title}: {note}", stacklevel=4)
-        return self._predict(measured.connectomes)
+        return self._predict(measured.connectomes.segments)
 
-    def _predict(self, connectome: Connectome | RunConnectomes) -> Estimate:
-        model = self._ready.model
-        estimate = estimate_maps(connectome, model)
-        for note in model.take_notes():
+    def _predict(self, segments: Sequence[Connectome]) -> Estimate:
+        estimate = estimate_maps(segments, self._model)
+        for note in self._model.take_notes():
             warnings.warn(note, stacklevel=4)
         return estimate
 
@@ -384,8 +388,12 @@ interpolation
         )
 
     def _frame(self, estimates: Any) -> Any:
-        atlas = self._ready.atlas
-        rows = [self._means(estimate, atlas).ravel() for estimate in estimates]
+        atlas = self._regions()
+        rows, fillable = [], self._fillable(atlas)
+        for estimate in estimates:
+            covered = region_coverage(estimate.values, atlas) >= self.min_coverage
+            means = np.where(covered, region_means(estimate.values, atlas), np.nan)
+            rows.append(means[:, fillable].ravel())
         names = list(self.get_feature_names_out())
         if self._container == "pandas":
             import pandas as pd
@@ -395,10 +403,15 @@ interpolation
 
         return polars.DataFrame(np.stack(rows), schema=names, orient="row")
 
-    def _means(self, estimate: Estimate, atlas: Atlas) -> NDArray[np.float64]:
-        covered = region_coverage(estimate.values, atlas) >= self.min_coverage
-        means = np.where(covered, region_means(estimate.values, atlas), np.nan)
-        return means[:, self._fillable(atlas)]
+    def _regions(self) -> Atlas:
+        """Return the regions of data frames."""
+        if self.atlas is None:
+            raise SettingsError(
+                "a data frame of regions was asked for with atlas=None",
+                expected="an atlas, or set_output(transform='default') for images",
+            )
+        self._atlas = self._atlas or find_atlas(self.atlas, self.bundle_.voxels)
+        return self._atlas
 
     def _fillable(self, atlas: Atlas) -> NDArray[np.bool_]:
         """Return which regions the model's mask holds enough of: all others would be NaN."""
@@ -411,60 +424,6 @@ interpolation
                 expected=f"{self.min_coverage:.0%} or more (min_coverage) of at least one region",
             )
         return fillable
-
-
-@dataclass(frozen=True)
-class _Options:
-    """The checked options of an estimator."""
-
-    cleaning: CleaningOptions  # its strategy may still be "auto"
-    device: str  # that computes
-    threads: int  # threads to compute with
-
-
-@dataclass(frozen=True, eq=False)
-class _Ready:
-    """A prepared model: the part of an estimator that is not copied to other processes."""
-
-    reader: Reader  # reduces runs to connectomes
-    model: Model  # predicts maps
-    atlas_given: str | Path | None  # as the estimator's option has it
-
-    @classmethod
-    def of(cls, bundle: ModelBundle, options: _Options, atlas: str | Path | None) -> _Ready:
-        reader = Reader.of(
-            bundle,
-            options.cleaning,
-            threads=options.threads,
-            every_part=False,
-        )
-        return cls(reader, Model(bundle, options.device, options.threads), atlas)
-
-    @cached_property
-    def atlas(self) -> Atlas:
-        """The regions of data frames."""
-        if self.atlas_given is None:
-            raise SettingsError(
-                "a data frame of regions was asked for with atlas=None",
-                expected="an atlas, or set_output(transform='default') for images",
-            )
-        return find_atlas(self.atlas_given, self.reader.bundle.voxels)
-
-    def measure(self, found: AtHand, sample_mask: ArrayLike | None) -> MeasuredRun:
-        """Clean a run and reduce it to connectomes, as the participant level does."""
-        cleaning = resolve(self.reader.cleaning, found.input_type)
-        if found.columns is not None:
-            cleaning = replace(cleaning, denoise_strategy="none", custom_confounds=found.columns)
-        keep = None if sample_mask is None else _kept(sample_mask, found.run)
-        return replace(self.reader, cleaning=cleaning).measure(found.run, keep=keep)
-
-    def notes(self, measured: MeasuredRun) -> list[str]:
-        """Return notes on unusual findings in a run, and the verdict of the model."""
-        judged = self.reader.judge(measured.connectomes, measured.mask_overlap)
-        notes = list(measured.notes)
-        if judged.verdict != "inside":
-            notes.append(f"it is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
-        return notes
 
 
 def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:

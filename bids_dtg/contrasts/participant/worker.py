@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import ClassVar
 
-from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.connectome.joined import JoinedRuns
+from bids_dtg.contrasts.maps import MapAverage
+from bids_dtg.contrasts.panels.background import keep_own
+from bids_dtg.contrasts.panels.run import RunData
+from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.participant.outputs.choice import NOT_YET, in_words
+from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import Writer
-from bids_dtg.contrasts.participant.predict import MapAverageMaker
-from bids_dtg.contrasts.participant.read import read_run
+from bids_dtg.contrasts.participant.predict import add_maps, average_of
+from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.engine.machine import one_blas_thread
+from bids_dtg.engine.machine import one_blas_thread, return_memory
+from bids_dtg.errors import RunError
+from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
-from bids_dtg.participants.read import AverageBegun, Send
-from bids_dtg.participants.worker import LevelWork
-from bids_dtg.progress import Clock
+from bids_dtg.participants.read import AverageBegun, RunPart, RunProgress, Send
+from bids_dtg.participants.worker import LevelWork, MadeAverage
+from bids_dtg.progress import Clock, Reporter
+from bids_dtg.report.panels.panel import Kept, keep_all
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentRead(RunPart):
+    """A segment of a run as a connectome; the whole run has been read."""
+
+    stage: ClassVar[str] = "predicting"
+
+    connectome: Connectome  # what the model reads, or joins with other runs of the session
+    session: str | None  # label of the run's session
+    share: float  # share of the run's segments sent before, 0 to 1
+
+
+@dataclass(frozen=True, eq=False)
+class RunRead(RunPart):
+    """The remaining results of a run whose segments have been sent."""
+
+    summary: RunSummary  # quality measures and decisions
+    connectomes: RunConnectomes | None  # only if they are written
+    kept: tuple[Kept, ...]  # small files for the report
+    seconds: float  # time for its connectomes
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +63,11 @@ class Steps:
     request: Request  # the request of the call
     reader: Reader  # reduces runs to connectomes
     model: Model  # predicts maps
-    writer: Writer  # writes them
 
     @classmethod
     def of(cls, request: Request) -> Steps:
         """Make the steps of a request."""
-        return cls(request, request.reader(), request.model(), Writer(request))
+        return cls(request, request.reader(), request.model())
 
     @property
     def forks(self) -> bool:
@@ -56,9 +93,40 @@ class ParticipantWork(LevelWork):
         self._steps, self.forks = steps, steps.forks
 
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
+        """Reduce a run to connectomes, and send first its segments, then the other results.
+
+        A damaged file sends nothing. The segments come first: their maps are
+        predicted while the quality of the run is assessed.
+
+        Raises
+        ------
+        RunError
+            The run's files cannot be used.
+        """
+        request, reader = self._steps.request, self._steps.reader
+        start = time.perf_counter()
         # Other threads inflate and compute.
-        with one_blas_thread():
-            read_run(run, self._steps.request, self._steps.reader, clock=clock, send=send)
+        with one_blas_thread(), ThreadPoolExecutor(1) as thread:
+            # What runs are judged by, while the file is waited for.
+            thread.submit(getattr, reader, "pattern_places")
+            measured = reader.measure(
+                run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
+            )
+            result, seconds = measured.connectomes, time.perf_counter() - start
+            return_memory()  # of the sums: the network needs it
+            for number in range(len(result.segments)):
+                share = number / len(result.segments)
+                send(SegmentRead(result.segments[number], run.session, share))
+            with clock.time("range"):
+                judged = reader.judge(result.of_one_set(), measured.mask_overlap)
+            summary = summarise(measured, judged, reader.bundle, request.path_names)
+            connectomes = measured.connectomes if request.writes_connectomes else None
+            with clock.time("details"):
+                kept = _keep(measured, request, reader)
+            # The remaining results are received after the maps have been predicted.
+            del measured, result
+            return_memory()
+            send(RunRead(summary, connectomes, kept, seconds))
 
     def maker(self, begun: AverageBegun, clock: Clock) -> MapAverageMaker:
         steps, planned = self._steps, begun.planned
@@ -70,7 +138,7 @@ class ParticipantWork(LevelWork):
         return MapAverageMaker(
             begun,
             model=steps.model,
-            writer=steps.writer if granted is steps.request else Writer(granted),
+            request=granted,
             clock=clock,
             unmet=unmet,
         )
@@ -81,6 +149,153 @@ class ParticipantWork(LevelWork):
     def before_fork(self) -> None:
         # Forking while a thread imports or computes is unsafe.
         self._steps.model.wait()
+
+
+class MapAverageMaker:
+    """Predicts and averages the maps of an average as its runs arrive, then has them written."""
+
+    def __init__(
+        self,
+        begun: AverageBegun,
+        *,
+        model: Model,
+        request: Request,
+        clock: Clock,
+        unmet: Mapping[str, str] | None = None,
+    ) -> None:
+        self.begun, self._model, self._request, self._clock = begun, model, request, clock
+        self._unmet, self._writer = unmet or {}, Writer(request)
+        self._average = MapAverage(by_dof=begun.planned.by_dof)
+        # Of a model that reads all runs of a session together.
+        self._joined, self._session = JoinedRuns(), ""
+        self._seconds = 0.0  # spent on maps of the run whose segments arrive
+        self._summaries: list[RunSummary] = []
+        self._left_out: dict[str, str] = {}
+        self._files: list[PurePosixPath] = []
+
+    def take(self, part: RunPart, reporter: Reporter) -> None:
+        """Predict the maps of a segment, or write the files of a run.
+
+        Raises
+        ------
+        RunError
+            The device has too little memory, or a map is not finite.
+        OutputError
+            A file cannot be written.
+        """
+        if isinstance(part, SegmentRead):
+            reporter.stage("predicting", part.share)
+            start = time.perf_counter()
+            with self._clock.time("network"):
+                self._predict(part)
+            self._seconds += time.perf_counter() - start
+            for note in self._model.take_notes():
+                reporter.note(f"warning: {note}")
+        elif isinstance(part, RunRead):
+            seconds, self._seconds = part.seconds + self._seconds, 0.0
+            with self._clock.time("write"):
+                self._files += self._writer.write_run(
+                    part.summary, seconds=seconds, kept=part.kept, connectomes=part.connectomes
+                )
+            self._summaries.append(part.summary)
+
+    def _predict(self, part: SegmentRead) -> None:
+        """Predict the maps of a segment, or join a run to the others of its session.
+
+        Runs come session by session, each as a whole where runs are joined.
+        """
+        if not self._model.joins_runs:
+            add_maps(self._average, self._model, part.connectome)
+            return
+        if (part.session or "") != self._session:
+            self._end_session()
+        self._session = part.session or ""
+        self._joined.add(part.connectome)
+
+    def _end_session(self) -> None:
+        if self._joined.begun:
+            add_maps(self._average, self._model, self._joined.connectome())
+            self._joined = JoinedRuns()
+
+    def leave_out(self, run: str, reason: str) -> None:
+        """Record a run that is not part of the average."""
+        self._left_out[run] = reason
+
+    def finish(self, reporter: Reporter) -> MadeAverage:
+        """Write the maps, and last the record that the average is complete.
+
+        Raises
+        ------
+        RunError
+            No run was long enough, or the average is not finite.
+        OutputError
+            A file cannot be written.
+        """
+        planned, runs = self.begun.planned, self._summaries
+        if not runs:
+            reasons = " ".join(self._left_out.values())
+            raise RunError(f"{planned.title} has no run that can be used: {reasons}")
+        reporter.stage("writing", 1.0)
+        with self._clock.time("network"):
+            self._end_session()
+        estimate = average_of(self._average, self._model)
+        with self._clock.time("write"):
+            self._files += self._writer.write_average(
+                planned, estimate, runs=runs, left_out=self._left_out
+            )
+            self._writer.complete(
+                *(planned, self.begun.inputs, self._files),
+                runs=runs,
+                adds=self.begun.reason.startswith(NOT_YET),
+            )
+        short = f"; {len(self._left_out)} left out, with too little left" if self._left_out else ""
+        summary = (
+            f"{in_words(self._request.wanted)} from {estimate.seconds / 60:.1f} minutes of rest "
+            f"({counted(len(runs), 'run')}, {counted(estimate.n_segments, 'segment')}), "
+            f"coverage {min(summary.coverage for summary in runs):.1%}{short}"
+        )
+        return MadeAverage(tuple(self._notes()), summary, self._unmet)
+
+    def _notes(self) -> Iterator[str]:
+        request, planned = self._request, self.begun.planned
+        for summary in self._summaries:
+            yield from (f"{summary.run.title}: {note}" for note in summary.notes)
+        for summary in self._summaries:
+            if summary.judged.verdict != "inside":
+                reasons = "; ".join(summary.judged.reasons)
+                yield f"{summary.run.title} is {summary.judged.verdict} for the model: {reasons}"
+        for run, reason in self._left_out.items():
+            yield f"{run} was left out. {reason}"
+        # Maps that an earlier call averaged otherwise have other names, and stay.
+        person, combine = planned.participant, request.combine
+        if others := sets_made_otherwise(request.output, person, "combine", combine):
+            yield (
+                f"sub-{person} also has maps from calls with another --combine than {combine}: "
+                f"{', '.join(others)}. Remove them if they are not wanted."
+            )
+        if note := template_note(request.surfaces(planned)):
+            yield f"{planned.title}: {note}"
+        yield from notes_on_average(request.bundle.card, self._summaries, request.settings).values()
+
+
+def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept, ...]:
+    """Let the panels of the report write their files of a run."""
+    data = RunData(
+        run=measured.run,
+        source=request.dataset.name,
+        kept=measured.design.keep,
+        fd_mm=measured.confounds.fd_mm,
+        std_dvars=measured.confounds.std_dvars,
+        tr_seconds=measured.design.tr_seconds,
+        interpolation=reader.cleaning.interpolation,
+        mean_frame=measured.mean_frame,
+        bundle=reader.bundle,
+        measured=measured.connectomes,
+        carpet=measured.carpet,
+        carpet_rows={kind: len(voxels) for kind, voxels in reader.carpet_voxels.items()},
+    )
+    own = keep_own(data, TemplateFlow.here())
+    return (*keep_all(request.presentation.panels, data), *own)
 
 
 LEVEL = Level(Request.prepare, Steps.of)

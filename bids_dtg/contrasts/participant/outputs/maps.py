@@ -21,13 +21,11 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import build_path
-from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.inputs.run import TransformFile
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import camel_case, model_facts, run_sources
+from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.report.contents import DETAILS, NOT_MEASURED, SYNTHETIC, half_width_path
 from bids_dtg.stats.half_width import LEVEL
 from bids_dtg.version import __version__
@@ -172,7 +170,7 @@ def average_sidecar(
         "OptionsSHA256": settings.result_hash,
         "InputType": settings.inputs.input_type,
         "DenoiseStrategy": settings.cleaning.denoise_strategy,
-        "Runs": [_run_facts(summary, names) for summary in runs],
+        "Runs": [summary.facts for summary in runs],
         "ExcludedRuns": {run: names.hide(why) for run, why in left_out.items()},
         **form_facts(bundle.card.part.connectome),
         # Published models have none: no measured maps of held-out people are available.
@@ -188,12 +186,7 @@ def average_sidecar(
             common["RecentringParticipants"] = recentring.participants
             if recentring.left_out_in_turn:
                 common["RecentringLeftOutInTurn"] = True
-    common |= notes_on_average(
-        bundle.card,
-        runs,
-        input_type=settings.inputs.input_type,
-        strategy=settings.cleaning.denoise_strategy,
-    )
+    common |= notes_on_average(bundle.card, runs, settings)
     common[DETAILS] = {contrast.label: _contrast_facts(contrast, bundle) for contrast in contrasts}
     return shared_sidecar_path(entities, "statmap"), common
 
@@ -330,28 +323,3 @@ def _segments_note(usual: int, segments: int) -> str:
         f"The maps are means of {counted(segments, 'segment')} of rest; the intervals come from "
         f"means of {usual}: the right ones may be {than}."
     )
-
-
-def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
-    return {
-        "Run": summary.run.title,
-        "RepetitionTime": summary.figures["repetition_time"],
-        "VoxelSize": summary.figures["voxel_size"],
-        RESIDUAL_DOF: summary.figures["residual_dof"],
-        "EffectiveDegreesOfFreedom": summary.figures["effective_dof"],
-        "NSegments": summary.n_segments,
-        "Space": summary.run.space,
-        "SpaceReason": names.hide(summary.run.space_reason),
-        **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),
-        "Transforms": [_used(transform) for transform in summary.run.transforms],
-        "Interpolation": summary.interpolation,
-        "TrainingDistribution": summary.judged.verdict,
-        "TrainingDistributionReasons": list(summary.judged.reasons),
-        "Confounds": camel_case(summary.confounds),
-        "Cleaning": camel_case(summary.cleaning),
-        "Notes": [names.hide(note) for note in summary.notes],
-    }
-
-
-def _used(transform: TransformFile) -> str:
-    return transform.path.name + (" (inverse)" if transform.inverse else "")

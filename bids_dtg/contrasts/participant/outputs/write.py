@@ -30,7 +30,7 @@ from bids_dtg.contrasts.participant.outputs.surfaces import surface_facts, surfa
 from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.files.names import FileKind, build_path, parse_name
-from bids_dtg.files.provenance import Fingerprint, recorded_outputs, sets_made_otherwise
+from bids_dtg.files.provenance import Fingerprint, recorded_outputs
 from bids_dtg.files.text import read_json, tsv_text, write_json
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.participants.averages import AveragedRuns, run_entities
@@ -168,12 +168,6 @@ class Writer:
             options=request.recorded_options,
             methods=(lacking, request.methods(lacking)),
             made=made,
-        )
-
-    def made_otherwise(self, participant: str) -> tuple[str, ...]:
-        """Return the titles of averages that an earlier call averaged differently."""
-        return sets_made_otherwise(
-            self.request.output, participant, "combine", self.request.combine
         )
 
     def _write(self, files: Iterable[File]) -> list[PurePosixPath]:

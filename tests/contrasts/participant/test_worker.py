@@ -12,9 +12,8 @@ from tiny_job import TinyJob, add_rest
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.participant.measure import Reader
-from bids_dtg.contrasts.participant.read import RunRead, SegmentRead, read_run
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.contrasts.participant.worker import ParticipantWork, Steps
+from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, SegmentRead, Steps
 from bids_dtg.engine.messages import MessageReporter
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
@@ -44,10 +43,10 @@ def job(tmp_path) -> TinyJob:
 
 
 def send_run(job: TinyJob, sent: list[Any], before: Callable[[], None] = lambda: None) -> None:
-    request = Request.prepare(job.settings())
+    steps = Steps.of(Request.prepare(job.settings()))
     (run,) = find_runs(job.bids, "01")
-    reader = Watched.by(request.reader(), before)
-    read_run(run, request, reader, clock=Clock(), send=sent.append)
+    steps = replace(steps, reader=Watched.by(steps.reader, before))
+    ParticipantWork(steps).read_run(run, Clock(), sent.append)
 
 
 def test_segments_come_before_the_run_is_judged(job):
