@@ -21,7 +21,7 @@ from bids_dtg.contrasts.linear_kind import tensors_of
 from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.places import ListedPlaces
-from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.stats.group_ica import group_maps, reduce_rest
 from bids_dtg.stats.linear import WHOLE, standardised
 
 
@@ -124,11 +124,9 @@ def fit_linear(
     if len(places) > 1:
         raise ValueError(f"rest and maps have different numbers of places: {sorted(places)}")
     if roi_maps is None:
-        ica = GroupIca()
-        for own in rest:
-            ica.add(own)
+        made, _ = group_maps([reduce_rest(own) for own in rest], sets, seed)
         # As a bundle keeps them.
-        roi_maps = [ica.maps(rois, seed)[0].astype(np.float16) for rois in sets]
+        roi_maps = [made[rows].astype(np.float16) for rows in rows_of(sets)]
     numbers = tuple(len(of_set) for of_set in roi_maps)
     joined = np.concatenate(roi_maps).astype(np.float32)
     people = [

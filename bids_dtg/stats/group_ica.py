@@ -1,9 +1,15 @@
-"""Spatial maps of a group's networks: group ICA, as MELODIC makes them (Beckmann & Smith 2004)."""
+"""Spatial maps of a group's networks: group ICA, as MELODIC makes them (Beckmann & Smith 2004).
+
+Each person's rest is reduced to its first principal components over time, once. Those of people
+are joined and reduced again (MIGP, Smith et al. 2014, NeuroImage 101: 738), and the first of the
+group are turned by spatial ICA (FastICA): both on some of the places, evenly over all, as
+neighbours are alike. Least squares bring the group's components to all places.
+"""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,94 +21,100 @@ Float = NDArray[np.float64]
 
 FIRST = 100  # components kept of each person
 _MOST = 500  # components kept of all together: as many places as that lose nothing
+_PLACES = 20_000  # places by which the group's components are found and turned, at least
 _ITERATIONS, _TOLERANCE = 300, 1e-3
 
 
-@dataclass(frozen=True)
-class GroupRecord:
-    """How maps were made, for a model's card."""
+def reduce_rest(
+    rest: NDArray[np.floating], earlier: NDArray[np.floating] | None = None
+) -> NDArray[np.float32]:
+    """Reduce a person's rest to its first principal components over time, by their variances.
 
-    method: str
-    people: int  # whose rest they are of
-    rois: int  # number of maps
-    components_each: int  # principal components kept of each person, at most
-    seed: int  # of the first guess
-    converged: bool  # whether ICA ended before its last iteration
+    Parameters
+    ----------
+    rest
+        (places, frames) of a run; places that do not vary count as 0.
+    earlier
+        (places, components) of earlier runs, which are joined to it.
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self)
+    Returns
+    -------
+    (places, components)
+    """
+    standard = standardised_places(rest)
+    standard /= np.float32(np.sqrt(rest.shape[1]))
+    found = _reduced(standard, FIRST)
+    if earlier is not None:
+        found = _reduced(np.hstack([earlier, found]), FIRST)
+    return found.astype(np.float32)
 
 
-class GroupIca:
-    """Group ICA that takes one person's rest at a time.
+def group_maps(
+    people: Sequence[NDArray[np.floating]],
+    sets: Sequence[int],
+    seed: int,
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
+    """Make sets of ROI maps from people's reduced rest.
 
-    Each person's places are standardised in time; the first principal components, with their
-    variances, are joined over people and reduced again, as MIGP does (Smith et al. 2014,
-    NeuroImage 101: 738); the first of the group are turned by spatial ICA (FastICA).
+    Parameters
+    ----------
+    people
+        (places, components) of each person, by `reduce_rest`.
+    sets
+        How many maps each set has.
+    seed
+        Of the first guess of ICA.
+    report
+        Receives a line a set.
+
+    Returns
+    -------
+    maps
+        (maps of all sets, places), each of variance 1 and with its long tail above 0.
+    records
+        How each set was made, for a model's card.
+
+    Raises
+    ------
+    DatasetError
+        Rest has fewer components than maps were asked for.
 
     Examples
     --------
     Two networks of places that go together:
 
-    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> ica = GroupIca()
-    >>> for _ in range(3):
-    ...     courses = rng.standard_normal((2, 300))
-    ...     rest = courses.repeat(30, axis=0) + 0.3 * rng.standard_normal((60, 300))
-    ...     ica.add(rest)
-    >>> maps, record = ica.maps(2, seed=0)
-    >>> maps.shape, record.people
+    >>> rest = [
+    ...     rng.standard_normal((2, 300)).repeat(30, axis=0) + 0.3 * rng.standard_normal((60, 300))
+    ...     for _ in range(3)
+    ... ]
+    >>> maps, (record,) = group_maps([reduce_rest(own) for own in rest], (2,), seed=0)
+    >>> maps.shape, record["people"]
     ((2, 60), 3)
     """
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
 
-    def __init__(self, first: int = FIRST) -> None:
-        self._first, self.people = first, 0
-        self._kept: Float | None = None  # (places, components), each of the length of its sd
-
-    def add(self, rest: NDArray[np.floating]) -> None:
-        """Add a person's rest (places, frames); places that do not vary count as 0.
-
-        Raises
-        ------
-        ValueError
-            It has other places than the rest before it.
-        """
-        own = self._components(standardised_places(rest))
-        self.people += 1
-        if self._kept is None:
-            self._kept = own
-            return
-        if len(own) != len(self._kept):
-            raise ValueError(f"rest of {len(own)} places, not {len(self._kept)}")
-        self._kept = _reduced(np.hstack([self._kept, own]), _MOST)
-
-    def _components(self, rest: NDArray[np.float32]) -> Float:
-        frames = rest.shape[1]
-        return _reduced(rest.astype(np.float32) / np.float32(np.sqrt(frames)), self._first)
-
-    def maps(self, rois: int, seed: int) -> tuple[NDArray[np.float32], GroupRecord]:
-        """Return maps (rois, places), each of variance 1 and with its long tail above 0.
-
-        Raises
-        ------
-        DatasetError
-            Rest has fewer components than maps were asked for.
-        """
-        from sklearn.decomposition import FastICA
-        from sklearn.exceptions import ConvergenceWarning
-
-        if self._kept is None:
-            raise DatasetError("nobody's rest can be used to make ROI maps of")
-        group = _reduced(self._kept, rois)
-        if group.shape[1] < rois:
-            raise DatasetError(
-                f"rest of {self.people} people has {group.shape[1]} components",
-                expected=f"as many as --rois {rois}, or more",
-            )
+    if not people:
+        raise DatasetError("nobody's rest can be used to make ROI maps of")
+    some = slice(None, None, max(1, len(people[0]) // _PLACES))
+    group = _joined([np.asarray(own[some], np.float64) for own in people], max(sets))
+    if group.shape[1] < max(sets):
+        raise DatasetError(
+            f"rest of {len(people)} people has {group.shape[1]} components, and "
+            f"{max(sets)} ROI maps are to be made of it",
+            expected="longer runs, or more people",
+        )
+    # Its components are people's, weighted by how these go together with it.
+    everywhere = np.zeros((len(people[0]), group.shape[1]), np.float32)
+    for own in people:
+        weights = np.asarray(own[some], np.float64).T @ group / (group**2).sum(axis=0)
+        everywhere += own @ weights.astype(np.float32)
+    made, records = [], []
+    for number in sets:
         ica = FastICA(
-            rois,
+            number,
             whiten="unit-variance",
             random_state=seed % 2**32,
             max_iter=_ITERATIONS,
@@ -110,17 +122,25 @@ class GroupIca:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            maps = ica.fit_transform(group).T
-        maps = maps * np.where((maps**3).sum(axis=1) < 0, -1.0, 1.0)[:, None]
-        record = GroupRecord(
-            "group ICA of the training people's rest",
-            self.people,
-            rois,
-            self._first,
-            seed,
-            bool(ica.n_iter_ < _ITERATIONS),
+            ica.fit(group[:, :number])
+        maps = ica.transform(everywhere[:, :number].astype(np.float64)).T
+        maps /= maps.std(axis=1, keepdims=True)
+        maps *= np.where((maps**3).sum(axis=1) < 0, -1.0, 1.0)[:, None]
+        converged = bool(ica.n_iter_ < _ITERATIONS)
+        records.append(
+            {
+                "method": "group ICA of the training people's rest",
+                "people": len(people),
+                "rois": number,
+                "components_each": FIRST,
+                "seed": seed,
+                "converged": converged,
+            }
         )
-        return np.ascontiguousarray(maps, np.float32), record
+        made.append(maps.astype(np.float32))
+        left = "" if converged else ", which did not settle: another --seed may help"
+        report(f"group ICA: {number} ROI maps in {ica.n_iter_} iterations{left}")
+    return np.concatenate(made), records
 
 
 def standardised_places(rest: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -137,6 +157,16 @@ def standardised_places(rest: NDArray[np.floating]) -> NDArray[np.float32]:
     sd = np.sqrt(np.einsum("vt,vt->v", centred, centred) / rest.shape[1])
     centred /= np.where(sd > 0, sd, 1.0)[:, None].astype(np.float32)
     return centred
+
+
+def _joined(people: Sequence[Float], most: int) -> Float:
+    """Return the first principal components (places, components) of all people's together."""
+    kept = np.zeros((len(people[0]), 0))
+    for own in people:
+        kept = np.hstack([kept, own])
+        if kept.shape[1] > 2 * _MOST:
+            kept = _reduced(kept, _MOST)
+    return _reduced(kept, most)
 
 
 def _reduced(values: NDArray[np.floating], most: int) -> Float:

@@ -12,14 +12,21 @@ from typing import Any, Literal
 
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, UsedModel
-from bids_dtg.cohort.copies import copies_in_words, with_copies
+from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace
+from bids_dtg.contrasts.analyses.cohort import (
+    Cohort,
+    gather_cohort,
+    nobody,
+    reduce_everybody,
+    refuse_to_replace,
+)
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, own_names
 from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
+from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
 from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
@@ -33,9 +40,11 @@ from bids_dtg.files.locks import Locks
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.settings import Settings
+from bids_dtg.stats.group_ica import group_maps
 
 Result = Literal["model", "evaluation"]
 _ARRAYS = "arrays"  # folder of an analysis' own
+WORK = "folds"  # its folder of what serves until the model is made
 FOLDS = "desc-folds_participants"  # table of the groups of a cross-validation
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{_ARRAYS}/", f"{CHECKPOINTS}/"),
@@ -55,7 +64,8 @@ class Analysis:
     results: ResultFolder  # where results go, below the output folder
     source: Source  # where people and the bundle are read from
     model: Model  # the bundle's model, prepared at its first use
-    form: Form  # of the connectomes that people are read to
+    # Of each fold of a cross-validation, with ROI maps of its own training people; (): as `source`.
+    folds: tuple[Source, ...] = ()
 
     @classmethod
     def prepare(
@@ -107,12 +117,16 @@ class Analysis:
             results=results,
             source=source,
             model=source.model(),
-            form=source.form,
         )
 
-    def with_maps_of(self, training: Sequence[str]) -> Analysis:
-        """Return a copy whose ROI maps are made from the rest of the training people."""
-        return dataclasses.replace(self, source=self.source.with_maps_of(training))
+    def learning(self, kind: MapsKind, training: int) -> Analysis:
+        """Decide whether ROI maps are made of the rest of so many training people."""
+        return dataclasses.replace(self, source=self.source.learning(kind, training))
+
+    @property
+    def form(self) -> Form:
+        """The form of the connectomes that people are read to."""
+        return self.source.form
 
     @property
     def name(self) -> str:
@@ -147,10 +161,14 @@ class Analysis:
 
     def knowing(self, cohort: Cohort) -> Analysis:
         """Return a copy that knows who has the same rest, once people were read; report them."""
-        source = self.source.with_sketches({p.label: p.sketches for p in cohort.people})
-        made = dataclasses.replace(self, source=source)
+        return self._knowing({p.label: p.sketches for p in cohort.people})
+
+    def _knowing(self, sketches: Sketches) -> Analysis:
+        source = self.source.with_sketches(sketches)
+        made, said = dataclasses.replace(self, source=source), self.source.sketches
         for line in copies_in_words(made.families, source.sketches):
-            say(line)
+            if line not in copies_in_words(self.families, said):
+                say(line)
         return made
 
     def plan(self, contrasts: Sequence[Contrast] | None, *, everything: bool = False) -> CohortPlan:
@@ -242,10 +260,19 @@ class Analysis:
         """Read everybody, as `read`, and start to write, as `with_measured`."""
         return self.with_measured(plan, self.read(plan, locks))
 
-    def read(self, plan: CohortPlan, locks: Locks) -> Cohort:
+    def read(
+        self, plan: CohortPlan, locks: Locks, failures: Mapping[str, str] | None = None
+    ) -> Cohort:
         """Read everybody, or map the arrays that an earlier analysis of this output has made.
 
-        Nothing is written in the folder of the results.
+        Parameters
+        ----------
+        plan
+            Who is read.
+        locks
+            Locks of the output.
+        failures
+            Why people who are no longer in the plan could not be used, by label.
 
         Raises
         ------
@@ -254,17 +281,80 @@ class Analysis:
         DatasetError
             Nobody's data can be used.
         """
-        store, elsewhere = ArrayStore(self._cache), "choose another OUTPUT_DIR"
-        locks.require(_CACHE_LOCK, what=f"{self._cache}, to read people,", remedy=elsewhere)
-        arrays = self.source.arrays(plan, store, self.form)
+        arrays = self._begin(self._arrays(plan), locks)
+        cohort = gather_cohort(arrays, self.source.dataset.root, failures)
+        locks.release(_CACHE_LOCK)
+        return cohort
+
+    def _arrays(self, plan: CohortPlan, *, reduces: bool = False) -> PersonArrays:
+        folds = () if reduces else tuple(source.bundle for source in self.folds)
+        work = ArrayStore(self.store.root / WORK)
+        store = ArrayStore(self._cache)
+        return PersonArrays(
+            plan, store, self.source.request, reduces=reduces, folds=folds, work=work
+        )
+
+    def of_fold(self, number: int, plan: CohortPlan, cohort: Cohort) -> tuple[Analysis, Cohort]:
+        """Return analysis and people of a fold, whose ROI maps are of its training people."""
+        if not self.folds:
+            return self, cohort
+        arrays = self._arrays(plan)
+        people = tuple(arrays.open(label, number) for label in cohort.labels)
+        source = self.folds[number - 1].with_sketches(self.source.sketches)
+        analysis = dataclasses.replace(self, source=source, folds=())
+        return analysis, dataclasses.replace(cohort, people=people)
+
+    def reduce(self, plan: CohortPlan, locks: Locks) -> tuple[Analysis, CohortPlan, dict[str, str]]:
+        """Reduce everybody's rest, for ROI maps; return who has the same, and who cannot be used.
+
+        Raises
+        ------
+        SettingsError, DatasetError
+            As for `read`.
+        """
+        arrays = self._arrays(plan, reduces=True)
+        failures = reduce_everybody(self._begin(arrays, locks))
+        kept = [label for label in plan.labels if label not in failures]
+        if not kept:
+            raise nobody(self.source.dataset.root, failures)
+        analysis = self._knowing({label: arrays.sketches(label) for label in kept})
+        locks.release(_CACHE_LOCK)
+        return analysis, plan.of(kept), failures
+
+    def with_maps_of(self, plan: CohortPlan, people: Sequence[str], name: str) -> Source:
+        """Return the source with ROI maps by group ICA of some people, whose rest was reduced.
+
+        A killed call's maps are found again by their `name`.
+        """
+        arrays = self._arrays(plan, reduces=True)
+        store = ArrayStore(self.store.root / WORK)
+        modelling = self.settings.modelling
+        facts = {
+            "people": {label: arrays.facts_of_rest(label, self.bundle) for label in people},
+            "sets": list(self.source.learns),
+            "seed": modelling.seed,
+        }
+        if not store.has(name, facts):
+            self.results.add(f"{_ARRAYS}/")
+            say(f"{name}: group ICA of {counted(len(people), 'participant')}")
+            reduced = [arrays.reduced(label) for label in people]
+            maps, records = group_maps(reduced, self.source.learns, modelling.seed, say)
+            store.write(name, maps, facts, {"records": records})
+        return self.source.with_maps(store.read(name), store.notes(name)["records"])
+
+    def _begin(self, arrays: PersonArrays, locks: Locks) -> PersonArrays:
+        """Lock the arrays of people, to make some."""
+        locks.require(
+            _CACHE_LOCK,
+            what=f"{self._cache}, to read people,",
+            remedy="choose another OUTPUT_DIR",
+        )
         refuse_to_replace(arrays, locks.others(_CACHE_USERS))
         locks.take(f"{_CACHE_USERS}{self.folder.name}")
         remove_stale_temporaries(self._cache)
         words = PRESENTATION.dataset_words(self.bundle.card)
         self.results.describe(self.source.dataset, words)
-        cohort = gather_cohort(arrays, self.source.dataset.root)
-        locks.release(_CACHE_LOCK)
-        return cohort
+        return arrays
 
     def with_measured(self, plan: CohortPlan, cohort: Cohort) -> Cohort:
         """Write what was found in the measured maps; return the cohort with sentences on them."""

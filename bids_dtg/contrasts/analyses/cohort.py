@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, read_together
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import bytes_needed
-from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.capacity import divide, own_threads
 from bids_dtg.engine.child import can_fork
@@ -25,7 +21,6 @@ from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import DatasetError, DtgError, OutputError, SettingsError
-from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.inputs.statmaps import Statistic
 from bids_dtg.notices import counted, named, say
 from bids_dtg.progress import Board
@@ -67,7 +62,15 @@ class Cohort:
         return dataclasses.replace(self, people=people, left_out={**self.left_out, **left_out})
 
 
-def gather_cohort(arrays: PersonArrays, source: Path) -> Cohort:
+def reduce_everybody(arrays: PersonArrays) -> dict[str, str]:
+    """Read everybody's maps and reduce their rest; return why some cannot be used."""
+    missing, failures = _missing(arrays)
+    return failures | (_make(arrays, missing) if missing else {})
+
+
+def gather_cohort(
+    arrays: PersonArrays, source: Path, failures: Mapping[str, str] | None = None
+) -> Cohort:
     """Read everybody's rest and maps, or map what an earlier call has stored.
 
     Parameters
@@ -76,6 +79,8 @@ def gather_cohort(arrays: PersonArrays, source: Path) -> Cohort:
         Arrays of the people of a plan.
     source
         The dataset, for the error.
+    failures
+        Why people cannot be used who are no longer in the plan, by label.
 
     Raises
     ------
@@ -83,7 +88,8 @@ def gather_cohort(arrays: PersonArrays, source: Path) -> Cohort:
         Nobody's data can be used.
     """
     plan = arrays.plan
-    missing, failures = _missing(arrays)
+    missing, failing = _missing(arrays)
+    failures = {**(failures or {}), **failing}
     failures |= _make(arrays, missing) if missing else {}
     people = []
     for label in plan.labels:
@@ -93,13 +99,10 @@ def gather_cohort(arrays: PersonArrays, source: Path) -> Cohort:
             people.append(arrays.open(label))
         except DtgError as err:
             failures[label] = str(err)
+    if not people:
+        raise nobody(source, failures)
     for label, why in sorted(failures.items()):
         say(f"sub-{label} is left out: {why}")
-    if not people:
-        raise DatasetError(
-            f"nobody in {source} has usable rest and maps",
-            expected="one participant or more; the lines above say what is wrong",
-        )
     return Cohort(
         tuple(people),
         plan.contrasts,
@@ -109,6 +112,16 @@ def gather_cohort(arrays: PersonArrays, source: Path) -> Cohort:
         len(failures),
         {person.label: arrays.unusable(person.label) for person in people},
         _common([time for person in people for time in arrays.repetition_times(person.label)]),
+    )
+
+
+def nobody(source: Path, failures: Mapping[str, str]) -> DatasetError:
+    """Say why nobody can be used; return the error."""
+    for label, why in sorted(failures.items()):
+        say(f"sub-{label} is left out: {why}")
+    return DatasetError(
+        f"nobody in {source} has usable rest and maps",
+        expected="one participant or more; the lines above say what is wrong",
     )
 
 
@@ -160,30 +173,20 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     settings = request.settings
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
     # how many processes there are.
-    reader = request.reader(
-        threads=own_threads(settings.resources) or 1,
-        every_part=False,
-        form=arrays.form,
-    )
-    places, rois = request.bundle.places.number, request.bundle.rois
+    threads = own_threads(settings.resources) or 1
+    bundle = read_together(request.bundle, arrays.folds)
     capacity = divide(
         settings.resources,
         units=len(labels),
-        bytes_each=bytes_needed(places, rois, on_cpu=True),
+        bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=True),
         on_cpu=True,
     )
     # A process that was forked shares what was prepared.
     forked = can_fork()
     prepare = (
-        partial(_work, arrays, reader)
+        partial(_work, arrays, _reader(arrays, threads))
         if forked
-        else partial(
-            _prepare,
-            settings,
-            (arrays.plan, arrays.store, arrays.form),
-            bundle=request.bundle,
-            threads=reader.threads,
-        )
+        else partial(_prepare, settings, arrays, threads)
     )
     failures = {}
     with Board(len(labels), stages=settings.behaviour.verbose > 0) as board:
@@ -219,18 +222,16 @@ def _failure(end: End[None]) -> str | None:
             return f"the process that worked on it died: {reason}"
 
 
-def _prepare(
-    settings: Settings,
-    of_arrays: tuple[CohortPlan, ArrayStore, Form],
-    *,
-    bundle: ModelBundle,
-    threads: int,
-) -> Work[None]:
+def _reader(arrays: PersonArrays, threads: int) -> Reader:
+    together = read_together(arrays.request.bundle, arrays.folds)
+    return dataclasses.replace(arrays.request, bundle=together).reader(
+        threads=threads, every_part=False
+    )
+
+
+def _prepare(settings: Settings, arrays: PersonArrays, threads: int) -> Work[None]:
     """Prepare the work in a process that was started, not forked."""
-    request = dataclasses.replace(Request.prepare(settings), bundle=bundle)
-    arrays = PersonArrays(*of_arrays, request=request)
-    reader = request.reader(threads=threads, every_part=False, form=arrays.form)
-    return _work(arrays, reader)
+    return _work(arrays, _reader(arrays, threads))
 
 
 def _work(arrays: PersonArrays, reader: Reader) -> Work[None]:

@@ -8,7 +8,6 @@ different fits differ between people by who was left out.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.analysis import FOLDS, Analysis
 from bids_dtg.contrasts.analyses.baselines import SimpleModels
-from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort
+from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.judge import score_fit
 from bids_dtg.contrasts.analyses.splits import trains_on_all
@@ -26,7 +25,6 @@ from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import Scores, join_groups
 from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
-from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split, fold_people
 
@@ -165,8 +163,7 @@ def judge_folds(
             f"group {number} of {len(folds.groups)}: {counted(len(group), 'participant')} left "
             f"out, {len(others)} fitted"
         )
-        analysis.store.discard(_WORK)
-        of_fold, people = _without(analysis, plan, cohort, others)
+        of_fold, people = analysis.of_fold(number, plan, cohort)
         fitted, people = fit(of_fold, people, others, analysis.store.root / _WORK)
         found, simple = score_fit(
             of_fold, fitted, people.of(others), people.of(group), lambda line: None
@@ -175,15 +172,3 @@ def judge_folds(
         records.append(simple.record)
     record = {name: [one[name] for one in records if name in one] for name in records[0]}
     return join_groups(by_group), SimpleModels({}, record, min(folds.fitted_on))
-
-
-def _without(
-    analysis: Analysis, plan: CohortPlan, cohort: Cohort, others: Sequence[str]
-) -> tuple[Analysis, Cohort]:
-    """Return analysis and people of a fold; read anew where ROI maps are of its training people."""
-    if not analysis.source.learns_maps:
-        return analysis, cohort
-    of_fold = analysis.with_maps_of(others)
-    arrays = of_fold.source.arrays(plan, ArrayStore(analysis.store.root / _WORK), analysis.form)
-    again = gather_cohort(arrays, analysis.dataset_root)
-    return of_fold, dataclasses.replace(cohort, people=again.people)

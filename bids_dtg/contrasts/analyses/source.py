@@ -22,7 +22,6 @@ from bids_dtg.connectome.design import SECONDS_PER_SEGMENT
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.nested_sets import combination
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
-from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
@@ -30,9 +29,7 @@ from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.engine.machine import return_memory
 from bids_dtg.errors import DatasetError, DtgError, SettingsError
-from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.provenance import file_fingerprint
@@ -47,34 +44,10 @@ from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, say
 from bids_dtg.participants.request import Asked
 from bids_dtg.participants.run_source import plan_run
-from bids_dtg.settings import OPTIONS, ModellingOptions, Settings
-from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT
 
-# Of a run with more frames, means of frames in a row make ROI maps: slow enough for BOLD, and a
-# quarter of a run of HCP in memory.
-_MOST_MEANS = 300
-PLACES_AT_2_MM = 100_000  # at least: grey matter has 160,000 voxels there, and 48,000 at 3 mm
-
-
-def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -> Form:
-    """Return the form that a kind is trained on, of so many sets of ROI maps.
-
-    Raises
-    ------
-    SettingsError
-        There are several sets, which the kind cannot read.
-    """
-    several = tuple(sets) if len(sets) > 1 else ()
-    if not several or kind.sets:
-        return kind.form(several)
-    asked = f"--rois {' '.join(map(str, modelling.rois))} was" if modelling.rois else ""
-    able = " or ".join(row.name for row in KINDS.values() if row.sets)
-    raise SettingsError(
-        f"{asked or f'a --model with {maps_in_words(sets)} was'} given for a model of kind "
-        f"{kind.name}",
-        expected=f"one number, or --architecture {able}",
-    )
+FEW = 10  # training people: the rest of fewer makes poor ROI maps
 
 
 def template_bundle(
@@ -121,17 +94,6 @@ def sets_that_fit(sets: Sequence[int], places: int) -> tuple[int, ...]:
     return tuple(rois for rois in sets if places >= VOXELS_A_COEFFICIENT * (1 + rois))
 
 
-def megabytes(rois: int, places: int) -> float:
-    """Return the size of a person's connectome of 16 bits.
-
-    Examples
-    --------
-    >>> megabytes(175, 163_310).__round__(1)
-    57.2
-    """
-    return 2 * rois * places / 1e6
-
-
 def maps_in_words(sets: Sequence[int]) -> str:
     """Count ROI maps and their sets.
 
@@ -147,12 +109,6 @@ def maps_in_words(sets: Sequence[int]) -> str:
     return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
-def sets_to_make(kind: MapsKind, bundle: ModelBundle) -> tuple[int, ...]:
-    """Return the sets of ROI maps that are made where nobody asks; (): those of the model serve."""
-    fine = bundle.places.number >= PLACES_AT_2_MM
-    return kind.image_sets if fine and not bundle.card.part.several else ()
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
     """A dataset of resting-state runs, and measured maps in files; nothing is read unasked.
@@ -166,7 +122,6 @@ class Source:
     request: Request  # input dataset, participants and bundle
     place: Path  # of the measured maps
     maps_words: str  # origin of the masks and ROI maps of a model that is trained here
-    own_form: Form | None = None  # of a model that is trained; None: the call reads a model
     learns: tuple[int, ...] = ()  # ROIs of each set of maps to be made from the training people
     sketches: Sketches = field(default_factory=dict)  # of people's cleaned ROI series
 
@@ -192,41 +147,64 @@ class Source:
         card = request.bundle.card
         if kind is not None:
             request = request.with_segments(kind.segment_seconds(card.part.segment_seconds))
-        form, sets = None, settings.modelling.rois
+        if kind is None:
+            return cls(request, place, "")
+        sets = card.part.connectome.sets
+        if sets and not kind.sets:
+            able = " or ".join(row.name for row in KINDS.values() if row.sets)
+            raise SettingsError(
+                f"a --model with {maps_in_words(sets)} was given for a model of kind {kind.name}",
+                expected=f"--architecture {able}, or a model with one set",
+            )
         words = f"masks and ROI maps are those of {card.name} {card.version}"
-        if kind is not None:
-            sets = sets or sets_to_make(kind, request.bundle)
-            form = own_form(kind, settings.modelling, sets or card.part.connectome.sets)
-            if sets:
-                words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
-        return cls(request, place, words, form, sets)
+        return cls(request.with_form(kind.form(sets)), place, words)
 
     @classmethod
     def _at_parcels(cls, settings: Settings, kind: MapsKind, place: Path | None) -> Source:
         """Prepare the training of a model whose places are those of the first person's series."""
         if place is None:
             raise _no_maps(settings)
-        made: list[tuple[Form, tuple[int, ...], str]] = []
+        made: list[tuple[tuple[int, ...], str]] = []
 
         def template(asked: Asked) -> ModelBundle:
             places, example = _first_places(asked)
-            sets = settings.modelling.rois or sets_that_fit(kind.image_sets, places.number)
+            sets = sets_that_fit(kind.image_sets, places.number)
             if not sets:
                 raise SettingsError(
                     f"a {kind.name} model of {places.density} has no ROI maps",
-                    expected="--rois N, or a --model of such places that has some",
+                    expected="--architecture linear, or a --model of such places that has some",
                 )
-            form = own_form(kind, settings.modelling, sets)
+            form = kind.form(sets if len(sets) > 1 else ())
             seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
             part = MapsPart((), segment_seconds=seconds, connectome=form)
             dtype = np.float16 if part.several else np.float32
             maps = np.zeros((sum(sets), places.number), dtype)
-            made.append((form, sets, f"places are those of {example}"))
+            made.append((sets, f"places are those of {example}"))
             return template_bundle(places, maps, part, asked.output / "group")
 
         request = Request.prepare(settings, template)
-        ((form, sets, words),) = made
-        return cls(request, place, f"{words}, with {maps_in_words(sets)}", form, sets)
+        ((sets, words),) = made
+        return cls(request, place, f"{words}, with {maps_in_words(sets)}", sets)
+
+    def learning(self, kind: MapsKind, training: int) -> Source:
+        """Decide whether ROI maps are made of the rest of so many training people; say why."""
+        if self.learns:
+            return self
+        card, sets = self.bundle.card, sets_that_fit(kind.image_sets, self.bundle.places.number)
+        if not sets or card.part.several:
+            return self
+        few = training < FEW
+        who = counted(training, "training participant")
+        if self.settings.inputs.model != OPTIONS["model"].field.default and few:
+            say(f"ROI maps are those of {card.name}: group ICA of {who} would make poor ones")
+            return self
+        if few:
+            say(
+                f"warning: group ICA of {who} makes poor ROI maps; a --model that is named brings "
+                f"its own, and {FEW} or more participants make good ones"
+            )
+        words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
+        return dataclasses.replace(self, learns=sets, maps_words=words)
 
     @property
     def learns_maps(self) -> bool:
@@ -256,7 +234,7 @@ class Source:
     @property
     def form(self) -> Form:
         """The form of the model that is trained or read."""
-        return self.own_form or self.bundle.card.part.connectome
+        return self.bundle.card.part.connectome
 
     @cached_property
     def families(self) -> Families:
@@ -288,37 +266,31 @@ class Source:
         """Record how ROI maps were made; rest is reduced as at the participant level."""
         return dict(self.bundle.card.record or {}) if self.learns_maps else {}
 
-    def with_maps_of(self, training: Sequence[str]) -> Source:
-        """Make ROI maps by group ICA from the rest of the training people, if asked for.
-
-        Raises
-        ------
-        DatasetError
-            Nobody's rest can be used, or it has too few components.
-        """
-        if not self.learns_maps:
-            return self
-        assert self.own_form is not None  # a model that is trained
-        maps, record = self._made_maps(training)
-        base = self.bundle
-        part = dataclasses.replace(base.card.part, connectome=self.own_form)
+    def with_maps(self, maps: NDArray[np.floating], records: Sequence[Mapping[str, Any]]) -> Source:
+        """Return a copy with ROI maps (of all sets, places) that were made of people's rest."""
+        base, several = self.bundle, len(self.learns) > 1
+        form = dataclasses.replace(self.form, sets=self.learns if several else ())
+        part = dataclasses.replace(base.card.part, connectome=form)
+        record = records if several else records[0]
+        words = f"{self.maps_words} made by group ICA of " + (
+            f"{counted(records[0]['people'], 'training participant')} (seed {self._seed})"
+        )
+        combine = None
         if isinstance(base.places, ParcelPlaces):
-            kept = maps.astype(np.float16) if part.several else maps
+            kept = maps.astype(np.float16) if several else maps
             bundle = template_bundle(base.places, kept, part, base.path, record)
-            words = f"{self.maps_words} {self._made_by(training)}"
             request = dataclasses.replace(self.request, bundle=bundle)
             return dataclasses.replace(self, request=request, maps_words=words)
-        if not part.several:
+        if not several:
             # Over the brain, as the file of one set has them.
             volumes = np.stack([base.voxels.volume(own) for own in maps])
             maps = volumes[:, base.brain_voxels.mask]
-        combine = None
-        if part.several:
+        else:
             if found := combination(maps, self.learns):
                 maps, combine = maps[found[0]], found[1].astype(np.float32)
             maps = maps.astype(np.float16)  # as kept
         arrays = BundleArrays({}, maps, base.brain, base.places, combine=combine)
-        files = geometry_files(arrays, several=part.several)
+        files = geometry_files(arrays, several=several)
         card = dataclasses.replace(
             base.card,
             part=part,
@@ -329,47 +301,12 @@ class Source:
         bundle = dataclasses.replace(
             base, card=card, identity=identity, roi_maps=maps, combine=combine
         )
-        words = f"masks are those of {card.name} {card.version}, with {maps_in_words(self.learns)} "
-        words += self._made_by(training)
         request = dataclasses.replace(self.request, bundle=bundle)
         return dataclasses.replace(self, request=request, maps_words=words)
-
-    def _made_by(self, training: Sequence[str]) -> str:
-        people = counted(len(training), "training participant")
-        return f"made by group ICA of {people} (seed {self._seed})"
 
     @property
     def _seed(self) -> int:
         return self.settings.modelling.seed
-
-    def _made_maps(self, training: Sequence[str]) -> tuple[NDArray[np.floating], Any]:
-        """Make the maps of all sets (rois, places), and their records."""
-        places, rois = self.bundle.places.number, sum(self.learns)
-        say(
-            f"ROI maps: group ICA of {counted(len(training), 'training participant')}; connectomes "
-            f"of {rois} ROIs take {megabytes(rois, places):.2g} MB a person and run"
-        )
-        ica, used = GroupIca(), 0
-        reader = self.request.reader(every_part=False)
-        for label in training:
-            runs = 0
-            with suppress(DtgError):  # a later step says so, and leaves the person out
-                for run in self.request.runs(label):
-                    with suppress(TooShortError):
-                        ica.add(reader.courses(run, _MOST_MEANS))
-                        runs += 1
-            used += runs > 0
-            return_memory()
-        made, records = zip(*(ica.maps(number, self._seed) for number in self.learns), strict=True)
-        records = tuple(dataclasses.replace(record, people=used) for record in records)
-        if unsettled := [record.rois for record in records if not record.converged]:
-            say(
-                f"warning: group ICA of {' and '.join(map(str, unsettled))} maps did not settle; "
-                "another --seed or fewer --rois may help"
-            )
-        several = len(made) > 1
-        maps = np.concatenate(made) if several else made[0]
-        return maps, [own.to_json() for own in records] if several else records[0].to_json()
 
     def model(self) -> Model:
         """Prepare the model."""
@@ -420,10 +357,6 @@ class Source:
     def with_sketches(self, sketches: Sketches) -> Source:
         """Return a copy that knows the rest of people whose runs were read since."""
         return dataclasses.replace(self, sketches=sketches)
-
-    def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
-        """Return how the arrays of a plan's people are made."""
-        return PersonArrays(plan, store, form, self.request)
 
 
 def _no_maps(settings: Settings) -> SettingsError:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.basis import BUNDLE
-from bids_dtg.contrasts.analyses.analysis import Analysis
+from bids_dtg.contrasts.analyses.analysis import WORK, Analysis
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.fit import (
@@ -58,6 +58,7 @@ def run_training(settings: Settings) -> int:
     plan = analysis.plan(None)
     analysis = analysis.of_data(plan)
     planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
+    analysis = analysis.learning(kind, len(planned.training))
     check_fit(kind, analysis, plan, planned)
     if analysis.is_dry:
         folds = draw_folds(analysis, planned, kind)
@@ -66,12 +67,25 @@ def run_training(settings: Settings) -> int:
         )
         return analysis.print_plan(plan, {**sets_of(planned), **judging})
     with analysis.begun() as locks:
+        plan, failures = plan.of(planned.everybody), dict[str, str]()
         if analysis.source.learns_maps:
-            # People whose rest made these maps must not be drawn into the test set later.
-            keep_split(analysis.results, planned)
-            analysis = analysis.with_maps_of(planned.training)
-        plan = plan.of(planned.everybody)
-        return _train(analysis, kind, plan, analysis.cohort(plan, locks))
+            analysis, plan, failures = analysis.reduce(plan, locks)
+            analysis = _with_maps(analysis, kind, plan)
+        cohort = analysis.with_measured(plan, analysis.read(plan, locks, failures))
+        return _train(analysis, kind, plan, cohort)
+
+
+def _with_maps(analysis: Analysis, kind: MapsKind, plan: CohortPlan) -> Analysis:
+    """Make ROI maps of the training people's reduced rest: all of them, and without each fold."""
+    split = draw_split(analysis, plan.labels, needs_validation=kind.needs_validation)
+    # People whose rest made these maps must not be drawn into the test set later.
+    keep_split(analysis.results, split)
+    source = analysis.with_maps_of(plan, split.training, "ROI maps")
+    drawn, folds = draw_folds(analysis, split, kind), []
+    for number, group in enumerate(() if drawn is None else drawn.groups, 1):
+        others = [label for label in split.training if label not in group]
+        folds.append(analysis.with_maps_of(plan, others, f"ROI maps without group {number}"))
+    return dataclasses.replace(analysis, source=source, folds=tuple(folds))
 
 
 def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort) -> int:
@@ -117,7 +131,8 @@ def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort)
         evaluation=evaluation,
     )
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
-    analysis.store.discard("work")
+    for work in ("work", WORK):
+        analysis.store.discard(work)
     return cohort.failed
 
 

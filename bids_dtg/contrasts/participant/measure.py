@@ -364,6 +364,7 @@ class Reader:
         coverage = float(moments.varying[: self.voxels.grey_voxels].mean())
         if (keep := source.kept_with_values(coverage, planned.design)) is not None:
             return self.courses(run, most, keep)
+        require_coverage(run.bold, coverage, "the model's grey matter")
         return cleaned_courses(moments, readout)
 
     def _add_up(

@@ -197,6 +197,13 @@ class Request(CallRequest):
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 
+    def with_form(self, form: Form) -> Request:
+        """Return a copy whose runs are reduced to connectomes of another form."""
+        card = self.bundle.card
+        part = dataclasses.replace(card.part, connectome=form)
+        bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
+        return dataclasses.replace(self, bundle=bundle)
+
     @cached_property
     def meshes(self) -> tuple[MeshName, ...]:
         """The meshes that maps are also written on."""
