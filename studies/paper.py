@@ -109,7 +109,6 @@ class Paper:
             if value := getattr(args, option):
                 network += [f"--{option}", value]
         trains = ["--architecture", args.architecture, *network]
-        trains += ["--rois", *args.rois] if args.rois else []
         if args.split_file:
             trains += ["--split-file", args.split_file]
         else:
@@ -328,7 +327,6 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--architecture", default="linear")
     parser.add_argument("--features", help="of a network")
     parser.add_argument("--epochs", help="of a network, and of its fine-tuning")
-    parser.add_argument("--rois", nargs="+", default=())
     parser.add_argument("--held-out", nargs=2, default=("0", "0.5"), metavar="SHARE")
     parser.add_argument("--split-file", type=Path)
     parser.add_argument("-p", "--participants-file", type=Path)

@@ -53,13 +53,6 @@ def test_command_line_wins_over_file(tmp_path):
     assert (settings.cleaning.min_minutes, settings.cleaning.denoise_strategy) == (2.0, "none")
 
 
-@pytest.mark.parametrize(("text", "rois"), [("50", (50,)), ("[15, 25]", (15, 25))])
-def test_whole_numbers_are_a_list_or_one(tmp_path, text, rois):
-    file = tmp_path / "config.toml"
-    file.write_text(f"[modelling]\nrois = {text}\n")
-    assert read_options(file)["rois"] == rois
-
-
 def test_hash_follows_results_and_nothing_else():
     base = make_settings(REQUIRED)
     same = base.replace(
@@ -108,7 +101,6 @@ def test_wrong_values_are_named(given, message):
         ("[cleaning", "cannot be read as TOML"),
         ("[cleaning]\nmin_minutes = true", r"config\.toml: min_minutes is True"),
         ("[resources]\nomp_nthreads = 1.9", "omp_nthreads is 1.9. Expected: a whole number"),
-        ("[modelling]\nrois = [15, 2.5]", r"rois is \[15, 2.5\]. Expected: whole numbers"),
         ('[cleaning]\ngsr = "yes"', "gsr is 'yes'. Expected: true or"),
     ],
 )
@@ -178,8 +170,6 @@ def test_no_two_parts_have_an_option_of_one_name():
         ({"dummy_scans": [1]}, "a text"),
         ({"nprocs": True}, "a whole number"),
         ({"participant_label": "01"}, "a list of texts"),
-        ({"rois": ["50"]}, "whole numbers"),
-        ({"rois": 50}, "whole numbers"),
         ({"analysis_level": 3}, "one of participant, group"),
         ({"bids_dir": 5}, "a path"),
     ],

@@ -86,7 +86,7 @@ FEATURES = (
 _OF_PEOPLE = (
     *(*OF_RUNS, "device", "combine", "contrast", "model_name", "split_file", "data_set", "seed"),
 )
-_OF_A_NEW_MODEL = ("architecture", "rois", "features")
+_OF_A_NEW_MODEL = ("architecture", "features")
 _OF_TRAINING = ("recipe", "held_out", "epochs", "batch_size", "learning_rate", "alpha")
 
 ROW = Workflow(

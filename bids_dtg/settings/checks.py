@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # A space as fMRIPrep's --output-spaces has it.
 _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?|fsLR(:(seg|atlas)-[A-Za-z0-9]+)+"
 _SEEDS = 1 << 63  # what torch and numpy take
-_MOST_ROIS = 500  # that are made of people's arrays
 _MOST_PERMUTATIONS = 1_000_000
 _MOST_DIGITS = 9  # of a count: nothing that is counted here has more
 
@@ -204,30 +203,10 @@ def _check_arrays(settings: Settings) -> None:
     keyed = () if settings.dynamics.structural_connectivity else modelling.array_key
     if keyed and not arrays:
         raise SettingsError("--array-key was given", expected="--input-arrays with it")
-    _check_rois(settings)
     if arrays and settings.inputs.derivatives:
         raise SettingsError(
             "--input-arrays and --derivatives were given", expected="arrays, or a dataset's files"
         )
-
-
-def _check_rois(settings: Settings) -> None:
-    """Refuse numbers of ROI maps where none are made, or that cannot be."""
-    modelling = settings.modelling
-    if not modelling.rois:
-        return
-    if modelling.analysis != "train":
-        raise SettingsError(
-            "--rois was given"
-            + (f" with --analysis {modelling.analysis}" if modelling.analysis else ""),
-            expected="--analysis train: a model has its ROI maps",
-        )
-    for rois in modelling.rois:
-        if not 2 <= rois <= _MOST_ROIS:
-            raise SettingsError(f"--rois is {rois}", expected=f"2 to {_MOST_ROIS}")
-    if list(modelling.rois) != sorted(set(modelling.rois)):
-        numbers = " ".join(map(str, modelling.rois))
-        raise SettingsError(f"--rois is {numbers}", expected="each number once, the smallest first")
 
 
 def _check_structural(settings: Settings) -> None:

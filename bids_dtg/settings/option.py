@@ -151,7 +151,7 @@ def describe_kind(hint: Any) -> str:
         return "one of " + ", ".join(map(str, get_args(hint)))
     names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
     if get_origin(hint) is tuple:
-        return "whole numbers" if int in get_args(hint) else "a list of texts"
+        return "a list of texts"
     return names.get(hint, "a text")
 
 

@@ -287,16 +287,6 @@ class ModellingOptions:
         metavar="NAME=KEY",
         shapes=(MODELS,),
     )
-    rois: tuple[int, ...] = map_option(
-        "modelling",
-        "how many ROI maps to make from the training participants' rest, by group ICA; several "
-        "numbers make sets of maps, and linear models average over their sets",
-        default=(),
-        metavar="N",
-        shown_default="the maps of --model; of linear models at 2 mm 25 50 100, but for a --model "
-        "of several sets",
-        shapes=(MODELS,),
-    )
     split_file: Path | None = option(
         "modelling",
         "table with the columns participant_id and set (training, validation, calibration, test)",

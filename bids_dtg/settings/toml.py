@@ -187,13 +187,10 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
 
 
 def _items(value: Any, kind: type, legal: Sequence[str] | None) -> tuple[Any, ...]:
-    """Return a list's items of a kind; a whole number alone is a list. ValueError if it is none."""
-    values = [value] if kind is int and isinstance(value, int) else value
-    if not _is_list(values, legal) or any(
-        kind is int and isinstance(item, bool | float) for item in values
-    ):
+    """Return a list's items of a kind; ValueError if it is none."""
+    if not _is_list(value, legal):
         raise ValueError
-    return tuple(kind(item) for item in values)
+    return tuple(kind(item) for item in value)
 
 
 def _is_list(value: Any, legal: Sequence[str] | None) -> bool:

@@ -125,7 +125,7 @@ def group_maps(
             ica.fit(group[:, :number])
         maps = ica.transform(everywhere[:, :number].astype(np.float64)).T
         maps /= maps.std(axis=1, keepdims=True)
-        maps *= np.where((maps**3).sum(axis=1) < 0, -1.0, 1.0)[:, None]
+        maps *= np.where((maps * maps * maps).sum(axis=1) < 0, -1.0, 1.0)[:, None]
         converged = bool(ica.n_iter_ < _ITERATIONS)
         records.append(
             {

@@ -15,7 +15,7 @@ from bids_dtg.imaging.places import VoxelPlaces
 
 PEOPLE, FRAMES = 12, 100
 CONTRASTS = ("left hand", "LANGUAGE:math")
-_BOX = (slice(2, 8), slice(3, 9), slice(4, 5))  # where the voxels of these people lie
+_BOX = (slice(2, 8), slice(3, 9), slice(4, 6))  # where the voxels of these people lie
 
 
 def places() -> VoxelPlaces:

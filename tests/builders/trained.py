@@ -109,5 +109,5 @@ def train_maps(made: Trained) -> None:
     import image_people
 
     image_people.write(made.inputs, **image_people.people())
-    words = ("--architecture", "linear", "--rois", 4, "--held-out", "0", "0.34")
+    words = ("--architecture", "linear", "--held-out", "0", "0.34")
     assert image_people.call(made.inputs, "train", *words, out=made.out) == 0

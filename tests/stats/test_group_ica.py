@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import DatasetError
-from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.stats import group_ica
+from bids_dtg.stats.group_ica import group_maps, reduce_rest
 
 NETWORKS, PLACES = 3, 240
 
@@ -25,16 +26,14 @@ def people(count=5, frames=300, seed=0):
 
 
 def found(rest, rois=NETWORKS, seed=0):
-    ica = GroupIca()
-    for own in rest:
-        ica.add(own)
-    return ica.maps(rois, seed)
+    maps, (record,) = group_maps([reduce_rest(own) for own in rest], (rois,), seed)
+    return maps, record
 
 
 def test_networks_that_were_planted_are_found():
     maps, rest = people()
     made, record = found(rest)
-    assert (record.people, record.rois, record.converged) == (5, 3, True)
+    assert (record["people"], record["rois"], record["converged"]) == (5, 3, True)
     likeness = np.abs(np.corrcoef(maps, made)[:NETWORKS, NETWORKS:])
     assert likeness.max(axis=1).min() > 0.9
     assert ((made**3).sum(axis=1) > 0).all()
@@ -48,23 +47,39 @@ def test_the_order_of_people_does_not_matter():
     np.testing.assert_array_equal(one, found(rest)[0])
 
 
-def test_more_frames_than_places_and_fewer_give_the_same():
+def test_runs_of_a_person_are_joined_and_more_frames_than_places_are_no_other():
     _, rest = people(frames=600)
-    long = GroupIca(first=NETWORKS)
-    halves = GroupIca(first=NETWORKS)
+    long, halves = [], []
     for own in rest:
-        long.add(own)
+        long.append(reduce_rest(own))
+        parts = None
         for part in np.split(own, 12, axis=1):  # of 50 frames, fewer than places
-            halves.add(part)
-    likeness = np.corrcoef(long.maps(NETWORKS, 0)[0], halves.maps(NETWORKS, 0)[0])
+            parts = reduce_rest(part, parts)
+        halves.append(parts)
+    likeness = np.corrcoef(*(group_maps(made, (NETWORKS,), seed=0)[0] for made in (long, halves)))
     assert np.abs(likeness[:NETWORKS, NETWORKS:]).max(axis=1).min() > 0.99
+
+
+def test_some_of_the_places_serve_for_all(monkeypatch):
+    """Maps by one place of eight and by all, of ten networks that do not overlap much."""
+    rng = np.random.default_rng(2)
+    networks = (rng.random((10, 16_000)) < 0.06) * rng.random((10, 16_000))
+    rest = []
+    for _ in range(4):
+        own = networks * (1 + 0.3 * rng.standard_normal(networks.shape))
+        series = own.T @ rng.standard_normal((10, 100))
+        rest.append(reduce_rest(series + 0.3 * rng.standard_normal(series.shape)))
+    all_of_them, _ = group_maps(rest, (10,), seed=0)
+    monkeypatch.setattr(group_ica, "_PLACES", 2000)
+    some, _ = group_maps(rest, (10,), seed=0)
+    likeness = np.abs(np.corrcoef(all_of_them, some)[:10, 10:])
+    assert likeness.max(axis=1).min() > 0.98
+    np.testing.assert_allclose(some.std(axis=1), 1, atol=1e-5)
 
 
 def test_what_cannot_be_is_refused():
     _, rest = people(count=1, frames=5)
-    with pytest.raises(DatasetError, match="Expected: as many as --rois 20"):
+    with pytest.raises(DatasetError, match="20 ROI maps are to be made of it"):
         found(rest, rois=20)
     with pytest.raises(DatasetError, match="nobody's rest"):
         found([])
-    with pytest.raises(ValueError, match="rest of 59 places, not 240"):
-        found([rest[0], rest[0][:59]])

@@ -50,7 +50,7 @@ class Calls:
             return image_people.arguments(maps.inputs, self.out, analysis, *more)
 
         train = ("--epochs", "1", *tiny_twins.TRAIN[2:])
-        small = ("--rois", 4, "--held-out", "0", "0.34", "--architecture")
+        small = ("--held-out", "0", "0.34", "--architecture")
         self.arguments = {
             "twins": of_twins("train", *train),
             "other twins": of_twins("train", "--architecture", "hypernetwork", *train),

@@ -127,14 +127,14 @@ def _model(scene: Scene, name: str) -> Words:
 
 SHARES = ("--held-out", "0.25", "0.25")
 _NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
-_SMALL = ("--rois", 4, "--held-out", "0", "0.34")
+_SMALL = ("--held-out", "0", "0.34")
 _OF_AGE = ("--phenotype", "age", "--permutations", "9")
 _FEW = ("--epochs", "2", "--states", "2", "--region-parameters", "2")
 
 
 def _train(architecture: str, *more: object, places: int = PLACES) -> Job:
     words = ("--architecture", architecture, *more)
-    if "--rois" in more:
+    if more == _SMALL:
         return Job(
             "contrasts",
             "train",

@@ -19,7 +19,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 
-TRAIN = ("--architecture", "linear", "--rois", 4, "--held-out", 0.0, 0.25)
+TRAIN = ("--architecture", "linear", "--held-out", 0.0, 0.25)
 SPACE = ("--space", "fsLR:seg-Tiny")
 
 

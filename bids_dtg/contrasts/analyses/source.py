@@ -84,14 +84,15 @@ def template_bundle(
 
 
 def sets_that_fit(sets: Sequence[int], places: int) -> tuple[int, ...]:
-    """Return the sets of ROI maps that so many places are enough for.
+    """Return the sets of ROI maps that so many places are enough for, or else as many as are.
 
     Examples
     --------
-    >>> sets_that_fit((15, 25, 50), 60)
-    (15, 25)
+    >>> sets_that_fit((15, 25, 50), 60), sets_that_fit((15, 25), 12)
+    ((15, 25), (5,))
     """
-    return tuple(rois for rois in sets if places >= VOXELS_A_COEFFICIENT * (1 + rois))
+    most = int(places / VOXELS_A_COEFFICIENT) - 1
+    return tuple(rois for rois in sets if rois <= most) or (most,)
 
 
 def maps_in_words(sets: Sequence[int]) -> str:
@@ -168,12 +169,12 @@ class Source:
 
         def template(asked: Asked) -> ModelBundle:
             places, example = _first_places(asked)
-            sets = sets_that_fit(kind.image_sets, places.number)
-            if not sets:
+            if not kind.sets:
                 raise SettingsError(
                     f"a {kind.name} model of {places.density} has no ROI maps",
                     expected="--architecture linear, or a --model of such places that has some",
                 )
+            sets = sets_that_fit(kind.sets, places.number)
             form = kind.form(sets if len(sets) > 1 else ())
             seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
             part = MapsPart((), segment_seconds=seconds, connectome=form)
@@ -190,9 +191,10 @@ class Source:
         """Decide whether ROI maps are made of the rest of so many training people; say why."""
         if self.learns:
             return self
-        card, sets = self.bundle.card, sets_that_fit(kind.image_sets, self.bundle.places.number)
-        if not sets or card.part.several:
+        card = self.bundle.card
+        if not kind.sets or card.part.several:
             return self
+        sets = sets_that_fit(kind.image_sets, self.bundle.places.number)
         few = training < FEW
         who = counted(training, "training participant")
         if self.settings.inputs.model != OPTIONS["model"].field.default and few:

@@ -53,10 +53,10 @@ class MapsKind(Kind):
     module: Callable[[], Any]
     is_network: bool  # trained by epochs with torch, and can be fine-tuned
     connectome: str = "marginal"  # form that it reads
-    # Numbers of ROIs of the sets of maps that are made from arrays without --rois. A kind that has
-    # some can read several sets; (): it reads one, which --rois or a file must name.
+    # Numbers of ROIs of the sets of maps that are made from arrays. A kind that has some can read
+    # several sets; (): it reads the one of a model.
     sets: tuple[int, ...] = ()
-    image_sets: tuple[int, ...] = ()  # the same of images, which cost more, at 2 mm or finer
+    image_sets: tuple[int, ...] = ()  # the same of images, which cost more
     whole_runs: bool = False  # whether a run gives one connectome, not one for each segment
     needs_validation: bool = True  # whether its fit needs people that it is not fitted to
     help: str = ""  # for ``--help``, where the name does not explain it

@@ -16,7 +16,6 @@ from isal import igzip
 from itk_files import affine_part, write_composite
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
-from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.cohort_plan import plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
 from bids_dtg.contrasts.participant.request import Request
@@ -207,11 +206,11 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     folder.mkdir(parents=True)
     name = "tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
     write_composite(folder / name, [affine_part(shift)])
-    store, form = ArrayStore(tmp_path / "arrays"), Form("marginal")
+    store = ArrayStore(tmp_path / "arrays")
     read = {}
     for place in (cohort.statmaps, moved):
         plan = plan_cohort(request, place, None)
-        arrays = PersonArrays(plan, store, form, request)
+        arrays = PersonArrays(plan, store, request)
         maps = plan.people["01"].target
         read[place], unusable = arrays.read_maps("01", maps)
         assert not unusable

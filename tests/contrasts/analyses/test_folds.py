@@ -11,7 +11,7 @@ from tiny_job import read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 
-LINEAR = ("--architecture", "linear", "--rois", 4)
+LINEAR = ("--architecture", "linear")
 FAMILIES = 4  # of two, beside four people without relatives
 COUNTED = PEOPLE - FAMILIES  # in verdicts, where a family is one
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -14,9 +13,7 @@ from tiny_job import read_table
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.analyses.source import sets_to_make
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.contrasts.participant.request import find_runs
@@ -27,16 +24,17 @@ from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.participants.run_source import plan_run
 from bids_dtg.report.contents import find_participant
 
-SETS = (3, 5)
+SETS = (25, 50, 100)
+PEOPLE = tuple(f"{n:02d}" for n in range(1, 13))
 NAME = "partial_connectomes_of_whole_runs"
-WORDS = ("--architecture", "linear", "--rois", *SETS, "--held-out", 0, 0.25)
+WORDS = ("--architecture", "linear", "--held-out", 0, 0.17)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    return TinyCohort(tmp_path_factory.mktemp("sets"))
+    return TinyCohort(tmp_path_factory.mktemp("sets"), PEOPLE)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +47,7 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     part = model.card.part
     assert part.connectome == Form("partial", SETS)
     card = json.loads((model.path / "model.json").read_text())
-    assert card["rois"] == [3, 5]
+    assert card["rois"] == [*SETS]
     assert "maps.nii.gz" not in card["files"]
     assert model.roi_maps.dtype == np.float16
     assert isinstance(model.roi_maps, np.memmap)
@@ -58,7 +56,7 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     assert model.combine.shape == (sum(SETS), SETS[-1])
     assert model.rois == sum(SETS)
     made = card["record"]["roi_maps"]
-    assert [(one["rois"], one["people"]) for one in made] == [(3, 6), (5, 6)]
+    assert [(one["rois"], one["people"]) for one in made] == [(rois, 10) for rois in SETS]
     store = ArrayStore(cohort.out / "group/cache")
     kept = store.read(f"sub-01/{NAME}")
     assert (kept.dtype, kept.shape) == (np.float16, (1, sum(SETS), model.places.number))
@@ -81,7 +79,7 @@ def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
         assert len(read_table(series)) > 0
         assert len(series.read_text().splitlines()[0].split("\t")) == number
     (files,) = find_participant(DerivativeDataset(tmp_path), "01", of_runs=[RELMAT]).runs
-    assert f"seg-rois{SETS[-1]}" in files.files[RELMAT].name
+    assert "seg-rois50" in files.files[RELMAT].name
     image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
     (run,) = read_inherited(image)["Runs"]
     assert run["Cleaning"]["PlacesStandardisedBy"] == "all frames"
@@ -124,31 +122,13 @@ def test_maps_are_those_of_the_page(cohort, model):
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 
-@pytest.mark.slow
-def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
-    words = ("--architecture", "attention-unet", "--held-out", 0.25, 0.25, "--model-name", "net")
-    words += ("--features", 2, "--epochs", 1, "--batch-size", 2)
-    assert cohort.analyse("train", *words, "--rois", *SETS) == 2
-    assert "--rois 3 5 was given for a model of kind attention-unet" in capsys.readouterr().err
-    assert cohort.analyse("train", *words, "--rois", 3) == 0
-    bundle = load_bundle(cohort.out / "group/model-net/bundle")
-    assert bundle.roi_maps.shape == (3, bundle.brain.number)
-    zero = ~bundle.voxels.mask[bundle.brain_voxels.mask]
-    assert not bundle.roi_maps[:, zero].any()
-    assert bundle.card.record["roi_maps"]["rois"] == 3
-
-
-def test_images_at_2_mm_have_three_sets(cohort, model):
-    """Where nobody asks, and the model brings no sets."""
-
-    def made(kind="linear", bundle=cohort.bundle, places=160_000):
-        fine = SimpleNamespace(card=bundle.card, places=SimpleNamespace(number=places))
-        return sets_to_make(find_kind(kind), fine)
-
-    assert made() == (25, 50, 100)
-    assert made(places=48_000) == ()
-    assert made(kind="attention-unet") == ()
-    assert made(bundle=model) == ()
+def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, capsys):
+    words = ("--architecture", "linear", "--held-out", 0, 0, "--participant-label", *LABELS)
+    assert cohort.analyse("train", *words, out=tmp_path) == 0
+    line = "ROI maps are those of tiny: group ICA of 8 training participants would make poor ones"
+    assert line in capsys.readouterr().err
+    made = load_bundle(tmp_path / "group/model-own/bundle")
+    np.testing.assert_array_equal(made.roi_maps, cohort.bundle.roi_maps)
 
 
 @pytest.mark.slow
@@ -163,5 +143,7 @@ def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     np.testing.assert_array_equal(found.combine, model.combine)
     words = ("--architecture", "attention-unet", "--model", model.path, "--model-name", "c")
     assert cohort.analyse("train", *words, out=tmp_path) == 2
-    line = "with 8 ROI maps in sets of 3 and 5 was given for a model of kind attention-unet"
+    line = (
+        "with 175 ROI maps in sets of 25, 50 and 100 was given for a model of kind attention-unet"
+    )
     assert line in capsys.readouterr().err
