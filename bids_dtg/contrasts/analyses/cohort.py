@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import DatasetError, DtgError, OutputError, SettingsError
 from bids_dtg.inputs.statmaps import Statistic
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, duration, named, say
 from bids_dtg.progress import Board
 from bids_dtg.settings import Settings
 
@@ -188,13 +190,17 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
         if forked
         else partial(_prepare, settings, arrays, threads)
     )
-    failures = {}
+    failures, begun = {}, time.monotonic()
     with Board(len(labels), stages=settings.behaviour.verbose > 0) as board:
         pool = Pool(prepare, capacity.processes, forked=forked, before_start=board.before_fork)
         messages = pool.run(Backlog(labels))
         with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
-            for _, end in ends:
+            for number, (_, end) in enumerate(ends, 1):
                 failure = _failure(end)
+                rounds = math.ceil(len(labels) / capacity.processes) - 1
+                if number == 1 and rounds:
+                    left = rounds * (time.monotonic() - begun)
+                    board.note(f"reading the others takes about {duration(left)}")
                 if failure is not None:
                     failures[end.label] = failure
                 board.advance(failed=failure is not None)

@@ -404,7 +404,7 @@ def read_together(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBun
     sets: list[int] = []
     for own in (bundle, *folds):
         given = own.roi_maps if own.card.part.several else own.place_roi_maps
-        maps.append(np.asarray(given, np.float16))
+        maps.append(given)
         combine.append(np.eye(len(given)) if own.combine is None else own.combine)
         sets += own.card.part.connectome.sets or (len(given),)
     form = dataclasses.replace(bundle.card.part.connectome, sets=tuple(sets))

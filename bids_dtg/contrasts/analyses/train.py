@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bids_dtg.contrasts.analyses.fit import (
 )
 from bids_dtg.contrasts.analyses.folds import draw_folds, judge_folds
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
+from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -36,9 +38,11 @@ from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import ceiling_rows
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
+
+_TIMES_AS_LONG = 2  # as to reduce everybody's rest takes one fit, with its ROI maps and connectomes
 
 
 def run_training(settings: Settings) -> int:
@@ -69,20 +73,29 @@ def run_training(settings: Settings) -> int:
     with analysis.begun() as locks:
         plan, failures = plan.of(planned.everybody), dict[str, str]()
         if analysis.source.learns_maps:
+            say("rest is read twice: to make ROI maps of it, then with these")
+            begun = time.monotonic()
             analysis, plan, failures = analysis.reduce(plan, locks)
-            analysis = _with_maps(analysis, kind, plan)
+            analysis = _with_maps(analysis, kind, plan, time.monotonic() - begun)
         cohort = analysis.with_measured(plan, analysis.read(plan, locks, failures))
         return _train(analysis, kind, plan, cohort)
 
 
-def _with_maps(analysis: Analysis, kind: MapsKind, plan: CohortPlan) -> Analysis:
-    """Make ROI maps of the training people's reduced rest: all of them, and without each fold."""
+def _with_maps(analysis: Analysis, kind: MapsKind, plan: CohortPlan, seconds: float) -> Analysis:
+    """Make ROI maps of the training people's reduced rest: all of them, and without each fold.
+
+    `seconds` is how long it took to reduce it, by which the rest is known roughly.
+    """
     split = draw_split(analysis, plan.labels, needs_validation=kind.needs_validation)
     # People whose rest made these maps must not be drawn into the test set later.
     keep_split(analysis.results, split)
+    drawn, folds = draw_folds(analysis, split, kind), list[Source]()
+    groups = () if drawn is None else drawn.groups
+    if seconds > 1:  # else it was reduced by an earlier call
+        left = duration(_TIMES_AS_LONG * seconds * (1 + len(groups)))
+        say(f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} take about {left}")
     source = analysis.with_maps_of(plan, split.training, "ROI maps")
-    drawn, folds = draw_folds(analysis, split, kind), []
-    for number, group in enumerate(() if drawn is None else drawn.groups, 1):
+    for number, group in enumerate(groups, 1):
         others = [label for label in split.training if label not in group]
         folds.append(analysis.with_maps_of(plan, others, f"ROI maps without group {number}"))
     return dataclasses.replace(analysis, source=source, folds=tuple(folds))

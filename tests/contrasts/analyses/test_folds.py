@@ -6,13 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from image_people import PEOPLE, call, people, write
+from image_people import call, people, write
 from tiny_job import read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 
 LINEAR = ("--architecture", "linear")
-FAMILIES = 4  # of two, beside four people without relatives
+PEOPLE = 14  # without any group, ten or more: ROI maps are made of their rest
+FAMILIES = 4  # of two, beside people without relatives
 COUNTED = PEOPLE - FAMILIES  # in verdicts, where a family is one
 
 
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 
 def few():
-    """Make twelve people, most of them in families of two."""
-    made = people()
+    """Make people, most of them in families of two."""
+    made = people(number=PEOPLE)
     names = [f"f{n % FAMILIES}" if n < 2 * FAMILIES else f"alone{n}" for n in range(PEOPLE)]
     made |= {"families": np.array(names), "contrasts": np.array(["WM 0bk:faces", "own rest"])}
     return made
@@ -29,7 +30,7 @@ def few():
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A folder where twelve people have trained a model without options on sets."""
+    """A folder where people have trained a model without options on sets."""
     folder = tmp_path_factory.mktemp("few")
     write(folder, **few())
     assert call(folder, "train", *LINEAR) == 0
@@ -119,7 +120,7 @@ def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_p
 def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
     write(tmp_path, **few())
     labels = [f"0{n:02d}" for n in range(PEOPLE)]
-    alone = [*labels[:FAMILIES], *labels[2 * FAMILIES : -1]]  # one of each family
+    alone = [*labels[:FAMILIES], *labels[2 * FAMILIES : -3]]  # one of each family
     words = ("--participant-label", *alone, "--model-name", "seven")
     assert call(tmp_path, "train", *LINEAR, *words) == 0
     assert "the model of 7 participants is not scored" in capsys.readouterr().err
