@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.kinds import KINDS
-from bids_dtg.contrasts.panels.words import ModelOfMaps, methods_words
+from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.panels.words import methods_of
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
 from bids_dtg.report.methods import (
@@ -36,26 +40,37 @@ FACTS = MethodsFacts(
     lacking=Lacking(),
     packages={"numpy": "2.0"},
 )
-MODEL = ModelOfMaps(
-    kind="attention-unet",
-    n_rois=50,
-    n_voxels=158_680,
-    n_contrasts=47,
-    segment_seconds=432.0,
-    training=TrainingData("a cohort", 0.72, "by FIX", 958),
-)
+COHORT = TrainingData("a cohort", 0.72, "by FIX", 958)
+WIDTHS = SimpleNamespace(people=24, segments=4, left_out_in_turn=False)
 
 
-def markdown_of(model: ModelOfMaps = MODEL, **change: object) -> str:
-    """Return the text of the contrasts; `change` as in the facts, and `outputs`."""
+def model(
+    kind="attention-unet", training=COHORT, citation="", half_widths=None, **part: object
+) -> SimpleNamespace:
+    """Return what the text says of a bundle; `part` as in its card."""
+    card = SimpleNamespace(
+        kind=kind, training=training, citation=citation, part=MapsPart(hcp_contrasts(), **part)
+    )
+    return SimpleNamespace(
+        card=card,
+        rois=50,
+        places=SimpleNamespace(number=158_680),
+        contrasts=hcp_contrasts(),
+        correction=card.part.recentring,
+        half_widths=half_widths,
+    )
+
+
+def markdown_of(**change: object) -> str:
+    """Return the text of the contrasts; `change` as in the facts, the model, and `outputs`."""
     outputs = change.pop("outputs", OutputOptions())
-    return methods_text(replace(FACTS, **change), methods_words(model, outputs))
+    facts = {key: change.pop(key) for key in vars(FACTS) if key in change}
+    return methods_text(replace(FACTS, **facts), methods_of(model(**change), outputs))
 
 
 def text_of(**change: object) -> str:
-    """Return the text in one line; `change` as in the facts and the model."""
-    own = {key: change.pop(key) for key in vars(MODEL) if key in change}
-    return " ".join(markdown_of(replace(MODEL, **own), **change).split())
+    """Return the text in one line."""
+    return " ".join(markdown_of(**change).split())
 
 
 def test_facts_are_named():
@@ -86,9 +101,13 @@ NONE = cleaned("none")
         ),
         (NONE, "no confounds were removed", "motion parameters"),
         (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
-        ({"recentred_on": 40}, "error in the mean map, found in 40 participants", "nothing"),
         (
-            {"recentred_on": 6, "left_out_in_turn": True},
+            {"recentring": Recentring(40, 8)},
+            "error in the mean map, found in 40 participants",
+            "nothing",
+        ),
+        (
+            {"recentring": Recentring(6, 8, left_out_in_turn=True)},
             "found in its 6 training participants, was subtracted from each map, and each "
             "contrast's deviations were scaled by one gain, found in the same people, each left "
             "out of the fit in turn",
@@ -147,7 +166,7 @@ OWN_WORDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_model_is_named_in_words_that_are_its_own(kind):
-    text = text_of(kind=kind, recentred_on=12)
+    text = text_of(kind=kind, recentring=Recentring(12, 8))
     named, cited, foreign = OWN_WORDS[kind]
     assert f"The model is {named}" in text
     assert cited in text
@@ -157,6 +176,28 @@ def test_each_kind_of_model_is_named_in_words_that_are_its_own(kind):
         assert len({getattr(row, words) for row in KINDS.values()}) == len(KINDS)
 
 
+def test_the_text_says_what_a_connectome_is_of():
+    assert "done for segments of about 432 s; the model turned each segment's" in text_of()
+    whole = text_of(segment_seconds=86_400.0)
+    assert "each run as a whole; the model turned each run's connectome into 47" in whole
+    assert "averaged within each session, weighted" in whole
+    joined = text_of(sample="session")
+    assert "all runs of a session together" in joined
+    assert "were averaged" not in joined
+    everything = text_of(sample="session", outputs=OutputOptions(combine="participant"))
+    assert "averaged over the sessions of a participant, weighted" in everything
+    partial = text_of(kind="linear", connectome=Form("partial", (15, 35)))
+    assert "maps, of 15 and 35 maps each solved by itself, were" in partial
+    assert "each divided by its standard deviation in time" in partial
+    assert "regressed on all of them together" in partial
+
+
+def test_regions_are_named():
+    text = text_of(outputs=OutputOptions(atlases=("Schaefer2018_400", "own")))
+    assert "parcels of Schaefer2018_400 (Schaefer et al., 2018) and own." in text
+    assert "Schaefer, A., et al." in text
+
+
 def test_training_data_are_named_as_the_bundle_knows_them():
     assert "trained on a cohort (958 participants; 0.72 s a frame; cleaning: by FIX)." in text_of()
     assert "trained on a cohort." in text_of(training=TrainingData("a cohort"))
@@ -164,10 +205,10 @@ def test_training_data_are_named_as_the_bundle_knows_them():
 
 
 def test_intervals_are_described_where_a_model_has_them_and_only_there():
-    with_them = text_of(intervals_by=(24, 4))
+    with_them = text_of(half_widths=WIDTHS)
     assert "half-widths of 90 % prediction intervals" in with_them
     assert "the 24 participants behind them, each predicted from 4 segments" in with_them
-    in_turn = text_of(intervals_by=(24, 4), intervals_in_turn=True)
+    in_turn = text_of(half_widths=SimpleNamespace(**{**vars(WIDTHS), "left_out_in_turn": True}))
     assert "behind them, each left out of the fit and predicted from 4 segments" in in_turn
     without = text_of()
     assert "carries no half-widths" in without
@@ -187,7 +228,7 @@ def test_motion_is_named_where_tables_had_it():
 
 def test_every_reference_has_an_address_that_is_whole():
     everything = (
-        markdown_of(replace(MODEL, kind=kind, intervals_by=(24, 4)), **change)
+        markdown_of(kind=kind, half_widths=WIDTHS, **change)
         for kind in KINDS
         for change in (
             {},
