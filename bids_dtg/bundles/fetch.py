@@ -88,8 +88,6 @@ def fetch_models(
                 bundles.append(
                     _make_bundle(model, target, work=work, hosts=hosts, reporter=reporter)
                 )
-                for line in model.remarks(bundles[-1], folder):
-                    reporter.note(line)
         for file in {file for model in models for file in model.files}:
             (work / file.local_name).unlink(missing_ok=True)
         return bundles
@@ -104,7 +102,7 @@ def _make_bundle(
     reporter: Reporter,
 ) -> Made:
     reporter.note(f"fetching {model.name} {model.version} into {target}")
-    reporter.note(model.notice)
+    reporter.note(model.card.notice)
     fetched = {file: _obtain(file, work, hosts, reporter) for file in model.files}
     return move_bundle(model.convert(fetched, work / model.name, reporter.note), target)
 

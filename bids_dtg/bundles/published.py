@@ -12,6 +12,7 @@ from bids_dtg.workflows import all_workflows
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
+    from bids_dtg.bundles.card import ModelCard
     from bids_dtg.files.download import FetchedFile, PinnedFile
 
 Made = TypeVar("Made", bound="Bundle[Any]")
@@ -21,11 +22,19 @@ Made = TypeVar("Made", bound="Bundle[Any]")
 class PublishedModel(ABC, Generic[Made]):
     """A model that can be fetched by name and becomes a bundle."""
 
-    name: str  # of the bundle and of its folder
-    version: str  # the publication's
+    card: ModelCard[Any]  # of the bundle; the conversion fills in what it finds in the files
     outputs: str  # what it predicts, counted, in a few words
-    notice: str  # data-use terms, shown at each use
     packages: ClassVar[tuple[str, ...]] = ()  # of the extra torch that `convert` needs
+
+    @property
+    def name(self) -> str:
+        """Name of the bundle and of its folder."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The publication's version."""
+        return self.card.version
 
     @property
     @abstractmethod
@@ -59,18 +68,6 @@ class PublishedModel(ABC, Generic[Made]):
         ------
         BundleError
             If the folder holds no such bundle, or it is not whole.
-        """
-
-    @abstractmethod
-    def remarks(self, bundle: Made, folder: Path) -> list[str]:
-        """Return remarks for users on the bundle and on others in the folder, a line each.
-
-        Parameters
-        ----------
-        bundle
-            The bundle that was converted.
-        folder
-            Where it and other published models are.
         """
 
 

@@ -285,7 +285,6 @@ def _convert(arguments: argparse.Namespace) -> None:
     )
     from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
     from bids_dtg.contrasts.bundle.part import MapsPart
-    from bids_dtg.contrasts.bundle.registry import compare_with_others, published_folders
 
     files = CheckpointFiles(
         arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask
@@ -317,7 +316,6 @@ def _convert(arguments: argparse.Namespace) -> None:
         resolution="2" if arguments.resolution is None else arguments.resolution or None,
     )
     _print(bundle_lines(bundle))
-    _print(compare_with_others(bundle, published_folders()))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
 
 

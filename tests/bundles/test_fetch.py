@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import pickle
-import re
 import subprocess
 import sys
 import zipfile
@@ -29,7 +28,6 @@ from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.overview import bundle_lines
-from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -86,7 +84,7 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     # Nothing but the bundle and the lock is kept.
     assert left(models / WORK_FOLDER) == ["lock"]
     assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]
-    assert any(model.notice in note for note in notes.notes)
+    assert any(model.card.notice in note for note in notes.notes)
 
 
 def test_its_card_says_what_is_stated_and_what_inferred(host, address, models):
@@ -107,25 +105,6 @@ def test_it_knows_whom_it_has_seen(host, address, models):
     (line,) = [line for line in bundle_lines(young) if line.startswith("people")]
     assert "827 training, 92 validation, 34 test, 34 uncertain, listed as hashes" in line
     assert "not listed: 5 of the 39 test people of HCP-YA" in line
-
-
-@pytest.mark.slow
-def test_output_layers_are_compared(host, address, models, monkeypatch, capsys):
-    """As published, a tuned model has got the output layer of the one that it was tuned from."""
-    notes = Notes()
-    fetch_models([add_model(host)], models, notes)
-    assert not any("output layer" in note for note in notes.notes)
-    fetch_models([add_model(host, "hcp-d")], models, notes)
-    assert notes.notes[-1] == "hcp-d and hcp-ya have the same output layer"
-    other = add_model(host, "ukb", tiny_checkpoint(seed=1))
-    fetch_models([other], models, notes)
-    found = [note for note in notes.notes if "ukb" in note and "output layer" in note]
-    assert len(found) == 2
-    assert all(note.startswith("warning: the output layers of ukb and hcp-") for note in found)
-    assert all(re.search(r"differ \(by up to \d\.\d", note) for note in found)
-    monkeypatch.setenv("DTG_MODEL_DIR", str(models))
-    assert main(["info", "ukb"]) == 0
-    assert capsys.readouterr().out.count("the output layers of ukb and hcp-") == 2
 
 
 def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models):

@@ -8,11 +8,6 @@ from typing import Any
 from bids_dtg.bundles.overview import table_lines
 from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.registry import (
-    PUBLISHED,
-    compare_with_others,
-    published_folders,
-)
 from bids_dtg.stats.splits import SETS
 
 # Key of a row and heading of its column; a value is one number, or a mean and its interval.
@@ -79,11 +74,8 @@ def _people_words(people: ModelPeople | None) -> str:
 
 
 def maps_tables(bundle: ModelBundle) -> list[str]:
-    """List models with the same output layer, the contrasts and the scores."""
-    compared = (
-        compare_with_others(bundle, published_folders()) if bundle.card.name in PUBLISHED else []
-    )
-    return [*compared, *_contrast_lines(bundle), *_score_lines(bundle)]
+    """List the contrasts and the scores."""
+    return [*_contrast_lines(bundle), *_score_lines(bundle)]
 
 
 def _contrast_lines(bundle: ModelBundle) -> list[str]:

@@ -6,21 +6,18 @@ file is pinned by commit and by git's id of its content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.bundles.published import PublishedModel
-from bids_dtg.bundles.store import installed_models
-from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, KINDS
-from bids_dtg.contrasts.bundle.part import RUN, SESSION, MapsPart
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
+from bids_dtg.contrasts.bundle.part import SESSION, MapsPart
 from bids_dtg.contrasts.bundle.published_people import published_people
-from bids_dtg.errors import BundleError
 from bids_dtg.files.download import FetchedFile, PinnedFile
 
 if TYPE_CHECKING:
@@ -35,8 +32,6 @@ SERIN = (
     "neuroscience using deep learning. Communications Biology 8, 1572. "
     "https://doi.org/10.1038/s42003-025-09158-6"
 )
-_OUTPUT = "out_block.1."  # before the names of weight and bias of the output layer
-_LICENCE = "GPL-3.0 (published weights)"
 _HCP_TERMS = (
     "Trained on data of the Human Connectome Project: its use is under HCP's data-use terms, "
     "https://www.humanconnectome.org/study/hcp-young-adult/data-use-terms"
@@ -63,6 +58,25 @@ _UNLISTED = "5 of the 39 test people of HCP-YA"
 _UNLISTED_UKB = "the people of UK Biobank, whose ids differ from project to project"
 
 
+_MAPS = PinnedFile.in_repository(
+    *_PAPER,
+    _TEMPLATES + "melodic_IC_MNI_2mm.nii.gz",
+    blob_id="68d1d8b0ff376ed69b995446b7637328e33d5a3f",
+)
+_BRAIN_MASK = PinnedFile.in_repository(
+    *_PAPER,
+    _TEMPLATES + "MNI_2mm_brain_mask.nii",
+    blob_id="0e8a903882c4e3b2ab2ea38327e254a940fd3146",
+    size=902_981,
+)
+_GREY_MATTER = PinnedFile.in_repository(
+    *_MODELS,
+    "misc/MNI_2mm_GM_mask_crop.nii",
+    blob_id="895e951e645535de4481aa42ca31ef3c3b9505e0",
+    size=4_410_784,
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishedMaps(PublishedModel["ModelBundle"]):
     """A published model of contrast maps."""
@@ -70,18 +84,11 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     outputs: str = "47 contrasts"
     packages: ClassVar[tuple[str, ...]] = ("torch",)
     checkpoint: PinnedFile  # Lightning checkpoint
-    maps: PinnedFile  # group-ICA maps, 4-D
-    brain_mask: PinnedFile  # where the ROI series are computed
-    mask: PinnedFile  # grey matter; defines the grid
-    description: str  # a line or two in plain words
-    training: TrainingData  # what it was trained on
-    segment_seconds: float  # length of rest in one training sample
-    sample: str = RUN  # as in `MapsPart`
-    sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
+    maps: PinnedFile = _MAPS  # group-ICA maps, 4-D
+    brain_mask: PinnedFile = _BRAIN_MASK  # where the ROI series are computed
+    mask: PinnedFile = _GREY_MATTER  # defines the grid
     data_sets: tuple[str, ...]  # published lists of the people it was made with
-    unlisted: tuple[str, ...] = ()  # further people used to make it, in words
-    licence: str = _LICENCE  # of the weights
-    citation: str = SERIN  # what users are asked to cite
+    unlisted: tuple[str, ...] = (_UNLISTED,)  # further people used to make it, in words
 
     @property
     def files(self) -> tuple[PinnedFile, ...]:
@@ -106,19 +113,8 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
         paths = (
             files[file].path for file in (self.checkpoint, self.maps, self.brain_mask, self.mask)
         )
-        card = ModelCard(
-            name=self.name,
-            version=self.version,
-            kind=ATTENTION_UNET.name,
-            part=MapsPart((), segment_seconds=self.segment_seconds, sample=self.sample),
-            licence=self.licence,
-            citation=self.citation,
-            description=self.description,
-            training=self.training,
-            notice=self.notice,
-            record={"published_files": [_entry(file, files[file]) for file in self.files]},
-            sources=self.sources,
-        )
+        record = {"published_files": [_entry(file, files[file]) for file in self.files]}
+        card = replace(self.card, record=record)
         return convert_checkpoint(CheckpointFiles(*paths), folder, card, people=self.people)
 
     def load(self, folder: Path) -> ModelBundle:
@@ -126,10 +122,6 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
         from bids_dtg.contrasts.bundle.bundle import load_bundle
 
         return load_bundle(folder)
-
-    def remarks(self, bundle: ModelBundle, folder: Path) -> list[str]:
-        """Return the published models with the same output layer, a line each."""
-        return compare_with_others(bundle, (folder / name for name in PUBLISHED))
 
 
 def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
@@ -143,159 +135,81 @@ def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
     }
 
 
-_MAPS = PinnedFile.in_repository(
-    *_PAPER,
-    _TEMPLATES + "melodic_IC_MNI_2mm.nii.gz",
-    blob_id="68d1d8b0ff376ed69b995446b7637328e33d5a3f",
-)
-_BRAIN_MASK = PinnedFile.in_repository(
-    *_PAPER,
-    _TEMPLATES + "MNI_2mm_brain_mask.nii",
-    blob_id="0e8a903882c4e3b2ab2ea38327e254a940fd3146",
-    size=902_981,
-)
-_GREY_MATTER = PinnedFile.in_repository(
-    *_MODELS,
-    "misc/MNI_2mm_GM_mask_crop.nii",
-    blob_id="895e951e645535de4481aa42ca31ef3c3b9505e0",
-    size=4_410_784,
-)
-
-_HCP_YA = PublishedMaps(
-    name="hcp-ya",
+_FACTS = partial(
+    ModelCard[MapsPart],
     version="010525",
+    kind=ATTENTION_UNET.name,
+    licence="GPL-3.0 (published weights)",
+    citation=SERIN,
+)
+_HCP_YA = PublishedMaps(
+    card=_FACTS(
+        name="hcp-ya",
+        part=MapsPart((), segment_seconds=432.0),
+        description="Attention U-Net that predicts the 47 HCP-YA contrasts.",
+        notice=f"{_HCP_TERMS}.",
+        training=TrainingData(
+            data="HCP Young Adult, 4 runs of 14.4 minutes a person",
+            repetition_time_s=0.72,
+            cleaning="HCP minimal preprocessing and ICA-FIX",
+            participants=958,
+        ),
+        sources=_SOURCES,
+    ),
     checkpoint=PinnedFile.in_repository(
         *_MODELS,
         "hcp-ya/main_model_hcp-ya_010525.ckpt",
         blob_id="f959b675221476bc05cdbeb5055605cd63401ddb",
     ),
-    maps=_MAPS,
-    brain_mask=_BRAIN_MASK,
-    mask=_GREY_MATTER,
-    description="Attention U-Net that predicts the 47 HCP-YA contrasts.",
-    notice=f"{_HCP_TERMS}.",
-    training=TrainingData(
-        data="HCP Young Adult, 4 runs of 14.4 minutes a person",
-        repetition_time_s=0.72,
-        cleaning="HCP minimal preprocessing and ICA-FIX",
-        participants=958,
-    ),
-    segment_seconds=432.0,
-    sources=_SOURCES,
     data_sets=("HCP-YA",),
-    unlisted=(_UNLISTED,),
 )
 _HCP_D = PublishedMaps(
-    name="hcp-d",
-    version="010525",
+    card=_FACTS(
+        name="hcp-d",
+        # A person's runs form one sample: 4 of 488 frames in the protocol of HCP Development.
+        part=MapsPart((), segment_seconds=1561.6, sample=SESSION),
+        description=_FINE_TUNED.format("HCP Development"),
+        notice=f"{_HCP_TERMS}; fine-tuned on HCP Development, which has terms of its own.",
+        training=TrainingData(
+            data="HCP Young Adult (958 participants), fine-tuned on HCP Development",
+            repetition_time_s=0.8,
+            cleaning="HCP minimal preprocessing and multi-run ICA-FIX",
+        ),
+        # The scripts tune two models on two contrasts; frame and length are the protocol's.
+        sources=_SOURCES
+        | dict.fromkeys(
+            ("description", "training.data", "training.repetition_time_s", "segment_seconds"),
+            _INFERRED,
+        ),
+    ),
     checkpoint=PinnedFile.in_repository(
         *_MODELS,
         "hcp-d/finetuned_model_hcp-d_010525.ckpt",
         blob_id="868ad5af11b2cb3b024a358ea46ae5b2008fd7b0",
     ),
-    maps=_MAPS,
-    brain_mask=_BRAIN_MASK,
-    mask=_GREY_MATTER,
-    description=_FINE_TUNED.format("HCP Development"),
-    notice=f"{_HCP_TERMS}; fine-tuned on HCP Development, which has terms of its own.",
-    training=TrainingData(
-        data="HCP Young Adult (958 participants), fine-tuned on HCP Development",
-        repetition_time_s=0.8,
-        cleaning="HCP minimal preprocessing and multi-run ICA-FIX",
-    ),
-    # A person's runs form one sample: 4 of 488 frames in the protocol of HCP Development.
-    segment_seconds=1561.6,
-    sample=SESSION,
-    # The scripts tune two models on two contrasts; frame and length are the protocol's.
-    sources=_SOURCES
-    | dict.fromkeys(
-        ("description", "training.data", "training.repetition_time_s", "segment_seconds"), _INFERRED
-    ),
     data_sets=("HCP-YA", "HCP-D"),
-    unlisted=(_UNLISTED,),
 )
 _UKB = PublishedMaps(
-    name="ukb",
-    version="010525",
+    card=_FACTS(
+        name="ukb",
+        # One run of 490 frames is one sample.
+        part=MapsPart((), segment_seconds=360.15),
+        description=_FINE_TUNED.format("UK Biobank"),
+        notice=f"{_HCP_TERMS}; fine-tuned on UK Biobank, which has terms of its own.",
+        training=TrainingData(
+            data="HCP Young Adult (958 participants), fine-tuned on UK Biobank",
+            repetition_time_s=0.735,
+            cleaning="UK Biobank's preprocessing with FIX, warped to standard space",
+        ),
+        sources=_SOURCES | {"training.data": _INFERRED},
+    ),
     checkpoint=PinnedFile.in_repository(
         *_MODELS,
         "ukb/finetuned_model_ukb_010525.ckpt",
         blob_id="49624dbb352404ec3a55c51760046ce7e3ceed13",
     ),
-    maps=_MAPS,
-    brain_mask=_BRAIN_MASK,
-    mask=_GREY_MATTER,
-    description=_FINE_TUNED.format("UK Biobank"),
-    notice=f"{_HCP_TERMS}; fine-tuned on UK Biobank, which has terms of its own.",
-    training=TrainingData(
-        data="HCP Young Adult (958 participants), fine-tuned on UK Biobank",
-        repetition_time_s=0.735,
-        cleaning="UK Biobank's preprocessing with FIX, warped to standard space",
-    ),
-    # One run of 490 frames is one sample.
-    segment_seconds=360.15,
-    sources=_SOURCES | {"training.data": _INFERRED},
     data_sets=("HCP-YA",),
     unlisted=(_UNLISTED, _UNLISTED_UKB),
 )
 
 PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
-
-
-def published_folders() -> Iterator[Path]:
-    """Yield the folders of the published models that are installed."""
-    return (model.path for model in installed_models() if model.name in PUBLISHED)
-
-
-def compare_with_others(bundle: ModelBundle, folders: Iterable[Path]) -> list[str]:
-    """Compare a model's output layer with those of other models.
-
-    Returns
-    -------
-    A line for each model that can be compared; empty if there is no other.
-
-    Raises
-    ------
-    BundleError
-        If the bundle's weights cannot be read.
-    """
-    from bids_dtg.contrasts.bundle.bundle import load_bundle
-
-    lines = []
-    for folder in folders:
-        if folder.name == bundle.card.name or not folder.exists():
-            continue
-        try:
-            other = load_bundle(folder)
-            other.check_weights()
-        except BundleError:
-            continue  # `dtg-models verify` says what is wrong with it
-        line = compare_output_layers(bundle, other)
-        if line is not None:
-            lines.append(line)
-    return lines
-
-
-def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None:
-    """Say whether two models have the same output layer; None if they cannot be compared.
-
-    Raises
-    ------
-    BundleError
-        If weights cannot be read.
-    """
-    are_networks = all(KINDS[model.card.kind].is_network for model in (bundle, other))
-    if not are_networks or bundle.contrasts != other.contrasts:
-        return None
-    layers = [model.weights().below(_OUTPUT).read() for model in (bundle, other)]
-    shapes = [{name: tensor.shape for name, tensor in layer.items()} for layer in layers]
-    if shapes[0] != shapes[1]:
-        return None
-    names = f"{bundle.card.name} and {other.card.name}"
-    largest = max(float(np.abs(layers[0][name] - layers[1][name]).max()) for name in layers[0])
-    if largest == 0:
-        return f"{names} have the same output layer"
-    return (
-        f"warning: the output layers of {names} differ (by up to {largest:.2g}): one of them was "
-        "not tuned from the other with its output layer kept"
-    )

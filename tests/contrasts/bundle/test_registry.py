@@ -31,10 +31,10 @@ def test_the_default_model_is_published():
 def test_every_model_says_its_terms_and_its_training():
     for name, model in PUBLISHED.items():
         assert model.name == name
-        assert "HCP's data-use terms" in model.notice
-        assert model.licence.startswith("GPL-3.0")
-        assert model.training.repetition_time_s
-        assert "FIX" in model.training.cleaning
+        assert "HCP's data-use terms" in model.card.notice
+        assert model.card.licence.startswith("GPL-3.0")
+        assert model.card.training.repetition_time_s
+        assert "FIX" in model.card.training.cleaning
 
 
 def test_ids_and_sizes_of_the_masks_are_those_of_the_real_files(shared):
