@@ -89,7 +89,7 @@ class FeatureKind:
     columns: tuple[str, ...] = ("name", "score")
     # Whether runs that have this file count as results: of workflows that make no maps.
     counts: bool = False
-    unit: str = ""  # a column of them; empty: region or voxel
+    synthetic: bool = False  # whether a model predicted them
     # Measures of runs that associations always have as covariates, where people differ in them.
     covariates: tuple[str, ...] = ()
 

@@ -6,10 +6,9 @@ They are in a memory-mapped file of a temporary folder: a contrast of 10,000 peo
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,15 @@ from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
 from bids_dtg.cohort.map_findings import MapsOfContrast
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
-from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError
+from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.foreign import read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
+from bids_dtg.imaging.atlas import Atlas, choose_atlases, region_coverage, region_means
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
-    Statistic,
     StatMap,
     choose_sessions,
     choose_statistic,
@@ -40,6 +39,7 @@ from bids_dtg.inputs.statmaps import (
     plain_contrast,
     statmaps_place,
 )
+from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say, show
 from bids_dtg.report.contents import AverageFiles
 from bids_dtg.settings.option import find_row
@@ -55,52 +55,123 @@ _DECIDE = 9
 class FeatureTable:
     """One contrast of some people."""
 
-    kind: FeatureKind  # kind of the features
+    source: FeatureSource
     contrast: str  # label; empty: none
     labels: tuple[str, ...]  # of the people whose files could be read, in order
     values: NDArray[np.float32]  # (people, columns), finite; mapped from a file
+    kept: NDArray[np.intp]  # (columns,), those of the source's columns that all people have
     failed: Mapping[str, str]  # participants who could not be read, and why
-    dropped: int = 0  # columns left out, as a participant has no value there
-    places: VoxelPlaces | None = None  # of the columns; None: not voxels
-    names: tuple[str, ...] = ()  # of the columns; empty: voxels
-    atlas: str = ""  # key of the atlas whose regions the columns are; empty: no regions
 
     @property
     def title(self) -> str:
         """Kind and contrast, for messages."""
-        return f"{self.kind.name}: {self.contrast}" if self.contrast else self.kind.name
+        name = self.source.kind.name
+        return f"{name}: {self.contrast}" if self.contrast else name
+
+    @property
+    def places(self) -> VoxelPlaces | None:
+        """Voxels of the columns; None where columns are no voxels."""
+        if self.source.names or self.source.places is None:
+            return None
+        return VoxelPlaces(self.source.places.grid, self.source.places.positions[self.kept])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns; none of voxels."""
+        return [self.source.names[column] for column in self.kept] if self.source.names else []
+
+    def volume(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
+        """Return a value of each column at the voxels of the source; None where these are none."""
+        if self.source.places is None:
+            return None
+        atlas = self.source.atlas
+        number = len(self.source.names) or self.source.places.number
+        whole = np.full(number + 1, np.nan)
+        whole[self.kept] = values
+        return whole[:-1] if atlas is None else whole[atlas.columns]
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureSource(ABC):
-    """A source of features of one kind."""
+class FeatureSource:
+    """Where features of one kind are read from."""
 
     kind: FeatureKind
     contrasts: tuple[str, ...]  # labels of the contrasts, in order; one empty label: none
-    has: frozenset[str]  # labels of people with these features
+    has: Mapping[str, Collection[str]]  # contrasts of each person with these features, by label
+    read: Callable[[str, str], Row]  # returns a person's row of a contrast
+    names: tuple[str, ...] = ()  # of the columns; empty: voxels
+    places: VoxelPlaces | None = None  # that values lie at; None: at none that are known
+    atlas: Atlas | None = None  # whose regions the columns are, at the places
+    averages: bool = False  # whether rows are of voxels, which are averaged over regions
+    fewest: float = 0.0  # share of a region that must have values to be averaged
+    checked: bool = False  # whether rows are maps that are checked
 
-    @abstractmethod
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield the features of people, one contrast at a time.
+
+        A contrast that nobody has is left out, and a line names it.
 
         Parameters
         ----------
         people
-            Labels of people, all in `has`.
+            Some people, each in `has`.
         folder
             Folder for temporary files; a table is invalid once the next one is requested.
         """
+        left_out: DatasetError | None = None
+        given = False
+        for contrast in self.contrasts:
+            those = people.of([label for label in people.labels if contrast in self.has[label]])
+            if not len(those):
+                continue
+            try:
+                table = self._table(those, contrast, folder)
+            except DatasetError as err:
+                left_out = err
+                people.findings.add(f"the contrast is left out: {err}", contrast)
+                continue
+            given = True
+            yield table
+        if left_out is not None and not given:
+            raise left_out
+
+    def _table(self, people: GroupPeople, contrast: str, folder: Path) -> FeatureTable:
+        """Read everybody's row into a mapped file, without columns in which a value is missing."""
+        labels, failed = list[str](), dict[str, str]()
+        maps = MapsOfContrast()
+        columns = len(self.names) or (self.places.number if self.places is not None else 0)
+        with MappedRows(folder / "features.f32", columns) as rows:
+            for label in people.labels:
+                try:
+                    row = self.read(label, contrast)
+                    if not np.isfinite(row).any():
+                        raise RunError(f"sub-{label} has no value")
+                    if self.checked:
+                        maps.add(label, row)
+                    rows.add(self._averaged(row) if self.averages else row)
+                except DtgError as err:
+                    failed[label] = str(err)
+                else:
+                    labels.append(label)
+        words = self.kind.words
+        if not labels:
+            raise DatasetError(f"nobody's {words} can be read: {next(iter(failed.values()))}")
+        if not len(kept := rows.known()):
+            raise DatasetError(
+                f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
+            )
+        maps.report(contrast, people.findings)
+        return FeatureTable(self, contrast, tuple(labels), rows.array(kept), kept, failed)
+
+    def _averaged(self, row: Row) -> Row:
+        assert self.atlas is not None
+        means = region_means(row[None], self.atlas)[0]
+        covered = region_coverage(row[None], self.atlas)[0] >= self.fewest
+        return np.where(covered, means, np.nan).astype(np.float32)
 
 
-def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureSource, ...]:
-    """Find the features of ``--feature-sets``, or the available ones of `default`.
-
-    Parameters
-    ----------
-    people
-        People whose features are needed.
-    default
-        Kinds used without ``--feature-sets``; a line names those that nobody has.
+def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
+    """Find the features of ``--feature-sets``, or all that there are.
 
     Raises
     ------
@@ -109,10 +180,9 @@ def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureS
     """
     asked = people.settings.statistics.feature_sets
     rows = people.feature_kinds
-    kinds = [find_row(rows, "--feature-sets", name) for name in dict.fromkeys(asked or default)]
     found: list[FeatureSource] = []
     missing: list[DatasetError] = []
-    for kind in kinds:
+    for kind in [find_row(rows, "--feature-sets", name) for name in dict.fromkeys(asked or rows)]:
         try:
             found.append(kind.find(kind, people))
         except DatasetError as err:
@@ -135,15 +205,7 @@ def report_failed(table: FeatureTable, known: Collection[str]) -> dict[str, str]
 
 
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
-    """Print features and plan of a dry run; return 0, the number of failures.
-
-    Parameters
-    ----------
-    sources
-        Features that would be read.
-    lines
-        Lines on what would be done with them.
-    """
+    """Print features and plan of a dry run; return 0, the number of failures."""
     for source in sources:
         contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
         show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
@@ -153,77 +215,66 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
     return 0
 
 
-@dataclass(frozen=True, eq=False)
-class MapFeatures(FeatureSource):
-    """Maps of the output folder: predicted ones or their deviations."""
-
-    path: Callable[[AverageFiles, str], Path | None]  # path of an average's map of a contrast
-    places: VoxelPlaces
-    may_be_flat: bool = False  # whether a map of one value alone is right
-
-    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """Yield tables of maps; several averages of a person are averaged.
-
-        A contrast that nobody has is left out, and a line names it.
-        """
-        left_out: DatasetError | None = None
-        given = False
-        for contrast in self.contrasts:
-
-            def read(label: str, contrast: str = contrast) -> Row:
-                paths = [self.path(made, contrast) for made in people.averages[label]]
-                rows = [read_map(path, self.places) for path in paths if path is not None]
-                return _mean(rows)
-
-            maps = MapsOfContrast(self.may_be_flat)
-            try:
-                filled = _fill(people, folder, self.places.number, read, self.kind.words, maps)
-            except DatasetError as err:
-                left_out = err
-                people.findings.add(f"the contrast is left out: {err}", contrast)
-                continue
-            maps.report(contrast, people.findings)
-            given = True
-            yield _of_voxels(self.kind, contrast, filled, self.places)
-        if left_out is not None and not given:
-            raise left_out
-
-
 def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find predicted maps, which everybody has."""
+    """Find predicted maps, which everybody has: by region, or by voxel with ``--voxels``."""
     contrasts = _wanted(people, _labels(people))
-    return MapFeatures(kind, contrasts, frozenset(people.labels), _map_path, people.places)
+    if not people.settings.statistics.voxels:
+        tables = _region_source(kind, people)
+        if tables is not None:
+            return tables
+
+    def read(label: str, contrast: str) -> Row:
+        paths = [_map_path(made, contrast) for made in people.averages[label]]
+        return _mean([read_map(path, people.places) for path in paths if path is not None])
+
+    return _of_maps(kind, people, contrasts, dict.fromkeys(people.labels, contrasts), read)
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredFeatures(FeatureSource):
-    """Measured maps, read onto the grid of the predicted ones."""
+def _of_maps(
+    kind: FeatureKind,
+    people: GroupPeople,
+    contrasts: tuple[str, ...],
+    has: Mapping[str, Collection[str]],
+    read: Callable[[str, str], Row],
+) -> FeatureSource:
+    if people.settings.statistics.voxels:
+        return FeatureSource(kind, contrasts, has, read, places=people.places, checked=True)
+    if (atlas := find_atlas(people)) is None:
+        raise DatasetError(
+            "the default atlas has no region where the maps have values",
+            remedy="give --atlases, or --voxels for tests of voxels",
+        )
+    names, least = tuple(atlas.parcels.values()), people.settings.outputs.min_coverage
+    return FeatureSource(
+        kind, contrasts, has, read, names, people.places, atlas, True, least, checked=True
+    )
 
-    maps: Mapping[str, Mapping[str, StatMap]]  # by label, then by plain contrast
-    statistic: Statistic
-    places: VoxelPlaces
 
-    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """Yield tables of measured maps: for each contrast, of the people who have its map."""
-        for contrast in self.contrasts:
-            key = plain_contrast(contrast)
-            those = people.of([label for label in people.labels if key in self.maps[label]])
-            if not len(those):
-                continue
+def find_atlas(people: GroupPeople, key: str = "") -> Atlas | None:
+    """Return the first of ``--atlases``, else the default one; None where it does not fit.
 
-            def read(label: str, key: str = key) -> Row:
-                return read_measured(self.maps[label][key], self.statistic, self.places.read)
-
-            maps = MapsOfContrast()
-            filled = _fill(those, folder, self.places.number, read, self.kind.words, maps)
-            maps.report(contrast, people.findings)
-            yield _of_voxels(self.kind, contrast, filled, self.places)
+    Parameters
+    ----------
+    people
+        People with maps.
+    key
+        Of tables of regions: of another atlas, None is returned.
+    """
+    settings = people.settings
+    here = TemplateFlow.here()
+    try:
+        found = choose_atlases(settings.outputs.atlases[:1], people.places, templateflow=here)
+    except SettingsError:
+        if not key:
+            raise
+        return None
+    return found[0] if found and key in ("", found[0].key) else None
 
 
 def find_measured(
     kind: FeatureKind, people: GroupPeople, tasks: Mapping[str, str]
 ) -> FeatureSource:
-    """Find measured maps of the predicted contrasts.
+    """Find measured maps of the predicted contrasts, read onto the grid of the predicted ones.
 
     Parameters
     ----------
@@ -250,7 +301,9 @@ def find_measured(
     preferred = [plain_label(label, "ses") for label in people.settings.inputs.session_label]
     by_person: dict[str, list[StatMap]] = {}
     for statmap in group_maps(files):
-        if statmap.participant in people.averages and plain_contrast(statmap.contrast) in predicted:
+        of_session = not preferred or statmap.session is None or statmap.session in preferred
+        there = statmap.participant in people.averages
+        if of_session and there and plain_contrast(statmap.contrast) in predicted:
             by_person.setdefault(statmap.participant, []).append(statmap)
     if not by_person:
         raise DatasetError(
@@ -263,79 +316,22 @@ def find_measured(
     for line in (note, of_tasks, of_runs):
         if line:
             say(line)
-    there = {key for maps in chosen.values() for key in maps.target}
-    contrasts = _wanted(people, [predicted[key] for key in predicted if key in there])
-    return MeasuredFeatures(
-        kind,
-        contrasts,
-        frozenset(chosen),
-        {label: maps.target for label, maps in chosen.items()},
-        statistic,
-        people.places,
-    )
+    has = {
+        label: {predicted[key] for key in maps.target if key in predicted}
+        for label, maps in chosen.items()
+    }
+    any_has = {contrast for own in has.values() for contrast in own}
+    contrasts = _wanted(people, [label for label in predicted.values() if label in any_has])
+
+    def read(label: str, contrast: str) -> Row:
+        statmap = chosen[label].target[plain_contrast(contrast)]
+        return read_measured(statmap, statistic, people.places.read)
+
+    return _of_maps(kind, people, contrasts, has, read)
 
 
-@dataclass(frozen=True, eq=False)
-class RegionFeatures(FeatureSource):
-    """A column of the tables of regions."""
-
-    paths: Mapping[str, tuple[Path, ...]]  # tables of each person's averages, by label
-    column: str  # of the table
-    regions: tuple[str, ...]  # names
-    rows: NDArray[np.bool_]  # rows of a table with the wanted contrasts
-    keys: bytes  # contrast, index and name of all rows of a table, the same for everybody
-    atlas: str  # key of the atlas
-
-    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """Yield tables of region means, one contrast at a time."""
-        yield from self.parts(self.together(people, folder))
-
-    def parts(self, whole: FeatureTable) -> Iterator[FeatureTable]:
-        """Yield the contrasts of a table of all contrasts (`together`)."""
-        wanted = np.array([name.partition(": ")[0] for name in whole.names])
-        for contrast in self.contrasts:
-            columns = np.flatnonzero(wanted == contrast)
-            if not len(columns):
-                continue  # no region of it has a value for everybody
-            own = slice(columns[0], columns[-1] + 1)  # rows of a contrast are contiguous
-            yield FeatureTable(
-                self.kind,
-                contrast,
-                whole.labels,
-                whole.values[:, own],
-                whole.failed,
-                len(self.regions) - len(columns),
-                names=tuple(name.partition(": ")[2] for name in whole.names[own]),
-                atlas=self.atlas,
-            )
-
-    def together(self, people: GroupPeople, folder: Path) -> FeatureTable:
-        """Return all contrasts' regions in one table, named "contrast: region"."""
-        columns = len(self.contrasts) * len(self.regions)
-        filled = _fill(people, folder, columns, self._read_of, self.kind.words)
-        names = [f"{c}: {region}" for c in self.contrasts for region in self.regions]
-        return _of_columns(self.kind, filled, names)
-
-    def _read_of(self, label: str) -> Row:
-        rows = [self._read(path) for path in self.paths[label]]
-        return _mean(rows)
-
-    def _read(self, path: Path) -> Row:
-        keys, values = _region_rows(path, self.column)
-        if keys != self.keys:
-            raise RunError(
-                f"{path} has other rows than most tables of this atlas",
-                remedy="call the participant level again for this participant",
-            )
-        return values[self.rows]
-
-
-def find_regions(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find the means of regions."""
-    return _find_regions(kind, people, "mean")
-
-
-def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> FeatureSource:
+def _region_source(kind: FeatureKind, people: GroupPeople) -> FeatureSource | None:
+    """Return means of regions in the tables of the participant level; None: not of everybody."""
     tables = {
         label: [
             table
@@ -345,36 +341,61 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
         for label, averages in people.averages.items()
     }
     keys = dict.fromkeys(atlas_key(parse_name(p.name)) for own in tables.values() for p in own)
-    if not keys:
-        raise DatasetError(
-            f"{people.output.root} has no tables of regions",
-            remedy="call the participant level with --atlases",
-        )
-    wanted = _atlas(people, keys)
+    wanted = _wanted_key(people, keys)
     paths = {
-        label: tuple(path for path in own if atlas_key(parse_name(path.name)) == wanted)
+        label: [path for path in own if atlas_key(parse_name(path.name)) == wanted]
         for label, own in tables.items()
     }
-    paths = {label: own for label, own in paths.items() if len(own) == len(people.averages[label])}
-    first, own_keys = _usual_table([path for own in paths.values() for path in own], column)
+    if wanted is None or any(len(own) < len(people.averages[who]) for who, own in paths.items()):
+        return None
+    first, own_keys = _usual_table([path for own in paths.values() for path in own], "mean")
     table = read_rows(first)
     labels = list(dict.fromkeys(row["contrast"] for row in table))
     regions = tuple(row["name"] for row in table if row["contrast"] == labels[0])
     if len(table) != len(labels) * len(regions) or not own_keys:
         raise DatasetError(f"{first} is no table of regions as the program writes it")
     contrasts = _wanted(people, labels)
-    rows = np.array([row["contrast"] in contrasts for row in table])
-    return RegionFeatures(
+    read_once: dict[str, Row] = {}
+
+    def read(label: str, contrast: str) -> Row:
+        if label not in read_once:
+            rows = []
+            for path in paths[label]:
+                keys, values = _region_rows(path, "mean")
+                if keys != own_keys:
+                    raise RunError(
+                        f"{path} has other rows than most tables of this atlas",
+                        remedy="call the participant level again for this participant",
+                    )
+                rows.append(values)
+            read_once[label] = _mean(rows)
+        start = labels.index(contrast) * len(regions)
+        return read_once[label][start : start + len(regions)]
+
+    atlas = find_atlas(people, wanted)
+    return FeatureSource(
         kind,
-        tuple(label for label in labels if label in contrasts),
-        frozenset(paths),
-        paths,
-        column,
+        contrasts,
+        dict.fromkeys(people.labels, contrasts),
+        read,
         regions,
-        rows,
-        own_keys,
-        wanted,
+        None if atlas is None or tuple(atlas.parcels.values()) != regions else people.places,
+        atlas,
     )
+
+
+def _wanted_key(people: GroupPeople, keys: Mapping[str, None]) -> str | None:
+    """Return the atlas of ``--atlases``, else the only one, else Schaefer's 400 parcels."""
+    asked = people.settings.outputs.atlases
+    try:
+        if asked and keys:
+            return find_atlas_key(asked[0], keys, people.output.root)
+        if len(keys) < 2:
+            return next(iter(keys), None)
+        say(f"tables of {len(keys)} atlases: Schaefer400 is used")
+        return find_atlas_key("Schaefer400", keys, people.output.root)
+    except SettingsError:  # no table is of it: regions are averaged from the maps
+        return None
 
 
 def _usual_table(paths: Sequence[Path], column: str) -> tuple[Path, bytes]:
@@ -402,39 +423,8 @@ def _usual_table(paths: Sequence[Path], column: str) -> tuple[Path, bytes]:
     return own[0], keys
 
 
-def _atlas(people: GroupPeople, keys: Mapping[str, None]) -> str:
-    """Return the requested atlas, else the only one, else Schaefer's 400 parcels."""
-    asked = people.settings.outputs.atlases
-    if asked:
-        return find_atlas_key(asked[0], keys, people.output.root)
-    if len(keys) == 1:
-        return next(iter(keys))
-    say(f"tables of {len(keys)} atlases: Schaefer400 is used")
-    return find_atlas_key("Schaefer400", keys, people.output.root)
-
-
-@dataclass(frozen=True, eq=False)
-class EdgeFeatures(FeatureSource):
-    """Correlations between the series of ROIs, upper triangle."""
-
-    paths: Mapping[str, tuple[Path, ...]]  # matrices of each person's runs, by label
-    rois: int
-
-    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """Yield one table: the mean over each person's runs."""
-        upper = np.triu_indices(self.rois, 1)
-
-        def read(label: str) -> Row:
-            rows = [_read_matrix(path, self.rois)[upper] for path in self.paths[label]]
-            return _mean(rows)
-
-        filled = _fill(people, folder, len(upper[0]), read, self.kind.words)
-        names = [f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True)]
-        yield _of_columns(self.kind, filled, names)
-
-
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find the correlations between ROI series of the runs behind the maps.
+    """Find the correlations between ROI series of the runs behind the maps, upper triangle.
 
     Raises
     ------
@@ -459,31 +449,13 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         )
     first = [own[0] for own in islice(paths.values(), _DECIDE)]
     ((rois, _),) = Counter(len(read_rows(path)) for path in first).most_common(1)
-    return EdgeFeatures(kind, ("",), frozenset(paths), paths, rois)
+    upper = np.triu_indices(rois, 1)
 
+    def read(label: str, contrast: str) -> Row:
+        return _mean([_read_matrix(path, rois)[upper] for path in paths[label]])
 
-@dataclass(frozen=True, eq=False)
-class ScoreFeatures(FeatureSource):
-    """Scores of people, in small tables with a row a name."""
-
-    names: tuple[str, ...]  # of the rows
-    read: Callable[[str], Mapping[str, float]]  # returns a person's scores by name
-
-    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """Yield one table."""
-
-        def read(label: str) -> Row:
-            scores = self.read(label)
-            if [*scores] != [*self.names]:
-                raise RunError(
-                    f"sub-{label} has other rows of {self.kind.words} than most people",
-                    expected=", ".join(self.names),
-                    remedy="call the participant level again for this participant",
-                )
-            return np.array([*scores.values()], np.float32)
-
-        filled = _fill(people, folder, len(self.names), read, self.kind.words)
-        yield _of_columns(self.kind, filled, self.names)
+    names = tuple(f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True))
+    return FeatureSource(kind, ("",), dict.fromkeys(paths, ("",)), read, names)
 
 
 def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -505,7 +477,7 @@ def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
             raise RunError(f"the runs of sub-{label} have different rows of {kind.words}")
         return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
 
-    return ScoreFeatures(kind, ("",), frozenset(paths), (*read(next(iter(paths))),), read)
+    return _of_scores(kind, tuple(paths), read)
 
 
 def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -534,71 +506,25 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     def read(label: str) -> Mapping[str, float]:
         return _scores_of(rows[label], kind, found[0])
 
-    return ScoreFeatures(kind, ("",), frozenset(has), (*read(has[0]),), read)
+    return _of_scores(kind, has, read)
 
 
-@dataclass(frozen=True, eq=False)
-class _Filled:
-    """Values read for everybody."""
+def _of_scores(
+    kind: FeatureKind, labels: Sequence[str], scores: Callable[[str], Mapping[str, float]]
+) -> FeatureSource:
+    names = (*scores(labels[0]),)
 
-    labels: tuple[str, ...]
-    values: NDArray[np.float32]  # (people, kept columns)
-    kept: NDArray[np.intp]  # (columns,), columns in which everybody has a value
-    failed: dict[str, str] = field(default_factory=dict)
+    def read(label: str, contrast: str) -> Row:
+        own = scores(label)
+        if [*own] != [*names]:
+            raise RunError(
+                f"sub-{label} has other rows of {kind.words} than most people",
+                expected=", ".join(names),
+                remedy="call the participant level again for this participant",
+            )
+        return np.array([*own.values()], np.float32)
 
-
-def _fill(
-    people: GroupPeople,
-    folder: Path,
-    columns: int,
-    read: Callable[[str], Row],
-    words: str,
-    maps: MapsOfContrast | None = None,
-) -> _Filled:
-    """Read everybody's row into a mapped file, without columns in which a value is missing.
-
-    `maps`, where rows are maps, refuses those that cannot be used.
-
-    Raises
-    ------
-    DatasetError
-        Nobody could be read.
-    """
-    labels, failed = list[str](), dict[str, str]()
-    with MappedRows(folder / "features.f32", columns) as rows:
-        for label in people.labels:
-            try:
-                row = read(label)
-                if not np.isfinite(row).any():
-                    raise RunError(f"sub-{label} has no value")
-                if maps is not None:
-                    maps.add(label, row)
-                rows.add(row)
-            except DtgError as err:
-                failed[label] = str(err)
-            else:
-                labels.append(label)
-    if not labels:
-        raise DatasetError(f"nobody's {words} can be read: {next(iter(failed.values()))}")
-    if not len(kept := rows.known()):
-        raise DatasetError(
-            f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
-        )
-    return _Filled(tuple(labels), rows.array(kept), kept, failed)
-
-
-def _of_voxels(
-    kind: FeatureKind, contrast: str, filled: _Filled, places: VoxelPlaces
-) -> FeatureTable:
-    kept = VoxelPlaces(places.grid, places.positions[filled.kept])
-    dropped = places.number - kept.number
-    return FeatureTable(kind, contrast, filled.labels, filled.values, filled.failed, dropped, kept)
-
-
-def _of_columns(kind: FeatureKind, filled: _Filled, names: Sequence[str]) -> FeatureTable:
-    dropped = len(names) - len(filled.kept)
-    kept = tuple(names[column] for column in filled.kept)
-    return FeatureTable(kind, "", filled.labels, filled.values, filled.failed, dropped, names=kept)
+    return FeatureSource(kind, ("",), dict.fromkeys(labels, ("",)), read, names)
 
 
 def _mean(rows: Sequence[NDArray[np.floating[Any]]]) -> Row:

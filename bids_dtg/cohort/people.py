@@ -52,7 +52,7 @@ from bids_dtg.report.inclusion import read_inclusion
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import number
 from bids_dtg.settings import InputOptions, Settings
-from bids_dtg.stats.cohort.coding import Coded, add_levels, code
+from bids_dtg.stats.coding import Coded, add_levels, code
 from bids_dtg.workflows import FeatureKind, find_workflow
 
 # Keys kept of the sidecar of each participant's first map.
@@ -88,6 +88,31 @@ class GroupPeople:
         """Return some of the people."""
         kept = {label: averages for label, averages in self.averages.items() if label in labels}
         return dataclasses.replace(self, averages=kept)
+
+    def of_sessions(self, sessions: Sequence[str]) -> GroupPeople:
+        """Return people with the results of some sessions alone.
+
+        Raises
+        ------
+        DatasetError
+            Nobody has any.
+        """
+        wanted = {f"_ses-{plain_label(session, 'ses')}_" for session in sessions}
+        averages = {
+            label: tuple(
+                made for made in own if any(session in f"{made.title}_" for session in wanted)
+            )
+            for label, own in self.averages.items()
+        }
+        averages = {label: own for label, own in averages.items() if own}
+        if not averages:
+            raise DatasetError(
+                f"no participant has results of session {' or '.join(sessions)}",
+                remedy="call the participant level with --combine session, and check "
+                "--session-label",
+            )
+        settings = self.settings.replace(session_label=tuple(sessions))
+        return dataclasses.replace(self, settings=settings, averages=averages)
 
     @cached_property
     def families(self) -> NDArray[np.intp]:
@@ -175,6 +200,11 @@ class GroupPeople:
             Nobody has all values.
         """
         columns = [self.column(name) for name in names]
+        for column in columns:
+            if column.name in self._of_runs():
+                of_table = self.table is not None and column.name in self.table.columns
+                where = self.table.path if self.table is not None and of_table else "the runs"
+                say(f"{column.name} is that of {where}")
         lacking = {
             label: [column.name for column in columns if label not in column.texts]
             for label in self.labels
@@ -492,7 +522,8 @@ def gather_people(settings: Settings) -> GroupPeople:
     related = with_copies(people.related, sketches, "connectome", used=used)
     for line in copies_in_words(related, sketches, "connectome"):
         say(line)
-    return dataclasses.replace(people, related=related)
+    people = dataclasses.replace(people, related=related)
+    return people.of_sessions(settings.inputs.session_label) if asked else people
 
 
 def _sketches(people: GroupPeople, label: str) -> dict[str, str]:

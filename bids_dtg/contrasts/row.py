@@ -61,13 +61,12 @@ def _phantom(arguments: argparse.Namespace) -> None:
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.
 FEATURES = (
     FeatureKind(
-        "edges",
-        "correlations between the ROI series of rest, the connectome that maps are predicted from",
-        "edges of the connectome",
-        later("cohort.features:find_edges"),
-        constant("contrasts.panels.connectome:FILE"),
+        "maps",
+        "predicted maps",
+        "predicted maps",
+        later("cohort.features:find_maps"),
+        synthetic=True,
     ),
-    FeatureKind("maps", "predicted maps", "predicted maps", later("cohort.features:find_maps")),
     FeatureKind(
         "measured",
         "measured maps (--derivatives statmaps=PATH)",
@@ -75,10 +74,11 @@ FEATURES = (
         later("contrasts.participant.measured_maps:find_measured"),
     ),
     FeatureKind(
-        "regions",
-        "means of predicted maps over regions",
-        "means of regions",
-        later("cohort.features:find_regions"),
+        "edges",
+        "correlations between the ROI series of rest, the connectome that maps are predicted from",
+        "edges of the connectome",
+        later("cohort.features:find_edges"),
+        constant("contrasts.panels.connectome:FILE"),
     ),
 )
 

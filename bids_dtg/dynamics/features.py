@@ -14,8 +14,8 @@ from bids_dtg.dynamics.measures import (
     zero_crossings,
 )
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.spatial_nulls import is_mirrored, null_p
 from bids_dtg.stats.correlation import correlation
-from bids_dtg.stats.spatial_nulls import is_mirrored, null_p
 
 Values = NDArray[np.floating[Any]]
 

@@ -74,7 +74,6 @@ FEATURES = (
         later("cohort.features:find_scores"),
         constant("dynamics.panels.figures:COMPONENTS"),
         counts=True,
-        unit="component",
         covariates=("minutes_kept",),
     ),
 )
@@ -124,7 +123,7 @@ ROW = Workflow(
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),
-            "associate": ANALYSES["associate"],
+            **ANALYSES,
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

@@ -171,24 +171,19 @@ def _check_dynamics(dynamics: DynamicsOptions) -> None:
 
 
 def _check_statistics(statistics: StatisticsOptions) -> None:
-    _check_counts(statistics, "repeats")
     if isinstance(statistics.folds, int) and not 2 <= statistics.folds < 10**_MOST_DIGITS:
         raise SettingsError(f"--folds is {statistics.folds}", expected="2 or more")
     if not 0 <= statistics.map_permutations <= _MOST_PERMUTATIONS:
         raise SettingsError(
             f"--permutations is {statistics.permutations}", expected=f"0 to {_MOST_PERMUTATIONS}"
         )
-    if statistics.tfce and not statistics.map_permutations:
-        raise SettingsError("--tfce was given with --permutations 0", expected="1 or more")
     if both := sorted({*statistics.phenotype} & {*statistics.covariates}):
         raise SettingsError(
             f"{both[0]} is given as --phenotype and as --covariates", expected="one of them"
         )
 
 
-def _check_counts(
-    part: ModellingOptions | DynamicsOptions | StatisticsOptions, *names: str
-) -> None:
+def _check_counts(part: ModellingOptions | DynamicsOptions, *names: str) -> None:
     """Refuse numbers of things that are none, or more than there can be."""
     for name in names:
         number, flag = getattr(part, name), "--" + name.replace("_", "-")

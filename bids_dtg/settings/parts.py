@@ -24,7 +24,6 @@ Interpolation = Literal["linear", "nearest", "cubic"]
 # Threshold of nilearn's scrubbing strategy (its default since 0.10.3).
 SCRUBBING_FD_MM = 0.5
 Combine = Literal["run", "session", "participant"]
-Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
 MAP_PERMUTATIONS = 1000
@@ -497,11 +496,10 @@ class StatisticsOptions:
         metavar="NAME",
         shown_default="that of --analysis",
     )
-    design: Design | None = map_option(
+    voxels: bool = map_option(
         "statistics",
-        "of stats; paired: two sessions, named by --session-label",
-        default=None,
-        shown_default="one-sample; with --phenotype two-sample or regression, as its values are",
+        "look at voxels of maps, not at the regions of the first of --atlases",
+        default=False,
     )
     permutations: int | None = option(
         "statistics",
@@ -509,14 +507,6 @@ class StatisticsOptions:
         default=None,
         metavar="N",
         shown_default={"": str(MAP_PERMUTATIONS), "intervene": "200"},
-    )
-    tfce: bool = map_option(
-        "statistics", "of stats: threshold-free cluster enhancement too", default=False
-    )
-    within_families: bool = option(
-        "statistics",
-        "permute the members of each family too, not only whole families of one size",
-        default=False,
     )
     folds: int | Literal["halves"] | None = option(
         "statistics",
@@ -527,11 +517,11 @@ class StatisticsOptions:
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
     )
-    repeats: int = map_option(
-        "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"
-    )
-    leave_site_out: bool = map_option(
-        "statistics", "of phenotypes: each fold is a site", default=False
+    ridge: Literal["nested", "published"] = option(
+        "statistics",
+        "penalty of phenotypes; nested: chosen among training participants; published: features "
+        "divided by training participants",
+        default="nested",
     )
 
     @property

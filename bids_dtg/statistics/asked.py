@@ -1,10 +1,13 @@
-"""The requested phenotypes, and how files are named after them."""
+"""The requested phenotypes and covariates as numbers, and how files are named after them."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.people import GroupPeople
 from bids_dtg.errors import SettingsError
@@ -16,6 +19,10 @@ from bids_dtg.inputs.participants import (
     plain_column,
 )
 from bids_dtg.notices import say
+from bids_dtg.stats.coding import Coded
+from bids_dtg.workflows import FeatureKind
+
+_LARGEST = 1e100  # of a phenotype: squares of larger values are not finite
 
 
 def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
@@ -81,6 +88,56 @@ def is_phenotype(column: Column) -> bool:
     False
     """
     return len(column.levels) == 2 or (column.is_number and len(column.levels) > 2)
+
+
+def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
+    """Return a phenotype of people as numbers: of two levels the second, as sorted, is 1.
+
+    Raises
+    ------
+    ValueError
+        Numbers are too large, or too near to each other, for their squares.
+
+    Examples
+    --------
+    >>> values_of(Column("sex", {"01": "F", "02": "M"}), ["02", "01"])
+    array([1., 0.])
+    """
+    if column.is_number:
+        found = np.array([column.numbers[label] for label in labels])
+        if np.abs(found).max() > _LARGEST or 0 < np.ptp(found) < 1 / _LARGEST:
+            raise ValueError(f"its values are above {_LARGEST:g}, or differ by less than one over")
+        return found
+    return np.array([float(column.texts[label] == column.levels[-1]) for label in labels])
+
+
+def covariates_of(
+    people: GroupPeople,
+    kind: FeatureKind,
+    name: str,
+    tested: NDArray[np.float64],
+    tell: Callable[[str], None],
+) -> Coded:
+    """Return the covariates of people: those asked for, those of the features, and the sites.
+
+    Parameters
+    ----------
+    people
+        The people of a test.
+    kind
+        Features, which may have covariates of their own.
+    name, tested
+        The phenotype and its values, (people,), which covariates must leave something of.
+    tell
+        Called with a sentence where sites cannot be a covariate.
+    """
+    asked = [people.column(own).name for own in people.settings.statistics.covariates]
+    names = dict.fromkeys((*asked, *kind.covariates))
+    differ = [own for own in names if len(set(people.column(own).texts.values())) > 1]
+    found, why = people.with_sites(people.labels, people.covariates(differ), name, tested)
+    if why:
+        tell(f"Sites: {why}")
+    return found
 
 
 def camel_case(words: str) -> str:

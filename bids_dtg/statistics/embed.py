@@ -2,145 +2,109 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.features import FeatureSource, FeatureTable, find_features
+from bids_dtg.cohort.features import FeatureSource, find_features, print_plan, report_failed
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.errors import DatasetError
+from bids_dtg.engine.machine import one_blas_thread
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.extras import install_line
-from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.temporary import temporary_folder
-from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Scatter, Table
+from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures, Table
 from bids_dtg.settings import Settings
-from bids_dtg.stats.cohort.embedding import (
+from bids_dtg.stats.embedding import (
     FEWEST_FOR_UMAP,
-    FEWEST_POINTS,
-    Components,
+    distances,
     principal_components,
-    silhouette,
+    silhouettes,
     umap_is_missing,
     umap_layout,
     variance_shares,
 )
-from bids_dtg.stats.cohort.point_cloud import PointCloud, cloud_of, joined
-from bids_dtg.stats.verdict import FEWEST, too_few
+from bids_dtg.stats.permutation import permuted_orders
+from bids_dtg.stats.prediction import products
 from bids_dtg.workflows import FeatureKind
 
-Values = NDArray[np.float64]
+Array = NDArray[np.float64]
 Row = dict[str, object]
 
-TOGETHER = "all contrasts"
-NO_UMAP = f"no UMAP: {install_line('umap')} adds it; principal components need nothing more"
-_DEFAULT = ("maps", "edges", "measured")
-_WRITES = ("desc-people_*", "desc-maps_*")
-_MOST_PEOPLE = 1000  # of more people, some are drawn
-_MOST_MAPS = 4000  # as points of one layout; of more, those of some people are drawn
-_AXES = 10  # components in tables
-_SHOWN = 5  # of the nearest and of the farthest people, on the page
-
-_FEATURES = Column("features", "Features of each participant, a value of --feature-sets")
-_OF_POINTS = (
-    Column("participant_id", "Participant"),
-    _FEATURES,
-    Column("contrast", f"Label of the contrast; {TOGETHER}: side by side; n/a: none"),
-)
+ALL = "all"
+_FEWEST = 4  # people: fewer have no layout that says more than a list
+_MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; of more, some people are drawn
+_MOST_LEVELS = 10  # of a phenotype whose clusters are asked for
+_AXES, _SHOWN = 10, 5
+_WRITES = ("desc-people_coordinates", "desc-maps_coordinates", "desc-embedding_clusters")
+_FEATURES = Column("features", "Features of each participant: a value of --feature-sets")
+_PERSON = Column("participant_id", "Participant")
 _COORDINATES = (
     *(
-        Column(
-            f"pc{n}", f"Score on component {n}, in units of the maps (root mean square over places)"
-        )
+        Column(f"pc{n}", f"Score on component {n}, in units of the maps (root mean square)")
         for n in range(1, _AXES + 1)
     ),
     Column("umap1", "UMAP, horizontal; no unit"),
     Column("umap2", "UMAP, vertical; no unit"),
 )
-_DISTANCE = Column(
-    "distance", "Root mean square difference from the people's mean, in units of the maps"
+_PEOPLE = (
+    _PERSON,
+    _FEATURES,
+    Column("distance", "Root mean square difference from the people's mean"),
+    *_COORDINATES,
 )
-_TASK = Column("task", "Task of the contrast")
-_SHARES = (
-    *_OF_POINTS[1:],
-    Column("people", "Number of people"),
-    Column("component", "Number of the component, the largest first"),
-    Column("share", "Share of the variance between people"),
-    Column("cumulative", "The same of this component and all larger ones"),
+_MAPS = (
+    _PERSON,
+    _FEATURES,
+    Column("contrast", "Label of the contrast"),
+    Column("task", "Task of the contrast"),
+    *_COORDINATES,
 )
 _CLUSTERS = (
     _FEATURES,
-    Column("people", "Number of people"),
-    Column("contrasts", "Number of contrasts"),
-    Column("silhouette", "Silhouette of the contrasts, -1 to 1 (Rousseeuw 1987)"),
-    Column("task_silhouette", "Silhouette of the tasks"),
-    Column("between_contrasts", "Share of the maps' variance between the contrasts' mean maps"),
-    Column("between_people", "Share of the maps' variance between the people's mean maps"),
-    Column("residual", "Residual share: between maps of one person and contrast, and noise"),
+    Column("points", "What is laid out: people, or maps"),
+    Column("number", "How many points"),
+    Column("share", "Share of the variance in the first two components", heading="in 2 components"),
+    Column("label", "Whose clusters: a phenotype, the contrasts, or their tasks", heading="by"),
+    Column("silhouette", "Silhouette of these clusters, -1 to 1 (Rousseeuw 1987)"),
+    Column("p", "Share of permutations of participants with as large a silhouette"),
+    Column("between_contrasts", "Share of the variance of maps between contrasts' means"),
+    Column("between_people", "Share of the variance of maps between people's means"),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """Points of few dimensions: people by their maps of a contrast, or everybody's maps."""
+    """Points of few dimensions: people, or everybody's maps of all contrasts."""
 
     kind: FeatureKind
-    contrast: str  # label; `TOGETHER`; empty: none
     people: tuple[str, ...]  # label of each point's person
     contrasts: tuple[str, ...]  # of each point; empty: a point is a person
-    cloud: PointCloud
-    components: Components
-    umap: Values | None  # (points, 2)
-
-    @classmethod
-    def of(
-        cls,
-        kind: FeatureKind,
-        contrast: str,
-        people: Sequence[str],
-        cloud: PointCloud,
-        seed: int,
-        contrasts: Sequence[str] = (),
-    ) -> _Layout:
-        found, umap = principal_components(cloud), None
-        points, number = found.scores.shape
-        if not umap_is_missing() and points >= FEWEST_FOR_UMAP and number > 1:
-            say(f"UMAP of {counted(points, 'point')}; its first call compiles for a minute")
-            umap = umap_layout(found.scores, seed)
-        return cls(kind, contrast, tuple(people), tuple(contrasts), cloud, found, umap)
+    apart: Array  # (points,), from the mean
+    scores: Array
+    shares: Array
+    umap: Array | None
+    clusters: tuple[Row, ...] = ()
 
     @property
-    def distances(self) -> Values:
-        """(points,), of each point from the mean of all."""
-        squares = np.maximum(np.diag(self.cloud.products), 0.0)
-        return np.asarray(np.sqrt(squares / max(self.cloud.columns, 1)))
-
-    @property
-    def plane(self) -> tuple[str, str, Values]:
-        """Names of two axes, and coordinates (points, 2) for a picture."""
-        if self.umap is not None:
-            return "UMAP 1", "UMAP 2", self.umap
-        return "component 1", "component 2", self.components.scores[:, :2]
-
-    @property
-    def title(self) -> str:
-        """Kind and contrast."""
-        return f"{self.kind.words}{f': {self.contrast}' if self.contrast else ''}"
-
-    def coordinates(self, number: int) -> Row:
-        """Return the cells of a point's coordinates."""
-        own: Row = {f"pc{n}": v for n, v in enumerate(self.components.scores[number, :_AXES], 1)}
-        if self.umap is not None:
-            own |= {"umap1": self.umap[number, 0], "umap2": self.umap[number, 1]}
-        return own
+    def coordinates(self) -> Iterator[Row]:
+        """Each point's row of a table, without what it is of."""
+        for number, own in enumerate(self.scores[:, :_AXES]):
+            row: Row = {f"pc{axis}": value for axis, value in enumerate(own, 1)}
+            row["participant_id"] = f"sub-{self.people[number]}"
+            row["features"] = self.kind.name
+            if self.umap is not None:
+                row["umap1"], row["umap2"] = self.umap[number]
+            yield row
 
 
 def run_embed(settings: Settings) -> int:
@@ -148,332 +112,249 @@ def run_embed(settings: Settings) -> int:
 
     Raises
     ------
-    DatasetError
-        The output folder holds no maps, or those of three people or fewer.
+    DatasetError, SettingsError
+        There are no features, or those of three people or fewer.
     """
     people = gather_people(settings)
-    if len(people) < FEWEST_POINTS:
-        raise DatasetError(
-            f"only {counted(len(people), 'participant')} with maps: too few to lay out",
-            expected=f"{FEWEST_POINTS} or more",
-        )
-    sources = find_features(people, _DEFAULT)
-    results = ResultFolder.of(settings, people.output, *_WRITES)
+    levels = _levels(people)
+    sources = find_features(people)
     if settings.behaviour.dry_run:
-        kinds = named([source.kind.words for source in sources])
-        show(f"would lay out {counted(len(people), 'participant')} by {kinds} in {results.path}")
-        return 0
+        return print_plan(sources, [f"would lay out {counted(len(people), 'participant')}"])
     if umap_is_missing():
-        say(NO_UMAP)
-    tasks = {found.label: found.task for found in next(iter(people.averages.values()))[0].maps}
+        say(f"no UMAP: {install_line('umap')} adds it; principal components need nothing more")
+    results = ResultFolder.of(settings, people.output, *_WRITES)
     failed: dict[str, str] = {}
-    with results.begun():
+    tasks = {found.label: found.task for found in people.example.maps}
+    with results.begun(), temporary_folder() as folder, one_blas_thread():
         layouts: list[_Layout] = []
         for source in sources:
-            say(f"{source.kind.words}: {counted(len(source.contrasts), 'table')}")
-            with temporary_folder() as folder:
-                layouts += _layouts(source, people.of(source.has), folder, failed)
+            layouts += _layouts(source, people, levels, tasks, folder, failed)
         if not layouts:
             raise DatasetError(
-                "nobody's maps differ from those of others", expected="maps that can be laid out"
+                "too few participants to lay out", expected=f"{_FEWEST} or more who differ"
             )
-        _write(results, people, layouts, tasks, failed)
+        _write(results, people, layouts, levels, tasks)
     return len(failed)
 
 
+def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
+    """Return the levels of people, by phenotype."""
+    found = {}
+    for name in people.settings.statistics.phenotype:
+        column = people.column(name)
+        if not 1 < len(column.levels) <= _MOST_LEVELS:
+            raise SettingsError(
+                f"{column.name} has {len(column.levels)} levels", expected=f"2 to {_MOST_LEVELS}"
+            )
+        found[column.name] = column.texts
+    return found
+
+
 def _layouts(
-    source: FeatureSource, people: GroupPeople, folder: Path, failed: dict[str, str]
+    source: FeatureSource,
+    people: GroupPeople,
+    levels: Mapping[str, Mapping[str, str]],
+    tasks: Mapping[str, str],
+    folder: Path,
+    failed: dict[str, str],
 ) -> Iterator[_Layout]:
-    """Yield layouts of people by all contrasts, by each, and of all maps of all contrasts."""
-    kind, seed, several = source.kind, people.settings.modelling.seed, len(source.contrasts) > 1
-    drawn = _draw(people.labels, _MOST_PEOPLE, seed)
-    pooled = _draw(sorted(drawn), max(_MOST_MAPS // len(source.contrasts), FEWEST_POINTS), seed)
-    clouds: dict[str, tuple[tuple[str, ...], PointCloud]] = {}
-    pools: dict[str, _Pool] = {}
-    for table in source.tables(people, folder):
-        for label in table.failed.keys() - failed.keys():
-            say(f"sub-{label} is left out of {table.title}: {table.failed[label]}")
-        failed |= table.failed
-        rows = np.array([n for n, label in enumerate(table.labels) if label in drawn], int)
-        cloud = cloud_of([table.values], rows) if len(rows) >= FEWEST_POINTS else None
-        if cloud is None or not cloud.total > 0:
-            say(f"not looked at: {table.title}: {counted(len(rows), 'participant')} who differ")
+    """Yield a layout of people by all contrasts, and one of all maps by region."""
+    labels = [label for label in people.labels if label in source.has]
+    seed, count = people.settings.modelling.seed, len(source.contrasts)
+    most = _MOST_PEOPLE if count == 1 or not source.names else _MOST_MAPS // count
+    if len(labels) > most:
+        say(f"laid out: {most} of {counted(len(labels), 'participant')}, drawn with seed {seed}")
+        drawn = np.random.default_rng(seed).choice(labels, max(most, _FEWEST), replace=False)
+        labels = sorted(drawn.tolist())
+    kept, rows, total, columns = tuple[str, ...](), dict[str, NDArray[np.float32]](), None, 0
+    ids: list[NDArray[np.intp]] = []
+    for position, table in enumerate(source.tables(people.of(labels), folder)):
+        say(f"{position / count:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
+        failed |= report_failed(table, failed)
+        kept = kept or table.labels
+        if table.labels != kept:
+            say(f"not looked at: {table.title}, as other participants have it")
             continue
-        clouds[table.contrast] = tuple(table.labels[row] for row in rows), cloud
-        if several:
-            path = folder / f"pool-{len(pools)}.f32"
-            pools[table.contrast] = _Pool.of(table, pooled, path)
-    own = [_Layout.of(kind, name, *found, seed) for name, found in clouds.items()]
-    if len(clouds) > 1 and len(common := _common(labels for labels, _ in clouds.values())) > 3:
-        parts = [cloud.of(_rows(labels, common)) for labels, cloud in clouds.values()]
-        yield _Layout.of(kind, TOGETHER, common, joined(parts), seed)
-    yield from own
-    if len(pools) > 1 and len(common := _common(pool.labels for pool in pools.values())) > 3:
-        columns = reduce(np.intersect1d, (pool.columns for pool in pools.values()))
-        tables = [pool.values(common, columns) for pool in pools.values()]
-        of_contrasts = np.repeat(list(pools), len(common)).tolist()
-        cloud = cloud_of(tables)
-        yield _Layout.of(kind, TOGETHER, common * len(pools), cloud, seed, of_contrasts)
+        own = products(table.values)
+        total, columns = own if total is None else total + own, columns + table.values.shape[1]
+        if source.names and count > 1:
+            rows[table.contrast] = np.array(table.values)
+            ids.append(table.kept)
+    if total is None or len(kept) < _FEWEST or not np.trace(total) > 0:
+        say(f"not laid out: {source.kind.words} of {counted(len(kept), 'participant')}")
+        return
+    these = people.of(kept)
+    yield _layout(source.kind, total, columns, these, (), _of_people(these, levels))
+    if len(rows) > 1:
+        common = reduce(np.intersect1d, ids)
+        values = np.stack(
+            [row[:, np.isin(place, common)] for row, place in zip(rows.values(), ids, strict=True)]
+        )
+        of_contrasts = tuple(np.repeat([*rows], len(kept)).tolist())
+        by = {"contrast": of_contrasts}
+        if all(tasks.get(contrast) for contrast in rows):
+            by["task"] = tuple(tasks[contrast] for contrast in of_contrasts)
+        flat = values.reshape(-1, values.shape[-1])
+        made = _layout(source.kind, products(flat), len(common), these, of_contrasts, by)
+        shares = variance_shares(values)
+        made.clusters[0].update(between_contrasts=shares[0], between_people=shares[1])
+        yield made
 
 
-@dataclass(frozen=True, eq=False)
-class _Pool:
-    """Maps of a contrast of some people, in a file."""
-
-    labels: tuple[str, ...]
-    columns: NDArray[np.generic]  # what identifies them
-    rows: MappedRows
-
-    @classmethod
-    def of(cls, table: FeatureTable, drawn: frozenset[str], path: Path) -> _Pool:
-        columns = np.array(table.names) if table.places is None else table.places.positions
-        labels = tuple(label for label in table.labels if label in drawn)
-        with MappedRows(path, len(columns)) as rows:
-            for row in _rows(table.labels, labels):
-                rows.add(table.values[row])
-        return cls(labels, columns, rows)
-
-    def values(self, labels: Sequence[str], columns: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return the maps of some people in some columns."""
-        found = self.rows.array(np.flatnonzero(np.isin(self.columns, columns)))
-        return found if tuple(labels) == self.labels else found[_rows(self.labels, labels)]
+def _of_people(
+    people: GroupPeople, levels: Mapping[str, Mapping[str, str]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the level of each person by phenotype; n/a where it is not known."""
+    return {
+        name: tuple(texts.get(label, "") for label in people.labels)
+        for name, texts in levels.items()
+    }
 
 
-def _draw(labels: Sequence[str], most: int, seed: int) -> frozenset[str]:
-    if len(labels) <= most:
-        return frozenset(labels)
-    say(f"laid out: {most} of {counted(len(labels), 'participant')}, drawn with seed {seed}")
-    return frozenset(np.random.default_rng(seed).choice(labels, most, replace=False).tolist())
-
-
-def _common(labels: Iterator[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(sorted(set.intersection(*map(set, labels))))
-
-
-def _rows(people: Sequence[str], labels: Sequence[str]) -> NDArray[np.intp]:
-    """Return the positions of some people among others."""
-    position = {label: row for row, label in enumerate(people)}
-    return np.array([position[label] for label in labels], np.intp)
+def _layout(
+    kind: FeatureKind,
+    found: Array,
+    columns: int,
+    people: GroupPeople,
+    contrasts: tuple[str, ...],
+    by: Mapping[str, tuple[str, ...]],
+) -> _Layout:
+    """Lay points out: people, or all of their maps of each contrast in turn."""
+    settings = people.settings
+    seed, draws = settings.modelling.seed, settings.statistics.map_permutations
+    scores, shares = principal_components(found, columns)
+    umap = None
+    if not umap_is_missing() and len(scores) >= FEWEST_FOR_UMAP and scores.shape[1] > 1:
+        say(f"UMAP of {counted(len(scores), 'point')}; its first call compiles for a minute")
+        umap = umap_layout(scores, seed)
+    base: Row = {
+        "features": kind.name,
+        "points": "maps" if contrasts else "people",
+        "number": len(scores),
+        "share": float(shares[:2].sum()),
+    }
+    apart, clusters = distances(found, columns), []
+    for name, labels in by.items():
+        known = np.array([bool(label) for label in labels])
+        orders: NDArray[np.integer[Any]] = np.empty((0, int(known.sum())), np.intp)
+        if draws and not contrasts:
+            some = people.of(
+                [own for own, label in zip(people.labels, labels, strict=True) if label]
+            )
+            orders = permuted_orders(some.families, draws, sites=some.sites, seed=seed)
+        own_labels = [label for label in labels if label]
+        scored = silhouettes(apart[np.ix_(known, known)], own_labels, orders)
+        p = float((scored >= scored[0] - 1e-9).mean()) if len(orders) else None
+        clusters.append({**base, "label": name, "silhouette": float(scored[0]), "p": p})
+    from_mean = np.sqrt(np.maximum(np.diag(found), 0) / columns)
+    labels = people.labels * (len(scores) // len(people))
+    rows = tuple(clusters) or (base,)
+    return _Layout(kind, labels, contrasts, from_mean, scores, shares, umap, rows)
 
 
 def _write(
     results: ResultFolder,
     people: GroupPeople,
     layouts: Sequence[_Layout],
+    levels: Mapping[str, Mapping[str, str]],
     tasks: Mapping[str, str],
-    failed: Mapping[str, str],
 ) -> None:
     """Write tables and page; report the answer in a line."""
     of_people = [layout for layout in layouts if not layout.contrasts]
     of_maps = [layout for layout in layouts if layout.contrasts]
-    clusters = [_clusters(layout, tasks) for layout in of_maps]
-    results.table(
-        "desc-people_coordinates",
-        ResultTable(
-            (*_OF_POINTS, _DISTANCE, *_COORDINATES),
-            [
-                _point(layout, n, layout.contrast) | {"distance": distance}
-                for layout in of_people
-                for n, distance in enumerate(layout.distances)
-            ],
-            "A person among all by the map of a contrast. Signs of components are such that the "
-            "largest score is positive",
-        ),
-    )
-    results.table(
-        "desc-maps_coordinates",
-        ResultTable(
-            (*_OF_POINTS, _TASK, *_COORDINATES),
-            [
-                _point(layout, n, contrast) | {"task": tasks.get(contrast) or None}
-                for layout in of_maps
-                for n, contrast in enumerate(layout.contrasts)
-            ],
-            "A map among all maps of all contrasts",
-        ),
-    )
-    shares = [row for layout in of_people for row in _shares(layout)]
-    words = "A principal component of people"
-    results.table("desc-people_components", ResultTable(_SHARES, shares, words))
-    words = "Clusters of maps, and shares of their variance"
-    results.table("desc-maps_clusters", ResultTable(_CLUSTERS, clusters, words))
-    lead = " ".join(_answer(of_people[0], clusters))
-    say(lead)
-    how = {
-        "people": counted(len(people), "participant"),
-        "seed": people.settings.modelling.seed,
-    }
-    sections = [
-        _maps_section(of_maps, clusters, tasks),
-        _people_section(of_people),
-        PageSection("How it was made", template="embed_how.html", facts=how),
-    ]
-    flags = [*people.flags, *people.flag_on_sites(), *_flags(people, failed)]
-    results.page(AnalysisPageFacts("Embedding", lead, flags, sections, "../../index.html"))
-
-
-def _point(layout: _Layout, number: int, contrast: str) -> Row:
-    return {
-        "participant_id": f"sub-{layout.people[number]}",
-        "features": layout.kind.name,
-        "contrast": contrast or None,
-        **layout.coordinates(number),
-    }
-
-
-def _shares(layout: _Layout) -> Iterator[Row]:
-    shares = layout.components.shares
-    for n, (share, whole) in enumerate(zip(shares, np.cumsum(shares), strict=True), 1):
-        yield {
-            "features": layout.kind.name,
-            "contrast": layout.contrast or None,
-            "people": len(layout.people),
-            "component": n,
-            "share": share,
-            "cumulative": whole,
-        }
-
-
-def _clusters(layout: _Layout, tasks: Mapping[str, str]) -> Row:
-    distances = layout.cloud.distances()
-    of_tasks = [tasks.get(contrast, "") for contrast in layout.contrasts]
-    contrasts, people, residual = variance_shares(
-        layout.cloud, np.array(layout.contrasts), np.array(layout.people)
-    )
-    return {
-        "features": layout.kind.name,
-        "people": len(set(layout.people)),
-        "contrasts": len(set(layout.contrasts)),
-        "silhouette": silhouette(distances, layout.contrasts),
-        "task_silhouette": silhouette(distances, of_tasks) if all(of_tasks) else float("nan"),
-        "between_contrasts": contrasts,
-        "between_people": people,
-        "residual": residual,
-    }
-
-
-def _answer(people: _Layout, clusters: Sequence[Row]) -> Iterator[str]:
-    """Yield the answer in sentences: clusters of contrasts first, then people."""
-    if clusters and len(people.people) >= FEWEST:
-        first = clusters[0]
-        found = float(str(first["silhouette"]))
-        yield (
-            f"The {first['contrasts']} contrasts form {_cluster_words(found)} clusters "
-            f"(silhouette {found:.2f}); ".replace("-", "\N{MINUS SIGN}")
-            + ", ".join(
-                f"{float(str(first[name])):.0%} of the variance lies {words}".replace("%", " %")
-                for name, words in (
-                    ("between_contrasts", "between contrasts"),
-                    ("between_people", "between people"),
-                )
-            )
-            + "."
-        )
-    yield (
-        f"{people.components.needed()} of {len(people.components.shares)} components carry 90 % of "
-        f"the variance between {people.kind.words} of {counted(len(people.people), 'participant')}."
-    )
-
-
-def _cluster_words(found: float) -> str:
-    """Return the words of Kaufman & Rousseeuw 1990, Finding groups in data, for a silhouette."""
-    for least, words in ((0.7, "strong"), (0.5, "reasonable"), (0.25, "weak")):
-        if found > least:
-            return words
-    return "no substantial"
-
-
-def _flags(people: GroupPeople, failed: Mapping[str, str]) -> Iterator[Flag]:
-    if few := too_few(len(people)):
-        yield Flag("warning", few)
-    if people.left_out:
-        who = named([title for title, _ in people.left_out])
-        yield Flag("note", f"{counted(len(people.left_out), 'average')} left out: {who}")
-    if failed:
-        who = named([f"sub-{label}" for label in sorted(failed)])
-        yield Flag("warning", f"left out of some tables: {who}")
-    if umap_is_missing():
-        yield Flag("note", NO_UMAP.capitalize().replace("umap: pip", "UMAP: pip"))
-
-
-def _scatter(layout: _Layout, what: str, groups: Sequence[str] = ()) -> Scatter:
-    x, y, points = layout.plane
-    return Scatter(f"{layout.kind.words}: {what}", x, y, points, groups)
-
-
-def _maps_section(
-    layouts: Sequence[_Layout], clusters: Sequence[Row], tasks: Mapping[str, str]
-) -> PageSection:
-    text = (
-        "Each person's map of each contrast is a point. A contrast that is a cluster has maps that "
-        "are alike in everybody. Predicted maps may cluster more than measured ones, as a model "
-        "predicts the mean well and people's deviations from it poorly."
-    )
-    table = Table(
-        "Silhouettes, from \N{MINUS SIGN}1 to 1, and shares of the maps' variance. A model that "
-        "predicts the same maps for everybody would explain all that lies between contrasts.",
-        (
-            *("Maps", "silhouette of contrasts", "of tasks"),
-            *("between contrasts", "between people", "neither"),
-        ),
-        [
-            (layout.kind.words, *(float(str(row[column.name])) for column in _CLUSTERS[3:]))
-            for layout, row in zip(layouts, clusters, strict=True)
-        ],
-    )
-    pictures = [
-        _scatter(layout, "maps by task", [tasks.get(c) or c for c in layout.contrasts])
-        for layout in layouts
-        if layout.components.scores.shape[1] > 1
-    ]
-    return PageSection("Contrasts", [text] if layouts else (), [table], scatters=pictures)
-
-
-def _people_section(layouts: Sequence[_Layout]) -> PageSection:
-    first = [next(one for one in layouts if one.kind is kind) for kind in _kinds(layouts)]
     rows = [
-        (f"sub-{layout.people[n]}", layout.kind.words, float(layout.distances[n]), words)
-        for layout in first
-        for words, numbers in _ends(layout)
-        for n in numbers
+        {**row, "distance": distance}
+        for layout in of_people
+        for row, distance in zip(layout.coordinates, layout.apart, strict=True)
     ]
-    shares = [
-        (
-            layout.title,
-            len(layout.people),
-            float(layout.components.shares[0]),
-            layout.components.needed(),
-            len(layout.components.shares),
-        )
-        for layout in layouts
+    about = "A participant among all; the largest score of a component is positive"
+    results.table("desc-people_coordinates", ResultTable(_PEOPLE, rows, about))
+    if of_maps:
+        rows = [
+            {**row, "contrast": contrast, "task": tasks.get(contrast) or None}
+            for layout in of_maps
+            for row, contrast in zip(layout.coordinates, layout.contrasts, strict=True)
+        ]
+        about = "A map among all maps of all contrasts"
+        results.table("desc-maps_coordinates", ResultTable(_MAPS, rows, about))
+    clusters = [row for layout in layouts for row in layout.clusters]
+    table = ResultTable(_CLUSTERS, clusters, "Clusters of points, and shares of their variance")
+    results.table("desc-embedding_clusters", table)
+    lead = " ".join(_answer(layout) for layout in layouts)
+    say(lead)
+    ends = [row for layout in of_people for row in _ends(layout)]
+    text = "Far may mean motion or short rest: look at the report before you leave anybody out."
+    sections = [
+        PageSection(
+            "Layouts",
+            tables=[table.on_page("Points and their clusters")],
+            pictures=[
+                Pictures("A point is a participant, or a map", _pictures(layouts, levels, tasks))
+            ],
+        ),
+        PageSection(
+            "People",
+            [text],
+            [Table("Nearest to the mean, and farthest", ("Person", "features", "distance"), ends)],
+        ),
+        PageSection("Methods", template="embed_how.html", facts={"people": people}),
     ]
-    return PageSection(
-        "People",
-        [
-            "Each person is a point, and lies at a distance from the people's mean. Far may mean "
-            "motion or short rest: look at the report before you leave anybody out."
-        ],
-        [
-            Table("The nearest and the farthest people", ("Person", "of", "distance", ""), rows),
-            Table(
-                "Components of people. For noise, nearly nine in ten would carry 90 % of the "
-                "variance.",
-                ("Maps", "people", "share of the first", "for 90 %", "of components"),
-                shares,
-            ),
-        ],
-        scatters=[
-            _scatter(layout, "people") for layout in first if layout.components.scores.shape[1] > 1
-        ],
-    )
+    page = AnalysisPageFacts("Embedding", lead, [*people.flags], sections, "../../index.html")
+    results.page(page)
 
 
-def _kinds(layouts: Sequence[_Layout]) -> list[FeatureKind]:
-    return list({layout.kind.name: layout.kind for layout in layouts}.values())
+def _answer(layout: _Layout) -> str:
+    what = "maps" if layout.contrasts else "participants"
+    words = f"{len(layout.people)} {what} by {layout.kind.words}: two components carry "
+    words += f"{layout.shares[:2].sum():.0%} of the variance"
+    for row in layout.clusters:
+        if np.isfinite(found := float(str(row.get("silhouette", np.nan)))):
+            p = "" if row["p"] is None else f", p {row['p']:.2g}"
+            words += f"; silhouette by {row['label']} {found:.2f}{p}"
+    return f"{words}."
 
 
-def _ends(layout: _Layout) -> Iterator[tuple[str, list[int]]]:
-    order = np.argsort(layout.distances, kind="stable").tolist()
+def _ends(layout: _Layout) -> Iterator[tuple[str, str, float]]:
+    order = np.argsort(layout.apart, kind="stable").tolist()
     shown = min(_SHOWN, len(order) // 2)
-    yield "near", order[:shown]
-    yield "far", order[-shown:][::-1]
+    for number in (*order[:shown], *order[-shown:]):
+        yield f"sub-{layout.people[number]}", layout.kind.words, float(layout.apart[number])
+
+
+def _pictures(
+    layouts: Sequence[_Layout],
+    levels: Mapping[str, Mapping[str, str]],
+    tasks: Mapping[str, str],
+) -> dict[str, bytes]:
+    """Draw all layouts side by side as one PNG; nothing without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return {}
+    drawn = [layout for layout in layouts if layout.scores.shape[1] > 1]
+    if not drawn:
+        return {}
+    figure = Figure(figsize=(7, 3.6 * ((len(drawn) + 1) // 2)), layout="constrained")
+    FigureCanvasAgg(figure)
+    several = figure.subplots((len(drawn) + 1) // 2, 2, squeeze=False).ravel()
+    first = next(iter(levels.values()), {})
+    for axes, layout in zip(several, drawn, strict=False):
+        place = layout.scores[:, :2] if layout.umap is None else layout.umap
+        by = [tasks.get(own) or own for own in layout.contrasts]
+        by = by or [first.get(label, "") for label in layout.people]
+        for name in dict.fromkeys(by):
+            here = np.array(by) == name
+            axes.scatter(*place[here].T, s=8, label=name or None)
+        if 1 < len(set(by)) <= _MOST_LEVELS:
+            axes.legend(fontsize=6, frameon=False)
+        axes.set_title(f"{'maps' if layout.contrasts else 'people'}: {layout.kind.words}", size=9)
+        kind = "component" if layout.umap is None else "UMAP"
+        axes.set_xlabel(f"{kind} 1", size=8)
+        axes.set_ylabel(f"{kind} 2", size=8)
+        axes.tick_params(labelsize=6)
+    for axes in several[len(drawn) :]:
+        axes.set_axis_off()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return {"layouts": buffer.getvalue()}

@@ -70,3 +70,20 @@ def agreement(ratings: Values) -> Agreement:
 
 def _ratio(part: Values, whole: Values) -> Values:
     return part / np.where(whole > 0, whole, np.nan)
+
+
+def stepped_up(r: float) -> float:
+    """Return the r to expect between whole groups from that between their halves.
+
+    NaN for an r of 0 or less, which says nothing of whole groups.
+
+    Notes
+    -----
+    Spearman 1910, Br. J. Psychol. 3: 271; Brown 1910, ibid. 296.
+
+    Examples
+    --------
+    >>> stepped_up(0.5)
+    0.6666666666666666
+    """
+    return 2 * r / (1 + r) if r > 0 else float("nan")

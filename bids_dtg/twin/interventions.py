@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.stats.cohort import exchangeability
+from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.twin.bold import BoldReadout, conditions_of, performed_responses, responses
 from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.decoding import Windows, answered_of
@@ -422,7 +422,7 @@ def permuted_evidence(
     """
     connectomes, times, covariates, families = training
     found = []
-    for order in exchangeability.permutations(permutations, families, seed=seed).orders:
+    for order in permuted_orders(families, permutations, seed=seed):
         own = None if covariates is None else covariates[order]
         ridges = fit_ridges(connectomes, times[order], own)
         found.append(evidence_of(ridges.predict(unseen), gradients, observed))

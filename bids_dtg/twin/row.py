@@ -75,7 +75,6 @@ FEATURES = (
         constant("twin.panels.behaviour:FILE"),
         columns=("task_name", "condition", "predicted_rt_seconds"),
         counts=True,
-        unit="condition",
     ),
     FeatureKind(
         "changes",
@@ -83,7 +82,6 @@ FEATURES = (
         "changes by an intervention",
         later("cohort.features:find_changes"),
         columns=("function", "way", "change"),
-        unit="change",
     ),
 )
 
@@ -126,7 +124,7 @@ ROW = Workflow(
                 needs_model=True,
                 statistics=("permutations", "participants_file"),
             ),
-            "associate": ANALYSES["associate"],
+            **ANALYSES,
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

@@ -69,7 +69,7 @@ def predicted(folder: Path) -> None:
     made = TinyCohort(folder)
     people_table(made.bids)
     assert made.run("--nprocs", "1") == 0
-    assert made.analyse("associate", *ASSOCIATE) == 0
+    assert made.analyse("stats", *OF_AGE) == 0
 
 
 def tables(folder: Path) -> None:
@@ -81,7 +81,7 @@ def tables(folder: Path) -> None:
         path.unlink()
 
 
-ASSOCIATE = ("--phenotype", "age", "--permutations", "9", "--feature-sets", "edges")
+OF_AGE = ("--phenotype", "age", "--permutations", "9", "--feature-sets", "edges")
 
 
 def people_table(root: Path, header: str = "participant_id\tage", **cells: str) -> Path:

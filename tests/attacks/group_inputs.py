@@ -15,7 +15,7 @@ import tiny_twins
 from array_people import write
 from attacks import mutators
 from attacks.cases.arrays import analyse, content, network, own_model
-from attacks.fixtures import ASSOCIATE, LINEAR, NETWORK
+from attacks.fixtures import LINEAR, NETWORK, OF_AGE
 from attacks.kind import Kind, plan, program
 from attacks.scene import Scene, put
 
@@ -226,7 +226,7 @@ def people(rng: random.Random, scene: Scene) -> None:
     put(path.with_suffix(".json"), described)
     scene.level = "group"
     phenotype = ("--phenotype", rng.choice(("age", "sex", "group")))
-    words = ("associate", *phenotype, *ASSOCIATE[2:])
+    words = ("stats", *phenotype, *OF_AGE[2:])
     if rng.random() < 0.5:
         words += ("--covariates", *rng.sample(("age", "sex", "group"), rng.choice((1, 2))))
     scene.options += ["--analysis", *words]

@@ -175,11 +175,11 @@ def test_help_of_a_workflow_lists_its_analyses(capsys):
     text = page(capsys, "--workflow", "dynamics", "--help")
     for line in ("  fixed-points", "  simulate", "--denoise-strategy", "--structural"):
         assert line in text
-    assert "--tfce" not in text
+    assert "--voxels" not in text
 
 
 def test_an_analysis_that_the_workflow_lacks_gets_the_overview(capsys):
-    assert page(capsys, *of("dynamics", "stats")) == page(capsys, "--help")
+    assert page(capsys, *of("dynamics", "finetune")) == page(capsys, "--help")
 
 
 def test_the_group_level_has_the_options_of_all_its_analyses(

@@ -47,13 +47,13 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"group {DYNAMICS}",
             "--workflow dynamics was given with group and no --analysis. Expected: group "
-            "--analysis train|evaluate|simulate|fixed-points|associate.",
+            "--analysis train|evaluate|simulate|fixed-points|stats|phenotypes|embed.",
         ),
         (
             f"group --analysis finetune {DYNAMICS} --model own",
             "--analysis finetune was given with --workflow dynamics. Expected: one of train, "
-            "evaluate, simulate, fixed-points, associate. To do: --workflow contrasts "
-            "has --analysis finetune",
+            "evaluate, simulate, fixed-points, stats, phenotypes, embed. To do: --workflow "
+            "contrasts has --analysis finetune",
         ),
         (
             "group --analysis simulate",
@@ -90,30 +90,24 @@ def told(tmp_path, monkeypatch, capsys):
         (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: above 0"),
         ("participant --workflow twins", "invalid choice: 'twins'"),
         (
-            "group --analysis associate --leave-site-out",
-            "--leave-site-out was given with --analysis associate. Expected: group --analysis "
-            "phenotypes.",
+            "group --analysis stats --ridge published",
+            "--ridge was given with --analysis stats. Expected: group --analysis phenotypes.",
         ),
         ("participant -p people.tsv", "--participants-file was given with no --analysis. Expected"),
         (
             "group --analysis train --phenotype age",
             "--phenotype was given with --analysis train. Expected: group --analysis stats or "
-            "associate or phenotypes.",
-        ),
-        (
-            "group --analysis stats --tfce --permutations 0",
-            "--tfce was given with --permutations 0",
+            "phenotypes or embed.",
         ),
         ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
-        ("group --analysis phenotypes --repeats 0", "--repeats is 0. Expected: 1 or more"),
-        ("group --analysis associate --permutations -1", "--permutations is -1. Expected: 0 to"),
+        ("group --analysis stats --permutations -1", "--permutations is -1. Expected: 0 to"),
         (
             f"{TWINS} --permutations 5",
             "--permutations was given with --analysis train. Expected: group --analysis "
-            "intervene or associate.",
+            "intervene or stats or phenotypes or embed.",
         ),
         (
-            "group --analysis associate --phenotype age --covariates age",
+            "group --analysis stats --phenotype age --covariates age",
             "age is given as --phenotype and as --covariates. Expected: one of them.",
         ),
         ("group --analysis embed --feature-sets eges", "invalid choice: 'eges'"),

@@ -35,14 +35,14 @@ def cohort(tmp_path_factory):
 
 
 def people_of(cohort, **options):
-    options = {"derivatives": (f"statmaps={cohort.statmaps}",)} | options
-    settings = cohort.settings().replace(analysis_level="group", analysis="associate", **options)
+    options = {"derivatives": (f"statmaps={cohort.statmaps}",), "voxels": True} | options
+    settings = cohort.settings().replace(analysis_level="group", analysis="stats", **options)
     return gather_people(settings)
 
 
 def tables(cohort, name, tmp_path, **options):
     people = people_of(cohort, feature_sets=(name,), **options)
-    (source,) = find_features(people, ())
+    (source,) = find_features(people)
     return people, list(copied(source.tables(people, tmp_path)))
 
 
@@ -131,7 +131,7 @@ def test_edges_are_the_upper_triangle(cohort, tmp_path):
     matrix = read_table(next(cohort.out.glob("sub-04/func/*_relmat.tsv")))
     wanted = [float(matrix[i][f"roi{j + 1:02d}"]) for i in range(4) for j in range(i + 1, 4)]
     np.testing.assert_allclose(values[3], wanted, rtol=1e-6)
-    assert table.names[:3] == ("roi01-roi02", "roi01-roi03", "roi01-roi04")
+    assert table.names[:3] == ["roi01-roi02", "roi01-roi03", "roi01-roi04"]
 
 
 def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
@@ -146,7 +146,7 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     try:
-        (source,) = find_features(people, ())
+        (source,) = find_features(people)
         # The places are of the first participant's maps.
         first, second, *_ = (table for table, _ in copied(source.tables(people, tmp_path)))
     finally:
@@ -162,9 +162,9 @@ def changed_first(cohort, pattern, change):
     path = next(cohort.out.glob(f"sub-01/func/{pattern}"))
     whole = path.read_bytes()
     path.write_bytes(change(whole.decode()).encode())
-    kind = "edges" if "relmat" in pattern else "regions"
+    kind = "edges" if "relmat" in pattern else "maps"
     try:
-        (source,) = find_features(people_of(cohort, feature_sets=(kind,)), ())
+        (source,) = find_features(people_of(cohort, feature_sets=(kind,), voxels=False))
         with TemporaryDirectory() as folder:
             table = next(source.tables(people_of(cohort), Path(folder)))
             return list(table.failed), table.labels
@@ -214,6 +214,30 @@ def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(cohort
     assert all(values.shape[1] for _, values in found)
 
 
+def test_regions_are_averaged_from_maps_where_there_are_no_tables(cohort, tmp_path):
+    """Of predicted maps as the tables have them, and of measured maps in the same way."""
+    (atlas,) = cohort.folder.glob("atlas-Own*")
+    options = {"voxels": False, "atlases": (str(atlas),), "contrast": ("languageMath",)}
+    _, ((table, values),) = tables(cohort, "maps", tmp_path, **options)
+    paths = [path for path in cohort.out.rglob("*_desc-regions*") if path.is_file()]
+    whole = {path: path.read_bytes() for path in paths}
+    for path in paths:
+        path.unlink()
+    try:
+        _, ((again, means),) = tables(cohort, "maps", tmp_path, **options)
+    finally:
+        for path, content in whole.items():
+            path.write_bytes(content)
+    assert again.names == table.names
+    np.testing.assert_allclose(means, values, atol=1e-5)
+    _, ((measured, values),) = tables(cohort, "measured", tmp_path, **options)
+    parcels = image(atlas)
+    (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
+    own = image(path)[parcels == 2]
+    assert measured.names == table.names
+    assert values[1, 1] == pytest.approx(own.mean(), abs=1e-5)
+
+
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     people = people_of(cohort, feature_sets=("maps",))
     path = people.averages["03"][0].maps[1].path
@@ -223,25 +247,25 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     nib.save(nib.Nifti1Image(values, img.affine), path)
     label = people.averages["03"][0].maps[1].label
     try:
-        (source,) = find_features(people, ())
+        (source,) = find_features(people)
         found = {table.contrast: table for table, _ in copied(source.tables(people, tmp_path))}
     finally:
         path.write_bytes(whole)
-    assert found[label].dropped == 7
     assert found[label].values.shape[1] == people.places.number - 7
     assert np.array_equal(found[label].places.positions, people.places.positions[7:])
-    assert sum(table.dropped for table in found.values()) == 7
+    others = {table.places.number for own, table in found.items() if own != label}
+    assert others == {people.places.number}
 
 
 def test_what_nobody_has_is_refused_when_asked_for_and_named_else(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
     with pytest.raises(DatasetError, match="no folder of measured maps was given"):
-        find_features(people_of(cohort, derivatives=(), feature_sets=("measured",)), ())
-    found = find_features(people, ("edges", "measured"))
-    assert [source.kind.name for source in found] == ["edges"]
+        find_features(people_of(cohort, derivatives=(), feature_sets=("measured",)))
+    found = find_features(people)
+    assert [source.kind.name for source in found] == ["maps", "edges"]
     assert "not looked at: no folder of measured maps was given" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
-        find_features(people_of(cohort, feature_sets=("maps",), contrast=("nonsense",)), ())
+        find_features(people_of(cohort, feature_sets=("maps",), contrast=("nonsense",)))
 
 
 def test_the_example_has_what_all_sidecars_say(cohort):

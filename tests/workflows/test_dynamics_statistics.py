@@ -27,13 +27,13 @@ def call(out: Path, analysis: str, *more: str) -> list[str]:
 
 
 def test_minutes_are_a_covariate_of_features(out: Path) -> None:
-    assert main(call(out, "associate")) == 0
-    (table,) = (out / "group/associate").glob("*_associations.tsv")
+    assert main(call(out, "stats", "--phenotype", "age")) == 0
+    (table,) = (out / "group/stats").glob("*_tests.tsv")
     rows = read_table(table)
     assert [row["name"] for row in rows] == [f"component{number}" for number in range(1, 6)]
     # Age and the first component follow the minutes; nothing is left of that.
     assert abs(float(rows[0]["r"])) < 0.5
-    assert "minutes_kept" in next((out / "group/associate").glob("*.html")).read_text()
+    assert "minutes_kept" in next((out / "group/stats").glob("*.html")).read_text()
     scores = [
         float(read_table(path)[0]["score"])
         for path in sorted(out.rglob("*_desc-components_parameters.tsv"))
@@ -45,7 +45,7 @@ def test_minutes_are_a_covariate_of_features(out: Path) -> None:
 def test_results_without_a_model_have_no_features(out: Path, capsys, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(out, bare, ignore=shutil.ignore_patterns("*_parameters.*", "group"))
-    assert main(call(bare, "associate")) == 2
+    assert main(call(bare, "stats")) == 2
     assert "has no results of participants with --model" in capsys.readouterr().err
     facts = json.loads(next(out.rglob("*_desc-components_parameters.json")).read_text())
     assert facts["ModelName"] == "core"

@@ -19,14 +19,24 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(out: Path, *more: str) -> list[str]:
     return [
-        *(str(out), str(out), "group", "--workflow", "twin", "--analysis", "associate"),
+        *(
+            str(out),
+            str(out),
+            "group",
+            "--workflow",
+            "twin",
+            "--analysis",
+            "stats",
+            "--phenotype",
+            "age",
+        ),
         *("--participants-file", str(out.parent / "people.tsv"), "--permutations", "99", *more),
     ]
 
 
-def test_predicted_times_and_changes_are_associated_with_age(out: Path) -> None:
+def test_predicted_times_and_changes_go_with_age(out: Path) -> None:
     assert main(call(out)) == 0
-    (times,) = (out / "group/associate").glob("*Times_associations.tsv")
+    (times,) = (out / "group/stats").glob("*Times_tests.tsv")
     rows = read_table(times)
     assert [row["name"] for row in rows] == [
         "stroop_congruent",
@@ -34,7 +44,7 @@ def test_predicted_times_and_changes_are_associated_with_age(out: Path) -> None:
         "stroop_effect",
     ]
     assert all(float(row["r"]) > 0.9 for row in rows)
-    (changes,) = (out / "group/associate").glob("*Changes_associations.tsv")
+    (changes,) = (out / "group/stats").glob("*Changes_tests.tsv")
     (row,) = read_table(changes)
     assert row["name"] == "stroop_rt_all"
     assert float(row["r"]) == pytest.approx(-1, abs=1e-4)

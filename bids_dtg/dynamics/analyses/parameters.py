@@ -30,11 +30,11 @@ from bids_dtg.dynamics.parameters import (
     retest,
 )
 from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.spatial_nulls import moran_surrogates, within_hemispheres
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.notices import say
 from bids_dtg.report.pages.analysis import PageSection
-from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]

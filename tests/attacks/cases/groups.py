@@ -9,7 +9,7 @@ import numpy as np
 import tiny_networks
 import tiny_twins
 from attacks.cases.case import case, rows
-from attacks.fixtures import ASSOCIATE, people_table
+from attacks.fixtures import OF_AGE, people_table
 from attacks.scene import Scene, put
 
 MATH, STORY = "languageMath", "languageStory"
@@ -23,7 +23,7 @@ def analyse(scene: Scene, analysis: str, *more: str) -> None:
 
 
 def stats(scene: Scene, *more: str) -> None:
-    words = ("--feature-sets", "maps", "--permutations", "9")
+    words = ("--feature-sets", "maps", "--permutations", "9", "--voxels")
     analyse(scene, "stats", *words, *(more or ("--contrast", MATH)))
 
 
@@ -34,7 +34,7 @@ def covariate(scene: Scene, cell: str) -> None:
     # Of few values, so that a factor of words would have people enough.
     ages = {f"sub0{number}": f"{20 + number % 3}" for number in range(1, 8)}
     people_table(scene.bids, **ages, sub08=cell)
-    stats(scene, "--contrast", MATH, "--covariates", "age")
+    stats(scene, "--contrast", MATH, "--phenotype", "age")
 
 
 rows(
@@ -60,16 +60,16 @@ rows(
 def labels_without_their_zeros(scene: Scene) -> None:
     path = scene.bids / "participants.tsv"
     put(path, path.read_text().replace("sub-0", ""))
-    analyse(scene, "associate", *ASSOCIATE)
+    analyse(scene, "stats", *OF_AGE)
 
 
 @case(0, fixture="predicted", healthy=False, says="kept, as they are not of this analysis")
 def own_files_in_a_result_folder(scene: Scene) -> None:
-    folder = scene.out / "group" / "associate" / "mine"
+    folder = scene.out / "group" / "stats" / "mine"
     put(folder / "my_notes.txt", "of mine")
     put(folder / "figure.png", b"\x89PNG")
     scene.kept = [folder]
-    analyse(scene, "associate", *ASSOCIATE)
+    analyse(scene, "stats", *OF_AGE)
 
 
 # Maps that cannot be right.

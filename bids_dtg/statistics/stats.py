@@ -1,0 +1,533 @@
+"""``group --analysis stats``: one question to each region, voxel, edge or score of people."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort import column
+from bids_dtg.cohort.features import (
+    FeatureSource,
+    FeatureTable,
+    find_features,
+    print_plan,
+    report_failed,
+)
+from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.engine.machine import one_blas_thread
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.inputs.participants import Column
+from bids_dtg.notices import counted, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.glass_brain import draw_glass_brain
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures
+from bids_dtg.settings import Settings
+from bids_dtg.statistics.asked import camel_case, covariates_of, values_of
+from bids_dtg.stats.permutation import (
+    FEWEST_ORDERS,
+    ColumnTests,
+    Corrected,
+    Design,
+    correct,
+    different_orders,
+    fit_columns,
+    flipped_signs,
+    permuted_orders,
+    sizes_p,
+)
+from bids_dtg.stats.verdict import FEWEST
+
+ALPHA = 0.05
+_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap")
+_CONTRAST = column.Column("contrast", "Contrast of the maps")
+_PARTICIPANTS = column.Column("participants", "Number of participants")
+_TESTS = (
+    column.Column(
+        "effect",
+        "Mean over participants, mean difference of the sessions or of the levels, or slope by the "
+        "phenotype",
+    ),
+    column.Column("r", "Partial correlation with the phenotype, given the covariates"),
+    column.Column("t", "Student's t"),
+    column.Column(
+        "p_fwe",
+        "Share of permutations in which the largest |t| of all rows of these features is as large",
+        heading="p over all",
+    ),
+    column.Column(
+        "p_fwe_contrast",
+        "The same over the rows of the contrast: counts where the contrast was named beforehand",
+        heading="p within the contrast",
+    ),
+    column.Column(
+        "q",
+        "False discovery rate over all rows of these features, by the |t| of all permutations",
+    ),
+)
+_COLUMNS = (_CONTRAST, column.Column("name", "Region, edge or score"), _PARTICIPANTS, *_TESTS)
+_SUMMARY = (
+    column.Column("features", "What was tested: a value of --feature-sets"),
+    _CONTRAST,
+    _PARTICIPANTS,
+    column.Column("dof", "Degrees of freedom of t"),
+    column.Column("tests", "Regions, voxels, edges or scores that were tested"),
+    column.Column("dropped", "Those left out, as a participant has no value there"),
+    column.Column("tests_fwe", "Tests with p_fwe of at most 0.05", heading="p \u2264 .05"),
+    column.Column("tests_fdr", "Tests with q of at most 0.05", heading="q \u2264 .05"),
+    column.Column(
+        "name",
+        "Where |t| is largest: region, edge, score, or place of a voxel (RAS+, mm)",
+        heading="largest at",
+    ),
+    *_TESTS,
+)
+_SHOWN = ("contrast", "participants", "tests", "tests_fwe", "tests_fdr", "name", "t", "p_fwe", "q")
+
+
+@dataclass(eq=False)
+class Question:
+    """What is asked of each column: a mean, a phenotype, or the difference of two sessions."""
+
+    people: GroupPeople
+    phenotype: Column | None
+    sessions: tuple[str, ...] = ()
+    words: list[str] = field(default_factory=list)  # on permutations, for the page
+    no_p: str = ""  # why there is no p
+    covariates: dict[str, tuple[str, ...]] = field(default_factory=dict)  # used, by features
+    _designs: dict[tuple[str, ...], Design] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, people: GroupPeople) -> Question:
+        """Return the question of the options.
+
+        Raises
+        ------
+        SettingsError, DatasetError
+            It is none that can be asked, or nobody has a value of the phenotype.
+        """
+        settings, options = people.settings, people.settings.statistics
+        if len(options.phenotype) > 1:
+            raise SettingsError(
+                f"stats was given {len(options.phenotype)} phenotypes",
+                expected="one, so that its p has one meaning",
+            )
+        if options.phenotype:
+            found = people.column(options.phenotype[0])
+            if not found.is_number and len(found.levels) > 2:
+                raise SettingsError(
+                    f"{found.name} has {len(found.levels)} levels",
+                    expected="numbers, or two levels",
+                    remedy="compare two of them: n/a in the table leaves a participant out",
+                )
+            kept = people.complete([found.name])
+            return cls(kept, kept.column(found.name))
+        if options.covariates:
+            raise SettingsError(
+                "--covariates was given without --phenotype", expected="both, or neither"
+            )
+        sessions = settings.inputs.session_label
+        if len(sessions) > 2:
+            raise SettingsError(
+                f"stats was given {len(sessions)} sessions", expected="two, to compare"
+            )
+        no_p = "" if len(sessions) == 2 else "the mean of maps has no p over people"
+        return cls(people, None, sessions if len(sessions) == 2 else (), no_p=no_p)
+
+    @property
+    def title(self) -> str:
+        """The question in words."""
+        if self.phenotype is not None:
+            levels = "" if self.phenotype.is_number else f" ({' against '.join(self._levels)})"
+            return f"{self.phenotype.name}{levels}"
+        if self.sessions:
+            return f"session {self.sessions[1]} less session {self.sessions[0]}"
+        return "the mean"
+
+    @property
+    def label(self) -> str:
+        """For names of files."""
+        if self.phenotype is not None:
+            return self.phenotype.name
+        return "difference" if self.sessions else "mean"
+
+    @property
+    def _levels(self) -> tuple[str, ...]:
+        assert self.phenotype is not None
+        return self.phenotype.levels[::-1]
+
+    def design(self, table: FeatureTable) -> Design:
+        """Return the question to a table, with the draws of its people."""
+        key = (table.source.kind.name, *table.labels)
+        if key not in self._designs:
+            try:
+                self._designs[key] = self._design(table)
+            except ValueError as err:
+                raise DatasetError(f"{self.title} cannot be tested: {err}") from err
+        return self._designs[key]
+
+    def _design(self, table: FeatureTable) -> Design:
+        people = self.people.of(table.labels)
+        options, seed = people.settings.statistics, people.settings.modelling.seed
+        draws, families = options.map_permutations, people.families
+        if self.phenotype is None:
+            alone = len(np.unique(families))
+            if self.sessions and alone < FEWEST:
+                self._refuse(f"{counted(alone, 'family')} are too few to flip the signs of")
+            if self.no_p:
+                draws = 0
+            if draws:
+                self._say(f"{draws} flips of the signs of {counted(alone, 'family')}, seed {seed}")
+            return Design.of_mean(flipped_signs(families, draws, seed=seed))
+        tested = values_of(self.phenotype, people.labels)
+        covariates = covariates_of(
+            people, table.source.kind, self.phenotype.name, tested, self._say
+        )
+        self.covariates[table.source.kind.name] = covariates.names
+        different = different_orders(tested, families, people.sites)
+        if len(people) < FEWEST:
+            self._refuse(f"{counted(len(people), 'participant')} are too few")
+        elif different < FEWEST_ORDERS:
+            self._refuse(
+                f"{self.phenotype.name} can be given to these families and sites in {different} "
+                f"ways only, and {FEWEST_ORDERS} are needed"
+            )
+        if self.no_p or not draws:
+            return Design.of(tested, covariates.values, np.empty((0, len(people)), np.int32))
+        related = len(np.unique(families)) < len(people)
+        within = "" if people.sites is None else " within sites"
+        who = "whole families of one size" if related else "participants"
+        self._say(f"{draws} permutations of {who}{within}, seed {seed}")
+        orders = permuted_orders(families, draws, sites=people.sites, seed=seed)
+        return Design.of(tested, covariates.values, orders)
+
+    def _refuse(self, why: str) -> None:
+        if not self.no_p:
+            say(f"no permutations: {why}")
+        self.no_p = why
+
+    def _say(self, words: str) -> None:
+        if words not in self.words:
+            self.words.append(words)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """A contrast of some features, tested; its table's values may be gone."""
+
+    table: FeatureTable
+    tests: ColumnTests
+    corrected: Corrected | None = None  # None: no p
+
+    @property
+    def best(self) -> int:
+        """The column of the largest |t|."""
+        return int(np.nanargmax(np.abs(self.tests.t)))
+
+    def place(self, column: int) -> str:
+        """Return the name of a column, or where its voxel lies."""
+        if (places := self.table.places) is None:
+            return self.table.names[column]
+        return ", ".join(f"{x:.0f}" for x in places.points[column])
+
+    def cells(self, column: int) -> dict[str, object]:
+        """Return the figures of a column."""
+        t, found = self.tests, self.corrected
+        own: dict[str, object] = {"effect": t.effect[column], "t": t.t[column]}
+        if t.design.covariates.size:
+            own["r"] = t.r[column]
+        if found is not None:
+            own |= {"p_fwe": found.p[column], "p_fwe_contrast": found.p_contrast[column]}
+            own["q"] = found.q[column]
+        return own
+
+    def below(self, name: str) -> int:
+        """Return how many columns have a p or q of at most .05."""
+        return int((getattr(self.corrected, name) <= ALPHA).sum()) if self.corrected else 0
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The row of the summary."""
+        p = {"tests_fwe": self.below("p"), "tests_fdr": self.below("q")} if self.corrected else {}
+        tested = int(np.isfinite(self.tests.t).sum())
+        source = self.table.source
+        number = len(source.names) or (source.places.number if source.places is not None else 0)
+        return {
+            "features": source.kind.name,
+            "contrast": self.table.contrast or None,
+            "participants": len(self.table.labels),
+            "dof": self.tests.design.dof,
+            "tests": tested,
+            "dropped": number - tested,
+            **p,
+            "name": self.place(self.best),
+            **self.cells(self.best),
+        }
+
+
+def run_stats(settings: Settings) -> int:
+    """Test features; return how many participants could not be read.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        There are no features, or the question cannot be asked of these people.
+    """
+    people = gather_people(settings).complete(settings.statistics.covariates)
+    people.covariates(settings.statistics.covariates)  # refuses what cannot be one
+    question = Question.of(people)
+    people = question.people
+    sources = find_features(people)
+    wanted = [name for source in sources for name in source.kind.covariates]
+    people = question.people = people.complete(list(dict.fromkeys(wanted)))
+    if settings.behaviour.dry_run:
+        would = f"would test {question.title} of {counted(len(people), 'participant')}"
+        return print_plan(sources, [would])
+    results = ResultFolder.of(settings, people.output, *_WRITES)
+    failed: dict[str, str] = {}
+    with results.begun(), temporary_folder() as folder, one_blas_thread():
+        answers = []
+        for source in sources:
+            tested = list(_tests(question, source, folder, failed))
+            if not tested:
+                say(f"{source.kind.words}: nothing can be tested")
+                continue
+            answers.append(_Answer.of(question, tested))
+            answers[-1].write(results)
+        if not answers:
+            raise DatasetError("nothing can be tested", expected="values that differ")
+        _write(results, question, answers, failed)
+    return len(failed)
+
+
+def _tests(
+    question: Question, source: FeatureSource, folder: Path, failed: dict[str, str]
+) -> Iterator[_Tested]:
+    """Test the contrasts of a source; those without a column that differs are left out."""
+    tables = (
+        _differences(question, source, folder)
+        if question.sessions
+        else source.tables(question.people.of(source.has), folder)
+    )
+    for number, table in enumerate(tables):
+        done = number / len(source.contrasts)
+        say(f"{done:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
+        failed |= report_failed(table, failed)
+        if len(table.labels) < 3:
+            say(f"{table.title}: fewer than three participants, not tested")
+            continue
+        tests = fit_columns(table.values, question.design(table))
+        table = dataclasses.replace(table, values=np.empty((0, 0), np.float32))
+        if np.isfinite(tests.t).any():
+            yield _Tested(table, tests)
+
+
+def _differences(question: Question, source: FeatureSource, folder: Path) -> Iterator[FeatureTable]:
+    """Yield the second session less the first, of people and columns with values in both."""
+    groups = [question.people.of_sessions([session]) for session in question.sessions]
+    sources = [source.kind.find(source.kind, people) for people in groups]
+    for contrast in source.contrasts:
+        if any(contrast not in own.contrasts for own in sources):
+            continue
+        pair = []
+        for place, (own, people) in enumerate(zip(sources, groups, strict=True)):
+            only = dataclasses.replace(own, contrasts=(contrast,))
+            inside = folder / f"session{place}"
+            inside.mkdir(exist_ok=True)
+            pair += only.tables(people.of(own.has), inside)
+        if len(pair) < 2:
+            continue
+        first, second = pair
+        labels = tuple(label for label in first.labels if label in set(second.labels))
+        ids = [t.kept if t.places is None else t.places.positions for t in pair]
+        _, here, there = np.intersect1d(*ids, return_indices=True)
+        if not labels or not len(here):
+            say(f"{first.title}: nobody has it in both sessions")
+            continue
+        rows = [[t.labels.index(label) for label in labels] for t in pair]
+        values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
+        failed = {**first.failed, **second.failed}
+        yield FeatureTable(first.source, contrast, labels, values, first.kept[here], failed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What was found in features of one kind."""
+
+    question: Question
+    tested: Sequence[_Tested]  # a contrast each
+    sizes: float | None  # p of how sizes of maps go with the phenotype, where nothing is corrected
+
+    @classmethod
+    def of(cls, question: Question, tested: Sequence[_Tested]) -> _Answer:
+        designs = {id(one.tests.design): one.tests.design for one in tested}
+        if not len(tested[0].tests.design.draws):
+            return cls(question, tested, None)
+        if question.phenotype is not None:
+            p = [
+                sizes_p(
+                    np.sum([t.tests.products for t in tested if t.tests.design is design], 0),
+                    design,
+                )
+                for design in designs.values()
+                if tested[0].tests.t.size > 1
+            ]
+            if p and min(p) * len(p) <= ALPHA:
+                return cls(question, tested, min(p) * len(p))
+        found = correct([one.tests for one in tested])
+        corrected = [
+            dataclasses.replace(one, corrected=own) for one, own in zip(tested, found, strict=True)
+        ]
+        return cls(question, corrected, None)
+
+    @property
+    def words(self) -> str:
+        """Of the features."""
+        return self.tested[0].table.source.kind.words
+
+    @property
+    def best(self) -> _Tested:
+        """The contrast with the largest |t|."""
+        return max(self.tested, key=lambda one: abs(one.tests.t[one.best]))
+
+    @property
+    def headline(self) -> str:
+        """The answer in a sentence."""
+        best, tests = self.best, sum(int(np.isfinite(one.tests.t).sum()) for one in self.tested)
+        contrast = f" of {best.table.contrast}" if best.table.contrast else ""
+        most = f"largest t: {best.tests.t[best.best]:.2f}, {best.place(best.best)}{contrast}"
+        start = f"{self.words[:1].upper()}{self.words[1:]}: {self.question.title}"
+        if self.question.no_p:
+            return f"{start} without p ({self.question.no_p}); {most}."
+        if self.sizes is not None:
+            return (
+                f"{start} without corrected p, as the size of maps goes with it "
+                f"(p {self.sizes:.2g}): their means then differ more by chance than permutations "
+                f"show; {most}."
+            )
+        if best.corrected is None:
+            return f"{start} without p (--permutations 0); {most}."
+        fwe, fdr = (sum(one.below(name) for one in self.tested) for name in ("p", "q"))
+        found = f"{fwe or 'none'} of {tests:,} tests at p \u2264 .05 over all"
+        return f"{start}: {found}, {fdr or 'none'} at q \u2264 .05; {most}."
+
+    def write(self, results: ResultFolder) -> None:
+        """Write the table of tests, or maps."""
+        source = self.tested[0].table.source
+        if source.names:
+            rows = [
+                {
+                    "contrast": one.table.contrast or None,
+                    "name": one.table.names[number],
+                    "participants": len(one.table.labels),
+                    **one.cells(number),
+                }
+                for one in self.tested
+                for number in range(len(one.table.names))
+            ]
+            label = camel_case(f"{self.question.label} {source.kind.name}")
+            words = f"{self.words}: {self.question.title}"
+            results.table(f"desc-{label}_tests", ResultTable(_COLUMNS, rows, words))
+        for one in self.tested if source.places is not None else ():
+            self._write_maps(results, one)
+
+    def _write_maps(self, results: ResultFolder, one: _Tested) -> None:
+        maps = {"effect": one.tests.effect, "t": one.tests.t}
+        if one.corrected is not None:
+            maps["logp"] = -np.log10(one.corrected.p)
+        source = one.table.source
+        facts: Mapping[str, object] = {
+            "Participants": len(one.table.labels),
+            "DegreesOfFreedom": one.tests.design.dof,
+            "Covariates": list(self.question.covariates.get(source.kind.name, ())),
+            "Synthetic": bool(source.kind.synthetic),
+        }
+        for stat, values in maps.items():
+            volume = one.table.volume(values)
+            assert volume is not None
+            assert source.places is not None
+            entities = {"contrast": one.table.contrast, "stat": stat, "desc": source.kind.name}
+            what = "-log10 of p over all places and contrasts" if stat == "logp" else stat
+            about = f"{self.words}, {self.question.title}: {what}"
+            results.map(entities, np.nan_to_num(volume), source.places, about, **facts)
+
+    def picture(self) -> Pictures:
+        """Draw t of the contrast with the largest one, with a line around what is significant."""
+        best = self.best
+        t = best.table.volume(best.tests.t)
+        if t is None or best.table.source.places is None:
+            return Pictures("", {})
+        marked: NDArray[np.bool_] | None = None
+        if best.corrected is not None:
+            flags = best.table.volume((best.corrected.p <= ALPHA).astype(float))
+            assert flags is not None
+            marked = np.nan_to_num(flags) > 0
+        title = f"{best.table.title}, {self.question.title}"
+        drawn = draw_glass_brain(
+            t, best.table.source.places, title=title, outlined=marked, units="t"
+        )
+        around = "; the line is around p \u2264 .05 over all" if marked is not None else ""
+        return Pictures(f"t, unthresholded{around}", {} if drawn is None else {title: drawn})
+
+
+def _write(
+    results: ResultFolder,
+    question: Question,
+    answers: Sequence[_Answer],
+    failed: Mapping[str, str],
+) -> None:
+    """Write the summary and the page; report the answers."""
+    people = question.people
+    rows = [one.facts for answer in answers for one in answer.tested]
+    words = f"Tests of {question.title}, a contrast a row"
+    results.table("desc-tests_summary", ResultTable(_SUMMARY, rows, words))
+    for answer in answers:
+        say(answer.headline)
+    sections = []
+    for answer in answers:
+        own = [one.facts for one in answer.tested]
+        shown = [
+            name
+            for name in _SHOWN
+            if any(row.get(name) is not None for row in own) or name == "contrast"
+        ]
+        if len(own) == 1 and own[0]["contrast"] is None:
+            shown = ["name", *(name for name in shown if name not in ("name", "contrast"))]
+        table = ResultTable(_SUMMARY, own).on_page(
+            f"{answer.words}: where the largest t of each contrast is", shown
+        )
+        sections.append(
+            PageSection(
+                answer.words[:1].upper() + answer.words[1:],
+                tables=[table],
+                pictures=[answer.picture()],
+            )
+        )
+    facts = {
+        "question": question,
+        "people": people,
+        "kinds": {
+            answer.words: question.covariates.get(answer.tested[0].table.source.kind.name, ())
+            for answer in answers
+        },
+        "corrected": any(one.corrected is not None for a in answers for one in a.tested),
+    }
+    sections.append(PageSection("Methods", template="stats_how.html", facts=facts))
+    flags = [*people.flags, *_flags(question, failed)]
+    lead = " ".join(answer.headline for answer in answers)
+    page = AnalysisPageFacts("Statistics", lead, flags, sections, "../../index.html")
+    results.page(page)
+
+
+def _flags(question: Question, failed: Mapping[str, str]) -> Iterator[Flag]:
+    if failed:
+        yield Flag("warning", f"{counted(len(failed), 'participant')} could not be read")
+    for title, why in question.people.left_out:
+        yield Flag("note", f"{title} is left out: {why}")

@@ -1,0 +1,164 @@
+"""Points laid out in few dimensions, and what of their differences such a picture shows."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+FEWEST_FOR_UMAP = 8  # points
+_NEIGHBOURS, _SPREAD, _COMPONENTS = 15, 10.0, 50
+_ROUNDING = 1e-7  # of the variance: a smaller component is rounding
+
+
+def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
+    """Return scores (points, components) and shares of the variance, (components,).
+
+    Parameters
+    ----------
+    products
+        Inner products of the points' deviations from their mean, (points, points).
+    columns
+        Number that these are summed over: scores are in units of the maps, root mean square.
+
+    Examples
+    --------
+    >>> deviations = np.array([-2.0, -1.0, 3.0])
+    >>> scores, shares = principal_components(np.outer(deviations, deviations), 1)
+    >>> scores[:, 0].round(6), shares.round(6)
+    (array([-2., -1.,  3.]), array([1.]))
+    """
+    sizes, vectors = np.linalg.eigh(products)
+    sizes, vectors = sizes[::-1], vectors[:, ::-1]
+    total = np.maximum(sizes, 0).sum()
+    kept = sizes > _ROUNDING * max(total, np.finfo(float).tiny)
+    scores = vectors[:, kept] * np.sqrt(sizes[kept] / columns)
+    # Signs do not depend on the order of points: the score that is furthest from 0 is positive.
+    furthest = scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])]
+    return scores * np.sign(furthest), sizes[kept] / max(total, np.finfo(float).tiny)
+
+
+def distances(products: Array, columns: int) -> Array:
+    """Return the root mean square distance of each two points, (points, points)."""
+    squares = np.diag(products)
+    apart = np.maximum(squares[:, None] + squares - 2 * products, 0.0)
+    np.fill_diagonal(apart, 0.0)
+    found: Array = np.sqrt(apart / columns)
+    return found
+
+
+def umap_is_missing() -> bool:
+    """Return whether umap-learn is not installed."""
+    return importlib.util.find_spec("umap") is None
+
+
+def umap_layout(scores: Array, seed: int) -> Array:
+    """Lay points out in two dimensions by UMAP, beginning at the first two components.
+
+    Parameters
+    ----------
+    scores
+        (points, components), of the principal components; the first 50 are used.
+    seed
+        The same seed gives the same layout, on one thread.
+
+    Returns
+    -------
+    (points, 2), without a unit; 15 neighbours (fewer of few points), smallest distance 0.1.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than eight points, or fewer than two components.
+    """
+    if len(scores) < FEWEST_FOR_UMAP or scores.shape[1] < 2:
+        raise ValueError(f"UMAP needs {FEWEST_FOR_UMAP} points and 2 components: {scores.shape}")
+    from umap import UMAP
+
+    used = np.ascontiguousarray(scores[:, :_COMPONENTS], np.float32)
+    layout = UMAP(
+        n_neighbors=min(_NEIGHBOURS, len(used) - 1),
+        min_dist=0.1,
+        init=(used[:, :2] * (_SPREAD / np.abs(used[:, :2]).max())).astype(np.float32),
+        random_state=seed,
+        n_jobs=1,
+    ).fit_transform(used)
+    return np.asarray(layout, np.float64)
+
+
+def silhouettes(apart: Array, labels: Sequence[Any], orders: NDArray[np.integer[Any]]) -> Array:
+    """Return how far each label's points lie together and apart from others, and by chance.
+
+    Parameters
+    ----------
+    apart
+        (points, points), see `distances`.
+    labels
+        (points,), whose clusters are asked for.
+    orders
+        (permutations, points), in which labels are given to points by chance.
+
+    Returns
+    -------
+    (1 + permutations,): mean over points, -1 to 1 (Rousseeuw 1987), of the labels and of each
+    order; NaN where there is one label, or one for each point.
+
+    Examples
+    --------
+    >>> places = np.array([0.0, 0.1, 5.0, 5.1])
+    >>> apart = np.abs(places[:, None] - places)
+    >>> silhouettes(apart, ["a", "a", "b", "b"], np.empty((0, 4), int)).round(2)
+    array([0.98])
+    """
+    names, code = np.unique(np.asarray(labels), return_inverse=True)
+    if not 1 < len(names) < len(code):
+        return np.full(1 + len(orders), np.nan)
+    number = np.bincount(code)
+    found = []
+    for order in [np.arange(len(code)), *orders]:
+        own = code[order]
+        member = (own[:, None] == np.arange(len(names))).astype(float)
+        total = apart @ member
+        row = np.arange(len(own))
+        within = total[row, own] / np.maximum(number[own] - 1, 1)
+        mean = total / number
+        mean[row, own] = np.inf
+        beside = mean.min(axis=1)
+        alone = number[own] == 1
+        most = np.maximum(np.maximum(within, beside), np.finfo(float).tiny)
+        found.append(np.where(alone, 0, (beside - within) / most).mean())
+    return np.array(found)
+
+
+def variance_shares(values: NDArray[Any]) -> tuple[float, float, float]:
+    """Return the shares of variance between contrasts, between people, and in neither.
+
+    Parameters
+    ----------
+    values
+        (contrasts, people, columns), one map of each contrast of each person.
+
+    Notes
+    -----
+    Sums of squares of a two-way layout. A mean over maps has a part of their rest, too: of pure
+    noise, the shares are near (contrasts - 1) and (people - 1) over (points - 1), and not 0.
+
+    Examples
+    --------
+    >>> found = variance_shares(np.array([[[0.0], [2.0]], [[4.0], [6.0]]]))
+    >>> [round(share, 6) for share in found]
+    [0.8, 0.2, 0.0]
+    """
+    contrasts, people, _ = values.shape
+    grand = values.mean(axis=(0, 1), dtype=np.float64)
+    total = float(np.square(values - grand).sum())
+    if total <= 0:
+        return float("nan"), float("nan"), float("nan")
+    of_contrasts = people * float(np.square(values.mean(axis=1) - grand).sum()) / total
+    of_people = contrasts * float(np.square(values.mean(axis=0) - grand).sum()) / total
+    return of_contrasts, of_people, max(0.0, 1 - of_contrasts - of_people)

@@ -1,0 +1,285 @@
+"""A phenotype predicted by cross-validated ridge, with all permutations in one solve a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.stats.correlation import correlation, weighted_correlation
+from bids_dtg.stats.verdict import Verdict, Weighted, judge_scores
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.integer[Any]]
+Ridge = Literal["nested", "published"]
+
+_COLUMNS = 20_000  # at once
+_GRID = np.logspace(-3, 3, 13)  # of penalties, in units of the mean variance of a person
+_INNER = 5  # folds of training people, in which a penalty is chosen
+_ROUNDING = 1e-12  # share of the largest variance below which a component is rounding
+_TIE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A phenotype of people, and who they are."""
+
+    tested: Array  # (people,); of two levels 0 and 1
+    families: Integers  # (people,), which are left out whole
+    covariates: Array  # (people, columns), taken out by coefficients of training people
+    orders: Integers  # (permutations, people), see `bids_dtg.stats.permutation`
+
+    @property
+    def second(self) -> NDArray[np.bool_] | None:
+        """Who is of the second of two levels; None: the phenotype is a number."""
+        levels = np.unique(self.tested)
+        return self.tested == levels[1] if len(levels) == 2 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What cross-validation says of each person, as deviations from what covariates say."""
+
+    predicted: Array  # (people,)
+    measured: Array  # (people,)
+    null: Array  # (permutations,), r of each
+
+    @property
+    def r(self) -> float:
+        """Pearson r over people; NaN of a constant prediction."""
+        return float(correlation(self.predicted, self.measured))
+
+    @property
+    def r2(self) -> float:
+        """1 less the share of squared error; below 0: worse than the mean and covariates."""
+        error = np.square(self.measured - self.predicted).sum()
+        return float(1 - error / np.square(self.measured).sum())
+
+    @property
+    def p(self) -> float:
+        """Share of permutations with an r as large; NaN without permutations."""
+        return chance(self.r, self.null)
+
+    def balanced_accuracy(self, second: NDArray[np.bool_]) -> float:
+        """Return the mean share of the two levels' people who are recognised."""
+        right = (self.predicted > 0) == second
+        return float((right[second].mean() + right[~second].mean()) / 2)
+
+    def score(self, second: NDArray[np.bool_] | None) -> Weighted:
+        """Return r, or of two levels the AUC, by how often each person counts."""
+        if second is None:
+            return lambda counts: weighted_correlation(self.predicted, self.measured, counts)
+        pairs = np.sign(self.predicted[second][:, None] - self.predicted[~second]) / 2 + 0.5
+
+        def area(counts: Array) -> Array:
+            ours, theirs = counts[:, second], counts[:, ~second]
+            number = ours.sum(axis=1) * theirs.sum(axis=1)
+            total = np.einsum("sf,sf->s", ours @ pairs, theirs)
+            shares = np.full(len(total), np.nan)
+            np.divide(total, number, out=shares, where=number > 0)
+            return shares
+
+        return area
+
+
+def chance(r: float, null: Array) -> float:
+    """Return the share of r by chance that are as large as one; NaN without any."""
+    if not len(null) or not np.isfinite(r):
+        return float("nan")
+    return float((1 + (null >= r - _TIE).sum()) / (1 + len(null)))
+
+
+def rotated(values: NDArray[Any]) -> Array:
+    """Return the same people by fewer columns: inner products of people stay as they are.
+
+    Parameters
+    ----------
+    values
+        (people, columns), finite; may be mapped from a file.
+    """
+    if values.shape[1] <= len(values):
+        own = np.asarray(values, np.float64)
+        centred: Array = own - own.mean(axis=0)
+        return centred
+    return of_products(products(values))
+
+
+def products(values: NDArray[Any]) -> Array:
+    """Return inner products of people's deviations from their mean, (people, people)."""
+    found = np.zeros((len(values),) * 2)
+    for start in range(0, values.shape[1], _COLUMNS):
+        block = np.asarray(values[:, start : start + _COLUMNS], np.float64)
+        block = block - block.mean(axis=0)
+        found += block @ block.T
+    return found
+
+
+def of_products(found: Array) -> Array:
+    """Return columns with these inner products of people: their principal components."""
+    sizes, vectors = np.linalg.eigh(found)
+    kept = sizes > _ROUNDING * max(float(sizes[-1]), 0.0)
+    scores: Array = vectors[:, kept] * np.sqrt(sizes[kept])
+    return scores
+
+
+def family_folds(families: Integers, folds: int, seed: int) -> Integers:
+    """Return the fold of each person, (people,): a family is in one.
+
+    Raises
+    ------
+    ValueError
+        There are fewer families than folds.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    if len(np.unique(families)) < folds:
+        raise ValueError(f"{len(np.unique(families))} families cannot be in {folds} folds")
+    found = np.empty(len(families), np.intp)
+    divided = GroupKFold(folds, shuffle=True, random_state=seed).split(found, groups=families)
+    for fold, (_, test) in enumerate(divided):
+        found[test] = fold
+    return found
+
+
+def site_folds(families: Integers, sites: Integers) -> Integers:
+    """Return folds of a site each; a family of several sites is with most of its people.
+
+    Examples
+    --------
+    >>> site_folds(np.array([0, 0, 0, 1, 2]), np.array([7, 7, 9, 9, 9])).tolist()
+    [0, 0, 0, 1, 1]
+    """
+    family = np.unique(families, return_inverse=True)[1]
+    site = np.unique(sites, return_inverse=True)[1]
+    count = np.zeros((family.max() + 1, site.max() + 1), np.intp)
+    np.add.at(count, (family, site), 1)
+    found: Integers = np.unique(count.argmax(axis=1)[family], return_inverse=True)[1]
+    return found
+
+
+def predict(
+    features: Array,
+    target: Target,
+    folds: Integers,
+    *,
+    ridge: Ridge = "nested",
+    within: bool = False,
+) -> Prediction:
+    """Predict a phenotype from features of people who are in other folds.
+
+    Parameters
+    ----------
+    features
+        (people, columns), see `rotated`.
+    target
+        The phenotype.
+    folds
+        (people,), see `family_folds`.
+    ridge
+        nested: the penalty is chosen in each fold, and for each permutation, in inner folds of the
+        training people; published: mean variance of a column times columns / training people.
+    within
+        Whether folds are compared within each: what differs between them is taken out.
+
+    Raises
+    ------
+    ValueError
+        Training people of a fold are all alike.
+    """
+    tested, covariates = target.tested, target.covariates
+    everybody = _basis(covariates)
+    left = tested - everybody @ np.linalg.lstsq(everybody, tested)[0]
+    targets = np.column_stack([left, left[target.orders].T])
+    predicted, measured = np.empty_like(targets), np.empty_like(targets)
+    for fold in np.unique(folds):
+        test = folds == fold
+        columns = _basis(covariates, ~test)
+        (x, x_test), (y, y_test) = (_without(own, columns, test) for own in (features, targets))
+        if np.ptp(y[:, 0]) < _TIE * max(np.ptp(tested), 1e-300):
+            raise ValueError("all training people of a fold have one value of it")
+        size = float(np.square(x - x.mean(axis=0)).sum())
+        if not x.shape[1] or size <= 0:
+            raise ValueError("training people of a fold do not differ")
+        alphas = np.full(y.shape[1], size / len(x) ** 2)
+        if ridge == "nested":
+            alphas = _chosen(x, y, _GRID * size / len(x), target.families[~test])
+        predicted[test] = _fitted(x, y, x_test)(alphas)
+        measured[test] = y_test
+        if within:
+            predicted[test] -= predicted[test].mean(axis=0)
+            measured[test] -= measured[test].mean(axis=0)
+    null = np.nan_to_num(correlation(predicted[:, 1:].T, measured[:, 1:].T))
+    return Prediction(predicted[:, 0], measured[:, 0], null.astype(np.float64))
+
+
+def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
+    """Return what ridge regression predicts for test people, by the penalty of each target."""
+    mean, mean_y = x.mean(axis=0), y.mean(axis=0)
+    left, sizes, right = np.linalg.svd(x - mean, full_matrices=False)
+    targets, test = left.T @ (y - mean_y), (x_test - mean) @ right.T
+    return lambda alphas: (
+        mean_y + test @ (sizes[:, None] / (np.square(sizes)[:, None] + alphas) * targets)
+    )
+
+
+def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
+    """Return the penalty of each target with the least squared error in inner folds."""
+    from sklearn.model_selection import GroupKFold
+
+    errors = np.zeros((len(grid), y.shape[1]))
+    count = min(_INNER, len(np.unique(families)))
+    for train, test in GroupKFold(count).split(x, groups=families):
+        predict_by = _fitted(x[train], y[train], x[test])
+        for place, alpha in enumerate(grid):
+            errors[place] += np.square(y[test] - predict_by(alpha)).sum(axis=0)
+    best: Array = grid[errors.argmin(axis=0)]
+    return best
+
+
+def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Array:
+    """Return a constant and the covariates, scaled by training people; constant ones are 0."""
+    own = covariates if training is None else covariates[training]
+    span = np.ptp(own, axis=0)
+    scaled = np.where(span > 0, (covariates - own.mean(axis=0)) / np.where(span > 0, span, 1), 0)
+    return np.column_stack([np.ones(len(covariates)), scaled])
+
+
+def _without(values: Array, columns: Array, test: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return values of training and test people less what columns say by training people."""
+    coefficients = np.linalg.lstsq(columns[~test], values[~test])[0]
+    left = values - columns @ coefficients
+    return left[~test], left[test]
+
+
+def judge(one: Prediction, other: Prediction | None, target: Target, seed: int = 0) -> Verdict:
+    """Judge r, or of two levels the AUC, of a prediction; or how much it is above another's.
+
+    Parameters
+    ----------
+    one, other
+        Predictions in the same folds.
+    target
+        What was predicted; families are drawn and flipped whole.
+    seed
+        Of samples of people.
+    """
+    second, people = target.second, len(target.tested)
+    score = one.score(second)
+    rarer = None if second is None else int(min(second.sum(), (~second).sum()))
+    beside = None if other is None else other.score(second)
+
+    def difference(counts: Array) -> Array:
+        return score(counts) if beside is None else score(counts) - beside(counts)
+
+    found = judge_scores(
+        difference,
+        people,
+        rarer=rarer,
+        families=target.families,
+        cross_validated=beside is not None,
+        seed=seed,
+    )
+    return found or Verdict.unknown(people, rarer)

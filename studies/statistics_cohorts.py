@@ -1,0 +1,217 @@
+"""How often `stats` and `phenotypes` find anything in simulated cohorts.
+
+    python studies/statistics_cohorts.py stats [--cohorts 400] [--permutations 300] [--seed 3]
+    python studies/statistics_cohorts.py phenotypes --cohorts 120
+    python studies/statistics_cohorts.py power --cohorts 60
+
+A row a kind of cohort. Maps are 20 shared factors and noise, in 3 contrasts of 100 regions. `stats`
+counts cohorts with any p of at most .05 over all, any q, and those in which both are withheld, as
+the size of maps goes with the phenotype. `phenotypes` counts p of at most .05 over three sets.
+`power` gives the share of true columns (5 % of all, r about .4 of unrelated people) that are found,
+and of false ones among the found.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.stats.coding import Coded, add_levels
+from bids_dtg.stats.permutation import (
+    Design,
+    correct,
+    fit_columns,
+    flipped_signs,
+    permuted_orders,
+    sizes_p,
+)
+from bids_dtg.stats.prediction import Target, chance, family_folds, predict, rotated
+
+Array = NDArray[np.float64]
+CONTRASTS, REGIONS, FACTORS = 3, 100, 20
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """People of a simulation."""
+
+    maps: Array  # (people, columns)
+    tested: Array  # (people,)
+    families: NDArray[np.intp]
+    covariates: Array
+    sites: NDArray[np.intp] | None = None
+    sessions: bool = False  # whether maps are differences of two
+
+
+def draw(
+    rng: np.random.Generator,
+    people: int = 60,
+    *,
+    tails: float = 0.0,
+    covariates: int = 0,
+    families: float = 0.0,
+    sites: tuple[float, ...] = (),
+) -> Cohort:
+    """Draw people whose maps know nothing of what is tested.
+
+    Parameters
+    ----------
+    rng
+        Where everything is drawn from.
+    people
+        How many there are.
+    tails
+        Degrees of freedom of Student's t, in place of a normal distribution.
+    covariates
+        How many there are; the phenotype and maps follow them.
+    families
+        Intraclass correlation of families of 2 to 4, in phenotype and maps.
+    sites
+        Noise of each site, in maps and phenotype.
+    """
+
+    def noise(*shape: int) -> Array:
+        return rng.standard_t(tails, shape) if tails else rng.standard_normal(shape)
+
+    def maps(number: int) -> Array:
+        shared = noise(number, FACTORS) @ rng.standard_normal((FACTORS, CONTRASTS * REGIONS))
+        found: Array = shared / np.sqrt(FACTORS) + noise(number, CONTRASTS * REGIONS)
+        return found
+
+    own, tested = maps(people), noise(people)
+    family = np.arange(people)
+    site = None
+    if families:
+        family = np.repeat(np.arange(people), rng.integers(2, 5, people))[:people]
+        own = np.sqrt(families) * maps(people)[family] + np.sqrt(1 - families) * own
+        tested = np.sqrt(families) * noise(people)[family] + np.sqrt(1 - families) * tested
+    if sites:
+        site = rng.integers(len(sites), size=people)
+        size = np.array(sites)[site]
+        own = size[:, None] * own + 2 * maps(len(sites))[site]
+        tested = size * tested + 2 * noise(len(sites))[site]
+    beside = noise(people, covariates)
+    if covariates:
+        own = own + 0.5 * beside @ rng.standard_normal((covariates, own.shape[1]))
+        tested = tested + 0.5 * beside.sum(axis=1)
+    return Cohort(own, tested, family, beside, site)
+
+
+def twice(cohort: Cohort, copies: int) -> Cohort:
+    """Return people of whom some are in twice."""
+    rows = np.r_[np.arange(len(cohort.tested)), np.arange(copies)]
+    own = (cohort.maps, cohort.tested, cohort.families, cohort.covariates)
+    return Cohort(*(values[rows] for values in own))
+
+
+def patients(cohort: Cohort, times: float) -> Cohort:
+    """Return ten patients among people, whose maps vary more."""
+    patient = (np.arange(len(cohort.tested)) < 10).astype(float)
+    return replace(cohort, maps=cohort.maps * (times**patient)[:, None], tested=patient)
+
+
+Kind = Callable[[np.random.Generator], Cohort]
+COMMON: Mapping[str, Kind] = {
+    "unrelated": lambda rng: draw(rng),
+    "t tails": lambda rng: draw(rng, tails=3),
+    "sites, noise 1, 1, 2": lambda rng: draw(rng, sites=(1, 1, 2)),
+    "families, ICC .8": lambda rng: draw(rng, families=0.8),
+    "20 people, 8 covariates": lambda rng: draw(rng, 20, covariates=8),
+    "everybody twice": lambda rng: twice(draw(rng, 30), 30),
+    "10 of 50 twice": lambda rng: twice(draw(rng, 50), 10),
+}
+OF_STATS: Mapping[str, Kind] = COMMON | {
+    "families, 2 covariates": lambda rng: draw(rng, families=0.8, covariates=2),
+    "8 people": lambda rng: draw(rng, 8),
+    "two sessions, t errors": lambda rng: replace(draw(rng, 40, tails=3), sessions=True),
+    "10 of 40 patients, maps 1.5 times": lambda rng: patients(draw(rng, 40), 1.5),
+}
+
+
+def covariates_of(cohort: Cohort) -> Array:
+    """Return covariates and sites, as the program has them."""
+    if cohort.sites is None:
+        return cohort.covariates
+    coded = Coded(tuple(map(str, range(cohort.covariates.shape[1]))), cohort.covariates)
+    return add_levels(coded, "site", [str(one) for one in cohort.sites], cohort.tested).values
+
+
+def found_by_stats(cohort: Cohort, draws: int, seed: int) -> tuple[Array, Array] | None:
+    """Return p over all and q of each column; None where they are withheld."""
+    if cohort.sessions:
+        design = Design.of_mean(flipped_signs(cohort.families, draws, seed=seed))
+    else:
+        orders = permuted_orders(cohort.families, draws, sites=cohort.sites, seed=seed)
+        design = Design.of(cohort.tested, covariates_of(cohort), orders)
+    tests = [fit_columns(own, design) for own in np.split(cohort.maps, CONTRASTS, axis=1)]
+    products = np.sum([one.products for one in tests], axis=0)
+    if not cohort.sessions and sizes_p(products, design) <= 0.05:
+        return None
+    found = correct(tests)
+    p, q = (np.concatenate([getattr(one, name) for one in found]) for name in ("p", "q"))
+    return p, q
+
+
+def found_by_phenotypes(cohort: Cohort, draws: int, seed: int) -> float:
+    """Return the least p over three sets of features."""
+    orders = permuted_orders(cohort.families, draws, sites=cohort.sites, seed=seed)
+    folds = family_folds(cohort.families, 5, seed)
+    target = Target(cohort.tested, cohort.families, covariates_of(cohort), orders)
+    sets = [
+        predict(rotated(own), target, folds) for own in np.split(cohort.maps, CONTRASTS, axis=1)
+    ]
+    null = np.max([one.null for one in sets], axis=0)
+    return min(chance(one.r, null) for one in sets)
+
+
+def with_effect(rng: np.random.Generator, families: float) -> tuple[Cohort, NDArray[np.bool_]]:
+    """Return people whose phenotype changes 5 % of the columns, and which these are."""
+    people = 160 if families else 40
+    cohort = draw(rng, people, families=families)
+    true = np.arange(cohort.maps.shape[1]) % 20 == 0
+    change = 0.6 * np.outer(cohort.tested, true) * (0.6 if families else 1.0)
+    return replace(cohort, maps=cohort.maps + change), true
+
+
+def main() -> None:
+    """Print a row for each kind of cohort."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("stats", "phenotypes", "power"))
+    parser.add_argument("--cohorts", type=int, default=400)
+    parser.add_argument("--permutations", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=3)
+    asked = parser.parse_args()
+    if asked.what == "power":
+        for name, families in (("40 unrelated", 0.0), ("160 in families, ICC .5", 0.5)):
+            rows = []
+            for number in range(asked.cohorts):
+                cohort, true = with_effect(np.random.default_rng([asked.seed, number]), families)
+                found = found_by_stats(cohort, asked.permutations, number)
+                for own in found or (np.ones(len(true)),) * 2:
+                    called = own <= 0.05
+                    rows += [called[true].mean(), called[~true].sum() / max(called.sum(), 1)]
+            p, p_false, q, q_false = 100 * np.reshape(rows, (-1, 4)).mean(axis=0)
+            print(f"{name}\tp {p:.1f} ({p_false:.1f} false)\tq {q:.1f} ({q_false:.1f} false)")
+        return
+    kinds = OF_STATS if asked.what == "stats" else COMMON
+    for place, (name, kind) in enumerate(kinds.items()):
+        rows, withheld = [], 0
+        for number in range(asked.cohorts):
+            cohort = kind(np.random.default_rng([asked.seed, place, number]))
+            if asked.what == "phenotypes":
+                rows.append([found_by_phenotypes(cohort, asked.permutations, number) <= 0.05])
+            elif (own := found_by_stats(cohort, asked.permutations, number)) is None:
+                withheld += 1
+                rows.append([False, False])
+            else:
+                rows.append([bool((one <= 0.05).any()) for one in own])
+        shares = "\t".join(f"{100 * share:.1f}" for share in np.mean(rows, axis=0))
+        print(f"{name}\t{shares}\t{100 * withheld / asked.cohorts:.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Phenotypes from files of people: what is in the edges is found, and nothing leaks."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from tiny_job import read_table
+from written_cohort import WrittenCohort
+
+FEW = ("--permutations", 99, "--feature-sets", "edges")
+
+
+def results(cohort, name, *words):
+    """Call the analysis; return the rows of its scores."""
+    assert cohort.analyse("phenotypes", "--name", name, *words) == 0
+    return read_table(cohort.out / f"group/phenotypes-{name}/desc-phenotypes_scores.tsv")
+
+
+def row(rows, features="edges", **cells):
+    wanted = {"left_out": "families", "features": features, **cells}
+    (found,) = [one for one in rows if wanted.items() <= one.items()]
+    return {key: _number(value) for key, value in found.items()}
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def page(cohort, name):
+    return (cohort.out / f"group/phenotypes-{name}/statistics_report.html").read_text()
+
+
+def moved(cohort, folder, table, **other):
+    """Return the cohort with another table of participants."""
+    found = WrittenCohort.__new__(WrittenCohort)
+    found.__dict__ |= cohort.__dict__ | {"bids": folder / "fmriprep", **other}
+    shutil.copytree(cohort.bids, found.bids)
+    found.write_table(cohort.labels, table)
+    return found
+
+
+@pytest.fixture(scope="module")
+def score(cohort):
+    words = ("--phenotype", "score", "--permutations", 99, "--covariates", "age")
+    return results(cohort, "score", *words)
+
+
+def test_what_is_in_the_edges_is_found_and_maps_add_nothing(cohort, score):
+    edges = row(score)
+    assert edges["r_low"] < edges["r"] < edges["r_high"]
+    assert edges["r"] > 0.8
+    assert (edges["p"], edges["p_fwe"], edges["people"], edges["families"]) == (0.01, 0.01, 48, 24)
+    contrasts = {one["contrast"] for one in score if one["features"] == "maps"}
+    assert contrasts == {"all", *(c.label for c in cohort.bundle.contrasts)}
+    assert row(score, left_out="sites")["r"] > 0.8
+    differences = read_table(cohort.out / "group/phenotypes-score/desc-phenotypes_differences.tsv")
+    assert {one["contrast"] for one in differences} == contrasts
+    assert "better" not in {one["verdict"] for one in differences}
+    for one in differences:
+        apart = row(score, "maps", contrast=one["contrast"])["r"] - edges["r"]
+        assert float(one["difference"]) == pytest.approx(apart, abs=1e-5)
+    for words in ("score is predicted beyond chance from 5 of 5 sets", "covariates: age, site"):
+        assert words in page(cohort, "score")
+
+
+def test_what_chance_gives_is_called_nothing(cohort):
+    found = results(cohort, "luck", "--phenotype", "luck", *FEW)
+    assert row(found)["p"] > 0.05
+    assert "luck is not predicted beyond chance from any of 1 sets" in page(cohort, "luck")
+
+
+def test_relatives_are_never_on_both_sides(cohort, tmp_path):
+    """What relatives share predicts nothing, unless a split tears them apart."""
+    words = ("--phenotype", "of_family", *FEW)
+    whole = row(results(cohort, "whole", *words))
+    alone = {name: own for name, own in cohort.truth.table.items() if name != "family_id"}
+    torn = row(results(moved(cohort, tmp_path, alone), "torn", *words))
+    assert whole["p"] > 0.05
+    assert torn["p"] == 0.01
+    assert torn["r"] > whole["r"]
+
+
+def test_a_site_effect_is_no_prediction(cohort):
+    found = results(cohort, "site", "--phenotype", "of_site", *FEW)
+    assert row(found)["p"] > 0.05
+    assert row(found, left_out="sites")["p"] > 0.05
+
+
+def test_two_levels_have_their_scores(cohort):
+    edges = row(results(cohort, "sex", "--phenotype", "sex", *FEW))
+    assert edges["auc_low"] < edges["auc"] < edges["auc_high"]
+    assert edges["auc"] > 0.8
+    assert edges["balanced_accuracy"] > 0.7
+
+
+def test_the_published_penalty_is_another(cohort, score):
+    words = ("--phenotype", "score", "--covariates", "age", "--ridge", "published", *FEW)
+    assert row(results(cohort, "published", *words))["r"] != row(score)["r"]
+
+
+def test_few_people_have_no_permutations(cohort):
+    few = ("--participant-label", *cohort.labels[:12:2])
+    (edges,) = results(cohort, "few", "--phenotype", "score", *FEW, *few)
+    assert edges["p"] == "n/a"
+    assert "score: no permutations; best of 1 sets" in page(cohort, "few")
+
+
+def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsys):
+    out = shutil.copytree(cohort.out, tmp_path / "out")
+    columns = cohort.truth.table
+    columns = columns | {"score": ["n/a", *columns["score"][1:]]}
+    other = moved(cohort, tmp_path, columns, out=out)
+    broken = next(out.glob(f"sub-{cohort.labels[-1]}/**/*_relmat.tsv"))
+    broken.write_text(broken.read_text().replace("1.000000", "one"))
+    assert other.analyse("phenotypes", "--phenotype", "score", *FEW) == 1
+    assert f"sub-{cohort.labels[-1]} is left out" in capsys.readouterr().err
+    rows = read_table(out / "group/phenotypes/desc-phenotypes_scores.tsv")
+    assert row(rows)["people"] == 46
+
+
+def test_columns_are_found_and_a_dry_run_writes_nothing(cohort, capsys):
+    assert cohort.analyse("phenotypes", "--covariates", "age", "--name", "dry", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "would predict score, luck, of_family, of_site, sex of 48 participants" in shown
+    assert not (cohort.out / "group/phenotypes-dry").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "line"),
+    [
+        ("huge", lambda score: 1e300 * score, "huge is not predicted: its values are above 1e+100"),
+        ("same", lambda score: 0 * score, "same is not predicted: it is the same for everybody"),
+    ],
+)
+def test_numbers_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, of, line):
+    table = tmp_path / "own.tsv"
+    values = of(np.array(cohort.truth.table["score"]))
+    lines = [f"{label}\t{value}" for label, value in zip(cohort.labels, values, strict=True)]
+    table.write_text("\n".join([f"participant_id\t{name}", *lines, ""]))
+    words = ("--phenotype", name, "-p", table, "--name", "none", *FEW)
+    assert cohort.analyse("phenotypes", *words) == 2
+    assert line in capsys.readouterr().err

@@ -1,0 +1,244 @@
+"""Tests of regions, voxels and edges as typed, in an output folder of 48 people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp, ttest_rel
+from tiny_cohort import TinyCohort
+from tiny_job import add_rest, read_table
+
+MATH = "languageMath"
+
+
+def folder(cohort, name):
+    return cohort.out / f"group/stats-{name}"
+
+
+def summary(cohort, name):
+    rows = read_table(folder(cohort, name) / "desc-tests_summary.tsv")
+    return {(row["features"], row["contrast"]): row for row in rows}
+
+
+def page(cohort, name):
+    return (folder(cohort, name) / "statistics_report.html").read_text()
+
+
+def call(cohort, name, *words):
+    return cohort.analyse("stats", "--permutations", 199, "--name", name, *words)
+
+
+def least_squares(cohort, values, name="score"):
+    """Return slopes and t of a phenotype, given age and the sites."""
+    truth = cohort.truth
+    sites = (truth.site[:, None] == np.arange(1, 4)).astype(float)
+    phenotype = np.array(truth.table[name])
+    x = np.column_stack([phenotype, np.ones(len(sites)), truth.table["age"], sites])
+    found, squares, *_ = np.linalg.lstsq(x, values)
+    error = np.sqrt(squares / (len(x) - x.shape[1]) * np.linalg.inv(x.T @ x)[0, 0])
+    return found[0], found[0] / error
+
+
+@pytest.fixture(scope="module")
+def of_score(cohort):
+    assert call(cohort, "score", "--phenotype", "score", "--covariates", "age") == 0
+    return cohort
+
+
+def test_regions_and_edges_go_with_a_score(of_score, capsys):
+    cohort = of_score
+    edges = read_table(folder(cohort, "score") / "desc-scoreEdges_tests.tsv")
+    effect, t = least_squares(cohort, cohort.truth.edges)
+    np.testing.assert_allclose([float(row["t"]) for row in edges], t, rtol=1e-4)
+    np.testing.assert_allclose([float(row["effect"]) for row in edges], effect, rtol=1e-4)
+    rows = read_table(folder(cohort, "score") / "desc-scoreMaps_tests.tsv")
+    assert {row["contrast"] for row in rows} == {c.label for c in cohort.bundle.contrasts}
+    regions = np.unique(cohort.parcels)
+    first = [row for row in rows if row["contrast"] == MATH]
+    assert [row["name"] for row in first] == [str(number) for number in regions]
+    means = np.stack(
+        [cohort.truth.maps[:, 0, cohort.parcels == own].mean(axis=1) for own in regions], axis=1
+    )
+    found = [float(row["t"]) for row in first]
+    np.testing.assert_allclose(found, least_squares(cohort, means)[1], rtol=1e-3)
+    best = summary(cohort, "score")["edges", "n/a"]
+    assert (best["participants"], best["dof"], best["tests"]) == ("48", "42", "66")
+    assert float(best["p_fwe"]) == 0.005
+    assert int(best["tests_fwe"]) == sum(float(row["p_fwe"]) <= 0.05 for row in edges)
+    assert int(best["tests_fdr"]) == sum(float(row["q"]) <= 0.05 for row in edges)
+    assert json.loads((folder(cohort, "score") / "desc-scoreEdges_tests.json").read_text()).keys()
+    for words in (
+        "Edges of the connectome: score: ",
+        "199 permutations of whole families of one size within sites, seed 0",
+        "Covariates of edges of the connectome: age, site: site1",
+    ):
+        assert words in page(cohort, "score")
+
+
+def test_voxels_have_maps_of_what_was_found(cohort):
+    words = ("--phenotype", "score", "--covariates", "age", "--feature-sets", "maps", "--voxels")
+    assert call(cohort, "voxels", *words, "--contrast", MATH) == 0
+    where, found = folder(cohort, "voxels"), {}
+    for stat in ("effect", "t", "logp"):
+        (path,) = where.glob(f"*contrast-{MATH}_stat-{stat}_desc-maps_statmap.nii.gz")
+        found[stat] = nib.load(path).get_fdata()[cohort.bundle.places.mask]
+    effect, t = least_squares(cohort, cohort.truth.maps[:, 0])
+    np.testing.assert_allclose(found["t"], t, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found["effect"], effect, rtol=1e-3, atol=1e-5)
+    (row,) = summary(cohort, "voxels").values()
+    assert 10 ** -found["logp"].max() == pytest.approx(float(row["p_fwe"]), rel=1e-4)
+    facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert facts["Covariates"][0] == "age"
+    assert facts["Synthetic"] is True
+    assert not list(where.glob("*_tests.tsv"))
+
+
+def test_the_mean_of_predicted_maps_has_no_p(cohort):
+    assert call(cohort, "mean", "--feature-sets", "edges") == 0
+    (row,) = summary(cohort, "mean").values()
+    edges = read_table(folder(cohort, "mean") / "desc-meanEdges_tests.tsv")
+    t = ttest_1samp(cohort.truth.edges, 0).statistic
+    np.testing.assert_allclose([float(one["t"]) for one in edges], t, rtol=1e-4)
+    assert {row["p_fwe"], row["q"], row["tests_fwe"]} == {"n/a"}
+    assert "Predicted maps are no evidence of activation" in page(cohort, "mean")
+
+
+def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
+    assert call(cohort, "luck", "--phenotype", "luck", "--feature-sets", "edges") == 0
+    assert "luck: none of 66 tests at p \u2264 .05 over all" in capsys.readouterr().err
+    assert call(cohort, "sex", "--phenotype", "sex", "--feature-sets", "edges") == 0
+    rows = read_table(folder(cohort, "sex") / "desc-sexEdges_tests.tsv")
+    truth = cohort.truth
+    male = np.array(truth.table["sex"]) == "M"
+    sites = (truth.site[:, None] == np.arange(4)).astype(float)
+    effect = np.linalg.lstsq(np.column_stack([male, sites]), truth.edges)[0][0]
+    np.testing.assert_allclose([float(row["effect"]) for row in rows], effect, rtol=1e-4)
+    assert "sex (M against F)" in page(cohort, "sex")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--phenotype", "eyes"), "eyes has 3 levels. Expected: numbers, or two levels"),
+        (("--phenotype", "score", "luck"), "stats was given 2 phenotypes"),
+        (("--covariates", "age"), "--covariates was given without --phenotype"),
+        (("--session-label", "a", "b", "c"), "has results of session a or b or c"),
+        (("--phenotype", "scor"), "did you mean score"),
+        (("--phenotype", "score", "--atlases", "none.nii.gz"), "none.nii.gz"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused(cohort, capsys, words, line):
+    assert call(cohort, "refused", *words) == 2
+    assert line in capsys.readouterr().err
+    assert not folder(cohort, "refused").exists()
+
+
+def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys):
+    words = ("--phenotype", "score", "--feature-sets", "edges")
+    few = ("--participant-label", *cohort.labels[:12:2])
+    assert call(cohort, "few", *words, *few) == 0
+    assert "no permutations: 6 participants are too few" in capsys.readouterr().err
+    table = tmp_path / "own.tsv"
+    rows = [f"{label}\t{int(n < 4)}\n" for n, label in enumerate(cohort.labels[:16:2])]
+    table.write_text("participant_id\tpatient\n" + "".join(rows))
+    eight = ("--phenotype", "patient", "-p", table, "--feature-sets", "edges")
+    assert call(cohort, "eight", *eight) == 0
+    assert "can be given to these families and sites in 70 ways only" in capsys.readouterr().err
+    (row,) = summary(cohort, "eight").values()
+    assert row["p_fwe"] == "n/a"
+    assert row["t"] != "n/a"
+
+
+def test_sizes_of_maps_that_go_with_patients_withhold_p(cohort, tmp_path, capsys):
+    out = shutil.copytree(cohort.out, tmp_path / "out")
+    table = tmp_path / "own.tsv"
+    rng = np.random.default_rng(0)
+    lines = ["participant_id\tpatient"]
+    for n, label in enumerate(cohort.labels):
+        lines.append(f"{label}\t{int(n < 10)}")
+        for path in out.glob(f"sub-{label}/**/*_relmat.tsv"):
+            own = rng.normal(size=(12, 12)) * (1.6 if n < 10 else 1)
+            rows = ["\t".join(f"{value:.5f}" for value in row) for row in own]
+            path.write_text("\n".join([path.read_text().splitlines()[0], *rows]) + "\n")
+    table.write_text("\n".join([*lines, ""]))
+    words = ("--phenotype", "patient", "-p", table, "--feature-sets", "edges")
+    assert cohort.analyse("stats", *words, "--permutations", 199, out=out) == 0
+    assert "without corrected p, as the size of maps goes with it" in capsys.readouterr().err
+    (row,) = read_table(out / "group/stats/desc-tests_summary.tsv")
+    assert (row["p_fwe"], row["q"]) == ("n/a", "n/a")
+
+
+def test_who_cannot_be_read_is_left_out_with_a_line(cohort, tmp_path, capsys):
+    out = shutil.copytree(cohort.out, tmp_path / "out")
+    broken = next(out.glob(f"sub-{cohort.labels[5]}/**/*_relmat.tsv"))
+    broken.write_text(broken.read_text().replace("1.000000", "one"))
+    words = ("--phenotype", "score", "--feature-sets", "edges", "--permutations", 19)
+    assert cohort.analyse("stats", *words, out=out) == 1
+    assert f"sub-{cohort.labels[5]} is left out" in capsys.readouterr().err
+    (row,) = read_table(out / "group/stats/desc-tests_summary.tsv")
+    assert row["participants"] == "47"
+
+
+def test_a_dry_run_writes_nothing(cohort, capsys):
+    assert call(cohort, "dry", "--phenotype", "score", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "would test score of 48 participants" in shown
+    assert "predicted maps of 48 participants, 3 contrasts" in shown
+    assert not folder(cohort, "dry").exists()
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory):
+    """Ten people with two sessions, whose predicted maps are larger in the second."""
+    labels = tuple(f"{n:02d}" for n in range(1, 11))
+    cohort = TinyCohort(tmp_path_factory.mktemp("sessions"), labels, contrasts=(MATH,))
+    shutil.rmtree(cohort.bids / "sub-10")
+    for number, label in enumerate(labels):
+        for session in ("a", "b")[: 1 + (label != "10")]:
+            add_rest(cohort.bids, label, session=session, seed=number + 100 * (session == "b"))
+    assert cohort.run("--combine", "session") == 0
+    rng = np.random.default_rng(0)
+    for path in sorted(cohort.out.glob("sub-*/**/*_desc-synthetic_statmap.nii.gz")):
+        image = nib.load(path)
+        values = rng.normal(size=image.shape) + 3.0 * ("_ses-b_" in path.name)
+        inside = image.get_fdata() != 0
+        made = np.where(inside, values, 0).astype(np.float32)
+        nib.Nifti1Image(made, image.affine).to_filename(path)
+    return cohort
+
+
+def test_two_sessions_of_the_same_people_are_compared(sessions):
+    words = ("--session-label", "a", "b", "--feature-sets", "maps", "--voxels", "--contrast", MATH)
+    assert sessions.analyse("stats", *words, "--permutations", "99") == 0
+    where = sessions.out / "group/stats"
+    (row,) = read_table(where / "desc-tests_summary.tsv")
+    assert (row["participants"], row["dof"], row["r"]) == ("9", "8", "n/a")
+    assert float(row["p_fwe"]) <= 0.05
+    several = [
+        np.stack(
+            [
+                nib.load(path).get_fdata()
+                for path in sorted(
+                    sessions.out.glob(f"sub-*/ses-{own}/func/*-{MATH}_*tic_*.nii.gz")
+                )
+            ][:9]
+        )
+        for own in ("a", "b")
+    ]
+    inside = (several[0] != 0).all(axis=0)
+    (path,) = where.glob("*_stat-t_desc-maps_statmap.nii.gz")
+    t = ttest_rel(several[1], several[0]).statistic[inside]
+    np.testing.assert_allclose(nib.load(path).get_fdata()[inside], t, rtol=1e-3)
+    assert "session b less session a" in (where / "statistics_report.html").read_text()
+
+
+def test_measured_maps_are_of_the_sessions_that_are_asked_for(sessions):
+    words = ("--session-label", "a", "b", "--feature-sets", "measured", "--voxels")
+    assert sessions.analyse("stats", *words, "--permutations", "99", "--name", "measured") == 0
+    (row,) = read_table(sessions.out / "group/stats-measured/desc-tests_summary.tsv")
+    assert float(row["p_fwe"]) > 0.01
+    assert float(row["t"]) < 0 or float(row["t"]) > 0

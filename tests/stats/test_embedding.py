@@ -1,0 +1,54 @@
+"""Layouts of points, beside those of scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.metrics import silhouette_score
+
+from bids_dtg.stats.embedding import (
+    distances,
+    principal_components,
+    silhouettes,
+    umap_is_missing,
+    umap_layout,
+)
+from bids_dtg.stats.permutation import permuted_orders
+from bids_dtg.stats.prediction import products
+
+
+@pytest.fixture(scope="module")
+def points():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((30, 50)) + np.repeat([0.0, 1.0, 1.5], 10)[:, None]
+
+
+def test_components_and_distances_are_those_of_the_points(points):
+    scores, shares = principal_components(products(points), 50)
+    wanted = PCA().fit(points)
+    np.testing.assert_allclose(shares, wanted.explained_variance_ratio_[:29], atol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(scores[:, :3]), np.abs(wanted.transform(points)[:, :3]) / np.sqrt(50), atol=1e-9
+    )
+    apart = np.sqrt(np.square(points[3] - points[20]).mean())
+    assert distances(products(points), 50)[3, 20] == pytest.approx(apart)
+
+
+def test_silhouettes_are_those_of_scikit_learn_and_of_chance(points):
+    apart, labels = distances(products(points), 50), np.repeat(["a", "b", "c"], 10)
+    orders = permuted_orders(np.arange(30), 20)
+    found = silhouettes(apart, labels, orders)
+    wanted = [
+        silhouette_score(apart, own, metric="precomputed")
+        for own in (labels, *(labels[order] for order in orders))
+    ]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    assert np.isnan(silhouettes(apart, ["a"] * 30, orders)).all()
+
+
+@pytest.mark.skipif(umap_is_missing(), reason="umap-learn is not installed")
+@pytest.mark.slow
+def test_umap_repeats():
+    scores = np.random.default_rng(0).standard_normal((20, 5))
+    np.testing.assert_array_equal(umap_layout(scores, 1), umap_layout(scores, 1))

@@ -1,0 +1,141 @@
+"""Permutation tests: whose columns are swapped, and figures equal to those of other programs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from nilearn.mass_univariate import permuted_ols
+
+from bids_dtg.stats.permutation import (
+    Design,
+    correct,
+    different_orders,
+    fit_columns,
+    flipped_signs,
+    permuted_orders,
+    sizes_p,
+)
+
+PEOPLE = 40
+
+
+@pytest.fixture(scope="module")
+def people():
+    rng = np.random.default_rng(0)
+    tested, covariates = rng.standard_normal(PEOPLE), rng.standard_normal((PEOPLE, 3))
+    tested += covariates[:, 0]
+    values = rng.standard_normal((PEOPLE, 30)) + covariates @ rng.standard_normal((3, 30))
+    values[:, :3] += tested[:, None]
+    return tested, covariates, values
+
+
+def test_t_is_that_of_least_squares(people):
+    tested, covariates, values = people
+    columns = np.column_stack([tested, np.ones(PEOPLE), covariates])
+    coefficients, squares, *_ = np.linalg.lstsq(columns, values)
+    error = np.sqrt(squares / (PEOPLE - 5) * np.linalg.inv(columns.T @ columns)[0, 0])
+    found = fit_columns(values, Design.of(tested, covariates, np.empty((0, PEOPLE), int)))
+    np.testing.assert_allclose(found.t, coefficients[0] / error, rtol=1e-9)
+    np.testing.assert_allclose(found.effect, coefficients[0], rtol=1e-9)
+    np.testing.assert_allclose(found.r, found.t / np.sqrt(found.t**2 + PEOPLE - 5), rtol=1e-9)
+
+
+def test_t_and_p_are_those_of_nilearn_with_its_orders(people):
+    tested, covariates, values = people
+    theirs = permuted_ols(
+        tested, values, covariates, n_perm=99, random_state=5, n_jobs=1, output_type="dict"
+    )
+    # Its draws: one seed a job, and each permutation moves what the last one has moved.
+    own = np.random.RandomState(np.random.RandomState(5).randint(1, np.iinfo(np.int32).max - 1))
+    orders, order = [], np.arange(PEOPLE)
+    for _ in range(99):
+        order = order[own.permutation(PEOPLE)]
+        orders.append(order)
+    design = Design.of(tested, covariates, np.array(orders))
+    found = fit_columns(values, design)
+    np.testing.assert_allclose(found.t, theirs["t"][0], rtol=1e-12)
+    (corrected,) = correct([found])
+    np.testing.assert_allclose(corrected.p, 10 ** -theirs["logp_max_t"][0], rtol=1e-12)
+
+
+def test_t_of_a_mean_is_students(people):
+    from scipy.stats import ttest_1samp
+
+    values = people[2] + 0.3
+    found = fit_columns(values, Design.of_mean(flipped_signs(np.arange(PEOPLE), 9)))
+    np.testing.assert_allclose(found.t, ttest_1samp(values, 0).statistic, rtol=1e-9)
+    np.testing.assert_allclose(found.effect, values.mean(axis=0), rtol=1e-9)
+
+
+def test_signs_and_orders_count_all_columns_of_all_tests(people):
+    """p is over all; p of a contrast over its own columns; q by the |t| of all draws."""
+    tested, covariates, values = people
+    orders = permuted_orders(np.arange(PEOPLE), 199)
+    design = Design.of(tested, covariates, orders)
+    parts = [fit_columns(own, design) for own in (values[:, :10], values[:, 10:])]
+    (whole,) = correct([fit_columns(values, design)])
+    found = correct(parts)
+    np.testing.assert_array_equal(np.concatenate([one.p for one in found]), whole.p)
+    np.testing.assert_allclose(np.concatenate([one.q for one in found]), whole.q)
+    (alone,) = correct(parts[:1])
+    np.testing.assert_array_equal(found[0].p_contrast, alone.p)
+    null = [
+        np.abs(fit_columns(values, Design.of(tested[o], covariates[o], orders[:0])).t)
+        for o in orders
+    ]
+    least = np.abs(fit_columns(values, design).t)
+    p = [(1 + (np.array(null) >= one * (1 - 1e-9)).sum()) / (1 + len(orders) * 30) for one in least]
+    from scipy.stats import false_discovery_control
+
+    np.testing.assert_allclose(whole.q, false_discovery_control(p), rtol=0.05)
+
+
+def test_a_column_that_is_constant_or_not_known_is_not_tested(people):
+    tested, covariates, values = people
+    values = values.copy()
+    values[3, 4], values[:, 5] = np.nan, 1.7
+    design = Design.of(tested, covariates, permuted_orders(np.arange(PEOPLE), 19))
+    found = fit_columns(values, design)
+    (corrected,) = correct([found])
+    for own in (found.t, corrected.p, corrected.p_contrast, corrected.q):
+        np.testing.assert_array_equal(np.flatnonzero(np.isnan(own)), [4, 5])
+
+
+@pytest.mark.parametrize(
+    ("tested", "covariates", "why"),
+    [
+        (np.arange(6.0), np.arange(6.0)[:, None], "explain all of it"),
+        (np.ones(6), np.empty((6, 0)), "the same for everybody"),
+        (np.arange(6.0) ** 2, np.eye(6)[:, :4], "too few for 6 columns"),
+    ],
+)
+def test_a_question_without_an_answer_is_refused(tested, covariates, why):
+    with pytest.raises(ValueError, match=why):
+        Design.of(tested, covariates, np.empty((0, 6), int))
+
+
+def test_families_move_as_a_whole_and_within_sites():
+    families = np.array([0, 0, 1, 1, 2, 2, 3, 4, 5])
+    sites = np.array([0, 1, 0, 1, 0, 0, 0, 0, 1])
+    orders = permuted_orders(families, 500, sites=sites, seed=1)
+    assert (sites[orders] == sites).all()
+    moved = families[orders]
+    assert all((moved[:, own] == moved[:, own[:1]]).all() for own in ([0, 1], [2, 3], [4, 5]))
+    assert set(moved[:, 0]) == {0, 1}  # the other family of two is of one site
+    assert set(moved[:, 6]) == {3, 4}
+    assert different_orders(np.arange(9), families, sites) == 4
+    assert different_orders([0, 0, 1, 1, 0, 0, 5, 5, 5], families, sites) == 2
+    assert len(np.unique(permuted_orders([0, 1, 2], 100), axis=0)) == 6
+
+
+def test_sizes_of_maps_that_go_with_patients_are_seen():
+    rng = np.random.default_rng(2)
+    patient = (np.arange(PEOPLE) < 10).astype(float)
+    design = Design.of(patient, np.empty((PEOPLE, 0)), permuted_orders(np.arange(PEOPLE), 199))
+    values = rng.standard_normal((PEOPLE, 400))
+    assert sizes_p(fit_columns(values, design).products, design) > 0.05
+    values[patient > 0] *= 1.5
+    assert sizes_p(fit_columns(values, design).products, design) == 1 / 200
+    # An effect is no size.
+    values = rng.standard_normal((PEOPLE, 400)) + 2 * patient[:, None]
+    assert sizes_p(fit_columns(values, design).products, design) > 0.05

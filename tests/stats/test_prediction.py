@@ -1,0 +1,101 @@
+"""Prediction: equal to a plain loop of scikit-learn over folds, and nothing leaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV, GroupKFold
+
+from bids_dtg.stats.permutation import permuted_orders
+from bids_dtg.stats.prediction import Target, family_folds, judge, predict, rotated
+
+PEOPLE, COLUMNS = 60, 90
+
+
+@pytest.fixture(scope="module")
+def people():
+    rng = np.random.default_rng(0)
+    values, age = rng.standard_normal((PEOPLE, COLUMNS)), rng.standard_normal((PEOPLE, 1))
+    values += age
+    tested = values[:, :10].sum(axis=1) + age[:, 0] + rng.standard_normal(PEOPLE)
+    return values, age, tested, np.arange(PEOPLE) // 2
+
+
+def plain(values, age, tested, folds, ridge, families):
+    """Return predicted and measured deviations of everybody, column by column."""
+    left = tested - LinearRegression().fit(age, tested).predict(age)
+    predicted, measured = np.empty(PEOPLE), np.empty(PEOPLE)
+    for fold in np.unique(folds):
+        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        both = np.column_stack([values, left])
+        both = both - LinearRegression().fit(age[train], both[train]).predict(age)
+        x, y = both[:, :-1], both[:, -1]
+        size = np.square(x[train] - x[train].mean(axis=0)).sum()
+        alpha = size / len(train) ** 2
+        if ridge == "nested":
+            search = GridSearchCV(
+                Ridge(),
+                {"alpha": np.logspace(-3, 3, 13) * size / len(train)},
+                scoring=lambda model, *own: -np.square(own[1] - model.predict(own[0])).sum(),
+                cv=GroupKFold(5),
+            ).fit(x[train], y[train], groups=families[train])
+            alpha = search.best_params_["alpha"]
+        predicted[test] = Ridge(alpha).fit(x[train], y[train]).predict(x[test])
+        measured[test] = y[test]
+    return predicted, measured
+
+
+@pytest.mark.parametrize("ridge", ["nested", "published"])
+def test_r_is_that_of_a_plain_loop(people, ridge):
+    values, age, tested, families = people
+    folds = family_folds(families, 5, seed=1)
+    orders = permuted_orders(families, 3)
+    target = Target(tested, families, age, orders)
+    found = predict(rotated(values), target, folds, ridge=ridge)
+    left = tested - LinearRegression().fit(age, tested).predict(age)
+    several = [plain(values, age, own, folds, ridge, families) for own in (tested, *left[orders])]
+    r = [np.corrcoef(*own)[0, 1] for own in several]
+    np.testing.assert_allclose([found.r, *found.null], r, atol=1e-8)
+    predicted, measured = several[0]
+    r2 = 1 - np.square(measured - predicted).sum() / np.square(measured).sum()
+    assert found.r2 == pytest.approx(r2, abs=1e-8)
+
+
+def test_scores_of_levels_are_those_of_scikit_learn(people):
+    values, age, tested, families = people
+    second = tested > np.median(tested)
+    target = Target(second.astype(float), families, age, permuted_orders(families, 0))
+    found = predict(rotated(values), target, family_folds(families, 5, seed=1))
+    judged = judge(found, None, target)
+    assert judged.difference.mean == pytest.approx(roc_auc_score(second, found.predicted))
+    assert judged.difference.low < judged.difference.mean < judged.difference.high
+    assert found.balanced_accuracy(second) == pytest.approx(
+        balanced_accuracy_score(second, found.predicted > 0)
+    )
+    assert np.isnan(found.p)
+
+
+def test_a_set_that_knows_more_is_better(people):
+    values, age, tested, families = people
+    folds = family_folds(families, 5, seed=1)
+    target = Target(tested, families, age, np.empty((0, PEOPLE), int))
+    one, other = (predict(rotated(own), target, folds) for own in (values[:, :12], values[:, 12:]))
+    assert judge(one, other, target).word == "better"
+    assert judge(other, one, target).word == "worse"
+
+
+def test_families_are_in_one_fold_and_few_are_refused():
+    families = np.repeat(np.arange(12), 3)
+    folds = family_folds(families, 4, seed=0)
+    assert all(len(set(folds[families == own])) == 1 for own in range(12))
+    with pytest.raises(ValueError, match="3 families cannot be in 5 folds"):
+        family_folds(np.array([0, 0, 1, 1, 2]), 5, seed=0)
+
+
+def test_rotation_keeps_products_of_people(people):
+    values = people[0] - people[0].mean(axis=0)
+    found = rotated(people[0])
+    assert found.shape[1] == PEOPLE - 1
+    np.testing.assert_allclose(found @ found.T, values @ values.T, atol=1e-9)
