@@ -172,28 +172,6 @@ def _default(places: VoxelPlaces) -> tuple[Atlas, ...]:
         return ()
 
 
-def atlases_note(asked: Sequence[str], chosen: Sequence[Atlas]) -> str | None:
-    """Return a line for people where an atlas, or its form as grayordinates, does not fit.
-
-    Parameters
-    ----------
-    asked
-        Names or files given with ``--atlases``.
-    chosen
-        The atlases that `choose_atlases` returned.
-
-    Examples
-    --------
-    >>> atlases_note(["none"], []) is None
-    True
-    """
-    if notes := [atlas.form_note for atlas in chosen if atlas.form_note]:
-        return "; ".join(notes)
-    if asked or chosen:
-        return None
-    return f"no table of regions: the default atlas, {DEFAULT}, has no parcel in the model's mask"
-
-
 def read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     """Read a label image at the centres of voxels, nearest neighbour.
 

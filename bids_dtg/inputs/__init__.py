@@ -40,7 +40,6 @@ Spaces:
 
 Tasks:
 
-- `task`: task runs and their trials
 
 Measured maps:
 

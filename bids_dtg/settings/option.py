@@ -89,7 +89,6 @@ map_option = OptionMaker(("contrasts",))
 rest_option = OptionMaker(("contrasts", "dynamics", "twin"))
 network_option = OptionMaker(("dynamics",))
 twin_option = OptionMaker(("twin",))
-network_or_twin_option = OptionMaker(("dynamics", "twin"))
 map_or_twin_option = OptionMaker(("contrasts", "twin"))
 
 
