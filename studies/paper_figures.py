@@ -282,7 +282,7 @@ def figure_1d(results: Results) -> Any:
     learnt = ", ".join(
         row["contrast"] for row in tuned if row["tuned"] == "true" and " " not in row["contrast"]
     )
-    words = f"1d. A second cohort: tuned to {learnt}, judged by contrasts that were not tuned"
+    words = f"1d. Second cohort, tuned to {learnt}: contrasts that were not tuned"
     figure = draw_scores(results, results.transfer, words, kept)
     mean = tuned[0]
     figure.text(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
+from bids_dtg.contrasts.analyses.overview.comparison import compare_with_measured
 from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
 from bids_dtg.errors import DatasetError
@@ -45,6 +46,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
 _TABLE = "group/desc-runs_qc.tsv"
+_COMPARED = "group/desc-measured_comparison.tsv"
 _MEAN = "groupMean"
 # Keys kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy")
@@ -113,6 +115,12 @@ def _gather(
     maps = _average(averages, output) if averages else None
     _report_left_out(maps.left_out if maps else ())
     means = tuple(_write_means(output, maps)) if maps else ()
+    compared = compare_with_measured(settings, maps, _places_of(maps)) if maps else None
+    if compared is not None:
+        compared.write(output.path(_COMPARED))
+    else:  # an earlier call's may be of other people
+        output.remove(_COMPARED)
+        output.remove(_COMPARED.replace(".tsv", ".json"))
     _add_strategy(rows, participants)
     _add_similarity(rows, participants, maps)
     for path in write_region_tables(
@@ -143,6 +151,7 @@ def _gather(
         similarity=maps.similarity if maps else None,
         means=means,
         table=table,
+        compared=compared,
     )
     where, wanted = str(table), not settings.behaviour.no_reports
     if wanted:
@@ -260,15 +269,13 @@ def _add_similarity(
 
 def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
     """Write the mean and the spread of each contrast; yield them for the page."""
-    i, j, k = maps.mask.shape
+    places = _places_of(maps)
     for position, first in enumerate(maps.first):
         entities = {
             key: value
             for key, value in parse_name(first.path.name).entities
             if key in ("space", "res", "contrast", "stat")
         }
-        space, res = entities.get("space", ""), entities.get("res")
-        grid = Grid((i, j, k), maps.affine, space, res)
         description = first.description.removeprefix(NOT_MEASURED)
         kinds = {_MEAN: (maps.mean, "Mean"), GROUP_SPREAD.desc: (maps.sd, "Standard deviation")}
         paths = {}
@@ -278,7 +285,7 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             path = output.path(
                 f"group/{build_name({**entities, 'desc': desc}, 'statmap', '.nii.gz')}"
             )
-            _write_map(output, path, values[position], VoxelPlaces.within(grid, maps.mask))
+            _write_map(output, path, values[position], places)
             content = {
                 "Description": f"{word} over {counted(maps.people, 'participant')} "
                 f"({counted(len(maps.averages), 'average')} of predicted maps): {description}",
@@ -293,6 +300,13 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
         sidecar = {**first.sidecar, "Description": description}
         overlays = {GROUP_SPREAD.desc: spread} if spread else {}
         yield MapFile(first.label, paths[_MEAN], sidecar, overlays)
+
+
+def _places_of(maps: GroupMaps) -> VoxelPlaces:
+    """Return the voxels of the mean maps."""
+    name, (i, j, k) = parse_name(maps.first[0].path.name), maps.mask.shape
+    grid = Grid((i, j, k), maps.affine, name.get("space") or "", name.get("res"))
+    return VoxelPlaces.within(grid, maps.mask)
 
 
 def _write_map(

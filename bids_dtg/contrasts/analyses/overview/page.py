@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.panels.background import of_group
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
 from bids_dtg.files.atomic import write_atomic
@@ -37,6 +38,7 @@ from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
 
+Row = dict[str, Any]  # a run on the page: facts by name, see `_rows`
 # The spread over people, an overlay of the mean in the viewer.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
 _STRIP = (440.0, 64.0)
@@ -120,36 +122,11 @@ class GroupFacts:
     similarity: NDArray[np.float64] | None  # (averages, averages)
     means: Sequence[MapFile]  # mean maps, with the spread as an overlay
     table: Path  # the quality table
+    compared: ResultTable | None = None  # mean maps with measured ones; None: none were given
     # Participants left out of the means.
     inclusion: Inclusion = field(default_factory=Inclusion)
     # Participants' own flags (`flags.own_flags`), by label without sub-.
     flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the table on the page."""
-
-    text: str
-    value: str  # to sort by; empty: n/a
-    out: bool  # whether it is marked
-    title: str  # tooltip
-
-
-@dataclass(frozen=True)
-class Row:
-    """One run of the table on the page."""
-
-    position: int  # in the quality table
-    participant: str
-    address: str | None  # of the participant's report
-    run: str  # session, task and run
-    verdict: str  # whether the run lies in the training distribution; empty: not judged
-    level: str  # of that verdict; empty where nothing is wrong
-    reasons: str  # of the verdict, for the tooltip
-    flags: FlagCount  # in the participant's report
-    marks: int  # number of marked values
-    cells: tuple[Cell, ...] = ()  # filled for runs that are shown
 
 
 def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
@@ -172,16 +149,23 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         gallery = draw_gallery(
             *(dataset, folder, "group", facts.means, background), overlays=(GROUP_SPREAD,)
         )
-    matrix = _draw_similarity(dataset, folder, facts)
+    matrix, compared = _draw_similarity(dataset, folder, facts), facts.compared
     shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
     failures, left_out = facts.failures, facts.left_out
     page = render(
         "group.html",
         title="Group: bids_dtg",
-        sections=_sections(facts, gallery is not None, matrix is not None),
-        participants=len({row.participant for row in rows}),
+        sections=[
+            *(("summary", "Summary"), ("distributions", "Distributions"), ("runs", "Runs")),
+            ("decisions", "Decisions"),
+            *([("similarity", "Similarity")] if matrix else []),
+            *([("maps", "Mean maps")] if gallery else []),
+            *([("measured", "Predicted and measured")] if compared else []),
+            ("failures", "Failures"),
+        ],
+        participants=len({row["participant"] for row in rows}),
         flags=_flags(facts, rows, columns),
-        rows=[replace(row, cells=_cells(row.position, columns)) for row in shown],
+        rows=[{**row, "cells": _cells(row["position"], columns)} for row in shown],
         hidden=len(rows) - len(shown),
         most_dots=_MOST_DOTS if len(rows) > _MOST_DOTS else 0,
         measures=[column.measure for column in columns],
@@ -196,6 +180,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         left_out=left_out[:_MOST_ROWS],
         more_left_out=max(0, len(left_out) - _MOST_ROWS),
         matrix=matrix,
+        compared=compared and compared.on_page("Mean maps, by contrast"),
         averaged=len(facts.averages),
         groups=gallery.tasks if gallery else (),
         slices=slice_text(),
@@ -222,56 +207,49 @@ def _rows(
     # The folder is listed once, not for each run.
     reports = {path.name: link(path, dataset) for path in dataset.root.glob("sub-*.html")}
     marks = np.sum([np.zeros(len(rows), int), *(column.out for column in columns)], axis=0)
-    return [
-        _row(position, row, reports, counts, marks=int(marks[position]))
-        for position, row in enumerate(rows)
-    ]
+    found: list[Row] = []
+    for position, row in enumerate(rows):
+        known = {name: value for name, value in row.items() if value not in (None, "", "n/a")}
+        participant, verdict = (
+            known.get("participant_id", ""),
+            known.get("training_distribution", ""),
+        )
+        named = [
+            known.get("session_id", ""),
+            f"task-{row.get('task_id')}",
+            f"run-{known['run_id']}" if "run_id" in known else "",
+        ]
+        found.append(
+            {
+                "position": position,
+                "participant": participant,
+                "address": reports.get(f"{participant}.html"),
+                "run": " ".join(filter(None, named)),
+                "verdict": verdict,
+                "level": VERDICTS.get(verdict, ""),
+                "reasons": known.get("training_distribution_reasons", ""),
+                "flags": counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
+                "marks": int(marks[position]),
+            }
+        )
+    return found
 
 
-def _row(
-    position: int,
-    row: Mapping[str, str],
-    reports: Mapping[str, str],
-    counts: Mapping[str, FlagCount],
-    *,
-    marks: int,
-) -> Row:
-    parts = [row.get("session_id"), f"task-{row.get('task_id')}", row.get("run_id")]
-    named = [part for part in parts if part and part != "n/a"]
-    if row.get("run_id") not in (None, "", "n/a"):
-        named[-1] = f"run-{named[-1]}"
-    participant, verdict = row.get("participant_id") or "", _known(row.get("training_distribution"))
-    return Row(
-        position=position,
-        participant=participant,
-        address=reports.get(f"{participant}.html"),
-        run=" ".join(named),
-        verdict=verdict,
-        level=VERDICTS.get(verdict, ""),
-        reasons=_known(row.get("training_distribution_reasons")),
-        flags=counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
-        marks=marks,
-    )
-
-
-def _cells(position: int, columns: Sequence[Column]) -> tuple[Cell, ...]:
+def _cells(position: int, columns: Sequence[Column]) -> list[dict[str, object]]:
+    """Return text, sort key (empty: n/a), mark and tooltip of each measure of a run."""
     cells = []
     for column in columns:
-        value, z, out = column.values[position], column.z[position], bool(column.out[position])
+        value, z = column.values[position], column.z[position]
         known = bool(np.isfinite(value))
         cells.append(
-            Cell(
-                text=f"{value:.{column.measure.decimals}f}" if known else "n/a",
-                value=f"{value:.6g}" if known else "",
-                out=out,
-                title=f"robust z {z:+.1f}" if np.isfinite(z) else "",
-            )
+            {
+                "text": f"{value:.{column.measure.decimals}f}" if known else "n/a",
+                "value": f"{value:.6g}" if known else "",
+                "out": bool(column.out[position]),
+                "title": f"robust z {z:+.1f}" if np.isfinite(z) else "",
+            }
         )
-    return tuple(cells)
-
-
-def _known(text: str | None) -> str:
-    return "" if text in (None, "n/a") else str(text)
+    return cells
 
 
 def _strip(column: Column, rows: Sequence[Row]) -> Strip:
@@ -281,8 +259,8 @@ def _strip(column: Column, rows: Sequence[Row]) -> Strip:
         [
             Point(
                 value=float(column.values[run]),
-                name=f"{rows[run].participant} {rows[run].run}",
-                link=rows[run].address or "",
+                name=f"{rows[run]['participant']} {rows[run]['run']}",
+                link=rows[run]["address"] or "",
                 out=bool(out[run]),
             )
             for run in drawn_runs(column, _MOST_DOTS)
@@ -335,56 +313,26 @@ def _draw_similarity(
     }
 
 
-def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, str]]:
-    links = [
-        ("summary", "Summary"),
-        ("distributions", "Distributions"),
-        ("runs", "Runs"),
-        ("decisions", "Decisions"),
-    ]
-    links += [("similarity", "Similarity")] if matrix else []
-    links += [("maps", "Mean maps")] if maps else []
-    return [*links, ("failures", "Failures")]
+def _people(rows: Sequence[Row]) -> list[Row]:
+    """Combine the runs of each participant; the participants to look at first come first.
 
-
-@dataclass(frozen=True)
-class PersonOnPage:
-    """One participant on the page, for decisions on inclusion."""
-
-    name: str  # with sub-
-    address: str | None  # of the participant's report
-    verdict: str  # the worst verdict over the runs; empty: not judged
-    level: str  # of that verdict
-    flags: FlagCount
-    marks: int  # marked values of all runs
-
-
-def _people(rows: Sequence[Row]) -> list[PersonOnPage]:
-    """Combine the runs of each participant; the participants to look at first come first."""
-    own: dict[str, list[Row]] = {}
+    Of each the worst verdict over the runs, and the marked values of all.
+    """
+    own: dict[str, Row] = {}
     for row in sorted(rows, key=_least_usual):
-        own.setdefault(row.participant, []).append(row)
-    return [
-        PersonOnPage(
-            name=name,
-            address=runs[0].address,
-            verdict=runs[0].verdict,
-            level=runs[0].level,
-            flags=runs[0].flags,
-            marks=sum(row.marks for row in runs),
-        )
-        for name, runs in own.items()
-    ]
+        first = own.setdefault(row["participant"], {**row, "name": row["participant"], "marks": 0})
+        first["marks"] += row["marks"]
+    return list(own.values())
 
 
 def _least_usual(row: Row) -> tuple[bool, bool, int]:
     """Return the sort key of runs: those to look at come first."""
-    return row.level != "problem", row.level != "warning", -row.marks
+    return row["level"] != "problem", row["level"] != "warning", -row["marks"]
 
 
 def _distribution_flags(rows: Sequence[Row]) -> list[Flag]:
     """Say for how many runs the model is made; nothing if no run was judged."""
-    judged = [row.verdict for row in rows if row.verdict]
+    judged = [row["verdict"] for row in rows if row["verdict"]]
     if not judged:
         return []
     numbers = {verdict: judged.count(verdict) for verdict in ("inside", *VERDICTS)}
@@ -402,14 +350,14 @@ def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) ->
     if failed:
         flags.append(Flag("problem", f"{failed} participant{'s' * (failed != 1)} failed"))
     flags += _distribution_flags(rows)
-    people = {row.participant: row.flags for row in rows}
+    people = {row["participant"]: row["flags"] for row in rows}
     for level in LEVELS[:2]:
         if number := sum(count.level == level for count in people.values()):
             what = "a problem" if level == "problem" else "a warning, and no problem,"
             have = "has" if number == 1 else "have"
             text = f"{number} of {counted(len(people), 'participant')} {have} {what} in the report"
             flags.append(Flag(level, text))
-    marked = sum(row.marks > 0 for row in rows)
+    marked = sum(row["marks"] > 0 for row in rows)
     if marked:
         text = f"{marked} of {counted(len(rows), 'run')} have a value far from those of other runs"
         flags.append(Flag("note", text))
