@@ -130,8 +130,7 @@ def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> d
 def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[str, float]:
     """Time updates of the weights, by the program's own training: a short epoch, after one more."""
     from bids_dtg.contrasts.plan import TrainingPlan
-    from bids_dtg.contrasts.samples import PersonSamples
-    from bids_dtg.contrasts.train import train
+    from bids_dtg.contrasts.train import PersonSamples, train
     from bids_dtg.training.loop import Workplace
 
     mask, rng = size.mask(), np.random.default_rng(0)

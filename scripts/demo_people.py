@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from rich.progress import track
 
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.phantom.parameters import NETWORKS
-from bids_dtg.contrasts.samples import Batch, PersonSamples, Space, Voxels, stacked
+from bids_dtg.contrasts.train import Batch, PersonSamples, Voxels, stacked
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 
@@ -100,7 +101,7 @@ class StoredSamples(PersonSamples):
         people: NDArray[np.integer[Any]],
         segments: NDArray[np.integer[Any]],
         rng: np.random.Generator,
-        space: Space,
+        pinned: bool,
     ) -> list[Batch]:
         """Read one segment of each of some people, and their maps, in boxes that are drawn."""
         boxes = [self._boxes.draw(self.mask, rng) for _ in range(self._boxes.number)]
@@ -117,10 +118,10 @@ class StoredSamples(PersonSamples):
             maps = [self.maps(p, of_loss) for p, _ in pairs]
             found.append(
                 Batch(
-                    stacked(iter(connectomes), len(pairs), space),
-                    stacked(iter(maps), len(pairs), space),
-                    np.flatnonzero(inside),
-                    np.flatnonzero(counted),
+                    stacked(iter(connectomes), len(pairs), pinned),
+                    stacked(iter(maps), len(pairs), pinned),
+                    torch.from_numpy(np.flatnonzero(inside)),
+                    torch.from_numpy(np.flatnonzero(counted)),
                     inside.shape,
                 )
             )

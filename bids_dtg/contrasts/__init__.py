@@ -17,9 +17,8 @@ Kinds of model; `bundle.kinds` says which functions a kind has:
 Fitting and evaluation:
 
 - `people`: people with rest and measured maps, as arrays
-- `samples`: batches of people to train a network on
 - `plan`: how a network is trained
-- `train`: trains the attention U-Net on samples (extra ``train``)
+- `train`: trains the attention U-Net on batches of people (extra ``train``)
 - `losses`: training losses (torch)
 - `baselines`: public door to `bids_dtg.stats.linear`
 - `metrics`: public door to `bids_dtg.stats.metrics`

@@ -1,14 +1,15 @@
-"""Train the attention U-Net on samples, as a Lightning module (extra ``train``)."""
+"""Train the attention U-Net on people, as a Lightning module (extra ``train``)."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
@@ -21,23 +22,172 @@ from torch.utils.data import DataLoader, IterableDataset
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet, on_grid
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import (
-    Batch,
-    PersonSamples,
-    memory,
-    training_batches,
-    validation_batches,
-)
 from bids_dtg.engine.ahead import run_ahead
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Report, Schedule, Task, Workplace, run_epochs
 
-# The fields of `Batch`, in its order: a box's connectomes and maps, where they lie on its grid, and
-# the grid's shape.
-TensorBatch = tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...]]
-
+# Numbers of voxels of a mask, in C order; a slice of all of them needs no copy.
+Voxels = NDArray[np.intp] | slice
+Numbers = NDArray[np.integer[Any]]
 # Streams of random numbers, added to the seed.
 _TRAINING, _VALIDATION = 0, 1
+
+
+class Batch(NamedTuple):
+    """Some people on a grid, which may be a box of the model's.
+
+    Only voxels of the mask are in it, about a third of a grid: what trains puts them on the grid.
+    """
+
+    connectomes: Tensor  # (people, rois, voxels inside)
+    maps: Tensor  # (people, contrasts, voxels that count)
+    inside: Tensor  # voxels of the mask, as numbers of the grid's voxels in C order
+    counted: Tensor  # voxels that count in the loss, likewise
+    shape: tuple[int, ...]  # of the grid
+
+
+class PersonSamples:
+    """People in arrays of their own, in memory or memory-mapped.
+
+    A person with fewer segments than others has them drawn more often. Maps may be NaN: everywhere
+    for a contrast that was not measured, else outside the measured brain. Losses ignore NaN.
+
+    Parameters
+    ----------
+    connectomes
+        One array for each person, (segments, rois, voxels), of any real type; or one for all.
+    maps
+        One array for each person, (contrasts, voxels); or one for all.
+    mask
+        (i, j, k); voxels are in C order.
+    zero_for_nan
+        Whether NaN in maps become 0, for a loss that cannot ignore values.
+
+    Raises
+    ------
+    ValueError
+        If people, ROIs, contrasts or voxels do not match.
+    """
+
+    def __init__(
+        self,
+        connectomes: Sequence[NDArray[Any]] | NDArray[Any],
+        maps: Sequence[NDArray[Any]] | NDArray[Any],
+        mask: NDArray[np.bool_],
+        *,
+        zero_for_nan: bool = False,
+    ) -> None:
+        voxels = int(np.count_nonzero(mask))
+        if len(connectomes) != len(maps) or len(maps) == 0:
+            raise ValueError(
+                f"connectomes and maps of the same people, found {len(connectomes)} and {len(maps)}"
+            )
+        inputs = {segments.shape[1:] for segments in connectomes}
+        outputs = {own.shape for own in maps}
+        if len(inputs) != 1 or len(outputs) != 1 or {s[-1] for s in inputs | outputs} != {voxels}:
+            raise ValueError(
+                f"connectomes are (segments, rois, {voxels}) and maps (contrasts, {voxels}), "
+                f"found {sorted(inputs)} and {sorted(outputs)}"
+            )
+        self.people, self.segments = len(maps), max(map(len, connectomes))
+        self.rois, self.contrasts = next(iter(inputs))[0], next(iter(outputs))[0]
+        self.mask, self._zero_for_nan = mask, zero_for_nan
+        self._connectomes, self._maps = connectomes, maps
+
+    def segment(
+        self, person: int, segment: int, voxels: Voxels = slice(None)
+    ) -> NDArray[np.float32]:
+        """Return a connectome at voxels of the mask, (rois, voxels)."""
+        own = self._connectomes[person]
+        rows: NDArray[np.float32] = own[segment % len(own)][:, voxels].astype("f4", copy=False)
+        return rows
+
+    def maps(self, person: int, voxels: Voxels = slice(None)) -> NDArray[np.float32]:
+        """Return the measured maps at voxels of the mask, (contrasts, voxels)."""
+        maps: NDArray[np.float32] = self._maps[person][:, voxels].astype(np.float32)
+        if self._zero_for_nan:
+            maps[np.isnan(maps)] = 0
+        return maps
+
+    def read(
+        self, people: Numbers, segments: Numbers, rng: np.random.Generator, pinned: bool
+    ) -> list[Batch]:
+        """Read one segment of each of some people, and their maps, on the whole grid.
+
+        Parameters
+        ----------
+        people, segments
+            Their numbers, one segment a person.
+        rng
+            For classes that draw boxes of the grid.
+        pinned
+            Whether a GPU reads the tensors while this process goes on.
+        """
+        pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
+        connectomes = stacked((self.segment(p, s) for p, s in pairs), len(pairs), pinned)
+        maps = stacked((self.maps(p) for p, _ in pairs), len(pairs), pinned)
+        voxels = torch.from_numpy(np.flatnonzero(self.mask))
+        return [Batch(connectomes, maps, voxels, voxels, self.mask.shape)]
+
+
+def training_batches(
+    samples: PersonSamples,
+    size: int,
+    seed: Sequence[int],
+    *,
+    number: int | None = None,
+    pinned: bool = False,
+) -> Iterator[list[Batch]]:
+    """Yield the batches of an epoch: a random segment of each of so many different people.
+
+    Parameters
+    ----------
+    samples
+        People to draw from.
+    size
+        People in a batch.
+    seed
+        The same numbers give the same batches; include the epoch's number.
+    number
+        Of batches; None: until each person was in one.
+    pinned
+        As of `PersonSamples.read`.
+
+    Raises
+    ------
+    ValueError
+        If a batch asks for more people than there are.
+    """
+    if size > samples.people:
+        raise ValueError(f"batches of {size} people, but there are {samples.people}")
+    rng = np.random.default_rng(list(seed))
+    full = samples.people // size
+    for batch in range(full if number is None else number):
+        if batch % full == 0:
+            order = rng.permutation(samples.people)
+        start = batch % full * size
+        people = order[start : start + size]
+        yield samples.read(people, rng.integers(samples.segments, size=size), rng, pinned)
+
+
+def validation_batches(
+    samples: PersonSamples, size: int, seed: Sequence[int], *, pinned: bool = False
+) -> Iterator[list[Batch]]:
+    """Yield batches that are the same in every epoch; each person is in one of them."""
+    rng = np.random.default_rng(list(seed))
+    parts = -(-samples.people // size)
+    # Parts of nearly equal size: a loss that compares people cannot use a single person.
+    for people in np.array_split(np.arange(samples.people), parts):
+        yield samples.read(people, rng.integers(samples.segments, size=len(people)), rng, pinned)
+
+
+def stacked(arrays: Iterator[NDArray[np.float32]], number: int, pinned: bool) -> Tensor:
+    """Put a number of arrays into one tensor, each as it is read."""
+    first = next(arrays)
+    made = torch.empty((number, *first.shape), pin_memory=pinned)
+    for place, array in zip(made.numpy(), chain([first], arrays), strict=True):
+        place[:] = array
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,22 +304,19 @@ class TrainingTask(Task):
         # Channels last is faster; the results are the same.
         self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
-    def train_dataloader(self) -> DataLoader[list[TensorBatch]]:
+    def train_dataloader(self) -> DataLoader[list[Batch]]:
         seed = (self.plan.seed, _TRAINING, self.current_epoch)
         batches = partial(training_batches, number=self.plan.batches)
         return self._loader(partial(batches, self.training_people, self.plan.batch, seed))
 
-    def val_dataloader(self) -> DataLoader[list[TensorBatch]]:
+    def val_dataloader(self) -> DataLoader[list[Batch]]:
         seed = (self.plan.seed, _VALIDATION)
         return self._loader(
             partial(validation_batches, self.validation_people, self.plan.batch, seed)
         )
 
-    def _loader(
-        self, batches: Callable[..., Iterator[list[Batch]]]
-    ) -> DataLoader[list[TensorBatch]]:
-        space = _pinned if self.device.type == "cuda" else memory
-        read = partial(batches, space=space)
+    def _loader(self, batches: Callable[..., Iterator[list[Batch]]]) -> DataLoader[list[Batch]]:
+        read = partial(batches, pinned=self.device.type == "cuda")
         return DataLoader(_Batches(read, ahead=self.device.type != "cpu"), batch_size=None)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -189,13 +336,13 @@ class TrainingTask(Task):
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
 
-    def training_step(self, batch: list[TensorBatch], index: int) -> Tensor:
+    def training_step(self, batch: list[Batch], index: int) -> Tensor:
         loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
         self._losses.append(loss.detach())
         self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
         return loss
 
-    def validation_step(self, batch: list[TensorBatch], index: int) -> None:
+    def validation_step(self, batch: list[Batch], index: int) -> None:
         for box in batch:
             predicted, maps = self._whole(box)
             scores = validation_scores(predicted, maps)
@@ -224,7 +371,7 @@ class TrainingTask(Task):
         super().on_load_checkpoint(checkpoint)
         self._plateau_state = checkpoint["plateau"]
 
-    def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
+    def _whole(self, box: Batch) -> tuple[Tensor, Tensor]:
         """Return predicted and measured maps of a batch, (people, contrasts, voxels)."""
         connectomes, maps, inside, counted, shape = box
         # By number: a mask would wait for the device, and its gradient sorts the voxels.
@@ -240,14 +387,8 @@ class TrainingTask(Task):
         return masked_error(predicted, measured)
 
 
-def _pinned(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Make an array that a GPU reads from while this process goes on; its memory is used again."""
-    array: NDArray[np.float32] = torch.empty(shape, pin_memory=True).numpy()
-    return array
-
-
-class _Batches(IterableDataset[list[TensorBatch]]):
-    """The batches of an epoch as tensors.
+class _Batches(IterableDataset[list[Batch]]):
+    """The batches of an epoch.
 
     For a GPU, the next ones are read ahead in a thread: a batch has up to
     gigabytes, and other processes would send them through /dev/shm, which is small in containers.
@@ -256,29 +397,16 @@ class _Batches(IterableDataset[list[TensorBatch]]):
     def __init__(self, batches: Callable[[], Iterator[list[Batch]]], *, ahead: bool) -> None:
         self._batches, self._ahead = batches, ahead
 
-    def __iter__(self) -> Iterator[list[TensorBatch]]:
+    def __iter__(self) -> Iterator[list[Batch]]:
         if not self._ahead:
-            yield from map(_tensors, self._batches())
+            yield from self._batches()
             return
         with closing(run_ahead(self._read, forked=False)) as batches:
             yield from batches
 
-    def _read(self, send: Callable[[list[TensorBatch]], None]) -> None:
+    def _read(self, send: Callable[[list[Batch]], None]) -> None:
         for batch in self._batches():
-            send(_tensors(batch))
-
-
-def _tensors(batch: list[Batch]) -> list[TensorBatch]:
-    return [
-        (
-            torch.from_numpy(box.connectomes),
-            torch.from_numpy(box.maps),
-            torch.from_numpy(box.inside),
-            torch.from_numpy(box.counted),
-            box.shape,
-        )
-        for box in batch
-    ]
+            send(batch)
 
 
 def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:

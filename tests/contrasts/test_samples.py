@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bids_dtg.contrasts.samples import PersonSamples, training_batches, validation_batches
+from bids_dtg.contrasts.train import PersonSamples, training_batches, validation_batches
 
 
 def cohort(people=7, segments=2, shape=(9, 11, 8), seed=0) -> PersonSamples:
@@ -23,19 +23,19 @@ def test_an_epoch_has_each_person_once_and_batches_have_different_people():
     samples = cohort(people=8)
     maps = {samples.maps(n, ALL).tobytes(): n for n in range(8)}
     drawn = [
-        maps[one.tobytes()]
+        maps[one.numpy().tobytes()]
         for (batch,) in training_batches(samples, 4, (0, 0))
         for one in batch.maps
     ]
     assert sorted(drawn) == list(range(8))
     for (batch,) in training_batches(samples, 4, (0, 0), number=5):
-        assert len({one.tobytes() for one in batch.maps}) == 4
+        assert len({one.numpy().tobytes() for one in batch.maps}) == 4
 
 
 def test_batches_are_those_of_the_seed():
     def drawn(*seed):
         batches = training_batches(cohort(), 3, seed)
-        return [batch.connectomes.tobytes() for (batch,) in batches]
+        return [batch.connectomes.numpy().tobytes() for (batch,) in batches]
 
     assert drawn(0, 1) == drawn(0, 1)
     assert drawn(0, 1) != drawn(0, 2)
@@ -44,7 +44,7 @@ def test_batches_are_those_of_the_seed():
 def test_all_segments_are_drawn():
     samples = cohort(people=2)
     batches = training_batches(samples, 2, (0,), number=20)
-    seen = {one.tobytes() for (batch,) in batches for one in batch.connectomes}
+    seen = {one.numpy().tobytes() for (batch,) in batches for one in batch.connectomes}
     assert len(seen) == 4
 
 

@@ -14,12 +14,13 @@ import torch
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import PersonSamples, training_batches
 from bids_dtg.contrasts.train import (
+    PersonSamples,
     TrainedNetwork,
     TrainingTask,
     mean_correlation,
     train,
+    training_batches,
     validation_scores,
 )
 from bids_dtg.training.loop import Workplace
@@ -169,7 +170,7 @@ def test_voxels_of_a_mask_are_trained_on_where_they_lie():
             grid.reshape(3, ROIS, -1)[..., box.inside] = box.connectomes
             with torch.no_grad():
                 found = task.network(torch.from_numpy(grid)).flatten(2).numpy()
-            expected.append(np.square(found[..., box.counted] - box.maps).mean())
+            expected.append(np.square(found[..., box.counted] - box.maps.numpy()).mean())
     step = task.training_step(next(iter(task.train_dataloader())), 0)
     assert float(step.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 

@@ -13,8 +13,7 @@ import torch
 
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import PersonSamples
-from bids_dtg.contrasts.train import train
+from bids_dtg.contrasts.train import PersonSamples, train
 from bids_dtg.training.loop import Workplace
 
 LIMIT = 64 * 2**20  # bytes; the first layer's values of four people take 400 MB

@@ -19,8 +19,7 @@ from gpu_forms import random_network
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.dense import exact_convolutions
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import PersonSamples
-from bids_dtg.contrasts.train import TrainedNetwork, masked_error, train
+from bids_dtg.contrasts.train import PersonSamples, TrainedNetwork, masked_error, train
 from bids_dtg.training.loop import Workplace
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")

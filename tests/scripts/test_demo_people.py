@@ -19,7 +19,6 @@ from demo_people import (
     simulate_people,
 )
 
-from bids_dtg.contrasts.samples import memory
 from bids_dtg.phantom.streams import Cohort
 
 
@@ -46,7 +45,7 @@ def test_boxes_are_cut_from_the_grid_and_their_margins_do_not_count(margin):
     drawn = np.random.default_rng(1)
     where = [boxes.draw(mask, drawn) for _ in range(30)]
     assert len({(box[1].start, box[1].stop) for box in where}) > 2
-    found = samples.read(np.array([1]), np.array([0]), np.random.default_rng(1), memory)
+    found = samples.read(np.array([1]), np.array([0]), np.random.default_rng(1), False)
     for batch, box in zip(found, where, strict=True):
         assert all(part.start % 4 == 0 for part in box)
         core = np.zeros(batch.shape, bool)
@@ -57,5 +56,5 @@ def test_boxes_are_cut_from_the_grid_and_their_margins_do_not_count(margin):
             (batch.maps[0], batch.counted, core, MAP_STEP),
         ):
             grid = np.zeros((4, *batch.shape))
-            grid.reshape(4, -1)[:, voxels] = rows
+            grid.reshape(4, -1)[:, voxels] = rows.numpy()
             np.testing.assert_allclose(grid, np.where(kept, wanted * step, 0), rtol=1e-6)

@@ -22,7 +22,6 @@ from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
 from bids_dtg.contrasts.people import MapModel, Person
 from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe, hinge_weight
-from bids_dtg.contrasts.samples import PersonSamples
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.extras import require
@@ -203,7 +202,7 @@ def fit(
         batch=min(options.network_batch, len(training)),
     )
     to_train, to_choose = (
-        PersonSamples(
+        train.PersonSamples(
             [person.connectomes for person in some],
             [person.maps for person in some],
             mask,
