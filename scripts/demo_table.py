@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
+from bids_dtg.contrasts.bundle.arrays import encode_packed_mean
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.mean import encode_packed_mean
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.judging.scores import (
@@ -91,7 +91,7 @@ def make_table(
     for n in range(everybody):
         total += trained[n]
     mean_map = (total / everybody).astype(np.float32)
-    recentring = RecentringSums()
+    recentring = RecentringSums(*mean_map.shape)
     for n, maps in enumerate(predict_people(folder / "validation", validation, prepared.predict)):
         recentring.add(maps, validation.measured(n))
     correction = recentring.correction(mean_map)

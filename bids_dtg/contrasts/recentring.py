@@ -46,18 +46,15 @@ class RecentringSums:
     voxel relative to the means of the people who have it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, contrasts: int, voxels: int) -> None:
+        shape = contrasts, voxels
         self.people = 0
-        # Predictions of everybody: the sum, (contrasts, voxels), and the sum of squares,
-        # (contrasts,).
-        self._everybody: NDArray[np.float64] = np.zeros(0)
-        self._everybody_squares: NDArray[np.float64] = np.zeros(0)
-        # The following are over measured values: (contrasts, voxels), then (contrasts,).
-        self._count: NDArray[np.int32] = np.zeros(0, np.int32)
-        self._predicted: NDArray[np.float64] = np.zeros(0)
-        self._measured: NDArray[np.float64] = np.zeros(0)
-        self._products: NDArray[np.float64] = np.zeros(0)
-        self._squares: NDArray[np.float64] = np.zeros(0)
+        self._everybody = np.zeros(shape)  # sum of the predictions
+        self._everybody_squares = np.zeros(contrasts)
+        # The following are over measured values.
+        self._count = np.zeros(shape, np.int32)
+        self._predicted, self._measured = np.zeros(shape), np.zeros(shape)
+        self._products, self._squares = np.zeros(contrasts), np.zeros(contrasts)
 
     def add(
         self, predicted: NDArray[np.floating[Any]], measured: NDArray[np.floating[Any]]
@@ -73,19 +70,14 @@ class RecentringSums:
         Raises
         ------
         ValueError
-            If the shapes differ, from each other or from those of earlier people.
+            If the shapes are others.
         """
         p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
-        wanted = self._everybody.shape if self.people else p.shape
-        if p.ndim != 2 or p.shape != wanted or m.shape != wanted:
+        if not p.shape == m.shape == self._everybody.shape:
             raise ValueError(
-                f"maps are (contrasts, voxels), {wanted}; found {p.shape} and {m.shape}"
+                f"maps are (contrasts, voxels), {self._everybody.shape}; "
+                f"found {p.shape} and {m.shape}"
             )
-        if not self.people:
-            self._everybody, self._count = np.zeros_like(p), np.zeros(p.shape, np.int32)
-            self._everybody_squares = np.zeros(len(p))
-            self._predicted, self._measured = np.zeros_like(p), np.zeros_like(p)
-            self._products, self._squares = np.zeros(len(p)), np.zeros(len(p))
         self.people += 1
         self._everybody += p
         self._everybody_squares += np.einsum("qv,qv->q", p, p)
@@ -125,7 +117,7 @@ class RecentringSums:
         Raises
         ------
         ValueError
-            If there are fewer than two people or the mean map has another shape.
+            If there are fewer than two people, or the mean map has another shape.
         """
         if self.people < 2:
             raise ValueError(f"re-centring needs at least 2 people, found {self.people}")
@@ -136,35 +128,11 @@ class RecentringSums:
         mean = self._predicted / np.maximum(self._count, 1)
         covariance = self._products - np.einsum("qv,qv->q", mean, self._measured)
         variance = self._squares - np.einsum("qv,qv->q", mean, self._predicted)
-        gains = clipped_gains(covariance, variance, self._squares)
+        varies = _varies(variance, self._squares)
+        slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
+        gains = np.clip(slopes, 0.0, MOST_GAIN)
         offset = mean_map - gains[:, None] * (self._everybody / self.people)
         return Correction(gains.astype(np.float32), offset.astype(np.float32))
-
-
-def clipped_gains(
-    covariance: NDArray[np.float64], variance: NDArray[np.float64], squares: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the gain of each contrast: a slope, clipped to 0 to `MOST_GAIN`.
-
-    Parameters
-    ----------
-    covariance
-        Sums of products of predicted and measured deviations, (contrasts,).
-    variance
-        Sums of squared predicted deviations; where they are within rounding error of equal
-        predictions, the gain is 0.
-    squares
-        Sums of squared predictions, (contrasts,), the scale of rounding errors.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> clipped_gains(np.array([1.0, -1.0, 9.0]), np.full(3, 2.0), np.full(3, 4.0))
-    array([0.5, 0. , 1.5])
-    """
-    varies = _varies(variance, squares)
-    slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
-    return np.clip(slopes, 0.0, MOST_GAIN)
 
 
 def _varies(variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.bool_]:

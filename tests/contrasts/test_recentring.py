@@ -16,7 +16,7 @@ def people(n=30, contrasts=3, voxels=40, seed=0):
 
 
 def summed(predicted, measured) -> RecentringSums:
-    sums = RecentringSums()
+    sums = RecentringSums(*measured.shape[1:])
     for p, m in zip(predicted, measured, strict=True):
         sums.add(p, m)
     return sums
@@ -109,11 +109,11 @@ def test_predictions_that_are_the_same_for_all_are_found():
     predicted[:, 0] = 100 + 1e-2 * predicted[:, 0]
     assert summed(predicted, measured).varying().tolist() == [True, False, True]
     with pytest.raises(ValueError, match="two people or more can differ, found 0"):
-        RecentringSums().varying()
+        RecentringSums(3, 40).varying()
 
 
 def test_wrong_shapes_are_refused():
-    sums = RecentringSums()
+    sums = RecentringSums(2, 5)
     with pytest.raises(ValueError, match="at least 2 people, found 0"):
         sums.correction(np.zeros((2, 5)))
     sums.add(np.ones((2, 5)), np.ones((2, 5)))

@@ -82,7 +82,7 @@ def recentred(
     maps are the same for everybody are reported, too.
     """
     training, validation = people
-    sums = RecentringSums()
+    sums = RecentringSums(len(contrasts), places.number)
     for person in validation:
         sums.add(fitted.predict(person), person.maps)
     individual = sums.varying()

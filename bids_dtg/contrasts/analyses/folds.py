@@ -95,7 +95,7 @@ def draw_folds(analysis: Analysis, split: Split, kind: MapsKind) -> Folds | None
     """Draw the groups of a cross-validation; None where a test set judges, or nothing can."""
     options, people = analysis.settings.modelling, split.training
     alone = len(split.everybody) == len(people)
-    if not alone or not trains_on_all(options, len(people), needs_validation=kind.needs_validation):
+    if not alone or not trains_on_all(options, len(people), needs_validation=kind.is_network):
         return None
     groups = draw_groups(people, analysis.families.by_label, seed=options.seed)
     return Folds(groups, options.seed) if groups else None

@@ -61,7 +61,7 @@ def run_training(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, kind=kind)
     plan = analysis.plan(None)
     analysis = analysis.of_data(plan)
-    planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
+    planned = plan_split(analysis, plan, needs_validation=kind.is_network)
     analysis = analysis.learning(kind, len(planned.training))
     check_fit(kind, analysis, plan, planned)
     if analysis.is_dry:
@@ -86,7 +86,7 @@ def _with_maps(analysis: Analysis, kind: MapsKind, plan: CohortPlan, seconds: fl
 
     `seconds` is how long it took to reduce it, by which the rest is known roughly.
     """
-    split = draw_split(analysis, plan.labels, needs_validation=kind.needs_validation)
+    split = draw_split(analysis, plan.labels, needs_validation=kind.is_network)
     # People whose rest made these maps must not be drawn into the test set later.
     keep_split(analysis.results, split)
     drawn, folds = draw_folds(analysis, split, kind), list[Source]()
@@ -103,7 +103,7 @@ def _with_maps(analysis: Analysis, kind: MapsKind, plan: CohortPlan, seconds: fl
 
 def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort) -> int:
     analysis = analysis.knowing(cohort)
-    split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
+    split = draw_split(analysis, cohort.labels, needs_validation=kind.is_network)
     keep_split(analysis.results, split)
     training, validation, test = (getattr(split, name) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")

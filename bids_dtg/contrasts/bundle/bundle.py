@@ -17,16 +17,17 @@ from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.contrasts.bundle.arrays import (
     HALF_WIDTH_FILE,
+    MEAN_FILE,
     OFFSET_FILE,
     read_combine,
     read_half_widths,
     read_listed_maps,
+    read_mean,
     read_offset,
     read_parcels,
     read_places,
 )
 from bids_dtg.contrasts.bundle.kinds import KINDS
-from bids_dtg.contrasts.bundle.mean import MEAN_FILE, read_mean
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     LISTED_MAPS_FILE,

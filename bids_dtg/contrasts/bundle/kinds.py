@@ -51,14 +51,14 @@ class MapsKind(Kind):
     # Imports the module that has its functions: `channels`, `read` and `prepare` for tensors of a
     # bundle, `check` before people are read, and `fit`.
     module: Callable[[], Any]
-    is_network: bool  # trained by epochs with torch, and can be fine-tuned
+    # Trained by epochs with torch, on segments, and chosen by people apart; it can be fine-tuned.
+    # Else fitted at once to whole runs, and people are left out in turn.
+    is_network: bool
     connectome: str = "marginal"  # form that it reads
     # Numbers of ROIs of the sets of maps that are made from arrays. A kind that has some can read
     # several sets; (): it reads the one of a model.
     sets: tuple[int, ...] = ()
     image_sets: tuple[int, ...] = ()  # the same of images, which cost more
-    whole_runs: bool = False  # whether a run gives one connectome, not one for each segment
-    needs_validation: bool = True  # whether its fit needs people that it is not fitted to
     help: str = ""  # for ``--help``, where the name does not explain it
     recipes: tuple[str, ...] = ("default",)  # training recipes, rows of `contrasts.plan.RECIPES`
 
@@ -87,7 +87,7 @@ class MapsKind(Kind):
         """
         from bids_dtg.connectome.design import SECONDS_PER_RUN, SECONDS_PER_SEGMENT
 
-        if self.whole_runs:
+        if not self.is_network:
             return SECONDS_PER_RUN
         return base if base < SECONDS_PER_RUN else SECONDS_PER_SEGMENT
 
@@ -156,7 +156,5 @@ LINEAR = MapsKind(
     connectome="partial",
     sets=(15, 25, 50, 75, 100),
     image_sets=(25, 50, 100),
-    whole_runs=True,
-    needs_validation=False,
 )
 KINDS: dict[str, MapsKind] = {row.name: row for row in (LINEAR, ATTENTION_UNET)}

@@ -14,8 +14,7 @@ from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
-from bids_dtg.contrasts.bundle.arrays import HALF_WIDTH_FILE, OFFSET_FILE
-from bids_dtg.contrasts.bundle.mean import MEAN_FILE
+from bids_dtg.contrasts.bundle.arrays import HALF_WIDTH_FILE, MEAN_FILE, OFFSET_FILE
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid

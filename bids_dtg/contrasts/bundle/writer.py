@@ -14,9 +14,11 @@ from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.writer import require_finite, write_copy, write_files
 from bids_dtg.contrasts.bundle.arrays import (
     HALF_WIDTH_FILE,
+    MEAN_FILE,
     OFFSET_FILE,
     encode_half_widths,
     encode_listed_maps,
+    encode_mean,
     encode_offset,
     encode_parcels,
     encode_places,
@@ -25,7 +27,6 @@ from bids_dtg.contrasts.bundle.arrays import (
     to_steps,
 )
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
-from bids_dtg.contrasts.bundle.mean import MEAN_FILE, encode_mean
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     GAIN_DIGITS,

@@ -10,7 +10,6 @@ from tiny_job import add_rest, read_table
 
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.sidecars import read_inherited
 
@@ -118,11 +117,6 @@ def test_shares_that_were_given_are_obeyed(cohort, six):
 def test_the_published_recipe_is_refused(cohort, six, capsys):
     assert cohort.analyse("train", *LINEAR, "--recipe", "published", "--model-name", "p") == 2
     assert "--recipe published was given with --architecture linear" in capsys.readouterr().err
-
-
-def test_only_the_linear_kind_does_without_validation():
-    assert not find_kind("linear").needs_validation
-    assert find_kind("attention-unet").needs_validation
 
 
 @pytest.mark.slow
