@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -98,8 +98,12 @@ class Request(CallRequest):
             refuse_model_folder(asked.output, bundle.path)
             bundle.require_finite()  # else each participant would fail
         asked.require_space(bundle.space)
-        if settings.outputs.combine == "run":
-            _require_runs(bundle)
+        if settings.outputs.combine == "run" and bundle.card.part.of_sessions:
+            raise SettingsError(
+                f"--combine run was given for {bundle.card.name}, whose samples are all runs of a "
+                "session, joined",
+                expected="--combine session or participant",
+            )
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
         else:
@@ -119,7 +123,14 @@ class Request(CallRequest):
                 templateflow=templateflow_of(settings),
                 datasets=atlas_datasets(settings.inputs.derivatives),
             )
-        return cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
+        if choice.REGIONS in settings.outputs.write and not atlases:
+            raise SettingsError(
+                f"--write {choice.REGIONS} was given without an atlas",
+                expected="--atlases, e.g. Schaefer400",
+            )
+        made = cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
+        made.wanted  # noqa: B018 (unknown names are refused before anything is written)
+        return made
 
     @property
     def grid(self) -> Grid:
@@ -231,15 +242,33 @@ class Request(CallRequest):
         """
         return _mesh(self, planned, name)
 
-    def targets(self, planned: AveragedRuns) -> tuple[Target, ...]:
-        """Find the further spaces of an average, and the transforms to them.
+    def targets(
+        self, planned: AveragedRuns, names: Sequence[str] | None = None
+    ) -> tuple[Target, ...]:
+        """Find further spaces of an average, and the transforms to them.
+
+        Parameters
+        ----------
+        planned
+            The runs that are averaged.
+        names
+            Of ``--output-spaces``; None: all.
 
         Raises
         ------
         RunError
             The participant's transforms or T1w image are missing.
         """
-        return self._find_targets(planned, self.settings.outputs.output_spaces)
+        names = self.settings.outputs.output_spaces if names is None else names
+        if not names:
+            return ()
+        model, templateflow = self.bundle.grid, self.templateflow
+        who = planned.participant, dict(planned.entities).get("ses")
+        anatomy = partial(find_anatomy, self.dataset, *who, templateflow=templateflow)
+        return tuple(
+            find_target(name, model, templateflow, anatomy)
+            for name in choose_spaces(names, model.space)
+        )
 
     def granted(
         self, planned: AveragedRuns, *, read: bool = False
@@ -258,8 +287,13 @@ class Request(CallRequest):
                     raise  # all was made before: nothing of it is removed
                 unmet[wish] = f"--{option.replace('_', '-')} {wish} is left out: {err}"
 
+        def find_way(wish: str) -> None:
+            for target in self.targets(planned, (wish,)):
+                if read:
+                    target.warp(self.bundle.voxels)
+
         for wish in outputs.output_spaces:
-            leave_out("output_spaces", wish, partial(self._find_targets, planned, (wish,), read))
+            leave_out("output_spaces", wish, partial(find_way, wish))
         if "fsLR" in self.meshes:
             find = partial(self.mesh, planned, "fsLR") if read else partial(self.surfaces, planned)
             leave_out("surfaces", "fsLR", find)
@@ -270,25 +304,6 @@ class Request(CallRequest):
             for option in ("output_spaces", "surfaces")
         }
         return dataclasses.replace(self, settings=self.settings.replace(**kept)), unmet
-
-    def _find_targets(
-        self, planned: AveragedRuns, names: tuple[str, ...], read: bool = False
-    ) -> tuple[Target, ...]:
-        """Find further spaces of an average, and read their transforms if that is asked for."""
-        if self.bundle.card.part.parcels:
-            return ()
-        templateflow, session = self.templateflow, dict(planned.entities).get("ses")
-        anatomy = partial(
-            find_anatomy, self.dataset, planned.participant, session, templateflow=templateflow
-        )
-        model = self.bundle.grid
-        found = tuple(
-            find_target(name, model, templateflow, anatomy)
-            for name in choose_spaces(names, model.space)
-        )
-        for target in found if read else ():
-            target.warp(self.bundle.voxels)
-        return found
 
     def reader(
         self,
@@ -378,7 +393,7 @@ class Request(CallRequest):
         return False, [head_of(planned, what, self.output, reason), *lines]
 
 
-@lru_cache(maxsize=1)  # it is tried before it is written on
+@lru_cache(maxsize=2)  # they are tried before they are written on
 def _mesh(request: Request, planned: AveragedRuns, name: MeshName) -> Mesh:
     return read_mesh(request.bundle, name, request.surfaces(planned))
 
@@ -425,22 +440,6 @@ def find_runs(settings: Settings) -> list[RestRun]:
     """
     request = Request.prepare(settings)
     return [run for participant in request.participants for run in request.runs(participant)]
-
-
-def _require_runs(bundle: ModelBundle) -> None:
-    """Refuse a model of joined runs for maps of single ones.
-
-    Raises
-    ------
-    SettingsError
-        It reads all runs of a session together.
-    """
-    if bundle.card.part.of_sessions:
-        raise SettingsError(
-            f"--combine run was given for {bundle.card.name}, whose samples are all runs of a "
-            "session, joined",
-            expected="--combine session or participant",
-        )
 
 
 def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:

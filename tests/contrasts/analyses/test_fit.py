@@ -74,7 +74,7 @@ def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
 def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     words = ("--participant-label", "07", "--model", six / "bundle")
     assert cohort.run(*words, out=tmp_path) == 0
-    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.nii.gz")
     found = read_inherited(sidecar)
     assert found["ModelKind"] == "linear"
     assert found["Recentred"]
@@ -139,5 +139,5 @@ def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
     assert cohort.analyse("train", *network, "--model", linear) == 0
     assert load_bundle(cohort.out / "group/model-net/bundle").card.part.segment_seconds == 432
     assert cohort.run("--participant-label", "01", "--model", linear) == 0
-    (sidecar,) = cohort.out.rglob(f"sub-01/**/*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    (sidecar,) = cohort.out.rglob(f"sub-01/**/*contrast-{CONTRASTS[0]}*synthetic_statmap.nii.gz")
     assert read_inherited(sidecar)["NSegments"] == 1

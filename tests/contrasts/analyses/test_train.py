@@ -73,7 +73,7 @@ def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
 @pytest.mark.slow
 def test_the_main_job_runs_it_as_any_model(cohort, linear, tmp_path):
     assert cohort.run("--participant-label", "01", "--model", linear.path, out=tmp_path) == 0
-    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.nii.gz")
     found = read_inherited(sidecar)
     assert (found["ModelName"], found["ModelKind"]) == ("own", "linear")
     reported = (tmp_path / "logs/CITATION.md").read_text()

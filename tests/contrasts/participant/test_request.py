@@ -44,6 +44,19 @@ def test_nothing_is_written(job):
     assert not job.out.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--contrast", "zzz"), "--contrast names zzz, which the model does not predict"),
+        (("--write", "regions"), "--write regions was given without an atlas. Expected: --atlases"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is(job, capsys, words, line):
+    assert job.run(*words) == 2
+    assert line in capsys.readouterr().err
+    assert not job.out.exists()
+
+
 def test_who_has_no_run_is_named(job):
     for path in job.bids.glob("sub-02/func/*"):
         path.unlink()

@@ -83,9 +83,8 @@ def lacking(wanted: Wanted, record: Mapping[str, Any]) -> str | None:
 def in_words(wanted: Wanted) -> str:
     """Say what is written, in a few words."""
     maps, kinds = counted(len(wanted["contrast"]), "map"), wanted["write"]
-    if MAPS not in kinds:
-        return f"{', '.join(kinds)} of {maps}"
-    return f"{maps} and connectomes" if CONNECTOME in kinds else maps
+    found = [maps if MAPS in kinds else f"regions of {maps}"] if kinds != [CONNECTOME] else []
+    return " and ".join([*found, *(["connectomes"] if CONNECTOME in kinds else [])])
 
 
 def _made(record: Mapping[str, Any]) -> Wanted:

@@ -145,7 +145,8 @@ def surface_map_files(
         return build_path({**entities, **named}, "statmap", extension)
 
     labels = [contrast.label for contrast in contrasts]
-    for density in _densities(mesh.name):
+    dense = [_GRAYORDINATES] if mesh.name == "fsLR" else []
+    for density in [DENSITIES[mesh.name], *dense]:
         own = {
             "Contrasts": labels,
             "Density": _DENSITY_WORDS[density],
@@ -156,16 +157,14 @@ def surface_map_files(
             **_shares(mesh),
         }
         yield path(".json", density), own
-    values = mesh.sampling.apply(maps[[contrast.index for contrast in contrasts]])
-    if mesh.name == "fsLR":
-        places = standard_grayordinates()
-        taken = np.concatenate([_cortex(mesh.name), _voxels(mesh)])
-        image = encode_dscalar(values[:, taken], labels, places)
+    values, cortex = mesh.sampling.apply(maps[[one.index for one in contrasts]]), _cortex(mesh.name)
+    vertices, voxels = np.split(values, [len(cortex)], axis=1)
+    if dense:
+        taken = np.concatenate([vertices[:, cortex], voxels], axis=1)
+        image = encode_dscalar(taken, labels, standard_grayordinates())
         yield path(".dscalar.nii", _GRAYORDINATES), image
-    for side in SIDES:
-        start, stop = _vertices(mesh.name, side)
-        of_side = values[:, start:stop]
-        of_side[:, ~read_template(mesh.name).cortex[side]] = np.nan
+    vertices[:, ~cortex] = np.nan
+    for side, of_side in zip(SIDES, np.split(vertices, len(SIDES), axis=1), strict=True):
         name = path(".func.gii", DENSITIES[mesh.name], side)
         yield name, encode_metrics(of_side, side, names=labels)
 
@@ -198,26 +197,10 @@ def surface_facts(
     }
 
 
-def _vertices(name: MeshName, side: Hemisphere) -> tuple[int, int]:
-    """Return the slice of one side in the vertices of both sides."""
-    size = len(read_template(name).cortex["L"])
-    return (0, size) if side == "L" else (size, 2 * size)
-
-
-def _densities(name: MeshName) -> tuple[str, ...]:
-    """Return the densities of a mesh's files: of GIFTI, and of CIFTI if there is one."""
-    return (DENSITIES[name], *([_GRAYORDINATES] if name == "fsLR" else []))
-
-
-def _cortex(name: MeshName) -> NDArray[np.intp]:
-    """Return the vertices without the medial wall, both sides in a row."""
+def _cortex(name: MeshName) -> NDArray[np.bool_]:
+    """Return which vertices, both sides in a row, are not of the medial wall."""
     cortex = read_template(name).cortex
-    return np.flatnonzero(np.concatenate([cortex[side] for side in SIDES]))
-
-
-def _voxels(mesh: Mesh) -> NDArray[np.intp]:
-    """Return the points of a mesh that are voxels."""
-    return np.arange(_vertices(mesh.name, "R")[1], len(mesh.sampling.support))
+    return np.concatenate([cortex[side] for side in SIDES])
 
 
 @lru_cache(maxsize=4)
@@ -234,7 +217,7 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
 
 def _shares(mesh: Mesh) -> dict[str, float]:
     """Return how many cortical vertices lie inside the model's voxels, at the rim, and outside."""
-    cortex = _cortex(mesh.name)
+    cortex = np.flatnonzero(_cortex(mesh.name))
     whole, partial = (
         float(np.mean(kind[cortex])) for kind in (mesh.sampling.whole, mesh.sampling.partial)
     )
