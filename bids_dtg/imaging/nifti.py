@@ -212,7 +212,6 @@ def encode_integers(
     slope: float = 1.0,
     description: str = "",
     facts: Mapping[str, Any] | None = None,
-    noisy: bool = False,
 ) -> bytes:
     """Make a complete .nii.gz file of one volume of whole numbers: labels, or a copy to look at.
 
@@ -228,21 +227,16 @@ def encode_integers(
         Text of `descrip`, at most 79 ASCII characters.
     facts
         As for `encode_maps`.
-    noisy
-        Whether neighbours differ, so that only runs of zeros repeat: looking for more takes
-        sixteen times as long, and finds no more.
 
     Returns
     -------
-    The file's bytes, the same for the same input; compressed harder than maps are unless noisy.
+    The file's bytes, the same for the same input; compressed harder than maps are.
     """
     if volume.shape != grid.shape:
         raise ValueError(f"the volume is {grid.shape} as its grid, not {volume.shape}")
     stored = volume.dtype.newbyteorder("<")
     header = _header(grid.shape, grid, "none", description, stored.str, slope, facts)
     content = header + volume.astype(stored).tobytes(order="F")
-    if noisy:
-        return bytes(isal_zlib.compress(content, _LEVEL, _GZIP_CONTAINER))
     return zlib.compress(content, _SMALL_LEVEL, _GZIP_CONTAINER)
 
 

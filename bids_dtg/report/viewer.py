@@ -34,7 +34,7 @@ _LICENCE = "figures/niivue-LICENSE.txt"
 SCRIPT = "_volumes.js"
 _DIGITS = 12  # of the hash of an anatomy
 # Steps of a copy on either side of 0: a screen shows no more, and more of them take more room.
-_STEPS = 50
+_STEPS = 32
 _NONE = -128  # of 8 bits; the viewer's script knows it
 
 
@@ -121,7 +121,7 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     values /= slope
     steps = np.rint(values, out=values).astype(np.int8)
     steps[~known] = _NONE
-    return encode_integers(steps, grid, slope=slope, noisy=True)
+    return encode_integers(steps, grid, slope=slope)
 
 
 def write_script(path: Path, address: str, volumes: Mapping[str, bytes]) -> None:
