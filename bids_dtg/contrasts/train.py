@@ -422,20 +422,14 @@ def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
     dict
         `r`: correlation over voxels. `residual_r`: the same after the people's mean was taken
         off the predictions and off the measured maps, as re-centring does; it measures individual
-        differences and does not reward the mean map. `diagonality`: how much higher r is with a
-        person's own map than with the others'. Means over people and contrasts.
+        differences and does not reward the mean map. Means over people
+        and contrasts.
     """
     people = len(predicted)
     scores = {"r": mean_correlation(predicted, measured)}
     residual = mean_correlation(predicted - predicted.mean(0), measured - measured.nanmean(0))
     # A single person has no deviation from the mean.
     scores["residual_r"] = residual if people > 1 else torch.zeros_like(residual)
-    others = [
-        mean_correlation(predicted, measured.roll(shift, dims=0)) for shift in range(1, people)
-    ]
-    scores["diagonality"] = (
-        scores["r"] - torch.stack(others).mean() if others else torch.zeros_like(residual)
-    )
     return scores
 
 

@@ -18,7 +18,7 @@ from bids_dtg.cohort.seen_people import RELATED, TRAINED, TUNED, labels_alone, r
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.published_people import (
+from bids_dtg.contrasts.bundle.registry import (
     canonical_name,
     published_id,
     published_names,

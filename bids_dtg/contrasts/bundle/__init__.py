@@ -7,8 +7,7 @@
 - `facts`: the lines of ``dtg-models info`` on such a model
 - `kinds`: the table of the kinds; a new one is a module and a row
 - `part`: the part of the card that models of contrast maps have
-- `published_people`: the training people of published models, as far as they are published
-- `registry`: the published models: their files and cards
+- `registry`: the published models: their files and cards, and whom they were trained on
 - `selftest`: simulated rest through a model, and what must hold of the maps
 - `writer`: writes such a bundle, and a copy with more in it
 """

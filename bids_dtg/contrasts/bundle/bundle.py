@@ -79,23 +79,6 @@ class ModelBundle(Bundle[MapsPart]):
     # (rois, maps), where the ROIs' maps are combinations of `roi_maps`; None: they are `roi_maps`.
     combine: NDArray[np.float32] | None = None
 
-    def __post_init__(self) -> None:
-        grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]
-        grid = None if self.card.part.grid is None else self.card.part.grid.shape
-        if set(grids) != {grid}:
-            raise ValueError(f"brain and places are voxels of the card's grid, {grid}")
-        where = self.places if self.card.part.several else self.brain
-        if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != where.number:
-            raise ValueError(f"roi_maps is (rois, {where.number}), found {self.roi_maps.shape}")
-        if self.combine is not None and self.combine.shape[1] != len(self.roi_maps):
-            raise ValueError(f"{len(self.roi_maps)} ROI maps, combinations {self.combine.shape}")
-        if (self.correction is None) != (self.card.part.gains is None):
-            raise ValueError("a correction and the card's gains belong together")
-
-    @property
-    def _all_places(self) -> tuple[Places, Places]:
-        return self.brain, self.places
-
     @property
     def grid(self) -> Grid:
         """The grid of maps and masks.

@@ -6,19 +6,21 @@ file is pinned by commit and by git's id of its content.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.bundles.published import PublishedModel
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import SESSION, MapsPart
-from bids_dtg.contrasts.bundle.published_people import published_people
 from bids_dtg.files.download import FetchedFile, PinnedFile
+from bids_dtg.files.text import read_packaged
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -77,6 +79,21 @@ _GREY_MATTER = PinnedFile.in_repository(
 )
 
 
+# Hashes of the ids of training people, from lists that the makers have published; made by
+# `scripts/published_people.py`.
+_PEOPLE = "published_people.json"
+# Ids of a published data set, with the additions of other studies.
+_IDS = {
+    "HCP-YA": re.compile(r"(?:HCP)?(\d{6})(?:MR|V1MR)?", re.IGNORECASE),
+    "HCP-D": re.compile(r"(HCD\d{7})(?:V1MR)?", re.IGNORECASE),
+}
+# Names of these data sets, in letters and digits.
+_NAMES = {
+    "HCP-YA": ("hcpya", "hcpyoungadult", "hcp1200", "hcps1200", "hcp"),
+    "HCP-D": ("hcpd", "hcpdevelopment", "hcplifespandevelopment"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishedMaps(PublishedModel["ModelBundle"]):
     """A published model of contrast maps."""
@@ -98,7 +115,10 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     @property
     def people(self) -> ModelPeople:
         """The people that it was made with, as far as they are published."""
-        return published_people(self.data_sets, self.unlisted)
+        seen = ModelPeople({}, self.unlisted)
+        for name in self.data_sets:
+            seen = seen.joined(_lists()[name])
+        return seen
 
     def convert(
         self,
@@ -213,3 +233,38 @@ _UKB = PublishedMaps(
 )
 
 PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
+
+
+def canonical_name(data_set: str) -> str | None:
+    """Return a data set's name in the lists; None: it is not one of them.
+
+    Examples
+    --------
+    >>> canonical_name("HCP Young Adult"), canonical_name("My study")
+    ('HCP-YA', None)
+    """
+    plain = "".join(letter for letter in data_set.casefold() if letter.isalnum())
+    return next((name for name, known in _NAMES.items() if plain in known), None)
+
+
+def published_id(data_set: str, label: str) -> str | None:
+    """Return the id of a label in a published data set; None: it has another form.
+
+    Examples
+    --------
+    >>> published_id("HCP-D", "HCD0000000V1MR"), published_id("HCP-YA", "01")
+    ('HCD0000000', None)
+    """
+    found = _IDS[data_set].fullmatch(label)
+    return found and found[1].upper()
+
+
+def published_names(label: str) -> tuple[str, ...]:
+    """Return the published data sets whose ids have the form of a label."""
+    return tuple(name for name in _IDS if published_id(name, label))
+
+
+@cache
+def _lists() -> dict[str, ModelPeople]:
+    fields = JsonFields.parse(read_packaged("bids_dtg.contrasts.bundle", _PEOPLE), _PEOPLE)
+    return {name: ModelPeople.of(fields.nested(name)) for name in fields.items()}
