@@ -12,7 +12,7 @@ A report is made from what the output folder holds, by a process of its own
 - `inclusion`: inclusion in averages over people, by decisions made on a page
 - `flags`: what a reader must know before looking at the maps
 - `methods`: the methods text, with its citations
-- `plots`: lines, bands and points along two axes
+- `figures`: figures of a page: charts as SVG, heat maps, pictures
 - `numbers`: numbers as readers of a page see them
 - `charts`: charts as coordinates, drawn as SVG by the page
 - `pictures`: pictures of maps and matrices

@@ -22,7 +22,8 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.extras import install_line
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures, Table
+from bids_dtg.report import figures
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.embedding import (
     FEWEST_FOR_UMAP,
@@ -288,8 +289,10 @@ def _write(
         PageSection(
             "Layouts",
             tables=[table.on_page("Points and their clusters")],
-            pictures=[
-                Pictures("A point is a participant, or a map", _pictures(layouts, levels, tasks))
+            figures=[
+                figures.pictures(
+                    "A point is a participant, or a map", _pictures(layouts, levels, tasks)
+                )
             ],
         ),
         PageSection(

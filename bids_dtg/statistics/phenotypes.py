@@ -22,8 +22,9 @@ from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, named, say
+from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import covariates_of, phenotypes_asked, values_of
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
@@ -442,7 +443,7 @@ def _section(
     )
     drawn = {} if picture is None else {name: picture}
     return PageSection(
-        name, tables=tables, pictures=[Pictures("Scores of sets of features", drawn)]
+        name, tables=tables, figures=[figures.pictures("Scores of sets of features", drawn)]
     )
 
 

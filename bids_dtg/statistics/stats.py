@@ -26,9 +26,10 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.inputs.participants import Column
 from bids_dtg.notices import counted, say
+from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import camel_case, covariates_of, values_of
 from bids_dtg.stats.permutation import (
@@ -458,12 +459,12 @@ class _Answer:
             about = f"{self.words}, {self.question.title}: {what}"
             results.map(entities, np.nan_to_num(volume), source.places, about, **facts)
 
-    def picture(self) -> Pictures:
+    def picture(self) -> figures.Figure | None:
         """Draw t of the contrast with the largest one, with a line around what is significant."""
         best = self.best
         t = best.table.volume(best.tests.t)
         if t is None or best.table.source.places is None:
-            return Pictures("", {})
+            return None
         marked: NDArray[np.bool_] | None = None
         if best.corrected is not None:
             flags = best.table.volume((best.corrected.p <= ALPHA).astype(float))
@@ -474,7 +475,9 @@ class _Answer:
             t, best.table.source.places, title=title, outlined=marked, units="t"
         )
         around = "; the line is around p \u2264 .05 over all" if marked is not None else ""
-        return Pictures(f"t, unthresholded{around}", {} if drawn is None else {title: drawn})
+        return figures.pictures(
+            f"t, unthresholded{around}", {} if drawn is None else {title: drawn}
+        )
 
 
 def _write(
@@ -507,7 +510,7 @@ def _write(
             PageSection(
                 answer.words[:1].upper() + answer.words[1:],
                 tables=[table],
-                pictures=[answer.picture()],
+                figures=[answer.picture()],
             )
         )
     facts = {

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Curves,
-    Matrices,
-    PageSection,
-    Scatter,
-    Spectra,
-    Table,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
 
 REGIONS = 68
 EPOCHS = 300
@@ -96,13 +89,17 @@ def training() -> PageSection:
         noise = random.normal(0, 20, EPOCHS)
         series[f"restart {restart}"] = 2000 + 26000 * np.exp(-epochs / (6 + restart)) + noise
     series["restart 2"][180:] = np.nan
-    losses = Curves("Training loss a series, by restart.", "epoch", "negative ELBO (nats)", series)
+    losses = figures.curves(
+        "Training loss a series, by restart.", "epoch", "negative ELBO (nats)", series
+    )
     betas = {"β of θ": np.minimum(epochs / 150, 1.0)}
-    ramp = Curves("Weights of the schedule.", "epoch", "weight", betas, start=0)
-    return PageSection("Training", ("Three restarts; the second diverged.",), curves=(losses, ramp))
+    ramp = figures.curves("Weights of the schedule.", "epoch", "weight", betas, start=0)
+    return PageSection(
+        "Training", ("Three restarts; the second diverged.",), figures=(losses, ramp)
+    )
 
 
-def matrices() -> Matrices:
+def matrices(ends=None) -> figures.Figure:
     random = np.random.default_rng(1)
     signal = random.normal(size=(200, REGIONS)) + random.normal(size=(200, 1))
     measured = np.corrcoef(signal.T)
@@ -113,14 +110,14 @@ def matrices() -> Matrices:
         "External input only": 0.1 * measured,
         "VAR(1)": measured * np.where(random.uniform(size=measured.shape) > 0.02, 1, np.nan),
     }
-    return Matrices("Mean FC over participants.", items)
+    return figures.matrices("Mean FC over participants.", items, ends)
 
 
-def spectra() -> Spectra:
+def spectra() -> figures.Figure:
     frequency = np.fft.rfftfreq(128, 0.72)
     power = 1 / (0.02 + frequency**2) / 10
     measured = (0.6 * power, power, 1.6 * power)
-    return Spectra(
+    return figures.spectra(
         "Power spectra: median over pairs of participant and region, with quartiles.",
         frequency,
         {
@@ -130,7 +127,7 @@ def spectra() -> Spectra:
     )
 
 
-def scatter(*, regions=40, **changes) -> Scatter:
+def scatter(*, regions=40, **changes) -> figures.Figure:
     random = np.random.default_rng(3)
     true = random.normal(-0.2, 0.3, 3 * regions)
     points = np.stack([true, 0.8 * true + random.normal(0, 0.1, 3 * regions)], axis=1)
@@ -142,7 +139,7 @@ def scatter(*, regions=40, **changes) -> Scatter:
         "groups": np.repeat(["G = 0.1", "G = 0.5", "G = 0.9"], regions).tolist(),
         "identity": True,
     }
-    return Scatter(**{**facts, **changes})
+    return figures.scatter(**{**facts, **changes})
 
 
 def example_facts(**changes) -> AnalysisPageFacts:
@@ -162,11 +159,11 @@ def example_facts(**changes) -> AnalysisPageFacts:
         "lead": "The published form, trained on REST1 of 40 participants with 68 regions each.",
         "flags": flags,
         "sections": (
-            PageSection("Functional connectivity", tables=(fc_table(),), matrices=(matrices(),)),
+            PageSection("Functional connectivity", tables=(fc_table(),), figures=(matrices(),)),
             PageSection("Latent parameters", tables=(kl_table(), features_table())),
-            PageSection("Checks", tables=(checks_table(),), spectra=(spectra(),)),
+            PageSection("Checks", tables=(checks_table(),), figures=(spectra(),)),
             PageSection("Fixed points", tables=(fixed,)),
-            PageSection("Recovery", scatters=(scatter(), scatter(identity=False, groups=()))),
+            PageSection("Recovery", figures=(scatter(), scatter(identity=False, groups=()))),
             training(),
         ),
         "index": "../../index.html",

@@ -19,7 +19,8 @@ from bids_dtg.files.result_record import RECORD, UNFINISHED, ResultRecord
 from bids_dtg.files.text import write_json, write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures
+from bids_dtg.report.figures import pictures
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.settings import Settings
 
@@ -67,7 +68,7 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
         table = made.table("desc-some_scores", ResultTable(COLUMNS, rows, "A row a contrast"))
         entities = {"contrast": "a", "stat": "t", "desc": "mean"}
         path = made.map(entities, np.array([1.5, 2, 3]), PLACES, "A mean", Units="t", N=4)
-        section = PageSection("Brains", pictures=[Pictures("Views", {"one <b>": PNG})])
+        section = PageSection("Brains", figures=[pictures("Views", {"one <b>": PNG})])
         made.page(AnalysisPageFacts("Title", "Lead.", [], [section]))
     assert table == cohort.out / "group/stats/desc-some_scores.tsv"
     assert read_table(table) == [

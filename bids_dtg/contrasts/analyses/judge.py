@@ -62,16 +62,10 @@ from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say
+from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Curves,
-    Dots,
-    Matrices,
-    PageSection,
-    write_analysis_page,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, write_analysis_page
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
@@ -313,15 +307,15 @@ def write_scores(
                     "Contrasts",
                     template="judged_contrasts.html",
                     facts=about,
-                    lines=[_dots(tables["contrasts"].rows, judged)],
+                    figures=[_dots(tables["contrasts"].rows, judged)],
                 ),
                 PageSection("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
                 PageSection(
                     "People",
                     template="judged_people.html",
-                    matrices=_matrices(scores),
+                    figures=_matrices(scores),
                 ),
-                PageSection("Training", curves=_curves(record.get("network", {}))),
+                PageSection("Training", figures=_curves(record.get("network", {}))),
                 PageSection(
                     "Measured maps",
                     cohort.measured,
@@ -431,7 +425,7 @@ def _figures(row: Mapping[str, Any]) -> str:
     return f"{mean}, 95 % from {low} to {high}, {p}"
 
 
-def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> Dots:
+def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> figures.Figure | None:
     """Return r by contrast, a dot a model, the judged model's best contrast at the top.
 
     `rows` are those of the table of contrasts.
@@ -448,7 +442,7 @@ def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> Dots:
         **{name: [found.get((name, row)) for row in contrasts] for name in models},
     }
     known = {name: np.array(values, np.float64) for name, values in series.items()}
-    return Dots(
+    return figures.dots(
         "Mean r by contrast and model",
         "r of predicted and measured map",
         contrasts,
@@ -456,7 +450,7 @@ def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> Dots:
     )
 
 
-def _matrices(scores: Scores) -> list[Matrices]:
+def _matrices(scores: Scores) -> list[figures.Figure | None]:
     """Return each model's matrix, mean over contrasts, as it is and less the mean of each row."""
     means, away = {}, {}
     for name, matrices in scores.matrices.items():
@@ -469,16 +463,16 @@ def _matrices(scores: Scores) -> list[Matrices]:
     most = max((np.nanmax(np.abs(own), initial=0.0) for own in away.values()), default=0.0)
     end = max(float(most), _LEAST_AWAY)
     return [
-        Matrices("r of measured maps (rows) with predicted ones (columns)", means),
-        Matrices("The same less the mean of each row", away, (-end, end)),
+        figures.matrices("r of measured maps (rows) with predicted ones (columns)", means),
+        figures.matrices("The same less the mean of each row", away, (-end, end)),
     ]
 
 
-def _curves(trained: Mapping[str, Any]) -> list[Curves]:
+def _curves(trained: Mapping[str, Any]) -> list[figures.Figure | None]:
     """Return the learning curves of a network that was trained."""
     history = trained.get("history", ())
     return [
-        Curves(title, "epoch", title, {title: np.array([epoch[key] for epoch in history])})
+        figures.curves(title, "epoch", title, {title: np.array([epoch[key] for epoch in history])})
         for key, title in _CURVES.items()
         if len(history) > 1 and all(key in epoch for epoch in history)
     ]

@@ -29,8 +29,9 @@ from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
+from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import Matrices, PageSection
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 
 _SHRINKAGE_FILE, _COMPONENTS_FILE = "desc-shrinkage_scores", "desc-components_scores"
@@ -193,9 +194,9 @@ def _write_results(
         sections.append(PageSection("Features", (f"{words}are not shrunken.",), (shown,)))
     mean = PageSection(
         title="Mean of the training people",
-        matrices=(
-            Matrices("Functional connectivity", {"mean": process.connectivity}),
-            Matrices("Transition: rows follow from columns", transitions),
+        figures=(
+            figures.matrices("Functional connectivity", {"mean": process.connectivity}),
+            figures.matrices("Transition: rows follow from columns", transitions),
         ),
     )
     analysis.write_page(

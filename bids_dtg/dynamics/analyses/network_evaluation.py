@@ -130,7 +130,7 @@ def run_network_evaluation(settings: Settings) -> int:
             **parameters,
         }
         judges = {own.judge.name: own.judge for own in scored}
-        matrices, spectra = beside(measured_means(networks), simulated)
+        drawn = beside(measured_means(networks), simulated)
         analysis.write_page(
             tables,
             f"{bundle.card.name} {bundle.card.version}, evaluated on "
@@ -138,7 +138,7 @@ def run_network_evaluation(settings: Settings) -> int:
             f"sessions {', '.join(sessions)}. The unit of inference is the person.",
             (
                 *(_section(scores, judge, read) for judge in judges.values()),
-                PageSection("Simulated and measured", matrices=matrices, spectra=spectra),
+                PageSection("Simulated and measured", figures=drawn),
                 _checks_section(tables[_CHECKS_FILE]),
                 *sections,
             ),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.dynamics.measures import connectivity, spectra
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.report.pages.analysis import Matrices, Spectra
+from bids_dtg.report import figures
 
 Values = NDArray[np.floating[Any]]
 
@@ -56,15 +56,13 @@ def measured_means(people: PeopleSeries) -> SessionMeans:
     return found
 
 
-def beside(
-    measured: SessionMeans, simulated: SessionMeans
-) -> tuple[tuple[Matrices, ...], tuple[Spectra, ...]]:
+def beside(measured: SessionMeans, simulated: SessionMeans) -> tuple[figures.Figure | None, ...]:
     """Return mean connectivities, and spectra with the middle 90 % of people, for a page."""
     both = {"measured": measured, "simulated": simulated}
     connectivities = {name: own.connectivity for name, own in both.items()}
     bands = {name: own.band for name, own in both.items()}
     words = "Power, mean over regions; bands: 90 % of people"
     return (
-        (Matrices("Functional connectivity, mean over people", connectivities),),
-        (Spectra(words, measured.frequency[1:-1], bands),),
+        figures.matrices("Functional connectivity, mean over people", connectivities),
+        figures.spectra(words, measured.frequency[1:-1], bands),
     )

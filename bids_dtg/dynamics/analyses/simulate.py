@@ -133,10 +133,10 @@ def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Itera
 
 
 def _write_page(analysis: DynamicsAnalysis, people: PeopleSeries, means: SessionMeans) -> None:
-    matrices, spectra = beside(measured_means(people), means)
+    drawn = beside(measured_means(people), means)
     analysis.write_page(
         {},
         f"{counted(len(people.people), 'participant')} of {analysis.data_set}. Simulated series "
         "were not measured.",
-        [PageSection("Simulated and measured", matrices=matrices, spectra=spectra)],
+        [PageSection("Simulated and measured", figures=drawn)],
     )

@@ -25,7 +25,8 @@ from bids_dtg.dynamics.recipe import Recipe, find_recipe
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import Curves, PageSection
+from bids_dtg.report import figures
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 
@@ -184,7 +185,7 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
             PageSection(
                 title="Training",
                 tables=(restarts.on_page("Restarts"),),
-                curves=_curves(fitted),
+                figures=_curves(fitted),
             ),
             PageSection(
                 title="Parameters",
@@ -198,11 +199,11 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
     )
 
 
-def _curves(fitted: Fitted) -> tuple[Curves, ...]:
+def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
     """Return curves of loss and ELBO, one for each restart."""
     known = {key for restart in fitted.restarts for epoch in restart.history for key in epoch}
     return tuple(
-        Curves(
+        figures.curves(
             caption=title,
             x_label="epoch",
             y_label="nats a series",

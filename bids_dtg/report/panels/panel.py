@@ -18,9 +18,9 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.charts import Histogram, Trace
 from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.figures import Chart
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE
-from bids_dtg.report.plots import Chart
 from bids_dtg.report.slices import Background, Volume, standard_background
 
 

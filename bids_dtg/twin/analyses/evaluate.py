@@ -17,17 +17,11 @@ from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, named, say
+from bids_dtg.report import figures
 from bids_dtg.report.charts import nice
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure as written
-from bids_dtg.report.pages.analysis import (
-    AnalysisPageFacts,
-    Lines,
-    Matrices,
-    PageSection,
-    Scatter,
-    Table,
-)
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
@@ -515,12 +509,12 @@ def _page(
                 "Response times, choices and outcomes",
                 template="twin_times.html",
                 tables=tuple(_table(found, task) for task in tasks),
-                scatters=tuple(_scatters(found, judged, people, tasks)),
+                figures=tuple(_scatters(found, judged, people, tasks)),
             ),
             PageSection(
                 "Real and simulated trials",
                 template="twin_trials.html",
-                lines=tuple(_curves(judged, people.segments, tasks)),
+                figures=tuple(_curves(judged, people.segments, tasks)),
             ),
             *_bold_sections(judged, people),
             *_match_sections(found, judged),
@@ -542,13 +536,13 @@ def _words(name: str) -> str:
 
 def _scatters(
     found: Evaluation, judged: Judged, people: Cohort, tasks: Sequence[str]
-) -> Iterator[Scatter]:
+) -> Iterator[figures.Figure | None]:
     """Yield observed and predicted times and effects of each person in tasks."""
     both = zip(found.observed.T, judged.each("times")[TWIN].T, strict=True)
     for target, values in zip(targets_of(people.segments.tasks), both, strict=True):
         if target.task in tasks:
             what = "response time" if target.what == RT else target.what
-            yield Scatter(
+            yield figures.scatter(
                 f"Each person: {target.task} {what}",
                 "observed (s)",
                 "predicted by the twin (s)",
@@ -578,7 +572,9 @@ def _table(found: Evaluation, task: str) -> Table:
     )
 
 
-def _curves(judged: Judged, segments: Segments, tasks: Sequence[str]) -> Iterator[Lines]:
+def _curves(
+    judged: Judged, segments: Segments, tasks: Sequence[str]
+) -> Iterator[figures.Figure | None]:
     """Yield densities of response times and shares of answered trials, of people and networks."""
     windows = {task.name: task.window_seconds for task in segments.tasks.tasks}
     pressed, seconds = observed_curves(segments)
@@ -600,7 +596,7 @@ def _curves(judged: Judged, segments: Segments, tasks: Sequence[str]) -> Iterato
             series[_NAMES[name]] = (np.concatenate([at, gap, at]), both)
         where = f"{task}, {condition} ({int(used.sum())} trials)"
         onset = "seconds from the onset"
-        yield Lines(f"Mean time series: {where}", onset, "share of trials", series)
+        yield figures.lines(f"Mean time series: {where}", onset, "share of trials", series)
 
 
 def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
@@ -634,8 +630,8 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
                 ),
             ),
         ),
-        scatters=(
-            Scatter(
+        figures=(
+            figures.scatter(
                 "t over people of each region",
                 "measured",
                 "predicted by the twins",
@@ -658,12 +654,12 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
         "Own connectome or somebody else's",
         template="twin_matched.html",
         tables=(ResultTable(_MATCHED, [found.matching]).on_page("Losses of twins"),),
-        matrices=(
-            Matrices(
+        figures=(
+            figures.matrices(
                 "Loss of each twin (rows) on each person's responses (columns), less the mean of "
                 "the person; below 0 the twin fits the person better than others do",
                 {"loss": losses},
-                range=(-end, end),
+                ends=(-end, end),
             ),
         ),
     )

@@ -18,9 +18,10 @@ from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.parcels.atlas import read_only_atlas
+from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSection, Pictures, Table
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
@@ -528,8 +529,10 @@ def _page(
                 "Gradients",
                 template="twin_gradients.html",
                 facts=facts,
-                matrices=_matrices(found, regions),
-                pictures=_brains(analysis, bundle, found, regions),
+                figures=(
+                    *_matrices(found, regions),
+                    _brains(analysis, bundle, found, regions),
+                ),
             ),
         ),
     )
@@ -589,7 +592,7 @@ def _difference_table(found: _Study) -> Table:
     )
 
 
-def _matrices(found: _Study, regions: Sequence[str]) -> tuple[Matrices, ...]:
+def _matrices(found: _Study, regions: Sequence[str]) -> tuple[figures.Figure | None, ...]:
     """Return the gradients as matrices, those of one unit on one scale."""
     maps: dict[float, dict[str, Array]] = {}
     rows, columns = np.triu_indices(len(regions), 1)
@@ -600,24 +603,24 @@ def _matrices(found: _Study, regions: Sequence[str]) -> tuple[Matrices, ...]:
             maps.setdefault(scale, {})[words_of(function)] = square
     units = {_MS: "ms", _PERCENT: "%", 1.0: "SD of BOLD"}
     return tuple(
-        Matrices(f"Gradient of each edge, {units[scale]} a unit of Fisher z", items)
+        figures.matrices(f"Gradient of each edge, {units[scale]} a unit of Fisher z", items)
         for scale, items in maps.items()
     )
 
 
 def _brains(
     analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str]
-) -> tuple[Pictures, ...]:
+) -> figures.Figure | None:
     """Draw the mean gradient of each region, where the model's atlas is at hand."""
     part = bundle.part
     if not part.atlas or not regions:
-        return ()
+        return None
     try:
         atlas = read_only_atlas(analysis.settings, "twin", part.atlas)
     except SettingsError:
-        return ()
+        return None
     if part.atlas_digest not in ("", atlas.digest) or len(atlas.parcels) != part.regions:
-        return ()
+        return None
     grid, inside = standard_grid(), atlas.columns < len(regions)
     places = VoxelPlaces.within(grid, inside.reshape(grid.shape))
     pictures = {}
@@ -627,4 +630,4 @@ def _brains(
         if edges.any() and drawn is not None:
             pictures[words_of(function)] = drawn
     caption = f"Mean gradient of each region, parcels of {atlas.key}"
-    return (Pictures(caption, pictures),) if pictures else ()
+    return figures.pictures(caption, pictures)

@@ -18,9 +18,10 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
+from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, Curves, PageSection
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import NO_EVIDENCE
@@ -247,7 +248,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Analysi
             PageSection(
                 title="Training",
                 text=("The best epoch is chosen by people left out of the training.",),
-                curves=_curves(fitted),
+                figures=_curves(fitted),
             ),
             *_connectome_sections(fitted),
         ),
@@ -266,9 +267,9 @@ def _flags(people: TwinPeople, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag
     return tuple(Flag("warning", text) for text in found)
 
 
-def _curves(fitted: Fitted) -> tuple[Curves, ...]:
+def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
     return tuple(
-        Curves(
+        figures.curves(
             caption=f"Loss of the stage {stage}",
             x_label="epoch",
             y_label="loss",

@@ -2,24 +2,17 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from analysis_page_facts import BETTER, example_facts, fc_table, matrices, scatter, training
+from analysis_page_facts import BETTER, example_facts, fc_table, training
+from analysis_page_facts import matrices as mean_fc
+from analysis_page_facts import scatter as recovery
 from browser import chromium, opened
 
+from bids_dtg.report.figures import curves, lines, matrices, scatter, spectra
 from bids_dtg.report.pages import analysis
-from bids_dtg.report.pages.analysis import (
-    Curves,
-    Lines,
-    Matrices,
-    PageSection,
-    Scatter,
-    Spectra,
-    Table,
-    write_analysis_page,
-)
+from bids_dtg.report.pages.analysis import PageSection, Table, write_analysis_page
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -94,10 +87,12 @@ def test_whatever_has_a_name_is_escaped(tmp_path):
         EVIL,
         (EVIL,),
         (Table(EVIL, (EVIL, EVIL), [(EVIL, EVIL), (f"{EVIL} 2", 1.0)], notes=(EVIL,)),),
-        (Curves(EVIL, EVIL, EVIL, {EVIL: values}),),
-        (Matrices(EVIL, {EVIL: np.eye(3)}),),
-        (Spectra(EVIL, values, {EVIL: (values, values, values)}, y_label=EVIL),),
-        (Scatter(EVIL, EVIL, EVIL, np.ones((2, 2)), groups=(EVIL, "other")),),
+        (
+            curves(EVIL, EVIL, EVIL, {EVIL: values}),
+            matrices(EVIL, {EVIL: np.eye(3)}),
+            spectra(EVIL, values, {EVIL: (values, values, values)}, y_label=EVIL),
+            scatter(EVIL, EVIL, EVIL, np.ones((2, 2)), groups=(EVIL, "other")),
+        ),
     )
     page = page_of(tmp_path, section, title=EVIL, lead=EVIL, index='"><script>alert(1)')
     assert "<script>alert" not in page
@@ -108,13 +103,14 @@ def test_what_is_empty_is_left_out(tmp_path):
     section = PageSection(
         "Nothing",
         tables=(Table("No rows", ("Name", "score"), []),),
-        curves=(
-            Curves("No curve", "x", "y", {}),
-            Curves("NaN", "x", "y", {"a": np.full(3, np.nan)}),
+        figures=(
+            curves("No curve", "x", "y", {}),
+            curves("NaN", "x", "y", {"a": np.full(3, np.nan)}),
+            matrices("No matrix", {}),
+            matrices("NaN", {"a": np.full((2, 2), np.nan)}),
+            spectra("No spectrum", np.arange(3), {}),
+            scatter("No point", "x", "y", np.empty((0, 2))),
         ),
-        matrices=(Matrices("No matrix", {}), Matrices("NaN", {"a": np.full((2, 2), np.nan)})),
-        spectra=(Spectra("No spectrum", np.arange(3), {}),),
-        scatters=(Scatter("No point", "x", "y", np.empty((0, 2))),),
     )
     page = page_of(tmp_path, section, PageSection("Words", ("A sentence.",)))
     assert "Nothing" not in page
@@ -131,13 +127,13 @@ def test_charts_are_finite_whatever_the_values(tmp_path, values):
     values = np.array(values)
     section = PageSection(
         "All",
-        curves=(Curves("c", "epoch", "loss", {"a": values, "b": values[:1]}),),
-        spectra=(Spectra("s", np.arange(len(values)), {"a": (values / 2, values, 2 * values)}),),
-        scatters=(
-            Scatter("p", "x", "y", np.stack([values, values], axis=1), identity=True),
-            Scatter("p", "x", "y", np.stack([values, np.zeros_like(values)], axis=1)),
+        figures=(
+            curves("c", "epoch", "loss", {"a": values, "b": values[:1]}),
+            spectra("s", np.arange(len(values)), {"a": (values / 2, values, 2 * values)}),
+            scatter("p", "x", "y", np.stack([values, values], axis=1), identity=True),
+            scatter("p", "x", "y", np.stack([values, np.zeros_like(values)], axis=1)),
+            matrices("m", {"a": np.outer(values, values)}),
         ),
-        matrices=(Matrices("m", {"a": np.outer(values, values)}),),
     )
     page = page_of(tmp_path, section)
     charts = charts_of(page)
@@ -148,7 +144,7 @@ def test_charts_are_finite_whatever_the_values(tmp_path, values):
 
 def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot(tmp_path):
     values = np.array([1.0, np.nan, 2.0, 3.0])
-    page = page_of(tmp_path, PageSection("C", curves=(Curves("c", "x", "y", {"a": values}),)))
+    page = page_of(tmp_path, PageSection("C", figures=(curves("c", "x", "y", {"a": values}),)))
     (line,) = re.findall(
         r'<path d="([^"]*)"[^>]*style="fill: none; stroke: var\(--series-1\)', page
     )[:1]
@@ -160,7 +156,7 @@ def test_a_history_that_settles_is_drawn_again_enlarged(tmp_path):
     page = page_of(tmp_path, training())
     assert "Second half, enlarged" in page
     steady = {"a": np.linspace(2, 1, 50)}
-    page = page_of(tmp_path, PageSection("C", curves=(Curves("c", "x", "y", steady),)))
+    page = page_of(tmp_path, PageSection("C", figures=(curves("c", "x", "y", steady),)))
     assert "Second half" not in page
 
 
@@ -168,8 +164,10 @@ def test_lines_have_their_own_places_along_x_and_captions_end_before_notes(tmp_p
     x, y = np.array([0.0, 0.3, np.nan, 0.1]), np.array([0.0, 1.0, np.nan, 0.5])
     section = PageSection(
         "C",
-        lines=(Lines("Traces", "s", "share", {"own": (x, y)}, y_reach=(0.0, 2.0)),),
-        scatters=(Scatter("People", "x", "y", np.eye(2), identity=True),),
+        figures=(
+            lines("Traces", "s", "share", {"own": (x, y)}, y_reach=(0.0, 2.0)),
+            scatter("People", "x", "y", np.eye(2), identity=True),
+        ),
     )
     page = page_of(tmp_path, section)
     assert "share by s; own: from 0 to 0.5" in page
@@ -179,7 +177,7 @@ def test_lines_have_their_own_places_along_x_and_captions_end_before_notes(tmp_p
 
 def test_each_series_keeps_its_style_where_another_has_no_values(tmp_path):
     series = {"none": np.full(3, np.nan), "some": np.arange(3.0)}
-    page = page_of(tmp_path, PageSection("C", curves=(Curves("c", "x", "y", series),)))
+    page = page_of(tmp_path, PageSection("C", figures=(curves("c", "x", "y", series),)))
     (chart,) = charts_of(page)
     drawn = ElementTree.tostring(chart, "unicode")
     assert "var(--series-2)" in drawn
@@ -188,7 +186,7 @@ def test_each_series_keeps_its_style_where_another_has_no_values(tmp_path):
 
 def test_points_without_a_value_are_counted(tmp_path):
     points = np.array([[0.0, 1.0], [np.nan, 1.0], [2.0, 3.0]])
-    page = page_of(tmp_path, PageSection("S", scatters=(Scatter("c", "x", "y", points),)))
+    page = page_of(tmp_path, PageSection("S", figures=(scatter("c", "x", "y", points),)))
     assert "1 point without a value: not shown." in page
 
 
@@ -201,36 +199,30 @@ def test_charts_and_heat_maps_are_told_in_words(tmp_path):
 
 def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
     ends = r'class="scale" style="margin: 0"><span>(.*?)</span>.*?<span>(.*?)</span>'
-    (free,) = re.findall(ends, page_of(tmp_path, PageSection("M", matrices=(matrices(),))))
+    (free,) = re.findall(ends, page_of(tmp_path, PageSection("M", figures=(mean_fc(),))))
     assert free == ("0", "\u2265\u00a00.8")
-    given = replace(matrices(), range=(-2.0, 2.0))
-    assert re.findall(ends, page_of(tmp_path, PageSection("M", matrices=(given,)))) == [
+    given = mean_fc(ends=(-2.0, 2.0))
+    assert re.findall(ends, page_of(tmp_path, PageSection("M", figures=(given,)))) == [
         ("\u22122", "2")
     ]
 
 
 @pytest.mark.parametrize(
-    ("section", "words"),
+    ("draw", "words"),
     [
-        (PageSection("C", curves=(Curves("c", "x", "y", {"a": np.eye(2)}),)), "the curve 'a'"),
+        (lambda: curves("c", "x", "y", {"a": np.eye(2)}), "the curve 'a'"),
+        (lambda: lines("c", "x", "y", {"a": (np.zeros(2), np.zeros(3))}), "the line 'a'"),
         (
-            PageSection("C", lines=(Lines("c", "x", "y", {"a": (np.zeros(2), np.zeros(3))}),)),
-            "the line 'a'",
-        ),
-        (
-            PageSection("S", spectra=(Spectra("s", np.ones(3), {"a": (np.ones(2),) * 3}),)),
+            lambda: spectra("s", np.ones(3), {"a": (np.ones(2),) * 3}),
             "the spectrum 'a' has the shape",
         ),
-        (PageSection("M", matrices=(Matrices("m", {"a": np.ones(3)}),)), "the matrix 'a'"),
-        (
-            PageSection("P", scatters=(scatter(groups=["one"]),)),
-            "120 points, and groups of 1",
-        ),
+        (lambda: matrices("m", {"a": np.ones(3)}), "the matrix 'a'"),
+        (lambda: recovery(groups=["one"]), "120 points, and groups of 1"),
     ],
 )
-def test_arrays_of_another_shape_are_refused(tmp_path, section, words):
+def test_arrays_of_another_shape_are_refused(draw, words):
     with pytest.raises(ValueError, match=words):
-        page_of(tmp_path, section)
+        draw()
 
 
 def test_where_packages_are_missing_nothing_is_written(tmp_path, monkeypatch):
@@ -296,8 +288,8 @@ def test_words_of_a_table_stay_whole_on_a_phone_and_scroll(tmp_path):
 
 def test_a_curve_has_a_band_of_its_own_and_another_stands_alone(tmp_path):
     low, high = np.array([0.0, -2.0]), np.array([0.0, 2.0])
-    curves = Curves("c", "x", "y", {"a": high / 2}, bands={"a": (low, high), "chance": (low, high)})
-    page = page_of(tmp_path, PageSection("C", curves=(curves,)))
+    drawn = curves("c", "x", "y", {"a": high / 2}, bands={"a": (low, high), "chance": (low, high)})
+    page = page_of(tmp_path, PageSection("C", figures=(drawn,)))
     assert page.count('style="fill: var(--series-1); fill-opacity: 0.16"') == 1
     assert page.count('style="fill: var(--series-2); fill-opacity: 0.16"') == 2  # and in the legend
     assert ">chance</text>" in page

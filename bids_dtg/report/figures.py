@@ -1,4 +1,4 @@
-"""Lines, bands and points along two axes: matplotlib's SVG in the colours of the page's theme."""
+"""Figures of a page: charts as SVG in the colours of its theme, heat maps, pictures."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.notices import counted
+from bids_dtg.report.charts import nice
+from bids_dtg.report.colours import AMOUNT, SIGNED
+from bids_dtg.report.numbers import figure
+from bids_dtg.report.pages.page import missing_packages
+from bids_dtg.report.pictures import draw_matrix, inline
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
 Floats = NDArray[np.floating]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
@@ -66,7 +74,13 @@ _PAGE_HAS_IT = (
     (r'font: ([\d.]+px) [^;"]*', r"font-size: \1"),
 )
 _NO_BANDS: Mapping[str, tuple[Floats, Floats, Floats]] = MappingProxyType({})
+_NO_RANGES: Mapping[str, tuple[Floats, Floats]] = MappingProxyType({})
 _NO_POINTS: Mapping[str, Floats] = MappingProxyType({})
+
+
+# Where a history settles, its second half is drawn again: at a smaller spread than this share.
+_SETTLED = 1 / 6
+_ENLARGED_FROM = 8  # values
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,159 @@ class Chart:
 
     svg: str  # as part of a page
     summary: str  # the same in words, for those who cannot see it
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a page."""
+
+    kind: Literal["charts", "matrices", "pictures"]
+    caption: str
+    parts: Sequence[tuple[str, str, str]]  # words above it; SVG, or address; the same in words
+    scale: tuple[str, str, str] = ("", "", "")  # of matrices: its ends, and its CSS
+
+
+def curves(
+    caption: str,
+    x_label: str,
+    y_label: str,
+    series: Mapping[str, Floats],
+    *,
+    start: float = 1.0,
+    step: float = 1.0,
+    bands: Mapping[str, tuple[Floats, Floats]] = _NO_RANGES,
+) -> Figure | None:
+    """Draw values by epoch or by anything else that is counted, and again where they settle.
+
+    `series` are (points,), `bands` low and high of a curve of the same name or of none; x begins at
+    `start` and grows by `step`.
+    """
+    drawn = {}
+    for name, values in series.items():
+        values = np.asarray(values, np.float64)
+        if values.ndim != 1:
+            raise ValueError(f"the curve '{name}' has the shape {values.shape}, expected (points,)")
+        drawn[name] = (start + step * np.arange(len(values)), values)
+    x_of = {name: start + step * np.arange(len(low)) for name, (low, _) in bands.items()}
+    draw = partial(line_chart, x_label=x_label, y_label=y_label)
+    whole = draw(drawn, bands={name: (x_of[name], *ends) for name, ends in bands.items()})
+    late = None if bands or whole is None else _second_half(drawn)
+    if late and (chart := draw(late)):
+        return _charts(caption, ("Whole", whole), ("Second half, enlarged", chart))
+    return _charts(caption, ("", whole))
+
+
+def lines(
+    caption: str,
+    x_label: str,
+    y_label: str,
+    series: Mapping[str, tuple[Floats, Floats]],
+    **more: Any,
+) -> Figure | None:
+    """Draw one figure by another, as lines: x and y by name, (points,); `more`: `line_chart`'s."""
+    for name, (x, y) in series.items():
+        if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
+            raise ValueError(
+                f"the line '{name}' has the shapes {np.shape(x)} and {np.shape(y)}, expected "
+                "(points,) of both"
+            )
+    return _charts(caption, ("", line_chart(series, x_label=x_label, y_label=y_label, **more)))
+
+
+def dots(
+    caption: str, x_label: str, rows: Sequence[str], series: Mapping[str, Floats]
+) -> Figure | None:
+    """Draw a row of dots for each name, one a series (rows,); the first lies on top."""
+    return _charts(caption, ("", dot_chart(rows, series, x_label=x_label)))
+
+
+def spectra(
+    caption: str,
+    frequency: Floats,
+    series: Mapping[str, tuple[Floats, Floats, Floats]],
+    y_label: str = "power density (1/Hz)",
+) -> Figure | None:
+    """Draw spectra as lines with bands on a log axis: by name low, middle and high, (bins,)."""
+    frequency = np.asarray(frequency, np.float64)
+    for name, parts in series.items():
+        for part in parts:
+            if np.shape(part) != frequency.shape:
+                raise ValueError(
+                    f"the spectrum '{name}' has the shape {np.shape(part)}, expected "
+                    f"{frequency.shape} as its frequencies"
+                )
+    chart = band_chart(frequency, series, x_label="frequency (Hz)", y_label=y_label)
+    return _charts(caption, ("", chart))
+
+
+def scatter(
+    caption: str,
+    x_label: str,
+    y_label: str,
+    points: Floats,
+    *,
+    groups: Sequence[str] = (),
+    identity: bool = False,
+) -> Figure | None:
+    """Draw one figure against another: points (points, 2), each of a group if there are groups."""
+    points = np.asarray(points, np.float64).reshape(-1, 2)
+    names = np.array(groups or [""] * len(points), dtype=object)
+    if len(names) != len(points):
+        raise ValueError(f"{len(points)} points, and groups of {len(names)}: {caption}")
+    hidden = int((~np.isfinite(points).all(axis=1)).sum())
+    notes = ["Dashed: both are equal."] * identity
+    notes += [f"{counted(hidden, 'point')} without a value: not shown."] * (hidden > 0)
+    chart = point_chart(
+        {name: points[names == name] for name in dict.fromkeys(names)},
+        x_label=x_label,
+        y_label=y_label,
+        identity=identity,
+    )
+    ended = caption if caption.endswith(".") or not notes else f"{caption}."
+    return _charts(" ".join([ended, *notes]), ("", chart))
+
+
+def matrices(
+    caption: str, items: Mapping[str, Floats], ends: tuple[float, float] | None = None
+) -> Figure | None:
+    """Draw matrices as heat maps on one scale, by name, (n, n); NaN is left blank.
+
+    `ends` are those of the scale; None: by what is off the diagonal.
+    """
+    known = {name: np.asarray(item, np.float64) for name, item in items.items()}
+    known = {name: item for name, item in known.items() if np.isfinite(item).any()}
+    if not known or missing_packages():
+        return None
+    for name, item in known.items():
+        if item.ndim != 2:
+            raise ValueError(f"the matrix '{name}' has the shape {item.shape}, expected (n, n)")
+    low, high = ends or _ends(known.values())
+    scale = SIGNED if low < 0 < high else AMOUNT
+    least = min(float(np.nanmin(item)) for item in known.values())
+    most = max(float(np.nanmax(item)) for item in known.values())
+    room = 1e-9 * (high - low)  # rounding is not beyond an end
+    drawn = [
+        (name, inline(draw_matrix(item, scale, low, high)), _in_words(name, item))
+        for name, item in known.items()
+    ]
+    of_scale = (
+        _end(low, "\N{LESS-THAN OR EQUAL TO}", beyond=least < low - room),
+        _end(high, "\N{GREATER-THAN OR EQUAL TO}", beyond=most > high + room),
+        scale.css,
+    )
+    return Figure("matrices", caption, drawn, of_scale)
+
+
+def pictures(caption: str, items: Mapping[str, bytes]) -> Figure | None:
+    """Show PNG files that were drawn elsewhere, by name."""
+    if not items:
+        return None
+    return Figure("pictures", caption, [(name, inline(data), name) for name, data in items.items()])
+
+
+def _charts(caption: str, *parts: tuple[str, Chart | None]) -> Figure | None:
+    drawn = [(words, chart.svg, chart.summary) for words, chart in parts if chart is not None]
+    return Figure("charts", caption, drawn) if drawn else None
 
 
 def line_chart(
@@ -226,27 +393,29 @@ def _chart(
     *,
     square: bool = False,
     height: float = _HEIGHT,
-) -> Chart:
+) -> Chart | None:
+    if missing_packages():
+        return None
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, _WIDTH if square else height), layout="constrained")
-        axes = figure.subplots()
+        canvas = Canvas(figsize=(_WIDTH, _WIDTH if square else height), layout="constrained")
+        axes = canvas.subplots()
         draw(axes)
         axes.set_xlabel("\n".join(textwrap.wrap(x_label, _LETTERS_IN_LINE)))
         axes.set_title("\n".join(textwrap.wrap(y_label, _LETTERS_IN_LINE)), loc="left")
         marks, names = axes.get_legend_handles_labels()
         if any(names):
             columns = 2 if max(map(len, names)) < _LETTERS_IN_LINE // 2 else 1
-            figure.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
-        return Chart(_svg(figure), f"{y_label} by {x_label}; {words}")
+            canvas.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
+        return Chart(_svg(canvas), f"{y_label} by {x_label}; {words}")
 
 
-def _svg(figure: Figure) -> str:
+def _svg(canvas: Canvas) -> str:
     """Return the figure as a part of a page: its colours and letters, and no names of parts."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    canvas.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     for pattern, replacement in _PAGE_HAS_IT:
         text = re.sub(pattern, replacement, text, flags=re.DOTALL)
@@ -282,3 +451,49 @@ def _styles(names: Iterable[str]) -> dict[str, int]:
 def _from_to(values: Floats) -> str:
     known = np.asarray(values)[np.isfinite(values)]
     return f"from {known[0]:.3g} to {known[-1]:.3g}"
+
+
+def _second_half(
+    series: Mapping[str, tuple[Floats, Floats]],
+) -> dict[str, tuple[Floats, Floats]] | None:
+    """Return the second half of histories that hardly move in it; None where they do move."""
+    longest = max(len(values) for _, values in series.values())
+    if longest < _ENLARGED_FROM:
+        return None
+    late = {name: (x[longest // 2 :], y[longest // 2 :]) for name, (x, y) in series.items()}
+    whole, end = (_spread(y for _, y in half.values()) for half in (series, late))
+    return late if 0 < end < _SETTLED * whole else None
+
+
+def _spread(values: Iterable[Floats]) -> float:
+    known = np.concatenate(list(values))
+    known = known[np.isfinite(known)]
+    return float(np.ptp(known)) if known.size else 0.0
+
+
+def _end(value: float, sign: str, *, beyond: bool) -> str:
+    """Write an end of a scale, and that some values lie beyond it."""
+    text = f"{value:g}".replace("-", "\N{MINUS SIGN}")
+    return f"{sign}\N{NO-BREAK SPACE}{text}" if beyond else text
+
+
+def _ends(items: Iterable[Floats]) -> tuple[float, float]:
+    """Return the ends of a scale for all values off the diagonals, about 0 where some are below."""
+    values = np.concatenate([_off_diagonal(item) for item in items])
+    most = nice(float(np.abs(values).max(initial=0.0)) or 1.0)
+    return (-most if (values < 0).any() else 0.0), most
+
+
+def _off_diagonal(item: Floats) -> Floats:
+    """Return the known values off the diagonal; all where there are none."""
+    off = item[(np.eye(*item.shape) == 0) & np.isfinite(item)]
+    return off if off.size else item[np.isfinite(item)]
+
+
+def _in_words(name: str, item: Floats) -> str:
+    values = _off_diagonal(item)
+    return (
+        f"{name}: {item.shape[0]} by {item.shape[1]}, off the diagonal from "
+        f"{figure(float(values.min()))} to {figure(float(values.max()))}, "
+        f"mean {figure(float(values.mean()))}"
+    )
