@@ -1,38 +1,33 @@
 """The anatomy behind maps: written by the participant level, found again by pages.
 
 Maps are in the space of their model. The program does not ship TemplateFlow's template of that
-space and does not download it for a picture; if it is not on the machine, a person's own image in
-that space is drawn behind the maps.
+space and does not download it for a picture; if it is not on the machine, the mean BOLD of a run is
+drawn behind the maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels import coverage, registration
-from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
-from bids_dtg.files.names import FileKind, bids_uri, build_name, build_path, parse_name
+from bids_dtg.files.names import FileKind, bids_uri, build_name, parse_name
 from bids_dtg.files.text import write_json
-from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers, read_single
-from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.report.contents import ParticipantFiles, sidecar_of
-from bids_dtg.report.panels.panel import Kept, read_image
+from bids_dtg.report.panels.panel import read_image
 from bids_dtg.report.slices import Background, Volume, standard_background
 
 KIND = FileKind("T1w", "background", ".nii.gz")
 _BRIGHT = 0.995  # quantile of the brain that is drawn as white
 _SOFT_EDGE = 0.8  # voxels: smooths the edge of the brain on the page
-_HCP_T1W = ("T1w_restore.2.nii.gz", "T1w_restore.nii.gz")
 _ENDING = f"desc-{KIND.desc}_{KIND.suffix}{KIND.extension}"
 
 
@@ -60,65 +55,37 @@ def keep_template(
     OutputError
         It cannot be written.
     """
-    path = output.path(_template_path(bundle.grid))
+    space, named = bundle.grid.space, {"res": bundle.grid.resolution, "desc": KIND.desc}
+    name = build_name({"tpl": space, **named}, KIND.suffix, KIND.extension)
+    relative = PurePosixPath(f"tpl-{space}", name)
+    path = output.path(relative)
     source = templateflow.anatomy(bundle.grid.space)
     if path.is_file() or source is None:
         return path if path.is_file() else None
     image = _within_brain(source, bundle)
     if image is None:
         return None
-    uri = bids_uri(TEMPLATEFLOW, f"{source.parent.name}/{source.name}")
-    content = _sidecar("T1w image of the template", uri, bundle.grid)
-    output.write(_template_path(bundle.grid), image)
-    write_json(sidecar_of(path), content)
+    what = "T1w image of the template on the model's grid, 8 bits within its brain: for pages"
+    sidecar = {
+        "Description": what,
+        "Sources": [bids_uri(TEMPLATEFLOW, f"{source.parent.name}/{source.name}")],
+        **bundle.grid.brain_metadata,
+    }
+    output.write(relative, image)
+    write_json(sidecar_of(path), sidecar)
     return path
-
-
-def keep_own(data: RunData, templateflow: TemplateFlow) -> Iterator[Kept]:
-    """Yield the person's T1w image in the model's space, if there is one and no template.
-
-    Parameters
-    ----------
-    data
-        Any run of a session: all share its T1w image.
-    templateflow
-        TemplateFlow's folder: with a template there, nothing is yielded.
-    """
-    if data.bundle.card.part.parcels:
-        return
-    run, grid = data.run, data.bundle.grid
-    if templateflow.anatomy(grid.space) is not None:
-        return
-    source = _own_t1w(run, grid.space)
-    image = None if source is None else _within_brain(source, data.bundle)
-    if source is None or image is None:
-        return
-    uri = bids_uri(data.source, source.relative_to(run.root).as_posix())
-    # All runs of a session share this image.
-    named = {"sub": run.participant, "ses": run.session, **grid.entities, "desc": KIND.desc}
-    yield Kept(
-        KIND,
-        image,
-        _sidecar("T1w image of the participant", uri, grid),
-        path=build_path(named, KIND.suffix, KIND.extension, datatype="anat"),
-    )
 
 
 def of_participant(dataset: DerivativeDataset, files: ParticipantFiles) -> Background:
     """Find the image to draw behind a participant's maps.
 
-    The template; else the participant's T1w image; else the mean BOLD of a run, which is in the
-    space of the maps, too; else nilearn's template, which is not.
+    The template; else the mean BOLD of a run, which is in the space of the maps, too; else
+    nilearn's template, which is not.
     """
     spaces = {
         parse_name(shown.path.name).get("space") for made in files.averages for shown in made.maps
     }
-    return (
-        _of_template(dataset, spaces)
-        or _own_image(dataset, files.label)
-        or _mean_bold(files)
-        or standard_background()
-    )
+    return _of_template(dataset, spaces) or _mean_bold(files) or standard_background()
 
 
 def of_group(dataset: DerivativeDataset) -> Background:
@@ -136,15 +103,6 @@ def _of_template(
     return None
 
 
-def _own_image(dataset: DerivativeDataset, label: str) -> Background | None:
-    folder = dataset.root / f"sub-{label}"
-    for path in sorted([*folder.glob(f"anat/*_{_ENDING}"), *folder.glob(f"*/anat/*_{_ENDING}")]):
-        if volume := _image(path):
-            space = parse_name(path.name).get("space")
-            return _drawn(volume, f"the participant's T1w image in {space}", path, label)
-    return None
-
-
 def _mean_bold(files: ParticipantFiles) -> Background | None:
     """Read the mean BOLD of the first run that has one, within the model's brain."""
     for run in files.runs:
@@ -152,10 +110,7 @@ def _mean_bold(files: ParticipantFiles) -> Background | None:
         volume, labels = found and _image(found), tissue and _image(tissue)
         if volume and labels and volume.values.shape == labels.values.shape:
             inside = np.where(labels.values > 0, np.maximum(volume.values, 1e-6), 0)
-            words = (
-                "the mean BOLD of a run, as neither the template of the maps nor a T1w image in "
-                "its space was at hand"
-            )
+            words = "the mean BOLD of a run, as the template of the maps was not at hand"
             return _drawn(Volume(inside, volume.affine), words, found, files.label)
     return None
 
@@ -170,31 +125,6 @@ def _image(path: Path) -> Volume | None:
 def _drawn(volume: Volume, words: str, file: Path | None, label: str | None = None) -> Background:
     share = np.clip(volume.values / _brightness(volume.values), 0, 1)
     return Background(Volume(share, volume.affine), words, file, label, soft_edge=_SOFT_EDGE)
-
-
-def _template_path(grid: Grid) -> PurePosixPath:
-    folder = f"tpl-{grid.space}"
-    named = {"tpl": grid.space, "res": grid.resolution, "desc": KIND.desc}
-    return PurePosixPath(folder) / build_name(named, KIND.suffix, KIND.extension)
-
-
-def _own_t1w(run: RestRun, space: str) -> Path | None:
-    """Find a person's T1w image in a template's space, in the layout of fMRIPrep or of the HCP."""
-    participant = run.root / f"sub-{run.participant}"
-    folders = [participant / "anat"]
-    if run.session is not None:
-        folders.append(participant / f"ses-{run.session}/anat")
-    found = [
-        path
-        for folder in folders
-        for path in sorted(folder.glob(f"*_space-{space}_*desc-preproc_T1w.nii*"))
-    ]
-    # Of several resolutions the coarsest is read fastest, and sufficient behind maps of 2 mm.
-    found.sort(key=lambda path: path.stat().st_size)
-    results = run.bold.parent.parent
-    if results.name == "Results" and results.parent.name == "MNINonLinear":
-        found += [path for name in _HCP_T1W if (path := results.parent / name).is_file()]
-    return found[0] if found else None
 
 
 def _within_brain(source: Path, bundle: ModelBundle) -> bytes | None:
@@ -219,11 +149,3 @@ def _within_brain(source: Path, bundle: ModelBundle) -> bytes | None:
 def _brightness(values: NDArray[np.floating]) -> float:
     bright = values[values > 0]
     return float(np.quantile(bright, _BRIGHT)) if bright.size else 1.0
-
-
-def _sidecar(what: str, uri: str, grid: Grid) -> dict[str, Any]:
-    return {
-        "Description": f"{what} on the model's grid, 8 bits within its brain: for pages",
-        "Sources": [uri],
-        **grid.brain_metadata,
-    }

@@ -12,7 +12,6 @@ from typing import ClassVar
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.maps import MapAverage
-from bids_dtg.contrasts.panels.background import keep_own
 from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.model import Model
@@ -26,7 +25,6 @@ from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.errors import RunError
 from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.read import AverageBegun, RunPart, RunProgress, Send
@@ -294,8 +292,7 @@ def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept
         carpet=measured.carpet,
         carpet_rows={kind: len(voxels) for kind, voxels in reader.carpet_voxels.items()},
     )
-    own = keep_own(data, TemplateFlow.here())
-    return (*keep_all(request.presentation.panels, data), *own)
+    return keep_all(request.presentation.panels, data)
 
 
 LEVEL = Level(Request.prepare, Steps.of)

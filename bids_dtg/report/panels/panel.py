@@ -42,7 +42,6 @@ class Kept:
     content: bytes  # all of it
     sidecar: Mapping[str, Any] | None = None  # of its JSON file; None: it has none
     entities: Mapping[str, str | None] | None = None  # of its name beside the run's
-    path: PurePosixPath | None = None  # of a file that several runs share; None: after the run
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def write_kept(
     """
     for kept in files:
         named = {**entities, **(kept.entities or {})}
-        path = kept.path or kept.kind.path(named)
+        path = kept.kind.path(named)
         output.write(path, kept.content)
         yield path
         if kept.sidecar is not None:

@@ -1,4 +1,4 @@
-"""What stands behind maps: the template, else the person's own image, else nilearn's."""
+"""What stands behind maps: the template, else the mean BOLD of a run, else nilearn's."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from measured_run import ENTITIES, measured_run
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 
 from bids_dtg.contrasts.panels import PANELS
-from bids_dtg.contrasts.panels.background import (
-    keep_own,
-    keep_template,
-    of_group,
-    of_participant,
-)
+from bids_dtg.contrasts.panels.background import keep_template, of_group, of_participant
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid
@@ -40,10 +35,6 @@ def data(tmp_path):
 @pytest.fixture
 def output(tmp_path):
     return DerivativeDataset(tmp_path / "out")
-
-
-def nowhere(tmp_path) -> TemplateFlow:
-    return TemplateFlow(tmp_path / "no-flow")
 
 
 def anatomy(path) -> nib.Nifti1Image:
@@ -84,34 +75,13 @@ def test_the_template_stands_behind_everybodys_maps(tmp_path, data, output):
     found = of_group(output)
     assert_is(found, image, data.bundle)
     assert (found.words, found.file) == (f"TemplateFlow's template {SPACE}", path)
-    # Then nobody's own image is kept.
-    anatomy(data.run.root / f"sub-01/anat/sub-01_space-{SPACE}_desc-preproc_T1w.nii.gz")
-    assert list(keep_own(data, flow)) == []
 
 
-def test_without_a_template_it_is_the_persons_own(tmp_path, data, output):
-    flow = nowhere(tmp_path)
-    assert keep_template(output, data.bundle, flow) is None
-    name = f"sub-01_space-{SPACE}_desc-preproc_T1w.nii.gz"
-    image = anatomy(data.run.root / "sub-01/anat" / name)
-    written = list(write_kept(keep_own(data, flow), ENTITIES, output))
-    stem = f"sub-01/anat/sub-01_space-{SPACE}_res-2_desc-background_T1w"
-    assert [path.as_posix() for path in written] == [f"{stem}.nii.gz", f"{stem}.json"]
-    found = of_participant(output, find_participant(output, "01"))
-    assert_is(found, image, data.bundle)
-    assert found.words == f"the participant's T1w image in {SPACE}"
-    assert found.label == "01"
-    # Another person's image is nobody else's.
-    assert of_participant(output, find_participant(output, "02")).file is None
-    assert of_group(output).file is None
-
-
-def test_without_either_it_is_the_mean_bold_and_then_nilearns(tmp_path, data, output):
+def test_without_it_the_mean_bold_does_and_then_nilearns(data, output):
     list(write_kept(keep_all(PANELS, data), ENTITIES, output))
-    assert list(keep_own(data, nowhere(tmp_path))) == []
     kinds = [panel.kind for panel in PANELS]
     found = of_participant(output, find_participant(output, "01", kinds))
-    assert found.words.startswith("the mean BOLD of a run, as neither")
+    assert found.words.startswith("the mean BOLD of a run, as the template")
     brain = data.bundle.brain_voxels.mask
     np.testing.assert_array_equal(found.anatomy.values > 0, brain)
     assert "it is not the template of the maps" in of_group(output).words

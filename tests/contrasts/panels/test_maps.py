@@ -119,12 +119,6 @@ def test_copies_of_what_all_participants_share_are_written_once(output):
     assert shared.stat().st_mtime_ns > before
 
 
-def write_anatomy(output, values=None) -> None:
-    """Write an anatomy of the person: it is read in a thousandth of the time of nilearn's."""
-    name = "sub-01/anat/sub-01_space-MNI152NLin6Asym_res-2_desc-background_T1w.nii.gz"
-    output.write(name, PLACES.encode(np.float32(np.ones(800) if values is None else values)))
-
-
 def write_surfaces(output, desc: str, values: np.ndarray, names=LABELS) -> None:
     """Write maps (maps, vertices) of both sides."""
     for side in SIDES:
@@ -134,7 +128,6 @@ def write_surfaces(output, desc: str, values: np.ndarray, names=LABELS) -> None:
 
 
 def test_maps_on_surfaces_have_a_mesh_and_values_of_each_contrast_for_the_viewer(output):
-    write_anatomy(output)
     write_surfaces(output, "synthetic", np.ones((2, 6)))
     made = section(output)
     (average,) = made.viewer_data["averages"]
@@ -165,9 +158,8 @@ def write_dense(output, desc: str, maps: dict[str, np.ndarray], **facts: object)
 
 @pytest.fixture
 def dense(tmp_path):
-    """Three contrasts of two tasks of parcels, before the person's own anatomy."""
+    """Three contrasts of two tasks of parcels."""
     output = DerivativeDataset(tmp_path)
-    write_anatomy(output)
     maps = {label: np.full(DENSE.number, 0.01) for label in TASKS}
     maps["faces"][:60] = 2.0  # all of the left
     maps["shapes"][150] = -0.5  # a voxel
