@@ -79,15 +79,15 @@ def _forget(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number of things for people, as 1 run or 2 runs.
 
     Examples
     --------
-    >>> counted(1, "run"), counted(2, "run")
-    ('1 run', '2 runs')
+    >>> counted(1, "run"), counted(2, "run"), counted(2, "family", "families")
+    ('1 run', '2 runs', '2 families')
     """
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def named(labels: Sequence[str]) -> str:

@@ -46,6 +46,7 @@ _FEWEST = 4  # people: fewer have no layout that says more than a list
 _MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; of more, some people are drawn
 _MOST_LEVELS = 10  # of a phenotype whose clusters are asked for
 _AXES, _SHOWN = 10, 5
+_NEAR_AND_FAR = ("Person", "features", "", "distance")
 _WRITES = ("desc-people_coordinates", "desc-maps_coordinates", "desc-embedding_clusters")
 _FEATURES = Column("features", "Features of each participant: a value of --feature-sets")
 _PERSON = Column("participant_id", "Participant")
@@ -193,7 +194,7 @@ def _layouts(
         )
         of_contrasts = tuple(np.repeat([*rows], len(kept)).tolist())
         by = {"contrast": of_contrasts}
-        if all(tasks.get(contrast) for contrast in rows):
+        if all(tasks.get(own) for own in rows) and len({tasks[own] for own in rows}) > 1:
             by["task"] = tuple(tasks[contrast] for contrast in of_contrasts)
         flat = values.reshape(-1, values.shape[-1])
         made = _layout(source.kind, products(flat), len(common), these, of_contrasts, by)
@@ -298,7 +299,13 @@ def _write(
         PageSection(
             "People",
             [text],
-            [Table("Nearest to the mean, and farthest", ("Person", "features", "distance"), ends)],
+            [
+                Table(
+                    "Nearest to the mean, and farthest",
+                    ("Person", "features", "", "distance"),
+                    ends,
+                )
+            ],
         ),
         PageSection("Methods", template="embed_how.html", facts={"people": people}),
     ]
@@ -317,11 +324,13 @@ def _answer(layout: _Layout) -> str:
     return f"{words}."
 
 
-def _ends(layout: _Layout) -> Iterator[tuple[str, str, float]]:
+def _ends(layout: _Layout) -> Iterator[tuple[str, str, str, float]]:
     order = np.argsort(layout.apart, kind="stable").tolist()
     shown = min(_SHOWN, len(order) // 2)
-    for number in (*order[:shown], *order[-shown:]):
-        yield f"sub-{layout.people[number]}", layout.kind.words, float(layout.apart[number])
+    for words, some in (("near", order[:shown]), ("far", order[-shown:])):
+        for number in some:
+            apart = float(layout.apart[number])
+            yield f"sub-{layout.people[number]}", layout.kind.words, words, apart
 
 
 def _pictures(
@@ -360,4 +369,4 @@ def _pictures(
         axes.set_axis_off()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return {"layouts": buffer.getvalue()}
+    return {"Layouts": buffer.getvalue()}

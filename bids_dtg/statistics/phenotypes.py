@@ -189,7 +189,9 @@ class _Study:
 
         covariates = covariates_of(people, kind, name, tested, tell)
         if covariates.names:
-            tell(f"covariates: {', '.join(covariates.names)}")
+            # The levels of a category, such as sites, are one word.
+            whole = dict.fromkeys(own.partition(": ")[0] for own in covariates.names)
+            tell(f"covariates: {', '.join(whole)}")
         folds = family_folds(people.families, options.cross_validated, seed)
         draws = options.map_permutations
         different = different_orders(tested, people.families, people.sites)
@@ -438,12 +440,13 @@ def _section(
         )
     picture = _draw(
         [(sets[n].title, *_score(rows[n]), sets[n].kind.synthetic) for n in shown],
-        f"{name}: {'AUC' if two else 'r'}, with 95 % intervals",
         0.5 if two else 0.0,
     )
-    drawn = {} if picture is None else {name: picture}
+    drawn = {} if picture is None else {f"{'AUC' if two else 'r'} with 95 % intervals": picture}
     return PageSection(
-        name, tables=tables, figures=[figures.pictures("Scores of sets of features", drawn)]
+        name,
+        tables=tables,
+        figures=[figures.pictures("Blue: predicted by the model; orange: read from files.", drawn)],
     )
 
 
@@ -451,9 +454,7 @@ def _is_of(one: _Set, other: _Set) -> bool:
     return (one.kind.name, one.contrast) == (other.kind.name, other.contrast)
 
 
-def _draw(
-    rows: Sequence[tuple[str, float, float, float, bool]], title: str, nothing: float
-) -> bytes | None:
+def _draw(rows: Sequence[tuple[str, float, float, float, bool]], nothing: float) -> bytes | None:
     """Draw scores with their intervals as a PNG; None without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -469,7 +470,6 @@ def _draw(
         axes.plot([low, high], [height, height], color=colour, linewidth=1.5)
         axes.plot([mean], [height], "o", color=colour)
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows[::-1]])
-    axes.set_title(title, loc="left", fontsize=10)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     buffer = io.BytesIO()

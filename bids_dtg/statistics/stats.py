@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.files.text import write_text
 from bids_dtg.inputs.participants import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
@@ -47,7 +49,7 @@ from bids_dtg.stats.permutation import (
 from bids_dtg.stats.verdict import FEWEST
 
 ALPHA = 0.05
-_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap")
+_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", "desc-*_view")
 _CONTRAST = column.Column("contrast", "Contrast of the maps")
 _PARTICIPANTS = column.Column("participants", "Number of participants")
 _TESTS = (
@@ -139,7 +141,7 @@ class Question:
             raise SettingsError(
                 f"stats was given {len(sessions)} sessions", expected="two, to compare"
             )
-        no_p = "" if len(sessions) == 2 else "the mean of maps has no p over people"
+        no_p = "" if len(sessions) == 2 else "a mean has no p over people here"
         return cls(people, None, sessions if len(sessions) == 2 else (), no_p=no_p)
 
     @property
@@ -179,13 +181,13 @@ class Question:
         options, seed = people.settings.statistics, people.settings.modelling.seed
         draws, families = options.map_permutations, people.families
         if self.phenotype is None:
-            alone = len(np.unique(families))
-            if self.sessions and alone < FEWEST:
-                self._refuse(f"{counted(alone, 'family')} are too few to flip the signs of")
+            alone = counted(number := len(np.unique(families)), "family", "families")
+            if self.sessions and number < FEWEST:
+                self._refuse(f"signs of {alone} are too few to flip")
             if self.no_p:
                 draws = 0
             if draws:
-                self._say(f"{draws} flips of the signs of {counted(alone, 'family')}, seed {seed}")
+                self._say(f"{draws} flips of the signs of {alone}, seed {seed}")
             return Design.of_mean(flipped_signs(families, draws, seed=seed))
         tested = values_of(self.phenotype, people.labels)
         covariates = covariates_of(
@@ -402,22 +404,22 @@ class _Answer:
     def headline(self) -> str:
         """The answer in a sentence."""
         best, tests = self.best, sum(int(np.isfinite(one.tests.t).sum()) for one in self.tested)
-        contrast = f" of {best.table.contrast}" if best.table.contrast else ""
-        most = f"largest t: {best.tests.t[best.best]:.2f}, {best.place(best.best)}{contrast}"
-        start = f"{self.words[:1].upper()}{self.words[1:]}: {self.question.title}"
+        contrast = f", {best.table.contrast}" if best.table.contrast else ""
+        t = f"{best.tests.t[best.best]:.2f}".replace("-", "\N{MINUS SIGN}")
+        most = f"Largest t {t}: {best.place(best.best)}{contrast}."
+        start = f"{self.words[:1].upper()}{self.words[1:]}, {self.question.title}"
         if self.question.no_p:
-            return f"{start} without p ({self.question.no_p}); {most}."
+            return f"{start}: no p ({self.question.no_p}). {most}"
         if self.sizes is not None:
             return (
-                f"{start} without corrected p, as the size of maps goes with it "
-                f"(p {self.sizes:.2g}): their means then differ more by chance than permutations "
-                f"show; {most}."
+                f"{start}: no corrected p, as the size of maps goes with it (p {self.sizes:.2g}), "
+                f"and larger maps have larger means by chance. {most}"
             )
         if best.corrected is None:
-            return f"{start} without p (--permutations 0); {most}."
+            return f"{start}: no p (--permutations 0). {most}"
         fwe, fdr = (sum(one.below(name) for one in self.tested) for name in ("p", "q"))
         found = f"{fwe or 'none'} of {tests:,} tests at p \u2264 .05 over all"
-        return f"{start}: {found}, {fdr or 'none'} at q \u2264 .05; {most}."
+        return f"{start}: {found}, {fdr or 'none'} at q \u2264 .05. {most}"
 
     def write(self, results: ResultFolder) -> None:
         """Write the table of tests, or maps."""
@@ -470,14 +472,34 @@ class _Answer:
             flags = best.table.volume((best.corrected.p <= ALPHA).astype(float))
             assert flags is not None
             marked = np.nan_to_num(flags) > 0
-        title = f"{best.table.title}, {self.question.title}"
-        drawn = draw_glass_brain(
-            t, best.table.source.places, title=title, outlined=marked, units="t"
-        )
+        drawn = draw_glass_brain(t, best.table.source.places, title="", outlined=marked, units="t")
         around = "; the line is around p \u2264 .05 over all" if marked is not None else ""
-        return figures.pictures(
-            f"t, unthresholded{around}", {} if drawn is None else {title: drawn}
-        )
+        title = f"t of {best.table.contrast}"
+        return figures.pictures(f"Unthresholded{around}.", {} if drawn is None else {title: drawn})
+
+    def view(self, results: ResultFolder) -> str:
+        """Write t of that contrast as a page of its own, to look at slice by slice; its name."""
+        best = self.best
+        t, places = best.table.volume(best.tests.t), best.table.source.places
+        if t is None or places is None:
+            return ""
+        name = f"desc-{best.table.source.kind.name}_view.html"
+
+        def write(path: Path) -> str | None:
+            try:
+                import nibabel as nib
+                from nilearn.plotting import view_img
+            except ImportError:
+                return None
+            volume = places.volume(np.nan_to_num(t).astype(np.float32))
+            image = nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
+            page = view_img(image, threshold=0, cmap="RdBu_r", title=f"t of {best.table.contrast}")
+            # Nothing is loaded from elsewhere, the icon neither.
+            write_text(path, re.sub(r"https?://\S+favicon\.ico", "data:,", page.get_standalone()))
+            return None
+
+        results.write_page(name, write)
+        return name
 
 
 def _write(
@@ -504,21 +526,24 @@ def _write(
         if len(own) == 1 and own[0]["contrast"] is None:
             shown = ["name", *(name for name in shown if name not in ("name", "contrast"))]
         table = ResultTable(_SUMMARY, own).on_page(
-            f"{answer.words}: where the largest t of each contrast is", shown
+            "The largest t" + (" of each contrast" if len(own) > 1 else ""), shown
         )
         sections.append(
             PageSection(
                 answer.words[:1].upper() + answer.words[1:],
                 tables=[table],
                 figures=[answer.picture()],
+                template="stats_view.html",
+                facts={"view": answer.view(results)},
             )
         )
     facts = {
         "question": question,
         "people": people,
-        "kinds": {
-            answer.words: question.covariates.get(answer.tested[0].table.source.kind.name, ())
-            for answer in answers
+        # The levels of a category, such as sites, are one word.
+        "covariates": {
+            ", ".join(dict.fromkeys(name.partition(": ")[0] for name in names))
+            for names in question.covariates.values()
         },
         "corrected": any(one.corrected is not None for a in answers for one in a.tested),
     }

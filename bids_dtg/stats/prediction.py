@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.notices import counted
 from bids_dtg.stats.correlation import correlation, weighted_correlation
 from bids_dtg.stats.verdict import Verdict, Weighted, judge_scores
 
@@ -136,7 +137,8 @@ def family_folds(families: Integers, folds: int, seed: int) -> Integers:
     from sklearn.model_selection import GroupKFold
 
     if len(np.unique(families)) < folds:
-        raise ValueError(f"{len(np.unique(families))} families cannot be in {folds} folds")
+        number = counted(len(np.unique(families)), "family", "families")
+        raise ValueError(f"{number} cannot be divided into {folds} folds")
     found = np.empty(len(families), np.intp)
     divided = GroupKFold(folds, shuffle=True, random_state=seed).split(found, groups=families)
     for fold, (_, test) in enumerate(divided):

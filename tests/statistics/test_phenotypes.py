@@ -145,3 +145,30 @@ def test_numbers_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, 
     words = ("--phenotype", name, "-p", table, "--name", "none", *FEW)
     assert cohort.analyse("phenotypes", *words) == 2
     assert line in capsys.readouterr().err
+
+
+def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
+    """Measured maps that are the score itself predict it better than maps made of the edges."""
+    statmaps = tmp_path / "statmaps"
+    contrast = cohort.bundle.contrasts[0].label
+    rng = np.random.default_rng(0)
+    pattern = rng.normal(size=cohort.places)
+    for n, label in enumerate(cohort.labels):
+        values = cohort.truth.table["score"][n] * pattern + 0.1 * rng.normal(size=cohort.places)
+        path = statmaps / f"sub-{label}" / f"sub-{label}_contrast-{contrast}_stat-z_statmap.nii.gz"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(cohort.bundle.places.encode(values.astype(np.float32)))
+    words = ("--phenotype", "score", "--permutations", 99, "--voxels", "--contrast", contrast)
+    rows = results(
+        cohort, "measured", *words, "-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={statmaps}"
+    )
+    assert row(rows, "measured")["r"] > 0.95
+    folder = cohort.out / "group/phenotypes-measured"
+    differences = read_table(folder / "desc-phenotypes_differences.tsv")
+    assert [(one["contrast"], one["minus"]) for one in differences] == [
+        (contrast, "measured"),
+        (contrast, "edges"),
+    ]
+    apart = row(rows, "maps")["r"] - row(rows, "measured")["r"]
+    assert float(differences[0]["difference"]) == pytest.approx(apart, abs=1e-5)
+    assert float(differences[0]["difference_high"]) < 0

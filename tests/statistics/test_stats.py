@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import nibabel as nib
@@ -45,7 +46,8 @@ def least_squares(cohort, values, name="score"):
 
 @pytest.fixture(scope="module")
 def of_score(cohort):
-    assert call(cohort, "score", "--phenotype", "score", "--covariates", "age") == 0
+    words = ("--phenotype", "score", "--covariates", "age", "--atlases", cohort.atlas)
+    assert call(cohort, "score", *words) == 0
     return cohort
 
 
@@ -72,11 +74,14 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
     assert int(best["tests_fdr"]) == sum(float(row["q"]) <= 0.05 for row in edges)
     assert json.loads((folder(cohort, "score") / "desc-scoreEdges_tests.json").read_text()).keys()
     for words in (
-        "Edges of the connectome: score: ",
+        "Edges of the connectome, score: ",
         "199 permutations of whole families of one size within sites, seed 0",
-        "Covariates of edges of the connectome: age, site: site1",
+        "Covariates: age, site.",
     ):
         assert words in page(cohort, "score")
+    view = (folder(cohort, "score") / "desc-maps_view.html").read_text()
+    assert 'href="desc-maps_view.html"' in page(cohort, "score")
+    assert "http" not in re.sub(r"http://www\.w3\.org\S+", "", view.partition("<script")[0])
 
 
 def test_voxels_have_maps_of_what_was_found(cohort):
@@ -109,7 +114,7 @@ def test_the_mean_of_predicted_maps_has_no_p(cohort):
 
 def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
     assert call(cohort, "luck", "--phenotype", "luck", "--feature-sets", "edges") == 0
-    assert "luck: none of 66 tests at p \u2264 .05 over all" in capsys.readouterr().err
+    assert ", luck: none of 66 tests at p \u2264 .05 over all" in capsys.readouterr().err
     assert call(cohort, "sex", "--phenotype", "sex", "--feature-sets", "edges") == 0
     rows = read_table(folder(cohort, "sex") / "desc-sexEdges_tests.tsv")
     truth = cohort.truth
@@ -167,7 +172,7 @@ def test_sizes_of_maps_that_go_with_patients_withhold_p(cohort, tmp_path, capsys
     table.write_text("\n".join([*lines, ""]))
     words = ("--phenotype", "patient", "-p", table, "--feature-sets", "edges")
     assert cohort.analyse("stats", *words, "--permutations", 199, out=out) == 0
-    assert "without corrected p, as the size of maps goes with it" in capsys.readouterr().err
+    assert "no corrected p, as the size of maps goes with it" in capsys.readouterr().err
     (row,) = read_table(out / "group/stats/desc-tests_summary.tsv")
     assert (row["p_fwe"], row["q"]) == ("n/a", "n/a")
 

@@ -90,7 +90,7 @@ def test_families_are_in_one_fold_and_few_are_refused():
     families = np.repeat(np.arange(12), 3)
     folds = family_folds(families, 4, seed=0)
     assert all(len(set(folds[families == own])) == 1 for own in range(12))
-    with pytest.raises(ValueError, match="3 families cannot be in 5 folds"):
+    with pytest.raises(ValueError, match="3 families cannot be divided into 5 folds"):
         family_folds(np.array([0, 0, 1, 1, 2]), 5, seed=0)
 
 

@@ -42,6 +42,15 @@ def test_minutes_are_a_covariate_of_features(out: Path) -> None:
     assert np.corrcoef(scores, ages)[0, 1] > 0.9
 
 
+def test_people_are_laid_out_by_components(out: Path, capsys) -> None:
+    assert main(call(out, "embed")) == 0
+    rows = read_table(out / "group/embed/desc-people_coordinates.tsv")
+    assert len(rows) == 24
+    # Everybody's rest is the same here: copies of one person predict nothing.
+    assert main(call(out, "phenotypes", "--phenotype", "age")) == 2
+    assert "1 family cannot be divided into 5 folds" in capsys.readouterr().err
+
+
 def test_results_without_a_model_have_no_features(out: Path, capsys, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(out, bare, ignore=shutil.ignore_patterns("*_parameters.*", "group"))

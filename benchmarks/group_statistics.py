@@ -1,0 +1,87 @@
+"""Processor time and memory of the statistics alone, after tables are read, on one thread.
+
+    python benchmarks/group_statistics.py
+
+Each row is a process of its own: `stats` of 100 people by the 417 regions of 47 contrasts, of one
+contrast by voxels, of 417 people by regions; `phenotypes` of 200 people from 47 contrasts and all
+of them side by side. 1,000 permutations, three covariates.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+REGIONS, CONTRASTS, VOXELS, PERMUTATIONS = 417, 47, 158_680, 1000
+
+
+def stats(people: int, columns: int, contrasts: int) -> None:
+    """Test a phenotype of simulated people."""
+    import numpy as np
+
+    from bids_dtg.stats.permutation import Design, correct, fit_columns, permuted_orders, sizes_p
+
+    rng = np.random.default_rng(0)
+    orders = permuted_orders(np.arange(people), PERMUTATIONS)
+    design = Design.of(rng.standard_normal(people), rng.standard_normal((people, 3)), orders)
+    values = rng.standard_normal((people, columns), np.float32)
+    tests = [fit_columns(values, design) for _ in range(contrasts)]
+    sizes_p(np.sum([one.products for one in tests], axis=0), design)
+    correct(tests)
+
+
+def phenotypes(people: int) -> None:
+    """Predict a phenotype of simulated people from each contrast and from all."""
+    import numpy as np
+
+    from bids_dtg.stats.permutation import permuted_orders
+    from bids_dtg.stats.prediction import (
+        Target,
+        family_folds,
+        judge,
+        of_products,
+        predict,
+        products,
+        rotated,
+    )
+
+    rng = np.random.default_rng(0)
+    families = np.arange(people)
+    orders = permuted_orders(families, PERMUTATIONS)
+    tested, covariates = rng.standard_normal(people), rng.standard_normal((people, 3))
+    target = Target(tested, families, covariates, orders)
+    folds, together = family_folds(families, 5, 0), np.zeros((people, people))
+    for _ in range(CONTRASTS):
+        values = rng.standard_normal((people, REGIONS), np.float32)
+        judge(predict(rotated(values), target, folds), None, target)
+        together += products(values)
+    judge(predict(of_products(together), target, folds), None, target)
+
+
+CASES: Mapping[str, Callable[[], None]] = {
+    "stats, 100 people, 47 contrasts by regions": lambda: stats(100, REGIONS, CONTRASTS),
+    "stats, 417 people, 47 contrasts by regions": lambda: stats(417, REGIONS, CONTRASTS),
+    "stats, 100 people, one contrast by voxels": lambda: stats(100, VOXELS, 1),
+    "phenotypes, 200 people, 48 sets by regions": lambda: phenotypes(200),
+}
+
+
+def main() -> None:
+    """Run each case in a process of its own; in that process, time it."""
+    if len(sys.argv) > 1:
+        before = time.process_time()
+        CASES[sys.argv[1]]()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{sys.argv[1]}\t{time.process_time() - before:.1f} s\t{peak:.0f} MB")
+        return
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    for name in CASES:
+        subprocess.run([sys.executable, __file__, name], check=True, env=os.environ | one)
+
+
+if __name__ == "__main__":
+    main()
