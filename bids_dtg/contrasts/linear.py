@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.people import Float, MeanMaps, Person
 from bids_dtg.contrasts.recentring import MOST_GAIN
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.lattice import Lattice, single_lattice
 from bids_dtg.stats.half_width import HalfWidths, LeftOutErrors
@@ -125,6 +126,10 @@ class LinearModel:
 
     def predict(self, connectome: Floats) -> Floats:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
+        with one_blas_thread():  # many small products, beside a process that reads
+            return self._predict(connectome)
+
+    def _predict(self, connectome: Floats) -> Floats:
         shape = len(self.coefficients), connectome.shape[1]
         maps = np.zeros(shape, self.means.dtype)
         of_set = maps if len(self.sets) == 1 else np.empty(shape, self.means.dtype)

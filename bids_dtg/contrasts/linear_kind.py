@@ -6,7 +6,6 @@ It needs no validation people: gains are found with each training person left ou
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.fitted import FittedModel
-from bids_dtg.contrasts.linear import Floats, LinearModel, fit_people
+from bids_dtg.contrasts.linear import LinearModel, fit_people
 from bids_dtg.contrasts.people import MapModel, Person
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
@@ -57,7 +55,7 @@ def read(weights: TensorFile, places: Places) -> LinearModel:
 
 def prepare(weights: TensorFile, places: Places, *_processor: object) -> MapModel:
     """Read the model; it computes on the CPU, whatever the device."""
-    return _OneThread(read(weights, places))
+    return read(weights, places)
 
 
 def check(options: ModellingOptions, training: int, *_others: object) -> None:
@@ -112,18 +110,6 @@ def fit(
         half_widths=found.half_widths,
         words=_words(sets, minutes, strength),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _OneThread:
-    """A model that predicts by many small products, beside a process that reads."""
-
-    model: LinearModel
-
-    def predict(self, connectome: NDArray[np.float32]) -> Floats:
-        """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
-        with one_blas_thread():
-            return self.model.predict(connectome)
 
 
 def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:

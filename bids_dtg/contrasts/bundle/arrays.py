@@ -178,29 +178,9 @@ def encode_listed_maps(
     )
 
 
-def read_combine(path: Path, rois: int) -> NDArray[np.float32] | None:
-    """Read how maps of so many ROIs are combinations of those in the file; None: they are not.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    if _COMBINE not in TensorFile(path).names():
-        return None
-    combine = TensorFile(path).below(_COMBINE).read()[""]
-    if combine.dtype != np.float32 or combine.ndim != 2 or len(combine) != rois:
-        raise BundleError(
-            f"{path} has combinations {combine.dtype} {combine.shape}",
-            expected=f"float32 of {rois} ROIs",
-            remedy=_REMEDY,
-        )
-    return combine
-
-
 def read_listed_maps(
     path: Path, rois: int, places: int, *, several: bool = False
-) -> NDArray[np.floating]:
+) -> tuple[NDArray[np.floating], Array | None]:
     """Read ROI maps (rois, places); all are 0 if the model reads connectomes made elsewhere.
 
     Parameters
@@ -212,24 +192,38 @@ def read_listed_maps(
     several
         Whether they are of several sets: these are of 16 bits, and mapped from the file.
 
+    Returns
+    -------
+    The maps, and how those of the ROIs are combinations (rois, maps) of them; None: they are not.
+
     Raises
     ------
     BundleError
         If the file is damaged or holds something else.
     """
-    if (found := TensorFile(path).shape(_LISTED_MAPS, axes=2)) != (rois, places):
-        raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
-    if several:
-        mapped = TensorFile(path).mapped(_LISTED_MAPS)
-        if mapped.dtype != np.float16 or not np.isfinite(mapped).all():
+    file, combine = TensorFile(path), None
+    if several and _COMBINE in file.names():
+        combine = file.below(_COMBINE).read()[""]
+        if combine.dtype != np.float32 or combine.ndim != 2 or len(combine) != rois:
             raise BundleError(
-                f"{path} has ROI maps of {mapped.dtype}, or values that are not finite",
-                expected="finite numbers of 16 bits",
+                f"{path} has combinations {combine.dtype} {combine.shape}",
+                expected=f"float32 of {rois} ROIs",
                 remedy=_REMEDY,
             )
-        let_go(mapped)
-        return mapped
-    return read_tensors(path, {_LISTED_MAPS: ("float32", (rois, places))})[_LISTED_MAPS]
+        rois = combine.shape[1]
+    if (found := file.shape(_LISTED_MAPS, axes=2)) != (rois, places):
+        raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
+    if not several:
+        return read_tensors(path, {_LISTED_MAPS: ("float32", found)})[_LISTED_MAPS], None
+    maps = file.mapped(_LISTED_MAPS)
+    if maps.dtype != np.float16 or not np.isfinite(maps).all():
+        raise BundleError(
+            f"{path} has ROI maps of {maps.dtype}, or values that are not finite",
+            expected="finite numbers of 16 bits",
+            remedy=_REMEDY,
+        )
+    let_go(maps)
+    return maps, combine
 
 
 def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -304,8 +298,8 @@ def read_mean(folder: Path, shape: tuple[int, int], correction: Correction | Non
     """
     path = folder / MEAN_FILE
     if _PACKED in TensorFile(path).names():
-        size = _packed_size(path, 2 * shape[0] * shape[1])
-        expected = {_PACKED: ("uint8", (size,)), _STEP: ("float32", shape[:1])}
+        packed = TensorFile(path).shape(_PACKED, axes=1)
+        expected = {_PACKED: ("uint8", packed), _STEP: ("float32", shape[:1])}
         mean = _unpack(path, read_tensors(path, expected), shape) + _offset(correction)
     else:
         mean = read_tensors(path, {_MEAN: ("float32", shape)})[_MEAN]
@@ -337,23 +331,7 @@ def _unpack(path: Path, tensors: Mapping[str, NDArray[Any]], shape: tuple[int, i
         raise BundleError(f"{path}: {_PACKED} is not of {shape} values", remedy=_REMEDY)
     low, high = np.frombuffer(content, np.uint8).reshape(2, *shape)
     rows = np.empty(shape, np.float32)
-    # One row at a time, which fits the processor's cache.
     for row, below, above, step in zip(rows, low, high, tensors[_STEP], strict=True):
-        apart = above.astype(np.uint16)
-        apart <<= 8
-        apart |= below
-        np.cumsum(apart, out=apart)
-        np.multiply(apart.view(np.int16), step, out=row)
+        apart = above.astype(np.uint16) << 8 | below
+        row[:] = np.cumsum(apart, dtype=np.uint16).view(np.int16) * step
     return rows
-
-
-def _packed_size(path: Path, most: int) -> int:
-    (size,) = TensorFile(path).shape(_PACKED, axes=1)
-    # Data that cannot be deflated grow by a thousandth and a few bytes.
-    if size > most + most // 1000 + 64:
-        raise BundleError(
-            f"{path} has {size} bytes of {_PACKED}",
-            expected=f"at most about {most}",
-            remedy=_REMEDY,
-        )
-    return size

@@ -19,7 +19,6 @@ from bids_dtg.contrasts.bundle.arrays import (
     HALF_WIDTH_FILE,
     MEAN_FILE,
     OFFSET_FILE,
-    read_combine,
     read_half_widths,
     read_listed_maps,
     read_mean,
@@ -311,15 +310,12 @@ def _read_geometry(
         read = read_parcels if card.part.parcels else read_places
         listed: Places = read(folder / PLACES_FILE, number)
         maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
-        return listed, listed, maps, None
+        return listed, listed, *maps
     if several:
         brain = _read_places(folder / BRAIN_MASK_FILE, grid)
         places = _read_places(folder / MASK_FILE, grid)
-        path = folder / LISTED_MAPS_FILE
-        combine = read_combine(path, rois)
-        held = rois if combine is None else combine.shape[1]
-        maps = read_listed_maps(path, held, places.number, several=True)
-        return brain, places, maps, combine
+        maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, places.number, several=True)
+        return brain, places, *maps
     _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
     brain = _read_places(folder / BRAIN_MASK_FILE, grid)
     places = _read_places(folder / MASK_FILE, grid)

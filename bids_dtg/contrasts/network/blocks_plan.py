@@ -27,7 +27,7 @@ from bids_dtg.contrasts.network.blocks import (
     upscale_blocks,
 )
 from bids_dtg.contrasts.network.parameters import Parameters
-from bids_dtg.contrasts.network.threads import Task, Workers
+from bids_dtg.contrasts.network.threads import Task, Workers, open_workers
 from bids_dtg.contrasts.network.upscaling import (
     BlockUpscale,
     RowResize,
@@ -84,7 +84,7 @@ class BlockPlan:
 
     def maps(self, connectome: Table) -> Table:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
-        with Workers(self.threads) as workers:
+        with open_workers(self.threads) as workers:
             return self._maps(connectome, workers)
 
     def _maps(self, connectome: Table, workers: Workers) -> Table:

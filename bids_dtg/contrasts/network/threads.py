@@ -8,10 +8,9 @@ once for each layer, keep a chunk in their own cache, and give the same bytes wh
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from types import TracebackType
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
@@ -20,33 +19,25 @@ from bids_dtg.engine.machine import one_blas_thread
 Task = Callable[[int], None]
 
 
-class Workers:
-    """Threads of this process; use as a context manager, in which its BLAS has one thread.
+@contextmanager
+def open_workers(count: int) -> Iterator[Workers]:
+    """Open threads of this process, whose BLAS has one thread until they are closed.
 
     Parameters
     ----------
     count
         Number of threads; one is the caller's own.
     """
+    with one_blas_thread(), ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(count - 1)) if count > 1 else None
+        yield Workers(count, pool)
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._open = ExitStack()
-        self._pool: ThreadPoolExecutor | None = None
 
-    def __enter__(self) -> Workers:
-        self._open.enter_context(one_blas_thread())
-        if self._count > 1:
-            self._pool = self._open.enter_context(ThreadPoolExecutor(self._count - 1))
-        return self
+class Workers:
+    """Threads that `open_workers` has opened."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._open.close()
+    def __init__(self, count: int, pool: ThreadPoolExecutor | None) -> None:
+        self._count, self._pool = count, pool
 
     def each(self, prepare: Callable[[], Task], items: Iterable[int]) -> None:
         """Call a task for each item, in any order; `prepare` makes a task for each worker.

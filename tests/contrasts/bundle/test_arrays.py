@@ -267,7 +267,7 @@ def test_a_packed_mean_comes_back_to_half_a_step(bundle, tmp_path):
         (b"nothing", "mean_packed"),
         (zlib.compress(b"0" * 10), "mean_packed is not of"),
         (zlib.compress(bytes(10**6)), "mean_packed is not of"),
-        (bytes(10**6), "bytes of mean_packed"),
+        (bytes(10**6), "mean_packed"),
     ],
 )
 def test_packed_bytes_that_are_no_maps_are_refused(bundle, tmp_path, packed, fact):

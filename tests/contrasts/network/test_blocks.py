@@ -13,7 +13,7 @@ from bids_dtg.contrasts.network.blocks import (
     pooled_field,
     upscale_blocks,
 )
-from bids_dtg.contrasts.network.threads import Workers
+from bids_dtg.contrasts.network.threads import open_workers
 from bids_dtg.contrasts.network.upscaling import (
     BlockUpscale,
     RowResize,
@@ -70,7 +70,7 @@ def test_block_convolution_and_maxima_equal_those_of_the_grid(rng):
     wanted[:4, :4] = True
     conv, grid = torch.nn.Conv3d(3, 4, 3, padding=1), masked_grid(rng, mask)
     blocks = conv_blocks(masked_field(mask), wanted, size=7)
-    with Workers(2) as workers:
+    with open_workers(2) as workers:
         table = BlockConv(*convolution(conv))(table_of(grid, mask), blocks, workers)
         pooled = block_maxima(table, blocks, workers)
     dense = torch.relu(conv(grid))
@@ -103,7 +103,7 @@ def test_block_upscaling_equals_that_of_the_grid(rng):
     upscale, count = BlockUpscale(*convolution(conv)), blocks.field.count
     window, whole = Window(count, 4), np.zeros((count + 1, 4), np.float32)
     half = blocks.rows(len(blocks.reads) // 2).start
-    with Workers(2) as workers:
+    with open_workers(2) as workers:
         for rows, missing in ((range(half), range(half)), (range(400, count), range(half, count))):
             assert window.move(rows) == missing
             upscale(table_of(grid, mask), blocks, window, missing, workers)
