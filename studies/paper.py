@@ -46,7 +46,6 @@ from bids_dtg.phantom.streams import Cohort
 
 NAME = "paper"  # of the model, or of its evaluation
 BLOCK = 4  # voxels of 8 mm
-ROIS = 25  # ROI maps that are made from simulated training people: those of the truth are not known
 PHENOTYPES = ("reasoning", "vigilance")  # of simulated people
 # A contrast of each task, as in the publication's figures.
 REPRESENTATIVE = (
@@ -150,25 +149,21 @@ class Paper:
         table = ("-p", args.participants_file) if args.participants_file else ()
         draws = ("--permutations", args.permutations)
         group = (bids, self.out, "group", "--model", self.model, *people)
-        for name, words in {
-            "stats": (*measured, *draws),
-            "embed": (*measured, *table),
-            **(
-                {
-                    "phenotypes": (*measured, *table, *draws, *self.asked()),
-                    "associate": (*table, *draws, *self.asked()),
-                }
-                if args.phenotype
-                else {}
-            ),
-        }.items():
-            yield self.call(name, (*group, "--analysis", name), words, self.out / "group" / name)
+        compared = self.out / "group" / "desc-measured_comparison.tsv"
+        yield self.call("group", (*group, "--no-reports"), measured, compared)
+        analyses: dict[str, tuple[object, ...]] = {"embed": ("embed", *measured, *table, *draws)}
+        covariates = ("--covariates", *args.covariates) if args.covariates else ()
+        asked = (*table, *draws, *covariates)
+        if args.phenotype:
+            analyses["phenotypes"] = (
+                *("phenotypes", *measured, "--phenotype", *args.phenotype, *asked),
+            )
+        for name in args.phenotype:
+            own = ("--phenotype", name, "--model-name", name, *asked)
+            analyses[f"stats-{name}"] = ("stats", *own)
+        for name, words in analyses.items():
+            yield self.call(name, (*group, "--analysis", *words), (), self.out / "group" / name)
         yield Step("figures", "draw the figures", self.draw, (self.work / "figures",))
-
-    def asked(self) -> tuple[str, ...]:
-        """Return the options on phenotypes."""
-        covariates = ("--covariates", *self.args.covariates) if self.args.covariates else ()
-        return ("--phenotype", *self.args.phenotype, *covariates)
 
     def call(self, name: str, words: Sequence[object], more: Sequence[object], *made: Path) -> Step:
         """Return a step that is a call of `bids_dtg`."""
@@ -273,8 +268,9 @@ class Record:
 
 
 def sizes(folders: Sequence[Path]) -> dict[str, int]:
-    """Return the size of each file of some folders."""
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    """Return the size of each file, of some or in some folders."""
+    found = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    files = sorted(path for path in found if path.is_file())
     return {str(path): path.stat().st_size for path in files}
 
 
@@ -349,7 +345,6 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--simulate {args.simulate}: 10 people or more, half of whom train")
         args.contrast = args.contrast or REPRESENTATIVE
         args.phenotype = args.phenotype or PHENOTYPES
-        args.rois = args.rois or (str(ROIS),)
     return args
 
 

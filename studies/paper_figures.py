@@ -398,26 +398,22 @@ def _map(axis: Any, results: Results, values: NDArray[np.floating], title: str) 
 
 
 def figure_3b(results: Results) -> bytes | None:
-    """Draw the group's predicted and measured maps of each contrast."""
-    folder = results.group("stats")
+    """Draw the mean predicted and the mean measured map of each contrast."""
+    folder = results.out / "group"
     agreement = {row["contrast"]: row for row in table(folder / "desc-measured_comparison.tsv")}
     rows: dict[str, NDArray[np.floating]] = {}
     for contrast in results.contrasts:
         row = agreement.get(contrast)
         if row is None:
             continue
-        for desc, name in (("maps", "predicted"), ("measured", "measured")):
-            found = sorted(folder.glob(f"*contrast-{contrast}_stat-effect_desc-{desc}_*.nii.gz"))
-            values = results.read(found[0])
+        path = next(folder.glob(f"*contrast-{contrast}_*desc-groupMean_*.nii.gz"))
+        own = [results.measured.get((person, contrast)) for person in results.judged]
+        measured = np.mean([results.read(one) for one in own if one], axis=0)
+        for name, values in (("predicted", results.read(path)), ("measured", measured)):
             end = float(np.quantile(np.abs(values), 0.99)) or 1.0
             words = f"{contrast}, {name} (1 = {end:.2g} z)"
-            if desc == "maps":
-                r, other, wrong = (
-                    number(row[k]) for k in ("r", "r_other_group", "r_other_contrast")
-                )
-                low = "BELOW" if r < other else "above"
-                words += f": r {r:.3f}, {low} a measured group's {other:.3f}"
-                words += "" if math.isnan(wrong) else f"; other contrasts' {wrong:.2f}"
+            if name == "predicted":
+                words += f": r {number(row['r']):.3f}, Dice AUC {number(row['dice']):.3f}"
             rows[words] = np.clip(values / end, -1, 1)
     if not rows:
         return None
@@ -433,8 +429,9 @@ def figure_3c(results: Results) -> Any:
     kinds = [kind for kind in ("measured", "maps") if any(r["features"] == kind for r in rows)]
     if not kinds:
         return None
-    clusters = table(folder / "desc-maps_clusters.tsv")
-    variance = {row["features"]: row for row in table(folder / "desc-maps_variance.tsv")}
+    rows_of = table(folder / "desc-embedding_clusters.tsv")
+    clusters = [row for row in rows_of if row["points"] == "maps" and row["features"] in kinds]
+    variance = {row["features"]: row for row in clusters}
     umap = any(not math.isnan(number(row["umap1"])) for row in rows)
     x_name, y_name = ("umap1", "umap2") if umap else ("pc1", "pc2")
     figure, axes = plt.subplots(1, len(kinds), figsize=(WIDTH, 5.6), squeeze=False)
@@ -457,7 +454,7 @@ def figure_3c(results: Results) -> Any:
         share = variance.get(kind, {})
         words = ", ".join(
             f"{what} {100 * number(share.get(key)):.0f} %"
-            for key, what in (("contrasts", "contrasts"), ("people", "people"))
+            for key, what in (("between_contrasts", "contrasts"), ("between_people", "people"))
         )
         title = "predicted maps" if kind == "maps" else "measured maps"
         axis.set_title(f"{title}: variance between {words}", size=10)
@@ -469,12 +466,10 @@ def figure_3c(results: Results) -> Any:
         size=12,
     )
     lines = (
-        f"{row['features']:9s} {row['space']:27s}: silhouette {number(row['silhouette']):+.2f}; "
-        f"nearest map is of the contrast {number(row['contrast_accuracy']):.2f} (chance "
-        f"{number(row['contrast_chance']):.2f}), the person's {number(row['person_accuracy']):.2f} "
-        f"(chance {number(row['person_chance']):.2f})"
+        f"{row['features']:9s} by {row['label']}: silhouette {number(row['silhouette']):+.2f}, "
+        f"p {row['p']}"
         for row in clusters
-        if row["features"] in kinds
+        if row["label"] != "n/a"
     )
     _foot(figure, "Predicted maps cluster more where a model predicts little but the mean:", lines)
     return figure
@@ -485,7 +480,7 @@ def figure_4(results: Results) -> Any:
     rows = [
         row
         for row in table(results.group("phenotypes") / "desc-phenotypes_scores.tsv")
-        if row["penalty"] in ("n/a", "nested")
+        if row["left_out"] == "families"
     ]
     names = list(dict.fromkeys(row["phenotype"] for row in rows))
     if not names:
@@ -499,14 +494,13 @@ def figure_4(results: Results) -> Any:
             for row in values:
                 x = place + (0 if len(values) == 1 else 0.12 * math.sin(hash_of(row["contrast"])))
                 axis.plot(x, number(row[score]), "o", ms=4, color=_SETS[features], alpha=0.8)
-                axis.plot(x, number(row["permuted"]), "_", ms=9, color="black", alpha=0.5)
                 if len(values) == 1:
-                    ends = [number(row["low"]), number(row["high"])]
+                    ends = [number(row[f"{score}_{end}"]) for end in ("low", "high")]
                     axis.plot([x, x], ends, color=_SETS[features], lw=1)
         axis.axhline(0.0 if score == "r" else 0.5, color="black", ls=":", lw=0.8)
         axis.set_xticks(range(len(_SETS)), list(_SETS), rotation=25, ha="right")
         axis.set_title(name)
-        axis.set_ylabel(f"{score} in people left out (dashes: permuted people)")
+        axis.set_ylabel(f"{score} in people left out")
     figure.suptitle(
         results.titled("4. Phenotypes from maps and from the connectome: a point a contrast"),
         x=0.01,
@@ -533,7 +527,7 @@ def _phenotype_words(results: Results) -> Iterator[str]:
     """Yield, for each phenotype, how often each verdict was given."""
     counts: dict[str, dict[str, int]] = {}
     for row in _difference_rows(results):
-        own = counts.setdefault(f"{row['phenotype']}, {row['features']}", {})
+        own = counts.setdefault(f"{row['phenotype']}, {row['features']} - {row['minus']}", {})
         own[row["verdict"]] = own.get(row["verdict"], 0) + 1
     for name, own in counts.items():
         yield f"{name}: " + ", ".join(f"{word} {times}" for word, times in own.items())
@@ -542,22 +536,32 @@ def _phenotype_words(results: Results) -> Iterator[str]:
 def figure_5(results: Results) -> Any:
     """Draw what maps add to the connectome, and the strongest associations."""
     rows = [row for row in _difference_rows(results) if row["features"] == "maps"]
-    found = table(results.group("associate") / "desc-associations_summary.tsv")
+    folders = sorted((results.out / "group").glob("stats-*"))
+    found = [
+        {**row, "phenotype": folder.name.removeprefix("stats-")}
+        for folder in folders
+        for row in table(folder / "desc-tests_summary.tsv")
+    ]
     if not rows or not found:
         return None
-    kinds = list(dict.fromkeys(row["comparison"] for row in rows))
+    kinds = list(dict.fromkeys(row["minus"] for row in rows))
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 6.4), width_ratios=(1.3, 1))
     labels = list(dict.fromkeys((row["phenotype"], row["contrast"]) for row in rows))
     for n, kind in enumerate(kinds):
-        for row in (row for row in rows if row["comparison"] == kind):
+        for row in (row for row in rows if row["minus"] == kind):
             y = labels.index((row["phenotype"], row["contrast"])) + 0.22 * (n - 1)
             colour = plt.colormaps["Dark2"](n)
-            left.plot([number(row["low"]), number(row["high"])], [y, y], color=colour, lw=1)
+            left.plot(
+                [number(row[f"difference_{end}"]) for end in ("low", "high")],
+                [y, y],
+                color=colour,
+                lw=1,
+            )
             left.plot(number(row["difference"]), y, "o", ms=3, color=colour)
         left.plot([], [], "o-", ms=3, lw=1, color=plt.colormaps["Dark2"](n), label=kind)
     left.axvline(0, color="black", ls=":", lw=0.8)
     left.set_yticks(range(len(labels)), [f"{a}: {b}" for a, b in labels], size=7)
-    left.set_xlabel("score less that of the edges, 95 % interval")
+    left.set_xlabel("score of the maps less that of others, 95 % interval")
     left.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     right.set_axis_off()
     lines = [
