@@ -431,7 +431,7 @@ def figure_3c(results: Results) -> Any:
         return None
     rows_of = table(folder / "desc-embedding_clusters.tsv")
     clusters = [row for row in rows_of if row["points"] == "maps" and row["features"] in kinds]
-    variance = {row["features"]: row for row in clusters}
+    variance = {row["features"]: row for row in clusters if row["between_people"] != "n/a"}
     umap = any(not math.isnan(number(row["umap1"])) for row in rows)
     x_name, y_name = ("umap1", "umap2") if umap else ("pc1", "pc2")
     figure, axes = plt.subplots(1, len(kinds), figsize=(WIDTH, 5.6), squeeze=False)

@@ -95,7 +95,8 @@ class PeopleScores:
         sums.add_slabs(predicted, measured, training_mean, slab_bytes)
         own = np.arange(len(predicted)) if families is None else families
         training_r = sums.training_r(training_mean is not None)
-        return _scores(sums.covariances(), training_r, own[:, None] != own)
+        sums.centre()
+        return _scores(sums, training_r, own[:, None] != own)
 
     def by_name(self) -> dict[str, Values]:
         """Return every score by name, (people,): its mean over people is the score.
@@ -121,15 +122,22 @@ class PeopleScores:
 
 
 class _Sums:
-    """Sums over voxels of two averages of maps and of their products."""
+    """Sums over voxels of products of maps: of deviations from the means over people, and of these.
+
+    After `centre` they are of maps minus their mean over voxels.
+    """
 
     def __init__(self, people: int) -> None:
         self.voxels = 0
+        # Deviations of predictions (p) and of measured maps (m) with each other, (people, people).
         self.pp, self.mm, self.pm = (np.zeros((people, people)) for _ in range(3))
-        # Products of the deviations (people, n) with each other and with both mean maps.
+        # These with 1, the mean prediction and the mean measured map, (people, 3); centred, without
+        # the first.
         self.p, self.m = np.zeros((people, 3)), np.zeros((people, 3))
-        self.means = np.zeros((3, 3))  # of one, the mean prediction and the mean measured map
+        self.means = np.zeros((3, 3))  # of those three with each other; centred, of the last two
         self.training = np.zeros((people, 5))  # p, m, pp, mm, pm of deviations from it
+        # (4, people), before the mean over voxels was taken off: maps, then deviations, of p, m.
+        self.squares = np.zeros((4, people))
 
     def add_slabs(
         self, predicted: Maps, measured: Maps, training_mean: Maps | None, slab_bytes: int
@@ -176,42 +184,24 @@ class _Sums:
         r: Values = np.clip((pm - p * m / n) / size, -1.0, 1.0)
         return r if known else np.full(len(r), np.nan)
 
-    def covariances(self) -> _Covariances:
-        """Return sums of products of maps minus their mean over voxels."""
-        n = self.voxels
-        p, m, ones = self.p[:, 0], self.m[:, 0], self.means[0]
-        return _Covariances(
-            pp=self.pp - np.outer(p, p) / n,
-            mm=self.mm - np.outer(m, m) / n,
-            pm=self.pm - np.outer(p, m) / n,
-            p=self.p[:, 1:] - np.outer(p, ones[1:]) / n,
-            m=self.m[:, 1:] - np.outer(m, ones[1:]) / n,
-            means=self.means[1:, 1:] - np.outer(ones[1:], ones[1:]) / n,
-            squares=np.stack(
-                [
-                    np.diagonal(self.pp) + 2 * self.p[:, 1] + self.means[1, 1],
-                    np.diagonal(self.mm) + 2 * self.m[:, 2] + self.means[2, 2],
-                    np.diagonal(self.pp),
-                    np.diagonal(self.mm),
-                ]
-            ),
+    def centre(self) -> None:
+        """Make all but the training sums those of maps minus their mean over voxels."""
+        (p, m), ones = (self.p[:, 0], self.m[:, 0]), self.means[0]
+        self.squares = np.stack(
+            [
+                np.diagonal(self.pp) + 2 * self.p[:, 1] + self.means[1, 1],
+                np.diagonal(self.mm) + 2 * self.m[:, 2] + self.means[2, 2],
+                np.diagonal(self.pp),
+                np.diagonal(self.mm),
+            ]
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Covariances:
-    """Products over voxels of maps minus their mean over voxels.
-
-    p and m are deviations of predictions and measured maps from their means over people.
-    """
-
-    pp: Values  # (people, people)
-    mm: Values
-    pm: Values  # (predicted, measured)
-    p: Values  # (people, 2), with the mean prediction and the mean measured map
-    m: Values
-    means: Values  # (2, 2), of both mean maps
-    squares: Values  # (4, people), before the mean was taken off: maps, then deviations, of p, m
+        n = self.voxels
+        self.pp = self.pp - np.outer(p, p) / n
+        self.mm = self.mm - np.outer(m, m) / n
+        self.pm = self.pm - np.outer(p, m) / n
+        self.p = self.p[:, 1:] - np.outer(p, ones[1:]) / n
+        self.m = self.m[:, 1:] - np.outer(m, ones[1:]) / n
+        self.means = self.means[1:, 1:] - np.outer(ones[1:], ones[1:]) / n
 
     def variances(self) -> tuple[Values, Values]:
         """Return variances of predictions and of measured maps, (people,)."""
@@ -268,7 +258,7 @@ class _Covariances:
         return found[0], found[1]
 
 
-def _scores(sums: _Covariances, training_r: Values, other: NDArray[np.bool_]) -> PeopleScores:
+def _scores(sums: _Sums, training_r: Values, other: NDArray[np.bool_]) -> PeopleScores:
     """Return all scores; `other` (people, people) is where two are of different families."""
     matrix = sums.matrix()
     # A person with a constant prediction has r 0 with everybody.

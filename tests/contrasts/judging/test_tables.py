@@ -58,7 +58,7 @@ def cohort(rng, people, gain=0.0):
 )
 def test_null_comparisons_are_called_differences_in_at_most_one_of_twenty(people, gain):
     called: Counter[str] = Counter()
-    for seed in range(SIMULATIONS):
+    for seed in range(SIMULATIONS if people >= 8 else 10):  # of three nothing is ever called
         measured, predicted = cohort(np.random.default_rng([people, seed]), people, gain)
         both = join([score_maps(name, predicted(), measured) for name in ("a", GROUP_AVERAGE)])
         for row in comparison_rows(both, "a"):

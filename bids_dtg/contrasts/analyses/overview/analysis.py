@@ -121,8 +121,7 @@ def _gather(
     else:  # an earlier call's may be of other people
         output.remove(_COMPARED)
         output.remove(_COMPARED.replace(".tsv", ".json"))
-    _add_strategy(rows, participants)
-    _add_similarity(rows, participants, maps)
+    _add_to_runs(rows, participants, maps)
     for path in write_region_tables(
         output, ((made.title, made.folder) for made in everything if made.folder)
     ):
@@ -236,35 +235,25 @@ def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
         say(f"not in the mean maps: {counted(len(titles), 'average')} ({named(titles)}), {reason}")
 
 
-def _add_strategy(rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles]) -> None:
-    """Add each run's denoising strategy, from its maps' sidecars: runs are compared within it."""
-    of_run = {
-        run: str(made.common.get("DenoiseStrategy") or "n/a")
-        for files in participants
-        for made in files.every_average
-        for run in made.runs
-    }
-    titles = [run.title for files in participants for run in files.runs if run.quality]
-    for row, title in zip(rows, titles, strict=True):
-        row["denoise_strategy"] = of_run.get(title, "n/a")
-    if len(strategies := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
-        say(f"runs were cleaned in different ways ({', '.join(strategies)}): compared within each")
-
-
-def _add_similarity(
-    rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles], maps: GroupMaps | None
+def _add_to_runs(
+    rows: Sequence[dict[str, str]],
+    participants: Sequence[ParticipantFiles],
+    maps: GroupMaps | None,
 ) -> None:
+    """Add each run's denoising strategy, within which runs are compared, and its similarity."""
     to_mean = dict(zip(maps.averages, maps.to_mean, strict=True)) if maps else {}
-    of_run = {
-        run: to_mean[made.title]
-        for files in participants
-        for made in files.averages
-        if made.title in to_mean and np.isfinite(to_mean[made.title])
-        for run in made.runs
-    }
+    strategy: dict[str, str] = {}
+    similarity: dict[str, str] = {}
+    for made in (made for files in participants for made in files.every_average):
+        strategy |= dict.fromkeys(made.runs, str(made.common.get("DenoiseStrategy") or "n/a"))
+        if np.isfinite(r := to_mean.get(made.title, np.nan)):
+            similarity |= dict.fromkeys(made.runs, f"{r:.4f}")
     titles = [run.title for files in participants for run in files.runs if run.quality]
     for row, title in zip(rows, titles, strict=True):
-        row["similarity"] = f"{of_run[title]:.4f}" if title in of_run else "n/a"
+        row["denoise_strategy"] = strategy.get(title, "n/a")
+        row["similarity"] = similarity.get(title, "n/a")
+    if len(names := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
+        say(f"runs were cleaned in different ways ({', '.join(names)}): compared within each")
 
 
 def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
