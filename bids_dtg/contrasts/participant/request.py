@@ -129,7 +129,8 @@ class Request(CallRequest):
                 expected="--atlases, e.g. Schaefer400",
             )
         made = cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
-        made.wanted  # noqa: B018 (unknown names are refused before anything is written)
+        if settings.inputs.analysis_level == "participant":  # trainings choose among measured maps
+            made.wanted  # noqa: B018 (unknown names are refused before anything is written)
         return made
 
     @property
