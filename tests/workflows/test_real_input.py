@@ -128,7 +128,7 @@ def test_pybids_finds_them(made):
 
 def test_what_is_written_is_bids(made, tmp_path):
     assert validate(made.out).errors == []
-    assert require_every_file_seen(made.out, tmp_path) > 47 * 2
+    assert require_every_file_seen(made.out, tmp_path) > 47
 
 
 @pytest.fixture(scope="module")

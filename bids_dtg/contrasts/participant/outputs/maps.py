@@ -107,7 +107,6 @@ def map_files(
         "Synthetic": True,
         "GeneratedBy": f"bids_dtg {__version__}",
         **model_facts(bundle),
-        "InputType": request.settings.inputs.input_type,
         "DenoiseStrategy": request.settings.cleaning.denoise_strategy,
     }
 
