@@ -33,12 +33,11 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
     Raises
     ------
     SettingsError
-        There is no table, no such column, no column that can be one, or two whose files would
-        have the same names.
+        There is no table, no such column, or no column that can be one.
     """
     options = people.settings.statistics
     if options.phenotype:
-        return _named_apart([people.column(name).name for name in options.phenotype])
+        return tuple(dict.fromkeys(people.column(name).name for name in options.phenotype))
     if people.table is None:
         raise SettingsError(
             "there is no table of participants with phenotypes",
@@ -61,20 +60,7 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
             "sites and covariates",
             remedy="name a phenotype with --phenotype",
         )
-    return _named_apart(found)
-
-
-def _named_apart(names: Sequence[str]) -> tuple[str, ...]:
-    """Refuse phenotypes whose files would have the same names."""
-    by_label: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        # Some file systems do not distinguish Score and score.
-        if (other := by_label.setdefault(camel_case(name).casefold(), name)) != name:
-            raise SettingsError(
-                f"the phenotypes {other} and {name} would have files of the same names",
-                remedy="name one of them with --phenotype",
-            )
-    return tuple(by_label.values())
+    return tuple(found)
 
 
 def is_phenotype(column: Column) -> bool:
@@ -96,7 +82,8 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        Numbers are too large, or too near to each other, for their squares.
+        Words have three levels or more, or numbers are too large, or too near to each other, for
+        their squares.
 
     Examples
     --------
@@ -108,6 +95,8 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
         if np.abs(found).max() > _LARGEST or 0 < np.ptp(found) < 1 / _LARGEST:
             raise ValueError(f"its values are above {_LARGEST:g}, or differ by less than one over")
         return found
+    if len(column.levels) > 2:
+        raise ValueError(f"it has {len(column.levels)} levels: numbers or two levels are expected")
     return np.array([float(column.texts[label] == column.levels[-1]) for label in labels])
 
 

@@ -92,7 +92,7 @@ _SUMMARY = (
     ),
     *_TESTS,
 )
-_SHOWN = ("contrast", "participants", "tests", "tests_fwe", "tests_fdr", "name", "t", "p_fwe", "q")
+_SHOWN = ("contrast", "name", "t", "p_fwe", "q", "tests_fwe", "tests_fdr", "tests", "participants")
 
 
 @dataclass(eq=False)

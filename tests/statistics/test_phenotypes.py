@@ -130,6 +130,11 @@ def test_columns_are_found_and_a_dry_run_writes_nothing(cohort, capsys):
     assert not (cohort.out / "group/phenotypes-dry").exists()
 
 
+def test_three_levels_are_not_predicted(cohort, capsys):
+    assert cohort.analyse("phenotypes", "--phenotype", "eyes", "--name", "eyes", *FEW) == 2
+    assert "eyes is not predicted: it has 3 levels" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "of", "line"),
     [
