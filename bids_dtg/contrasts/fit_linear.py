@@ -22,7 +22,7 @@ from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.stats.group_ica import group_maps, reduce_rest
-from bids_dtg.stats.linear import WHOLE, standardised
+from bids_dtg.stats.linear import standardised
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +144,11 @@ def fit_linear(
 
 def _connectome(rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]) -> Float:
     """Return the connectome (ROIs, places) of a person's rest (places, frames), set by set."""
-    places, found = standardised(np.asarray(rest), WHOLE), []
+    places, found = standardised(np.asarray(rest)), []
     for rows in rows_of(sets):
         maps = roi_maps[rows].astype(np.float64)
         maps = maps - maps.mean(axis=1, keepdims=True)
-        series = standardised(np.linalg.lstsq(maps.T, places, rcond=None)[0], WHOLE)
+        series = standardised(np.linalg.lstsq(maps.T, places, rcond=None)[0])
         mixing = Form("partial").mixing(series @ series.T / series.shape[1])
         assert mixing is not None  # of this form
         found.append(mixing.T @ (series @ places.T / series.shape[1]))

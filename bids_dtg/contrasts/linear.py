@@ -23,7 +23,7 @@ from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.lattice import Lattice, single_lattice
 from bids_dtg.stats.half_width import HalfWidths, LeftOutErrors
-from bids_dtg.stats.linear import WHOLE, fit_regions, standardised
+from bids_dtg.stats.linear import fit_maps, standardised
 
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
@@ -260,9 +260,9 @@ class _Products:
     @classmethod
     def of(cls, person: Person, maps: MeanMaps, mean: Float, deviation: Float) -> _Products:
         """Fit a person's maps on the mean and a deviation, and multiply with the deviation."""
-        slopes, fitted = fit_regions(mean + deviation, person.maps, WHOLE)
+        fits, fitted = fit_maps(mean + deviation, person.maps)
         measured, known = maps.left_out(person)
-        known &= fitted
+        known &= fitted[:, None]
         rows, pattern_of = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
         patterns = np.empty((len(rows), *deviation.shape[:1] * 2))
         for number in range(len(rows)):
@@ -272,7 +272,7 @@ class _Products:
         cross, left_cross = (
             np.where(known, away, 0.0) @ deviation.T for away in (maps.deviation(person), measured)
         )
-        return cls(slopes[:, 0, 1:], fitted[:, 0], patterns, pattern_of.ravel(), cross, left_cross)
+        return cls(fits[:, 1:], fitted, patterns, pattern_of.ravel(), cross, left_cross)
 
     @property
     def gram(self) -> Float:
@@ -361,7 +361,7 @@ def _features_of(person: Person, rows: slice) -> Iterator[tuple[float, Float]]:
     """Yield the share in the mean of each segment, and a set's standardised rows (rois, places)."""
     total = sum(person.weights)
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
-        yield weight / total, standardised(segment[rows], WHOLE)
+        yield weight / total, standardised(segment[rows])
 
 
 def _standardised_parts(connectome: Floats) -> Iterator[tuple[slice, Floats]]:

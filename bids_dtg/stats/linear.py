@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 People = NDArray[np.floating[Any]] | Sequence[NDArray[np.floating[Any]]]
 VOXELS_A_COEFFICIENT = 2.0  # at least, in a parcel
 Region = slice | NDArray[np.intp]  # of voxels
-WHOLE: tuple[Region, ...] = (slice(None),)  # one region: all voxels
 _Model = TypeVar("_Model", bound="_RegionBaseline")
 
 
@@ -95,15 +94,18 @@ class _RegionBaseline:
         elif self._total.shape != shape:
             raise ValueError("the numbers of ROIs and contrasts differ between people")
         self._people += sign
-        fits, fitted = fit_regions(standardised(connectome, regions), maps, regions)
-        self._total += sign * fits
-        self._count += sign * fitted
+        for number, region in enumerate(regions):
+            fits, fitted = fit_maps(standardised(connectome[:, region]), maps[:, region])
+            self._total[:, number] += sign * fits
+            self._count[:, number] += sign * fitted
 
     def _coefficients(self) -> NDArray[np.float64]:
         """Return intercept and slopes, (contrasts, regions, 1 + rois); 0 where nobody has data."""
         if not self._people:
             raise ValueError(f"this {type(self).__name__} is not fitted: call fit(X, Y) first")
-        return mean_fits(self._total, self._count)
+        mean: NDArray[np.float64] = self._total / np.maximum(self._count, 1)[..., None]
+        mean[self._count == 0] = 0.0
+        return mean
 
     def predict(self, X: People) -> NDArray[np.float32]:
         """Predict maps of new people.
@@ -136,8 +138,11 @@ class _RegionBaseline:
                     f"X[{n}] has {len(connectome)} ROIs, the model was fitted on {rois}"
                 )
             regions = self._regions(connectome.shape[1])
-            features = standardised(connectome, regions)
-            maps.append(predict_regions(coefficients, features, regions))
+            found = np.empty((len(coefficients), connectome.shape[1]), np.float32)
+            for number, region in enumerate(regions):
+                fit, features = coefficients[:, number], standardised(connectome[:, region])
+                found[:, region] = fit[:, 1:] @ features + fit[:, :1]
+            maps.append(found)
         return np.stack(maps)
 
 
@@ -178,7 +183,7 @@ class LinearBaseline(_RegionBaseline):
         return self._coefficients()[:, 0, 0]
 
     def _regions(self, voxels: int) -> Sequence[Region]:
-        return WHOLE
+        return (slice(None),)
 
 
 class ParcelLinearBaseline(_RegionBaseline):
@@ -226,7 +231,7 @@ class ParcelLinearBaseline(_RegionBaseline):
             raise ValueError(
                 f"parcels are integers, (voxels,), found {parcels.dtype} of shape {parcels.shape}"
             )
-        self._members = parcel_regions(parcels)
+        self._members = tuple(np.flatnonzero(parcels == n) for n in np.unique(parcels))
         self._voxels = len(parcels)
 
     @property
@@ -285,32 +290,30 @@ def roi_parcels(
         heights[labels[sizes.argmin()]] = -np.inf
 
 
-def parcel_regions(parcels: NDArray[np.integer[Any]]) -> tuple[NDArray[np.intp], ...]:
-    """Return the voxels of each parcel, in the order of the labels (voxels,)."""
-    return tuple(np.flatnonzero(parcels == label) for label in np.unique(parcels))
-
-
-def standardised(
-    connectome: NDArray[np.floating[Any]], regions: Sequence[Region]
-) -> NDArray[np.float64]:
-    """Return a connectome (rois, voxels) with each ROI's row z-scored over each region's voxels.
+def standardised(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return a connectome (rois, voxels) with each ROI's row z-scored over voxels.
 
     Examples
     --------
     >>> import numpy as np
-    >>> standardised(np.array([[0.0, 2.0, 5.0, 5.0]]), [np.array([0, 1]), np.array([2, 3])])
-    array([[-1.,  1.,  0.,  0.]])
+    >>> standardised(np.array([[0.0, 2.0], [5.0, 5.0]]))
+    array([[-1.,  1.],
+           [ 0.,  0.]])
     """
-    features = np.empty(connectome.shape)
-    for region in regions:
-        features[:, region] = _features(connectome[:, region])
+    rows = np.asarray(connectome, dtype=np.float64)
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    spread = np.sqrt((centred * centred).mean(axis=1))
+    # A constant row carries nothing, whatever rounding left of it.
+    flat = spread <= 8 * np.finfo(np.float64).eps * np.abs(rows).max(axis=1)
+    centred[flat] = 0.0
+    features: NDArray[np.float64] = centred / np.where(flat, 1.0, spread)[:, None]
     return features
 
 
-def fit_regions(
-    features: NDArray[np.float64], maps: NDArray[np.floating[Any]], regions: Sequence[Region]
+def fit_maps(
+    features: NDArray[np.float64], maps: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Fit a person's maps by features, for each contrast and region alone.
+    """Fit a person's maps by features, each contrast alone, by least squares.
 
     Parameters
     ----------
@@ -318,77 +321,20 @@ def fit_regions(
         (rois, voxels), as `standardised` makes them.
     maps
         (contrasts, voxels), NaN where nothing was measured.
-    regions
-        Indices of the voxels of each region.
 
     Returns
     -------
-    Intercepts and slopes (contrasts, regions, 1 + rois), 0 where there are no fits, and where there
-    are some (contrasts, regions).
+    Intercepts and slopes (contrasts, 1 + rois), 0 where there is no fit, and where there is one
+    (contrasts,).
 
     Examples
     --------
     >>> import numpy as np
     >>> features = np.array([[-1.0, 0.0, 1.0, 0.0]])
-    >>> fits, fitted = fit_regions(features, 3 + 2 * features, WHOLE)
+    >>> fits, fitted = fit_maps(features, 3 + 2 * features)
     >>> fits.round(6).tolist(), fitted.tolist()
-    ([[[3.0, 2.0]]], [[True]])
+    ([[3.0, 2.0]], [True])
     """
-    fits = np.empty((len(maps), len(regions), 1 + len(features)))
-    fitted = np.empty(fits.shape[:2], np.bool_)
-    for number, region in enumerate(regions):
-        fits[:, number], fitted[:, number] = _fits(features[:, region], maps[:, region])
-    return fits, fitted
-
-
-def mean_fits(total: NDArray[np.float64], count: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Return the mean over people of fits (contrasts, regions, 1 + rois); 0 where nobody has one.
-
-    Parameters
-    ----------
-    total
-        Sum of the fits of people.
-    count
-        How many people have one, (contrasts, regions).
-    """
-    mean: NDArray[np.float64] = total / np.maximum(count, 1)[..., None]
-    mean[count == 0] = 0.0
-    return mean
-
-
-def predict_regions(
-    coefficients: NDArray[np.floating[Any]],
-    features: NDArray[np.floating[Any]],
-    regions: Sequence[Region],
-) -> NDArray[np.float32]:
-    """Return maps (contrasts, voxels) of features (rois, voxels).
-
-    Parameters
-    ----------
-    coefficients
-        Intercepts and slopes, (contrasts, regions, 1 + rois).
-    features
-        Standardised features, (rois, voxels), as `standardised` makes them.
-    regions
-        Indices of the voxels of each region.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> predict_regions(np.array([[[3.0, 2.0]]]), np.array([[-1.0, 0.0, 1.0]]), WHOLE)
-    array([[1., 3., 5.]], dtype=float32)
-    """
-    maps = np.empty((len(coefficients), features.shape[1]), np.float32)
-    for number, region in enumerate(regions):
-        fit = coefficients[:, number]
-        maps[:, region] = fit[:, 1:] @ features[:, region] + fit[:, :1]
-    return maps
-
-
-def _fits(
-    features: NDArray[np.float64], maps: NDArray[np.floating[Any]]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return intercepts and slopes (contrasts, 1 + rois), 0 where there are none, and where."""
     rois, voxels = features.shape
     found = np.zeros((len(maps), 1 + rois))
     known = np.isfinite(maps)
@@ -430,15 +376,3 @@ def _checked_connectome(
     if not np.isfinite(rows).all():
         raise ValueError(f"X[{person}] has values that are not finite")
     return rows
-
-
-def _features(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return a connectome with each ROI's row z-scored over voxels."""
-    rows = np.asarray(connectome, dtype=np.float64)
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    spread = np.sqrt((centred * centred).mean(axis=1))
-    # A constant row carries nothing, whatever rounding left of it.
-    flat = spread <= 8 * np.finfo(np.float64).eps * np.abs(rows).max(axis=1)
-    centred[flat] = 0.0
-    features: NDArray[np.float64] = centred / np.where(flat, 1.0, spread)[:, None]
-    return features
