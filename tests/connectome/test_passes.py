@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -116,7 +118,9 @@ def measured(root, bold: np.ndarray, form: Form = MARGINAL, affine=TINY_AFFINE, 
     add_rest(describe_dataset(root), bold=bold.astype(np.float32), affine=affine, tr=TR)
     (run,) = find_runs(root, "01")
     cleaning = CleaningOptions(**({"denoise_strategy": "simple", "min_minutes": 1.0} | options))
-    return Reader.of(write_tiny_bundle(root / "tiny"), cleaning, form=form).measure(run)
+    bundle = write_tiny_bundle(root / "tiny")
+    card = replace(bundle.card, part=replace(bundle.card.part, connectome=form))
+    return Reader.of(replace(bundle, card=card), cleaning).measure(run)
 
 
 def rest_with(frames: int, share: float = 0.01) -> tuple[np.ndarray, np.ndarray]:

@@ -187,7 +187,6 @@ class Reader:
     cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
     threads: int  # to compute with
     every_part: bool  # whether connectomes of the whole run and of its halves are computed
-    form: Form  # of the connectomes
 
     @classmethod
     def of(
@@ -197,7 +196,6 @@ class Reader:
         *,
         threads: int = 1,
         every_part: bool = True,
-        form: Form | None = None,
     ) -> Reader:
         """Order a model's voxels.
 
@@ -209,17 +207,13 @@ class Reader:
             Number of threads to compute with.
         every_part
             Also compute the connectomes of the whole run and of its halves.
-        form
-            Of the connectomes; None: that which the model reads.
         """
-        return cls(
-            bundle=bundle,
-            voxels=ModelVoxels.of(bundle),
-            cleaning=cleaning,
-            threads=threads,
-            every_part=every_part,
-            form=form or bundle.card.part.connectome,
-        )
+        return cls(bundle, ModelVoxels.of(bundle), cleaning, threads, every_part)
+
+    @property
+    def form(self) -> Form:
+        """Of the connectomes: that which the model reads."""
+        return self.bundle.card.part.connectome
 
     @cached_property
     def carpet_voxels(self) -> Mapping[str, NDArray[np.intp]]:

@@ -61,12 +61,6 @@ class Model:
         """Whether a place's values follow from its own connectome: without data they are NaN."""
         return not KINDS[self._bundle.card.kind].is_network
 
-    @property
-    def gains(self) -> NDArray[np.float32] | None:
-        """Of the correction of its maps, (contrasts,); None: they are not corrected."""
-        correction = self._bundle.correction
-        return None if correction is None else correction.gains
-
     def begin(self) -> None:
         """Start to read and prepare the model in a thread."""
         if self._prepared is None:

@@ -311,7 +311,6 @@ class Request(CallRequest):
         *,
         threads: int | None = None,
         every_part: bool | None = None,
-        form: Form | None = None,
     ) -> Reader:
         """Return the reader that reduces runs to connectomes.
 
@@ -321,15 +320,12 @@ class Request(CallRequest):
             Threads to compute with; None: all that the process may use.
         every_part
             As for `Reader`; None: if connectomes of runs are written.
-        form
-            Form of the connectomes; None: the form that the model reads.
         """
         return Reader.of(
             self.bundle,
             self.settings.cleaning,
             threads=threads or self.capacity.threads,
             every_part=self.writes_connectomes if every_part is None else every_part,
-            form=form,
         )
 
     def model(self) -> Model:

@@ -279,8 +279,8 @@ interpolation
         check_is_fitted(self)
         if self._container == "default":
             return np.asarray(self.contrasts_, object)
-        atlas = self._regions()
-        regions = np.array(list(atlas.parcels.values()), object)[self._fillable(atlas)]
+        atlas, fillable = self._regions()
+        regions = np.array(list(atlas.parcels.values()), object)[fillable]
         names = [f"{label}{_BETWEEN}{region}" for label in self.contrasts_ for region in regions]
         return np.asarray(names, object)
 
@@ -388,8 +388,8 @@ interpolation
         )
 
     def _frame(self, estimates: Any) -> Any:
-        atlas = self._regions()
-        rows, fillable = [], self._fillable(atlas)
+        atlas, fillable = self._regions()
+        rows = []
         for estimate in estimates:
             covered = region_coverage(estimate.values, atlas) >= self.min_coverage
             means = np.where(covered, region_means(estimate.values, atlas), np.nan)
@@ -403,18 +403,17 @@ interpolation
 
         return polars.DataFrame(np.stack(rows), schema=names, orient="row")
 
-    def _regions(self) -> Atlas:
-        """Return the regions of data frames."""
+    def _regions(self) -> tuple[Atlas, NDArray[np.bool_]]:
+        """Return the regions of data frames, and of which the model's mask holds enough.
+
+        All others would be NaN.
+        """
         if self.atlas is None:
             raise SettingsError(
                 "a data frame of regions was asked for with atlas=None",
                 expected="an atlas, or set_output(transform='default') for images",
             )
-        self._atlas = self._atlas or find_atlas(self.atlas, self.bundle_.voxels)
-        return self._atlas
-
-    def _fillable(self, atlas: Atlas) -> NDArray[np.bool_]:
-        """Return which regions the model's mask holds enough of: all others would be NaN."""
+        atlas = self._atlas = self._atlas or find_atlas(self.atlas, self.bundle_.voxels)
         everywhere = np.ones((1, self.bundle_.places.number), np.float32)
         share = region_coverage(everywhere, atlas)[0]
         fillable: NDArray[np.bool_] = (share >= self.min_coverage) & (share > 0)
@@ -423,7 +422,7 @@ interpolation
                 f"the model's mask holds at most {share.max():.0%} of a region of {atlas.key}",
                 expected=f"{self.min_coverage:.0%} or more (min_coverage) of at least one region",
             )
-        return fillable
+        return atlas, fillable
 
 
 def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
