@@ -394,10 +394,9 @@ def flags(
         if question:
             level: Level = "good" if verdict == BETTER else "warning"
             found.append(Flag(level, f"{_QUESTIONS[question]}: {verdict} ({_figures(row)})"))
-        else:
-            level = "warning" if verdict == WORSE else "note"
+        elif verdict == WORSE:  # the table has the others
             words = f"{row['score'].replace('_', ' ')} against {row['against']}"
-            found.append(Flag(level, f"{words}: {verdict} ({_figures(row)})"))
+            found.append(Flag("warning", f"{words}: {verdict} ({_figures(row)})"))
     above = {row["verdict"] for row in decided if not row["question"] and row["score"] == "r"}
     if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
         text = (

@@ -122,14 +122,12 @@ def test_the_two_questions_come_first_and_alone_are_good(verdict, level):
         compared("own mean prediction", verdict, question="worth using"),
         compared("group average", "better"),
     ]
-    first, second, third, *rest = flags(rows, 40, "0 of 2 contrasts", [])
-    assert [first.level, second.level, third.level] == [level, level, "note"]
+    first, second, *rest = flags(rows, 40, "0 of 2 contrasts", [])
+    assert [first.level, second.level] == [level, level]
     assert first.text.startswith("Individual?")
     assert second.text.startswith("Worth using?")
-    # A difference that is small and sure shows its sign.
-    assert third.text == (
-        "r against group average: better (0.0020, 95 % from 0.0010 to 0.0030, p < 0.001)"
-    )
+    if verdict == "better":  # a difference that is small and sure shows its sign
+        assert "better (0.0020, 95 % from 0.0010 to 0.0030, p < 0.001)" in first.text
     # Its mean map alone is above simple models.
     assert any("no prediction of persons" in flag.text for flag in rest) == (verdict != "better")
 
