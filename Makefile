@@ -41,7 +41,7 @@ demo: .venv/program ## simulate 3 participants, predict their maps with the demo
 	$(BIN)/dtg-demo $(DEMO)
 
 paper: .venv/installed ## make the publication's analyses and figures of 12 simulated people; goes on where it was ended (PAPER=folder)
-	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python studies/paper.py $(PAPER) --simulate 12 --permutations 49 --contrast gamblingReward languageMathVsStory motorAvg wm2bkVs0bk
+	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python studies/paper.py $(PAPER) --simulate 12 --permutations 49 --contrast gamblingReward languageMathVsStory motorAvg wm2bkVs0bk --tune languageMathVsStory --features 4 --epochs 10
 
 test: .venv/installed ## run the fast tests (minutes)
 	$(PYTEST) --numprocesses auto

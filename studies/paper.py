@@ -7,7 +7,8 @@ Each step is a call of `bids_dtg`, printed before it runs: train on a part of th
 the maps of those left over, test and embed them, predict phenotypes. Then `paper_figures.py` draws
 what the calls wrote. People who trained or tuned the model are never judged. `--judge-model` judges
 `--model` as it is, on everybody whom it has not seen; `--transfer` judges the model in a second
-cohort, and `--tune` fine-tunes a network to a contrast on a part of it first.
+cohort, and `--tune` fine-tunes a network to a contrast on a part of it and judges the others: the
+model, or where that is none, a network that is trained for it.
 
 `WORK/steps` has a file for each step that is done, with its command and the files it made. The same
 command does what is lacking, also after a crash in a step, as calls of `bids_dtg` do.
@@ -53,6 +54,7 @@ REPRESENTATIVE = (
     *("relationalMatchVsRelation", "socialTomVsRandom", "wm2bkVs0bk"),
 )
 SIMULATED = ("simulated", "simulated-transfer", "geometry")  # folders
+TO_TUNE = ("0.3", "0.4")  # shares of people who choose the epoch, and who judge
 FAILED_PEOPLE = 1  # exit code of a call that named people whom it could not use, and is done
 _RUN = "import sys; from bids_dtg.cli.run import main; sys.exit(main(sys.argv[1:]))"
 
@@ -88,6 +90,11 @@ class Paper:
     def model(self) -> str:
         """The model that predicts."""
         return self.args.model if self.args.judge_model else str(self.scores / "bundle")
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the model is a network, which can be tuned."""
+        return self.args.judge_model or self.args.architecture == ATTENTION_UNET.name
 
     def steps(self) -> Iterator[Step]:
         """Yield what is to be done, in order; a step may read what earlier ones wrote."""
@@ -130,12 +137,26 @@ class Paper:
                 own,
                 out / "group" / f"evaluation-{NAME}",
             )
+            base_of_tuning = self.model
+            if args.tune and not self.is_network:
+                folder = self.out / "group" / "model-network"
+                base_of_tuning = str(folder / "bundle")
+                yield self.call(
+                    "network",
+                    (bids, self.out, "group", "--analysis", "train", *measured, *network),
+                    (
+                        *("--architecture", ATTENTION_UNET.name, "--held-out", *TO_TUNE),
+                        *("--model", base, "--model-name", "network", *contrasts),
+                    ),
+                    folder,
+                )
             if args.tune:
-                tuned = (*network, "--held-out", *args.held_out, "--contrast", args.tune)
+                second = (*second, "--model", base_of_tuning, "--model-name", NAME)
+                tuned = (*network, "--held-out", *TO_TUNE, "--contrast", args.tune)
                 yield self.call(
                     "tune",
                     (rest, out, "group", "--analysis", "finetune", *tuned),
-                    own,
+                    second,
                     out / "group" / f"model-{NAME}",
                 )
         judged = self.judged()
@@ -336,10 +357,6 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("give either --simulate N, or --bids and --maps")
     if args.tune and not (args.simulate or args.transfer):
         parser.error("--tune needs a second cohort: give --transfer BIDS MAPS, too")
-    if args.tune and args.architecture != ATTENTION_UNET.name and not args.judge_model:
-        parser.error(f"--tune needs a network: give --architecture {ATTENTION_UNET.name}, too")
-    if args.tune and float(args.held_out[0]) == 0:
-        parser.error("--tune needs people to choose the epoch by: give --held-out 0.1 0.5, say")
     if args.simulate:
         if args.simulate < 10:
             parser.error(f"--simulate {args.simulate}: 10 people or more, half of whom train")
