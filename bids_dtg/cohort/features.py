@@ -251,7 +251,9 @@ def _of_maps(
 
 
 def find_atlas(people: GroupPeople, key: str = "") -> Atlas | None:
-    """Return the first of ``--atlases``, else the default one; None where it does not fit.
+    """Return the first of ``--atlases``; None where it does not fit.
+
+    By default that is the default one, with the subcortical structures of HCP's beside it.
 
     Parameters
     ----------
@@ -260,15 +262,37 @@ def find_atlas(people: GroupPeople, key: str = "") -> Atlas | None:
     key
         Of tables of regions: of another atlas, None is returned.
     """
-    settings = people.settings
-    here = TemplateFlow.here()
+    asked, here = people.settings.outputs.atlases[:1], TemplateFlow.here()
     try:
-        found = choose_atlases(settings.outputs.atlases[:1], people.places, templateflow=here)
+        found = choose_atlases(asked, people.places, templateflow=here)
     except SettingsError:
         if not key:
             raise
         return None
-    return found[0] if found and key in ("", found[0].key) else None
+    if not found or key not in ("", found[0].key):
+        return None
+    return found[0] if asked or key else with_subcortex(found[0], people.places)
+
+
+def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
+    """Return an atlas with the subcortical structures of HCP's behind its parcels.
+
+    Parameters
+    ----------
+    cortex
+        The atlas, whose parcels stay where both have one.
+    places
+        Voxels that it is at.
+    """
+    try:
+        (below,) = choose_atlases(["HCP"], places, templateflow=TemplateFlow(None))
+    except SettingsError:  # another template, or nothing of it at these places
+        return cortex
+    first = max(cortex.parcels)
+    added = (cortex.labels == 0) & (below.labels > 0)
+    labels = np.where(added, below.labels + first, cortex.labels)
+    parcels = {**cortex.parcels, **{first + own: name for own, name in below.parcels.items()}}
+    return Atlas(cortex.entities, labels, parcels, np.concatenate([cortex.voxels, below.voxels]))
 
 
 def find_measured(

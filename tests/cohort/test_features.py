@@ -10,9 +10,13 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
-from bids_dtg.cohort.features import find_features
+from bids_dtg.cohort.features import find_features, with_subcortex
 from bids_dtg.cohort.people import gather_people
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.imaging.atlas import find_atlas, region_means
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.templateflow import TemplateFlow
 
 LABELS = tuple(f"{n:02d}" for n in range(1, 6))
 TABLE = "participant_id\tage\tsex\tsite\tfamily_id\n" + "".join(
@@ -236,6 +240,27 @@ def test_regions_are_averaged_from_maps_where_there_are_no_tables(cohort, tmp_pa
     own = image(path)[parcels == 2]
     assert measured.names == table.names
     assert values[1, 1] == pytest.approx(own.mean(), abs=1e-5)
+
+
+def test_subcortical_structures_are_behind_the_cortex():
+    affine = np.diag([4.0, 4, 4, 1])
+    affine[:3, 3] = -90, -126, -72
+    places = VoxelPlaces.within(
+        Grid((46, 55, 46), affine, "MNI152NLin6Asym"), np.ones((46, 55, 46), bool)
+    )
+    cortex, below = (find_one(name, places) for name in ("Schaefer400", "HCP"))
+    both = with_subcortex(cortex, places)
+    assert [*both.parcels.values()] == [*cortex.parcels.values(), *below.parcels.values()]
+    values = np.arange(places.number, dtype=float)
+    means = region_means(values[None], both)[0]
+    np.testing.assert_array_equal(means[:400], region_means(values[None], cortex)[0])
+    row = [*below.parcels.values()].index("HIPPOCAMPUS_LEFT")
+    own = (below.columns == row) & (cortex.labels == 0)
+    assert means[400 + row] == pytest.approx(values[own].mean())
+
+
+def find_one(name: str, places: VoxelPlaces):
+    return find_atlas(name, places, templateflow=TemplateFlow(None))
 
 
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
