@@ -376,13 +376,18 @@ def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) 
 
 def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_], threads: int) -> Float:
     maps, counted = voxels.maps, np.stack([np.ones(len(covered)), covered], axis=1)
+    mixed: list[tuple[NDArray[np.floating], NDArray[np.intp]]] = []
     if voxels.combine is not None:  # they are of grey matter alone
         maps = maps[:, : voxels.grey_voxels]
+        # The maps that those of a set are combinations of: few where there are many sets.
+        for rows in voxels.set_rows:
+            of = np.flatnonzero(voxels.combine[rows].any(axis=0))
+            mixed.append((voxels.combine[rows][:, of].astype(np.float32, copy=False), of))
 
     def held(low: int) -> Float:
         part = maps[:, low : low + VOXELS_AT_A_TIME]
-        if voxels.combine is not None:
-            part = voxels.combine.astype(part.dtype, copy=False) @ part
+        if mixed:
+            part = np.concatenate([combine @ part[of] for combine, of in mixed])
         weight = np.abs(part).astype(np.float64)
         found: Float = weight @ counted[low : low + part.shape[1]]
         return found

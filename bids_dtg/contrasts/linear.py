@@ -23,7 +23,7 @@ from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.lattice import Lattice, single_lattice
 from bids_dtg.stats.half_width import HalfWidths, LeftOutErrors
-from bids_dtg.stats.linear import fit_maps, standardised
+from bids_dtg.stats.linear import fit_maps, rows_alike, standardised
 
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
@@ -263,16 +263,16 @@ class _Products:
         fits, fitted = fit_maps(mean + deviation, person.maps)
         measured, known = maps.left_out(person)
         known &= fitted[:, None]
-        rows, pattern_of = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
-        patterns = np.empty((len(rows), *deviation.shape[:1] * 2))
-        for number in range(len(rows)):
-            inside = known[np.flatnonzero(pattern_of.ravel() == number)[0]]
+        groups, pattern_of = rows_alike(known), np.zeros(len(known), np.intp)
+        patterns = np.empty((len(groups), *deviation.shape[:1] * 2))
+        for number, alike in enumerate(groups):
+            inside, pattern_of[alike] = known[alike[0]], number
             there = deviation if inside.all() else deviation[:, inside]
             patterns[number] = there @ there.T
         cross, left_cross = (
             np.where(known, away, 0.0) @ deviation.T for away in (maps.deviation(person), measured)
         )
-        return cls(fits[:, 1:], fitted, patterns, pattern_of.ravel(), cross, left_cross)
+        return cls(fits[:, 1:], fitted, patterns, pattern_of, cross, left_cross)
 
     @property
     def gram(self) -> Float:
@@ -351,9 +351,11 @@ def _deviation(person: Person, rows: slice, mean: Float, weights: Float) -> tupl
     """Return the mean over segments of weighted deviations (rois, places), and of their squares."""
     found, square = np.zeros(mean.shape), 0.0
     for share, features in _features_of(person, rows):
-        own = weights * (features - mean)
-        found += share * own
-        square += share * float(np.square(own).mean())
+        features -= mean
+        features *= weights
+        square += share * float(np.einsum("rv,rv->", features, features)) / features.size
+        features *= share
+        found += features
     return found, square
 
 
