@@ -138,7 +138,7 @@ def warm_up() -> None:
     import tomli_w  # noqa: F401
 
     import bids_dtg.cli.models
-    import bids_dtg.contrasts.analyses.analysis
+    import bids_dtg.contrasts.analyses.cohort
     import bids_dtg.imaging.transforms.itk  # noqa: F401
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import baselines, leave_one_out, linear_parcels
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.judge import score_models, write_scores
+from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, why_left_out
 from bids_dtg.contrasts.people import Person, predicted_maps
@@ -38,30 +37,25 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    analysis = Analysis.prepare(settings, makes="evaluation")
-    plan = analysis.plan(analysis.bundle.contrasts)
-    fitted_on, judged_on, seen = _choose_people(analysis, plan)
-    if analysis.is_dry:
-        return analysis.print_plan(plan, {"fit simple models": fitted_on, "test": judged_on})
-    with analysis.begun() as locks:
-        plan = plan.of((*fitted_on, *judged_on))
-        cohort = analysis.read(plan, locks)
-        analysis = analysis.knowing(cohort)
+    cohort = Cohort.prepare(settings, makes="evaluation")
+    cohort = cohort.find(cohort.bundle.contrasts)
+    fitted_on, judged_on, seen = _choose_people(cohort)
+    if cohort.is_dry:
+        return cohort.print_plan({"fit simple models": fitted_on, "test": judged_on})
+    with cohort.begun() as locks:
+        cohort = cohort.among((*fitted_on, *judged_on)).read(locks)
         if settings.modelling.split_file is not None:
-            draw_split(analysis, cohort.labels)  # refused where copies are on two sides
-        seen |= leave_out_seen(analysis, judged_on)
+            draw_split(cohort)  # refused where copies are on two sides
+        seen |= leave_out_seen(cohort, judged_on)
         judged_on = tuple(label for label in judged_on if label not in seen)
         cohort = cohort.without(seen)
         training, people = cohort.of(fitted_on), cohort.of(judged_on)
         _require_enough(settings.modelling.split_file, training, people)
-        cohort = analysis.with_measured(plan, cohort)
-        return _evaluate(analysis, cohort, training, people)
+        return _evaluate(with_measured(cohort), training, people)
 
 
-def _evaluate(
-    analysis: Analysis, cohort: Cohort, training: tuple[Person, ...], people: tuple[Person, ...]
-) -> int:
-    settings, bundle, model = analysis.settings, analysis.bundle, analysis.model
+def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person, ...]) -> int:
+    settings, bundle, model = cohort.settings, cohort.bundle, cohort.model
     known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
@@ -72,22 +66,22 @@ def _evaluate(
     if settings.modelling.split_file is not None:
         simple = baselines(training, parcels, seed)
     else:
-        simple = leave_one_out(people, parcels, seed, analysis.families.by_label)
+        simple = leave_one_out(people, parcels, seed, cohort.families.by_label)
         trained_on = bundle.card.training.participants
         # Re-centred predictions have the mean of the training people's measured maps.
         if bundle.mean is not None and bundle.correction is not None and trained_on:
             simple = simple.with_average(bundle.mean[rows], trained_on)
     judged = f"model {bundle.card.name}"
-    found = score_models(analysis, simple, {judged: predict}, people, judged)
-    evaluation = write_scores(analysis, found, cohort, simple, judged)
+    found = score_models(cohort, simple, {judged: predict}, people, judged)
+    evaluation = write_scores(cohort, found, simple, judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
-    say(f"tables and matrices: {analysis.folder}")
+    say(f"tables and matrices: {cohort.results.path}")
     return cohort.failed
 
 
 def _choose_people(
-    analysis: Analysis, plan: CohortPlan
+    cohort: Cohort,
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
     """Choose people to fit simple models on and to score all on, and say why others are left out.
 
@@ -96,14 +90,14 @@ def _choose_people(
     DatasetError, SettingsError
         There are too few people, or a person or family is in both sets.
     """
-    settings, people = analysis.settings, plan.labels
+    settings, people = cohort.settings, cohort.labels
     training: tuple[str, ...] = ()
     if settings.modelling.split_file is not None:
-        split = plan_split(analysis, plan)
+        split = plan_split(cohort)
         training, people = split.training, split.test
     else:
-        say_families(analysis, people)
-    seen = why_left_out(analysis, people)
+        say_families(cohort)
+    seen = why_left_out(cohort, people)
     judged = tuple(label for label in people if label not in seen)
     _require_enough(settings.modelling.split_file, training, judged)
     return training, judged, seen

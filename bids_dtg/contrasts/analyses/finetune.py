@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import Predict, baselines, linear_parcels
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.fit import check_fit, mean_prediction, recentred
@@ -20,6 +19,7 @@ from bids_dtg.contrasts.analyses.judge import (
     without_correction,
     write_scores,
 )
+from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.train import write_fitted
 from bids_dtg.contrasts.analyses.training_set import why_left_out
@@ -64,8 +64,8 @@ def run_finetuning(settings: Settings) -> int:
     network_kind.require_packages()
     if settings.modelling.epochs is None:
         settings = settings.replace(epochs=find_recipe(settings.modelling.recipe).tuning_epochs)
-    analysis = Analysis.prepare(settings)
-    bundle = analysis.bundle
+    cohort = Cohort.prepare(settings)
+    bundle = cohort.bundle
     if not KINDS[bundle.card.kind].is_network:
         able = [kind.name for kind in KINDS.values() if kind.is_network]
         raise BundleError(
@@ -73,23 +73,23 @@ def run_finetuning(settings: Settings) -> int:
             expected=f"{' or '.join(able)}, which can learn on",
         )
     own = None if settings.modelling.schedule == "new" else bundle.contrasts
-    to_learn = analysis.source.plan(own)
+    to_learn = cohort.found(own)
     if settings.modelling.schedule == "known":
         _require_one(to_learn.contrasts)
-    plan = analysis.plan(own, everything=own is not None)
-    analysis = analysis.of_data(plan)
-    planned = plan_split(analysis, plan)
+    cohort = cohort.find(own, everything=own is not None).of_data()
+    planned = plan_split(cohort)
     training, validation = (
-        tuple(label for label in labels if label in to_learn.people)
+        tuple(label for label in labels if label in to_learn.maps)
         for labels in (planned.training, planned.validation)
     )
     learning = dataclasses.replace(planned, training=training, validation=validation)
-    check_fit(KINDS[bundle.card.kind], analysis, to_learn, learning)
-    if analysis.is_dry:
-        return analysis.print_plan(plan, sets_of(planned))
-    rows = [plan.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts]
-    with analysis.begun() as locks:
-        return _finetune(analysis, analysis.cohort(plan.of(planned.everybody), locks), rows)
+    check_fit(KINDS[bundle.card.kind], to_learn, learning)
+    if cohort.is_dry:
+        return cohort.print_plan(sets_of(planned))
+    rows = [cohort.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts]
+    with cohort.begun() as locks:
+        cohort = cohort.among(planned.everybody).read(locks)
+        return _finetune(with_measured(cohort), rows)
 
 
 def _require_one(contrasts: Sequence[Contrast]) -> None:
@@ -101,28 +101,26 @@ def _require_one(contrasts: Sequence[Contrast]) -> None:
         )
 
 
-def _finetune(analysis: Analysis, cohort: Cohort, rows: Sequence[int]) -> int:
+def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     """Tune to these rows of the people's maps, score all, and write the model."""
-    bundle, analysis = analysis.bundle, analysis.knowing(cohort)
-    split = draw_split(analysis, cohort.labels)
-    keep_split(analysis.results, split)
-    seen = why_left_out(analysis, split.test)
+    bundle, split = cohort.bundle, draw_split(cohort)
+    keep_split(cohort.results, split)
+    seen = why_left_out(cohort, split.test)
     test = cohort.of([label for label in split.test if label not in seen])
     people = [_of_rows(cohort.of(own), rows) for own in (split.training, split.validation)]
     tuned = [cohort.contrasts[row] for row in rows]
-    fitted = _tune(analysis, (people[0], people[1]), tuned)
+    fitted = _tune(cohort, (people[0], people[1]), tuned)
     contrasts = cohort.contrasts
-    if analysis.settings.modelling.schedule != "new":
-        fitted = _whole(analysis, fitted, _places_in(tuned, bundle.contrasts), people)
+    if cohort.settings.modelling.schedule != "new":
+        fitted = _whole(cohort, fitted, _places_in(tuned, bundle.contrasts), people)
         contrasts = bundle.contrasts
     training = cohort.of(split.training)
     made = write_fitted(
-        analysis,
-        fitted,
         cohort,
+        fitted,
         contrasts=contrasts,
         split=split,
-        evaluation=_score(analysis, fitted, cohort, tuned, training=training, test=test),
+        evaluation=_score(cohort, fitted, tuned, training=training, test=test),
         earlier=bundle,
     )
     say(f"{made.card.name} {made.card.version}: {made.path}")
@@ -149,19 +147,19 @@ def _places_in(contrasts: Sequence[Contrast], others: Sequence[Contrast]) -> dic
 
 
 def _tune(
-    analysis: Analysis, people: tuple[Sequence[Person], Sequence[Person]], tuned: Sequence[Contrast]
+    cohort: Cohort, people: tuple[Sequence[Person], Sequence[Person]], tuned: Sequence[Contrast]
 ) -> FittedModel:
     """Fine-tune to contrasts, with their rows of the output layer or with new ones."""
     from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
 
-    settings, bundle = analysis.settings, analysis.bundle
+    settings, bundle = cohort.settings, cohort.bundle
     schedule, state = settings.modelling.schedule, bundle.network().state_dict()
     if schedule == "new":
         start = with_new_outputs(state, len(tuned), settings.modelling.seed)
     else:
         start = with_rows(state, list(_places_in(tuned, bundle.contrasts).values()))
     fitted = network_kind.fit(
-        *(people, bundle.places, analysis.form, settings, analysis.folder_of_fit(), say),
+        *(people, bundle.places, cohort.form, settings, cohort.folder_of_fit(), say),
         start=start,
         frozen=(OUTPUT,) if schedule == "known" else (),
     )
@@ -172,7 +170,7 @@ def _tune(
 
 
 def _whole(
-    analysis: Analysis,
+    cohort: Cohort,
     fitted: FittedModel,
     tuned: Mapping[int, int],
     people: Sequence[Sequence[Person]],
@@ -190,7 +188,7 @@ def _whole(
     from bids_dtg.contrasts.network.prepared import prepare
     from bids_dtg.contrasts.network.weights import with_outputs_of
 
-    bundle, at = analysis.bundle, list(tuned.values())
+    bundle, at = cohort.bundle, list(tuned.values())
     state = with_outputs_of(
         {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
         bundle.network().state_dict(),
@@ -204,7 +202,7 @@ def _whole(
         everybody = [person for own in people for person in own]
         say(f"mean maps of {counted(len(everybody), 'participant')}, before and after")
         gains = np.ones(len(bundle.contrasts), np.float32) if old is None else old.gains.copy()
-        before = mean_prediction(everybody, lambda own: predicted_maps(analysis.model, own))
+        before = mean_prediction(everybody, lambda own: predicted_maps(cohort.model, own))
         after = mean_prediction(everybody, lambda own: predicted_maps(model, own))
         gains[at] = 1.0 if fitted.correction is None else fitted.correction.gains
         offset = before - gains[:, None] * after
@@ -228,9 +226,8 @@ def _whole(
 
 
 def _score(
-    analysis: Analysis,
-    fitted: FittedModel,
     cohort: Cohort,
+    fitted: FittedModel,
     tuned: Sequence[Contrast],
     *,
     training: Sequence[Person],
@@ -240,11 +237,11 @@ def _score(
     if not test:
         say("no test participants: the model is not scored")
         return None
-    simple = baselines(training, linear_parcels(analysis.bundle), analysis.settings.modelling.seed)
+    simple = baselines(training, linear_parcels(cohort.bundle), cohort.settings.modelling.seed)
     words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
     simple = dataclasses.replace(simple, words=words)
-    old, model = _places_in(cohort.contrasts, analysis.bundle.contrasts), analysis.model
-    now = range(len(tuned)) if analysis.settings.modelling.schedule == "new" else old.values()
+    old, model = _places_in(cohort.contrasts, cohort.bundle.contrasts), cohort.model
+    now = range(len(tuned)) if cohort.settings.modelling.schedule == "new" else old.values()
 
     def before(person: Person) -> Array:
         maps = np.full(person.maps.shape, np.nan, np.float32)
@@ -255,13 +252,13 @@ def _score(
     after = {"tuned": fitted.predict, **without_correction(fitted, "tuned")}
     for name, predict in after.items():
         models[name] = _some(predict, list(now))
-    found = score_models(analysis, simple, models, test, "tuned")
+    found = score_models(cohort, simple, models, test, "tuned")
     sections = []
     if old:
         labels = {contrast.label for contrast in tuned}
         rows = transfer_rows(labelled(found, cohort.contrasts), "tuned", labels)
         table = ResultTable(TRANSFER_COLUMNS, rows, "Scores before and after: a row a contrast")
-        analysis.results.table("desc-transfer_scores", table)
+        cohort.results.table("desc-transfer_scores", table)
         sections.append(
             PageSection(
                 "Before and after",
@@ -269,9 +266,7 @@ def _score(
                 tables=[table.on_page("r before and after tuning, by contrast")],
             )
         )
-    return write_scores(
-        analysis, found, cohort, simple, "tuned", record=fitted.record, sections=sections
-    )
+    return write_scores(cohort, found, simple, "tuned", record=fitted.record, sections=sections)
 
 
 def _some(predict: Predict, rows: Sequence[int]) -> Predict:

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
 from bids_dtg.contrasts.fitted import FittedModel
@@ -30,7 +28,7 @@ from bids_dtg.stats.half_width import (
 from bids_dtg.stats.splits import Split
 
 
-def check_fit(kind: MapsKind, analysis: Analysis, plan: CohortPlan, split: Split) -> None:
+def check_fit(kind: MapsKind, cohort: Cohort, split: Split) -> None:
     """Check, before anybody's data are read, that a kind can be fitted to these people.
 
     Raises
@@ -39,14 +37,14 @@ def check_fit(kind: MapsKind, analysis: Analysis, plan: CohortPlan, split: Split
         There are too few.
     """
     people = (*split.training, *split.validation)
-    incomplete = set(people) - set(plan.complete(people))
+    maps, number = cohort.maps, len(cohort.contrasts)
+    incomplete = {label for label in people if len(maps[label].target) != number}
     numbers = len(split.training), len(split.validation)
-    kind.module().check(analysis.settings.modelling, *numbers, incomplete, analysis.bundle.places)
+    kind.module().check(cohort.settings.modelling, *numbers, incomplete, cohort.bundle.places)
 
 
 def fit_model(
     kind: MapsKind,
-    analysis: Analysis,
     cohort: Cohort,
     split: Split,
     *,
@@ -54,11 +52,11 @@ def fit_model(
     report: Callable[[str], None],
 ) -> FittedModel:
     """Fit a kind, and re-centre it unless the recipe leaves its maps uncorrected."""
-    options, places = analysis.settings.modelling, analysis.bundle.places
+    options, places = cohort.settings.modelling, cohort.bundle.places
     people = cohort.of(split.training), cohort.of(split.validation)
     labels = [contrast.label for contrast in cohort.contrasts]
     fitted: FittedModel = kind.module().fit(
-        people, places, analysis.form, analysis.settings, folder, report
+        people, places, cohort.form, cohort.settings, folder, report
     )
     record = {"recipe": options.recipe, "seed": options.seed, **fitted.record}
     fitted = replace(fitted, record=record)

@@ -8,21 +8,18 @@ different fits differ between people by who was left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.analysis import FOLDS, Analysis
 from bids_dtg.contrasts.analyses.baselines import SimpleModels
-from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.cohort import FOLDS, WORK, Cohort
+from bids_dtg.contrasts.analyses.fit import fit_model
 from bids_dtg.contrasts.analyses.judge import score_fit
 from bids_dtg.contrasts.analyses.splits import trains_on_all
 from bids_dtg.contrasts.bundle.kinds import MapsKind
-from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import Scores, join_groups
 from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
 from bids_dtg.notices import counted, say
@@ -30,15 +27,10 @@ from bids_dtg.stats.splits import Split, fold_people
 
 _GROUPS, _PEOPLE = 4, 5  # groups at least where there are people enough, and people of a group
 _FEWEST = 2  # people of a group: they are compared with each other
-_WORK = "work/fold"  # folder of a fold's arrays, in the store of the analysis
 _COLUMNS = (
     Column("participant_id", "Participant"),
     Column("group", "Number of the group that was left out of the fit together"),
 )
-
-# Fits a kind to some people of a cohort, below a folder; returns the people as the model reads
-# them, too.
-FitPeople = Callable[[Analysis, Cohort, Sequence[str], Path], tuple[FittedModel, Cohort]]
 
 
 @dataclass(frozen=True)
@@ -91,13 +83,13 @@ class Folds:
         return {"cross_validation": {"groups": sizes, "seed": self.seed, "families": "together"}}
 
 
-def draw_folds(analysis: Analysis, split: Split, kind: MapsKind) -> Folds | None:
+def draw_folds(cohort: Cohort, split: Split, kind: MapsKind) -> Folds | None:
     """Draw the groups of a cross-validation; None where a test set judges, or nothing can."""
-    options, people = analysis.settings.modelling, split.training
+    options, people = cohort.settings.modelling, split.training
     alone = len(split.everybody) == len(people)
     if not alone or not trains_on_all(options, len(people), needs_validation=kind.is_network):
         return None
-    groups = draw_groups(people, analysis.families.by_label, seed=options.seed)
+    groups = draw_groups(people, cohort.families.by_label, seed=options.seed)
     return Folds(groups, options.seed) if groups else None
 
 
@@ -124,21 +116,8 @@ def draw_groups(
     return ()
 
 
-def judge_folds(
-    analysis: Analysis, folds: Folds, plan: CohortPlan, cohort: Cohort, fit: FitPeople
-) -> tuple[Scores, SimpleModels]:
-    """Fit to all but each group in turn, score it and simple models, and join the scores.
-
-    Parameters
-    ----------
-    analysis
-        The analysis, with the form of the connectome before its ridge is chosen.
-    folds
-        Groups of the cohort's people.
-    plan, cohort
-        Everybody; connectomes of this form.
-    fit
-        Function that fits a kind to the people that it receives.
+def judge_folds(cohort: Cohort, folds: Folds, kind: MapsKind) -> tuple[Scores, SimpleModels]:
+    """Fit a kind to all but each group in turn, score it and simple models, and join the scores.
 
     Returns
     -------
@@ -154,7 +133,7 @@ def judge_folds(
         rows,
         "Groups of the cross-validation: a row a participant, in the order of the matrices",
     )
-    analysis.results.table(FOLDS, table)
+    cohort.results.table(FOLDS, table)
     by_group: list[Scores] = []
     records = []
     for number, group in enumerate(folds.groups, 1):
@@ -163,11 +142,11 @@ def judge_folds(
             f"group {number} of {len(folds.groups)}: {counted(len(group), 'participant')} left "
             f"out, {len(others)} fitted"
         )
-        of_fold, people = analysis.of_fold(number, plan, cohort)
-        fitted, people = fit(of_fold, people, others, analysis.store.root / _WORK)
-        found, simple = score_fit(
-            of_fold, fitted, people.of(others), people.of(group), lambda line: None
-        )
+        of_fold, split = cohort.of_fold(number), Split(tuple(others), (), ())
+        work = cohort.store.root / WORK
+        fitted = fit_model(kind, of_fold, split, folder=work, report=lambda line: None)
+        people = of_fold.of(others), of_fold.of(group)
+        found, simple = score_fit(of_fold, fitted, *people, report=lambda line: None)
         by_group.append(found)
         records.append(simple.record)
     record = {name: [one[name] for one in records if name in one] for name in records[0]}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import (
     Predict,
     SimpleModels,
@@ -92,7 +91,7 @@ _CURVES = {
 
 
 def score_models(
-    analysis: Analysis,
+    cohort: Cohort,
     simple: SimpleModels,
     models: Mapping[str, Predict],
     people: Sequence[Person],
@@ -103,7 +102,7 @@ def score_models(
 
     Parameters
     ----------
-    analysis
+    cohort
         Which has the places, the families, and where predictions are kept while they are scored:
         memory does not grow with people.
     simple, models
@@ -119,9 +118,9 @@ def score_models(
     models = {**simple.models, **models}
     if all(len(person.sessions) > 1 for person in people):
         models[RETEST] = lambda person: person.sessions[1]
-    store, labels = analysis.store, [person.label for person in people]
-    families = family_numbers(labels, analysis.families.by_label)
-    tissues, (rows, voxels) = tissues_of(analysis.bundle.places), people[0].maps.shape
+    store, labels = cohort.store, [person.label for person in people]
+    families = family_numbers(labels, cohort.families.by_label)
+    tissues, (rows, voxels) = tissues_of(cohort.bundle.places), people[0].maps.shape
     measured = store.create("work/measured", (rows, len(people), voxels), np.float32)
     for n, person in enumerate(people):
         measured[:, n] = person.maps
@@ -160,17 +159,17 @@ def score_models(
 
 
 def score_fit(
-    analysis: Analysis,
+    cohort: Cohort,
     fitted: FittedModel,
     training: Sequence[Person],
     test: Sequence[Person],
     report: Callable[[str], None] = say,
 ) -> tuple[Scores, SimpleModels]:
     """Score a model, called "model", and simple ones of the same training people, on others."""
-    seed = analysis.settings.modelling.seed
-    simple = baselines(training, linear_parcels(analysis.bundle), seed)
+    seed = cohort.settings.modelling.seed
+    simple = baselines(training, linear_parcels(cohort.bundle), seed)
     models = {"model": fitted.predict, **without_correction(fitted, "model")}
-    return score_models(analysis, simple, models, test, "model", report), simple
+    return score_models(cohort, simple, models, test, "model", report), simple
 
 
 def without_correction(fitted: FittedModel, name: str) -> dict[str, Predict]:
@@ -188,9 +187,8 @@ def labelled(scores: Scores, contrasts: Sequence[Contrast]) -> Scores:
 
 
 def write_scores(
-    analysis: Analysis,
-    scores: Scores,
     cohort: Cohort,
+    scores: Scores,
     simple: SimpleModels,
     judged: str,
     *,
@@ -201,8 +199,8 @@ def write_scores(
 
     Parameters
     ----------
-    analysis, scores, cohort
-        The analysis, and scores of models on some of the people, as `score_models` has them.
+    cohort, scores
+        People, and scores of models on some of the people, as `score_models` has them.
     simple
         The simple models among them, with sentences for the page on who was judged by what.
     judged
@@ -216,11 +214,11 @@ def write_scores(
     labels = [contrast.label for contrast in cohort.contrasts]
     scores = labelled(scores, cohort.contrasts)
     own = scores.of(judged)
-    tissues = tissues_of(analysis.bundle.places)
+    tissues = tissues_of(cohort.bundle.places)
     limits = {ALL_PLACES: ceilings(cohort.people, labels)}
     if len(limits[ALL_PLACES]):
         limits |= {name: ceilings(cohort.people, labels, here) for name, here in tissues.items()}
-    places = {ALL_PLACES: analysis.bundle.places.number}
+    places = {ALL_PLACES: cohort.bundle.places.number}
     places |= {name: int(here.sum()) for name, here in tissues.items()}
     rows = [summary_row(scores, name) for name in scores.models]
     if RETEST in scores.models:
@@ -257,19 +255,19 @@ def write_scores(
         ),
     }
     described = {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared}
-    analysis.write_scores(tables, described)
+    cohort.write_scores(tables, described)
     for name, matrices in scores.matrices.items():
         file = "".join(letter for letter in name.title() if letter.isalnum())
-        analysis.store.write(f"matrices/{file}", matrices, {"model": name})
+        cohort.store.write(f"matrices/{file}", matrices, {"model": name})
     if cohort.left_out:
-        hide = analysis.results.path_names.hide
+        hide = cohort.results.path_names.hide
         left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}
-        analysis.results.table(EXCLUDED, left_out_table(left_out))
+        cohort.results.table(EXCLUDED, left_out_table(left_out))
     on_page = ResultTable(COMPARISON_COLUMNS, compared)
     about = {
         "sessions": cohort.sessions,
         "words": f"{simple.words} {seen_on_page(cohort.left_out)}".strip(),
-        "form": analysis.form.row.words,
+        "form": cohort.form.row.words,
         "parcels": sorted({fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}),
         "columns": [(column.title, column.meaning) for column in MODEL_COLUMNS[1:]],
         "rule": RULE,
@@ -282,8 +280,8 @@ def write_scores(
     def write(path: Path) -> str | None:
         shown = [column.name for column in MODEL_COLUMNS]
         page = AnalysisPageFacts(
-            analysis.results.title,
-            f"{counted(people, 'participant')} of {analysis.source.dataset.name}, "
+            cohort.results.title,
+            f"{counted(people, 'participant')} of {cohort.request.dataset.name}, "
             f"{counted(len(labels), 'contrast')}.",
             flags(
                 compared, simple.people, f"{len(same)} of {counted(len(labels), 'contrast')}", same
@@ -327,8 +325,8 @@ def write_scores(
         )
         return write_analysis_page(path, page)
 
-    analysis.results.write_page(MODEL_PAGE, write)
-    analysis.store.discard("work")
+    cohort.results.write_page(MODEL_PAGE, write)
+    cohort.store.discard("work")
     known = {"ceilings": ceiling_rows(limits[ALL_PLACES])} if len(limits[ALL_PLACES]) else {}
     return {**facts, "rows": rows, "comparisons": compared, **known}
 

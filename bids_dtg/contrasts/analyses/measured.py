@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.imaging.places import Places
-from bids_dtg.inputs.statmaps import StatMap
-from bids_dtg.notices import counted, named
+from bids_dtg.contrasts.analyses.cohort import ARRAYS, SIDES, Cohort
+from bids_dtg.inputs.statmaps import StatMap, plain_contrast
+from bids_dtg.notices import counted, named, say
 from bids_dtg.stats.map_checks import (
     LEAST_COVERAGE,
     LEAST_PEOPLE,
@@ -154,16 +151,17 @@ class MeasuredMaps:
         return tuple(lines)
 
 
-def check_measured(plan: CohortPlan, cohort: Cohort, places: Places) -> MeasuredMaps:
+def check_measured(cohort: Cohort) -> MeasuredMaps:
     """Check every measured map of a cohort, a contrast at a time, from mapped files."""
+    places = cohort.bundle.places
     geometry = Geometry(places.mirror(), places.shifted, places.spacing_mm)
     made = []
-    for number, use in enumerate(("target", "retest")):
-        for contrast, row in plan.rows.items():
+    for number, use in enumerate(SIDES):
+        for contrast, row in cohort.rows.items():
             own = [
                 (person.label, person.sessions[number][row])
                 for person in cohort.people
-                if len(person.sessions) > number and contrast in _planned(plan, person.label, use)
+                if len(person.sessions) > number and contrast in cohort.planned(person.label, use)
             ]
             why = {who: cohort.unusable[who].get(use, {}).get(contrast, "") for who, _ in own}
             usable = [(who, values) for who, values in own if not why[who]]
@@ -200,35 +198,39 @@ def _judged_together(maps: Sequence[MeasuredMap], spacing_mm: float) -> tuple[Me
     )
 
 
-def write_measured(
-    results: ResultFolder, place: Path, plan: CohortPlan, measured: MeasuredMaps
-) -> None:
-    """Write the files of the maps and the findings, each table with its column meanings."""
-    root = place if place.is_dir() else place.parent
-    labels = plan.contrast_labels
+def with_measured(cohort: Cohort) -> Cohort:
+    """Write the files of the maps and the findings; return the cohort with sentences on them."""
+    cohort.results.add(f"{ARRAYS}/")
+    root = cohort.place if cohort.place.is_dir() else cohort.place.parent
+    labels = {plain_contrast(one.label): one.label for one in cohort.contrasts}
+    measured = check_measured(cohort)
     targets = [
-        _target_row(plan, measured_map, use, labels[contrast], root)
-        for label in plan.labels
-        for use in ("target", "retest")
-        for contrast, measured_map in sorted(_planned(plan, label, use).items())
+        _target_row(cohort, measured_map, use, labels[contrast], root)
+        for label in cohort.labels
+        for use in SIDES
+        for contrast, measured_map in sorted(cohort.planned(label, use).items())
     ]
     quality = [_quality_row(measured_map, labels) for measured_map in measured.maps]
     for name, table in {
         TARGETS_TABLE: ResultTable(_TARGET_COLUMNS, targets, "Measured maps, and their files"),
         QUALITY_TABLE: ResultTable(_QUALITY_COLUMNS, quality, "Measured maps, and what was found"),
     }.items():
-        results.table(name.removesuffix(".tsv"), table)
-
-
-def _planned(plan: CohortPlan, label: str, use: str) -> Mapping[str, StatMap]:
-    person = plan.people[label]
-    if use == "target":
-        return person.target
-    return person.retest if person.retested else {}
+        cohort.results.table(name.removesuffix(".tsv"), table)
+    lines = measured.lines(labels)
+    for line in lines:
+        say(f"measured maps: {line}")
+    say(
+        f"{counted(len(cohort.people), 'participant')} with rest and maps, "
+        f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "
+        f"{len(cohort.left_out)} left out"
+    )
+    none = ("no finding in any measured map",)
+    sentences = (*cohort.files, *cohort.notes, *(lines or none))
+    return dataclasses.replace(cohort, measured=sentences)
 
 
 def _target_row(
-    plan: CohortPlan, measured_map: StatMap, use: str, label: str, root: Path
+    cohort: Cohort, measured_map: StatMap, use: str, label: str, root: Path
 ) -> dict[str, Any]:
     return {
         "participant_id": f"sub-{measured_map.participant}",
@@ -238,10 +240,10 @@ def _target_row(
         "session_id": measured_map.session,
         "level": measured_map.level,
         "n_runs": measured_map.runs,
-        "statistic": plan.statistic,
-        "combination": measured_map.combination(plan.statistic),
+        "statistic": cohort.statistic,
+        "combination": measured_map.combination(cohort.statistic),
         "space": measured_map.space,
-        "files": " ".join(_relative(measured_map.sources(plan.statistic), root)),
+        "files": " ".join(_relative(measured_map.sources(cohort.statistic), root)),
     }
 
 

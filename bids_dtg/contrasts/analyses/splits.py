@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from bids_dtg.cohort.copies import copies_in_words
 from bids_dtg.cohort.result_folder import ResultFolder
-from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.splits_file import Families, read_sets, write_sets
+from bids_dtg.inputs.splits_file import read_sets, write_sets
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import SETS, Split, split_people
@@ -23,17 +21,13 @@ _SHARES = (0.1, 0.1)  # for validation and test, where --held-out is not given
 FEW = 40  # people: fewer are too few to hold some out, where a kind needs no validation
 
 
-def draw_split(
-    analysis: Analysis, labels: Sequence[str], *, needs_validation: bool = True
-) -> Split:
-    """Read the given or stored split, or draw one.
+def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
+    """Read the given or stored split of the people who can be used, or draw one.
 
     Parameters
     ----------
-    analysis
-        The analysis; its folder may hold a split.
-    labels
-        Participants who can be used: only these are in a set.
+    cohort
+        The people; the folder of their analysis may hold a split.
     needs_validation
         Whether people must be held out to choose by. Otherwise they train too if no shares were
         given, and of few people everybody trains (`trains_on_all`).
@@ -43,30 +37,28 @@ def draw_split(
     SettingsError
         A person or family is in two sets, or no training people are left.
     """
-    settings, kept = analysis.settings, analysis.folder / SPLIT_FILE
-    families = analysis.families.by_label
-    source = settings.modelling.split_file or (kept if kept.is_file() else None)
+    options, labels = cohort.settings.modelling, cohort.labels
+    kept, families = cohort.results.path / SPLIT_FILE, cohort.families.by_label
+    source = options.split_file or (kept if kept.is_file() else None)
     try:
         if source is not None:
             found = read_sets(source, SETS, labels)
             # People who cannot be used now, and people who are new, are in no set.
             sets = {name: [label for label in found[name] if label in labels] for name in SETS}
             split = Split(**{name: tuple(labels) for name, labels in sets.items()})
-            if settings.modelling.split_file is None:
-                split = _with_copies_together(split, analysis.families)
             split.require_whole_families(families)
         else:
-            analysis.source.families.require_known()
-            validation, test = tuple(float(text) for text in settings.modelling.held_out) or _SHARES
-            if not needs_validation and not settings.modelling.held_out:
+            cohort.table_families.require_known()
+            validation, test = tuple(float(text) for text in options.held_out) or _SHARES
+            if not needs_validation and not options.held_out:
                 validation = 0.0
-            if trains_on_all(settings.modelling, len(labels), needs_validation=needs_validation):
+            if trains_on_all(options, len(labels), needs_validation=needs_validation):
                 test = 0.0
             split = split_people(
                 labels,
                 validation=validation,
                 test=test,
-                seed=settings.modelling.seed,
+                seed=options.seed,
                 families=families,
             )
     except ValueError as err:
@@ -79,24 +71,6 @@ def draw_split(
     return split
 
 
-def _with_copies_together(split: Split, families: Families) -> Split:
-    """Move people to the set of their copies where the split was drawn before rest was read.
-
-    They join training people first: the ROI maps may be made of these.
-    """
-    place = {label: SETS.index(name) for name in SETS for label in getattr(split, name)}
-    torn = {families.by_label[label] for own in families.copies for label in own}
-    for family in torn:
-        members = [label for label in place if families.by_label.get(label) == family]
-        place |= dict.fromkeys(members, min((place[label] for label in members), default=0))
-    return Split(
-        **{
-            name: tuple(sorted(label for label, own in place.items() if own == number))
-            for number, name in enumerate(SETS)
-        }
-    )
-
-
 def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: bool) -> bool:
     """Return whether everybody trains, so that cross-validation judges the model.
 
@@ -106,14 +80,14 @@ def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: b
     return not needs_validation and not asked and people < FEW
 
 
-def plan_split(analysis: Analysis, plan: CohortPlan, *, needs_validation: bool = True) -> Split:
+def plan_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     """Return the stored split if everybody's data can be used; report the number of families."""
-    kept = analysis.folder / SPLIT_FILE
-    if analysis.settings.modelling.split_file is None and kept.is_file():
+    kept = cohort.results.path / SPLIT_FILE
+    if cohort.settings.modelling.split_file is None and kept.is_file():
         say(f"the split is that of an earlier call: {kept}")
-    say_families(analysis, plan.labels)
-    split = draw_split(analysis, plan.labels, needs_validation=needs_validation)
-    if others := sorted(set(plan.labels) - set(split.everybody)):
+    say_families(cohort)
+    split = draw_split(cohort, needs_validation=needs_validation)
+    if others := sorted(set(cohort.labels) - set(split.everybody)):
         say(f"in no set of the split: {counted(len(others), 'participant')} ({named(others)})")
     return split
 
@@ -128,8 +102,8 @@ def keep_split(results: ResultFolder, split: Split) -> None:
     write_sets(results.add(SPLIT_FILE), dataclasses.asdict(split))
 
 
-def say_families(analysis: Analysis, labels: Sequence[str]) -> None:
+def say_families(cohort: Cohort) -> None:
     """Report how many families people have, or that none are known, and who has the same rest."""
-    say(analysis.source.families.line(labels))
-    for line in copies_in_words(analysis.families, analysis.source.sketches):
+    say(cohort.table_families.line(cohort.labels))
+    for line in copies_in_words(cohort.families, cohort.sketches):
         say(line)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.basis import BUNDLE
-from bids_dtg.contrasts.analyses.analysis import WORK, Analysis
-from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.cohort import WORK, Cohort
 from bids_dtg.contrasts.analyses.fit import (
     check_fit,
     fit_model,
@@ -24,7 +21,7 @@ from bids_dtg.contrasts.analyses.fit import (
 )
 from bids_dtg.contrasts.analyses.folds import draw_folds, judge_folds
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
-from bids_dtg.contrasts.analyses.source import Source
+from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -38,6 +35,7 @@ from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import ceiling_rows
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
+from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
@@ -58,104 +56,70 @@ def run_training(settings: Settings) -> int:
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     if kind.is_network:
         kind.module().require_packages()
-    analysis = Analysis.prepare(settings, kind=kind)
-    plan = analysis.plan(None)
-    analysis = analysis.of_data(plan)
-    planned = plan_split(analysis, plan, needs_validation=kind.is_network)
-    analysis = analysis.learning(kind, len(planned.training))
-    check_fit(kind, analysis, plan, planned)
-    if analysis.is_dry:
-        folds = draw_folds(analysis, planned, kind)
+    cohort = Cohort.prepare(settings, kind).find(None).of_data()
+    planned = plan_split(cohort, needs_validation=kind.is_network)
+    cohort = cohort.learning(len(planned.training))
+    check_fit(kind, cohort, planned)
+    if cohort.is_dry:
+        folds = draw_folds(cohort, planned, kind)
         judging = (
             {f"judge by, in {folds.words} left out in turn": planned.training} if folds else {}
         )
-        return analysis.print_plan(plan, {**sets_of(planned), **judging})
-    with analysis.begun() as locks:
-        plan, failures = plan.of(planned.everybody), dict[str, str]()
-        if analysis.source.learns_maps:
-            say("rest is read twice: to make ROI maps of it, then with these")
-            begun = time.monotonic()
-            analysis, plan, failures = analysis.reduce(plan, locks)
-            analysis = _with_maps(analysis, kind, plan, time.monotonic() - begun)
-        cohort = analysis.with_measured(plan, analysis.read(plan, locks, failures))
-        return _train(analysis, kind, plan, cohort)
+        return cohort.print_plan({**sets_of(planned), **judging})
+    with cohort.begun() as locks:
+        cohort = cohort.among(planned.everybody)
+        if cohort.learns:
+            cohort = _with_roi_maps(cohort, kind, locks)
+        return _train(with_measured(cohort.read(locks)), kind)
 
 
-def _with_maps(analysis: Analysis, kind: MapsKind, plan: CohortPlan, seconds: float) -> Analysis:
-    """Make ROI maps of the training people's reduced rest: all of them, and without each fold.
+def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
+    """Reduce everybody's rest, and make ROI maps of the training people's, also without each fold.
 
-    `seconds` is how long it took to reduce it, by which the rest is known roughly.
+    The split is kept: people whose rest made these maps must not be drawn into the test set later.
     """
-    split = draw_split(analysis, plan.labels, needs_validation=kind.is_network)
-    # People whose rest made these maps must not be drawn into the test set later.
-    keep_split(analysis.results, split)
-    drawn, folds = draw_folds(analysis, split, kind), list[Source]()
-    groups = () if drawn is None else drawn.groups
+    say("rest is read twice: to make ROI maps of it, then with these")
+    begun = time.monotonic()
+    cohort = cohort.reduced(locks)
+    seconds = time.monotonic() - begun
+    split = draw_split(cohort, needs_validation=kind.is_network)
+    keep_split(cohort.results, split)
+    folds = draw_folds(cohort, split, kind)
+    groups = () if folds is None else folds.groups
     if seconds > 1:  # else it was reduced by an earlier call
         left = duration(_TIMES_AS_LONG * seconds * (1 + len(groups)))
         say(f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} take about {left}")
-    source = analysis.with_maps_of(plan, split.training, "ROI maps")
-    for number, group in enumerate(groups, 1):
-        others = [label for label in split.training if label not in group]
-        folds.append(analysis.with_maps_of(plan, others, f"ROI maps without group {number}"))
-    return dataclasses.replace(analysis, source=source, folds=tuple(folds))
+    return cohort.with_maps_of(split.training, groups)
 
 
-def _train(analysis: Analysis, kind: MapsKind, plan: CohortPlan, cohort: Cohort) -> int:
-    analysis = analysis.knowing(cohort)
-    split = draw_split(analysis, cohort.labels, needs_validation=kind.is_network)
-    keep_split(analysis.results, split)
+def _train(cohort: Cohort, kind: MapsKind) -> int:
+    split = draw_split(cohort, needs_validation=kind.is_network)
+    keep_split(cohort.results, split)
     training, validation, test = (getattr(split, name) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
-    folds = draw_folds(analysis, split, kind)
-
-    def fit_others(
-        of_fold: Analysis, people: Cohort, labels: Sequence[str], folder: Path
-    ) -> tuple[FittedModel, Cohort]:
-        others = Split(tuple(labels), (), ())
-        made = fit_model(kind, of_fold, people, others, folder=folder, report=lambda line: None)
-        return made, people
-
-    folder = analysis.folder_of_fit()
-    fitted = fit_model(kind, analysis, cohort, split, folder=folder, report=say)
-    if folds is not None:
-        fitted = dataclasses.replace(fitted, record={**fitted.record, **folds.to_json()})
+    folds = draw_folds(cohort, split, kind)
+    fitted = fit_model(kind, cohort, split, folder=cohort.folder_of_fit(), report=say)
     evaluation: dict[str, Any] | None
     if folds is not None:
+        fitted = dataclasses.replace(fitted, record={**fitted.record, **folds.to_json()})
         say(f"cross-validation: {folds.words} are left out in turn")
-        found, simple = judge_folds(analysis, folds, plan, cohort, fit_others)
+        found, simple = judge_folds(cohort, folds, kind)
         words = f"{folds.lead} Simple models were fitted like the model. {fitted.words}"
         simple = dataclasses.replace(simple, words=words.strip())
-        evaluation = write_scores(analysis, found, cohort, simple, "model", record=fitted.record)
+        evaluation = write_scores(cohort, found, simple, "model", record=fitted.record)
     else:
-        evaluation = score_fitted(
-            analysis,
-            fitted,
-            cohort,
-            training=cohort.of(training),
-            test=cohort.of(test),
-        )
+        evaluation = _score(cohort, fitted, cohort.of(training), cohort.of(test))
     bundle = write_fitted(
-        analysis,
-        fitted,
-        cohort,
-        contrasts=cohort.contrasts,
-        split=split,
-        evaluation=evaluation,
+        cohort, fitted, contrasts=cohort.contrasts, split=split, evaluation=evaluation
     )
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     for work in ("work", WORK):
-        analysis.store.discard(work)
+        cohort.store.discard(work)
     return cohort.failed
 
 
-def score_fitted(
-    analysis: Analysis,
-    fitted: FittedModel,
-    cohort: Cohort,
-    *,
-    training: Sequence[Person],
-    test: Sequence[Person],
+def _score(
+    cohort: Cohort, fitted: FittedModel, training: Sequence[Person], test: Sequence[Person]
 ) -> dict[str, Any] | None:
     """Score a model and simple ones on the test people; None if there are none."""
     if not test:
@@ -164,28 +128,28 @@ def score_fitted(
             "scored, so its accuracy is unknown"
         )
         return None
-    found, simple = score_fit(analysis, fitted, training, test)
+    found, simple = score_fit(cohort, fitted, training, test)
     words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
     simple = dataclasses.replace(simple, words=f"{words} {fitted.words}".strip())
-    return write_scores(analysis, found, cohort, simple, "model", record=fitted.record)
+    return write_scores(cohort, found, simple, "model", record=fitted.record)
 
 
 def write_fitted(
-    analysis: Analysis,
-    fitted: FittedModel,
     cohort: Cohort,
+    fitted: FittedModel,
     *,
     contrasts: Sequence[Contrast],
     split: Split,
     evaluation: dict[str, Any] | None,
     earlier: ModelBundle | None = None,
 ) -> ModelBundle:
-    """Write the bundle of a fitted model below the analysis' folder.
+    """Write the bundle of a fitted model below the folder of its analysis.
 
     `cohort` has connectomes as the model reads them, `split` holds its sets of people, and
     `earlier` is the model whose weights the training started from.
     """
-    base, training = analysis.bundle, cohort.of(split.training)
+    request = cohort.request
+    base, training = cohort.bundle, cohort.of(split.training)
     in_turn, labels = fitted.left_out_in_turn, [contrast.label for contrast in cohort.contrasts]
     limits = ceiling_rows(ceilings(cohort.people, labels))
     recentring = Recentring(
@@ -193,8 +157,9 @@ def write_fitted(
         segments=mean_segments(cohort.people),
         left_out_in_turn=in_turn,
     )
+    made = dict(base.card.record or {}) if cohort.learns else {}
     card = ModelCard(
-        name=analysis.name,
+        name=cohort.name,
         version="1",
         kind=fitted.kind,
         part=MapsPart(
@@ -208,19 +173,19 @@ def write_fitted(
             units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
             recentring=None if fitted.correction is None else recentring,
             same_for_all=fitted.same_for_all,
-            connectome=analysis.form,
+            connectome=cohort.form,
         ),
         description=f"Trained with bids_dtg on {counted(len(training), 'participant')}; "
-        f"{analysis.source.maps_words}.",
+        f"{cohort.maps_words}.",
         training=TrainingData(
-            data=analysis.source.dataset.name,
+            data=request.dataset.name,
             repetition_time_s=cohort.repetition_time_s,
-            cleaning=analysis.source.cleaning,
+            cleaning=f"{request.dataset.title}, {request.settings.cleaning.denoise_strategy}",
             participants=len(training),
         ),
         for_science=base.card.for_science,
         notice=base.card.notice,
-        record=without_times({**fitted.record, **analysis.source.record}),
+        record=without_times({**fitted.record, **made}),
         evaluation=evaluation or ({"ceilings": limits} if limits else None),
     )
     # As users of the bundle will predict.
@@ -236,8 +201,8 @@ def write_fitted(
         fitted.half_widths,
     )
     say(half_width_words(fitted.half_widths, card.part.units))
-    people = record_people(analysis.source, dataclasses.asdict(split), earlier)
-    return write_bundle(analysis.results.add(f"{BUNDLE}/"), card, arrays, people)
+    people = record_people(cohort, dataclasses.asdict(split), earlier)
+    return write_bundle(cohort.results.add(f"{BUNDLE}/"), card, arrays, people)
 
 
 def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from bids_dtg.bundles.people import (
     UNCERTAIN,
@@ -15,8 +14,7 @@ from bids_dtg.bundles.people import (
     hash_rest,
 )
 from bids_dtg.cohort.seen_people import RELATED, TRAINED, TUNED, labels_alone, reasons, say_left_out
-from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.source import Source
+from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.registry import (
     canonical_name,
@@ -30,80 +28,69 @@ _SHAPING = {"training": TRAINED, "validation": TUNED}
 _SURE_NAME = "--data-set NAME"
 
 
-@dataclass(frozen=True)
-class Identities:
-    """Recognises the people of a call in a model's lists."""
+def _hashes(cohort: Cohort, label: str) -> PersonHashes:
+    """Return a person's hashes, as a bundle stores them."""
+    name = cohort.data_name
+    known = name and canonical_name(name)
+    if known:
+        person = hash_person(known, published_id(known, label) or label)
+    else:
+        person = hash_person(name, label) if name else ""
+    return PersonHashes(
+        person,
+        tuple(hash_rest(digest) for digest in cohort.rest_digests(label)),
+        tuple(sorted(cohort.sketches.get(label, {}).values())),
+        hash_family(known or name or "", cohort.table_families.by_label.get(label, "")),
+    )
 
-    source: Source  # the data, and where people's rest is
 
-    @property
-    def name(self) -> str | None:
-        """The data set's name: of --data-set, or its own; None: it has none."""
-        return self.source.settings.modelling.data_set or self.source.own_name
+def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
+    """Return a person's hashes in published lists, if the id has their form.
 
-    def hashes(self, label: str) -> PersonHashes:
-        """Return a person's hashes, as a bundle stores them."""
-        name = self.name
-        known = name and canonical_name(name)
-        if known:
-            person = hash_person(known, published_id(known, label) or label)
-        else:
-            person = hash_person(name, label) if name else ""
-        return PersonHashes(
-            person,
-            tuple(hash_rest(digest) for digest in self.source.rest_digests(label)),
-            tuple(sorted(self.source.sketches.get(label, {}).values())),
-            hash_family(known or name or "", self.source.families.by_label.get(label, "")),
-        )
-
-    def published(self, label: str) -> tuple[str, ...]:
-        """Return a person's hashes in published lists, if the id has their form.
-
-        `--data-set` decides if it was given: then only the lists of that data set are used.
-        """
-        asked = self.source.settings.modelling.data_set
-        names = published_names(label)
-        if asked:
-            names = tuple(name for name in names if name == canonical_name(asked))
-        return tuple(hash_person(name, published_id(name, label) or label) for name in names)
+    `--data-set` decides if it was given: then only the lists of that data set are used.
+    """
+    asked = cohort.settings.modelling.data_set
+    names = published_names(label)
+    if asked:
+        names = tuple(name for name in names if name == canonical_name(asked))
+    return tuple(hash_person(name, published_id(name, label) or label) for name in names)
 
 
 def record_people(
-    source: Source, sets: Mapping[str, Sequence[str]], earlier: ModelBundle | None = None
+    cohort: Cohort, sets: Mapping[str, Sequence[str]], earlier: ModelBundle | None = None
 ) -> ModelPeople:
     """Return the people used to make a new model, and those of the model that it is made from.
 
     Parameters
     ----------
-    source
-        Data set of the people, with options of the call.
+    cohort
+        The people.
     sets
         Labels by purpose, as named in `bids_dtg.stats.splits.SETS`.
     earlier
         The bundle that is fine-tuned; None for a new model.
     """
-    identities = Identities(source)
-    if identities.name is None:
+    if cohort.data_name is None:
         say(
-            f"{source.dataset.root} has no name of its own: people will be recognised by their "
-            f"ids and files of rest alone; {_SURE_NAME} gives it one"
+            f"{cohort.request.dataset.root} has no name of its own: people will be recognised by "
+            f"their ids and files of rest alone; {_SURE_NAME} gives it one"
         )
     kept = {
-        name: tuple(identities.hashes(label) for label in labels) for name, labels in sets.items()
+        name: tuple(_hashes(cohort, label) for label in labels) for name, labels in sets.items()
     }
     made = ModelPeople({}).joined(ModelPeople(kept))
     return made if earlier is None else _known(earlier).joined(made)
 
 
-def leave_out_seen(analysis: Analysis, labels: Sequence[str]) -> dict[str, str]:
+def leave_out_seen(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
     """Return why people a model was trained or tuned on, and their relatives, are left out.
 
     They are reported; copies of a person are of one family. Once people were read, they are known
     by the values of their rest, too.
     """
-    seen, identities = _known(analysis.bundle), Identities(analysis.source)
-    matches = {label: _match(seen, identities, label) for label in labels}
-    related = analysis.families.relatives(
+    seen = _known(cohort.bundle)
+    matches = {label: _match(seen, cohort, label) for label in labels}
+    related = cohort.families.relatives(
         label for label, match in matches.items() if match.related & _SHAPING.keys()
     )
     why = {
@@ -112,16 +99,15 @@ def leave_out_seen(analysis: Analysis, labels: Sequence[str]) -> dict[str, str]:
         if match.sets & _SHAPING.keys() or label in related
     }
     say_left_out(why)
-    _say_of_published(identities, seen, [label for label in why if why[label] != RELATED])
+    _say_of_published(cohort, seen, [label for label in why if why[label] != RELATED])
     return reasons(why)
 
 
-def why_left_out(analysis: Analysis, labels: Sequence[str]) -> dict[str, str]:
+def why_left_out(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
     """Do what `leave_out_seen` does, and warn where membership is uncertain."""
-    bundle = analysis.bundle
-    seen, identities = _known(bundle), Identities(analysis.source)
-    why = leave_out_seen(analysis, labels)
-    matches = {label: _match(seen, identities, label) for label in labels}
+    bundle = cohort.bundle
+    seen, why = _known(bundle), leave_out_seen(cohort, labels)
+    matches = {label: _match(seen, cohort, label) for label in labels}
     for text in seen.unlisted:
         say(
             f"warning: {bundle.card.name} was made with people who are on no list ({text}): if "
@@ -136,7 +122,7 @@ def why_left_out(analysis: Analysis, labels: Sequence[str]) -> dict[str, str]:
             f"warning: {counted(len(uncertain), 'participant')} may have been trained on "
             f"({named(uncertain)}): what is published of {bundle.card.name} does not decide it"
         )
-    known = canonical_name(identities.name or "")
+    known = canonical_name(cohort.data_name or "")
     if known and (other := [label for label in kept if published_id(known, label) is None]):
         say(
             f"warning: {counted(len(other), 'participant')} ({named(other)}) have no ids as in "
@@ -154,19 +140,19 @@ def _known(bundle: ModelBundle) -> ModelPeople:
     return seen
 
 
-def _match(seen: ModelPeople, identities: Identities, label: str) -> PersonMatch:
-    own = identities.hashes(label)
-    sure = seen.find(identities.published(label)).sets
+def _match(seen: ModelPeople, cohort: Cohort, label: str) -> PersonMatch:
+    own = _hashes(cohort, label)
+    sure = seen.find(_published(cohort, label)).sets
     found = seen.find([own.person] if own.person else [], own.rest, own.sketches, own.family)
     return PersonMatch(found.sets | sure, found.related)
 
 
-def _say_of_published(identities: Identities, seen: ModelPeople, labels: Sequence[str]) -> None:
+def _say_of_published(cohort: Cohort, seen: ModelPeople, labels: Sequence[str]) -> None:
     """Report people recognised by the form of their id, if the data set is not named."""
-    name = identities.name
-    if identities.source.settings.modelling.data_set or (name and canonical_name(name)):
+    name = cohort.data_name
+    if cohort.settings.modelling.data_set or (name and canonical_name(name)):
         return
-    by_form = [label for label in labels if seen.find(identities.published(label)).sets]
+    by_form = [label for label in labels if seen.find(_published(cohort, label)).sets]
     if by_form:
         say(
             f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have ids as in "

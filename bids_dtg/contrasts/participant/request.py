@@ -202,17 +202,10 @@ class Request(CallRequest):
             return
         keep_template(self.output, self.bundle, TemplateFlow.here())
 
-    def with_segments(self, seconds: float) -> Request:
-        """Return a copy whose runs are cut to segments of another length, in seconds."""
+    def trained(self, form: Form, seconds: float) -> Request:
+        """Return a copy whose runs, cut to segments of so many seconds, have another form."""
         card = self.bundle.card
-        part = dataclasses.replace(card.part, segment_seconds=seconds)
-        bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
-        return dataclasses.replace(self, bundle=bundle)
-
-    def with_form(self, form: Form) -> Request:
-        """Return a copy whose runs are reduced to connectomes of another form."""
-        card = self.bundle.card
-        part = dataclasses.replace(card.part, connectome=form)
+        part = dataclasses.replace(card.part, connectome=form, segment_seconds=seconds)
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 

@@ -16,11 +16,8 @@ from isal import igzip
 from itk_files import affine_part, write_composite
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
-from bids_dtg.contrasts.analyses.cohort_plan import plan_cohort
-from bids_dtg.contrasts.analyses.person_arrays import PersonArrays
-from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.settings.toml import make_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -150,13 +147,20 @@ def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys)
     assert first == serial["sub-01/retest_maps.npy"]
 
 
+def found(cohort, folder, place, **more):
+    given = {"bids_dir": cohort.bids, "output_dir": folder / "out", "analysis_level": "group"}
+    given |= {"model": str(cohort.model), "analysis": "evaluate"}
+    derivatives = (f"statmaps={place}",)
+    prepared = Cohort.prepare(
+        make_settings({**given, "derivatives": derivatives}), makes="evaluation"
+    )
+    return replace(prepared, settings=prepared.settings.replace(**more)).found(None)
+
+
 def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
-    given = {"bids_dir": renamed.bids, "output_dir": tmp_path / "out", "analysis_level": "group"}
-    request = Request.prepare(make_settings({**given, "model": str(renamed.model)}))
-    asked = request.settings.replace(session_label=("ses-retest",))
-    plan = plan_cohort(replace(request, settings=asked), renamed.statmaps, None)
-    assert {one.session for one in plan.people["01"].target.values()} == {"retest"}
-    some = plan.of(("02", "03"))
+    plan = found(renamed, tmp_path, renamed.statmaps, session_label=("ses-retest",))
+    assert {one.session for one in plan.maps["01"].target.values()} == {"retest"}
+    some = plan.among(("02", "03"))
     assert some.labels == ("02", "03")
     assert "ses-retest (2 participants); retests are of ses-test (2" in some.sessions
 
@@ -188,8 +192,6 @@ def test_requested_people_without_maps_are_reported(tmp_path, capsys):
 def test_maps_in_another_template_are_brought_through_templateflows_transform(
     cohort, tmp_path, monkeypatch
 ):
-    given = {"bids_dir": cohort.bids, "output_dir": tmp_path / "out", "analysis_level": "group"}
-    request = Request.prepare(make_settings({**given, "model": str(cohort.model)}))
     moved, shift = tmp_path / "statmaps", np.eye(4)
     shift[:3, 3] = 6, -4, 2  # where a point of the model's template lies in the other
     for path in sorted(cohort.statmaps.rglob("*_ses-a_*.nii.gz")):
@@ -200,20 +202,17 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     with pytest.raises(
         DatasetError, match=r"maps are in MNI152NLin2009cAsym\. Expected: MNI152NLin6"
     ):
-        plan_cohort(request, moved, None)
+        found(cohort, tmp_path, moved)
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
     folder = tmp_path / "templateflow/tpl-MNI152NLin6Asym"
     folder.mkdir(parents=True)
     name = "tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
     write_composite(folder / name, [affine_part(shift)])
-    store = ArrayStore(tmp_path / "arrays")
     read = {}
     for place in (cohort.statmaps, moved):
-        plan = plan_cohort(request, place, None)
-        arrays = PersonArrays(plan, store, request)
-        maps = plan.people["01"].target
-        read[place], unusable = arrays.read_maps("01", maps)
+        plan = found(cohort, tmp_path, place)
+        read[place], unusable = plan.read_maps(plan.maps["01"].target)
         assert not unusable
-        assert ("transforms" in arrays.facts_of_maps("01", maps)) == (place == moved)
+        assert ("MNI152NLin2009cAsym" in plan.ways) == (place == moved)
     np.testing.assert_allclose(read[moved], read[cohort.statmaps], rtol=0, atol=1e-5)
     assert any("from other templates to MNI152NLin6Asym: MNI152NLin2009cA" in n for n in plan.notes)
