@@ -120,7 +120,8 @@ def fit_linear(
     """
     if len(rest) < 2 or len(rest) != len(maps):
         raise ValueError(f"{len(rest)} people's rest and {len(maps)} people's maps")
-    places = {np.shape(own)[0] for own in rest} | {np.shape(own)[-1] for own in maps}
+    places = {np.shape(own)[0] for own in rest}
+    places |= {np.shape(own)[-1] for own in (*maps, *(roi_maps or ()))}
     if len(places) > 1:
         raise ValueError(f"rest and maps have different numbers of places: {sorted(places)}")
     if roi_maps is None:

@@ -154,3 +154,5 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
         bids_dtg.fit_linear(rest[:1], maps[:1])
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
         bids_dtg.fit_linear([own[1:] for own in rest], maps)
+    with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
+        bids_dtg.fit_linear(rest, maps, roi_maps=[np.ones((2, 59))])

@@ -15,6 +15,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.notices import counted
+from bids_dtg.stats.correlation import correlation
 
 _SEED = 38  # of the simulated rest
 _FRAMES = 240
@@ -156,9 +157,10 @@ def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
         own, of = maps[contrast.index], contrast.task
         if minus and (of, first) in number and (of, second) in number:
             parts = maps[number[of, first]] - maps[number[of, second]]
-            agree[contrast.label] = _r(own, parts) > 0
+            agree[contrast.label] = bool(correlation(own, parts) > 0)
         elif minus and (of, f"{second}-{first}") in number:
-            agree[contrast.label] = _r(own, maps[number[of, f"{second}-{first}"]]) < 0
+            parts = maps[number[of, f"{second}-{first}"]]
+            agree[contrast.label] = bool(correlation(own, parts) < 0)
     if not agree:
         return Check(name, None, "no contrast is the difference of two others")
     against = [label for label, right in agree.items() if not right]
@@ -166,9 +168,3 @@ def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
     words += f"; not {', '.join(against)}" if against else ""
     enough = len(agree) - len(against) >= _LEAST_AGREEING * len(agree)
     return Check(name, enough, f"{words} (limit {_LEAST_AGREEING:.0%})")
-
-
-def _r(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Return the sign-bearing product of two maps about their means, as large as their r."""
-    a, b = (values - values.mean(dtype=np.float64) for values in (first, second))
-    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-30))
