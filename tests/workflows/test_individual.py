@@ -52,7 +52,7 @@ def test_the_page_and_the_table_name_the_contrasts(job):
     first, _, third = (contrast.label for contrast in job.bundle.contrasts)
     page = (job.out / "sub-01.html").read_text()
     assert f"2 of 3 {WORDS} of these contrasts in rest: {first}, {third}" in page
-    assert page.count("the map is the same for everybody") >= 2
+    assert page.count("The same for everybody: the model found nothing of this contrast") >= 2
     (row,) = read_table(job.out / "sub-01/func/sub-01_task-rest_qc.tsv")
     assert row["not_individual"] == f"{first}, {third}"
     assert any(
