@@ -14,7 +14,6 @@ from bids_dtg.contrasts.analyses.baselines import Predict, baselines, linear_par
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.fit import check_fit, mean_prediction, recentred
 from bids_dtg.contrasts.analyses.judge import (
-    labelled,
     score_models,
     without_correction,
     write_scores,
@@ -256,7 +255,7 @@ def _score(
     sections = []
     if old:
         labels = {contrast.label for contrast in tuned}
-        rows = transfer_rows(labelled(found, cohort.contrasts), "tuned", labels)
+        rows = transfer_rows(found, "tuned", labels)
         table = ResultTable(TRANSFER_COLUMNS, rows, "Scores before and after: a row a contrast")
         cohort.results.table("desc-transfer_scores", table)
         sections.append(

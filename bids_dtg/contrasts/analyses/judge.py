@@ -20,7 +20,6 @@ from bids_dtg.contrasts.analyses.baselines import (
 )
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
-from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
@@ -103,8 +102,8 @@ def score_models(
     Parameters
     ----------
     cohort
-        Which has the places, the families, and where predictions are kept while they are scored:
-        memory does not grow with people.
+        Which has contrasts, places and families, and a store where predictions are kept while they
+        are scored: memory does not grow with people.
     simple, models
         Simple models, and others by name; each predicts each person once. The retest follows as a
         model where everybody has one; its voxels outside the field of view stay NaN.
@@ -125,7 +124,7 @@ def score_models(
     for n, person in enumerate(people):
         measured[:, n] = person.maps
     predicted = store.create("work/predicted", measured.shape, np.float32)
-    contrasts = [str(q) for q in range(rows)]
+    contrasts = [contrast.label for contrast in cohort.contrasts]
 
     def scored(name: str, maps: tuple[NDArray[Any], ...], mean: NDArray[Any] | None) -> Scores:
         # On disk, a contrast is contiguous; scores have people first.
@@ -179,13 +178,6 @@ def without_correction(fitted: FittedModel, name: str) -> dict[str, Predict]:
     return {f"{name}, not re-centred": dataclasses.replace(fitted, correction=None).predict}
 
 
-def labelled(scores: Scores, contrasts: Sequence[Contrast]) -> Scores:
-    """Return scores under the labels of contrasts, which `score_models` has numbered."""
-    labels = {str(number): contrast.label for number, contrast in enumerate(contrasts)}
-    table = scores.table.assign(contrast=scores.table["contrast"].map(labels))
-    return Scores(table, scores.matrices)
-
-
 def write_scores(
     cohort: Cohort,
     scores: Scores,
@@ -212,7 +204,6 @@ def write_scores(
     """
     record = record or {}
     labels = [contrast.label for contrast in cohort.contrasts]
-    scores = labelled(scores, cohort.contrasts)
     own = scores.of(judged)
     tissues = tissues_of(cohort.bundle.places)
     limits = {ALL_PLACES: ceilings(cohort.people, labels)}

@@ -48,6 +48,7 @@ def found(tmp_path_factory):
         store=ArrayStore(tmp_path_factory.mktemp("store")),
         families=SimpleNamespace(by_label={}),
         bundle=SimpleNamespace(places=None),
+        contrasts=[SimpleNamespace(label=str(q)) for q in range(CONTRASTS)],
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judge, "tissues_of", lambda places: HERE)
