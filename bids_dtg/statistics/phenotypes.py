@@ -135,6 +135,12 @@ class _Study:
     failed: dict[str, str] = field(default_factory=dict)
     words: dict[str, list[str]] = field(default_factory=dict)  # sentences by phenotype
     _asked: dict[tuple[str, ...], _Asked | None] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+
+    def _say_once(self, words: str) -> None:
+        if words not in self._said:
+            self._said.add(words)
+            say(words)
 
     def add(self, kind: FeatureKind, contrast: str, labels: Sequence[str], features: Array) -> None:
         """Predict all phenotypes from a set of features (people, columns)."""
@@ -158,7 +164,7 @@ class _Study:
                         within=of_sites,
                     )
                 except ValueError as err:
-                    say(f"{name} is not predicted from {kind.words}: {err}")
+                    self._say_once(f"{name} is not predicted from {kind.words}: {err}")
                     continue
                 made = _Set(kind, contrast, own, asked, found, of_sites)
                 self.sets.setdefault(name, []).append(made)
@@ -390,11 +396,15 @@ def _headline(
         if not one.of_sites
     )
     best = f"best: {words}, p {p:.2g} over all sets"
-    decided = [row for row in differences if row["verdict"] in ("better", "worse")]
-    beside = "".join(
-        f" {row['contrast'] or ''} {row['features']} {row['verdict']} than {row['minus']}."
-        for row in decided[:3]
-    )
+    beside = ""
+    for verdict in ("better", "worse"):
+        for minus in dict.fromkeys(row["minus"] for row in differences):
+            those = [
+                row for row in differences if (row["verdict"], row["minus"]) == (verdict, minus)
+            ]
+            if those:
+                maps = named([str(row["contrast"] or row["features"]) for row in those])
+                beside += f" Predicted {verdict} than from {minus}: from maps of {maps}."
     if not number:
         return f"{name} is not predicted beyond chance from any of {several} sets; {best}."
     return f"{name} is predicted beyond chance from {number} of {several} sets; {best}.{beside}"

@@ -49,6 +49,7 @@ from bids_dtg.stats.permutation import (
 from bids_dtg.stats.verdict import FEWEST
 
 ALPHA = 0.05
+_ROWS = 20  # contrasts on the page
 _WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", "desc-*_view")
 _CONTRAST = column.Column("contrast", "Contrast of the maps")
 _PARTICIPANTS = column.Column("participants", "Number of participants")
@@ -525,9 +526,12 @@ def _write(
         ]
         if len(own) == 1 and own[0]["contrast"] is None:
             shown = ["name", *(name for name in shown if name not in ("name", "contrast"))]
-        table = ResultTable(_SUMMARY, own).on_page(
-            "The largest t" + (" of each contrast" if len(own) > 1 else ""), shown
-        )
+        caption = "The largest t" + (" of each contrast" if len(own) > 1 else "")
+        if len(own) > _ROWS:
+            largest = sorted(answer.tested, key=lambda one: -abs(one.tests.t[one.best]))
+            caption += f", the first {_ROWS} of {len(own)}: the file has all"
+            own = [one.facts for one in largest[:_ROWS]]
+        table = ResultTable(_SUMMARY, own).on_page(caption, shown)
         sections.append(
             PageSection(
                 answer.words[:1].upper() + answer.words[1:],
