@@ -48,7 +48,7 @@ from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import CHECKPOINTS
 from bids_dtg.engine.capacity import divide, own_threads
 from bids_dtg.engine.child import can_fork
-from bids_dtg.engine.machine import share_cores
+from bids_dtg.engine.machine import one_blas_thread, share_cores
 from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
@@ -853,7 +853,8 @@ class Cohort:
             self.results.add(f"{ARRAYS}/")
             say(f"{title}: group ICA of {counted(len(people), 'participant')}")
             rest = [self.cache.read(f"sub-{label}/{_REDUCED}") for label in people]
-            maps, records = group_ica.group_maps(rest, self.learns, seed, say)
+            with one_blas_thread():  # its products are small: threads wait for each other
+                maps, records = group_ica.group_maps(rest, self.learns, seed, say)
             store.write(name, maps, facts, {"records": records})
         records = store.notes(name)["records"]
         return with_roi_maps(self.bundle, store.read(name), self.learns, records)
