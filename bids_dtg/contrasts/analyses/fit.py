@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.people import Array, Person, mean_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import RecentringSums
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted
 from bids_dtg.stats.half_width import (
@@ -55,9 +57,11 @@ def fit_model(
     options, places = cohort.settings.modelling, cohort.bundle.places
     people = cohort.of(split.training), cohort.of(split.validation)
     labels = [contrast.label for contrast in cohort.contrasts]
-    fitted: FittedModel = kind.module().fit(
-        people, places, cohort.form, cohort.settings, folder, report
-    )
+    # A linear model makes many small products, for which threads wait for each other.
+    with nullcontext() if kind.is_network else one_blas_thread():
+        fitted: FittedModel = kind.module().fit(
+            people, places, cohort.form, cohort.settings, folder, report
+        )
     record = {"recipe": options.recipe, "seed": options.seed, **fitted.record}
     fitted = replace(fitted, record=record)
     if fitted.correction is None:

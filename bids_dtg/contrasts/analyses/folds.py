@@ -22,6 +22,7 @@ from bids_dtg.contrasts.analyses.splits import trains_on_all
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.judging.scores import Scores, join_groups
 from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split, fold_people
 
@@ -146,7 +147,8 @@ def judge_folds(cohort: Cohort, folds: Folds, kind: MapsKind) -> tuple[Scores, S
         work = cohort.store.root / WORK
         fitted = fit_model(kind, of_fold, split, folder=work, report=lambda line: None)
         people = of_fold.of(others), of_fold.of(group)
-        found, simple = score_fit(of_fold, fitted, *people, report=lambda line: None)
+        with one_blas_thread():
+            found, simple = score_fit(of_fold, fitted, *people, report=lambda line: None)
         by_group.append(found)
         records.append(simple.record)
     record = {name: [one[name] for one in records if name in one] for name in records[0]}
