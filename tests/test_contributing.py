@@ -25,7 +25,7 @@ TABLES = {
     "bids_dtg.dynamics.recipe.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.contrasts.panels.words.COLUMNS",
-    "bids_dtg.contrasts.panels.PANELS",
+    "bids_dtg.contrasts.panels.run.PANELS",
     "bids_dtg.report.quality.FIRST",
     "bids_dtg.settings.OPTIONS",
     "bids_dtg.statistics.analyses.ANALYSES",

@@ -78,7 +78,7 @@ FEATURES = (
         "correlations between the ROI series of rest, the connectome that maps are predicted from",
         "edges of the connectome",
         later("cohort.features:find_edges"),
-        constant("contrasts.panels.connectome:FILE"),
+        constant("contrasts.panels.run:CONNECTOME_FILE"),
     ),
 )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels import coverage, registration
+from bids_dtg.contrasts.panels.run import COVERAGE_FILE, REGISTRATION_FILE
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
 from bids_dtg.files.names import FileKind, bids_uri, build_name, parse_name
@@ -106,7 +106,7 @@ def _of_template(
 def _mean_bold(files: ParticipantFiles) -> Background | None:
     """Read the mean BOLD of the first run that has one, within the model's brain."""
     for run in files.runs:
-        found, tissue = run.files.get(registration.FILE), run.files.get(coverage.FILE)
+        found, tissue = run.files.get(REGISTRATION_FILE), run.files.get(COVERAGE_FILE)
         volume, labels = found and _image(found), tissue and _image(tissue)
         if volume and labels and volume.values.shape == labels.values.shape:
             inside = np.where(labels.values > 0, np.maximum(volume.values, 1e-6), 0)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.panels.background import of_participant
-from bids_dtg.contrasts.panels.parcels import BELOW, ParcelMaps
-from bids_dtg.contrasts.panels.surfaces import surface_files, write_surface
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
+from bids_dtg.imaging.gifti import Hemisphere, read_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.surfaces.cifti import CORTEX
+from bids_dtg.imaging.surfaces.grayordinates import SURFACE_SPACE, read_cifti_maps
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.templates import DENSITIES, SIDES, MeshName, read_template
 from bids_dtg.report.contents import (
     HALF_WIDTH,
     NOT_MEASURED,
@@ -36,7 +42,8 @@ from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.panel import Section
 from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
 from bids_dtg.report.quality import number
-from bids_dtg.report.slices import Background, Box, View, Volume
+from bids_dtg.report.slices import AXIAL, Background, Box, View, Volume
+from bids_dtg.report.surface_views import surface_row
 from bids_dtg.report.viewer import (
     SCRIPT,
     ViewerAverage,
@@ -54,6 +61,13 @@ _MINUS = "\N{MINUS SIGN}"
 # Maps that are drawn at a time; of more, Python's own part would wait for itself.
 _THREADS = 2
 _SAME = "The same for everybody: the model found nothing of this contrast in rest"
+# Slices through what lies below the cortex.
+BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
+_GAP = 8  # rows of pixels
+_EXPECTED = "maps of parcels (.pscalar.nii)"
+_DIGITS = 12  # of the hash of a mesh
+# Surf-ice's and NiiVue's format: "MZ", then flags of the parts (1 triangles, 2 vertices).
+_MZ3_MAGIC, _MZ3_PARTS = 0x5A4D, 3
 
 
 @dataclass(frozen=True)
@@ -271,6 +285,79 @@ class _Volumes:
         return float(values[index]), (float(x), float(y), float(z))
 
 
+class ParcelMaps:
+    """Reads and draws the maps of a file, called by their contrasts.
+
+    Parameters
+    ----------
+    first
+        Any map of the file.
+    background
+        Anatomy behind slices.
+
+    Raises
+    ------
+    RunError
+        The file is missing or damaged.
+    """
+
+    def __init__(self, first: MapFile, background: Background) -> None:
+        header, values = read_cifti_maps(first.path, _EXPECTED)
+        names = [str(name) for name in getattr(header.first, "name", ())]
+        if len(names) != len(values) or not isinstance(header.places, ParcelPlaces):
+            what = f"{first.path} has no maps of parcels by their names"
+            raise RunError(what, expected=_EXPECTED)
+        self._values = dict(zip(names, np.nan_to_num(values), strict=True))
+        self._parcels, axis = header.places, header.places.axis
+        mesh_size = len(read_template(SURFACE_SPACE).cortex["L"])
+        # Which parcel each vertex of a side is of, -1: of none; and each voxel below the cortex.
+        self._of_vertex = {side: np.full(mesh_size, -1, np.intp) for side in SIDES}
+        of_side = dict(zip(CORTEX, SIDES, strict=True))
+        for row, of_sides in enumerate(axis.vertices):
+            for name, vertices in of_sides.items():
+                self._of_vertex[of_side[name]][vertices] = row
+        sizes = [len(voxels) for voxels in axis.voxels]
+        self._of_voxel = np.repeat(np.arange(len(sizes)), sizes)
+        if not len(self._of_voxel):
+            return
+        self._voxels = np.concatenate([np.reshape(own, (-1, 3)) for own in axis.voxels])
+        self._grid = Grid(tuple(axis.volume_shape), np.asarray(axis.affine, np.float64))
+        self._backdrop = Backdrop(background, Box.around(self._grid), BELOW)
+
+    def read(self, shown: MapFile) -> Array:
+        """Return a map (parcels,); RunError where the file does not have it."""
+        if shown.label not in self._values:
+            what = f"{shown.path} has no map {shown.label}"
+            raise RunError(what, expected="the maps of its sidecar")
+        own: Array = self._values[shown.label]
+        return own
+
+    def peak(self, values: Array) -> tuple[float, tuple[float, float, float]]:
+        """Return the value that is furthest from 0, and where its parcel lies, in mm."""
+        largest = int(np.argmax(np.abs(values)))
+        x, y, z = self._parcels.points[largest].tolist()
+        return float(values[largest]), (x, y, z)
+
+    def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
+        """Draw both hemispheres, and slices through what lies below; (rows, columns, 4)."""
+        sides = {
+            side: np.where(rows >= 0, values[rows], np.float32(np.nan))
+            for side, rows in self._of_vertex.items()
+        }
+        above = surface_row(sides, limit)
+        if not len(self._of_voxel):
+            return above
+        volume = np.zeros(self._grid.shape, np.float32)
+        volume[tuple(self._voxels.T)] = values[self._of_voxel]
+        below = self._backdrop.draw_map(Volume(volume, self._grid.affine), limit)
+        columns = max(above.shape[1], below.shape[1])
+        rows = []
+        for part in (above, below):
+            left = (columns - part.shape[1]) // 2
+            rows.append(np.pad(part, ((0, _GAP), (left, columns - part.shape[1] - left), (0, 0))))
+        return np.concatenate(rows)
+
+
 def _volume(path: Path, grid: Grid) -> Array:
     values = np.asarray(read_volume(path)[0], np.float32)
     if values.shape != grid.shape:
@@ -337,3 +424,64 @@ def _limit(maps: Sequence[Array]) -> float:
         if (inside := amounts[amounts > 0]).size:
             tops.append(float(np.quantile(inside, _LIMIT_QUANTILE)))
     return float(f"{max(tops, default=1.0):.2g}") or 1.0
+
+
+def surface_files(folder: Path, title: str, desc: str) -> Mapping[Hemisphere, Path]:
+    """Find an average's files of both sides of a mesh that the program ships; else nothing."""
+    for mesh, density in DENSITIES.items():
+        found: dict[Hemisphere, Path] = {}
+        for path in folder.glob(f"{title}_hemi-*_statmap.func.gii"):
+            name = parse_name(path.name)
+            kind = name.get("space"), name.get("den"), name.get("desc")
+            if kind == (mesh, density, desc) and name.get("hemi") in SIDES:
+                found[cast("Hemisphere", name.get("hemi"))] = path
+        if len(found) == len(SIDES):
+            return found
+    return {}
+
+
+def write_surface(
+    dataset: DerivativeDataset, paths: Mapping[Hemisphere, Path], script: Path
+) -> Mapping[str, str]:
+    """Pack maps on both sides for the viewer into a script; return addresses of mesh and values.
+
+    The mesh is the program's own template, written once for an output folder, also for values
+    sampled on other surfaces: the vertices correspond.
+
+    Raises
+    ------
+    RunError
+        A file is damaged, or the sides have other maps or meshes.
+    """
+    (names, left), (others, right) = (read_metrics(paths[side]) for side in SIDES)
+    if names != others or left.shape != right.shape:
+        raise RunError(
+            f"{paths['L']} and {paths['R']} hold other maps, or other meshes",
+            expected="the same maps on both sides of one mesh",
+        )
+    packed = {}
+    for name, *sides in zip(names, left, right, strict=True):
+        values = np.stack(sides, axis=1)[:, :, None]
+        packed[name] = pack(values, Grid((len(left[0]), 2, 1), np.eye(4)))
+    write_script(script, link(script, dataset), packed)
+    name = cast("MeshName", parse_name(paths["L"].name).get("space"))
+    template = read_template(name)
+    mesh: dict[str, bytes] = {
+        side: _mz3(template.points[side], template.faces[side]) for side in SIDES
+    }
+    digest = hashlib.sha256(b"".join(mesh.values())).hexdigest()[:_DIGITS]
+    address = f"figures/surface-{name}-{digest}.js"
+    if not dataset.path(address).exists():
+        write_script(dataset.path(address), address, mesh)
+    return {"mesh": address, "values": link(script, dataset)}
+
+
+def _mz3(points: NDArray[np.float64], faces: NDArray[np.intp]) -> bytes:
+    """Encode a mesh as a file: a header, triangles and vertices, compressed (deterministic).
+
+    The format is that of Surfice, https://github.com/neurolabusc/surf-ice/tree/master/mz3.
+    """
+    head = struct.pack("<HHIII", _MZ3_MAGIC, _MZ3_PARTS, len(faces), len(points), 0)
+    # Hundredths of a millimetre compress well.
+    body = faces.astype("<i4").tobytes() + points.round(2).astype("<f4").tobytes()
+    return gzip.compress(head + body, mtime=0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bids_dtg.contrasts.panels import PANELS, words
+from bids_dtg.contrasts.panels import words
 from bids_dtg.contrasts.panels.background import of_participant
 from bids_dtg.contrasts.panels.maps import draw_sets
+from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.report.presentation import Presentation
 
 PRESENTATION = Presentation(

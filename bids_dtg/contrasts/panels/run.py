@@ -1,8 +1,12 @@
-"""The measured run that panels of contrast maps read."""
+"""Panels of a run that was measured: what each keeps of it, and how a page draws that.
+
+A new panel is a function that keeps, one that draws, and a row of `PANELS`. The rows decide which
+files of a run are written, which are looked for, and what the page shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +16,81 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.regions.nodes import Measure, NodeFile, relationship_facts, segment_label
+from bids_dtg.files.text import encoded, read_json, read_rows, tsv_text
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.imaging.placement import Placement
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import source_uri
-from bids_dtg.report.panels.panel import Kept, RunFrames
+from bids_dtg.report.charts import minute_marks
+from bids_dtg.report.colours import GREYS, SIGNED
+from bids_dtg.report.contents import RunFiles, sidecar_of
+from bids_dtg.report.panels import MOTION
+from bids_dtg.report.panels.panel import (
+    Canvas,
+    Figure,
+    Kept,
+    Key,
+    Label,
+    Lanes,
+    Layers,
+    Panel,
+    Picture,
+    Ramp,
+    RunFrames,
+    grid_of,
+    read_image,
+)
+from bids_dtg.report.parcels.series import dropped_labels
+from bids_dtg.report.pictures import (
+    MAP_VIEWS,
+    Backdrop,
+    draw_grey,
+    draw_matrix,
+    draw_outlines,
+    encode,
+)
+from bids_dtg.report.quality import number
+from bids_dtg.report.slices import AXIAL, CORONAL, SAGITTAL, Box, View, Volume, soften
 from bids_dtg.settings import Interpolation
+
+REGISTRATION_FILE = FileKind("boldref", None, ".nii.gz")
+_VIEWS = (
+    tuple(View(AXIAL, mm) for mm in (-40, -20, 0, 20, 40, 60)),
+    tuple(View(SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
+    tuple(View(CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
+)
+_BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
+_SOFT_EDGE = 0.7  # voxels: without interpolation, outlines are stairs of voxels
+_OUTLINE_KEYS = (
+    Key("#ff5a4d", "brain mask of the model", line=True),
+    Key("#52d6ff", "its grey matter", line=True),
+)
+COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
+_LABELS = {
+    "1": "grey matter of the model, with signal",
+    "2": "grey matter of the model, without signal",
+    "3": "rest of the brain, where the ROI series are computed",
+}
+_STANDARDISED = {"3": "rest of the brain"}  # series are solved where they are standardised
+_WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
+_SIGNAL_KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without signal"))
+_FEW_ROIS = 4
+CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
+# How columns of the table are called, before a number: voxels of two kinds, or grayordinates.
+GREY, REST, PLACE = "grey", "rest", "grayordinate"
+_TITLES = {GREY: "grey matter", REST: "rest of the brain", PLACE: "grayordinates"}
+_ORDER = "in the order of the ROI map that is strongest there"
+_END = 2.0  # standard deviations, of the darkest and the brightest grey
+_MOST = 9.9  # beyond which values are all written as this
+_HEIGHT = 15.0  # rem
+_RAMP = Ramp(f"\N{MINUS SIGN}{_END:g} sd", f"+{_END:g} sd", "greys")
+CONNECTOME_FILE = FileKind("relmat", "connectome", ".tsv")
+_MEASURE = Measure("Pearson correlation", "Product-moment correlation of two series over frames")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,3 +134,264 @@ def keep_volume(
         },
         entities=grid.entities,
     )
+
+
+def _keep_registration(data: RunData) -> Kept | None:
+    """Keep the mean of the first kept frames; None if their position in space is not known."""
+    mean = _mean_bold(data)
+    if mean is None or data.mean_frame is None:
+        return None
+    slope = max(float(mean.max()), 1e-12) / np.iinfo(np.int16).max
+    return keep_volume(
+        REGISTRATION_FILE,
+        np.rint(np.maximum(mean, 0) / slope).astype(np.int16),
+        data,
+        description=f"Mean of the first {data.mean_frame.frames} frames that were kept",
+        slope=slope,
+        more={"SkullStripped": False},
+    )
+
+
+def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw slices of the mean BOLD, and on them the outlines of the brain and its grey matter.
+
+    Raises
+    ------
+    RunError
+        An image cannot be read.
+    """
+    mean, tissue = run.files.get(REGISTRATION_FILE), run.files.get(COVERAGE_FILE)
+    if mean is None or tissue is None:
+        return None
+    from markupsafe import Markup
+
+    bold, labels = read_image(mean), read_image(tissue)
+    box = Box.around(grid_of(bold))
+    below = canvas.write("registration", encode(draw_grey(bold, box, _VIEWS)))
+    regions = [
+        (Volume(soften(inside, _SOFT_EDGE), labels.affine), colour)
+        for inside, colour in (
+            (np.isin(labels.values, (1, 2)), _GREY_LINE),
+            (labels.values > 0, _BRAIN_LINE),
+        )
+    ]
+    above = canvas.write("outlines", encode(draw_outlines(regions, box, _VIEWS), lossless=True))
+    where = "; ".join(
+        f"{'xyz'[views[0].axis]} = " + ", ".join(f"{v.mm:g}" for v in views) for views in _VIEWS
+    ).replace("-", "\N{MINUS SIGN}")
+    layers = Layers(
+        below=below,
+        below_alt=f"Mean BOLD in {sum(map(len, _VIEWS))} slices",
+        above=above,
+        above_alt=Markup("Outlines of the template's brain and grey matter"),
+        button="Outlines",
+    )
+    # Words of our own and numbers: nothing to escape.
+    caption = Markup(
+        "Mean BOLD of the run on the model's grid, with outlines from the model's template. The "
+        f"person's left is on the left. Slices at {where} mm."
+    )
+    return Figure((layers,), caption, keys=_OUTLINE_KEYS)
+
+
+def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
+    """Resample the mean to the whole grid, including voxels outside the brain."""
+    if data.mean_frame is None:
+        return None
+    grid, mean = data.bundle.grid, data.mean_frame
+    everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
+    try:
+        placement = Placement.through(everywhere, data.run.transforms)
+        sampling, _ = placement.in_file(mean.header, data.interpolation)
+    except RunError:
+        return None  # only a picture; errors in the files have been reported
+    return mean.at(sampling).reshape(grid.shape)
+
+
+def _keep_coverage(data: RunData) -> Kept | None:
+    """Label the voxels of the model's brain; None of parcels."""
+    bundle, measured = data.bundle, data.measured
+    if bundle.card.part.parcels:
+        return None
+    tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
+    tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
+    return keep_volume(
+        COVERAGE_FILE,
+        tissue,
+        data,
+        description="Voxels that the model reads, and whether the run has signal there",
+        more={
+            "Labels": {**_LABELS, **(_STANDARDISED if measured.sd_frames else {})},
+            "RoiCoverage": [round(float(share), 4) for share in measured.of_one_set().roi_coverage],
+        },
+    )
+
+
+def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Colour grey matter by whether it has signal, and name the ROIs with little signal.
+
+    Raises
+    ------
+    RunError
+        The image cannot be read.
+    """
+    path = run.files.get(COVERAGE_FILE)
+    if path is None:
+        return None
+    labels = read_image(path)
+    backdrop = Backdrop(canvas.background, Box.around(grid_of(labels)), MAP_VIEWS)
+    pixels = backdrop.draw_labels(labels, {1: _WITH_SIGNAL, 2: _WITHOUT})
+    grey = int(np.isin(labels.values, (1, 2)).sum())
+    share = float((labels.values == 1).sum()) / max(grey, 1)
+    text = f"{share:.1%} of the model's {grey:,} grey-matter voxels have signal."
+    rois = read_json(sidecar_of(path)).get("RoiCoverage")
+    if isinstance(rois, list) and rois and all(isinstance(roi, float | int) for roi in rois):
+        worst = sorted(enumerate(map(float, rois), 1), key=lambda item: item[1])[:_FEW_ROIS]
+        if worst[0][1] < 1:
+            listed = ", ".join(f"{value:.0%} (ROI {roi})" for roi, value in worst)
+            text += f" The ROI maps with the least of their weight on signal: {listed}."
+        else:
+            text += f" All {len(rois)} ROI maps lie on signal."
+    picture = Picture(canvas.write("coverage", encode(pixels)), f"Coverage: {share:.1%}")
+    return Figure((picture,), text, keys=_SIGNAL_KEYS)
+
+
+def _keep_carpet(data: RunData) -> Kept:
+    """Make a table with a row a frame, or a few frames in a row, and a column a voxel."""
+    carpet = data.carpet
+    values = np.clip(carpet.standardised(data.kept), -_MOST, _MOST).T
+    names = [
+        f"{kind}{voxel:03d}"
+        for kind, voxels in data.carpet_rows.items()
+        for voxel in range(1, voxels + 1)
+    ]
+    rows = [[None if value != value else f"{value:.1f}" for value in row] for row in values]
+    frames = "frame" if carpet.each == 1 else f"mean of {carpet.each} frames in a row"
+    return Kept(
+        CARPET_FILE,
+        encoded(tsv_text(names, rows)),
+        sidecar={
+            "Description": f"Series of single {_noun(names)}s before cleaning, a row a {frames}, "
+            f"less their linear trend, in standard deviations of kept frames, up to {_MOST:g}; "
+            f"n/a: no signal. {_where(names)}",
+            "SamplingFrequency": 1 / (data.tr_seconds * carpet.each),
+            "StartTime": 0,
+            "Sources": [data.bold_uri],
+        },
+    )
+
+
+def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw a row a voxel and a column a frame; rows without signal are blank."""
+    rows = read_rows(path) if (path := run.files.get(CARPET_FILE)) else []
+    if not rows:
+        return None
+    names = list(rows[0])
+    cells = [[number(row.get(name)) for name in names] for row in rows]
+    values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells]).T
+    frames = read_rows(path) if (path := run.files.get(MOTION.kind)) else []
+    kept = np.array([row.get("kept") == "1" for row in frames], bool)
+    seconds = len(kept) * (number(run.quality.get("repetition_time")) or 0)
+    first, noun = PLACE if names[0].startswith(PLACE) else GREY, _noun(names)
+    share = 100 * sum(name.startswith(first) for name in names) / len(names)
+    ends = {first: (0.0, share), REST: (share, 100 - share)}
+    lanes = Lanes(
+        labels=tuple(Label(_TITLES[kind], *at) for kind, at in ends.items() if at[1]),
+        alt=f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
+        address=canvas.write("carpet", draw_matrix(values, GREYS, -_END, _END)),
+        ticks=tuple(Label(text, 100 * place) for place, text in minute_marks(seconds)),
+        dropped=dropped_labels(kept),
+        height=_HEIGHT,
+        parts=(share,) if 0 < share < 100 else (),
+        below="minutes of the run",
+    )
+    return Figure((lanes,), _caption(names, kept), ramp=_RAMP)
+
+
+def _noun(names: Sequence[str]) -> str:
+    return PLACE if names[0].startswith(PLACE) else "voxel"
+
+
+def _where(names: Sequence[str]) -> str:
+    if _noun(names) == PLACE:
+        return f"Columns {PLACE}001, ... lie evenly over the file, {_ORDER}"
+    return (
+        f"Columns {GREY}001, ... lie evenly over the model's grey matter, {_ORDER}; columns "
+        f"{REST}001, ... evenly over the rest of its brain"
+    )
+
+
+def _caption(names: Sequence[str], kept: np.ndarray) -> str:
+    left, noun = len(kept) - int(kept.sum()), _noun(names)
+    what = "they are" if noun == PLACE else "grey matter is"
+    return (
+        f"{len(names)} {noun}s of the run before cleaning, a row each, less their linear trend; "
+        f"{what} in the order of the model's ROI maps. Vertical stripes are moments that the "
+        "whole brain shares, as of motion or breath"
+        + (f"; {left} of {len(kept)} frames were left out and are shaded." if left else ".")
+    )
+
+
+def _keep_connectome(data: RunData) -> Kept:
+    """Make a table with a row and a column for each ROI: of several sets of the usual one."""
+    rows = data.bundle.card.part.connectome.one_set(len(data.measured.roi_r))
+    roi_r, nodes = data.measured.roi_r[rows, rows], nodes_of(data.bundle)
+    rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
+    text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
+    sidecar = {
+        "Description": "Correlations between the cleaned series of the model's ROI maps, over all "
+        "frames of the run that were kept; a row and a column an ROI, in the order of the maps",
+        **relationship_facts(_MEASURE, nodes),
+        "Sources": [data.bold_uri],
+    }
+    named = {"seg": nodes.label, "stat": "pearsoncorrelation"}
+    return Kept(CONNECTOME_FILE, text.encode(), sidecar, entities=named)
+
+
+def nodes_of(bundle: ModelBundle) -> NodeFile:
+    """Return what rows and columns of the table are: the model's ROI maps, of the usual set."""
+    card, form = bundle.card, bundle.card.part.connectome
+    rows = form.one_set(bundle.rois)
+    name = next(name for name, own in form.set_rows(bundle.rois).items() if own == rows)
+    where = "the volumes of the image of these maps in its bundle"
+    if name:
+        where = f"rows {rows.start} to {rows.stop - 1}, from 0, of the maps in its bundle"
+    return NodeFile(
+        bundle.places.entities["space"] or bundle.space,
+        name or segment_label(card.name),
+        {roi: f"roi{roi:02d}" for roi in range(1, rows.stop - rows.start + 1)},
+        f"ROI maps of the model {card.name} {card.version}, which overlap: {where}",
+        overlap=True,
+    )
+
+
+def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw the matrix, one pixel for each cell."""
+    rows = read_rows(path) if (path := run.files.get(CONNECTOME_FILE)) else []
+    cells = [[number(text) for text in row.values()] for row in rows]
+    matrix = np.array([[np.nan if cell is None else cell for cell in row] for row in cells])
+    if matrix.ndim != 2 or not matrix.size:
+        return None
+    others = matrix[~np.eye(len(matrix), dtype=bool)] if len(matrix) > 1 else matrix
+    picture = Picture(
+        canvas.write("connectome", draw_matrix(matrix, SIGNED, -1, 1)),
+        f"Correlations between {len(matrix)} ROI series",
+        matrix=True,
+    )
+    caption = (
+        f"Pearson correlation between the cleaned series of {len(matrix)} ROIs; "
+        f"mean {others.mean():.2f}, standard deviation {others.std():.2f}."
+    )
+    return Figure((picture,), caption, ramp=Ramp("\N{MINUS SIGN}1", "+1", "signed"))
+
+
+REGISTRATION = Panel(
+    "registration", "Registration", REGISTRATION_FILE, _keep_registration, _draw_registration
+)
+COVERAGE = Panel("coverage", "Coverage", COVERAGE_FILE, _keep_coverage, _draw_coverage)
+CARPET = Panel("carpet", "Carpet", CARPET_FILE, _keep_carpet, _draw_carpet, also=(MOTION.kind,))
+CONNECTOME = Panel(
+    "connectome", "Connectome", CONNECTOME_FILE, _keep_connectome, _draw_connectome, beside=True
+)
+# In the order of the page.
+PANELS = (REGISTRATION, MOTION, CARPET, COVERAGE, CONNECTOME)

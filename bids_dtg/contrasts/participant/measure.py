@@ -26,7 +26,7 @@ from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.training_distribution.judge import RunCheck, judge_run
 from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels.carpet import GREY, PLACE, REST
+from bids_dtg.contrasts.panels.run import GREY, PLACE, REST
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS

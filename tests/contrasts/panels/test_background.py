@@ -9,8 +9,8 @@ from fmriprep_dataset import SPACE, make_image
 from measured_run import ENTITIES, measured_run
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 
-from bids_dtg.contrasts.panels import PANELS
 from bids_dtg.contrasts.panels.background import keep_template, of_group, of_participant
+from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cifti_people import brain_models, parcels_axis, save_series
 
-from bids_dtg.contrasts.panels.parcels import BELOW, ParcelMaps
+from bids_dtg.contrasts.panels.maps import BELOW, ParcelMaps
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template

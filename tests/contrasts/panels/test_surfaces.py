@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.panels.surfaces import surface_files, write_surface
+from bids_dtg.contrasts.panels.maps import surface_files, write_surface
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.imaging.gifti import encode_metrics
