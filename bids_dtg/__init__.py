@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import load_bundle
     from bids_dtg.contrasts.fit_linear import fit_linear
     from bids_dtg.contrasts.participant.measure import measure, measure_array
-    from bids_dtg.contrasts.participant.predict import predict_maps
+    from bids_dtg.contrasts.participant.model import predict_maps
     from bids_dtg.contrasts.participant.request import find_runs
     from bids_dtg.contrasts.participant.task_maps import TaskMaps
     from bids_dtg.settings import Settings
@@ -88,7 +88,7 @@ _MODULES: Mapping[str, str] = {
     "load_maps": "bids_dtg.cohort.frames",
     "measure_array": "bids_dtg.contrasts.participant.measure",
     "measure": "bids_dtg.contrasts.participant.measure",
-    "predict_maps": "bids_dtg.contrasts.participant.predict",
+    "predict_maps": "bids_dtg.contrasts.participant.model",
     "run_workflow": "bids_dtg.cli.tables",
 }
 

@@ -12,7 +12,7 @@ import torch
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.connectome.connectome import Connectome
-from bids_dtg.contrasts.participant.predict import predict_maps
+from bids_dtg.contrasts.participant.model import predict_maps
 
 WHOLE = "cuda has too little memory for the plan of whole grids"
 SLABS = "cuda has too little memory for the plan of slabs: going on with the plan of blocks on cpu"

@@ -19,10 +19,11 @@ from tiny_job import TinyJob, add_rest
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.run import build_parser
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.participant.measure import ModelVoxels, Reader
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import CleaningOptions
 from bids_dtg.settings.toml import make_settings
 
 FRAMES, TR = 240, 2.0
@@ -56,7 +57,7 @@ class Spoilt:
         write_aroma(self.func, TITLE, self.mixing, self.noise)
         write_tiny_bundle(folder / "tiny")
         self.bundle = load_bundle(str(folder / "tiny"))
-        self.voxels = ModelVoxels.of(self.bundle)
+        self.voxels = Reader.of(self.bundle, CleaningOptions())
         self.bold = bold[:, self.voxels.places.positions].astype(np.float64)  # (frames, voxels)
         self.own = folder / "own"
 
@@ -71,8 +72,8 @@ class Spoilt:
         """Correlate after `cleaned` (frames, n) -> (frames kept, n), on the whole array."""
         maps = self.voxels.maps[:, self.voxels.in_brain]
         series = plain_series(self.bold[:, self.voxels.in_brain], maps)
-        grey = np.empty((len(self.bold), self.voxels.grey_voxels))
-        grey[:, self.voxels.order] = self.bold[:, : self.voxels.grey_voxels]
+        grey = np.empty((len(self.bold), len(self.voxels.order)))
+        grey[:, self.voxels.order] = self.bold[:, : len(self.voxels.order)]
         return correlate(cleaned(grey), cleaned(series))
 
     def by_nilearn(self, strategy: str | None, more: np.ndarray | None = None, **options):

@@ -17,7 +17,7 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
-from bids_dtg.contrasts.participant.predict import predict_maps
+from bids_dtg.contrasts.participant.model import predict_maps
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
 

@@ -14,7 +14,7 @@ from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.bundle.arrays import read_parcels
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import measure
-from bids_dtg.contrasts.participant.predict import predict_maps
+from bids_dtg.contrasts.participant.model import predict_maps
 from bids_dtg.errors import BundleError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule

@@ -3,9 +3,8 @@
 - `first_run`: the first run of a call, inflated while libraries are imported
 - `measured_maps`: measured maps of the contrasts, as analyses over people read them
 - `measure`: one run: from its files, or arrays in memory, to connectomes
-- `model`: the model of a call, prepared in the background
+- `model`: the model of a call, prepared in the background, and maps of segments, averaged
 - `outputs`: files of an average of contrast maps: one module for each form of output
-- `predict`: maps of connectomes, predicted for each segment and averaged
 - `quality`: figures and decisions of a run
 - `request`: what a call asks for: model, device, atlases, further spaces
 - `task_maps`: both halves for images in memory, as an estimator of scikit-learn

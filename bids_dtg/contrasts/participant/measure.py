@@ -19,7 +19,7 @@ from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Retention, TemporalDesign
-from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -75,90 +75,49 @@ class MeasuredRun:
 
 
 @dataclass(frozen=True, eq=False)
-class ModelVoxels:
-    """The voxels that a model reads: grey matter first, then the rest of the brain.
+class Reader:
+    """Reduces resting-state runs to connectomes for one model, in one pass over each file.
 
-    Each part is in the order of a file on the model's grid, so that memory is read forward.
-    Parcels are all grey matter, in the model's order.
+    Grey matter is read first, then the rest of the brain, each in the order of a file on the
+    model's grid, so that memory is read forward. Parcels are all grey matter, in the model's order.
     """
 
-    places: Places
-    in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
-    maps: NDArray[np.floating]  # (rois, voxels), 0 outside the brain
+    bundle: ModelBundle  # the model
+    cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
+    threads: int  # to compute with
+    every_part: bool  # whether connectomes of the whole run and of its halves are computed
+    places: Places  # that are read
+    in_brain: NDArray[np.bool_]  # (places,), whether the ROI series are computed there
+    maps: NDArray[np.floating]  # (rois, places), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
-    # (rois, maps), where maps of several sets are combinations of `maps`; None: they are `maps`.
-    combine: NDArray[np.floating] | None = None
 
-    @property
-    def grey_voxels(self) -> int:
-        """Number of leading grey-matter voxels."""
-        return len(self.order)
-
-    def of_run(
-        self, valid: NDArray[np.bool_], form: Form = MARGINAL, *, between: bool = False
-    ) -> RunVoxels:
-        """Return the arrays that are summed over a run: connectomes are of the model's places.
+    @classmethod
+    def of(
+        cls,
+        bundle: ModelBundle,
+        cleaning: CleaningOptions,
+        *,
+        threads: int = 1,
+        every_part: bool = True,
+    ) -> Reader:
+        """Order a model's places for the pass over a run.
 
         Parameters
         ----------
-        valid
-            (voxels,), whether the run has signal there.
-        form
-            Of the connectomes.
-        between
-            Whether values are interpolated, as `RunSource.between`.
+        bundle, cleaning
+            The model, and options of the cleaning.
+        threads
+            Number of threads to compute with.
+        every_part
+            Also compute the connectomes of the whole run and of its halves.
         """
-        return RunVoxels(
-            self.maps,
-            self.grey_voxels,
-            valid,
-            brain=self.in_brain,
-            leave=not between,
-            order=self.order,
-            sets=form.sets,
-            standardised=form.standardised,
-            combine=self.combine,
-        )
-
-    def pattern_places(self, places: Places, form: Form = MARGINAL) -> PatternPlaces:
-        """Return indices by which patterns of connectomes are sampled at the model's places.
-
-        Of several sets of ROIs the one counts that `Form.one_set` names.
-        """
-        columns = np.argsort(self.order)
-        if self.combine is None:
-            maps = self.maps[form.one_set(len(self.maps))]
-        else:
-            rows = form.one_set(len(self.combine))
-            # What belongs to a voxel lies together, as patterns are taken.
-            maps = (self.maps.T @ self.combine[rows].T.astype(np.float32)).T
-        maps = maps.astype(np.float32, copy=False)
-        return PatternPlaces(maps, places.mirror(), columns)
-
-    def sampled(self) -> dict[str, NDArray[np.intp]]:
-        """Return some voxels, evenly over the file: grey matter by its strongest map, and rest."""
-        every = np.arange(self.places.number)
-        if not isinstance(self.places, VoxelPlaces):
-            return {PLACE: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
-        grey = _evenly(every[: self.grey_voxels], _CARPET_GREY)
-        rest = _evenly(every[self.grey_voxels :], _CARPET_REST)
-        return {GREY: self._by_map(grey), REST: rest}
-
-    def _by_map(self, voxels: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Put voxels in the order of the maps that are strongest there."""
-        strongest = np.abs(self.maps[:, voxels]).argmax(axis=0)
-        return voxels[np.argsort(strongest, kind="stable")]
-
-    @classmethod
-    def of(cls, bundle: ModelBundle) -> ModelVoxels:
-        """Order a bundle's voxels for the pass over a run."""
+        options = bundle, cleaning, threads, every_part
         if bundle.card.part.parcels:
             order = np.arange(bundle.places.number)
-            everywhere = np.ones(len(order), dtype=bool)
             # A copy in memory, as the pass reads them over and over.
             maps = np.array(bundle.roi_maps, np.float32)
             let_go(bundle.roi_maps)
-            return cls(bundle.places, everywhere, maps, order)
+            return cls(*options, bundle.places, np.ones(len(order), bool), maps, order)
         grey, brain = bundle.voxels, bundle.brain_voxels
         order = _as_in_a_file(grey.positions, bundle.grid)
         rest = np.flatnonzero(brain.mask & ~grey.mask)
@@ -175,40 +134,7 @@ class ModelVoxels:
             rank = np.cumsum(brain.mask.ravel()) - 1
             maps = bundle.roi_maps[:, rank[positions]]
         maps[:, ~in_brain] = 0.0
-        return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, order, bundle.combine)
-
-
-@dataclass(frozen=True, eq=False)
-class Reader:
-    """Reduces resting-state runs to connectomes for one model, in one pass over each file."""
-
-    bundle: ModelBundle  # the model
-    voxels: ModelVoxels  # its voxels, in the order of the pass
-    cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
-    threads: int  # to compute with
-    every_part: bool  # whether connectomes of the whole run and of its halves are computed
-
-    @classmethod
-    def of(
-        cls,
-        bundle: ModelBundle,
-        cleaning: CleaningOptions,
-        *,
-        threads: int = 1,
-        every_part: bool = True,
-    ) -> Reader:
-        """Order a model's voxels.
-
-        Parameters
-        ----------
-        bundle, cleaning
-            The model, and options of the cleaning.
-        threads
-            Number of threads to compute with.
-        every_part
-            Also compute the connectomes of the whole run and of its halves.
-        """
-        return cls(bundle, ModelVoxels.of(bundle), cleaning, threads, every_part)
+        return cls(*options, VoxelPlaces(bundle.grid, positions), in_brain, maps, order)
 
     @property
     def form(self) -> Form:
@@ -217,13 +143,52 @@ class Reader:
 
     @cached_property
     def carpet_voxels(self) -> Mapping[str, NDArray[np.intp]]:
-        """The voxels of carpets, by kind: their positions among those that are read."""
-        return self.voxels.sampled()
+        """Positions of some places, evenly over the file: grey matter by its maps, and rest."""
+        every, grey = np.arange(self.places.number), len(self.order)
+        if not isinstance(self.places, VoxelPlaces):
+            return {PLACE: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
+        first, rest = _evenly(every[:grey], _CARPET_GREY), _evenly(every[grey:], _CARPET_REST)
+        return {GREY: self._by_map(first), REST: rest}
+
+    def _by_map(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Put places in the order of the maps that are strongest there."""
+        strongest = np.abs(self.maps[:, places]).argmax(axis=0)
+        return places[np.argsort(strongest, kind="stable")]
 
     @cached_property
     def pattern_places(self) -> PatternPlaces:
-        """The model's places, as patterns of connectomes are sampled; made once."""
-        return self.voxels.pattern_places(self.bundle.places, self.form)
+        """The model's places, as patterns of connectomes are sampled; of sets, the usual one."""
+        combine = self.bundle.combine
+        if combine is None:
+            maps = self.maps[self.form.one_set(len(self.maps))]
+        else:
+            rows = self.form.one_set(len(combine))
+            # What belongs to a voxel lies together, as patterns are taken.
+            maps = (self.maps.T @ combine[rows].T.astype(np.float32)).T
+        maps = maps.astype(np.float32, copy=False)
+        return PatternPlaces(maps, self.bundle.places.mirror(), np.argsort(self.order))
+
+    def of_run(self, valid: NDArray[np.bool_], *, between: bool = False) -> RunVoxels:
+        """Return the arrays that are summed over a run: connectomes are of the model's places.
+
+        Parameters
+        ----------
+        valid
+            (places,), whether the run has signal there.
+        between
+            Whether values are interpolated, as `RunSource.between`.
+        """
+        return RunVoxels(
+            self.maps,
+            len(self.order),
+            valid,
+            brain=self.in_brain,
+            leave=not between,
+            order=self.order,
+            sets=self.form.sets,
+            standardised=self.form.standardised,
+            combine=self.bundle.combine,
+        )
 
     def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
         """Judge a run, of one set of ROIs, by checks that need no training."""
@@ -263,7 +228,7 @@ class Reader:
             planned = plan_run(run, self.bundle.space, self.cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
-            source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
+            source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, BoldHeader):
@@ -271,7 +236,9 @@ class Reader:
             watch = {"watch": mean_frame.add, "watched": mean_frame.reach}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         moments = self._add_up(
-            lambda: carpet.watching(source.blocks(clock, progress, **watch)), source, design
+            lambda: carpet.watching(source.blocks(clock, progress, **watch)),
+            *(source, design, self.of_run(source.valid, between=source.between)),
+            seconds=self.bundle.card.part.cut_seconds,
         )
         # Sets make many small products.
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
@@ -334,44 +301,45 @@ class Reader:
             As for `measure`.
         """
         planned = plan_run(run, self.bundle.space, self.cleaning, keep)
-        source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
+        source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
         cleaning, readout = Retention.of_means(planned.design, most)
         voxels = RunVoxels(
-            np.zeros((0, self.voxels.places.number), np.float32),
-            self.voxels.grey_voxels,
+            np.zeros((0, self.places.number), np.float32),
+            len(self.order),
             source.valid,
             leave=not source.between,
-            order=self.voxels.order,
+            order=self.order,
             standardised=True,
         )
-        try:
-            moments = measure_run(
-                lambda: source.blocks(Clock()),
-                planned.design,
-                voxels,
-                segments=planned.design.segments(math.inf),
-                smoothing=smoothing_among(self.voxels.places, self.cleaning),
-                cleaning=cleaning,
-            )
-        except ValueError as err:
-            raise RunError(f"{source.header.path} cannot be used: {err}") from err
-        coverage = float(moments.varying[: self.voxels.grey_voxels].mean())
+        moments = self._add_up(
+            lambda: source.blocks(Clock()),
+            *(source, planned.design, voxels),
+            seconds=math.inf,
+            cleaning=cleaning,
+        )
+        coverage = float(moments.varying[: len(self.order)].mean())
         if (keep := source.kept_with_values(coverage, planned.design)) is not None:
             return self.courses(run, most, keep)
         require_coverage(run.bold, coverage, "the model's grey matter")
         return cleaned_courses(moments, readout)
 
     def _add_up(
-        self, open_blocks: Callable[[], Blocks], source: RunSource, design: TemporalDesign
+        self,
+        open_blocks: Callable[[], Blocks],
+        source: RunSource,
+        design: TemporalDesign,
+        voxels: RunVoxels,
+        *,
+        seconds: float,
+        cleaning: Retention | None = None,
     ) -> RunMoments:
-        """Read the file once."""
+        """Read the file once, in segments of so many seconds."""
         try:
             return measure_run(
-                open_blocks,
-                design,
-                self.voxels.of_run(source.valid, self.form, between=source.between),
-                segments=design.segments(self.bundle.card.part.cut_seconds),
-                smoothing=smoothing_among(self.voxels.places, self.cleaning),
+                *(open_blocks, design, voxels),
+                segments=design.segments(seconds),
+                smoothing=smoothing_among(self.places, self.cleaning),
+                cleaning=cleaning,
             )
         except ValueError as err:
             raise RunError(f"{source.header.path} cannot be used: {err}") from err
@@ -385,7 +353,7 @@ class Reader:
         of_run = float(in_mask * abs(np.linalg.det(affine[:3, :3])))
         voxel = float(abs(np.linalg.det(self.bundle.grid.affine[:3, :3])))
         of_model = voxel * float(self.bundle.brain.number)
-        shared = int((source.in_mask & self.voxels.in_brain).sum())
+        shared = int((source.in_mask & self.in_brain).sum())
         return 2 * voxel * shared / (of_run + of_model)
 
 
@@ -539,10 +507,10 @@ def measure_array(
         raise ValueError("the affine cannot be inverted")
     frames = bold.shape[3]
     table = confound_columns(confounds, frames)
-    grid, voxels = bundle.grid, ModelVoxels.of(bundle)
-    assert isinstance(voxels.places, VoxelPlaces)  # of a model on a grid
+    grid, reader = bundle.grid, Reader.of(bundle, CleaningOptions())
+    assert isinstance(reader.places, VoxelPlaces)  # of a model on a grid
     sampling = LatticeSampling.between(
-        bold.shape[:3], to_mm, grid, voxels.places.positions, name="the array"
+        bold.shape[:3], to_mm, grid, reader.places.positions, name="the array"
     )
     design = TemporalDesign.build(
         table,
@@ -560,10 +528,10 @@ def measure_array(
     moments = measure_run(
         blocks,
         design,
-        voxels.of_run(sampling.covered, bundle.card.part.connectome),
+        reader.of_run(sampling.covered),
         segments=design.segments(math.inf),
         dtype=np.float64,
     )
-    found = run_connectomes(moments, form=bundle.card.part.connectome)
+    found = run_connectomes(moments, form=reader.form)
     require_coverage("the array", found.coverage, "the model's grey matter")
     return found.segments[0]

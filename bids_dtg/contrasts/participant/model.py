@@ -1,29 +1,35 @@
-"""The model of a call: its network is prepared in the background while runs are read."""
+"""The model of a call, prepared in the background, and its maps: a segment each, averaged."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
-from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.people import MapModel
-from bids_dtg.errors import BundleError, OutputError, RunError
+from bids_dtg.engine.gpu import map_device
+from bids_dtg.engine.machine import available_cores
+from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
 from bids_dtg.files.download import download_hosts
 from bids_dtg.progress import Board
 
 _NICENESS = 10
+_LARGEST_R = 1.001  # a correlation, with the rounding of half precision
 
 # Largest memory of a process with its reader, the first process and the one that makes pages (sums
 # of PSS): for the demo model's 163,310 voxels 0.79 GB for runs on its grid, 1.01 GB for others; for
@@ -41,25 +47,10 @@ class Model:
     """A bundle's model on a device, prepared once, from the first call of `begin`."""
 
     def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
-        self._bundle, self._device, self._threads = bundle, device, threads
+        self.bundle, self._device, self._threads = bundle, device, threads
         self._pool = ThreadPoolExecutor(1, "model")
         self._prepared: Future[MapModel] | None = None
         self._notes: list[str] = []
-
-    @property
-    def contrasts(self) -> tuple[Contrast, ...]:
-        """The predicted contrasts, in the order of the maps."""
-        return self._bundle.contrasts
-
-    @property
-    def joins_runs(self) -> bool:
-        """Whether it reads all runs of a session together."""
-        return self._bundle.card.part.of_sessions
-
-    @property
-    def by_place(self) -> bool:
-        """Whether a place's values follow from its own connectome: without data they are NaN."""
-        return not KINDS[self._bundle.card.kind].is_network
 
     def begin(self) -> None:
         """Start to read and prepare the model in a thread."""
@@ -86,9 +77,18 @@ class Model:
         BundleError
             The weights cannot be read.
         """
-        with _memory_in_words():
-            maps = self._ready().predict(connectome)
-        correction = self._bundle.correction
+        self.begin()
+        assert self._prepared is not None
+        try:
+            maps = self._prepared.result().predict(connectome)
+        except (MemoryError, RuntimeError) as err:
+            # Torch has no class for this error.
+            if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
+                raise
+            raise RunError(
+                "there is too little memory for the network", remedy="use fewer --nprocs"
+            ) from err
+        correction = self.bundle.correction
         return maps if correction is None else correction.apply(maps)
 
     def take_notes(self) -> tuple[str, ...]:
@@ -97,32 +97,13 @@ class Model:
         self._notes.clear()
         return notes
 
-    def _ready(self) -> MapModel:
-        self.begin()
-        assert self._prepared is not None
-        return self._prepared.result()
-
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
             # Everybody waits for reading: this thread yields to it. The process may already have a
             # lower priority, which it must not raise.
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-        return self._bundle.prepare(self._device, self._threads, self._notes.append)
-
-
-@contextmanager
-def _memory_in_words() -> Iterator[None]:
-    """Raise `RunError` where there is too little memory."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as err:
-        # Torch has no class for this error.
-        if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
-            raise
-        raise RunError(
-            "there is too little memory for the network", remedy="use fewer --nprocs"
-        ) from err
+        return self.bundle.prepare(self._device, self._threads, self._notes.append)
 
 
 def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float:
@@ -167,3 +148,146 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
             else how_to_get(wanted.name),
         ) from err
     return bundle
+
+
+def predict_maps(
+    connectome: Connectome | RunConnectomes,
+    bundle: ModelBundle,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Estimate:
+    """Predict contrast maps from the connectome of one or several segments of rest.
+
+    Parameters
+    ----------
+    connectome
+        (rois, voxels of the bundle's mask). For a `RunConnectomes`, the maps of the segments are
+        averaged, as the program does.
+    bundle
+        Model that predicts the maps.
+    device
+        Device that computes: cpu, cuda, or auto, which is the CPU.
+    threads
+        Threads to compute with; by default all cores.
+
+    Returns
+    -------
+    Estimate
+        (contrasts, voxels of the bundle's mask).
+
+    Raises
+    ------
+    SettingsError
+        The device is not there, or the model reads connectomes of another form.
+    BundleError
+        The weights cannot be read.
+    RunError
+        There is too little memory, or the maps are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
+    >>> bundle = load_bundle("demo")
+    >>> r = np.zeros((bundle.rois, bundle.places.number), np.float32)
+    >>> estimate = predict_maps(Connectome(r, frames=100, seconds=432.0), bundle, device="cpu")
+    >>> estimate.values.shape, len(estimate.contrasts)
+    ((47, 163310), 47)
+    """
+    segments = segments_of(connectome, bundle)
+    model = Model(bundle, map_device(device), threads or available_cores())
+    estimate = estimate_maps(segments, model)
+    if bundle.half_widths is not None:
+        estimate = replace(estimate, half_widths=bundle.half_widths.at_places)
+    for note in model.take_notes():
+        warnings.warn(note, stacklevel=2)
+    return estimate
+
+
+def segments_of(
+    connectome: Connectome | RunConnectomes, bundle: ModelBundle
+) -> Sequence[Connectome]:
+    """Return the segments of what a caller gave, once the model can read each.
+
+    Raises
+    ------
+    TypeError
+        It is no connectome.
+    SettingsError
+        It is of another form or size than the model reads, or holds what is no correlation where
+        that is its form.
+    """
+    if not isinstance(connectome, Connectome | RunConnectomes):
+        raise TypeError(
+            f"the connectome is a {type(connectome).__name__}. Expected: of measure or "
+            "measure_array, or Connectome(r, frames, seconds)"
+        )
+    parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
+    read, wanted = bundle.card.part.connectome, (bundle.rois, bundle.places.number)
+    for part in parts:
+        if part.form != read:
+            raise SettingsError(
+                f"the connectome is of the form {part.form.title}",
+                expected=f"{read.title}, which {bundle.card.name} reads",
+                remedy="measure the run with this model's bundle",
+            )
+        largest = float(np.max(np.abs(part.r), initial=0.0))
+        if not read.row.joint and largest > _LARGEST_R and math.isfinite(largest):
+            raise SettingsError(
+                f"the connectome has values up to {largest:.3g}",
+                expected="correlations, -1 to 1 (Pearson r, not Fisher's z)",
+            )
+        if part.r.shape != wanted:
+            raise SettingsError(
+                f"the connectome is {part.r.shape}",
+                expected=f"{wanted}, ROIs and voxels of {bundle.card.name}",
+            )
+    return parts
+
+
+def estimate_maps(segments: Sequence[Connectome], model: Model) -> Estimate:
+    """Predict the maps of one or several segments of rest by a prepared model.
+
+    Raises
+    ------
+    BundleError, RunError
+        See `predict_maps`.
+    """
+    average = MapAverage(by_dof=all(math.isfinite(part.residual_dof) for part in segments))
+    for part in segments:
+        add_maps(average, model, part)
+    return average_of(average, model)
+
+
+def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
+    """Add the maps of a segment of rest to an average.
+
+    Raises
+    ------
+    RunError
+        The device has too little memory, or a map is not finite.
+    """
+    # Of other kinds a place's values follow from its own connectome: without data they are NaN.
+    is_network = KINDS[model.bundle.card.kind].is_network
+    # Overflow is refused later.
+    with np.errstate(over="ignore", invalid="ignore"):
+        maps = model.predict(connectome.r)
+        require_finite(maps, model.bundle.contrasts)
+        average.add(
+            maps,
+            seconds=connectome.seconds,
+            residual_dof=connectome.residual_dof,
+            data=None if is_network else (connectome.r != 0).any(axis=0),
+        )
+
+
+def average_of(average: MapAverage, model: Model) -> Estimate:
+    """Return the average of maps; refuse values that have overflowed."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        estimate = average.result(model.bundle.contrasts)
+    values = estimate.values
+    if average.data.ndim:
+        values = values[:, ~np.isnan(values).all(axis=0)]  # where there are data
+    require_finite(values, estimate.contrasts)
+    return estimate

@@ -19,8 +19,7 @@ from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.given import real_numbers
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
-from bids_dtg.contrasts.participant.model import Model, obtain_bundle
-from bids_dtg.contrasts.participant.predict import estimate_maps, segments_of
+from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle, segments_of
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import SettingsError

@@ -14,11 +14,10 @@ from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
-from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.participant.model import Model, add_maps, average_of
 from bids_dtg.contrasts.participant.outputs.choice import NOT_YET, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import Writer
-from bids_dtg.contrasts.participant.predict import add_maps, average_of
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.machine import one_blas_thread, return_memory
@@ -202,7 +201,7 @@ class MapAverageMaker:
 
         Runs come session by session, each as a whole where runs are joined.
         """
-        if not self._model.joins_runs:
+        if not self._model.bundle.card.part.of_sessions:
             add_maps(self._average, self._model, part.connectome)
             return
         if (part.session or "") != self._session:

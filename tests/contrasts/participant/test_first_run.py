@@ -8,7 +8,7 @@ from tiny_job import TinyJob, add_rest
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.first_run import begin_first_run, first_file
-from bids_dtg.contrasts.participant.measure import ModelVoxels
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import find_runs
 from bids_dtg.engine.head_start import begun
 from bids_dtg.engine.machine import available_cores
@@ -34,7 +34,7 @@ def test_it_is_the_first_of_those_that_are_read_at_the_models_voxels(job, option
     path, positions = first_file(settings)
     assert path == find_runs(settings)[0].bold
     header, bundle = read_bold_header(path), load_bundle(job.model)
-    voxels = ModelVoxels.of(bundle).places.positions
+    voxels = Reader.of(bundle, settings.cleaning).places.positions
     expected = LatticeSampling.between(header.shape, header.affine, bundle.grid, voxels)
     np.testing.assert_array_equal(positions, expected.source)
 

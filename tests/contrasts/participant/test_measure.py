@@ -16,7 +16,7 @@ import bids_dtg
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader, measure
-from bids_dtg.contrasts.participant.predict import predict_maps
+from bids_dtg.contrasts.participant.model import predict_maps
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule

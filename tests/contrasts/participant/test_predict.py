@@ -152,19 +152,20 @@ def test_two_segments_of_one_run(job):
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
     from bids_dtg.connectome.moments import measure_run
-    from bids_dtg.contrasts.participant.measure import ModelVoxels
+    from bids_dtg.contrasts.participant.measure import Reader
+    from bids_dtg.settings import CleaningOptions
 
     bold = tiny_bold(86)
     add_rest(job.bids, bold=bold)
     assert job.run("--denoise-strategy", "none") == 0
     bundle = bids_dtg.load_bundle(job.model)
-    voxels = ModelVoxels.of(bundle)
-    series = bold.reshape(-1, 86)[voxels.places.positions].T.astype(np.float32)
+    reader = Reader.of(bundle, CleaningOptions())
+    series = bold.reshape(-1, 86)[reader.places.positions].T.astype(np.float32)
     design = TemporalDesign.build(None, (), np.ones(86, bool), 10.0)
     moments = measure_run(
         lambda: (block for block in [(0, series.copy())]),
         design,
-        voxels.of_run(np.ones(len(voxels.in_brain), bool)),
+        reader.of_run(np.ones(len(reader.in_brain), bool)),
     )
     segments = run_connectomes(moments).segments
     assert len(segments) == 2
