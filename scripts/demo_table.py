@@ -38,9 +38,8 @@ from bids_dtg.contrasts.judging.scores import (
 )
 from bids_dtg.contrasts.judging.tables import (
     MODEL_COLUMNS,
-    ceiling_row,
-    ceiling_rows,
     comparison_rows,
+    records,
     summary_row,
 )
 from bids_dtg.contrasts.network.parameters import Parameters
@@ -132,9 +131,9 @@ def make_table(
             "seed": phantom.seed,
             "voxel_mm": 2 * phantom.block,
         },
-        "rows": [*rows, ceiling_row(scores)],
+        "rows": rows,
         "comparisons": comparison_rows(scores, JUDGED),
-        "ceilings": ceiling_rows(ceilings(twice, labels)),
+        "ceilings": records(ceilings(twice, labels)),
     }
     return Table(correction, everybody, people, evaluation)
 

@@ -226,12 +226,8 @@ def draw_scores(
             if name in found:
                 own = np.diagonal(found[name][order.index(contrast)])
                 upper.plot(np.full(len(own), x), own, ".", ms=3, alpha=0.5, color=_colour(name))
-            row = rows.get((contrast, name))
-            of_model = rows[contrast, models[-1]]
-            r = number(of_model["r"]) - number(of_model["difference"])
-            index = 0.0
-            if row is not None:  # all but the group average, which is the same for everybody
-                r, index = number(row["r"]), number(row["index"])
+            row = rows.get((contrast, name), {})  # not every model has each contrast
+            r, index = number(row.get("r")), number(row.get("index"))
             upper.plot(x, r, "_", ms=15, mew=2.5, color=_colour(name))
             if math.isnan(index):
                 lower.text(x, 0, "n/a", size=6, ha="center", va="bottom")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,26 +33,6 @@ class Histogram:
     ticks: tuple[tuple[float, str], ...]  # x and text
     middle: float  # x of the median
     alt: str  # the same in words
-
-
-@dataclass(frozen=True)
-class Point:
-    """A value of a distribution."""
-
-    value: float
-    name: str  # what the values belong to
-    link: str  # page of the participant; empty: none
-    out: bool  # whether it is an outlier
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Values of one figure over all runs, as dots along a line."""
-
-    title: str
-    dots: tuple[tuple[float, float, Point], ...]  # x, y and what lies there
-    ticks: tuple[tuple[float, str], ...]
-    median: float  # x
 
 
 def trace(
@@ -120,38 +99,6 @@ def histogram(
     )
     middle = float(np.clip((np.median(values) - low) / (high - low), 0, 1)) if values.size else 0.0
     return Histogram(columns, ticks, width * middle, alt)
-
-
-def strip(
-    title: str,
-    points: Sequence[Point],
-    *,
-    width: float,
-    height: float,
-    most: float = float("inf"),
-    median: float | None = None,
-) -> Strip:
-    """Lay out one dot a value, none above `most`; dots that would overlap are stacked.
-
-    `median` is that of all values where the points are some of them.
-    """
-    values = [point.value for point in points]
-    low, high = min(values), max(values)
-    margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
-    low, high = low - margin, min(high + margin, most)
-    taken: dict[int, int] = {}
-    dots = []
-    for point in points:
-        x = width * (point.value - low) / (high - low)
-        place = taken[round(x / 7)] = taken.get(round(x / 7), -1) + 1
-        offset = (1 if place % 2 else -1) * ((place + 1) // 2) * 7.0
-        y = float(np.clip(height / 2 + offset, 4, height - 4))
-        dots.append((x, y, point))
-    ticks = tuple(
-        (width * (tick - low) / (high - low), f"{tick:g}") for tick in ticks_between(low, high)
-    )
-    middle = float(np.median(values)) if median is None else median
-    return Strip(title, tuple(dots), ticks, width * (middle - low) / (high - low))
 
 
 def nice(value: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,7 +22,6 @@ class QualityColumn:
     title: str = ""  # on the group page, and in a participant's summary; empty: not there
     unit: str = ""
     decimals: int = 2  # on the group page
-    most: float = math.inf  # the largest value that can be
     summary: str = ""  # layout of the worst run's value in the summary; empty: not there
     flag: str = ""  # of a value beyond its limit (`LIMITS`); {value} stands for it; empty: none
 

@@ -11,17 +11,11 @@ from hypothesis.extra import numpy as arrays
 from bids_dtg.report.charts import (
     HEIGHT,
     WIDTH,
-    Point,
     dropped_spans,
     histogram,
     nice,
-    strip,
     trace,
 )
-
-
-def points(*values: float) -> list[Point]:
-    return [Point(value, "a", "", False) for value in values]
 
 
 def test_a_trace_leaves_gaps_where_values_are_missing():
@@ -60,14 +54,3 @@ def test_the_highest_column_of_a_histogram_is_the_chart(values):
     made = histogram(values, -1, 1, width=400, height=100, alt="x")
     assert max(height for *_, height in made.columns) == 100
     assert 0 <= made.middle <= 400
-
-
-def test_dots_that_would_overlap_are_apart():
-    made = strip("x", points(*[1.0] * 5, 2.0), width=400, height=80)
-    assert len({(x, y) for x, y, _ in made.dots}) == 6
-    assert all(0 <= x <= 400 and 0 <= y <= 80 for x, y, _ in made.dots)
-
-
-def test_an_axis_ends_at_the_largest_value_that_can_be():
-    made = strip("x", points(0.9, 1.0), width=10, height=80, most=1.0)
-    assert made.dots[1][0] == 10

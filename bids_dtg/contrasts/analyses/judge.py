@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
@@ -43,13 +44,12 @@ from bids_dtg.contrasts.judging.tables import (
     PERSON_COLUMNS,
     TEST_COLUMNS,
     WORTH_USING,
-    ceiling_row,
-    ceiling_rows,
     comparison_rows,
     contrast_rows,
     part_rows,
     person_rows,
     published_tests,
+    records,
     same_for_all,
     summary_row,
 )
@@ -212,8 +212,7 @@ def write_scores(
     places = {ALL_PLACES: cohort.bundle.places.number}
     places |= {name: int(here.sum()) for name, here in tissues.items()}
     rows = [summary_row(scores, name) for name in scores.models]
-    if RETEST in scores.models:
-        rows.append(ceiling_row(scores))
+    by_contrast = contrast_rows(scores, limits[ALL_PLACES])
     same, compared = same_for_all(own), comparison_rows(scores, judged)
     people = own.index.get_level_values("person").nunique()
     facts = {
@@ -228,7 +227,7 @@ def write_scores(
         "models": ResultTable(MODEL_COLUMNS, rows, "Scores: a row a model"),
         "contrasts": ResultTable(
             CONTRAST_COLUMNS,
-            contrast_rows(scores, limits[ALL_PLACES]),
+            by_contrast,
             "Scores: a row a contrast and model",
         ),
         "tests": ResultTable(
@@ -296,7 +295,7 @@ def write_scores(
                     "Contrasts",
                     template="judged_contrasts.html",
                     facts=about,
-                    figures=[_dots(tables["contrasts"].rows, judged)],
+                    figures=[_dots(by_contrast, judged)],
                 ),
                 PageSection("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
                 PageSection(
@@ -318,7 +317,7 @@ def write_scores(
 
     cohort.results.write_page(MODEL_PAGE, write)
     cohort.store.discard("work")
-    known = {"ceilings": ceiling_rows(limits[ALL_PLACES])} if len(limits[ALL_PLACES]) else {}
+    known = {"ceilings": records(limits[ALL_PLACES])} if len(limits[ALL_PLACES]) else {}
     return {**facts, "rows": rows, "comparisons": compared, **known}
 
 
@@ -414,27 +413,18 @@ def _figures(row: Mapping[str, Any]) -> str:
 
 
 def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> figures.Figure | None:
-    """Return r by contrast, a dot a model, the judged model's best contrast at the top.
-
-    `rows` are those of the table of contrasts.
-    """
-    own = [row for row in rows if row["model"] == judged]
-    own.sort(key=lambda row: 1.0 if row["r"] is None else -row["r"])
-    contrasts = [row["contrast"] for row in own]
-    found = {(row["model"], row["contrast"]): row["r"] for row in rows}
-    models = [name for name in dict.fromkeys(row["model"] for row in rows) if name != judged]
-    series = {
-        judged: [found[judged, row] for row in contrasts],
-        GROUP_AVERAGE: [(row["r"] or np.nan) - (row["difference"] or 0.0) for row in own],
-        "noise ceiling": [row.get("ceiling") for row in own],
-        **{name: [found.get((name, row)) for row in contrasts] for name in models},
-    }
-    known = {name: np.array(values, np.float64) for name, values in series.items()}
+    """Return r by contrast, a dot a model, the judged model's best contrast at the top."""
+    scores = pd.DataFrame(rows)
+    r = scores.pivot(index="contrast", columns="model", values="r")
+    r["noise ceiling"] = scores.groupby("contrast")["ceiling"].first()
+    first = [judged, GROUP_AVERAGE, "noise ceiling"]
+    others = [name for name in scores["model"].unique() if name not in first]
+    r = r.sort_values(judged, ascending=False)[[*first, *others]].dropna(axis=1, how="all")
     return figures.dots(
         "Mean r by contrast and model",
         "r of predicted and measured map",
-        contrasts,
-        {name: values for name, values in known.items() if np.isfinite(values).any()},
+        list(r.index),
+        {str(name): values.to_numpy(np.float64) for name, values in r.items()},
     )
 
 

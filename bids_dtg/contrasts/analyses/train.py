@@ -32,7 +32,7 @@ from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import ceilings
-from bids_dtg.contrasts.judging.tables import ceiling_rows
+from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.files.locks import Locks
@@ -151,7 +151,7 @@ def write_fitted(
     request = cohort.request
     base, training = cohort.bundle, cohort.of(split.training)
     in_turn, labels = fitted.left_out_in_turn, [contrast.label for contrast in cohort.contrasts]
-    limits = ceiling_rows(ceilings(cohort.people, labels))
+    limits = records(ceilings(cohort.people, labels))
     recentring = Recentring(
         participants=len(training) if in_turn else len(split.validation),
         segments=mean_segments(cohort.people),

@@ -29,7 +29,6 @@ from bids_dtg.stats.paired import (
     Interval,
     cliffs_delta,
     false_discovery_rate,
-    jackknife_shares,
     sign_flip_test,
     t_interval,
     wilson_interval,
@@ -47,13 +46,13 @@ from bids_dtg.stats.verdict import (
 Values = NDArray[np.float64]
 Row = dict[str, Any]
 
-CEILING = "noise ceiling"
 INDIVIDUAL, WORTH_USING = "individual", "worth using"
 # Any better average beats an average of few people: this gets no verdict.
 NO_VERDICT = "above, no verdict"
 _COMPARED = ("r", "residual_r", "identification")
 # Serin et al. 2025 test these three; for the fingerprinting score they count contrasts.
 _TESTED = {"r": "r", "dice": "dice", "product": "own_product", "fingerprint": "fingerprint"}
+_OF_CONTRASTS = ("r", "own_mean_r", "index", "residual_r", "identification", "fingerprint")
 _OF_PARTS = ("r", "r_minus_group_average", "index", "residual_r", "identification")
 
 _WILSON = "95 % interval (Wilson)"
@@ -86,7 +85,6 @@ def _mean(name: str, meaning: str, heading: str = "") -> Column:
 MODEL_COLUMNS = (
     Column("model", "Name of the model"),
     _mean("r", _R),
-    _mean("r_over_ceiling", "r over the noise ceiling, a contrast", "r over noise ceiling"),
     _mean("r_minus_group_average", "r minus that of the group average", "r minus group average"),
     Column(
         "above_group_average",
@@ -119,13 +117,8 @@ MODEL_COLUMNS = (
 CONTRAST_COLUMNS = (
     Column("contrast", "Label of the contrast"),
     Column("model", "Name of the model"),
-    Column("against", "Model that it is compared with"),
     _PEOPLE,
     Column("r", f"{_R}, mean over participants"),
-    _DIFFERENCE,
-    _P,
-    Column("q", "p adjusted for all contrasts of the model (false discovery rate)"),
-    _DELTA,
     Column("own_mean_r", "r of the model's own mean prediction"),
     Column("index", _INDEX),
     Column("residual_r", _RESIDUAL),
@@ -220,11 +213,9 @@ def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
     >>> summary_row(score_maps("itself", measured, measured), "itself")["identification"]
     [1.0, 0.6756, 1.0]
     """
-    own, group, retest = (scores.of(name, part) for name in (model, GROUP_AVERAGE, RETEST))
+    own, group = (scores.of(name, part) for name in (model, GROUP_AVERAGE))
     r = by_person(own, "r")
     row: Row = {"model": model, "r": _interval(r)}
-    if len(retest):
-        row["r_over_ceiling"] = _interval(_over_ceiling(own, retest))
     if own["dice"].notna().any():
         row["dice"] = _interval(by_person(own, "dice"))
     if len(group) and model != GROUP_AVERAGE:
@@ -245,17 +236,6 @@ def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
     people = int(identified.notna().sum())
     row["identification"] = cells(wilson_interval(float(identified.mean()), people))
     return row
-
-
-def ceiling_row(scores: Scores) -> Row:
-    """Return the row of the highest r that any prediction can be expected to reach.
-
-    The retest's r is the reliability, and a prediction of the true map has r up to its root: of the
-    mean over people for each contrast (of 0, if that is below 0), averaged over contrasts, as
-    single people's values are too noisy for a root.
-    """
-    r = _wide(scores.of(RETEST)["r"])
-    return {"model": CEILING, "r": _interval(jackknife_shares(*_ceiling(r)))}
 
 
 def comparison_rows(scores: Scores, model: str) -> list[Row]:
@@ -309,70 +289,41 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
     return rows
 
 
-def contrast_rows(scores: Scores, ceilings: pd.DataFrame | None = None) -> list[Row]:
-    """Return scores of each contrast and model, and r compared with that of the group average.
+def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
+    """Return scores of each model and contrast, means over people, and the contrast's ceilings.
 
-    p is of sign flips over people; q is adjusted for all contrasts of a model; same_for_all says
-    that the predicted map is the same for everybody. Ceilings of a contrast follow, if known.
+    same_for_all says that the predicted map is the same for everybody.
     """
-    group, rows = scores.of(GROUP_AVERAGE), []
-    known = {} if ceilings is None else {row["contrast"]: row for row in ceiling_rows(ceilings)}
+    table = scores.table[scores.table["part"] == ALL_PLACES]
+    of = table.groupby(["model", "contrast"], sort=False)
+    found = of["family"].nunique().to_frame("people").join(of[[*_OF_CONTRASTS]].mean())
     for model in scores.models:
-        if model == GROUP_AVERAGE:
-            continue
         own = scores.of(model)
-        average = group["r"].reindex(own.index)
-        difference = own["r"] - average
-        p = sign_flip_test(_spread(own, _wide(difference)))
-        q = false_discovery_rate(p)
-        same = same_for_all(own)
-        for n, contrast in enumerate(own.index.unique("contrast")):
-            here = own.loc[contrast]
-            row = {
-                "contrast": contrast,
-                "model": model,
-                "against": GROUP_AVERAGE,
-                "people": _people(own, difference[contrast]),
-                "r": number(here["r"].mean()),
-                "difference": number(difference[contrast].mean()),
-                "p": number(p[n], 5),
-                "q": number(q[n], 5),
-                "cliffs_delta": _delta(here["r"], average[contrast]),
-            }
-            for key in ("own_mean_r", "index", "residual_r", "identification", "fingerprint"):
-                row[key] = number(here[key].mean())
-            row["same_for_all"] = contrast in same if _is_individual(own) else None
-            rows.append({**row, **known.get(contrast, {})})
-    return rows
+        same = found.loc[model].index.isin(same_for_all(own)) if _is_individual(own) else None
+        found.loc[[model], "same_for_all"] = pd.Series(same, found.loc[[model]].index, object)
+    return records(found.reset_index().merge(ceilings, "left", "contrast"))
 
 
 def person_rows(scores: Scores, model: str, people: Sequence[Person]) -> list[Row]:
     """Return a row a person: scores, means over contrasts, and what may go with them."""
     own = scores.of(model)
-    typicality = by_person(scores.of(GROUP_AVERAGE), "r")
-    means = {
-        name: by_person(own, key)
-        for name, key in {
-            "r": "r",
-            "residual_r": "own_residual_r",
-            "index": "own_index",
-            "identification": "own_identification",
-        }.items()
-    }
-    contrasts = own.groupby(level="person", sort=False).size()
-    return [
+    found = pd.DataFrame(
         {
-            "participant_id": f"sub-{person.label}",
-            "contrasts": int(contrasts[person.label]),
-            **{name: number(values[person.label]) for name, values in means.items()},
-            "typicality": number(typicality.get(person.label, np.nan)),
-            "fd_mean": number(person.fd_mm),
-            "minutes": number(person.minutes),
-            "residual_dof": number(person.residual_dof),
+            "contrasts": own.groupby(level="person", sort=False).size(),
+            "r": by_person(own, "r"),
+            "residual_r": by_person(own, "own_residual_r"),
+            "index": by_person(own, "own_index"),
+            "identification": by_person(own, "own_identification"),
         }
-        for person in people
-        if person.label in contrasts.index
-    ]
+    ).join(by_person(scores.of(GROUP_AVERAGE), "r").rename("typicality"))
+    rest = pd.DataFrame(
+        [(person.fd_mm, person.minutes, person.residual_dof) for person in people],
+        [person.label for person in people],
+        ["fd_mean", "minutes", "residual_dof"],
+    )
+    found = rest.join(found, how="inner")
+    found.insert(0, "participant_id", "sub-" + found.index)
+    return records(found)
 
 
 def part_rows(
@@ -409,6 +360,7 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
     count the contrasts with a higher fingerprinting score.
     """
     own, rows, differences = scores.of(model), [], []
+    families = own["family"].groupby(level="person").first()
     opponents = [name for name in (GROUP_AVERAGE, LINEAR, RETEST) if name in scores.models]
     for score, column in _TESTED.items():
         for name in opponents:
@@ -426,11 +378,13 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
                         "contrast": contrast,
                         "score": score,
                         "against": name,
-                        "people": _people(own, here),
+                        "people": int(families[here.index[here.notna()]].nunique()),
                         "model": number(ours.mean()),
                         "other": number(others.mean()),
                         "difference": number(here.mean()),
-                        "cliffs_delta": _delta(ours, others) if tested else None,
+                        "cliffs_delta": number(cliffs_delta(np.asarray(ours), np.asarray(others)))
+                        if tested
+                        else None,
                     }
                 )
     if not rows:
@@ -449,10 +403,8 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
     """
     own = scores.of(model)
     own = own[own.index.isin(scores.of(BEFORE).index)]
-    r = {
-        name: scores.of(name)["r"].reindex(own.index)
-        for name in (BEFORE, model, GROUP_AVERAGE, LINEAR)
-    }
+    names = {"before": BEFORE, "after": model, "group_average": GROUP_AVERAGE, "linear": LINEAR}
+    r = pd.DataFrame({key: scores.of(name)["r"].reindex(own.index) for key, name in names.items()})
     contrasts = list(own.index.unique("contrast"))
     sets = {
         "not tuned": [one for one in contrasts if one not in tuned],
@@ -464,25 +416,14 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
         if not several:
             continue
         at = own.index.isin(several, level="contrast")
-        here = own[at]
-        means = {
-            of: values[at].groupby(level="person", sort=False).mean() for of, values in r.items()
-        }
-        found.append(_judged(here, means[model] - means[BEFORE]))
+        means = r[at].groupby(level="person", sort=False).mean()
+        found.append(_judged(own[at], means["after"] - means["before"]))
         rows.append(
             {
                 "contrast": name if name in contrasts else f"mean of {len(several)} {name}",
                 "tuned": several[0] in tuned,
                 "people": found[-1].people,
-                **{
-                    column: number(means[of].mean())
-                    for column, of in {
-                        "before": BEFORE,
-                        "after": model,
-                        "group_average": GROUP_AVERAGE,
-                        "linear": LINEAR,
-                    }.items()
-                },
+                **{key: number(means[key].mean()) for key in names},
                 "difference": cells(found[-1].difference),
             }
         )
@@ -494,15 +435,10 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
     ]
 
 
-def ceiling_rows(ceilings: pd.DataFrame) -> list[Row]:
-    """Return ceilings by contrast as bundles keep them."""
-    return [
-        {
-            str(key): number(value) if isinstance(value, float) else value
-            for key, value in row.items()
-        }
-        for row in ceilings.to_dict("records")
-    ]
+def records(table: pd.DataFrame) -> list[Row]:
+    """Return the rows of a table as bundles keep them: four digits, None for what is not known."""
+    rounded = table.round(4).astype(object).where(table.notna(), None)
+    return [{str(key): value for key, value in row.items()} for row in rounded.to_dict("records")]
 
 
 def same_for_all(own: pd.DataFrame) -> list[str]:
@@ -583,34 +519,3 @@ def _spread(own: pd.DataFrame, differences: pd.Series[float] | Values) -> Values
     """Return families' differences; if folds judge, their spread counts who was trained on, too."""
     found = family_means(np.asarray(differences), _families(own))
     return spread_as_learnt(found) if _is_folded(own) else found
-
-
-def _people(own: pd.DataFrame, values: pd.Series[float]) -> int:
-    """Return how many people have a value of a contrast (by person); a family counts as one."""
-    families = own["family"].groupby(level="person").first()
-    return int(families.reindex(values.index[values.notna()]).nunique())
-
-
-def _delta(ours: pd.Series[float], others: pd.Series[float]) -> float | None:
-    return number(cliffs_delta(np.asarray(ours), np.asarray(others)))
-
-
-def _ceiling(r: Values) -> tuple[float, Values]:
-    """Return the mean root of reliability (contrasts, people); and without each, (people,)."""
-
-    def of(r: Values) -> float:
-        return float((pd.DataFrame(r).mean(axis=1).clip(lower=0) ** 0.5).mean())
-
-    return of(r), np.array([of(np.delete(r, n, axis=1)) for n in range(r.shape[1])])
-
-
-def _over_ceiling(own: pd.DataFrame, retest: pd.DataFrame) -> Values:
-    """Return jackknife shares (people,) in mean r over the ceiling, of contrasts with a retest."""
-    again = retest["r"].reindex(own.index)
-    r = own["r"].where(again.notna()).groupby(level="person", sort=False).mean()
-    ceiling, without = _ceiling(_wide(again))
-    fewer = np.array([r.drop(person).mean() for person in r.index])
-    return jackknife_shares(
-        r.mean() / ceiling if ceiling > 0 else float("nan"),
-        np.where(without > 0, fewer / np.where(without > 0, without, 1.0), np.nan),
-    )

@@ -44,7 +44,6 @@ COLUMNS = (
         "Share of the model's grey-matter voxels with signal",
         title="Grey matter with signal",
         decimals=3,
-        most=1.0,
         summary="{:.1%}",
         flag="{value:.1%} of the model's grey matter has signal",
     ),
@@ -53,7 +52,6 @@ COLUMNS = (
         "Smallest share, over ROI maps, of a map's weight on voxels with signal",
         title="Lowest coverage of an ROI",
         decimals=3,
-        most=1.0,
         flag="An ROI has only {value:.0%} of its map on signal",
     ),
     QualityColumn(

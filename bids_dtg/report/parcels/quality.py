@@ -24,7 +24,6 @@ COLUMNS = (
         "Share of voxels with signal, mean over the parcels",
         title="Parcels' voxels with signal",
         decimals=3,
-        most=1.0,
         summary="{:.1%}",
         flag="{value:.1%} of the parcels' voxels have signal",
     ),

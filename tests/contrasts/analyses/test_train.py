@@ -357,7 +357,7 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     assert {*simple, "model own", "retest"} <= set(rows)
     assert float(rows["retest"]["identification"]) == 1.0
     assert float(rows["retest"]["identification_low"]) < 0.8
-    assert {"own mean prediction", "another person's prediction", "noise ceiling"} <= set(rows)
+    assert {"own mean prediction", "another person's prediction"} <= set(rows)
     # Fitted on all others, it looks like everybody but oneself.
     assert (rows[FITS]["identification"], rows[FITS]["residual_r"]) == ("n/a", "n/a")
     # The mean of the model's training people is one map for everybody.
@@ -380,8 +380,6 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     retest = [row for row in by_contrast if row["model"] == "retest"]
     # One participant lacks the second contrast, and does not count for it.
     assert [int(row["people"]) for row in retest] == [8, 7]
-    assert all(float(row["p"]) < 0.05 for row in retest)
-    assert all(float(row["cliffs_delta"]) == 1 for row in retest)
     matrices = ArrayStore(folder / "arrays")
     # Who lacks a contrast has no r of it.
     assert np.isnan(matrices.read("matrices/Retest")).sum(axis=(1, 2)).tolist() == [0, 15]

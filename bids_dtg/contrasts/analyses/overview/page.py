@@ -17,7 +17,7 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
-from bids_dtg.report.charts import Point, Strip, strip
+from bids_dtg.report.charts import Histogram, histogram
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay
 from bids_dtg.report.flags import (
@@ -41,11 +41,9 @@ from bids_dtg.report.viewer import remove_others
 Row = dict[str, Any]  # a run on the page: facts by name, see `_rows`
 # The spread over people, an overlay of the mean in the viewer.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
-_STRIP = (440.0, 64.0)
+_HISTOGRAM = (420.0, 120.0)
 # With more runs than this, the page shows no table; the TSV file has all of them.
 _MOST_ROWS = 2000
-# Most dots of a figure: with the dots of 100,000 runs the page has 150 MB, and no browser opens it.
-_MOST_DOTS = 2000
 # A value this far from the median is marked.
 OUTLIER_Z = 3.5
 # With fewer runs, the spread is too uncertain.
@@ -62,6 +60,12 @@ class Column:
     measure: QualityColumn
     values: NDArray[np.float64]  # (runs,), NaN where n/a
     z: NDArray[np.float64]  # (runs,), robust; NaN where it is not defined
+
+    @property
+    def title(self) -> str:
+        """Its title, with its unit."""
+        unit = self.measure.unit
+        return f"{self.measure.title} ({unit})" if unit else self.measure.title
 
     @property
     def out(self) -> NDArray[np.bool_]:
@@ -167,9 +171,8 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         flags=_flags(facts, rows, columns),
         rows=[{**row, "cells": _cells(row["position"], columns)} for row in shown],
         hidden=len(rows) - len(shown),
-        most_dots=_MOST_DOTS if len(rows) > _MOST_DOTS else 0,
         measures=[column.measure for column in columns],
-        strips=[_strip(column, rows) for column in columns],
+        charts=[(column.title, _histogram(column)) for column in columns],
         rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
         f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
         table=link(facts.table, dataset),
@@ -252,42 +255,13 @@ def _cells(position: int, columns: Sequence[Column]) -> list[dict[str, object]]:
     return cells
 
 
-def _strip(column: Column, rows: Sequence[Row]) -> Strip:
-    measure, out = column.measure, column.out
-    return strip(
-        f"{measure.title} ({measure.unit})" if measure.unit else measure.title,
-        [
-            Point(
-                value=float(column.values[run]),
-                name=f"{rows[run]['participant']} {rows[run]['run']}",
-                link=rows[run]["address"] or "",
-                out=bool(out[run]),
-            )
-            for run in drawn_runs(column, _MOST_DOTS)
-        ],
-        width=_STRIP[0],
-        height=_STRIP[1],
-        most=measure.most,
-        median=float(np.nanmedian(column.values)),
-    )
-
-
-def drawn_runs(column: Column, most: int) -> NDArray[np.intp]:
-    """Return which runs have a dot: (dots,) positions in the table, ascending.
-
-    All runs with a value, up to `most`. Of more: the smallest and the largest value, the most
-    extreme marked ones (at most half of the dots), and runs evenly along the order of the
-    others, so that the dots have the shape of the distribution.
-    """
-    known = np.flatnonzero(np.isfinite(column.values))
-    if len(known) <= most:
-        return known
-    marked = known[column.out[known]]
-    marked = marked[np.argsort(-np.abs(column.z[marked]), kind="stable")][: most // 2]
-    others = np.setdiff1d(known, marked)
-    others = others[np.argsort(column.values[others], kind="stable")]
-    even = np.linspace(0, len(others) - 1, most - len(marked)).round().astype(np.intp)
-    return np.union1d(marked, others[even])
+def _histogram(column: Column) -> Histogram:
+    known = column.values[np.isfinite(column.values)]
+    low, high = float(known.min()), float(known.max())
+    room = 0.0 if high > low else 0.05 * max(abs(high), 1.0)
+    words = f"{column.title}, {counted(len(known), 'run')}: {low:.3g} to {high:.3g}"
+    width, height = _HISTOGRAM
+    return histogram(known, low - room, high + room, width=width, height=height, alt=words)
 
 
 def _draw_similarity(

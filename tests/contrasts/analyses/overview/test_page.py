@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.contrasts.analyses.overview.page import (
-    Column,
     GroupFacts,
     columns_of,
-    drawn_runs,
     robust_z,
     write_group_page,
 )
@@ -58,25 +56,7 @@ def test_columns_are_those_that_any_run_has():
     assert column.out.tolist() == [False] * 6 + [True, False]
 
 
-@example(60, 8, 17)
-@given(st.integers(0, 60), st.integers(4, 20), st.integers(0, 2**32 - 1))
-def test_dots_of_many_runs_are_few_and_have_the_ends_and_the_most_unusual(runs, most, seed):
-    values = np.random.default_rng(seed).standard_t(1.5, runs)
-    values[::7] = np.nan
-    column = Column(PRESENTATION.quality_columns[0], values, robust_z(values))
-    drawn = drawn_runs(column, most)
-    known = np.flatnonzero(np.isfinite(values))
-    assert len(drawn) == min(most, len(known))
-    assert (np.diff(drawn) > 0).all()
-    assert set(drawn) <= set(known)
-    if len(known):
-        ends = {values[known].min(), values[known].max()}
-        assert ends <= set(values[drawn])
-    unusual = known[np.argsort(-np.abs(np.nan_to_num(column.z[known])), kind="stable")]
-    assert set(unusual[: min(column.out.sum(), most // 2)]) <= set(drawn)
-
-
-def test_the_page_of_very_many_runs_has_no_more_dots_and_rows_than_a_browser_opens(tmp_path):
+def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_path):
     pytest.importorskip("jinja2", reason="reports need the extra [report]")
     (tmp_path / "dataset_description.json").write_text("{}")
     names = [f"{number:04d}" for number in range(2080)]
@@ -89,9 +69,8 @@ def test_the_page_of_very_many_runs_has_no_more_dots_and_rows_than_a_browser_ope
     table = tmp_path / "group/desc-runs_qc.tsv"
     facts = GroupFacts(rows, failures, (), (), None, (), table)
     page = write_group_page(DerivativeDataset(tmp_path), facts).read_text()
-    assert page.count('<circle class="dot') == 2000
+    assert ", 2080 runs: " in page
     assert page.count("cut short") == 2000
-    assert "Of so many runs 2000 are drawn a figure" in page
     assert "and the other 80 runs" in page
     assert "And 80 more: logs/*/failures.tsv has all" in page
 
