@@ -342,8 +342,11 @@ def series_weights(moments: RunMoments, solved: NDArray[np.bool_] | None = None)
     the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
     solved by itself. `solved` (voxels,) are those with data; by default as the sums have them.
     """
-    gram, mean = _demeaned_gram(moments.maps, moments.solved if solved is None else solved)
     voxels = moments.voxels
+    # Maps that are combined need the products of all; else sets have nothing to do with each other.
+    blocks = voxels.set_rows if voxels.combine is None else (slice(None),)
+    solved = moments.solved if solved is None else solved
+    gram, mean = _demeaned_gram(moments.maps, solved, blocks)
     inverse = np.zeros((len(gram), voxels.rois))
     for rows in voxels.set_rows:
         if voxels.combine is None:
@@ -364,7 +367,10 @@ def _inverse(gram: Float) -> Float:
     return inverse
 
 
-def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tuple[Float, Float]:
+def _demeaned_gram(
+    maps: NDArray[np.floating], solved: NDArray[np.bool_], blocks: Sequence[slice]
+) -> tuple[Float, Float]:
+    """Return products of demeaned maps within blocks of them, 0 elsewhere, and the maps' means."""
     firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     some = [slice(low, low + VOXELS_AT_A_TIME) for low in firsts]
     some = [voxels for voxels in some if solved[voxels].any()]
@@ -375,7 +381,8 @@ def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tup
     gram = np.zeros((len(maps), len(maps)))
     for voxels in some:
         part = (maps[:, voxels] - mean[:, None]) * solved[voxels]
-        gram += part @ part.T
+        for rows in blocks:
+            gram[rows, rows] += part[rows] @ part[rows].T
     return gram, mean
 
 
