@@ -48,7 +48,7 @@ from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.phantom.dataset import CONTENTS, dataset_name, participant_label
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.contrasts.recentring import Correction, recentre
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.half_width import LeftOutErrors, block_edge
 
@@ -90,10 +90,9 @@ def make_table(
     for n in range(everybody):
         total += trained[n]
     mean_map = (total / everybody).astype(np.float32)
-    recentring = RecentringSums(*mean_map.shape)
-    for n, maps in enumerate(predict_people(folder / "validation", validation, prepared.predict)):
-        recentring.add(maps, validation.measured(n))
-    correction = recentring.correction(mean_map)
+    of_validation = predict_people(folder / "validation", validation, prepared.predict)
+    pairs = ((maps, validation.measured(n)) for n, maps in enumerate(of_validation))
+    correction, _ = recentre(pairs, mean_map)
 
     def recentred(n: int) -> Array:
         return correction.apply(predicted[n].astype(np.float32))

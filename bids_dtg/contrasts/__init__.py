@@ -8,7 +8,6 @@ Contrasts and maps:
 
 Kinds of model; `bundle.kinds` says which functions a kind has:
 
-- `fitted`: a fitted model, and what a bundle keeps of it
 - `network`: the attention U-Net
 - `linear`: the linear model of weighted deviations, of several sets of ROI maps
 - `linear_kind`: the linear model as a kind
@@ -16,7 +15,7 @@ Kinds of model; `bundle.kinds` says which functions a kind has:
 
 Fitting and evaluation:
 
-- `people`: people with rest and measured maps, as arrays
+- `people`: people with rest and measured maps, as arrays; a model that is fitted to them
 - `plan`: how a network is trained
 - `train`: trains the attention U-Net on batches of people (extra ``train``)
 - `losses`: training losses (torch)

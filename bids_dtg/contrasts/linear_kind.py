@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.linear import LinearModel, fit_people
-from bids_dtg.contrasts.people import MapModel, Person
+from bids_dtg.contrasts.people import FittedModel, MapModel, Person
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.maps import MapAverage
+from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.stats.half_width import HalfWidths
 
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]
@@ -77,6 +79,29 @@ def predicted_maps(model: MapModel, person: Person) -> Array:
         # The duration is irrelevant: only the mean is used.
         average.add(maps, seconds=weight)
     return average.mean
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A fitted model, and what its bundle needs."""
+
+    kind: str  # its row of `bids_dtg.contrasts.bundle.kinds`
+    model: MapModel  # before the correction
+    tensors: Mapping[str, NDArray[Any]]  # of the bundle's weights
+    record: Mapping[str, Any]  # how it was fitted, for the card
+    correction: Correction | None = None  # of its maps; None: none
+    # Whether correction and half-widths were found with each training person left out in turn;
+    # else on the validation people.
+    left_out_in_turn: bool = False
+    # Labels of the contrasts whose corrected map is the same for everybody.
+    same_for_all: tuple[str, ...] = ()
+    half_widths: HalfWidths | None = None  # of intervals around its maps; None: none
+    words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
+
+    def predict(self, person: Person) -> Array:
+        """Predict a person's maps: the mean over segments, corrected."""
+        maps = predicted_maps(self.model, person)
+        return maps if self.correction is None else self.correction.apply(maps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ each contrast then scales the deviations from the mean.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,100 +40,67 @@ class Correction:
         return corrected
 
 
-class RecentringSums:
-    """Sums over held-out people from which re-centring is computed, added up person by person.
+def recentre(
+    people: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
+    mean_map: NDArray[np.floating[Any]],
+) -> tuple[Correction, NDArray[np.bool_]]:
+    """Find the correction: mean map + gain · (prediction - mean prediction).
 
-    Values that were not measured (NaN) are not counted: gains come from the other values, at each
-    voxel relative to the means of the people who have it.
+    The gain of a contrast is the slope of measured on predicted deviations, over people and the
+    voxels that they have, each relative to the means of the people who have it, clipped to 0 to
+    `MOST_GAIN`; 0 where nobody has the contrast. The mean prediction is over everybody.
+
+    Parameters
+    ----------
+    people
+        Predicted and measured maps (contrasts, voxels) of each person outside the network's
+        training set, one after the other; the prediction as made in use, e.g. averaged over
+        segments; NaN where nothing was measured.
+    mean_map
+        Mean measured map of the training people, (contrasts, voxels).
+
+    Returns
+    -------
+    The correction; and whether predictions differ between people by more than rounding,
+    (contrasts,).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two people, or shapes are others.
     """
-
-    def __init__(self, contrasts: int, voxels: int) -> None:
-        shape = contrasts, voxels
-        self.people = 0
-        self._everybody = np.zeros(shape)  # sum of the predictions
-        self._everybody_squares = np.zeros(contrasts)
-        # The following are over measured values.
-        self._count = np.zeros(shape, np.int32)
-        self._predicted, self._measured = np.zeros(shape), np.zeros(shape)
-        self._products, self._squares = np.zeros(contrasts), np.zeros(contrasts)
-
-    def add(
-        self, predicted: NDArray[np.floating[Any]], measured: NDArray[np.floating[Any]]
-    ) -> None:
-        """Add a person outside the network's training set.
-
-        Parameters
-        ----------
-        predicted, measured
-            (contrasts, voxels); the prediction as made in use, e.g. averaged over segments;
-            NaN where nothing was measured.
-
-        Raises
-        ------
-        ValueError
-            If the shapes are others.
-        """
+    shape, number = mean_map.shape, 0
+    everybody, everybody_squares = np.zeros(shape), np.zeros(shape[0])
+    # The following are over measured values.
+    count, of_predicted, of_measured = np.zeros(shape, np.int32), np.zeros(shape), np.zeros(shape)
+    products, squares = np.zeros(shape[0]), np.zeros(shape[0])
+    for predicted, measured in people:
         p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
-        if not p.shape == m.shape == self._everybody.shape:
-            raise ValueError(
-                f"maps are (contrasts, voxels), {self._everybody.shape}; "
-                f"found {p.shape} and {m.shape}"
-            )
-        self.people += 1
-        self._everybody += p
-        self._everybody_squares += np.einsum("qv,qv->q", p, p)
+        if not p.shape == m.shape == shape:
+            raise ValueError(f"the mean map is {shape}; found maps {p.shape} and {m.shape}")
+        number += 1
+        everybody += p
+        everybody_squares += np.einsum("qv,qv->q", p, p)
         known = np.isfinite(m)
         p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
-        self._count += known
-        self._predicted += p
-        self._measured += m
-        self._products += np.einsum("qv,qv->q", p, m)
-        self._squares += np.einsum("qv,qv->q", p, p)
-
-    def varying(self) -> NDArray[np.bool_]:
-        """Return whether predictions differ between people by more than rounding, (contrasts,).
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than two people.
-        """
-        if self.people < 2:
-            raise ValueError(f"two people or more can differ, found {self.people}")
-        of_mean = np.einsum("qv,qv->q", self._everybody, self._everybody) / self.people
-        return _varies(self._everybody_squares - of_mean, self._everybody_squares)
-
-    def correction(self, mean_map: NDArray[np.floating[Any]]) -> Correction:
-        """Return the correction: mean map + gain · (prediction - mean prediction).
-
-        The gain of a contrast is the slope of measured on predicted deviations, over people and
-        the voxels that they have, clipped to 0 to `MOST_GAIN`; 0 where nobody has the contrast.
-        The mean prediction is over everybody.
-
-        Parameters
-        ----------
-        mean_map
-            Mean measured map of the training people, (contrasts, voxels).
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than two people, or the mean map has another shape.
-        """
-        if self.people < 2:
-            raise ValueError(f"re-centring needs at least 2 people, found {self.people}")
-        if mean_map.shape != self._everybody.shape:
-            raise ValueError(f"the mean map is {self._everybody.shape}, found {mean_map.shape}")
-        # Deviations from the means of those who have a voxel:
-        # Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
-        mean = self._predicted / np.maximum(self._count, 1)
-        covariance = self._products - np.einsum("qv,qv->q", mean, self._measured)
-        variance = self._squares - np.einsum("qv,qv->q", mean, self._predicted)
-        varies = _varies(variance, self._squares)
-        slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
-        gains = np.clip(slopes, 0.0, MOST_GAIN)
-        offset = mean_map - gains[:, None] * (self._everybody / self.people)
-        return Correction(gains.astype(np.float32), offset.astype(np.float32))
+        count += known
+        of_predicted += p
+        of_measured += m
+        products += np.einsum("qv,qv->q", p, m)
+        squares += np.einsum("qv,qv->q", p, p)
+    if number < 2:
+        raise ValueError(f"re-centring needs at least 2 people, found {number}")
+    # Deviations from the means of those who have a voxel: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
+    mean = of_predicted / np.maximum(count, 1)
+    covariance = products - np.einsum("qv,qv->q", mean, of_measured)
+    variance = squares - np.einsum("qv,qv->q", mean, of_predicted)
+    varies = _varies(variance, squares)
+    slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
+    gains = np.clip(slopes, 0.0, MOST_GAIN)
+    offset = mean_map - gains[:, None] * (everybody / number)
+    of_mean = np.einsum("qv,qv->q", everybody, everybody) / number
+    individual = _varies(everybody_squares - of_mean, everybody_squares)
+    return Correction(gains.astype(np.float32), offset.astype(np.float32)), individual
 
 
 def _varies(variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.bool_]:

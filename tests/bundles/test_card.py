@@ -205,7 +205,7 @@ def test_recentring_needs_its_file():
         ("mask_input", 1, "mask_input is 1. Expected: true or false"),
         ("statistic", "z/t", "statistic is .*letters and digits"),
         ("for_science", False, "notice is .*Expected: a notice"),
-        ("files", {}, "lists no weights.safetensors and no maps.nii.gz"),
+        ("files", {}, "lists no weights.safetensors and no brain_mask.nii.gz"),
         ("files", {"../../etc/passwd": "0" * 64}, "lists a file '../../etc/passwd'. Expected: a"),
         ("files", {"/etc/passwd": "0" * 64}, "lists a file '/etc/passwd'"),
         ("files", {"a\\b": "0" * 64}, "lists a file"),

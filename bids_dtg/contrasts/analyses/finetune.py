@@ -24,11 +24,10 @@ from bids_dtg.contrasts.analyses.train import write_fitted
 from bids_dtg.contrasts.analyses.training_set import why_left_out
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.network import kind as network_kind
-from bids_dtg.contrasts.people import Person, predicted_maps
+from bids_dtg.contrasts.people import FittedModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe, hinge_weight
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
-from bids_dtg.contrasts.fitted import FittedModel
-from bids_dtg.contrasts.people import Array, Person, mean_maps
+from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps
 from bids_dtg.contrasts.plan import find_recipe
-from bids_dtg.contrasts.recentring import RecentringSums
+from bids_dtg.contrasts.recentring import recentre
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted
@@ -84,12 +83,9 @@ def recentred(
     maps are the same for everybody are reported, too.
     """
     training, validation = people
-    sums = RecentringSums(len(contrasts), places.number)
-    for person in validation:
-        sums.add(fitted.predict(person), person.maps)
-    individual = sums.varying()
+    pairs = ((fitted.predict(person), person.maps) for person in validation)
+    correction, individual = recentre(pairs, mean_maps(training))
     if find_recipe(recipe).recentred:
-        correction = sums.correction(mean_maps(training))
         # As in the card: a gain that is rounded to 0 is 0 in use.
         individual &= correction.gains.round(GAIN_DIGITS) > 0
         fitted = replace(fitted, correction=correction)

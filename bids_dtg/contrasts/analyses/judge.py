@@ -21,7 +21,6 @@ from bids_dtg.contrasts.analyses.baselines import (
 )
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
-from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
     GROUP_AVERAGE,
@@ -54,7 +53,7 @@ from bids_dtg.contrasts.judging.tables import (
     summary_row,
 )
 from bids_dtg.contrasts.linear import LinearModel
-from bids_dtg.contrasts.people import Person
+from bids_dtg.contrasts.people import FittedModel, Person
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.places import Places, VoxelPlaces

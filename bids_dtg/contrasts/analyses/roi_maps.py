@@ -15,10 +15,10 @@ from scipy.linalg import block_diag
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.nested_sets import combination
+from bids_dtg.contrasts.bundle.arrays import geometry_files
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
@@ -65,7 +65,7 @@ def parcel_template(
         (), places=places.number, parcels=True, segment_seconds=seconds, connectome=form
     )
     maps = np.zeros((sum(sets), places.number), np.float16 if form.sets else np.float32)
-    files = geometry_files(BundleArrays({}, maps, places, places))
+    files = geometry_files((places, places, maps, None))
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     card = ModelCard(name="parcels", version="1", kind=next(iter(KINDS)), part=part, files=digests)
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
@@ -89,8 +89,7 @@ def with_roi_maps(
         # Over the brain, as the file of one set has them.
         volumes = np.stack([base.voxels.volume(own) for own in maps])
         maps = volumes[:, base.brain_voxels.mask]
-    arrays = BundleArrays({}, maps, base.brain, base.places, combine=combine)
-    files = geometry_files(arrays, several=several)
+    files = geometry_files((base.brain, base.places, maps, combine), several=several)
     card = dataclasses.replace(
         base.card,
         part=dataclasses.replace(base.card.part, connectome=form),

@@ -24,16 +24,16 @@ from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.training_set import record_people
+from bids_dtg.contrasts.bundle.arrays import as_kept
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR as LINEAR_KIND
 from bids_dtg.contrasts.bundle.kinds import MapsKind, find_kind
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
-from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
+from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
-from bids_dtg.contrasts.people import Person
+from bids_dtg.contrasts.people import FittedModel, Person
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say

@@ -1,21 +1,22 @@
-"""The small files of a model of maps besides its weights, and their fields in the card.
+"""The files of a model of maps besides its weights: each is written and read here.
 
+- geometry: masks and ROI maps on a grid; or places without one (names, or parcels of CIFTI) with
+  the ROI maps over them
 - offset: what re-centring adds to the maps
 - half-widths: how wide intervals around the maps are
 - mean: the mean of what the model predicts for its training people, unrounded; a bundle that must
   be small has it packed: less the offset, which is as rough as measured maps, in steps whose
   differences between neighbours are deflated
-- places: places without a grid: names, or parcels of CIFTI
-- listed maps: the ROI maps over such places
 
-Each is a safetensors file that is read with the shapes which the card says it has. Rows of
-large arrays are kept in steps of 8 bits.
+Files of tensors are read with the shapes which the card says they have. Rows of large arrays are
+kept in steps of 8 bits.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +24,278 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.tensors import check_names, decode_names, encode_names, read_tensors
+from bids_dtg.contrasts.bundle.part import (
+    BRAIN_MASK_FILE,
+    GAIN_DIGITS,
+    HALF_WIDTH_FILE,
+    LISTED_MAPS_FILE,
+    MAPS_FILE,
+    MASK_FILE,
+    MEAN_FILE,
+    OFFSET_FILE,
+    PLACES_FILE,
+    MapsPart,
+)
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile, encode_arrays, let_go
-from bids_dtg.imaging.places import ListedPlaces, Places
+from bids_dtg.imaging.bold import BoldHeader, stream_blocks
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import read_header
+from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.places import ListedPlaces, Places, VoxelPlaces
+from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.cifti import FAULTS
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.stats.half_width import HalfWidths
 
-OFFSET_FILE = "reference.safetensors"
-HALF_WIDTH_FILE, MEAN_FILE = "half_width.safetensors", "mean.safetensors"
-
-# Names of tensors. The offset: (contrasts, voxels of the mask) int8, and the value of one unit of
-# each contrast.
-_OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
-_HALF_WIDTH, _HALF_WIDTH_SCALE = "half_width", "half_width_scale"
-
+# Names of tensors. Those of steps are int8, and NAME_scale is the value of one step of each row.
+_OFFSET, _HALF_WIDTH = "offset", "half_width"
 _NAMES, _LISTED_MAPS, _COMBINE = "names", "roi_maps", "combine"
 _PARCELS = "parcels"  # axes of a map of parcels, in CIFTI's XML
 # The mean, or its packed bytes and the step of each contrast.
 _MEAN, _PACKED, _STEP = "mean", "mean_packed", "mean_step"
 _REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
+# Affines that agree to this many mm (or mm a voxel) describe one grid.
+_AFFINE_TOLERANCE = 1e-4
+# Limit on all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
+_MOST_MAP_VALUES = 2**28
+# A few volumes at a time: gathered while the next ones are inflated.
+_VOLUMES_PER_BLOCK = 4
 
 Array = NDArray[np.float32]
+# Places of the ROI series, and of the predictions; ROI maps, and `combine`, as of `ModelBundle`.
+Geometry = tuple[Places, Places, NDArray[np.floating], Array | None]
+
+
+def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, bytes]:
+    """Return the files, by name, that define grid and ROIs; `several`: of several sets of these."""
+    brain, places, roi_maps, combine = geometry
+    listed = encode_arrays(
+        {_LISTED_MAPS: roi_maps} | ({} if combine is None else {_COMBINE: combine})
+    )
+    if isinstance(places, ParcelPlaces | ListedPlaces):
+        tensors = (
+            {_PARCELS: np.frombuffer(places.to_xml(), np.uint8)}
+            if isinstance(places, ParcelPlaces)
+            else {_NAMES: encode_names(places.names)}
+        )
+        return {PLACES_FILE: encode_arrays(tensors), LISTED_MAPS_FILE: listed}
+    maps = (
+        {LISTED_MAPS_FILE: listed}
+        if several
+        else {MAPS_FILE: brain.encode(roi_maps, description="ROI maps")}
+    )
+    masks = (BRAIN_MASK_FILE, brain, "brain mask"), (MASK_FILE, places, "model mask")
+    return maps | {
+        name: own.encode(np.ones(own.number, np.float32), description=words)
+        for name, own, words in masks
+    }
+
+
+def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
+    """Read what `geometry_files` wrote, for the ROIs that the weights read.
+
+    Raises
+    ------
+    BundleError
+        If a file is damaged or holds something else.
+    """
+    several, number = part.several, part.places
+    if several and (found := sum(part.connectome.sets)) != rois:
+        raise BundleError(
+            f"{folder / CARD_FILE} lists {found} ROI maps under rois",
+            expected=f"{rois}, as the weights read",
+            remedy=_REMEDY,
+        )
+    if part.grid is None:
+        assert number is not None  # a card has a grid or a number of places
+        read = read_parcels if part.parcels else _read_names
+        listed: Places = read(folder / PLACES_FILE, number)
+        return listed, listed, *_read_listed_maps(folder, rois, number, several=several)
+    if not several:
+        _check_on_grid(folder / MAPS_FILE, part.grid, volumes=rois)
+    brain, places = (
+        _read_voxels(folder / name, part.grid) for name in (BRAIN_MASK_FILE, MASK_FILE)
+    )
+    if several:
+        return brain, places, *_read_listed_maps(folder, rois, places.number, several=True)
+    return brain, places, read_roi_maps(folder / MAPS_FILE, brain), None
+
+
+def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
+    """Read ROI maps over the brain mask.
+
+    Parameters
+    ----------
+    path
+        4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
+        flip of its lattice that covers the brain mask. Never resampled.
+    brain
+        Voxels of the model's brain mask.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rois, brain voxels).
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged, not 4-D, on another lattice or too small, has values that
+        are not finite, or a map that is constant over the brain mask.
+    """
+    with _as_bundle_error("fetch or make the file again"):
+        header = BoldHeader(**vars(read_header(path)))
+        if len(header.shape) != 4:
+            raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
+        sampling = LatticeSampling.between(
+            header.shape, header.affine, brain.grid, brain.positions, name=str(path)
+        )
+        if not sampling.covered.all():
+            missing = np.count_nonzero(~sampling.covered)
+            raise BundleError(
+                f"{path} does not cover {missing} voxels of the brain mask",
+                expected="maps that cover all of it",
+            )
+        if header.frames * brain.number > _MOST_MAP_VALUES:
+            raise BundleError(
+                f"{path} has {header.frames} ROI maps of {brain.number} voxels",
+                expected=f"at most {_MOST_MAP_VALUES} values",
+            )
+        roi_maps = np.empty((header.frames, brain.number), np.float32)
+        done = 0
+        for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
+            out = roi_maps[done : done + len(block)]
+            done += len(sampling.apply(block, header.slope, header.inter, out=out))
+    _check_values(path, roi_maps)
+    return roi_maps
+
+
+def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
+    _check_on_grid(path, grid, volumes=1)
+    with _as_bundle_error(_REMEDY):
+        mask = read_mask(path, grid)
+    if not mask.any():
+        raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
+    return VoxelPlaces.within(grid, mask)
+
+
+def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
+    """Refuse an image whose header does not describe so many volumes on the grid."""
+    with _as_bundle_error(_REMEDY):
+        header = read_header(path)
+    if (*header.shape, 1)[:4] != (*grid.shape, volumes) or len(header.shape) > 4:
+        raise BundleError(
+            f"{path} has sizes {header.shape}", expected=f"{volumes} volume(s) of {grid.shape}"
+        )
+    if not np.allclose(header.affine, grid.affine, rtol=0, atol=_AFFINE_TOLERANCE):
+        raise BundleError(
+            f"{path} has the affine {header.affine.tolist()}",
+            expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
+        )
+
+
+def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
+    lowest, highest = roi_maps.min(axis=1), roi_maps.max(axis=1)
+    # NaN and infinity show in the smallest and largest values.
+    wrong = np.flatnonzero(~(np.isfinite(lowest) & np.isfinite(highest)))
+    if wrong.size:
+        raise BundleError(
+            f"{path}: ROI map {wrong[0]} (from 0) has NaN or infinite values in the brain mask"
+        )
+    constant = np.flatnonzero(lowest == highest)
+    if constant.size:
+        raise BundleError(
+            f"{path}: ROI map {constant[0]} (from 0) is constant over the brain mask",
+            expected="maps that differ between voxels, as ROI series are regression weights",
+        )
+
+
+@contextmanager
+def _as_bundle_error(remedy: str) -> Iterator[None]:
+    """Make errors of images those of a bundle."""
+    try:
+        yield
+    except RunError as err:
+        raise BundleError(err.found, expected=err.expected, remedy=remedy) from err
+
+
+def read_parcels(path: Path, number: int) -> ParcelPlaces:
+    """Read so many parcels of CIFTI.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    file = TensorFile(path)
+    (size,) = file.shape(_PARCELS, axes=1)
+    xml = read_tensors(path, {_PARCELS: ("uint8", (size,))})[_PARCELS].tobytes()
+    try:
+        places = ParcelPlaces.of_xml(xml)
+    except FAULTS as err:
+        raise BundleError(f"{path}: its parcels cannot be read: {err}", remedy=_REMEDY) from err
+    if places.number != number:
+        raise BundleError(f"{path} has {places.number} parcels", expected=f"{number}")
+    return places
+
+
+def _read_names(path: Path, number: int) -> ListedPlaces:
+    """Read so many places that have names.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    file = TensorFile(path)
+    check_names(file, _NAMES, number)
+    tensors = file.read()
+    names = tensors.pop(_NAMES)
+    if tensors or names.dtype != np.uint8:
+        raise BundleError(f"{path} holds other tensors than names")
+    try:
+        return ListedPlaces(decode_names(names, number))
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+
+
+def _read_listed_maps(
+    folder: Path, rois: int, places: int, *, several: bool
+) -> tuple[NDArray[np.floating], Array | None]:
+    """Read ROI maps (rois, places), and how those of the ROIs are combinations of them.
+
+    Those of several sets are of 16 bits, and mapped from the file.
+    """
+    path = folder / LISTED_MAPS_FILE
+    file, combine = TensorFile(path), None
+    if several and _COMBINE in file.names():
+        combine = file.below(_COMBINE).read()[""]
+        if combine.dtype != np.float32 or combine.ndim != 2 or len(combine) != rois:
+            raise BundleError(
+                f"{path} has combinations {combine.dtype} {combine.shape}",
+                expected=f"float32 of {rois} ROIs",
+                remedy=_REMEDY,
+            )
+        rois = combine.shape[1]
+    if (found := file.shape(_LISTED_MAPS, axes=2)) != (rois, places):
+        raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
+    if not several:
+        return read_tensors(path, {_LISTED_MAPS: ("float32", found)})[_LISTED_MAPS], None
+    maps = file.mapped(_LISTED_MAPS)
+    if maps.dtype != np.float16 or not np.isfinite(maps).all():
+        raise BundleError(
+            f"{path} has ROI maps of {maps.dtype}, or values that are not finite",
+            expected="finite numbers of 16 bits",
+            remedy=_REMEDY,
+        )
+    let_go(maps)
+    return maps, combine
 
 
 def encode_offset(offset: NDArray[np.float32]) -> bytes:
@@ -56,8 +303,7 @@ def encode_offset(offset: NDArray[np.float32]) -> bytes:
 
     A contrast's largest value becomes 127: what is lost is at most half of a 127th of it.
     """
-    steps, scale = to_steps(offset)
-    return safetensors.numpy.save({_OFFSET: steps, _OFFSET_SCALE: scale})
+    return _encode_steps(_OFFSET, *to_steps(offset))
 
 
 def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
@@ -68,8 +314,37 @@ def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
     BundleError
         If the file is damaged or holds something else.
     """
-    expected = {_OFFSET: ("int8", (contrasts, voxels)), _OFFSET_SCALE: ("float32", (contrasts,))}
-    return _rows(path, read_tensors(path, expected), _OFFSET)
+    return _read_steps(path, _OFFSET, (contrasts, voxels))
+
+
+def read_correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
+    """Read the correction of a model's maps; None: its card has none.
+
+    Raises
+    ------
+    BundleError
+        If the file or the gains are not what they should be.
+    """
+    if part.gains is None:
+        return None
+    offset = read_offset(folder / OFFSET_FILE, len(part.contrasts), voxels)
+    with np.errstate(over="ignore"):
+        gains = np.array(part.gains, np.float32)
+    if not np.isfinite(gains).all():
+        raise BundleError(
+            f"{folder / CARD_FILE}: gains go up to {max(map(abs, part.gains)):.3g}",
+            expected="gains that floats of 32 bits can hold",
+            remedy=_REMEDY,
+        )
+    return Correction(gains, offset)
+
+
+def as_kept(correction: Correction | None) -> Correction | None:
+    """Return a correction as a bundle restores it: with rounded gains, and in 127 steps."""
+    if correction is None:
+        return None
+    gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
+    return Correction(np.array(gains, np.float32), from_steps(*to_steps(correction.offset)))
 
 
 def encode_half_widths(widths: HalfWidths) -> bytes:
@@ -77,7 +352,7 @@ def encode_half_widths(widths: HalfWidths) -> bytes:
     steps, scale = to_steps(widths.values)
     # With a step of 0 there would be no interval.
     steps[widths.values > 0] = np.maximum(steps[widths.values > 0], 1)
-    return safetensors.numpy.save({_HALF_WIDTH: steps, _HALF_WIDTH_SCALE: scale})
+    return _encode_steps(_HALF_WIDTH, steps, scale)
 
 
 def half_width_facts(widths: HalfWidths) -> dict[str, Any]:
@@ -108,122 +383,11 @@ def read_half_widths(
     if not 1 <= edge <= places.number:
         raise fields.wrong("block", edge, "how many places an edge of a block has")
     lattice = places.lattice(edge)
-    expected: dict[str, tuple[str, tuple[int, ...]]] = {
-        _HALF_WIDTH: ("int8", (contrasts, *lattice.shape)),
-        _HALF_WIDTH_SCALE: ("float32", (contrasts,)),
-    }
-    values = _rows(path, read_tensors(path, expected), _HALF_WIDTH)
+    values = _read_steps(path, _HALF_WIDTH, (contrasts, *lattice.shape))
     try:
         return HalfWidths(people, segments, values, lattice, in_turn)
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
-
-
-def encode_parcels(places: ParcelPlaces) -> bytes:
-    """Encode parcels of CIFTI as the file's bytes (deterministic)."""
-    return encode_arrays({_PARCELS: np.frombuffer(places.to_xml(), np.uint8)})
-
-
-def read_parcels(path: Path, number: int) -> ParcelPlaces:
-    """Read so many parcels of CIFTI.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    file = TensorFile(path)
-    (size,) = file.shape(_PARCELS, axes=1)
-    xml = read_tensors(path, {_PARCELS: ("uint8", (size,))})[_PARCELS].tobytes()
-    try:
-        places = ParcelPlaces.of_xml(xml)
-    except FAULTS as err:
-        raise BundleError(f"{path}: its parcels cannot be read: {err}", remedy=_REMEDY) from err
-    if places.number != number:
-        raise BundleError(f"{path} has {places.number} parcels", expected=f"{number}")
-    return places
-
-
-def encode_places(places: ListedPlaces) -> bytes:
-    """Encode places that have names as the file's bytes (deterministic)."""
-    return encode_arrays({_NAMES: encode_names(places.names)})
-
-
-def read_places(path: Path, number: int) -> ListedPlaces:
-    """Read so many places that have names.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    file = TensorFile(path)
-    check_names(file, _NAMES, number)
-    tensors = file.read()
-    names = tensors.pop(_NAMES)
-    if tensors or names.dtype != np.uint8:
-        raise BundleError(f"{path} holds other tensors than names")
-    try:
-        return ListedPlaces(decode_names(names, number))
-    except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
-
-
-def encode_listed_maps(
-    roi_maps: NDArray[np.floating], combine: NDArray[np.floating] | None = None
-) -> bytes:
-    """Encode ROI maps (rois, places), and what combines them (rois, maps), as the file's bytes."""
-    return encode_arrays(
-        {_LISTED_MAPS: roi_maps} | ({} if combine is None else {_COMBINE: combine})
-    )
-
-
-def read_listed_maps(
-    path: Path, rois: int, places: int, *, several: bool = False
-) -> tuple[NDArray[np.floating], Array | None]:
-    """Read ROI maps (rois, places); all are 0 if the model reads connectomes made elsewhere.
-
-    Parameters
-    ----------
-    path
-        Path of the file.
-    rois, places
-        Numbers of them.
-    several
-        Whether they are of several sets: these are of 16 bits, and mapped from the file.
-
-    Returns
-    -------
-    The maps, and how those of the ROIs are combinations (rois, maps) of them; None: they are not.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    file, combine = TensorFile(path), None
-    if several and _COMBINE in file.names():
-        combine = file.below(_COMBINE).read()[""]
-        if combine.dtype != np.float32 or combine.ndim != 2 or len(combine) != rois:
-            raise BundleError(
-                f"{path} has combinations {combine.dtype} {combine.shape}",
-                expected=f"float32 of {rois} ROIs",
-                remedy=_REMEDY,
-            )
-        rois = combine.shape[1]
-    if (found := file.shape(_LISTED_MAPS, axes=2)) != (rois, places):
-        raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
-    if not several:
-        return read_tensors(path, {_LISTED_MAPS: ("float32", found)})[_LISTED_MAPS], None
-    maps = file.mapped(_LISTED_MAPS)
-    if maps.dtype != np.float16 or not np.isfinite(maps).all():
-        raise BundleError(
-            f"{path} has ROI maps of {maps.dtype}, or values that are not finite",
-            expected="finite numbers of 16 bits",
-            remedy=_REMEDY,
-        )
-    let_go(maps)
-    return maps, combine
 
 
 def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -244,20 +408,25 @@ def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[n
     return rows
 
 
-def _rows(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
-    """Return the rows of a tensor of steps, by its scale ``NAME_scale``.
+def _encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:
+    return safetensors.numpy.save({name: steps, f"{name}_scale": scale})
+
+
+def _read_steps(path: Path, name: str, shape: tuple[int, ...]) -> Array:
+    """Read rows of a shape that are kept in steps.
 
     Raises
     ------
     BundleError
-        They are too large for floats of 32 bits.
+        The file holds something else, or the rows are too large for floats of 32 bits.
     """
+    scale = f"{name}_scale"
+    tensors = read_tensors(path, {name: ("int8", shape), scale: ("float32", shape[:1])})
     with np.errstate(over="ignore"):
-        rows = from_steps(tensors[name], tensors[f"{name}_scale"])
+        rows = from_steps(tensors[name], tensors[scale])
     if not np.isfinite(rows).all():
         raise BundleError(
-            f"{path} has values that are not finite in {name}, by its {name}_scale",
-            remedy=_REMEDY,
+            f"{path} has values that are not finite in {name}, by its {scale}", remedy=_REMEDY
         )
     return rows
 

@@ -12,53 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import Bundle, verified_card
-from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
+from bids_dtg.bundles.card import WEIGHTS_FILE
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.contrasts.bundle.arrays import (
-    HALF_WIDTH_FILE,
-    MEAN_FILE,
-    OFFSET_FILE,
+    read_correction,
+    read_geometry,
     read_half_widths,
-    read_listed_maps,
     read_mean,
-    read_offset,
-    read_parcels,
-    read_places,
 )
 from bids_dtg.contrasts.bundle.kinds import KINDS
-from bids_dtg.contrasts.bundle.part import (
-    BRAIN_MASK_FILE,
-    LISTED_MAPS_FILE,
-    MAPS_FILE,
-    MASK_FILE,
-    PLACES_FILE,
-    MapsPart,
-)
+from bids_dtg.contrasts.bundle.part import MEAN_FILE, MapsPart
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile
-from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import read_header
-from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.stats.half_width import HalfWidths
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.people import MapModel
-
-_REMEDY = "fetch or make the bundle again"
-# Affines that agree to this many mm (or mm a voxel) describe one grid.
-_AFFINE_TOLERANCE = 1e-4
-# Limit on all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
-_MOST_MAP_VALUES = 2**28
-# A few volumes at a time: gathered while the next ones are inflated.
-_VOLUMES_PER_BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,169 +251,16 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
                 f"{weights.path} predicts {outputs} maps",
                 expected=f"{len(card.part.contrasts)}, as model.json lists",
             )
-        brain, places, roi_maps, combine = _read_geometry(folder, card, rois)
-        correction = _correction(folder, card.part, places.number)
+        part = card.part
+        brain, places, roi_maps, combine = read_geometry(folder, part, rois)
+        correction = read_correction(folder, part, places.number)
+        shape = outputs, places.number
         return ModelBundle(
-            path=folder,
-            card=card,
-            identity=identity,
-            brain=brain,
-            places=places,
-            roi_maps=roi_maps,
-            correction=correction,
-            half_widths=_half_widths(folder, card, places),
+            *(folder, card, identity, brain, places, roi_maps, correction),
+            half_widths=None
+            if part.half_width is None
+            else read_half_widths(folder, part.half_width, places, outputs),
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-            mean=read_mean(folder, (outputs, places.number), correction)
-            if MEAN_FILE in card.files
-            else None,
+            mean=read_mean(folder, shape, correction) if MEAN_FILE in card.files else None,
             combine=combine,
-        )
-
-
-def _read_geometry(
-    folder: Path, card: ModelCard[MapsPart], rois: int
-) -> tuple[Places, Places, NDArray[np.floating], NDArray[np.float32] | None]:
-    """Return the places of the ROI series, those of the predictions, the ROI maps and `combine`."""
-    grid, number, several = card.part.grid, card.part.places, card.part.several
-    if several and (found := sum(card.part.connectome.sets)) != rois:
-        raise BundleError(
-            f"{folder / CARD_FILE} lists {found} ROI maps under rois",
-            expected=f"{rois}, as the weights read",
-            remedy=_REMEDY,
-        )
-    if grid is None:
-        assert number is not None  # a card has a grid or a number of places
-        read = read_parcels if card.part.parcels else read_places
-        listed: Places = read(folder / PLACES_FILE, number)
-        maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
-        return listed, listed, *maps
-    if several:
-        brain = _read_places(folder / BRAIN_MASK_FILE, grid)
-        places = _read_places(folder / MASK_FILE, grid)
-        maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, places.number, several=True)
-        return brain, places, *maps
-    _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
-    brain = _read_places(folder / BRAIN_MASK_FILE, grid)
-    places = _read_places(folder / MASK_FILE, grid)
-    return brain, places, read_roi_maps(folder / MAPS_FILE, brain), None
-
-
-def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
-    """Read ROI maps over the brain mask.
-
-    Parameters
-    ----------
-    path
-        4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
-        flip of its lattice that covers the brain mask. Never resampled.
-    brain
-        Voxels of the model's brain mask.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rois, brain voxels).
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged, not 4-D, on another lattice or too small, has values that
-        are not finite, or a map that is constant over the brain mask.
-    """
-    try:
-        header = BoldHeader(**vars(read_header(path)))
-        if len(header.shape) != 4:
-            raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
-        sampling = LatticeSampling.between(
-            header.shape, header.affine, brain.grid, brain.positions, name=str(path)
-        )
-        if not sampling.covered.all():
-            missing = np.count_nonzero(~sampling.covered)
-            raise BundleError(
-                f"{path} does not cover {missing} voxels of the brain mask",
-                expected="maps that cover all of it",
-            )
-        if header.frames * brain.number > _MOST_MAP_VALUES:
-            raise BundleError(
-                f"{path} has {header.frames} ROI maps of {brain.number} voxels",
-                expected=f"at most {_MOST_MAP_VALUES} values",
-            )
-        roi_maps = np.empty((header.frames, brain.number), np.float32)
-        done = 0
-        for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
-            out = roi_maps[done : done + len(block)]
-            done += len(sampling.apply(block, header.slope, header.inter, out=out))
-    except RunError as err:
-        raise BundleError(
-            err.found, expected=err.expected, remedy="fetch or make the file again"
-        ) from err
-    _check_values(path, roi_maps)
-    return roi_maps
-
-
-def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
-    if part.gains is None:
-        return None
-    offset = read_offset(folder / OFFSET_FILE, len(part.contrasts), voxels)
-    with np.errstate(over="ignore"):
-        gains = np.array(part.gains, np.float32)
-    if not np.isfinite(gains).all():
-        raise BundleError(
-            f"{folder / CARD_FILE}: gains go up to {max(map(abs, part.gains)):.3g}",
-            expected="gains that floats of 32 bits can hold",
-            remedy=_REMEDY,
-        )
-    return Correction(gains, offset)
-
-
-def _half_widths(folder: Path, card: ModelCard[MapsPart], places: Places) -> HalfWidths | None:
-    facts = card.part.half_width
-    if facts is None:
-        return None
-    if HALF_WIDTH_FILE not in card.files:
-        raise BundleError(f"{folder / CARD_FILE} has half_width, but lists no {HALF_WIDTH_FILE}")
-    return read_half_widths(folder, facts, places, len(card.part.contrasts))
-
-
-def _read_places(path: Path, grid: Grid) -> VoxelPlaces:
-    _check_on_grid(path, grid, volumes=1)
-    try:
-        mask = read_mask(path, grid)
-    except RunError as err:
-        raise BundleError(err.found, expected=err.expected, remedy=_REMEDY) from err
-    if not mask.any():
-        raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
-    return VoxelPlaces.within(grid, mask)
-
-
-def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
-    """Refuse an image whose header does not describe so many volumes on the grid."""
-    try:
-        header = read_header(path)
-    except RunError as err:
-        raise BundleError(err.found, expected=err.expected, remedy=_REMEDY) from err
-    if (*header.shape, 1)[:4] != (*grid.shape, volumes) or len(header.shape) > 4:
-        raise BundleError(
-            f"{path} has sizes {header.shape}", expected=f"{volumes} volume(s) of {grid.shape}"
-        )
-    if not np.allclose(header.affine, grid.affine, rtol=0, atol=_AFFINE_TOLERANCE):
-        raise BundleError(
-            f"{path} has the affine {header.affine.tolist()}",
-            expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
-        )
-
-
-def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
-    lowest, highest = roi_maps.min(axis=1), roi_maps.max(axis=1)
-    # NaN and infinity show in the smallest and largest values.
-    wrong = np.flatnonzero(~(np.isfinite(lowest) & np.isfinite(highest)))
-    if wrong.size:
-        raise BundleError(
-            f"{path}: ROI map {wrong[0]} (from 0) has NaN or infinite values in the brain mask"
-        )
-    constant = np.flatnonzero(lowest == highest)
-    if constant.size:
-        raise BundleError(
-            f"{path}: ROI map {constant[0]} (from 0) is constant over the brain mask",
-            expected="maps that differ between voxels, as ROI series are regression weights",
         )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.contrasts.bundle.bundle import ModelBundle, read_roi_maps
+from bids_dtg.contrasts.bundle.arrays import read_roi_maps
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts

@@ -14,21 +14,20 @@ from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
-from bids_dtg.contrasts.bundle.arrays import HALF_WIDTH_FILE, MEAN_FILE, OFFSET_FILE
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.notices import counted
 
+# The files of such a bundle beside the weights, which `bundle.arrays` reads and writes.
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
 # For a model without a grid: its places, which are names or parcels of CIFTI, and its ROI maps, as
 # those of several sets.
 PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
-_REQUIRED = (MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
-_REQUIRED_LISTED = (LISTED_MAPS_FILE, PLACES_FILE)
-_REQUIRED_OF_SETS = (LISTED_MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
+OFFSET_FILE = "reference.safetensors"
+HALF_WIDTH_FILE, MEAN_FILE = "half_width.safetensors", "mean.safetensors"
 
 # A template at one millimetre has 7 million voxels: larger sizes would only exhaust the memory.
 _LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
@@ -77,7 +76,8 @@ class MapsPart:
         *("contrasts", "same_for_all", "recentring", "gains", "half_width"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
-        *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, HALF_WIDTH_FILE, MEAN_FILE, PEOPLE_FILE),
+        *(MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE, PLACES_FILE),
+        *(OFFSET_FILE, HALF_WIDTH_FILE, MEAN_FILE, PEOPLE_FILE),
     )
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
@@ -122,9 +122,7 @@ class MapsPart:
     @property
     def of_geometry(self) -> tuple[str, ...]:
         """Names of the files that define grid and ROIs; the maps last."""
-        if self.grid is None:
-            return (PLACES_FILE, LISTED_MAPS_FILE)
-        return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if self.several else MAPS_FILE)
+        return _of_geometry(listed=self.grid is None, several=self.several)
 
     @property
     def several(self) -> bool:
@@ -167,9 +165,7 @@ class MapsPart:
     @classmethod
     def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
         """Return the files that a card's bundle must have, besides the weights."""
-        if not fields.absent("places"):
-            return _REQUIRED_LISTED
-        return _REQUIRED_OF_SETS if fields.value("rois") else _REQUIRED
+        return _of_geometry(listed=not fields.absent("places"), several=bool(fields.value("rois")))
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:
@@ -201,9 +197,16 @@ class MapsPart:
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
-        if part.recentring is not None and OFFSET_FILE not in files:
-            raise BundleError(f"{fields.source} has recentring, but lists no {OFFSET_FILE}")
+        for name, file in (("recentring", OFFSET_FILE), ("half_width", HALF_WIDTH_FILE)):
+            if getattr(part, name) is not None and file not in files:
+                raise BundleError(f"{fields.source} has {name}, but lists no {file}")
         return part
+
+
+def _of_geometry(*, listed: bool, several: bool) -> tuple[str, ...]:
+    if listed:
+        return (PLACES_FILE, LISTED_MAPS_FILE)
+    return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if several else MAPS_FILE)
 
 
 def _grid(fields: JsonFields) -> Grid:

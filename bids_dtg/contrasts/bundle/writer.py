@@ -13,33 +13,23 @@ from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.writer import require_finite, write_copy, write_files
 from bids_dtg.contrasts.bundle.arrays import (
-    HALF_WIDTH_FILE,
-    MEAN_FILE,
-    OFFSET_FILE,
     encode_half_widths,
-    encode_listed_maps,
     encode_mean,
     encode_offset,
-    encode_parcels,
-    encode_places,
-    from_steps,
+    geometry_files,
     half_width_facts,
-    to_steps,
 )
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.part import (
-    BRAIN_MASK_FILE,
     GAIN_DIGITS,
-    LISTED_MAPS_FILE,
-    MAPS_FILE,
-    MASK_FILE,
-    PLACES_FILE,
+    HALF_WIDTH_FILE,
+    MEAN_FILE,
+    OFFSET_FILE,
     MapsPart,
 )
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import encode_arrays
-from bids_dtg.imaging.places import ListedPlaces, Places
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.places import Places
 from bids_dtg.stats.half_width import HalfWidths
 
 _NOT_FINITE = (
@@ -107,29 +97,37 @@ def write_bundle(
     correction = arrays.correction
     of_correction = {} if correction is None else vars(correction)
     require_finite({**arrays.tensors, **of_correction}, _NOT_FINITE)
-    geometry = geometry_files(arrays, several=card.part.several)
-    files = {WEIGHTS_FILE: encode_arrays(arrays.tensors), **geometry}
-    if arrays.correction is not None:
-        files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
-        gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
+    geometry = arrays.brain, arrays.places, arrays.roi_maps, arrays.combine
+    files = {
+        WEIGHTS_FILE: encode_arrays(arrays.tensors),
+        **geometry_files(geometry, several=card.part.several),
+    }
+    if correction is not None:
+        files[OFFSET_FILE] = encode_offset(correction.offset)
+        gains = tuple(round(float(gain), GAIN_DIGITS) for gain in correction.gains)
         card = replace(card, part=replace(card.part, gains=gains))
-    if arrays.half_widths is not None:
-        files[HALF_WIDTH_FILE] = encode_half_widths(arrays.half_widths)
-        facts = half_width_facts(arrays.half_widths)
+    mean = None if arrays.mean is None else encode_mean(arrays.mean)
+    card, further = _further(card, arrays.half_widths, mean, people)
+    return write_files(folder, card, files | further, load_bundle)
+
+
+def _further(
+    card: ModelCard[MapsPart],
+    half_widths: HalfWidths | None,
+    mean: bytes | None,
+    people: ModelPeople | None,
+) -> tuple[ModelCard[MapsPart], dict[str, bytes]]:
+    """Return the files that are there where given, and the card that knows of them."""
+    files = {}
+    if half_widths is not None:
+        files[HALF_WIDTH_FILE] = encode_half_widths(half_widths)
+        facts = half_width_facts(half_widths)
         card = replace(card, part=replace(card.part, half_width=facts))
-    if arrays.mean is not None:
-        files[MEAN_FILE] = encode_mean(arrays.mean)
+    if mean is not None:
+        files[MEAN_FILE] = mean
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
-    return write_files(folder, card, files, load_bundle)
-
-
-def as_kept(correction: Correction | None) -> Correction | None:
-    """Return a correction as a bundle restores it: with rounded gains, and in 127 steps."""
-    if correction is None:
-        return None
-    gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
-    return Correction(np.array(gains, np.float32), from_steps(*to_steps(correction.offset)))
+    return card, files
 
 
 def extend_bundle(
@@ -152,44 +150,5 @@ def extend_bundle(
     OutputError
         If the folder cannot be written.
     """
-    added, part = {}, bundle.card.part
-    if half_widths is not None:
-        added[HALF_WIDTH_FILE] = encode_half_widths(half_widths)
-        part = replace(part, half_width=half_width_facts(half_widths))
-    if mean is not None:
-        added[MEAN_FILE] = mean
-    if people is not None:
-        added[PEOPLE_FILE] = people.encode()
-    card = replace(bundle.card, part=part)
+    card, added = _further(bundle.card, half_widths, mean, people)
     return write_copy(bundle, folder, card, added, load_bundle)
-
-
-def geometry_files(arrays: BundleArrays, *, several: bool = False) -> dict[str, bytes]:
-    """Return the files, by name, that define grid and ROIs.
-
-    Parameters
-    ----------
-    arrays
-        Of the bundle.
-    several
-        Whether its ROI maps are of several sets, which a file of 16 bits keeps.
-    """
-    listed = encode_listed_maps(arrays.roi_maps)
-    if isinstance(arrays.places, ParcelPlaces):
-        return {PLACES_FILE: encode_parcels(arrays.places), LISTED_MAPS_FILE: listed}
-    if isinstance(arrays.places, ListedPlaces):
-        return {PLACES_FILE: encode_places(arrays.places), LISTED_MAPS_FILE: listed}
-    masks = {
-        BRAIN_MASK_FILE: _encode_mask(arrays.brain, "brain mask"),
-        MASK_FILE: _encode_mask(arrays.places, "model mask"),
-    }
-    if several:
-        return {LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps, arrays.combine), **masks}
-    return {
-        MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
-        **masks,
-    }
-
-
-def _encode_mask(places: Places, description: str) -> bytes:
-    return places.encode(np.ones(places.number, np.float32), description=description)

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.fitted import FittedModel
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
-from bids_dtg.contrasts.people import MapModel, Person
+from bids_dtg.contrasts.people import FittedModel, MapModel, Person
 from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe, hinge_weight
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
