@@ -1,8 +1,14 @@
-"""The phantom: a population with known networks, and the people in it."""
+"""The phantom: a population with known networks, and the people in it.
+
+Networks are sums of Gaussian foci. Tasks are those of HCP: 24 conditions, the design of the 47
+contrasts, and what conditions share.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,17 +16,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
-from bids_dtg.contrasts.phantom.networks import draw_foci, network_maps, overlapping_pairs
-from bids_dtg.contrasts.phantom.tasks import (
-    CONDITIONS,
-    condition_gains,
-    condition_parts,
-    contrast_design,
-)
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.bold_run import brain_frames
-from bids_dtg.phantom.fields import FWHM_PER_SD, SmoothField
+from bids_dtg.phantom.fields import FWHM_PER_SD, SmoothField, axis_positions_mm
 from bids_dtg.phantom.streams import Purpose, stream
 
 Array = NDArray[np.float32]
@@ -28,6 +29,18 @@ Float = NDArray[np.float64]
 
 _NODE_MM = 8.0  # between nodes of the fields' lattice
 _WIDE_FWHM_MM = 24.0
+# The conditions of each task.
+TASKS: Mapping[str, str] = {
+    "LANGUAGE": "MATH STORY",
+    "RELATIONAL": "MATCH REL",
+    "SOCIAL": "RANDOM TOM",
+    "EMOTION": "FACES SHAPES",
+    "WM": "2BK_BODY 2BK_FACE 2BK_PLACE 2BK_TOOL 0BK_BODY 0BK_FACE 0BK_PLACE 0BK_TOOL",
+    "MOTOR": "CUE LF LH RF RH T",
+    "GAMBLING": "PUNISH REWARD",
+}
+# (task, condition) in the order of the design's columns.
+CONDITIONS = tuple((task, name) for task, names in TASKS.items() for name in names.split())
 
 
 class Phantom:
@@ -59,7 +72,8 @@ class Phantom:
         self.own_field = SmoothField.on(grid, p.TOPOGRAPHY_FWHM_MM)
         self.foci = foci = draw_foci(stream(seed, Purpose.FOCI))
         self.design = contrast_design().astype(np.float32)
-        self.gains = condition_gains()[:, None]
+        # Strength of each condition's maps.
+        self.gains = np.array([[p.TASK_GAINS[task]] for task, _ in CONDITIONS], np.float32)
 
         # What traits do; all drawn numbers are Gaussian, and a sum over traits has variance 1.
         normal, unit = stream(seed, Purpose.COUPLING).standard_normal, 1.0 / np.sqrt(p.TRAITS)
@@ -274,14 +288,11 @@ class Person:
         mixing = form.mixing((series.T @ series).astype(np.float64))
         return connectome if mixing is None else mixing.T.astype(np.float32) @ connectome
 
-    def segments(self, n: int = p.SEGMENTS, session: int = 0) -> Array:
-        """Return the connectomes of the first n segments, (n, networks, voxels)."""
-        return np.stack([self.connectome(session, segment) for segment in range(n)])
-
     @cached_property
     def mean_connectome(self) -> Array:
         """The connectome of the first session, averaged over segments, (networks, voxels)."""
-        mean: Array = self.segments().mean(axis=0)
+        segments = np.stack([self.connectome(0, segment) for segment in range(p.SEGMENTS)])
+        mean: Array = segments.mean(axis=0)
         return mean
 
     @cached_property
@@ -370,3 +381,180 @@ def _tails(log_sd: float, n: int, rng: np.random.Generator) -> Array:
     """Draw log-normal amplitudes (n, 1, 1, 1) whose square has mean 1."""
     drawn = np.exp(log_sd * rng.standard_normal((n, 1, 1, 1)) - log_sd**2)
     return np.asarray(drawn, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Foci:
+    """The Gaussian foci of the group's networks, in mm."""
+
+    network: NDArray[np.intp]  # (foci,), network of each focus
+    centre_mm: Float  # (foci, 3)
+    height: Float  # (foci,)
+    width_mm: Float  # (networks,), standard deviation
+
+
+def draw_foci(rng: np.random.Generator) -> Foci:
+    """Draw foci in grey matter of 2 mm: in mm, they are the same for voxels of any size."""
+    anatomy = load_anatomy(1)
+    affine = anatomy.grid.affine
+    grey_mm = np.argwhere(anatomy.grey) @ affine[:3, :3].T + affine[:3, 3]
+    first = _spaced(rng.permutation(grey_mm), p.NETWORKS, p.FOCUS_DISTANCE_MM)
+    mirrored = np.sort(rng.permutation(p.NETWORKS)[: round(p.MIRRORED_SHARE * p.NETWORKS)])
+    distant = np.sort(rng.permutation(p.NETWORKS)[: round(p.DISTANT_SHARE * p.NETWORKS)])
+    across = first[mirrored] * np.array([-1.0, 1.0, 1.0])
+    elsewhere = grey_mm[rng.integers(len(grey_mm), size=len(distant))]
+    heights = (
+        np.ones(p.NETWORKS),
+        np.full(len(mirrored), p.MIRRORED_WEIGHT),
+        rng.uniform(*p.DISTANT_WEIGHT, size=len(distant)),
+    )
+    return Foci(
+        network=np.concatenate([np.arange(p.NETWORKS), mirrored, distant]),
+        centre_mm=np.concatenate([first, across, elsewhere]),
+        height=np.concatenate(heights),
+        width_mm=rng.uniform(*p.WIDTH_MM, size=p.NETWORKS),
+    )
+
+
+def network_maps(
+    foci: Foci,
+    grid: Grid,
+    mask: NDArray[np.bool_],
+    *,
+    shift_mm: Float | float = 0.0,
+    log_extent: Float | float = 0.0,
+    log_strength: Float | float = 0.0,
+) -> Array:
+    """Evaluate the networks' maps, of the group or of one person.
+
+    Parameters
+    ----------
+    foci
+        Foci of the group's networks.
+    grid, mask
+        Grid, and mask (i, j, k) of the voxels to evaluate.
+    shift_mm
+        (foci, 3), a person's.
+    log_extent, log_strength
+        (networks,), a person's.
+
+    Returns
+    -------
+    (networks, voxels of the mask)
+    """
+    centres = foci.centre_mm + shift_mm
+    widths = foci.width_mm * np.exp(log_extent)
+    heights = np.exp(np.zeros(len(widths)) + log_strength)
+    axes = axis_positions_mm(grid)
+    maps = np.empty((len(widths), np.count_nonzero(mask)), np.float32)
+    for k, width in enumerate(widths):
+        volume = np.zeros(grid.shape, np.float32)
+        for f in np.flatnonzero(foci.network == k):
+            # A Gaussian is a product of its profiles along i, j and k.
+            gi, gj, gk = (
+                np.exp(-0.5 * ((axes[a] - centres[f, a]) / width) ** 2).astype(np.float32)
+                for a in range(3)
+            )
+            gi *= np.float32(heights[k] * foci.height[f])
+            volume += (gi[:, None] * gj[None, :])[:, :, None] * gk
+        maps[k] = volume[mask]
+    return maps
+
+
+def overlapping_pairs(foci: Foci) -> NDArray[np.intp]:
+    """Return the pairs of networks with the largest overlap, (pairs, 2)."""
+    width = foci.width_mm[foci.network]
+    squared = width[:, None] ** 2 + width[None, :] ** 2
+    apart = np.linalg.norm(foci.centre_mm[:, None] - foci.centre_mm[None, :], axis=2)
+    # The integral of the product of two Gaussians, up to a factor.
+    product = np.outer(width**3, width**3) / squared**1.5 * np.exp(-0.5 * apart**2 / squared)
+    product *= np.outer(foci.height, foci.height)
+    member = np.equal.outer(np.arange(len(foci.width_mm)), foci.network).astype(float)
+    overlap = member @ product @ member.T
+    norm = np.sqrt(np.diagonal(overlap))
+    first, second = np.triu_indices(len(norm), k=1)
+    share = (overlap / np.outer(norm, norm))[first, second]
+    order = np.argsort(-share, kind="stable")[: p.PAIRS]
+    return np.stack([first[order], second[order]], axis=1)
+
+
+def _spaced(points: Float, n: int, distance: float) -> Float:
+    """Take the first n points that keep a distance from each other."""
+    taken: list[Float] = []
+    free = np.ones(len(points), bool)
+    while len(taken) < n and free.any():
+        point = points[np.argmax(free)]
+        taken.append(point)
+        free &= np.linalg.norm(points - point, axis=1) >= distance
+    if len(taken) < n:
+        raise ValueError(f"only {len(taken)} of {n} foci fit at {distance:g} mm from each other")
+    return np.array(taken)
+
+
+def contrast_design() -> Float:
+    """Return the design (contrasts, conditions) of the published contrasts, each row of length 1.
+
+    A row weights the conditions of its task by 1/n on either side. Rows of length 1 keep
+    independent noise of variance 1 at variance 1: all maps are z statistics.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> design = contrast_design()
+    >>> design.shape, int(np.linalg.matrix_rank(design))
+    ((47, 24), 24)
+    """
+    design = np.zeros((len(hcp_contrasts()), len(CONDITIONS)))
+    for row, contrast in zip(design, hcp_contrasts(), strict=True):
+        plus, _, minus = contrast.name.partition("-")
+        row += _mean_of(contrast.task, plus)
+        if minus:
+            row -= _mean_of(contrast.task, minus, beside=plus)
+    unit: Float = design / np.linalg.norm(design, axis=1, keepdims=True)
+    return unit
+
+
+def _mean_of(task: str, name: str, beside: str = "") -> Float:
+    """Weight the conditions of a part ("2BK", "BODY"); AVG is all but the cue and those beside."""
+    parts = [set(condition.split("_")) if own == task else set() for own, condition in CONDITIONS]
+    if name == "AVG":
+        others = {"CUE", *beside.split("_")}
+        chosen = np.array([bool(of) and not of & others for of in parts])
+    else:
+        chosen = np.array([set(name.split("_")) <= of for of in parts])
+    weights: Float = chosen / chosen.sum()
+    return weights
+
+
+def condition_parts() -> tuple[Float, Float]:
+    """Return networks' weights that conditions have in common.
+
+    Returns
+    -------
+    parts
+        (conditions, parts): weights of independent parts in each condition.
+        One part is common to all; others belong to a task, or to a condition.
+    density
+        (parts,), the share of networks in each part.
+    """
+    own = {key: _own_parts(*key) for key in CONDITIONS}
+    shared = [("", "common"), *((task, "task") for task in TASKS)]
+    names = shared + sorted({(task, name) for (task, _), parts in own.items() for name in parts})
+    column = {name: n for n, name in enumerate(names)}
+    parts = np.zeros((len(own), len(names)))
+    for row, ((task, _), weights) in zip(parts, own.items(), strict=True):
+        row[column["", "common"]] = p.COMMON_WEIGHT * (p.MOTOR_COMMON if task == "MOTOR" else 1.0)
+        row[column[task, "task"]] = p.TASK_WEIGHT
+        for name, weight in weights.items():
+            row[column[task, name]] = p.CONDITION_WEIGHT * weight
+    density = np.full(len(names), p.DENSITIES[2])
+    density[0], density[1 : len(shared)] = p.DENSITIES[:2]
+    return parts, density
+
+
+def _own_parts(task: str, condition: str) -> dict[str, float]:
+    """Return a condition's specific parts, besides the common one and the task's, of length 1."""
+    if task == "WM":  # a load ("2BK") and a category ("BODY")
+        return {part: float(np.sqrt(0.5)) for part in condition.split("_")}
+    own = p.DIFFERENCES.get(task, 1.0)
+    return {"both": float(np.sqrt(1.0 - own**2)), condition: own}

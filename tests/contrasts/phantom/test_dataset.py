@@ -190,7 +190,7 @@ def test_cleaning_recovers_the_person_s_connectome(coarse):
     maps[:, phantom.anatomy.grey_in_brain] = phantom.roi_maps
     keep = np.arange(300) >= 2
     nuisance = np.stack([c for name, c in columns.items() if name.startswith(SIMPLE)], axis=1)
-    expected = coarse.segments(4).mean(axis=0)
+    expected = np.mean([coarse.connectome(0, segment) for segment in range(4)], axis=0)
 
     def similarity(confounds):
         connectome = voxel_to_roi(frames, maps, confounds, keep)[:, phantom.anatomy.grey_in_brain]

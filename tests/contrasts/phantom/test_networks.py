@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.contrasts.phantom.networks import Foci, network_maps
+from bids_dtg.contrasts.phantom.model import Foci, network_maps
 from bids_dtg.phantom.anatomy import load_anatomy, model_grid
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.phantom.model import CONDITIONS, condition_parts, contrast_design
 from bids_dtg.contrasts.phantom.parameters import DIFFERENCES
-from bids_dtg.contrasts.phantom.tasks import CONDITIONS, condition_parts, contrast_design
 
 
 def test_the_design_has_unit_rows_and_full_rank():

@@ -238,8 +238,7 @@ def test_other_meshes_and_other_spaces_are_refused():
 
 
 def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
-    from bids_dtg.contrasts.phantom.model import Phantom
-    from bids_dtg.contrasts.phantom.networks import network_maps
+    from bids_dtg.contrasts.phantom.model import Phantom, network_maps
 
     bundle, phantom = load_bundle("demo"), Phantom()
     foci, points = phantom.foci, read_template("fsLR").points
