@@ -7,7 +7,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
+from bids_dtg.contrasts.panels.run import CONNECTOME_FILE as RELMAT
 from linear_by_the_page import ByThePage, connectome_of_rest
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import read_table
