@@ -50,7 +50,7 @@ def measured_run(folder: Path) -> RunData:
         bundle=bundle,
         carpet=carpet,
         carpet_rows={"grey": 3, "rest": 2},
-        measured=RunConnectomes(
+        connectomes=RunConnectomes(
             whole=None,
             segments=(),
             odd=None,

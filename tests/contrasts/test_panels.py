@@ -61,9 +61,9 @@ def test_a_run_without_its_file_has_no_such_figure(panel, output):
 def test_images_come_back_with_their_values(output, data):
     files, mask = run_of(output).files, data.bundle.places.mask
     labels = read_image(files[COVERAGE_FILE]).values[mask]
-    np.testing.assert_array_equal(labels == 1, data.measured.covered)
+    np.testing.assert_array_equal(labels == 1, data.connectomes.covered)
     facts = read_json(sidecar_of(files[COVERAGE_FILE]))
-    assert facts["RoiCoverage"] == [round(float(x), 4) for x in data.measured.roi_coverage]
+    assert facts["RoiCoverage"] == [round(float(x), 4) for x in data.connectomes.roi_coverage]
     assert facts["Sources"][0].startswith("bids:fmriprep:sub-01/func/")
 
 

@@ -93,18 +93,18 @@ CONNECTOME_FILE = FileKind("relmat", "connectome", ".tsv")
 _MEASURE = Measure("Pearson correlation", "Product-moment correlation of two series over frames")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RunData(RunFrames):
-    """One run that has just been measured."""
+    """What panels keep something of, of a run that was measured."""
 
     run: RestRun  # its files
-    source: str  # name of its dataset in BIDS URIs
     interpolation: Interpolation  # how voxels are taken out of the file
     mean_frame: MeanFrame | None  # mean of its first kept frames, if they are volumes
     bundle: ModelBundle  # the model
-    measured: RunConnectomes  # connectomes that the maps are predicted from
-    carpet: Carpet  # values of some of its voxels over its frames
-    carpet_rows: Mapping[str, int]  # how many voxels it has of each kind, in order
+    connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
+    carpet: Carpet  # values of some of the model's places over its frames
+    carpet_rows: Mapping[str, int]  # how many places it has of each kind, in order
+    source: str = ""  # name of its dataset in BIDS URIs
 
     @property
     def bold_uri(self) -> str:
@@ -210,7 +210,7 @@ def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
 
 def _keep_coverage(data: RunData) -> Kept | None:
     """Label the voxels of the model's brain; None of parcels."""
-    bundle, measured = data.bundle, data.measured
+    bundle, measured = data.bundle, data.connectomes
     if bundle.card.part.parcels:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
@@ -334,8 +334,8 @@ def _caption(names: Sequence[str], kept: np.ndarray) -> str:
 
 def _keep_connectome(data: RunData) -> Kept:
     """Make a table with a row and a column for each ROI: of several sets of the usual one."""
-    rows = data.bundle.card.part.connectome.one_set(len(data.measured.roi_r))
-    roi_r, nodes = data.measured.roi_r[rows, rows], nodes_of(data.bundle)
+    rows = data.bundle.card.part.connectome.one_set(len(data.connectomes.roi_r))
+    roi_r, nodes = data.connectomes.roi_r[rows, rows], nodes_of(data.bundle)
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
     sidecar = {

@@ -26,7 +26,7 @@ from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.training_distribution.judge import RunCheck, judge_run
 from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels.run import GREY, PLACE, REST
+from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, RunData
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
@@ -57,20 +57,16 @@ _CARPET_GREY, _CARPET_REST = 100, 40
 _FRAMES = 32  # of an array, taken at a time
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredRun:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MeasuredRun(RunData):
     """The connectomes of one run, and how they were computed."""
 
-    run: RestRun  # its files
-    connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
     design: TemporalDesign  # frames kept and columns removed
     cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
     confounds: Confounds  # source of the columns
-    interpolation: Method  # how the file was sampled at the model's voxels
+    sampled: Method  # how the file was, at the model's voxels
     voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertices' distance
     mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
-    mean_frame: MeanFrame | None  # of the first kept frames over its whole file, if of volumes
-    carpet: Carpet  # values of some of the model's places over its frames
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
@@ -261,7 +257,16 @@ class Reader:
             of_parcels = notes_on_parcels(places.names, connectomes.covered)
         return MeasuredRun(
             run=run,
+            kept=design.keep,
+            fd_mm=confounds.fd_mm,
+            std_dvars=confounds.std_dvars,
+            tr_seconds=design.tr_seconds,
+            interpolation=self.cleaning.interpolation,
+            mean_frame=mean_frame,
+            bundle=self.bundle,
             connectomes=connectomes,
+            carpet=carpet,
+            carpet_rows={kind: len(places) for kind, places in self.carpet_voxels.items()},
             design=design,
             cleaning={
                 **design.decisions,
@@ -269,11 +274,9 @@ class Reader:
                 **_sd_facts(connectomes),
             },
             confounds=confounds,
-            interpolation=source.interpolation,
+            sampled=source.interpolation,
             voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
-            mean_frame=mean_frame,
-            carpet=carpet,
             notes=(*planned.notes, *source.notes, *of_parcels),
         )
 

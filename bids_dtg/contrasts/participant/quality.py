@@ -91,7 +91,7 @@ def summarise(
         "Transforms": [
             used.path.name + (" (inverse)" if used.inverse else "") for used in run.transforms
         ],
-        "Interpolation": measured.interpolation,
+        "Interpolation": measured.sampled,
         "TrainingDistribution": judged.verdict,
         "TrainingDistributionReasons": list(judged.reasons),
         "Confounds": camel_case(confounds),

@@ -12,8 +12,7 @@ from typing import ClassVar
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.maps import MapAverage
-from bids_dtg.contrasts.panels.run import RunData
-from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps, average_of
 from bids_dtg.contrasts.participant.outputs.choice import NOT_YET, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
@@ -119,9 +118,10 @@ class ParticipantWork(LevelWork):
             summary = summarise(measured, judged, reader.bundle, request.path_names)
             connectomes = measured.connectomes if request.writes_connectomes else None
             with clock.time("details"):
-                kept = _keep(measured, request, reader)
+                data = replace(measured, source=request.dataset.name)
+                kept = keep_all(request.presentation.panels, data)
             # The remaining results are received after the maps have been predicted.
-            del measured, result
+            del measured, result, data
             return_memory()
             send(RunRead(summary, connectomes, kept, seconds))
 
@@ -273,25 +273,6 @@ class MapAverageMaker:
         if note := template_note(request.surfaces(planned)):
             yield f"{planned.title}: {note}"
         yield from notes_on_average(request.bundle.card, self._summaries, request.settings).values()
-
-
-def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept, ...]:
-    """Let the panels of the report write their files of a run."""
-    data = RunData(
-        run=measured.run,
-        source=request.dataset.name,
-        kept=measured.design.keep,
-        fd_mm=measured.confounds.fd_mm,
-        std_dvars=measured.confounds.std_dvars,
-        tr_seconds=measured.design.tr_seconds,
-        interpolation=reader.cleaning.interpolation,
-        mean_frame=measured.mean_frame,
-        bundle=reader.bundle,
-        measured=measured.connectomes,
-        carpet=measured.carpet,
-        carpet_rows={kind: len(voxels) for kind, voxels in reader.carpet_voxels.items()},
-    )
-    return keep_all(request.presentation.panels, data)
 
 
 LEVEL = Level(Request.prepare, Steps.of)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.cohort.frames import region_tables
-from bids_dtg.contrasts.participant.outputs.regions import COLUMNS
+from bids_dtg.contrasts.participant.outputs.maps import COLUMNS
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_bytes

@@ -1,4 +1,4 @@
-"""Files of maps: of an average on the model's grid or parcels, and the model's half-widths.
+"""Files of maps: of an average, tables of their means over atlases, and the half-widths.
 
 All maps of an average share one sidecar, by BIDS inheritance: what differs between contrasts stands
 in it by their labels.
@@ -20,12 +20,15 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
-from bids_dtg.files.names import build_path
+from bids_dtg.files.names import FileKind, build_path
+from bids_dtg.files.regions.cells import name_cell
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
+from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcels import FORM_ENTITIES, encode_pscalar
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import model_facts, run_sources
+from bids_dtg.participants.origin import atlas_facts, model_facts, parcel_form_facts, run_sources
 from bids_dtg.report.contents import DETAILS, NOT_MEASURED, SYNTHETIC, half_width_path
 from bids_dtg.stats.half_width import LEVEL
 from bids_dtg.version import __version__
@@ -50,6 +53,11 @@ _COVERS = (
 )
 _NO_INTERVAL = "There is no interval: too few of the people behind it were measured there"
 _STEPS = 255  # largest value of 8 bits
+REGIONS = FileKind("statmap", "regions", ".tsv")
+PSCALAR = FileKind("statmap", "regionMeans", ".pscalar.nii")
+COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels")
+
+_MEANS = "Means of the predicted maps over the parcels of an atlas"
 
 
 def map_path(
@@ -188,6 +196,97 @@ def average_sidecar(
     common |= notes_on_average(bundle.card, runs, settings)
     common[DETAILS] = {contrast.label: _contrast_facts(contrast, bundle) for contrast in contrasts}
     return shared_sidecar_path(entities, "statmap"), common
+
+
+def region_files(
+    entities: Entities,
+    atlas: Atlas,
+    maps: Maps,
+    contrasts: Sequence[Contrast],
+    *,
+    bundle: ModelBundle,
+    min_coverage: float,
+) -> Iterator[File]:
+    """Yield an atlas' table with its sidecar; also as CIFTI where it has a form as grayordinates.
+
+    Parameters
+    ----------
+    entities
+        What the names of the average share.
+    atlas
+        Its parcels at the model's voxels.
+    maps
+        Of all contrasts, at the model's voxels.
+    contrasts
+        Those that are written.
+    bundle
+        The model.
+    min_coverage
+        Share of a parcel that must have values; below it the mean is n/a.
+    """
+    named = {**atlas.entities, "stat": bundle.card.part.statistic}
+    own = {**entities, "space": bundle.grid.space, **named}
+    rows = [contrast.index for contrast in contrasts]
+    voxels = region_voxels(maps, atlas)[rows]
+    coverage = voxels / np.maximum(atlas.voxels, 1)
+    means = np.where(coverage >= min_coverage, region_means(maps, atlas)[rows], np.nan)
+    shared = {
+        "SpatialReference": bundle.grid.metadata["SpatialReference"],
+        "MinCoverage": min_coverage,
+        **atlas_facts(atlas),
+    }
+    facts = {
+        "Description": f"{_MEANS}: a row a contrast and parcel",
+        **_columns(bundle, min_coverage),
+        **shared,
+    }
+    yield REGIONS.path(own, ".json"), facts
+    parcels = [f"\t{index}\t{name_cell(name)}\t" for index, name in atlas.parcels.items()]
+    lines = ["\t".join(COLUMNS)]
+    before, covered = np.array([-1]), list[str]()
+    for number, contrast in enumerate(contrasts):
+        if not np.array_equal(voxels[number], before):  # mostly the same for all
+            before = voxels[number]
+            pairs = zip(coverage[number], before, strict=True)
+            covered = [f"\t{share:.4f}\t{count}" for share, count in pairs]
+        # All at once: ten tables of a participant have 100,000 numbers.
+        text = "%.7g\n" * len(parcels) % tuple(means[number].tolist())
+        cells = zip(parcels, text.replace("nan", "n/a").split("\n")[:-1], covered, strict=True)
+        lines += [f"{contrast.label}{parcel}{mean}{share}" for parcel, mean, share in cells]
+    yield REGIONS.path(own, ".tsv"), ("\n".join(lines) + "\n").encode()
+    if atlas.form is None:
+        return
+    dense = {**entities, **FORM_ENTITIES, **named}
+    what = f"{_MEANS}: a map a contrast; NaN where less than {min_coverage:g} has a value"
+    # As in the table, to the digits of which they are equal.
+    rounded = np.array([float(f"{mean:.7g}") for mean in means.ravel()]).reshape(means.shape)
+    image = encode_pscalar(rounded, [contrast.label for contrast in contrasts], atlas.form)
+    dense_facts = {
+        "Description": what,
+        "Units": bundle.card.part.units,
+        **shared,
+        **parcel_form_facts(atlas.form),
+    }
+    yield PSCALAR.path(dense, ".json"), dense_facts
+    yield PSCALAR.path(dense), image
+
+
+def _columns(bundle: ModelBundle, min_coverage: float) -> dict[str, dict[str, Any]]:
+    return {
+        "contrast": {"Description": "Contrast of the map, as in contrast- of its file"},
+        "index": {"Description": "Label of the parcel in the atlas"},
+        "name": {"Description": "Name of the parcel in the atlas' table"},
+        "mean": {
+            "Description": "Mean of the map over the parcel's voxels that have a value; n/a "
+            f"where they are less than {min_coverage:g} of the parcel",
+            "Units": bundle.card.part.units,
+        },
+        "coverage": {
+            "Description": "Share of the parcel's voxels that have a value, 0 to 1; the "
+            "model's mask leaves out some of most parcels"
+        },
+        "voxels": {"Description": "Voxels of the parcel that have a value"},
+    }
 
 
 def half_width_files(bundle: ModelBundle, threads: int) -> Iterator[File]:

@@ -23,8 +23,8 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     half_width_files,
     half_width_paths,
     map_files,
+    region_files,
 )
-from bids_dtg.contrasts.participant.outputs.regions import region_files
 from bids_dtg.contrasts.participant.outputs.spaces import space_sidecar
 from bids_dtg.contrasts.participant.outputs.surfaces import surface_facts, surface_map_files
 from bids_dtg.contrasts.participant.quality import RunSummary

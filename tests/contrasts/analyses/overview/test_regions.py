@@ -12,7 +12,7 @@ from tiny_bundle import TINY_AFFINE, tiny_masks
 from tiny_job import TinyJob, add_rest
 
 from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
-from bids_dtg.contrasts.participant.outputs.regions import COLUMNS
+from bids_dtg.contrasts.participant.outputs.maps import COLUMNS
 from bids_dtg.files.derivatives import DerivativeDataset
 
 STEM = "space-MNI152NLin6Asym_atlas-{}_stat-z_desc-regions_statmap"

@@ -17,7 +17,7 @@ from label_files import write_dlabel
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table
 
-from bids_dtg.contrasts.participant.outputs.regions import COLUMNS, region_files
+from bids_dtg.contrasts.participant.outputs.maps import COLUMNS, region_files
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.atlas import Atlas, choose_atlases, region_means
