@@ -91,12 +91,57 @@ class PeopleScores:
             )
         if training_mean is not None and training_mean.shape != predicted.shape[1:]:
             raise ValueError(f"the mean map is {predicted.shape[1:]}, found {training_mean.shape}")
-        sums = _Sums(len(predicted))
-        sums.add_slabs(predicted, measured, training_mean, slab_bytes)
-        own = np.arange(len(predicted)) if families is None else families
-        training_r = sums.training_r(training_mean is not None)
-        sums.centre()
-        return _scores(sums, training_r, own[:, None] != own)
+        family = np.arange(len(predicted)) if families is None else families
+        products, voxels = _products(predicted, measured, training_mean, slab_bytes)
+        if not voxels:
+            raise ValueError("there is no voxel that everybody's map covers")
+        other = family[:, None] != family  # where two are of different families
+        centred = products - np.outer(products[:, _ONE], products[_ONE]) / voxels
+        matrix = _correlations(centred, products, _P, _M).T
+        # A person with a constant prediction has r 0 with everybody.
+        counted = np.nan_to_num(matrix)
+        own, n = np.diagonal(counted), len(matrix)
+        # Over people of other families.
+        of_others, number = np.where(other, counted, 0.0), other.sum(axis=1)
+        total = of_others.sum(axis=1)
+        others = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+        better, tied = rivals(matrix)
+        identified = _identified(better.sum(axis=1), tied.sum(axis=1))
+        own_mean, own_mean_fewer = (
+            np.nan_to_num(found) for found in _own_mean_r(centred, products)
+        )
+        residual, residual_fewer = _residual_r(centred, products)
+        training = np.diagonal(_correlations(centred, products, _P_AWAY, _M_AWAY)).copy()
+        if training_mean is None:
+            training[:] = np.nan
+        fingerprint = fingerprinting_score(matrix)
+        # Scores of the remaining people, with each person left out in turn.
+        fewer = (total[None] - of_others.T) / np.maximum(number[None] - other, 1)
+        ahead = better.sum(axis=1)[None] - better.T
+        beside = tied.sum(axis=1)[None] - tied.T
+        hits = ((ahead + beside) == 0) & np.isfinite(np.diagonal(matrix))
+        own_fewer = np.broadcast_to(own, (n, n))
+        return cls(
+            matrix=matrix,
+            r=np.diagonal(matrix).copy(),
+            others_r=others,
+            own_mean_r=own_mean,
+            index=own - others,
+            product=(own - others) * own,
+            identified=identified,
+            residual_r=residual,
+            residual_r_training_mean=training,
+            fingerprint=fingerprint,
+            shares={
+                "others_r": _shares(others, fewer),
+                "own_mean_r": _shares(own_mean, own_mean_fewer),
+                "index": _shares(own - others, own - fewer),
+                "product": _shares((own - others) * own, (own - fewer) * own),
+                "identification": _shares(identified, _identified(ahead, beside)),
+                "residual_r": _shares(residual, residual_fewer),
+                "fingerprint": jackknife_shares(fingerprint, _rest(hits * 1.0) * _rest(own_fewer)),
+            },
+        )
 
     def by_name(self) -> dict[str, Values]:
         """Return every score by name, (people,): its mean over people is the score.
@@ -121,185 +166,101 @@ class PeopleScores:
         }
 
 
-class _Sums:
-    """Sums over voxels of products of maps: of deviations from the means over people, and of these.
+# What is common to all people follows their deviations: 1, the mean of predictions and of measured
+# maps, and these less the training mean.
+_ONE, _P, _M, _P_AWAY, _M_AWAY = range(-5, 0)
+_COMMON = 5
 
-    After `centre` they are of maps minus their mean over voxels.
+
+def _products(
+    predicted: Maps, measured: Maps, training_mean: Maps | None, slab_bytes: int
+) -> tuple[Values, int]:
+    """Return sums over voxels of the products of deviations and what is common, and their number.
+
+    They are (2 * people + 5, 2 * people + 5): predictions less their mean over people, measured
+    maps less theirs, and what is common.
     """
-
-    def __init__(self, people: int) -> None:
-        self.voxels = 0
-        # Deviations of predictions (p) and of measured maps (m) with each other, (people, people).
-        self.pp, self.mm, self.pm = (np.zeros((people, people)) for _ in range(3))
-        # These with 1, the mean prediction and the mean measured map, (people, 3); centred, without
-        # the first.
-        self.p, self.m = np.zeros((people, 3)), np.zeros((people, 3))
-        self.means = np.zeros((3, 3))  # of those three with each other; centred, of the last two
-        self.training = np.zeros((people, 5))  # p, m, pp, mm, pm of deviations from it
-        # (4, people), before the mean over voxels was taken off: maps, then deviations, of p, m.
-        self.squares = np.zeros((4, people))
-
-    def add_slabs(
-        self, predicted: Maps, measured: Maps, training_mean: Maps | None, slab_bytes: int
-    ) -> None:
-        people, all_voxels = predicted.shape
-        step = min(max(1, slab_bytes // (8 * people)), _SLAB_VOXELS)
-        for start in range(0, all_voxels, step):
-            slab = slice(start, start + step)
-            p, m = (np.asarray(maps[:, slab], np.float32) for maps in (predicted, measured))
-            known = np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
-            if not known.all():
-                p, m = p[:, known], m[:, known]
-            self._add(p, m)
-            if training_mean is not None:
-                self._add_training(p, m, np.asarray(training_mean[slab], np.float32)[known])
-        if not self.voxels:
-            raise ValueError("there is no voxel that everybody's map covers")
-
-    def _add(self, p: NDArray[np.float32], m: NDArray[np.float32]) -> None:
-        self.voxels += p.shape[1]
+    people, all_voxels = predicted.shape
+    found, voxels = np.zeros((2 * people + _COMMON,) * 2), 0
+    step = min(max(1, slab_bytes // (8 * people)), _SLAB_VOXELS)
+    for start in range(0, all_voxels, step):
+        slab = slice(start, start + step)
+        p, m = (np.asarray(maps[:, slab], np.float32) for maps in (predicted, measured))
+        known = np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
+        if not known.all():
+            p, m = p[:, known], m[:, known]
         # In float32 like the maps: a rounded mean is an equally good centre.
-        p_mean, m_mean = (maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m))
-        p, m = _deviations(p, p_mean), m - m_mean
-        self.pp += p @ p.T
-        self.mm += m @ m.T
-        self.pm += p @ m.T
-        common = np.stack([np.ones_like(p_mean), p_mean, m_mean])
-        self.p += p @ common.T
-        self.m += m @ common.T
-        self.means += common.astype(np.float64) @ common.T
-
-    def _add_training(
-        self, p: NDArray[np.float32], m: NDArray[np.float32], mean: NDArray[np.float32]
-    ) -> None:
-        p, m = _deviations(p, mean), m - mean
-        for column, values in enumerate((p, m, p * p, m * m, p * m)):
-            self.training[:, column] += values.sum(axis=1, dtype=np.float64)
-
-    def training_r(self, known: bool) -> Values:
-        """Return r of each person's deviations from the training mean."""
-        p, m, pp, mm, pm = self.training.T
-        n = self.voxels
-        size = np.sqrt(_known(pp - p**2 / n, pp) * _known(mm - m**2 / n, mm))
-        r: Values = np.clip((pm - p * m / n) / size, -1.0, 1.0)
-        return r if known else np.full(len(r), np.nan)
-
-    def centre(self) -> None:
-        """Make all but the training sums those of maps minus their mean over voxels."""
-        (p, m), ones = (self.p[:, 0], self.m[:, 0]), self.means[0]
-        self.squares = np.stack(
-            [
-                np.diagonal(self.pp) + 2 * self.p[:, 1] + self.means[1, 1],
-                np.diagonal(self.mm) + 2 * self.m[:, 2] + self.means[2, 2],
-                np.diagonal(self.pp),
-                np.diagonal(self.mm),
-            ]
+        mean, m_mean = (maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m))
+        training = (
+            mean if training_mean is None else np.asarray(training_mean[slab], np.float32)[known]
         )
-        n = self.voxels
-        self.pp = self.pp - np.outer(p, p) / n
-        self.mm = self.mm - np.outer(m, m) / n
-        self.pm = self.pm - np.outer(p, m) / n
-        self.p = self.p[:, 1:] - np.outer(p, ones[1:]) / n
-        self.m = self.m[:, 1:] - np.outer(m, ones[1:]) / n
-        self.means = self.means[1:, 1:] - np.outer(ones[1:], ones[1:]) / n
-
-    def variances(self) -> tuple[Values, Values]:
-        """Return variances of predictions and of measured maps, (people,)."""
-        predicted = np.diagonal(self.pp) + 2 * self.p[:, 0] + self.means[0, 0]
-        measured = np.diagonal(self.mm) + 2 * self.m[:, 1] + self.means[1, 1]
-        return predicted, measured
-
-    def products(self) -> Values:
-        """Return covariances of predictions with measured maps, (predicted, measured)."""
-        found: Values = self.pm + self.p[:, 1][:, None] + self.m[:, 0][None] + self.means[0, 1]
-        return found
-
-    def matrix(self) -> Values:
-        """Return r, (measured, predicted); NaN for a map that is constant."""
-        predicted, measured = (
-            _known(variance, squares)
-            for variance, squares in zip(self.variances(), self.squares[:2], strict=True)
+        common = np.stack(
+            [np.ones_like(mean), mean, m_mean, _deviations(mean, training), m_mean - training]
         )
-        r: Values = np.clip(self.products() / np.sqrt(np.outer(predicted, measured)), -1.0, 1.0)
-        return r.T
-
-    def own_mean_r(self) -> tuple[Values, Values]:
-        """Return r of the mean prediction, (people,); without each, (left out, people)."""
-        n = len(self.pp)
-        measured = _known(self.variances()[1], self.squares[1])
-        with_all = self.m[:, 0] + self.means[0, 1]
-        # Without person k, the mean prediction is the mean less p_k / (n - 1).
-        rest = max(n - 1, 1)
-        without = with_all[None] - (self.p[:, 1][:, None] + self.pm) / rest
-        size = self.means[0, 0] - 2 * self.p[:, 0] / rest + np.diagonal(self.pp) / rest**2
-        # A mean map that is constant up to rounding.
-        least = self.squares[0].mean()
-        all_size, size = _known(self.means[0, 0], least), _known(size, least)
-        return (
-            np.clip(with_all / np.sqrt(all_size * measured), -1.0, 1.0),
-            np.clip(without / np.sqrt(size[:, None] * measured), -1.0, 1.0),
-        )
-
-    def residual_r(self) -> tuple[Values, Values]:
-        """Return r of the deviations, (people,); without each, (left out, people)."""
-        rest = max(len(self.pp) - 1, 1)
-        own = [np.diagonal(products) for products in (self.pm, self.pp, self.mm)]
-        # Without person k, that of person i is p_i + p_k / (n - 1).
-        fewer = [
-            np.diagonal(products)[None]
-            + (products + products.T) / rest
-            + np.diagonal(products)[:, None] / rest**2
-            for products in (self.pm, self.pp, self.mm)
-        ]
-        found = [
-            np.clip(pm / np.sqrt(_known(pp, self.squares[2]) * _known(mm, self.squares[3])), -1, 1)
-            for pm, pp, mm in (own, fewer)
-        ]
-        return found[0], found[1]
+        apart = np.concatenate([_deviations(p, mean), m - m_mean])
+        found[:-_COMMON, :-_COMMON] += apart @ apart.T
+        found[:-_COMMON, -_COMMON:] += apart @ common.T
+        found[-_COMMON:, -_COMMON:] += common.astype(np.float64) @ common.T
+        voxels += p.shape[1]
+    found[-_COMMON:, :-_COMMON] = found[:-_COMMON, -_COMMON:].T
+    return found, voxels
 
 
-def _scores(sums: _Sums, training_r: Values, other: NDArray[np.bool_]) -> PeopleScores:
-    """Return all scores; `other` (people, people) is where two are of different families."""
-    matrix = sums.matrix()
-    # A person with a constant prediction has r 0 with everybody.
-    counted = np.nan_to_num(matrix)
-    own, n = np.diagonal(counted), len(matrix)
-    # Over people of other families.
-    of_others, number = np.where(other, counted, 0.0), other.sum(axis=1)
-    total = of_others.sum(axis=1)
-    others = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-    better, tied = rivals(matrix)
-    identified = _identified(better.sum(axis=1), tied.sum(axis=1))
-    own_mean, own_mean_fewer = (np.nan_to_num(found) for found in sums.own_mean_r())
-    residual, residual_fewer = sums.residual_r()
-    fingerprint = fingerprinting_score(matrix)
-    # Scores of the remaining people, with each person left out in turn.
-    fewer = (total[None] - of_others.T) / np.maximum(number[None] - other, 1)
-    ahead = better.sum(axis=1)[None] - better.T
-    beside = tied.sum(axis=1)[None] - tied.T
-    hits = ((ahead + beside) == 0) & np.isfinite(np.diagonal(matrix))
-    own_fewer = np.broadcast_to(own, (n, n))
-    return PeopleScores(
-        matrix=matrix,
-        r=np.diagonal(matrix).copy(),
-        others_r=others,
-        own_mean_r=own_mean,
-        index=own - others,
-        product=(own - others) * own,
-        identified=identified,
-        residual_r=residual,
-        residual_r_training_mean=training_r,
-        fingerprint=fingerprint,
-        shares={
-            "others_r": _shares(others, fewer),
-            "own_mean_r": _shares(own_mean, own_mean_fewer),
-            "index": _shares(own - others, own - fewer),
-            "product": _shares((own - others) * own, (own - fewer) * own),
-            "identification": _shares(identified, _identified(ahead, beside)),
-            "residual_r": _shares(residual, residual_fewer),
-            "fingerprint": jackknife_shares(fingerprint, _rest(hits * 1.0) * _rest(own_fewer)),
-        },
+def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
+    """Return those of predictions and of measured maps, deviations plus what is common at p, m."""
+    people = (len(products) - _COMMON) // 2
+    squares = np.diagonal(products)[:-_COMMON]
+    return (
+        squares[:people] + 2 * products[:people, p] + products[p, p],
+        squares[people:] + 2 * products[people:-_COMMON, m] + products[m, m],
     )
+
+
+def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
+    """Return r of predictions with measured maps (people, people); NaN where one is constant."""
+    people = (len(products) - _COMMON) // 2
+    both = slice(people), slice(people, -_COMMON)
+    covariances = centred[both] + centred[both[0], m][:, None] + centred[p, both[1]] + centred[p, m]
+    sizes = map(_known, _variances(centred, p, m), _variances(products, p, m))
+    r: Values = np.clip(covariances / np.sqrt(np.outer(*sizes)), -1.0, 1.0)
+    return r
+
+
+def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
+    """Return r of the mean prediction, (people,); without each, (left out, people)."""
+    n = (len(products) - _COMMON) // 2
+    predicted, squares = _variances(products, _P, _M)
+    measured = _known(_variances(centred, _P, _M)[1], squares)
+    with_all = centred[n:-_COMMON, _P] + centred[_P, _M]
+    # Without person k, the mean prediction is the mean less p_k / (n - 1).
+    rest = max(n - 1, 1)
+    without = with_all - (centred[:n, _M][:, None] + centred[:n, n:-_COMMON]) / rest
+    own = np.diagonal(centred)[:n]
+    size = centred[_P, _P] - 2 * centred[:n, _P] / rest + own / rest**2
+    # A mean map that is constant up to rounding.
+    all_size, size = (_known(found, predicted.mean()) for found in (centred[_P, _P], size))
+    return (
+        np.clip(with_all / np.sqrt(all_size * measured), -1.0, 1.0),
+        np.clip(without / np.sqrt(size[:, None] * measured), -1.0, 1.0),
+    )
+
+
+def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
+    """Return r of the deviations, (people,); without each, (left out, people)."""
+    n = (len(products) - _COMMON) // 2
+    p, m, rest = slice(n), slice(n, -_COMMON), max(n - 1, 1)
+    squares = np.diagonal(products)
+    parts = centred[p, m], centred[p, p], centred[m, m]
+    # Without person k, that of person i is p_i + p_k / (n - 1).
+    fewer = [
+        np.diagonal(part) + (part + part.T) / rest + np.diagonal(part)[:, None] / rest**2
+        for part in parts
+    ]
+    found = [
+        np.clip(pm / np.sqrt(_known(pp, squares[p]) * _known(mm, squares[m])), -1, 1)
+        for pm, pp, mm in (map(np.diagonal, parts), fewer)
+    ]
+    return found[0], found[1]
 
 
 def _identified(better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]) -> Values:

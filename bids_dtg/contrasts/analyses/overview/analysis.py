@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
@@ -113,7 +111,8 @@ def _gather(
         )
     describe_inclusion(output)
     maps = _average(averages, output) if averages else None
-    _report_left_out(maps.left_out if maps else ())
+    left_out = maps.left_out if maps else ()
+    _report_left_out(left_out)
     means = tuple(_write_means(output, maps)) if maps else ()
     compared = compare_with_measured(settings, maps, _places_of(maps)) if maps else None
     if compared is not None:
@@ -135,25 +134,23 @@ def _gather(
     messages: dict[str, dict[str, str]] = {}
     for failure in failures:
         messages.setdefault(failure.participant, {})[failure.what] = failure.message
-    facts = GroupFacts(
-        rows=rows,
-        failures=[(f.participant, f.what, f.message) for f in failures],
-        flags={
+    where, wanted = str(table), not settings.behaviour.no_reports
+    if wanted:
+        hidden = PathNames.of({"output": output.root}).plus(machine_folders())
+        flags = {
             files.label: own_flags(
                 files, messages.get(files.label, {}), presentation.quality_columns
             )
             for files in participants
-        },
-        averages=maps.averages if maps else (),
-        left_out=[*decided, *_without_paths(maps.left_out if maps else (), output)],
-        inclusion=inclusion,
-        similarity=maps.similarity if maps else None,
-        means=means,
-        table=table,
-        compared=compared,
-    )
-    where, wanted = str(table), not settings.behaviour.no_reports
-    if wanted:
+        }
+        facts = GroupFacts(
+            *(table, rows, flags, [(f.participant, f.what, f.message) for f in failures]),
+            maps=maps,
+            means=means,
+            left_out=[*decided, *((title, hidden.hide(why)) for title, why in left_out)],
+            inclusion=inclusion,
+            compared=compared,
+        )
         where += f" and {write_group_page(output, facts)}"
     else:
         output.remove(GROUP)  # an earlier call's shows other results
@@ -219,14 +216,6 @@ def _write_table(
     return path
 
 
-def _without_paths(
-    left_out: Sequence[tuple[str, str]], output: DerivativeDataset
-) -> list[tuple[str, str]]:
-    """Return averages and reasons for leaving them out, with folder names hidden for the page."""
-    names = PathNames.of({"output": output.root}).plus(machine_folders())
-    return [(title, names.hide(why)) for title, why in left_out]
-
-
 def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
     by_reason: dict[str, list[str]] = {}
     for title, reason in left_out:
@@ -274,11 +263,12 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             path = output.path(
                 f"group/{build_name({**entities, 'desc': desc}, 'statmap', '.nii.gz')}"
             )
-            _write_map(output, path, values[position], places)
+            image = places.encode(values[position], description=f"bids_dtg {__version__} group")
+            output.write(path.relative_to(output.root).as_posix(), image)
             content = {
                 "Description": f"{word} over {counted(maps.people, 'participant')} "
                 f"({counted(len(maps.averages), 'average')} of predicted maps): {description}",
-                **_of_first(first),
+                **{key: first.sidecar[key] for key in _COMMON if key in first.sidecar},
                 "SkullStripped": True,
                 "NParticipants": maps.people,
                 "NSets": len(maps.averages),
@@ -296,17 +286,3 @@ def _places_of(maps: GroupMaps) -> VoxelPlaces:
     name, (i, j, k) = parse_name(maps.first[0].path.name), maps.mask.shape
     grid = Grid((i, j, k), maps.affine, name.get("space") or "", name.get("res"))
     return VoxelPlaces.within(grid, maps.mask)
-
-
-def _write_map(
-    output: DerivativeDataset,
-    path: Path,
-    values: NDArray[np.float32],
-    places: VoxelPlaces,
-) -> None:
-    data = places.encode(values, description=f"bids_dtg {__version__} group")
-    output.write(path.relative_to(output.root).as_posix(), data)
-
-
-def _of_first(first: MapFile) -> dict[str, Any]:
-    return {key: first.sidecar[key] for key in _COMMON if key in first.sidecar}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.mean_maps import GroupMaps
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.panels.background import of_group
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
@@ -115,22 +116,18 @@ def columns_of(
     return tuple(found)
 
 
-@dataclass(frozen=True, eq=False)
-class GroupFacts:
+class GroupFacts(NamedTuple):
     """Facts that the page shows."""
 
-    rows: Sequence[Mapping[str, str]]  # of the quality table, a run each
-    failures: Sequence[tuple[str, str, str]]  # participant, what failed, message
-    averages: Sequence[str]  # titles of the averages, in order
-    left_out: Sequence[tuple[str, str]]  # title and reason of the sets left out
-    similarity: NDArray[np.float64] | None  # (averages, averages)
-    means: Sequence[MapFile]  # mean maps, with the spread as an overlay
     table: Path  # the quality table
+    rows: Sequence[Mapping[str, str]]  # of it, a run each
+    flags: Mapping[str, Sequence[Flag]]  # own ones (`flags.own_flags`), by label without sub-
+    failures: Sequence[tuple[str, str, str]] = ()  # participant, what failed, message
+    maps: GroupMaps | None = None  # the averaged maps
+    means: Sequence[MapFile] = ()  # files of their means, with the spread as an overlay
+    left_out: Sequence[tuple[str, str]] = ()  # title and reason of the averages left out
+    inclusion: Inclusion = Inclusion()  # participants left out of the means
     compared: ResultTable | None = None  # mean maps with measured ones; None: none were given
-    # Participants left out of the means.
-    inclusion: Inclusion = field(default_factory=Inclusion)
-    # Participants' own flags (`flags.own_flags`), by label without sub-.
-    flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
 
 
 def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
@@ -148,14 +145,15 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     counts = {label: FlagCount.of(flags) for label, flags in facts.flags.items()}
     rows = _rows(dataset, facts.rows, columns, counts)
     folder = dataset.root / "group" / "figures"
+    maps, means, failures = facts.maps, facts.means, facts.failures
+    left_out, compared = facts.left_out, facts.compared
     gallery, background = None, of_group(dataset)
-    if facts.means:
+    if means:
         gallery = draw_gallery(
-            *(dataset, folder, "group", facts.means, background), overlays=(GROUP_SPREAD,)
+            *(dataset, folder, "group", means, background), overlays=(GROUP_SPREAD,)
         )
-    matrix, compared = _draw_similarity(dataset, folder, facts), facts.compared
+    matrix = _draw_similarity(dataset, folder, maps) if maps else None
     shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
-    failures, left_out = facts.failures, facts.left_out
     page = render(
         "group.html",
         title="Group: bids_dtg",
@@ -168,7 +166,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
             ("failures", "Failures"),
         ],
         participants=len({row["participant"] for row in rows}),
-        flags=_flags(facts, rows, columns),
+        flags=_flags(rows, failures, means),
         rows=[{**row, "cells": _cells(row["position"], columns)} for row in shown],
         hidden=len(rows) - len(shown),
         measures=[column.measure for column in columns],
@@ -184,7 +182,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         more_left_out=max(0, len(left_out) - _MOST_ROWS),
         matrix=matrix,
         compared=compared and compared.on_page("Mean maps, by contrast"),
-        averaged=len(facts.averages),
+        averaged=len(maps.averages) if maps else 0,
         groups=gallery.tasks if gallery else (),
         slices=slice_text(),
         background=background.words,
@@ -265,11 +263,11 @@ def _histogram(column: Column) -> Histogram:
 
 
 def _draw_similarity(
-    dataset: DerivativeDataset, folder: Path, facts: GroupFacts
+    dataset: DerivativeDataset, folder: Path, maps: GroupMaps
 ) -> Mapping[str, Any] | None:
-    if facts.similarity is None:
+    matrix = maps.similarity
+    if matrix is None:
         return None
-    matrix = facts.similarity
     others = matrix[~np.eye(len(matrix), dtype=bool)]
     low = float(np.floor(10 * min(others.min(), 0.95)) / 10)
     path = folder / _MATRIX
@@ -283,7 +281,7 @@ def _draw_similarity(
         "size": len(matrix),
         "median": f"{np.median(others):.2f}",
         "least": f"{others.min():.2f}",
-        "titles": list(facts.averages) if len(facts.averages) <= 30 else [],
+        "titles": list(maps.averages) if len(maps.averages) <= 30 else [],
     }
 
 
@@ -318,9 +316,11 @@ def _distribution_flags(rows: Sequence[Row]) -> list[Flag]:
     return [Flag(found[0] if found else "good", text)]
 
 
-def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Flag, ...]:
+def _flags(
+    rows: Sequence[Row], failures: Sequence[tuple[str, str, str]], means: Sequence[MapFile]
+) -> tuple[Flag, ...]:
     flags = []
-    failed = len({participant for participant, _, _ in facts.failures})
+    failed = len({participant for participant, _, _ in failures})
     if failed:
         flags.append(Flag("problem", f"{failed} participant{'s' * (failed != 1)} failed"))
     flags += _distribution_flags(rows)
@@ -337,9 +337,9 @@ def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) ->
         flags.append(Flag("note", text))
     if len(rows) < LEAST_RUNS:
         flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
-    if facts.means and facts.means[0].sidecar.get("NotForScience"):
-        flags.append(Flag("warning", str(facts.means[0].sidecar.get("ModelNotice") or "")))
-    if facts.means and (few := few_people(facts.means[0].sidecar)):
+    if means and means[0].sidecar.get("NotForScience"):
+        flags.append(Flag("warning", str(means[0].sidecar.get("ModelNotice") or "")))
+    if means and (few := few_people(means[0].sidecar)):
         flags.append(Flag("warning", few))
-    flags += [Flag("warning", text) for text in same_for_all(facts.means)]
+    flags += [Flag("warning", text) for text in same_for_all(means)]
     return sorted_flags(flags)

@@ -67,7 +67,7 @@ def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_pa
     ]
     failures = [(name, "reading", "cut short") for name in names]
     table = tmp_path / "group/desc-runs_qc.tsv"
-    facts = GroupFacts(rows, failures, (), (), None, (), table)
+    facts = GroupFacts(table, rows, {}, failures)
     page = write_group_page(DerivativeDataset(tmp_path), facts).read_text()
     assert ", 2080 runs: " in page
     assert page.count("cut short") == 2000
