@@ -86,7 +86,6 @@ class RunConnectomes:
     odd: Connectome | None  # odd pieces of the run, half of it; None if not asked for
     even: Connectome | None  # the other half
     agreement: NDArray[np.float32]  # (grey-matter voxels,), of the halves, as profile_agreement
-    icc: NDArray[np.float32]  # (grey-matter voxels,), of the halves, as intraclass_correlation
     covered: NDArray[np.bool_]  # (grey-matter voxels,), with data that vary over the kept frames
     roi_coverage: Float  # (rois,), share of a map's absolute weight that lies on covered voxels
     series: Float  # (frames kept, rois), cleaned ROI series
@@ -135,17 +134,9 @@ class RunConnectomes:
     @property
     def reliability(self) -> float:
         """Median agreement of the halves over covered voxels; NaN if none, or under three ROIs."""
-        return self._over_voxels(self.agreement)
-
-    @property
-    def reliability_icc(self) -> float:
-        """Median intraclass correlation of the halves; NaN as `reliability`."""
-        return self._over_voxels(self.icc)
-
-    def _over_voxels(self, values: NDArray[np.float32]) -> float:
         if not self.covered.any() or len(self.roi_r) < 3:
             return float("nan")
-        return float(np.median(values[self.covered]))
+        return float(np.median(self.agreement[self.covered]))
 
 
 def profile_agreement(
@@ -174,38 +165,6 @@ def profile_agreement(
     product = np.einsum("vr,vr->v", centred, two)
     norm = np.sqrt(np.einsum("vr,vr->v", centred, centred) * np.einsum("vr,vr->v", two, two))
     return ratio(product, norm)
-
-
-def intraclass_correlation(
-    odd: NDArray[np.floating], even: NDArray[np.floating]
-) -> NDArray[np.floating]:
-    """Return the intraclass correlation of profiles of two halves of a run.
-
-    Parameters
-    ----------
-    odd, even
-        (profiles, values), e.g. voxels and their correlations with the ROIs.
-
-    Returns
-    -------
-    (profiles,) ICC(1,1) of Shrout & Fleiss 1979 (Psychol. Bull. 86: 420), the values as targets and
-    the halves as judges: of one half, and unlike r lowered by a level that differs. Of both halves
-    together it is 2 ICC / (1 + ICC). 0 where undefined.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> odd = np.random.default_rng(0).standard_normal((2, 50))
-    >>> intraclass_correlation(odd, odd).round(3)
-    array([1., 1.])
-    """
-    values = odd.shape[1]
-    mean = (odd + even) / 2
-    mean -= mean.mean(axis=1, keepdims=True)
-    between = 2 * np.einsum("pv,pv->p", mean, mean) / max(values - 1, 1)
-    difference = odd - even
-    within = np.einsum("pv,pv->p", difference, difference) / (2 * values)
-    return ratio(between - within, between + within)
 
 
 def run_connectomes(
@@ -249,7 +208,7 @@ def run_connectomes(
     made = {pieces: _begin(algebra, pieces, form, shape) for pieces in wanted}
     if scatter:
         made = {pieces: _with_scatter(algebra, pieces, own) for pieces, own in made.items()}
-    agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
+    agreement, tsnr = _correlate(moments, algebra, made, threads)
     segments = tuple(made[pieces] for pieces in parts.sets)
     covered = moments.varying & ~moments.lost
     return RunConnectomes(
@@ -258,7 +217,6 @@ def run_connectomes(
         odd=made[parts.odd] if every_part else None,
         even=made[parts.even] if every_part else None,
         agreement=agreement,
-        icc=icc,
         covered=moments.voxels.ordered(covered[: moments.grey_voxels]),
         roi_coverage=_roi_coverage(moments.voxels, covered, threads),
         series=algebra.series,
@@ -310,10 +268,10 @@ def _correlate(
     algebra: Algebra,
     wanted: Mapping[tuple[int, ...], Connectome],
     threads: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Go through the grey-matter voxels once: fill in the connectomes of the sets of pieces.
 
-    Returns the agreement of the halves, their ICC, and tSNR, all (voxels,).
+    Returns the agreement of the halves and tSNR, both (voxels,).
     """
     voxels, halves = moments.grey_voxels, (moments.segments.odd, moments.segments.even)
     mixings = {
@@ -329,7 +287,7 @@ def _correlate(
     shown = None if profile == slice(0, rois) else np.eye(rois)[:, profile]
     parts = {pieces: algebra.part(pieces, shown) for pieces in marginal}
     whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
-    agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
+    agreement, tsnr = (np.zeros(voxels, np.float32) for _ in range(2))
     dof = moments.design.frames_kept - moments.design.rank
 
     def fill(low: int) -> None:
@@ -345,7 +303,6 @@ def _correlate(
                 made.scatter.places[here] = sums.sum_of_squares(part)
         odd, even = (r[half] for half in halves)
         agreement[here] = profile_agreement(odd, even)
-        icc[here] = intraclass_correlation(odd, even)
         mean = moments.subtracted[low:high] + sums.mean
         tsnr[here] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / dof))
 
@@ -360,7 +317,7 @@ def _correlate(
                 for low in range(0, rois, _ROWS_AT_A_TIME)
             ]
             list(pool.map(partial(_reorder, first), rows))
-    return agreement, icc, tsnr
+    return agreement, tsnr
 
 
 def _reorder(first: NDArray[np.intp], rows: NDArray[np.float32]) -> None:

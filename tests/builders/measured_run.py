@@ -56,7 +56,6 @@ def measured_run(folder: Path) -> RunData:
             odd=None,
             even=None,
             agreement=np.where(covered, 0.5, 0).astype(np.float32),
-            icc=np.zeros(voxels, np.float32),
             covered=covered,
             roi_coverage=np.linspace(0.5, 1, rois),
             series=series,

@@ -166,7 +166,7 @@ def test_the_marginal_form_and_what_is_judged_are_the_same_to_the_bit():
     for made, _ in parts_of(marginal, design):
         assert made.marginal is made.r
         assert (made.form, made.roi_r) == (MARGINAL, None)
-    for name in ("agreement", "icc", "covered", "series", "roi_r", "tsnr", "effective_dof"):
+    for name in ("agreement", "covered", "series", "roi_r", "tsnr", "effective_dof"):
         np.testing.assert_array_equal(getattr(marginal, name), getattr(partial, name))
     assert marginal.reliability == partial.reliability
 

@@ -149,7 +149,7 @@ def test_runs_of_files_are_read_as_where_voxels_are_nan(tmp_path, frames, form, 
     parts = [(found.odd, wanted.odd), *zip(found.segments, wanted.segments, strict=True)]
     for one, other in parts:
         np.testing.assert_allclose(one.r, other.r, rtol=0, atol=1e-6)
-    for name in ("covered", "roi_coverage", "tsnr", "icc", "series"):
+    for name in ("covered", "roi_coverage", "tsnr", "agreement", "series"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-5)
     assert 0.95 < found.coverage < 1
 

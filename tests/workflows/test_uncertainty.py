@@ -102,7 +102,6 @@ def test_a_run_of_another_kind_is_told_in_table_sidecar_and_log(job):
     # Noise on ROI maps of noise: nothing is where it should be.
     assert row["training_distribution"] in ("unusual", "outside")
     assert row["training_distribution_reasons"] != "n/a"
-    assert float(row["connectome_icc"]) <= float(row["connectome_reliability"]) + 0.05
     sidecar = read_inherited(maps(job, "synthetic")[0])
     assert sidecar["Runs"][0]["TrainingDistribution"] == row["training_distribution"]
     assert (

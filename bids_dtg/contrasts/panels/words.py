@@ -73,11 +73,6 @@ COLUMNS = (
         flag="The connectomes of the two halves of the run agree with r {value:.2f}",
     ),
     QualityColumn(
-        "connectome_icc",
-        "The same by the intraclass correlation ICC(1,1), which a difference in level also lowers. "
-        "It is that of half the run; that of the whole run is 2 ICC / (1 + ICC)",
-    ),
-    QualityColumn(
         "mask_overlap",
         "Dice overlap of the run's brain mask and the model's; n/a without a mask in the "
         "model's space",

@@ -69,7 +69,6 @@ def summarise(
         "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
         "tsnr_median": rounded(result.median_tsnr, 2),
         "connectome_reliability": rounded(result.reliability),
-        "connectome_icc": rounded(result.reliability_icc),
         **{name: rounded(judged.figures[name]) for name in _RANGE_COLUMNS},
         "training_distribution": judged.verdict,
         "training_distribution_reasons": "; ".join(judged.reasons) or None,

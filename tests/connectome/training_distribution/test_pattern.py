@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.connectome.connectome import intraclass_correlation, profile_agreement
 from bids_dtg.connectome.training_distribution.pattern import (
     PatternPlaces,
     map_identity_and_symmetry,
@@ -76,26 +75,6 @@ def test_shapes_are_checked(places):
         map_identity_and_symmetry(places.maps, EVERYWHERE[1:], places)
     with pytest.raises(ValueError, match="maps are"):
         pattern_places(smooth_maps()[:, 1:], MASK)
-
-
-def test_icc_is_one_for_equal_halves_and_less_than_r_for_another_level():
-    rng = np.random.default_rng(0)
-    odd = rng.normal(size=(6, 50))
-    np.testing.assert_allclose(intraclass_correlation(odd, odd), 1.0)
-    shifted = odd + 1.0
-    np.testing.assert_allclose(profile_agreement(odd, shifted), 1.0)
-    assert (intraclass_correlation(odd, shifted) < 0.8).all()
-
-
-def test_icc_is_that_of_the_textbook():
-    """Six targets and two judges; mean squares by hand (Shrout & Fleiss 1979, case 1)."""
-    odd, even = np.array([[9.0, 6, 8, 7, 10, 6]]), np.array([[2.0, 1, 4, 1, 5, 2]])
-    both = np.concatenate([odd, even])
-    means = both.mean(axis=0)
-    between = 2 * ((means - means.mean()) ** 2).sum() / 5
-    within = ((both - means) ** 2).sum() / 6
-    expected = (between - within) / (between + within)
-    assert intraclass_correlation(odd, even)[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6])

@@ -7,7 +7,6 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_dtg.contrasts.panels.run import CONNECTOME_FILE as RELMAT
 from linear_by_the_page import ByThePage, connectome_of_rest
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import read_table
@@ -15,6 +14,7 @@ from tiny_job import read_table
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.panels.run import CONNECTOME_FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.contrasts.participant.request import find_runs
 from bids_dtg.contrasts.people import Person
