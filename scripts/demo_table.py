@@ -26,6 +26,7 @@ from bids_dtg.contrasts.bundle.arrays import encode_packed_mean
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
 from bids_dtg.contrasts.judging.scores import (
     GROUP_AVERAGE,
     LINEAR,
@@ -50,7 +51,6 @@ from bids_dtg.contrasts.phantom.dataset import CONTENTS, dataset_name, participa
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.recentring import Correction, recentre
 from bids_dtg.phantom.streams import Cohort
-from bids_dtg.stats.half_width import LeftOutErrors, block_edge
 
 Array = NDArray[np.float32]
 

@@ -8,6 +8,7 @@
 - `features`: features of many people, one contrast at a time
 - `folds`: folds of people, each left out of a model in turn
 - `frames`: the content of an output folder, as a data frame
+- `kept_means`: means of maps over regions, made once a map and kept beside the results
 - `map_findings`: what is unusual about maps, found while they are read
 - `mean_maps`: mean and spread of all maps, in one pass over the files
 - `measured_maps`: reads a measured map at given places

@@ -6,9 +6,11 @@ They are in a memory-mapped file of a temporary folder: a contrast of 10,000 peo
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
-from bids_dtg.cohort.map_findings import MapsOfContrast
+from bids_dtg.cohort.kept_means import KeptMeans, store_of
+from bids_dtg.cohort.map_findings import MapFigures, MapsOfContrast, figures_of_map
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
 from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
@@ -25,7 +28,7 @@ from bids_dtg.files.foreign import read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
-from bids_dtg.imaging.atlas import Atlas, choose_atlases, region_coverage, region_means
+from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
@@ -102,9 +105,9 @@ class FeatureSource:
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
     places: VoxelPlaces | None = None  # that values lie at; None: at none that are known
     atlas: Atlas | None = None  # whose regions the columns are, at the places
-    averages: bool = False  # whether rows are of voxels, which are averaged over regions
-    fewest: float = 0.0  # share of a region that must have values to be averaged
-    checked: bool = False  # whether rows are maps that are checked
+    # Files of a person's map of a contrast; None: rows are no maps, which are checked.
+    files: Callable[[str, str], Sequence[Path]] | None = None
+    kept: Callable[[str], KeptMeans] | None = None  # means of a contrast's maps; None: rows as read
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield the features of people, one contrast at a time.
@@ -140,34 +143,43 @@ class FeatureSource:
         labels, failed = list[str](), dict[str, str]()
         maps = MapsOfContrast()
         columns = len(self.names) or (self.places.number if self.places is not None else 0)
+        kept = None if self.kept is None else self.kept(contrast)
         with MappedRows(folder / "features.f32", columns) as rows:
             for label in people.labels:
                 try:
-                    row = self.read(label, contrast)
-                    if not np.isfinite(row).any():
-                        raise RunError(f"sub-{label} has no value")
-                    if self.checked:
-                        maps.add(label, row)
-                    rows.add(self._averaged(row) if self.averages else row)
+                    row, figures = self._row(label, contrast, kept)
                 except DtgError as err:
                     failed[label] = str(err)
                 else:
+                    rows.add(row)
                     labels.append(label)
+                    if figures is not None:
+                        maps.add(label, figures)
+        if kept is not None:
+            kept.write()
         words = self.kind.words
         if not labels:
             raise DatasetError(f"nobody's {words} can be read: {next(iter(failed.values()))}")
-        if not len(kept := rows.known()):
+        if not len(known := rows.known()):
             raise DatasetError(
                 f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
             )
         maps.report(contrast, people.findings)
-        return FeatureTable(self, contrast, tuple(labels), rows.array(kept), kept, failed)
+        return FeatureTable(self, contrast, tuple(labels), rows.array(known), known, failed)
 
-    def _averaged(self, row: Row) -> Row:
-        assert self.atlas is not None
-        means = region_means(row[None], self.atlas)[0]
-        covered = region_coverage(row[None], self.atlas)[0] >= self.fewest
-        return np.where(covered, means, np.nan).astype(np.float32)
+    def _row(
+        self, label: str, contrast: str, kept: KeptMeans | None
+    ) -> tuple[Row, MapFigures | None]:
+        """Return a person's row, and figures of the map that it is of."""
+        if kept is not None:
+            assert self.files is not None
+            return kept.means(self.files(label, contrast), lambda: self.read(label, contrast))
+        row = self.read(label, contrast)
+        if self.files is not None:
+            return row, figures_of_map(row)
+        if not np.isfinite(row).any():
+            raise RunError(f"sub-{label} has no value")
+        return row, None
 
 
 def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
@@ -223,31 +235,37 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         if tables is not None:
             return tables
 
-    def read(label: str, contrast: str) -> Row:
+    def files(label: str, contrast: str) -> list[Path]:
         paths = [_map_path(made, contrast) for made in people.averages[label]]
-        return _mean([read_map(path, people.places) for path in paths if path is not None])
+        return [path for path in paths if path is not None]
 
-    return _of_maps(kind, people, contrasts, dict.fromkeys(people.labels, contrasts), read)
+    def read(label: str, contrast: str) -> Row:
+        return _mean([read_map(path, people.places) for path in files(label, contrast)])
+
+    has = dict.fromkeys(people.labels, contrasts)
+    return _of_maps(FeatureSource(kind, contrasts, has, read, files=files), people)
 
 
-def _of_maps(
-    kind: FeatureKind,
-    people: GroupPeople,
-    contrasts: tuple[str, ...],
-    has: Mapping[str, Collection[str]],
-    read: Callable[[str, str], Row],
-) -> FeatureSource:
+def _of_maps(source: FeatureSource, people: GroupPeople, statistic: str = "") -> FeatureSource:
+    """Return a source of maps with its columns: voxels, or regions that are averaged."""
+    places = people.places
     if people.settings.statistics.voxels:
-        return FeatureSource(kind, contrasts, has, read, places=people.places, checked=True)
+        return dataclasses.replace(source, places=places)
     if (atlas := find_atlas(people)) is None:
         raise DatasetError(
             "the default atlas has no region where the maps have values",
             remedy="give --atlases, or --voxels for tests of voxels",
         )
-    names, least = tuple(atlas.parcels.values()), people.settings.outputs.min_coverage
-    return FeatureSource(
-        kind, contrasts, has, read, names, people.places, atlas, True, least, checked=True
-    )
+    store, least = store_of(people.output), people.settings.outputs.min_coverage
+    keep_places = cache(people.keep_places)  # once, when the first means are
+
+    def kept(contrast: str) -> KeptMeans:
+        keep_places()
+        name = f"{source.kind.name}/{contrast}"
+        return KeptMeans.of(store, name, atlas, places, least, statistic)
+
+    names = tuple(atlas.parcels.values())
+    return dataclasses.replace(source, names=names, places=places, atlas=atlas, kept=kept)
 
 
 def find_atlas(people: GroupPeople, key: str = "") -> Atlas | None:
@@ -347,11 +365,14 @@ def find_measured(
     any_has = {contrast for own in has.values() for contrast in own}
     contrasts = _wanted(people, [label for label in predicted.values() if label in any_has])
 
+    def sources(label: str, contrast: str) -> Sequence[Path]:
+        return chosen[label].target[plain_contrast(contrast)].sources(statistic)
+
     def read(label: str, contrast: str) -> Row:
         statmap = chosen[label].target[plain_contrast(contrast)]
         return read_measured(statmap, statistic, people.places.read)
 
-    return _of_maps(kind, people, contrasts, has, read)
+    return _of_maps(FeatureSource(kind, contrasts, has, read, files=sources), people, statistic)
 
 
 def _region_source(kind: FeatureKind, people: GroupPeople) -> FeatureSource | None:

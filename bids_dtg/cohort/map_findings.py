@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,7 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.stats.map_checks import (
     LEAST_PEOPLE,
     SCALE_FACTOR,
-    largest_value,
     own_figures,
-    too_large,
 )
 
 
@@ -42,29 +40,41 @@ class MapFindings:
             yield Flag("warning", f"{words[:1].upper()}{words[1:]}: {named(contrasts)}")
 
 
+class MapFigures(NamedTuple):
+    """What is kept of a map, to compare it with others."""
+
+    sd: float  # over places
+    digest: str  # of all values
+
+
+def figures_of_map(row: NDArray[np.floating[Any]]) -> MapFigures:
+    """Return figures of a person's map (places,).
+
+    Raises
+    ------
+    RunError
+        It cannot be used: it has one value at most places, or values that no map has.
+    """
+    if not np.isfinite(row).any():
+        raise RunError("the map has no value")
+    if why := own_figures(row).unusable:
+        raise RunError(f"the map cannot be used: {why}")
+    digest = hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).hexdigest()
+    return MapFigures(float(np.nanstd(row, dtype=np.float64)), digest)
+
+
 @dataclass(eq=False)
 class MapsOfContrast:
     """Compares the maps of one contrast over people, with a few numbers kept of each."""
 
-    may_be_flat: bool = False  # whether a map of one value alone is right, as a deviation may be
     _sds: dict[str, float] = field(default_factory=dict)
-    _same: dict[bytes, list[str]] = field(default_factory=dict)
+    _same: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, label: str, row: NDArray[np.floating[Any]]) -> None:
-        """Take a person's map (places,).
-
-        Raises
-        ------
-        RunError
-            It cannot be used: it has one value at most places, or values that no map has.
-        """
-        why = too_large(largest_value(row)) if self.may_be_flat else own_figures(row).unusable
-        if why:
-            raise RunError(f"the map cannot be used: {why}")
-        self._sds[label] = float(np.nanstd(row, dtype=np.float64))
-        digest = hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
-        if self._sds[label] > 0:
-            self._same.setdefault(digest, []).append(label)
+    def add(self, label: str, figures: MapFigures) -> None:
+        """Take a person's map."""
+        self._sds[label] = figures.sd
+        if figures.sd > 0:
+            self._same.setdefault(figures.digest, []).append(label)
 
     def report(self, contrast: str, findings: MapFindings) -> None:
         """Report maps of another scale than most, and people with equal maps."""

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.copies import copies_in_words, with_copies
+from bids_dtg.cohort.kept_means import keep_places, read_places, store_of
 from bids_dtg.cohort.map_findings import MapFindings
 from bids_dtg.cohort.mean_maps import choose_averages, require_grid
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
+from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind, parse_name, plain_label
@@ -301,14 +303,28 @@ class GroupPeople:
         return next((made for made in found if made.title == first.title), first)
 
     @cached_property
+    def _placed(self) -> tuple[AverageFiles, VoxelPlaces]:
+        """The first maps that can be read and are not empty, and their voxels."""
+        store = store_of(self.output)
+        for label in self.labels:
+            made = self.averages[label][0]
+            with contextlib.suppress(RunError):  # reported where the participant is left out
+                paths = [found.path for found in made.maps]
+                found = read_places(store, made.title, paths) or places_of(made)
+                if found.number:
+                    return made, found
+        return self.example, places_of(self.example)
+
+    @property
     def places(self) -> VoxelPlaces:
         """The voxels of the first maps that can be read and are not empty."""
-        for label in self.labels:
-            with contextlib.suppress(RunError):  # reported where the participant is left out
-                found = places_of(self.averages[label][0])
-                if found.number:
-                    return found
-        return places_of(self.example)
+        return self._placed[1]
+
+    def keep_places(self) -> None:
+        """Keep these voxels, so that a later call does not read maps for them."""
+        store, (made, places) = store_of(self.output), self._placed
+        remove_stale_temporaries(store.root)
+        keep_places(store, made.title, [found.path for found in made.maps], places)
 
     @property
     def feature_kinds(self) -> Mapping[str, FeatureKind]:

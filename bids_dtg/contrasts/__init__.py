@@ -19,6 +19,8 @@ Fitting and evaluation:
 - `plan`: how a network is trained
 - `train`: trains the attention U-Net on batches of people (extra ``train``)
 - `losses`: training losses (torch)
+- `half_width`: half-widths of intervals around maps, by contrast and block of places
+- `group_ica`: spatial maps of a group's networks, from people's rest
 - `baselines`: public door to `bids_dtg.stats.linear`
 - `metrics`: public door to `bids_dtg.stats.metrics`
 

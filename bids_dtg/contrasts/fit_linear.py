@@ -16,12 +16,12 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
 from bids_dtg.contrasts.linear import LinearFit, fit_people, rows_of
 from bids_dtg.contrasts.linear_kind import tensors_of
 from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.places import ListedPlaces
-from bids_dtg.stats.group_ica import group_maps, reduce_rest
 from bids_dtg.stats.linear import standardised
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.people import Float, MeanMaps, Person
 from bids_dtg.contrasts.recentring import MOST_GAIN
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.lattice import Lattice, single_lattice
-from bids_dtg.stats.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.stats.linear import fit_maps, rows_alike, standardised
 
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.

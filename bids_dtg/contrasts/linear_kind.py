@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.half_width import block_edge
 from bids_dtg.contrasts.linear import LinearModel, fit_people
 from bids_dtg.contrasts.people import FittedModel, MapModel, Person
 from bids_dtg.contrasts.recentring import Correction
@@ -22,7 +23,6 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions, Settings
-from bids_dtg.stats.half_width import block_edge
 
 FEWEST_PEOPLE = 5
 _PREFIX = "linear."  # of the tensors' names

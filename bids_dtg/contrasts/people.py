@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.stats.half_width import HalfWidths
 
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]

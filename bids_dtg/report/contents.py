@@ -15,9 +15,9 @@ from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.text import read_json
 from bids_dtg.report import quality
-from bids_dtg.stats.half_width import LEVEL
 
 SYNTHETIC = "synthetic"
+LEVEL = 90  # percent of places that an interval is meant to hold
 HALF_WIDTH = "halfwidth"  # of maps of half-widths of intervals
 # In sidecars of maps in another space than the model's: that of the model. Pages show its own.
 RESAMPLED = "ResampledFrom"

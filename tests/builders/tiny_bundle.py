@@ -20,10 +20,10 @@ from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, extend_bundle, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.stats.half_width import HalfWidths
 
 TINY_SHAPE = (10, 12, 9)
 # The 2 mm lattice of the FSL grid (MNI152NLin6Asym), somewhere inside the brain.

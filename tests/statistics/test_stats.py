@@ -247,3 +247,27 @@ def test_measured_maps_are_of_the_sessions_that_are_asked_for(sessions):
     (row,) = read_table(sessions.out / "group/stats-measured/desc-tests_summary.tsv")
     assert float(row["p_fwe"]) > 0.01
     assert float(row["t"]) < 0 or float(row["t"]) > 0
+
+
+def test_maps_are_averaged_over_regions_once(cohort, tmp_path, capsys):
+    """A second analysis reads no map, but those that have changed since."""
+    out = shutil.copytree(cohort.out, tmp_path / "out")
+    for path in out.rglob("*_desc-regions_statmap.*"):
+        path.unlink()
+    words = ("--atlases", cohort.atlas, "--phenotype", "score", "--feature-sets", "maps")
+    assert cohort.analyse("stats", *words, "--permutations", 19, out=out) == 0
+    tests = out / "group/stats/desc-scoreMaps_tests.tsv"
+    first = tests.read_bytes()
+    read = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bids_dtg.cohort.people.read_volume", lambda path: read.append(path))
+        assert cohort.analyse("stats", *words, "--permutations", 19, out=out) == 0
+        assert cohort.analyse("phenotypes", *words, "--permutations", 19, out=out) == 0
+    assert (read, tests.read_bytes()) == ([], first)
+    capsys.readouterr()
+    changed = next(
+        out.glob(f"sub-{cohort.labels[5]}/**/*contrast-{MATH}*_desc-synthetic_statmap*z")
+    )
+    changed.write_bytes(b"no image")
+    assert cohort.analyse("stats", *words, "--permutations", 19, out=out) == 1
+    assert f"sub-{cohort.labels[5]} is left out" in capsys.readouterr().err

@@ -195,6 +195,14 @@ JOBS = (
     _of_maps("evaluate"),
     Job("contrasts", None, lambda scene: scene.of_cohort(), with_people=True),
     _of_people("stats", "--permutations", "9", "--feature-sets", "maps", "--voxels"),
+    Job(
+        "contrasts",
+        "stats",
+        # Means over regions are kept: these maps have no tables of them.
+        lambda scene: scene.of_cohort("--analysis", "stats", "--permutations", "9"),
+        with_people=True,
+        form="regions",
+    ),
     _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2),
     _of_people("embed"),
     Job("dynamics", "train", lambda scene: scene.of_series("train"), form="linear"),

@@ -28,6 +28,7 @@ from bids_dtg.connectome.design import SECONDS_PER_SEGMENT
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.joined import JoinedRuns
+from bids_dtg.contrasts import group_ica
 from bids_dtg.contrasts.analyses.roi_maps import (
     first_places,
     maps_in_words,
@@ -99,7 +100,6 @@ from bids_dtg.participants.request import Asked
 from bids_dtg.participants.run_source import plan_run
 from bids_dtg.progress import Board, Reporter
 from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.stats import group_ica
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
+from bids_dtg.contrasts.half_width import (
+    LEAST_PEOPLE,
+    HalfWidths,
+    LeftOutErrors,
+    block_edge,
+)
 from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import recentre
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted
-from bids_dtg.stats.half_width import (
-    LEAST_PEOPLE,
-    LEVEL,
-    HalfWidths,
-    LeftOutErrors,
-    block_edge,
-)
+from bids_dtg.report.contents import LEVEL
 from bids_dtg.stats.splits import Split
 
 

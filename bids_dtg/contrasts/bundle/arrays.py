@@ -39,6 +39,7 @@ from bids_dtg.contrasts.bundle.part import (
     PLACES_FILE,
     MapsPart,
 )
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile, encode_arrays, let_go
@@ -50,7 +51,6 @@ from bids_dtg.imaging.places import ListedPlaces, Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.cifti import FAULTS
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.stats.half_width import HalfWidths
 
 # Names of tensors. Those of steps are int8, and NAME_scale is the value of one step of each row.
 _OFFSET, _HALF_WIDTH = "offset", "half_width"

@@ -24,13 +24,13 @@ from bids_dtg.contrasts.bundle.arrays import (
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.part import MEAN_FILE, MapsPart
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.stats.half_width import HalfWidths
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet

@@ -27,10 +27,10 @@ from bids_dtg.contrasts.bundle.part import (
     OFFSET_FILE,
     MapsPart,
 )
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.imaging.places import Places
-from bids_dtg.stats.half_width import HalfWidths
 
 _NOT_FINITE = (
     "look for measured maps that are far larger than the others, or train with a lower "

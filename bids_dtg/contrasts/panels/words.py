@@ -17,6 +17,7 @@ from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
     HALF_WIDTH,
+    LEVEL,
     AverageFiles,
     ParticipantFiles,
     RunFiles,
@@ -26,7 +27,6 @@ from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.settings import OutputOptions
-from bids_dtg.stats.half_width import LEVEL
 from bids_dtg.version import AUTHORS
 
 COLUMNS = (

@@ -27,10 +27,10 @@ from bids_dtg.contrasts.bundle.arrays import (
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.bundle.writer import extend_bundle
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
-from bids_dtg.stats.half_width import HalfWidths
 
 
 def tiny_correction(seed=0) -> Correction:

@@ -29,8 +29,7 @@ from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcels import FORM_ENTITIES, encode_pscalar
 from bids_dtg.notices import counted
 from bids_dtg.participants.origin import atlas_facts, model_facts, parcel_form_facts, run_sources
-from bids_dtg.report.contents import DETAILS, NOT_MEASURED, SYNTHETIC, half_width_path
-from bids_dtg.stats.half_width import LEVEL
+from bids_dtg.report.contents import DETAILS, LEVEL, NOT_MEASURED, SYNTHETIC, half_width_path
 from bids_dtg.version import __version__
 
 if TYPE_CHECKING:

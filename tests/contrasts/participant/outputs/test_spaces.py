@@ -15,10 +15,10 @@ from tiny_bundle import TINY_AFFINE
 from tiny_job import TinyJob, add_rest, map_facts, tree
 
 from bids_dtg.contrasts.bundle.writer import extend_bundle
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.contents import find_participant
-from bids_dtg.stats.half_width import HalfWidths
 
 SPACE, OTHER = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 # From points of T1w space to points of the model's, RAS+ mm: turned, shifted, a little larger.

@@ -18,6 +18,7 @@ from tiny_job import FRAMES, TR, TinyJob, add_rest
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
+from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.participant.outputs.surfaces import (
     check_surfaces,
     read_mesh,
@@ -28,7 +29,6 @@ from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.gifti import read_metrics
 from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
-from bids_dtg.stats.half_width import HalfWidths
 
 PLACES = standard_grayordinates()
 # 8 mm voxels over the whole brain, on the lattice of the template.

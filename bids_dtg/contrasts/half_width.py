@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.imaging.lattice import Lattice
 
-LEVEL = 90  # percent of places that an interval is meant to hold
 LEAST_PEOPLE = 10  # in a block, of people apart from those of the fit
 _TAIL = 0.95  # of t, on one side
 _BLOCK_MM = 8.0  # errors change over longer distances

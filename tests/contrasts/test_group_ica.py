@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bids_dtg.contrasts import group_ica
+from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
 from bids_dtg.errors import DatasetError
-from bids_dtg.stats import group_ica
-from bids_dtg.stats.group_ica import group_maps, reduce_rest
 
 NETWORKS, PLACES = 3, 240
 
