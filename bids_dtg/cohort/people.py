@@ -193,6 +193,16 @@ class GroupPeople:
             found = self.table.find(name)
         return found.of(self.labels)
 
+    def origins(self, names: Sequence[str]) -> list[str]:
+        """Return sentences that say where measures of runs are from: a table may have them, too."""
+        found = []
+        for name in dict.fromkeys(names):
+            if name in self._of_runs():
+                of_table = self.table is not None and name in self.table.columns
+                where = self.table.path.name if self.table is not None and of_table else "the runs"
+                found.append(f"{name} is that of {where}")
+        return found
+
     def complete(self, names: Sequence[str]) -> GroupPeople:
         """Return people with a value of each name; report the others.
 
@@ -202,11 +212,8 @@ class GroupPeople:
             Nobody has all values.
         """
         columns = [self.column(name) for name in names]
-        for column in columns:
-            if column.name in self._of_runs():
-                of_table = self.table is not None and column.name in self.table.columns
-                where = self.table.path if self.table is not None and of_table else "the runs"
-                say(f"{column.name} is that of {where}")
+        for words in self.origins(names):
+            say(words)
         lacking = {
             label: [column.name for column in columns if label not in column.texts]
             for label in self.labels

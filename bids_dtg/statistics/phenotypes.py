@@ -198,6 +198,8 @@ class _Study:
             # The levels of a category, such as sites, are one word.
             whole = dict.fromkeys(own.partition(": ")[0] for own in covariates.names)
             tell(f"covariates: {', '.join(whole)}")
+            for origin in people.origins([*whole]):
+                tell(origin)
         folds = family_folds(people.families, options.cross_validated, seed)
         draws = options.map_permutations
         different = different_orders(tested, people.families, people.sites)
@@ -386,6 +388,8 @@ def _headline(
     mean, low, high = _score(rows[place])
     what = "AUC" if "auc" in rows[place] else "r"
     words = f"{sets[place].title}, {what} {mean:.2f} (95 % {low:.2f} to {high:.2f})"
+    if np.isnan(mean):
+        return f"{name} has no {what}: what is predicted is the same for everybody."
     p = float(str(rows[place]["p_fwe"]))
     if np.isnan(p):
         return f"{name}: no permutations; best of {len(_best_first(sets, rows))} sets: {words}."

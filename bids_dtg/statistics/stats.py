@@ -495,8 +495,9 @@ class _Answer:
             volume = places.volume(np.nan_to_num(t).astype(np.float32))
             image = nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
             page = view_img(image, threshold=0, cmap="RdBu_r", title=f"t of {best.table.contrast}")
-            # Nothing is loaded from elsewhere, the icon neither.
-            write_text(path, re.sub(r"https?://\S+favicon\.ico", "data:,", page.get_standalone()))
+            # Nothing is loaded from elsewhere, the icon neither; and equal maps are equal pages.
+            text = re.sub(r"https?://\S+favicon\.ico", "data:,", page.get_standalone())
+            write_text(path, re.sub(r"-[0-9a-f]{32}\b", "-map", text))
             return None
 
         results.write_page(name, write)
@@ -549,6 +550,12 @@ def _write(
             ", ".join(dict.fromkeys(name.partition(": ")[0] for name in names))
             for names in question.covariates.values()
         },
+        "origins": people.origins(
+            [
+                *people.settings.statistics.covariates,
+                *(own for a in answers for own in a.tested[0].table.source.kind.covariates),
+            ]
+        ),
         "corrected": any(one.corrected is not None for a in answers for one in a.tested),
     }
     sections.append(PageSection("Methods", template="stats_how.html", facts=facts))

@@ -213,6 +213,8 @@ def predict(
         if within:
             predicted[test] -= predicted[test].mean(axis=0)
             measured[test] -= measured[test].mean(axis=0)
+    # Of a constant prediction, what rounding left of it has no r.
+    predicted[:, np.ptp(predicted, axis=0) < _TIE * np.ptp(measured, axis=0)] = 0
     null = np.nan_to_num(correlation(predicted[:, 1:].T, measured[:, 1:].T))
     return Prediction(predicted[:, 0], measured[:, 0], null.astype(np.float64))
 

@@ -94,6 +94,17 @@ def test_families_are_in_one_fold_and_few_are_refused():
         family_folds(np.array([0, 0, 1, 1, 2]), 5, seed=0)
 
 
+def test_a_constant_prediction_has_no_r(people):
+    """Columns that differ between sites alone say nothing within them, whatever rounding leaves."""
+    _, age, tested, families = people
+    sites = families % 3
+    values = np.random.default_rng(1).standard_normal((3, 7))[sites]
+    target = Target(tested, families, age[:, :0], permuted_orders(families, 9))
+    found = predict(values, target, sites, within=True)
+    assert np.isnan([found.r, found.p]).all()
+    assert found.r2 == 0
+
+
 def test_rotation_keeps_products_of_people(people):
     values = people[0] - people[0].mean(axis=0)
     found = rotated(people[0])
