@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from bids_dtg.workflows import all_workflows
 
@@ -60,7 +60,6 @@ class PublishedModel(ABC, Generic[Made]):
             Takes a line on what is done.
         """
 
-    @abstractmethod
     def load(self, folder: Path) -> Made:
         """Load the bundle, verified, from a folder.
 
@@ -69,6 +68,9 @@ class PublishedModel(ABC, Generic[Made]):
         BundleError
             If the folder holds no such bundle, or it is not whole.
         """
+        from bids_dtg.bundles.bundle import load_any_bundle
+
+        return cast("Made", load_any_bundle(folder))
 
 
 def all_published() -> Mapping[str, PublishedModel[Any]]:

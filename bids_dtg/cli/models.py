@@ -278,17 +278,10 @@ def _remove(arguments: argparse.Namespace) -> None:
 def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.card import ModelCard, TrainingData
     from bids_dtg.bundles.overview import bundle_lines
-    from bids_dtg.contrasts.bundle.convert import (
-        CheckpointFiles,
-        convert_checkpoint,
-        read_contrasts,
-    )
+    from bids_dtg.contrasts.bundle.convert import convert_checkpoint, read_contrasts
     from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
     from bids_dtg.contrasts.bundle.part import MapsPart
 
-    files = CheckpointFiles(
-        arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask
-    )
     contrasts = read_contrasts(arguments.contrasts) if arguments.contrasts else ()
     card = ModelCard(
         name=arguments.name,
@@ -309,9 +302,12 @@ def _convert(arguments: argparse.Namespace) -> None:
         sources=_sources(arguments),
     )
     bundle = convert_checkpoint(
-        files,
+        arguments.checkpoint,
         arguments.out,
         card,
+        maps=arguments.maps,
+        brain_mask=arguments.brain_mask,
+        mask=arguments.mask,
         space=arguments.space or "MNI152NLin6Asym",
         resolution="2" if arguments.resolution is None else arguments.resolution or None,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +21,17 @@ from bids_dtg.contrasts.phantom.dataset import (
     write_participant,
 )
 from bids_dtg.contrasts.phantom.model import Person, Phantom
-from bids_dtg.engine.messages import NotBegun, Raised, WorkerDied, follow
-from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Backlog, Work
-from bids_dtg.errors import OutputError
 from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
-from bids_dtg.progress import Board, Reporter
+from bids_dtg.progress import Board
 from bids_dtg.report.demo import SIMULATED, TABLE, keep_picture
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.report.pages.page import missing_packages
 from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
+from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
 
 # Other people, whose average map is compared with the predictions. Their maps have no noise, so
@@ -102,34 +98,19 @@ def write_people(
         repetition_time_s=repetition_time_s,
         generator=generator,
     )
-    written = {participant_label(person.index): person for person in people}
     with Board(len(people)) as board:
-
-        def begin() -> Work[None]:
-            def write(label: str, reporter: Reporter) -> None:
-                start = time.perf_counter()
-                write_participant(
-                    *(folder, written[label]),
-                    frames=frames,
-                    repetition_time_s=repetition_time_s,
-                    stage=reporter.stage,
-                )
-                reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
-
-            return write
-
-        # One process: each person is simulated on all cores, in most of a small machine's memory.
-        pool = Pool(begin, 1, forked=True, before_start=board.before_fork)
-        messages = pool.run(Backlog(written))
-        with closing(follow(messages, board, lambda label: f"simulating sub-{label}")) as ends:
-            for _, end in ends:
-                match end:
-                    case Raised(error=err, trace=trace):
-                        raise err from RuntimeError(trace)
-                    case WorkerDied(label, reason) | NotBegun(label, reason):
-                        what = f"the process that simulated sub-{label}"
-                        raise OutputError(f"{what} died: {reason}")
-                board.advance()
+        lane = board.lane(0)
+        for person in people:
+            start = time.perf_counter()
+            lane.start(f"simulating sub-{participant_label(person.index)}")
+            write_participant(
+                *(folder, person),
+                frames=frames,
+                repetition_time_s=repetition_time_s,
+                stage=lane.stage,
+            )
+            lane.finish(f"written in {time.perf_counter() - start:.0f} s")
+            board.advance()
         board.note(f"{counted(len(people), 'simulated participant')} in {folder}")
 
 
@@ -157,7 +138,7 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
     for person in people:
         truth, maps = person.true_maps(), _read_maps(out, person, bundle)
         pairs = (maps, truth), (group, truth), (maps - group, truth - group)
-        found.append([_row_correlations(*pair) for pair in pairs])
+        found.append([correlation(*pair) for pair in pairs])
         if person is people[0]:
             _draw(out, person, truth, maps, group, bundle)
     scores = np.mean(found, axis=0).T  # (contrasts, three)
@@ -166,15 +147,6 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
     rows = zip(labels, np.round(scores, 4), strict=True)
     write_tsv(out / TABLE, columns, [(label, *row) for label, row in rows])
     _print(dict(zip(labels, scores, strict=True)), len(people), out / TABLE)
-
-
-def _row_correlations(
-    one: NDArray[np.floating], other: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    one, other = (maps - maps.mean(axis=1, keepdims=True) for maps in (one, other))
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    r: NDArray[np.float64] = np.einsum("cv,cv->c", one, other) / norms
-    return r
 
 
 def _print(scores: Mapping[str, NDArray[np.float64]], people: int, table: Path) -> None:

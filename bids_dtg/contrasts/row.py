@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.contrasts.bundle.kinds import KINDS, recipe_names
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.participant.outputs.choice import WRITES
+from bids_dtg.contrasts.plan import RECIPES
 from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
@@ -126,7 +127,7 @@ ROW = Workflow(
     presentation=constant("contrasts.panels.presentation:PRESENTATION"),
     kinds=KINDS.values,
     published=constant("contrasts.bundle.registry:PUBLISHED"),
-    recipes=recipe_names(),
+    recipes=tuple(RECIPES),
     defaults={
         "epochs": NETWORK_EPOCHS,
         "batch_size": NETWORK_BATCH,

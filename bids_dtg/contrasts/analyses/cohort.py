@@ -893,7 +893,7 @@ def _form_of(kind: MapsKind, sets: Sequence[int]) -> Form:
             f"a --model with {maps_in_words(sets)} was given for a model of kind {kind.name}",
             expected=f"--architecture {able}, or a model with one set",
         )
-    return kind.form(sets)
+    return Form(kind.connectome, tuple(sets))
 
 
 def _prepare_at_parcels(settings: Settings, kind: MapsKind) -> tuple[Request, tuple[int, ...], str]:
@@ -909,7 +909,7 @@ def _prepare_at_parcels(settings: Settings, kind: MapsKind) -> tuple[Request, tu
             )
         sets = sets_that_fit(kind.sets, places.number)
         made.append((sets, f"places are those of {example}, with {maps_in_words(sets)}"))
-        form = kind.form(sets if len(sets) > 1 else ())
+        form = Form(kind.connectome, sets if len(sets) > 1 else ())
         seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
         return parcel_template(places, sets, form, seconds, asked.output / "group")
 

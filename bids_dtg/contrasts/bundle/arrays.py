@@ -149,7 +149,7 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
         If the file is damaged, not 4-D, on another lattice or too small, has values that
         are not finite, or a map that is constant over the brain mask.
     """
-    with _as_bundle_error("fetch or make the file again"):
+    with as_bundle_error("fetch or make the file again"):
         header = BoldHeader(**vars(read_header(path)))
         if len(header.shape) != 4:
             raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
@@ -178,7 +178,7 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
 
 def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
     _check_on_grid(path, grid, volumes=1)
-    with _as_bundle_error(_REMEDY):
+    with as_bundle_error(_REMEDY):
         mask = read_mask(path, grid)
     if not mask.any():
         raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
@@ -187,7 +187,7 @@ def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
 
 def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
     """Refuse an image whose header does not describe so many volumes on the grid."""
-    with _as_bundle_error(_REMEDY):
+    with as_bundle_error(_REMEDY):
         header = read_header(path)
     if (*header.shape, 1)[:4] != (*grid.shape, volumes) or len(header.shape) > 4:
         raise BundleError(
@@ -217,12 +217,14 @@ def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
 
 
 @contextmanager
-def _as_bundle_error(remedy: str) -> Iterator[None]:
-    """Make errors of images those of a bundle."""
+def as_bundle_error(remedy: str | None = None, expected: str | None = None) -> Iterator[None]:
+    """Make errors of images those of a bundle, with another remedy or expectation where given."""
     try:
         yield
     except RunError as err:
-        raise BundleError(err.found, expected=err.expected, remedy=remedy) from err
+        raise BundleError(
+            err.found, expected=expected or err.expected, remedy=remedy or err.remedy
+        ) from err
 
 
 def read_parcels(path: Path, number: int) -> ParcelPlaces:

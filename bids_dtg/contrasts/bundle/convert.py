@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.contrasts.bundle.arrays import read_roi_maps
+from bids_dtg.contrasts.bundle.arrays import as_bundle_error, read_roi_maps
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
-from bids_dtg.errors import BundleError, ForeignFileError, RunError
+from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.extras import require
 from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import Grid
@@ -24,23 +24,14 @@ from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 
 
-@dataclass(frozen=True)
-class CheckpointFiles:
-    """The files of a published model."""
-
-    checkpoint: Path  # Lightning's, of the attention U-Net; pickled code in it is never run
-    # 4-D NIfTI, one volume a ROI, on the lattice of `mask`: the same grid, or a larger field of
-    # view, which is cropped exactly (never resampled).
-    maps: Path
-    brain_mask: Path  # NIfTI on the same lattice; the ROI series are computed where it is 1
-    mask: Path  # NIfTI; voxels that the network reads and predicts; its header defines the grid
-
-
 def convert_checkpoint(
-    files: CheckpointFiles,
+    checkpoint: Path,
     out: str | Path,
     card: ModelCard[MapsPart],
     *,
+    maps: Path,
+    brain_mask: Path,
+    mask: Path,
     space: str = "MNI152NLin6Asym",
     resolution: str | None = "2",
     people: ModelPeople | None = None,
@@ -49,13 +40,20 @@ def convert_checkpoint(
 
     Parameters
     ----------
-    files
-        Checkpoint, ROI maps and masks.
+    checkpoint
+        Lightning's, of the attention U-Net; pickled code in it is never run.
     out
         Folder of the bundle; see `write_bundle`.
     card
         Facts of the model; its grid is filled in, and so are contrasts, those of HCP-YA, if it has
         none.
+    maps
+        4-D NIfTI, one volume a ROI, on the lattice of `mask`: the same grid, or a larger field of
+        view, which is cropped exactly (never resampled).
+    brain_mask
+        NIfTI on the same lattice; the ROI series are computed where it is 1.
+    mask
+        NIfTI; voxels that the network reads and predicts; its header defines the grid.
     space, resolution
         Template of the grid, and its label of the BIDS entity res-.
     people
@@ -78,15 +76,15 @@ def convert_checkpoint(
     require("converting a checkpoint", "torch", extra="torch")
     from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 
-    network = read_lightning_checkpoint(files.checkpoint)
-    contrasts = _contrasts_for(network.out_channels, card.part.contrasts, files.checkpoint)
-    grid, inside = _read_grid(files.mask, space, resolution)
-    brain = VoxelPlaces.within(grid, _read_brain_mask(files.brain_mask, grid))
-    roi_maps = read_roi_maps(files.maps, brain)
+    network = read_lightning_checkpoint(checkpoint)
+    contrasts = _contrasts_for(network.out_channels, card.part.contrasts, checkpoint)
+    grid, inside = _read_grid(mask, space, resolution)
+    brain = VoxelPlaces.within(grid, _read_brain_mask(brain_mask, grid))
+    roi_maps = read_roi_maps(maps, brain)
     if len(roi_maps) != network.in_channels:
         raise BundleError(
-            f"{files.maps} holds {len(roi_maps)} ROI maps",
-            expected=f"{network.in_channels}, one for each input of {files.checkpoint}",
+            f"{maps} holds {len(roi_maps)} ROI maps",
+            expected=f"{network.in_channels}, one for each input of {checkpoint}",
         )
     card = replace(card, part=replace(card.part, contrasts=contrasts, grid=grid))
     tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
@@ -131,22 +129,17 @@ def _contrasts_for(
 
 def _read_grid(path: Path, space: str, resolution: str | None) -> tuple[Grid, NDArray[np.bool_]]:
     """Return the mask (i, j, k) and the grid that it defines."""
-    values, affine = _read(path)
-    mask = _binary(values, path)
+    mask, affine = _read_binary(path)
     shape = (mask.shape[0], mask.shape[1], mask.shape[2])
     return Grid(shape, affine, space=space, resolution=resolution), mask
 
 
 def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
-    stored = _binary(_read(path)[0], path)
-    try:
+    stored = _read_binary(path)[0]
+    with as_bundle_error(
+        "resample it to the mask's grid first", "the lattice of the mask, or a crop or flip of it"
+    ):
         mask = read_mask(path, grid)
-    except RunError as err:
-        raise BundleError(
-            err.found,
-            expected="the lattice of the mask, or a crop or flip of it",
-            remedy="resample it to the mask's grid first",
-        ) from err
     lost = int(np.count_nonzero(stored)) - int(np.count_nonzero(mask))
     if lost:
         # The ROI series would differ from those the model was trained on.
@@ -157,15 +150,10 @@ def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    try:
-        return read_volume(path)
-    except RunError as err:
-        raise BundleError(err.found, expected=err.expected, remedy=err.remedy) from err
-
-
-def _binary(values: NDArray[np.generic], path: Path) -> NDArray[np.bool_]:
-    """Return a mask (i, j, k) from a volume of 0 and 1."""
+def _read_binary(path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return a mask (i, j, k) from a volume of 0 and 1, and its affine."""
+    with as_bundle_error():
+        values, affine = read_volume(path)
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     levels = np.unique(values)
@@ -174,5 +162,4 @@ def _binary(values: NDArray[np.generic], path: Path) -> NDArray[np.bool_]:
             f"{path} has sizes {values.shape} and {len(levels)} different values",
             expected="a mask: one volume of 0 and 1",
         )
-    mask: NDArray[np.bool_] = values == 1
-    return mask
+    return np.asarray(values == 1), affine

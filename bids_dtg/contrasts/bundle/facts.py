@@ -27,6 +27,7 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     """Return the names and texts of facts that only such models have."""
     part, fact = bundle.card.part, bundle.card.with_source
     same = ", ".join(part.not_individual)
+    sets = f" in sets of {', '.join(map(str, part.connectome.sets))}" if part.several else ""
     segment = "none: each run is read whole" if part.whole_runs else f"{part.segment_seconds:g} s"
     if part.of_sessions:
         segment = f"none: runs of a session are joined, {part.segment_seconds:g} s in training"
@@ -36,16 +37,12 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
         *_places_facts(bundle),
         (
             "ROIs",
-            f"{bundle.rois}{_sets(part.connectome.sets)}, series by dual regression",
+            f"{bundle.rois}{sets}, series by dual regression",
         ),
         ("connectome", part.connectome.title),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
         ("same map", f"for everybody in {same}" if same else ""),
     ]
-
-
-def _sets(sets: tuple[int, ...]) -> str:
-    return f" in sets of {', '.join(map(str, sets))}" if sets else ""
 
 
 def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
@@ -74,30 +71,19 @@ def _people_words(people: ModelPeople | None) -> str:
 
 
 def maps_tables(bundle: ModelBundle) -> list[str]:
-    """List the contrasts and the scores."""
-    return [*_contrast_lines(bundle), *_score_lines(bundle)]
-
-
-def _contrast_lines(bundle: ModelBundle) -> list[str]:
-    """List a bundle's contrasts."""
+    """List the contrasts, and the scores in the card with those of simple models, if it has any."""
     rows = [(str(c.index), c.label, c.description) for c in bundle.contrasts]
-    return table_lines([("INDEX", "LABEL", "DESCRIPTION"), *rows])
-
-
-def _score_lines(bundle: ModelBundle) -> list[str]:
-    """List the scores in a bundle's card with those of simple models, if it has any."""
+    lines = table_lines([("INDEX", "LABEL", "DESCRIPTION"), *rows])
     evaluation = bundle.card.evaluation or {}
     scores = score_table(evaluation)
     if not scores:
-        return []
-    heading = f"scores on {evaluation.get('participants', 'some')} people not trained on"
+        return lines
+    how = "not trained on"
     if "cross_validation" in evaluation:
-        heading = (
-            f"scores on {evaluation.get('participants', 'some')} people by cross-validation: each "
-            "predicted by a fit to others"
-        )
+        how = "by cross-validation: each predicted by a fit to others"
+    heading = f"scores on {evaluation.get('participants', 'some')} people {how}"
     conventions = " ".join(str(evaluation.get("conventions", "")).split())
-    return ["", heading, *table_lines(scores), conventions]
+    return [*lines, "", heading, *table_lines(scores), conventions]
 
 
 def score_table(evaluation: Mapping[str, Any] | None) -> list[tuple[str, ...]]:

@@ -6,13 +6,13 @@ imports its module only when it is called, so that names and words cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.kinds import Kind
-from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings.option import find_row
 from bids_dtg.workflows import constant, later
@@ -62,16 +62,6 @@ class MapsKind(Kind):
     help: str = ""  # for ``--help``, where the name does not explain it
     recipes: tuple[str, ...] = ("default",)  # training recipes, rows of `contrasts.plan.RECIPES`
 
-    def form(self, sets: Sequence[int] = ()) -> Form:
-        """Return the form of the connectome that a model of this kind reads.
-
-        Parameters
-        ----------
-        sets
-            Numbers of ROIs of its sets of maps, if there are several.
-        """
-        return Form(self.connectome, tuple(sets))
-
     def segment_seconds(self, base: float) -> float:
         """Return the length of rest from which a model of this kind predicts at a time.
 
@@ -99,15 +89,12 @@ class MapsKind(Kind):
         SettingsError
             It cannot; the message names the kinds that can.
         """
+        find_recipe(recipe)
         if recipe not in self.recipes:
-            able = [kind.name for kind in KINDS.values() if recipe in kind.recipes]
-            if not able:
-                raise SettingsError(
-                    f"--recipe is '{recipe}'", expected=f"one of {', '.join(recipe_names())}"
-                )
+            able = " or ".join(kind.name for kind in KINDS.values() if recipe in kind.recipes)
             raise SettingsError(
                 f"--recipe {recipe} was given with --architecture {self.name}",
-                expected=f"--architecture {' or '.join(able)}",
+                expected=f"--architecture {able}",
             )
 
 
@@ -125,11 +112,6 @@ def find_kind(name: str) -> MapsKind:
     False
     """
     return find_row(KINDS, "--architecture", name)
-
-
-def recipe_names() -> tuple[str, ...]:
-    """Return the values of ``--recipe`` for models of contrast maps: the recipes of all kinds."""
-    return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.recipes))
 
 
 ATTENTION_UNET = MapsKind(

@@ -127,21 +127,20 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
         note: Callable[[str], None],
     ) -> ModelBundle:
         """Make the bundle from the fetched files."""
-        from bids_dtg.contrasts.bundle.convert import CheckpointFiles, convert_checkpoint
+        from bids_dtg.contrasts.bundle.convert import convert_checkpoint
 
         note(f"converting {self.checkpoint.name}")
-        paths = (
-            files[file].path for file in (self.checkpoint, self.maps, self.brain_mask, self.mask)
-        )
         record = {"published_files": [_entry(file, files[file]) for file in self.files]}
         card = replace(self.card, record=record)
-        return convert_checkpoint(CheckpointFiles(*paths), folder, card, people=self.people)
-
-    def load(self, folder: Path) -> ModelBundle:
-        """Load the bundle, verified, from a folder."""
-        from bids_dtg.contrasts.bundle.bundle import load_bundle
-
-        return load_bundle(folder)
+        return convert_checkpoint(
+            files[self.checkpoint].path,
+            folder,
+            card,
+            maps=files[self.maps].path,
+            brain_mask=files[self.brain_mask].path,
+            mask=files[self.mask].path,
+            people=self.people,
+        )
 
 
 def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:

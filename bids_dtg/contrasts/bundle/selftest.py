@@ -47,15 +47,12 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
         maps = bundle.prepare(report=lambda _: None).predict(connectome)
         if bundle.correction is not None:
             maps = bundle.correction.apply(maps)
-    checks = [_eager(bundle, connectome), _finite(maps)]
-    if not checks[-1].passed:
+    wrong = int(np.count_nonzero(~np.isfinite(maps)))
+    words = f"{wrong} of {maps.size} values are not" if wrong else f"all {maps.size} values"
+    checks = [_eager(bundle, connectome), Check("values are finite", not wrong, words)]
+    if wrong:
         return checks
-    part = bundle.card.part
-    return [
-        *checks,
-        _scale(maps, bundle.contrasts, part.statistic),
-        _differences(maps, bundle.contrasts),
-    ]
+    return [*checks, _scale(maps, bundle), _differences(maps, bundle.contrasts)]
 
 
 def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[np.float32]:
@@ -109,13 +106,11 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     from bids_dtg.contrasts.network.prepared import prepare
 
     mask, where = bundle.voxels.mask, np.argwhere(bundle.voxels.mask)
-    centre = where[len(where) // 2]
-    edges = [min(_BOX, size) for size in mask.shape]
     starts = [
-        min(max(int(middle) - edge // 2, 0), size - edge)
-        for middle, edge, size in zip(centre, edges, mask.shape, strict=True)
+        min(max(int(middle) - _BOX // 2, 0), max(size - _BOX, 0))
+        for middle, size in zip(where[len(where) // 2], mask.shape, strict=True)
     ]
-    box = tuple(slice(start, start + edge) for start, edge in zip(starts, edges, strict=True))
+    box = tuple(slice(start, start + _BOX) for start in starts)
     inside = np.zeros(mask.shape, bool)
     inside[box] = mask[box]
     part, values = mask[box], connectome[:, inside[mask]]
@@ -130,20 +125,15 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     return Check(name, agree, words)
 
 
-def _finite(maps: Maps) -> Check:
-    wrong = int(np.count_nonzero(~np.isfinite(maps)))
-    words = f"{wrong} of {maps.size} values are not" if wrong else f"all {maps.size} values"
-    return Check("values are finite", not wrong, words)
-
-
-def _scale(maps: Maps, contrasts: Sequence[Contrast], statistic: str) -> Check:
+def _scale(maps: Maps, bundle: ModelBundle) -> Check:
     spread = maps.std(axis=1, dtype=np.float64)
-    least, most = (_LEAST_SD, _MOST_SD) if statistic == "z" else (0.0, math.inf)
+    least, most, limits = 0.0, math.inf, "any, for maps that are not z"
+    if bundle.card.part.statistic == "z":
+        least, most, limits = _LEAST_SD, _MOST_SD, f"{_LEAST_SD:g} to {_MOST_SD:g}"
     wrong = np.flatnonzero(~((spread > least) & (spread < most)))
     words = f"SD over places {spread.min():.3g} to {spread.max():.3g}"
     if len(wrong):
-        words += f"; {contrasts[wrong[0]].label} has {spread[wrong[0]]:.3g}"
-    limits = f"{least:g} to {most:g}" if statistic == "z" else "any, for maps that are not z"
+        words += f"; {bundle.contrasts[wrong[0]].label} has {spread[wrong[0]]:.3g}"
     return Check("scale is plausible", not len(wrong), f"{words} (limits {limits})")
 
 
@@ -154,13 +144,17 @@ def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
     agree: dict[str, bool] = {}
     for contrast in contrasts:
         first, minus, second = contrast.name.partition("-")
-        own, of = maps[contrast.index], contrast.task
-        if minus and (of, first) in number and (of, second) in number:
-            parts = maps[number[of, first]] - maps[number[of, second]]
-            agree[contrast.label] = bool(correlation(own, parts) > 0)
-        elif minus and (of, f"{second}-{first}") in number:
-            parts = maps[number[of, f"{second}-{first}"]]
-            agree[contrast.label] = bool(correlation(own, parts) < 0)
+        pair = number.get((contrast.task, first)), number.get((contrast.task, second))
+        opposite = number.get((contrast.task, f"{second}-{first}"))
+        if not minus:
+            continue
+        if None not in pair:
+            parts = maps[pair[0]] - maps[pair[1]]
+        elif opposite is not None:
+            parts = -maps[opposite]
+        else:
+            continue
+        agree[contrast.label] = bool(correlation(maps[contrast.index], parts) > 0)
     if not agree:
         return Check(name, None, "no contrast is the difference of two others")
     against = [label for label, right in agree.items() if not right]

@@ -8,7 +8,6 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.contrasts.bundle.convert import (
-    CheckpointFiles,
     convert_checkpoint,
     read_contrasts,
 )
@@ -48,12 +47,12 @@ def padded(values):
 def convert(*, out, **inputs):
     """Convert files and facts that are given together, by their names."""
     names = ("checkpoint", "maps", "brain_mask", "mask")
-    files = CheckpointFiles(**{name: inputs.pop(name) for name in names})
+    files = {name: inputs.pop(name) for name in names}
     where = {name: inputs.pop(name) for name in ("space", "resolution") if name in inputs}
     of_part = {name: inputs.pop(name) for name in ("segment_seconds",) if name in inputs}
     part = MapsPart(inputs.pop("contrasts"), **of_part)
     card = ModelCard(kind="attention-unet", part=part, **{"version": "1", **inputs})
-    return convert_checkpoint(files, out, card, **where)
+    return convert_checkpoint(out=out, card=card, **files, **where)
 
 
 def test_converted_bundle_has_all_parts(inputs):
@@ -199,14 +198,14 @@ def test_published_form_on_the_real_grid(shared, tmp_path):
     grey = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
     whole = nib.load(masks / "MNI_2mm_brain_mask.nii")
     maps = np.random.default_rng(0).integers(-99, 99, size=(*whole.shape, 50)).astype(np.int16)
-    files = CheckpointFiles(
-        checkpoint=shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt",
-        maps=save(tmp_path / "maps.nii", maps, whole.affine),
-        brain_mask=masks / "MNI_2mm_brain_mask.nii",
-        mask=save(tmp_path / "mask.nii", grey, parts[0].affine),
-    )
+    files = {
+        "checkpoint": shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt",
+        "maps": save(tmp_path / "maps.nii", maps, whole.affine),
+        "brain_mask": masks / "MNI_2mm_brain_mask.nii",
+        "mask": save(tmp_path / "mask.nii", grey, parts[0].affine),
+    }
     card = ModelCard("hcp-ya", "1", "attention-unet", MapsPart(()))
-    bundle = convert_checkpoint(files, tmp_path / "out", card)
+    bundle = convert_checkpoint(out=tmp_path / "out", card=card, **files)
     assert bundle.grid.shape == (76, 93, 78)
     assert (bundle.brain.mask.sum(), bundle.places.mask.sum()) == (235_375, 158_680)
     cropped = maps[7:83, 9:102, 0:78][bundle.brain.mask].T
