@@ -103,8 +103,9 @@ def write_people(
         for person in people:
             start = time.perf_counter()
             lane.start(f"simulating sub-{participant_label(person.index)}")
+            # Made anew: the arrays that a person keeps are large, and go with this one.
             write_participant(
-                *(folder, person),
+                *(folder, phantom.person(person.cohort, person.index)),
                 frames=frames,
                 repetition_time_s=repetition_time_s,
                 stage=lane.stage,

@@ -179,8 +179,16 @@ class MapsPart:
         listed = not fields.absent("places")
         if listed != fields.absent("grid"):
             raise fields.wrong("grid", fields.value("grid"), "a grid, or places, and not both")
+        contrasts, gains = _contrasts(fields), None
+        if not fields.absent("gains"):
+            gains = tuple(map(float, fields.numbers("gains", (len(contrasts),))))
+        same = fields.value("same_for_all")
+        if not isinstance(same, list) or not {c.label for c in contrasts}.issuperset(
+            map(str, same)
+        ):
+            raise fields.wrong("same_for_all", same, "labels of contrasts")
         part = cls(
-            contrasts=_contrasts(fields),
+            contrasts=contrasts,
             grid=None if listed else _grid(fields.nested("grid")),
             places=_places(fields) if listed else None,
             segment_seconds=fields.positive("segment_seconds"),
@@ -188,9 +196,9 @@ class MapsPart:
             statistic=fields.matching("statistic", _LABEL, "letters and digits"),
             units=fields.text("units"),
             recentring=None if fields.absent("recentring") else Recentring.read(fields),
-            gains=_gains(fields),
+            gains=gains,
             half_width=fields.mapping_or_none("half_width"),
-            same_for_all=_same_for_all(fields),
+            same_for_all=tuple(same),
             connectome=_form(fields),
             parcels=fields.flag("parcels"),
             sample=fields.one_of("sample", (RUN, SESSION)),
@@ -238,13 +246,6 @@ def _places(fields: JsonFields) -> int:
     return number
 
 
-def _gains(fields: JsonFields) -> tuple[float, ...] | None:
-    if fields.absent("gains"):
-        return None
-    count = len(fields.list_of_nested("contrasts"))
-    return tuple(float(gain) for gain in fields.numbers("gains", (count,)))
-
-
 def _form(fields: JsonFields) -> Form:
     """Read the form of the connectomes, and how many ROI maps each set has."""
     name, sets = fields.one_of("connectome", FORMS), fields.value("rois")
@@ -254,14 +255,6 @@ def _form(fields: JsonFields) -> Form:
     if sets and not FORMS[name].joint:
         raise fields.wrong("rois", sets, "no sets, as the connectome is marginal")
     return Form(name, tuple(sets))
-
-
-def _same_for_all(fields: JsonFields) -> tuple[str, ...]:
-    found = fields.value("same_for_all")
-    known = {item.value("label") for item in fields.list_of_nested("contrasts")}
-    if not isinstance(found, list) or not known.issuperset(map(str, found)):
-        raise fields.wrong("same_for_all", found, "labels of contrasts")
-    return tuple(found)
 
 
 def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
