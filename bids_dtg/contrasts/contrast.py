@@ -6,8 +6,14 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from bids_dtg.files.text import read_packaged
+
+if TYPE_CHECKING:
+    from bids_dtg.cohort.features import FeatureSource
+    from bids_dtg.cohort.people import GroupPeople
+    from bids_dtg.workflows import FeatureKind
 
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
@@ -115,3 +121,12 @@ def _contrast(position: int, row: dict[str, str]) -> Contrast:
         description=row.get("description", ""),
         hcp_name=row.get("hcp_name") or None,
     )
+
+
+def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find measured maps, for analyses over people; the tasks of HCP's contrasts are known."""
+    from bids_dtg.cohort import features
+    from bids_dtg.inputs.statmaps import plain_contrast
+
+    tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
+    return features.find_measured(kind, people, tasks)

@@ -72,7 +72,7 @@ FEATURES = (
         "measured",
         "measured maps (--derivatives statmaps=PATH)",
         "measured maps",
-        later("contrasts.participant.measured_maps:find_measured"),
+        later("contrasts.contrast:find_measured"),
     ),
     FeatureKind(
         "edges",

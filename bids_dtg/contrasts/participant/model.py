@@ -195,7 +195,7 @@ def predict_maps(
     >>> estimate.values.shape, len(estimate.contrasts)
     ((47, 163310), 47)
     """
-    segments = segments_of(connectome, bundle)
+    segments = _segments_of(connectome, bundle)
     model = Model(bundle, map_device(device), threads or available_cores())
     estimate = estimate_maps(segments, model)
     if bundle.half_widths is not None:
@@ -205,7 +205,7 @@ def predict_maps(
     return estimate
 
 
-def segments_of(
+def _segments_of(
     connectome: Connectome | RunConnectomes, bundle: ModelBundle
 ) -> Sequence[Connectome]:
     """Return the segments of what a caller gave, once the model can read each.

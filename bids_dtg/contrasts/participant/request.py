@@ -16,28 +16,15 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
-from bids_dtg.contrasts.participant.model import (
-    Model,
-    bytes_needed,
-    obtain_bundle,
-)
+from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
 from bids_dtg.contrasts.participant.outputs import choice
 from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
-from bids_dtg.contrasts.participant.outputs.surfaces import (
-    Mesh,
-    check_surfaces,
-    read_mesh,
-)
+from bids_dtg.contrasts.participant.outputs.surfaces import Mesh, check_surfaces, read_mesh
 from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
-from bids_dtg.files.provenance import (
-    Fingerprint,
-    completion_record,
-    options_hash,
-    package_versions,
-)
+from bids_dtg.files.provenance import Fingerprint, completion_record, options_hash, package_versions
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
@@ -172,11 +159,6 @@ class Request(CallRequest):
         return choice.with_made(self.wanted, record, self.bundle.contrasts)
 
     @property
-    def writes_connectomes(self) -> bool:
-        """Whether connectomes of runs are written."""
-        return choice.CONNECTOME in self.wanted["write"]
-
-    @property
     def model_folder(self) -> Path:
         """The folder of the model."""
         return self.bundle.path
@@ -225,16 +207,6 @@ class Request(CallRequest):
             model=self.bundle.grid.space,
             templateflow=self.templateflow,
         )
-
-    def mesh(self, planned: AveragedRuns, name: MeshName) -> Mesh:
-        """Read a mesh for an average's maps.
-
-        Raises
-        ------
-        RunError
-            See `read_mesh`.
-        """
-        return _mesh(self, planned, name)
 
     def targets(
         self, planned: AveragedRuns, names: Sequence[str] | None = None
@@ -289,7 +261,9 @@ class Request(CallRequest):
         for wish in outputs.output_spaces:
             leave_out("output_spaces", wish, partial(find_way, wish))
         if "fsLR" in self.meshes:
-            find = partial(self.mesh, planned, "fsLR") if read else partial(self.surfaces, planned)
+            find = (
+                partial(mesh_of, self, planned, "fsLR") if read else partial(self.surfaces, planned)
+            )
             leave_out("surfaces", "fsLR", find)
         if not unmet:
             return self, unmet
@@ -318,7 +292,9 @@ class Request(CallRequest):
             self.bundle,
             self.settings.cleaning,
             threads=threads or self.capacity.threads,
-            every_part=self.writes_connectomes if every_part is None else every_part,
+            every_part=(
+                choice.CONNECTOME in self.wanted["write"] if every_part is None else every_part
+            ),
         )
 
     def model(self) -> Model:
@@ -384,7 +360,8 @@ class Request(CallRequest):
 
 
 @lru_cache(maxsize=2)  # they are tried before they are written on
-def _mesh(request: Request, planned: AveragedRuns, name: MeshName) -> Mesh:
+def mesh_of(request: Request, planned: AveragedRuns, name: MeshName) -> Mesh:
+    """Read a mesh for an average's maps; `RunError` as of `read_mesh`."""
     return read_mesh(request.bundle, name, request.surfaces(planned))
 
 

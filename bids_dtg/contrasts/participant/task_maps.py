@@ -15,11 +15,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.connectome.given import real_numbers
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
-from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle, segments_of
+from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import SettingsError
@@ -29,11 +27,7 @@ from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.settings import (
-    CleaningOptions,
-    Interpolation,
-    Settings,
-)
+from bids_dtg.settings import CleaningOptions, Interpolation, Settings
 from bids_dtg.version import __version__
 
 Container = Literal["default", "pandas", "polars"]
@@ -231,37 +225,6 @@ interpolation
         """Fit, then transform the images; see `fit` and `transform`."""
         return self.fit(img, y).transform(img, confounds, sample_mask)
 
-    def predict_from_connectome(
-        self, connectome: Connectome | RunConnectomes | NDArray[np.floating]
-    ) -> Any:
-        """Predict maps from a connectome.
-
-        Parameters
-        ----------
-        connectome
-            From `measure` or `measure_array`; or (rois, voxels of ``mask_img_``), values of the
-            form that the model reads.
-
-        Returns
-        -------
-        nibabel.Nifti1Image or data frame
-            As in `transform`, for one image.
-
-        Raises
-        ------
-        SettingsError
-            It has another form or another number of ROIs or voxels than the model reads.
-        RunError
-            There is too little memory, or the maps are not finite.
-        """
-        check_is_fitted(self)
-        if not isinstance(connectome, Connectome | RunConnectomes):
-            given = real_numbers(connectome, "the connectome")
-            r = np.ascontiguousarray(given, np.float32).reshape(given.shape)
-            connectome = Connectome(r, 0, 1.0, form=self.bundle_.card.part.connectome)
-        estimate = self._predict(segments_of(connectome, self.bundle_))
-        return self._image(estimate) if self._container == "default" else self._frame([estimate])
-
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Name what `transform` returns: its volumes, or the columns of its data frame.
 
@@ -369,13 +332,9 @@ interpolation
         notes = [*measured.notes, *_notes_on_columns(confounds, measured)]
         if judged.verdict != "inside":
             notes.append(f"it is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
-        for note in notes:
-            warnings.warn(f"{measured.run.title}: {note}", stacklevel=4)
-        return self._predict(measured.connectomes.segments)
-
-    def _predict(self, segments: Sequence[Connectome]) -> Estimate:
-        estimate = estimate_maps(segments, self._model)
-        for note in self._model.take_notes():
+        estimate = estimate_maps(measured.connectomes.segments, self._model)
+        said = (f"{measured.run.title}: {note}" for note in notes)
+        for note in (*said, *self._model.take_notes()):
             warnings.warn(note, stacklevel=4)
         return estimate
 

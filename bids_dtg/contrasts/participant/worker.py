@@ -14,7 +14,7 @@ from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps, average_of
-from bids_dtg.contrasts.participant.outputs.choice import NOT_YET, in_words
+from bids_dtg.contrasts.participant.outputs.choice import CONNECTOME, NOT_YET, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
@@ -116,14 +116,14 @@ class ParticipantWork(LevelWork):
             with clock.time("range"):
                 judged = reader.judge(result.of_one_set(), measured.mask_overlap)
             summary = summarise(measured, judged, reader.bundle, request.path_names)
-            connectomes = measured.connectomes if request.writes_connectomes else None
             with clock.time("details"):
                 data = replace(measured, source=request.dataset.name)
                 kept = keep_all(request.presentation.panels, data)
+            written = measured.connectomes if CONNECTOME in request.wanted["write"] else None
             # The remaining results are received after the maps have been predicted.
             del measured, result, data
             return_memory()
-            send(RunRead(summary, connectomes, kept, seconds))
+            send(RunRead(summary, written, kept, seconds))
 
     def maker(self, begun: AverageBegun, clock: Clock) -> MapAverageMaker:
         steps, planned = self._steps, begun.planned

@@ -25,6 +25,7 @@ from tiny_job import TR, TinyJob, add_rest
 
 import bids_dtg
 from bids_dtg import TaskMaps
+from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.settings import CleaningOptions
 
@@ -241,12 +242,11 @@ def test_a_connectome_at_hand_gives_its_maps(job, maps):
     run, _ = bids_dtg.find_runs(job.settings(denoise_strategy="simple"))
     bundle = bids_dtg.load_bundle(job.model)
     connectome = bids_dtg.measure(run, bundle, CleaningOptions(denoise_strategy="simple"))
-    wanted = bids_dtg.predict_maps(connectome, bundle, device="cpu", threads=1)
-    for same in (connectome, connectome.r, connectome.r.astype(np.float64)):
-        image = maps.predict_from_connectome(same)
-        np.testing.assert_array_equal(image.get_fdata()[bundle.voxels.mask].T, wanted.values)
+    found = bids_dtg.predict_maps(connectome, bundle, device="cpu", threads=1)
+    image = maps.transform(run)
+    np.testing.assert_array_equal(image.get_fdata()[bundle.voxels.mask].T, found.values)
     with pytest.raises(SettingsError, match=r"\(3, 9\). Expected: \(4, "):
-        maps.predict_from_connectome(np.zeros((3, 9)))
+        bids_dtg.predict_maps(Connectome(np.zeros((3, 9), np.float32), 100, 200.0), bundle)
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])

@@ -28,7 +28,7 @@ from bids_dtg.contrasts.participant.outputs.maps import (
 from bids_dtg.contrasts.participant.outputs.spaces import space_sidecar
 from bids_dtg.contrasts.participant.outputs.surfaces import surface_facts, surface_map_files
 from bids_dtg.contrasts.participant.quality import RunSummary
-from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.participant.request import Request, mesh_of
 from bids_dtg.files.names import FileKind, build_path, parse_name
 from bids_dtg.files.provenance import Fingerprint, recorded_outputs
 from bids_dtg.files.text import read_json, tsv_text, write_json
@@ -94,7 +94,7 @@ class Writer:
         request = self.request
         bundle, entities, maps = request.bundle, dict(planned.entities), estimate.values
         # First, as they may be refused.
-        meshes = [request.mesh(planned, name) for name in request.meshes]
+        meshes = [mesh_of(request, planned, name) for name in request.meshes]
         warps = [(target, target.warp(bundle.voxels)) for target in request.targets(planned)]
         # An earlier report shows other maps, and a new one may fail.
         discard_report(request.output, planned.participant)
