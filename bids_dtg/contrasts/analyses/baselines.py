@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE, LINEAR
-from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.people import MeanMaps, Person, mean_maps, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
@@ -83,7 +83,7 @@ def leave_one_out(
     DatasetError
         All are of one family.
     """
-    mean = mean_maps(people)
+    everybody = MeanMaps.of(people)
     people = [person.of_one_set() for person in people]
     family = family_numbers([person.label for person in people], families)
     if np.ptp(family) == 0:
@@ -92,30 +92,24 @@ def leave_one_out(
             expected="people of two families or more, or --split-file with people to fit simple "
             "models on",
         )
-    known = np.zeros(mean.shape, np.int32)  # people who have a value
-    for person in people:
-        known += np.isfinite(person.maps)
     place = {person.label: number for number, person in enumerate(people)}
     maps = [person.maps for person in people]
     segments = _drawn_segments(people, seed)
     of_parcels = ParcelLinearBaseline(parcels).fit(segments, maps)
 
-    def relatives(person: Person) -> list[int]:
+    def relatives_of(person: Person) -> list[int]:
         """Return the numbers of the person and of all relatives."""
         return np.flatnonzero(family == family[place[person.label]]).tolist()
 
     def average(person: Person) -> Array:
-        others, total = known.copy(), mean * known
-        for number in relatives(person):
-            own = np.isfinite(maps[number])
-            others -= own
-            total -= np.where(own, maps[number], 0.0)
+        relatives = MeanMaps.of([people[number] for number in relatives_of(person)])
+        total, others = everybody.total - relatives.total, everybody.count - relatives.count
         found: Array = (total / np.maximum(others, 1)).astype(np.float32)
         return found
 
     def linear(person: Person) -> Array:
         model = of_parcels
-        for number in relatives(person):
+        for number in relatives_of(person):
             model = model.without(segments[number], maps[number])
         return predicted_maps(_OfSegments(model), person.of_one_set())
 

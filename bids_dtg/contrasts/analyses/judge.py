@@ -70,6 +70,7 @@ from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
 TISSUES = ("cortex", "subcortex", "cerebellum")
 _LEAST_PLACES = 20  # of a tissue: an r over fewer says little
 _MAIN = 9  # columns of the models' table that the page shows first
+_TESTS = "The published tests: a row a contrast, score and opponent"
 _OF_COMPARISONS = ("against", "score", "people", "difference", "p", "verdict")
 # People: the true mean map is above the average of these by 0.016 in r (simulated people, 8 mm).
 _FEW = 40
@@ -123,33 +124,23 @@ def score_models(
     for n, person in enumerate(people):
         measured[:, n] = person.maps
     predicted = store.create("work/predicted", measured.shape, np.float32)
-    contrasts = [contrast.label for contrast in cohort.contrasts]
-
-    def scored(name: str, maps: tuple[NDArray[Any], ...], mean: NDArray[Any] | None) -> Scores:
-        # On disk, a contrast is contiguous; scores have people first.
-        p, m = (own.swapaxes(0, 1) for own in maps)
-        return score_maps(name, p, m, mean, families, people=labels, contrasts=contrasts)
-
+    # On disk, a contrast is contiguous; scores have people first.
+    maps = predicted.swapaxes(0, 1), measured.swapaxes(0, 1)
+    by = labels, [contrast.label for contrast in cohort.contrasts]
     found = []
     for name, predict in models.items():
         report(f"scoring {name}")
         for n, person in enumerate(people):
             predicted[:, n] = predict(person)
-        own = scored(name, (predicted, measured), simple.mean)
+        own = score_maps(name, *maps, simple.mean, families, labels=by)
         if name == judged:
             own = with_derived(own)
         elif name in simple.leave_one_out:
             own = without_individuality(own)
         found.append(own)
         for tissue, here in tissues.items() if name in (judged, GROUP_AVERAGE) else ():
-            cut = []
-            for what, maps in (("predicted", predicted), ("measured", measured)):
-                shape = (rows, len(people), int(here.sum()))
-                cut.append(store.create(f"work/{what}_in_tissue", shape, np.float32))
-                for values, of in zip(cut[-1], maps, strict=True):
-                    values[:] = of[:, here]
             try:
-                part = scored(name, tuple(cut), None)
+                part = score_maps(name, *maps, None, families, labels=by, here=here)
             except ValueError:  # people's maps do not share a place of it
                 continue
             found.append(Scores(part.table.assign(part=tissue), {}))
@@ -222,27 +213,18 @@ def write_scores(
         "same_for_all": same,
         **{key: record[key] for key in ("cross_validation",) if key in record},
     }
-    tables = {
-        "models": ResultTable(MODEL_COLUMNS, rows, "Scores: a row a model"),
-        "contrasts": ResultTable(
-            CONTRAST_COLUMNS,
-            by_contrast,
-            "Scores: a row a contrast and model",
-        ),
-        "tests": ResultTable(
-            TEST_COLUMNS,
-            published_tests(scores, judged),
-            "The published tests: a row a contrast, score and opponent",
-        ),
-        "people": ResultTable(
-            PERSON_COLUMNS,
-            person_rows(scores, judged, cohort.people),
+    parts = part_rows(scores, judged, places, limits)
+    written = {
+        "models": (MODEL_COLUMNS, rows, "Scores: a row a model"),
+        "contrasts": (CONTRAST_COLUMNS, by_contrast, "Scores: a row a contrast and model"),
+        "tests": (TEST_COLUMNS, published_tests(scores, judged), _TESTS),
+        "people": (
+            *(PERSON_COLUMNS, person_rows(scores, judged, cohort.people)),
             "Scores: a row a participant",
         ),
-        "parts": ResultTable(
-            PART_COLUMNS, part_rows(scores, judged, places, limits), "Scores by tissue"
-        ),
+        "parts": (PART_COLUMNS, parts, "Scores by tissue"),
     }
+    tables = {name: ResultTable(*table) for name, table in written.items()}
     described = {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared}
     cohort.write_scores(tables, described)
     for name, matrices in scores.matrices.items():

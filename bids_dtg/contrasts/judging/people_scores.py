@@ -53,6 +53,7 @@ class PeopleScores:
         training_mean: Maps | None = None,
         *,
         families: NDArray[np.intp] | None = None,
+        here: NDArray[np.bool_] | None = None,
         slab_bytes: int = SLAB_BYTES,
     ) -> PeopleScores:
         """Score predictions.
@@ -68,6 +69,8 @@ class PeopleScores:
         families
             (people,), number of each person's family: another person is of another family. None:
             nobody has relatives.
+        here
+            (voxels,), those that count; None: all.
         slab_bytes
             Of both maps in float32 that are in memory at once.
 
@@ -92,7 +95,8 @@ class PeopleScores:
         if training_mean is not None and training_mean.shape != predicted.shape[1:]:
             raise ValueError(f"the mean map is {predicted.shape[1:]}, found {training_mean.shape}")
         family = np.arange(len(predicted)) if families is None else families
-        products, voxels = _products(predicted, measured, training_mean, slab_bytes)
+        here = np.ones(predicted.shape[1], bool) if here is None else here
+        products, voxels = _products(predicted, measured, training_mean, here, slab_bytes)
         if not voxels:
             raise ValueError("there is no voxel that everybody's map covers")
         other = family[:, None] != family  # where two are of different families
@@ -173,7 +177,11 @@ _COMMON = 5
 
 
 def _products(
-    predicted: Maps, measured: Maps, training_mean: Maps | None, slab_bytes: int
+    predicted: Maps,
+    measured: Maps,
+    training_mean: Maps | None,
+    here: NDArray[np.bool_],
+    slab_bytes: int,
 ) -> tuple[Values, int]:
     """Return sums over voxels of the products of deviations and what is common, and their number.
 
@@ -186,7 +194,7 @@ def _products(
     for start in range(0, all_voxels, step):
         slab = slice(start, start + step)
         p, m = (np.asarray(maps[:, slab], np.float32) for maps in (predicted, measured))
-        known = np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
+        known = here[slab] & np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
         if not known.all():
             p, m = p[:, known], m[:, known]
         # In float32 like the maps: a rounded mean is an equally good centre.

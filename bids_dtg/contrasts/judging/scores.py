@@ -62,8 +62,8 @@ def score_maps(
     training_mean: Maps | None = None,
     families: NDArray[np.intp] | None = None,
     *,
-    people: Sequence[str] | None = None,
-    contrasts: Sequence[str] | None = None,
+    labels: tuple[Sequence[str], Sequence[str]] | None = None,
+    here: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Score the predictions of one model.
 
@@ -81,8 +81,10 @@ def score_maps(
         `residual_r_training_mean`, which is NaN without them.
     families
         (people,), number of each person's family; None: nobody has relatives.
-    people, contrasts
-        Their labels; None: numbers.
+    labels
+        Of people and of contrasts; None: numbers.
+    here
+        (voxels,), those that count; None: all.
 
     Raises
     ------
@@ -103,27 +105,29 @@ def score_maps(
             f"{measured.shape}"
         )
     number, rows, _ = measured.shape
-    people = [str(n) for n in range(number)] if people is None else people
-    contrasts = [str(q) for q in range(rows)] if contrasts is None else contrasts
+    people, contrasts = labels or ([str(n) for n in range(size)] for size in (number, rows))
+    counted = slice(None) if here is None else here
     related = np.arange(number) if families is None else families
     frames, matrices = [], np.full((rows, number, number), np.nan)
     for q, contrast in enumerate(contrasts):
         both = zip(predicted[:, q], measured[:, q], strict=True)
-        there = np.flatnonzero([all(np.isfinite(one).any() for one in pair) for pair in both])
+        there = np.flatnonzero(
+            [all(np.isfinite(one[counted]).any() for one in pair) for pair in both]
+        )
         if not there.size:
             continue
         p, m = (
             maps[:, q] if len(there) == number else maps[there, q] for maps in (predicted, measured)
         )
         mean = None if training_mean is None else training_mean[q]
-        found = PeopleScores.of(p, m, mean, families=related[there])
+        found = PeopleScores.of(p, m, mean, families=related[there], here=here)
         matrices[q][np.ix_(there, there)] = found.matrix
         about = {
             "contrast": contrast,
             "person": [people[int(n)] for n in there],
             "family": related[there],
         }
-        frames.append(pd.DataFrame({**about, **found.by_name(), "dice": _dice(p, m)}))
+        frames.append(pd.DataFrame({**about, **found.by_name(), "dice": _dice(p, m, counted)}))
     table = pd.concat(frames, ignore_index=True)
     table.insert(0, "model", name)
     table.insert(1, "part", ALL_PLACES)
@@ -232,10 +236,12 @@ def ceilings(
         if not len(found):
             continue
         known = np.isfinite(found[:, 1])
-        r, residual = found[:, 0].mean(), found[known, 1].mean() if known.any() else np.nan
-        rows.append((contrast, len(found), r, _root(r), residual, _root(residual)))
-    names = ("reliability", "ceiling", "residual_reliability", "residual_ceiling")
-    return pd.DataFrame(rows, columns=["contrast", "retest_people", *names])
+        residual = found[known, 1].mean() if known.any() else np.nan
+        rows.append((contrast, len(found), found[:, 0].mean(), residual))
+    names = ["contrast", "retest_people", "reliability", "residual_reliability"]
+    table = pd.DataFrame(rows, columns=names)
+    table.insert(3, "ceiling", table["reliability"].clip(lower=0) ** 0.5)
+    return table.assign(residual_ceiling=table["residual_reliability"].clip(lower=0) ** 0.5)
 
 
 def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
@@ -254,14 +260,11 @@ def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
     ]
 
 
-def _root(reliability: float) -> float:
-    return float(np.sqrt(np.maximum(reliability, 0.0)))
-
-
-def _dice(predicted: Maps, measured: Maps) -> list[float]:
+def _dice(predicted: Maps, measured: Maps, here: slice | NDArray[np.bool_]) -> list[float]:
     """Return the area under Dice overlap of each person, over the voxels of both maps."""
     found = []
-    for p, m in zip(predicted, measured, strict=True):
+    for pair in zip(predicted, measured, strict=True):
+        p, m = (maps[here] for maps in pair)
         known = np.isfinite(m) & np.isfinite(p)
         found.append(float(dice_auc(p[known][None], m[known][None])[0]) if known.any() else 0.0)
     return found

@@ -100,7 +100,9 @@ def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
 
     def scored(name: str, own: int) -> Scores:
         here = slice(own, None, 4)
-        return score_maps(name, of_both[name][here], measured[here], people=labels[here])
+        return score_maps(
+            name, of_both[name][here], measured[here], labels=(labels[here], ["0", "1"])
+        )
 
     folded = join_groups([join([scored(name, own) for name in names]) for own in range(4)])
     flat = folded._replace(table=folded.table.assign(group=0))

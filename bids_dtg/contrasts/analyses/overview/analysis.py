@@ -8,20 +8,34 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
+from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
-from bids_dtg.contrasts.analyses.overview.comparison import compare_with_measured
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
-from bids_dtg.errors import DatasetError
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import build_name, parse_name
+from bids_dtg.files.names import build_name, parse_name, plain_label
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.statmap_files import find_statmap_files
+from bids_dtg.inputs.statmaps import (
+    StatMap,
+    choose_sessions,
+    choose_statistic,
+    group_maps,
+    in_space,
+    name_targets,
+    plain_contrast,
+    statmaps_place,
+)
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import output_for_pages
 from bids_dtg.report.contents import (
@@ -41,11 +55,20 @@ from bids_dtg.report.pages.index import GROUP, INDEX, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, dictionary
 from bids_dtg.settings import Settings
+from bids_dtg.stats.correlation import correlation
+from bids_dtg.stats.metrics import dice_auc
 from bids_dtg.version import __version__
 
 _TABLE = "group/desc-runs_qc.tsv"
 _COMPARED = "group/desc-measured_comparison.tsv"
 _MEAN = "groupMean"
+_COMPARED_COLUMNS = (
+    Column("contrast", "Label of the contrast"),
+    Column("people", "Participants whose predicted maps are averaged"),
+    Column("measured_people", "Those of them whose measured maps are averaged"),
+    Column("r", "Correlation over voxels of the predicted with the measured mean map"),
+    Column("dice", "Area under Dice overlap of their strongest 5 to 50 % of voxels", "Dice AUC"),
+)
 # Keys kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy")
 # Keys that a mean map's sidecar copies from the participants' maps.
@@ -114,7 +137,7 @@ def _gather(
     left_out = maps.left_out if maps else ()
     _report_left_out(left_out)
     means = tuple(_write_means(output, maps)) if maps else ()
-    compared = compare_with_measured(settings, maps, _places_of(maps)) if maps else None
+    compared = _compare_with_measured(settings, maps) if maps else None
     if compared is not None:
         compared.write(output.path(_COMPARED))
     else:  # an earlier call's may be of other people
@@ -222,6 +245,69 @@ def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
         by_reason.setdefault(reason, []).append(title)
     for reason, titles in by_reason.items():
         say(f"not in the mean maps: {counted(len(titles), 'average')} ({named(titles)}), {reason}")
+
+
+def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable | None:
+    """Compare mean predicted maps with the mean measured maps of the same people.
+
+    Returns
+    -------
+    A row a contrast; None where no folder of measured maps was given.
+
+    Raises
+    ------
+    DatasetError
+        Measured maps are of other spaces, or are several for one thing.
+    """
+    places = _places_of(maps)
+    place, _ = statmaps_place(settings.inputs.derivatives)
+    if place is None:
+        return None
+    files, of_space = in_space(find_statmap_files(place).files, places.grid.space)
+    tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
+    files, of_tasks = name_targets(files, tasks)
+    people = {title.partition("_")[0].removeprefix("sub-") for title in maps.averages}
+    by_person: dict[str, list[StatMap]] = {}
+    for statmap in group_maps(files):
+        if statmap.participant in people:
+            by_person.setdefault(statmap.participant, []).append(statmap)
+    preferred = [plain_label(label, "ses") for label in settings.inputs.session_label]
+    chosen = {label: choose_sessions(own, preferred) for label, own in by_person.items()}
+    statistic, of_runs = choose_statistic(chosen)
+    for line in filter(None, (of_space, of_tasks, of_runs)):
+        say(line)
+    rows = []
+    for first, predicted in zip(maps.first, maps.mean, strict=True):
+        key, number = plain_contrast(first.label), 0
+        total, count = np.zeros(places.number), np.zeros(places.number, np.intp)
+        for label, own in chosen.items():
+            if key not in own.target:
+                continue
+            try:
+                values = read_measured(own.target[key], statistic, places.read)
+            except RunError as err:
+                say(f"sub-{label} does not count for the measured mean of {first.label}: {err}")
+                continue
+            known = np.isfinite(values)
+            total[known] += values[known]
+            count += known
+            number += 1
+        if not number:
+            continue
+        both = (count > 0) & np.isfinite(predicted)
+        measured = total[both] / count[both]
+        rows.append(
+            {
+                "contrast": first.label,
+                "people": maps.people,
+                "measured_people": number,
+                "r": float(correlation(predicted[both], measured)),
+                "dice": float(dice_auc(predicted[None, both], measured[None])[0]),
+            }
+        )
+    return ResultTable(
+        _COMPARED_COLUMNS, rows, "Predicted and measured mean maps: a row a contrast"
+    )
 
 
 def _add_to_runs(

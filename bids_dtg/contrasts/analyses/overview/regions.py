@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bids_dtg.cohort.frames import region_tables
 from bids_dtg.contrasts.participant.outputs.maps import COLUMNS
@@ -41,39 +40,31 @@ def write_region_tables(
     OutputError
         A table cannot be written.
     """
-    averages = tuple(averages)
-    names: dict[str, None] = {}
-    for title, folder in averages:
-        names.update(dict.fromkeys(_common_name(path) for path in region_tables(title, folder)))
-    return tuple(path for name in names for path in _write(output, name, averages))
-
-
-def _write(
-    output: DerivativeDataset, name: str, averages: Sequence[tuple[str, Path]]
-) -> Iterator[PurePosixPath]:
-    path = PurePosixPath("group") / f"{name}.tsv.gz"
-    damaged, sidecar, number = [], None, 0
-    with LongTable(output.path(path), (*_OWN, *COLUMNS)) as table:
-        for title, source in _of_name(averages, name):
-            if (rows := _rows(source, title)) is None:
-                damaged.append(source.name)
-                continue
-            table.add(rows)
-            number += 1
-            sidecar = sidecar or source.with_suffix(".json")
-    if damaged:
-        say(f"{path}: left out {counted(len(damaged), 'damaged table')}: {named(damaged)}")
-    write_json(output.path(path.with_name(f"{name}.json")), _facts(sidecar, number))
-    yield path
-    yield path.with_name(f"{name}.json")
-
-
-def _of_name(averages: Sequence[tuple[str, Path]], name: str) -> Iterator[tuple[str, Path]]:
-    """Yield the title of each average, and its table whose name has this common part."""
+    by_name: dict[str, list[tuple[str, Path]]] = {}
     for title, folder in averages:
         for source in region_tables(title, folder):
-            if _common_name(source) == name:
-                yield title, source
+            by_name.setdefault(_common_name(source), []).append((title, source))
+    written = []
+    for name, sources in by_name.items():
+        path = PurePosixPath("group") / f"{name}.tsv.gz"
+        damaged: list[Path] = []
+        whole: list[Path] = []
+        with LongTable(output.path(path), (*_OWN, *COLUMNS)) as table:
+            for title, source in sources:
+                rows = _rows(source, title)
+                (damaged if rows is None else whole).append(source)
+                table.add(rows or b"")
+        if damaged:
+            names = named([source.name for source in damaged])
+            say(f"{path}: left out {counted(len(damaged), 'damaged table')}: {names}")
+        facts = read_json(whole[0].with_suffix(".json")) if whole else {}
+        words = f"Of all participants, a row an average more: {facts.get('Description')}"
+        own = {column: {"Description": meaning} for column, meaning in _OWN.items()}
+        sidecar = path.with_name(f"{name}.json")
+        facts = {**facts, "Description": words, **own, "NumberOfSets": len(whole)}
+        write_json(output.path(sidecar), facts)
+        written += [path, sidecar]
+    return tuple(written)
 
 
 def _common_name(path: Path) -> str:
@@ -96,13 +87,3 @@ def _rows(path: Path, title: str) -> bytes | None:
     session = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
     first = f"sub-{entities['sub']}\t{session}\t{title}\t".encode()
     return first + body[:-1].replace(b"\n", b"\n" + first) + b"\n"
-
-
-def _facts(sidecar: Path | None, number: int) -> dict[str, Any]:
-    facts = read_json(sidecar) if sidecar is not None else {}
-    return {
-        **facts,
-        "Description": f"Of all participants, a row an average more: {facts.get('Description')}",
-        **{column: {"Description": words} for column, words in _OWN.items()},
-        "NumberOfSets": number,
-    }
