@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from tiny_job import read_table
 
+from bids_dtg.stats.embedding import umap_is_missing
+
 
 @pytest.fixture(scope="module")
 def folder(cohort):
@@ -43,11 +45,29 @@ def test_clusters_and_shares_are_in_one_table(folder):
     assert len(read_table(folder / "desc-maps_coordinates.tsv")) == 3 * 48
 
 
-def test_the_page_has_the_answer_first_and_the_tables_their_meanings(folder):
+def test_the_page_has_the_answer_first_and_the_tables_their_meanings(folder, words_of):
     page = (folder / "statistics_report.html").read_text()
     assert page.index("two components carry") < page.index("Nearest to the mean")
+    assert words_of(page) <= 700
     words = json.loads((folder / "desc-people_coordinates.json").read_text())
     assert {"distance", "pc1", "umap1"} <= set(words)
+
+
+@pytest.mark.skipif(umap_is_missing(), reason="umap-learn is not installed")
+def test_umap_lays_people_out_by_what_they_share(cohort, capsys):
+    """People who are near to each other in all columns are so in the picture."""
+    words = ("--feature-sets", "edges", "--permutations", 0, "--name", "layout")
+    assert cohort.analyse("embed", *words) == 0
+    assert "UMAP of 48 points; its first call compiles" in capsys.readouterr().err
+    rows = read_table(cohort.out / "group/embed-layout/desc-people_coordinates.tsv")
+    places = np.array([[float(row["umap1"]), float(row["umap2"])] for row in rows])
+    own, drawn = (
+        np.linalg.norm(values[:, None] - values, axis=-1) + np.diag([np.inf] * len(rows))
+        for values in (cohort.truth.edges, places)
+    )
+    nearest = own.argmin(axis=1)
+    ranks = (drawn < drawn[np.arange(len(rows)), nearest][:, None]).sum(axis=1)
+    assert np.median(ranks) <= 5
 
 
 def test_three_people_are_too_few(cohort, capsys):

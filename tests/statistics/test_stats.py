@@ -51,7 +51,7 @@ def of_score(cohort):
     return cohort
 
 
-def test_regions_and_edges_go_with_a_score(of_score, capsys):
+def test_regions_and_edges_go_with_a_score(of_score, capsys, words_of):
     cohort = of_score
     edges = read_table(folder(cohort, "score") / "desc-scoreEdges_tests.tsv")
     effect, t = least_squares(cohort, cohort.truth.edges)
@@ -79,6 +79,7 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
         "Covariates: age, site.",
     ):
         assert words in page(cohort, "score")
+    assert words_of(page(cohort, "score")) <= 700
     view = (folder(cohort, "score") / "desc-maps_view.html").read_text()
     assert 'href="desc-maps_view.html"' in page(cohort, "score")
     assert "http" not in re.sub(r"http://www\.w3\.org\S+", "", view.partition("<script")[0])
