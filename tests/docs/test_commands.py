@@ -240,8 +240,8 @@ def demo(world) -> Path:
     describe_datasets(folder / "simulated", phantom, [person], **run, generator={"Name": "x"})
     write_run(folder / "simulated" / "fmriprep", person, **run)
     (world.folder / "demo").symlink_to(folder)
-    words = f"{folder}/simulated/fmriprep {folder}/maps participant --model demo --atlases Schaefer400 --no-reports"
-    world.type(f"bids_dtg {words}")
+    words = f"{folder}/simulated/fmriprep {folder}/maps participant --model demo"
+    world.type(f"bids_dtg {words} --atlases Schaefer400 --no-reports")
     return world.folder
 
 
