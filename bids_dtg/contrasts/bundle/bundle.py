@@ -63,19 +63,15 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             The model has no grid.
         """
-        card = self.card
-        if card.part.parcels:
+        part = self.card.part
+        if part.grid is None:
+            of = "parcels" if part.parcels else f"{part.places} places"
+            reads = "CIFTI series" if part.parcels else "arrays"
             raise BundleError(
-                f"{card.name} is a model of parcels, without a grid",
+                f"{self.card.name} is a model of {of} without a grid: it reads {reads}",
                 expected="a model on a grid, for what is asked",
             )
-        if card.part.grid is None:
-            raise BundleError(
-                f"{card.name} is a model of {card.part.places} places without a grid: it reads "
-                "arrays",
-                expected="a model on a grid, for images",
-            )
-        return card.part.grid
+        return part.grid
 
     @property
     def space(self) -> str:
