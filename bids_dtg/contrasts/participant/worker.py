@@ -132,13 +132,7 @@ class ParticipantWork(LevelWork):
         if unmet:
             inputs = granted.fingerprints(planned).keys() & begun.inputs.keys()
             begun = replace(begun, inputs={name: begun.inputs[name] for name in inputs})
-        return MapAverageMaker(
-            begun,
-            model=steps.model,
-            request=granted,
-            clock=clock,
-            unmet=unmet,
-        )
+        return MapAverageMaker(begun, steps.model, granted, clock, unmet)
 
     def begin(self) -> None:
         self._steps.model.begin()
@@ -154,14 +148,13 @@ class MapAverageMaker:
     def __init__(
         self,
         begun: AverageBegun,
-        *,
         model: Model,
         request: Request,
         clock: Clock,
-        unmet: Mapping[str, str] | None = None,
+        unmet: Mapping[str, str],
     ) -> None:
         self.begun, self._model, self._request, self._clock = begun, model, request, clock
-        self._unmet, self._writer = unmet or {}, Writer(request)
+        self._unmet, self._writer = unmet, Writer(request)
         self._average = MapAverage(by_dof=begun.planned.by_dof)
         # Of a model that reads all runs of a session together.
         self._joined, self._session = JoinedRuns(), ""

@@ -57,20 +57,12 @@ class Target:
         return _warp(places, self.grid, self.transforms)
 
 
-def _template(
-    name: str, shape: tuple[int, int, int], origin_mm: tuple[float, float, float]
-) -> Grid:
-    affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    affine[:3, 3] = origin_mm
-    return Grid(shape, affine, name)
-
-
 # TemplateFlow's grids of 2 mm.
 _TEMPLATES = {
-    grid.space: grid
-    for grid in (
-        _template("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
-        _template("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
+    name: Grid(shape, np.array([[2.0, 0, 0, x], [0, 2, 0, y], [0, 0, 2, z], [0, 0, 0, 1]]), name)
+    for name, shape, (x, y, z) in (
+        ("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
+        ("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
     )
 }
 T1W = "T1w"  # the participant's own
