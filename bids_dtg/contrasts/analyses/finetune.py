@@ -72,8 +72,13 @@ def run_finetuning(settings: Settings) -> int:
         )
     own = None if settings.modelling.schedule == "new" else bundle.contrasts
     to_learn = cohort.found(own)
-    if settings.modelling.schedule == "known":
-        _require_one(to_learn.contrasts)
+    if settings.modelling.schedule == "known" and len(to_learn.contrasts) != 1:
+        found, labels = to_learn.contrasts, [one.label for one in to_learn.contrasts[:5]]
+        raise SettingsError(
+            f"--schedule known was given with {counted(len(found), 'contrast')} "
+            f"({', '.join(labels)})",
+            expected="one contrast, with --contrast",
+        )
     cohort = cohort.find(own, everything=own is not None).of_data()
     planned = plan_split(cohort)
     training, validation = (
@@ -88,15 +93,6 @@ def run_finetuning(settings: Settings) -> int:
     with cohort.begun() as locks:
         cohort = cohort.among(planned.everybody).read(locks)
         return _finetune(with_measured(cohort), rows)
-
-
-def _require_one(contrasts: Sequence[Contrast]) -> None:
-    if len(contrasts) != 1:
-        labels = ", ".join(contrast.label for contrast in contrasts[:5])
-        raise SettingsError(
-            f"--schedule known was given with {counted(len(contrasts), 'contrast')} ({labels})",
-            expected="one contrast, with --contrast",
-        )
 
 
 def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:

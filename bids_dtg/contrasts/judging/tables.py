@@ -359,40 +359,32 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
     Serin et al. 2025 test r, Dice and product against group average, linear model and retest, and
     count the contrasts with a higher fingerprinting score.
     """
-    own, rows, differences = scores.of(model), [], []
-    families = own["family"].groupby(level="person").first()
+    own = scores.of(model)
+    contrasts = own.index.unique("contrast")
     opponents = [name for name in (GROUP_AVERAGE, LINEAR, RETEST) if name in scores.models]
+    tables, differences = [], []
     for score, column in _TESTED.items():
         for name in opponents:
-            theirs = scores.of(name)[column].reindex(own.index)
-            if score in ("product", "fingerprint") and theirs.isna().all():
+            both = own[["family"]].assign(model=own[column], other=scores.of(name)[column])
+            if score in ("product", "fingerprint") and both["other"].isna().all():
                 continue
-            difference = own[column] - theirs
-            tested = score != "fingerprint"
-            differences.append(_wide(difference if tested else difference * np.nan))
-            for contrast in own.index.unique("contrast"):
-                here = difference[contrast]
-                ours, others = (one[contrast].where(here.notna()) for one in (own[column], theirs))
-                rows.append(
-                    {
-                        "contrast": contrast,
-                        "score": score,
-                        "against": name,
-                        "people": int(families[here.index[here.notna()]].nunique()),
-                        "model": number(ours.mean()),
-                        "other": number(others.mean()),
-                        "difference": number(here.mean()),
-                        "cliffs_delta": number(cliffs_delta(np.asarray(ours), np.asarray(others)))
-                        if tested
-                        else None,
-                    }
-                )
-    if not rows:
+            both["difference"] = both["model"] - both["other"]
+            of = both.dropna().groupby(level="contrast", sort=False)
+            found = (
+                of[["model", "other", "difference"]].mean().assign(people=of["family"].nunique())
+            )
+            if score != "fingerprint":
+                deltas = [cliffs_delta(*one[["model", "other"]].to_numpy().T) for _, one in of]
+                found["cliffs_delta"] = deltas
+            else:  # one figure of all people: not tested
+                both["difference"] = np.nan
+            differences.append(_wide(both["difference"]))
+            tables.append(found.reindex(contrasts).assign(score=score, against=name))
+    if not tables:
         return []
     p = sign_flip_test(_spread(own, np.concatenate(differences)))
-    for row, one, adjusted in zip(rows, p, false_discovery_rate(p), strict=True):
-        row["p"], row["q"] = number(one, 5), number(adjusted, 5)
-    return rows
+    tests = zip(records(pd.concat(tables).reset_index()), p, false_discovery_rate(p), strict=True)
+    return [{**row, "p": number(p, 5), "q": number(q, 5)} for row, p, q in tests]
 
 
 def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Row]:
