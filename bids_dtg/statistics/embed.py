@@ -24,6 +24,7 @@ from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
+from bids_dtg.report.pages.page import sentences
 from bids_dtg.settings import Settings
 from bids_dtg.stats.embedding import (
     FEWEST_FOR_UMAP,
@@ -282,7 +283,7 @@ def _write(
     clusters = [row for layout in layouts for row in layout.clusters]
     table = ResultTable(_CLUSTERS, clusters, "Clusters of points, and shares of their variance")
     results.table("desc-embedding_clusters", table)
-    lead = " ".join(_answer(layout) for layout in layouts)
+    lead = sentences("embed_lead.html", layouts=layouts)
     say(lead)
     ends = [row for layout in of_people for row in _ends(layout)]
     text = "Far may mean motion or short rest: look at the report before you leave anybody out."
@@ -311,17 +312,6 @@ def _write(
     ]
     page = AnalysisPageFacts("Embedding", lead, [*people.flags], sections, "../../index.html")
     results.page(page)
-
-
-def _answer(layout: _Layout) -> str:
-    what = "maps" if layout.contrasts else "participants"
-    words = f"{len(layout.people)} {what} by {layout.kind.words}: two components carry "
-    words += f"{layout.shares[:2].sum():.0%} of the variance"
-    for row in layout.clusters:
-        if np.isfinite(found := float(str(row.get("silhouette", np.nan)))):
-            p = "" if row["p"] is None else f", p {row['p']:.2g}"
-            words += f"; silhouette by {row['label']} {found:.2f}{p}"
-    return f"{words}."
 
 
 def _ends(layout: _Layout) -> Iterator[tuple[str, str, str, float]]:

@@ -25,6 +25,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
+from bids_dtg.report.pages.page import sentences
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import covariates_of, phenotypes_asked, values_of
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
@@ -384,23 +385,9 @@ def _headline(
     differences: Sequence[dict[str, object]],
 ) -> str:
     """Return the answer in a sentence or two."""
-    place = _best_first(sets, rows)[0]
-    mean, low, high = _score(rows[place])
-    what = "AUC" if "auc" in rows[place] else "r"
-    words = f"{sets[place].title}, {what} {mean:.2f} (95 % {low:.2f} to {high:.2f})"
-    if np.isnan(mean):
-        return f"{name} has no {what}: what is predicted is the same for everybody."
-    p = float(str(rows[place]["p_fwe"]))
-    if np.isnan(p):
-        return f"{name}: no permutations; best of {len(_best_first(sets, rows))} sets: {words}."
-    several = sum(not one.of_sites for one in sets)
-    number = sum(
-        float(str(row["p_fwe"])) <= ALPHA
-        for one, row in zip(sets, rows, strict=True)
-        if not one.of_sites
-    )
-    best = f"best: {words}, p {p:.2g} over all sets"
-    beside = ""
+    order = _best_first(sets, rows)
+    best = rows[order[0]]
+    beside = []
     for verdict in ("better", "worse"):
         for minus in dict.fromkeys(row["minus"] for row in differences):
             those = [
@@ -408,10 +395,18 @@ def _headline(
             ]
             if those:
                 maps = named([str(row["contrast"] or row["features"]) for row in those])
-                beside += f" Predicted {verdict} than from {minus}: from maps of {maps}."
-    if not number:
-        return f"{name} is not predicted beyond chance from any of {several} sets; {best}."
-    return f"{name} is predicted beyond chance from {number} of {several} sets; {best}.{beside}"
+                beside.append((verdict, minus, maps))
+    return sentences(
+        "phenotypes_lead.html",
+        name=name,
+        title=sets[order[0]].title,
+        what="AUC" if "auc" in best else "r",
+        score=_score(best),
+        p=best["p_fwe"],
+        several=len(order),
+        number=sum(float(str(rows[place]["p_fwe"])) <= ALPHA for place in order),
+        beside=beside,
+    )
 
 
 def _best_first(sets: Sequence[_Set], rows: Sequence[dict[str, object]]) -> list[int]:

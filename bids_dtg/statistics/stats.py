@@ -32,6 +32,7 @@ from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
+from bids_dtg.report.pages.page import sentences
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import camel_case, covariates_of, values_of
 from bids_dtg.stats.permutation import (
@@ -404,23 +405,21 @@ class _Answer:
     @property
     def headline(self) -> str:
         """The answer in a sentence."""
-        best, tests = self.best, sum(int(np.isfinite(one.tests.t).sum()) for one in self.tested)
-        contrast = f", {best.table.contrast}" if best.table.contrast else ""
-        t = f"{best.tests.t[best.best]:.2f}".replace("-", "\N{MINUS SIGN}")
-        most = f"Largest t {t}: {best.place(best.best)}{contrast}."
-        start = f"{self.words[:1].upper()}{self.words[1:]}, {self.question.title}"
-        if self.question.no_p:
-            return f"{start}: no p ({self.question.no_p}). {most}"
-        if self.sizes is not None:
-            return (
-                f"{start}: no corrected p, as the size of maps goes with it (p {self.sizes:.2g}), "
-                f"and larger maps have larger means by chance. {most}"
-            )
-        if best.corrected is None:
-            return f"{start}: no p (--permutations 0). {most}"
-        fwe, fdr = (sum(one.below(name) for one in self.tested) for name in ("p", "q"))
-        found = f"{fwe or 'none'} of {tests:,} tests at p \u2264 .05 over all"
-        return f"{start}: {found}, {fdr or 'none'} at q \u2264 .05. {most}"
+        best = self.best
+        return sentences(
+            "stats_lead.html",
+            words=self.words,
+            title=self.question.title,
+            no_p=self.question.no_p,
+            sizes=self.sizes,
+            corrected=best.corrected is not None,
+            fwe=sum(one.below("p") for one in self.tested),
+            fdr=sum(one.below("q") for one in self.tested),
+            tests=sum(int(np.isfinite(one.tests.t).sum()) for one in self.tested),
+            t=f"{best.tests.t[best.best]:.2f}".replace("-", "\N{MINUS SIGN}"),
+            place=best.place(best.best),
+            contrast=best.table.contrast,
+        )
 
     def write(self, results: ResultFolder) -> None:
         """Write the table of tests, or maps."""

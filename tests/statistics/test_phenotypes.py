@@ -9,6 +9,8 @@ import pytest
 from tiny_job import read_table
 from written_cohort import WrittenCohort
 
+from bids_dtg.report.pages.page import sentences
+
 FEW = ("--permutations", 99, "--feature-sets", "edges")
 
 
@@ -178,3 +180,9 @@ def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
     apart = row(rows, "maps")["r"] - row(rows, "measured")["r"]
     assert float(differences[0]["difference"]) == pytest.approx(apart, abs=1e-5)
     assert float(differences[0]["difference_high"]) < 0
+
+
+def test_a_prediction_that_is_the_same_for_everybody_has_no_figure():
+    words = {"name": "score", "title": "edges", "what": "r", "p": 1.0, "several": 1, "number": 0}
+    made = sentences("phenotypes_lead.html", score=(np.nan,) * 3, beside=[], **words)
+    assert made == "score has no r: what is predicted is the same for everybody."

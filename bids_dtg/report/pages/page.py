@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import importlib.util
 import os
 import sys
@@ -59,6 +60,14 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
         **facts,
     )
     return page
+
+
+def sentences(template: str, **facts: Any) -> str:
+    """Fill a template of sentences, for a page and for the terminal, as plain text."""
+    if importlib.util.find_spec("jinja2") is None:
+        return f"the tables have the answer; in words, it needs jinja2 ({HOW_TO_GET})"
+    filled = html.unescape(load_template(template).render(facts))
+    return " ".join(filled.split())
 
 
 def load_template(name: str) -> Any:
