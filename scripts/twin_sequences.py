@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TARGET = Path(__file__).parent.parent / "bids_dtg" / "phantom" / "twin" / "sequence_files"
+TARGET = Path(__file__).parent.parent / "bids_dtg" / "twin" / "phantom" / "sequence_files"
 TASKS = ("hammerAP", "stroopAP", "stroopPA")
 # What was shown; all other columns are times, or responses.
 SHOWN = ("trial_type", "stimulus_text", "stimulus_color", "stimLeft", "stimTop", "stimRight")
