@@ -103,12 +103,13 @@ class Request(CallRequest):
             on_cpu=device == "cpu",
         )
         atlases: tuple[Atlas, ...] = ()
+        datasets = atlas_datasets(settings.inputs.derivatives)  # refuses a path that is not there
         if settings.outputs.atlases and not bundle.card.part.parcels:
             atlases = choose_atlases(
                 settings.outputs.atlases,
                 bundle.voxels,
                 templateflow=templateflow_of(settings),
-                datasets=atlas_datasets(settings.inputs.derivatives),
+                datasets=datasets,
             )
         if choice.REGIONS in settings.outputs.write and not atlases:
             raise SettingsError(
