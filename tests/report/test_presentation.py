@@ -149,7 +149,7 @@ def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
 def test_the_group_page_shows_its_columns(output):
     rows = [{"participant_id": "sub-01", "task_id": "rest", "pulse": "64", "coverage": "1"}]
     table = output.root / "group/desc-runs_qc.tsv"
-    facts = GroupFacts(rows, (), (), (), None, (), table)
+    facts = GroupFacts(table, rows, {})
     page = write_group_page(output, facts).read_text()
     assert "Pulse" in page
     assert "Grey matter with signal" not in page
