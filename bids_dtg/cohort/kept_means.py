@@ -18,7 +18,7 @@ from bids_dtg.errors import OutputError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import file_fingerprint
-from bids_dtg.imaging.atlas import Atlas, region_coverage, region_means
+from bids_dtg.imaging.atlas import Atlas, region_means
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
@@ -123,9 +123,7 @@ class KeptMeans:
             return row, figures
         values = read()
         figures = figures_of_map(values)
-        covered = region_coverage(values[None], self.atlas)[0] >= self.fewest
-        row = np.where(covered, region_means(values[None], self.atlas)[0], np.nan)
-        row = row.astype(np.float32)
+        row = region_means(values[None], self.atlas, self.fewest)[0].astype(np.float32)
         self._maps[files] = row, made_of, figures
         self._is_new = True
         return row, figures

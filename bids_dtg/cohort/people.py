@@ -349,18 +349,6 @@ class GroupPeople:
             found = [Flag("note", notice)] if notice else []
         return [*found, *self.findings.flags()]
 
-    def flag_on_sites(self) -> Iterator[Flag]:
-        """Warn where people are of several sites, and ``--covariates`` does not name them."""
-        if (site := self.site_column) is None or self.sites is None or self._sites_asked:
-            return
-        count = counted(len(np.unique(self.sites)), "site")
-        yield Flag(
-            "warning",
-            f"The participants are of {count}, and {site.name} is no covariate: what differs "
-            f"between sites may be taken for what differs between participants "
-            f"(--covariates {site.name})",
-        )
-
     def _of_runs(self) -> Mapping[str, Column]:
         """Return columns of quality tables, means over each person's runs."""
         columns = {column.name for column in presentation_of(self.output).quality_columns}

@@ -221,7 +221,9 @@ def _form(file: AtlasFile, names: Sequence[str]) -> tuple[ParcelForm | None, str
         return None, f"no values of parcels as CIFTI: {err.found}"
 
 
-def region_means(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.float64]:
+def region_means(
+    maps: NDArray[np.floating], atlas: Atlas, fewest: float = 0.0
+) -> NDArray[np.float64]:
     """Average maps over the places of each parcel that have a value.
 
     Equal to nilearn's `NiftiLabelsMasker` with a mask of the voxels that have a value.
@@ -232,10 +234,12 @@ def region_means(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.float64
         (maps, places); NaN where a map has no value.
     atlas
         Number of the parcel at each place, and the parcels' names.
+    fewest
+        Share of a parcel that must have values, as `region_coverage` counts it.
 
     Returns
     -------
-    (maps, parcels); NaN for a parcel without a value.
+    (maps, parcels); NaN for a parcel without a value, or with too few.
 
     Examples
     --------
@@ -248,9 +252,10 @@ def region_means(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.float64
     """
     known = _known(maps, atlas)
     sums = _sums(maps if known.all() else np.where(known, maps, 0), atlas)
+    counts = _counts(known, atlas)
     with np.errstate(invalid="ignore"):
-        means: NDArray[np.float64] = sums / _counts(known, atlas)
-    return means
+        means: NDArray[np.float64] = sums / counts
+    return np.where(counts / np.maximum(atlas.voxels, 1) >= fewest, means, np.nan)
 
 
 def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]:

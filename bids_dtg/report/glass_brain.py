@@ -14,9 +14,6 @@ _VIEWS = "lyrz"  # left, from behind, right, from above
 _WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 9.0, 2.5, 110
 _TITLE_SIZE = 11
 _COLOURS, _WORDS, _OUTLINE = "RdBu_r", "#555555", "black"
-# z at which colours end at the least: about what a family-wise test of a whole brain asks for, so
-# that maps of noise are pale.
-LEAST_Z_LIMIT = 5.0
 _PALETTE = 256  # colours of the file: a third of the bytes, and no difference is seen
 
 

@@ -20,6 +20,7 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, UsedModel
 from bids_dtg.cohort.copies import copies_in_words, with_copies
+from bids_dtg.cohort.kept_means import facts_of_files
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
@@ -657,11 +658,9 @@ class Cohort:
             },
             "checks": _CHECKS,
             # File names alone, as these facts are published with the output; contents decide.
-            "files": [
-                {"name": path.name, **dataclasses.asdict(file_fingerprint(path))}
-                for statmap in maps.values()
-                for path in statmap.sources(self.statistic)
-            ],
+            "files": facts_of_files(
+                [path for statmap in maps.values() for path in statmap.sources(self.statistic)]
+            ),
             **({"transforms": transforms} if transforms else {}),
         }
 

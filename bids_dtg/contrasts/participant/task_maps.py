@@ -349,8 +349,7 @@ interpolation
         atlas, fillable = self._regions()
         rows = []
         for estimate in estimates:
-            covered = region_coverage(estimate.values, atlas) >= self.min_coverage
-            means = np.where(covered, region_means(estimate.values, atlas), np.nan)
+            means = region_means(estimate.values, atlas, self.min_coverage)
             rows.append(means[:, fillable].ravel())
         names = list(self.get_feature_names_out())
         if self._container == "pandas":

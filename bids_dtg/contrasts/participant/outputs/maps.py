@@ -228,7 +228,7 @@ def region_files(
     rows = [contrast.index for contrast in contrasts]
     voxels = region_voxels(maps, atlas)[rows]
     coverage = voxels / np.maximum(atlas.voxels, 1)
-    means = np.where(coverage >= min_coverage, region_means(maps, atlas)[rows], np.nan)
+    means = region_means(maps, atlas, min_coverage)[rows]
     shared = {
         "SpatialReference": bundle.grid.metadata["SpatialReference"],
         "MinCoverage": min_coverage,
