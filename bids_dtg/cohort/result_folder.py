@@ -45,7 +45,7 @@ DEFAULT_NAME = "own"  # of a new model
 _CONFIGURATION = "configuration.toml"
 _ENDINGS = (
     *(".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".safetensors"),
-    *(".svg", ".pdf"),
+    *(".svg", ".pdf", ".js"),
 )
 
 # What folders of a model's analyses hold; the model's name follows.
@@ -269,11 +269,12 @@ class ResultFolder:
 
     def write_page(self, name: str, write: Callable[[Path], str | None]) -> None:
         """Have a page written where reports are made; `write` returns why there is none."""
-        if self._has_pages and (trouble := write(self.add(name))):
+        if self.has_pages and (trouble := write(self.add(name))):
             say(trouble)
 
     @property
-    def _has_pages(self) -> bool:
+    def has_pages(self) -> bool:
+        """Whether pages are made."""
         return not self.settings.behaviour.no_reports
 
     def add(self, name: str) -> Path:
@@ -308,7 +309,7 @@ class ResultFolder:
         for name in old:
             self.output.remove(self._relative(name))
         if old:
-            write_index(self.output, wanted=self._has_pages)
+            write_index(self.output, wanted=self.has_pages)
         for name in () if self.basis is None else self.basis.files:
             self._written.add(name)
             self._record.add(name)
@@ -328,7 +329,7 @@ class ResultFolder:
                         (self.path / folder).rmdir()
         # A call may not write every possible file.
         self._record.end([name for name in self._written if (self.path / name).exists()])
-        write_index(self.output, wanted=self._has_pages)
+        write_index(self.output, wanted=self.has_pages)
         if others := [name for name in self._all_files() if not _is_of(name, self._written)]:
             say(f"{self.path}: kept, as they are not of this analysis: {named(others)}")
         for name in sorted(self._written):

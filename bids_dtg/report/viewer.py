@@ -64,11 +64,15 @@ class ViewerAverage:
 
 
 def viewer_data(
-    averages: Sequence[ViewerAverage], maps: Sequence[ViewerMap], backdrop: str
+    averages: Sequence[ViewerAverage], maps: Sequence[ViewerMap], backdrop: str, root: str = ""
 ) -> dict[str, Any]:
-    """Return the data of the page's viewer, for JSON."""
+    """Return the data of the page's viewer, for JSON.
+
+    Addresses are relative to the output folder; `root` leads from the page to it.
+    """
     scales = {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)}
     return {
+        "root": root,
         "library": _LIBRARY,
         "backdrop": backdrop,
         "scales": scales,

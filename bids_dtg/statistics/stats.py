@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +23,26 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.names import build_name
 from bids_dtg.files.temporary import temporary_folder
-from bids_dtg.files.text import write_text
 from bids_dtg.inputs.participants import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
+from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.page import sentences
+from bids_dtg.report.pages.page import link, sentences
+from bids_dtg.report.slices import standard_background
+from bids_dtg.report.viewer import (
+    SCRIPT,
+    ViewerAverage,
+    ViewerMap,
+    pack,
+    viewer_data,
+    write_script,
+    write_shared_files,
+)
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import camel_case, covariates_of, values_of
 from bids_dtg.stats.permutation import (
@@ -51,7 +61,7 @@ from bids_dtg.stats.verdict import FEWEST
 
 ALPHA = 0.05
 _ROWS = 20  # contrasts on the page
-_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", "desc-*_view")
+_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", f"desc-*{Path(SCRIPT).stem}")
 _CONTRAST = column.Column("contrast", "Contrast of the maps")
 _PARTICIPANTS = column.Column("participants", "Number of participants")
 _TESTS = (
@@ -456,10 +466,18 @@ class _Answer:
             volume = one.table.volume(values)
             assert volume is not None
             assert source.places is not None
-            entities = {"contrast": one.table.contrast, "stat": stat, "desc": source.kind.name}
             what = "-log10 of p over all places and contrasts" if stat == "logp" else stat
             about = f"{self.words}, {self.question.title}: {what}"
-            results.map(entities, np.nan_to_num(volume), source.places, about, **facts)
+            values = np.nan_to_num(volume)
+            results.map(self._entities(one, stat), values, source.places, about, **facts)
+
+    def _entities(self, one: _Tested, stat: str) -> dict[str, str]:
+        """Return what names a map of a statistic."""
+        return {
+            "contrast": one.table.contrast,
+            "stat": stat,
+            "desc": one.table.source.kind.name,
+        }
 
     def picture(self) -> figures.Figure | None:
         """Draw t of the contrast with the largest one, with a line around what is significant."""
@@ -477,30 +495,35 @@ class _Answer:
         title = f"t of {best.table.contrast}"
         return figures.pictures(f"Unthresholded{around}.", {} if drawn is None else {title: drawn})
 
-    def view(self, results: ResultFolder) -> str:
-        """Write t of that contrast as a page of its own, to look at slice by slice; its name."""
+    def in_viewer(
+        self, results: ResultFolder, number: int
+    ) -> tuple[ViewerAverage, ViewerMap] | None:
+        """Pack t of that contrast for the page's viewer, as its map of a number."""
         best = self.best
         t, places = best.table.volume(best.tests.t), best.table.source.places
-        if t is None or places is None:
-            return ""
-        name = f"desc-{best.table.source.kind.name}_view.html"
-
-        def write(path: Path) -> str | None:
-            try:
-                import nibabel as nib
-                from nilearn.plotting import view_img
-            except ImportError:
-                return None
-            volume = places.volume(np.nan_to_num(t).astype(np.float32))
-            image = nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
-            page = view_img(image, threshold=0, cmap="RdBu_r", title=f"t of {best.table.contrast}")
-            # Nothing is loaded from elsewhere, the icon neither; and equal maps are equal pages.
-            text = re.sub(r"https?://\S+favicon\.ico", "data:,", page.get_standalone())
-            write_text(path, re.sub(r"-[0-9a-f]{32}\b", "-map", text))
+        if t is None or places is None or not results.has_pages:
             return None
-
-        results.write_page(name, write)
-        return name
+        values = np.nan_to_num(t).astype(np.float32)
+        script = results.add(f"desc-{best.table.source.kind.name}{SCRIPT}")
+        address = link(script, results.output)
+        write_script(
+            script, address, {best.table.contrast: pack(places.volume(values), places.grid)}
+        )
+        x, y, z = places.points[np.abs(values).argmax()]
+        name = build_name({**self._entities(best, "t"), **places.entities}, "statmap", ".nii.gz")
+        shown = ViewerMap(
+            average=number,
+            label=best.table.contrast,
+            title=f"t of {best.table.contrast}",
+            about=self.question.title,
+            units="t",
+            limit=float(f"{np.abs(values).max():.2g}") or 1.0,
+            scale=best.table.source.kind.name,
+            peak=(float(x), float(y), float(z)),
+            file=link(results.path / name, results.output),
+            overlays=(),
+        )
+        return ViewerAverage(self.words, {SYNTHETIC: address}), shown
 
 
 def _write(
@@ -516,8 +539,10 @@ def _write(
     results.table("desc-tests_summary", ResultTable(_SUMMARY, rows, words))
     for answer in answers:
         say(answer.headline)
-    sections = []
+    sections, seen = list[PageSection](), list[tuple[ViewerAverage, ViewerMap]]()
     for answer in answers:
+        if of_answer := answer.in_viewer(results, len(seen)):
+            seen.append(of_answer)
         own = [one.facts for one in answer.tested]
         shown = [
             name
@@ -538,7 +563,7 @@ def _write(
                 tables=[table],
                 figures=[answer.picture()],
                 template="stats_view.html",
-                facts={"view": answer.view(results)},
+                facts={"map": len(seen) - 1 if of_answer else None},
             )
         )
     facts = {
@@ -560,7 +585,12 @@ def _write(
     sections.append(PageSection("Methods", template="stats_how.html", facts=facts))
     flags = [*people.flags, *_flags(question, failed)]
     lead = " ".join(answer.headline for answer in answers)
-    page = AnalysisPageFacts("Statistics", lead, flags, sections, "../../index.html")
+    viewer = None
+    if seen:
+        brain = write_shared_files(results.output, people.places.grid, standard_background())
+        averages, maps = zip(*seen, strict=True)
+        viewer = viewer_data(averages, maps, brain, "../../")
+    page = AnalysisPageFacts("Statistics", lead, flags, sections, "../../index.html", viewer)
     results.page(page)
 
 

@@ -178,6 +178,34 @@ def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
     return float(hit.mean() * np.nan_to_num(own).mean())
 
 
+def relative_gain(
+    mean_r: NDArray[np.floating[Any]], mean_r_linear: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Return by how much of it a model's mean r is above that of the linear model.
+
+    Parameters
+    ----------
+    mean_r, mean_r_linear
+        Mean over people of r of the model, and of the linear model of Tavor et al. 2016; a value a
+        contrast.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of each contrast the model's mean r over the linear model's, minus 1: 0.1 where it is a
+        tenth above, 0 where they are equal. NaN where the linear model's is 0 or below, of which a
+        share says nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relative_gain(np.array([0.55, 0.4, 0.3]), np.array([0.5, 0.5, -0.1])).round(2)
+    array([ 0.1, -0.2,  nan])
+    """
+    linear = np.asarray(mean_r_linear, np.float64)
+    return np.asarray(mean_r, np.float64) / np.where(linear > 0, linear, np.nan) - 1
+
+
 def rivals(
     matrix: NDArray[np.floating[Any]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -80,9 +80,12 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys, words_of):
     ):
         assert words in page(cohort, "score")
     assert words_of(page(cohort, "score")) <= 700
-    view = (folder(cohort, "score") / "desc-maps_view.html").read_text()
-    assert 'href="desc-maps_view.html"' in page(cohort, "score")
-    assert "http" not in re.sub(r"http://www\.w3\.org\S+", "", view.partition("<script")[0])
+    assert "Open the map of t in the viewer" in page(cohort, "score")
+    shown = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page(cohort, "score"))[1])
+    (of_maps,) = shown["averages"]
+    addresses = [*of_maps["scripts"].values(), shown["library"], shown["backdrop"]]
+    for address in (*addresses, shown["maps"][0]["file"]):
+        assert (folder(cohort, "score") / shown["root"] / address).is_file()
 
 
 def test_voxels_have_maps_of_what_was_found(cohort):

@@ -25,6 +25,7 @@ from bids_dtg.contrasts.judging.scores import (
     Scores,
 )
 from bids_dtg.contrasts.people import Person
+from bids_dtg.stats.metrics import relative_gain
 from bids_dtg.stats.paired import (
     Interval,
     cliffs_delta,
@@ -119,6 +120,11 @@ CONTRAST_COLUMNS = (
     Column("model", "Name of the model"),
     _PEOPLE,
     Column("r", f"{_R}, mean over participants"),
+    Column(
+        "relative_gain",
+        "Mean r over that of the linear model (Tavor et al. 2016), minus 1; n/a where that is 0 or "
+        "below",
+    ),
     Column("own_mean_r", "r of the model's own mean prediction"),
     Column("index", _INDEX),
     Column("residual_r", _RESIDUAL),
@@ -297,6 +303,9 @@ def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
     table = scores.table[scores.table["part"] == ALL_PLACES]
     of = table.groupby(["model", "contrast"], sort=False)
     found = of["family"].nunique().to_frame("people").join(of[[*_OF_CONTRASTS]].mean())
+    linear = found["r"].get(LINEAR, pd.Series(dtype=float))
+    of_contrast = linear.reindex(found.index.get_level_values("contrast")).to_numpy()
+    found["relative_gain"] = relative_gain(found["r"].to_numpy(), of_contrast)
     for model in scores.models:
         own = scores.of(model)
         same = found.loc[model].index.isin(same_for_all(own)) if _is_individual(own) else None

@@ -98,6 +98,7 @@ class AnalysisPageFacts:
     flags: Sequence[Flag]  # what a reader must know first
     sections: Sequence[PageSection]
     index: str = ""  # address of the output's index; empty: there is none
+    viewer: Mapping[str, Any] | None = None  # what its viewer shows
 
 
 def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
@@ -134,6 +135,7 @@ def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
         lead=facts.lead,
         flags=sorted_flags(facts.flags),
         parts_of_page=parts,
+        viewer_data=facts.viewer,
     )
     write_text(path, page)
     return None

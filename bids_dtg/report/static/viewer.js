@@ -4,13 +4,14 @@
 (() => {
   const received = new Map();
   const loading = new Map();
+  let root = ""; // from the page to the output folder, which addresses are relative to
   window.dtgVolumes = (name, volumes) => received.set(name, volumes);
 
   function loadScript(source) {
     if (!loading.has(source)) {
       loading.set(source, new Promise((resolve, reject) => {
         const script = document.createElement("script");
-        script.src = source;
+        script.src = root + source;
         script.onload = resolve;
         script.onerror = () => { loading.delete(source); reject(new Error(source)); };
         document.head.append(script);
@@ -25,6 +26,7 @@
   });
 
   function start(page) {
+    root = page.root;
     const dialog = document.querySelector("dialog.viewer");
     const part = (name) => dialog.querySelector(`[data-part="${name}"]`);
     const canvas = part("canvas");
@@ -64,7 +66,7 @@
       const sameAverage = page.maps[state.index].average === map.average;
       state.index = index;
       part("title").replaceChildren(map.title, Object.assign(document.createElement("small"), { textContent: map.about }));
-      part("file").href = map.file;
+      part("file").href = root + map.file;
       part("source").textContent = page.averages[map.average].title;
       const layers = [["", "Map"], ...map.overlays.map((one) => [one.desc, one.title])];
       const kept = sameAverage ? part("layer").value : "";

@@ -184,6 +184,22 @@ def test_contrasts_with_one_map_for_everybody_count_as_residual_r_of_0():
     assert [row["same_for_all"] for row in found] == [False, True]
 
 
+def test_relative_gain_is_mean_r_over_that_of_the_linear_model():
+    """None where the linear model's mean r is not above 0, or where there is no such model."""
+    measured, predicted = cohort(np.random.default_rng(5), 9, gain=0.8)
+    mine = score_maps("mine", predicted(), measured)
+    linear = predicted()
+    linear[:, 1] *= -1
+    both = join([mine, score_maps(LINEAR, linear, measured)])
+    rows = [row for row in contrast_rows(both, NO_CEILINGS) if row["model"] == "mine"]
+    r = {name: both.of(name)["r"].groupby(level="contrast").mean() for name in ("mine", LINEAR)}
+    assert r[LINEAR]["1"] < 0 < r["mine"]["1"]
+    expected = r["mine"]["0"] / r[LINEAR]["0"] - 1
+    assert rows[0]["relative_gain"] == pytest.approx(expected, abs=1e-4)
+    assert rows[1]["relative_gain"] is None
+    assert {row["relative_gain"] for row in contrast_rows(mine, NO_CEILINGS)} == {None}
+
+
 def test_r_of_exactly_0_has_no_ratio():
     measured, _ = cohort(np.random.default_rng(4), 5)
     row = summary_row(score_maps("constant", np.ones_like(measured), measured), "constant")
