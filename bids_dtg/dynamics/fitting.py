@@ -188,7 +188,7 @@ def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, see
     now = _identity(networks, recipe, seed)
     for number in range(recipe.restarts):
         past = past_epochs(_place(folder, number), recipe.epochs)
-        if past is not None and past.get(IDENTITY) != now:
+        if past["history"] and past.get(IDENTITY) != now:
             raise RunError(
                 f"{folder} has a training with other options, series or structural connectomes",
                 expected="the same as when it was begun",

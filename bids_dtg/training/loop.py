@@ -11,6 +11,7 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,21 +109,21 @@ def run_epochs(
         A checkpoint cannot be written.
     """
     past = past_epochs(workplace.folder, schedule.epochs)
-    if not _is_finished([] if past is None else past["history"], schedule):
+    if not _is_finished(past["history"], schedule):
         _fit(make_task, schedule, workplace, report)
-    elif past is not None:  # is it of this task?
+    else:  # is it of this task?
         make_task(report=report).on_load_checkpoint(dict(past))
     best = _read(workplace.folder / _BEST)
     return Best(
         state=best["state_dict"],
-        history=_history(workplace.folder),
+        history=past_epochs(workplace.folder, schedule.epochs)["history"],
         epoch=best["history"][-1]["epoch"],
         updates=best["global_step"],
     )
 
 
-def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any] | None:
-    """Return what the last epoch of an earlier call left, as `history`; None before the first.
+def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any]:
+    """Return what the last epoch of an earlier call left, its `history`; empty before the first.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any] | None:
     """
     last = folder / _LAST
     if not last.exists():
-        return None
+        return {"history": []}
     content = _read(last)
     done = len(content["history"])
     if done > epochs:
@@ -172,7 +173,7 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
     try:
         trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
     except (KeyboardInterrupt, SystemExit) as err:
-        done = len(_history(workplace.folder))
+        done = len(past_epochs(workplace.folder, schedule.epochs)["history"])
         report(f"the same command goes on from epoch {done + 1}")
         # Lightning ends the process at Ctrl-C, with code 1 and in silence.
         if isinstance(err, SystemExit) and trainer.interrupted and err.code == 1:
@@ -181,9 +182,12 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
 
 
 def _callbacks(schedule: Schedule, workplace: Workplace) -> list[Callback]:
+    kept = partial(
+        _Checkpoint, workplace.folder, save_on_train_epoch_end=True, enable_version_counter=False
+    )
     callbacks: list[Callback] = [
-        _checkpoint(workplace.folder, "best", schedule.monitor, schedule.better),
-        _checkpoint(workplace.folder, "last", None, "max"),
+        kept(filename="best", monitor=schedule.monitor, mode=schedule.better),
+        kept(filename="last"),
     ]
     if schedule.minutes is not None:
         limit = timedelta(minutes=schedule.minutes)
@@ -227,7 +231,7 @@ class _CheckpointFiles(TorchCheckpointIO):
 
 
 class _Checkpoint(ModelCheckpoint):
-    """Keeps an epoch in one file; what it remembers says nothing of where that lies."""
+    """Keeps the best epoch, or the last, in one file; its state says nothing of where that lies."""
 
     def state_dict(self) -> dict[str, Any]:
         scores = list(self.best_k_models.values())
@@ -250,20 +254,6 @@ class _Checkpoint(ModelCheckpoint):
         }
 
 
-def _checkpoint(
-    folder: Path, name: str, monitor: str | None, better: Literal["min", "max"]
-) -> ModelCheckpoint:
-    """Keep the epoch with the best monitored value, or the newest one."""
-    return _Checkpoint(
-        folder,
-        filename=name,
-        monitor=monitor,
-        mode=better,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -274,10 +264,3 @@ def _read(path: Path) -> dict[str, Any]:
             remedy=f"remove {path.parent} to begin anew",
         ) from err
     return content
-
-
-def _history(folder: Path) -> list[dict[str, float]]:
-    """Return the records of past epochs; none before training."""
-    last = folder / _LAST
-    history: list[dict[str, float]] = _read(last)["history"] if last.exists() else []
-    return history
