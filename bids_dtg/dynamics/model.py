@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.training.chance import borrowed_chance
 
 _FIRST_OBSERVATION_SD, _FIRST_TABLE_SD, _FIRST_EXTERNAL_SD = 0.3, 0.01, 0.1
 _FIRST_NOISE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
@@ -288,7 +287,7 @@ def restored(
     state
         Tensors of the weights, by name.
     """
-    with borrowed_chance():  # initial weights are drawn, and replaced
+    with torch.device("meta"):  # no initial weights are drawn: all are given
         model = NetworkModel(recipe, *shape)
-    model.load_state_dict(dict(state))
+    model.load_state_dict(dict(state), assign=True)
     return model.eval()
