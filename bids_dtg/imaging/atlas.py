@@ -16,14 +16,12 @@ from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.surfaces.parcels import ParcelForm, read_form, structures_form
 from bids_dtg.imaging.transforms.chain import Transform, map_points
 from bids_dtg.imaging.transforms.itk import read_transforms
 from bids_dtg.inputs.regions.atlases import (
     AtlasFile,
     AtlasPlaces,
     find_atlas_files,
-    grayordinates_file,
 )
 from bids_dtg.inputs.regions.known_atlases import DEFAULT, atlas_key
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -59,8 +57,6 @@ class Atlas:
     # (parcels,), voxels of the model's lattice in each parcel, within the model's mask or not
     voxels: NDArray[np.int64]
     file: AtlasFile | None = None  # where it is from; None: made of arrays
-    form: ParcelForm | None = None  # of its parcels as grayordinates; None: it has none
-    form_note: str = ""  # why a file of such a form was not used; empty: it was, or there is none
 
     @property
     def key(self) -> str:
@@ -79,11 +75,8 @@ class Atlas:
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 of all that its files depend on: labels, sizes, names and form of the parcels."""
-        parts: list[object] = [self.digest, self.voxels.tolist(), list(self.parcels.values())]
-        if self.form is not None and self.form.source:
-            parts.append(self.form.digest)
-        content = json.dumps(parts)
+        """SHA-256 of all that its files depend on: labels, sizes and names of the parcels."""
+        content = json.dumps([self.digest, self.voxels.tolist(), list(self.parcels.values())])
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
@@ -198,27 +191,13 @@ def read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
             expected=f"a label image in {places.grid.space}",
         )
     parcels = _parcels(indices, file)
-    form, note = _form(file, list(parcels.values()))
     return Atlas(
         entities=file.entities,
         labels=labels,
         parcels=parcels,
         voxels=_lattice_counts(image, places.grid, indices),
         file=file,
-        form=form,
-        form_note=note,
     )
-
-
-def _form(file: AtlasFile, names: Sequence[str]) -> tuple[ParcelForm | None, str]:
-    """Return an atlas' parcels as grayordinates, and a sentence on why a file was not used."""
-    path = grayordinates_file(file)
-    if path is None:
-        return structures_form(names), ""
-    try:
-        return read_form(path, names), ""
-    except RunError as err:
-        return None, f"no values of parcels as CIFTI: {err.found}"
 
 
 def region_means(

@@ -13,7 +13,6 @@ from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri
 from bids_dtg.imaging.atlas import Atlas
-from bids_dtg.imaging.surfaces.parcels import ParcelForm
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import InputChoice
 
@@ -75,17 +74,6 @@ def source_uri(path: Path, root: Path, source: str) -> str:
         return bids_uri(source, path.relative_to(root).as_posix())
     # A transform of TemplateFlow's folder, wherever this machine has it.
     return bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
-
-
-def parcel_form_facts(form: ParcelForm) -> dict[str, Any]:
-    """Return the sidecar fields of values of parcels as grayordinates."""
-    own = "the structures of the 91k grayordinates"
-    return {
-        "Density": "parcels of the 91,282 grayordinates",
-        "ParcelsFrom": form.source or own,
-        "ParcelsNote": "Values are those of the atlas' volume; vertices and voxels only say where "
-        "a parcel is shown",
-    }
 
 
 def atlas_facts(atlas: Atlas) -> dict[str, Any]:

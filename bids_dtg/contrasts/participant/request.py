@@ -171,7 +171,6 @@ class Request(CallRequest):
             f"{card.name}: {card.notice}" if card.notice else None,
             note_on_namesakes(settings.inputs.model),
             spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
-            "; ".join(atlas.form_note for atlas in self.atlases if atlas.form_note),
         )
         return filter(None, found)
 

@@ -108,21 +108,6 @@ def find_atlas_files(asked: Iterable[str | Path], places: AtlasPlaces) -> tuple[
     return tuple(files)
 
 
-def grayordinates_file(file: AtlasFile) -> Path | None:
-    """Find the labels of an atlas at the 91k grayordinates; None where there are none.
-
-    A ``.dlabel.nii`` of the same atlas lies beside the image, or in a folder ``tpl-fsLR`` beside
-    that of its template.
-    """
-    folders = (file.image.parent, file.image.parent.parent / "tpl-fsLR")
-    pattern = f"*atlas-{file.entities['atlas']}_*dseg.dlabel.nii"
-    for path in (path for folder in folders for path in sorted(folder.glob(pattern))):
-        same = _named_entities(path) == dict(file.entities)
-        if same and _pairs(path).get("den", "91k") == "91k" and has_content(path):
-            return path
-    return None
-
-
 def _find(asked: str | Path, places: AtlasPlaces) -> AtlasFile:
     text = str(asked)
     if isinstance(asked, Path) or "/" in text or text.endswith(_IMAGES):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.files.names import FileKind, build_path, parse_name
+from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.regions.nodes import (
     Measure,
@@ -23,7 +23,6 @@ from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series, series_sidecar
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
-from bids_dtg.imaging.surfaces.parcels import FORM_ENTITIES, encode_pconn
 from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.complete import complete_average
 from bids_dtg.participants.figures import first_figures, rounded
@@ -32,7 +31,6 @@ from bids_dtg.participants.origin import (
     camel_case,
     cleaning_note,
     model_facts,
-    parcel_form_facts,
     run_sources,
 )
 from bids_dtg.participants.parcels.measure import MeasuredSeries
@@ -143,14 +141,6 @@ class ParcelWriter(Generic[Request]):
         matrix = encode_relmat(RegionMatrix(self._request.regions, values))
         facts = {**facts, **relationship_facts(measure, nodes)}
         yield from self.write_with(path, matrix, facts)
-        if atlas.form is not None:
-            name = parse_name(path.name)
-            named = {**dict(name.entities), **FORM_ENTITIES}
-            yield from self.write_with(
-                build_path(named, name.suffix, ".pconn.nii"),
-                encode_pconn(values, atlas.form),
-                {**facts, **parcel_form_facts(atlas.form)},
-            )
 
     def write_coverage(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write how much of each parcel has signal."""

@@ -26,9 +26,8 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.imaging.surfaces.parcels import FORM_ENTITIES, encode_pscalar
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import atlas_facts, model_facts, parcel_form_facts, run_sources
+from bids_dtg.participants.origin import atlas_facts, model_facts, run_sources
 from bids_dtg.report.contents import DETAILS, LEVEL, NOT_MEASURED, SYNTHETIC, half_width_path
 from bids_dtg.version import __version__
 
@@ -53,7 +52,6 @@ _COVERS = (
 _NO_INTERVAL = "There is no interval: too few of the people behind it were measured there"
 _STEPS = 255  # largest value of 8 bits
 REGIONS = FileKind("statmap", "regions", ".tsv")
-PSCALAR = FileKind("statmap", "regionMeans", ".pscalar.nii")
 COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels")
 
 _MEANS = "Means of the predicted maps over the parcels of an atlas"
@@ -206,7 +204,7 @@ def region_files(
     bundle: ModelBundle,
     min_coverage: float,
 ) -> Iterator[File]:
-    """Yield an atlas' table with its sidecar; also as CIFTI where it has a form as grayordinates.
+    """Yield an atlas' table of means with its sidecar.
 
     Parameters
     ----------
@@ -253,21 +251,6 @@ def region_files(
         cells = zip(parcels, text.replace("nan", "n/a").split("\n")[:-1], covered, strict=True)
         lines += [f"{contrast.label}{parcel}{mean}{share}" for parcel, mean, share in cells]
     yield REGIONS.path(own, ".tsv"), ("\n".join(lines) + "\n").encode()
-    if atlas.form is None:
-        return
-    dense = {**entities, **FORM_ENTITIES, **named}
-    what = f"{_MEANS}: a map a contrast; NaN where less than {min_coverage:g} has a value"
-    # As in the table, to the digits of which they are equal.
-    rounded = np.array([float(f"{mean:.7g}") for mean in means.ravel()]).reshape(means.shape)
-    image = encode_pscalar(rounded, [contrast.label for contrast in contrasts], atlas.form)
-    dense_facts = {
-        "Description": what,
-        "Units": bundle.card.part.units,
-        **shared,
-        **parcel_form_facts(atlas.form),
-    }
-    yield PSCALAR.path(dense, ".json"), dense_facts
-    yield PSCALAR.path(dense), image
 
 
 def _columns(bundle: ModelBundle, min_coverage: float) -> dict[str, dict[str, Any]]:

@@ -9,11 +9,9 @@ import json
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_files import write_dlabel
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table
 
@@ -144,37 +142,6 @@ def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
     assert facts["Atlas"]["Image"] == MINE
     own = json.loads(path.with_suffix(".json").read_text())
     assert str(tmp_path) not in json.dumps(own)
-
-
-def test_an_atlas_with_a_form_on_grayordinates_has_values_there(tmp_path, capsys):
-    job = TinyJob(tmp_path, ())
-    add_rest(job.bids)
-    labels = np.zeros(tiny_masks()[1].shape, np.int16)
-    labels[:4], labels[4:6], labels[6:8] = 3, 7, 9
-    atlas = job.folder / MINE
-    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
-    table = atlas.with_name(MINE.replace(".nii.gz", ".tsv"))
-    table.write_text("index\tname\n3\tM1\n7\tV1\n9\tamygdala\n")
-    other = MINE.replace("space-MNI152NLin6Asym", "space-fsLR_den-91k")
-    beside = job.folder / other.replace(".nii.gz", ".dlabel.nii")
-    write_dlabel(beside, ["V1", "M1", "amygdala"])
-    assert job.run("--atlases", atlas, "--min-coverage", 0.01) == 0
-    (path,) = job.out.rglob("*_space-fsLR_*_den-91k_stat-z_desc-regionMeans_statmap.pscalar.nii")
-    image = nib.load(path)
-    (table,) = job.out.rglob("*_desc-regions_statmap.tsv")
-    long = pd.read_csv(table, sep="\t", na_values="n/a")
-    frame = long.pivot(index="contrast", columns="name", values="mean")
-    frame = frame.loc[long["contrast"].unique(), long["name"].unique()]
-    np.testing.assert_allclose(image.get_fdata(), frame.to_numpy(), rtol=1e-6)
-    assert list(image.header.get_axis(1).name) == list(frame.columns) == ["M1", "V1", "amygdala"]
-    facts = json.loads(path.with_name(path.name.replace(".pscalar.nii", ".json")).read_text())
-    assert facts["ParcelsFrom"] == beside.name
-    write_dlabel(beside, ["V2", "M1", "amygdala"])
-    capsys.readouterr()
-    assert job.run("--atlases", atlas, "--min-coverage", 0.01) == 0
-    assert "no values of parcels as CIFTI" in (said := capsys.readouterr().err)
-    assert "has no parcel V1" in said
-    assert not list(job.out.rglob("*.pscalar.nii"))
 
 
 @pytest.mark.slow
