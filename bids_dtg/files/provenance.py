@@ -268,7 +268,6 @@ class Failure:
     message: str  # one line
     title: str = ""  # of the average of maps; empty where none had begun
     run: str = ""  # title of the run; empty where it was none of the runs
-    wish: str = ""  # what the average lacks, whose rest is whole; empty: it failed, or it is logged
 
     @property
     def what(self) -> str:

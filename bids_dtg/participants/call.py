@@ -6,7 +6,6 @@ makes the steps of the work.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -101,22 +100,9 @@ class _Tally:
     failures: list[Failure] = field(default_factory=list)
 
     @property
-    def incomplete(self) -> int:
-        """Participants with a failure, also of a wish alone."""
+    def failed(self) -> int:
+        """Participants with a failure."""
         return len({failure.participant for failure in self.failures})
-
-    def in_words(self) -> str:
-        """Count participants who failed and, by what they lack, those who lack something."""
-        failed = {failure.participant for failure in self.failures if not failure.wish}
-        lack = Counter(
-            wish for wish, _ in {(one.wish, one.participant) for one in self.failures} if wish
-        )
-        words = [f"{counted(len(failed), 'participant')} failed"]
-        words += [
-            f"{counted(number, 'participant')} {'lacks' if number == 1 else 'lack'} {wish}"
-            for wish, number in sorted(lack.items())
-        ]
-        return ", ".join(words)
 
 
 def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[float]) -> int:
@@ -150,7 +136,7 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
     write_methods(request)  # some averages may be others now
     _list_participants(request)
     say(_summary(tally, len(request.participants), results, folder))
-    return tally.incomplete
+    return tally.failed
 
 
 def with_whole_paths(settings: Settings) -> Settings:
@@ -182,7 +168,7 @@ def _summary(tally: _Tally, participants: int, results: str, folder: RunFolder) 
     text = (
         f"{counted(participants, 'participant')}: {counted(tally.done, 'average')} of {results} "
         "made, "
-        f"{tally.skipped} complete before, {tally.in_words()}"
+        f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
     )
     left = participants - tally.finished
     text += f", {left} not begun" if left else ""
@@ -306,7 +292,7 @@ class _Call:
             for failure in outcome.failures
         ]
         self._tally.failures += failures
-        self._board.advance(failed=outcome.crashed)
+        self._board.advance(failed=bool(outcome.failures))
         self._reports.request(participant, failures, changed=bool(outcome.done))
 
 

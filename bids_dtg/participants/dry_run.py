@@ -43,13 +43,11 @@ def print_plan(request: CallRequest) -> int:
 
 def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]:
     """Return whether an average would fail, and the lines about it."""
-    granted, unmet = request.granted(planned)
-    reason = granted.why_incomplete(planned, granted.fingerprints(planned))
+    request = request.of_average(planned)
+    reason = request.why_incomplete(planned, request.fingerprints(planned))
     if reason is None:
-        fails, lines = False, [f"{planned.title}: complete, would be skipped"]
-    else:
-        fails, lines = granted.plan(planned, reason)
-    return fails or bool(unmet), [*lines, *(f"    would fail: {line}" for line in unmet.values())]
+        return False, [f"{planned.title}: complete, would be skipped"]
+    return request.plan(planned, reason)
 
 
 def plan_runs(

@@ -74,7 +74,6 @@ class Failed:
     passing: bool = False  # whether it may pass by itself, as an error of a network file system
     title: str = ""  # of the average; empty: none had begun
     run: str = ""  # title of the run; empty: it is of none
-    wish: str = ""  # what the average lacks, whose rest is whole; empty: all of it failed
 
     @classmethod
     def by(cls, err: Exception, stage: str, title: str = "", run: str = "") -> Failed:
@@ -134,14 +133,6 @@ def read_participant(participant: str, request: CallRequest, read_run: ReadRun, 
     send(ParticipantRead(dict(clock.seconds)))
 
 
-def unmet_wishes(lines: Mapping[str, str], planned: AveragedRuns) -> list[Failed]:
-    """Return what fails of an average and leaves the rest of it whole, by what was wished for."""
-    return [
-        Failed(f"writing {wish}", line, "", title=planned.title, wish=wish)
-        for wish, line in lines.items()
-    ]
-
-
 def _line(err: Exception) -> str:
     if isinstance(err, OSError):
         err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
@@ -152,11 +143,9 @@ def _read_average(
     planned: AveragedRuns, request: CallRequest, read_run: ReadRun, *, clock: Clock, send: Send
 ) -> None:
     with clock.time("query"):
-        granted, unmet = request.granted(planned)
-        inputs = granted.fingerprints(planned)
-        reason = granted.why_incomplete(planned, inputs)
-    for failed in unmet_wishes(unmet, planned):
-        send(failed)
+        of_average = request.of_average(planned)
+        inputs = of_average.fingerprints(planned)
+        reason = of_average.why_incomplete(planned, inputs)
     if reason is None:
         send(AverageSkipped(planned))
         return

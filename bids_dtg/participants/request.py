@@ -243,24 +243,9 @@ class CallRequest(ABC):
         """
         return plan_averages(self.runs(participant), self.combine)
 
-    def granted(
-        self, planned: AveragedRuns, *, read: bool = False
-    ) -> tuple[Self, Mapping[str, str]]:
-        """Return the request that an average can be given, and a line on each wish that it cannot.
-
-        Parameters
-        ----------
-        planned
-            The runs that are averaged.
-        read
-            Whether files are read, too; else they are found only.
-
-        Raises
-        ------
-        RunError
-            What was written of the average before cannot be written now: it stays as it is.
-        """
-        return self, {}
+    def of_average(self, planned: AveragedRuns) -> Self:
+        """Return the request that is for the runs of an average: of most workflows this one."""
+        return self
 
     def fetch_ahead(self) -> None:
         """Fetch what the first participants need of TemplateFlow, before any run is read.
@@ -277,7 +262,7 @@ class CallRequest(ABC):
             for participant in self.participants[:_LOOKED_AHEAD]:
                 try:
                     for planned in self.averages(participant):
-                        for _ in self.granted(planned)[0].input_files(planned):
+                        for _ in self.of_average(planned).input_files(planned):
                             pass
                 except NotFetchedError:
                     raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
@@ -25,7 +25,6 @@ from bids_dtg.participants.read import (
     RunProgress,
     Send,
     read_participant,
-    unmet_wishes,
 )
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.progress import Clock, Reporter
@@ -41,11 +40,6 @@ class Outcome:
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
     passing: bool = False  # whether all failures are of a kind that may pass by itself
 
-    @property
-    def crashed(self) -> bool:
-        """Whether more failed than wishes that fail alone."""
-        return not all(failure.wish for failure in self.failures)
-
 
 @dataclass(frozen=True)
 class MadeAverage:
@@ -53,7 +47,6 @@ class MadeAverage:
 
     notes: tuple[str, ...]  # sentences for the log
     summary: str  # one line for people
-    unmet: Mapping[str, str] = field(default_factory=dict)  # wishes that failed alone, a line each
 
 
 class AverageMaker(Protocol):
@@ -151,9 +144,7 @@ class _Participant:
             done=self._done,
             skipped=self._skipped,
             failures=tuple(
-                Failure(
-                    self._label, failed.stage, failed.message, failed.title, failed.run, failed.wish
-                )
+                Failure(self._label, failed.stage, failed.message, failed.title, failed.run)
                 for failed in self._failed
             ),
             passing=all(failed.passing for failed in self._failed),
@@ -188,8 +179,7 @@ class _Participant:
         self._failed.append(failed)
         if self._work.request.settings.behaviour.debug:
             self._reporter.note(failed.trace)
-        how = f"lacks {failed.wish}" if failed.wish else "failed"
-        self._reporter.finish(f"{how}: {failed.message}")
+        self._reporter.finish(f"failed: {failed.message}")
 
     def _handle(self, event: Event) -> None:  # one case an event
         match event:
@@ -222,5 +212,3 @@ class _Participant:
             self._reporter.note(note)
         self._done += 1
         self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")
-        for failed in unmet_wishes(made.unmet, maker.begun.planned):
-            self.fail(failed)

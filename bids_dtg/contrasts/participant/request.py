@@ -24,7 +24,7 @@ from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
-from bids_dtg.files.provenance import Fingerprint, completion_record, options_hash, package_versions
+from bids_dtg.files.provenance import Fingerprint, completion_record, package_versions
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
@@ -35,7 +35,7 @@ from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
-from bids_dtg.inputs.templateflow import TemplateFlow, TransformPlannedError
+from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of, plan_runs
 from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
@@ -235,43 +235,6 @@ class Request(CallRequest):
             find_target(name, model, templateflow, anatomy)
             for name in choose_spaces(names, model.space)
         )
-
-    def granted(
-        self, planned: AveragedRuns, *, read: bool = False
-    ) -> tuple[Request, Mapping[str, str]]:
-        """As `CallRequest`: spaces and meshes that one participant's files do not lead to."""
-        outputs, unmet = self.settings.outputs, dict[str, str]()
-
-        def leave_out(option: str, wish: str, find: Callable[[], object]) -> None:
-            try:
-                find()
-            except TransformPlannedError:
-                raise
-            except RunError as err:
-                made = completion_record(self.output, planned.title).get("OptionsSHA256")
-                if made == options_hash(self.recorded_options):
-                    raise  # all was made before: nothing of it is removed
-                unmet[wish] = f"--{option.replace('_', '-')} {wish} is left out: {err}"
-
-        def find_way(wish: str) -> None:
-            for target in self.targets(planned, (wish,)):
-                if read:
-                    target.warp(self.bundle.voxels)
-
-        for wish in outputs.output_spaces:
-            leave_out("output_spaces", wish, partial(find_way, wish))
-        if "fsLR" in self.meshes:
-            find = (
-                partial(mesh_of, self, planned, "fsLR") if read else partial(self.surfaces, planned)
-            )
-            leave_out("surfaces", "fsLR", find)
-        if not unmet:
-            return self, unmet
-        kept = {
-            option: tuple(wish for wish in getattr(outputs, option) if wish not in unmet)
-            for option in ("output_spaces", "surfaces")
-        }
-        return dataclasses.replace(self, settings=self.settings.replace(**kept)), unmet
 
     def reader(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -126,13 +126,7 @@ class ParticipantWork(LevelWork):
             send(RunRead(summary, written, kept, seconds))
 
     def maker(self, begun: AverageBegun, clock: Clock) -> MapAverageMaker:
-        steps, planned = self._steps, begun.planned
-        found, _ = steps.request.granted(planned)  # the reader has said what was not found
-        granted, unmet = found.granted(planned, read=True)
-        if unmet:
-            inputs = granted.fingerprints(planned).keys() & begun.inputs.keys()
-            begun = replace(begun, inputs={name: begun.inputs[name] for name in inputs})
-        return MapAverageMaker(begun, steps.model, granted, clock, unmet)
+        return MapAverageMaker(begun, self._steps.model, self._steps.request, clock)
 
     def begin(self) -> None:
         self._steps.model.begin()
@@ -145,16 +139,9 @@ class ParticipantWork(LevelWork):
 class MapAverageMaker:
     """Predicts and averages the maps of an average as its runs arrive, then has them written."""
 
-    def __init__(
-        self,
-        begun: AverageBegun,
-        model: Model,
-        request: Request,
-        clock: Clock,
-        unmet: Mapping[str, str],
-    ) -> None:
+    def __init__(self, begun: AverageBegun, model: Model, request: Request, clock: Clock) -> None:
         self.begun, self._model, self._request, self._clock = begun, model, request, clock
-        self._unmet, self._writer = unmet, Writer(request)
+        self._writer = Writer(request)
         self._average = MapAverage(by_dof=begun.planned.by_dof)
         # Of a model that reads all runs of a session together.
         self._joined, self._session = JoinedRuns(), ""
@@ -244,7 +231,7 @@ class MapAverageMaker:
             f"({counted(len(runs), 'run')}, {counted(estimate.n_segments, 'segment')}), "
             f"coverage {min(summary.coverage for summary in runs):.1%}{short}"
         )
-        return MadeAverage(tuple(self._notes()), summary, self._unmet)
+        return MadeAverage(tuple(self._notes()), summary)
 
     def _notes(self) -> Iterator[str]:
         request, planned = self._request, self.begun.planned

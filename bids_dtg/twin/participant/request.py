@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -126,11 +126,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             warnings.warn(f"sub-{participant}: runs of tasks are not read: {err}", stacklevel=2)
             return ()
 
-    def granted(
-        self, planned: AveragedRuns, *, read: bool = False
-    ) -> tuple[TwinRequest, Mapping[str, str]]:
+    def of_average(self, planned: AveragedRuns) -> TwinRequest:
         """Return the request that is for the runs of an average."""
-        return (self.for_task_runs if is_of_task(planned) else self), {}
+        return self.for_task_runs if is_of_task(planned) else self
 
     def methods(self, lacking: Lacking) -> str:
         """Write the methods text of averages whose runs' tables of confounds lack something."""
