@@ -28,7 +28,6 @@ from bids_dtg.files.text import read_json, read_rows, write_json, write_text, wr
 # Why a piece of work that has no record must be done.
 NOT_DONE = "not done yet"
 _RECORDS = "logs/complete"  # folder of completion records
-MADE = "Made"  # key of the part of the results that was asked for; absent: all of them
 _DAMAGED = "Damaged"  # key of the outputs that are not as they were written
 _FAILURE_COLUMNS = ("participant_id", "average", "run", "stage", "message")
 _END = 2**20  # bytes hashed at the start and at the end of a file
@@ -109,7 +108,6 @@ def write_completion(
     inputs: Mapping[str, Fingerprint],
     outputs: Iterable[Path],
     methods: PurePosixPath | None = None,
-    made: Mapping[str, Any] | None = None,
 ) -> Path:
     """Record that a piece of work is complete: the last file written for it.
 
@@ -130,15 +128,12 @@ def write_completion(
         Every file written for it.
     methods
         File of the dataset with the methods text of the work; None where there is none.
-    made
-        The part of the results that was asked for, as JSON has it; empty or None: all.
     """
     path, outputs = _record_path(dataset, title), sorted(outputs)
     flush_to_disk(outputs)
     record = {
         "Title": title,
         **({"Methods": methods.as_posix()} if methods else {}),
-        **({MADE: dict(made)} if made else {}),
         "Completed": datetime.now(UTC).isoformat(timespec="seconds"),
         "Options": dict(options),
         "OptionsSHA256": options_hash(options),

@@ -28,7 +28,6 @@ def complete_average(
     *,
     options: Mapping[str, Any],
     methods: tuple[Lacking, str],
-    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Record that an average is complete, once all else of it has been written.
 
@@ -46,8 +45,6 @@ def complete_average(
         What shaped it beside the inputs.
     methods
         What the tables of its runs lack, and the methods text that follows.
-    made
-        The part of the results that was asked for; empty or None: all.
 
     Raises
     ------
@@ -70,7 +67,6 @@ def complete_average(
         inputs=inputs,
         outputs=[output.path(file) for file in files],
         methods=path,
-        made=made,
     )
 
 

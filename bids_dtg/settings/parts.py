@@ -547,8 +547,7 @@ class OutputOptions:
     )
     write: tuple[str, ...] = map_option(
         "output",
-        "only these kinds of results; quality figures, sidecars and pages are always written, and "
-        "a later call that names more adds to what is there",
+        "only these kinds of results; quality figures, sidecars and pages are always written",
         default=(),
         metavar="KIND",
         shown_default="maps regions",

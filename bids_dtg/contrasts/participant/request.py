@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -13,18 +13,25 @@ from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
-from bids_dtg.contrasts.participant.outputs import choice
+from bids_dtg.contrasts.participant.outputs.choice import (
+    CONNECTOME,
+    REGIONS,
+    USUAL,
+    WRITES,
+    in_words,
+)
 from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
 from bids_dtg.contrasts.participant.outputs.surfaces import Mesh, check_surfaces, read_mesh
 from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
-from bids_dtg.files.provenance import Fingerprint, completion_record, package_versions
+from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
@@ -34,6 +41,7 @@ from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.averages import AveragedRuns
@@ -43,6 +51,7 @@ from bids_dtg.participants.run_source import plan_run
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Combine, Settings
+from bids_dtg.settings.option import find_row
 from bids_dtg.version import __version__
 
 
@@ -111,14 +120,16 @@ class Request(CallRequest):
                 templateflow=templateflow_of(settings),
                 datasets=datasets,
             )
-        if choice.REGIONS in settings.outputs.write and not atlases:
+        for kind in settings.outputs.write:
+            find_row(WRITES, "--write", kind)
+        if REGIONS in settings.outputs.write and not atlases:
             raise SettingsError(
-                f"--write {choice.REGIONS} was given without an atlas",
+                f"--write {REGIONS} was given without an atlas",
                 expected="--atlases, e.g. Schaefer400",
             )
         made = cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
         if settings.inputs.analysis_level == "participant":  # trainings choose among measured maps
-            made.wanted  # noqa: B018 (unknown names are refused before anything is written)
+            made.contrasts  # noqa: B018 (unknown names are refused before anything is written)
         return made
 
     @property
@@ -148,16 +159,18 @@ class Request(CallRequest):
         return self.settings.outputs.combine
 
     @cached_property
-    def wanted(self) -> choice.Wanted:
-        """Contrasts and kinds of results that the call asks for."""
-        return choice.choose(
-            self.bundle.contrasts, self.settings.modelling.contrast, self.settings.outputs.write
-        )
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """Contrasts whose results are written: those of ``--contrast``, else all."""
+        known = self.bundle.contrasts
+        tasks = {contrast.label: contrast.task for contrast in known}
+        asked = self.settings.modelling.contrast
+        labels = chosen_contrasts(asked, tasks, lack="the model does not predict")
+        return tuple(one for one in known if not labels or one.label in labels)
 
-    def wanted_of(self, planned: AveragedRuns) -> choice.Wanted:
-        """Return what is written of an average: what is asked for, and what is there already."""
-        record = completion_record(self.output, planned.title)
-        return choice.with_made(self.wanted, record, self.bundle.contrasts)
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of results that are written."""
+        return self.settings.outputs.write or USUAL
 
     @property
     def model_folder(self) -> Path:
@@ -255,9 +268,7 @@ class Request(CallRequest):
             self.bundle,
             self.settings.cleaning,
             threads=threads or self.capacity.threads,
-            every_part=(
-                choice.CONNECTOME in self.wanted["write"] if every_part is None else every_part
-            ),
+            every_part=(CONNECTOME in self.kinds if every_part is None else every_part),
         )
 
     def model(self) -> Model:
@@ -288,7 +299,12 @@ class Request(CallRequest):
         """Return all options that change maps."""
         # Files are hashed by content: a moved file is the same.
         atlases = {atlas.key: atlas.identity for atlas in self.atlases}
-        return {**super().shaping_options(), "model": self.bundle.identity, "atlases": atlases}
+        own = {"model": self.bundle.identity, "atlases": atlases}
+        if self.settings.inputs.analysis_level == "participant":
+            labels = [contrast.label for contrast in self.contrasts]
+            own["contrast"] = labels if len(labels) < len(self.bundle.contrasts) else ["all"]
+            own["write"] = sorted(self.kinds)
+        return {**super().shaping_options(), **own}
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
         """Yield the input files of an average."""
@@ -297,15 +313,6 @@ class Request(CallRequest):
             yield from target.inputs
         surfaces = self.surfaces(planned)
         yield from () if surfaces is None else surfaces.inputs
-
-    def why_incomplete(
-        self, planned: AveragedRuns, inputs: Mapping[str, Fingerprint]
-    ) -> str | None:
-        """Say why an average must be made (again), also to add to it; None where it is complete."""
-        reason = super().why_incomplete(planned, inputs)
-        if reason is not None:
-            return reason
-        return choice.lacking(self.wanted, completion_record(self.output, planned.title))
 
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether an average of maps would fail, and the lines on it."""
@@ -318,7 +325,7 @@ class Request(CallRequest):
             lines.append(f"    also writes them in {target.grid.space}, through {through}")
         if surfaces := self.surfaces(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
-        what = choice.in_words(self.wanted_of(planned))
+        what = in_words(len(self.contrasts), self.kinds)
         return False, [head_of(planned, what, self.output, reason), *lines]
 
 
@@ -386,7 +393,7 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
         "--output-spaces": bool(outputs.output_spaces),
         "--surfaces": bool(outputs.surfaces),
         "--atlases": outputs.atlases != OPTIONS["atlases"].field.default,
-        f"--write {choice.REGIONS}": choice.REGIONS in outputs.write,
+        f"--write {REGIONS}": REGIONS in outputs.write,
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise SettingsError(

@@ -14,7 +14,7 @@ from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps, average_of
-from bids_dtg.contrasts.participant.outputs.choice import CONNECTOME, NOT_YET, in_words
+from bids_dtg.contrasts.participant.outputs.choice import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
@@ -119,7 +119,7 @@ class ParticipantWork(LevelWork):
             with clock.time("details"):
                 data = replace(measured, source=request.dataset.name)
                 kept = keep_all(request.presentation.panels, data)
-            written = measured.connectomes if CONNECTOME in request.wanted["write"] else None
+            written = measured.connectomes if CONNECTOME in request.kinds else None
             # The remaining results are received after the maps have been predicted.
             del measured, result, data
             return_memory()
@@ -208,7 +208,7 @@ class MapAverageMaker:
         OutputError
             A file cannot be written.
         """
-        planned, runs = self.begun.planned, self._summaries
+        request, planned, runs = self._request, self.begun.planned, self._summaries
         if not runs:
             reasons = " ".join(self._left_out.values())
             raise RunError(f"{planned.title} has no run that can be used: {reasons}")
@@ -220,14 +220,11 @@ class MapAverageMaker:
             self._files += self._writer.write_average(
                 planned, estimate, runs=runs, left_out=self._left_out
             )
-            self._writer.complete(
-                *(planned, self.begun.inputs, self._files),
-                runs=runs,
-                adds=self.begun.reason.startswith(NOT_YET),
-            )
+            self._writer.complete(planned, self.begun.inputs, self._files, runs=runs)
         short = f"; {len(self._left_out)} left out, with too little left" if self._left_out else ""
         summary = (
-            f"{in_words(self._request.wanted)} from {estimate.seconds / 60:.1f} minutes of rest "
+            f"{in_words(len(request.contrasts), request.kinds)} from "
+            f"{estimate.seconds / 60:.1f} minutes of rest "
             f"({counted(len(runs), 'run')}, {counted(estimate.n_segments, 'segment')}), "
             f"coverage {min(summary.coverage for summary in runs):.1%}{short}"
         )

@@ -14,7 +14,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import nodes_of
-from bids_dtg.contrasts.participant.outputs.choice import CONNECTOME, MAPS, REGIONS
+from bids_dtg.contrasts.participant.outputs.choice import MAPS, REGIONS
 from bids_dtg.contrasts.participant.outputs.maps import (
     Entities,
     File,
@@ -29,8 +29,8 @@ from bids_dtg.contrasts.participant.outputs.spaces import space_sidecar
 from bids_dtg.contrasts.participant.outputs.surfaces import surface_facts, surface_map_files
 from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.contrasts.participant.request import Request, mesh_of
-from bids_dtg.files.names import FileKind, build_path, parse_name
-from bids_dtg.files.provenance import Fingerprint, recorded_outputs
+from bids_dtg.files.names import FileKind, build_path
+from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.text import read_json, tsv_text, write_json
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.participants.averages import AveragedRuns, run_entities
@@ -98,17 +98,14 @@ class Writer:
         warps = [(target, target.warp(bundle.voxels)) for target in request.targets(planned)]
         # An earlier report shows other maps, and a new one may fail.
         discard_report(request.output, planned.participant)
-        wanted = request.wanted_of(planned)
         contrasts = [
-            contrast
-            for contrast in bundle.contrasts
-            if contrast.label in wanted["contrast"] and not np.isnan(maps[contrast.index]).all()
+            contrast for contrast in request.contrasts if not np.isnan(maps[contrast.index]).all()
         ]
         sidecar = average_sidecar(
             entities, estimate, contrasts, request, runs=runs, left_out=left_out
         )
         files = self._write([sidecar])
-        if MAPS in wanted["write"]:
+        if MAPS in request.kinds:
             files += self._write(map_files(entities, maps, contrasts, request))
             files += self._half_widths
             root, source = planned.runs[0].root, request.dataset.name
@@ -124,7 +121,7 @@ class Writer:
                         *(entities, mesh, maps, contrasts), bundle=bundle, facts=facts
                     )
                 )
-        if REGIONS in wanted["write"]:
+        if REGIONS in request.kinds:
             least = request.settings.outputs.min_coverage
             for atlas in request.atlases:
                 tables = region_files(
@@ -140,34 +137,20 @@ class Writer:
         files: Sequence[PurePosixPath],
         *,
         runs: Sequence[RunSummary],
-        adds: bool,
     ) -> None:
-        """Record that an average is complete, after all its other files have been written.
-
-        `adds` says that what an earlier call wrote of it still holds.
-        """
+        """Record that an average is complete, after all its other files have been written."""
         request = self.request
         lacking = Lacking.of_runs(
             (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
             frames=any(run.confounds.get("dropped_interpolated") for run in runs),
         )
-        made = {key: [*value] for key, value in request.wanted_of(planned).items()}
-        earlier = [
-            path
-            for path in (recorded_outputs(request.output, planned.title) if adds else ())
-            if parse_name(path.name).get("desc") in (_SERIES.desc, "connectome")
-            and path not in files
-        ]
-        if earlier:
-            made["write"].append(CONNECTOME)
         complete_average(
             request.output,
             planned,
             inputs,
-            [*files, *earlier],
+            files,
             options=request.recorded_options,
             methods=(lacking, request.methods(lacking)),
-            made=made,
         )
 
     def _write(self, files: Iterable[File]) -> list[PurePosixPath]:

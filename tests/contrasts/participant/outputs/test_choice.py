@@ -1,21 +1,14 @@
-"""What is written of an average: chosen contrasts and kinds, and what later calls add."""
-
-import json
+"""What is written of an average: chosen contrasts and kinds."""
 
 import nibabel as nib
 import numpy as np
 import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import TinyJob, read_table, tree
+from tiny_job import TinyJob, tree
 
-from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.outputs.choice import choose, lacking
+from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.errors import SettingsError
 
-KNOWN = tuple(
-    Contrast(n, label, task, label, "")
-    for n, (label, task) in enumerate([("faces", "EMOTION"), ("shapes", "EMOTION"), ("math", "")])
-)
 QUALITY = "_qc.tsv"
 
 
@@ -45,35 +38,15 @@ def written(out):
     }
 
 
-def record(out):
-    (path,) = (out / "logs/complete").glob("*.json")
-    return json.loads(path.read_text())
-
-
-def test_a_task_names_its_contrasts_and_labels_are_read_in_any_case():
-    assert choose(KNOWN, ["emotion"], ())["contrast"] == ["faces", "shapes"]
-    assert choose(KNOWN, ["MATH", "Faces"], ())["contrast"] == ["faces", "math"]
-
-
-@pytest.mark.parametrize(
-    ("contrasts", "kinds", "says"),
-    [
-        (["facs"], [], "--contrast names facs, .*or tasks: EMOTION.*did you mean faces"),
-        (["zzz"], [], "--contrast names zzz, which the model does not predict"),
-        ([], ["map"], "--write is 'map'.*one of maps, regions.*did you mean maps"),
-    ],
-)
-def test_unknown_names_are_refused(contrasts, kinds, says):
-    with pytest.raises(SettingsError, match=says):
-        choose(KNOWN, contrasts, kinds)
-
-
-def test_a_record_that_was_changed_by_hand_counts_as_far_as_it_can_be_read():
-    wanted = choose(KNOWN, ["faces"], ["maps"])
-    assert lacking(wanted, {}) == "not written yet: faces, maps"
-    assert lacking(wanted, {"Made": 5}) == "not written yet: faces, maps"
-    assert lacking(wanted, {"Made": {"contrast": [3, "faces"], "write": ["maps"]}}) is None
-    assert lacking(wanted, {"Made": {"contrast": ["faces"], "write": "maps"}}) is not None
+def test_unknown_names_are_refused(tmp_path, capsys):
+    job = TinyJob(tmp_path)
+    assert job.run("--contrast", "languagMath") == 2
+    said = capsys.readouterr().err
+    assert "--contrast names languagMath, which the model does not predict" in said
+    assert "did you mean languageMath?" in said
+    with pytest.raises(SettingsError, match=r"--write is 'map'.*one of maps, regions, connectome"):
+        Request.prepare(job.settings().replace(write=("map",)))
+    assert not job.out.exists()
 
 
 @pytest.mark.slow
@@ -99,27 +72,17 @@ def test_files_of_chosen_contrasts_are_the_bytes_of_the_whole_run(whole, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_later_call_adds_and_never_takes_away(whole, tmp_path, capsys):
-    labels, out = [contrast.label for contrast in whole.bundle.contrasts], tmp_path / "out"
-    assert whole.run("--contrast", labels[0], "--write", "maps", out=out) == 0
-    assert record(out)["Made"] == {"contrast": labels[:1], "write": ["maps"]}
+def test_all_files_of_an_average_are_of_the_last_call(whole, tmp_path, capsys):
+    first, *_ = whole.bundle.contrasts
+    out = tmp_path / "out"
+    assert whole.run("--contrast", first.label, "--write", "maps", out=out) == 0
     assert not list(out.glob("sub-01/func/*_desc-regions_statmap.tsv"))
-    dry = ("--contrast", labels[1], "--write", "regions", "--dry-run")
-    assert whole.run(*dry, out=out) == 0
-    assert f"not written yet: {labels[1]}, regions" in capsys.readouterr().out
-    assert whole.run("--contrast", labels[1], "--write", "regions", out=out) == 0
-    (table,) = out.glob("sub-01/func/*_desc-regions_statmap.tsv")
-    assert {row["contrast"] for row in read_table(table)} == set(labels[:2])
-    before = tree(out, but=())
-    assert whole.run("--contrast", labels[0], "--write", "maps", out=out) == 0
-    assert "complete, skipped" in capsys.readouterr().err
-    after = tree(out, but=())
-    assert before.items() <= after.items() or {k for k in before if before[k] != after[k]} <= {
-        name for name in before if name.startswith("logs/") or name == "log"
-    }
     assert whole.run(out=out) == 0
+    assert "options contrast changed" in capsys.readouterr().err
     assert written(out) == written(whole.out)
-    assert record(out)["Made"] == {"contrast": labels, "write": ["maps", "regions"]}
+    assert whole.run("--write", "regions", out=out) == 0
+    assert not list(out.glob("sub-01/func/*_statmap.nii.gz"))
+    assert list(out.glob("sub-01/func/*_desc-regions_statmap.tsv"))
 
 
 @pytest.mark.slow
