@@ -152,13 +152,6 @@ class TemplateFlow:
         self._fetch(pinned, path, url)
         return path
 
-    def anatomy(self, space: str) -> Path | None:
-        """Find the T1w image of a template at 2 mm; None where it is not there: none is fetched."""
-        if self.home is None:
-            return None
-        path = self.home / f"tpl-{space}/tpl-{space}_res-02_T1w.nii.gz"
-        return path if has_content(path) else None
-
     def atlas(self, pinned: PinnedFile) -> Path:
         """Find the image of an atlas, or fetch it where that is allowed.
 

@@ -192,7 +192,6 @@ def _open_output(request: CallRequest) -> RunFolder:
         version=__version__,
         container=container,
     )
-    request.keep_shared()
     write_methods(request)
     folder = RunFolder.create(request.output)
     # Whole paths: the file can be run again from any folder.

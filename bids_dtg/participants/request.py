@@ -164,10 +164,6 @@ class CallRequest(ABC):
         """Return the description of the output dataset."""
 
     @abstractmethod
-    def keep_shared(self) -> None:
-        """Write what all participants' results share."""
-
-    @abstractmethod
     def methods(self, lacking: Lacking) -> str:
         """Write the methods text of averages whose runs' tables of confounds lack something."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.colours import NEGATIVE, POSITIVE, Scale
-from bids_dtg.report.slices import AXIAL, Background, Box, View, Volume, beside, outline
+from bids_dtg.report.slices import AXIAL, Box, View, Volume, beside, outline
 
 MAP_VIEWS = tuple(View(AXIAL, mm) for mm in (-18, 2, 26, 50))
 PICTURE = ".webp"
@@ -21,6 +21,7 @@ _QUALITY = 82  # of WebP; lines and text are not in it
 _METHOD, _OPACITY_QUALITY = 0, 70
 # Below this share of the scale's end a map fades out, in proportion to its square.
 _FADE = 0.5
+_BRAIN = 0.12  # of the brightest anatomy: what is darker is not brain
 # Of the picture of maps under each other, row by row.
 _SLICES_MM = (-20, -4, 12, 28, 44, 60)
 _WIDTH_INCHES, _ROW_INCHES, _TITLE_INCHES = 9.0, 1.9, 0.4
@@ -47,11 +48,11 @@ def encode(pixels: NDArray[np.uint8], *, lossless: bool = False) -> bytes:
 class Backdrop:
     """Slices of anatomy that maps are drawn on, cut once."""
 
-    def __init__(self, background: Background, box: Box, views: Sequence[View]) -> None:
+    def __init__(self, anatomy: Volume, box: Box, views: Sequence[View]) -> None:
         self._box, self._views = box, tuple(views)
-        self._grey = background.anatomy.row(box, self._views)
+        self._grey = anatomy.row(box, self._views)
         # A soft edge; the page shows around it.
-        self._inside = background.inside.row(box, self._views)
+        self._inside = np.clip(self._grey / _BRAIN, 0, 1)
 
     @property
     def sizes(self) -> tuple[int, int]:

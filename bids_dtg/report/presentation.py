@@ -23,7 +23,6 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.panels.panel import Panel, Section
 from bids_dtg.report.quality import QualityColumn
-from bids_dtg.report.slices import Background, standard_background
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, find_workflow
@@ -61,10 +60,6 @@ class Presentation:
     # Files of averages of runs whose results are no maps, and flags of such an average.
     of_averages: tuple[FileKind, ...] = ()
     combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: ()
-    # What maps of a participant, or slices of a run, are drawn on.
-    background: Callable[[DerivativeDataset, ParticipantFiles], Background] = (
-        lambda dataset, files: standard_background()
-    )
     made: str = "maps"  # what is made of a participant, in a word
     analysis_page: str = ""  # file name of the page of an analysis; empty: none of its own
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from bids_dtg.imaging.grid import Grid
 
 SAGITTAL, CORONAL, AXIAL = 0, 1, 2
 _GAP = 6  # pixels between slices
-_BRAIN = 0.12  # of a template's brightness: what is darker is not brain
 _FLAT = 0.02  # change a pixel below which there is no edge
 
 
@@ -201,27 +199,9 @@ def outline(level: NDArray[np.floating], *, width: float = 1.6) -> NDArray[np.fl
     return line
 
 
-@dataclass(frozen=True, eq=False)
-class Background:
-    """Anatomy that maps are drawn on."""
-
-    anatomy: Volume  # brightness from 0 to 1, 0 outside the brain
-    words: str  # what it is
-    file: Path | None = None  # in the output folder; None: it comes with a library
-    label: str | None = None  # of the participant whose image it is; None: of all
-    soft_edge: float = 0.0  # voxels, by which the edge of the brain is smoothed on pictures
-
-    @functools.cached_property
-    def inside(self) -> Volume:
-        """How far each voxel lies in the brain, from 0 to 1."""
-        if not self.soft_edge:
-            return Volume(np.clip(self.anatomy.values / _BRAIN, 0, 1), self.anatomy.affine)
-        return Volume(soften(self.anatomy.values > 0, self.soft_edge), self.anatomy.affine)
-
-
 @functools.cache
-def standard_background() -> Background:
-    """Return nilearn's T1 template of the MNI space without skull; 1 mm.
+def standard_anatomy() -> Volume:
+    """Return nilearn's T1 template without skull, 1 mm: brightness from 0 to 1, 0 outside.
 
     It is the symmetric template of 2009, for orientation: maps lie in the space of another.
     """
@@ -229,9 +209,4 @@ def standard_background() -> Background:
 
     image = load_mni152_template(resolution=1)
     values = np.asarray(image.dataobj, np.float32)
-    anatomy = np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1)
-    return Background(
-        Volume(anatomy, image.affine),
-        "ICBM 152 (2009a symmetric, from nilearn), for orientation: it is not the template of the "
-        "maps, which was not at hand",
-    )
+    return Volume(np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1), image.affine)

@@ -24,7 +24,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
 from bids_dtg.report.pages.page import gradients, vendored
-from bids_dtg.report.slices import Background, Box
+from bids_dtg.report.slices import Box, standard_anatomy
 
 LIBRARY_VERSION = "0.69.0"
 # Shared by all pages; the name says what is inside, so that a page never meets another version.
@@ -82,25 +82,17 @@ def viewer_data(
     }
 
 
-def write_shared_files(dataset: DerivativeDataset, grid: Grid, background: Background) -> str:
-    """Write the library and the anatomy; return the anatomy's address.
-
-    The library, and an anatomy that stands behind everybody's maps, are written once an output
-    folder.
-    """
+def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
+    """Write the library and the anatomy, once an output folder; return the anatomy's address."""
     for name, sources in ((_LIBRARY, ["niivue.umd.js"]), (_LICENCE, ["LICENSE", "NOTICES"])):
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
-    part = background.anatomy.within(Box.around(grid))
+    part = standard_anatomy().within(Box.around(grid))
     stored = np.rint(255 * part.values).astype(np.uint8)
     i, j, k = stored.shape
     # The name says what is inside, so that a page never meets another anatomy.
     digest = hashlib.sha256(stored.tobytes() + part.affine.tobytes()).hexdigest()[:_DIGITS]
     name = f"figures/anatomy-{digest}.js"
-    if background.label is not None:
-        name = f"sub-{background.label}/figures/anatomy-{digest}.js"
-        for other in dataset.path(name).parent.glob("anatomy-*.js"):
-            other.unlink(missing_ok=True)
     if not dataset.path(name).exists():
         own = Grid((i, j, k), part.affine, grid.space, None)
         image = encode_integers(stored, own, description="anatomy behind maps")

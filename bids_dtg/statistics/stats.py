@@ -33,7 +33,6 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.page import link, sentences
-from bids_dtg.report.slices import standard_background
 from bids_dtg.report.viewer import (
     SCRIPT,
     ViewerAverage,
@@ -587,7 +586,7 @@ def _write(
     lead = " ".join(answer.headline for answer in answers)
     viewer = None
     if seen:
-        brain = write_shared_files(results.output, people.places.grid, standard_background())
+        brain = write_shared_files(results.output, people.places.grid)
         averages, maps = zip(*seen, strict=True)
         viewer = viewer_data(averages, maps, brain, "../../")
     page = AnalysisPageFacts("Statistics", lead, flags, sections, "../../index.html", viewer)

@@ -13,13 +13,12 @@ from bids_dtg.report.slices import (
     AXIAL,
     CORONAL,
     SAGITTAL,
-    Background,
     Box,
     View,
     Volume,
     outline,
     soften,
-    standard_background,
+    standard_anatomy,
 )
 
 # Storage from right to left, as FSL's templates have it.
@@ -99,7 +98,7 @@ def test_an_outline_is_a_thin_line_at_the_edge():
 
 def test_maps_are_warm_above_zero_and_cold_below():
     anatomy = Volume(np.ones(GRID.shape, np.float32), AFFINE)
-    backdrop = Backdrop(Background(anatomy, ""), Box.around(GRID), [View(AXIAL, 0)])
+    backdrop = Backdrop(anatomy, Box.around(GRID), [View(AXIAL, 0)])
     warm, cold = (
         backdrop.draw_map(Volume(sign * anatomy.values, AFFINE), 1.0)[5, 5] for sign in (1, -1)
     )
@@ -130,9 +129,7 @@ def test_pictures_come_back_from_their_files(tmp_path):
 
 
 def test_the_template_lies_in_mni_space():
-    anatomy = standard_background().anatomy
-    centre = Volume(anatomy.values, anatomy.affine).cut(
-        Box(np.array([-1.0, -20, 9]), np.array([1.0, -18, 11])), View(AXIAL, 10)
-    )
+    anatomy = standard_anatomy()
+    centre = anatomy.cut(Box(np.array([-1.0, -20, 9]), np.array([1.0, -18, 11])), View(AXIAL, 10))
     assert centre.min() > 0.1
     assert float(anatomy.values.max()) == 1.0

@@ -16,7 +16,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.panels.background import of_participant
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -42,7 +41,7 @@ from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.panel import Section
 from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
 from bids_dtg.report.quality import number
-from bids_dtg.report.slices import AXIAL, Background, Box, View, Volume
+from bids_dtg.report.slices import AXIAL, Box, View, Volume, standard_anatomy
 from bids_dtg.report.surface_views import surface_row
 from bids_dtg.report.viewer import (
     SCRIPT,
@@ -107,13 +106,12 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     """
     if not files.averages:
         return None
-    background = of_participant(dataset, files)
     galleries: list[Gallery] = []
     for made in files.averages:
         before = [gallery for gallery in galleries if gallery.viewer_average]
         first = sum(len(gallery.viewer_maps) for gallery in before)
         gallery = draw_gallery(
-            *(dataset, folder, made.title, made.maps, background),
+            *(dataset, folder, made.title, made.maps),
             first=(len(before), first),
         )
         galleries.append(gallery)
@@ -126,7 +124,6 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         links=(("maps-1", "Contrasts"),),
         facts={
             "averages": averages,
-            "background": background.words,
             "slices": slice_text(),
             "below": slice_text(BELOW),
         },
@@ -161,7 +158,6 @@ def draw_gallery(
     folder: Path,
     title: str,
     maps: Sequence[MapFile],
-    background: Background,
     *,
     first: tuple[int, int] = (0, 0),
     overlays: Sequence[Overlay] = OVERLAYS,
@@ -178,8 +174,6 @@ def draw_gallery(
         Title of the average; file names begin with it.
     maps
         Ordered by task.
-    background
-        Behind the maps.
     first
         Numbers of the average, and of its first map, in the page's viewer.
     overlays
@@ -190,7 +184,7 @@ def draw_gallery(
     RunError
         A map cannot be read.
     """
-    source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], background)
+    source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
     tasks: list[dict[str, Any]] = []
     files, shown, packed = list[Path](), list[ViewerMap](), dict[str, bytes]()
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -260,18 +254,18 @@ def draw_gallery(
             title, {desc: link(path, dataset) for desc, path in scripts.items()}, surface
         ),
         viewer_maps=tuple(shown),
-        backdrop=write_shared_files(dataset, source.grid, background),
+        backdrop=write_shared_files(dataset, source.grid),
     )
 
 
 class _Volumes:
     """Reads and draws maps on a grid; `ParcelMaps` does the same for parcels."""
 
-    def __init__(self, first: MapFile, background: Background) -> None:
+    def __init__(self, first: MapFile, anatomy: Volume) -> None:
         values, affine = read_volume(first.path)
         i, j, k = values.shape
         self.grid = Grid((i, j, k), affine)
-        self._backdrop = Backdrop(background, Box.around(self.grid), MAP_VIEWS)
+        self._backdrop = Backdrop(anatomy, Box.around(self.grid), MAP_VIEWS)
 
     def read(self, shown: MapFile) -> Array:
         return np.nan_to_num(_volume(shown.path, self.grid), copy=False)
@@ -292,8 +286,8 @@ class ParcelMaps:
     ----------
     first
         Any map of the file.
-    background
-        Anatomy behind slices.
+    anatomy
+        Behind slices.
 
     Raises
     ------
@@ -301,7 +295,7 @@ class ParcelMaps:
         The file is missing or damaged.
     """
 
-    def __init__(self, first: MapFile, background: Background) -> None:
+    def __init__(self, first: MapFile, anatomy: Volume) -> None:
         header, values = read_cifti_maps(first.path, _EXPECTED)
         names = [str(name) for name in getattr(header.first, "name", ())]
         if len(names) != len(values) or not isinstance(header.places, ParcelPlaces):
@@ -322,7 +316,7 @@ class ParcelMaps:
             return
         self._voxels = np.concatenate([np.reshape(own, (-1, 3)) for own in axis.voxels])
         self._grid = Grid(tuple(axis.volume_shape), np.asarray(axis.affine, np.float64))
-        self._backdrop = Backdrop(background, Box.around(self._grid), BELOW)
+        self._backdrop = Backdrop(anatomy, Box.around(self._grid), BELOW)
 
     def read(self, shown: MapFile) -> Array:
         """Return a map (parcels,); RunError where the file does not have it."""

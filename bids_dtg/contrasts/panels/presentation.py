@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bids_dtg.contrasts.panels import words
-from bids_dtg.contrasts.panels.background import of_participant
 from bids_dtg.contrasts.panels.maps import draw_sets
 from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.report.presentation import Presentation
@@ -23,6 +22,5 @@ PRESENTATION = Presentation(
     group_columns=words.GROUP_COLUMNS,
     notes=words.notes_on_average,
     model=words.model_line,
-    background=of_participant,
     missing=words.missing,
 )

@@ -55,7 +55,16 @@ from bids_dtg.report.pictures import (
     encode,
 )
 from bids_dtg.report.quality import number
-from bids_dtg.report.slices import AXIAL, CORONAL, SAGITTAL, Box, View, Volume, soften
+from bids_dtg.report.slices import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    Box,
+    View,
+    Volume,
+    soften,
+    standard_anatomy,
+)
 from bids_dtg.settings import Interpolation
 
 REGISTRATION_FILE = FileKind("boldref", None, ".nii.gz")
@@ -239,7 +248,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     if path is None:
         return None
     labels = read_image(path)
-    backdrop = Backdrop(canvas.background, Box.around(grid_of(labels)), MAP_VIEWS)
+    backdrop = Backdrop(standard_anatomy(), Box.around(grid_of(labels)), MAP_VIEWS)
     pixels = backdrop.draw_labels(labels, {1: _WITH_SIGNAL, 2: _WITHOUT})
     grey = int(np.isin(labels.values, (1, 2)).sum())
     share = float((labels.values == 1).sum()) / max(grey, 1)

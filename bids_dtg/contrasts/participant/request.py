@@ -14,7 +14,6 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
@@ -43,7 +42,6 @@ from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
-from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of, plan_runs
 from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
@@ -190,12 +188,6 @@ class Request(CallRequest):
     def dataset_words(self) -> DatasetWords:
         """Return the description of an output of maps by this model."""
         return self.presentation.dataset_words(self.bundle.card)
-
-    def keep_shared(self) -> None:
-        """Write the template that is drawn behind everybody's maps, if they are volumes."""
-        if self.bundle.card.part.parcels:
-            return
-        keep_template(self.output, self.bundle, TemplateFlow.here())
 
     def trained(self, form: Form, seconds: float) -> Request:
         """Return a copy whose runs, cut to segments of so many seconds, have another form."""

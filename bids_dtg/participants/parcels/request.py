@@ -148,10 +148,6 @@ class ParcelRequest(CallRequest, Generic[Model]):
         """Return the description of the workflow's output."""
         return self.presentation.dataset_words()
 
-    def keep_shared(self) -> None:
-        """Keep nothing: parcels have no picture of everybody behind them."""
-        return
-
     def reader(self) -> SeriesReader:
         """Make what reduces runs to parcels' series."""
         return SeriesReader.of(

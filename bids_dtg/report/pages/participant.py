@@ -139,9 +139,8 @@ def write_participant_report(
     sections = [
         section for draw in presentation.sections if (section := draw(dataset, files, folder))
     ]
-    background = presentation.background(dataset, files)
     drawn = [
-        _draw_run(run, presentation, Canvas(dataset, folder, run.title, background), position)
+        _draw_run(run, presentation, Canvas(dataset, folder, run.title), position)
         for position, run in enumerate(files.runs, 1)
     ]
     runs = [run for run, _ in drawn]

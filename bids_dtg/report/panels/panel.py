@@ -21,7 +21,7 @@ from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Chart
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE
-from bids_dtg.report.slices import Background, Volume, standard_background
+from bids_dtg.report.slices import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,15 +152,8 @@ class Figure:
 class Canvas:
     """Where panels put their pictures."""
 
-    def __init__(
-        self,
-        dataset: DerivativeDataset,
-        folder: Path,
-        title: str,
-        background: Background | None = None,
-    ) -> None:
+    def __init__(self, dataset: DerivativeDataset, folder: Path, title: str) -> None:
         self._dataset, self._folder, self._title = dataset, folder, title
-        self.background = background or standard_background()  # behind what is drawn
         self.files: list[Path] = []  # written
 
     def write(self, what: str, data: bytes) -> str:

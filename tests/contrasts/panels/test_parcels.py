@@ -14,7 +14,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.report.contents import MapFile
-from bids_dtg.report.slices import Background, Volume
+from bids_dtg.report.slices import Volume
 from bids_dtg.report.surface_views import surface_row
 
 _cifti: Any = nib.cifti2
@@ -72,8 +72,8 @@ def path(tmp_path):
     return tmp_path / "a.pscalar.nii"
 
 
-def anatomy() -> Background:
-    return Background(Volume(np.full(SHAPE, 0.5, np.float32), AFFINE), "grey")
+def anatomy() -> Volume:
+    return Volume(np.full(SHAPE, 0.5, np.float32), AFFINE)
 
 
 def slices_of(picture: np.ndarray, above: np.ndarray) -> list[np.ndarray]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.mean_maps import GroupMaps
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.panels.background import of_group
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -147,11 +146,9 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     folder = dataset.root / "group" / "figures"
     maps, means, failures = facts.maps, facts.means, facts.failures
     left_out, compared = facts.left_out, facts.compared
-    gallery, background = None, of_group(dataset)
+    gallery = None
     if means:
-        gallery = draw_gallery(
-            *(dataset, folder, "group", means, background), overlays=(GROUP_SPREAD,)
-        )
+        gallery = draw_gallery(dataset, folder, "group", means, overlays=(GROUP_SPREAD,))
     matrix = _draw_similarity(dataset, folder, maps) if maps else None
     shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
     page = render(
@@ -185,7 +182,6 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         averaged=len(maps.averages) if maps else 0,
         groups=gallery.tasks if gallery else (),
         slices=slice_text(),
-        background=background.words,
         viewer_data=data_of_viewer([gallery] if gallery else []),
     )
     path = dataset.path(GROUP)
