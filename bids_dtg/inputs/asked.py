@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
@@ -17,33 +14,7 @@ from bids_dtg.inputs.index import functional_files
 from bids_dtg.inputs.runs import usable_series
 from bids_dtg.inputs.selection import OPTIONS, PARCEL_SERIES, NamedFile, Selection, named_files
 from bids_dtg.inputs.space_choice import SpaceRule, is_in_space, space_label
-from bids_dtg.inputs.studies import STUDIES, person_folders
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A label of an option, and what runs have in its place."""
-
-    entity: str  # ses, task, run or space
-    label: str  # as it was asked for
-    seen: set[str] = field(default_factory=set)  # labels of the runs that do not have it
-
-    @property
-    def option(self) -> str:
-        return OPTIONS.get(self.entity, "--space")
-
-    def is_met(self, files: Sequence[NamedFile]) -> bool:
-        """Return whether one of a participant's series has it; keep what the others have."""
-        for file in files:
-            if self.entity == "space":
-                if is_in_space(file, self.label):
-                    return True
-                self.seen.add(space_label(file))
-            elif (label := file.name.get(self.entity)) is not None:
-                if same_label(self.entity, label, self.label):
-                    return True
-                self.seen.add(label)
-        return False
+from bids_dtg.inputs.studies import person_folders
 
 
 def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection: Selection) -> None:
@@ -66,13 +37,10 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
     SettingsError
         Something is no label, or no run has it: what the runs have.
     """
-    labels = {"ses": selection.sessions, "task": selection.tasks, "run": selection.runs}
-    left = [
-        _Asked(entity, plain_label(label, entity))
-        for entity, asked in labels.items()
-        for label in asked
-    ]
-    _refuse(left, dataset, participants, partial(list_series, dataset))
+    asked = {"ses": selection.sessions, "task": selection.tasks, "run": selection.runs}
+    for entity, labels in asked.items():
+        for label in labels:
+            _refuse_label(dataset, participants, entity, plain_label(label, entity))
 
 
 def refuse_absent_space(
@@ -99,13 +67,12 @@ def refuse_absent_space(
     SettingsError
         No run that was asked for is in this space: in which they are.
     """
-    study, space = STUDIES.get(dataset.input_type), rule.asked
-    if space is None:
+    if (space := rule.asked) is None:
         return
-    if study is not None:
+    if dataset.study is not None:
         if space.partition(":")[0] != rule.model:
             raise SettingsError(
-                f"--space is {space}, and {study.title} is read in {rule.model}",
+                f"--space is {space}, and {dataset.study.title} is read in {rule.model}",
                 remedy="leave --space out",
             )
         return
@@ -117,57 +84,73 @@ def refuse_absent_space(
             return usable_series(found, who, dataset.input_type, rule.endings)
         return []
 
-    _refuse([_Asked("space", space)], dataset, participants, series)
-
-
-def _refuse(
-    left: list[_Asked],
-    dataset: InputDataset,
-    participants: Sequence[str],
-    series: Callable[[str], list[NamedFile]],
-) -> None:
-    """Refuse the first label that no participant's series has."""
-    looked_at: set[str] = set()
-    are_runs = False
-    for participant in chain(participants, _others(dataset)):
-        if not left:
-            return
-        if participant not in looked_at:
-            looked_at.add(participant)
-            files = series(participant)
-            are_runs |= bool(files)
-            left = [asked for asked in left if not asked.is_met(files)]
-    if left and are_runs:  # without any run, there is more to say than this
-        raise _absent(left[0], dataset)
-
-
-def _absent(asked: _Asked, dataset: InputDataset) -> SettingsError:
-    found = f"{asked.option} is '{asked.label}', which no run in {dataset.root} has"
-    if not asked.seen:
-        return SettingsError(found, remedy=f"leave {asked.option} out")
-    near = difflib.get_close_matches(asked.label, sorted(asked.seen), n=1, cutoff=0.7)
-    there = [*near, *sorted(asked.seen - set(near))]
-    more = ", ..." if len(there) > 8 else ""
-    return SettingsError(
-        found,
-        expected=f"{'one of ' * (len(there) > 1)}{', '.join(there[:8])}{more}",
-        # A space is asked for with its resolution or without.
-        remedy=did_you_mean(asked.label, [*there, *(name.partition(":")[0] for name in there)]),
+    _refuse(
+        dataset,
+        participants,
+        ("--space", space),
+        series,
+        space_label,
+        lambda file, _: is_in_space(file, space),
     )
 
 
-def _others(dataset: InputDataset) -> Iterator[str]:
-    study = STUDIES.get(dataset.input_type)
-    if study is None:
-        yield from participants_in(dataset.root)
-    else:
-        yield from (folder.participant for folder in person_folders(study, dataset.root))
+def _refuse_label(
+    dataset: InputDataset, participants: Sequence[str], entity: str, label: str
+) -> None:
+    def label_of(file: NamedFile) -> str | None:
+        return file.name.get(entity)
+
+    def is_met(_: NamedFile, own: str) -> bool:
+        return same_label(entity, own, label)
+
+    def series(participant: str) -> list[NamedFile]:
+        return list_series(dataset, participant)
+
+    _refuse(dataset, participants, (OPTIONS[entity], label), series, label_of, is_met)
+
+
+def _refuse(
+    dataset: InputDataset,
+    participants: Sequence[str],
+    asked: tuple[str, str],
+    series: Callable[[str], list[NamedFile]],
+    label_of: Callable[[NamedFile], str | None],
+    is_met: Callable[[NamedFile, str], bool],
+) -> None:
+    """Refuse the label of an option that no participant's series has."""
+    seen: set[str] = set()
+    are_runs = False
+    for participant in dict.fromkeys(chain(participants, _everybody(dataset))):
+        for file in series(participant):
+            are_runs = True
+            if (own := label_of(file)) is None:
+                continue
+            if is_met(file, own):
+                return
+            seen.add(own)
+    if not are_runs:  # there is more to say than this
+        return
+    option, label = asked
+    # A space is asked for with its resolution or without.
+    near = did_you_mean(label, [*sorted(seen), *(name.partition(":")[0] for name in sorted(seen))])
+    there = sorted(seen, key=lambda name: (name not in (near or ""), name))
+    more = ", ..." if len(there) > 8 else ""
+    raise SettingsError(
+        f"{option} is '{label}', which no run in {dataset.root} has",
+        expected=f"{'one of ' * (len(there) > 1)}{', '.join(there[:8])}{more}" if there else None,
+        remedy=near if there else f"leave {option} out",
+    )
+
+
+def _everybody(dataset: InputDataset) -> Sequence[str]:
+    if dataset.study is None:
+        return participants_in(dataset.root)
+    return [folder.participant for folder in person_folders(dataset.study, dataset.root)]
 
 
 def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
     """List a participant's BOLD series by their names, in all versions."""
-    study = STUDIES.get(dataset.input_type)
-    if study is None:
+    if dataset.study is None:
         files = named_files(functional_files(dataset.root / f"sub-{participant}"))
         return [
             file
@@ -176,8 +159,7 @@ def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
             or file.name.extension in PARCEL_SERIES
         ]
     found: list[NamedFile] = []
-    for folder in person_folders(study, dataset.root, participant):
-        for space in study.spaces:
-            with suppress(RunError):  # it is reported with the participant, if it is worked on
-                found += [series.file for series in study.series(folder, space)]
+    for folder in person_folders(dataset.study, dataset.root, participant):
+        with suppress(RunError):  # it is reported with the participant, if it is worked on
+            found += [run.named for run in dataset.study.runs(folder)]
     return found

@@ -18,7 +18,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_json
 from bids_dtg.files.walk import matching
 from bids_dtg.inputs.regions.atlases import names_atlases
-from bids_dtg.inputs.studies import STUDIES, holds_study, person_folders
+from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
 from bids_dtg.notices import counted
 from bids_dtg.settings import InputChoice, InputType
 
@@ -54,6 +54,11 @@ class InputDataset(SourceDataset):
     def title(self) -> str:
         """What it is, for messages."""
         return TITLES[self.input_type]
+
+    @property
+    def study(self) -> Study | None:
+        """Layout of the folders of a study; None: names are BIDS."""
+        return STUDIES.get(self.input_type)
 
 
 def find_dataset(
@@ -195,7 +200,7 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
     SettingsError
         If something is no label at all.
     """
-    root, study = dataset.root, STUDIES.get(dataset.input_type)
+    root, study = dataset.root, dataset.study
     if joined := [label for label in labels if "," in label]:
         raise SettingsError(
             f"--participant-label is '{joined[0]}'",

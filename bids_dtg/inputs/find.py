@@ -12,7 +12,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import EVERY_REST, Selection
 from bids_dtg.inputs.space_choice import SpaceRule
-from bids_dtg.inputs.studies import STUDIES, find_folder_runs
+from bids_dtg.inputs.studies import find_folder_runs
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 
@@ -46,7 +46,7 @@ def find_input_runs(
     SettingsError
         If a filter was given for an input without BIDS names.
     """
-    study = STUDIES.get(dataset.input_type)
+    study = dataset.study
     if study is None:
         return find_runs(
             dataset.root,
@@ -84,7 +84,7 @@ def find_anatomy(
     RunError
         The input's folders have no files of the participant's own space as fMRIPrep writes them.
     """
-    study = STUDIES.get(dataset.input_type)
+    study = dataset.study
     if study is not None:
         raise RunError(
             f"{study.title} has no transforms to T1w space that can be read",

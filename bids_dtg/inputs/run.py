@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.inputs.selection import STORAGE
+from bids_dtg.files.names import BidsName
+from bids_dtg.inputs.selection import STORAGE, NamedFile
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class RestRun:
         tables = (self.confounds, self.outliers)
         files = (self.bold, self.mask, *tables, *self.sidecars, *transforms)
         return tuple(path for path in files if path)
+
+    @property
+    def named(self) -> NamedFile:
+        """Its series, with the BIDS name that it has, or would have."""
+        return NamedFile(self.bold, BidsName(self.entities, "bold", ".nii.gz"))
 
     @property
     def title(self) -> str:

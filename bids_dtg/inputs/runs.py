@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import is_stub, require_contents
-from bids_dtg.files.foreign import inflated_start, open_foreign
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files, values_that_fit
@@ -51,15 +48,6 @@ _DESCS: Mapping[InputType, tuple[str, ...]] = {
     "xcpd": ("denoised", "denoisedSmoothed"),
 }
 
-# The same of series at grayordinates.
-_DESCS_OF_SERIES: Mapping[InputType, tuple[str | None, ...]] = {
-    "fmriprep": (None, "preproc"),
-    "xcpd": _DESCS["xcpd"],
-}
-
-# The part of a file that surely holds its header compressed.
-_START_BYTES = 8192
-
 # Entities that the name of XCP-D's join lacks, and what filters call them.
 _REMOVED = {"run": "run", "dir": "direction"}
 
@@ -69,10 +57,6 @@ _REMEDIES: dict[InputType, str] = {
 }
 # How names of series end in ABCD's collection 3165 (ABCC).
 _OF_ABCD_HCP = ("_bold_timeseries.dtseries.nii", "_bold_desc-filtered_timeseries.dtseries.nii")
-_REMEDIES_OF_SERIES: dict[InputType, str] = {
-    "fmriprep": "fmriprep --cifti-output 91k",
-    "xcpd": "run XCP-D with --file-format cifti",
-}
 
 
 def find_runs(
@@ -129,7 +113,9 @@ def find_runs(
     usable = usable_series(bold, who, input_type, rule.endings)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
-    found = _without_joins(versions_by_run(series), who, input_type)
+    found = versions_by_run(series)
+    if input_type == "xcpd":
+        found = _without_joins(found, who)
     require_measured_once(found, who)
 
     choices = _choices(found, rule, root)
@@ -227,153 +213,71 @@ def usable_series(
         for file in files
         if file.name.extension in endings and file.name.get("part") in {None, "mag"}
     ]
-    of_volumes = endings == IMAGES
-    if endings == PARCEL_SERIES and images:
-        return images
-    for desc in _DESCS[input_type] if of_volumes else _DESCS_OF_SERIES[input_type]:
-        if kept := [file for file in images if file.name.get("desc") == desc]:
-            return kept
-    if of_volumes:
+    if endings == IMAGES:
+        for desc in _DESCS[input_type]:
+            if kept := [file for file in images if file.name.get("desc") == desc]:
+                return kept
         raise none_usable(files, who, _DESCS[input_type][0], input_type)
-    if endings == PARCEL_SERIES:
+    if not images:
         raise RunError(
             f"{who} has no series of parcels, but {files[0].path.name}",
             expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (CIFTI), which the model "
             "reads",
             remedy="run XCP-D with --file-format cifti, or wb_command -cifti-parcellate",
         )
-    raise RunError(
-        f"{who} has no series at grayordinates, but {files[0].path.name}",
-        expected=f"*_space-{SURFACE}_den-91k_*bold{endings[0]} (CIFTI), which the model reads",
-        remedy=_remedy(files, input_type, _REMEDIES_OF_SERIES),
-    )
+    return images
 
 
-def _without_joins(
-    runs: list[list[NamedFile]], who: str, input_type: InputType
-) -> list[list[NamedFile]]:
-    """Leave out series that join others, whose minutes would count twice.
+def _without_joins(runs: list[list[NamedFile]], who: str) -> list[list[NamedFile]]:
+    """Leave out XCP-D's series that join others, whose minutes would count twice.
 
-    The name of a join lacks entities that its parts have: of XCP-D only `run-` and `dir-`.
+    Their names lack run-, dir- or both, which those of their parts have.
 
     Raises
     ------
     RunError
-        XCP-D's join has other frames than its parts.
+        A join has other frames than its parts.
     """
     entities = [frozenset(measured(versions[0])) for versions in runs]
-    if len({len(own) for own in entities}) < 2:
-        return runs  # nearly always: no file is opened
     joins: set[int] = set()
-
-    @cache
-    def frames(at: int) -> int:
-        return _frames(runs[at])
-
     # Long names first: what joins joins is compared with their parts alone.
     for at in sorted(range(len(runs)), key=lambda at: -len(entities[at])):
-        more: dict[frozenset[str], list[int]] = {}
-        for other in range(len(runs)):
-            if other not in joins and entities[at] < entities[other]:
-                keys = frozenset(key for key, _ in entities[other] - entities[at])
-                more.setdefault(keys, []).append(other)
-        if input_type == "xcpd":
-            parts = _parts_by_xcpd(at, more, runs, frames, who)
-        else:
-            parts = _parts(at, more, frames)
-        if parts:
+        parts = [
+            runs[other]
+            for other in range(len(runs))
+            if other not in joins
+            and entities[at] < entities[other]
+            and {key for key, _ in entities[other] - entities[at]} <= _REMOVED.keys()
+        ]
+        if parts and _is_join(runs[at], parts, who):
             joins.add(at)
-            name, names = runs[at][0].path.name, _names(runs[part] for part in parts)
-            warnings.warn(f"{name} is left out: it joins {names}", stacklevel=3)
+            name = runs[at][0].path.name
+            warnings.warn(f"{name} is left out: it joins {_names(parts)}", stacklevel=3)
     return [versions for at, versions in enumerate(runs) if at not in joins]
 
 
-def _parts(
-    at: int, more: Mapping[frozenset[str], list[int]], frames: Callable[[int], int]
-) -> list[int]:
-    """Return the runs that a series joins: two or more with its frames; none if it is a run.
-
-    Parameters
-    ----------
-    at
-        Number of the series among the runs.
-    more
-        The runs whose names have its entities and more, by what they have more.
-    frames
-        Returns the frames of a run by its header; 0 where they are not known.
-    """
-    every = [run for runs in more.values() for run in runs]
-    for parts in (every, *more.values()):
-        if len(parts) > 1 and 0 < frames(at) == _together(parts, frames):
-            return parts
-    return []
-
-
-def _parts_by_xcpd(
-    at: int,
-    more: Mapping[frozenset[str], list[int]],
-    runs: list[list[NamedFile]],
-    frames: Callable[[int], int],
-    who: str,
-) -> list[int]:
-    """Return the runs that a series of XCP-D joins: all whose names have run- or dir- as well.
-
-    Raises
-    ------
-    RunError
-        They have other frames together.
-    """
-    parts = [run for keys, runs in more.items() if keys <= set(_REMOVED) for run in runs]
-    if not parts:
-        return []
-    own, together = frames(at), _together(parts, frames)
+def _is_join(run: list[NamedFile], parts: list[list[NamedFile]], who: str) -> bool:
+    """Return whether a series joins these; refuse one that should, and has other frames."""
+    own, of_parts = _series(run), [_series(part) for part in parts]
+    frames, each = _frames(own), [_frames(part) for part in of_parts]
+    together = sum(each) if all(each) else 0
     if len(parts) == 1:
         # XCP-D joins also what motion left of several runs; two runs of one length differ.
-        return parts if 0 < own == together and _begin_alike(runs[at], runs[parts[0]]) else []
-    if own and together and own != together:
-        of_parts = [runs[part] for part in parts]
-        kept = (_REMOVED[key] for key in _REMOVED if all(run[0].name.get(key) for run in of_parts))
+        return 0 < frames == together and _begin_alike(own, of_parts[0])
+    if frames and together and frames != together:
+        kept = (_REMOVED[key] for key in _REMOVED if all(part[0].name.get(key) for part in parts))
         raise RunError(
-            f"{who}: {runs[at][0].path} has {own} frames, and {_names(of_parts)} have {together}",
+            f"{who}: {run[0].path} has {frames} frames, and {_names(parts)} have {together}",
             expected="the frames of all of them, as XCP-D joins runs under a name without run- "
             "and dir-",
             remedy="rerun XCP-D on the session, or choose with --bids-filter-file: "
             f'{{"bold": {{"{next(kept, "run")}": "*"}}}}',
         )
-    return parts
+    return True
 
 
 def _names(runs: Iterable[list[NamedFile]]) -> str:
     return ", ".join(versions[0].path.name for versions in runs)
-
-
-def _together(parts: list[int], frames: Callable[[int], int]) -> int:
-    """Return the frames of runs together; 0 where those of one are not known."""
-    numbers = [frames(part) for part in parts]
-    return sum(numbers) if all(numbers) else 0
-
-
-def _frames(versions: list[NamedFile]) -> int:
-    """Return the frames of a run by its header; 0 where none can be read, as its reader will say.
-
-    nibabel takes a hundred times as long, and CIFTI's XML longer still.
-    """
-    here = (file.path for file in versions if file.path.name.endswith(IMAGES))
-    return next((number for path in here if (number := _frames_in(path))), 0)
-
-
-def _frames_in(path: Path) -> int:
-    try:
-        with open_foreign(path) as file:
-            start = inflated_start(file.read(_START_BYTES), 540)
-        order = "<" if start[1] else ">"
-        # By the size of the header: NIfTI-1, NIfTI-2.
-        form, at = {348: ("8h", 40), 540: ("8q", 16)}[struct.unpack_from(f"{order}i", start)[0]]
-        axes, *sizes = struct.unpack_from(order + form, start, at)
-    except Exception:  # its reader will say what is wrong with it
-        return 0
-    # Of CIFTI, the fifth is the first.
-    return max(sizes[min(axes, 5) - 1], 0) if axes in (4, 6) else 0
 
 
 def _series(versions: list[NamedFile]) -> Any:
@@ -388,13 +292,19 @@ def _series(versions: list[NamedFile]) -> Any:
     return image.dataobj
 
 
-def _begin_alike(*runs: list[NamedFile]) -> bool:
-    """Return whether the first frames of two runs are equal."""
+def _frames(series: Any) -> int:
+    """Return the frames of a series; 0 where they are not known. Of CIFTI they come first."""
+    shape = getattr(series, "shape", ())
+    return int(shape[{4: 3, 2: 0}[len(shape)]]) if len(shape) in (2, 4) else 0
+
+
+def _begin_alike(*series: Any) -> bool:
+    """Return whether the first frames of two series are equal."""
     import numpy as np
 
     try:
         first, second = (
-            np.asarray(one[..., 0] if one.ndim == 4 else one[0]) for one in map(_series, runs)
+            np.asarray(one[..., 0] if len(one.shape) == 4 else one[0]) for one in series
         )
     except Exception:  # a damaged file, as its reader will say
         return False
@@ -524,15 +434,6 @@ def _is_table_of_parcels(name: BidsName) -> bool:
     return (name.suffix, name.extension) == ("timeseries", ".tsv") and named is not None
 
 
-def _remedy(
-    files: Iterable[NamedFile], input_type: InputType, remedies: Mapping[InputType, str]
-) -> str:
-    """Return what gives series that can be read; of XCP-D's that are read as fMRIPrep's, how."""
-    if input_type == "fmriprep" and any(f.name.get("desc") in _DESCS["xcpd"] for f in files):
-        return "--input-type xcpd, if XCP-D made them: the dataset's description names others"
-    return remedies[input_type]
-
-
 def _of_abcd_hcp(names: Iterable[str], who: str) -> RunError | None:
     """Refuse series of abcd-hcp-pipeline by name; None where there are none."""
     theirs = sorted(name for name in names if name.endswith(_OF_ABCD_HCP))
@@ -556,5 +457,7 @@ def none_usable(files: list[NamedFile], who: str, desc: str, input_type: InputTy
         found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"
     else:
         found = f"{who} has no desc-{desc}_bold image, but {files[0].path.name}"
-    remedy = _remedy(files, input_type, _REMEDIES)
+    remedy = _REMEDIES[input_type]
+    if input_type == "fmriprep" and any(f.name.get("desc") in _DESCS["xcpd"] for f in files):
+        remedy = "--input-type xcpd, if XCP-D made them: the dataset's description names others"
     return RunError(found, expected=f"NIfTI volumes in {SPACE}", remedy=remedy)

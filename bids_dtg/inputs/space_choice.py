@@ -28,8 +28,8 @@ from bids_dtg.inputs.templateflow import (
 )
 
 SPACE = "MNI152NLin6Asym"
-# Where the cortex of CIFTI files lies, and what names of series in them end with.
-SURFACE, SERIES = "fsLR", (".dtseries.nii",)
+# Where the cortex of CIFTI files lies.
+SURFACE = "fsLR"
 # Entities by which `--space` names parcels of CIFTI.
 _NAMING = ("seg", "atlas")
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
@@ -64,8 +64,8 @@ class SpaceRule:
 
     @property
     def endings(self) -> tuple[str, ...]:
-        """What the names of series that can be read end with: volumes, or grayordinates."""
-        return {SURFACE: SERIES, PARCELS: PARCEL_SERIES}.get(self.model, IMAGES)
+        """What the names of series that can be read end with: volumes, or parcels of CIFTI."""
+        return PARCEL_SERIES if self.model == PARCELS else IMAGES
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import NamedFile, named_files
-from bids_dtg.inputs.studies import STUDIES, person_folders
+from bids_dtg.inputs.studies import Study, person_folders
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformPlannedError
 
 Side = Literal["L", "R"]
@@ -104,18 +104,18 @@ def find_surfaces(
     TransformPlannedError
         A transform would be fetched, if this were no plan.
     """
-    if dataset.input_type in STUDIES:
-        found = _in_study(dataset, participant, session)
+    if dataset.study is not None:
+        found = _in_study(dataset.study, dataset.root, participant, session)
     else:
         found = _in_derivatives(dataset, participant, session, model, templateflow)
     require_contents(found.inputs, participant)
     return found
 
 
-def _in_study(dataset: InputDataset, participant: str, session: str | None) -> SurfaceFiles:
+def _in_study(study: Study, root: Path, participant: str, session: str | None) -> SurfaceFiles:
     folders = [
         folder.path
-        for folder in person_folders(STUDIES[dataset.input_type], dataset.root, participant)
+        for folder in person_folders(study, root, participant)
         if session in (None, folder.session)
     ]
     for folder in folders:

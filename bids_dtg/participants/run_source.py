@@ -34,7 +34,6 @@ from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header,
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
-from bids_dtg.inputs.space_choice import SERIES
 from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation
@@ -94,7 +93,7 @@ def plan_run(
         Its space, its header or its table of confounds cannot be used.
     """
     _require_way_to(space, run)
-    is_series = run.bold.name.endswith((*SERIES, *PARCEL_SERIES))
+    is_series = run.bold.name.endswith(PARCEL_SERIES)
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
         *(run.bold, header.time, run.time_sidecar, run.tr_seconds), root=run.root
@@ -154,7 +153,9 @@ class RunSource:
                 stream=lambda watch, watched: stream_series(header, rows),
             )
         if not isinstance(places, VoxelPlaces):
-            raise RunError(f"{run.bold} has voxels", expected="a .dtseries.nii file")
+            raise RunError(
+                f"{run.bold} has voxels", expected="series of parcels, a .ptseries.nii file"
+            )
         placement = Placement.through(places, run.transforms)
         sampling, method = placement.in_file(header, interpolation)
         in_mask, notes = _run_mask(run, placement)

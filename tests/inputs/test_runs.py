@@ -7,14 +7,12 @@ import pickle
 import warnings
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import add_cifti_run, brain_models, parcels_axis, save_series
+from cifti_people import parcels_axis, save_series
 from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.foreign import open_foreign
 from bids_dtg.inputs import index as index_module
 from bids_dtg.inputs.index import read_filter_file
 from bids_dtg.inputs.runs import find_runs
@@ -291,29 +289,6 @@ def test_other_spaces_only(root):
         find_runs(root, "01")
 
 
-def test_a_model_of_grayordinates_gets_cifti_series_alone(root):
-    add_run(root)
-    path = add_cifti_run(root, "01")
-    (run,) = find_runs(root, "01", rule=SpaceRule(model="fsLR"))
-    assert (run.bold, run.space, run.tr_seconds, run.mask) == (path, "fsLR", 10.0, None)
-    assert run.title == "sub-01_task-rest"
-    assert run.confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
-    (volume,) = find_runs(root, "01")
-    assert volume.bold.name.endswith("_desc-preproc_bold.nii.gz")
-    path.unlink()
-    expected = "no series at grayordinates, but sub-01_.*bold.nii.gz.*fmriprep --cifti-output 91k"
-    with pytest.raises(RunError, match=expected):
-        find_runs(root, "01", rule=SpaceRule(model="fsLR"))
-
-
-def test_the_unsmoothed_cifti_series_of_xcpd(root):
-    for desc in ("denoised", "denoisedSmoothed"):
-        add_cifti_run(root, "01", desc=f"_desc-{desc}")
-    (run,) = find_runs(root, "01", rule=SpaceRule(model="fsLR"), input_type="xcpd")
-    assert run.bold.name == "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii"
-    assert run.cleaned_before
-
-
 def test_cifti_only(root):
     func = root / "sub-01" / "func"
     func.mkdir(parents=True)
@@ -578,7 +553,7 @@ def test_nibabies_in_templates_of_infants_is_refused_by_name(tmp_path):
 
 
 # As docs/derivatives.md of ABCD-STUDY/nda-abcd-collection-3165 lists them (at 038e9ab3).
-@pytest.mark.parametrize("model", ["MNI152NLin6Asym", "fsLR"])
+@pytest.mark.parametrize("model", ["MNI152NLin6Asym", "fsLR parcels"])
 def test_abcd_hcp_pipeline_is_refused_by_name(tmp_path, model):
     root = describe_dataset(tmp_path / "abcd-hcp-pipeline", pipeline="abcd-hcp-pipeline")
     func = root / "sub-01" / "ses-baselineYear1Arm1" / "func"
@@ -682,15 +657,12 @@ def add_series(root: Path, entities: str, frames: int, *, kind: str = "nifti", s
             path.rename(path.with_name(path.name.replace("preproc", "denoised")))
         return
     stem = "_".join(filter(None, ["sub-01_task-rest", entities, "space-fsLR"]))
-    if kind == "dtseries":
-        ending, axis = "den-91k_desc-denoised_bold.dtseries.nii", brain_models()
-    else:
-        ending, axis = "seg-Tiny_den-91k_stat-mean_timeseries.ptseries.nii", parcels_axis()
+    ending, axis = "seg-Tiny_den-91k_stat-mean_timeseries.ptseries.nii", parcels_axis()
     values = rng.normal(size=(frames, len(axis))).astype(np.float32)
     save_series(root / "sub-01" / "func" / f"{stem}_{ending}", values, axis)
 
 
-MODELS = {"nifti": "MNI152NLin6Asym", "dtseries": "fsLR", "ptseries": "fsLR parcels"}
+MODELS = {"nifti": "MNI152NLin6Asym", "ptseries": "fsLR parcels"}
 
 
 def runs_of_series(root: Path, kind: str, **options):
@@ -749,60 +721,11 @@ def test_a_join_of_xcpd_with_other_frames_than_its_runs_is_refused(root, kind, k
         assert titles(found) == [f"sub-01_task-rest_{key}-{number}" for number in (1, 2)]
 
 
-@pytest.mark.parametrize(
-    ("frames", "joins"),
-    [
-        ({"": 5, "run-1": 2, "run-2": 3}, {""}),
-        ({"": 5, "acq-a_run-1": 2, "acq-b_run-1": 3}, {""}),
-        ({"": 5, "run-1": 2, "run-2": 3, "acq-a": 4}, {""}),  # beside a run of its own
-        ({"": 6, "run-1": 2, "run-2": 3}, set()),
-        ({"": 2, "run-2": 2}, set()),
-    ],
-)
-def test_elsewhere_the_frames_tell_a_join_from_a_run(root, recwarn, frames, joins):
-    for entities, number in frames.items():
+def test_a_run_of_another_program_is_no_join(root, recwarn):
+    for entities, number in {"": 5, "run-1": 2, "run-2": 3}.items():
         add_series(root, entities, number, kind="fmriprep")
-    wanted = {f"sub-01_task-rest{entities and '_'}{entities}" for entities in {*frames} - joins}
-    assert set(titles(runs_of_series(root, "fmriprep"))) == wanted
-    assert len(recwarn) == len(joins)
-
-
-@pytest.mark.parametrize("kind", ["fmriprep", *MODELS])
-def test_headers_are_read_once_and_only_where_a_name_lacks_what_others_have(
-    root, monkeypatch, kind
-):
-    opened: list[Path] = []
-
-    def note(path: Path):
-        opened.append(path)
-        return open_foreign(path)
-
-    monkeypatch.setattr("bids_dtg.inputs.runs.open_foreign", note)
-    monkeypatch.setattr("nibabel.load", pytest.fail)  # it takes a hundred times as long
-    parts = ("dir-AP_run-1", "dir-AP_run-2", "dir-PA_run-1", "dir-PA_run-2")
-    for seed, entities in enumerate(parts):
-        add_series(root, entities, 4, kind=kind, seed=seed)
-    assert (len(runs_of_series(root, kind)), opened) == (4, [])
-    for entities, frames in {"dir-AP": 8, "dir-PA": 8, "": 16}.items():
-        add_series(root, entities, frames, kind=kind)
-    with pytest.warns(UserWarning, match="is left out: it joins") as said:
-        assert len(runs_of_series(root, kind)) == 4
-    assert (len(said), len(opened), len(set(opened))) == (3, 7, 7)
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
-@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-def test_joins_are_found_in_headers_of_all_forms(root, order, kind, ending):
-    for seed, (entities, frames) in enumerate({"": 700, "run-1": 300, "run-2": 400}.items()):
-        path = add_run(root, entities=entities, bold=np.ones((2, 2, 2, 2)), parts=("bold",))
-        path.unlink()
-        header = kind.header_class(endianness=order)
-        values = np.full((2, 2, 2, frames), seed, np.int16)
-        name = path.name.replace("preproc", "denoised").replace(".nii.gz", ending)
-        nib.save(kind(values, np.eye(4), header), path.with_name(name))
-    with pytest.warns(UserWarning, match="it joins sub-01_task-rest_run-1"):
-        assert len(runs_of_series(root, "nifti")) == 2
+    assert len(runs_of_series(root, "fmriprep")) == 3
+    assert not recwarn
 
 
 # --- One measurement twice

@@ -81,7 +81,6 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
 
 
 # HCP-D's youngest children were scanned in shorter runs (Harms et al. 2018).
-@pytest.mark.parametrize("space", [SPACE, "fsLR"])
 @pytest.mark.parametrize(
     ("names", "joined"),
     [
@@ -93,22 +92,16 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
         (["REST1_LR", "REST1_7T_PA"], ["REST_3T"]),
     ],
 )
-def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined, space):
-    ending = ".nii.gz" if space == SPACE else ".dtseries.nii"
+def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined):
     for name in (*names, *joined):
-        path = add_hcp_run(tmp_path, run=f"rfMRI_{name}", bold=BOLD, cleaned="hp0_clean")
-        if space != SPACE:
-            of_surface = f"rfMRI_{name}_Atlas_MSMAll_hp0_clean{ending}"
-            path.rename(path.with_name(of_surface))
+        add_hcp_run(tmp_path, run=f"rfMRI_{name}", bold=BOLD, cleaned="hp0_clean")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        runs = runs_of(tmp_path, "100307", model=space)
+        runs = runs_of(tmp_path, "100307")
     assert {run.bold.parent.name for run in runs} == {f"rfMRI_{name}" for name in names}
     assert len(set(titles(runs))) == len(names)
     left_out = [str(each.message).partition("_hp0")[0].rpartition("/")[2] for each in said]
-    assert [name.removesuffix("_Atlas_MSMAll") for name in left_out] == [
-        f"rfMRI_{name}" for name in joined
-    ]
+    assert left_out == [f"rfMRI_{name}" for name in joined]
 
 
 def test_hcp_runs_have_names_of_their_own(tmp_path):
@@ -147,7 +140,7 @@ def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
     order = [
         f"{filtered}{cleaned}"
         for filtered in ("hp2000_", "hp0_", "")
-        for cleaned in ("clean", "clean_rclean_tclean", "clean_tclean", "clean_rclean")
+        for cleaned in ("clean", "clean_rclean_tclean")
     ]
     for kind in order[missing:]:
         add_hcp_run(tmp_path, bold=BOLD, cleaned=kind)
@@ -172,35 +165,6 @@ def test_hcp_2025_of_surfaces_only(tmp_path):
     path.rename(path.with_name(surfaces))
     with pytest.raises(RunError, match=rf"no cleaned resting run, but {surfaces}\..* HCP-YA 2025"):
         runs_of(tmp_path, "100307")
-
-
-# As datalad-datasets/hcp-functional-connectivity lists a run of 100307 (at c0754213), and with the
-# names of HCP-YA 2025 beside.
-@pytest.mark.parametrize(
-    ("name", "cleaned"),
-    [
-        ("rfMRI_REST1_LR_Atlas_hp2000_clean", "hp2000_clean"),
-        ("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean", "hp2000_clean_rclean_tclean"),
-        ("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean", "hp2000_clean"),
-    ],
-)
-def test_hcp_at_grayordinates(tmp_path, name, cleaned):
-    path = add_hcp_run(tmp_path, bold=BOLD)
-    for more in ("rfMRI_REST1_LR_Atlas_hp2000_clean", name):
-        path.with_name(f"{more}.dtseries.nii").write_bytes(b"x")
-    if "rclean" in name:
-        path.with_name("rfMRI_REST1_LR_Atlas_hp2000_clean.dtseries.nii").unlink()
-    (run,) = runs_of(tmp_path, "100307", model="fsLR")
-    assert (run.bold, run.mask) == (path.with_name(f"{name}.dtseries.nii"), None)
-    assert (run.space, run.cleaned_as) == ("fsLR", cleaned)
-    assert run.title == "sub-100307_task-rest_dir-LR_run-1"
-    (volume,) = runs_of(tmp_path, "100307")
-    assert volume.bold == path
-    run.bold.unlink()
-    for left in path.parent.glob("*.dtseries.nii"):
-        left.unlink()
-    with pytest.raises(RunError, match=r"no cleaned resting run at grayordinates.*_MSMAll"):
-        runs_of(tmp_path, "100307", model="fsLR")
 
 
 def test_hcp_without_cleaned_runs(tmp_path):
@@ -342,7 +306,7 @@ def test_a_study_that_is_not_there(tmp_path):
 )
 def test_studies_are_in_one_space(tmp_path, option, told):
     add_hcp_run(tmp_path, bold=BOLD)
-    with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE} or fsLR, {told}"):
+    with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE}, {told}"):
         runs_of(tmp_path, "100307", **option)
     assert len(runs_of(tmp_path, "100307", asked=f"{SPACE}:res-2")) == 1
 
@@ -373,13 +337,6 @@ def test_xcpd_is_recognised_and_read(tmp_path):
 # As xcp_d/tests/data/test_ds001419_cifti_outputs.txt of PennLINC/xcp_d (at e4e45c05) and
 # test_ds001419_nifti_outputs.txt (at 0628035c) list the files of a task with two runs.
 XCPD = {
-    "fsLR": (
-        "space-fsLR_den-91k_desc-denoisedSmoothed_bold.dtseries.nii",
-        "space-fsLR_den-91k_desc-denoised_bold.dtseries.nii",
-        "space-fsLR_seg-4S156Parcels_den-91k_stat-mean_timeseries.ptseries.nii",
-        "space-fsLR_seg-4S156Parcels_den-91k_stat-coverage_boldmap.pscalar.nii",
-        "space-fsLR_seg-4S156Parcels_stat-mean_timeseries.tsv",
-    ),
     "MNI152NLin2009cAsym": (
         "space-MNI152NLin2009cAsym_res-2_desc-denoisedSmoothed_bold.nii.gz",
         "space-MNI152NLin2009cAsym_res-2_desc-denoised_bold.nii.gz",
@@ -426,25 +383,19 @@ def test_the_wrong_type_says_what_is_there(tmp_path):
 
 
 # A wrapper, or somebody's copy, wrote the description; XCP-D wrote the files.
-@pytest.mark.parametrize("model", [SPACE, "fsLR"])
-@pytest.mark.parametrize("ending", ["denoised_bold.nii.gz", "denoisedSmoothed_bold.dtseries.nii"])
-def test_xcpd_under_another_name_is_read_when_it_is_said(tmp_path, ending, model):
+def test_xcpd_under_another_name_is_read_when_it_is_said(tmp_path):
     describe_dataset(tmp_path, pipeline="my pipeline")
-    space = SPACE if ending.endswith(".gz") else "fsLR"
-    path = tmp_path / "sub-01" / "func" / f"sub-01_task-rest_space-{space}_desc-{ending}"
+    name = f"sub-01_task-rest_space-{SPACE}_desc-denoised_bold.nii.gz"
+    path = tmp_path / "sub-01" / "func" / name
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
     with pytest.raises(RunError, match=r"To do: --input-type xcpd, if XCP-D made them"):
-        runs_of(tmp_path, "01", model=model)
-    if model == space:
-        (run,) = runs_of(tmp_path, "01", model=model, input_type="xcpd")
-        assert (run.bold, run.cleaned_before) == (path, True)
-    else:
-        with pytest.raises(RunError, match=r"run XCP-D with --file-format (nifti|cifti)"):
-            runs_of(tmp_path, "01", model=model, input_type="xcpd")
+        runs_of(tmp_path, "01")
+    (run,) = runs_of(tmp_path, "01", input_type="xcpd")
+    assert (run.bold, run.cleaned_before) == (path, True)
 
 
-@pytest.mark.parametrize("model", [SPACE, "fsLR", "fsLR parcels"])
+@pytest.mark.parametrize("model", [SPACE, "fsLR parcels"])
 @pytest.mark.parametrize("naming", ["seg-4S156Parcels_stat-mean", "atlas-Gordon"])
 def test_tables_of_xcpd_are_no_series(tmp_path, naming, model):
     describe_dataset(tmp_path, pipeline="XCP-D")

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import brain_models, parcels_axis, save_series, tiny_series
+from cifti_people import parcels_axis, save_series, tiny_series
 from fmriprep_dataset import describe_dataset, make_image
 from tiny_job import tiny_bold
 
@@ -60,7 +60,6 @@ def values(
 
 SERIES_OF = {
     "MNI152NLin6Asym": "space-MNI152NLin6Asym_desc-denoised_bold.nii.gz",
-    "fsLR": "space-fsLR_den-91k_desc-denoised_bold.dtseries.nii",
     "fsLR parcels": "space-fsLR_seg-Tiny_stat-mean_timeseries.ptseries.nii",
 }
 
@@ -77,7 +76,7 @@ def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(tmp_path, spac
         if space == SPACE:
             make_image(path, tiny_bold(200), tr=seconds)
         else:
-            axis = brain_models() if space == "fsLR" else parcels_axis()
+            axis = parcels_axis()
             save_series(path, tiny_series(len(axis), 200), axis, seconds)
         sidecar = path.with_name(path.name.partition(".")[0] + ".json")
         sidecar.write_text(json.dumps({"RepetitionTime": stated}))
