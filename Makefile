@@ -15,11 +15,9 @@ UV := $(UV_BIN) pip install --quiet --python $(BIN)/python --constraint constrai
 
 DEMO ?= demo-output
 PAPER ?= paper-output
-N ?= 20000
-SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test coverage test-slow test-gpu bench-gpu fuzz lint format bench docs container release-check clean
+.PHONY: help demo paper test coverage test-slow test-gpu bench-gpu lint format bench docs container release-check clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,22 +42,19 @@ paper: .venv/installed ## make the publication's analyses and figures of 12 simu
 	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python studies/paper.py $(PAPER) --simulate 12 --permutations 49 --contrast gamblingReward languageMathVsStory motorAvg wm2bkVs0bk --tune languageMathVsStory --features 4 --epochs 10
 
 test: .venv/installed ## run the fast tests (minutes)
-	$(PYTEST) --numprocesses auto
+	$(PYTEST) --numprocesses auto --dist loadfile
 
 coverage: .venv/installed ## run the fast tests, and list the lines that none of them runs, in any process (two to three times the time)
-	$(PYTEST) --numprocesses auto --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) --numprocesses auto --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 test-slow: .venv/installed ## run the slow tests: full-size data, killed processes, the BIDS validator
-	$(PYTEST) -m slow --timeout 1500 --numprocesses auto $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
+	$(PYTEST) -m slow --timeout 1500 --numprocesses auto --dist loadfile $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
 
 test-gpu: .venv/installed ## run the tests that need a GPU; without one each is skipped, with the reason
 	$(PYTEST) -m gpu --timeout 1500 tests
 
 bench-gpu: .venv/installed ## time the network, the sums, training and whole participants on a GPU, as Markdown tables
 	$(BIN)/python benchmarks/gpu.py
-
-fuzz: .venv/installed ## give the program N inputs made by chance (N=20000, SEED=1); goes on where it was ended
-	$(BIN)/python tests/attacks/fuzz.py --count $(N) --seed $(SEED) --state .fuzz
 
 lint: .venv/installed ## check style, types and the import contract
 	$(BIN)/ruff check .
@@ -93,4 +88,4 @@ release-check: .venv/installed ## build the files of a release, check them, inst
 	build/installed/bin/dtg-demo build/demo --participants 1
 
 clean: ## remove the files that these tasks made
-	rm -rf .venv build dist site docs/gallery examples/gallery/*/ .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf .venv build dist site docs/gallery examples/gallery/*/ .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

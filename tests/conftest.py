@@ -18,31 +18,16 @@ settings.load_profile("untimed")
 
 if TYPE_CHECKING:
     from trained import Trained
-    from xdist.remote import Producer
-    from xdist.scheduler import Scheduling
 
     from bids_dtg.contrasts.phantom.model import Phantom
 
 TESTS = Path(__file__).parent
-# `from fmriprep_dataset import ...` and `from attacks.judge import ...` in any test.
-sys.path[:0] = [str(TESTS / "builders"), str(TESTS)]
+# `from fmriprep_dataset import ...` in any test.
+sys.path.insert(0, str(TESTS / "builders"))
 # Programs inherit what `nohup make test` ignores, and tests send it to them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # No test asks a public host: those of downloads have hosts of their own, and lift this.
 os.environ["DTG_OFFLINE"] = "1"
-
-
-@pytest.hookimpl(optionalhook=True)  # a run in one process needs no pytest-xdist
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """Keep each file's tests in one process, as they share fixtures; attacks share none."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return nodeid if file.startswith("tests/attacks/") else file
-
-    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,15 +42,6 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the hundreds of attacks last: they fill the rest of the time on each core.
-
-    The scheduler gives out files by their number of tests, and each attack as a file of one: a
-    long file of one test that came after them would run while the other cores have nothing to do.
-    """
-    items.sort(key=lambda item: item.nodeid.startswith("tests/attacks/test_attacks.py"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,742 @@
+"""Damaged and hostile input: a line that names the file, an honest exit code, the others whole."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import array_people
+import h5py
+import nibabel as nib
+import numpy as np
+import pytest
+import tiny_twins
+from fmriprep_dataset import confound_columns, make_image, write_confounds
+from itk_files import affine_part, field_part, write_composite
+from study_folders import add_transforms
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, forge
+from tiny_cohort import TinyCohort
+from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold, tree
+
+Edit = Callable[[Path], object]
+
+FUNC = Path("sub-01", "func")
+GRID = "sub-01_task-rest_space-MNI152NLin6Asym_res-2"
+BOLD = FUNC / f"{GRID}_desc-preproc_bold.nii.gz"
+SIDECAR = FUNC / f"{GRID}_desc-preproc_bold.json"
+MASK = FUNC / f"{GRID}_desc-brain_mask.nii.gz"
+CONFOUNDS = FUNC / "sub-01_task-rest_desc-confounds_timeseries.tsv"
+AFFINE = Path("sub-01/anat/sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.txt")
+COMPOSITE = AFFINE.with_suffix(".h5")
+EVENTS = Path("sub-c0p0000/func/sub-c0p0000_task-stroopAP_run-01_events.tsv")
+
+
+# --- damages: each changes a sound file
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def holding(content: str | bytes) -> Edit:
+    """Return a damage that puts something else in a file's place."""
+    return lambda path: path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def replaced(old: str, new: str) -> Edit:
+    """Return a damage that changes words of a text."""
+
+    def edit(path: Path) -> None:
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def image(values: np.ndarray, affine: np.ndarray = TINY_AFFINE) -> Edit:
+    return lambda path: make_image(path, values, affine, TR)
+
+
+def header(offset: int, stored: bytes) -> Edit:
+    """Return a damage to bytes of a NIfTI header."""
+
+    def edit(path: Path) -> None:
+        content = gzip.decompress(path.read_bytes())
+        path.write_bytes(gzip.compress(content[:offset] + stored + content[offset + len(stored) :]))
+
+    return edit
+
+
+def confounds(change: Callable[[dict[str, list[str]]], object]) -> Edit:
+    def edit(path: Path) -> None:
+        columns = confound_columns(FRAMES)
+        change(columns)
+        write_confounds(path, columns)
+
+    return edit
+
+
+def arrays(**other: object) -> Edit:
+    """Return a damage to arrays of a file of people."""
+    return lambda path: array_people.write(path, **{**array_people.arrays(), **other})
+
+
+def composite(name: str, values: object) -> Edit:
+    """Return a damage to the displacements of a transform."""
+
+    def edit(path: Path) -> None:
+        with h5py.File(path, "r+") as file:
+            del file["TransformGroup"]["2"][name]
+            file["TransformGroup"]["2"][name] = values
+
+    return edit
+
+
+# --- files of one participant: the others' outputs are the same bytes
+
+OF_A_PERSON = {
+    BOLD: {
+        "empty": empty,
+        "truncated": truncated,
+        "text": holding("<html>404 Not Found</html>" * 20),
+        "three dimensions": image(tiny_bold()[..., 0]),
+        "zeros": image(np.zeros((*TINY_SHAPE, FRAMES), np.int16)),
+        "nan": image(np.full((*TINY_SHAPE, FRAMES), np.nan, np.float32)),
+        "elsewhere": image(tiny_bold(), TINY_AFFINE + np.eye(4, k=3) * 500),
+        "no affine": header(280, bytes(48)),
+        "complex numbers": header(70, b"\x20\x00"),
+        "annex": holding("/annex/objects/MD5E-s123--abc.nii.gz\n"),
+    },
+    MASK: {
+        "empty": empty,
+        "truncated": truncated,
+        "four dimensions": image(np.ones((*TINY_SHAPE, 2), np.uint8)),
+        "elsewhere": image(np.ones(TINY_SHAPE, np.uint8), TINY_AFFINE + np.eye(4, k=3) * 500),
+    },
+    CONFOUNDS: {
+        "empty": empty,
+        "bytes": holding(b"\x00\xff\xfe" * 100),
+        "too few rows": confounds(lambda columns: [column.pop() for column in columns.values()]),
+        "no motion": confounds(lambda columns: columns.pop("trans_x")),
+        "a word": confounds(lambda columns: columns["trans_x"].__setitem__(7, "oops")),
+    },
+    SIDECAR: {
+        "empty": empty,
+        "truncated": truncated,
+        "a list": holding("[]"),
+        "milliseconds": holding('{"RepetitionTime": 10000}'),
+    },
+    AFFINE: {
+        "empty": empty,
+        "truncated": truncated,
+        "too few numbers": replaced("Parameters: 1.0", "Parameters:"),
+        "not finite": replaced("Parameters: 1.0", "Parameters: nan"),
+    },
+    COMPOSITE: {
+        "empty": empty,
+        "truncated": truncated,
+        "too few numbers": composite("TransformParameters", np.zeros(9)),
+        "not finite": composite("TransformParameters", np.full(648, np.nan)),
+    },
+}
+
+
+def people(folder: Path, damaged: Path) -> TinyJob:
+    """Make two participants, of whom 01 needs the file."""
+    job = TinyJob(folder, ("01", "02"))
+    if damaged in (AFFINE, COMPOSITE):
+        shutil.rmtree(job.bids / "sub-01")
+        add_rest(job.bids, "01", space=None, res=None)
+        add_transforms(job.bids)
+    if damaged == COMPOSITE:
+        (job.bids / AFFINE).unlink()
+        lattice = np.diag([40.0, 40, 40, 1])
+        lattice[:3, 3] = -100
+        parts = [affine_part(np.eye(4)), field_part(np.zeros((6, 6, 6, 3)), lattice)]
+        write_composite(job.bids / COMPOSITE, parts)
+    return job
+
+
+@pytest.fixture(scope="module")
+def of_the_other(tmp_path_factory) -> dict[str, str]:
+    """Return the outputs of participant 02 where nothing is damaged."""
+    job = TinyJob(tmp_path_factory.mktemp("whole"), ("01", "02"))
+    assert job.run("--nprocs", "1") == 0
+    return outputs(job.out, "02")
+
+
+def outputs(out: Path, label: str) -> dict[str, str]:
+    return {name: sha for name, sha in tree(out).items() if name.startswith(f"sub-{label}")}
+
+
+def the_line(capsys) -> str:
+    """Return the only line that tells of an error."""
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert "internal error" not in err
+    (line,) = [line for line in err.splitlines() if "error: " in line or "failed: " in line]
+    return line
+
+
+def rows(table: dict) -> list:
+    return [
+        pytest.param(name, damage, id=f"{Path(name).name} {how}")
+        for name, damages in table.items()
+        for how, damage in damages.items()
+    ]
+
+
+@pytest.mark.parametrize(("name", "damage"), rows(OF_A_PERSON))
+def test_a_damaged_file_costs_its_participant_alone(tmp_path, capsys, of_the_other, name, damage):
+    job = people(tmp_path, name)
+    damage(job.bids / name)
+    assert job.run("--nprocs", "1") == 1
+    line = the_line(capsys)
+    assert "sub-01: failed: " in line
+    # Of a mask without voxels, the series is named that has none within it.
+    assert name.name in line or (name == MASK and BOLD.name in line)
+    assert outputs(job.out, "01") == {}
+    assert outputs(job.out, "02") == of_the_other
+
+
+@pytest.mark.parametrize("name", [BOLD, MASK, CONFOUNDS, SIDECAR])
+@pytest.mark.parametrize("kind", ["folder", "broken link"])
+def test_what_is_no_file_costs_its_participant_alone(tmp_path, capsys, of_the_other, name, kind):
+    job = people(tmp_path, name)
+    path = job.bids / name
+    path.unlink()
+    path.mkdir() if kind == "folder" else path.symlink_to("../../.git/annex/objects/absent")
+    assert job.run("--nprocs", "1") == 1
+    assert path.name.removesuffix(".nii.gz") in the_line(capsys)
+    assert outputs(job.out, "02") == of_the_other
+
+
+# --- files of the call: it is refused before anything is written
+
+FILTER, CONFIG = "filter.json", "config.toml"
+ATLAS = "atlas-My_space-MNI152NLin6Asym_dseg.nii.gz"
+LABELS = ATLAS.replace(".nii.gz", ".tsv")
+OF_THE_CALL = {
+    "fmriprep/dataset_description.json": {
+        "empty": empty,
+        "truncated": truncated,
+        "a list": holding("[]"),
+    },
+    FILTER: {
+        "empty": empty,
+        "truncated": truncated,
+        "a list": holding("[]"),
+        "an unknown key": holding('{"bold": {"spac": "T1w"}}'),
+        "nested": holding("[" * 100_000),
+    },
+    CONFIG: {
+        "not TOML": truncated,
+        "an unknown key": holding("[cleaning]\nfilter = 1\n"),
+        "wrong type": holding('[cleaning]\nmin_minutes = "many"\n'),
+        "too long a number": holding(f"[resources]\nseed = {'9' * 5000}\n"),
+    },
+    ATLAS: {
+        "empty": empty,
+        "truncated": truncated,
+        "four dimensions": image(np.ones((*TINY_SHAPE, 3), np.int16)),
+        "fractions": image(np.full(TINY_SHAPE, 0.3, np.float32)),
+        "no region": image(np.zeros(TINY_SHAPE, np.int16)),
+    },
+    LABELS: {
+        "no name": holding("index\tname\n1\n"),
+        "bytes": holding(b"index\tname\n1\t\xff\xfe\n"),
+        "other columns": holding("a\tb\n1\tx\n"),
+    },
+    "tiny/model.json": {"empty": empty, "truncated": truncated, "a list": holding("[]")},
+    "tiny/weights.safetensors": {"empty": empty, "truncated": truncated},
+    "tiny/maps.nii.gz": {"empty": empty, "truncated": truncated},
+    "tiny/mask.nii.gz": {"gone": Path.unlink},
+}
+
+
+@pytest.mark.parametrize(("name", "damage"), rows(OF_THE_CALL))
+def test_a_damaged_file_of_the_call_is_refused(tmp_path, capsys, name, damage):
+    job = TinyJob(tmp_path)
+    (tmp_path / FILTER).write_text('{"bold": {"task": "rest"}}')
+    (tmp_path / CONFIG).write_text("[cleaning]\nmin_minutes = 1\n")
+    parcels = np.arange(1080, dtype=np.int16).reshape(TINY_SHAPE) % 3
+    make_image(tmp_path / ATLAS, parcels, TINY_AFFINE)
+    (tmp_path / LABELS).write_text("index\tname\n1\tA\n2\tB\n")
+    damage(tmp_path / name)
+    words = ["--bids-filter-file", FILTER, "--config-file", CONFIG, "--atlases", ATLAS]
+    assert job.run(*(tmp_path / w if "." in w else w for w in words)) == 2
+    assert Path(name).name in the_line(capsys)
+    assert not job.out.exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_forged_weights_are_refused(tmp_path, capsys, value):
+    """Of a bundle whose card fits them."""
+    import safetensors.numpy
+
+    job = TinyJob(tmp_path)
+    path = job.model / "weights.safetensors"
+    tensors = safetensors.numpy.load(path.read_bytes())
+    spoilt = {name: np.full_like(values, value) for name, values in tensors.items()}
+    forge(job.bundle, path.name, safetensors.numpy.save(spoilt))
+    assert job.run() == 2
+    assert "weights" in the_line(capsys)
+    assert not job.out.exists()
+
+
+# --- files of analyses
+
+ARRAYS_OF_PEOPLE = {
+    "empty": empty,
+    "truncated": truncated,
+    "two dimensions": arrays(rest=np.ones((12, 30), np.float32)),
+    "fewer people than rest": arrays(people=np.array(["a", "b"])),
+    "constant": arrays(rest=np.ones((12, 30, 400), np.float32)),
+    "no time between frames": arrays(tr_seconds=np.array(-2.0)),
+    "a session of two lines": arrays(session=np.array("a\nb")),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *rows({"all.npz": ARRAYS_OF_PEOPLE, "all.h5": ARRAYS_OF_PEOPLE}),
+        pytest.param(
+            "all.npz", arrays(people=np.array([{"a": 1}] * 12, object)), id="all.npz pickled"
+        ),
+    ],
+)
+def test_damaged_arrays_are_refused(tmp_path, capsys, name, damage):
+    array_people.write(tmp_path / name, **array_people.arrays())
+    damage(tmp_path / name)
+    assert array_people.call(tmp_path, "train", "--omp-nthreads", 1, file=name) == 2
+    assert name in the_line(capsys)
+    assert not (tmp_path / "out/group").exists()
+
+
+SIDES = ["training"] * 5 + ["validation", "test", "test"]
+SPLIT = "participant_id\tset\n" + "".join(
+    f"sub-{number:02d}\t{side}\n" for number, side in enumerate(SIDES, 1)
+)
+FAMILIES = "participant_id\tage\tfamily_id\n" + "".join(
+    f"sub-{number:02d}\t{20 + number}\t{number % 5}\n" for number in range(1, 9)
+)
+OF_A_TRAINING = {
+    "split.tsv": {
+        "empty": empty,
+        "no header": holding(SPLIT.partition("\n")[2]),
+        "an unknown set": replaced("validation", "nonsense"),
+        "a person twice": holding(SPLIT + "sub-01\ttest\n"),
+        "bytes": holding(b"participant_id\tset\nsub-01\t\xff\n"),
+    },
+    "fmriprep/participants.tsv": {
+        "empty": empty,
+        "another encoding": holding(FAMILIES.encode("utf-16")),
+        "semicolons": holding(FAMILIES.replace("\t", ";")),
+        "too many cells": replaced("sub-01\t21\t1", "sub-01\t21\t1\t9"),
+        "a person twice": holding(FAMILIES + "sub-01\t21\t4\n"),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> TinyCohort:
+    return TinyCohort(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.mark.parametrize(("name", "damage"), rows(OF_A_TRAINING))
+def test_a_damaged_file_of_a_training_is_refused(cohort, tmp_path, capsys, name, damage):
+    (cohort.folder / "split.tsv").write_text(SPLIT)
+    (cohort.bids / "participants.tsv").write_text(FAMILIES)
+    damage(cohort.folder / name)
+    words = ["--architecture", "linear", "--dry-run"]
+    if name == "split.tsv":
+        words += ["--split-file", cohort.folder / "split.tsv"]
+    assert cohort.analyse("train", *words, out=tmp_path / "out") == 2
+    assert Path(name).name in the_line(capsys)
+
+
+# What cannot be read costs the person; a map without values, that map alone.
+MEASURED = {
+    "empty": (empty, 1),
+    "truncated": (truncated, 1),
+    "four dimensions": (image(np.ones((*TINY_SHAPE, 4), np.float32)), 1),
+    "nan": (image(np.full(TINY_SHAPE, np.nan, np.float32)), 0),
+    "zeros": (image(np.zeros(TINY_SHAPE, np.float32)), 0),
+}
+
+
+@pytest.mark.parametrize("how", MEASURED)
+def test_a_damaged_map_costs_its_participant_alone(tmp_path, capsys, how):
+    cohort = TinyCohort(tmp_path)
+    (path, *_) = sorted((cohort.statmaps / "sub-01").iterdir())
+    damage, expected = MEASURED[how]
+    damage(path)
+    words = ["--architecture", "linear", "--held-out", "0", "0.25", "--model-name", "own"]
+    assert cohort.analyse("train", *words, "--no-reports") == expected
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    named = path.name if expected else "unusable in 1 of 2 targets (emotionFaces)"
+    assert any(named in line and "sub-01" in line for line in told.splitlines())
+    split = (cohort.out / "group/model-own/desc-split_participants.tsv").read_text()
+    assert ("sub-01" in split) == (not expected)
+    assert "sub-08" in split
+
+
+def stored(change: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Edit:
+    """Return a damage to the values of an image, or to where it lies, in mm."""
+
+    def edit(path: Path) -> None:
+        loaded = nib.load(path)
+        values = change(loaded.get_fdata(dtype=np.float32)).astype(np.float32)
+        make_image(path, values, loaded.affine + shift * np.eye(4, k=3))
+
+    return edit
+
+
+# Which people have a predicted map damaged, and what is said of it.
+PREDICTED = {
+    "zeros": (stored(lambda values: 0 * values), ("03",), "sub-03 is left out"),
+    "times 1e30": (stored(lambda values: 1e30 * values), ("03",), "sub-03 is left out"),
+    "elsewhere": (stored(lambda values: values, 4.0), ("03",), "sub-03 is left out"),
+    "truncated": (truncated, ("03",), "sub-03 is left out"),
+    "of one person for three": (
+        stored(lambda values: np.where(values, np.arange(values.size).reshape(values.shape), 0)),
+        ("01", "02", "03"),
+        "sub-01, sub-02, sub-03 have one and the same map",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def predicted(cohort) -> Path:
+    assert cohort.run("--nprocs", "1") == 0
+    return cohort.out
+
+
+@pytest.mark.parametrize("how", PREDICTED)
+def test_damaged_predicted_maps_are_named(cohort, predicted, tmp_path, capsys, how):
+    damage, whose, named = PREDICTED[how]
+    out = tmp_path / "out"
+    shutil.copytree(predicted, out)
+    (cohort.bids / "participants.tsv").write_text(FAMILIES)
+    for label in whose:
+        (path,) = out.glob(f"sub-{label}/**/*contrast-languageMath_*synthetic_statmap.nii.gz")
+        damage(path)
+    words = ["--feature-sets", "maps", "--permutations", "9", "--voxels", "--no-reports"]
+    words += ["--contrast", "languageMath", "--phenotype", "age"]
+    assert cohort.analyse("stats", *words, out=out) in (0, 1)
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert any(named in line for line in told.splitlines()), told
+
+
+EVENT_FILES = {
+    "empty": empty,
+    "other columns": holding("a\tb\n1\t2\n"),
+    "words for times": replaced("\n83.0\t", "\nsoon\t"),
+}
+
+
+@pytest.mark.parametrize("how", EVENT_FILES)
+def test_damaged_events_cost_their_run_alone(tmp_path, capsys, how):
+    twins = tiny_twins.write_twins(tmp_path)
+    EVENT_FILES[how](twins / "bids" / EVENTS)
+    assert train_twins(twins, "--dry-run") == 0
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert any(
+        "1 run of 1 participant" in line and EVENTS.name in line for line in told.split("\n")
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [empty, truncated, holding('name = "own"\nkeys = 1\n'), holding('name = "own\n')],
+    ids=["empty", "truncated", "an unknown key", "no TOML"],
+)
+def test_a_damaged_task_is_refused(tmp_path, capsys, damage):
+    twins = tiny_twins.write_twins(tmp_path)
+    path = tmp_path / "own.toml"
+    shutil.copy(Path(tiny_twins.__file__).parents[2] / "bids_dtg/twin/task_files/stroop.toml", path)
+    damage(path)
+    assert train_twins(twins, "--task-file", str(path)) == 2
+    assert "own.toml" in the_line(capsys)
+
+
+def train_twins(folder: Path, *words: str) -> int:
+    from bids_dtg.cli.run import main
+
+    return main(tiny_twins.arguments(folder, folder / "out", "train", *tiny_twins.TRAIN, *words))
+
+
+# --- what an earlier call has left: made again, and never read or written elsewhere
+
+RECORD = "logs/complete/sub-01_task-rest.json"
+OUTSIDE = {"../../victim": {"Size": 6, "MTimeNs": 0, "SHA256": "0" * 64}}
+
+
+def outputs_of_record(edit: Callable[[dict], object]) -> Edit:
+    def change(path: Path) -> None:
+        facts = json.loads(path.read_text())
+        edit(facts)
+        path.write_text(json.dumps(facts))
+
+    return change
+
+
+EARLIER = {
+    RECORD: {
+        "empty": empty,
+        "truncated": truncated,
+        "a list": holding("[]"),
+        "bytes": holding(b'{"a": "\xff"}'),
+        "of other folders": outputs_of_record(lambda facts: facts["Outputs"].update(OUTSIDE)),
+        "of methods elsewhere": outputs_of_record(lambda f: f.update(Methods="../../../victim")),
+        "of other types": outputs_of_record(lambda f: f.update(Options=[], Inputs=[1])),
+    },
+    "sub-01/func/*_statmap.nii.gz": {"empty": empty, "truncated": truncated, "gone": Path.unlink},
+    "sub-01/*_statmap.json": {"empty": empty, "a list": holding("[]")},
+    "sub-01/func/*_qc.tsv": {"empty": empty, "words": holding("a\tb\nx\ty\n")},
+    "participants.tsv": {"empty": empty, "bytes": holding(b"participant_id\n\xff\n")},
+}
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory) -> TinyJob:
+    job = TinyJob(tmp_path_factory.mktemp("earlier"), ("01", "02"))
+    assert job.run("--nprocs", "1") == 0
+    return job
+
+
+@pytest.mark.parametrize(("pattern", "damage"), rows(EARLIER))
+def test_damaged_outputs_are_made_again(earlier, tmp_path, capsys, pattern, damage):
+    out, victim = tmp_path / "out", tmp_path / "victim"
+    shutil.copytree(earlier.out, out)
+    victim.write_text("victim")
+    damage(min(out.glob(pattern)))
+    code = earlier.run("--nprocs", "1", out=out)
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert "internal error" not in told
+    assert victim.read_text() == "victim"
+    assert outputs(out, "02") == outputs(earlier.out, "02")
+    assert (code, outputs(out, "01")) == (0, outputs(earlier.out, "01"))
+
+
+# --- names and words that would act on a terminal, a page or a path
+
+FORGED = b"\nbids_dtg: error: forged"
+ESCAPE, TITLE = b"\x1b[31m", b"\x1b]0;owned\x07"
+ACTING = tuple(chr(code) for code in (*range(9), *range(11, 32), 127, 155, 0x202E))
+
+
+def assert_nothing_acts(told: str) -> None:
+    assert "Traceback" not in told
+    assert "internal error" not in told
+    assert not [character for character in ACTING if character in told]
+    assert "bids_dtg: error: forged" not in told.splitlines()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"sub-..", b"sub-", b"sub- 01 ", b"sub-0" + FORGED, b"sub-" + TITLE, b"sub-\xff\xfe"),
+        *(b"sub-\xc2\x9b31m", "sub-\u202e10".encode(), b"sub-<script>alert(1)<", b"sub--help"),
+        *(b"sub-01_task-x", b"sub-%s%n{0}", b"sub-" + b"x" * 240, b"sub-[red]x"),
+    ],
+    ids=repr,
+)
+def test_a_hostile_folder_costs_nobody_else(tmp_path, capfd, of_the_other, name):
+    job = TinyJob(tmp_path, ("01", "02"))
+    shutil.copytree(job.bids / "sub-01", job.bids / os.fsdecode(name))
+    assert job.run("--nprocs", "1") in (0, 1)
+    assert_nothing_acts(capfd.readouterr().err)
+    assert outputs(job.out, "02") == of_the_other
+    assert {path.name for path in tmp_path.iterdir()} == {"fmriprep", "tiny", "out"}
+
+
+@pytest.mark.parametrize(
+    "new", [b"task-rest" + ESCAPE, b"task-rest\nx", b"task-rest\xff"], ids=repr
+)
+def test_hostile_names_of_files_cost_their_participant(tmp_path, capfd, of_the_other, new):
+    job = TinyJob(tmp_path, ("01", "02"))
+    for path in sorted((job.bids / FUNC).iterdir()):
+        path.rename(path.with_name(path.name.replace("task-rest", os.fsdecode(new))))
+    assert job.run("--nprocs", "1") == 1
+    assert_nothing_acts(capfd.readouterr().err)
+    assert outputs(job.out, "02") == of_the_other
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--participant-label", "../01"], ["--participant-label", "01\x1b[31m\n"]),
+        *(["--task-id", "../x"], ["--session-label", "../../etc"], ["--space", "../../x"]),
+        *(["--model", "../../../etc"], ["--model", "a\0b"], ["--model", "m" * 5000]),
+        *(["--atlases", "../../etc/passwd"], ["--atlases", "~nosuchuser/a.nii"], ["-d", ""]),
+        ["--\x1b[31mforged"],
+        *(["--mem-gb", "9" * 5000], ["--seed", "-1"], ["--fd-threshold", "nan"]),
+    ],
+    ids=repr,
+)
+def test_hostile_words_are_refused(tmp_path, capfd, words):
+    job = TinyJob(tmp_path)
+    try:
+        code = job.run(*words)
+    except SystemExit as end:
+        code = end.code
+    told = capfd.readouterr().err
+    assert code == 2
+    assert "error: " in told
+    assert_nothing_acts(told)
+    assert not job.out.exists()
+
+
+def test_words_of_a_model_act_on_nobody(tmp_path, capfd):
+    from tiny_bundle import write_tiny_bundle
+
+    job = TinyJob(tmp_path)
+    job.model, job.reports = tmp_path / "hostile", True
+    word = f"{TITLE.decode()}\u202e{FORGED.decode()}<script>alert(1)</script>"
+    keys = ("notice", "citation", "description", "licence")
+    write_tiny_bundle(job.model, **dict.fromkeys(keys, word))
+    assert job.run("--nprocs", "1") == 0
+    assert_nothing_acts(capfd.readouterr().err)
+    for path in job.out.rglob("*"):
+        if path.suffix in {".html", ".md", ".tsv"}:
+            text = path.read_text("utf-8")
+            assert not [character for character in ACTING if character in text], path
+            assert path.suffix != ".html" or "<script>alert(1)" not in text, path
+
+
+def test_a_checkpoint_of_pickled_objects_is_refused(tmp_path, capsys):
+    import torch
+
+    from bids_dtg.cli.models import main
+
+    victim, path = tmp_path / "created", tmp_path / "model.ckpt"
+    torch.save({"state_dict": {}, "hook": _Touches(victim)}, path)
+    words = ["convert", str(path), str(tmp_path / "out"), "--name", "evil"]
+    for name in ("maps", "brain-mask", "mask"):
+        values = np.ones((*TINY_SHAPE, 4) if name == "maps" else TINY_SHAPE, np.float32)
+        make_image(tmp_path / f"{name}.nii.gz", values, TINY_AFFINE)
+        words += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
+    assert main(words) == 2
+    assert path.name in the_line(capsys)
+    assert not victim.exists()
+    assert not (tmp_path / "out").exists()
+
+
+class _Touches:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self):
+        return Path.touch, (self.victim,)
+
+
+def test_links_that_lead_round_end(tmp_path, of_the_other):
+    job = TinyJob(tmp_path, ("01", "02"))
+    (job.bids / FUNC / "loop").symlink_to(".")
+    (job.bids / "sub-01/again").symlink_to("..")
+    (job.bids / "sub-01/itself").symlink_to("itself")
+    assert job.run("--nprocs", "1") == 0
+    assert outputs(job.out, "02") == of_the_other
+
+
+@pytest.mark.parametrize("target", ["fmriprep", "fmriprep/sub-01", "tiny", "out"])
+def test_an_output_that_links_elsewhere_is_refused(tmp_path, capsys, target):
+    job = TinyJob(tmp_path)
+    before = tree(job.bids), tree(job.model)
+    job.out.symlink_to(tmp_path / target)
+    assert job.run() == 2
+    assert "OUTPUT_DIR" in the_line(capsys)
+    assert (tree(job.bids), tree(job.model)) == before
+
+
+# --- two hundred inputs by chance, the same each time
+
+INPUTS = 200
+STRANGE = (
+    *("", " ", "n/a", "nan", "-inf", "1e400", "9" * 5000, "0x1F", "../../x", "~nosuchuser"),
+    *(
+        "\x00",
+        "\x1b[31m",
+        "\r\n",
+        "\t",
+        '"',
+        "\\",
+        "{}",
+        "[[",
+        "%s%n",
+        "<script>",
+        "\u202e",
+        "\ufeff",
+    ),
+    *("true", "null", "-1", "sub-..", "x" * 3000),
+)
+
+
+def changed(rng: random.Random, content: bytes) -> bytes:
+    """Change bytes: turned over, cut out, doubled, cut off, or a word in their place."""
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.randrange(len(content) + 1)
+        to = at + rng.choice((1, 1, 4, 8, 64, 512))
+        piece = content[at:to]
+        new = rng.choice(
+            (bytes(b ^ 255 for b in piece), b"", piece * 2, rng.choice(STRANGE).encode())
+        )
+        content = content[:at] if rng.random() < 0.1 else content[:at] + new + content[to:]
+    return content
+
+
+@pytest.mark.slow
+def test_inputs_made_by_chance_end_in_a_line(tmp_path, capfd):
+    rng, wrong = random.Random(1), []
+    job = TinyJob(tmp_path, ("01", "02"))
+    (tmp_path / FILTER).write_text('{"bold": {"task": "rest", "session": null}}')
+    (tmp_path / CONFIG).write_text("[cleaning]\nmin_minutes = 1.0\nhigh_pass = 0.008\n")
+    make_image(tmp_path / ATLAS, np.ones(TINY_SHAPE, np.int16), TINY_AFFINE)
+    (tmp_path / LABELS).write_text("index\tname\n1\tA\n")
+    words = ["--participant-label", "01", "02", "--nprocs", "1", "--denoise-strategy", "simple"]
+    words += ["--bids-filter-file", tmp_path / FILTER, "--config-file", tmp_path / CONFIG]
+    words += ["--atlases", tmp_path / ATLAS]
+    assert job.run(*words, out=tmp_path / "whole") == 0
+    of_the_other = outputs(tmp_path / "whole", "02")
+    of_a_person = [f"fmriprep/{name}" for name in (BOLD, MASK, CONFOUNDS, SIDECAR)]
+    of_the_call = [FILTER, CONFIG, ATLAS, LABELS, "fmriprep/dataset_description.json"]
+    of_the_call += ["tiny/model.json", "tiny/weights.safetensors", "tiny/maps.nii.gz"]
+    for number in range(INPUTS):
+        name = rng.choice(of_a_person + of_the_call)
+        path, out = tmp_path / name, tmp_path / f"{number}"
+        sound = path.read_bytes()
+        inside = path.suffix == ".gz" and rng.random() < 0.7
+        spoilt = changed(rng, gzip.decompress(sound) if inside else sound)
+        path.write_bytes(gzip.compress(spoilt, 1) if inside else spoilt)
+        code = job.run(*words, out=out)
+        told = capfd.readouterr().err
+        try:
+            assert code in (0, 1, 2)
+            assert_nothing_acts(told)
+            assert code == 0 or "error: " in told or "failed: " in told
+            if name in of_a_person:
+                assert code in (0, 1)
+                assert outputs(out, "02") == of_the_other
+        except AssertionError as fault:
+            wrong.append((number, name, code, str(fault)[:300], told[-600:]))
+        path.write_bytes(sound)
+        shutil.rmtree(out, ignore_errors=True)
+    assert wrong == []
