@@ -99,6 +99,7 @@ class Figure:
     caption: str
     parts: Sequence[tuple[str, str, str]]  # words above it; SVG, or address; the same in words
     scale: tuple[str, str, str] = ("", "", "")  # of matrices: its ends, and its CSS
+    opens: int | None = None  # number of a map of the page's viewer, which a button opens
 
 
 def curves(
@@ -149,10 +150,17 @@ def lines(
 
 
 def dots(
-    caption: str, x_label: str, rows: Sequence[str], series: Mapping[str, Floats]
+    caption: str,
+    x_label: str,
+    rows: Sequence[str],
+    series: Mapping[str, Floats],
+    intervals: Mapping[str, tuple[Floats, Floats]] = _NO_RANGES,
 ) -> Figure | None:
-    """Draw a row of dots for each name, one a series (rows,); the first lies on top."""
-    return _charts(caption, ("", dot_chart(rows, series, x_label=x_label)))
+    """Draw a row of dots for each name, one a series (rows,); the first lies on top.
+
+    `intervals` are low and high of a series, (rows,).
+    """
+    return _charts(caption, ("", dot_chart(rows, series, x_label=x_label, intervals=intervals)))
 
 
 def spectra(
@@ -232,11 +240,12 @@ def matrices(
     return Figure("matrices", caption, drawn, of_scale)
 
 
-def pictures(caption: str, items: Mapping[str, bytes]) -> Figure | None:
+def pictures(caption: str, items: Mapping[str, bytes], opens: int | None = None) -> Figure | None:
     """Show PNG files that were drawn elsewhere, by name."""
     if not items:
         return None
-    return Figure("pictures", caption, [(name, inline(data), name) for name, data in items.items()])
+    parts = [(name, inline(data), name) for name, data in items.items()]
+    return Figure("pictures", caption, parts, opens=opens)
 
 
 def _charts(caption: str, *parts: tuple[str, Chart | None]) -> Figure | None:
@@ -363,7 +372,13 @@ def point_chart(
     )
 
 
-def dot_chart(rows: Sequence[str], series: Mapping[str, Floats], *, x_label: str) -> Chart | None:
+def dot_chart(
+    rows: Sequence[str],
+    series: Mapping[str, Floats],
+    *,
+    x_label: str,
+    intervals: Mapping[str, tuple[Floats, Floats]] = _NO_RANGES,
+) -> Chart | None:
     """Draw a row of dots for each name, one a series (rows,); the first lies on top.
 
     None where no value is known.
@@ -374,6 +389,8 @@ def dot_chart(rows: Sequence[str], series: Mapping[str, Floats], *, x_label: str
     styles, places = _styles(series), np.arange(len(rows))[::-1]
 
     def draw(axes: Axes) -> None:
+        for name, (low, high) in intervals.items():
+            axes.hlines(places, low, high, color=_SERIES[styles[name]], linewidth=1.2)
         for name, own in series.items():
             _points(axes, np.stack([own, places], axis=1), name, styles[name])
             axes.lines[-1].set_zorder(3 - styles[name] / len(series))

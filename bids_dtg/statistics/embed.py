@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -23,7 +22,7 @@ from bids_dtg.extras import install_line
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.page import sentences
 from bids_dtg.settings import Settings
 from bids_dtg.stats.embedding import (
@@ -47,7 +46,6 @@ _FEWEST = 4  # people: fewer have no layout that says more than a list
 _MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; of more, some people are drawn
 _MOST_LEVELS = 10  # of a phenotype whose clusters are asked for
 _AXES, _SHOWN = 10, 5
-_NEAR_AND_FAR = ("Person", "features", "", "distance")
 _WRITES = ("desc-people_coordinates", "desc-maps_coordinates", "desc-embedding_clusters")
 _FEATURES = Column("features", "Features of each participant: a value of --feature-sets")
 _PERSON = Column("participant_id", "Participant")
@@ -285,28 +283,16 @@ def _write(
     results.table("desc-embedding_clusters", table)
     lead = sentences("embed_lead.html", layouts=layouts)
     say(lead)
-    ends = [row for layout in of_people for row in _ends(layout)]
-    text = "Far may mean motion or short rest: look at the report before you leave anybody out."
     sections = [
         PageSection(
             "Layouts",
             tables=[table.on_page("Points and their clusters")],
-            figures=[
-                figures.pictures(
-                    "A point is a participant, or a map", _pictures(layouts, levels, tasks)
-                )
-            ],
+            figures=[_picture(layout, levels, tasks) for layout in layouts],
         ),
         PageSection(
             "People",
-            [text],
-            [
-                Table(
-                    "Nearest to the mean, and farthest",
-                    ("Person", "features", "", "distance"),
-                    ends,
-                )
-            ],
+            template="embed_people.html",
+            facts={"ends": [_ends(layout) for layout in of_people]},
         ),
         PageSection("Methods", template="embed_how.html", facts={"people": people}),
     ]
@@ -314,49 +300,31 @@ def _write(
     results.page(page)
 
 
-def _ends(layout: _Layout) -> Iterator[tuple[str, str, str, float]]:
+def _picture(
+    layout: _Layout, levels: Mapping[str, Mapping[str, str]], tasks: Mapping[str, str]
+) -> figures.Figure | None:
+    """Draw a layout, its points by task, or by the first phenotype."""
+    if layout.scores.shape[1] < 2:
+        return None
+    by = [tasks.get(own) or own for own in layout.contrasts]
+    first = next(iter(levels.values()), {})
+    by = by or [first.get(label, "") for label in layout.people]
+    what = "component" if layout.umap is None else "UMAP"
+    return figures.scatter(
+        f"{'Maps' if layout.contrasts else 'Participants'} by {layout.kind.words}",
+        f"{what} 1",
+        f"{what} 2",
+        layout.scores[:, :2] if layout.umap is None else layout.umap,
+        groups=by if len(set(by)) <= _MOST_LEVELS else (),
+    )
+
+
+def _ends(layout: _Layout) -> tuple[str, list[str], list[str]]:
+    """Return the features, and who is nearest to the mean and farthest, with distances."""
     order = np.argsort(layout.apart, kind="stable").tolist()
     shown = min(_SHOWN, len(order) // 2)
-    for words, some in (("near", order[:shown]), ("far", order[-shown:])):
-        for number in some:
-            apart = float(layout.apart[number])
-            yield f"sub-{layout.people[number]}", layout.kind.words, words, apart
-
-
-def _pictures(
-    layouts: Sequence[_Layout],
-    levels: Mapping[str, Mapping[str, str]],
-    tasks: Mapping[str, str],
-) -> dict[str, bytes]:
-    """Draw all layouts side by side as one PNG; nothing without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return {}
-    drawn = [layout for layout in layouts if layout.scores.shape[1] > 1]
-    if not drawn:
-        return {}
-    figure = Figure(figsize=(7, 3.6 * ((len(drawn) + 1) // 2)), layout="constrained")
-    FigureCanvasAgg(figure)
-    several = figure.subplots((len(drawn) + 1) // 2, 2, squeeze=False).ravel()
-    first = next(iter(levels.values()), {})
-    for axes, layout in zip(several, drawn, strict=False):
-        place = layout.scores[:, :2] if layout.umap is None else layout.umap
-        by = [tasks.get(own) or own for own in layout.contrasts]
-        by = by or [first.get(label, "") for label in layout.people]
-        for name in dict.fromkeys(by):
-            here = np.array(by) == name
-            axes.scatter(*place[here].T, s=8, label=name or None)
-        if 1 < len(set(by)) <= _MOST_LEVELS:
-            axes.legend(fontsize=6, frameon=False)
-        axes.set_title(f"{'maps' if layout.contrasts else 'people'}: {layout.kind.words}", size=9)
-        kind = "component" if layout.umap is None else "UMAP"
-        axes.set_xlabel(f"{kind} 1", size=8)
-        axes.set_ylabel(f"{kind} 2", size=8)
-        axes.tick_params(labelsize=6)
-    for axes in several[len(drawn) :]:
-        axes.set_axis_off()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return {"Layouts": buffer.getvalue()}
+    near, far = (
+        [f"sub-{layout.people[n]} ({layout.apart[n]:.3g})" for n in some]
+        for some in (order[:shown], order[: -shown - 1 : -1])
+    )
+    return layout.kind.words, near, far

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +49,7 @@ from bids_dtg.workflows import FeatureKind
 ALL = "all"  # contrasts side by side
 ALPHA = 0.05
 _MOST_TOGETHER = 3000  # people: of more, products of all contrasts are too large
-_SHOWN = 12  # sets on the page
+_MOST_SETS, _MOST_PHENOTYPES = 12, 6  # on the page
 _FEWEST_OF_SITE = 3
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
@@ -96,6 +96,17 @@ _DIFFERENCES = (
     ),
     Column("p", "Two-sided p by sign flips of shares in it, corrected for contrasts (FDR)"),
     Column("verdict", f"Verdict: {RULE}"),
+)
+_ON_PAGE = (
+    _PHENOTYPE,
+    Column("features", "What it was predicted from"),
+    Column("people", "Participants"),
+    Column("score", "r, or AUC of two levels", "r, or AUC", interval="95 % interval"),
+    Column("p_fwe", "p over all sets of the phenotype", "p over all sets"),
+)
+_BESIDE = (
+    Column("minus_{}", "Score minus that from {}", "minus {}", interval="95 % interval"),
+    Column("verdict_{}", f"Verdict on that: {RULE}", "against {}"),
 )
 
 
@@ -295,11 +306,12 @@ def _write(results: ResultFolder, study: _Study) -> None:
     results.table(
         "desc-phenotypes_differences", ResultTable(_DIFFERENCES, compared, "Two sets of features")
     )
-    headlines, sections = [], []
-    for name, own in study.sets.items():
-        headlines.append(_headline(name, own, scores[name], differences[name]))
-        say(headlines[-1])
-        sections.append(_section(name, own, scores[name], differences[name]))
+    headlines = [
+        _headline(name, own, scores[name], differences[name]) for name, own in study.sets.items()
+    ]
+    for headline in headlines:
+        say(headline)
+    shown = list(_shown(study, scores, differences))
     facts = {
         "ridge": study.people.settings.statistics.ridge,
         "folds": study.people.settings.statistics.cross_validated,
@@ -308,11 +320,15 @@ def _write(results: ResultFolder, study: _Study) -> None:
         "permutations": study.people.settings.statistics.map_permutations,
         "rule": RULE,
     }
-    sections.append(PageSection("Methods", template="phenotypes_how.html", facts=facts))
+    sections = [
+        _section(study, shown, differences),
+        PageSection("Methods", template="phenotypes_how.html", facts=facts),
+    ]
     flags = [*study.people.flags]
     if study.failed:
         flags.append(Flag("warning", f"{counted(len(study.failed), 'participant')} unreadable"))
-    page = AnalysisPageFacts("Phenotypes", " ".join(headlines), flags, sections, "../../index.html")
+    lead = " ".join(headlines[:_MOST_PHENOTYPES])
+    page = AnalysisPageFacts("Phenotypes", lead, flags, sections, "../../index.html")
     results.page(page)
 
 
@@ -347,16 +363,14 @@ def _same(one: _Set, all_sets: Sequence[_Set]) -> list[_Set]:
 
 def _differences(name: str, sets: Sequence[_Set], seed: int) -> Iterator[dict[str, object]]:
     """Yield how much better synthetic features predict than each other kind, by contrast."""
-    pairs: dict[tuple[str, bool], list[tuple[_Set, Verdict]]] = {}
+    pairs: dict[str, list[tuple[_Set, Verdict]]] = {}
     for one in sets:
         for other in sets if one.kind.synthetic else ():
-            alike = other.contrast in ("", one.contrast) and other.of_sites == one.of_sites
+            alike = other.contrast in ("", one.contrast) and not (one.of_sites or other.of_sites)
             if not other.kind.synthetic and alike and other.labels == one.labels:
                 judged = judge(one.found, other.found, one.asked.target, seed)
-                pairs.setdefault((other.kind.name, one.of_sites), []).append((one, judged))
-    for (minus, of_sites), own in pairs.items():
-        if of_sites:
-            continue
+                pairs.setdefault(other.kind.name, []).append((one, judged))
+    for minus, own in pairs.items():
         for (one, _), verdict in zip(own, corrected([found for _, found in own]), strict=True):
             yield {
                 "phenotype": name,
@@ -387,15 +401,13 @@ def _headline(
     """Return the answer in a sentence or two."""
     order = _best_first(sets, rows)
     best = rows[order[0]]
-    beside = []
-    for verdict in ("better", "worse"):
-        for minus in dict.fromkeys(row["minus"] for row in differences):
-            those = [
-                row for row in differences if (row["verdict"], row["minus"]) == (verdict, minus)
-            ]
-            if those:
-                maps = named([str(row["contrast"] or row["features"]) for row in those])
-                beside.append((verdict, minus, maps))
+    verdicts = Counter((row["minus"], row["verdict"]) for row in differences)
+    kinds = {one.kind.name: one.kind.words for one in sets}
+    beside = [
+        (count, sum(row["minus"] == minus for row in differences), verdict, kinds[str(minus)])
+        for (minus, verdict), count in verdicts.items()
+        if verdict in ("better", "worse")
+    ]
     return sentences(
         "phenotypes_lead.html",
         name=name,
@@ -415,72 +427,68 @@ def _best_first(sets: Sequence[_Set], rows: Sequence[dict[str, object]]) -> list
     return sorted(own, key=lambda n: -np.nan_to_num(_score(rows[n])[0], nan=-2))
 
 
+def _shown(
+    study: _Study,
+    scores: Mapping[str, Sequence[dict[str, object]]],
+    differences: Mapping[str, Sequence[dict[str, object]]],
+) -> Iterator[tuple[_Set, dict[str, object]]]:
+    """Yield the rows of the page: each phenotype's best sets, others' features, and sites."""
+    names = sorted(study.sets, key=lambda name: min(_p(row) for row in scores[name]))
+    for name in names[:_MOST_PHENOTYPES]:
+        sets, rows = study.sets[name], scores[name]
+        order = _best_first(sets, rows)
+        most = max(1, _MOST_SETS // len(study.sets))
+        shown = [n for rank, n in enumerate(order) if rank < most or not sets[n].contrast]
+        best = sets[order[0]]
+        shown += [n for n, one in enumerate(sets) if one.of_sites and _is_of(one, best)]
+        for n in shown:
+            one, row = sets[n], rows[n]
+            row = {key: row[key] for key in ("phenotype", "people", "p_fwe")}
+            row |= {"features": one.title, "score": _score(rows[n])}
+            for found in () if one.of_sites else differences[name]:
+                if (found["features"], found["contrast"]) == (one.kind.name, one.contrast or None):
+                    row[f"minus_{found['minus']}"] = found["difference"]
+                    row[f"verdict_{found['minus']}"] = found["verdict"]
+            yield one, row
+
+
 def _section(
-    name: str,
-    sets: Sequence[_Set],
-    rows: Sequence[dict[str, object]],
-    differences: Sequence[dict[str, object]],
+    study: _Study,
+    shown: Sequence[tuple[_Set, dict[str, object]]],
+    differences: Mapping[str, Sequence[dict[str, object]]],
 ) -> PageSection:
-    order = _best_first(sets, rows)
-    shown = [n for n in order if order.index(n) < _SHOWN or not sets[n].contrast]
-    fewer = f" (the best of {len(order)}; the file has all)" if len(shown) < len(order) else ""
-    shown += [
-        n
-        for n, one in enumerate(sets)
-        if one.of_sites and any(_is_of(one, sets[other]) for other in shown[:1])
-    ]
-    two = "auc" in rows[0]
-    columns = ("auc", "balanced_accuracy") if two else ("r", "r2")
-    titled = [rows[n] | {"features": sets[n].title} for n in shown]
-    tables = [
-        ResultTable(_SCORES, titled).on_page(
-            f"{name}, {rows[0]['people']} participants{fewer}",
-            ["features", *columns, "p", "p_fwe"],
-        )
-    ]
-    wanted = {(sets[n].kind.name, sets[n].contrast or None) for n in shown}
-    beside = [row for row in differences if (row["features"], row["contrast"]) in wanted]
-    if beside:
-        tables.append(
-            ResultTable(_DIFFERENCES, beside).on_page(
-                f"{name}: score of maps minus that of other features",
-                ["contrast", "minus", "difference", "p", "verdict"],
+    """Return the table of some sets, and a figure of their scores."""
+    rows = [row for _, row in shown]
+    found = dict.fromkeys(str(row["minus"]) for own in differences.values() for row in own)
+    columns = [*_ON_PAGE, *(column.of(minus) for minus in found for column in _BESIDE)]
+    every = sum(len(own) for own in study.sets.values())
+    fewer = f", {len(rows)} of {every}: the file has all" if len(rows) < every else ""
+    drawn = []
+    for what, chance_is in (("r", 0), ("AUC", 0.5)):
+        own = [pair for pair in shown if (pair[0].asked.target.second is None) == (what == "r")]
+        names = [f"{row['phenotype']}: {row['features']}" for _, row in own]
+        ends = np.array([row["score"] for _, row in own], np.float64).reshape(-1, 3).T
+        by = {
+            words: np.where([one.kind.synthetic == synthetic for one, _ in own], ends, np.nan)
+            for words, synthetic in (("predicted by the model", True), ("read from files", False))
+        }
+        drawn.append(
+            figures.dots(
+                f"{what} with its 95 % interval",
+                f"{what}; by chance {chance_is}",
+                names,
+                {words: own_ends[0] for words, own_ends in by.items()},
+                {words: (own_ends[1], own_ends[2]) for words, own_ends in by.items()},
             )
         )
-    picture = _draw(
-        [(sets[n].title, *_score(rows[n]), sets[n].kind.synthetic) for n in shown],
-        0.5 if two else 0.0,
-    )
-    drawn = {} if picture is None else {f"{'AUC' if two else 'r'} with 95 % intervals": picture}
-    return PageSection(
-        name,
-        tables=tables,
-        figures=[figures.pictures("Blue: predicted by the model; orange: read from files.", drawn)],
-    )
+    table = ResultTable(columns, rows).on_page(f"Sets of features{fewer}")
+    return PageSection("Scores", tables=[table], figures=drawn)
 
 
 def _is_of(one: _Set, other: _Set) -> bool:
     return (one.kind.name, one.contrast) == (other.kind.name, other.contrast)
 
 
-def _draw(rows: Sequence[tuple[str, float, float, float, bool]], nothing: float) -> bytes | None:
-    """Draw scores with their intervals as a PNG; None without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
-    figure = Figure(figsize=(7, 0.9 + 0.27 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.axvline(nothing, color="0.7", linewidth=1)
-    for height, (_, mean, low, high, synthetic) in enumerate(rows[::-1]):
-        colour = "C0" if synthetic else "C1"
-        axes.plot([low, high], [height, height], color=colour, linewidth=1.5)
-        axes.plot([mean], [height], "o", color=colour)
-    axes.set_yticks(range(len(rows)), [name for name, *_ in rows[::-1]])
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+def _p(row: Mapping[str, object]) -> float:
+    """Return p over all sets, or what is larger than any where there is none."""
+    return float(np.nan_to_num(float(str(row["p_fwe"])), nan=2.0))

@@ -152,7 +152,7 @@ class Question:
             raise SettingsError(
                 f"stats was given {len(sessions)} sessions", expected="two, to compare"
             )
-        no_p = "" if len(sessions) == 2 else "a mean has no p over people here"
+        no_p = "" if len(sessions) == 2 else "a mean is not tested"
         return cls(people, None, sessions if len(sessions) == 2 else (), no_p=no_p)
 
     @property
@@ -478,21 +478,27 @@ class _Answer:
             "desc": one.table.source.kind.name,
         }
 
-    def picture(self) -> figures.Figure | None:
-        """Draw t of the contrast with the largest one, with a line around what is significant."""
+    def picture(self, opens: int | None) -> figures.Figure | None:
+        """Draw t of the contrast with the largest one, with a line around what is significant.
+
+        A button opens it in the page's viewer, by its number there.
+        """
         best = self.best
         t = best.table.volume(best.tests.t)
         if t is None or best.table.source.places is None:
             return None
         marked: NDArray[np.bool_] | None = None
+        around = ""
         if best.corrected is not None:
             flags = best.table.volume((best.corrected.p <= ALPHA).astype(float))
             assert flags is not None
             marked = np.nan_to_num(flags) > 0
+            line = "the line is around" if marked.any() else "no place has"
+            around = f"; {line} p \u2264 .05 over all"
         drawn = draw_glass_brain(t, best.table.source.places, title="", outlined=marked, units="t")
-        around = "; the line is around p \u2264 .05 over all" if marked is not None else ""
         title = f"t of {best.table.contrast}"
-        return figures.pictures(f"Unthresholded{around}.", {} if drawn is None else {title: drawn})
+        shown = {} if drawn is None else {title: drawn}
+        return figures.pictures(f"Unthresholded{around}.", shown, opens)
 
     def in_viewer(
         self, results: ResultFolder, number: int
@@ -560,9 +566,7 @@ def _write(
             PageSection(
                 answer.words[:1].upper() + answer.words[1:],
                 tables=[table],
-                figures=[answer.picture()],
-                template="stats_view.html",
-                facts={"map": len(seen) - 1 if of_answer else None},
+                figures=[answer.picture(len(seen) - 1 if of_answer else None)],
             )
         )
     facts = {

@@ -80,7 +80,7 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys, words_of):
     ):
         assert words in page(cohort, "score")
     assert words_of(page(cohort, "score")) <= 700
-    assert "Open the map of t in the viewer" in page(cohort, "score")
+    assert "Open it in the viewer" in page(cohort, "score")
     shown = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page(cohort, "score"))[1])
     (of_maps,) = shown["averages"]
     addresses = [*of_maps["scripts"].values(), shown["library"], shown["backdrop"]]
