@@ -49,7 +49,7 @@ from bids_dtg.workflows import FeatureKind
 ALL = "all"  # contrasts side by side
 ALPHA = 0.05
 _MOST_TOGETHER = 3000  # people: of more, products of all contrasts are too large
-_MOST_SETS, _MOST_PHENOTYPES = 12, 6  # on the page
+_MOST_SETS, _MOST_PHENOTYPES, _MOST_ANSWERS = 12, 5, 3  # on the page
 _FEWEST_OF_SITE = 3
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
@@ -327,7 +327,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
     flags = [*study.people.flags]
     if study.failed:
         flags.append(Flag("warning", f"{counted(len(study.failed), 'participant')} unreadable"))
-    lead = " ".join(headlines[:_MOST_PHENOTYPES])
+    lead = " ".join(headlines[:_MOST_ANSWERS])
     page = AnalysisPageFacts("Phenotypes", lead, flags, sections, "../../index.html")
     results.page(page)
 
@@ -440,7 +440,8 @@ def _shown(
         most = max(1, _MOST_SETS // len(study.sets))
         shown = [n for rank, n in enumerate(order) if rank < most or not sets[n].contrast]
         best = sets[order[0]]
-        shown += [n for n, one in enumerate(sets) if one.of_sites and _is_of(one, best)]
+        if len(study.sets) <= _MOST_ANSWERS:
+            shown += [n for n, one in enumerate(sets) if one.of_sites and _is_of(one, best)]
         for n in shown:
             one, row = sets[n], rows[n]
             row = {key: row[key] for key in ("phenotype", "people", "p_fwe")}
@@ -471,6 +472,7 @@ def _section(
         by = {
             words: np.where([one.kind.synthetic == synthetic for one, _ in own], ends, np.nan)
             for words, synthetic in (("predicted by the model", True), ("read from files", False))
+            if any(one.kind.synthetic == synthetic for one, _ in own)
         }
         drawn.append(
             figures.dots(

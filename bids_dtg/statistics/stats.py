@@ -31,7 +31,7 @@ from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
 from bids_dtg.report.pages.page import link, sentences
 from bids_dtg.report.viewer import (
     SCRIPT,
@@ -210,8 +210,8 @@ class Question:
             self._refuse(f"{counted(len(people), 'participant')} are too few")
         elif different < FEWEST_ORDERS:
             self._refuse(
-                f"{self.phenotype.name} can be given to these families and sites in {different} "
-                f"ways only, and {FEWEST_ORDERS} are needed"
+                f"{self.phenotype.name} can be given to these families and sites in only "
+                f"{counted(different, 'way')}, and {FEWEST_ORDERS} are needed"
             )
         if self.no_p or not draws:
             return Design.of(tested, covariates.values, np.empty((0, len(people)), np.int32))
@@ -430,20 +430,24 @@ class _Answer:
             contrast=best.table.contrast,
         )
 
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """A row a test, for the table; none of voxels."""
+        return [
+            {
+                "contrast": one.table.contrast or None,
+                "name": name,
+                "participants": len(one.table.labels),
+                **one.cells(number),
+            }
+            for one in self.tested
+            for number, name in enumerate(one.table.names)
+        ]
+
     def write(self, results: ResultFolder) -> None:
         """Write the table of tests, or maps."""
         source = self.tested[0].table.source
-        if source.names:
-            rows = [
-                {
-                    "contrast": one.table.contrast or None,
-                    "name": one.table.names[number],
-                    "participants": len(one.table.labels),
-                    **one.cells(number),
-                }
-                for one in self.tested
-                for number in range(len(one.table.names))
-            ]
+        if rows := self.rows:
             label = camel_case(f"{self.question.label} {source.kind.name}")
             words = f"{self.words}: {self.question.title}"
             results.table(f"desc-{label}_tests", ResultTable(_COLUMNS, rows, words))
@@ -478,6 +482,21 @@ class _Answer:
             "desc": one.table.source.kind.name,
         }
 
+    def on_page(self) -> Table:
+        """Return a table of all tests where these are few, else of each contrast's largest t."""
+        own: Sequence[Mapping[str, object]] = [one.facts for one in self.tested]
+        columns: Sequence[column.Column] = _SUMMARY
+        caption = "The largest t" + (" of each contrast" if len(own) > 1 else "")
+        if 0 < len(self.rows) <= _ROWS:
+            own, columns, caption = self.rows, _COLUMNS, "All tests"
+        elif len(own) > _ROWS:
+            largest = sorted(self.tested, key=lambda one: -abs(one.tests.t[one.best]))
+            caption += f", the first {_ROWS} of {len(own)}: the file has all"
+            own = [one.facts for one in largest[:_ROWS]]
+        known = {name for row in own for name, value in row.items() if value is not None}
+        shown = [name for name in _SHOWN if name in known]
+        return ResultTable(columns, own).on_page(caption, shown)
+
     def picture(self, opens: int | None) -> figures.Figure | None:
         """Draw t of the contrast with the largest one, with a line around what is significant.
 
@@ -486,7 +505,10 @@ class _Answer:
         best = self.best
         t = best.table.volume(best.tests.t)
         if t is None or best.table.source.places is None:
-            return None
+            few = self.rows if len(self.rows) <= _ROWS else ()
+            names = [f"{row['contrast'] or ''} {row['name']}".strip() for row in few]
+            values = np.array([row["t"] for row in few], np.float64)
+            return figures.dots("t of all tests", "t", names, {"": values}) if few else None
         marked: NDArray[np.bool_] | None = None
         around = ""
         if best.corrected is not None:
@@ -548,24 +570,10 @@ def _write(
     for answer in answers:
         if of_answer := answer.in_viewer(results, len(seen)):
             seen.append(of_answer)
-        own = [one.facts for one in answer.tested]
-        shown = [
-            name
-            for name in _SHOWN
-            if any(row.get(name) is not None for row in own) or name == "contrast"
-        ]
-        if len(own) == 1 and own[0]["contrast"] is None:
-            shown = ["name", *(name for name in shown if name not in ("name", "contrast"))]
-        caption = "The largest t" + (" of each contrast" if len(own) > 1 else "")
-        if len(own) > _ROWS:
-            largest = sorted(answer.tested, key=lambda one: -abs(one.tests.t[one.best]))
-            caption += f", the first {_ROWS} of {len(own)}: the file has all"
-            own = [one.facts for one in largest[:_ROWS]]
-        table = ResultTable(_SUMMARY, own).on_page(caption, shown)
         sections.append(
             PageSection(
                 answer.words[:1].upper() + answer.words[1:],
-                tables=[table],
+                tables=[answer.on_page()],
                 figures=[answer.picture(len(seen) - 1 if of_answer else None)],
             )
         )

@@ -74,7 +74,7 @@ def test_what_is_in_the_edges_is_found_and_maps_add_nothing(cohort, score, words
 def test_what_chance_gives_is_called_nothing(cohort):
     found = results(cohort, "luck", "--phenotype", "luck", *FEW)
     assert row(found)["p"] > 0.05
-    assert "luck is not predicted beyond chance from any of 1 sets" in page(cohort, "luck")
+    assert "luck is not predicted beyond chance: edges of the connectome, r" in page(cohort, "luck")
 
 
 def test_relatives_are_never_on_both_sides(cohort, tmp_path):

@@ -156,7 +156,7 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     table.write_text("participant_id\tpatient\n" + "".join(rows))
     eight = ("--phenotype", "patient", "-p", table, "--feature-sets", "edges")
     assert call(cohort, "eight", *eight) == 0
-    assert "can be given to these families and sites in 70 ways only" in capsys.readouterr().err
+    assert "can be given to these families and sites in only 70 ways" in capsys.readouterr().err
     (row,) = summary(cohort, "eight").values()
     assert row["p_fwe"] == "n/a"
     assert row["t"] != "n/a"
