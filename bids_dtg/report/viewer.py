@@ -60,7 +60,6 @@ class ViewerAverage:
 
     title: str  # for people
     scripts: Mapping[str, str]  # desc -> address
-    surface: Mapping[str, str] | None = None  # addresses of mesh and values; None: no surfaces
 
 
 def viewer_data(

@@ -59,31 +59,6 @@ def unsure(out, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def on_surfaces(out, tmp_path_factory) -> Path:
-    """The output with a participant whose maps are positive on the left cortex alone."""
-    import nibabel as nib
-
-    from bids_dtg.imaging.gifti import encode_metrics
-    from bids_dtg.imaging.surfaces.templates import read_template
-
-    copy = tmp_path_factory.mktemp("surfaces") / "out"
-    shutil.copytree(out, copy)
-    folder = copy / "sub-03/func"
-    paths = sorted(folder.glob("*_desc-synthetic_statmap.nii.gz"))
-    names = [path.name.partition("_contrast-")[2].partition("_")[0] for path in paths]
-    large = 0.9 * float(np.abs(nib.load(paths[0]).get_fdata()).max())
-    for side, value in (("L", large), ("R", -large)):
-        cortex = read_template("fsaverage").cortex[side]
-        values = np.where(cortex, value, np.nan).astype(np.float32)
-        stem = f"sub-03_task-rest_hemi-{side}_space-fsaverage_den-10k_stat-z"
-        path = folder / f"{stem}_desc-synthetic_statmap.func.gii"
-        path.write_bytes(encode_metrics(np.stack([values] * len(names)), side, names=names))
-    arguments = ["participant", "--reports-only", "--participant-label", "03"]
-    assert main([str(copy), str(copy), *arguments]) == 0
-    return copy
-
-
-@pytest.fixture(scope="module")
 def hostile(out, tmp_path_factory) -> Path:
     """The output with a participant, a task, a contrast and a message that are markup."""
     copy = tmp_path_factory.mktemp("hostile") / "out"
@@ -112,7 +87,7 @@ def hostile(out, tmp_path_factory) -> Path:
     return copy
 
 
-def picture(page, what: str = ".viewer-canvas:not(.viewer-surface)") -> np.ndarray:
+def picture(page, what: str = ".viewer-canvas") -> np.ndarray:
     from PIL import Image
 
     data = page.locator(what).screenshot()
@@ -224,47 +199,6 @@ def test_threshold_and_uncertainty_change_what_is_shown(browser, unsure):
         page.locator("[data-part='layer']").select_option("halfwidth")
         page.wait_for_selector("dialog.viewer[data-shown$=' halfwidth']")
         assert coloured() > 500
-        watched.check()
-
-
-@pytest.mark.flaky(reruns=1)  # waits for a browser
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_cortex_stands_beside_the_slices(browser, on_surfaces, width):
-    options = {"viewport": {"width": width, "height": 900}}
-    with opened(browser, on_surfaces / "sub-03.html", **options) as watched:
-        page = watched.page
-        open_map(page, 0)
-        page.wait_for_selector("dialog.viewer:not([data-surface=''])[data-surface]", timeout=60_000)
-
-        def seen(side: str) -> tuple[int, int]:
-            """Count warm and cold pixels."""
-            page.locator("[data-part='turn']").select_option(side)
-            page.wait_for_timeout(500)
-            pixels = picture(page, ".viewer-surface")
-            difference = pixels[..., 0] - pixels[..., 2]
-            return int((difference > 40).sum()), int((difference < -40).sum())
-
-        warm, cold = seen("left")
-        assert warm > 1000
-        assert warm > 20 * cold
-        warm, cold = seen("right")
-        assert cold > 1000
-        assert cold > 20 * warm
-        # From above, the person's left is on the left, as on the slices.
-        page.locator("[data-part='turn']").select_option("above")
-        page.wait_for_timeout(500)
-        pixels = picture(page, ".viewer-surface")
-        half = pixels.shape[1] // 2
-        assert (pixels[:, :half, 0] - pixels[:, :half, 2] > 40).sum() > 500
-        assert (pixels[:, half:, 2] - pixels[:, half:, 0] > 40).sum() > 500
-        # Slices stay, and what hides in them hides the cortex, whose values are others.
-        assert picture(page).std() > 5
-        page.locator("[data-part='sure']").check()
-        page.wait_for_selector(".viewer-surface", state="hidden")
-        watched.check()
-    with opened(browser, on_surfaces / "sub-02.html", **options) as watched:
-        open_map(watched.page, 0)
-        assert not watched.page.locator(".viewer-surface").is_visible()
         watched.check()
 
 

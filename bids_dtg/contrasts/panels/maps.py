@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +17,12 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
-from bids_dtg.imaging.gifti import Hemisphere, read_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.surfaces.cifti import CORTEX
 from bids_dtg.imaging.surfaces.grayordinates import SURFACE_SPACE, read_cifti_maps
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.imaging.surfaces.templates import DENSITIES, SIDES, MeshName, read_template
+from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.report.contents import (
     HALF_WIDTH,
     NOT_MEASURED,
@@ -64,9 +60,6 @@ _SAME = "The same for everybody: the model found nothing of this contrast in res
 BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
 _GAP = 8  # rows of pixels
 _EXPECTED = "maps of parcels (.pscalar.nii)"
-_DIGITS = 12  # of the hash of a mesh
-# Surf-ice's and NiiVue's format: "MZ", then flags of the parts (1 triangles, 2 vertices).
-_MZ3_MAGIC, _MZ3_PARTS = 0x5A4D, 3
 
 
 @dataclass(frozen=True)
@@ -75,8 +68,8 @@ class Gallery:
 
     tasks: tuple[Mapping[str, Any], ...]  # title, units, limit_text and cards of each
     files: tuple[Path, ...]  # written
-    viewer_average: ViewerAverage | None = None  # None: the viewer shows no maps of parcels
-    viewer_maps: tuple[ViewerMap, ...] = ()
+    average: ViewerAverage | None = None  # None: the viewer shows no maps of parcels
+    maps: tuple[ViewerMap, ...] = ()  # of the viewer
     backdrop: str = ""  # address of the anatomy
 
 
@@ -108,13 +101,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         return None
     galleries: list[Gallery] = []
     for made in files.averages:
-        before = [gallery for gallery in galleries if gallery.viewer_average]
-        first = sum(len(gallery.viewer_maps) for gallery in before)
-        gallery = draw_gallery(
-            *(dataset, folder, made.title, made.maps),
-            first=(len(before), first),
-        )
-        galleries.append(gallery)
+        galleries.append(draw_gallery(dataset, folder, made.title, made.maps, before=galleries))
     averages = [
         {**_facts(made), "anchor": f"maps-{position}", "tasks": gallery.tasks}
         for position, (made, gallery) in enumerate(zip(files.averages, galleries, strict=True), 1)
@@ -122,11 +109,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     return Section(
         template="maps.html",
         links=(("maps-1", "Contrasts"),),
-        facts={
-            "averages": averages,
-            "slices": slice_text(),
-            "below": slice_text(BELOW),
-        },
+        facts={"averages": averages, "slices": slice_text(), "below": slice_text(BELOW)},
         files=tuple(path for gallery in galleries for path in gallery.files),
         viewer_data=data_of_viewer(galleries),
     )
@@ -134,12 +117,10 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
 
 def data_of_viewer(galleries: Iterable[Gallery]) -> dict[str, Any] | None:
     """Return the data of a page's viewer; None where it has nothing to show."""
-    shown = [gallery for gallery in galleries if gallery.viewer_average]
-    if not shown:
-        return None
-    averages = [gallery.viewer_average for gallery in shown if gallery.viewer_average]
-    maps = [one for gallery in shown for one in gallery.viewer_maps]
-    return viewer_data(averages, maps, shown[0].backdrop)
+    averages = [gallery.average for gallery in galleries if gallery.average]
+    maps = [shown for gallery in galleries for shown in gallery.maps]
+    backdrop = next((gallery.backdrop for gallery in galleries if gallery.average), "")
+    return viewer_data(averages, maps, backdrop) if averages else None
 
 
 def _facts(made: AverageFiles) -> dict[str, Any]:
@@ -159,7 +140,7 @@ def draw_gallery(
     title: str,
     maps: Sequence[MapFile],
     *,
-    first: tuple[int, int] = (0, 0),
+    before: Sequence[Gallery] = (),
     overlays: Sequence[Overlay] = OVERLAYS,
 ) -> Gallery:
     """Draw maps, pack them for the viewer, and write both.
@@ -174,8 +155,8 @@ def draw_gallery(
         Title of the average; file names begin with it.
     maps
         Ordered by task.
-    first
-        Numbers of the average, and of its first map, in the page's viewer.
+    before
+        Galleries that precede it in the page's viewer.
     overlays
         What the viewer offers beside a map, where it has files.
 
@@ -185,76 +166,58 @@ def draw_gallery(
         A map cannot be read.
     """
     source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
+    grid = source.grid if isinstance(source, _Volumes) else None  # None: the viewer shows nothing
+    average = sum(gallery.average is not None for gallery in before)
+    first = sum(len(gallery.maps) for gallery in before)
     tasks: list[dict[str, Any]] = []
-    files, shown, packed = list[Path](), list[ViewerMap](), dict[str, bytes]()
+    shown, packed = list[ViewerMap](), dict[str, bytes]()
     with ThreadPoolExecutor(_THREADS) as threads:
         for task, group in groupby(maps, key=lambda map_file: map_file.task):
             members = list(group)
             values = list(threads.map(source.read, members))
-            limit = _limit(values)
-            paths = [folder / f"{title}_contrast-{member.label}{PICTURE}" for member in members]
-            sizes = threads.map(partial(_write_picture, dataset, source, limit), paths, values)
-            peaks = [source.peak(own) for own in values]
-            cards = [
-                {**_card(member, *peak), **_picture(dataset, path, rows_columns)}
-                for member, peak, path, rows_columns in zip(
-                    members, peaks, paths, sizes, strict=True
-                )
-            ]
-            if isinstance(source, _Volumes):
-                copies = threads.map(partial(pack, grid=source.grid), values)
-                packed |= zip((member.label for member in members), copies, strict=True)
-                for card, member, (_, where) in zip(cards, members, peaks, strict=True):
-                    card["number"] = first[1] + len(shown)
-                    shown.append(
-                        ViewerMap(
-                            average=first[0],
-                            label=member.label,
-                            title=f"{member.task} {card['name']}".strip(),
-                            about=". ".join(filter(None, (card["about"], card["same"]))),
-                            units=_units(member),
-                            limit=limit,
-                            scale=member.task,
-                            peak=where,
-                            file=link(member.path, dataset),
-                            overlays=[vars(o) for o in overlays if o.desc in member.overlays],
-                        )
-                    )
+            limit, units = _limit(values), _units(members[0])
+            draw = partial(_card, dataset, folder, title, source, limit)
+            cards = list(threads.map(draw, members, values))
             # A legend on a phone has no room for text in brackets.
-            units = _units(members[0]).partition(" (")[0]
-            tasks.append(
-                {
-                    "title": task or "Maps",
-                    "units": units,
-                    "limit_text": f"{limit:g}",
-                    "cards": cards,
-                }
-            )
-            files += paths
-    if not isinstance(source, _Volumes):
+            head = {"title": task or "Maps", "units": units.partition(" (")[0]}
+            tasks.append({**head, "limit_text": f"{limit:g}", "cards": cards})
+            if grid is None:
+                continue
+            copies = threads.map(partial(pack, grid=grid), values)
+            packed |= zip((member.label for member in members), copies, strict=True)
+            for card, member in zip(cards, members, strict=True):
+                card["number"] = first + len(shown)
+                shown.append(
+                    ViewerMap(
+                        average=average,
+                        label=member.label,
+                        title=f"{task} {card['name']}".strip(),
+                        about=". ".join(filter(None, (card["about"], card["same"]))),
+                        units=_units(member),
+                        limit=limit,
+                        scale=task,
+                        peak=card["where"],
+                        file=link(member.path, dataset),
+                        overlays=[vars(o) for o in overlays if o.desc in member.overlays],
+                    )
+                )
+    files = [card["file"] for task in tasks for card in task["cards"]]
+    if grid is None:
         return Gallery(tuple(tasks), tuple(files))
     # The viewer always gives its first image this name.
-    script = folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"
-    write_script(_inside(dataset, script), link(script, dataset), packed)
-    scripts = {SYNTHETIC: script}
+    scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
+    _write_script(dataset, scripts[SYNTHETIC], packed)
     for overlay in overlays:
         images = {one.label: path for one in maps if (path := one.overlays.get(overlay.desc))}
         if images:
-            scripts[overlay.desc] = _write_overlays(dataset, folder, title, images, source.grid)
-    files += scripts.values()
-    surface = None
-    if surfaces := surface_files(maps[0].path.parent, title, SYNTHETIC):
-        path = folder / f"{title}_hemi-LR_desc-{SYNTHETIC}{SCRIPT}"
-        surface = write_surface(dataset, surfaces, path)
-        files.append(path)
+            scripts[overlay.desc] = _write_overlays(dataset, folder, title, images, grid)
+    addresses = {desc: link(path, dataset) for desc, path in scripts.items()}
     return Gallery(
         tasks=tuple(tasks),
-        files=tuple(files),
-        viewer_average=ViewerAverage(
-            title, {desc: link(path, dataset) for desc, path in scripts.items()}, surface
-        ),
-        viewer_maps=tuple(shown),
-        backdrop=write_shared_files(dataset, source.grid),
+        files=(*files, *scripts.values()),
+        average=ViewerAverage(title, addresses),
+        maps=tuple(shown),
+        backdrop=write_shared_files(dataset, grid),
     )
 
 
@@ -359,12 +322,8 @@ def _volume(path: Path, grid: Grid) -> Array:
     return values
 
 
-def _write_picture(
-    dataset: DerivativeDataset, source: _Volumes | ParcelMaps, limit: float, path: Path, own: Array
-) -> tuple[int, int]:
-    pixels = source.draw(own, limit)
-    write_atomic(_inside(dataset, path), encode(pixels))
-    return pixels.shape[0], pixels.shape[1]
+def _write_script(dataset: DerivativeDataset, path: Path, volumes: Mapping[str, bytes]) -> None:
+    write_script(_inside(dataset, path), link(path, dataset), volumes)
 
 
 def _inside(dataset: DerivativeDataset, path: Path) -> Path:
@@ -384,12 +343,24 @@ def _write_overlays(
         if script.is_file() and script.stat().st_mtime >= newest:
             return script
     copies = {label: pack(_volume(path, grid), grid) for label, path in images.items()}
-    write_script(_inside(dataset, script), link(script, dataset), copies)
+    _write_script(dataset, script, copies)
     return script
 
 
-def _card(shown: MapFile, value: float, where: tuple[float, float, float]) -> dict[str, Any]:
-    """Return what the page says of a map: its name, what it is, its largest value and place."""
+def _card(
+    dataset: DerivativeDataset,
+    folder: Path,
+    title: str,
+    source: _Volumes | ParcelMaps,
+    limit: float,
+    shown: MapFile,
+    values: Array,
+) -> dict[str, Any]:
+    """Draw a map; return what the page says of it, its largest value and its place among it."""
+    picture = folder / f"{title}_contrast-{shown.label}{PICTURE}"
+    pixels = source.draw(values, limit)
+    write_atomic(_inside(dataset, picture), encode(pixels))
+    value, where = source.peak(values)
     peak = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
     return {
         "number": None,
@@ -397,13 +368,14 @@ def _card(shown: MapFile, value: float, where: tuple[float, float, float]) -> di
         "name": shown.name.replace("-", f" {_MINUS} ").replace("_", " "),
         "about": shown.description.removeprefix(NOT_MEASURED),
         "peak": peak,
+        "where": where,
         "alt": f"{shown.name}: predicted map, largest value {peak}",
         "same": _SAME if shown.sidecar.get("Individual") is False else "",
+        "file": picture,
+        "picture": link(picture, dataset),
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
     }
-
-
-def _picture(dataset: DerivativeDataset, path: Path, sizes: tuple[int, int]) -> dict[str, Any]:
-    return {"picture": link(path, dataset), "height": sizes[0], "width": sizes[1]}
 
 
 def _units(shown: MapFile) -> str:
@@ -418,64 +390,3 @@ def _limit(maps: Sequence[Array]) -> float:
         if (inside := amounts[amounts > 0]).size:
             tops.append(float(np.quantile(inside, _LIMIT_QUANTILE)))
     return float(f"{max(tops, default=1.0):.2g}") or 1.0
-
-
-def surface_files(folder: Path, title: str, desc: str) -> Mapping[Hemisphere, Path]:
-    """Find an average's files of both sides of a mesh that the program ships; else nothing."""
-    for mesh, density in DENSITIES.items():
-        found: dict[Hemisphere, Path] = {}
-        for path in folder.glob(f"{title}_hemi-*_statmap.func.gii"):
-            name = parse_name(path.name)
-            kind = name.get("space"), name.get("den"), name.get("desc")
-            if kind == (mesh, density, desc) and name.get("hemi") in SIDES:
-                found[cast("Hemisphere", name.get("hemi"))] = path
-        if len(found) == len(SIDES):
-            return found
-    return {}
-
-
-def write_surface(
-    dataset: DerivativeDataset, paths: Mapping[Hemisphere, Path], script: Path
-) -> Mapping[str, str]:
-    """Pack maps on both sides for the viewer into a script; return addresses of mesh and values.
-
-    The mesh is the program's own template, written once for an output folder, also for values
-    sampled on other surfaces: the vertices correspond.
-
-    Raises
-    ------
-    RunError
-        A file is damaged, or the sides have other maps or meshes.
-    """
-    (names, left), (others, right) = (read_metrics(paths[side]) for side in SIDES)
-    if names != others or left.shape != right.shape:
-        raise RunError(
-            f"{paths['L']} and {paths['R']} hold other maps, or other meshes",
-            expected="the same maps on both sides of one mesh",
-        )
-    packed = {}
-    for name, *sides in zip(names, left, right, strict=True):
-        values = np.stack(sides, axis=1)[:, :, None]
-        packed[name] = pack(values, Grid((len(left[0]), 2, 1), np.eye(4)))
-    write_script(script, link(script, dataset), packed)
-    name = cast("MeshName", parse_name(paths["L"].name).get("space"))
-    template = read_template(name)
-    mesh: dict[str, bytes] = {
-        side: _mz3(template.points[side], template.faces[side]) for side in SIDES
-    }
-    digest = hashlib.sha256(b"".join(mesh.values())).hexdigest()[:_DIGITS]
-    address = f"figures/surface-{name}-{digest}.js"
-    if not dataset.path(address).exists():
-        write_script(dataset.path(address), address, mesh)
-    return {"mesh": address, "values": link(script, dataset)}
-
-
-def _mz3(points: NDArray[np.float64], faces: NDArray[np.intp]) -> bytes:
-    """Encode a mesh as a file: a header, triangles and vertices, compressed (deterministic).
-
-    The format is that of Surfice, https://github.com/neurolabusc/surf-ice/tree/master/mz3.
-    """
-    head = struct.pack("<HHIII", _MZ3_MAGIC, _MZ3_PARTS, len(faces), len(points), 0)
-    # Hundredths of a millimetre compress well.
-    body = faces.astype("<i4").tobytes() + points.round(2).astype("<f4").tobytes()
-    return gzip.compress(head + body, mtime=0)

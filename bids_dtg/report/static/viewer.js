@@ -32,7 +32,6 @@
     const canvas = part("canvas");
     const state = { index: 0, sure: false };
     let brain = null; // the Niivue, made at the first opening
-    let cortex = null; // another Niivue with both hemispheres, made at the first map on them
     let ticket = 0; // of the newest opening: what is loaded for an older one is dropped
 
     for (const button of document.querySelectorAll("[data-map]")) {
@@ -47,7 +46,6 @@
     part("layer").addEventListener("change", () => show());
     part("sure").addEventListener("change", () => { state.sure = part("sure").checked; show(); });
     part("view").addEventListener("change", arrange);
-    part("turn").addEventListener("change", turn);
     dialog.addEventListener("keydown", (event) => {
       if (event.target.matches("input, select") || event.altKey || event.ctrlKey || event.metaKey) return;
       const steps = { ArrowLeft: -1, ArrowRight: 1 };
@@ -107,8 +105,6 @@
         if (moved && map.peak) brain.scene.crosshairPos = brain.mm2frac(map.peak);
         brain.drawScene();
         brain.createOnLocationChange();
-        await showSurface(map, layer, mine);
-        if (mine !== ticket) return;
         say("");
         dialog.dataset.shown = `${map.label} ${layer || "synthetic"}`;
       } catch (error) {
@@ -120,7 +116,7 @@
     function message(error) {
       if (error.message === "WebGL") return "This browser has no WebGL 2, which the viewer needs.";
       const average = page.averages[page.maps[state.index].average];
-      const missing = Object.values(average.scripts).concat(Object.values(average.surface ?? {}))
+      const missing = Object.values(average.scripts)
         .concat(page.library, page.backdrop).find((one) => one === error.message);
       return missing
         ? `The viewer needs the file ${missing} beside this page. Copy the folders “figures” with the report.`
@@ -137,7 +133,11 @@
         dragAndDropEnabled: false, isColorbar: false, show3Dcrosshair: false, loadingText: "",
         multiplanarShowRender: 1, logLevel: "error", textHeight: 0.035, fontMinPx: 11,
       });
-      addScales(made);
+      for (const [name, stops] of Object.entries(page.scales)) {
+        const steps = stops.map((_, i) => Math.round((255 * i) / (stops.length - 1)));
+        const channel = (at) => stops.map((stop) => parseInt(stop.slice(at, at + 2), 16));
+        made.addColormap(name, { R: channel(1), G: channel(3), B: channel(5), A: stops.map((_, i) => (i ? 255 : 0)), I: steps });
+      }
       await made.attachToCanvas(canvas);
       made.onLocationChange = locate;
       made.addVolume(await niivue.NVImage.loadFromBase64({
@@ -146,96 +146,6 @@
       }));
       brain = made;
       arrange();
-    }
-
-    function addScales(made) {
-      for (const [name, stops] of Object.entries(page.scales)) {
-        const steps = stops.map((_, i) => Math.round((255 * i) / (stops.length - 1)));
-        const channel = (at) => stops.map((stop) => parseInt(stop.slice(at, at + 2), 16));
-        made.addColormap(name, { R: channel(1), G: channel(3), B: channel(5), A: stops.map((_, i) => (i ? 255 : 0)), I: steps });
-      }
-    }
-
-    /* The cortex beside the slices, where the average has values at its vertices. */
-    async function showSurface(map, layer, mine) {
-      const surface = page.averages[map.average].surface;
-      const wanted = Boolean(surface) && !layer && !state.sure;
-      if (wanted) await Promise.all([loadScript(surface.mesh), loadScript(surface.values)]);
-      const values = wanted ? received.get(surface.values)[map.label] : null;
-      if (mine !== ticket) return;
-      dialog.classList.toggle("with-surface", Boolean(values));
-      part("surface").hidden = part("turn-row").hidden = !values;
-      dialog.dataset.surface = "";
-      if (!values) return;
-      await prepareSurface(surface.mesh);
-      const copy = await niivue.NVImage.loadFromBase64({ base64: values, name: `${map.label}.nii.gz` });
-      if (mine !== ticket) return;
-      const half = copy.img.length / 2;
-      cortex.meshes.forEach((mesh, side) => {
-        const own = copy.img.subarray(side * half, (side + 1) * half);
-        // -128: the medial wall, and where no voxel of the model is near
-        const known = Float32Array.from(own, (step) => (step === -128 ? 0 : step * copy.hdr.scl_slope));
-        mesh.layers = [{
-          values: known, frame4D: 0, nFrame4D: 1, opacity: 1, outlineBorder: 0,
-          colormap: "dtg-positive", colormapNegative: "dtg-negative", useNegativeCmap: true,
-          isTransparentBelowCalMin: true, isAdditiveBlend: false, colorbarVisible: false,
-          global_min: -map.limit, global_max: map.limit, cal_minNeg: NaN, cal_maxNeg: NaN,
-        }];
-      });
-      paintSurface();
-      dialog.dataset.surface = map.label;
-    }
-
-    async function prepareSurface(address) {
-      if (!cortex) {
-        const made = new niivue.Niivue({
-          backColor: [0, 0, 0, 1], isColorbar: false, dragAndDropEnabled: false, show3Dcrosshair: false,
-          loadingText: "", logLevel: "error", isOrientCube: false,
-        });
-        addScales(made);
-        await made.attachToCanvas(part("surface-canvas"));
-        made.setSliceType(4);
-        cortex = made;
-      }
-      if (cortex.shown === address) return;
-      while (cortex.meshes.length) cortex.removeMesh(cortex.meshes[0]);
-      for (const side of ["L", "R"]) {
-        const bytes = Uint8Array.from(atob(received.get(address)[side]), (char) => char.charCodeAt(0));
-        const mesh = await niivue.NVMesh.readMesh(bytes.buffer, `${side}.mz3`, cortex.gl, 1, new Uint8Array([190, 190, 190, 255]));
-        cortex.addMesh(mesh);
-      }
-      cortex.shown = address;
-      turn();
-    }
-
-    function turn() {
-      if (!cortex) return;
-      const kind = part("turn").value;
-      const inside = kind.endsWith("inside");
-      const from = {
-        left: [90, 0], right: [270, 0], above: [0, 90], below: [180, -90], front: [180, 0], back: [0, 0],
-        "left inside": [270, 0], "right inside": [90, 0],
-      }[kind];
-      cortex.meshes.forEach((mesh, side) => {
-        mesh.visible = !inside || kind.startsWith(side ? "right" : "left");
-      });
-      cortex.setRenderAzimuthElevation(...from);
-      cortex.setScale(1.12); // fills the canvas, and has room to be turned
-      cortex.drawScene();
-    }
-
-    function paintSurface() {
-      if (!cortex) return;
-      const [least, most] = [Number(part("threshold").value), Number(part("limit").value)];
-      for (const mesh of cortex.meshes) {
-        for (const layer of mesh.layers) {
-          layer.colormapType = part("fade").checked ? 2 : 1;
-          layer.cal_min = Math.max(least, 1e-6);
-          layer.cal_max = Math.max(most, 1.02 * layer.cal_min);
-        }
-        mesh.updateMesh(cortex.gl);
-      }
-      cortex.drawScene();
     }
 
     function keepSure(map, overlay, factor) {
@@ -287,7 +197,6 @@
       shown.cal_minNeg = NaN;
       shown.cal_maxNeg = NaN;
       brain.updateGLVolume();
-      if (!layer) paintSurface();
     }
 
     function arrange() {

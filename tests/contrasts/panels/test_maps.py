@@ -16,11 +16,9 @@ from bids_dtg.contrasts.panels.maps import draw_sets
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
-from bids_dtg.imaging.gifti import encode_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.imaging.surfaces.templates import SIDES
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.pages.participant import write_participant_report
 
@@ -117,26 +115,6 @@ def test_copies_of_what_all_participants_share_are_written_once(output):
         os.utime(path, ns=(before + 10**9, before + 10**9))
     section(output)
     assert shared.stat().st_mtime_ns > before
-
-
-def write_surfaces(output, desc: str, values: np.ndarray, names=LABELS) -> None:
-    """Write maps (maps, vertices) of both sides."""
-    for side in SIDES:
-        stem = f"sub-01_task-rest_hemi-{side}_space-fsaverage_den-10k_stat-z"
-        metric = encode_metrics(values.astype(np.float32), side, names=names)
-        output.write(f"sub-01/func/{stem}_desc-{desc}_statmap.func.gii", metric)
-
-
-def test_maps_on_surfaces_have_a_mesh_and_values_of_each_contrast_for_the_viewer(output):
-    write_surfaces(output, "synthetic", np.ones((2, 6)))
-    made = section(output)
-    (average,) = made.viewer_data["averages"]
-    assert sorted(average["surface"]) == ["mesh", "values"]
-    assert re.fullmatch(r"figures/surface-fsaverage-\w+\.js", average["surface"]["mesh"])
-    values = output.root / average["surface"]["values"]
-    assert values.name == "sub-01_task-rest_hemi-LR_desc-synthetic_volumes.js"
-    assert values in made.files  # else the next report removes it
-    assert re.findall(r'^"(\w+)": "[\w+/=]+"', values.read_text(), re.MULTILINE) == [*LABELS]
 
 
 DENSE = tiny_places()
