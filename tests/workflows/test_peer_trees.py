@@ -16,8 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fmriprep_dataset import confound_columns, make_image, write_confounds
+from fmriprep_dataset import (
+    add_run,
+    confound_columns,
+    describe_dataset,
+    make_image,
+    write_confounds,
+)
 from openneuro_layout import annexed_names
+from study_folders import add_hcp_run, add_transforms, add_xcpd_run, write_outliers
 
 import bids_dtg
 from bids_dtg.cleaning.aroma import find_aroma_files
@@ -323,3 +330,111 @@ def test_runs_and_their_files(tree, tmp_path, monkeypatch):
     assert len(own) == bool(tree.says)
     assert all(tree.says in line for line in own)
     assert sum(find_aroma_files(run) is not None for run in runs) == tree.aroma
+
+
+# --- cases that users of peers' programs have reported
+
+
+def found(root: Path, **options: object) -> list:
+    (root.parent / "out").mkdir(exist_ok=True)
+    settings = bids_dtg.Settings.of(
+        bids_dir=root,
+        output_dir=root.parent / "out",
+        analysis_level="participant",
+        model="demo",
+        **options,
+    )
+    return bids_dtg.find_runs(settings)
+
+
+def names_of(runs: list) -> list[str]:
+    return [run.title for run in runs]
+
+
+def planned(root: Path, capsys, *words: str) -> tuple[int, str]:
+    from bids_dtg.cli.run import main
+
+    given = [str(root), str(root.parent / "out"), "participant", "--model", "demo", "--dry-run"]
+    code = main([*given, *words])
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+@pytest.mark.filterwarnings("ignore:.*is left out. it joins")
+def test_a_join_over_directions_is_left_out(tmp_path):
+    for entities, frames in (("dir-AP", 20), ("dir-PA", 20), ("", 40)):
+        bold = np.ones((3, 3, 3, frames), np.int16)
+        add_xcpd_run(tmp_path / "in", entities=entities, bold=bold)
+    assert names_of(found(tmp_path / "in")) == [
+        f"sub-01_task-rest_dir-{direction}" for direction in ("AP", "PA")
+    ]
+
+
+@pytest.mark.parametrize("entities", ["acq-mb", "dir-PA", "run-2"])
+def test_files_of_another_run_are_not_borrowed(tmp_path, entities):
+    root = describe_dataset(tmp_path / "in")
+    add_run(root)
+    add_run(root, entities=entities, parts=("bold", "json"))
+    one, other = found(root)
+    assert (one.confounds is None, one.mask is None) == (False, False)
+    assert (other.confounds, other.mask) == (None, None)
+
+
+def test_a_coregistration_of_another_run_is_not_borrowed(tmp_path):
+    root = describe_dataset(tmp_path / "in")
+    add_run(root, space=None, res=None)
+    add_run(root, entities="acq-mb", space=None, res=None)
+    add_transforms(root)
+    with pytest.raises(DtgError, match=r"acq-mb.* has no .*acq-mb_from-boldref_to-T1w"):
+        found(root)
+
+
+@pytest.mark.parametrize("pair", [("rec-norm", "rec-raw"), ("", "rec-moco"), ("hash-a", "hash-b")])
+def test_one_measurement_in_two_files_is_refused(tmp_path, pair):
+    root = describe_dataset(tmp_path / "in")
+    for entities in pair:
+        add_run(root, entities=entities)
+    with pytest.raises(DtgError, match="one measurement in two files"):
+        found(root)
+
+
+def test_interpolated_frames_are_no_minutes(tmp_path, capsys):
+    bold = add_xcpd_run(tmp_path / "in", bold=np.ones((3, 3, 3, 200), np.int16))
+    write_outliers(bold, [int(frame % 5 > 0) for frame in range(200)])
+    code, told = planned(tmp_path / "in", capsys)
+    assert code == 1
+    assert "1.3 of 6.7 minutes left" in told
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "seconds", "header"),
+    [("fMRIPrep", 1.0, 1000.0), ("fMRIPrep", 2.0, 1.0), ("xcp_d", 2.0, 1.0)],
+)
+def test_times_that_known_releases_wrote_wrong_are_used_with_a_note(
+    tmp_path, capsys, pipeline, seconds, header
+):
+    root = describe_dataset(tmp_path / "in", pipeline=pipeline)
+    add = add_run if pipeline == "fMRIPrep" else add_xcpd_run
+    path = add(root, bold=np.ones((3, 3, 3, 300), np.int16), tr=seconds)
+    make_image(path, np.ones((3, 3, 3, 300), np.int16), tr=header)
+    code, told = planned(root, capsys, "--denoise-strategy", "none")
+    assert code == 0
+    assert f"RepetitionTime ({seconds:g} s) was used; the header has {header:g} s" in told
+
+
+@pytest.mark.parametrize(
+    "runs", [("REST1a_AP", "REST1a_PA", "REST1b_PA"), ("REST1_AP", "REST2a_AP", "REST2a_PA")]
+)
+def test_runs_of_hcp_development_are_found(tmp_path, runs):
+    for run in runs:
+        bold = np.ones((3, 3, 3, 400), np.int16)
+        folder, name = "HCD0000001_V1_MR", f"rfMRI_{run}"
+        add_hcp_run(tmp_path / "in", folder, name, bold=bold, tr=0.8, cleaned="hp0_clean")
+    assert len(found(tmp_path / "in", input_type="hcp")) == len(runs)
+
+
+def test_folders_of_a_synology_are_no_images(tmp_path):
+    root = describe_dataset(tmp_path / "in")
+    bold = add_run(root)
+    (bold.parent / "@eaDir" / bold.name).mkdir(parents=True)
+    assert names_of(found(root)) == ["sub-01_task-rest"]

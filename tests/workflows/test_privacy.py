@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import shutil
 import subprocess
@@ -17,7 +15,7 @@ from fmriprep_dataset import write_confounds
 from itk_files import affine_part, write_composite
 from leaks import find_leaks
 from tiny_bundle import TINY_AFFINE, tiny_masks
-from tiny_cohort import CONTRASTS, TinyCohort, read_json
+from tiny_cohort import TinyCohort, read_json
 from tiny_job import FRAMES, add_rest, read_table
 
 from bids_dtg.files.sidecars import read_inherited
@@ -210,17 +208,3 @@ def test_sources_elsewhere_are_named_as_templateflow_names_them(cohort):
     assert f"bids:templateflow:{name}" in read_inherited(sidecar)["Sources"]
     links = read_json(cohort.out / "dataset_description.json")["DatasetLinks"]
     assert links["templateflow"] == "https://github.com/templateflow/templateflow"
-
-
-def test_the_search_finds_a_word_wherever_it_is_packed(tmp_path):
-    text = b"made by " + USER.encode()
-    (tmp_path / "a.gz").write_bytes(gzip.compress(gzip.compress(text)))
-    (tmp_path / "b.html").write_bytes(b"/home/%7aqannlee")
-    np.save(tmp_path / "c.npy", np.frombuffer(text, np.uint8))
-    (tmp_path / USER.upper()).mkdir()
-    (tmp_path / "d").symlink_to(f"/home/{USER}")
-    (tmp_path / "clean.json").write_text(json.dumps({"a": CONTRASTS}))
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "private").write_bytes(text)
-    found = find_leaks(tmp_path, (USER,), but=("logs",))
-    assert set(found) == {"a.gz", "b.html", "c.npy", USER.upper(), "d"}

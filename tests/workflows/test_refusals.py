@@ -1,0 +1,481 @@
+"""Ordinary mistakes: one line that names what is wrong, an honest exit code, nothing half done."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import safetensors.numpy
+from fmriprep_dataset import describe_dataset, make_image
+from isal import igzip
+from study_folders import add_hcp_run
+from tiny_bundle import TINY_AFFINE, forge
+from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
+
+from bids_dtg.engine.machine import available_cores
+from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.sidecars import read_inherited
+
+FUNC = Path("sub-01", "func")
+BOLD = FUNC / "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
+CONFOUNDS = FUNC / "sub-01_task-rest_desc-confounds_timeseries.tsv"
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path)
+
+
+def the_line(capsys) -> str:
+    """Return the only line on stderr that tells of an error."""
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    (line,) = [line for line in err.splitlines() if "error: " in line or "failed: " in line]
+    return line
+
+
+def code_of(call: Callable[[], int]) -> int:
+    try:
+        return call()
+    except SystemExit as end:
+        return end.code
+
+
+# --- the call is refused: exit 2, one line, nothing written
+
+# Words after those of a sound call, and what the line must name.
+WORDS = {
+    "an option misspelt": (["--participant_lable", "01"], "--participant-label"),
+    "an unknown participant": (["--participant-label", "09"], r"participant 09.* 01"),
+    "participants with a comma": (["--participant-label", "sub-01,sub-02"], "sub-01 sub-02"),
+    "an unknown task": (["-t", "rset"], r"'rset'.*did you mean rest\?"),
+    "an unknown session": (["--session-label", "B"], "'B'"),
+    "an unknown run": (["--run", "7"], "'7'"),
+    "a task of no name": (["--task-id", ""], "''"),
+    "a space in another case": (["--space", "MNI152NLin6asym"], "did you mean MNI152NLin6Asym"),
+    "an unknown model": (["--model", "tinny"], r"'tinny'.*did you mean tiny\?"),
+    "a model that is not there": (["--model", "absent/tiny"], "absent/tiny"),
+    "an unknown atlas": (["--atlases", "Schafer400"], "did you mean Schaefer400"),
+    "an atlas that is not there": (["--atlases", "absent.nii.gz"], "absent.nii.gz"),
+    "an unknown strategy": (["--denoise-strategy", "acompcor"], "did you mean compcor"),
+    "an unknown mesh": (["--surfaces", "fsnative"], r"fsnative.*fsLR"),
+    "an unknown output space": (["--output-spaces", "MNI152NLin6"], "MNI152NLin6Asym"),
+    "a mesh as an output space": (["--output-spaces", "fsaverage5"], "--surfaces"),
+    "an unknown contrast": (["--contrast", "faces"], "faces"),
+    "minutes in words": (["--min-minutes", "five"], "'five'"),
+    "a share above 1": (["--min-coverage", "1.5"], "1.5"),
+    "a band turned round": (["--high-pass", "0.1", "--low-pass", "0.01"], "--low-pass 0.01"),
+    "a threshold without scrubbing": (["--fd-threshold", "0.3"], "--fd-threshold"),
+    "an option of another workflow": (["--structural-connectivity", "x"], "--workflow dynamics"),
+    "an analysis of a participant": (["--analysis", "stats"], "--analysis stats"),
+    "a GPU that is not there": (["--device", "cuda:99"], "cuda:99"),
+    "too little memory": (["--mem-gb", "0.2"], "Expected: 0.4 or more"),
+    "a seed below 0": (["--seed", "-1"], "--seed is -1"),
+    "a configuration that is not there": (["--config-file", "absent.toml"], "absent.toml"),
+    "a filter that is not there": (["--bids-filter-file", "absent.json"], "absent.json"),
+    "derivatives that are not there": (["--derivatives", "absent"], "absent"),
+}
+
+
+@pytest.mark.parametrize("mistake", WORDS)
+def test_wrong_words_are_refused(job, capsys, monkeypatch, mistake):
+    words, fact = WORDS[mistake]
+    monkeypatch.setenv("DTG_MODEL_DIR", str(job.folder))
+    add_rest(job.bids, "02", session="A", entities="run-1")
+    add_rest(job.bids, "02", task="movie", parts=("bold",))
+    assert code_of(lambda: job.run(*words)) == 2
+    assert re.search(fact, the_line(capsys))
+    assert not job.out.exists()
+
+
+def _moved(name: str) -> Callable[[TinyJob], object]:
+    """Return a mistake of BIDS_DIR."""
+    return lambda job: setattr(job, "bids", job.folder / name)
+
+
+def _raw(job: TinyJob) -> None:
+    job.bids = describe_dataset(job.folder / "raw", kind="raw")
+
+
+def _above_the_bundle(job: TinyJob) -> None:
+    (job.folder / "above").mkdir()
+    job.model.rename(job.folder / "above" / "bundle")
+    job.model = job.folder / "above"
+
+
+# What is done to a sound job, and what the line must name.
+FOLDERS = {
+    "no input": (_moved("absent"), "absent does not exist"),
+    "a file as input": (_moved("file"), "file is not a folder"),
+    "an empty input": (_moved("nothing"), "nothing is empty"),
+    "no data set": (lambda job: (job.bids / "dataset_description.json").unlink(), "fmriprep"),
+    "the folder above": (_moved("."), "fmriprep"),
+    "nobody": (lambda job: shutil.rmtree(job.bids / "sub-01"), "no participants"),
+    "raw data": (_raw, "raw is a raw dataset"),
+    "the folder above the model": (_above_the_bundle, "above/bundle"),
+}
+
+
+@pytest.mark.parametrize("mistake", FOLDERS)
+def test_wrong_folders_are_refused(job, capsys, mistake):
+    edit, fact = FOLDERS[mistake]
+    (job.folder / "file").touch()
+    (job.folder / "nothing").mkdir()
+    edit(job)
+    assert job.run() == 2
+    assert fact in the_line(capsys)
+    assert not job.out.exists()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("fmriprep", "fmriprep/dtg", "fmriprep/sub-01/dtg", "detour/out", ".", ".."),
+        *("tiny", "tiny/maps", "file", "file/out", "other"),
+    ],
+)
+def test_an_output_that_must_not_be_is_refused(tmp_path, capsys, place):
+    """In the input, above it, in the model, below a file, in another program's data set."""
+    job = TinyJob(tmp_path / "study")
+    (job.folder / "file").touch()
+    (job.folder / "detour").symlink_to(job.bids / "sub-01")
+    describe_dataset(job.folder / "other", pipeline="XCP-D")
+    before = tree(job.folder)
+    assert job.run(out=job.folder / place) == 2
+    assert "OUTPUT_DIR" in (line := the_line(capsys))
+    assert "XCP-D" in line or place != "other"
+    assert tree(job.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "fact"),
+    [
+        ([], "BIDS_DIR, OUTPUT_DIR, analysis_level"),
+        (["IN", "OUT", "partcipant"], "did you mean participant"),
+        (["participant", "IN", "OUT"], "the order is BIDS_DIR OUTPUT_DIR"),
+        (["IN", "", "participant"], "OUTPUT_DIR"),
+        (["IN", "OUT", "group", "--model", "demo"], "holds no results"),
+        (["IN", "OUT", "group", "--analysis", "train"], "--derivatives statmaps="),
+        (["IN", "OUT", "group", "--analysis", "stats", "--phenotype", "iq"], "OUT"),
+    ],
+)
+def test_wrong_calls_are_refused(job, capsys, monkeypatch, words, fact):
+    from bids_dtg.cli.run import main
+
+    monkeypatch.chdir(job.folder)
+    before = sorted(job.folder.iterdir())
+    job.bids.rename(job.folder / "IN")
+    assert code_of(lambda: main(words)) == 2
+    assert fact in the_line(capsys)
+    (job.folder / "IN").rename(job.bids)
+    assert sorted(job.folder.iterdir()) == before
+
+
+def test_what_a_study_has_is_named(job, capsys):
+    job.bids = job.folder / "hcp"
+    add_hcp_run(job.bids, bold=tiny_bold())
+    for words, fact in (
+        (["--task-id", "rset"], "rest"),
+        (["--run", "3"], "Expected: 1"),
+        (["--space", "T1w"], "leave --space out"),
+    ):
+        assert code_of(lambda words=words: job.run(*words)) == 2
+        assert fact in the_line(capsys)
+
+
+def test_spaces_are_offered_where_a_run_can_be_read_in_them(job, capsys):
+    """Others hold a sidecar alone, a surface, CIFTI, another task, or what is not preprocessed."""
+    func = job.bids / FUNC
+    add_rest(job.bids, space="T1w", parts=("json",))
+    add_rest(job.bids, task="movie", res="1", parts=("bold",))
+    add_rest(job.bids, space="MNI152NLin2009cAsym", parts=("bold",))
+    for name in (
+        "hemi-L_space-fsaverage5_bold.func.gii",
+        "space-fsLR_den-91k_bold.dtseries.nii",
+        "space-MNIInfant_desc-smoothAROMAnonaggr_bold.nii.gz",
+    ):
+        (func / f"sub-01_task-rest_{name}").write_bytes(b"")
+    for asked in ("T1w", "fsaverage5", "fsLR", "boldref", "MNIInfant"):
+        assert code_of(lambda asked=asked: job.run("--space", asked)) == 2
+        there = "one of MNI152NLin2009cAsym:res-2, MNI152NLin6Asym:res-2."
+        assert the_line(capsys).endswith(there)
+
+
+def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys):
+    add_rest(job.bids, "02", session="B")
+    assert job.run("--session-label", "B", "--dry-run", "--participant-label", "01") == 1
+    out = capsys.readouterr().out
+    assert "sub-01: would fail: sub-01 has no session B" in out
+    assert out.endswith("1 participant, 1 would fail; no output was written\n")
+
+
+@pytest.mark.parametrize("flag", ["--omp-nthreads", "--nprocs"])
+def test_more_than_a_machine_can_serve_is_lowered(job, capsys, flag):
+    assert job.run("--dry-run", flag, "100000") == 0
+    note = f"note: {flag} 100000 is more than 4 times the"
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if note in line]
+    assert f"{4 * available_cores()} are used" in line
+
+
+# --- one participant's data: exit 1, one line, the same in failures.tsv, no maps
+
+
+def _another_task(job: TinyJob) -> None:
+    shutil.rmtree(job.bids / FUNC)
+    add_rest(job.bids, task="nback")
+
+
+def _no_bold(job: TinyJob) -> None:
+    shutil.rmtree(job.bids / FUNC)
+    (job.bids / "sub-01" / "anat").mkdir()
+
+
+def _cifti_only(job: TinyJob) -> None:
+    shutil.rmtree(job.bids / FUNC)
+    (job.bids / FUNC).mkdir()
+    (job.bids / FUNC / "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii").write_bytes(b"")
+
+
+def _other_spaces(job: TinyJob) -> None:
+    shutil.rmtree(job.bids / FUNC)
+    for space in ("MNI152NLin2009cAsym", "T1w"):
+        add_rest(job.bids, space=space, res=None)
+
+
+def _two_sides(job: TinyJob) -> None:
+    image = nib.Nifti1Image(tiny_bold(), TINY_AFFINE)
+    image.set_sform(TINY_AFFINE @ np.diag([-1.0, 1, 1, 1]), 4)
+    image.set_qform(TINY_AFFINE, 4)
+    nib.save(image, job.bids / BOLD)
+
+
+def _renamed(entities: str) -> Callable[[TinyJob], object]:
+    def edit(job: TinyJob) -> None:
+        shutil.rmtree(job.bids / FUNC)
+        add_rest(job.bids, entities=entities)
+
+    return edit
+
+
+def _with_times(sidecar: object, header: float, unit: str | None = "sec"):
+    """Return a change of a run's time between frames; None: its sidecar has none."""
+
+    def edit(job: TinyJob) -> None:
+        image = nib.Nifti1Image(tiny_bold(), TINY_AFFINE)
+        image.header["pixdim"][4] = header
+        image.header.set_xyzt_units("mm", unit)
+        nib.save(image, job.bids / BOLD)
+        content = {} if sidecar is None else {"RepetitionTime": sidecar}
+        path = job.bids / BOLD.with_name(BOLD.name.replace(".nii.gz", ".json"))
+        path.write_text(json.dumps(content))
+
+    return edit
+
+
+def _infinite(job: TinyJob) -> None:
+    """Have finite weights, by somebody who knows the hashes, make infinite maps."""
+    tensors = safetensors.numpy.load((job.model / "weights.safetensors").read_bytes())
+    for name in ("out_block.1.weight", "out_block.1.bias"):
+        tensors[name] = np.full_like(tensors[name], 3e38)
+    forge(job.bundle, "weights.safetensors", safetensors.numpy.save(tensors))
+
+
+OF_A_PERSON = {
+    "another task": (_another_task, r"no resting-state run; it has task-nback"),
+    "no series": (_no_bold, "sub-01 has no BOLD series"),
+    "other spaces": (_other_spaces, r"MNI152NLin2009cAsym, T1w.*Expected: space-MNI152NLin6Asym"),
+    "CIFTI only": (_cifti_only, "sub-01 has CIFTI files only"),
+    "left and right": (_two_sides, "bold.nii.gz contradicts itself"),
+    "no confounds": (lambda job: (job.bids / CONFOUNDS).unlink(), "no table of confounds"),
+    "25 frames": (lambda job: add_rest(job.bids, frames=25), "25 frames are kept, too few"),
+    "milliseconds": (_with_times(800, 800), "RepetitionTime is 800.*milliseconds"),
+    "two times": (_with_times(TR, 1.1), r"10 s, and the header of \S+bold.nii.gz states 1.1 s"),
+    "no time": (_with_times(None, 0), "bold.nii.gz has no repetition time"),
+    "an unknown entity": (_renamed("foo-1"), "sub-01"),
+    "an entity twice": (_renamed("run-1_run-2"), "sub-01"),
+    "a map that is not finite": (_infinite, r"the predicted map of \S+ has \d+ values"),
+}
+
+
+@pytest.mark.parametrize("fault", OF_A_PERSON)
+def test_a_participant_who_cannot_be_used_fails(job, capsys, monkeypatch, fault):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(job.folder / "templateflow"))
+    edit, fact = OF_A_PERSON[fault]
+    edit(job)
+    assert job.run() == 1
+    line = the_line(capsys)
+    assert re.search(fact, line)
+    assert "internal" not in line
+    (table,) = job.out.glob("logs/*/failures.tsv")
+    (failure,) = read_table(table)
+    assert failure["participant_id"] == "sub-01"
+    names = PathNames.of({"input": job.bids}).plus(machine_folders())
+    assert failure["message"] in names.hide(line)
+    assert not (job.out / "sub-01").exists()
+
+
+def test_too_few_minutes_fail(job, capsys):
+    assert job.run("--min-minutes", "12") == 1
+    assert re.search(r"bold.nii.gz has 10.0 of 10.0 minutes .* 12 minutes", the_line(capsys))
+
+
+@pytest.mark.parametrize(
+    ("times", "note"),
+    [
+        (_with_times(TR, 10000, "msec"), None),
+        (_with_times(TR, 0), "states no repetition time"),
+        (_with_times(TR, 1), "the header has 1 s: some releases of fMRIPrep"),
+        (_with_times(TR, 10000), "the header has 10000 s: some releases of fMRIPrep"),
+        (_with_times(None, 10_000_000, "usec"), "the header's (10 s) was used"),
+    ],
+)
+def test_times_that_go_together(job, capsys, times, note):
+    times(job)
+    assert job.run("--dry-run") == 0
+    planned = capsys.readouterr().out
+    assert bool(note) == ("    note: " in planned)
+    assert not note or note in planned
+    assert job.run() == 0
+    (run,) = read_table(next(job.out.rglob("*_qc.tsv")))
+    assert float(run["repetition_time"]) == TR
+    told = json.dumps(read_inherited(next(job.out.rglob("*synthetic_statmap.nii.gz"))))
+    assert not note or note in told
+
+
+@pytest.mark.parametrize("name", ["sub-01 copy", "sub-02"])
+def test_files_of_another_participant_are_not_used(job, capsys, name):
+    """A copy under another folder's name must not replace what was made from the original."""
+    shutil.copytree(job.bids / "sub-01", job.bids / name)
+    make_image(job.bids / name / "func" / BOLD.name, tiny_bold(seed=9), TINY_AFFINE, TR)
+    assert job.run("--nprocs", "1") == 1
+    assert re.search(rf"{name}: failed: \S+.*{BOLD.name} is not of {name}", the_line(capsys))
+    shutil.rmtree(job.bids / name)
+    assert job.run(out=job.folder / "other") == 0
+    assert tree(job.out) == tree(job.folder / "other")
+
+
+# --- the disk
+
+
+def _unshared(job: TinyJob, mount: str, after: str = "") -> subprocess.CompletedProcess[str]:
+    """Call the program in a mount namespace of its own, or skip where that is not allowed."""
+    if (
+        not shutil.which("unshare")
+        or subprocess.run(["unshare", "-m", "true"], check=False).returncode
+    ):
+        pytest.skip("no mount namespaces here (unshare -m needs root)")
+    job.out.mkdir()
+    words = " ".join(f"'{w}'" for w in [sys.executable, "-m", "bids_dtg.cli", *job.arguments()])
+    command = f"{mount} || exit 99; {words}; code=$?; {after or ':'}; exit $code"
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-c", command], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 99:
+        pytest.skip("mounting is not allowed here")
+    return done
+
+
+@pytest.mark.slow
+def test_an_output_on_a_read_only_mount_is_refused(job):
+    mount = f"mount --bind '{job.out}' '{job.out}' && mount -o remount,bind,ro '{job.out}'"
+    done = _unshared(job, mount)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "out cannot be written to: Read-only file system" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pages", [1, 12])
+def test_a_full_disk_is_a_line(job, pages):
+    """A file system that fills up while describing the dataset, and while writing maps."""
+    mount = f"mount -t tmpfs -o size={4 * pages}k,nr_inodes=1k tmpfs '{job.out}'"
+    done = _unshared(job, mount, f"find '{job.out}' -type f")
+    assert done.returncode == 1, done.stderr
+    (told,) = [line for line in done.stderr.splitlines() if "error:" in line or "failed:" in line]
+    assert "No space left on device" in told
+    assert ".dtg-" not in done.stdout
+
+
+@pytest.mark.parametrize("target", ["statmap.nii.gz", "complete/sub-01_task-rest.json"])
+def test_no_space_at_one_file(job, capsys, monkeypatch, target):
+    replace = Path.replace
+
+    def full(self: Path, other: Path) -> Path:
+        if str(other).endswith(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(other))
+        return replace(self, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        assert job.run() == 1
+    assert re.search(rf"{target} cannot be written: No space left", the_line(capsys))
+    assert job.run() == 0
+    assert job.run(out=job.folder / "other") == 0
+    assert tree(job.out) == tree(job.folder / "other")
+
+
+# --- faults of our own, and of the machine: they stay with their participant
+
+
+def _killed() -> None:
+    """End this process as the system does; never the one of the tests."""
+    assert os.getpid() != _PARENT
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _bug() -> None:
+    raise IndexError("a bug\nof two lines")
+
+
+def _full() -> None:
+    raise MemoryError("Unable to allocate 41 GiB")
+
+
+_PARENT = os.getpid()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+@pytest.mark.parametrize(
+    ("happens", "fact"),
+    [
+        (_bug, r"internal error: IndexError: a bug of two lines\. .*--debug"),
+        (_full, "not enough memory: Unable to allocate 41 GiB"),
+        (_killed, "died: it was ended by SIGKILL"),
+    ],
+)
+def test_a_fault_stays_with_its_participant(tmp_path, capsys, monkeypatch, happens, fact):
+    job = TinyJob(tmp_path, ("01", "02", "03"))
+    opened = igzip.IGzipFile.__init__
+
+    def disturbed(self, path, *more):
+        if path.name.startswith("sub-02") and path.name.endswith("_bold.nii.gz"):
+            happens()
+        opened(self, path, *more)
+
+    monkeypatch.setattr(igzip.IGzipFile, "__init__", disturbed)
+    assert job.run() == 1
+    assert re.search(rf"sub-02: failed: .*{fact}", the_line(capsys))
+    assert {path.name[:6] for path in job.out.rglob("*statmap.nii.gz")} == {"sub-01", "sub-03"}
+    assert job.run("--dry-run") == 0
+    assert capsys.readouterr().out.count("complete, would be skipped") == 2
+
+
+def test_a_fault_before_the_start_is_exit_70(job, capsys, monkeypatch):
+    def bug(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(json, "loads", bug)
+    assert job.run() == 70
+    assert "internal error: ZeroDivisionError: two lines" in the_line(capsys)
+    assert not job.out.exists()
