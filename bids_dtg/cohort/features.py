@@ -366,7 +366,7 @@ def find_measured(
     contrasts = _wanted(people, [label for label in predicted.values() if label in any_has])
 
     def sources(label: str, contrast: str) -> Sequence[Path]:
-        return chosen[label].target[plain_contrast(contrast)].sources(statistic)
+        return (chosen[label].target[plain_contrast(contrast)].files[statistic],)
 
     def read(label: str, contrast: str) -> Row:
         statmap = chosen[label].target[plain_contrast(contrast)]

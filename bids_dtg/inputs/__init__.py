@@ -43,7 +43,6 @@ Tasks:
 
 Measured maps:
 
-- `hcp_task_maps`: those of folders of the HCP pipelines: of level 2, else of each run by level 1
 - `statmap_files`: the files of measured contrast maps, described by names, folders and sidecars
 - `statmaps`: which of them make a map: tasks, sessions, levels, runs, statistics
 """

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -15,13 +15,9 @@ from typing import Literal
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.inputs.selection import PARCELS
-from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import counted, named
 
 Statistic = Literal["z", "t", "effect"]
-# How the files of a map make one: a file as it is, or the files of its runs.
-Combination = Literal["file", "inverse variance", "sum of z", "mean"]
-
 # The first that everybody has is taken.
 STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
 
@@ -29,10 +25,8 @@ STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
 
 
-Quantity = Literal["z", "t", "effect", "variance"]
 Level = Literal["run", "session", "subject"]
 
-QUANTITIES: tuple[Quantity, ...] = ("z", "t", "effect", "variance")
 # Levels of an analysis, the lower first.
 LEVELS: tuple[Level, ...] = ("run", "session", "subject")
 
@@ -47,10 +41,9 @@ class StatFile:
     task: str | None
     run: str | None  # label of the run, with the direction of HCP-like runs; None: not named
     contrast: str  # label, as the data name it
-    quantity: Quantity  # what the values are
+    statistic: Statistic  # what the values are
     space: str | None  # template by name or sidecar; None where neither has one
     level: Level  # of the analysis
-    pattern: str  # how such files are named, with * for what differs
     others: tuple[tuple[str, str], ...] = ()  # further entities
 
 
@@ -61,35 +54,11 @@ class StatMap:
     participant: str  # label, without sub-
     session: str | None  # label, without ses-; None where the data have no sessions
     contrast: str  # label, as the data name it
-    # What there is of it, each with a file a run, all in the same order of runs.
-    files: Mapping[Quantity, tuple[Path, ...]]
+    files: Mapping[Statistic, Path]  # what there is of it
     task: str | None = None  # label; None where the names have none
     level: Level = "subject"  # of the analysis that made it
     runs: int | None = None  # how many it is of; None: not known
     space: str | None = None  # template; None where neither name nor sidecar has one
-    # How the files of each quantity are named.
-    patterns: Mapping[Quantity, str] = field(default_factory=dict)
-
-    def combination(self, statistic: Statistic) -> Combination | None:
-        """Return how the map of a statistic is made; None where its files do not give it."""
-        several = any(len(paths) > 1 for paths in self.files.values())
-        if not several:
-            return "file" if statistic in self.files else None
-        if statistic in ("z", "effect") and {"effect", "variance"} <= self.files.keys():
-            return "inverse variance"
-        if statistic not in self.files:
-            return None
-        return "mean" if statistic == "effect" else "sum of z"
-
-    def sources(self, statistic: Statistic) -> tuple[Path, ...]:
-        """Return the files that the map of a statistic is made from; variances come last."""
-        return tuple(path for kind in self.quantities(statistic) for path in self.files[kind])
-
-    def quantities(self, statistic: Statistic) -> tuple[Quantity, ...]:
-        """Return the files to read for the map of a statistic; variances come last."""
-        if self.combination(statistic) == "inverse variance":
-            return ("effect", "variance")
-        return (statistic,)
 
 
 @dataclass(frozen=True)
@@ -229,8 +198,8 @@ def in_space(
     DatasetError
         All files are of other spaces.
     """
-    # A volume that names no space is not on a surface.
-    ours = (space,) if space in (SURFACE, PARCELS) else (None, space)
+    # What names no space is a volume.
+    ours = (space,) if space == PARCELS else (None, space)
     kept = [file for file in files if file.space in ours]
     elsewhere = [file for file in files if file.space not in ours]
     if not kept and not any(file.space in others for file in elsewhere):
@@ -333,7 +302,7 @@ def group_maps(files: Sequence[StatFile]) -> tuple[StatMap, ...]:
     Raises
     ------
     DatasetError
-        Two files are of the same map, run and quantity.
+        Two files are of the same map and statistic, such as those of two runs.
     """
 
     def key(file: StatFile) -> tuple[str, str]:
@@ -355,55 +324,38 @@ def group_maps(files: Sequence[StatFile]) -> tuple[StatMap, ...]:
 
 def _map_of(files: Sequence[StatFile], below: Sequence[StatFile]) -> StatMap:
     """Make one map of the files of its level; `below` are those of all levels."""
-    by_quantity: dict[Quantity, dict[str | None, StatFile]] = {}
+    found: dict[Statistic, StatFile] = {}
     for file in sorted(files, key=lambda file: file.path.as_posix()):
-        of_run = by_quantity.setdefault(file.quantity, {})
-        first = of_run.setdefault(file.run, file)
-        if first is not file and first.path.resolve() != file.path.resolve():
-            raise _ambiguous(first, file)
-    runs = sorted({file.run for file in files}, key=lambda run: session_order(run or ""))
+        other = found.setdefault(file.statistic, file)
+        if other.path.resolve() != file.path.resolve():
+            raise DatasetError(
+                f"sub-{file.participant} has two {file.statistic} maps of {file.contrast}: "
+                f"{other.path} and {file.path}",
+                expected="one map of all runs of a session",
+                remedy="combine runs at the subject's level (FitLins; nilearn's "
+                "compute_fixed_effects), or name the files wanted in a TOML file of patterns: "
+                "-d statmaps=maps.toml (docs/reference/statmaps.md)",
+            )
     first = files[0]
     counted_runs = {(file.session, file.run) for file in below if file.level == "run"}
     return StatMap(
         participant=first.participant,
         session=first.session,
         contrast=first.contrast,
-        # A quantity that a run lacks is of no use.
-        files={
-            quantity: tuple(by_quantity[quantity][run].path for run in runs)
-            for quantity in QUANTITIES
-            if len(by_quantity.get(quantity, {})) == len(runs)
-        },
+        files={statistic: file.path for statistic, file in found.items()},
         task=first.task,
         level=first.level,
         runs=len(counted_runs) or None,
         space=first.space,
-        patterns={
-            quantity: next(iter(of.values())).pattern for quantity, of in by_quantity.items()
-        },
-    )
-
-
-def _ambiguous(first: StatFile, second: StatFile) -> DatasetError:
-    one, other = dict(first.others), dict(second.others)
-    differ = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
-    values = (f"{key} ({one.get(key) or 'none'}, {other.get(key) or 'none'})" for key in differ)
-    by = f" that differ by {', '.join(values)}" if differ else ""
-    return DatasetError(
-        f"sub-{first.participant} has two {first.quantity} maps of {first.contrast}{by}: "
-        f"{first.path} and {second.path}",
-        expected="one file for each run",
-        remedy="give a folder with links to the files wanted alone, or name them in a TOML file "
-        "of patterns: -d statmaps=maps.toml (docs/reference/statmaps.md)",
     )
 
 
 def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
-    """Choose the statistic of everybody's targets, and a sentence where runs are combined.
+    """Choose the statistic of everybody's targets, and a sentence where runs decided.
 
-    The first of `STATISTICS` that everybody's files give. z and t of several runs grow with
-    their number, so they are taken only where everybody has as many runs of a contrast; effects
-    have one scale whatever the number.
+    The first of `STATISTICS` that everybody's files give. z and t grow with the number of runs, so
+    they are taken only where everybody has as many runs of a contrast; effects have one scale
+    whatever the number.
 
     Raises
     ------
@@ -411,66 +363,44 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
         No statistic is everybody's, or the numbers of runs differ and there are no effects.
     """
     maps = [statmap for person in people.values() for statmap in person.target.values()]
-    unequal = _unequal_runs(maps)
-    possible = [
-        statistic
-        for statistic in STATISTICS
-        if all(statmap.combination(statistic) for statmap in maps)
-    ]
+    possible = [name for name in STATISTICS if all(name in statmap.files for statmap in maps)]
     if not possible:
-        present = sorted({q for statmap in maps for q in statmap.files if q != "variance"})
+        present = sorted({name for statmap in maps for name in statmap.files})
         raise DatasetError(
-            f"the measured maps are of {' and '.join(present) or 'variances alone'}, and no "
-            "statistic is everybody's",
+            f"the measured maps are of {' and '.join(present)}, and no statistic is everybody's",
             expected="one statistic for everybody",
         )
+    unequal = _unequal_runs(maps)
     if not unequal:
-        statistic = possible[0]
-    elif "effect" in possible:
-        statistic = "effect"
-    else:
-        raise DatasetError(
-            f"participants have different numbers of runs: {unequal}. The scale of {possible[0]} "
-            "maps grows with the number of runs, and would look like a trait of the person",
-            expected="as many runs for everybody, or maps of effect and variance beside",
-            remedy="choose people with --participant-label, or runs with a TOML file of patterns",
+        return possible[0], ""
+    if "effect" in possible:
+        return "effect", (
+            "effects are the targets, because their scale does not depend on the number of runs "
+            f"({unequal})"
         )
-    return statistic, _combination_words(maps, statistic, unequal)
+    raise DatasetError(
+        f"participants have different numbers of runs: {unequal}. The scale of {possible[0]} "
+        "maps grows with the number of runs, and would look like a trait of the person",
+        expected="as many runs for everybody, or maps of the effect beside",
+        remedy="choose people with --participant-label",
+    )
 
 
 def _unequal_runs(maps: Sequence[StatMap]) -> str:
     """Describe the first contrast whose people have different numbers of runs; empty: none."""
     by_contrast: dict[str, dict[int | None, list[str]]] = {}
     for statmap in maps:
-        of_contrast = by_contrast.setdefault(plain_contrast(statmap.contrast), {})
+        of_contrast = by_contrast.setdefault(statmap.contrast, {})
         of_contrast.setdefault(statmap.runs, []).append(statmap.participant)
-    for statmap in maps:
-        runs = by_contrast[plain_contrast(statmap.contrast)]
+    for contrast, runs in by_contrast.items():
         if len(runs) > 1:
             words = (
                 f"{'an unknown number of runs' if n is None else counted(n, 'run')} of "
                 f"{counted(len(who), 'participant')} ({named(sorted(who))})"
                 for n, who in sorted(runs.items(), key=lambda item: item[0] or 0)
             )
-            return f"{statmap.contrast} has {', '.join(words)}"
+            return f"{contrast} has {', '.join(words)}"
     return ""
-
-
-def _combination_words(maps: Sequence[StatMap], statistic: Statistic, unequal: str) -> str:
-    ways = Counter(statmap.combination(statistic) for statmap in maps)
-    words: dict[Combination, str] = {
-        "inverse variance": "the effects of runs are weighted by their inverse variance"
-        + (", and divided by the standard error: a z of fixed effects" * (statistic == "z")),
-        "sum of z": f"the {statistic} of n runs are added up and divided by \N{SQUARE ROOT}n",
-        "mean": "the effects of runs are averaged, as there are no variances",
-    }
-    parts = [f"{words[way]} ({counted(ways[way], 'map')})" for way in words if ways[way]]
-    if unequal and statistic == "effect":
-        parts.append(
-            f"effects are the targets, because their scale does not depend on the number of runs "
-            f"({unequal})"
-        )
-    return "; ".join(parts)
 
 
 def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> PersonMaps:
@@ -522,18 +452,12 @@ def describe_sessions(people: Iterable[PersonMaps]) -> str:
 def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> tuple[str, ...]:
     """Describe the files of the targets: their number, levels, runs and tasks."""
     maps = [statmap for person in people for statmap in person.target.values()]
-    patterns: Counter[str] = Counter()
-    for statmap in maps:
-        for quantity in statmap.quantities(statistic):
-            patterns[statmap.patterns.get(quantity, "")] += len(statmap.files[quantity])
-    shown = [f"{pattern} ({counted(n, 'file')})" for pattern, n in patterns.most_common(5)]
-    more = f", and {len(patterns) - 5} other kinds of names" if len(patterns) > 5 else ""
     levels: Counter[str] = Counter(statmap.level for statmap in maps)
     tasks = Counter(statmap.task or "not named" for statmap in maps)
     runs = Counter("not known" if m.runs is None else str(m.runs) for m in maps)
     return (
-        f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, "
-        f"from {', '.join(shown)}{more}",
+        f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, as "
+        f"{maps[0].files[statistic].name}",
         f"level: {_shares(levels)}; runs in a map: {_shares(runs)}; task: {_shares(tasks)}",
     )
 

@@ -56,24 +56,18 @@ def add_hcp_task(
     folder: str = "100307",
     affine: np.ndarray | None = None,
 ) -> Path:
-    """Add a task's maps as TaskfMRILevel1.sh or TaskfMRILevel2.sh of HCPpipelines leave them.
+    """Add a task's maps as TaskfMRILevel2.sh of HCPpipelines leaves them.
 
-    `analysis` is a name such as tfMRI_WM_LR_hp200_s4_level1; `maps` has cope, varcope and zstat of
-    each contrast, by HCP's name of it.
+    `analysis` is a name such as tfMRI_WM_hp200_s4_level2; `maps` has cope and zstat of each
+    contrast, by HCP's name of it.
     """
     run = analysis.partition("_hp200")[0]
     feat = root / folder / "MNINonLinear" / "Results" / run / f"{analysis}.feat"
     feat.mkdir(parents=True)
-    names = list(maps)
-    if "_level2" in analysis:
-        (feat / "Contrasts.txt").write_text("".join(f"{name}\n" for name in names))
-    else:
-        lines = [f"/ContrastName{n}\t{name}" for n, name in enumerate(names, 1)]
-        (feat / "design.con").write_text("\n".join([*lines, "/NumWaves\t2", "/Matrix", "1 0"]))
-    for number, name in enumerate(names, 1):
+    (feat / "Contrasts.txt").write_text("".join(f"{name}\n" for name in maps))
+    for number, name in enumerate(maps, 1):
         for kind, values in maps[name].items():
-            own = f"cope{number}.feat/{kind}1" if "_level2" in analysis else f"{kind}{number}"
-            path = feat / "StandardVolumeStats" / f"{own}.nii.gz"
+            path = feat / "StandardVolumeStats" / f"cope{number}.feat" / f"{kind}1.nii.gz"
             make_image(path, values.astype(np.float32), affine)
     return feat
 

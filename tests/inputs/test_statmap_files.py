@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from study_folders import add_hcp_run, add_hcp_task
 
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.walk import MOST_LEVELS
 from bids_dtg.inputs.statmap_files import find_statmap_files
+from bids_dtg.inputs.statmaps import StatMap, group_maps, name_targets, plain_contrast
 
 MAP = "sub-01_contrast-a_stat-z_statmap.nii.gz"
 
@@ -80,12 +85,12 @@ PATH = 'path = "{sub}_{contrast}.nii"\nstatistic = "z"\n'
     ("text", "line"),
     [
         ("path = [", r"maps\.toml"),
-        (f"{PATH}contrasts = {{1 = 2}}", r"has the contrasts \{'1': 2\}\. Expected: e\.g\."),
-        (f"{PATH}contrasts = 3", r"has the contrasts 3\. Expected"),
-        (f"{PATH}space = 3", r"has the space 3\. Expected: text, in path or in space"),
+        (f"{PATH}contrasts = {{1 = 2}}", r"has 2, no text\. Expected: path with"),
+        (f"{PATH}contrasts = 3", r"has 3, no text\. Expected"),
+        (f"{PATH}space = 3", r"has 3, no text\. Expected"),
         (
             'path = "{sub}_{task}.nii"\nstatistic = "z"\ncontrast = "a"\ntask = "b"',
-            r"has the task 'b'\. Expected: text, in path or in task",
+            r"names its task twice\. Expected",
         ),
     ],
 )
@@ -94,3 +99,49 @@ def test_a_pattern_that_cannot_be_meant_is_told_in_one_line(tmp_path, text, line
     with pytest.raises(DatasetError, match=line) as caught:
         find_statmap_files(patterns(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+# --- HCP's folders, as its public scripts write them
+
+
+TASKS = {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
+
+
+def in_hcp(root: Path) -> dict[str, StatMap]:
+    files, _ = name_targets(find_statmap_files(root).files, TASKS)
+    return {plain_contrast(one.contrast): one for one in group_maps(files)}
+
+
+def test_all_of_hcps_contrasts_are_known_by_their_names(tmp_path):
+    for task in dict.fromkeys(row.task for row in hcp_contrasts()):
+        names = [row.name for row in hcp_contrasts() if row.task == task]
+        maps = {name: {"cope": np.ones((1, 1, 1)), "zstat": np.ones((1, 1, 1))} for name in names}
+        add_hcp_task(tmp_path, f"tfMRI_{task}_hp200_s2_level2vol", maps)
+    found = in_hcp(tmp_path)
+    assert found.keys() == TASKS.keys()
+    one = found["languagemath"]
+    assert (one.participant, one.level, one.space) == ("100307", "subject", "MNI152NLin6Asym")
+    assert one.files["z"].parts[-2:] == ("cope1.feat", "zstat1.nii.gz")
+
+
+def test_a_contrast_without_events_has_no_map(tmp_path):
+    maps = {name: {"cope": np.ones((1, 1, 1))} for name in ("FACES", "SHAPES")}
+    name = "tfMRI_EMOTION_hp200_s4_level2"
+    folder = add_hcp_task(tmp_path, name, maps, folder="HCD01_V1_MR")
+    shutil.rmtree(folder / "StandardVolumeStats/cope2.feat")
+    (one,) = group_maps(find_statmap_files(tmp_path).files)
+    assert (one.participant, one.session, list(one.files)) == ("HCD01", "V1", ["effect"])
+
+
+def test_what_is_ambiguous_or_missing_in_hcps_folders_is_one_line(tmp_path):
+    add_hcp_run(tmp_path, bold=np.zeros((3, 3, 3, 4), np.float32))
+    with pytest.raises(DatasetError, match=r"has no statistic maps.*level2\*.feat with"):
+        find_statmap_files(tmp_path)
+    maps = {"FACES": {"cope": np.ones((1, 1, 1))}}
+    folder = add_hcp_task(tmp_path, "tfMRI_EMOTION_hp200_s4_level2", maps)
+    add_hcp_task(tmp_path, "tfMRI_EMOTION_hp200_s2_level2", maps)
+    with pytest.raises(DatasetError, match=r"two effect maps of FACES: .*_s2_.*_s4_"):
+        group_maps(find_statmap_files(tmp_path).files)
+    (folder / "Contrasts.txt").unlink()
+    with pytest.raises(DatasetError, match=r"_hp200_s4_level2.feat/Contrasts.txt .*No such file"):
+        find_statmap_files(tmp_path)

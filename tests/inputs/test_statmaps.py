@@ -44,10 +44,6 @@ def chosen(files) -> tuple[str, str]:
     return choose_statistic({who: choose_sessions(maps) for who, maps in by_person.items()})
 
 
-def names(paths) -> list[str]:
-    return [path.name for path in paths]
-
-
 NILEARN = ("effect", "variance", "t", "z", "p")
 
 
@@ -62,7 +58,7 @@ def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(
     )
     first, second = group_maps(find(tmp_path))
     assert (first.participant, first.session, first.task) == ("01", None, "wm")
-    assert set(first.files) == {"t", "effect", "variance"}
+    assert set(first.files) == {"t", "effect"}
     assert (second.participant, second.session, second.task) == ("02", "a", None)
     assert chosen(find(tmp_path)) == ("t", "")
 
@@ -96,7 +92,7 @@ def fitlins(root: Path, who: str = "01", runs=(1, 2), stats=("effect", "variance
 def test_of_the_levels_of_fitlins_only_the_highest_is_used_and_its_runs_are_counted(tmp_path):
     (one,) = group_maps(find(fitlins(tmp_path)))
     assert (one.level, one.runs) == ("subject", 2)
-    (path,) = one.sources("z")
+    path = one.files["z"]
     assert path.parts[-3:-1] == ("node-subjectLevel", "sub-01")
 
 
@@ -105,7 +101,7 @@ def test_levels_without_folders_are_told_by_the_run(tmp_path):
     end = "task-wm_{}contrast-a_stat-z_statmap.nii.gz"
     touch(tmp_path, *(f"sub-01_{end.format(run)}" for run in ("run-1_", "run-2_", "")))
     (one,) = group_maps(find(tmp_path))
-    assert names(one.sources("z")) == [f"sub-01_{end.format('')}"]
+    assert one.files["z"].name == f"sub-01_{end.format('')}"
     assert one.runs == 2
 
 
@@ -132,7 +128,7 @@ def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path):
         "sub-01_contrast-a_res-2_stat-z_statmap.nii.gz",
     )
     with pytest.raises(
-        DatasetError, match=r"two z maps of a that differ by res \(1, 2\): .*res-1.*res-2"
+        DatasetError, match=r"two z maps of a: .*res-1.*res-2.*-d statmaps=maps\.toml"
     ):
         group_maps(find(tmp_path))
 
@@ -170,55 +166,40 @@ def test_a_label_of_several_tasks_and_of_none_is_refused(tmp_path):
         name_targets(find(tmp_path), {})
 
 
-def runs_of(root: Path, numbers: dict[str, int], stats=("z",)) -> tuple[StatFile, ...]:
+def counted_runs(root: Path, numbers: dict[str, int], stats=("z",)) -> tuple[StatFile, ...]:
+    """Make people's maps beside those of so many runs, as FitLins does."""
     for who, runs in numbers.items():
-        touch(
-            root,
-            *(
-                f"sub-{who}_run-{n}_contrast-a_stat-{stat}_statmap.nii.gz"
-                for n in range(runs, 0, -1)
-                for stat in stats
-            ),
-        )
+        fitlins(root, who, range(1, runs + 1), stats)
     return find(root)
 
 
-def test_z_of_as_many_runs_for_everybody_are_added_up(tmp_path):
-    files = runs_of(tmp_path, {"01": 2, "02": 2})
-    (one, _) = group_maps(files)
-    assert [name[7:12] for name in names(one.sources("z"))] == ["run-1", "run-2"]
-    assert one.combination("z") == "sum of z"
-    statistic, told = chosen(files)
-    assert statistic == "z"
-    assert "z of n runs are added up and divided by \N{SQUARE ROOT}n (2 maps)" in told
+def test_several_runs_are_not_combined_here(tmp_path):
+    end = "contrast-a_stat-z_statmap.nii.gz"
+    touch(tmp_path, *(f"sub-01_run-{run}_{end}" for run in (1, 2)))
+    with pytest.raises(DatasetError, match=r"run-1.*run-2.*To do: combine runs at the subject's"):
+        group_maps(find(tmp_path))
 
 
 def test_z_of_different_numbers_of_runs_are_refused(tmp_path):
-    files = runs_of(tmp_path, {"01": 2, "02": 1, "03": 2})
+    files = counted_runs(tmp_path, {"01": 2, "02": 1, "03": 2})
     with pytest.raises(DatasetError, match=r"a has 1 run of 1 participant \(02\), 2 runs of 2"):
         chosen(files)
+    assert chosen(counted_runs(tmp_path / "alike", {"01": 2, "02": 2})) == ("z", "")
+
+
+def test_effects_are_taken_where_people_have_different_numbers_of_runs(tmp_path):
+    files = counted_runs(tmp_path, {"01": 3, "02": 2}, ("effect", "z"))
+    statistic, told = chosen(files)
+    assert statistic == "effect"
+    assert "their scale does not depend on the number of runs (a has 2 runs of" in told
 
 
 def test_a_run_and_an_unknown_number_of_runs_are_refused(tmp_path):
     """nilearn names the run of a model of one run, and no run of a model of several."""
-    touch(tmp_path, "sub-02_contrast-a_stat-z_statmap.nii.gz")
-    files = runs_of(tmp_path, {"01": 1})
+    end = "contrast-a_stat-z_statmap.nii.gz"
+    touch(tmp_path, f"sub-01_run-1_{end}", f"sub-02_{end}")
     with pytest.raises(DatasetError, match="an unknown number of runs of 1 participant"):
-        chosen(files)
-
-
-def test_runs_with_variances_are_weighted_by_them(tmp_path):
-    equal = runs_of(tmp_path / "equal", {"01": 2, "02": 2}, NILEARN)
-    statistic, told = chosen(equal)
-    assert statistic == "z"
-    assert "inverse variance, and divided by the standard error" in told
-    unequal = runs_of(tmp_path / "unequal", {"01": 3, "02": 2}, NILEARN)
-    statistic, told = chosen(unequal)
-    assert statistic == "effect"
-    assert "their scale does not depend on the number of runs (a has 2 runs of" in told
-    one = group_maps(unequal)[0]
-    assert one.combination("effect") == "inverse variance"
-    assert [name[-21:-15] for name in names(one.sources("effect"))[::3]] == ["effect", "riance"]
+        chosen(find(tmp_path))
 
 
 def test_a_space_that_is_not_named_is_reported(tmp_path):
@@ -257,33 +238,19 @@ def test_what_names_the_space_comes_before_what_names_none(tmp_path):
 
 
 def test_a_pattern_states_space_task_and_runs(tmp_path):
-    touch(tmp_path, *(f"{who}/run{n}/z.nii" for who in "ab" for n in (1, 2)))
+    touch(tmp_path, *(f"{who}/run1/z.nii" for who in "ab"))
     place = tmp_path / "maps.toml"
     place.write_text(
         '[[maps]]\npath = "{sub}/run{run}/z.nii"\nstatistic = "z"\ncontrast = "c"\n'
         'space = "MNI152NLin6Asym"\ntask = "wm"\n'
     )
     one, _ = group_maps(find(place))
-    assert (one.space, one.task, one.runs, len(one.files["z"])) == ("MNI152NLin6Asym", "wm", 2, 2)
+    assert (one.space, one.task, one.runs) == ("MNI152NLin6Asym", "wm", 1)
     people = {m.participant: PersonMaps({"c": m}, {}) for m in group_maps(find(place))}
     assert describe_files(tuple(people.values()), "z") == (
-        "2 z maps of 2 participants, from {sub}/run{run}/z.nii (4 files)",
-        "level: run; runs in a map: 2; task: wm",
+        "2 z maps of 2 participants, as z.nii",
+        "level: run; runs in a map: 1; task: wm",
     )
-
-
-def test_the_files_that_are_read_are_named(tmp_path):
-    ends = [f"stat-{kind}_statmap.nii.gz" for kind in ("effect", "variance", "z")]
-    touch(tmp_path, *(f"sub-01_run-{run}_contrast-a_{end}" for run in (1, 2) for end in ends))
-    (found,) = group_maps(find_statmap_files(tmp_path).files)
-    (line, _) = describe_files([PersonMaps({"a": found}, {})], "z")
-    assert "sub-*_run-*_contrast-*_stat-effect_statmap.nii.gz (2 files)" in line
-    assert "sub-*_run-*_contrast-*_stat-variance_statmap.nii.gz (2 files)" in line
-    # Of one file it is that file.
-    touch(tmp_path / "one", *(f"sub-01_contrast-a_{end}" for end in ends))
-    (found,) = group_maps(find_statmap_files(tmp_path / "one").files)
-    (line, _) = describe_files([PersonMaps({"a": found}, {})], "z")
-    assert line.endswith("from sub-*_contrast-*_stat-z_statmap.nii.gz (1 file)")
 
 
 @pytest.mark.parametrize("desc", ["synthetic", "halfwidth"])
@@ -317,7 +284,7 @@ def test_a_pattern_file_finds_feat_folders(tmp_path):
     [
         ("maps = 3", "no list of patterns"),
         ('[[maps]]\npath = "x.nii"\nstatistic = "z"\ncontrast = "a"', "{sub}"),
-        ('[[maps]]\npath = "{sub}.nii"\nstatistic = "beta"\ncontrast = "a"', "one of z, t"),
+        ('[[maps]]\npath = "{sub}.nii"\nstatistic = "beta"\ncontrast = "a"', "statistic 'beta'"),
         ('[[maps]]\npath = "{sub}.nii"\nstatistic = "z"', "its contrast"),
         ('[[maps]]\npath = "{sub}.nii"\nstatistic = "z"\ncolour = "a"', "colour"),
         ('[[maps]]\npath = "{sub}.nii"\nstatistic = "z"\ncontrast = "a"', "fits the pattern"),
@@ -369,7 +336,7 @@ def test_a_pattern_that_fits_nothing_is_named_even_beside_one_that_fits(tmp_path
 
 
 def a_map(session: str | None, contrast: str = "faces") -> StatMap:
-    return StatMap("01", session, contrast, {"z": (Path(f"{session}_{contrast}"),)})
+    return StatMap("01", session, contrast, {"z": Path(f"{session}_{contrast}")})
 
 
 @pytest.mark.parametrize(
@@ -439,19 +406,11 @@ def test_a_space_that_maps_can_be_brought_from_is_taken_where_there_is_no_other(
     )
 
 
-def test_maps_of_cifti_and_gifti_are_on_the_mesh_and_two_sides_are_one_map(tmp_path):
-    touch(
-        tmp_path,
-        "sub-01_contrast-a_stat-z_statmap.dscalar.nii",
-        "sub-02_hemi-L_contrast-a_stat-z_statmap.func.gii",
-        "sub-02_hemi-R_contrast-a_stat-z_statmap.func.gii",
-        "sub-03_hemi-R_contrast-a_stat-z_statmap.shape.gii",
-        "sub-04_contrast-a_stat-z_statmap.nii.gz",
-    )
-    files, _ = in_space(find(tmp_path), "fsLR")
-    assert [(file.participant, file.space) for file in files] == [
-        ("01", "fsLR"),
-        ("02", "fsLR"),
-        ("03", "fsLR"),
+def test_maps_of_parcels_are_no_volumes_and_others_of_cifti_are_not_read(tmp_path):
+    endings = ("pscalar.nii", "dscalar.nii", "func.gii", "nii.gz")
+    for number, ending in enumerate(endings, 1):
+        touch(tmp_path, f"sub-0{number}_contrast-a_stat-z_statmap.{ending}")
+    assert [(file.participant, file.space) for file in find(tmp_path)] == [
+        ("01", "fsLR parcels"),
+        ("04", None),
     ]
-    assert "hemi-L" in files[1].path.name

@@ -75,7 +75,7 @@ from bids_dtg.inputs.dataset import own_name
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import PARCELS
-from bids_dtg.inputs.space_choice import SURFACE, names_parcels
+from bids_dtg.inputs.space_choice import names_parcels
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
@@ -349,7 +349,7 @@ class Cohort:
             )
         statistic, of_runs = choose_statistic(maps)
         for who, them in maps.items():
-            retest = {key: own for key, own in them.retest.items() if own.combination(statistic)}
+            retest = {key: own for key, own in them.retest.items() if statistic in own.files}
             maps[who] = dataclasses.replace(them, retest=retest)
         left_out = {who: "no measured maps" for who in request.participants if who not in maps}
         if not request.settings.inputs.participant_label:  # others were not asked for
@@ -421,7 +421,7 @@ class Cohort:
                 for run in self.request.runs(label):
                     files += run.inputs
             for statmap in (*maps.target.values(), *maps.retest.values()):
-                files += [path for paths in statmap.files.values() for path in paths]
+                files += statmap.files.values()
         results = self.results.of_data(files, self.request.dataset.root)
         return dataclasses.replace(self, results=results)
 
@@ -652,15 +652,10 @@ class Cohort:
         return {
             "geometry": _geometry(self.bundle),
             "rows": self.rows,
-            "combined": {
-                contrast: [statmap.combination(self.statistic), self.statistic]
-                for contrast, statmap in maps.items()
-            },
+            "statistic": self.statistic,
             "checks": _CHECKS,
             # File names alone, as these facts are published with the output; contents decide.
-            "files": facts_of_files(
-                [path for statmap in maps.values() for path in statmap.sources(self.statistic)]
-            ),
+            "files": facts_of_files([statmap.files[self.statistic] for statmap in maps.values()]),
             **({"transforms": transforms} if transforms else {}),
         }
 
@@ -719,7 +714,7 @@ class Cohort:
                 array[rows[contrast]] = values
         if len(unusable) == len(maps):
             (first, why), *_ = unusable.items()
-            path = maps[first].sources(self.statistic)[0]
+            path = maps[first].files[self.statistic]
             raise RunError(
                 f"none of {len(maps)} measured maps can be used, as {path}: {why}",
                 expected="a statistic map of the whole brain",
@@ -935,8 +930,8 @@ def _ways(request: Request, files: Sequence[StatFile]) -> tuple[dict[str, Path],
     ways: dict[str, Path] = {}
     lacks: list[RunError] = []
     model = request.bundle.space
-    spaces = {file.space for file in files if file.space not in (None, model, SURFACE, PARCELS)}
-    if model in (SURFACE, PARCELS):
+    spaces = {file.space for file in files if file.space not in (None, model, PARCELS)}
+    if model == PARCELS:
         return ways, lacks
     for space in sorted(filter(None, spaces)):
         try:

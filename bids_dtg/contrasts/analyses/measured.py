@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,19 +41,13 @@ _TARGET_COLUMNS = (
     Column("n_runs", "How many runs the map is of; n/a: not known"),
     Column("statistic", "What the values are: z, t or effect"),
     Column(
-        "combination",
-        "How runs were combined: file (a single file), inverse variance, "
-        "sum of z (divided by the root of their number), mean",
-    ),
-    Column(
         "space",
         "Template of the files; n/a: neither name nor sidecar states it, and the "
         "model's was assumed",
     ),
     Column(
         "files",
-        "Paths below the folder of measured maps, separated by spaces; of inverse "
-        "variance the effects, then the variances",
+        "Path below the folder of measured maps",
     ),
 )
 _QUALITY_COLUMNS = (
@@ -241,17 +234,14 @@ def _target_row(
         "level": measured_map.level,
         "n_runs": measured_map.runs,
         "statistic": cohort.statistic,
-        "combination": measured_map.combination(cohort.statistic),
         "space": measured_map.space,
-        "files": " ".join(_relative(measured_map.sources(cohort.statistic), root)),
+        "files": _relative(measured_map.files[cohort.statistic], root),
     }
 
 
-def _relative(paths: tuple[Path, ...], root: Path) -> Iterator[str]:
-    for path in paths:
-        # A path outside the folder would name a folder of this machine.
-        inside = path.is_relative_to(root)
-        yield Path(os.path.relpath(path, root)).as_posix() if inside else path.name
+def _relative(path: Path, root: Path) -> str:
+    # A path outside the folder would name a folder of this machine.
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
 def _quality_row(measured_map: MeasuredMap, labels: Mapping[str, str]) -> dict[str, Any]:
