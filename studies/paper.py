@@ -33,13 +33,12 @@ import numpy as np
 from paper_figures import Results, draw_all
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.demo import write_people
-from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.places import VoxelPlaces
@@ -254,7 +253,7 @@ def write_geometry(folder: Path, phantom: Phantom) -> None:
         notice="Predicts 0: it only gives voxels and contrasts to models that are trained.",
     )
     arrays = BundleArrays(
-        linear_kind.tensors_of(model),
+        tensors_of(model),
         roi_maps,
         VoxelPlaces.within(anatomy.grid, anatomy.brain),
         anatomy.places,

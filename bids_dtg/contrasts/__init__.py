@@ -10,7 +10,6 @@ Kinds of model; `bundle.kinds` says which functions a kind has:
 
 - `network`: the attention U-Net
 - `linear`: the linear model of weighted deviations, of several sets of ROI maps
-- `linear_kind`: the linear model as a kind
 - `fit_linear`: the linear model of people's arrays, for Python
 
 Fitting and evaluation:

@@ -17,10 +17,8 @@ from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
-from bids_dtg.contrasts.linear import LinearFit, fit_people, rows_of
-from bids_dtg.contrasts.linear_kind import tensors_of
+from bids_dtg.contrasts.linear import LinearFit, fit_people, rows_of, tensors_of
 from bids_dtg.contrasts.people import Array, Float, Person
-from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.stats.linear import standardised
 
@@ -40,13 +38,14 @@ class FittedLinear:
 
     def predict(self, rest: NDArray[np.floating]) -> Float:
         """Predict the maps (contrasts, places) of a person from rest (places, frames)."""
-        deviation = self.fit.model.predict(_connectome(rest, self.roi_maps, self.fit.model.sets))
-        return self.fit.mean_maps + self.fit.gains[:, None] * deviation
+        fit = self.fit
+        connectome = _connectome(rest, self.roi_maps, fit.model.sets)
+        return fit.correction.apply(fit.model.predict(connectome))
 
     def save(self, folder: str | Path) -> ModelBundle:
         """Write the model as a bundle, a new folder."""
         fit, number = self.fit, self.roi_maps.shape[1]
-        labels = [f"contrast{row + 1}" for row in range(len(fit.mean_maps))]
+        labels = [f"contrast{row + 1}" for row in range(len(fit.correction.gains))]
         part = MapsPart(
             tuple(Contrast(row, label, "", "", "") for row, label in enumerate(labels)),
             places=number,
@@ -56,12 +55,11 @@ class FittedLinear:
             connectome=Form("partial", fit.model.sets if len(fit.model.sets) > 1 else ()),
         )
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
-        correction = Correction(fit.gains.astype(np.float32), fit.mean_maps.astype(np.float32))
         arrays = BundleArrays(
             tensors_of(fit.model),
             self.roi_maps.astype(np.float16 if part.several else np.float32),
-            *(places, places, correction),
-            mean=correction.offset,
+            *(places, places, fit.correction),
+            mean=fit.correction.offset,
             half_widths=fit.half_widths,
         )
         return write_bundle(folder, ModelCard(Path(folder).name, "1", "linear", part), arrays)

@@ -6,29 +6,43 @@ apart there. A set predicts deviations of the maps by coefficients that are mean
 least-squares fits, times a gain, and by coefficients on the deviations of all people together,
 shrunk, for what the first ones leave. Predictions are means over sets.
 ``docs/explanation/linear.md`` has the formulas.
+
+The kind `linear` of the table of kinds needs no validation people: gains are found with each
+training person left out in turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors
-from bids_dtg.contrasts.people import Float, MeanMaps, Person
-from bids_dtg.contrasts.recentring import MOST_GAIN
+from bids_dtg.bundles.fields import finite_or_none
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors, block_edge
+from bids_dtg.contrasts.people import FittedModel, Float, MapModel, MeanMaps, Person, mean_segments
+from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
-from bids_dtg.files.tensors import let_go
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.tensors import TensorFile, let_go
 from bids_dtg.imaging.lattice import Lattice, single_lattice
+from bids_dtg.imaging.places import Places
+from bids_dtg.notices import counted
+from bids_dtg.settings import ModellingOptions, Settings
 from bids_dtg.stats.linear import fit_maps, rows_alike, standardised
 
+FEWEST_PEOPLE = 5
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 # A person's deviations are multiplied by this at least, if they vary more than in training.
 LEAST_SCALE = 0.1
+_PREFIX = "linear."  # of the names of a bundle's tensors
+_ARRAYS = ("means", "weights", "coefficients", "variances")
+_MAPPED = _ARRAYS[:2]  # large tensors, which stay in the file
 _ROUNDING = 1e-9  # of standardised values
 _PLACES = 4096  # that a prediction computes at a time
 _PARTS = 8  # so many times these places are in memory of arrays that are mapped
@@ -93,37 +107,6 @@ class LinearModel:
         if sum(self.sets) != rois or min(self.sets, default=0) < 1:
             raise ValueError(f"sets of {self.sets} ROIs are not {rois} together")
 
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], places: int) -> LinearModel:
-        """Make the model from the result of `tensors`, for so many places.
-
-        Raises
-        ------
-        KeyError
-            If a tensor is missing.
-        ValueError
-            If they do not fit each other or the places.
-        """
-        means, weights, coefficients = (
-            tensors[name].astype(np.float32, copy=False)
-            for name in ("means", "weights", "coefficients")
-        )
-        sets = tensors["sets"]
-        if means.ndim != 2 or means.shape[1] != places:
-            raise ValueError(f"means are of {places} places, found {means.shape}")
-        if sets.ndim != 1 or not np.issubdtype(sets.dtype, np.integer):
-            raise ValueError(f"sets are whole numbers, found {sets.dtype} {sets.shape}")
-        numbers = tuple(int(rois) for rois in sets)
-        return cls(numbers, means, weights, coefficients, tensors.get("variances"))
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return the model's arrays by name."""
-        names = ("means", "weights", "coefficients", "variances")
-        arrays = {name: getattr(self, name) for name in names}
-        return {"sets": np.array(self.sets, np.int32)} | {
-            name: array.astype(np.float32) for name, array in arrays.items() if array is not None
-        }
-
     def predict(self, connectome: Floats) -> Floats:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
         with one_blas_thread():  # many small products, beside a process that reads
@@ -157,14 +140,121 @@ class LinearModel:
             let_go(array[rows])
 
 
+def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a bundle."""
+    arrays = {name: getattr(model, name) for name in _ARRAYS}
+    found = {name: own.astype(np.float32) for name, own in arrays.items() if own is not None}
+    found["sets"] = np.array(model.sets, np.int32)
+    return {_PREFIX + name: tensor for name, tensor in found.items()}
+
+
+def read(weights: TensorFile, places: Places) -> LinearModel:
+    """Read the model for the places that it was fitted over.
+
+    Raises
+    ------
+    BundleError
+        Tensors are missing, damaged, or do not fit each other or the places.
+    """
+    found = weights.below(_PREFIX).read(mapped=_MAPPED)
+    for name in ("sets", *_ARRAYS[:-1]):
+        if name not in found:
+            raise weights.error(f" has no tensor {_PREFIX}{name}")
+    arrays = {n: found[n].astype(np.float32, copy=False) for n in _ARRAYS if n in found}
+    try:
+        model = LinearModel(tuple(map(int, found["sets"])), **arrays)
+        if model.means.shape[1] != places.number:
+            raise ValueError(f"means are of {places.number} places, found {model.means.shape}")
+    except (TypeError, ValueError) as err:
+        raise weights.error(f" does not fit the mask: {err}") from err
+    return model
+
+
+def prepare(weights: TensorFile, places: Places, *_processor: object) -> MapModel:
+    """Read the model; it computes on the CPU, whatever the device."""
+    return read(weights, places)
+
+
+def channels(weights: TensorFile) -> tuple[int, int]:
+    """Return how many ROIs the model reads and how many maps it predicts."""
+    contrasts, rois = weights.below(_PREFIX).shape("coefficients", axes=2)
+    return rois, contrasts
+
+
+def check(options: ModellingOptions, training: int, *_others: object) -> None:
+    """Check, before anybody's data are read, that there are enough people.
+
+    Raises
+    ------
+    DatasetError
+        There are too few.
+    """
+    if training < FEWEST_PEOPLE:
+        raise DatasetError(
+            f"{counted(training, 'training participant')}: too few for a linear model",
+            expected=f"{FEWEST_PEOPLE} or more",
+            remedy="scan more people",
+        )
+
+
+def fit(
+    people: tuple[Sequence[Person], Sequence[Person]],
+    places: Places,
+    form: Form,
+    settings: Settings,
+    folder: Path,
+    report: Callable[[str], None],
+) -> FittedModel:
+    """Fit training people one after the other, and find gains with each left out in turn.
+
+    Raises
+    ------
+    DatasetError
+        There are too few people.
+    """
+    training, _ = people
+    check(settings.modelling, len(training))
+    sets = form.sets or (training[0].connectomes.shape[1],)
+    found = fit_people(training, sets, places.lattice(block_edge(places.spacing_mm)))
+    report(
+        f"linear: {counted(len(training), 'participant')} fitted, each left out in turn; "
+        f"shrinkage {found.strength:.3g}"
+    )
+    minutes, strength = round(found.minutes, 2), round(found.strength, 4)
+    facts = {"sets": sets, "participants": len(training), "minutes": finite_or_none(minutes)}
+    return FittedModel(
+        kind="linear",
+        model=found.model,
+        tensors=tensors_of(found.model),
+        record={"linear": facts | {"strength": strength}},
+        correction=found.correction,
+        left_out_in_turn=True,
+        half_widths=found.half_widths,
+        words=_words(sets, minutes, strength),
+    )
+
+
+def _words(sets: Collection[int], minutes: float, strength: float) -> str:
+    """Describe the fit for the page, in a sentence.
+
+    Examples
+    --------
+    >>> _words((15, 50), 90.0, 6.4)
+    'The model is the mean over sets of 15 and 50 ROIs; 90 minutes of rest, shrinkage 6.4.'
+    """
+    *first, last = map(str, sets)
+    of_sets = f"the mean over sets of {', '.join(first)} and {last}" if first else f"of {last}"
+    return f"The model is {of_sets} ROIs; {minutes:.4g} minutes of rest, shrinkage {strength:.3g}."
+
+
 @dataclass(frozen=True, eq=False)
 class LinearFit:
     """A fitted model, and how it was fitted."""
 
     model: LinearModel
-    gains: Float  # (contrasts,), of all deviations, found with each person left out in turn
+    # Gains of all deviations, found with each person left out in turn; people's mean maps.
+    correction: Correction
     half_widths: HalfWidths  # by errors for the people, each left out in turn
-    mean_maps: Float  # (contrasts, places), of the training people
     strength: float  # of the shrinkage
     minutes: float  # of rest of all training people; NaN: not known
 
@@ -213,9 +303,9 @@ def fit_people(
         coefficients=np.hstack([fit.coefficients for fit in fits]) / len(fits),
         variances=np.array([fit.variance for fit in fits]),
     )
-    segments = round(float(np.mean([len(person.connectomes) for person in people])))
-    widths = errors.half_widths(gains, segments=segments, left_out_in_turn=True)
-    return LinearFit(model, gains, widths, maps.mean, strength, minutes)
+    correction = Correction(gains.astype(np.float32), maps.mean.astype(np.float32))
+    widths = errors.half_widths(gains, segments=mean_segments(people), left_out_in_turn=True)
+    return LinearFit(model, correction, widths, strength, minutes)
 
 
 @dataclass(frozen=True, eq=False)

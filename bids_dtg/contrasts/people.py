@@ -56,13 +56,6 @@ class Person:
         """The maps to predict."""
         return self.sessions[0]
 
-    def mean_connectome(self) -> NDArray[np.float32]:
-        """Return the weighted mean over segments, (rois, voxels)."""
-        total = np.zeros(self.connectomes.shape[1:], np.float32)
-        for segment, weight in zip(self.connectomes, self.weights, strict=True):
-            total += np.float32(weight / sum(self.weights)) * segment
-        return total
-
     def fingerprint(self) -> str:
         """Return the SHA-256 of a block of central voxels: a cheap identity of these arrays."""
         middle = self.maps.shape[1] // 2
@@ -145,6 +138,11 @@ class MeanMaps:
         deviation = own - (self.total - own) / np.maximum(others, 1)
         known &= others > 0
         return np.where(known, deviation, 0.0), known
+
+
+def mean_segments(people: Sequence[Person]) -> int:
+    """Return the mean number of segments of rest per person, rounded."""
+    return round(float(np.mean([len(person.connectomes) for person in people])))
 
 
 def mean_maps(people: Sequence[Person]) -> Array:

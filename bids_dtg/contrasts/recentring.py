@@ -31,11 +31,11 @@ class Correction:
                 f"found {self.gains.shape} and {self.offset.shape}"
             )
 
-    def apply(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, maps: NDArray[Any]) -> NDArray[Any]:
         """Return gain · map + offset; maps are (contrasts, voxels)."""
         if maps.shape != self.offset.shape:
             raise ValueError(f"maps are {self.offset.shape}, found {maps.shape}")
-        corrected: NDArray[np.float32] = self.gains[:, None] * maps
+        corrected: NDArray[Any] = self.gains[:, None] * maps
         corrected += self.offset
         return corrected
 

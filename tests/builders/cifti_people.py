@@ -16,12 +16,11 @@ from tiny_bundle import maps_card
 from tiny_job import TinyJob
 
 from bids_dtg.cli.run import main as program
-from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, standard_grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 
@@ -101,7 +100,7 @@ def write_parcel_bundle(folder: Path, **facts) -> ModelBundle:
     places, rng = ParcelPlaces.of_axis(parcels_axis()), np.random.default_rng(4)
     roi_maps = rng.normal(size=(ROIS, places.number)).astype(np.float32)
     mean, values = np.zeros_like(roi_maps), rng.normal(size=(2, ROIS)).astype(np.float32)
-    tensors = linear_kind.tensors_of(LinearModel((ROIS,), mean, mean + 1, values))
+    tensors = tensors_of(LinearModel((ROIS,), mean, mean + 1, values))
     fields = {
         "name": "tinyparcels",
         "version": "0",

@@ -13,11 +13,10 @@ from tiny_bundle import (
     tiny_network,
 )
 
-from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
@@ -37,7 +36,7 @@ def tiny_linear():
 
 
 def linear_tensors():
-    return linear_kind.tensors_of(tiny_linear())
+    return tensors_of(tiny_linear())
 
 
 # Of a tiny model of each kind; a new row needs one.

@@ -21,9 +21,8 @@ from tiny_bundle import (
 from tiny_kinds import PLACES, ROIS, write_tiny_kind
 
 from bids_dtg.cli.models import main
-from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.linear import LinearModel, tensors_of
 
 
 @pytest.fixture
@@ -165,7 +164,7 @@ def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
     rows = np.random.default_rng(5).normal(size=(3, ROIS)).astype(np.float32)
     rows[2] = rows[1] - rows[0]
     mean = np.zeros((ROIS, PLACES.number), np.float32)
-    tensors = linear_kind.tensors_of(LinearModel((ROIS,), mean, mean + 1, rows))
+    tensors = tensors_of(LinearModel((ROIS,), mean, mean + 1, rows))
     for folder, names in {"plain": ("A", "B", "C"), "mixed": ("A", "B", "A-B")}.items():
         contrasts = tuple(Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names))
         write_tiny_kind(models / folder, "linear", tensors, contrasts=contrasts)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts import linear
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.files.tensors import TensorFile, write_arrays
@@ -29,7 +29,7 @@ def people(count, seed=0):
 
 def fit(training):
     settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="group")
-    return linear_kind.fit((training, ()), PLACES, Form("partial"), settings, None, lambda _: None)
+    return linear.fit((training, ()), PLACES, Form("partial"), settings, None, lambda _: None)
 
 
 def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
@@ -46,12 +46,12 @@ def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
     path = tmp_path / "weights.safetensors"
     write_arrays(path, fitted.tensors, {})
     weights = TensorFile(path)
-    assert linear_kind.channels(weights) == (3, 2)
-    connectome = new.mean_connectome()
-    back = linear_kind.prepare(weights, PLACES).predict(connectome)
+    assert linear.channels(weights) == (3, 2)
+    connectome = new.connectomes[0].astype(np.float32)
+    back = linear.prepare(weights, PLACES).predict(connectome)
     np.testing.assert_allclose(back, fitted.model.predict(connectome), rtol=1e-5, atol=1e-6)
     with pytest.raises(BundleError, match="does not fit the mask: means are of 215 places"):
-        linear_kind.read(weights, VoxelPlaces(PLACES.grid, np.arange(215)))
+        linear.read(weights, VoxelPlaces(PLACES.grid, np.arange(215)))
 
 
 def test_too_few_people_are_refused_in_a_line():

@@ -20,7 +20,6 @@ def person(maps, seconds=(100.0, 300.0)):
 def test_segments_count_by_their_time():
     one = person([[1, 2, 3]])
     expected = 0.25 * one.connectomes[0] + 0.75 * one.connectomes[1]
-    np.testing.assert_allclose(one.mean_connectome(), expected)
     model = SimpleNamespace(predict=lambda connectome: connectome[:1])
     np.testing.assert_allclose(predicted_maps(model, one), expected[:1])
 

@@ -20,7 +20,7 @@ from tiny_job import read_table
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
-from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts import linear as linear_kind
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.part import Recentring

@@ -19,7 +19,7 @@ from bids_dtg.contrasts.half_width import (
     LeftOutErrors,
     block_edge,
 )
-from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps
+from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps, mean_segments
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import recentre
 from bids_dtg.engine.machine import one_blas_thread
@@ -121,11 +121,6 @@ def _same_for_all(
             f"nothing individual was found: {', '.join(same)}"
         )
     return same
-
-
-def mean_segments(people: Sequence[Person]) -> int:
-    """Return the mean number of segments of rest per person, rounded."""
-    return round(float(np.mean([len(person.connectomes) for person in people])))
 
 
 def mean_prediction(people: Sequence[Person], predict: Callable[[Person], Array]) -> Array:

@@ -21,7 +21,7 @@ from bids_dtg.contrasts.analyses.judge import score_fit
 from bids_dtg.contrasts.analyses.splits import trains_on_all
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.judging.scores import Scores, join_groups
-from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
+from bids_dtg.contrasts.linear import FEWEST_PEOPLE
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split, fold_people

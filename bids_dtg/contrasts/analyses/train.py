@@ -17,7 +17,6 @@ from bids_dtg.contrasts.analyses.fit import (
     fit_model,
     half_width_words,
     mean_prediction,
-    mean_segments,
 )
 from bids_dtg.contrasts.analyses.folds import draw_folds, judge_folds
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
@@ -33,7 +32,7 @@ from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
-from bids_dtg.contrasts.people import FittedModel, Person
+from bids_dtg.contrasts.people import FittedModel, Person, mean_segments
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say

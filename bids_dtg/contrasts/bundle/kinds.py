@@ -133,7 +133,7 @@ LINEAR = MapsKind(
     owner="The linear model's",
     method="which makes ROI series as DeepTaskGen does (Serin et al., 2025) and predicts by a "
     "linear model of them (Tavor et al., 2016) in place of its network",
-    module=constant("contrasts.linear_kind"),
+    module=constant("contrasts.linear"),
     is_network=False,
     connectome="partial",
     sets=(15, 25, 50, 75, 100),

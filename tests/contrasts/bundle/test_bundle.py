@@ -25,11 +25,10 @@ from tiny_bundle import (
 import bids_dtg
 from bids_dtg.cli.models import main as models_command
 from bids_dtg.cli.run import main as program
-from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.places import ListedPlaces
 
@@ -286,7 +285,7 @@ def listed(tmp_path):
         contrasts=hcp_contrasts()[:2],
     )
     maps = rng.normal(size=(3, 5)).astype(np.float32)
-    tensors = linear_kind.tensors_of(model)
+    tensors = tensors_of(model)
     return write_bundle(tmp_path / "parcels", card, BundleArrays(tensors, maps, places, places))
 
 

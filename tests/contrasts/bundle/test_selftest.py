@@ -11,12 +11,11 @@ from tiny_kinds import CONTRASTS, PLACES, ROIS, TENSORS, write_tiny_kind
 
 from bids_dtg.bundles.selftest import Check, selftest_lines
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, LINEAR
 from bids_dtg.contrasts.bundle.selftest import check_maps_model, simulated_connectome
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.linear import LinearModel, tensors_of
 
 EAGER, FINITE, SCALE = "prepared and eager agree", "values are finite", "scale is plausible"
 SIGN = "differences have their sign"
@@ -33,7 +32,7 @@ def contrasts(*names: str) -> tuple[Contrast, ...]:
 def linear_bundle(folder, rows, **facts):
     """Write a linear model whose coefficients, (contrasts, rois), are given."""
     places = np.zeros((ROIS, PLACES.number), np.float32), np.ones((ROIS, PLACES.number), np.float32)
-    tensors = linear_kind.tensors_of(LinearModel((ROIS,), *places, np.asarray(rows, np.float32)))
+    tensors = tensors_of(LinearModel((ROIS,), *places, np.asarray(rows, np.float32)))
     return write_tiny_kind(folder, LINEAR.name, tensors, **facts)
 
 
