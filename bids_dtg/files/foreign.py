@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bids_dtg.errors import ForeignFileError, MissingFileError
+from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError
 from bids_dtg.files.annex import is_pointer, require_content
 
 if TYPE_CHECKING:
@@ -56,6 +56,34 @@ class Table:
     def twice(self) -> tuple[str, ...]:
         """Return the names that stand for more than one column."""
         return tuple(name for name, count in Counter(self.header).items() if count > 1)
+
+
+@contextmanager
+def reading(
+    source: Path | str, kind: type[DtgError] = ForeignFileError, *, as_what: str = ""
+) -> Iterator[None]:
+    """Turn all that a library raises on a file into one line that names it: the one door.
+
+    Parameters
+    ----------
+    source
+        What the error names, usually the path of the file.
+    kind
+        Class of the error.
+    as_what
+        What it was read as, as in " as JSON".
+    """
+    try:
+        yield
+    except DtgError as err:
+        if isinstance(err, kind):
+            raise
+        raise err.as_kind(kind) from err
+    except MemoryError as err:
+        raise kind(f"{source}: not enough memory to read it{as_what}") from err
+    except Exception as err:  # libraries raise a dozen kinds
+        said = err.strerror if isinstance(err, OSError) else None
+        raise kind(f"{source} cannot be read{as_what}: {said or _shortened(err)}") from err
 
 
 def open_foreign(path: Path) -> io.BufferedReader:
@@ -237,7 +265,7 @@ def parse_json(
     >>> parse_json('{"RepetitionTime": 0.72}', "a sidecar")
     {'RepetitionTime': 0.72}
     """
-    with _parsing(source, "JSON"):
+    with reading(source, as_what=" as JSON"):
         return json.loads(text, object_pairs_hook=pairs)
 
 
@@ -274,7 +302,7 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     """
     import tomllib
 
-    with _parsing(source, "TOML"):
+    with reading(source, as_what=" as TOML"):
         return tomllib.loads(text)
 
 
@@ -340,7 +368,7 @@ def parse_table(
     ForeignFileError
         As `read_table`.
     """
-    with _parsing(str(path), "a table"):
+    with reading(path, as_what=" as a table"):
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
         lines = io.StringIO(text, newline=None)  # line ends of all systems become one
         if delimiter is None:
@@ -389,7 +417,7 @@ def text_columns(
     """
     import pandas as pd
 
-    with _parsing(str(path), "a table"):
+    with reading(path, as_what=" as a table"):
         return pd.read_csv(
             io.BytesIO(content),
             sep="\t",
@@ -405,21 +433,10 @@ def _unreadable(path: Path, err: OSError | ValueError) -> ForeignFileError:
     return ForeignFileError(f"{path} cannot be read: {getattr(err, 'strerror', None) or err}")
 
 
-@contextmanager
-def _parsing(source: str, what: str) -> Iterator[None]:
-    """Turn all that a parser raises on a damaged text into one kind of error."""
-    try:
-        yield
-    except MemoryError as err:
-        raise ForeignFileError(f"{source}: not enough memory to read it as {what}") from err
-    # pandas' errors, and those of JSON and TOML, are ValueErrors.
-    except (ValueError, RecursionError, csv.Error) as err:
-        raise ForeignFileError(f"{source} cannot be read as {what}: {_shortened(err)}") from err
-
-
 def _shortened(err: Exception, longest: int = 200) -> str:
     """Shorten another program's message: some quote all columns of the table."""
     text = " ".join(str(err).split())
+    text = text or type(err).__name__
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

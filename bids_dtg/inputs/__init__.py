@@ -27,7 +27,6 @@ Connections:
 Arrays:
 
 - `arrays`: people as arrays, joined from several files
-- `array_files`: files of arrays (npz, HDF5), read a row at a time
 - `rest_sketch`: numbers by which rest is known again, whatever its label, order or scale
 
 Spaces:

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import math
 import re
-import reprlib
+import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -30,9 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.foreign import open_foreign, reading
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.inputs.array_files import StoredArray, open_arrays
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import named
@@ -58,13 +58,152 @@ _AXES = {
 _ALONE = ("connectomes", "edges", "structural", "families", "task_bold")
 _NUMBERS = (*PEOPLE_BY, "structural", "task_bold")
 _OF_TASKS = ("task_bold", "task_bold_runs", "task_bold_tr_seconds")
-_MOST_PLACES = 2**20
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
-_LONGEST_NAME, _LONGEST_LABEL = 200, 100
+_ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_FORMATS = "a file of NumPy (.npz) or HDF5"
 _NO_FAMILY = ("", "n/a", "na", "nan")
-_SEEN_PLACES = 64  # whose rest makes a person known again
-_MOST_SEEN = 2**26  # bytes of a person's rest; of larger ones only these places are read for that
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredArray:
+    """An array in a file: shape and type are known, values are read when asked for."""
+
+    path: Path
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[int | None], Any]  # reads a row; None: all of it
+
+    @property
+    def title(self) -> str:
+        """The array, for messages."""
+        return f"{self.path}: {self.key}"
+
+    @property
+    def holds_numbers(self) -> bool:
+        """Whether values are real numbers."""
+        return self.dtype.kind in "biuf"
+
+    def whole(self) -> Array:
+        """Read all of a small array; of text as strings.
+
+        Raises
+        ------
+        DatasetError
+            It is damaged, or holds neither numbers nor text.
+        """
+        if not self.holds_numbers and self.dtype.kind not in "SUOT":
+            raise DatasetError(f"{self.title} is of type {self.dtype}", expected="numbers or text")
+        with reading(self.path, DatasetError):
+            values = np.asarray(self.read(None))
+            if self.holds_numbers:
+                return values
+            texts = [v.decode() if isinstance(v, bytes) else str(v) for v in values.ravel()]
+            return np.array(texts, str).reshape(values.shape)
+
+    def row(self, number: int) -> Array:
+        """Read a row.
+
+        Raises
+        ------
+        DatasetError
+            It is damaged, or holds no numbers.
+        """
+        if not self.holds_numbers:
+            raise DatasetError(f"{self.title} is of type {self.dtype}", expected="numbers")
+        with reading(self.path, DatasetError):
+            return np.asarray(self.read(number))
+
+
+def open_arrays(path: Path) -> Mapping[str, StoredArray]:
+    """Return the arrays of a file by their keys; no values are read.
+
+    Nothing in a file is ever unpickled, and no array leads to another file.
+
+    Raises
+    ------
+    DatasetError
+        It is missing, damaged or of another format.
+    """
+    with reading(path, DatasetError):
+        with open_foreign(path) as file:
+            begins = file.read(8)
+        if begins.startswith(_ZIP):
+            return _npz_arrays(path)
+        if begins == _HDF5:
+            return _hdf5_arrays(path)
+    raise DatasetError(f"{path} is no file of arrays that is known", expected=_FORMATS)
+
+
+def _npz_arrays(path: Path) -> dict[str, StoredArray]:
+    found: dict[str, StoredArray] = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            key = member.filename.removesuffix(".npy")
+            if key == member.filename:
+                continue
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                header = np.lib.format.read_array_header_1_0
+                if version > (1, 0):
+                    header = np.lib.format.read_array_header_2_0
+                shape, by_columns, dtype = header(stream)
+                begins = None if by_columns else stream.tell()
+            rows = _npz_rows(path, member, begins, shape[1:], dtype)
+            found[key] = StoredArray(path, key, shape, dtype, rows)
+    if not found:
+        raise DatasetError(f"{path} holds no array", expected=_FORMATS)
+    return found
+
+
+def _npz_rows(
+    path: Path, member: zipfile.ZipInfo, begins: int | None, shape: tuple[int, ...], dtype: Any
+) -> Callable[[int | None], Array]:
+    """Return the reader of an array, whose rows are inflated in order: going back begins anew.
+
+    `begins` is where the first row is; None: its rows do not lie together.
+    """
+
+    @cache
+    def stream() -> Any:
+        archive = zipfile.ZipFile(open_foreign(path))
+        return archive.open(member)  # it stays open: reading goes on where it was
+
+    def read(row: int | None) -> Array:
+        if row is None or begins is None:
+            with np.load(path, allow_pickle=False) as held:
+                whole: Array = held[member.filename.removesuffix(".npy")]
+            return whole if row is None else np.ascontiguousarray(whole[row])
+        size = math.prod(shape) * dtype.itemsize
+        stream().seek(begins + row * size)
+        return np.frombuffer(stream().read(size), dtype).reshape(shape)
+
+    return read
+
+
+def _hdf5_arrays(path: Path) -> dict[str, StoredArray]:
+    import h5py
+
+    found: dict[str, StoredArray] = {}
+    # The file stays open as long as one of its arrays is in use.
+    file = h5py.File(open_foreign(path), "r")
+    for key in file:
+        if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+            continue  # it may lead to another file
+        values = file[key]
+        if not isinstance(values, h5py.Dataset) or values.shape is None:
+            continue
+        if values.external or values.is_virtual:
+            raise ValueError(f"the values of its {key} lie in another file")
+        found[key] = StoredArray(path, key, values.shape, values.dtype, _hdf5_rows(values))
+    return found
+
+
+def _hdf5_rows(values: Any) -> Callable[[int | None], Any]:
+    return lambda row: values[() if row is None else row]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +270,7 @@ class ArrayPeople:
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     def sketches(self, label: str) -> dict[str, str]:
-        """Return sketches of a person's rest by session, by which it is known again.
-
-        They are of all places, or of the first 64 where a person's rest has over 64 MiB.
-        """
+        """Return sketches of a person's rest by session, by which it is known again."""
         return dict(self._sketches.get(label, {}))
 
     @cached_property
@@ -147,16 +283,9 @@ class ArrayPeople:
         for array in self.rest:
             for label, row in sorted(array.rows.items(), key=lambda item: item[1]):
                 with suppress(DatasetError):  # a later step says why it cannot be used
-                    small = array.stored.row_bytes <= _MOST_SEEN
-                    values = array.stored.row(row, None if small else _SEEN_PLACES)
-                    own = values[:_SEEN_PLACES]
-                    if own.min() == own.max():  # places without data may come first
-                        own = values if small else array.stored.row(row)
-                    if (
-                        own.min() < own.max()
-                        and np.isfinite(values).all()
-                        and (known := sketch(values))
-                    ):
+                    values = array.stored.row(row)
+                    varies = np.isfinite(values).all() and values.min() < values.max()
+                    if varies and (known := sketch(values)):
                         found.setdefault(label, {})[array.session] = known
         return found
 
@@ -341,10 +470,9 @@ class _Found:
         array = self.arrays["people"]
         labels = [name.removeprefix("sub-") for name in _names(array)]
         for label in labels:
-            if not _LABEL.fullmatch(label) or len(label) > _LONGEST_LABEL:
+            if not _LABEL.fullmatch(label):
                 raise DatasetError(
-                    f"{array.title} names {reprlib.repr(label)}",
-                    expected=f"1 to {_LONGEST_LABEL} letters and digits, as in BIDS",
+                    f"{array.title} names {label!r}", expected="letters and digits, as in BIDS"
                 )
         listed = Counter(label.casefold() for label in labels)
         if twice := [label for label in labels if listed[label.casefold()] > 1]:
@@ -393,9 +521,6 @@ def _sizes(found: Sequence[_Found]) -> dict[str, int]:
                         f"{array.title} has {size} {axis}, and {first} has {known}",
                         expected="the same number",
                     )
-    size, title = sizes.get("places", (0, ""))
-    if size > _MOST_PLACES:
-        raise DatasetError(f"{title} has {size} places", expected=f"at most {_MOST_PLACES}")
     return {axis: size for axis, (size, _) in sizes.items()}
 
 
@@ -423,15 +548,8 @@ def _names(array: StoredArray) -> tuple[str, ...]:
             f"{array.title} is {values.dtype} {values.shape}", expected="names, one axis"
         )
     names = tuple(str(value).strip() for value in values)
-    if bad := [name for name in names if not name or len(name) > _LONGEST_NAME]:
-        raise DatasetError(
-            f"{array.title} has a name of {len(bad[0])} letters",
-            expected=f"1 to {_LONGEST_NAME}",
-        )
-    if bad := [name for name in names if not name.isprintable()]:
-        raise DatasetError(
-            f"{array.title} has the name {bad[0]!a}", expected="letters that can be printed"
-        )
+    if not all(names):
+        raise DatasetError(f"{array.title} has an empty name", expected="a name each")
     return names
 
 
@@ -527,10 +645,9 @@ def _session(file: _Found) -> str:
             remedy="give each session as a file of its own",
         )
     name = str(values.pop()).removeprefix("ses-")
-    if not _SESSION.fullmatch(name) or len(name) > _LONGEST_LABEL:
+    if not _SESSION.fullmatch(name):
         raise DatasetError(
-            f"{array.title} names {reprlib.repr(name)}",
-            expected=f"1 to {_LONGEST_LABEL} letters, digits, '.', '-', '_'",
+            f"{array.title} names {name!r}", expected="letters, digits, '.', '-', '_'"
         )
     return name
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError
-from bids_dtg.files.foreign import parse_table, read_bytes, read_text
+from bids_dtg.files.foreign import parse_table, read_bytes, read_text, reading
 from bids_dtg.files.regions.cells import is_number, read_numbers
 
 _MOST_BYTES = 256 * 2**20  # of a file that is no text
@@ -61,7 +60,7 @@ def read_matrices(path: Path) -> list[ForeignMatrix]:
         raise ForeignFileError(
             f"{path} is no file of a matrix that is known", expected=", ".join(_READERS)
         )
-    with _reading(path):
+    with reading(path):
         found = list(reader(path))
     square = [matrix for matrix in found if _is_square(matrix.values)]
     if not square:
@@ -161,18 +160,6 @@ def _labels_of(key: str, held: Mapping[str, Any]) -> list[Any]:
         if name.endswith(_LABELS) and key.startswith(name.removesuffix(_LABELS)):
             return list(np.ravel(labels))
     return []
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what libraries raise on a damaged file into one kind of error."""
-    try:
-        yield
-    except ForeignFileError:
-        raise
-    except Exception as err:  # NumPy, SciPy and HDF5 raise a dozen kinds
-        said = " ".join(str(err).split())[:200]
-        raise ForeignFileError(f"{path} cannot be read: {said or type(err).__name__}") from err
 
 
 _READERS: dict[str, Callable[[Path], Iterator[ForeignMatrix]]] = {
