@@ -31,7 +31,6 @@ Test models, without torch:
 Measures of series:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
-- `spatial_nulls`: correlations of maps over regions, against surrogates that are as smooth
 - `features`: regional features, and how much of them the regional parameters explain
 
 Properties of a fitted model:

@@ -4,7 +4,8 @@ Hopf oscillators return to a fixed point below a = 0 and oscillate with frequenc
 et al., 2017, Sci. Rep. 7: 3095). Reduced Wong-Wang mean-field models have a synaptic gating
 variable S, which noise switches between a low and a high state (Deco et al., 2013, J. Neurosci. 33:
 11239; Kong et al., 2021, Nat. Commun. 12: 6373). Values are those of Sip et al. (2023, doi
-10.1126/sciadv.abq7547).
+10.1126/sciadv.abq7547). The noise of a step grows with the square root of its length, as in a
+diffusion; at the published length it is the published one.
 """
 
 from __future__ import annotations
@@ -12,17 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-
-# How the noise depends on the step. "step": the published code adds noise of the same standard
-# deviation in every step, however long. "root-time": it grows with the square root of the step,
-# as a diffusion does; at the published step, both are the same.
-NoiseScaling = Literal["step", "root-time"]
 
 HOPF_STEP_SECONDS, WONG_WANG_STEP_SECONDS = 0.02, 0.01  # as published
 INITIAL_GATING = (0.2, 0.8)  # range of S at the start
@@ -54,7 +49,6 @@ class HopfRecipe:
     dropped_seconds: float = 25.0  # removed at the start
     initial_sd: float = 0.3  # of x and y at the start: a standard deviation in the published code
     noise: float = 0.02  # standard deviation added in a step of the published length
-    noise_scaling: NoiseScaling = "step"
 
     @property
     def steps_a_frame(self) -> int:
@@ -104,7 +98,7 @@ class Hopf:
         """
         recipe = self.recipe
         state, _ = np.broadcast_arrays(initial, self.coupling[:, :, None, None])
-        factor = noise_factor(recipe.noise_scaling, recipe.step_seconds, HOPF_STEP_SECONDS)
+        factor = np.sqrt(recipe.step_seconds / HOPF_STEP_SECONDS)
         yield state
         for unit in islice(noise, 1, None):
             state = state + recipe.step_seconds * self.velocity(state)
@@ -164,7 +158,6 @@ class WongWangRecipe:
     frame_seconds: float = 0.72  # over which S is averaged
     seconds: float = 984.0  # simulated
     dropped_seconds: float = 120.0  # removed at the start
-    noise_scaling: NoiseScaling = "step"
 
     @property
     def steps_a_frame(self) -> int:
@@ -215,7 +208,7 @@ class WongWang:
         """
         recipe = self.recipe
         state, _ = np.broadcast_arrays(initial, self.coupling[:, :, None])
-        factor = noise_factor(recipe.noise_scaling, recipe.step_seconds, WONG_WANG_STEP_SECONDS)
+        factor = np.sqrt(recipe.step_seconds / WONG_WANG_STEP_SECONDS)
         scale = self.sigma[:, None] * factor
         yield state
         for unit in noise:
@@ -258,17 +251,6 @@ def simulate_wong_wang(network: WongWang, initial: Array, noise: Iterable[Array]
     blocks = (list(islice(states, recipe.steps_a_frame)) for _ in range(recipe.frames))
     means = (np.mean(block, axis=0) for block in blocks if len(block) == recipe.steps_a_frame)
     return _stacked(means, recipe.frames)[..., -recipe.kept :]
-
-
-def noise_factor(scaling: NoiseScaling, step_seconds: float, published_seconds: float) -> float:
-    """Return the factor of the noise that the published code adds in a step.
-
-    Examples
-    --------
-    >>> noise_factor("step", 0.01, 0.02), round(noise_factor("root-time", 0.01, 0.02), 3)
-    (1.0, 0.707)
-    """
-    return 1.0 if scaling == "step" else float(np.sqrt(step_seconds / published_seconds))
 
 
 def unit_noise(

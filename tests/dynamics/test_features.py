@@ -6,7 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dk68 import dk68_regions
+from hypothesis import given
+from hypothesis import strategies as st
 from network_people import chance_networks, real_networks
+from scipy.spatial.distance import pdist, squareform
 from scipy.stats import pearsonr
 
 from bids_dtg.dynamics.features import (
@@ -14,8 +18,11 @@ from bids_dtg.dynamics.features import (
     features_of,
     regress,
     regress_regions,
+    surrogates_of,
     unmirrored,
 )
+from bids_dtg.dynamics.measures import zero_crossings
+from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 
 PEOPLE = chance_networks()
@@ -102,14 +109,6 @@ def test_a_parameter_that_never_varies_explains_nothing():
     assert found == pytest.approx(regress(feature, theta[..., :1]))
 
 
-@pytest.mark.parametrize("shape", [(30, 4), (4,), (4, 30, 3)])
-def test_a_feature_of_other_regions_is_refused(shape):
-    with pytest.raises(ValueError, match=r"is \(people, regions\) .* found \(" + str(shape[0])):
-        regress(np.ones(shape), theta_of())
-    with pytest.raises(ValueError, match="30 regions of theta"):
-        regress_regions(np.ones(shape), theta_of(), np.ones((9, 30)))
-
-
 def test_too_few_values_are_refused():
     with pytest.raises(ValueError, match="has 3 values, and 3 parameters need 5"):
         regress(np.array([1.0, 2.0, 3.0] + [np.nan] * 27), theta_of(people=1))
@@ -156,6 +155,106 @@ def test_mirrored_maps_count_once():
     assert unmirrored(np.array([1.0, 5.0, 5.0, 1.0]), pairs).tolist() == [0, 1]
     assert unmirrored(np.array([1.0, 5.0, 5.1, 1.0]), pairs).tolist() == [0, 1, 2, 3]
     assert unmirrored(np.array([1.0, 5.0]), []).tolist() == [0, 1]
+
+
+# --- surrogates
+
+
+def places_of(regions: int, seed: int) -> np.ndarray:
+    """Return random places (regions, 3), mm."""
+    return np.random.default_rng(seed).normal(0, 40, (regions, 3))
+
+
+def morans_i(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return Moran's I of maps (..., regions), by its definition."""
+    weights = 1 / (squareform(pdist(places)) + np.diag(np.full(len(places), np.inf)))
+    z = values - values.mean(axis=-1, keepdims=True)
+    return np.einsum("...i,ij,...j->...", z, weights, z) / weights.sum() / (z**2).mean(axis=-1)
+
+
+@given(regions=st.integers(4, 40), seed=st.integers(0, 99))
+def test_surrogates_keep_mean_variance_and_morans_i(regions, seed):
+    places = places_of(regions, seed)
+    values = 3 + np.random.default_rng(seed).gamma(1, 2, regions)
+    surrogates = surrogates_of(values, places, (), 20, seed)
+    assert surrogates.shape == (20, regions)
+    np.testing.assert_allclose(surrogates.mean(axis=1), values.mean())
+    np.testing.assert_allclose(surrogates.var(axis=1), values.var())
+    np.testing.assert_allclose(morans_i(surrogates, places), morans_i(values, places))
+    np.testing.assert_allclose(surrogates, surrogates_of(values, places * 10, (), 20, seed))
+
+
+def test_surrogates_are_all_ways_to_flip_and_no_others():
+    values = np.array([1.0, 2, 4, 8])
+    found = surrogates_of(values, places_of(4, 0), (), 400, 0).round(9)
+    assert len(np.unique(found, axis=0)) == 2**3  # three patterns without a mean
+    assert any(np.allclose(surrogate, values) for surrogate in found)
+
+
+def dk68() -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Return the places and pairs of the Desikan-Killiany regions."""
+    regions = dk68_regions()
+    return read_region_positions(regions), homotopic_pairs(regions)
+
+
+def test_hemispheres_stay_as_alike_as_they_are():
+    places, pairs = dk68()
+    rng = np.random.default_rng(0)
+    left, own = rng.normal(size=(2, 34))
+    values = np.concatenate([left, left + own + 5])
+    order = rng.permutation(68)  # regions stand in any order
+    place = np.argsort(order)
+    moved = [(int(place[one]), int(place[other])) for one, other in pairs]
+    found = surrogates_of(values[order], places[order], moved, 9, 0)[:, place]
+    wanted = np.corrcoef(values[:34], values[34:])[0, 1]
+    for surrogate in found:
+        assert np.corrcoef(surrogate[:34], surrogate[34:])[0, 1] == pytest.approx(wanted)
+    for side in (slice(0, 34), slice(34, 68)):
+        np.testing.assert_allclose(found[:, side].mean(axis=1), values[side].mean())
+        np.testing.assert_allclose(found[:, side].var(axis=1), values[side].var())
+
+
+def p_of(values: np.ndarray, other: np.ndarray, places: np.ndarray, pairs=(), seed: int = 0):
+    """Return the p of the correlation of two maps, among surrogates of the first."""
+    surrogates = surrogates_of(values, places, pairs, 99, seed)
+    return float(regress_regions(values, other[None, :, None], surrogates)[4][0])
+
+
+@pytest.mark.parametrize("sides", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_unrelated_smooth_maps_are_called_as_often_as_the_level_says(sides):
+    places, pairs = dk68()
+    distances = squareform(pdist(places[:34]))
+    likeness = np.kron([[1, 0.9], [0.9, 1]][:sides], np.exp(-distances / 30))[: 34 * sides]
+    if sides == 1:
+        likeness, places, pairs = np.exp(-((distances / 30) ** 2) / 2), places[:34], ()
+    root = np.linalg.cholesky(likeness + 1e-8 * np.eye(len(likeness)))
+    rng, called = np.random.default_rng(0), []
+    for seed in range(250):
+        values, other = rng.standard_normal((2, len(root))) @ root.T
+        own = p_of(values, other, places, pairs, seed), pearsonr(values, other).pvalue
+        called.append([p <= 0.05 for p in own])
+    surrogates, pearson = np.mean(called, axis=0)
+    assert surrogates < 0.1 < 0.18 < pearson
+
+
+def test_maps_that_follow_each_other_are_found():
+    places, pairs = dk68()
+    values, noise = np.random.default_rng(0).normal(size=(2, 68))
+    assert p_of(values, values + noise, places, pairs) == 0.01
+
+
+def test_zero_crossings_follow_the_gene_map_beyond_smoothness(shared):
+    """A figure of real people; the last people are for other tests."""
+    maps = np.load(shared / "sip/data/region_maps.npz")
+    bold = np.load(shared / "sip/data/bold_REST1_LR_50.npz")
+    regions = [str(name) for name in bold["region"]]
+    crossings = zero_crossings(bold["bold"][:40].astype(np.float32)).mean(axis=0)
+    left = unmirrored(maps["gene_pc1"], homotopic_pairs(regions))
+    assert len(left) == 34  # the map is of one hemisphere
+    found, gene = crossings[left], maps["gene_pc1"][left]
+    r, p = pearsonr(found, gene)
+    assert r == pytest.approx(-0.73, abs=0.02)
+    assert p < 1e-5 < p_of(found, gene, read_region_positions(regions)[left]) < 0.05
 
 
 @pytest.fixture(scope="module")

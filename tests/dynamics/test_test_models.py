@@ -8,15 +8,12 @@ from itertools import islice
 import numpy as np
 import pytest
 import replayed_wong_wang
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bids_dtg.dynamics.test_models import (
     Hopf,
     HopfRecipe,
     WongWang,
     WongWangRecipe,
-    noise_factor,
     simulate_hopf,
     simulate_wong_wang,
     unit_noise,
@@ -95,19 +92,13 @@ def oscillator_variance(recipe, runs=400):
 
 
 @pytest.mark.slow
-def test_of_oscillators_only_noise_that_is_scaled_leaves_the_variance_when_the_step_is_halved():
+def test_of_oscillators_a_halved_step_leaves_the_variance():
     recipe = HopfRecipe(seconds=30.0, dropped_seconds=5.0)
     published = oscillator_variance(recipe)
     halved = oscillator_variance(replace(recipe, step_seconds=0.01))
-    scaled = oscillator_variance(replace(recipe, noise_scaling="root-time"))
-    scaled_halved = oscillator_variance(
-        replace(recipe, step_seconds=0.01, noise_scaling="root-time")
-    )
-    assert scaled == published
-    assert scaled_halved == pytest.approx(scaled, rel=0.08)
-    assert halved == pytest.approx(2 * published, rel=0.08)
+    assert halved == pytest.approx(published, rel=0.08)
     # Of the linear process with the diffusion 0.02 / sqrt(0.02 s): D² / 2.
-    assert scaled == pytest.approx(0.02**2 / 0.02 / 2, rel=0.08)
+    assert published == pytest.approx(0.02**2 / 0.02 / 2, rel=0.08)
 
 
 def test_of_oscillators_published_frames_are_counted():
@@ -174,31 +165,16 @@ def mean_field_variance(recipe, runs=400):
 
 
 @pytest.mark.slow
-def test_of_mean_fields_only_noise_that_is_scaled_leaves_the_variance_when_the_step_is_halved():
+def test_of_mean_fields_a_halved_step_leaves_the_variance():
     recipe = WongWangRecipe(seconds=12.0, dropped_seconds=2.0)
-    published = mean_field_variance(recipe)
     halved = mean_field_variance(replace(recipe, step_seconds=0.005))
-    scaled = mean_field_variance(replace(recipe, noise_scaling="root-time"))
-    scaled_halved = mean_field_variance(
-        replace(recipe, step_seconds=0.005, noise_scaling="root-time")
-    )
-    assert scaled == published
-    assert scaled_halved == pytest.approx(scaled, rel=0.1)
-    assert halved == pytest.approx(2 * published, rel=0.15)
+    assert halved == pytest.approx(mean_field_variance(recipe), rel=0.1)
 
 
 def generators(people, runs):
     return [
         [np.random.default_rng([person, run]) for run in range(runs)] for person in range(people)
     ]
-
-
-@given(st.floats(0.001, 0.1), st.integers(1, 20))
-def test_noise_that_is_a_diffusion_adds_up_over_shorter_steps(step, parts):
-    whole = noise_factor("root-time", step, 0.02)
-    part = noise_factor("root-time", step / parts, 0.02)
-    assert parts * part**2 == pytest.approx(whole**2)
-    assert noise_factor("root-time", 0.02, 0.02) == noise_factor("step", step, 0.02) == 1.0
 
 
 def test_noise_of_a_run_does_not_depend_on_the_others():

@@ -15,6 +15,7 @@ from bids_dtg.dynamics.features import (
     features_of,
     regress,
     regress_regions,
+    surrogates_of,
     unmirrored,
 )
 from bids_dtg.dynamics.inference import Inferred, infer
@@ -30,7 +31,6 @@ from bids_dtg.dynamics.parameters import (
     retest,
 )
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.dynamics.spatial_nulls import moran_surrogates, within_hemispheres
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.notices import say
@@ -323,12 +323,8 @@ def _of_regions(
     vary = np.isfinite(feature).all() and np.ptp(feature) > 0
     if positions is None or len(kept) < fewest or not vary:
         return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
-    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
-    if len(kept) < len(feature):
-        near = distances[np.ix_(kept, kept)]
-        surrogates = moran_surrogates(feature[kept], near, _SURROGATES, seed=0)
-    else:
-        surrogates = within_hemispheres(feature, distances, pairs, _SURROGATES, seed=0)
+    both = pairs if len(kept) == len(feature) else ()
+    surrogates = surrogates_of(feature[kept], positions[kept], both, _SURROGATES, seed=0)
     count, adjusted_r2, p_of_fit, correlations, p_of_r = regress_regions(
         feature[kept], theta[:, kept], surrogates
     )

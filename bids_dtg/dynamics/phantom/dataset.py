@@ -63,7 +63,6 @@ class NetworkPlan(RegionPlan):
             frame_seconds=seconds,
             seconds=(self.frames + dropped) * seconds,
             dropped_seconds=dropped * seconds,
-            noise_scaling="root-time",
         )
 
 
