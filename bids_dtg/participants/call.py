@@ -1,7 +1,7 @@
 """All participants of one call: each on its own; complete averages are skipped, failures reported.
 
 The same for every workflow with a participant level: a `Level` says what a call asks for, and
-makes the steps of the work.
+makes the work.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
@@ -41,17 +41,6 @@ RETRY_SECONDS = (2.0, 10.0)
 _ELSEWHERE_SECONDS = 5.0
 
 
-class Steps(Protocol):
-    """The steps of the work on a participant, made once: forked processes share their arrays."""
-
-    @property
-    def forks(self) -> bool:
-        """Whether processes may be forked once they are made."""
-
-    def work(self) -> LevelWork:
-        """Return the work, in the process that does it."""
-
-
 @dataclass(frozen=True)
 class Level(Generic[Request]):
     """The participant level of a workflow; called, it makes the work.
@@ -61,11 +50,11 @@ class Level(Generic[Request]):
     """
 
     prepare: Callable[[Settings], Request]  # finds and checks what a call asks for
-    steps: Callable[[Request], Steps]  # makes the steps of the work
+    work: Callable[[Request], LevelWork]  # makes the work
 
     def __call__(self, settings: Settings) -> LevelWork:
         """Make the work anew, in a process that was started afresh."""
-        return self.steps(self.prepare(settings)).work()
+        return self.work(self.prepare(settings)).in_process()
 
     def run(self, settings: Settings, *, retry_seconds: Sequence[float] = RETRY_SECONDS) -> int:
         """Make the results of every participant asked for.
@@ -313,10 +302,10 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
 
 def _pool(request: CallRequest, level: Level[Any], board: Board, clock: Clock) -> Pool[Outcome]:
     with clock.time("start"):
-        steps: Steps = level.steps(request)
+        work: LevelWork = level.work(request)
     # A process that was forked shares what was prepared.
-    forked = steps.forks and can_fork()
-    prepare = steps.work if forked else partial(level, request.settings)
+    forked = work.forks and can_fork()
+    prepare = work.in_process if forked else partial(level, request.settings)
     return Pool(prepare, request.capacity.processes, forked=forked, before_start=board.before_fork)
 
 

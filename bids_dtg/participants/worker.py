@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.machine import share_cores
@@ -69,15 +69,21 @@ class AverageMaker(Protocol):
 class LevelWork(AheadWork[Event, Outcome]):
     """Makes a participant's results: reads runs ahead, makes averages of them and writes these.
 
+    It is made once: forked processes share its arrays.
+
     Parameters
     ----------
     request
-        What the call asks for; this process takes its share of the cores for it.
+        What the call asks for.
     """
 
     def __init__(self, request: CallRequest) -> None:
         self.request = request
-        share_cores(request.capacity.threads)
+
+    def in_process(self) -> Self:
+        """Take a share of the cores, in the process that does the work; return the work."""
+        share_cores(self.request.capacity.threads)
+        return self
 
     @abstractmethod
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:

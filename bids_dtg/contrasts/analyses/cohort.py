@@ -230,7 +230,8 @@ class Cohort:
     @cached_property
     def model(self) -> Model:
         """The model that is read, prepared at its first use."""
-        return self.request.model()
+        request = self.request
+        return Model(request.bundle, request.device, request.capacity.threads)
 
     @property
     def store(self) -> ArrayStore:
@@ -1089,8 +1090,8 @@ def _failure(end: End[None]) -> str | None:
 
 def _reader(cohort: Cohort, threads: int) -> Reader:
     together = read_together(cohort.bundle, cohort.folds)
-    request = dataclasses.replace(cohort.request, bundle=together)
-    return request.reader(threads=threads, every_part=False)
+    cleaning = cohort.request.settings.cleaning
+    return Reader.of(together, cleaning, threads=threads, every_part=False)
 
 
 def _prepare(cohort: Cohort, threads: int) -> Work[None]:

@@ -15,10 +15,8 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
-from bids_dtg.contrasts.participant.measure import Reader
-from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
+from bids_dtg.contrasts.participant.model import bytes_needed, obtain_bundle
 from bids_dtg.contrasts.participant.outputs.choice import (
-    CONNECTOME,
     REGIONS,
     USUAL,
     WRITES,
@@ -240,32 +238,6 @@ class Request(CallRequest):
             find_target(name, model, templateflow, anatomy)
             for name in choose_spaces(names, model.space)
         )
-
-    def reader(
-        self,
-        *,
-        threads: int | None = None,
-        every_part: bool | None = None,
-    ) -> Reader:
-        """Return the reader that reduces runs to connectomes.
-
-        Parameters
-        ----------
-        threads
-            Threads to compute with; None: all that the process may use.
-        every_part
-            As for `Reader`; None: if connectomes of runs are written.
-        """
-        return Reader.of(
-            self.bundle,
-            self.settings.cleaning,
-            threads=threads or self.capacity.threads,
-            every_part=(CONNECTOME in self.kinds if every_part is None else every_part),
-        )
-
-    def model(self) -> Model:
-        """Return the predictor of maps, which is prepared at its first use."""
-        return Model(self.bundle, self.device, self.capacity.threads)
 
     def methods(self, lacking: Lacking) -> str:
         """Write the methods text of averages whose runs' confound tables lack some columns."""

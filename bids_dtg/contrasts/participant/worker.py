@@ -52,41 +52,28 @@ class RunRead(RunPart):
     seconds: float  # time for its connectomes
 
 
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """Steps of the work on a participant, made once: forked processes share their arrays."""
-
-    request: Request  # the request of the call
-    reader: Reader  # reduces runs to connectomes
-    model: Model  # predicts maps
-
-    @classmethod
-    def of(cls, request: Request) -> Steps:
-        """Make the steps of a request."""
-        return cls(request, request.reader(), request.model())
-
-    @property
-    def forks(self) -> bool:
-        """Whether processes may be forked: a GPU's driver does not allow it."""
-        return self.request.device == "cpu"
-
-    def work(self) -> ParticipantWork:
-        """Return the work, in the process that does it."""
-        return ParticipantWork(self)
-
-
 class ParticipantWork(LevelWork):
     """Makes a participant's maps: reads runs ahead, predicts and writes.
 
     Parameters
     ----------
-    steps
-        Of the work; this process takes its share of the cores for them.
+    request
+        What the call asks for.
     """
 
-    def __init__(self, steps: Steps) -> None:
-        super().__init__(steps.request)
-        self._steps, self.forks = steps, steps.forks
+    request: Request
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        threads = request.capacity.threads
+        self.reader = Reader.of(
+            request.bundle,
+            request.settings.cleaning,
+            threads=threads,
+            every_part=CONNECTOME in request.kinds,
+        )
+        self._model = Model(request.bundle, request.device, threads)
+        self.forks = request.device == "cpu"  # a GPU's driver does not allow it
 
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
         """Reduce a run to connectomes, and send first its segments, then the other results.
@@ -99,7 +86,7 @@ class ParticipantWork(LevelWork):
         RunError
             The run's files cannot be used.
         """
-        request, reader = self._steps.request, self._steps.reader
+        request, reader = self.request, self.reader
         start = time.perf_counter()
         # Other threads inflate and compute.
         with one_blas_thread(), ThreadPoolExecutor(1) as thread:
@@ -126,14 +113,14 @@ class ParticipantWork(LevelWork):
             send(RunRead(summary, written, kept, seconds))
 
     def maker(self, begun: AverageBegun, clock: Clock) -> MapAverageMaker:
-        return MapAverageMaker(begun, self._steps.model, self._steps.request, clock)
+        return MapAverageMaker(begun, self._model, self.request, clock)
 
     def begin(self) -> None:
-        self._steps.model.begin()
+        self._model.begin()
 
     def before_fork(self) -> None:
         # Forking while a thread imports or computes is unsafe.
-        self._steps.model.wait()
+        self._model.wait()
 
 
 class MapAverageMaker:
@@ -252,4 +239,4 @@ class MapAverageMaker:
         yield from notes_on_average(request.bundle.card, self._summaries, request.settings).values()
 
 
-LEVEL = Level(Request.prepare, Steps.of)
+LEVEL = Level(Request.prepare, ParticipantWork)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -20,24 +20,26 @@ from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries
-from bids_dtg.participants.parcels.read import SeriesRead
-from bids_dtg.participants.parcels.worker import ParcelSteps
+from bids_dtg.participants.parcels.worker import ParcelWork, SeriesRead
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
 from bids_dtg.progress import Clock, Reporter
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkSteps(ParcelSteps):
-    """Steps of the work on a participant."""
+class NetworkWork(ParcelWork):
+    """Makes a participant's series and their processes.
+
+    Parameters
+    ----------
+    request
+        What the call asks for.
+    """
 
     request: NetworkRequest
-    writer: NetworkWriter  # writes results
 
-    @classmethod
-    def of(cls, request: NetworkRequest) -> NetworkSteps:
-        """Make the steps of a request."""
-        return cls(request, request.reader(), NetworkWriter(request))
+    def __init__(self, request: NetworkRequest) -> None:
+        super().__init__(request)
+        self.writer = NetworkWriter(request)
 
     @cached_property
     def _core(self) -> tuple[LinearModel, Components | None] | None:
@@ -73,15 +75,15 @@ class NetworkSteps(ParcelSteps):
         return replace(found, notes=(*found.notes, *more))
 
     def maker(self, begun: AverageBegun, clock: Clock) -> RunMaker:
-        """Return the work, in the process that does it."""
+        """Return the maker of a run's results."""
         return RunMaker(begun, self, clock)
 
 
 class RunMaker:
     """Describes a run, and writes its results."""
 
-    def __init__(self, begun: AverageBegun, steps: NetworkSteps, clock: Clock) -> None:
-        self.begun, self._steps, self._clock = begun, steps, clock
+    def __init__(self, begun: AverageBegun, work: NetworkWork, clock: Clock) -> None:
+        self.begun, self._work, self._clock = begun, work, clock
         self._files: list[PurePosixPath] = []
         self._measured: list[MeasuredSeries] = []  # the run, once it was sent
         self._notes: Sequence[str] = ()
@@ -97,16 +99,16 @@ class RunMaker:
             A file cannot be written.
         """
         assert isinstance(part, SeriesRead)
-        start, steps, measured = time.perf_counter(), self._steps, part.measured
-        structural = steps.structural_of(self.begun, measured)
+        start, work, measured = time.perf_counter(), self._work, part.measured
+        structural = work.structural_of(self.begun, measured)
         reporter.stage("modelling", 0.0)
         with self._clock.time("network"):
-            transitions, scores = steps.describe(measured)
+            transitions, scores = work.describe(measured)
         reporter.stage("writing", 1.0)
-        on_person = steps.request.note_on_person(measured)
+        on_person = work.request.note_on_person(measured)
         self._notes = (*(structural.notes if structural else ()), *([on_person] * bool(on_person)))
         with self._clock.time("write"):
-            self._files += steps.writer.write(
+            self._files += work.writer.write(
                 self.begun.planned,
                 measured,
                 structural,
@@ -129,7 +131,7 @@ class RunMaker:
         OutputError
             It cannot be written.
         """
-        (measured,), writer = self._measured, self._steps.writer
+        (measured,), writer = self._measured, self._work.writer
         with self._clock.time("write"):
             writer.complete(self.begun.planned, self.begun.inputs, self._files, [measured])
         cleaned = writer.cleaning_note(measured)
@@ -141,7 +143,7 @@ class RunMaker:
     def _line(self, measured: MeasuredSeries) -> str:
         """Summarise the result in one line."""
         series = measured.series
-        process = "" if self._steps.request.bundle is None else " and their process"
+        process = "" if self._work.request.bundle is None else " and their process"
         return (
             f"series of {counted(int(series.present.sum()), 'parcel')}{process} from "
             f"{measured.design.seconds_kept / 60:.1f} minutes of rest, coverage "
@@ -149,4 +151,4 @@ class RunMaker:
         )
 
 
-LEVEL = Level(NetworkRequest.prepare, NetworkSteps.of)
+LEVEL = Level(NetworkRequest.prepare, NetworkWork)

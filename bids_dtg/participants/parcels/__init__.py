@@ -2,7 +2,6 @@
 
 - `atlas`: which atlas a call reads runs by
 - `measure`: one run: its parcels' series
-- `read`: a run's series, sent to the half that makes and writes results
 - `request`: what a call asks for that has one
 - `worker`: the unit of work: a participant's runs are read as series, and averages made of these
 - `write`: the files of a run that say what was measured

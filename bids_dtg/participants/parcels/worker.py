@@ -1,68 +1,52 @@
-"""The work on one participant: its runs to series, and what a workflow makes of these."""
+"""The work on one participant: its runs are read as series, which a workflow makes averages of."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.parcels.measure import SeriesReader
-from bids_dtg.participants.parcels.read import send_series
+from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.parcels.request import ParcelRequest
-from bids_dtg.participants.read import AverageBegun, Send
-from bids_dtg.participants.worker import AverageMaker, LevelWork
+from bids_dtg.participants.read import RunPart, RunProgress, Send
+from bids_dtg.participants.worker import LevelWork
 from bids_dtg.progress import Clock
 
 
 @dataclass(frozen=True, eq=False)
-class ParcelSteps(ABC):
-    """The steps of the work on a participant, made once: forked processes share their arrays."""
+class SeriesRead(RunPart):
+    """A run has been reduced to series."""
 
-    request: ParcelRequest[Any]  # what the call asks for
-    reader: SeriesReader  # reduces runs to series
+    stage: ClassVar[str] = "modelling"
 
-    forks: ClassVar[bool] = True  # nothing runs on a GPU
+    measured: MeasuredSeries
+    seconds: float  # time it took
 
-    @abstractmethod
-    def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
-        """Return the maker of an average's results.
 
-        Parameters
-        ----------
-        begun
-            The runs that are averaged.
-        clock
-            Adds up the time of the stages.
-        """
+class ParcelWork(LevelWork):
+    """Reads runs as series; a workflow adds what makes averages of these.
+
+    Parameters
+    ----------
+    request
+        What the call asks for.
+    """
+
+    def __init__(self, request: ParcelRequest[Any]) -> None:
+        super().__init__(request)
+        self._require_usable = request.require_usable
+        self.reader = request.reader()
 
     def reader_of(self, run: RestRun) -> SeriesReader:
         """Return what reduces a run to series."""
         return self.reader
 
-    def work(self) -> ParcelWork:
-        """Return the work, in the process that does it."""
-        return ParcelWork(self)
-
-
-class ParcelWork(LevelWork):
-    """Makes a participant's results: reads runs as series ahead, has averages made of these.
-
-    Parameters
-    ----------
-    steps
-        Of the work; this process takes its share of the cores for them.
-    """
-
-    def __init__(self, steps: ParcelSteps) -> None:
-        super().__init__(steps.request)
-        self._steps = steps
-
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
-        """Read a run as series and send these on."""
-        steps = self._steps
-        send_series(run, steps.reader_of(run), steps.request.require_usable, clock=clock, send=send)
-
-    def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
-        """Return the maker of the results of an average whose runs are read."""
-        return self._steps.maker(begun, clock)
+        """Reduce a run to series, refuse those that cannot be used, and send the others."""
+        start = time.perf_counter()
+        measured = self.reader_of(run).measure(
+            run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
+        )
+        self._require_usable(measured)
+        send(SeriesRead(measured, time.perf_counter() - start))

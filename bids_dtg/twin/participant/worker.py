@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -13,8 +12,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
-from bids_dtg.participants.parcels.read import SeriesRead
-from bids_dtg.participants.parcels.worker import ParcelSteps
+from bids_dtg.participants.parcels.worker import ParcelWork, SeriesRead
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import AverageMaker, MadeAverage
 from bids_dtg.progress import Clock, Reporter
@@ -27,22 +25,22 @@ if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
 
 
-@dataclass(frozen=True, eq=False)
-class TwinSteps(ParcelSteps):
-    """The steps of the work on a participant."""
+class TwinWork(ParcelWork):
+    """Makes a participant's connectome and its twin's behaviour, and the series of runs of tasks.
+
+    Parameters
+    ----------
+    request
+        What the call asks for.
+    """
 
     request: TwinRequest
-    writer: TwinWriter  # writes results
-    task_reader: SeriesReader  # reduces runs of tasks to series
-    task_writer: TwinWriter  # writes these
 
-    @classmethod
-    def of(cls, request: TwinRequest) -> TwinSteps:
-        """Make the steps of a request."""
+    def __init__(self, request: TwinRequest) -> None:
+        super().__init__(request)
         tasks = request.for_task_runs
-        return cls(
-            *(request, request.reader(), TwinWriter(request), tasks.reader(), TwinWriter(tasks))
-        )
+        self.writer, self.task_writer = TwinWriter(request), TwinWriter(tasks)
+        self._task_reader = tasks.reader()
 
     @cached_property
     def fitted(self) -> Fitted:
@@ -55,7 +53,7 @@ class TwinSteps(ParcelSteps):
 
     def reader_of(self, run: RestRun) -> SeriesReader:
         """Return what reduces a run to series."""
-        return self.task_reader if isinstance(run, TaskRun) else self.reader
+        return self._task_reader if isinstance(run, TaskRun) else self.reader
 
     def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
         """Return the maker of an average's connectome and behaviour, or of a task run's series."""
@@ -67,8 +65,8 @@ class TwinSteps(ParcelSteps):
 class TwinAverageMaker:
     """Averages the edges of an average's runs, runs its twin, and writes both."""
 
-    def __init__(self, begun: AverageBegun, steps: TwinSteps, clock: Clock) -> None:
-        self.begun, self._steps, self._clock = begun, steps, clock
+    def __init__(self, begun: AverageBegun, work: TwinWork, clock: Clock) -> None:
+        self.begun, self._work, self._clock = begun, work, clock
         self._files: list[PurePosixPath] = []
         self._runs: list[MeasuredSeries] = []
         self._left_out: dict[str, str] = {}
@@ -85,7 +83,7 @@ class TwinAverageMaker:
         start = time.perf_counter()
         with self._clock.time("write"):
             seconds = part.seconds + time.perf_counter() - start
-            self._files += self._steps.writer.write_run(
+            self._files += self._work.writer.write_run(
                 self.begun.planned, part.measured, seconds=seconds
             )
         self._runs.append(part.measured)
@@ -104,19 +102,19 @@ class TwinAverageMaker:
         OutputError
             A file cannot be written.
         """
-        planned, writer = self.begun.planned, self._steps.writer
+        planned, writer = self.begun.planned, self._work.writer
         if not self._runs:
             reasons = " ".join(self._left_out.values())
             raise RunError(f"{planned.title} has no run that can be used: {reasons}")
         made = AverageConnectome(tuple(self._runs), planned.by_dof)
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):
-            request, behaviour = self._steps.request, None
+            request, behaviour = self._work.request, None
             events, bundle = request.events, request.bundle
             runs, of_events = ((), ()) if events is None else events.of(planned)
             if bundle is not None and runs:
                 edges = request.as_the_model_takes(planned.participant, made.upper)
-                behaviour = behave(self._steps.fitted, bundle, edges, runs, of_events)
+                behaviour = behave(self._work.fitted, bundle, edges, runs, of_events)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
             self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
@@ -143,7 +141,7 @@ class TaskRunMaker(TwinAverageMaker):
         OutputError
             A file cannot be written.
         """
-        (measured,), writer = self._runs, self._steps.task_writer
+        (measured,), writer = self._runs, self._work.task_writer
         with self._clock.time("write"):
             files = [*writer.write_task_run(measured)]
             writer.complete(self.begun.planned, self.begun.inputs, files, self._runs)
@@ -165,4 +163,4 @@ def _line(made: AverageConnectome, *, left_out: int) -> str:
     )
 
 
-LEVEL = Level(TwinRequest.prepare, TwinSteps.of)
+LEVEL = Level(TwinRequest.prepare, TwinWork)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, SegmentRead, Steps
+from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, SegmentRead
 from bids_dtg.engine.messages import MessageReporter
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
@@ -43,10 +42,10 @@ def job(tmp_path) -> TinyJob:
 
 
 def send_run(job: TinyJob, sent: list[Any], before: Callable[[], None] = lambda: None) -> None:
-    steps = Steps.of(Request.prepare(job.settings()))
+    work = ParticipantWork(Request.prepare(job.settings()))
     (run,) = find_runs(job.bids, "01")
-    steps = replace(steps, reader=Watched.by(steps.reader, before))
-    ParticipantWork(steps).read_run(run, Clock(), sent.append)
+    work.reader = Watched.by(work.reader, before)
+    work.read_run(run, Clock(), sent.append)
 
 
 def test_segments_come_before_the_run_is_judged(job):
@@ -75,9 +74,9 @@ def test_a_run_that_fails_after_its_segments_leaves_no_maps(job):
     def fail() -> None:
         raise RunError("the run cannot be judged")
 
-    steps = Steps.of(Request.prepare(job.settings()))
-    steps = replace(steps, reader=Watched.by(steps.reader, fail))
-    outcome = ParticipantWork(steps)("01", MessageReporter(lambda message: None))
+    work = ParticipantWork(Request.prepare(job.settings()))
+    work.reader = Watched.by(work.reader, fail)
+    outcome = work("01", MessageReporter(lambda message: None))
     (failure,) = outcome.failures
     assert failure.message == "the run cannot be judged."
     assert not list(job.out.rglob("*_statmap*"))

@@ -10,7 +10,7 @@ from network_job import REGIONS, NetworkJob, write_core
 
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.participant.request import NetworkRequest
-from bids_dtg.dynamics.participant.worker import NetworkSteps
+from bids_dtg.dynamics.participant.worker import NetworkWork
 from bids_dtg.errors import RunError
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.settings import Settings
@@ -46,8 +46,8 @@ def core(job) -> LinearBundle:
 
 
 @pytest.fixture
-def steps(request_of_all, core) -> NetworkSteps:
-    return NetworkSteps.of(replace(request_of_all, bundle=core))
+def work(request_of_all, core) -> NetworkWork:
+    return NetworkWork(replace(request_of_all, bundle=core))
 
 
 def without(measured: MeasuredSeries, region: int) -> MeasuredSeries:
@@ -57,9 +57,9 @@ def without(measured: MeasuredSeries, region: int) -> MeasuredSeries:
     return replace(measured, series=replace(measured.series, values=values, coverage=coverage))
 
 
-def test_a_run_without_a_parcel_is_refused_with_its_name(steps, measured):
+def test_a_run_without_a_parcel_is_refused_with_its_name(work, measured):
     with pytest.raises(RunError) as caught:
-        steps.request.require_usable(without(measured, 1))
+        work.request.require_usable(without(measured, 1))
     line = str(caught.value)
     assert f"too little signal in 1 of {len(REGIONS)} parcels ({REGIONS[1]})" in line
     assert "Expected: series of all of them, as core reads them together" in line
@@ -74,24 +74,24 @@ def test_a_run_without_a_parcel_is_refused_with_its_name(steps, measured):
         (1.04, 59, "59 frames from the first to the last that is kept. Expected: 60 or more"),
     ],
 )
-def test_a_run_of_other_frames_than_the_models_is_refused(steps, measured, pace, frames, message):
+def test_a_run_of_other_frames_than_the_models_is_refused(work, measured, pace, frames, message):
     design = measured.design
     keep = design.keep & (np.arange(len(design.keep)) < frames)
     changed = replace(
         design, tr_seconds=pace * design.tr_seconds, keep=keep, basis=design.basis[keep]
     )
     with pytest.raises(RunError, match=message):
-        steps.request.require_usable(replace(measured, design=changed))
+        work.request.require_usable(replace(measured, design=changed))
 
 
-def test_of_a_core_only_what_was_found_is_written(steps, measured):
-    (planned,) = steps.request.averages("01")
+def test_of_a_core_only_what_was_found_is_written(work, measured):
+    (planned,) = work.request.averages("01")
 
     def write(*described) -> set[str]:
-        written = steps.writer.write(planned, measured, None, *described, notes=(), seconds=1.0)
+        written = work.writer.write(planned, measured, None, *described, notes=(), seconds=1.0)
         return {path.name.partition("Slabs_")[2] for path in written}
 
-    transitions, found = steps.describe(measured)
+    transitions, found = work.describe(measured)
     files, fewer = write(transitions, found), write(transitions, ())
     scores = {f"desc-components_parameters{end}" for end in (".tsv", ".json")}
     assert files - fewer == scores
