@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from bids_dtg.errors import SettingsError
 from bids_dtg.settings.option import find_row
 
 Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
@@ -48,29 +47,6 @@ def find_recipe(name: str) -> Recipe:
     False
     """
     return find_row(RECIPES, "--recipe", name)
-
-
-def hinge_weight(recipe: str, alpha: float | None) -> float:
-    """Return the weight of the hinge of crr, from ``--recipe`` and ``--alpha``.
-
-    Raises
-    ------
-    SettingsError
-        There is no such recipe, or a weight was given and the recipe's loss has no hinge.
-
-    Examples
-    --------
-    >>> hinge_weight("published", 0.1), hinge_weight("published", None)
-    (0.1, 0.25)
-    """
-    if alpha is not None and find_recipe(recipe).loss != "crr":
-        able = [name for name, row in RECIPES.items() if row.loss == "crr"]
-        raise SettingsError(
-            f"--alpha {alpha:g} was given with --recipe {recipe}, whose loss has no such weight",
-            expected=f"--recipe {' or '.join(able)}",
-            remedy="leave --alpha out",
-        )
-    return TrainingPlan.alpha if alpha is None else alpha
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ _OF_PEOPLE = (
     *(*OF_RUNS, "device", "combine", "contrast", "model_name", "split_file", "data_set", "seed"),
 )
 _OF_A_NEW_MODEL = ("architecture", "features")
-_OF_TRAINING = ("recipe", "held_out", "epochs", "batch_size", "learning_rate", "alpha")
+_OF_TRAINING = ("recipe", "held_out", "epochs", "batch_size", "learning_rate")
 
 ROW = Workflow(
     name="contrasts",

@@ -149,8 +149,6 @@ def _check_modelling(settings: Settings) -> None:
         raise SettingsError(f"--seed is {modelling.seed}", expected="0 or more, below 2^63")
     if modelling.learning_rate is not None and not 0 < modelling.learning_rate < math.inf:
         raise SettingsError(f"--learning-rate is {modelling.learning_rate}", expected="above 0")
-    if modelling.alpha is not None and not 0 <= modelling.alpha < math.inf:
-        raise SettingsError(f"--alpha is {modelling.alpha}", expected="0 or more, and finite")
     name = modelling.model_name
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise SettingsError(

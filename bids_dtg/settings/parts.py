@@ -348,15 +348,6 @@ class ModellingOptions:
         shown_default={"": f"{NETWORK_RATE:g}", **_OF_RECIPE},
         shapes=(MODELS,),
     )
-    alpha: float | None = map_option(
-        "modelling",
-        "weight of the CR-R loss' hinge, which turns people's deviations up by 1 + alpha; for "
-        "--recipe published",
-        default=None,
-        metavar="WEIGHT",
-        shown_default="0.25, as the publication prints; its public code trains with 0.1",
-        shapes=(MODELS,),
-    )
     seed: int = option(
         "modelling",
         "of the split, the weights, the batches and the simulations",

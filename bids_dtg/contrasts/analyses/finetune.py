@@ -28,7 +28,7 @@ from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import FittedModel, Person, predicted_maps
-from bids_dtg.contrasts.plan import find_recipe, hinge_weight
+from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -58,10 +58,10 @@ def run_finetuning(settings: Settings) -> int:
     -----
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
-    hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
+    recipe = find_recipe(settings.modelling.recipe)
     network_kind.require_packages()
     if settings.modelling.epochs is None:
-        settings = settings.replace(epochs=find_recipe(settings.modelling.recipe).tuning_epochs)
+        settings = settings.replace(epochs=recipe.tuning_epochs)
     cohort = Cohort.prepare(settings)
     bundle = cohort.bundle
     if not KINDS[bundle.card.kind].is_network:

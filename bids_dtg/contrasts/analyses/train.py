@@ -33,7 +33,6 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import FittedModel, Person, mean_segments
-from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
@@ -52,7 +51,6 @@ def run_training(settings: Settings) -> int:
     """
     kind = find_kind(settings.modelling.architecture or LINEAR_KIND.name)
     kind.require_recipe(settings.modelling.recipe)
-    hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     if kind.is_network:
         kind.module().require_packages()
     cohort = Cohort.prepare(settings, kind).find(None).of_data()

@@ -20,7 +20,7 @@ from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Par
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
 from bids_dtg.contrasts.people import FittedModel, MapModel, Person
-from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe, hinge_weight
+from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.extras import require
@@ -192,7 +192,6 @@ def fit(
     plan = TrainingPlan(
         features=options.features if start is None else len(start[FIRST_WEIGHT]),
         loss=recipe.loss,
-        alpha=hinge_weight(options.recipe, options.alpha),
         choose_by=recipe.choose_by,
         learning_rate=options.network_rate,
         epochs=options.network_epochs,

@@ -429,22 +429,6 @@ class TestNetwork:
         assert bundle.card.record["network"]["loss"] == "crr"
         assert bundle.card.record["network"]["alpha"] == 0.25
 
-    def test_alpha_is_asked_for_recorded_and_part_of_the_model(self, cohort, network, capsys):
-        words = ("--architecture", "attention-unet", *NETWORK, "--model-name", "alpha")
-        assert cohort.analyse("train", *words, "--alpha", 0.1) == 2
-        assert (
-            "--alpha 0.1 was given with --recipe default, whose loss has no such weight. "
-            "Expected: --recipe published." in capsys.readouterr().err
-        )
-        words += ("--recipe", "published", "--contrast", CONTRASTS[0])
-        assert cohort.analyse("train", *words, "--alpha", 0.1) == 0
-        folder = cohort.out / "group/model-alpha"
-        found = load_bundle(folder / "bundle").card.record["network"]
-        assert (found["alpha"], found["margin"]) == (0.1, 1.0)
-        assert "alpha = 0.1" in (folder / "configuration.toml").read_text()
-        assert cohort.analyse("train", *words) == 2
-        assert "made with other options (--alpha)" in capsys.readouterr().err
-
     @pytest.mark.slow
     @pytest.mark.parametrize(("recipe", "score"), [("default", "residual_r"), ("published", "r")])
     def test_the_epoch_with_the_best_score_of_the_recipe_is_kept(
