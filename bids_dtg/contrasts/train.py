@@ -62,11 +62,6 @@ class PersonSamples:
         (i, j, k); voxels are in C order.
     zero_for_nan
         Whether NaN in maps become 0, for a loss that cannot ignore values.
-
-    Raises
-    ------
-    ValueError
-        If people, ROIs, contrasts or voxels do not match.
     """
 
     def __init__(
@@ -77,20 +72,8 @@ class PersonSamples:
         *,
         zero_for_nan: bool = False,
     ) -> None:
-        voxels = int(np.count_nonzero(mask))
-        if len(connectomes) != len(maps) or len(maps) == 0:
-            raise ValueError(
-                f"connectomes and maps of the same people, found {len(connectomes)} and {len(maps)}"
-            )
-        inputs = {segments.shape[1:] for segments in connectomes}
-        outputs = {own.shape for own in maps}
-        if len(inputs) != 1 or len(outputs) != 1 or {s[-1] for s in inputs | outputs} != {voxels}:
-            raise ValueError(
-                f"connectomes are (segments, rois, {voxels}) and maps (contrasts, {voxels}), "
-                f"found {sorted(inputs)} and {sorted(outputs)}"
-            )
         self.people, self.segments = len(maps), max(map(len, connectomes))
-        self.rois, self.contrasts = next(iter(inputs))[0], next(iter(outputs))[0]
+        self.rois, self.contrasts = connectomes[0].shape[1], len(maps[0])
         self.mask, self._zero_for_nan = mask, zero_for_nan
         self._connectomes, self._maps = connectomes, maps
 
@@ -145,21 +128,14 @@ def training_batches(
     samples
         People to draw from.
     size
-        People in a batch.
+        People in a batch, as many as there are at most.
     seed
         The same numbers give the same batches; include the epoch's number.
     number
         Of batches; None: until each person was in one.
     pinned
         As of `PersonSamples.read`.
-
-    Raises
-    ------
-    ValueError
-        If a batch asks for more people than there are.
     """
-    if size > samples.people:
-        raise ValueError(f"batches of {size} people, but there are {samples.people}")
     rng = np.random.default_rng(list(seed))
     full = samples.people // size
     for batch in range(full if number is None else number):
@@ -225,9 +201,6 @@ def train(
 
     Raises
     ------
-    ValueError
-        If a loss compares people and there are fewer than two in a batch, the samples do
-        not belong together, or statistics are to be fixed and there are none.
     RunError
         There are checkpoints of more epochs.
 
@@ -236,13 +209,6 @@ def train(
     Serin et al. 2025, Communications Biology: Adam, rate 1e-3, reduced on plateaus of the
     validation loss, batches of 10 people, a random segment of rest each.
     """
-    for samples in (training, validation):
-        if plan.loss == "crr" and min(samples.people, plan.batch) < 2:
-            raise ValueError("the loss crr compares people: batches need at least 2")
-    if plan.fixed_statistics and start is None:
-        raise ValueError("fixed statistics are those of the weights to begin with: give `start`")
-    if not np.array_equal(training.mask, validation.mask):
-        raise ValueError("training and validation samples need one mask")
     schedule = Schedule(
         epochs=plan.epochs,
         monitor=f"validation_{plan.choose_by}",

@@ -56,16 +56,6 @@ def test_validation_has_each_person_once_and_nobody_alone():
     np.testing.assert_array_equal(found, [samples.maps(n, ALL) for n in range(7)])
 
 
-def test_what_does_not_fit_is_refused():
-    mask = np.ones((2, 2, 2), bool)
-    with pytest.raises(ValueError, match=r"rois, 8\).*found \[\(4, 7\)\] and \[\(3, 8\)\]"):
-        PersonSamples(np.zeros((1, 1, 4, 7)), np.zeros((1, 3, 8)), mask)
-    with pytest.raises(ValueError, match="same people, found 1 and 2"):
-        PersonSamples(np.zeros((1, 1, 4, 8)), np.zeros((2, 3, 8)), mask)
-    with pytest.raises(ValueError, match="batches of 10 people, but there are 7"):
-        next(training_batches(cohort(), 10, (0,)))
-
-
 # --- people one by one
 
 
@@ -89,14 +79,6 @@ def test_segments_of_each_person_come_round():
         np.testing.assert_array_equal(found, connectomes[0][0])
         found = samples.segment(1, segment, ALL)
         np.testing.assert_array_equal(found, connectomes[1][segment])
-
-
-def test_arrays_that_do_not_belong_together_are_refused():
-    connectomes, maps = arrays(1, 3)
-    with pytest.raises(ValueError, match="found 2 and 1"):
-        PersonSamples(connectomes, maps[:1], MASK)
-    with pytest.raises(ValueError, match="connectomes are"):
-        PersonSamples(connectomes, [maps[0], maps[1][:2]], MASK)
 
 
 def test_what_was_not_measured_does_not_count():

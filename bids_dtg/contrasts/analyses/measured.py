@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from bids_dtg.stats.map_checks import (
 )
 
 TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files.tsv", "desc-measuredMaps_qc.tsv"
+_WORST_FIRST = ("unusable", "mirrored", "shifted", "scale", "coverage", "outlier")
 _MOST_LINES = 40  # of findings in the log; the table has all
 _PARTICIPANT = Column("participant_id", "Participant")
 _USE = Column("use", "target: the map to predict; retest: of a later session")
@@ -89,106 +90,74 @@ _QUALITY_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class MeasuredMap:
+class _Map:
     """A measured map, and the findings in it."""
 
     participant: str  # label
     use: str  # target or retest
-    contrast: str  # its key, as in a plan's rows
+    contrast: str  # its key, as in a cohort's rows
     checked: Checked | None  # None: the map is left out
-    unusable: str  # why it is left out; empty: it is used
-
-    @property
-    def findings(self) -> Mapping[str, str]:
-        """Findings by kind."""
-        if self.checked is None:
-            return {"unusable": f"left out, because {self.unusable}"}
-        return self.checked.findings
+    findings: Mapping[str, str]  # in words, by kind
 
 
-@dataclass(frozen=True)
-class MeasuredMaps:
-    """All measured maps that were read."""
-
-    maps: tuple[MeasuredMap, ...]
-
-    def lines(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        """Return a line for each person and kind of finding, the worst first.
-
-        `labels` give the contrasts' names and their order.
-        """
-        grouped: dict[tuple[str, str, str], list[MeasuredMap]] = {}
-        for measured_map in self.maps:
-            for kind in measured_map.findings:
-                grouped.setdefault((kind, measured_map.participant, measured_map.use), []).append(
-                    measured_map
-                )
-        of_person = {
-            key: sum((m.participant, m.use) == key for m in self.maps)
-            for key in {(m.participant, m.use) for m in self.maps}
-        }
-        order = ("unusable", "mirrored", "shifted", "scale", "coverage", "outlier")
-        lines = []
-        for (kind, who, use), found in sorted(
-            grouped.items(), key=lambda item: (order.index(item[0][0]), item[0][1:])
-        ):
-            found_in = {m.contrast for m in found}
-            contrasts = named([label for key, label in labels.items() if key in found_in])
-            lines.append(
-                f"sub-{who}, {kind} in {len(found)} of {counted(of_person[who, use], use)} "
-                f"({contrasts}): {found[0].findings[kind]}"
-            )
-        if len(lines) > _MOST_LINES:
-            more = len(lines) - _MOST_LINES
-            lines[_MOST_LINES:] = [f"and {more} more findings: {QUALITY_TABLE}"]
-        return tuple(lines)
-
-
-def check_measured(cohort: Cohort) -> MeasuredMaps:
+def _checked(cohort: Cohort) -> list[_Map]:
     """Check every measured map of a cohort, a contrast at a time, from mapped files."""
     places = cohort.bundle.places
     geometry = Geometry(places.mirror(), places.shifted, places.spacing_mm)
-    made = []
+    found: list[_Map] = []
     for number, use in enumerate(SIDES):
         for contrast, row in cohort.rows.items():
-            own = [
-                (person.label, person.sessions[number][row])
+            maps = {
+                person.label: person.sessions[number][row]
                 for person in cohort.people
                 if len(person.sessions) > number and contrast in cohort.planned(person.label, use)
-            ]
-            why = {who: cohort.unusable[who].get(use, {}).get(contrast, "") for who, _ in own}
-            usable = [(who, values) for who, values in own if not why[who]]
-            sds = [float(np.nanstd(values, dtype=np.float64)) for _, values in usable]
-            checked = check_maps([values for _, values in usable], sds, geometry) if usable else []
-            results = dict(zip((who for who, _ in usable), checked, strict=True))
-            made += [MeasuredMap(who, use, contrast, results.get(who), why[who]) for who, _ in own]
-    return MeasuredMaps(_judged_together(made, places.spacing_mm))
-
-
-def _judged_together(maps: Sequence[MeasuredMap], spacing_mm: float) -> tuple[MeasuredMap, ...]:
-    """Add to each map of a person the findings that need all of the person's maps."""
+            }
+            why = {who: cohort.unusable[who].get(use, {}).get(contrast, "") for who in maps}
+            usable = [values for who, values in maps.items() if not why[who]]
+            sds = [float(np.nanstd(values, dtype=np.float64)) for values in usable]
+            checked = iter(check_maps(usable, sds, geometry) if usable else [])
+            for who in maps:
+                own = None if why[who] else next(checked)
+                left_out = {"unusable": f"left out, because {why[who]}"}
+                findings = left_out if own is None else own.findings
+                found.append(_Map(who, use, contrast, own, findings))
+    # Some findings need all of a person's maps.
     by_person: dict[tuple[str, str], list[Checked]] = {}
-    for measured_map in maps:
-        if measured_map.checked is not None:
-            by_person.setdefault((measured_map.participant, measured_map.use), []).append(
-                measured_map.checked
-            )
-    together = {key: judge_person(checked, spacing_mm) for key, checked in by_person.items()}
-    return tuple(
-        measured_map
-        if measured_map.checked is None
-        else dataclasses.replace(
-            measured_map,
-            checked=dataclasses.replace(
-                measured_map.checked,
-                findings={
-                    **together[measured_map.participant, measured_map.use],
-                    **measured_map.checked.findings,
-                },
-            ),
+    for one in found:
+        if one.checked is not None:
+            by_person.setdefault((one.participant, one.use), []).append(one.checked)
+    whole = {key: judge_person(checked, places.spacing_mm) for key, checked in by_person.items()}
+    return [
+        one
+        if one.checked is None
+        else replace(one, findings={**whole[one.participant, one.use], **one.findings})
+        for one in found
+    ]
+
+
+def _lines(maps: Sequence[_Map], labels: Mapping[str, str]) -> list[str]:
+    """Return a line for each person and kind of finding, the worst first.
+
+    `labels` give the contrasts' names and their order.
+    """
+    grouped: dict[tuple[int, str, str, str], list[_Map]] = {}
+    for one in maps:
+        for kind in one.findings:
+            key = (_WORST_FIRST.index(kind), kind, one.participant, one.use)
+            grouped.setdefault(key, []).append(one)
+    of_person = Counter((one.participant, one.use) for one in maps)
+    lines = []
+    for (_, kind, who, use), found in sorted(grouped.items(), key=lambda item: item[0]):
+        found_in = {one.contrast for one in found}
+        contrasts = named([label for key, label in labels.items() if key in found_in])
+        lines.append(
+            f"sub-{who}, {kind} in {len(found)} of {counted(of_person[who, use], use)} "
+            f"({contrasts}): {found[0].findings[kind]}"
         )
-        for measured_map in maps
-    )
+    if len(lines) > _MOST_LINES:
+        more = len(lines) - _MOST_LINES
+        lines[_MOST_LINES:] = [f"and {more} more findings: {QUALITY_TABLE}"]
+    return lines
 
 
 def with_measured(cohort: Cohort) -> Cohort:
@@ -196,20 +165,20 @@ def with_measured(cohort: Cohort) -> Cohort:
     cohort.results.add(f"{ARRAYS}/")
     root = cohort.place if cohort.place.is_dir() else cohort.place.parent
     labels = {plain_contrast(one.label): one.label for one in cohort.contrasts}
-    measured = check_measured(cohort)
+    measured = _checked(cohort)
     targets = [
         _target_row(cohort, measured_map, use, labels[contrast], root)
         for label in cohort.labels
         for use in SIDES
         for contrast, measured_map in sorted(cohort.planned(label, use).items())
     ]
-    quality = [_quality_row(measured_map, labels) for measured_map in measured.maps]
+    quality = [_quality_row(one, labels[one.contrast]) for one in measured]
     for name, table in {
         TARGETS_TABLE: ResultTable(_TARGET_COLUMNS, targets, "Measured maps, and their files"),
         QUALITY_TABLE: ResultTable(_QUALITY_COLUMNS, quality, "Measured maps, and what was found"),
     }.items():
         cohort.results.table(name.removesuffix(".tsv"), table)
-    lines = measured.lines(labels)
+    lines = _lines(measured, labels)
     for line in lines:
         say(f"measured maps: {line}")
     say(
@@ -217,9 +186,8 @@ def with_measured(cohort: Cohort) -> Cohort:
         f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "
         f"{len(cohort.left_out)} left out"
     )
-    none = ("no finding in any measured map",)
-    sentences = (*cohort.files, *cohort.notes, *(lines or none))
-    return dataclasses.replace(cohort, measured=sentences)
+    none = ["no finding in any measured map"]
+    return replace(cohort, measured=(*cohort.files, *cohort.notes, *(lines or none)))
 
 
 def _target_row(
@@ -244,21 +212,21 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _quality_row(measured_map: MeasuredMap, labels: Mapping[str, str]) -> dict[str, Any]:
+def _quality_row(measured_map: _Map, label: str) -> dict[str, Any]:
+    checked, findings = measured_map.checked, measured_map.findings
     row: dict[str, Any] = {
         "participant_id": f"sub-{measured_map.participant}",
         "use": measured_map.use,
-        "contrast": labels[measured_map.contrast],
-        "used": measured_map.checked is not None,
-        "findings": ",".join(measured_map.findings) or None,
-        "words": "; ".join(measured_map.findings.values()) or None,
+        "contrast": label,
+        "used": checked is not None,
+        "findings": ",".join(findings) or None,
+        "words": "; ".join(findings.values()) or None,
     }
-    if measured_map.checked is not None:
-        own, group = measured_map.checked.own, measured_map.checked.group
-        row |= {"coverage": own.coverage, "equal": own.equal, "sd": own.sd}
-        row["scale"] = measured_map.checked.scale
-        if group is not None:
-            row |= {"r": group.r, "side_r": group.side_r}
-            row |= {f"shift_{axis}": mm for axis, mm in zip("xyz", group.shift_mm, strict=True)}
-            row["shifted_r"] = group.shifted_r
+    if checked is None:
+        return row
+    own, group = checked.own, checked.group
+    row |= {"coverage": own.coverage, "equal": own.equal, "sd": own.sd, "scale": checked.scale}
+    if group is not None:
+        row |= {"r": group.r, "side_r": group.side_r, "shifted_r": group.shifted_r}
+        row |= {f"shift_{axis}": mm for axis, mm in zip("xyz", group.shift_mm, strict=True)}
     return row
