@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import errno
 from collections.abc import Iterable
 
 from bids_dtg.notices import visible
-
-# What a network file system or a busy machine says, and does not say a minute later.
-_PASSING = {
-    errno.EAGAIN,
-    errno.ECONNRESET,
-    errno.EHOSTDOWN,
-    errno.EIO,
-    errno.ENETDOWN,
-    errno.ENETUNREACH,
-    errno.ENOTCONN,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-}
 
 
 def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
@@ -164,16 +150,6 @@ class UnusableMapError(RunError):
 
 class OutputError(DtgError):
     """Results cannot be written (exit code 1)."""
-
-
-def may_pass(err: BaseException) -> bool:
-    """Return whether an error, or one that it came from, is of a kind that may pass by itself."""
-    seen: BaseException | None = err
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _PASSING:
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def internal_error(err: Exception) -> str:

@@ -64,7 +64,7 @@ def do_units(work: Work[Result], take: Take, send: Send[Message[Result]]) -> Non
 
 
 class Backlog:
-    """Hands out participants in order; some come back to be tried again later.
+    """Hands out participants in order; those that are held up come later.
 
     Parameters
     ----------
@@ -115,7 +115,3 @@ class Backlog:
     def put_back(self, label: str) -> None:
         """Take back a participant whose work was not begun, and hand it out next."""
         self._waiting.appendleft(label)
-
-    def retry(self, label: str, seconds: float) -> None:
-        """Hand out a participant once more, not before so many seconds have passed."""
-        self._later.append((self._clock() + seconds, label))

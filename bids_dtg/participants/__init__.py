@@ -6,7 +6,6 @@
 - `figures`: figures of a run that the quality table of every workflow has
 - `origin`: where results come from, as sidecars say it
 - `parcels`: runs of rest as series of the parcels of one atlas: what workflows that read them share
-- `read`: finds a participant's runs, skips what is complete, has the others read
 - `reports`: when reports are made: beside the work, by a process that gives way to it
 - `request`: what a call asks for, found and checked: dataset, participants, output
 - `run_source`: a run before its frames are read: its cleaning, and voxels in its file

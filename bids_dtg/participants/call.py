@@ -6,7 +6,7 @@ makes the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,9 +35,7 @@ from bids_dtg.version import __version__
 
 Request = TypeVar("Request", bound=CallRequest)
 
-# Seconds before a participant is tried again whose failure may pass.
-RETRY_SECONDS = (2.0, 10.0)
-# Before one is asked for again that another call is working on.
+# Seconds before a participant is asked for again that another call is working on.
 _ELSEWHERE_SECONDS = 5.0
 
 
@@ -56,16 +54,13 @@ class Level(Generic[Request]):
         """Make the work anew, in a process that was started afresh."""
         return self.work(self.prepare(settings)).in_process()
 
-    def run(self, settings: Settings, *, retry_seconds: Sequence[float] = RETRY_SECONDS) -> int:
+    def run(self, settings: Settings) -> int:
         """Make the results of every participant asked for.
 
         Parameters
         ----------
         settings
             All options of the call.
-        retry_seconds
-            How long to wait before each time that a participant is tried again whose failure may
-            pass.
 
         Returns
         -------
@@ -76,7 +71,7 @@ class Level(Generic[Request]):
         DtgError
             Nothing was started: wrong options, dataset or model.
         """
-        return _run_call(settings, self, retry_seconds)
+        return _run_call(settings, self)
 
 
 @dataclass
@@ -94,7 +89,7 @@ class _Tally:
         return len({failure.participant for failure in self.failures})
 
 
-def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[float]) -> int:
+def _run_call(settings: Settings, level: Level[Any]) -> int:
     clock, tally = Clock(), _Tally()
     with clock.time("start"):
         request: CallRequest = level.prepare(settings)
@@ -116,7 +111,7 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
             for note in request.notes():
                 board.note(note)
             call = _Call(request, board, locks, reports=reports, tally=tally, clock=clock)
-            call.process(cluster or _pool(request, level, board, clock), retry_seconds)
+            call.process(cluster or _pool(request, level, board, clock))
     except BaseException:
         say(_left(tally, len(request.participants)))
         raise
@@ -229,19 +224,16 @@ class _Call:
         self._reports, self._tally, self._clock = reports, tally, clock
         self._backlog = Backlog(request.participants, hold_up=self._seconds_to_wait)
         self._names = request.path_names
-        self._tries: dict[str, int] = {}
         self._elsewhere: set[str] = set()  # participants seen to be in work by another call
 
-    def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
+    def process(self, executor: Executor[Outcome]) -> None:
         """Process all participants."""
         messages = executor.run(self._backlog)
         with closing(follow(messages, self._board, lambda label: f"sub-{label}")) as ends:
             for lane, end in ends:
                 outcome = _outcome(end, lane)
                 self._clock.add(outcome.seconds)
-                self._tally.done += outcome.done
-                if not self._try_again(end.label, outcome, retry_seconds):
-                    self._take(end.label, outcome)
+                self._take(end.label, outcome)
 
     def _seconds_to_wait(self, participant: str) -> float:
         """Return when to retry a participant that another call may be working on."""
@@ -256,23 +248,10 @@ class _Call:
             self._board.note(f"sub-{participant}: left for later, as {owner} works on it")
         return _ELSEWHERE_SECONDS
 
-    def _try_again(
-        self, participant: str, outcome: Outcome, retry_seconds: Sequence[float]
-    ) -> bool:
-        """Have a participant tried again whose failures may pass; return whether it is."""
-        tries = self._tries.get(participant, 0)
-        if not (outcome.failures and outcome.passing) or tries >= len(retry_seconds):
-            return False
-        self._tries[participant] = tries + 1
-        self._backlog.retry(participant, retry_seconds[tries])
-        self._board.note(
-            f"sub-{participant}: this may pass; tried again in {retry_seconds[tries]:.0f} s"
-        )
-        return True
-
     def _take(self, participant: str, outcome: Outcome) -> None:
         self._locks.release(f"sub-{participant}")
         self._tally.finished += 1
+        self._tally.done += outcome.done
         self._tally.skipped += outcome.skipped
         # The terminal has shown the paths; tables and pages are for others too.
         failures = [

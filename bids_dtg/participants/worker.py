@@ -1,33 +1,94 @@
-"""The work on one participant: read its runs ahead, make and write its averages of results."""
+"""The work on one participant: runs are read ahead, results made of them and written.
+
+The first half needs no torch: it goes on with the next run while the second half makes results
+and writes them, and what it has to say travels as events. What is read of a run is the
+workflow's: a `RunPart`.
+"""
 
 from __future__ import annotations
 
+import traceback
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
+from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.machine import share_cores
+from bids_dtg.errors import DtgError, OutputError, internal_error
 from bids_dtg.files.atomic import remove_stale_temporaries
-from bids_dtg.files.provenance import NOT_DONE, Failure
+from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.read import (
-    AverageBegun,
-    AverageRead,
-    AverageSkipped,
-    Event,
-    Failed,
-    ParticipantRead,
-    RunLeftOut,
-    RunPart,
-    RunProgress,
-    Send,
-    read_participant,
-)
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.progress import Clock, Reporter
+
+
+@dataclass(frozen=True)
+class AverageBegun:
+    """The runs of an average follow, unless it is complete already."""
+
+    planned: AveragedRuns
+    inputs: Mapping[str, Fingerprint]  # what the average depends on
+    reason: str | None  # why it is made; None: it is complete
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A share of a run has been read."""
+
+    share: float  # 0 to 1
+
+
+@dataclass(frozen=True, eq=False)
+class RunPart:
+    """Something of a run that the second half takes; each workflow has its own."""
+
+    stage: ClassVar[str] = ""  # what the second half does from here on; empty: as before
+
+
+@dataclass(frozen=True)
+class RunLeftOut:
+    """A run has too little time left; the average goes on without it."""
+
+    run: str  # its title
+    reason: str  # one line
+
+
+@dataclass(frozen=True)
+class AverageRead:
+    """All runs of the average have been sent."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An average, or the search for a participant's runs, has failed."""
+
+    failure: Failure
+    trace: str = ""  # where in the program, for those who debug it
+
+    @classmethod
+    def by(
+        cls, err: Exception, participant: str, stage: str, title: str = "", run: str = ""
+    ) -> Failed:
+        """Report an error while its traceback is at hand."""
+        if isinstance(err, OSError):
+            err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
+        line = str(err) if isinstance(err, DtgError) else internal_error(err)
+        return cls(Failure(participant, stage, line, title, run), traceback.format_exc())
+
+
+@dataclass(frozen=True)
+class ParticipantRead:
+    """Nothing more follows about the participant."""
+
+    seconds: Mapping[str, float]  # time by stage
+
+
+Event = AverageBegun | RunProgress | RunPart | RunLeftOut | AverageRead | Failed | ParticipantRead
+Send = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +99,6 @@ class Outcome:
     done: int = 0  # averages made
     skipped: int = 0  # averages that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
-    passing: bool = False  # whether all failures are of a kind that may pass by itself
 
 
 @dataclass(frozen=True)
@@ -116,19 +176,58 @@ class LevelWork(AheadWork[Event, Outcome]):
         return
 
     def read(self, label: str, send: Send) -> None:
-        read_participant(label, self.request, self.read_run, send)
+        """Read a participant's runs; whatever goes wrong stays with its average."""
+        clock = Clock()
+        try:
+            with clock.time("query"):
+                averages = self.request.averages(label)
+        except Exception as err:
+            send(Failed.by(err, label, "finding runs"))
+            averages = ()
+        for planned in averages:
+            try:
+                self._read_average(planned, clock, send)
+            except BrokenPipeError:  # no process listens any more
+                raise
+            except Exception as err:
+                send(Failed.by(err, label, "reading", planned.title))
+        send(ParticipantRead(dict(clock.seconds)))
+
+    def _read_average(self, planned: AveragedRuns, clock: Clock, send: Send) -> None:
+        with clock.time("query"):
+            request = self.request.of_average(planned)
+            inputs = request.fingerprints(planned)
+            reason = request.why_incomplete(planned, inputs)
+        send(AverageBegun(planned, inputs, reason))
+        for run in planned.runs if reason else ():
+            try:
+                self.read_run(run, clock, send)
+            except TooShortError as err:
+                if len(planned.runs) == 1:
+                    raise
+                send(RunLeftOut(run.title, str(err)))
+            except BrokenPipeError:
+                raise
+            except Exception as err:
+                send(Failed.by(err, planned.participant, "reading", planned.title, run.title))
+                return
+        send(AverageRead())
 
     def finish(self, label: str, events: Iterator[Event], reporter: Reporter) -> Outcome:
         participant = _Participant(label, self, reporter)
-        participant.begin()
+        with participant.guard():
+            self.begin()  # the reader has been forked; it will need this long
+            # A folder's name, not yet a label: what is wrong with it is reported by the plan.
+            remove_stale_temporaries(self.request.output.root / f"sub-{label}")
         try:
             for event in events:
-                participant.take(event)
+                with participant.guard():
+                    participant.take(event)
                 if isinstance(event, ParticipantRead):
                     break
         except ReaderDiedError as err:
             message = f"the process that read sub-{label} died: {err}"
-            participant.fail(Failed("reading", message, ""))
+            participant.fail(Failed(Failure(label, "reading", message)))
         return participant.outcome()
 
 
@@ -137,67 +236,49 @@ class _Participant:
 
     def __init__(self, label: str, work: LevelWork, reporter: Reporter) -> None:
         self._label, self._work, self._reporter = label, work, reporter
+        self._verbose = bool(work.request.settings.behaviour.verbose)
         self._clock = Clock()
         self._done = self._skipped = 0
-        self._failed: list[Failed] = []
+        self._failures: list[Failure] = []
         self._maker: AverageMaker | None = None  # of the open average; None once it has failed
         self._stage = "starting"  # what this process is doing
 
     def outcome(self) -> Outcome:
         """Return the participant's result."""
-        return Outcome(
-            dict(self._clock.seconds),
-            done=self._done,
-            skipped=self._skipped,
-            failures=tuple(
-                Failure(self._label, failed.stage, failed.message, failed.title, failed.run)
-                for failed in self._failed
-            ),
-            passing=all(failed.passing for failed in self._failed),
-        )
-
-    def begin(self) -> None:
-        """Make this process ready for the first event."""
-        with self._guard():
-            self._work.begin()  # the reader has been forked; it will need this long
-            # A folder's name, not yet a label: what is wrong with it is reported by the plan.
-            remove_stale_temporaries(self._work.request.output.root / f"sub-{self._label}")
-
-    def take(self, event: Event) -> None:
-        """Do what an event asks for."""
-        with self._guard():
-            self._handle(event)
+        seconds = dict(self._clock.seconds)
+        return Outcome(seconds, self._done, self._skipped, tuple(self._failures))
 
     @contextmanager
-    def _guard(self) -> Iterator[None]:
+    def guard(self) -> Iterator[None]:
         """Turn an error into the end of the open average."""
         try:
             yield
-        except BrokenPipeError:  # no process listens any more
+        except BrokenPipeError:
             raise
         except Exception as err:
             title = self._maker.begun.planned.title if self._maker else ""
-            self.fail(Failed.by(err, self._stage, title))
+            self.fail(Failed.by(err, self._label, self._stage, title))
 
     def fail(self, failed: Failed) -> None:
         """End the open average, and show why."""
         self._maker = None
-        self._failed.append(failed)
+        self._failures.append(failed.failure)
         if self._work.request.settings.behaviour.debug:
             self._reporter.note(failed.trace)
-        self._reporter.finish(f"failed: {failed.message}")
+        self._reporter.finish(f"failed: {failed.failure.message}")
 
-    def _handle(self, event: Event) -> None:  # one case an event
+    def take(self, event: Event) -> None:
+        """Do what an event asks for: one case each."""
         match event:
-            case AverageSkipped(planned):
+            case AverageBegun(planned, _, None):
                 self._skipped += 1
                 self._reporter.finish(f"{planned.title}: complete, skipped")
             case AverageBegun(planned, _, reason):
                 self._stage = "reading"
                 self._maker = self._work.maker(event, self._clock)
-                if reason != NOT_DONE or self._work.request.settings.behaviour.verbose:
+                if reason != NOT_DONE or self._verbose:
                     self._reporter.note(f"{planned.title}: {reason}")
-            case RunProgress(_, share):
+            case RunProgress(share):
                 self._reporter.stage("reading", share)
             case RunPart() if self._maker:
                 self._stage = event.stage or self._stage
@@ -217,4 +298,5 @@ class _Participant:
         for note in made.notes:
             self._reporter.note(note)
         self._done += 1
+        self._maker = None
         self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")

@@ -146,18 +146,6 @@ def test_closing_ends_all():
     assert not any(Path(f"/proc/{process}").exists() for process in found)
 
 
-def test_a_unit_may_be_tried_again():
-    backlog, seen = Backlog("abc"), []
-    with closing(Pool(prepare_quick, 1, forked=True).run(backlog)) as messages:
-        for _, message in messages:
-            if isinstance(message, Finished):
-                seen.append(message.label)
-                if seen == ["a"]:
-                    backlog.retry("a", 0.01)
-    assert seen.count("a") == 2
-    assert sorted(seen) == ["a", "a", "b", "c"]
-
-
 # --- the first half of the work runs ahead
 
 

@@ -1,4 +1,4 @@
-"""Who is handed out when: order, putting back, trying again later."""
+"""Who is handed out when: order, putting back, being held up."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ def test_order_and_return():
 
 
 def test_again_later_and_others_before():
-    now = [0.0]
-    backlog = Backlog("ab", clock=lambda: now[0])
-    assert backlog.take() == "a"
-    backlog.retry("a", 5)
-    assert len(backlog) == 2
+    now, seconds = [0.0], {"a": 5.0}
+    backlog = Backlog("ab", lambda: now[0], lambda label: seconds.pop(label, 0.0))
     assert backlog.take() == "b"
     assert backlog.take() is None
+    assert len(backlog) == 1
     now[0] = 3.0
     assert backlog.seconds_to_next == 2.0
     now[0] = 6.0
@@ -36,31 +34,30 @@ class NobodyIsLostOrDoubled(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 5))
     def begin(self, count):
         self.now, self.everybody = 0.0, {str(n) for n in range(count)}
-        self.backlog = Backlog(sorted(self.everybody), clock=lambda: self.now)
+        self.held = dict.fromkeys(self.everybody, 0.0)
+        self.backlog = Backlog(sorted(self.everybody), lambda: self.now, self.hold_up)
         self.out: list[str] = []
-        self.due: dict[str, float] = {}
+
+    def hold_up(self, label):
+        return max(0.0, self.held[label] - self.now)
 
     @rule()
     def take(self):
-        waiting = self.backlog.seconds_to_next
         label = self.backlog.take()
-        assert (label is not None) == (waiting == 0.0)
         if label is not None:
-            assert self.due.pop(label, 0.0) <= self.now
+            assert self.held[label] <= self.now
             assert label not in self.out
             self.out.append(label)
 
-    @rule(seconds=st.sampled_from([0.0, 2.0, 10.0]))
-    def retry(self, seconds):
-        if self.out:
-            label = self.out.pop()
-            self.due[label] = self.now + seconds
-            self.backlog.retry(label, seconds)
+    @rule(seconds=st.sampled_from([0.0, 2.0, 10.0]), label=st.integers(0, 4))
+    def hold(self, seconds, label):
+        self.held[str(label)] = self.now + seconds
 
     @rule()
     def put_back(self):
         if self.out:
             label = self.out.pop()
+            self.held[label] = self.now
             self.backlog.put_back(label)
             assert self.backlog.take() == label
             self.backlog.put_back(label)

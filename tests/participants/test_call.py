@@ -1,8 +1,7 @@
-"""Every way of working: the same bytes, what a death costs, and what is tried again."""
+"""Every way of working: the same bytes, and what a death costs."""
 
 from __future__ import annotations
 
-import errno
 import os
 import pickle
 import signal
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 import threadpoolctl
 from dask_cluster import DaskCluster
-from isal import igzip
 from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, read_table, tree
 
@@ -105,53 +103,6 @@ def test_processes_that_die_at_once_are_given_up(run, monkeypatch):
         line = f"the process that was to read sub-{label} died: it was ended by SIGKILL"
         assert row["message"].startswith(line)
         assert f"sub-{label}: failed: {line}" in told
-
-
-@pytest.fixture
-def retried(crowd, run, tmp_path, monkeypatch, capsys):
-    """Have the system fail to open a participant's BOLD series, so many times, and run the job."""
-    opened, tries = igzip.IGzipFile.__init__, tmp_path / "tries"
-    tries.mkdir()
-
-    def call(number: int, times: int, **options: object):
-        def failing(self, path, *more):
-            if path.name.startswith("sub-02") and path.name.endswith("_bold.nii.gz"):
-                tried = len(list(tries.iterdir()))
-                if tried < times:
-                    (tries / str(tried)).touch()
-                    raise OSError(number, os.strerror(number), str(path))
-            opened(self, path, *more)
-
-        monkeypatch.setattr(igzip.IGzipFile, "__init__", failing)
-        settings = crowd.settings(no_reports=True, **options)
-        failed = LEVEL.run(settings, retry_seconds=(0.05, 0.1))
-        (table,) = crowd.out.glob("logs/*/failures.tsv")
-        return failed, read_table(table), capsys.readouterr().err, len(list(tries.iterdir()))
-
-    return call
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
-@pytest.mark.parametrize("times", [1, 2])
-def test_an_error_that_passes_is_tried_again(crowd, retried, number, times):
-    failed, failures, told, tries = retried(number, times, nprocs=1)
-    assert (failed, failures, tries) == (0, [], times)
-    assert told.count("sub-02: this may pass; tried again in ") == times
-    assert "4 averages of maps made, 0 complete before, 0 participants failed" in told
-    assert tree(crowd.out) == tree(crowd.folder / "whole")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "tries"), [(errno.EIO, 3), (errno.EACCES, 1)])
-def test_an_error_that_stays_fails_after_some_tries(retried, number, tries):
-    failed, failures, told, tried = retried(number, 100, nprocs=2)
-    assert (failed, tried) == (1, tries)
-    (failure,) = failures
-    assert failure["participant_id"] == "sub-02"
-    assert os.strerror(number) in failure["message"]
-    assert told.count("tried again") == tries - 1
-    assert "3 averages of maps made, 0 complete before, 1 participant failed" in told
 
 
 def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_to_do(

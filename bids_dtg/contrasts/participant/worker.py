@@ -25,8 +25,14 @@ from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
-from bids_dtg.participants.read import AverageBegun, RunPart, RunProgress, Send
-from bids_dtg.participants.worker import LevelWork, MadeAverage
+from bids_dtg.participants.worker import (
+    AverageBegun,
+    LevelWork,
+    MadeAverage,
+    RunPart,
+    RunProgress,
+    Send,
+)
 from bids_dtg.progress import Clock, Reporter
 from bids_dtg.report.panels.panel import Kept, keep_all
 
@@ -93,7 +99,7 @@ class ParticipantWork(LevelWork):
             # What runs are judged by, while the file is waited for.
             thread.submit(getattr, reader, "pattern_places")
             measured = reader.measure(
-                run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
+                run, clock=clock, progress=lambda share: send(RunProgress(share))
             )
             result, seconds = measured.connectomes, time.perf_counter() - start
             return_memory()  # of the sums: the network needs it

@@ -21,8 +21,7 @@ from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.worker import ParcelWork, SeriesRead
-from bids_dtg.participants.read import AverageBegun, RunPart
-from bids_dtg.participants.worker import MadeAverage
+from bids_dtg.participants.worker import AverageBegun, MadeAverage, RunPart
 from bids_dtg.progress import Clock, Reporter
 
 

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.parcels.request import ParcelRequest
-from bids_dtg.participants.read import RunPart, RunProgress, Send
-from bids_dtg.participants.worker import LevelWork
+from bids_dtg.participants.worker import LevelWork, RunPart, RunProgress, Send
 from bids_dtg.progress import Clock
 
 
@@ -46,7 +45,7 @@ class ParcelWork(LevelWork):
         """Reduce a run to series, refuse those that cannot be used, and send the others."""
         start = time.perf_counter()
         measured = self.reader_of(run).measure(
-            run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
+            run, clock=clock, progress=lambda share: send(RunProgress(share))
         )
         self._require_usable(measured)
         send(SeriesRead(measured, time.perf_counter() - start))

@@ -13,8 +13,7 @@ from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.parcels.worker import ParcelWork, SeriesRead
-from bids_dtg.participants.read import AverageBegun, RunPart
-from bids_dtg.participants.worker import AverageMaker, MadeAverage
+from bids_dtg.participants.worker import AverageBegun, AverageMaker, MadeAverage, RunPart
 from bids_dtg.progress import Clock, Reporter
 from bids_dtg.twin.participant.behaviour import AverageConnectome, behave
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task

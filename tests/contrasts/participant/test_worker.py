@@ -16,7 +16,7 @@ from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, Segm
 from bids_dtg.engine.messages import MessageReporter
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
-from bids_dtg.participants.read import RunProgress
+from bids_dtg.participants.worker import RunProgress
 from bids_dtg.progress import Clock
 
 
