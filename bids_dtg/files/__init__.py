@@ -17,7 +17,6 @@
 - `tensors`: files of tensors (safetensors)
 - `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum
 - `derivatives`: the output dataset
-- `bids_drafts`: what BIDS does not know of our files yet, added to its schema
 - `provenance`: what was run, on what, with which result; failures
 - `annex`: files whose content is elsewhere: git-annex, git-LFS, broken links
 - `digest`: digests of files, by which they are pinned

@@ -19,9 +19,7 @@ MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
 WORK_FOLDER = ".downloads"
 
 _BLOCK = 1 << 16  # bytes
-# Seconds in which a host must answer: at all, where a machine may have no network; and then.
-_FIRST_ANSWER = 8.0
-_TIMEOUTS = 10.0, 30.0  # to connect, until the next bytes
+_TIMEOUTS = 8.0, 30.0  # seconds: to connect, until the next bytes
 _RETRIES = 2
 # A busy server, or a gateway that lost its own; others will not answer better the next time.
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -139,42 +137,6 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
         yield work
     finally:
         lock.release()
-
-
-def require_network(file: PinnedFile, hosts: Sequence[str]) -> None:
-    """Ask hosts for a file's headers, so that a lack of network shows in seconds.
-
-    Any answer will do, also one that refuses: what it means is found out by the download, which
-    waits longer, and several times.
-
-    Parameters
-    ----------
-    file
-        The file that is wanted.
-    hosts
-        Bases of URLs.
-
-    Raises
-    ------
-    DownloadError
-        No host has answered; with the reason of each.
-    """
-    import requests
-
-    reasons = []
-    for host in hosts:
-        url = f"{host}/{file.location}"
-        try:
-            requests.head(url, timeout=_FIRST_ANSWER, allow_redirects=False)
-        except (requests.ConnectionError, requests.Timeout) as err:
-            if isinstance(err, requests.exceptions.SSLError):
-                return
-            reasons.append(without_secrets(f"{url}: {_reason(err)}"))
-        except (requests.RequestException, ValueError):
-            return  # the download reports what is wrong with the address
-        else:
-            return
-    raise _not_fetched(file, reasons)
 
 
 def obtain_file(

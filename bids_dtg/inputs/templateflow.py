@@ -6,7 +6,6 @@ import os
 import re
 import sys
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from bids_dtg.files.download import (
     download_folder,
     download_hosts,
     obtain_file,
-    require_network,
 )
 from bids_dtg.files.walk import matching
 from bids_dtg.progress import Board
@@ -54,10 +52,6 @@ _PUBLISHED = {
 
 class TransformMissingError(RunError):
     """A transform between templates is not in TemplateFlow's folder, but can be fetched."""
-
-
-class TransformUnpinnedError(TransformMissingError):
-    """The program does not fetch it: it has no digest to know it by."""
 
 
 class TransformPlannedError(TransformMissingError):
@@ -113,12 +107,6 @@ class TemplateFlow:
             It may be downloaded, and cannot be.
         RunError
             TemplateFlow has none.
-
-        Warns
-        -----
-        UserWarning
-            A file of this name has another size than TemplateFlow's: it is somebody's own, or
-            a part of one.
         """
         relative = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
         if self.home is None:
@@ -130,7 +118,6 @@ class TemplateFlow:
         path, url = self.home / relative, f"{self.address}/{relative.replace('+', '%2B')}"
         pinned = PINNED.get(relative)
         if has_content(path):
-            _compare_size(path, pinned)
             return path
         if to not in _PUBLISHED or not _PUBLISHED[to].fullmatch(origin):
             raise RunError(
@@ -141,7 +128,7 @@ class TemplateFlow:
         missing = f"{path} is not there: TemplateFlow's transform from {origin} to {to}{size}"
         by_hand = _by_hand(path, url)
         if pinned is None:
-            raise TransformUnpinnedError(
+            raise TransformMissingError(
                 f"{missing}, which the program does not download: it has no digest of it",
                 remedy=f"{by_hand}, or fetch it with the package templateflow",
             )
@@ -234,8 +221,6 @@ class TemplateFlow:
 
     def _receive(self, file: PinnedFile, path: Path, remedy: str) -> None:
         hosts = download_hosts(os.environ, self.address)
-        # Before the lock: else a hundred jobs without a network would wait for each other.
-        require_network(file, hosts)
         assert self.home is not None
         with (
             Board(1) as board,
@@ -268,17 +253,6 @@ def _cache(environment: Mapping[str, str]) -> Path | None:
         return None
     cache = "Library/Caches" if sys.platform == "darwin" else ".cache"
     return home.absolute() / cache / "templateflow"
-
-
-def _compare_size(path: Path, pinned: PinnedFile | None) -> None:
-    """Warn of a file that is not TemplateFlow's; one that is cut off is refused by its reader."""
-    size = path.stat().st_size
-    if pinned is not None and pinned.size is not None and size != pinned.size:
-        warnings.warn(
-            f"{path} has {size:,} bytes, and TemplateFlow's has {pinned.size:,}: it is used as a "
-            "transform of your own; if it should be TemplateFlow's, remove it and fetch it again",
-            stacklevel=2,
-        )
 
 
 def has_content(path: Path) -> bool:

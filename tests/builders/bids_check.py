@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib.resources import files
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.files.bids_drafts import NOT_DATA, extended_schema
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from bids_drafts import NOT_DATA, extended_schema
 
 PROGRAM = "bids-validator-deno"
 

@@ -9,7 +9,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts import linear
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.errors import BundleError, DatasetError
-from bids_dtg.files.tensors import TensorFile, write_arrays
+from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.settings import Settings
@@ -44,7 +44,7 @@ def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
     average = mean_maps(training)
     assert np.square(found - new.maps).mean() < 0.5 * np.square(average - new.maps).mean()
     path = tmp_path / "weights.safetensors"
-    write_arrays(path, fitted.tensors, {})
+    path.write_bytes(encode_arrays(fitted.tensors))
     weights = TensorFile(path)
     assert linear.channels(weights) == (3, 2)
     connectome = new.connectomes[0].astype(np.float32)

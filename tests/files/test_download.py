@@ -15,7 +15,7 @@ from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
 
 from bids_dtg.errors import DownloadError, OutputError
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.download import PinnedFile, download_folder, obtain_file, require_network
+from bids_dtg.files.download import PinnedFile, download_folder, obtain_file
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
 PINNED = PinnedFile.in_repository(
@@ -160,13 +160,3 @@ def test_what_killed_processes_left_is_removed(tmp_path):
         (work / "whole.h5").write_bytes(b"whole")
     with download_folder(tmp_path, Notes(), remedy="") as work:
         assert left(work) == ["lock", "whole.h5"]
-
-
-def test_a_lack_of_network_is_told(host, address, monkeypatch):
-    with pytest.raises(
-        DownloadError, match=r"model\.ckpt cannot be fetched: .*:9/\S+: .*refused.*check the net"
-    ) as caught:
-        require_network(PINNED, [AWAY])
-    assert "s3cret" not in str(caught.value)
-    host.add(CONTENT, PINNED, Fault(404))
-    require_network(PINNED, [AWAY, address])  # an answer that refuses is one

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from bids_dtg.errors import BundleError
-from bids_dtg.files.tensors import TensorFile, let_go, read_arrays, write_arrays
+from bids_dtg.files.tensors import TensorFile, let_go
 
 TENSORS = {"a.b.x": np.arange(6.0).reshape(2, 3), "a.y": np.array(3.0), "z": np.zeros(2, np.int8)}
 
@@ -39,7 +39,7 @@ def test_names_are_in_the_header(file):
     assert file.below("a.").names() == ("b.x", "y")
     assert file.below("q").names() == ()
     file.path.write_bytes((2).to_bytes(8, "little") + b"{]")
-    with pytest.raises(BundleError, match=r"some\.safetensors is no safetensors file"):
+    with pytest.raises(BundleError, match=r"some\.safetensors cannot be read as safetensors"):
         file.names()
 
 
@@ -49,46 +49,10 @@ def test_errors_name_the_file_and_the_whole_name(file):
     with pytest.raises(BundleError, match=r"a\.b\.x has shape \(2, 3\)\. Expected: three axes"):
         file.below("a.").shape("b.x", axes=3)
     file.path.write_bytes((2).to_bytes(8, "little") + b"{]")
-    with pytest.raises(BundleError, match=r"some\.safetensors is no safetensors file"):
+    with pytest.raises(BundleError, match=r"some\.safetensors cannot be read as safetensors"):
         file.shape("z", axes=1)
     with pytest.raises(BundleError, match=r"some\.safetensors cannot be read"):
         file.read()
-
-
-def test_the_same_notes_give_the_same_bytes(tmp_path):
-    notes = {f"note {n} é": str(n) for n in range(9)}
-    for n in range(5):
-        write_arrays(tmp_path / f"{n}", TENSORS, notes)
-    assert len({(tmp_path / f"{n}").read_bytes() for n in range(5)}) == 1
-    arrays, read = read_arrays(tmp_path / "0")
-    assert read == notes
-    assert all(np.array_equal(arrays[name], TENSORS[name]) for name in TENSORS)
-
-
-def test_arrays_come_back_with_their_notes(tmp_path):
-    path = tmp_path / "sums.safetensors"
-    values = np.arange(12.0).reshape(3, 4).T
-    write_arrays(path, {"values": values}, {"people": "three"})
-    arrays, notes = read_arrays(path)
-    np.testing.assert_array_equal(arrays["values"], values)
-    assert notes == {"people": "three"}
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"."):
-        read_arrays(path)
-
-
-def test_arrays_are_written_without_a_copy(tmp_path):
-    arrays = {"a": np.ones((1000, 1000)), "b": np.arange(3, dtype=np.int32), "c": np.zeros((0, 2))}
-    tracemalloc.start()
-    try:
-        write_arrays(tmp_path / "sums", arrays, {})
-        assert tracemalloc.get_traced_memory()[1] < 1e6
-    finally:
-        tracemalloc.stop()
-    found, _ = read_arrays(tmp_path / "sums")
-    for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
-        np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
@@ -137,21 +101,10 @@ def test_rows_of_a_mapped_tensor_leave_the_memory_alone(tmp_path):
     assert values.all()
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
-def test_types_that_numpy_lacks_become_float32(tmp_path, dtype):
+def test_types_that_numpy_lacks_are_refused_by_name(tmp_path):
     path = tmp_path / "some.safetensors"
-    values = torch.tensor([1.0, -0.5, 3.0])
-    path.write_bytes(safetensors.torch.save({"x": values.to(dtype), "y": values}))
-    TensorFile(path).require_finite()
-    found = TensorFile(path).read()
-    assert found["x"].dtype == np.float32
-    np.testing.assert_array_equal(found["x"], found["y"])
-
-
-def test_types_that_numpy_lacks_are_finite_too(tmp_path):
-    path = tmp_path / "some.safetensors"
-    path.write_bytes(safetensors.torch.save({"x": torch.tensor([torch.inf]).bfloat16()}))
-    with pytest.raises(BundleError, match=r"some\.safetensors has values .* not finite in x"):
+    path.write_bytes(safetensors.torch.save({"x": torch.tensor([1.0]).bfloat16()}))
+    with pytest.raises(BundleError, match=r"some\.safetensors .* x is of type BF16"):
         TensorFile(path).read()
 
 
@@ -161,10 +114,10 @@ def test_a_tensor_is_mapped_without_being_read(tmp_path):
     mapped = TensorFile(path, "b.").mapped("x")
     assert (type(mapped), mapped.dtype) == (np.memmap, np.float16)
     np.testing.assert_array_equal(mapped, values)
-    with pytest.raises(BundleError, match=r"some.safetensors cannot be mapped: 'b.y'"):
+    with pytest.raises(BundleError, match=r"some.safetensors has no tensor b.y"):
         TensorFile(path, "b.").mapped("y")
     path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(BundleError, match="cannot be mapped"):
+    with pytest.raises(BundleError, match="its header says"):
         TensorFile(path, "b.").mapped("x")
 
 

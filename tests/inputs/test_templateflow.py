@@ -7,11 +7,11 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from model_host import Fault, ModelHost, Notes, go_without_proxy, pin_transform, serve
+from model_host import Fault, ModelHost, go_without_proxy, pin_transform, serve
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.download import WORK_FOLDER, PinnedFile, download_folder
+from bids_dtg.files.download import WORK_FOLDER, PinnedFile
 from bids_dtg.inputs.templateflow import (
     ADDRESS,
     PINNED,
@@ -19,7 +19,6 @@ from bids_dtg.inputs.templateflow import (
     TemplateFlow,
     TransformMissingError,
     TransformPlannedError,
-    TransformUnpinnedError,
 )
 
 TO, ORIGIN = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
@@ -178,14 +177,6 @@ def test_no_network(tmp_path, host):
         flow.transform(TO, ORIGIN)
 
 
-def test_jobs_without_a_network_do_not_wait_for_each_other(tmp_path, host):
-    """Another job holds the folder: who has no network gives up without waiting for it."""
-    flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
-    held = download_folder(tmp_path, Notes(), remedy="")
-    with held, pytest.raises(NotFetchedError, match="cannot be fetched"):
-        flow.transform(TO, ORIGIN)
-
-
 def _get(home: Path, address: str) -> None:
     TemplateFlow(home, download=True, address=address).transform(TO, ORIGIN)
 
@@ -213,25 +204,9 @@ def test_what_has_no_pin_is_not_downloaded(tmp_path, host, address, download):
     infant = f"tpl-{TO}/tpl-{TO}_from-MNIInfant+2_mode-image_xfm.h5"
     host.files[f"/{infant}"] = CONTENT
     with pytest.raises(
-        TransformUnpinnedError,
+        TransformMissingError,
         match=r"MNIInfant\+2_mode-image_xfm\.h5 is not there.*which the program does not download.*"
         r"To do: curl -fL .*MNIInfant%2B2_mode-image_xfm\.h5, or fetch it with the package",
     ):
         TemplateFlow(tmp_path, download=download, address=address).transform(TO, "MNIInfant+2")
     assert host.asked == []
-
-
-def test_a_file_of_another_size_is_used_and_reported(tmp_path, host):
-    path = tmp_path / NAME
-    path.parent.mkdir()
-    path.write_bytes(CONTENT[:-8])
-    with pytest.warns(UserWarning, match=r"has 1,000 bytes, and TemplateFlow's has 1,008"):
-        assert TemplateFlow(tmp_path).transform(TO, ORIGIN) == path
-
-
-def test_the_pinned_size_is_used_without_a_word(tmp_path, host, recwarn):
-    path = tmp_path / NAME
-    path.parent.mkdir()
-    path.write_bytes(CONTENT)
-    assert TemplateFlow(tmp_path).transform(TO, ORIGIN) == path
-    assert not recwarn.list

