@@ -1,4 +1,4 @@
-"""Mean and spread of everybody's maps, and their similarity, in one pass over the files."""
+"""Mean and spread of everybody's maps, in one pass over the files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAME_MM = 1e-3  # affines that differ by less are equal: headers are of single 
 
 @dataclass(frozen=True, eq=False)
 class GroupMaps:
-    """Mean, spread and similarity of many sets of maps."""
+    """Mean and spread of many sets of maps."""
 
     averages: tuple[str, ...]  # titles of the averages, in order
     people: int  # number of people; each counts once in mean and spread
@@ -36,12 +36,8 @@ class GroupMaps:
     affine: NDArray[np.float64]
     mean: NDArray[np.float32]  # (contrasts, voxels)
     sd: NDArray[np.float32] | None  # (contrasts, voxels), with n - 1 people; None of one
-    similarity: (
-        NDArray[np.float64] | None
-    )  # (averages, averages), mean r over contrasts; None if too many
-    to_mean: NDArray[
-        np.float64
-    ]  # (averages,), r with the mean of the other people; NaN if not known
+    # (averages,), r with the mean of the other people; NaN if not known
+    to_mean: NDArray[np.float64]
 
 
 def mean_of_averages(
@@ -275,8 +271,6 @@ class _MapSums:
             raise _none_readable(left_out)
         people = self._people
         sd = np.sqrt(self._squares / np.maximum(self._known - 1, 1)) if people > 1 else None
-        similarity = self._similarity()
-        all_compared = len(self._samples) == count
         to_mean = np.full(count, np.nan)
         if people > 2:
             to_mean[: len(self._samples)] = self._to_mean()
@@ -289,7 +283,6 @@ class _MapSums:
             affine=self.affine,
             mean=self._mean,
             sd=sd,
-            similarity=similarity if all_compared and count > 1 else None,
             to_mean=to_mean,
         )
 
@@ -297,12 +290,6 @@ class _MapSums:
         values, affine = _read_map(found.path)
         require_grid(found.path, values.shape, affine, self._grid)
         return np.asarray(values, np.float32)[self.mask]
-
-    def _similarity(self) -> NDArray[np.float64]:
-        total = np.zeros((len(self._samples),) * 2)
-        for contrast in range(len(self._first)):
-            total += _rows_r(self._contrast(contrast))
-        return total / len(self._first)
 
     def _to_mean(self) -> NDArray[np.float64]:
         total = np.zeros(len(self._samples))
@@ -334,8 +321,3 @@ def _normalised(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     norm = np.linalg.norm(centred, axis=1, keepdims=True)
     unit: NDArray[np.float32] = centred / np.where(norm > 0, norm, np.float32(1))
     return unit
-
-
-def _rows_r(maps: NDArray[np.float32]) -> NDArray[np.float64]:
-    unit = _normalised(maps)
-    return (unit @ unit.T).astype(np.float64)

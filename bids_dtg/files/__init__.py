@@ -6,7 +6,6 @@
 - `text`: JSON objects, tables and plain text of our own
 - `result_record`: which files of a result folder are the program's own, and whether it is whole
 - `download`: files of known digest from elsewhere, verified
-- `long_table`: one table of rows that come in parts, as compressed text
 - `mapped_rows`: rows of numbers that come one at a time, memory-mapped
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `regions`: tables of series of regions and of matrices between them, ours and others'

@@ -2,5 +2,4 @@
 
 - `analysis`: the quality table of all runs, mean maps, also compared with measured ones, the pages
 - `page`: the page of all participants
-- `regions`: a table for each atlas of all participants' means over parcels
 """

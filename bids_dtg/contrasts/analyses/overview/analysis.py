@@ -14,7 +14,6 @@ from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
-from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
@@ -144,10 +143,6 @@ def _gather(
         output.remove(_COMPARED)
         output.remove(_COMPARED.replace(".tsv", ".json"))
     _add_to_runs(rows, participants, maps)
-    for path in write_region_tables(
-        output, ((made.title, made.folder) for made in everything if made.folder)
-    ):
-        say(f"regions of all participants: {path}")
     table = _write_table(output, rows, (*presentation.quality_columns, *presentation.group_columns))
     failures = [
         failure

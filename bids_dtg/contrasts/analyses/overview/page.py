@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +12,9 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.mean_maps import GroupMaps
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
-from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
-from bids_dtg.report.charts import Histogram, histogram
-from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay
 from bids_dtg.report.flags import (
     LEVELS,
@@ -33,7 +29,6 @@ from bids_dtg.report.flags import (
 from bids_dtg.report.inclusion import Inclusion, page_facts
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
-from bids_dtg.report.pictures import PICTURE, draw_matrix
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
@@ -41,7 +36,6 @@ from bids_dtg.report.viewer import remove_others
 Row = dict[str, Any]  # a run on the page: facts by name, see `_rows`
 # The spread over people, an overlay of the mean in the viewer.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
-_HISTOGRAM = (420.0, 120.0)
 # With more runs than this, the page shows no table; the TSV file has all of them.
 _MOST_ROWS = 2000
 # A value this far from the median is marked.
@@ -51,27 +45,6 @@ LEAST_RUNS = 5
 # The median absolute deviation of a normal distribution is this share of its standard deviation;
 # the second number is that of the mean absolute deviation.
 _MAD_TO_SD, _MEAN_AD_TO_SD = 1.4826, 1.2533
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """One quality measure of all runs."""
-
-    measure: QualityColumn
-    values: NDArray[np.float64]  # (runs,), NaN where n/a
-    z: NDArray[np.float64]  # (runs,), robust; NaN where it is not defined
-
-    @property
-    def title(self) -> str:
-        """Its title, with its unit."""
-        unit = self.measure.unit
-        return f"{self.measure.title} ({unit})" if unit else self.measure.title
-
-    @property
-    def out(self) -> NDArray[np.bool_]:
-        """(runs,), whether the value is an outlier."""
-        marked: NDArray[np.bool_] = np.abs(np.nan_to_num(self.z)) > OUTLIER_Z
-        return marked
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,26 +66,23 @@ def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return z
 
 
-def columns_of(
+def measured(
     rows: Sequence[Mapping[str, str]], measures: Iterable[QualityColumn]
-) -> tuple[Column, ...]:
-    """Return the columns that have a title and a value in some run.
+) -> tuple[list[QualityColumn], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the measures that have a title and a value in some run, their values and z scores.
 
-    Robust z scores compare runs that were cleaned alike.
+    Both are (runs, measures), NaN where n/a. Robust z scores compare runs that were cleaned alike.
     """
+    titled = [measure for measure in measures if measure.title]
+    cells = [[number(row.get(measure.name)) for measure in titled] for row in rows]
+    values = np.array(cells, np.float64).reshape(len(rows), len(titled))
+    known = np.asarray(np.isfinite(values).any(axis=0))
+    values, z = values[:, known], np.full((len(rows), np.count_nonzero(known)), np.nan)
     cleaned = np.array([row.get("denoise_strategy", "n/a") for row in rows])
-    found = []
-    for measure in measures:
-        if not measure.title:
-            continue
-        cells = [number(row.get(measure.name)) for row in rows]
-        values = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
-        if np.isfinite(values).any():
-            z = np.full(len(values), np.nan)
-            for strategy in np.unique(cleaned):
-                z[cleaned == strategy] = robust_z(values[cleaned == strategy])
-            found.append(Column(measure, values, z))
-    return tuple(found)
+    for strategy in np.unique(cleaned):
+        alike = cleaned == strategy
+        z[alike] = np.apply_along_axis(robust_z, 0, values[alike])
+    return [measure for measure, kept in zip(titled, known, strict=True) if kept], values, z
 
 
 class GroupFacts(NamedTuple):
@@ -140,34 +110,35 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         A file cannot be written.
     """
     presentation = presentation_of(dataset)
-    columns = columns_of(facts.rows, (*presentation.quality_columns, *presentation.group_columns))
+    measures, values, z = measured(
+        facts.rows, (*presentation.quality_columns, *presentation.group_columns)
+    )
+    out = np.abs(np.nan_to_num(z)) > OUTLIER_Z
     counts = {label: FlagCount.of(flags) for label, flags in facts.flags.items()}
-    rows = _rows(dataset, facts.rows, columns, counts)
-    folder = dataset.root / "group" / "figures"
+    rows = _rows(dataset, facts.rows, out.sum(axis=1), counts)
     maps, means, failures = facts.maps, facts.means, facts.failures
     left_out, compared = facts.left_out, facts.compared
-    gallery = None
+    folder, gallery = dataset.root / "group" / "figures", None
     if means:
         gallery = draw_gallery(dataset, folder, "group", means, overlays=(GROUP_SPREAD,))
-    matrix = _draw_similarity(dataset, folder, maps) if maps else None
     shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
     page = render(
         "group.html",
         title="Group: bids_dtg",
         sections=[
-            *(("summary", "Summary"), ("distributions", "Distributions"), ("runs", "Runs")),
-            ("decisions", "Decisions"),
-            *([("similarity", "Similarity")] if matrix else []),
+            *(("summary", "Summary"), ("runs", "Runs"), ("decisions", "Decisions")),
             *([("maps", "Mean maps")] if gallery else []),
             *([("measured", "Predicted and measured")] if compared else []),
             ("failures", "Failures"),
         ],
         participants=len({row["participant"] for row in rows}),
         flags=_flags(rows, failures, means),
-        rows=[{**row, "cells": _cells(row["position"], columns)} for row in shown],
+        rows=[
+            {**row, "cells": _cells(measures, values[at], z[at], out[at])}
+            for row, at in ((row, row["position"]) for row in shown)
+        ],
         hidden=len(rows) - len(shown),
-        measures=[column.measure for column in columns],
-        charts=[(column.title, _histogram(column)) for column in columns],
+        measures=measures,
         rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
         f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
         table=link(facts.table, dataset),
@@ -177,7 +148,6 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         more_failures=max(0, len(failures) - _MOST_ROWS),
         left_out=left_out[:_MOST_ROWS],
         more_left_out=max(0, len(left_out) - _MOST_ROWS),
-        matrix=matrix,
         compared=compared and compared.on_page("Mean maps, by contrast"),
         averaged=len(maps.averages) if maps else 0,
         groups=gallery.tasks if gallery else (),
@@ -186,24 +156,19 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     )
     path = dataset.path(GROUP)
     write_text(path, page)
-    kept = [*(gallery.files if gallery else ()), *([folder / _MATRIX] if matrix else [])]
-    remove_others(folder, kept)
+    remove_others(folder, gallery.files if gallery else ())
     return path
-
-
-_MATRIX = f"group_similarity{PICTURE}"
 
 
 def _rows(
     dataset: DerivativeDataset,
     rows: Sequence[Mapping[str, str]],
-    columns: Sequence[Column],
+    marks: NDArray[np.intp],
     counts: Mapping[str, FlagCount],
 ) -> list[Row]:
     """Return a row for each run, without cells, as most rows of a large cohort are not shown."""
     # The folder is listed once, not for each run.
     reports = {path.name: link(path, dataset) for path in dataset.root.glob("sub-*.html")}
-    marks = np.sum([np.zeros(len(rows), int), *(column.out for column in columns)], axis=0)
     found: list[Row] = []
     for position, row in enumerate(rows):
         known = {name: value for name, value in row.items() if value not in (None, "", "n/a")}
@@ -232,53 +197,22 @@ def _rows(
     return found
 
 
-def _cells(position: int, columns: Sequence[Column]) -> list[dict[str, object]]:
+def _cells(
+    measures: Sequence[QualityColumn],
+    values: NDArray[np.float64],
+    z: NDArray[np.float64],
+    out: NDArray[np.bool_],
+) -> list[dict[str, object]]:
     """Return text, sort key (empty: n/a), mark and tooltip of each measure of a run."""
-    cells = []
-    for column in columns:
-        value, z = column.values[position], column.z[position]
-        known = bool(np.isfinite(value))
-        cells.append(
-            {
-                "text": f"{value:.{column.measure.decimals}f}" if known else "n/a",
-                "value": f"{value:.6g}" if known else "",
-                "out": bool(column.out[position]),
-                "title": f"robust z {z:+.1f}" if np.isfinite(z) else "",
-            }
-        )
-    return cells
-
-
-def _histogram(column: Column) -> Histogram:
-    known = column.values[np.isfinite(column.values)]
-    low, high = float(known.min()), float(known.max())
-    room = 0.0 if high > low else 0.05 * max(abs(high), 1.0)
-    words = f"{column.title}, {counted(len(known), 'run')}: {low:.3g} to {high:.3g}"
-    width, height = _HISTOGRAM
-    return histogram(known, low - room, high + room, width=width, height=height, alt=words)
-
-
-def _draw_similarity(
-    dataset: DerivativeDataset, folder: Path, maps: GroupMaps
-) -> Mapping[str, Any] | None:
-    matrix = maps.similarity
-    if matrix is None:
-        return None
-    others = matrix[~np.eye(len(matrix), dtype=bool)]
-    low = float(np.floor(10 * min(others.min(), 0.95)) / 10)
-    path = folder / _MATRIX
-    write_atomic(
-        dataset.path(path.relative_to(dataset.root).as_posix()),
-        draw_matrix(matrix, AMOUNT, low, 1.0),
-    )
-    return {
-        "picture": link(path, dataset),
-        "low": f"{low:g}".replace("-", "\N{MINUS SIGN}"),
-        "size": len(matrix),
-        "median": f"{np.median(others):.2f}",
-        "least": f"{others.min():.2f}",
-        "titles": list(maps.averages) if len(maps.averages) <= 30 else [],
-    }
+    return [
+        {
+            "text": f"{value:.{measure.decimals}f}" if np.isfinite(value) else "n/a",
+            "value": f"{value:.6g}" if np.isfinite(value) else "",
+            "out": bool(marked),
+            "title": f"robust z {score:+.1f}" if np.isfinite(score) else "",
+        }
+        for measure, value, score, marked in zip(measures, values, z, out, strict=True)
+    ]
 
 
 def _people(rows: Sequence[Row]) -> list[Row]:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.contrasts.analyses.overview.page import (
+    OUTLIER_Z,
     GroupFacts,
-    columns_of,
+    measured,
     robust_z,
     write_group_page,
 )
@@ -51,9 +52,10 @@ def test_columns_are_those_that_any_run_has():
         {"fd_mean": "3"},
         {"fd_mean": "n/a"},
     ]
-    (column,) = columns_of(rows, PRESENTATION.quality_columns)
-    assert column.measure.name == "fd_mean"
-    assert column.out.tolist() == [False] * 6 + [True, False]
+    (measure,), values, z = measured(rows, PRESENTATION.quality_columns)
+    assert measure.name == "fd_mean"
+    assert (np.abs(z[:, 0]) > OUTLIER_Z).tolist() == [False] * 6 + [True, False]
+    assert np.isnan(values[:, 0]).tolist() == [False] * 7 + [True]
 
 
 def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_path):
@@ -69,7 +71,7 @@ def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_pa
     table = tmp_path / "group/desc-runs_qc.tsv"
     facts = GroupFacts(table, rows, {}, failures)
     page = write_group_page(DerivativeDataset(tmp_path), facts).read_text()
-    assert ", 2080 runs: " in page
+    assert ", 2080 runs of rest" in page
     assert page.count("cut short") == 2000
     assert "and the other 80 runs" in page
     assert "And 80 more: logs/*/failures.tsv has all" in page
@@ -80,8 +82,9 @@ def test_runs_are_compared_with_those_that_were_cleaned_alike():
         return [{"tsnr_median": str(v), "denoise_strategy": strategy} for v in values]
 
     usual = [50.0, 51, 49, 50.5, 49.5, 50.2, 49.8]
-    (column,) = columns_of(
+    _, _, z = measured(
         [*rows("simple", 2 * usual), *rows("none", [value / 2 for value in usual[:5]])],
         PRESENTATION.quality_columns,
     )
-    assert not column.out.any()
+    assert z.shape == (19, 1)
+    assert (np.abs(z) < OUTLIER_Z).all()
