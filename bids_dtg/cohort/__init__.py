@@ -1,10 +1,9 @@
 """The people of an analysis, variables on them, and the folder of its results.
 
 - `array_people`: people of array files: rows that can be used, and the sets of a split
-- `basis`: what results depend on: options that made a model, or a model that was used
+- `basis`: what results depend on: options and data that made a model, or a model that was used
 - `column`: a column of a table of results
 - `copies`: people with the same rest, who are a family, and sessions that are copies
-- `data_files`: files that a model was made of: whether they are still the same
 - `features`: features of many people, one contrast at a time
 - `folds`: folds of people, each left out of a model in turn
 - `frames`: the content of an output folder, as a data frame
@@ -15,7 +14,7 @@
 - `output_tables`: tables of regions that the participant level has written
 - `people`: people whose maps are analysed together, and variables on them
 - `model_analysis`: one call of an analysis of a model of regions
-- `result_folder`: the folder of one analysis' results, and the record of its own files
+- `result_folder`: the folder of one analysis' results
 - `result_table`: a table of results: the file, its data dictionary and the page's table
 - `seen_people`: participants of a model's training: left out where it is judged, and named
 """

@@ -1,21 +1,23 @@
-"""What results in a folder depend on: options that made a model, or a model that was used.
+"""What results in a folder depend on: options and data that made a model, or a model that was used.
 
-Results of another basis are never overwritten. The data behind results are part of the basis.
+Results of another basis are never overwritten.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.cohort.data_files import RECORD as DATA
-from bids_dtg.cohort.data_files import DataFiles
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.files.digest import read_digests
+from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.files.text import read_json, write_json
+from bids_dtg.notices import named
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.settings import OPTIONS, Settings, plain
 from bids_dtg.settings.option import MODELS
@@ -25,20 +27,9 @@ from bids_dtg.workflows import find_workflow
 BUNDLE = "bundle"  # folder of a new model
 CHECKPOINTS = "checkpoints"  # folder of a training's last epochs
 _PROGRAM = "bids_dtg"  # its version, beside the options
-
-
-class Basis(Protocol):
-    """What results depend on."""
-
-    def refuse_others(self, folder: Path) -> None:
-        """Refuse to overwrite results of another basis."""
-
-    def write(self, folder: Path) -> None:
-        """Write the record."""
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Names of the files that say so."""
+_DATA = "data_sha256.json"
+# Both end with a checksum of all that is in them, so that their ends are enough.
+_WITH_CHECKSUM = (".gz", ".npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +40,7 @@ class OwnModel:
 
     settings: Settings  # of the call
     repeatable: bool = True  # whether the call may be given again once its model is made
-    data: DataFiles = field(default_factory=lambda: DataFiles({}))  # that the model is made of
+    data: Mapping[str, Path] = field(default_factory=dict)  # files it is made of, by public names
 
     def refuse_others(self, folder: Path) -> None:
         """Refuse if there is a model made by other options, or any model if not `repeatable`.
@@ -81,7 +72,7 @@ class OwnModel:
                 expected=f"one of bids_dtg {__version__}, or none",
                 remedy=f"choose another --model-name, or remove {bundle} to make it anew",
             )
-        if self.data.files and (changed := self.data.changed(folder)):
+        if self.data and (changed := _changed(self.data, read_json(folder / _DATA))):
             raise SettingsError(
                 f"{bundle} holds a model already, made of other data ({changed})",
                 remedy=f"choose another --model-name, or remove {bundle} to make it anew",
@@ -91,12 +82,12 @@ class OwnModel:
         """Write the program's version and hashes of options and data that the model depends on."""
         shaping = {_PROGRAM: __version__, **_shaping_options(self.settings)}
         write_json(folder / self.file, shaping)
-        self.data.write(folder)
+        write_json(folder / _DATA, {name: _facts(path) for name, path in self.data.items()})
 
     @property
     def files(self) -> tuple[str, ...]:
         """Names of the files that say what results rest on."""
-        return (self.file, DATA)
+        return (self.file, _DATA)
 
     def _differing(self, earlier: dict[str, Any]) -> list[str]:
         if not earlier:
@@ -185,3 +176,49 @@ def _shaping_options(settings: Settings) -> dict[str, str]:
         if MODELS in option.field.metadata["shapes"]
         and row.name in (option.field.metadata["workflows"] or (row.name,))
     }
+
+
+def _changed(files: Mapping[str, Path], recorded: Mapping[str, Any]) -> str:
+    """Return which files are others than those that were recorded, in words; else nothing.
+
+    Names, sizes and times are compared first, so that nothing is read where nothing was touched.
+    Where these differ the content decides: data that were copied or touched are the same data.
+    """
+    return named(
+        [
+            *(f"{name} is new" for name in files if name not in recorded),
+            *(f"{name} is not there" for name in recorded if name not in files),
+            *(
+                f"{name} has changed"
+                for name, path in files.items()
+                if name in recorded and not _is_same(path, recorded[name])
+            ),
+        ]
+    )
+
+
+def _is_same(path: Path, recorded: Mapping[str, Any]) -> bool:
+    status = path.stat()
+    times = (status.st_size, status.st_mtime_ns) == (recorded["size"], recorded["mtime_ns"])
+    return times or _facts(path)["sha256"] == recorded["sha256"]
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """Return size, time and a hash of the content of a file.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be read.
+    """
+    try:
+        status = path.stat()
+        if path.name.endswith(_WITH_CHECKSUM):
+            content = file_fingerprint(path).ends_sha256
+        else:
+            content = read_digests(path, ["sha256"])["sha256"].hexadecimal
+    except RunError as err:
+        raise err.as_kind(DatasetError) from err
+    except OSError as err:
+        raise DatasetError(f"{path} cannot be read: {err.strerror or err}") from err
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": content}

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, option_files
-from bids_dtg.cohort.data_files import DataFiles
+from bids_dtg.cohort.basis import BUNDLE, OwnModel, UsedModel, option_files
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.atomic import remove_stale_temporaries
@@ -29,20 +28,23 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import build_name
 from bids_dtg.files.path_names import PathNames, machine_folders
-from bids_dtg.files.provenance import running_container
-from bids_dtg.files.result_record import RECORD, UNFINISHED, ResultRecord
+from bids_dtg.files.provenance import named_files, running_container
 from bids_dtg.files.text import write_json, write_text
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import named, say
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, write_analysis_page
-from bids_dtg.report.pages.index import INDEX, STATISTICS_PAGE, write_index
+from bids_dtg.report.pages.index import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 
 DEFAULT_NAME = "own"  # of a new model
 _CONFIGURATION = "configuration.toml"
+_UNFINISHED = (
+    "These results are not whole: the call that makes them is at work, or was cut off. The same "
+    "command makes them whole.\n"
+)
 _ENDINGS = (
     *(".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".safetensors"),
     *(".svg", ".pdf", ".js"),
@@ -63,21 +65,19 @@ _TITLES = {
 class ResultFolder:
     """The folder of one analysis' results, in the output's folder `group`.
 
-    A later call replaces or removes only files that an earlier call has recorded, lie in the folder
-    and have names that the analysis can write: a record may have come with somebody else's folder.
-    From the first file that a call writes until its page and its configuration are there, the
-    folder is marked as unfinished.
+    A later call replaces or removes only files that lie in the folder and have names that the
+    analysis can write. From the first file that a call writes until its page and its configuration
+    are there, the folder is marked as unfinished.
     """
 
     settings: Settings  # of the call
     output: DerivativeDataset
     name: str  # of the folder
     # Names that the analysis can write, without extension, * for any letters; a name that ends in a
-    # slash is a folder of its own. Only such files are ever removed; without a record, all of them.
+    # slash is a folder of its own. Only such files are ever removed.
     can_write: Sequence[str]
-    basis: Basis | None = None  # what results depend on; None: any results may be replaced
+    basis: OwnModel | UsedModel | None = None  # what results depend on; None: nothing
     path_names: PathNames = field(default_factory=lambda: PathNames(()))  # replace folders in text
-    _earlier: set[str] = field(default_factory=set)  # files of an earlier call
     _written: set[str] = field(default_factory=set)  # files of this call, relative to the folder
 
     @classmethod
@@ -150,7 +150,8 @@ class ResultFolder:
         """
         assert isinstance(self.basis, OwnModel)
         files = (*option_files(self.settings), *paths)
-        data = DataFiles.of(files, root, self.path_names)
+        there = [path for path in dict.fromkeys(files) if path.is_file()]
+        data = named_files(there, root, self.path_names)
         found = dataclasses.replace(self, basis=dataclasses.replace(self.basis, data=data))
         found.refuse_others()
         return found
@@ -174,10 +175,8 @@ class ResultFolder:
             self.refuse_others()
             self.output.remove_stale_temporaries()
             remove_stale_temporaries(self.path)
-            record = self._record
-            if record.is_unfinished:
+            if (self.path / UNFINISHED).exists():
                 say(f"{self.path} is unfinished: an earlier call was interrupted")
-            self._earlier.update(self._recognised() & record.files())
             yield locks
             self._end()
 
@@ -278,7 +277,7 @@ class ResultFolder:
         return not self.settings.behaviour.no_reports
 
     def add(self, name: str) -> Path:
-        """Return the path of a file to be written, and record the file as the analysis' own.
+        """Return the path of a file to be written, which then stays.
 
         Parameters
         ----------
@@ -288,77 +287,61 @@ class ResultFolder:
         path = DerivativeDataset(self.path).path(name)
         if not self._written:
             self._mark()
-        if name not in self._written:
-            self._record.add(name)
-            self._written.add(name)
+        self._written.add(name)
         return path
-
-    @property
-    def _record(self) -> ResultRecord:
-        return ResultRecord(self.path)
 
     def _relative(self, name: str) -> PurePosixPath:
         return PurePosixPath("group") / self.name / name
 
     def _mark(self) -> None:
-        """Mark the folder as unfinished: first remove an earlier call's page and configuration."""
+        """Mark the folder as unfinished, and remove an earlier call's page and configuration."""
         if self.basis is not None:
             self.basis.write(self.path)
-        self._record.begin()
-        old = [name for name in self._earlier if name == _CONFIGURATION or name.endswith(".html")]
+            self._written.update(self.basis.files)
+        write_text(self.path / UNFINISHED, _UNFINISHED)
+        old = [
+            name for name in self._recognised() if name == _CONFIGURATION or name.endswith(".html")
+        ]
         for name in old:
             self.output.remove(self._relative(name))
         if old:
             write_index(self.output, wanted=self.has_pages)
-        for name in () if self.basis is None else self.basis.files:
-            self._written.add(name)
-            self._record.add(name)
 
     def _end(self) -> None:
-        """Write the configuration and the record, and remove an earlier call's other files."""
+        """Write the configuration, remove an earlier call's other files, and take the mark away."""
         path = self.add(_CONFIGURATION)
         hide = self.path_names.plus({"output": self.output.root}).plus(machine_folders()).hide
         write_text(path, to_toml(with_whole_paths(self.settings), hide))
-        for name in sorted(self._earlier - self._written):
-            if name.endswith("/"):
-                self._written.add(name)  # part of a folder that this call has not touched
-            else:
-                self.output.remove(self._relative(name))
-                with suppress(OSError):  # only empty folders are removed
-                    for folder in PurePosixPath(name).parents[:-1]:
-                        (self.path / folder).rmdir()
-        # A call may not write every possible file.
-        self._record.end([name for name in self._written if (self.path / name).exists()])
+        for name in sorted(self._recognised() - self._written):
+            self.output.remove(self._relative(name))
+            with suppress(OSError):  # only empty folders are removed
+                for folder in PurePosixPath(name).parents[:-1]:
+                    (self.path / folder).rmdir()
+        (self.path / UNFINISHED).unlink(missing_ok=True)
         write_index(self.output, wanted=self.has_pages)
-        if others := [name for name in self._all_files() if not _is_of(name, self._written)]:
-            say(f"{self.path}: kept, as they are not of this analysis: {named(others)}")
+        own = [name for name in (*self.can_write, *self._written) if name.endswith("/")]
+        others = set(self._all_files()) - self._written
+        if others := {name for name in others if not name.startswith(tuple(own))}:
+            say(f"{self.path}: kept, as they are not of this analysis: {named(sorted(others))}")
         for name in sorted(self._written):
             if name.endswith(".html") and (self.path / name).is_file():
                 say(f"{self.path / name}; all pages: {self.output.root / INDEX}")
 
     def _all_files(self) -> list[str]:
-        """Return the files in the folder, except records and temporary files."""
+        """Return the files in the folder, except the mark and temporary files."""
         files = (path for path in sorted(self.path.rglob("*")) if not path.is_dir())
         names = [path.relative_to(self.path) for path in files]
         return [
             name.as_posix()
             for name in names
-            if name.as_posix() not in (RECORD, UNFINISHED)
+            if name.as_posix() != UNFINISHED
             and not any(part.startswith(".dtg-") for part in name.parts)
         ]
 
     def _recognised(self) -> set[str]:
         """Return the files in the folder whose names the analysis can write."""
-        folders = {name for name in self.can_write if name.endswith("/")}
         known = {*self.can_write, _CONFIGURATION.partition(".")[0], "*report"}
-        own = {name for name in self._all_files() if _is_named(name, known)}
-        if self.basis is not None:
-            own |= {name for name in self.basis.files if (self.path / name).exists()}
-        return own | {name for name in folders if (self.path / name).is_dir()}
-
-
-def _is_of(name: str, own: set[str]) -> bool:
-    return name in own or any(name.startswith(folder) for folder in own if folder.endswith("/"))
+        return {name for name in self._all_files() if _is_named(name, known)}
 
 
 def _is_named(name: str, known: set[str]) -> bool:

@@ -4,7 +4,6 @@
 - `atomic`: a file is whole under its final name, or it is not there
 - `path_names`: names that stand for folders of this machine in what others may read
 - `text`: JSON objects, tables and plain text of our own
-- `result_record`: which files of a result folder are the program's own, and whether it is whole
 - `download`: files of known digest from elsewhere, verified
 - `mapped_rows`: rows of numbers that come one at a time, memory-mapped
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text

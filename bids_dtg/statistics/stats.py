@@ -60,7 +60,7 @@ from bids_dtg.stats.verdict import FEWEST
 
 ALPHA = 0.05
 _ROWS = 20  # contrasts on the page
-_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", f"desc-*{Path(SCRIPT).stem}")
+_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", f"figures/desc-*{Path(SCRIPT).stem}")
 _CONTRAST = column.Column("contrast", "Contrast of the maps")
 _PARTICIPANTS = column.Column("participants", "Number of participants")
 _TESTS = (
@@ -531,7 +531,7 @@ class _Answer:
         if t is None or places is None or not results.has_pages:
             return None
         values = np.nan_to_num(t).astype(np.float32)
-        script = results.add(f"desc-{best.table.source.kind.name}{SCRIPT}")
+        script = results.add(f"figures/desc-{best.table.source.kind.name}{SCRIPT}")
         address = link(script, results.output)
         write_script(
             script, address, {best.table.contrast: pack(places.volume(values), places.grid)}

@@ -15,13 +15,12 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.result_record import RECORD, UNFINISHED, ResultRecord
-from bids_dtg.files.text import write_json, write_text
+from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.figures import pictures
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.index import UNFINISHED, write_index
 from bids_dtg.settings import Settings
 
 PLACES = VoxelPlaces.within(
@@ -105,7 +104,7 @@ def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(coho
         (made.path / name).write_text("own")
     capsys.readouterr()
     write(results(cohort, *MINE, model_name="mine"), "kept.tsv")
-    left = ["configuration.toml", "kept.tsv", "mine/old.tsv", "notes.txt", RECORD]
+    left = ["configuration.toml", "kept.tsv", "mine/old.tsv", "notes.txt"]
     assert files(made) == sorted(left)
     assert not (made.path / "below").exists()
     assert "kept, as they are not" in (reported := capsys.readouterr().err)
@@ -135,7 +134,6 @@ def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
     with pytest.raises(RuntimeError, match="broken"), results(cohort, model_name="whole").begun():
         raise RuntimeError("broken")
     assert files(made) == before
-    assert not ResultRecord(made.path).is_unfinished
 
 
 def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(cohort, capsys):
@@ -148,7 +146,7 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
         write_text(cut.add("half.tsv"), "half")
         raise RuntimeError("cut off")
     # Neither the page nor the options of the earlier call are left among other results.
-    assert files(made) == sorted(["half.tsv", "notes.txt", RECORD, UNFINISHED])
+    assert files(made) == sorted(["half.tsv", "notes.txt", UNFINISHED])
     write_index(made.output)
     index = (cohort.out / "index.html").read_text()
     assert "stats-cut <span" in index
@@ -156,48 +154,27 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
     capsys.readouterr()
     write(results(cohort, *MINE, model_name="cut"), "new.tsv")
     assert "is unfinished: an earlier call was interrupted" in capsys.readouterr().err
-    assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt", RECORD])
+    assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt"])
     write_index(made.output)
     assert "stats-cut <span" not in (cohort.out / "index.html").read_text()
 
 
-@pytest.mark.parametrize("record", [RECORD, UNFINISHED])
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("../../participants.tsv", "../stats/old.tsv", "../../../outside/old.tsv", "notes.tsv"),
-        *("{out}/participants.tsv", "below/it/../../../../outside/old.tsv", "below/it/", "."),
-        *("old.tsv/../notes.tsv", "linked/old.tsv", "below/it/linked/old.tsv", "old\0.tsv"),
-        *("../../participants.html", "mine/old.html", "o" * 5000 + ".tsv", "../../"),
-    ],
-)
-def test_only_what_the_analysis_can_write_goes_whatever_the_record_names(tmp_path, record, name):
-    """A record may have come with somebody else's folder."""
+def test_only_what_the_analysis_can_write_goes(tmp_path):
     settings = Settings.of(
         bids_dir=tmp_path, output_dir=tmp_path / "out", analysis_level="group", analysis="stats"
     )
-    made = ResultFolder(settings, DerivativeDataset(tmp_path / "out"), "a", MINE)
+    made = ResultFolder(settings, DerivativeDataset(tmp_path / "out"), "a", (*MINE, "arrays/"))
     write(made, "old.tsv", "below/it/old.tsv", "kept.tsv")
     kept = [
-        *("outside/old.tsv", "out/participants.tsv", "out/participants.html", "out/group/x"),
-        *("out/group/stats/old.tsv", "out/group/a/notes.tsv", "out/group/a/mine/old.html"),
+        *("outside/old.tsv", "out/participants.tsv", "out/group/stats/old.tsv"),
+        *("out/group/a/notes.tsv", "out/group/a/mine/old.html", "out/group/a/arrays/some.npz"),
     ]
     for path in kept:
         write_text(tmp_path / path, "own")
     for link in ("linked", "below/it/linked"):
         (made.path / link).symlink_to(tmp_path / "outside")
-    name = name.format(out=made.output.root)
-    if record == RECORD:
-        facts = json.loads((made.path / RECORD).read_text())
-        write_json(made.path / RECORD, facts | {"Files": [*facts["Files"], name]})
-    else:
-        write_text(made.path / UNFINISHED, f"cut off\n{name}\n")
-    write(ResultFolder(settings, made.output, "a", MINE), "kept.tsv")
+    write(ResultFolder(settings, made.output, "a", made.can_write), "kept.tsv")
     assert [path for path in kept if not (tmp_path / path).exists()] == []
-    assert json.loads((made.path / RECORD).read_text())["Files"] == [
-        "configuration.toml",
-        "kept.tsv",
-    ]
     assert not (made.path / "old.tsv").exists()
     assert not (made.path / "below/it/old.tsv").exists()
 

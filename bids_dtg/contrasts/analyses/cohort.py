@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, UsedModel
+from bids_dtg.cohort.basis import BUNDLE, OwnModel, UsedModel
 from bids_dtg.cohort.copies import copies_in_words, with_copies
 from bids_dtg.cohort.kept_means import facts_of_files
 from bids_dtg.cohort.measured_maps import read_measured
@@ -201,7 +201,7 @@ class Cohort:
                     kind.segment_seconds(card.part.segment_seconds),
                 )
         bundle, own = request.bundle, makes == "model"
-        basis: Basis = UsedModel.of(bundle.card, bundle.identity, makes)
+        basis: OwnModel | UsedModel = UsedModel.of(bundle.card, bundle.identity, makes)
         if own:
             basis = OwnModel(settings, repeatable=True)
         name = settings.modelling.model_name or (DEFAULT_NAME if own else bundle.card.name)

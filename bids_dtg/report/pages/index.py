@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.result_record import UNFINISHED
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
@@ -17,6 +16,7 @@ from bids_dtg.report.pages.participant import read_flag_count
 from bids_dtg.report.presentation import presentation_of
 
 INDEX, GROUP = "index.html", "group.html"
+UNFINISHED = "UNFINISHED.txt"  # in the folder of an analysis that is at work, or was cut off
 MODEL_PAGE = "report.html"  # in the folder of an analysis
 STATISTICS_PAGE = "statistics_report.html"  # in that of one over people
 # What pages of analyses show; those of a workflow's own are like those over people.

@@ -8,8 +8,9 @@ import os
 import numpy as np
 import pytest
 
-from bids_dtg.cohort.data_files import DataFiles
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.cohort.basis import BUNDLE, OwnModel
+from bids_dtg.errors import SettingsError
+from bids_dtg.settings import Settings
 
 LARGE = 3 * 2**20  # bytes: more than the ends that are read of compressed files
 
@@ -27,21 +28,32 @@ def data(tmp_path):
     return root
 
 
-def files(root):
-    return DataFiles.of(sorted(root.iterdir()), root, PathNames(()))
+def model_of(root):
+    settings = Settings.of(
+        bids_dir=root, output_dir=root.parent, analysis_level="group", analysis="train"
+    )
+    return OwnModel(settings, data={path.name: path for path in root.iterdir()})
 
 
-def test_untouched_and_touched_data_are_the_same(data, tmp_path):
-    files(data).write(tmp_path)
-    assert files(data).changed(tmp_path) == ""
+def made(root):
+    """Return the folder of a model that was made of these data."""
+    folder = root.parent / "model"
+    model_of(root).write(folder)
+    (folder / BUNDLE).mkdir()
+    return folder
+
+
+def test_untouched_and_touched_data_are_the_same(data):
+    folder = made(data)
+    model_of(data).refuse_others(folder)
     for path in data.rglob("*"):
         os.utime(path, (1, 1))
-    assert files(data).changed(tmp_path) == ""
+    model_of(data).refuse_others(folder)
 
 
 @pytest.mark.parametrize("name", ["plain.h5", "bold.nii.gz", "rest.npz", "table.tsv"])
-def test_one_changed_value_is_named(data, tmp_path, name):
-    files(data).write(tmp_path)
+def test_one_changed_value_is_named(data, name):
+    folder = made(data)
     path = data / name
     if name == "bold.nii.gz":
         content = bytearray(gzip.decompress(path.read_bytes()))
@@ -56,10 +68,12 @@ def test_one_changed_value_is_named(data, tmp_path, name):
         content[len(content) // 2] ^= 1
         path.write_bytes(bytes(content))
     os.utime(path, (1, 1))
-    assert files(data).changed(tmp_path) == f"{name} has changed"
+    with pytest.raises(SettingsError, match=rf"other data \({name} has changed\)"):
+        model_of(data).refuse_others(folder)
 
 
-def test_new_and_lost_files_are_named(data, tmp_path):
-    files(data).write(tmp_path)
+def test_new_and_lost_files_are_named(data):
+    folder = made(data)
     (data / "table.tsv").rename(data / "other.tsv")
-    assert files(data).changed(tmp_path) == "other.tsv is new, table.tsv is not there"
+    with pytest.raises(SettingsError, match=r"other.tsv is new, table.tsv is not there"):
+        model_of(data).refuse_others(folder)
