@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
-from bids_dtg.contrasts.bundle.arrays import encode_packed_mean
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.writer import extend_bundle
+from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
 from bids_dtg.contrasts.judging.scores import (
@@ -138,9 +137,9 @@ def make_table(
 
 
 def add_intervals(work: Path, folder: Path, people: int) -> None:
-    """Write the bundle in `folder` again with half-widths and the mean of people's maps.
+    """Write the bundle in `folder` again with half-widths.
 
-    Both are of calibration people, who neither trained nor tuned the model. The card gets the share
+    They are of calibration people, who neither trained nor tuned the model. The card gets the share
     of test people's newly measured voxels within the 90 % half-width.
     """
     bundle = load_bundle(folder)
@@ -149,25 +148,22 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
     phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
     predict = prepare(Parameters.of(bundle.network()), phantom.anatomy.grey).predict
 
-    def maps_and_errors(cohort: Cohort) -> tuple[OneByOne, OneByOne]:
+    def errors_of(cohort: Cohort) -> OneByOne:
         name = cohort.name.lower()
         stored = simulate_people(work / f"held_out_{name}", phantom, cohort, people, SEGMENTS)
         predicted = predict_people(work / "predicted" / name, stored, predict)
-        maps = OneByOne(lambda n: correction.apply(predicted[n].astype(np.float32)), people)
-        return maps, OneByOne(lambda n: stored.measured(n) - maps[n], people)
+        return OneByOne(
+            lambda n: stored.measured(n) - correction.apply(predicted[n].astype(np.float32)),
+            people,
+        )
 
-    maps, errors = maps_and_errors(Cohort.CALIBRATION)
     lattice = bundle.places.lattice(block_edge(bundle.places.spacing_mm))
     sums = LeftOutErrors(len(bundle.contrasts), lattice)
-    for error in errors:
+    for error in errors_of(Cohort.CALIBRATION):
         sums.add(np.zeros(error.shape, np.float32), error)
     found = sums.half_widths(segments=SEGMENTS)
-    everybody = np.stack([own.astype(np.float16) for own in maps])
-    mean = everybody.mean(axis=0, dtype=np.float64).astype(np.float32)
-    # A quarter of what people differ by, in steps of which the mean is stored.
-    step = everybody.std(axis=0, ddof=1, dtype=np.float32).mean(axis=1) / 4
     widths = found.at_places
-    held = [np.abs(error) <= widths for error in maps_and_errors(Cohort.TEST)[1]]
+    held = [np.abs(error) <= widths for error in errors_of(Cohort.TEST)]
     intervals = {
         "what": "share of the voxels of a newly measured map (one session) of a person of the same "
         "population within the interval; mean over participants and contrasts",
@@ -178,13 +174,13 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
     seen = phantom_people(phantom, {Cohort.CALIBRATION: people})
     new = folder.with_name(folder.name + "_new")
-    extend_bundle(
-        replace(bundle, card=replace(bundle.card, evaluation=evaluation)),
-        new,
+    arrays = BundleArrays(
+        bundle.weights().read(),
+        *(bundle.roi_maps, bundle.brain, bundle.places, correction),
         half_widths=found,
-        mean=encode_packed_mean(mean, step, correction),  # in steps: the package is to stay small
-        people=(bundle.people or ModelPeople({})).joined(seen),
     )
+    card = replace(bundle.card, evaluation=evaluation)
+    write_bundle(new, card, arrays, (bundle.people or ModelPeople({})).joined(seen))
     shutil.rmtree(folder)
     new.rename(folder)
 

@@ -55,75 +55,12 @@ def write_files(
     text = encoded(card.to_json())
     if _is_taken(folder):
         return _same_bundle(folder, card, load)
-
-    def fill(hidden: Path) -> None:
-        for name, data in {**files, CARD_FILE: text}.items():
-            (hidden / name).write_bytes(data)
-
-    return install_bundle(folder, fill, load)
-
-
-def write_copy(
-    bundle: AnyBundle,
-    folder: Path,
-    card: ModelCard[Any],
-    added: Mapping[str, bytes],
-    load: Callable[[Path], AnyBundle],
-) -> AnyBundle:
-    """Write a copy of a bundle in which some files are new or others; the rest is the same.
-
-    Parameters
-    ----------
-    bundle
-        Model whose other files are copied unchanged.
-    folder
-        New folder for the copy.
-    card
-        What the copy says about itself; `files` is filled in here.
-    added
-        What the new files hold, by name.
-    load
-        What loads a bundle of this kind.
-
-    Raises
-    ------
-    BundleError
-        If something is at `folder` already, or the files are no whole bundle.
-    OutputError
-        If the folder cannot be written.
-    """
-    if _is_taken(folder):
-        raise BundleError(f"{folder} exists", expected="a folder that does not exist yet")
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in added.items()}
-    text = encoded(replace(card, files={**bundle.card.files, **hashes}).to_json())
-
-    def fill(hidden: Path) -> None:
-        for name in bundle.card.files.keys() - added.keys():
-            shutil.copyfile(bundle.path / name, hidden / name)
-        for name, data in {**added, CARD_FILE: text}.items():
-            (hidden / name).write_bytes(data)
-
-    return install_bundle(folder, fill, load)
-
-
-def install_bundle(
-    folder: Path, fill: Callable[[Path], None], load: Callable[[Path], AnyBundle]
-) -> AnyBundle:
-    """Let `fill` write a bundle's files into a hidden folder, and name it if `load` can load it.
-
-    Raises
-    ------
-    BundleError
-        If what was written is no whole bundle.
-    OutputError
-        If the folder cannot be written.
-    """
     hidden = folder.parent / temporary_name()
     try:
         hidden.mkdir(parents=True)
-        fill(hidden)
-        bundle = load(hidden)
-        return move_bundle(bundle, folder)
+        for name, data in {**files, CARD_FILE: text}.items():
+            (hidden / name).write_bytes(data)
+        return move_bundle(load(hidden), folder)
     except BundleError as err:
         found = err.found.replace(str(hidden), str(folder))
         raise BundleError(found, expected=err.expected) from err

@@ -18,7 +18,7 @@ from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, extend_bundle, write_bundle
+from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
@@ -104,6 +104,19 @@ def write_tiny_bundle(
     brain, places = (VoxelPlaces.within(card.part.grid, inside) for inside in (brain_mask, mask))
     arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)
+
+
+def extend_bundle(bundle: ModelBundle, folder: Path, **given: object) -> ModelBundle:
+    """Write a copy of a bundle with other half-widths, another mean or another list of people."""
+    people = given.pop("people", bundle.people)
+    kept = {"half_widths": bundle.half_widths, "mean": bundle.mean, **given}
+    arrays = BundleArrays(
+        bundle.weights().read(),
+        *(bundle.roi_maps, bundle.brain, bundle.places, bundle.correction),
+        combine=bundle.combine,
+        **kept,
+    )
+    return write_bundle(folder, bundle.card, arrays, people)
 
 
 def with_half_widths(bundle: ModelBundle, folder: Path) -> ModelBundle:

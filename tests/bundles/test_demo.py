@@ -106,11 +106,10 @@ def test_the_documented_table_is_the_card_s(demo):
     assert len(table) == 5
 
 
-def test_it_has_half_widths_of_people_apart_and_a_mean(demo):
+def test_it_has_half_widths_of_people_apart(demo):
     widths = demo.half_widths
     assert (widths.people, widths.segments, widths.left_out_in_turn) == (40, 4, False)
     assert np.isfinite(widths.at_places).all()
     # As the card says of them, over voxels and contrasts.
     stated = demo.card.evaluation["intervals"]["mean_half_width_90"]
     assert widths.at_places.mean() == pytest.approx(stated, abs=0.002)
-    assert demo.mean.shape == (47, demo.places.number)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_bundle import write_tiny_bundle
+from tiny_bundle import extend_bundle, write_tiny_bundle
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import (
@@ -22,7 +22,6 @@ from bids_dtg.bundles.people import (
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
-from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.stats.splits import SETS

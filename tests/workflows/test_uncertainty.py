@@ -7,11 +7,10 @@ import re
 
 import numpy as np
 import pytest
-from tiny_bundle import with_half_widths
+from tiny_bundle import extend_bundle, with_half_widths
 from tiny_job import TinyJob, map_facts, read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
 

@@ -4,9 +4,7 @@
   the ROI maps over them
 - offset: what re-centring adds to the maps
 - half-widths: how wide intervals around the maps are
-- mean: the mean of what the model predicts for its training people, unrounded; a bundle that must
-  be small has it packed: less the offset, which is as rough as measured maps, in steps whose
-  differences between neighbours are deflated
+- mean: the mean of what the model predicts for its training people, unrounded
 
 Files of tensors are read with the shapes which the card says they have. Rows of large arrays are
 kept in steps of 8 bits.
@@ -14,7 +12,6 @@ kept in steps of 8 bits.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,8 +53,7 @@ from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 _OFFSET, _HALF_WIDTH = "offset", "half_width"
 _NAMES, _LISTED_MAPS, _COMBINE = "names", "roi_maps", "combine"
 _PARCELS = "parcels"  # axes of a map of parcels, in CIFTI's XML
-# The mean, or its packed bytes and the step of each contrast.
-_MEAN, _PACKED, _STEP = "mean", "mean_packed", "mean_step"
+_MEAN = "mean"
 _REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
@@ -449,17 +445,7 @@ def encode_mean(mean: Array) -> bytes:
     return encode_arrays({_MEAN: mean})
 
 
-def encode_packed_mean(mean: Array, step: Array, correction: Correction | None) -> bytes:
-    """Encode mean maps in steps (contrasts,), in a seventh of the bytes.
-
-    `correction` is that of the model's maps, as the bundle restores it; None: they have none.
-    """
-    smooth = mean - _offset(correction)
-    step = np.maximum(step, np.abs(smooth).max(axis=1) / np.iinfo(np.int16).max).astype(np.float32)
-    return encode_arrays({_PACKED: _pack(smooth / step[:, None]), _STEP: step})
-
-
-def read_mean(folder: Path, shape: tuple[int, int], correction: Correction | None) -> Array:
+def read_mean(folder: Path, shape: tuple[int, int]) -> Array:
     """Read mean maps of a shape, (contrasts, places).
 
     Raises
@@ -468,41 +454,7 @@ def read_mean(folder: Path, shape: tuple[int, int], correction: Correction | Non
         If the file is damaged or holds something else.
     """
     path = folder / MEAN_FILE
-    if _PACKED in TensorFile(path).names():
-        packed = TensorFile(path).shape(_PACKED, axes=1)
-        expected = {_PACKED: ("uint8", packed), _STEP: ("float32", shape[:1])}
-        mean = _unpack(path, read_tensors(path, expected), shape) + _offset(correction)
-    else:
-        mean = read_tensors(path, {_MEAN: ("float32", shape)})[_MEAN]
+    mean: Array = read_tensors(path, {_MEAN: ("float32", shape)})[_MEAN]
     if not np.isfinite(mean).all():
         raise BundleError(f"{path} has values that are not finite in the mean", remedy=_REMEDY)
     return mean
-
-
-def _offset(correction: Correction | None) -> Array:
-    return np.zeros((1, 1), np.float32) if correction is None else correction.offset
-
-
-def _pack(steps: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Deflate rows (n, places) of 16-bit steps: low bytes, then high ones."""
-    whole = np.rint(steps).astype(np.int16)
-    apart = np.diff(whole, axis=1, prepend=np.int16(0)).astype("<i2")
-    halves = apart.reshape(-1).view(np.uint8).reshape(-1, 2)
-    return np.frombuffer(zlib.compress(halves.T.tobytes(), 9), np.uint8)
-
-
-def _unpack(path: Path, tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> Array:
-    size, inflate = 2 * shape[0] * shape[1], zlib.decompressobj()
-    try:
-        # Never more than the card states, whatever the bytes would inflate to.
-        content = inflate.decompress(tensors[_PACKED].tobytes(), size + 1)
-    except zlib.error as err:
-        raise BundleError(f"{path}: {_PACKED}: {err}", remedy=_REMEDY) from err
-    if len(content) != size or not inflate.eof or inflate.unused_data:
-        raise BundleError(f"{path}: {_PACKED} is not of {shape} values", remedy=_REMEDY)
-    low, high = np.frombuffer(content, np.uint8).reshape(2, *shape)
-    rows = np.empty(shape, np.float32)
-    for row, below, above, step in zip(rows, low, high, tensors[_STEP], strict=True):
-        apart = above.astype(np.uint16) << 8 | below
-        row[:] = np.cumsum(apart, dtype=np.uint16).view(np.int16) * step
-    return rows

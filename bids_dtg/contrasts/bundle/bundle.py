@@ -250,13 +250,12 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         part = card.part
         brain, places, roi_maps, combine = read_geometry(folder, part, rois)
         correction = read_correction(folder, part, places.number)
-        shape = outputs, places.number
         return ModelBundle(
             *(folder, card, identity, brain, places, roi_maps, correction),
             half_widths=None
             if part.half_width is None
             else read_half_widths(folder, part.half_width, places, outputs),
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-            mean=read_mean(folder, shape, correction) if MEAN_FILE in card.files else None,
+            mean=read_mean(folder, (outputs, places.number)) if MEAN_FILE in card.files else None,
             combine=combine,
         )

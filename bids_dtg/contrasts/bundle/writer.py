@@ -1,4 +1,4 @@
-"""Write the bundle of a model of contrast maps, or a copy of one with further parts."""
+"""Write the bundle of a model of contrast maps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
-from bids_dtg.bundles.writer import require_finite, write_copy, write_files
+from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.contrasts.bundle.arrays import (
     encode_half_widths,
     encode_mean,
@@ -106,49 +106,11 @@ def write_bundle(
         files[OFFSET_FILE] = encode_offset(correction.offset)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in correction.gains)
         card = replace(card, part=replace(card.part, gains=gains))
-    mean = None if arrays.mean is None else encode_mean(arrays.mean)
-    card, further = _further(card, arrays.half_widths, mean, people)
-    return write_files(folder, card, files | further, load_bundle)
-
-
-def _further(
-    card: ModelCard[MapsPart],
-    half_widths: HalfWidths | None,
-    mean: bytes | None,
-    people: ModelPeople | None,
-) -> tuple[ModelCard[MapsPart], dict[str, bytes]]:
-    """Return the files that are there where given, and the card that knows of them."""
-    files = {}
-    if half_widths is not None:
-        files[HALF_WIDTH_FILE] = encode_half_widths(half_widths)
-        facts = half_width_facts(half_widths)
-        card = replace(card, part=replace(card.part, half_width=facts))
-    if mean is not None:
-        files[MEAN_FILE] = mean
+    if (widths := arrays.half_widths) is not None:
+        files[HALF_WIDTH_FILE] = encode_half_widths(widths)
+        card = replace(card, part=replace(card.part, half_width=half_width_facts(widths)))
+    if arrays.mean is not None:
+        files[MEAN_FILE] = encode_mean(arrays.mean)
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
-    return card, files
-
-
-def extend_bundle(
-    bundle: ModelBundle,
-    folder: Path,
-    *,
-    half_widths: HalfWidths | None = None,
-    mean: bytes | None = None,
-    people: ModelPeople | None = None,
-) -> ModelBundle:
-    """Write a copy of a bundle with other half-widths, another mean or another list of people.
-
-    Given parts replace those of the bundle; all other bytes stay the same. `mean` is the content of
-    its file.
-
-    Raises
-    ------
-    BundleError
-        If something is at `folder` already, or the parts do not belong together.
-    OutputError
-        If the folder cannot be written.
-    """
-    card, added = _further(bundle.card, half_widths, mean, people)
-    return write_copy(bundle, folder, card, added, load_bundle)
+    return write_files(folder, card, files, load_bundle)

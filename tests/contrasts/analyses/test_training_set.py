@@ -8,7 +8,7 @@ import shutil
 import image_people
 import numpy as np
 import pytest
-from tiny_bundle import without_people
+from tiny_bundle import extend_bundle, without_people
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import read_table
 
@@ -19,7 +19,6 @@ from bids_dtg.bundles.people import (
     hash_person,
 )
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.writer import extend_bundle
 
 # As HCP-YA's ids look; a sum of the digits that theirs all have is wrong, so nobody has these.
 IDS = tuple(f"9000{n:02d}" for n in range(50, 59))

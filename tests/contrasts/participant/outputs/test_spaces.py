@@ -11,10 +11,9 @@ import pytest
 from fmriprep_dataset import make_image
 from scipy.ndimage import map_coordinates
 from study_folders import write_affine
-from tiny_bundle import TINY_AFFINE
+from tiny_bundle import TINY_AFFINE, extend_bundle
 from tiny_job import TinyJob, add_rest, map_facts, tree
 
-from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.imaging.nifti import read_volume

@@ -13,11 +13,10 @@ import pytest
 from fmriprep_dataset import describe_dataset
 from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, write_surface
 from study_folders import add_hcp_run
-from tiny_bundle import write_tiny_bundle
+from tiny_bundle import extend_bundle, write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.participant.outputs.surfaces import (
     check_surfaces,
