@@ -164,5 +164,5 @@ def internal_error(err: Exception) -> str:
         )
     return (
         f"internal error: {type(err).__name__}: {said}. This is a fault of "
-        "the program: please report it with the output of the same command and --debug."
+        "the program: please report it with the output of the same command and -vv."
     )

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.engine.machine import importing
-from bids_dtg.settings import BehaviourOptions, Settings
+from bids_dtg.settings import FIELDS, Settings
 from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
@@ -37,8 +37,15 @@ DEFAULT = next(iter(WORKFLOWS))  # also of an output that names none
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
 
 
-# Groups of options that everything reads which goes from runs of rest to results.
-OF_RUNS = ("selection", "cleaning", "resources", "behaviour", "model")
+# Options, and groups of them, that every call reads.
+EVERY_CALL = (
+    *("input", "workflow", "analysis", "participant_label", "nprocs", "omp_nthreads", "mem_gb"),
+    *("dry_run", "no_reports", "verbose"),
+)
+# What is read on the way from runs of rest to results.
+OF_RUNS = ("selection", "cleaning", "resources", "model")
+# What a participant level does in place of results.
+_INSTEAD = ("reports_only", "verify")
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,10 @@ class Analysis:
 
     run: Run  # what it does
     help: str  # for ``--help``
-    arrays: bool = False  # whether it reads people from ``--input-arrays``
+    # Options that it reads and not every call does: names, or whole groups. Others are refused.
+    reads: tuple[str, ...]
     needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
     instead_of_model: str = ""  # an option that makes --model unneeded where it is given
-    statistics: tuple[str, ...] = ()  # options of this group that it reads
-    # Other options that it reads and not every call does, for ``--help``: names, or whole groups.
-    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,23 +67,14 @@ class ParticipantLevel:
     results: Run  # maps or other results of each participant
     reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
     verify: Run  # compare participants' files with what was written
-    reads: tuple[str, ...] = ()  # options that it reads, as `Analysis.reads`
-
-    def chosen(self, behaviour: BehaviourOptions) -> Run:
-        """Return what the options ask for."""
-        if behaviour.reports_only:
-            return self.reports
-        if behaviour.verify:
-            return self.verify
-        return self.results
+    reads: tuple[str, ...]  # as `Analysis.reads`
 
 
 @dataclass(frozen=True)
 class FeatureKind:
     """A kind of numbers that each participant has in the output, or beside it."""
 
-    name: str  # a value of ``--feature-sets``
-    help: str  # for ``--help``
+    name: str  # in the columns of results
     words: str  # in a sentence, plural
     # Finds features of people: takes the kind and a `bids_dtg.cohort.people.GroupPeople`, returns a
     # `bids_dtg.cohort.features.FeatureSource`. DatasetError: nobody has any.
@@ -137,18 +133,37 @@ class Workflow:
     recipes: tuple[str, ...] = ()  # of training: what ``--recipe`` may be; none: no option
     # Of options that are not given, by name: what the workflow takes in their place.
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    # What analyses over people may read of its results, by the values of ``--feature-sets``.
+    # What analyses over people read of its results, by name.
     features: Mapping[str, FeatureKind] = field(default_factory=dict)
     # Kinds of results of a participant, by the values of ``--write``, each in words.
     writes: Mapping[str, str] = field(default_factory=dict)
-    group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
-    group_reads_runs: bool = False  # whether the group level may read runs of rest
+    # Without ``--analysis``: the table and the pages of all participants. It takes the options of
+    # the participant level, so that the same line makes both.
+    group: Run | None = None
     demo: Demo | None = None
     phantom: Phantom | None = None
     # Of its models: rows as `bids_dtg.bundles.kinds.Kind`, and those that can be fetched by name,
     # as `bids_dtg.bundles.published.PublishedModel`; both stand above this table.
     kinds: Callable[[], Iterable[Any]] = tuple
     published: Callable[[], Mapping[str, Any]] = dict
+
+    def reads(self, level: str, analysis: str | None = None) -> frozenset[str]:
+        """Return the names of the options that a call reads.
+
+        Parameters
+        ----------
+        level
+            ``participant`` or ``group``.
+        analysis
+            Of the group level; None: without one.
+        """
+        if analysis is not None:
+            own = self.analyses[analysis].reads
+        else:
+            own = self.participants.reads
+            own += _INSTEAD if level == "participant" else ()
+        wanted = {*EVERY_CALL, *own}
+        return frozenset(name for name, option in FIELDS.items() if wanted & {name, option.group})
 
     def legal(self, option: str) -> Collection[str]:
         """Return the legal values of an option: analysis, recipe or architecture.

@@ -10,8 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from given import sets
 from hidden_packages import EXTRAS, without
-from tiny_cohort import TinyCohort
+from tiny_cohort import LABELS, TinyCohort
 
 ROOT = Path(__file__).parents[1]
 RUN = [sys.executable, "-m", "bids_dtg.cli"]
@@ -112,7 +113,7 @@ def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
 def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
     environment = without(tmp_path / "hidden", *EXTRAS)
     inputs = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}")
-    linear = ("--architecture", "linear", "--held-out", "0.25", "0")
+    linear = ("--architecture", "linear", *sets(LABELS, 0.25, 0))
     try:
         for level, words in (
             ("participant", ()),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings import FIELDS, Settings
 from bids_dtg.settings.toml import make_settings, read_options, to_toml
 
 REQUIRED = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
@@ -56,7 +56,7 @@ def test_command_line_wins_over_file(tmp_path):
 def test_hash_follows_results_and_nothing_else():
     base = make_settings(REQUIRED)
     same = base.replace(
-        output_dir=Path("/elsewhere"), omp_nthreads=2, debug=True, participant_label=("01",)
+        output_dir=Path("/elsewhere"), omp_nthreads=2, verbose=2, participant_label=("01",)
     )
     assert same.result_hash == base.result_hash
     for change in ({"min_minutes": 5.0}, {"combine": "run"}, {"smoothing_fwhm": 6.0}):
@@ -72,18 +72,16 @@ def test_hash_follows_results_and_nothing_else():
         ({"min_minutes": -1}, "--min-minutes is -1"),
         ({"min_minutes": "many"}, "--min-minutes is 'many'. Expected: a number"),
         ({"min_minutes": "inf"}, "--min-minutes is inf"),
-        ({"min_dof": -1}, "--min-dof is -1"),
         ({"fd_threshold": "inf", "denoise_strategy": "scrubbing"}, "--fd-threshold is inf"),
         ({"omp_nthreads": 0}, "--omp-nthreads is 0"),
         ({"device": "tpu"}, "--device is 'tpu'"),
         ({"device": "cpu:1"}, "--device is 'cpu:1'"),
         ({"combine": "all"}, "combine is 'all'. Expected: one of run, session, participant"),
         ({"participant_label": "01"}, "--participant-label is '01'. Expected: a list"),
-        ({"epochs": 10**30}, f"--epochs is {10**30}. Expected: 1 or more, and under a billion"),
+        ({"epochs": 10**30}, f"--epochs is {10**30}. Expected: 999,999,999 or less"),
         ({"reports_only": True, "no_reports": True}, "--reports-only and --no-reports were given"),
         ({"verify": True, "reports_only": True}, "--verify and --reports-only were given"),
         ({"verify": True, "dry_run": True}, "--verify and --dry-run were given"),
-        ({"verify": True, "analysis_level": "group"}, "--verify was given with group"),
     ],
 )
 def test_wrong_values_are_named(given, message):
@@ -159,7 +157,7 @@ def test_no_two_parts_have_an_option_of_one_name():
     made = make_settings(REQUIRED)
     parts = [getattr(made, field.name) for field in dataclasses.fields(made)]
     names = [option.name for part in parts for option in dataclasses.fields(part)]
-    assert sorted(names) == sorted(OPTIONS)
+    assert sorted(names) == sorted(FIELDS)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def _is_there(target: Path) -> bool:
 
 
 def _verified(target: Path, model: PublishedModel[Made]) -> Made:
-    again = f"remove it with dtg-models remove {model.name}, then fetch it again"
+    again = f"remove the folder {target}, then fetch it again"
     try:
         bundle = model.load(target)
     except BundleError as err:

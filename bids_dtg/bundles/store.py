@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from pathlib import Path
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, read_card
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.published import all_published
-from bids_dtg.errors import BundleError, ForeignFileError, OutputError
-from bids_dtg.files.atomic import temporary_name
+from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import read_bytes
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
@@ -110,44 +108,6 @@ def note_on_namesakes(name: str, env: Mapping[str, str] | None = None) -> str | 
         return None
     places = ", ".join(map(str, others))
     return f"--model {name} is {used}; not used: {places} (give its path to use it)"
-
-
-def remove_bundle(name: str, env: Mapping[str, str] | None = None) -> Path:
-    """Remove the bundle that `name` stands for; a damaged one too.
-
-    Parameters
-    ----------
-    name
-        Name of an installed bundle, or its folder.
-    env
-        Environment; that of the process if None.
-
-    Returns
-    -------
-    The folder that is gone.
-
-    Raises
-    ------
-    BundleError
-        If there is no such bundle, it belongs to the package or the image, or something
-        that is not the bundle's lies in its folder.
-    OutputError
-        If it cannot be removed.
-    """
-    folder = _find(name, os.environ if env is None else env)
-    if folder.parent in (IMAGE_FOLDER, PACKAGE_FOLDER):
-        raise BundleError(f"{folder} is a part of the program", remedy="leave it there")
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-            return folder
-        _check_content(folder)
-        hidden = folder.parent / temporary_name()
-        folder.rename(hidden)
-        shutil.rmtree(hidden)
-    except OSError as err:
-        raise OutputError(f"{folder} cannot be removed: {err.strerror or err}") from err
-    return folder
 
 
 def how_to_get(name: str) -> str:

@@ -14,6 +14,8 @@ from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import CleaningOptions
 
+MIN_DOF = 20  # residual degrees of freedom that a run must have
+
 
 class TooShortError(RunError):
     """A run has too little left after cleaning; other runs may do without it."""
@@ -85,7 +87,7 @@ def design_run(
     Raises
     ------
     TooShortError
-        Less than ``min_minutes`` or ``min_dof`` are left, or fewer frames than there are columns.
+        Less than ``min_minutes`` or `MIN_DOF` are left, or fewer frames than there are columns.
     """
     kept, frames = int(np.count_nonzero(confounds.keep)), len(confounds.keep)
     minutes, total = kept * tr_seconds / 60, frames * tr_seconds / 60
@@ -121,7 +123,7 @@ def design_run(
         ) from err
     # What XCP-D interpolated its regression did not see.
     design = replace(design, lost_before=_lost_before(run, frames - confounds.dropped.interpolated))
-    _require_dof(run, design, options)
+    _require_dof(run, design)
     return design, _notes(band, tr_seconds, options)
 
 
@@ -133,9 +135,9 @@ def _lost_before(run: RestRun, frames: int) -> float:
     return math.nan if run.dof_stated is None else max(frames - 1 - run.dof_stated, 0.0)
 
 
-def _require_dof(run: RestRun, design: TemporalDesign, options: CleaningOptions) -> None:
+def _require_dof(run: RestRun, design: TemporalDesign) -> None:
     left, columns = design.residual_dof(), design.rank
-    if not left < options.min_dof:  # what is not known is not refused
+    if not left < MIN_DOF:  # what is not known is not refused
         return
     filtering = design.columns.filtering
     of_band = f", {filtering} of them for frequencies" if filtering else ""
@@ -143,9 +145,8 @@ def _require_dof(run: RestRun, design: TemporalDesign, options: CleaningOptions)
     raise TooShortError(
         f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
         f"less {columns} columns{of_band}{before})",
-        expected=f"at least {options.min_dof:g}",
-        remedy="remove fewer columns, widen the band or censor less; or lower --min-dof, knowing "
-        "that correlations of so few are mostly chance",
+        expected=f"at least {MIN_DOF}: correlations of fewer are mostly chance",
+        remedy="remove fewer columns, widen the band or censor less",
     )
 
 

@@ -253,7 +253,7 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
 def _require_fitting(options: CleaningOptions, row: Strategy) -> None:
     for name, expected in _LIMITED.items():
         value = getattr(options, name)
-        if value == OPTIONS[name].field.default or name in row.options:
+        if value == OPTIONS[name].default or name in row.options:
             continue
         given = "--" + name.replace("_", "-") + (f" {value}" if isinstance(value, str) else "")
         names = [other.name for other in STRATEGIES.values() if name in other.options]

@@ -12,7 +12,6 @@ from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.streams import run_program
-from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, Demo, all_workflows
 
 
@@ -76,8 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"instead the published model (--workflow {', '.join(_with_published(rows))})",
     )
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
-    parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    parser.add_verbose()
+    parser.add_version()
     return parser
 
 
@@ -96,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED if row.run(arguments.out, participants, arguments) else 0
 
     kept = "what is complete is kept"
-    return call("dtg-demo", action, debug=arguments.debug, interrupted=kept)
+    return call("dtg-demo", action, debug=arguments.verbose > 1, interrupted=kept)
 
 
 def run() -> NoReturn:

@@ -31,6 +31,7 @@ from bids_dtg.errors import (
 from bids_dtg.extras import missing_extra
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import say, visible
+from bids_dtg.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 _LEAST_OPEN_FILES = 64
@@ -46,6 +47,19 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.register("type", Path, _path)
+
+    def add_version(self) -> None:
+        """Take ``--version``."""
+        self.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+
+    def add_verbose(self) -> None:
+        """Take ``-v``, for programs without other options of this package."""
+        self.add_argument(
+            *("-v", "--verbose"),
+            action="count",
+            default=0,
+            help="-vv: show where an error comes from",
+        )
 
     def error(self, message: str) -> NoReturn:
         if "arguments are required" in message:

@@ -13,32 +13,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from bids_dtg.settings import OPTIONS, Option
-from bids_dtg.workflows import DEFAULT, WORKFLOWS, Analysis, Workflow, all_workflows
+from bids_dtg.workflows import DEFAULT, WORKFLOWS, Workflow, all_workflows
 
 _PLACES = "BIDS_DIR OUTPUT_DIR"
 USAGE = f"bids_dtg {_PLACES} {{participant,group}} [options]"
 _WIDTH, _INDENT = 80, 32  # columns of a page, and of the names in it
 _SHORT = 10  # letters of a default that has room in the overview
-# Groups of options, and options, that every call reads.
-_EVERY_CALL = (
-    *("input", "participant_label", "nprocs", "omp_nthreads", "mem_gb", "dry_run"),
-    *("verbose", "debug"),
+# The options of the overview, in the order of `OPTIONS`.
+EVERYDAY = frozenset(
+    (
+        *("participant_label", "session_label", "task_id", "derivatives", "workflow", "model"),
+        *("denoise_strategy", "analysis", "output_spaces", "surfaces", "atlases", "device"),
+        *("nprocs", "mem_gb", "dry_run"),
+    )
 )
 Page = Callable[[argparse.ArgumentParser, argparse.Namespace], str]
-_OF_ARRAYS = ("input_arrays", "array_key")
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A workflow, or one of its analyses, that somebody asks about."""
+    """A level of a workflow, or one of its analyses, that somebody asks about."""
 
     workflow: Workflow
     analysis: str | None = None
-    group: bool = False  # whether the group level is asked about, without an analysis
-
-    @property
-    def _row(self) -> Analysis | None:
-        return None if self.analysis is None else self.workflow.analyses[self.analysis]
+    level: str = "participant"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,49 +46,42 @@ class Topic:
 
     @property
     def options(self) -> Mapping[str, Option]:
-        """The options that a call on the topic reads."""
-        reads = {*_EVERY_CALL}
-        if self.analysis is None and not self.group:
-            reads |= {*self.workflow.participants.reads}
-        for name, row in self.workflow.analyses.items():
-            if self.group or name == self.analysis:
-                reads |= {*row.reads, *row.statistics, *(_OF_ARRAYS if row.arrays else ())}
-        groups = reads - OPTIONS.keys()
-        return {
-            name: option
-            for name, option in OPTIONS.items()
-            if (name in reads or option.group in groups)
-            and (not option.workflows or self.workflow.name in option.workflows)
-        }
+        """The options that a call on the topic reads; at the group level those of all analyses."""
+        row, which = self.workflow, [self.analysis]
+        if self.level == "group" and self.analysis is None:
+            which = [None, *row.analyses] if row.group else [*row.analyses]
+        read = frozenset[str]().union(*(row.reads(self.level, name) for name in which))
+        read -= {"workflow", "analysis"}  # they were typed
+        return {name: option for name, option in OPTIONS.items() if name in read}
 
     @property
     def usage(self) -> str:
         """How a call on the topic is typed."""
-        level = "participant" if self.analysis is None and not self.group else "group"
         chosen = "" if self.workflow.name == DEFAULT else f" --workflow {self.workflow.name}"
         if self.analysis is not None:
             chosen += f" --analysis {self.analysis}"
-        elif self.group:
+        elif self.level == "group":
             chosen += " [--analysis NAME]"
-        return f"bids_dtg {_PLACES} {level}{chosen} [options]"
+        return f"bids_dtg {_PLACES} {self.level}{chosen} [options]"
 
     @property
     def description(self) -> str:
         """What it does, and what it needs."""
-        row = self._row
-        words = self.workflow.help if row is None else row.help
-        lines = [f"{self.names[0]}: {words}."]
-        if row is not None and row.needs_model:
+        if self.analysis is None:
+            return textwrap.fill(f"{self.workflow.name}: {self.workflow.help}.", _WIDTH)
+        row = self.workflow.analyses[self.analysis]
+        words = f"{self.analysis}: {row.help}."
+        if row.needs_model:
             instead = f" or --{row.instead_of_model}" if row.instead_of_model else ""
-            lines.append(f"It needs --model{instead}.")
+            words += f" It needs --model{instead}."
         others = [
             other.name
             for other in all_workflows()
             if other.name != self.workflow.name and self.analysis in other.analyses
         ]
         if others:
-            lines.append(f"Workflows with their own {self.analysis}: {', '.join(others)}.")
-        return textwrap.fill(" ".join(lines), _WIDTH)
+            words += f" Workflows with their own {self.analysis}: {', '.join(others)}."
+        return textwrap.fill(words, _WIDTH)
 
     @property
     def epilog(self) -> str:
@@ -113,29 +104,22 @@ def find_topic(given: Mapping[str, Any]) -> Topic | None:
     given
         Values of ``workflow``, ``analysis`` and ``analysis_level``, as far as they were typed.
     """
-    rows = {row.name: row for row in all_workflows()}
     name, analysis = given.get("workflow"), given.get("analysis")
-    if name is not None:
-        row = rows.get(name)
-        known = row is not None and (analysis is None or analysis in row.analyses)
-        group = analysis is None and given.get("analysis_level") == "group"
-        return Topic(row, analysis, group) if row is not None and known else None
-    able = [row for row in rows.values() if analysis in row.analyses]
-    return Topic(able[0], analysis) if able else None
+    level = "group" if analysis else given.get("analysis_level", "participant")
+    if name is None and analysis is None:
+        return None
+    for row in all_workflows():
+        if name in (None, row.name) and (analysis is None or analysis in row.analyses):
+            return Topic(row, analysis, level)
+    return None
 
 
 def overview(parser: argparse.ArgumentParser, examples: str) -> str:
     """Return one screen: the everyday options, and where the rest is."""
     # Spellings of other programs are not shown.
     shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
-    actions = {action.dest: action for action in shown}
     places = [action for action in shown if not action.option_strings]
-    rows = [(_term(action), OPTIONS[action.dest].brief) for action in places]
-    everyday = [
-        (_term(actions[name]), _brief(option, actions[name]))
-        for name, option in OPTIONS.items()
-        if option.everyday
-    ]
+    actions = {action.dest: action for action in shown}
     analyses = dict.fromkeys(name for row in all_workflows() for name in row.analyses)
     more = [
         ("--workflow NAME --help", "options of a workflow, and its analyses"),
@@ -148,10 +132,16 @@ def overview(parser: argparse.ArgumentParser, examples: str) -> str:
             "",
             *textwrap.wrap(parser.description or "", _WIDTH),
             "",
-            _columns(rows),
+            _columns([(_term(action), _brief(OPTIONS[action.dest])) for action in places]),
             "",
             "options that most calls need:",
-            _columns(everyday),
+            _columns(
+                [
+                    (_term(actions[name]), _described(option, actions[name]))
+                    for name, option in OPTIONS.items()
+                    if name in EVERYDAY
+                ]
+            ),
             "",
             "the rest:",
             _columns(more),
@@ -162,7 +152,7 @@ def overview(parser: argparse.ArgumentParser, examples: str) -> str:
 
 
 def default_shown(option: Option, names: Sequence[str] = ()) -> str:
-    """Return an option's default in words.
+    """Return an option's default in words; empty where that goes without saying.
 
     Parameters
     ----------
@@ -176,14 +166,17 @@ def default_shown(option: Option, names: Sequence[str] = ()) -> str:
     >>> default_shown(OPTIONS["epochs"], ("train", "twin"))
     'that of --recipe'
     """
+    shown = option.shown_default
+    special = dict(shown) if isinstance(shown, Mapping) else {"": shown}
+    usual = special.pop("", None) or option.default
     for name in names:
-        if name in option.defaults_of:
-            return option.defaults_of[name]
-    if names:
-        return option.default_words
-    parts = [option.default_words]
-    for words in dict.fromkeys(option.defaults_of.values()):
-        alike = [name for name, other in option.defaults_of.items() if other == words]
+        if name in special:
+            return str(special[name])
+    # Of a flag, and of how often one is given, everybody knows it.
+    unsaid = usual in (None, (), "") or option.hint is bool or option.name == "verbose"
+    parts = ["" if unsaid else str(usual)]
+    for words in () if names else dict.fromkeys(special.values()):
+        alike = [name for name, other in special.items() if other == words]
         flag = "--workflow" if alike[0] in WORKFLOWS else "--analysis"
         parts.append(f"with {flag} {' or '.join(alike)} {words}")
     return "; ".join(parts)
@@ -197,11 +190,16 @@ def _term(action: argparse.Action) -> str:
     return f"{flag}{value}{' ...' if action.nargs == '+' else ''}"
 
 
-def _brief(option: Option, action: argparse.Action) -> str:
+def _brief(option: Option) -> str:
+    return option.help.partition(";")[0]
+
+
+def _described(option: Option, action: argparse.Action) -> str:
     values = ", ".join(action.choices or ())
     of = f": {values}" if values and len(values) <= _WIDTH else ""  # of more there is a list below
-    default = option.default_words
-    return f"{option.brief}{of}" + (f" (default: {default})" if 0 < len(default) <= _SHORT else "")
+    default = default_shown(option, (DEFAULT,))
+    shown = f" (default: {default})" if 0 < len(default) <= _SHORT else ""
+    return f"{_brief(option)}{of}{shown}"
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""The command `dtg-models`: fetch, list, verify, check, carry and convert model bundles.
+"""The command `dtg-models`: fetch, list, show, verify and convert model bundles.
 
 Exit codes: 0 done; 1 something cannot be written; 2 wrong arguments, model or
 checkpoint, or a model that cannot be fetched; 70 internal error; 130 interrupted.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,9 +17,10 @@ from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import BundleError, DtgError, SettingsError, did_you_mean
 from bids_dtg.notices import say, show
 from bids_dtg.streams import run_program
-from bids_dtg.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bids_dtg.bundles.bundle import Bundle
 
 _TERMS = "The published models were trained on HCP data: their use is under HCP's data-use terms.\n"
@@ -34,12 +35,13 @@ space, is fetched with them, into TemplateFlow's folder.
   DTG_OFFLINE       if set to 1, nothing is fetched
 
 {_TERMS}"""
-_SELFTEST_EPILOG = """\
-Rest is simulated from a seed, the same for everybody. It is compared: the prepared network with
-torch's (where torch is installed), whether maps are finite and on a plausible scale, and whether
-contrasts of a difference have the sign of their parts. fetch does the same at its end.
+_VERIFY_EPILOG = """\
+All files are compared with the checksums of the model's card. Then rest that is simulated
+from a seed is put through the model: the prepared network must equal torch's (where torch is
+installed), maps be finite and on a plausible scale, and contrasts of a difference have the sign
+of their parts. fetch does the same at its end.
 
-exit codes: 0 passed, or the kind has no self-check; 2 failed.
+exit codes: 0 whole, and all checks passed; 2 damaged, or a check failed.
 """
 _CONVERT_EPILOG = f"""\
 example, for the published HCP-YA model:
@@ -47,26 +49,29 @@ example, for the published HCP-YA model:
     --name hcp-ya --maps melodic_IC_MNI_2mm.nii.gz \\
     --brain-mask MNI_2mm_brain_mask.nii --mask MNI_2mm_GM_mask_crop.nii
 {_TERMS}"""
+# Facts that the program takes from the published models where they are not given.
+_ASSUMED: dict[str, Any] = {
+    "space": "MNI152NLin6Asym",
+    "resolution": "2",
+    "segment_seconds": 432.0,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
-    parser = Parser(
-        prog="dtg-models",
-        description="Fetch, list, verify, check, carry and convert models of bids_dtg.",
-    )
-    parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    parser = Parser(prog="dtg-models", description="Fetch, list, verify and convert models.")
+    parser.add_version()
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = commands.add_parser(
+        added: Parser = commands.add_parser(
             name,
             help=description,
             description=f"{description[0].upper()}{description[1:]}.",
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.add_argument("--debug", action="store_true", help="show where an error comes from")
+        added.add_verbose()
         return added
 
     metavar, which = "PATH|NAME", "a bundle's folder, or an installed name"
@@ -76,20 +81,15 @@ def build_parser() -> argparse.ArgumentParser:
     fetch.add_argument(
         "--into", type=Path, metavar="FOLDER", help="folder of models (default: the user's cache)"
     )
-    verify = command("verify", "compare every byte of models with their cards")
+    verify = command(
+        "verify", "compare models with their cards, and check their maps", _VERIFY_EPILOG
+    )
     verify.add_argument("models", nargs="*", metavar=metavar, help=f"{which} (default: all)")
-    info = command("info", "verify a model and show its card")
+    info = command("info", "show the card of a model")
     info.add_argument("model", metavar=metavar, help=which)
-    selftest = command(
-        "selftest", "put simulated rest through models, and judge what comes out", _SELFTEST_EPILOG
+    _add_convert_options(
+        command("convert", "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG)
     )
-    selftest.add_argument("models", nargs="+", metavar=metavar, help=which)
-    remove = command("remove", "remove a model, a damaged one too")
-    remove.add_argument("model", metavar=metavar, help="an installed name, or a bundle's folder")
-    convert = command(
-        "convert", "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG
-    )
-    _add_convert_options(convert)
     return parser
 
 
@@ -101,8 +101,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fetch": _fetch,
         "verify": _verify,
         "info": _info,
-        "selftest": _selftest,
-        "remove": _remove,
         "convert": _convert,
     }
 
@@ -111,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     left = "a broken download is resumed the next time, nothing else is left"
-    return call("dtg-models", action, debug=arguments.debug, interrupted=left)
+    return call("dtg-models", action, debug=arguments.verbose > 1, interrupted=left)
 
 
 def run() -> NoReturn:
@@ -131,43 +129,38 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="Lightning .ckpt file")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the bundle, made anew")
     inputs = parser.add_argument_group("files of the model")
-    inputs.add_argument(
-        "--maps", type=Path, required=True, metavar="FILE", help="4-D NIfTI, one volume a ROI"
-    )
-    inputs.add_argument(
-        "--brain-mask", type=Path, required=True, metavar="FILE", help="where ROI series are made"
-    )
-    inputs.add_argument(
-        "--mask", type=Path, required=True, metavar="FILE", help="grey matter; defines the grid"
-    )
+    for flag, words in (
+        ("--maps", "4-D NIfTI, one volume a ROI"),
+        ("--brain-mask", "where ROI series are made"),
+        ("--mask", "grey matter; defines the grid"),
+    ):
+        inputs.add_argument(flag, type=Path, required=True, metavar="FILE", help=words)
     inputs.add_argument(
         "--contrasts",
         type=Path,
         metavar="FILE",
-        help="table with tabs and a column label, one line an output "
-        "(default: the 47 HCP-YA contrasts)",
+        help="table with a column label, one line an output (default: the 47 HCP-YA contrasts)",
     )
     card = parser.add_argument_group("what the model card says")
     card.add_argument("--name", required=True, help="the model's name")
-    card.add_argument("--model-version", default="1", metavar="TEXT", help="(default: 1)")
-    card.add_argument("--space", help="(default: MNI152NLin6Asym)")
-    card.add_argument("--resolution", metavar="LABEL", help="of res- (default: 2)")
-    card.add_argument("--licence", default="unknown", metavar="TEXT", help="terms of use")
-    card.add_argument("--citation", default="", metavar="TEXT", help="what users should cite")
-    card.add_argument("--description", default="", metavar="TEXT", help="one line in plain words")
-    card.add_argument("--training-data", default="unknown", metavar="TEXT", help="its data set")
-    card.add_argument("--training-tr", type=_seconds, metavar="SECONDS", help="seconds a frame")
-    card.add_argument("--training-cleaning", default="unknown", metavar="TEXT", help="in words")
+    for flag, metavar, words in (
+        ("--model-version", "TEXT", "(default: 1)"),
+        ("--space", "SPACE", "(default: MNI152NLin6Asym)"),
+        ("--resolution", "LABEL", "of res- (default: 2)"),
+        ("--licence", "TEXT", "terms of use"),
+        ("--citation", "TEXT", "what users should cite"),
+        ("--description", "TEXT", "one line in plain words"),
+        ("--training-data", "TEXT", "its data set"),
+        ("--training-cleaning", "TEXT", "in words"),
+        ("--notice", "TEXT", "a line that users see at each use"),
+    ):
+        card.add_argument(flag, metavar=metavar, help=words)
     card.add_argument("--training-participants", type=int, metavar="N", help="how many people")
-    card.add_argument(
-        "--segment-seconds",
-        type=_seconds,
-        metavar="SECONDS",
-        help="rest in one training sample (default: 432)",
-    )
-    card.add_argument(
-        "--notice", default="", metavar="TEXT", help="a line that users see at each use"
-    )
+    for flag, words in (
+        ("--training-tr", "seconds a frame"),
+        ("--segment-seconds", "rest in one training sample (default: 432)"),
+    ):
+        card.add_argument(flag, type=_seconds, metavar="SECONDS", help=words)
     card.add_argument(
         "--not-for-science", action="store_true", help="mark every output; needs --notice"
     )
@@ -226,19 +219,31 @@ def _verify(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.bundle import load_any_bundle
     from bids_dtg.bundles.store import installed_models
 
-    damaged = []
+    damaged, whole = [], []
     for model in arguments.models or [model.path for model in installed_models()]:
         try:
             bundle = load_any_bundle(model)
             bundle.check_weights()
         except BundleError as err:
             show(f"{model}: {err}")
-            damaged.append(model)
+            damaged.append(str(model))
         else:
             show(f"{model}: whole, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
+            whole.append(bundle)
+    _check(whole)
     if damaged:
-        names = ", ".join(str(model) for model in damaged)
-        raise BundleError(f"{len(damaged)} cannot be used: {names}")
+        raise BundleError(f"{len(damaged)} cannot be used: {', '.join(damaged)}")
+
+
+def _check(bundles: Iterable[Bundle[Any]]) -> None:
+    """Check models by simulated rest, print what was found, and refuse the first that failed."""
+    from bids_dtg.bundles.selftest import require_passed, run_selftest, selftest_lines
+
+    found = [(bundle, run_selftest(bundle)) for bundle in bundles]
+    for bundle, checks in found:
+        _print(selftest_lines(bundle, checks))
+    for bundle, checks in found:
+        require_passed(bundle, checks)
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -252,29 +257,6 @@ def _info(arguments: argparse.Namespace) -> None:
     _print(all_kinds()[bundle.card.kind].tables(bundle))
 
 
-def _selftest(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.bundle import load_any_bundle
-
-    _check([load_any_bundle(model) for model in arguments.models])
-
-
-def _check(bundles: Sequence[Bundle[Any]]) -> None:
-    """Check models, print what was found, and refuse the first that failed."""
-    from bids_dtg.bundles.selftest import require_passed, run_selftest, selftest_lines
-
-    found = [(bundle, run_selftest(bundle)) for bundle in bundles]
-    for bundle, checks in found:
-        _print(selftest_lines(bundle, checks))
-    for bundle, checks in found:
-        require_passed(bundle, checks)
-
-
-def _remove(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.store import remove_bundle
-
-    show(f"removed {remove_bundle(arguments.model)}")
-
-
 def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.card import ModelCard, TrainingData
     from bids_dtg.bundles.overview import bundle_lines
@@ -282,24 +264,26 @@ def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
     from bids_dtg.contrasts.bundle.part import MapsPart
 
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    taken = {**_ASSUMED, **given}
     contrasts = read_contrasts(arguments.contrasts) if arguments.contrasts else ()
     card = ModelCard(
         name=arguments.name,
-        version=arguments.model_version,
+        version=given.get("model_version", "1"),
         kind=ATTENTION_UNET.name,
-        part=MapsPart(contrasts, segment_seconds=arguments.segment_seconds or 432.0),
-        licence=arguments.licence,
-        citation=arguments.citation,
-        description=arguments.description,
+        part=MapsPart(contrasts, segment_seconds=taken["segment_seconds"]),
+        licence=given.get("licence", "unknown"),
+        citation=given.get("citation", ""),
+        description=given.get("description", ""),
         training=TrainingData(
-            data=arguments.training_data,
+            data=given.get("training_data", "unknown"),
             repetition_time_s=arguments.training_tr,
-            cleaning=arguments.training_cleaning,
+            cleaning=given.get("training_cleaning", "unknown"),
             participants=arguments.training_participants,
         ),
         for_science=not arguments.not_for_science,
-        notice=arguments.notice,
-        sources=_sources(arguments),
+        notice=given.get("notice", ""),
+        sources=_sources(given),
     )
     bundle = convert_checkpoint(
         arguments.checkpoint,
@@ -308,35 +292,33 @@ def _convert(arguments: argparse.Namespace) -> None:
         maps=arguments.maps,
         brain_mask=arguments.brain_mask,
         mask=arguments.mask,
-        space=arguments.space or "MNI152NLin6Asym",
-        resolution="2" if arguments.resolution is None else arguments.resolution or None,
+        space=taken["space"],
+        resolution=taken["resolution"] or None,
     )
     _print(bundle_lines(bundle))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
 
 
-def _sources(arguments: argparse.Namespace) -> dict[str, str]:
+def _sources(given: dict[str, Any]) -> dict[str, str]:
     """Return which facts were given, and which the program takes from the published models."""
-    given = {
-        "licence": arguments.licence != "unknown",
-        "citation": bool(arguments.citation),
-        "description": bool(arguments.description),
-        "training.data": arguments.training_data != "unknown",
-        "training.repetition_time_s": arguments.training_tr is not None,
-        "training.cleaning": arguments.training_cleaning != "unknown",
-        "training.participants": arguments.training_participants is not None,
+    of_training = {
+        "training_data": "training.data",
+        "training_tr": "training.repetition_time_s",
+        "training_cleaning": "training.cleaning",
+        "training_participants": "training.participants",
     }
+    stated = {name: name for name in ("licence", "citation", "description")} | of_training
     assumed = {
-        "grid": arguments.space is not None and arguments.resolution is not None,
-        "segment_seconds": arguments.segment_seconds is not None,
-        "contrasts": arguments.contrasts is not None,
+        "grid": {"space", "resolution"} <= given.keys(),
+        "segment_seconds": "segment_seconds" in given,
+        "contrasts": "contrasts" in given,
     }
     # Of what was not given there is nothing, but for what has a default.
-    stated = {name: "stated" for name, is_given in given.items() if is_given}
-    return stated | {name: "stated" if known else "inferred" for name, known in assumed.items()}
+    known = {name: "stated" for option, name in stated.items() if option in given}
+    return known | {name: "stated" if here else "inferred" for name, here in assumed.items()}
 
 
-def _print(lines: Sequence[str]) -> None:
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         show(line)
 

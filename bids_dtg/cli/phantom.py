@@ -15,7 +15,6 @@ from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.streams import run_program
-from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, Phantom, all_workflows
 
 _MOST_PARTICIPANTS = 999  # labels have three digits
@@ -76,8 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="seconds a frame (default: 1.5)",
     )
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
-    parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    parser.add_verbose()
+    parser.add_version()
     return parser
 
 
@@ -94,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     kept = "finished participants are kept"
-    return call("dtg-phantom", action, debug=arguments.debug, interrupted=kept)
+    return call("dtg-phantom", action, debug=arguments.verbose > 1, interrupted=kept)
 
 
 def run() -> NoReturn:

@@ -19,8 +19,9 @@ from bids_dtg.cli.help import (
     overview,
 )
 from bids_dtg.cli.spellings import add_spellings, flags_of, with_hyphens
-from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
+from bids_dtg.cli.tables import explained, legal_values, run_workflow
 from bids_dtg.engine.machine import wait_asleep
+from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Option
 from bids_dtg.settings.toml import make_settings
 from bids_dtg.streams import run_program
@@ -31,9 +32,9 @@ _GROUPS = {
     "model": "model",
     "cleaning": "cleaning of the resting runs",
     "output": "outputs",
-    "modelling": "models of one's own (group level)",
+    "modelling": "analyses and models of your own (group level)",
     "statistics": "statistics over participants (group level)",
-    "dynamics": "network model (--workflow dynamics)",
+    "dynamics": "models of regions (--workflow dynamics)",
     "twin": "digital twin (--workflow twin)",
     "resources": "resources",
     "behaviour": "behaviour",
@@ -50,6 +51,26 @@ _EPILOG = f"""\
 exit codes: 0 done; 1 at least one participant failed, the others are complete;
 2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
 """
+
+
+_INDENT = 24  # columns before what an option does
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str, **_: Any) -> None:
+        super().__init__(prog, max_help_position=_INDENT)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs == "+":
+            return f"{self._metavar_formatter(action, default_metavar)(1)[0]} ..."
+        return super()._format_args(action, default_metavar)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """Return all flags before one value, as argparse does from Python 3.13 on."""
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        default = self._get_default_metavar_for_optional(action)
+        return f"{', '.join(action.option_strings)} {self._format_args(action, default)}"
 
 
 def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
@@ -70,25 +91,27 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
         if topic is None
         else topic.description,
         epilog=_EPILOG if topic is None else topic.epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
         add_help=False,
     )
     for name in ("bids_dir", "output_dir"):
-        parser.add_argument(name, metavar=name.upper(), help=OPTIONS[name].field.metadata["help"])
+        parser.add_argument(name, metavar=name.upper(), help=OPTIONS[name].help)
     parser.add_argument(
         "analysis_level",
         choices=get_args(OPTIONS["analysis_level"].hint),
-        help=OPTIONS["analysis_level"].field.metadata["help"],
+        help=OPTIONS["analysis_level"].help,
     )
-    tables = table_choices(None if topic is None else topic.workflow)
+    workflow, names = (None, ()) if topic is None else (topic.workflow, topic.names)
+    choices, words = legal_values(workflow), explained(workflow)
     shown = OPTIONS if topic is None else topic.options
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
         for name, option in shown.items():
             if option.group == group:
-                _add_option(section, option, tables.get(name), () if topic is None else topic.names)
+                explanation = "; ".join([option.help, *words.get(name, ())])
+                _add_option(section, option, choices.get(name), explanation, names)
     section.add_argument(
         "--config-file",
         metavar="FILE",
@@ -121,35 +144,29 @@ def _all_help(parser: argparse.ArgumentParser, _given: argparse.Namespace) -> st
 def _add_option(
     section: argparse._ArgumentGroup,
     option: Option,
-    choices: Choices | None,
+    choices: Sequence[str] | None,
+    words: str,
     names: Sequence[str],
 ) -> None:
     """Add an option, with its default in what `names` says; none: in every workflow."""
-    field, hint = option.field, option.hint
-    meta = field.metadata
-    words = "; ".join([meta["help"], *(choices.words if choices else ())])
-    default = (choices and choices.shown_default) or default_shown(option, names)
+    hint = option.hint
+    default = default_shown(option, names)
     shown = f" (default: {default})" if default else ""
-    arguments: dict[str, Any] = {
-        "dest": field.name,
-        "help": (words + shown).replace("%", "%%"),
-    }
+    arguments: dict[str, Any] = {"dest": option.name, "help": (words + shown).replace("%", "%%")}
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     if hint is bool:
-        on = field.default is True  # then it has a flag that switches it off
-        arguments["action"] = argparse.BooleanOptionalAction if on else "store_true"
-    elif field.name == "verbose":
+        arguments["action"] = "store_true"
+    elif option.name == "verbose":
         arguments["action"] = "count"
+    elif choices is not None or get_origin(hint) is Literal:
+        arguments["choices"] = choices or get_args(hint)
     else:
-        arguments["metavar"] = meta["metavar"]
-        if choices is not None or get_origin(hint) is Literal:
-            arguments["choices"] = choices.values if choices else get_args(hint)
-            arguments.pop("metavar")
-        if get_origin(hint) is tuple:
-            # `-d a b` and `-d a -d b` are the same.
-            arguments |= {"nargs": "+", "action": "extend"}
-    section.add_argument(*flags_of(field.name), **arguments)
+        arguments["metavar"] = option.metavar or {int: "N", Path: "FILE"}.get(hint)
+    if get_origin(hint) is tuple:
+        # `-d a b` and `-d a -d b` are the same.
+        arguments |= {"nargs": "+", "action": "extend"}
+    section.add_argument(*flags_of(option.name), **arguments)
 
 
 def _parse(words: Sequence[str]) -> dict[str, Any]:
@@ -170,14 +187,15 @@ def _parse(words: Sequence[str]) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
     arguments = _parse(sys.argv[1:] if argv is None else argv)
-    debug = bool(arguments.pop("debug", False))
-    arguments.pop("ignored", None)
-    config_file = arguments.pop("config_file", None)
+    config_file, ignored = arguments.pop("config_file", None), arguments.pop("ignored", ())
 
     def action() -> int:
-        settings = make_settings({**arguments, "debug": debug}, config_file, legal_values())
+        settings = make_settings(arguments, config_file, legal_values())
+        if ignored:
+            say(f"bids_dtg: note: without effect here: {', '.join(dict.fromkeys(ignored))}")
         return run_workflow(settings)
 
+    debug = arguments.get("verbose", 0) > 1
     group = arguments.get("analysis_level") == "group"
     kept = "the same command goes on" if group else "finished participants are kept"
     return call("bids_dtg", action, debug=debug, interrupted=kept)

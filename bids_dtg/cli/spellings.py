@@ -14,9 +14,9 @@ from bids_dtg.settings import OPTIONS
 # Bytes in a unit of --mem, as fMRIPrep has them; without one they are megabytes.
 _UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 # Runners of BIDS-Apps pass them, and they change nothing: no input is validated, nothing tracked,
-# and no intermediate file kept.
+# no intermediate file kept, and maps are made without chance.
 IGNORED = ("--skip-bids-validation", "--notrack")
-WORK_FOLDER = ("-w", "--work-dir")
+IGNORED_VALUES = ("-w", "--work-dir", "--random-seed")
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,12 @@ def _minutes(text: str) -> str:
 
 ALIASES: tuple[Alias, ...] = (
     Alias(("--mem", "--mem-mb"), "mem_gb", _gigabytes),
-    Alias(("--random-seed",), "seed"),
     Alias(("--fd-thresh", "-f"), "fd_threshold"),
     Alias(("--smoothing",), "smoothing_fwhm"),
     Alias(("--lower-bpf",), "high_pass"),
     Alias(("--upper-bpf",), "low_pass"),
     Alias(("--min-time",), "min_minutes", _minutes),
     Alias(("-c",), "custom_confounds"),
-    Alias(("--run-id", "--run-label"), "run"),
 )
 
 
@@ -63,25 +61,28 @@ def flags_of(name: str) -> tuple[str, ...]:
     >>> flags_of("mem_gb"), flags_of("verbose")
     (('--mem-gb',), ('-v', '--verbose'))
     """
-    own: tuple[str, ...] = OPTIONS[name].field.metadata["flags"]
-    return own or ("--" + name.replace("_", "-"),)
+    return OPTIONS[name].flags or ("--" + name.replace("_", "-"),)
+
+
+class _Ignore(argparse.Action):
+    """Keeps the flags that were given and change nothing."""
+
+    def __call__(
+        self, _parser: object, given: Any, _values: object, flag: str | None = None
+    ) -> None:
+        given.ignored = [*getattr(given, "ignored", ()), flag]
 
 
 def add_spellings(parser: argparse.ArgumentParser) -> None:
     """Have a parser understand other programs' spellings too; its help does not show them."""
     for alias in ALIASES:
-        own = next(action for action in parser._actions if action.dest == alias.option)
-        # `--run-id a b` takes as many words as `--run`.
-        several: dict[str, Any] = {"nargs": "+", "action": "extend"} if own.nargs == "+" else {}
         parser.add_argument(
-            *alias.flags,
-            dest=alias.option,
-            type=alias.convert,
-            help=argparse.SUPPRESS,
-            **several,
+            *alias.flags, dest=alias.option, type=alias.convert, help=argparse.SUPPRESS
         )
-    parser.add_argument(*IGNORED, dest="ignored", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument(*WORK_FOLDER, dest="ignored", help=argparse.SUPPRESS)
+    for flags, values in ((IGNORED, 0), (IGNORED_VALUES, None)):
+        parser.add_argument(
+            *flags, dest="ignored", action=_Ignore, nargs=values, help=argparse.SUPPRESS
+        )
 
 
 def with_hyphens(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:

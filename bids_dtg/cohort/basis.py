@@ -19,7 +19,7 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.files.text import read_json, write_json
 from bids_dtg.notices import named
 from bids_dtg.participants.call import with_whole_paths
-from bids_dtg.settings import OPTIONS, Settings, plain
+from bids_dtg.settings import FIELDS, Settings, plain
 from bids_dtg.settings.option import MODELS
 from bids_dtg.version import __version__
 from bids_dtg.workflows import find_workflow
@@ -152,9 +152,7 @@ class UsedModel:
 def option_files(settings: Settings) -> tuple[Path, ...]:
     """Return the files that options name on which a model depends: arrays, splits, ROIs, tasks."""
     values = with_whole_paths(settings).options
-    shaping = [
-        name for name, option in OPTIONS.items() if MODELS in option.field.metadata["shapes"]
-    ]
+    shaping = [name for name, option in FIELDS.items() if MODELS in option.shapes]
     texts = [
         text
         for name in shaping
@@ -172,9 +170,8 @@ def _shaping_options(settings: Settings) -> dict[str, str]:
     values |= unset
     return {
         name: hashlib.sha256(json.dumps(plain(values[name])).encode()).hexdigest()
-        for name, option in OPTIONS.items()
-        if MODELS in option.field.metadata["shapes"]
-        and row.name in (option.field.metadata["workflows"] or (row.name,))
+        for name, option in FIELDS.items()
+        if MODELS in option.shapes
     }
 
 

@@ -28,7 +28,7 @@ from bids_dtg.files.foreign import read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
-from bids_dtg.imaging.atlas import Atlas, choose_atlases
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
@@ -45,7 +45,6 @@ from bids_dtg.inputs.statmaps import (
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say, show
 from bids_dtg.report.contents import AverageFiles
-from bids_dtg.settings.option import find_row
 from bids_dtg.workflows import FeatureKind
 
 Row = NDArray[np.float32]
@@ -183,23 +182,19 @@ class FeatureSource:
 
 
 def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
-    """Find the features of ``--feature-sets``, or all that there are.
+    """Find all features that there are.
 
     Raises
     ------
-    SettingsError, DatasetError
-        There is no such kind, or nobody has features of a requested kind, or of any.
+    DatasetError
+        Nobody has features of any kind.
     """
-    asked = people.settings.statistics.feature_sets
-    rows = people.feature_kinds
     found: list[FeatureSource] = []
     missing: list[DatasetError] = []
-    for kind in [find_row(rows, "--feature-sets", name) for name in dict.fromkeys(asked or rows)]:
+    for kind in people.feature_kinds.values():
         try:
             found.append(kind.find(kind, people))
         except DatasetError as err:
-            if asked:
-                raise
             missing.append(err)
     if not found:
         raise missing[0]
@@ -256,13 +251,13 @@ def _of_maps(source: FeatureSource, people: GroupPeople, statistic: str = "") ->
             "the default atlas has no region where the maps have values",
             remedy="give --atlases, or --voxels for tests of voxels",
         )
-    store, least = store_of(people.output), people.settings.outputs.min_coverage
+    store = store_of(people.output)
     keep_places = cache(people.keep_places)  # once, when the first means are
 
     def kept(contrast: str) -> KeptMeans:
         keep_places()
         name = f"{source.kind.name}/{contrast}"
-        return KeptMeans.of(store, name, atlas, places, least, statistic)
+        return KeptMeans.of(store, name, atlas, places, MIN_COVERAGE, statistic)
 
     names = tuple(atlas.parcels.values())
     return dataclasses.replace(source, names=names, places=places, atlas=atlas, kept=kept)

@@ -15,7 +15,7 @@ HALVES = "halves"  # of --folds: halves of the same people's runs
 
 def model_given(settings: Settings) -> bool:
     """Return whether a call names a model."""
-    return bool(settings.inputs.model != OPTIONS["model"].field.default)
+    return bool(settings.inputs.model != OPTIONS["model"].default)
 
 
 def refuse_model(settings: Settings) -> None:

@@ -351,7 +351,7 @@ def _is_named(name: str, known: set[str]) -> bool:
     )
 
 
-def data_set_name(settings: Settings, dataset: SourceDataset) -> str:
-    """Return ``--data-set``, else the name in the folder's description, else the folder's name."""
+def data_set_name(dataset: SourceDataset) -> str:
+    """Return the name in the folder's description, else the folder's name."""
     described = str(dataset.description.get("Name") or "").strip()
-    return settings.modelling.data_set or described or dataset.name
+    return described or dataset.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -61,22 +62,10 @@ def _phantom(arguments: argparse.Namespace) -> None:
 
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.
 FEATURES = (
-    FeatureKind(
-        "maps",
-        "predicted maps",
-        "predicted maps",
-        later("cohort.features:find_maps"),
-        synthetic=True,
-    ),
-    FeatureKind(
-        "measured",
-        "measured maps (--derivatives statmaps=PATH)",
-        "measured maps",
-        later("contrasts.contrast:find_measured"),
-    ),
+    FeatureKind("maps", "predicted maps", later("cohort.features:find_maps"), synthetic=True),
+    FeatureKind("measured", "measured maps", later("contrasts.contrast:find_measured")),
     FeatureKind(
         "edges",
-        "correlations between the ROI series of rest, the connectome that maps are predicted from",
         "edges of the connectome",
         later("cohort.features:find_edges"),
         constant("contrasts.panels.run:CONNECTOME_FILE"),
@@ -84,11 +73,10 @@ FEATURES = (
 )
 
 # Options of analyses of people with rest and measured maps, and of a network's training.
-_OF_PEOPLE = (
-    *(*OF_RUNS, "device", "combine", "contrast", "model_name", "split_file", "data_set", "seed"),
-)
-_OF_A_NEW_MODEL = ("architecture", "features")
-_OF_TRAINING = ("recipe", "held_out", "epochs", "batch_size", "learning_rate")
+_OF_PEOPLE = (*OF_RUNS, "combine", "contrast", "model_name", "split_file", "seed")
+_OF_TRAINING = ("recipe", "epochs", "batch_size", "learning_rate")
+# Of analyses over people: which maps they look at, and where.
+_OF_MAPS = ("contrast", "derivatives", "input_type", "atlases", "voxels")
 
 ROW = Workflow(
     name="contrasts",
@@ -97,17 +85,16 @@ ROW = Workflow(
         results=_results,
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        reads=(*OF_RUNS, "device", "output", "contrast"),
+        reads=(*OF_RUNS, "output", "contrast"),
     ),
     group=later("contrasts.analyses.overview.analysis:run_group"),
-    group_reads_runs=True,
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 later("contrasts.analyses.train:run_training"),
                 "make a model from participants' rest and measured maps "
                 "(--derivatives statmaps=PATH)",
-                reads=(*_OF_PEOPLE, *_OF_TRAINING, *_OF_A_NEW_MODEL),
+                reads=(*_OF_PEOPLE, *_OF_TRAINING, "architecture", "features"),
             ),
             "finetune": Analysis(
                 later("contrasts.analyses.finetune:run_finetuning"),
@@ -119,7 +106,7 @@ ROW = Workflow(
                 "score the maps of --model against participants' measured maps",
                 reads=_OF_PEOPLE,
             ),
-            **ANALYSES,
+            **{name: replace(row, reads=(*row.reads, *_OF_MAPS)) for name, row in ANALYSES.items()},
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

@@ -57,7 +57,7 @@ def _phantom(arguments: argparse.Namespace) -> None:
 _RUN = later("dynamics.analyses.dispatch:run_analysis")
 # Options of analyses of people's series.
 _OF_SERIES = (
-    *("session_label", "model_name", "split_file", "data_set", "seed"),
+    *("session_label", "model_name", "split_file", "seed", "input_arrays", "array_key"),
     *("structural_connectivity", "region_maps"),
 )
 _OF_TRAINING = (
@@ -69,7 +69,6 @@ _OF_TRAINING = (
 FEATURES = (
     FeatureKind(
         "components",
-        "scores of components of unshrunken covariances, by a linear core",
         "components of covariances",
         later("cohort.features:find_scores"),
         constant("dynamics.panels.figures:COMPONENTS"),
@@ -80,46 +79,38 @@ FEATURES = (
 
 ROW = Workflow(
     name="dynamics",
-    help="how the activity of each participant's regions changes from frame to frame, by a linear "
-    "core or the network model of Sip et al., 2023: from images at the participant level; at the "
-    "group level from the output of participants, or from --input-arrays",
+    help="models of the activity of each participant's regions; a linear core or the network model "
+    "of Sip et al. (2023), from images at the participant level, at the group level from the "
+    "output of participants or from --input-arrays",
     participants=ParticipantLevel(
         results=later("dynamics.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        reads=(
-            *(*OF_RUNS, "atlases", "min_coverage", "data_set", "array_key"),
-            "structural_connectivity",
-        ),
+        reads=(*OF_RUNS, "atlases", "array_key", "structural_connectivity"),
     ),
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 partial(_RUN, "train"),
                 "fit a linear core, or a network, to people's series",
-                arrays=True,
                 reads=(*_OF_SERIES, *_OF_TRAINING),
             ),
             "evaluate": Analysis(
                 partial(_RUN, "evaluate"),
                 "evaluate --model and its simulations on people's series, beside simple models",
-                arrays=True,
-                reads=("model", *_OF_SERIES, "simulations"),
+                reads=("model", "architecture", *_OF_SERIES, "simulations", "folds"),
                 needs_model=True,
                 instead_of_model="folds",
-                statistics=("folds",),
             ),
             "simulate": Analysis(
                 partial(_RUN, "simulate"),
                 "people's activity by --model",
-                arrays=True,
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
             ),
             "fixed-points": Analysis(
                 partial(_RUN, "fixed-points"),
                 "where the activity of --model rests, and whether it is stable there",
-                arrays=True,
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),

@@ -32,6 +32,7 @@ _LARGEST = np.iinfo(np.int32).max  # label
 # Voxels of the lattice that are counted around the model's grid (64 mm at 2 mm), and around the
 # labels of an image that is in another space.
 _MARGIN, _WARPED = 32, 10
+MIN_COVERAGE = 0.5  # share of a parcel that must have values; else its mean, or series, is n/a
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from bids_dtg.inputs.studies import person_folders
 
 
 def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection: Selection) -> None:
-    """Refuse labels of sessions, tasks and runs that no run of a dataset has.
+    """Refuse labels of sessions and tasks that no run of a dataset has.
 
     Names are read only, those of the participants asked for first, until every label was met;
     a participant who lacks one that others have fails alone, later.
@@ -30,14 +30,14 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
     participants
         Labels of those who were asked for.
     selection
-        Sessions, tasks and runs asked for.
+        Sessions and tasks asked for.
 
     Raises
     ------
     SettingsError
         Something is no label, or no run has it: what the runs have.
     """
-    asked = {"ses": selection.sessions, "task": selection.tasks, "run": selection.runs}
+    asked = {"ses": selection.sessions, "task": selection.tasks}
     for entity, labels in asked.items():
         for label in labels:
             _refuse_label(dataset, participants, entity, plain_label(label, entity))

@@ -189,16 +189,15 @@ def _grouped(
 
 
 # The options that choose by an entity.
-OPTIONS = {"ses": "--session-label", "task": "--task-id", "run": "--run"}
+OPTIONS = {"ses": "--session-label", "task": "--task-id"}
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for; labels with or without `ses-`, `task-`, `run-`."""
+    """What was asked for; labels with or without `ses-`, `task-`."""
 
     sessions: Sequence[str] = ()  # all where empty
     tasks: Sequence[str] = ()  # those whose names begin with "rest" where empty
-    runs: Sequence[str] = ()  # all where empty
 
     @property
     def session_labels(self) -> list[str]:
@@ -216,10 +215,8 @@ class Selection:
         files = _narrow(files, "ses", self.session_labels, who)
         if self.tasks:
             tasks = [plain_label(label, "task") for label in self.tasks]
-            files = _narrow(files, "task", tasks, who)
-        elif not any_task:
-            files = _resting(files, who)
-        return _narrow(files, "run", [plain_label(label, "run") for label in self.runs], who)
+            return _narrow(files, "task", tasks, who)
+        return files if any_task else _resting(files, who)
 
 
 # All runs of rest.
@@ -264,7 +261,7 @@ def _narrow(files: list[NamedFile], entity: str, asked: Sequence[str], who: str)
     ]
     if not kept:
         option, there = OPTIONS[entity], _labels(files, entity)
-        what = {"ses": "session", "task": "run of task", "run": "run"}[entity]
+        what = {"ses": "session", "task": "run of task"}[entity]
         raise RunError(
             f"{who} has no {what} {' or '.join(asked)}; "
             + (f"it has {there}" if there else f"its files have no {entity}-"),

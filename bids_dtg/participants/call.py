@@ -29,7 +29,7 @@ from bids_dtg.participants.reports import Reports, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
 from bids_dtg.progress import Board, Clock, Lane
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 
@@ -136,11 +136,11 @@ def with_whole_paths(settings: Settings) -> Settings:
     changes["input_arrays"] = tuple(
         str(Path(path).absolute()) for path in settings.modelling.input_arrays
     )
-    for name, values in settings.options.items():
-        if OPTIONS[name].files_or_names:
-            changes[name] = tuple(
-                str(Path(value).absolute()) if Path(value).is_file() else value for value in values
-            )
+    for name in ("atlases", "task_file"):  # of files, or of names
+        changes[name] = tuple(
+            str(Path(value).absolute()) if Path(value).is_file() else value
+            for value in settings.options[name]
+        )
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
         for package, path in parts

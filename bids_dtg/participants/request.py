@@ -321,7 +321,7 @@ def templateflow_of(settings: Settings) -> TemplateFlow:
 
 def _selection(settings: Settings) -> Selection:
     inputs = settings.inputs
-    return Selection(inputs.session_label, inputs.task_id, inputs.run)
+    return Selection(inputs.session_label, inputs.task_id)
 
 
 def _lies_on_lattice(path: Path, grid: Grid) -> bool:

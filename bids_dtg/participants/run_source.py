@@ -88,7 +88,7 @@ def plan_run(
     Raises
     ------
     TooShortError
-        Less than ``min_minutes`` or ``min_dof`` are left.
+        Less than ``min_minutes``, or too few degrees of freedom, are left.
     RunError
         Its space, its header or its table of confounds cannot be used.
     """

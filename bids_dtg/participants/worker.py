@@ -263,7 +263,7 @@ class _Participant:
         """End the open average, and show why."""
         self._maker = None
         self._failures.append(failed.failure)
-        if self._work.request.settings.behaviour.debug:
+        if self._work.request.settings.behaviour.verbose > 1:
             self._reporter.note(failed.trace)
         self._reporter.finish(f"failed: {failed.failure.message}")
 

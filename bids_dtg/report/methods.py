@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from bids_dtg.cleaning.design import MIN_DOF
 from bids_dtg.cleaning.words import CLEANING_REFERENCES, Lacking, cleaning_text
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -117,7 +118,7 @@ def _least(facts: MethodsFacts) -> str:
     """Describe the runs that were not used; dof are known if this program cleaned."""
     least = f"{facts.cleaning.min_minutes:g} minutes"
     if facts.input_type == "fmriprep":
-        least += f" or {facts.cleaning.min_dof:g} residual degrees of freedom"
+        least += f" or {MIN_DOF} residual degrees of freedom"
     return f"Runs with less than {least} left were not used."
 
 

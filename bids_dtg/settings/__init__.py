@@ -17,15 +17,16 @@ import difflib
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings.checks import check, check_meaning
+from bids_dtg.settings.checks import check
 from bids_dtg.settings.option import RESULTS, plain, require_kind
 from bids_dtg.settings.parts import (
+    FILE_ONLY,
     SCRUBBING_FD_MM,
     BehaviourOptions,
     CleaningOptions,
@@ -43,6 +44,7 @@ from bids_dtg.settings.parts import (
 )
 
 __all__ = [
+    "FIELDS",
     "OPTIONS",
     "SCRUBBING_FD_MM",
     "BehaviourOptions",
@@ -94,12 +96,6 @@ class Settings:
     behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)  # of the program
 
     def __post_init__(self) -> None:
-        given = {
-            name: OPTIONS[name].workflows
-            for name, value in self.options.items()
-            if value != OPTIONS[name].field.default
-        }
-        check_meaning(given, self.inputs.workflow)
         check(self)
 
     @classmethod
@@ -125,8 +121,8 @@ class Settings:
 
     @property
     def options(self) -> dict[str, Any]:
-        """All options, by name."""
-        return {name: getattr(getattr(self, option.part), name) for name, option in OPTIONS.items()}
+        """All values, by name."""
+        return {name: getattr(getattr(self, row.part), name) for name, row in FIELDS.items()}
 
     @property
     def result_options(self) -> dict[str, Any]:
@@ -134,7 +130,7 @@ class Settings:
         return {
             name: plain(value)
             for name, value in self.options.items()
-            if RESULTS in OPTIONS[name].field.metadata["shapes"]
+            if RESULTS in FIELDS[name].shapes
         }
 
     @property
@@ -146,59 +142,34 @@ class Settings:
 
 @dataclass(frozen=True)
 class Option:
-    """Where an option stands, and what it may be."""
+    """What an option is: see `bids_dtg.settings.option.option`."""
 
+    name: str
     part: str  # field of `Settings` that it belongs to
-    field: dataclasses.Field[Any]  # default and metadata, as `option` wrote them
     hint: Any  # type of its values
+    default: Any  # `dataclasses.MISSING`: it is required
+    group: str  # heading in ``--help`` and table in the TOML file
+    help: str
+    flags: tuple[str, ...]  # empty: the one that follows from its name
+    metavar: str | None
+    shapes: tuple[str, ...]  # what changes with it: `RESULTS`, `MODELS`
+    shown_default: str | Mapping[str, str] | None
 
-    @property
-    def group(self) -> str:
-        """Heading in ``--help`` and table in the TOML file."""
-        return str(self.field.metadata["group"])
-
-    @property
-    def workflows(self) -> tuple[str, ...]:
-        """Workflows in which it has a meaning; none: all have it."""
-        return tuple(self.field.metadata["workflows"])
-
-    @property
-    def everyday(self) -> bool:
-        """Whether ``--help`` shows it where neither a workflow nor an analysis is named."""
-        return bool(self.field.metadata["everyday"])
-
-    @property
-    def brief(self) -> str:
-        """Its explanation in a few words: up to the first semicolon."""
-        return str(self.field.metadata["help"]).partition(";")[0]
-
-    @property
-    def default_words(self) -> str:
-        """Its default as ``--help`` shows it; empty where that goes without saying."""
-        shown = self.field.metadata["shown_default"]
-        value = (shown[""] if isinstance(shown, Mapping) else shown) or self.field.default
-        # Of a flag, and of how often one is given, everybody knows it.
-        if value in (None, (), "") or self.hint is bool or self.field.name == "verbose":
-            return ""
-        return " ".join(value) if isinstance(value, tuple) else str(value)
-
-    @property
-    def defaults_of(self) -> Mapping[str, str]:
-        """The same for single workflows and analyses, by their names, where it is another one."""
-        shown = self.field.metadata["shown_default"]
-        found = shown if isinstance(shown, Mapping) else {}
-        return {name: words for name, words in found.items() if name}
-
-    @property
-    def files_or_names(self) -> bool:
-        """Whether each of its values is a file where there is one, else a name."""
-        return bool(self.field.metadata["files_or_names"])
+    @classmethod
+    def all_of(cls, part: str, options: type) -> Iterator[Option]:
+        """Yield the options of a part of the settings."""
+        hints = get_type_hints(options)
+        for own in dataclasses.fields(options):
+            facts = dict(own.metadata)
+            if facts["shapes"] is None:
+                facts["shapes"] = getattr(options, "SHAPES", ())
+            yield cls(own.name, part, hints[own.name], own.default, **facts)
 
 
 def _option(name: str) -> Option:
-    if name in OPTIONS:
-        return OPTIONS[name]
-    near = difflib.get_close_matches(name, OPTIONS, n=1)
+    if name in FIELDS:
+        return FIELDS[name]
+    near = difflib.get_close_matches(name, FIELDS, n=1)
     raise SettingsError(
         f"no option is called {name!r}",
         expected="options as on the command line, with _ for -",
@@ -209,12 +180,12 @@ def _option(name: str) -> Option:
 _PARTS: Mapping[str, Any] = {
     name: hint for name, hint in get_type_hints(Settings).items() if dataclasses.is_dataclass(hint)
 }
-# Every option by its name, in the order of ``--help`` within each group.
+# All fields by name, in the order of ``--help`` within each group, and those with a flag.
+FIELDS: Mapping[str, Option] = {
+    option.name: option for part, own in _PARTS.items() for option in Option.all_of(part, own)
+}
 OPTIONS: Mapping[str, Option] = {
-    option_field.name: Option(part, option_field, hints[option_field.name])
-    for part, cls in _PARTS.items()
-    for hints in [get_type_hints(cls)]
-    for option_field in dataclasses.fields(cls)
+    name: option for name, option in FIELDS.items() if name not in FILE_ONLY
 }
 # What completes names, and shows what a function takes, reads the signature.
 setattr(  # noqa: B010
@@ -228,10 +199,10 @@ setattr(  # noqa: B010
                     name,
                     inspect.Parameter.KEYWORD_ONLY,
                     default=inspect.Parameter.empty
-                    if option.field.default is dataclasses.MISSING
-                    else option.field.default,
+                    if option.default is dataclasses.MISSING
+                    else option.default,
                 )
-                for name, option in OPTIONS.items()
+                for name, option in FIELDS.items()
             ),
         ]
     ),

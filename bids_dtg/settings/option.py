@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
@@ -16,80 +16,49 @@ Row = TypeVar("Row")
 RESULTS, MODELS = "results", "models"  # what options change
 
 
-@dataclass(frozen=True)
-class OptionMaker:
-    """Makes dataclass fields that are also command-line options and TOML keys."""
+def option(
+    group: str,
+    help_text: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    flags: tuple[str, ...] = (),
+    metavar: str | None = None,
+    shapes: tuple[str, ...] | None = None,
+    shown_default: str | Mapping[str, str] | None = None,
+) -> Any:
+    """Return a dataclass field that is also a command-line option and a TOML key.
 
-    workflows: tuple[str, ...] = ()  # in which its options have a meaning; none: in all
-    files_or_names: bool = False  # whether each value is a file where there is one, else a name
-    # Whether ``--help`` shows them where neither a workflow nor an analysis is named: explanations
-    # up to their first semicolon.
-    everyday: bool = False
-
-    def __call__(
-        self,
-        group: str,
-        help_text: str,
-        *,
-        default: Any = dataclasses.MISSING,
-        flags: tuple[str, ...] = (),
-        metavar: str | None = None,
-        shapes: tuple[str, ...] = (),
-        shown_default: str | Mapping[str, str] | None = None,
-    ) -> Any:
-        """Return such a field.
-
-        Parameters
-        ----------
-        group
-            Heading in ``--help`` and table in the TOML file.
-        help_text
-            Explanation for ``--help``, one sentence.
-        default
-            The default value; a field without one is required.
-        flags
-            Spellings beside the one that follows from the field's name.
-        metavar
-            Name of the value in ``--help``.
-        shapes
-            What changes with the option: `RESULTS` of participants, whose hash it enters, and
-            `MODELS` that are trained.
-        shown_default
-            What ``--help`` prints as the default where the value itself says little; where
-            single workflows or analyses have another one, by their names, and under the empty
-            name that of all others.
-        """
-        metadata = {
+    Parameters
+    ----------
+    group
+        Heading in ``--help`` and table in the TOML file.
+    help_text
+        Explanation for ``--help``, one sentence; up to its first semicolon, for the overview.
+    default
+        The default value; a field without one is required.
+    flags
+        Spellings beside the one that follows from the field's name.
+    metavar
+        Name of the value in ``--help``.
+    shapes
+        What changes with the option: `RESULTS` of participants, whose hash it enters, and
+        `MODELS` that are trained; None: what changes with the others of its part.
+    shown_default
+        What ``--help`` prints as the default where the value itself says little; where single
+        workflows or analyses have another one, by their names, and under the empty name that of
+        all others.
+    """
+    return field(
+        default=default,
+        metadata={
             "group": group,
             "help": help_text,
             "flags": flags,
             "metavar": metavar,
             "shapes": shapes,
             "shown_default": shown_default,
-            "everyday": self.everyday,
-            "files_or_names": self.files_or_names,
-            "workflows": self.workflows,
-        }
-        return field(default=default, metadata=metadata)
-
-    @property
-    def for_most_calls(self) -> OptionMaker:
-        """The maker of such options that ``--help`` shows first."""
-        return dataclasses.replace(self, everyday=True)
-
-    @property
-    def of_files_or_names(self) -> OptionMaker:
-        """The maker of such options whose values are files where there are such, else names."""
-        return dataclasses.replace(self, files_or_names=True)
-
-
-option = OptionMaker()
-map_option = OptionMaker(("contrasts",))
-# Of runs of rest, and how they are cleaned.
-rest_option = OptionMaker(("contrasts", "dynamics", "twin"))
-network_option = OptionMaker(("dynamics",))
-twin_option = OptionMaker(("twin",))
-map_or_twin_option = OptionMaker(("contrasts", "twin"))
+        },
+    )
 
 
 def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:

@@ -13,7 +13,7 @@ from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import read_toml
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import visible
-from bids_dtg.settings import OPTIONS, Settings, plain
+from bids_dtg.settings import FIELDS, Settings, plain
 from bids_dtg.settings.option import describe_kind
 
 
@@ -32,7 +32,7 @@ def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
     tables: dict[str, dict[str, Any]] = {}
     for name, value in settings.options.items():
         if value is not None:
-            tables.setdefault(OPTIONS[name].group, {})[name] = _shown(plain(value), shown)
+            tables.setdefault(FIELDS[name].group, {})[name] = _shown(plain(value), shown)
     return "".join(map(_seen, tomli_w.dumps(tables)))
 
 
@@ -69,7 +69,7 @@ def read_options(
         tables = read_toml(path)
     except ForeignFileError as err:
         raise err.as_kind(SettingsError) from err
-    groups = {option.group for option in OPTIONS.values()}
+    groups = {option.group for option in FIELDS.values()}
     values: dict[str, Any] = {}
     for table, content in tables.items():
         if table not in groups or not isinstance(content, dict):
@@ -77,8 +77,8 @@ def read_options(
                 f"{path} has the entry '{table}'", expected=f"tables {', '.join(sorted(groups))}"
             )
         for name, value in content.items():
-            if name not in OPTIONS or OPTIONS[name].group != table:
-                options = [n for n, option in OPTIONS.items() if option.group == table]
+            if name not in FIELDS or FIELDS[name].group != table:
+                options = [n for n, option in FIELDS.items() if option.group == table]
                 near = difflib.get_close_matches(name, options, n=1)
                 raise SettingsError(
                     f"{path} sets the unknown option '{name}' in [{table}]",
@@ -112,7 +112,7 @@ def make_settings(
     values = read_options(config_file, choices) if config_file else {}
     for name, value in given.items():
         values[name] = convert(name, value, typed(name), choices.get(name))
-    required = [name for name, option in OPTIONS.items() if option.field.default is MISSING]
+    required = [name for name, option in FIELDS.items() if option.default is MISSING]
     if lacking := [typed(name) for name in required if name not in values]:
         raise SettingsError(
             f"{', '.join(lacking)}: not on the command line, nor in {config_file}",
@@ -152,7 +152,7 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
     SettingsError
         It is no value of the option.
     """
-    hint = OPTIONS[name].hint
+    hint = FIELDS[name].hint
     if get_origin(hint) in (Union, UnionType):
         kinds = [arg for arg in get_args(hint) if arg is not type(None)]
         # A word in place of a number has the last kind.

@@ -60,7 +60,8 @@ def _analysis(analysis: str, function: str, settings: Settings) -> int:
 
 # Options of analyses of people's connectomes and behaviour.
 _OF_BEHAVIOUR = (
-    *("session_label", "task_id", "model_name", "split_file", "data_set", "seed", "task_file"),
+    *("session_label", "task_id", "model_name", "split_file", "seed", "task_file"),
+    *("input_arrays", "array_key", "participants_file"),
 )
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
 
@@ -68,8 +69,6 @@ _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate
 FEATURES = (
     FeatureKind(
         "times",
-        "mean response times and condition effects that a twin predicts, as of the participant "
-        "level",
         "predicted response times",
         later("cohort.features:find_scores"),
         constant("twin.panels.behaviour:FILE"),
@@ -78,7 +77,6 @@ FEATURES = (
     ),
     FeatureKind(
         "changes",
-        "changes of a twin by an intervention (--analysis intervene)",
         "changes by an intervention",
         later("cohort.features:find_changes"),
         columns=("function", "way", "change"),
@@ -87,42 +85,36 @@ FEATURES = (
 
 ROW = Workflow(
     name="twin",
-    help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
-    "2026): connectomes and what twins do in tasks at the participant level; at the group level "
-    "from the event files of BIDS_DIR, and the output of participants or --input-arrays",
+    help="networks made from participants' connectomes that perform their tasks; as in Takahashi "
+    "et al. (2026), connectomes and what twins do in tasks at the participant level, at the group "
+    "level from the event files of BIDS_DIR and the output of participants or --input-arrays",
     participants=ParticipantLevel(
         results=later("twin.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        reads=(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),
+        reads=(*OF_RUNS, "combine", "atlases", "task_file"),
     ),
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 partial(_analysis, "train", "train:run_training"),
                 "fit networks to people's connectomes and responses",
-                arrays=True,
-                reads=(*_OF_BEHAVIOUR, *_OF_TRAINING),
-                statistics=("participants_file", "covariates"),
+                reads=(*_OF_BEHAVIOUR, *_OF_TRAINING, "covariates"),
             ),
             "evaluate": Analysis(
                 partial(_analysis, "evaluate", "evaluate:run_evaluation"),
                 "judge --model by people outside its training set, or by folds twins that are "
                 "fitted to the others",
-                arrays=True,
-                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING),
+                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "covariates", "folds"),
                 needs_model=True,
                 instead_of_model="folds",
-                statistics=("folds", "participants_file", "covariates"),
             ),
             "intervene": Analysis(
                 partial(_analysis, "intervene", "intervene:run_interventions"),
                 "edges that the behaviour of --model depends on, and its changes where "
                 "connectomes move along them",
-                arrays=True,
-                reads=("model", *_OF_BEHAVIOUR),
+                reads=("model", *_OF_BEHAVIOUR, "permutations"),
                 needs_model=True,
-                statistics=("permutations", "participants_file"),
             ),
             **ANALYSES,
         }

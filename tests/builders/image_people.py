@@ -14,6 +14,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
 PEOPLE, FRAMES = 12, 100
+LABELS = tuple(f"0{n:02d}" for n in range(PEOPLE))
 CONTRASTS = ("left hand", "LANGUAGE:math")
 _BOX = (slice(2, 8), slice(3, 9), slice(4, 6))  # where the voxels of these people lie
 

@@ -28,6 +28,7 @@ def write_networks(
 ) -> Path:
     """Write two sessions and structural connectomes; people and frames are by session."""
     folder.mkdir(exist_ok=True)
+    (folder / "dataset_description.json").write_text('{"Name": "tiny"}')
     rng = np.random.default_rng(0)
     weights = rng.integers(0, 50, (4, len(regions), len(regions)))
     weights = weights + weights.transpose(0, 2, 1)
@@ -52,6 +53,6 @@ def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
         *("--analysis", analysis, "--input-arrays"),
         *(str(arrays / name) for name in ("REST1.npz", "REST2.npz", "sc.npz")),
         *("--array-key", "rest=bold", "people=subject", "places=region"),
-        *("structural=weights", "tr_seconds=tr", "--data-set", "tiny"),
+        *("structural=weights", "tr_seconds=tr"),
         *("--omp-nthreads", "1", *more),
     ]

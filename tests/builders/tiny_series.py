@@ -28,6 +28,7 @@ def made_series(
 def write_series(folder: Path, names: Sequence[str] = ("REST1", "REST2")) -> Path:
     """Write a file for each session, without structural connectomes."""
     folder.mkdir()
+    (folder / "dataset_description.json").write_text('{"Name": "tiny"}')
     for name, series in zip(names, made_series(), strict=False):
         np.savez(
             folder / f"{name}.npz",
@@ -45,5 +46,5 @@ def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
     return [
         *(str(arrays), str(out), "group", "--workflow", "dynamics", "--analysis", analysis),
         *("--input-arrays", *map(str, sorted(arrays.glob("*.npz")))),
-        *("--data-set", "tiny", "--omp-nthreads", "1", *more),
+        *("--omp-nthreads", "1", *more),
     ]

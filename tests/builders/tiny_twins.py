@@ -40,6 +40,8 @@ def write_twins(
     people = simulate_twin_people(number, "easy", regions=REGIONS, seed=1)
     sequences = [short(name) for name in tasks]
     write_twin_people(folder, people, sequences, people.runs(sequences, seed=1))
+    about = folder / "bids/dataset_description.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "Name": "tiny"}))
     found = edges(people)
     if telling:
         seconds = people.mean_rt_seconds("stroop").mean(axis=1)
@@ -172,6 +174,6 @@ def arguments(
     return [
         *(str(folder / "bids"), str(out), "group", "--workflow", "twin", "--analysis", analysis),
         *(("--input-arrays", str(folder / arrays)) if arrays else ()),
-        *("--data-set", "tiny", "--omp-nthreads", "1"),
+        *("--omp-nthreads", "1"),
         *more,
     ]

@@ -107,7 +107,8 @@ def train_network(made: Trained) -> None:
 def train_maps(made: Trained) -> None:
     """Train a model of maps of 8 of twelve people."""
     import image_people
+    from given import sets
 
     image_people.write(made.inputs, **image_people.people())
-    words = ("--architecture", "linear", "--held-out", "0", "0.34")
+    words = ("--architecture", "linear", *sets(image_people.LABELS, 0, 0.34))
     assert image_people.call(made.inputs, "train", *words, out=made.out) == 0

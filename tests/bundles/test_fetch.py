@@ -132,7 +132,7 @@ def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, mo
         fetch_models([model], models, Notes())
     assert bundle.card.files["mask.nii.gz"] in str(caught.value)
     assert len([word for word in str(caught.value).split() if len(word) >= 64]) >= 2
-    assert "dtg-models remove hcp-ya" in str(caught.value)
+    assert "hcp-ya, then fetch it again" in str(caught.value)
 
 
 def test_another_model_of_that_name_is_left_alone(host, address, models):

@@ -73,7 +73,7 @@ def test_verify_and_info_know_every_kind(tmp_path, capsys, kind):
 @pytest.mark.parametrize("kind", all_kinds())
 def test_selftest_knows_every_kind(tmp_path, capsys, kind):
     bundle = written_of_any(tmp_path / "tiny", kind)
-    code = main(["selftest", str(bundle.path)])
+    code = main(["verify", str(bundle.path)])
     out, err = capsys.readouterr()
     last = out.splitlines()[-1]
     if all_kinds()[kind].selftest is None:

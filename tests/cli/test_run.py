@@ -88,7 +88,7 @@ def test_help_names_every_option_with_its_default():
     text = " ".join(build_parser().format_help().split())
     for fact in (
         "{participant,group}",
-        "--participant-label LABEL [LABEL ...]",
+        "--participant-label LABEL ...",
         "(default: hcp-ya)",
         "(default: 4.0)",
         "(default: session)",
@@ -97,8 +97,7 @@ def test_help_names_every_option_with_its_default():
         "70 internal error",
     ):
         assert fact in text
-    # Python 3.13 prints the value once.
-    assert re.search(r"--session-label( LABEL \[LABEL \.\.\.\])?, --session-id", text)
+    assert "--session-label, --session-id LABEL ..." in text
 
 
 @pytest.mark.parametrize(
@@ -245,8 +244,8 @@ def test_runs_and_filter_file(job, tmp_path, capsys):
         for acquisition in ("fast", "slow"):
             add_rest(job.bids, "02", entities=f"acq-{acquisition}_run-{number}")
     filters = tmp_path / "filters.json"
-    filters.write_text('{"bold": {"acquisition": "fast"}}')
-    words = ("--participant-label", "02", "--run", "2", "--bids-filter-file", filters)
+    filters.write_text('{"bold": {"acquisition": "fast", "run": 2}}')
+    words = ("--participant-label", "02", "--bids-filter-file", filters)
     assert job.run("--dry-run", *words) == 0
     reads = [line for line in capsys.readouterr().out.splitlines() if "reads" in line]
     assert len(reads) == 1

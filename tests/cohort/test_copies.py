@@ -9,7 +9,8 @@ import array_people
 import numpy as np
 import output_series
 import pytest
-from tiny_cohort import TinyCohort
+from given import sets
+from tiny_cohort import LABELS, TinyCohort
 from tiny_job import read_table
 from tiny_twins import edges, events_of, write_average, write_twins
 from written_cohort import WrittenCohort
@@ -169,8 +170,11 @@ def images(tmp_path_factory):
     ],
 )
 def test_copies_among_images_are_known_by_the_values_that_are_read(images, held_out, maps, capsys):
-    name = f"of{held_out[2:]}"
-    words = ("--architecture", "linear", "--held-out", "0", held_out, "--seed", "1")
+    name, labels = f"of{held_out[2:]}", [f"{n:02d}" for n in range(1, 7)]
+    labels += [f"c{label}" for label in labels]
+    twice = {label: label.removeprefix("c") for label in labels}
+    words = ("--architecture", "linear", "--seed", "1")
+    words += sets(labels, 0, float(held_out), seed=1, families=twice)
     words += ("--model-name", name)
     assert images.analyse("train", *words) == 0
     said = capsys.readouterr().err
@@ -187,7 +191,7 @@ def test_a_retest_that_is_a_copy_of_the_measured_maps_is_refused(tmp_path, capsy
     cohort = TinyCohort(tmp_path)
     for path in cohort.statmaps.glob("sub-02/*_ses-a_*"):
         shutil.copy(path, str(path).replace("_ses-a_", "_ses-b_"))
-    words = ("--architecture", "linear", "--held-out", "0", "0.25")
+    words = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
     assert cohort.analyse("train", *words) == 1
     said = capsys.readouterr().err
     assert (
@@ -229,7 +233,7 @@ def written(tmp_path_factory):
 
 
 def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written, capsys):
-    words = ("--phenotype", "luck", "--feature-sets", "edges", "--name", "own")
+    words = ("--phenotype", "luck", "--name", "own")
     assert written.analyse("phenotypes", *words, "--permutations", 99) == 0
     said = capsys.readouterr().err
     assert "the same connectome under several labels (22 times): sub-P000 = sub-P022, " in said
@@ -293,7 +297,7 @@ def test_people_who_cannot_be_compared_are_named(written, tmp_path, capsys):
 @pytest.mark.slow
 def test_an_evaluation_of_training_peoples_copies_writes_no_results(images, capsys):
     labels = [f"{n:02d}" for n in range(1, 7)]
-    words = ("--architecture", "linear", "--held-out", "0", "0", "--model-name", "once")
+    words = ("--architecture", "linear", *sets(labels, 0, 0), "--model-name", "once")
     assert images.analyse("train", *words, "--participant-label", *labels) == 0
     model = ("--model", str(images.out / "group/model-once/bundle"))
     capsys.readouterr()

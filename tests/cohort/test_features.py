@@ -12,7 +12,7 @@ from tiny_job import read_table
 
 from bids_dtg.cohort.features import find_features, with_subcortex
 from bids_dtg.cohort.people import gather_people
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -45,9 +45,12 @@ def people_of(cohort, **options):
 
 
 def tables(cohort, name, tmp_path, **options):
-    people = people_of(cohort, feature_sets=(name,), **options)
-    (source,) = find_features(people)
-    return people, list(copied(source.tables(people, tmp_path)))
+    people = people_of(cohort, **options)
+    return people, list(copied(source_of(people, name).tables(people, tmp_path)))
+
+
+def source_of(people, name):
+    return next(source for source in find_features(people) if source.kind.name == name)
 
 
 def copied(found):
@@ -145,12 +148,12 @@ def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
 
 
 def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
-    people = people_of(cohort, feature_sets=("maps",))
+    people = people_of(cohort)
     path = people.averages["02"][0].maps[0].path
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     try:
-        (source,) = find_features(people)
+        source = source_of(people, "maps")
         # The places are of the first participant's maps.
         first, second, *_ = (table for table, _ in copied(source.tables(people, tmp_path)))
     finally:
@@ -168,7 +171,7 @@ def changed_first(cohort, pattern, change):
     path.write_bytes(change(whole.decode()).encode())
     kind = "edges" if "relmat" in pattern else "maps"
     try:
-        (source,) = find_features(people_of(cohort, feature_sets=(kind,), voxels=False))
+        source = source_of(people_of(cohort, voxels=False), kind)
         with TemporaryDirectory() as folder:
             table = next(source.tables(people_of(cohort), Path(folder)))
             return list(table.failed), table.labels
@@ -264,7 +267,7 @@ def find_one(name: str, places: VoxelPlaces):
 
 
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
-    people = people_of(cohort, feature_sets=("maps",))
+    people = people_of(cohort)
     path = people.averages["03"][0].maps[1].path
     whole, img = path.read_bytes(), nib.load(path)
     values = np.ascontiguousarray(img.get_fdata(dtype=np.float32))
@@ -272,7 +275,7 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     nib.save(nib.Nifti1Image(values, img.affine), path)
     label = people.averages["03"][0].maps[1].label
     try:
-        (source,) = find_features(people)
+        source = source_of(people, "maps")
         found = {table.contrast: table for table, _ in copied(source.tables(people, tmp_path))}
     finally:
         path.write_bytes(whole)
@@ -282,15 +285,13 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     assert others == {people.places.number}
 
 
-def test_what_nobody_has_is_refused_when_asked_for_and_named_else(cohort, tmp_path, capsys):
+def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
-    with pytest.raises(DatasetError, match="no folder of measured maps was given"):
-        find_features(people_of(cohort, derivatives=(), feature_sets=("measured",)))
     found = find_features(people)
     assert [source.kind.name for source in found] == ["maps", "edges"]
     assert "not looked at: no folder of measured maps was given" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
-        find_features(people_of(cohort, feature_sets=("maps",), contrast=("nonsense",)))
+        find_features(people_of(cohort, contrast=("nonsense",)))
 
 
 def test_the_example_has_what_all_sidecars_say(cohort):

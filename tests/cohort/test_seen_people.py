@@ -10,6 +10,7 @@ import image_people
 import numpy as np
 import pytest
 import tiny_series
+from given import sets
 from tiny_job import read_table
 from tiny_twins import LABELS, TRAIN, edges, write_twins
 from tiny_twins import arguments as twin_arguments
@@ -66,7 +67,7 @@ def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, 
     labels = tuple(map(str, made["people"]))
     relative = labels[8]
     image_people.write(tmp_path, **made, families=families(labels, relative))
-    words = ("--architecture", "linear", "--held-out", 0.2, 0)
+    words = ("--architecture", "linear", *sets(labels[:8], 0.2, 0))
     chosen = ("--participant-label", *labels[:8])
     assert image_people.call(tmp_path, "train", *words, *chosen) == 0
     kept = json.loads((tmp_path / "out/group/model-own/bundle/people.json").read_text())

@@ -52,7 +52,7 @@ def values(
     run: RestRun, places: VoxelPlaces, interpolation: Interpolation = "cubic"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read (frames, voxels), and which voxels are covered."""
-    cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0, min_dof=0)
+    cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0)
     source = RunSource.of(run, plan_run(run, SPACE, cleaning), places, interpolation)
     blocks = [block.copy() for _, block in source.blocks(Clock())]
     return np.concatenate(blocks), source.covered

@@ -11,7 +11,7 @@ from written_cohort import WrittenCohort
 
 from bids_dtg.report.pages.page import sentences
 
-FEW = ("--permutations", 99, "--feature-sets", "edges")
+FEW = ("--permutations", 99)
 
 
 def results(cohort, name, *words):

@@ -89,7 +89,7 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys, words_of):
 
 
 def test_voxels_have_maps_of_what_was_found(cohort):
-    words = ("--phenotype", "score", "--covariates", "age", "--feature-sets", "maps", "--voxels")
+    words = ("--phenotype", "score", "--covariates", "age", "--voxels")
     assert call(cohort, "voxels", *words, "--contrast", MATH) == 0
     where, found = folder(cohort, "voxels"), {}
     for stat in ("effect", "t", "logp"):
@@ -107,7 +107,7 @@ def test_voxels_have_maps_of_what_was_found(cohort):
 
 
 def test_the_mean_of_predicted_maps_has_no_p(cohort):
-    assert call(cohort, "mean", "--feature-sets", "edges") == 0
+    assert call(cohort, "mean") == 0
     (row,) = summary(cohort, "mean").values()
     edges = read_table(folder(cohort, "mean") / "desc-meanEdges_tests.tsv")
     t = ttest_1samp(cohort.truth.edges, 0).statistic
@@ -117,9 +117,9 @@ def test_the_mean_of_predicted_maps_has_no_p(cohort):
 
 
 def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
-    assert call(cohort, "luck", "--phenotype", "luck", "--feature-sets", "edges") == 0
+    assert call(cohort, "luck", "--phenotype", "luck") == 0
     assert ", luck: none of 66 tests at p \u2264 .05 over all" in capsys.readouterr().err
-    assert call(cohort, "sex", "--phenotype", "sex", "--feature-sets", "edges") == 0
+    assert call(cohort, "sex", "--phenotype", "sex") == 0
     rows = read_table(folder(cohort, "sex") / "desc-sexEdges_tests.tsv")
     truth = cohort.truth
     male = np.array(truth.table["sex"]) == "M"
@@ -147,14 +147,14 @@ def test_a_question_that_cannot_be_asked_is_refused(cohort, capsys, words, line)
 
 
 def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys):
-    words = ("--phenotype", "score", "--feature-sets", "edges")
+    words = ("--phenotype", "score")
     few = ("--participant-label", *cohort.labels[:12:2])
     assert call(cohort, "few", *words, *few) == 0
     assert "no permutations: 6 participants are too few" in capsys.readouterr().err
     table = tmp_path / "own.tsv"
     rows = [f"{label}\t{int(n < 4)}\n" for n, label in enumerate(cohort.labels[:16:2])]
     table.write_text("participant_id\tpatient\n" + "".join(rows))
-    eight = ("--phenotype", "patient", "-p", table, "--feature-sets", "edges")
+    eight = ("--phenotype", "patient", "-p", table)
     assert call(cohort, "eight", *eight) == 0
     assert "can be given to these families and sites in only 70 ways" in capsys.readouterr().err
     (row,) = summary(cohort, "eight").values()
@@ -174,7 +174,7 @@ def test_sizes_of_maps_that_go_with_patients_withhold_p(cohort, tmp_path, capsys
             rows = ["\t".join(f"{value:.5f}" for value in row) for row in own]
             path.write_text("\n".join([path.read_text().splitlines()[0], *rows]) + "\n")
     table.write_text("\n".join([*lines, ""]))
-    words = ("--phenotype", "patient", "-p", table, "--feature-sets", "edges")
+    words = ("--phenotype", "patient", "-p", table)
     assert cohort.analyse("stats", *words, "--permutations", 199, out=out) == 0
     assert "no corrected p, as the size of maps goes with it" in capsys.readouterr().err
     (row,) = read_table(out / "group/stats/desc-tests_summary.tsv")
@@ -185,7 +185,7 @@ def test_who_cannot_be_read_is_left_out_with_a_line(cohort, tmp_path, capsys):
     out = shutil.copytree(cohort.out, tmp_path / "out")
     broken = next(out.glob(f"sub-{cohort.labels[5]}/**/*_relmat.tsv"))
     broken.write_text(broken.read_text().replace("1.000000", "one"))
-    words = ("--phenotype", "score", "--feature-sets", "edges", "--permutations", 19)
+    words = ("--phenotype", "score", "--permutations", 19)
     assert cohort.analyse("stats", *words, out=out) == 1
     assert f"sub-{cohort.labels[5]} is left out" in capsys.readouterr().err
     (row,) = read_table(out / "group/stats/desc-tests_summary.tsv")
@@ -200,7 +200,7 @@ def test_whose_motion_is_a_covariate_is_said(cohort, tmp_path, capsys, where):
     path = tmp_path / "participants.tsv"
     rows = [table.keys(), *zip(*table.values(), strict=True)]
     path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
-    words = ("--phenotype", "score", "--covariates", "fd_mean", "--feature-sets", "edges")
+    words = ("--phenotype", "score", "--covariates", "fd_mean")
     name = f"motion{where[0]}"
     assert call(cohort, name, *words, "--participants-file", path) == 0
     assert f"fd_mean is that of {where}" in capsys.readouterr().err
@@ -236,7 +236,7 @@ def sessions(tmp_path_factory):
 
 
 def test_two_sessions_of_the_same_people_are_compared(sessions):
-    words = ("--session-label", "a", "b", "--feature-sets", "maps", "--voxels", "--contrast", MATH)
+    words = ("--session-label", "a", "b", "--voxels", "--contrast", MATH)
     assert sessions.analyse("stats", *words, "--permutations", "99") == 0
     where = sessions.out / "group/stats"
     (row,) = read_table(where / "desc-tests_summary.tsv")
@@ -261,7 +261,7 @@ def test_two_sessions_of_the_same_people_are_compared(sessions):
 
 
 def test_measured_maps_are_of_the_sessions_that_are_asked_for(sessions):
-    words = ("--session-label", "a", "b", "--feature-sets", "measured", "--voxels")
+    words = ("--session-label", "a", "b", "--voxels")
     assert sessions.analyse("stats", *words, "--permutations", "99", "--name", "measured") == 0
     (row,) = read_table(sessions.out / "group/stats-measured/desc-tests_summary.tsv")
     assert float(row["p_fwe"]) > 0.01
@@ -273,7 +273,7 @@ def test_maps_are_averaged_over_regions_once(cohort, tmp_path, capsys):
     out = shutil.copytree(cohort.out, tmp_path / "out")
     for path in out.rglob("*_desc-regions_statmap.*"):
         path.unlink()
-    words = ("--atlases", cohort.atlas, "--phenotype", "score", "--feature-sets", "maps")
+    words = ("--atlases", cohort.atlas, "--phenotype", "score")
     assert cohort.analyse("stats", *words, "--permutations", 19, out=out) == 0
     tests = out / "group/stats/desc-scoreMaps_tests.tsv"
     first = tests.read_bytes()

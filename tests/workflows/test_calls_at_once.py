@@ -14,6 +14,7 @@ import pytest
 import tiny_networks
 import tiny_twins
 from forked_jobs import ForkingProcess, all_modules
+from given import sets
 from tiny_job import tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -50,7 +51,7 @@ class Calls:
             return image_people.arguments(maps.inputs, self.out, analysis, *more)
 
         train = ("--epochs", "1", *tiny_twins.TRAIN[2:])
-        small = ("--held-out", "0", "0.34", "--architecture")
+        small = (*sets(image_people.LABELS, 0, 0.34), "--architecture")
         self.arguments = {
             "twins": of_twins("train", *train),
             "other twins": of_twins("train", "--architecture", "hypernetwork", *train),

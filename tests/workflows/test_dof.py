@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fmriprep_dataset import add_run, confound_columns, write_confounds
+from given import sets
 from study_folders import add_hcp_run, add_xcpd_run
 from tiny_bundle import TINY_AFFINE
 from tiny_cohort import TinyCohort
@@ -87,7 +88,6 @@ def test_a_run_needs_twenty(job, frames, code, capsys):
         line = capsys.readouterr().err
         assert "has 19 degrees of freedom left (48 frames kept, less 29 columns)" in line
         assert "Expected: at least 20. To do: remove fewer columns" in line
-        assert job.run("--min-dof", "19") == 0
 
 
 @pytest.mark.slow
@@ -106,9 +106,9 @@ def test_an_ordinary_run_in_a_narrow_band_is_used_and_flagged_calmly(job):
 
 @pytest.mark.slow
 def test_methods_text_names_the_limit(job):
-    assert job.run("--min-dof", "15") == 0
+    assert job.run() == 0
     text = " ".join((job.out / "logs/CITATION.md").read_text().split())
-    assert "Runs with less than 4 minutes or 15 residual degrees of freedom left were not" in text
+    assert "Runs with less than 4 minutes or 20 residual degrees of freedom left were not" in text
 
 
 # --- cleaned elsewhere
@@ -124,7 +124,7 @@ def hcp(tmp_path: Path) -> TinyJob:
 @pytest.mark.slow
 def test_what_was_cleaned_elsewhere_is_not_guessed(tmp_path, capsys):
     job = hcp(tmp_path)
-    assert job.run("--min-dof", "1000") == 0
+    assert job.run() == 0
     err = capsys.readouterr().err
     assert "sidecars do not state ResidualDegreesOfFreedom" in err
     (row,) = read_table(next(job.out.rglob("*_qc.tsv")))
@@ -148,8 +148,9 @@ def test_what_its_sidecar_states_is_used(tmp_path, capsys):
     assert "do not state" not in capsys.readouterr().err
     assert float(quality(job.out)["residual_dof"]) == 33
     assert sidecar(job.out)["SegmentsWeightedBy"] == "ResidualDegreesOfFreedom"
-    assert job.run("--min-dof", "34") == 1
-    assert "has 33 degrees of freedom left" in capsys.readouterr().err
+    path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": 19}))
+    assert job.run() == 1
+    assert "has 19 degrees of freedom left" in capsys.readouterr().err
     path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": "many"}))
     assert job.run() == 1
     assert "ResidualDegreesOfFreedom is 'many'" in capsys.readouterr().err
@@ -240,7 +241,7 @@ def test_arrays_of_people_are_weighted_alike(tmp_path):
         (cohort.bids / f"sub-{label}/func").rename(tmp_path / f"old-{label}")
         for run, frames in ((1, 66), (2, 52)):
             add_rest(cohort.bids, label, entities=f"run-{run}", seed=number, frames=frames)
-    words = ("--architecture", "linear", "--held-out", "0", "0.25")
+    words = ("--architecture", "linear", *sets(cohort.labels, 0, 0.25))
     assert cohort.analyse("train", *words) == 0
     (path,) = (cohort.out / "group/cache").rglob("sub-01/*connectomes*.json")
     record = json.loads(path.read_text())

@@ -185,7 +185,7 @@ def test_runs_that_the_model_cannot_describe(tmp_path, capsys, tr, frames, messa
     job.add_structural("01", weights())
     model = write_core(tmp_path / "tiny", tr=tr)
     given = ("--model", model, "--structural-connectivity", job.structural)
-    assert job.run(*given, "--min-dof", 1) == 1
+    assert job.run(*given) == 1
     assert message in capsys.readouterr().err
 
 
@@ -198,7 +198,7 @@ def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
     confounds["framewise_displacement"] = np.where(moved, "2.0", "0.1")
     confounds.to_csv(table, sep="\t", index=False)
     model = write_core(tmp_path / "tiny")
-    words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.5", "--min-dof", 1)
+    words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.5")
     words = (*words, "--structural-connectivity", job.structural)
     assert job.run("--model", model, *words) == 1
     told = capsys.readouterr().err

@@ -18,6 +18,7 @@ from aged_twins import write_aged_twins
 from bids_check import require_every_file_seen
 from core_people import write_core_people
 from forked_jobs import Copies, ForkingProcess, Place, all_modules
+from given import NARROW, sets
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 
@@ -126,9 +127,9 @@ def _model(scene: Scene, name: str) -> Words:
     return ("--model", scene.trained[name].bundle)
 
 
-SHARES = ("--held-out", "0.25", "0.25")
-_NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
-_SMALL = ("--held-out", "0", "0.34")
+SHARES = sets(LABELS, 0.25, 0.25)
+_NETWORK = (*NARROW, "--epochs", 2, "--batch-size", 3, *SHARES)
+_SMALL = sets(image_people.LABELS, 0, 0.34)
 _OF_AGE = ("--phenotype", "age", "--permutations", "9")
 _FEW = ("--epochs", "2", "--states", "2", "--region-parameters", "2")
 
@@ -194,7 +195,7 @@ JOBS = (
     _of_maps("finetune", "--contrast", CONTRASTS[0], *_NETWORK[2:]),
     _of_maps("evaluate"),
     Job("contrasts", None, lambda scene: scene.of_cohort(), with_people=True),
-    _of_people("stats", "--permutations", "9", "--feature-sets", "maps", "--voxels"),
+    _of_people("stats", "--permutations", "9", "--voxels"),
     Job(
         "contrasts",
         "stats",
@@ -203,7 +204,7 @@ JOBS = (
         with_people=True,
         form="regions",
     ),
-    _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2),
+    _of_people("phenotypes", *_OF_AGE, "--folds", 2),
     _of_people("embed"),
     Job("dynamics", "train", lambda scene: scene.of_series("train"), form="linear"),
     Job(

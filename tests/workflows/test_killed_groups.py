@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from forked_jobs import ForkingProcess, Signal
+from given import sets
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 
@@ -79,7 +80,7 @@ class Jobs:
         words = ["-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}"]
         words += ["--analysis", job]
         if job == "train":
-            words += ["--architecture", "linear", "--held-out", "0", "0.25"]
+            words += ["--architecture", "linear", *sets(LABELS, 0, 0.25)]
         return cohort.arguments(*words, *more)
 
     def run(self, *calls: list[str], **options: object) -> list[int]:

@@ -6,7 +6,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 from bids_check import validate
-from cifti_people import CONTRASTS, ParcelCohort, brain_models, parcels_axis, save_maps, save_series
+from cifti_people import (
+    CONTRASTS,
+    LABELS,
+    ParcelCohort,
+    brain_models,
+    parcels_axis,
+    save_maps,
+    save_series,
+)
+from given import sets
 from study_folders import write_outliers
 from tiny_job import read_table, tree
 
@@ -19,7 +28,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 
-TRAIN = ("--architecture", "linear", "--held-out", 0.0, 0.25)
+TRAIN = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
 SPACE = ("--space", "fsLR:seg-Tiny")
 
 

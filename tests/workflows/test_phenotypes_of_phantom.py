@@ -87,8 +87,7 @@ def _regions(cohort: WrittenCohort) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def scores(cohort):
-    words = ("--feature-sets", "edges", "maps", "--permutations", 99)
-    assert cohort.analyse("phenotypes", *words) == 0
+    assert cohort.analyse("phenotypes", "--permutations", 99) == 0
     return read_table(cohort.out / "group/phenotypes/desc-phenotypes_scores.tsv")
 
 

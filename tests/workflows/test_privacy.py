@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import write_confounds
+from given import NARROW
 from itk_files import affine_part, write_composite
 from leaks import find_leaks
 from tiny_bundle import TINY_AFFINE, tiny_masks
@@ -127,7 +128,7 @@ class PrivateCohort:
 def cohort(tmp_path_factory) -> PrivateCohort:
     cohort = PrivateCohort(tmp_path_factory.mktemp("private"))
     words = ("--participant-label", "01", "02", "03", "--write", "maps", "connectome")
-    words += ("--min-minutes", "6", "--min-dof", "1")
+    words += ("--min-minutes", "6")
     done = cohort.run("participant", *words)
     assert (done.returncode, "2 averages of maps made" in done.stderr) == (1, True), done.stderr
     return cohort
@@ -175,8 +176,7 @@ def test_a_network_of_ones_own_names_none(cohort):
         "attention-unet",
         "--epochs",
         2,
-        "--features",
-        4,
+        *NARROW,
         "--model-name",
         "net",
     )

@@ -299,7 +299,7 @@ class Cohort:
     @property
     def data_name(self) -> str | None:
         """Name of the data set, without which ids identify nobody; None: it has none."""
-        return self.settings.modelling.data_set or own_name(self.request.dataset)
+        return own_name(self.request.dataset)
 
     def rest_digests(self, label: str) -> tuple[str, ...]:
         """Return a digest of each file of rest; other cleaning leaves them the same."""
@@ -871,7 +871,7 @@ class Cohort:
 
 def _names_model(settings: Settings) -> bool:
     """Return whether a model was named, not taken by default."""
-    return settings.inputs.model != OPTIONS["model"].field.default
+    return bool(settings.inputs.model != OPTIONS["model"].default)
 
 
 def _form_of(kind: MapsKind, sets: Sequence[int]) -> Form:

@@ -17,7 +17,7 @@ from bids_dtg.stats.splits import SETS, Split, split_people
 SPLIT_FILE = "desc-split_participants.tsv"
 
 
-_SHARES = (0.1, 0.1)  # for validation and test, where --held-out is not given
+_SHARE = 0.1  # of the people, for validation and for test
 FEW = 40  # people: fewer are too few to hold some out, where a kind needs no validation
 
 
@@ -29,8 +29,8 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     cohort
         The people; the folder of their analysis may hold a split.
     needs_validation
-        Whether people must be held out to choose by. Otherwise they train too if no shares were
-        given, and of few people everybody trains (`trains_on_all`).
+        Whether people must be held out to choose by. Otherwise they train too, and of few people
+        everybody trains (`trains_on_all`).
 
     Raises
     ------
@@ -49,15 +49,11 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
             split.require_whole_families(families)
         else:
             cohort.table_families.require_known()
-            validation, test = tuple(float(text) for text in options.held_out) or _SHARES
-            if not needs_validation and not options.held_out:
-                validation = 0.0
-            if trains_on_all(options, len(labels), needs_validation=needs_validation):
-                test = 0.0
+            alone = trains_on_all(options, len(labels), needs_validation=needs_validation)
             split = split_people(
                 labels,
-                validation=validation,
-                test=test,
+                validation=_SHARE if needs_validation else 0.0,
+                test=0.0 if alone else _SHARE,
                 seed=options.seed,
                 families=families,
             )
@@ -76,8 +72,7 @@ def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: b
 
     A test set of few people gives no verdict, and the model lacks them.
     """
-    asked = bool(options.held_out) or options.split_file is not None
-    return not needs_validation and not asked and people < FEW
+    return not needs_validation and options.split_file is None and people < FEW
 
 
 def plan_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:

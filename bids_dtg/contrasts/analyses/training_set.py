@@ -25,7 +25,6 @@ from bids_dtg.notices import counted, named, say
 
 # People who tuned a model count like its training people.
 _SHAPING = {"training": TRAINED, "validation": TUNED}
-_SURE_NAME = "--data-set NAME"
 
 
 def _hashes(cohort: Cohort, label: str) -> PersonHashes:
@@ -47,12 +46,10 @@ def _hashes(cohort: Cohort, label: str) -> PersonHashes:
 def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
     """Return a person's hashes in published lists, if the id has their form.
 
-    `--data-set` decides if it was given: then only the lists of that data set are used.
+    Where the data set has the name of a published one, only the lists of that one are used.
     """
-    asked = cohort.settings.modelling.data_set
-    names = published_names(label)
-    if asked:
-        names = tuple(name for name in names if name == canonical_name(asked))
+    known = canonical_name(cohort.data_name or "")
+    names = tuple(name for name in published_names(label) if known in (None, name))
     return tuple(hash_person(name, published_id(name, label) or label) for name in names)
 
 
@@ -73,7 +70,7 @@ def record_people(
     if cohort.data_name is None:
         say(
             f"{cohort.request.dataset.root} has no name of its own: people will be recognised by "
-            f"their ids and files of rest alone; {_SURE_NAME} gives it one"
+            "their ids and files of rest alone; Name in dataset_description.json gives it one"
         )
     kept = {
         name: tuple(_hashes(cohort, label) for label in labels) for name, labels in sets.items()
@@ -150,12 +147,12 @@ def _match(seen: ModelPeople, cohort: Cohort, label: str) -> PersonMatch:
 def _say_of_published(cohort: Cohort, seen: ModelPeople, labels: Sequence[str]) -> None:
     """Report people recognised by the form of their id, if the data set is not named."""
     name = cohort.data_name
-    if cohort.settings.modelling.data_set or (name and canonical_name(name)):
+    if name and canonical_name(name):
         return
     by_form = [label for label in labels if seen.find(_published(cohort, label)).sets]
     if by_form:
         say(
             f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have ids as in "
-            f"the published lists of {' and '.join(published_names(by_form[0]))}; if these are "
-            f"other people, say so with {_SURE_NAME}"
+            f"the published lists of {' and '.join(published_names(by_form[0]))}, and count as "
+            "those people"
         )

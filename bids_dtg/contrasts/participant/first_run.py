@@ -104,7 +104,7 @@ def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
         return find_input_runs(
             dataset,
             label,
-            Selection(inputs.session_label, inputs.task_id, inputs.run),
+            Selection(inputs.session_label, inputs.task_id),
             rule=SpaceRule(
                 model=grid.space,
                 asked=inputs.space,

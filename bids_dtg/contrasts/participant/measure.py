@@ -215,7 +215,7 @@ class Reader:
         Raises
         ------
         TooShortError
-            Less than ``min_minutes`` or ``min_dof`` are left after censoring.
+            Less than ``min_minutes``, or too few degrees of freedom, are left after censoring.
         RunError
             The run's files cannot be used.
         """

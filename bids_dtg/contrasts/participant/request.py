@@ -356,7 +356,7 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
         "--smoothing-fwhm": settings.cleaning.smoothing_fwhm is not None,
         "--output-spaces": bool(outputs.output_spaces),
         "--surfaces": bool(outputs.surfaces),
-        "--atlases": outputs.atlases != OPTIONS["atlases"].field.default,
+        "--atlases": outputs.atlases != OPTIONS["atlases"].default,
         f"--write {REGIONS}": REGIONS in outputs.write,
     }
     if wrong := [name for name, is_given in given.items() if is_given]:

@@ -67,8 +67,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Seconds between frames of all images; None: of each image's sidecar or header.
     threads
         Threads to compute with; None: all cores.
-    fd_threshold, gsr, high_pass, low_pass, smoothing_fwhm, dummy_scans, min_minutes, min_dof, \
-interpolation
+    fd_threshold, gsr, high_pass, low_pass, smoothing_fwhm, dummy_scans, min_minutes, interpolation
         As the options of the command line.
 
     Attributes
@@ -115,7 +114,6 @@ interpolation
         smoothing_fwhm: float | None = None,
         dummy_scans: str = "auto",
         min_minutes: float = 4.0,
-        min_dof: float = 20.0,
         interpolation: Interpolation = "cubic",
     ) -> None:
         self.model = model
@@ -133,7 +131,6 @@ interpolation
         self.smoothing_fwhm = smoothing_fwhm
         self.dummy_scans = dummy_scans
         self.min_minutes = min_minutes
-        self.min_dof = min_dof
         self.interpolation = interpolation
 
     def fit(self, img: object = None, y: object = None) -> TaskMaps:

@@ -22,6 +22,7 @@ from bids_dtg.dynamics.panels import PRESENTATION
 from bids_dtg.dynamics.panels.words import NetworkMethods, dataset_words
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.derivatives import DatasetWords
+from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
@@ -93,7 +94,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Return a sentence if the participant, with these series, is in the training set."""
         if self.bundle is None:
             return ""
-        data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
+        data_set = data_set_name(name_folder(self.settings.inputs.bids_dir))
         series, _ = measured.series.filled()
         return self.bundle.note_on(measured.run.participant, data_set, [sketch(series)])
 
@@ -138,7 +139,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
             f"parcels ({named(lost)})",
             expected=f"series of all of them, as {self.bundle.card.name} reads them together",
-            remedy="lower --min-coverage, or leave out --model",
+            remedy="leave out --model for series alone",
         )
 
     def plan_of(self, run: RestRun) -> PlannedRun:
@@ -197,7 +198,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         return NetworkMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
-            min_coverage=self.settings.outputs.min_coverage,
+            min_coverage=MIN_COVERAGE,
             structural=structural,
             core=None if self.bundle is None else self.bundle.part,
         )

@@ -13,7 +13,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import divide
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import package_versions
-from bids_dtg.imaging.atlas import Atlas
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.averages import AveragedRuns
@@ -59,7 +59,7 @@ def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None
         Loads a bundle of the workflow, by name or path.
     """
     wanted = settings.inputs.model
-    return None if wanted == OPTIONS["model"].field.default else load(wanted)
+    return None if wanted == OPTIONS["model"].default else load(wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
             self.atlas,
             self.grid,
             self.settings.cleaning,
-            min_coverage=self.settings.outputs.min_coverage,
+            min_coverage=MIN_COVERAGE,
         )
 
     def shaping_options(self) -> dict[str, Any]:

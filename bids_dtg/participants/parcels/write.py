@@ -23,6 +23,7 @@ from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series, series_sidecar
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
+from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.complete import complete_average
 from bids_dtg.participants.figures import first_figures, rounded
@@ -171,7 +172,7 @@ class ParcelWriter(Generic[Request]):
         """What sidecars say of how all runs of the call are cleaned."""
         settings = self._request.settings
         return {
-            "MinCoverage": settings.outputs.min_coverage,
+            "MinCoverage": MIN_COVERAGE,
             "InputType": settings.inputs.input_type,
             "DenoiseStrategy": settings.cleaning.denoise_strategy,
         }

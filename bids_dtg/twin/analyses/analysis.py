@@ -190,7 +190,7 @@ def refuse_training_options(settings: Settings, instead: str = "") -> None:
         Naming them.
     """
     values = settings.options
-    given = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].field.default]
+    given = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].default]
     if given:
         flags = [f"--{name.replace('_', '-')}" for name in given]
         raise SettingsError(

@@ -17,6 +17,7 @@ from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
+from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.inputs.asked import list_series
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import events_of
@@ -170,7 +171,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """Yield a sentence if the participant, with these edges, is in the model's training set."""
         if self.bundle is None:
             return
-        data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
+        data_set = data_set_name(name_folder(self.settings.inputs.bids_dir))
         if note := self.bundle.note_on(participant, data_set, [sketch_edges(edges)]):
             yield note
 
@@ -227,7 +228,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         return TwinMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
-            min_coverage=self.settings.outputs.min_coverage,
+            min_coverage=MIN_COVERAGE,
             combine=self.combine,
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else self.bundle.part,

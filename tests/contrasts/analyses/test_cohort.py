@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from given import sets
 from isal import igzip
 from itk_files import affine_part, write_composite
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
@@ -29,7 +30,7 @@ def cohort(tmp_path_factory):
 
 
 def train(cohort, out: Path, *more: object) -> int:
-    words = ("--architecture", "linear", "--held-out", "0", "0.25")
+    words = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
     return cohort.analyse("train", *words, *more, out=out)
 
 
@@ -168,7 +169,7 @@ def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
 @pytest.mark.slow
 def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     asked = ("01", "sub-02", "04", "05", "06", "07")
-    words = ("--architecture", "linear", "--held-out", 0, 0, "--participant-label", *asked)
+    words = ("--architecture", "linear", *sets(asked, 0, 0), "--participant-label", *asked)
     assert cohort.analyse("train", *words, out=tmp_path / "out") == 0
     assert "6 participants with rest and maps, 2 contrasts (z); 0 left out" in (
         capsys.readouterr().err

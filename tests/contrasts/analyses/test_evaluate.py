@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from given import sets
 from tiny_bundle import write_tiny_bundle
 from tiny_cohort import read_json
 from tiny_job import read_table
@@ -41,7 +42,8 @@ def test_new_people_are_compared_with_the_mean_of_the_model_s_training_people(tm
         )
         assert main([str(word) for word in (*line, *words)]) == 0
 
-    trains = ("--model", base.path, "--held-out", "0", "0", "--contrast", *CONTRASTS)
+    labels = [f"sim{person:03d}" for person in range(1, TRAINED + 1)]
+    trains = ("--model", base.path, *sets(labels, 0, 0), "--contrast", *CONTRASTS)
     analyse("train", Cohort.TRAINING, TRAINED, *trains)
     bundle = load_bundle(tmp_path / "out-train/group/model-own/bundle")
     analyse("evaluate", Cohort.TEST, NEW, "--model", bundle.path)

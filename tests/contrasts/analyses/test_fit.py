@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from given import NARROW, sets
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from tiny_job import add_rest, read_table
 
@@ -106,14 +107,6 @@ def test_a_split_file_is_obeyed(cohort, six, tmp_path):
     assert "The model and simple models were fitted on 5 participants." in page
 
 
-@pytest.mark.slow
-def test_shares_that_were_given_are_obeyed(cohort, six):
-    words = ("--held-out", "0", "0.25", "--model-name", "shares")
-    assert cohort.analyse("train", *LINEAR, *words) == 0
-    found = sets_of(cohort.out / "group/model-shares")
-    assert sorted(found) == ["test"] * 2 + ["training"] * 6
-
-
 def test_the_published_recipe_is_refused(cohort, six, capsys):
     assert cohort.analyse("train", *LINEAR, "--recipe", "published", "--model-name", "p") == 2
     assert "--recipe published was given with --architecture linear" in capsys.readouterr().err
@@ -125,8 +118,8 @@ def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
     cohort = TinyCohort(tmp_path, LABELS[:6])
     for label in LABELS[:6]:
         add_rest(cohort.bids, label, frames=90, seed=int(label))
-    network = ("--architecture", "attention-unet", "--held-out", "0.34", "0")
-    network += ("--features", 2, "--epochs", 1, "--batch-size", 2, "--model-name", "net")
+    network = ("--architecture", "attention-unet", *sets(LABELS[:6], 0.34, 0))
+    network += (*NARROW, "--epochs", 1, "--batch-size", 2, "--model-name", "net")
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
     assert cohort.analyse("train", *network) == 0
     assert cohort.analyse("train", *LINEAR) == 0

@@ -8,8 +8,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from given import NARROW, sets
 from scipy.ndimage import gaussian_filter
-from tiny_cohort import CONTRASTS, TinyCohort
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from tiny_job import add_rest, read_table
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
@@ -83,7 +84,7 @@ class SmoothCohort(TinyCohort):
 
 
 def train(cohort: TinyCohort, *more: object, out: Path | None = None) -> int:
-    words = ("--architecture", "linear", "--held-out", "0", "0.25")
+    words = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
     return cohort.analyse("train", *words, *more, out=out)
 
 
@@ -197,15 +198,15 @@ def test_a_map_that_cannot_be_used_counts_as_not_measured(tmp_path, capsys):
     )
     assert "8 participants with rest and maps" in lines
     words = ("--architecture", "attention-unet", "--recipe", "published", "--model-name", "crr")
-    assert cohort.analyse("train", *words, "--held-out", 0.25, 0.25) == 2
+    assert cohort.analyse("train", *words, *sets(LABELS, 0.25, 0.25)) == 2
     assert "1 participant without all contrasts" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_few_people_are_not_compared(tmp_path, capsys):
     cohort = SmoothCohort(tmp_path, PEOPLE[:4], damages=("01",))
-    words = ("--architecture", "attention-unet", "--features", 4, "--epochs", 1, "--batch-size", 2)
-    assert cohort.analyse("train", *words, "--held-out", 0.5, 0) == 0
+    words = ("--architecture", "attention-unet", *NARROW, "--epochs", 1, "--batch-size", 2)
+    assert cohort.analyse("train", *words, *sets(PEOPLE[:4], 0.5, 0)) == 0
     assert "measured maps" not in capsys.readouterr().err
     rows = read_table(cohort.out / "group/model-own/desc-measuredMaps_qc.tsv")
     assert {row["r"] for row in rows} == {"n/a"}

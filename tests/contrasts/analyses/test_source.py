@@ -7,6 +7,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from given import sets
 from linear_by_the_page import ByThePage, connectome_of_rest
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import read_table
@@ -27,7 +28,7 @@ from bids_dtg.report.contents import find_participant
 SETS = (25, 50, 100)
 PEOPLE = tuple(f"{n:02d}" for n in range(1, 13))
 NAME = "partial_connectomes_of_whole_runs"
-WORDS = ("--architecture", "linear", "--held-out", 0, 0.17)
+WORDS = ("--architecture", "linear", *sets(PEOPLE, 0, 0.17))
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -123,7 +124,7 @@ def test_maps_are_those_of_the_page(cohort, model):
 
 
 def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, capsys):
-    words = ("--architecture", "linear", "--held-out", 0, 0, "--participant-label", *LABELS)
+    words = ("--architecture", "linear", *sets(LABELS, 0, 0), "--participant-label", *LABELS)
     assert cohort.analyse("train", *words, out=tmp_path) == 0
     line = "ROI maps are those of tiny: group ICA of 8 training participants would make poor ones"
     assert line in capsys.readouterr().err
@@ -134,7 +135,7 @@ def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, c
 @pytest.mark.slow
 def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     """A model that is trained with another one's ROI maps has all of its sets."""
-    words = ("--architecture", "linear", "--held-out", 0, 0, "--model", model.path)
+    words = ("--architecture", "linear", *sets(LABELS, 0, 0), "--model", model.path)
     call = ("train", *words, "--participant-label", *LABELS[:5])
     assert cohort.analyse(*call, out=tmp_path) == 0
     found = load_bundle(tmp_path / "group/model-own/bundle")

@@ -8,6 +8,7 @@ import shutil
 import image_people
 import numpy as np
 import pytest
+from given import NARROW, sets
 from tiny_bundle import extend_bundle, without_people
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import read_table
@@ -35,7 +36,7 @@ def cohort(tmp_path_factory):
 @pytest.fixture(scope="module")
 def own(cohort):
     """Train a model on 5 people."""
-    words = ("--architecture", "linear", "--held-out", "0", "0.45")
+    words = ("--architecture", "linear", *sets(IDS, 0, 0.45))
     assert cohort.analyse("train", *words) == 0
     return load_bundle(cohort.out / "group/model-own/bundle")
 
@@ -107,7 +108,6 @@ def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
 @pytest.mark.slow
 def test_another_name_of_the_data_set_hides_nobody(own, evaluated, renamed):
     """The content of the files decides."""
-    assert LEFT_OUT in evaluated(own.path, "--data-set", "Another")
     renamed("another")
     assert LEFT_OUT in evaluated(own.path)
 
@@ -122,7 +122,7 @@ def test_another_label_hides_nobody(cohort, own, tmp_path, capsys):
     for root in (bids, others.statmaps):
         for path in sorted(root.rglob("*sub-*"), key=lambda path: -len(path.parts)):
             path.rename(path.with_name(path.name.replace("sub-9000", "sub-7000")))
-    assert others.analyse("evaluate", "--model", own.path, "--data-set", "New") == 0
+    assert others.analyse("evaluate", "--model", own.path) == 0
     assert LEFT_OUT in capsys.readouterr().err
 
 
@@ -132,7 +132,7 @@ def test_a_model_of_an_earlier_version_warns_of_other_names(cohort, own, evaluat
 
 @pytest.mark.slow
 def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
-    words = ("--model", own.path, "--data-set", "Another", "--denoise-strategy", "simple")
+    words = ("--model", own.path, "--denoise-strategy", "simple")
     assert cohort.analyse("evaluate", *words, "--model-name", "clean") == 0
     assert LEFT_OUT in capsys.readouterr().err
 
@@ -140,7 +140,7 @@ def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
 @pytest.mark.slow
 def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renamed, capsys):
     renamed("fMRIPrep - fMRI PREProcessing workflow")
-    words = ("--architecture", "linear", "--held-out", "0", "0.45", "--model-name", "none")
+    words = ("--architecture", "linear", *sets(IDS, 0, 0.45), "--model-name", "none")
     assert cohort.analyse("train", *words) == 0
     assert "has no name of its own" in capsys.readouterr().err
     assert LEFT_OUT in evaluated(cohort.out / "group/model-none/bundle")
@@ -155,7 +155,7 @@ def test_a_tuned_model_lists_the_training_set_of_the_one_before(cohort, own, eva
     split.write_text("participant_id\tset\n" + "".join(f"{p}\t{s}\n" for p, s in sets.items()))
     words = ("--contrast", CONTRASTS[0], "--split-file", split, "--epochs", 1, "--batch-size", 2)
     words += ("--model", cohort.model, "--model-name", "tuned")
-    words += ("--features", 4, "--recipe", "default")
+    words += (*NARROW, "--recipe", "default")
     assert cohort.analyse("train", "--architecture", "attention-unet", *words[2:]) == 0
     first = load_bundle(cohort.out / "group/model-tuned/bundle")
     again = ("--model", first.path, "--contrast", CONTRASTS[0], "--epochs", 1, "--batch-size", 2)
@@ -190,17 +190,15 @@ class TestPublishedLists:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", ["HCP-YA", "hcp ya", "HCP Young Adult"])
-    def test_a_name_of_the_data_set_says_whose_they_are(self, hcp, evaluated, name):
-        reported = evaluated(hcp, "--data-set", name, people=5)
+    def test_a_name_of_the_data_set_says_whose_they_are(self, hcp, evaluated, renamed, name):
+        renamed(name)
+        reported = evaluated(hcp, people=5)
         assert "left out: 4 participants" in reported
         assert "published lists" not in reported
 
-    @pytest.mark.slow
-    def test_another_name_says_that_they_are_others(self, hcp, evaluated):
-        assert "left out: " not in evaluated(hcp, "--data-set", "Elsewhere", people=len(IDS))
-
-    def test_ids_that_look_otherwise_are_reported(self, hcp, evaluated):
-        reported = evaluated(hcp, "--data-set", "HCP-D", people=len(IDS))
+    def test_ids_that_look_otherwise_are_reported(self, hcp, evaluated, renamed):
+        renamed("HCP-D")
+        reported = evaluated(hcp, people=len(IDS))
         assert f"warning: {len(IDS)} participants (" in reported
         assert "have no ids as in HCP-D: whether own was trained on them is not known" in reported
 
@@ -213,7 +211,7 @@ def test_other_labels_orders_and_scales_hide_nobody(trained_maps, tmp_path, caps
     made |= {"people": np.array([f"x{n}" for n in range(len(order))])}
     made |= {"rest": 10 * made["rest"][order], "targets": made["targets"][order]}
     image_people.write(tmp_path / "again", **made)
-    words = ("--model", trained_maps.bundle, "--data-set", "New")
-    assert image_people.call(tmp_path / "again", "evaluate", *words) == 0
+    model = ("--model", trained_maps.bundle)
+    assert image_people.call(tmp_path / "again", "evaluate", *model) == 0
     said = capsys.readouterr().err
     assert "left out: 8 participants; the model was trained on 8 of them" in said

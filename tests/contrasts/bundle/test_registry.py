@@ -23,7 +23,7 @@ def test_every_file_is_pinned():
 
 
 def test_the_default_model_is_published():
-    default = OPTIONS["model"].field.default
+    default = OPTIONS["model"].default
     assert default in PUBLISHED
     assert "demo" not in PUBLISHED
 

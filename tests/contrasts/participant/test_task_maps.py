@@ -96,7 +96,6 @@ def test_maps_are_those_of_the_command_line_byte_for_byte(job, maps):
     ids=["scrubbing", "36P", "filter"],
 )
 def test_options_do_what_they_do_on_the_command_line(job, tmp_path, options):
-    options = {"min_dof": 8.0, **options}
     given = {"denoise_strategy": "simple", **options}
     words = [w for k, v in given.items() for w in (f"--{k.replace('_', '-')}", v)]
     assert job.run(*words, "--participant-label", "01", out=tmp_path / "out") == 0
@@ -560,7 +559,7 @@ def test_nilearns_checks_of_maskers_pass_or_do_not_apply(tmp_path, monkeypatch, 
     rest = np.random.default_rng(0).random((*SMALL, 40)).astype(np.float32) + 100
     run = nib.Nifti1Image(rest, np.eye(4))
     monkeypatch.setattr(checks, "generate_data_to_fit", lambda estimator: (run, None))
-    options = {"device": "cpu", "threads": 1, "min_minutes": 0.0, "min_dof": 0.0, "t_r": 10.0}
+    options = {"device": "cpu", "threads": 1, "min_minutes": 0.0, "t_r": 10.0}
     masker = Masker(str(tmp_path / "small"), "none", **options)
     failed, ran = {}, set()
     for estimator, check in checks.nilearn_check_generator(masker):

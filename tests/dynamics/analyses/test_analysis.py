@@ -48,7 +48,7 @@ def test_tables_of_people_are_found_by_their_series(
                 content |= {"bold": content["bold"] * 10} if "bold" in content else {}
             np.savez(folder / path.name, **content)
     model = ("--model", str(out / "group" / "model-tables" / "bundle"), "--simulations", "1")
-    again = ("--model-name", "again", "--data-set", "Another")
+    again = ("--model-name", "again")
     assert main(arguments(turned, out, "evaluate", *model, "--model-name", "first")) == 0
     capsys.readouterr()
     assert main(arguments(renamed, out, "evaluate", *model, *again)) == 0

@@ -63,7 +63,7 @@ def test_a_run_without_a_parcel_is_refused_with_its_name(work, measured):
     line = str(caught.value)
     assert f"too little signal in 1 of {len(REGIONS)} parcels ({REGIONS[1]})" in line
     assert "Expected: series of all of them, as core reads them together" in line
-    assert "lower --min-coverage, or leave out --model" in line
+    assert "leave out --model for series alone" in line
 
 
 @pytest.mark.parametrize(

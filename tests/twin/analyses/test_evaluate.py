@@ -99,7 +99,7 @@ def test_new_labels_hide_nobody(
     bundle: Path, renamed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, new = tmp_path / "out", [label.replace("c0p", "new") for label in SEEN]
-    words = ("--model", str(bundle), "--data-set", "Another")
+    words = ("--model", str(bundle))
     assert main(arguments(renamed, out, "evaluate", *words)) == 0
     said = capsys.readouterr().err
     assert LEFT_OUT.format(named(new)) in said

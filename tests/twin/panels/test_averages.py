@@ -32,12 +32,12 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TwinJob:
     dead = network_bold(3)
     dead[slabs() == 3] = 0
     made.add_run("03", entities="run-1", bold=dead)
-    made.add_run("03", entities="run-2", bold=network_bold(4, 30), frames=30)
+    made.add_run("03", entities="run-2", bold=network_bold(4, 60), frames=60)
     for task in (FACES, STROOP):
         made.give("01", task)
     people = ("--participant-label", "01", "02")
     assert made.run("--model", made.model(), *people, out=made.folder / "modelled") == 0
-    alone = ("--participant-label", "03", "--min-minutes", 3, "--min-dof", 5)
+    alone = ("--participant-label", "03", "--min-minutes", 3)
     assert made.run(*alone, out=made.folder / "alone") == 0
     return made
 

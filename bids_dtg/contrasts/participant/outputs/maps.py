@@ -23,7 +23,7 @@ from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.regions.cells import name_cell
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
-from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.notices import counted
@@ -202,7 +202,6 @@ def region_files(
     contrasts: Sequence[Contrast],
     *,
     bundle: ModelBundle,
-    min_coverage: float,
 ) -> Iterator[File]:
     """Yield an atlas' table of means with its sidecar.
 
@@ -218,23 +217,21 @@ def region_files(
         Those that are written.
     bundle
         The model.
-    min_coverage
-        Share of a parcel that must have values; below it the mean is n/a.
     """
     named = {**atlas.entities, "stat": bundle.card.part.statistic}
     own = {**entities, "space": bundle.grid.space, **named}
     rows = [contrast.index for contrast in contrasts]
     voxels = region_voxels(maps, atlas)[rows]
     coverage = voxels / np.maximum(atlas.voxels, 1)
-    means = region_means(maps, atlas, min_coverage)[rows]
+    means = region_means(maps, atlas, MIN_COVERAGE)[rows]
     shared = {
         "SpatialReference": bundle.grid.metadata["SpatialReference"],
-        "MinCoverage": min_coverage,
+        "MinCoverage": MIN_COVERAGE,
         **atlas_facts(atlas),
     }
     facts = {
         "Description": f"{_MEANS}: a row a contrast and parcel",
-        **_columns(bundle, min_coverage),
+        **_columns(bundle),
         **shared,
     }
     yield REGIONS.path(own, ".json"), facts
@@ -253,14 +250,14 @@ def region_files(
     yield REGIONS.path(own, ".tsv"), ("\n".join(lines) + "\n").encode()
 
 
-def _columns(bundle: ModelBundle, min_coverage: float) -> dict[str, dict[str, Any]]:
+def _columns(bundle: ModelBundle) -> dict[str, dict[str, Any]]:
     return {
         "contrast": {"Description": "Contrast of the map, as in contrast- of its file"},
         "index": {"Description": "Label of the parcel in the atlas"},
         "name": {"Description": "Name of the parcel in the atlas' table"},
         "mean": {
             "Description": "Mean of the map over the parcel's voxels that have a value; n/a "
-            f"where they are less than {min_coverage:g} of the parcel",
+            f"where they are less than {MIN_COVERAGE:g} of the parcel",
             "Units": bundle.card.part.units,
         },
         "coverage": {

@@ -122,12 +122,8 @@ class Writer:
                     )
                 )
         if REGIONS in request.kinds:
-            least = request.settings.outputs.min_coverage
             for atlas in request.atlases:
-                tables = region_files(
-                    *(entities, atlas, maps, contrasts), bundle=bundle, min_coverage=least
-                )
-                files += self._write(tables)
+                files += self._write(region_files(entities, atlas, maps, contrasts, bundle=bundle))
         return files
 
     def complete(

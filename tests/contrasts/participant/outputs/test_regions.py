@@ -42,14 +42,14 @@ def make_maps(bundle, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def make_files(bundle, atlas, maps, least=0.5):
+def make_files(bundle, atlas, maps):
     """Paths and contents of an atlas' files: the sidecar, then the table."""
     contrasts = bundle.contrasts
-    return [*region_files(ENTITIES, atlas, maps, contrasts, bundle=bundle, min_coverage=least)]
+    return [*region_files(ENTITIES, atlas, maps, contrasts, bundle=bundle)]
 
 
-def make_rows(bundle, atlas, maps, least=0.5):
-    _, (path, data) = make_files(bundle, atlas, maps, least)
+def make_rows(bundle, atlas, maps):
+    _, (path, data) = make_files(bundle, atlas, maps)
     return list(csv.DictReader(io.StringIO(data.decode()), delimiter="\t")), path
 
 
@@ -85,25 +85,25 @@ def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
 
 
 def test_a_sidecar_describes_each_column(bundle):
-    (path, facts), _ = make_files(bundle, make_atlas(bundle), make_maps(bundle), 0.25)
+    (path, facts), _ = make_files(bundle, make_atlas(bundle), make_maps(bundle))
     assert str(path).endswith("_desc-regions_statmap.json")
     assert all(facts[column]["Description"] for column in COLUMNS)
-    assert facts["MinCoverage"] == 0.25
+    assert facts["MinCoverage"] == 0.5
     assert facts["Atlas"]["Key"] == "Mine_seg-two"
 
 
 @settings(max_examples=25)
-@given(seed=st.integers(0, 2**16), share=st.floats(0, 1), least=st.floats(0, 1))
-def test_a_mean_stands_where_enough_has_a_value(bundle, seed, share, least):
+@given(seed=st.integers(0, 2**16), share=st.floats(0, 1))
+def test_a_mean_stands_where_enough_has_a_value(bundle, seed, share):
     atlas = make_atlas(bundle)
     maps = make_maps(bundle, seed)
     missing = np.random.default_rng(seed).random(bundle.places.number) < share
     maps[:, missing] = np.nan
-    rows, _ = make_rows(bundle, atlas, maps, least)
+    rows, _ = make_rows(bundle, atlas, maps)
     for row in rows:
         part = int(row["voxels"]) / atlas.voxels[int(row["index"]) - 1]
         assert float(row["coverage"]) == pytest.approx(part, abs=1e-4)
-        assert (row["mean"] != "n/a") == (part >= least and int(row["voxels"]) > 0)
+        assert (row["mean"] != "n/a") == (part >= 0.5 and int(row["voxels"]) > 0)
 
 
 def test_the_default_stands_back_where_it_does_not_fit(bundle):
@@ -122,10 +122,11 @@ def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
     add_rest(job.bids)
     labels = np.zeros(tiny_masks()[1].shape, np.int16)
     labels[:5], labels[5:8] = 3, 7
+    labels[~tiny_masks()[1]] = 0
     atlas = job.folder / MINE
     nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
     atlas.with_name(MINE.replace(".nii.gz", ".tsv")).write_text("index\tname\n3\tleft\n7\tright\n")
-    assert job.run("--atlases", "HCP", atlas, "--min-coverage", 0.01) == 0
+    assert job.run("--atlases", "HCP", atlas) == 0
     (path,) = job.out.rglob("*atlas-Mine_seg-two_scale-5_stat-z_desc-regions_statmap.tsv")
     assert len(list(job.out.rglob("*_atlas-HCP_*regions_statmap.tsv"))) == 1
     rows, grid = read_table(path), tiny_masks()[1]
