@@ -42,7 +42,9 @@ from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.splits_file import write_sets
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.splits import split_people
 
 NAME = "paper"  # of the model, or of its evaluation
 BLOCK = 4  # voxels of 8 mm
@@ -110,14 +112,15 @@ class Paper:
         measured = ["-d", f"fmriprep={bids}", f"statmaps={maps}"]
         contrasts = ["--contrast", *args.contrast] if args.contrast else []
         network = ["--seed", args.seed]
-        for option in ("features", "epochs"):
-            if value := getattr(args, option):
-                network += [f"--{option}", value]
+        if args.epochs:
+            network += ["--epochs", args.epochs]
+        if args.features:
+            network += ["--config-file", self.narrow(args.features)]
         trains = ["--architecture", args.architecture, *network]
         if args.split_file:
             trains += ["--split-file", args.split_file]
         else:
-            trains += ["--held-out", *args.held_out]
+            trains += self.sets("scores", maps, args.held_out)
         analysis = ["evaluate"] if args.judge_model else ["train", *trains]
         yield self.call(
             "scores",
@@ -144,14 +147,15 @@ class Paper:
                     "network",
                     (bids, self.out, "group", "--analysis", "train", *measured, *network),
                     (
-                        *("--architecture", ATTENTION_UNET.name, "--held-out", *TO_TUNE),
+                        *("--architecture", ATTENTION_UNET.name),
+                        *self.sets("network", maps, TO_TUNE),
                         *("--model", base, "--model-name", "network", *contrasts),
                     ),
                     folder,
                 )
             if args.tune:
                 second = (*second, "--model", base_of_tuning, "--model-name", NAME)
-                tuned = (*network, "--held-out", *TO_TUNE, "--contrast", args.tune)
+                tuned = (*network, *self.sets("tune", others, TO_TUNE), "--contrast", args.tune)
                 yield self.call(
                     "tune",
                     (rest, out, "group", "--analysis", "finetune", *tuned),
@@ -193,6 +197,21 @@ class Paper:
             return subprocess.run([sys.executable, "-c", _RUN, *line], check=False).returncode
 
         return Step(name, f"bids_dtg {shlex.join(line)}", run, made)
+
+    def sets(self, name: str, maps: str | Path, shares: Sequence[str]) -> list[str]:
+        """Draw who validates and who tests; return the words that give them."""
+        labels = sorted(path.name.removeprefix("sub-") for path in Path(maps).glob("sub-*"))
+        validation, test = map(float, shares)
+        split = split_people(labels, validation=validation, test=test, seed=self.args.seed)
+        path = self.work / f"sets-{name}.tsv"
+        write_sets(path, dataclasses.asdict(split))
+        return ["--split-file", str(path)]
+
+    def narrow(self, features: str) -> str:
+        """Return a configuration file with the width of a network, which has no flag."""
+        path = self.work / "network.toml"
+        path.write_text(f"[modelling]\nfeatures = {int(features)}\n", encoding="utf-8")
+        return str(path)
 
     def judged(self) -> tuple[str, ...]:
         """Return who was scored: nobody of them trained or tuned the model."""

@@ -93,7 +93,7 @@ def test_commands(place, environment):
 @pytest.mark.slow
 def test_commands_for_models(place, environment):
     typed = [command for command in _commands(MODELS) if command.startswith("dtg-models ")]
-    assert [command.split()[1] for command in typed] == ["selftest", "convert"]
+    assert [command.split()[1] for command in typed] == ["verify", "convert"]
     _type(typed, place, environment)
     assert (place / "my-model/model.json").is_file()
 

@@ -47,7 +47,7 @@ EXAMPLES = sorted(ROOT.glob("examples/*/README.md"))
 SCRIPTS = Path(sys.executable).parent
 # Each test has installing behind it; tests/cli/test_demo.py and the slices' own run the demos,
 # tests/test_readme.py what README and the page on models print.
-ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ", "dtg-models selftest ")
+ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ", "dtg-models verify demo")
 OF_MODELS = ("dtg-models convert ",)
 MARK = "*Not run"
 CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z_]+\d?(?![\w-])")
