@@ -40,7 +40,14 @@ REFUSED = {
         ),
         *(
             (
-                ("group", "--workflow", name, "--analysis", what, "--model", "m"),
+                (
+                    "group",
+                    "--workflow",
+                    name,
+                    "--analysis",
+                    what,
+                    *(() if what == "train" else ("--model", "m")),
+                ),
                 "torch",
                 "train",
             )

@@ -13,6 +13,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import FIELDS, OPTIONS, Settings
+from bids_dtg.settings.parts import FILE_ONLY
 from bids_dtg.workflows import (
     DEFAULT,
     WORKFLOWS,
@@ -86,7 +87,8 @@ def _refuse_unread(workflow: Workflow, settings: Settings) -> None:
     unread = [
         name
         for name, value in settings.options.items()
-        if name not in read and value != FIELDS[name].default
+        # A configuration file may serve several calls.
+        if name not in FILE_ONLY and name not in read and value != FIELDS[name].default
     ]
     if not unread:
         return

@@ -14,6 +14,13 @@ NARROW = ("--config-file", str(Path(__file__).with_name("narrow.toml")))
 _FOLDER = tempfile.TemporaryDirectory(prefix="bids_dtg-tests-")
 
 
+def split(training: Sequence[str], test: Sequence[str]) -> tuple[str, str]:
+    """Return the words that give these sets."""
+    path = Path(_FOLDER.name) / f"{'-'.join(test)}.tsv"
+    write_sets(path, {"training": training, "test": test})
+    return "--split-file", str(path)
+
+
 def sets(
     labels: Sequence[str],
     validation: float,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,13 +143,6 @@ def test_other_kinds_are_refused_with_their_workflow(tmp_path: Path) -> None:
             )
             with pytest.raises(BundleError, match=fact):
                 load(bundles[other].path)
-
-
-def test_a_damaged_one_is_removed(bundle: NetworkBundle, tmp_path: Path) -> None:
-    again = shutil.copytree(bundle.path, tmp_path / "again")
-    (again / "model.json").write_text("{")
-    assert main(["remove", str(again)]) == 0
-    assert not again.exists()
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, FITTED_FILE])

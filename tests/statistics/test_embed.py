@@ -60,6 +60,7 @@ def test_umap_lays_people_out_by_what_they_share(cohort, capsys):
     assert cohort.analyse("embed", *words) == 0
     assert "UMAP of 48 points; its first call compiles" in capsys.readouterr().err
     rows = read_table(cohort.out / "group/embed-layout/desc-people_coordinates.tsv")
+    rows = [row for row in rows if row["features"] == "edges"]
     places = np.array([[float(row["umap1"]), float(row["umap2"])] for row in rows])
     own, drawn = (
         np.linalg.norm(values[:, None] - values, axis=-1) + np.diag([np.inf] * len(rows))

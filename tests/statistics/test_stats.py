@@ -25,6 +25,14 @@ def summary(cohort, name):
     return {(row["features"], row["contrast"]): row for row in rows}
 
 
+def row_of(cohort, name, features="edges", out=None):
+    rows = read_table(
+        (out / "group/stats" if out else folder(cohort, name)) / "desc-tests_summary.tsv"
+    )
+    (found,) = (row for row in rows if row["features"] == features)
+    return found
+
+
 def page(cohort, name):
     return (folder(cohort, name) / "statistics_report.html").read_text()
 
@@ -98,7 +106,7 @@ def test_voxels_have_maps_of_what_was_found(cohort):
     effect, t = least_squares(cohort, cohort.truth.maps[:, 0])
     np.testing.assert_allclose(found["t"], t, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found["effect"], effect, rtol=1e-3, atol=1e-5)
-    (row,) = summary(cohort, "voxels").values()
+    row = row_of(cohort, "voxels", "maps")
     assert 10 ** -found["logp"].max() == pytest.approx(float(row["p_fwe"]), rel=1e-4)
     facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     assert facts["Covariates"][0] == "age"
@@ -108,7 +116,7 @@ def test_voxels_have_maps_of_what_was_found(cohort):
 
 def test_the_mean_of_predicted_maps_has_no_p(cohort):
     assert call(cohort, "mean") == 0
-    (row,) = summary(cohort, "mean").values()
+    row = row_of(cohort, "mean")
     edges = read_table(folder(cohort, "mean") / "desc-meanEdges_tests.tsv")
     t = ttest_1samp(cohort.truth.edges, 0).statistic
     np.testing.assert_allclose([float(one["t"]) for one in edges], t, rtol=1e-4)
@@ -157,7 +165,7 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     eight = ("--phenotype", "patient", "-p", table)
     assert call(cohort, "eight", *eight) == 0
     assert "can be given to these families and sites in only 70 ways" in capsys.readouterr().err
-    (row,) = summary(cohort, "eight").values()
+    row = row_of(cohort, "eight")
     assert row["p_fwe"] == "n/a"
     assert row["t"] != "n/a"
 
@@ -177,7 +185,7 @@ def test_sizes_of_maps_that_go_with_patients_withhold_p(cohort, tmp_path, capsys
     words = ("--phenotype", "patient", "-p", table)
     assert cohort.analyse("stats", *words, "--permutations", 199, out=out) == 0
     assert "no corrected p, as the size of maps goes with it" in capsys.readouterr().err
-    (row,) = read_table(out / "group/stats/desc-tests_summary.tsv")
+    row = row_of(cohort, "", out=out)
     assert (row["p_fwe"], row["q"]) == ("n/a", "n/a")
 
 
@@ -188,7 +196,7 @@ def test_who_cannot_be_read_is_left_out_with_a_line(cohort, tmp_path, capsys):
     words = ("--phenotype", "score", "--permutations", 19)
     assert cohort.analyse("stats", *words, out=out) == 1
     assert f"sub-{cohort.labels[5]} is left out" in capsys.readouterr().err
-    (row,) = read_table(out / "group/stats/desc-tests_summary.tsv")
+    row = row_of(cohort, "", out=out)
     assert row["participants"] == "47"
 
 
@@ -239,7 +247,7 @@ def test_two_sessions_of_the_same_people_are_compared(sessions):
     words = ("--session-label", "a", "b", "--voxels", "--contrast", MATH)
     assert sessions.analyse("stats", *words, "--permutations", "99") == 0
     where = sessions.out / "group/stats"
-    (row,) = read_table(where / "desc-tests_summary.tsv")
+    row = row_of(sessions, "", "maps", out=sessions.out)
     assert (row["participants"], row["dof"], row["r"]) == ("9", "8", "n/a")
     assert float(row["p_fwe"]) <= 0.05
     several = [
@@ -263,7 +271,11 @@ def test_two_sessions_of_the_same_people_are_compared(sessions):
 def test_measured_maps_are_of_the_sessions_that_are_asked_for(sessions):
     words = ("--session-label", "a", "b", "--voxels")
     assert sessions.analyse("stats", *words, "--permutations", "99", "--name", "measured") == 0
-    (row,) = read_table(sessions.out / "group/stats-measured/desc-tests_summary.tsv")
+    (row,) = (
+        row
+        for row in read_table(sessions.out / "group/stats-measured/desc-tests_summary.tsv")
+        if row["features"] == "measured"
+    )
     assert float(row["p_fwe"]) > 0.01
     assert float(row["t"]) < 0 or float(row["t"]) > 0
 

@@ -299,7 +299,6 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             analysis_level="participant",
             model=str(self.model),
             device=self.device,
-            min_coverage=self.min_coverage,
             **{name: getattr(self, name) for name in names},
         )
         resolve(settings.cleaning, "auto")

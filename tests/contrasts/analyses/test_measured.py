@@ -8,9 +8,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from given import NARROW, sets
+from given import NARROW, sets, split
 from scipy.ndimage import gaussian_filter
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort
+from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import add_rest, read_table
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
@@ -84,7 +84,9 @@ class SmoothCohort(TinyCohort):
 
 
 def train(cohort: TinyCohort, *more: object, out: Path | None = None) -> int:
-    words = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
+    tested = ("06", "07", "11")
+    rest = [label for label in PEOPLE if label not in tested]
+    words = ("--architecture", "linear", *split(rest, tested))
     return cohort.analyse("train", *words, *more, out=out)
 
 
@@ -198,7 +200,7 @@ def test_a_map_that_cannot_be_used_counts_as_not_measured(tmp_path, capsys):
     )
     assert "8 participants with rest and maps" in lines
     words = ("--architecture", "attention-unet", "--recipe", "published", "--model-name", "crr")
-    assert cohort.analyse("train", *words, *sets(LABELS, 0.25, 0.25)) == 2
+    assert cohort.analyse("train", *words, *sets(PEOPLE, 0.25, 0.25)) == 2
     assert "1 participant without all contrasts" in capsys.readouterr().err
 
 

@@ -545,8 +545,8 @@ class TestNetwork:
         split = tmp_path / "split.tsv"
         rows = "".join(f"{label}\t{name}\n" for label, name in sets.items())
         split.write_text("participant_id\tset\n" + rows)
-        words = ("--model", network.path, "--contrast", CONTRASTS[0], "--split-file", split)
-        assert cohort.analyse("finetune", *words, "--model-name", "leak", *NETWORK) == 0
+        words = ("--model", network.path, "--contrast", CONTRASTS[0], "--model-name", "leak")
+        assert cohort.analyse("finetune", *words, *NETWORK, "--split-file", split) == 0
         reported = capsys.readouterr().err
         assert "left out: 2 participants; the model was trained on 2 of them" in reported
         assert "no test participants" in reported

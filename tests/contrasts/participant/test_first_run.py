@@ -27,7 +27,7 @@ def asked(job: TinyJob, **options: object) -> Settings:
     return Settings.of(**given, analysis_level="participant", **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"participant_label": ("02",), "run": ("2",)}])
+@pytest.mark.parametrize("options", [{}, {"participant_label": ("02",)}])
 def test_it_is_the_first_of_those_that_are_read_at_the_models_voxels(job, options):
     add_rest(job.bids, "02", entities="run-2")
     settings = asked(job, **options)

@@ -165,8 +165,8 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path: Pat
         (("--participant-label", *LABELS[:3]), "was fitted to everybody here"),
         (
             ("--epochs", "3", "--learning-rate", "0.1"),
-            "--epochs, --learning-rate were given with --model, whose training is done. Expected: "
-            "no --epochs, no --learning-rate",
+            "--epochs and --learning-rate were given with group --workflow twin --analysis "
+            "intervene, which does not read them. Expected: group --analysis train or evaluate",
         ),
     ],
 )

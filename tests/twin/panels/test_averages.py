@@ -32,7 +32,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TwinJob:
     dead = network_bold(3)
     dead[slabs() == 3] = 0
     made.add_run("03", entities="run-1", bold=dead)
-    made.add_run("03", entities="run-2", bold=network_bold(4, 60), frames=60)
+    made.add_run("03", entities="run-2", bold=network_bold(4, 30), frames=30)
     for task in (FACES, STROOP):
         made.give("01", task)
     people = ("--participant-label", "01", "02")
