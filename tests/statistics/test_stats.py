@@ -111,7 +111,7 @@ def test_voxels_have_maps_of_what_was_found(cohort):
     facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     assert facts["Covariates"][0] == "age"
     assert facts["Synthetic"] is True
-    assert not list(where.glob("*_tests.tsv"))
+    assert not list(where.glob("*Maps_tests.tsv"))
 
 
 def test_the_mean_of_predicted_maps_has_no_p(cohort):
