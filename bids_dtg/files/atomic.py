@@ -65,37 +65,6 @@ def write_atomic(path: Path, *data: bytes | bytearray | memoryview) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write_first(path: Path, data: bytes) -> bool:
-    """Write a file atomically unless there is one; return whether this call has made it.
-
-    Of several calls at once one makes it. Where the file system has no links, each of them may.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written; the temporary is removed.
-    """
-    temporary = path.parent / temporary_name()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as stream:
-            stream.write(data)
-        try:
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            return False
-        except OSError:
-            if path.exists():
-                return False
-            temporary.replace(path)
-    except OSError as err:
-        raise output_error(path, err) from err
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return True
-
-
 def flush_to_disk(paths: Iterable[Path]) -> None:
     """Force files and their folders to the disk: after this a power cut loses none of them.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
 import time
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from bids_dtg.errors import (
     DatasetError,
@@ -21,7 +19,7 @@ from bids_dtg.errors import (
     OutputError,
     SettingsError,
 )
-from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic, write_first
+from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
@@ -38,22 +36,20 @@ IGNORED = (
     *("*_behaviour.*", "*_trials.*"),
     "desc-inclusion_participants.*",
 )
-# Every try starts from the folders as they are then. Pauses of random length that grow to this,
-# some seconds in all, let the jobs of an array that start or end together pass each other.
-_TRIES = 20
-_LONGEST_PAUSE = 0.5  # seconds
-_WRITTEN = "logs/written"  # a file for each text that the program wrote
+# Every try starts from the folders as they are then. Pauses of random length, some seconds in all,
+# let the jobs of an array that end together pass each other.
+_TRIES, _LONGEST_PAUSE = 20, 0.5  # seconds
 # Where the input lies on this machine, for the next call: part of the logs, which are private.
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 RAW = "raw"  # that of the raw dataset
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
 # How results are cited, in the description. BIDS wants one source: these give way to a CITATION.cff
-# of somebody's own. Earlier versions wrote one.
+# of somebody's own.
 _CITED = ("Authors", "HowToAcknowledge", "License", "ReferencesAndLinks")
 _CITATION = "CITATION.cff"
 # What people may write anew in the description, beside what the program knows nothing of.
-_EDITABLE = ("Name", *_CITED)
+_EDITABLE = ("Name", "Authors", "License")
 _PARTICIPANTS = {
     "Description": "Participants with results in this dataset",
     "participant_id": {"Description": "Participant, as the folders are named"},
@@ -168,25 +164,13 @@ class DerivativeDataset:
         container
             Image that the program runs in, where known (`provenance.running_container`).
 
-        Raises
-        ------
-        SettingsError
-            Another workflow has described it meanwhile.
         """
-        if self._has_written(_CITATION, self._read(_CITATION)):
-            self.remove(_CITATION)
         description = self._description(source, words, version, container)
         description = self._with_others_entries(description)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        path = self.path("dataset_description.json")
-        # Calls of two workflows may have begun in a new folder at once: the first to describe it
-        # has it.
-        if path.exists() or not write_first(path, encoded(content)):
-            self._refuse_other_workflow(words.workflow)
-            self.write_if_changed(path.name, content)
-        if far := _far_places(source, self.root):
-            places = {name: place.as_uri() for name, place in far.items()}
-            self.write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
+        self.write_if_changed("dataset_description.json", content)
+        places = {name: str(place) for name, place in _places(source).items()}
+        self.write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
         self.write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
@@ -195,22 +179,23 @@ class DerivativeDataset:
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all calls share."""
-        shared = [self.root / name for name in ("", "group", "logs", "logs/complete", _WRITTEN)]
+        shared = [self.root / name for name in ("", "group", "logs", "logs/complete")]
         for folder in (*shared, *self.root.glob("tpl-*")):
             remove_stale_in(folder)
 
     def update_participants(self) -> tuple[str, ...]:
         """Bring participants.tsv up to the `sub-*` folders, many processes at a time.
 
-        Each process makes its folder first. After each replacement the table is
-        compared with the folders again: whoever replaces it last has seen every
-        folder, so no participant is lost. Further columns are kept; rows without a
-        folder go. Returns the names in those.
+        After each replacement the table is compared with the folders again: whoever replaces it
+        last has seen every folder, so no participant is lost. Further columns are kept; rows
+        without a folder go. Returns the names in those.
         """
         if not (self.root / "participants.json").exists():
             write_json(self.path("participants.json"), _PARTICIPANTS)
         gone: tuple[str, ...] = ()
-        for _ in _tries():
+        for number in range(_TRIES):
+            if number > 1:  # the first repetition only finds that nothing has changed since
+                time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2**number)))
             columns, rows = _parse_participants(self._read("participants.tsv"))
             # A dictionary is a set in order: a list is searched from its beginning for each row.
             wanted = dict.fromkeys(f"sub-{label}" for label in participants_in(self.root))
@@ -221,42 +206,7 @@ class DerivativeDataset:
             absent = ["n/a"] * (len(columns) - 1)
             table = [[name, *rows.get(name, absent)] for name in wanted]
             write_tsv(self.path("participants.tsv"), columns, table)
-        raise self._changed_too_often()
-
-    def add_participant(self, label: str) -> None:
-        """Give a participant a row in participants.tsv; the other rows stay as they are.
-
-        No folder is looked at, of which there may be 100,000. Of two processes that replace the
-        table at the same time, one may lose the row of the other: `update_participants`, at the
-        end of each call, puts it back.
-        """
-        name = f"sub-{label}"
-        for _ in _tries():
-            lines = _lines(self._read("participants.tsv"))
-            header = lines[0].split("\t") if lines else []
-            if header[:1] != ["participant_id"]:
-                self.update_participants()
-                return
-            place = bisect_left(lines, name, lo=1, key=_first_cell)
-            if place < len(lines) and _first_cell(lines[place]) == name:
-                return
-            if any(_first_cell(line) == name for line in lines):  # people have sorted it otherwise
-                return
-            lines.insert(place, "\t".join([name, *["n/a"] * (len(header) - 1)]))
-            write_text(self.path("participants.tsv"), "\n".join(lines) + "\n")
-        raise self._changed_too_often()
-
-    def _refuse_other_workflow(self, workflow: str | None) -> None:
-        generator = _generator(read_json(self.root / "dataset_description.json"))
-        if generator.get("Name") == "bids_dtg" and generator.get(_WORKFLOW) != workflow:
-            raise SettingsError(
-                f"OUTPUT_DIR {self.root} holds results of another workflow, whose call has just "
-                "begun there",
-                remedy="choose another OUTPUT_DIR",
-            )
-
-    def _changed_too_often(self) -> OutputError:
-        return OutputError(
+        raise OutputError(
             f"{self.root / 'participants.tsv'} was changed {_TRIES} times while it was written",
             remedy="run again when fewer processes write there",
         )
@@ -293,10 +243,7 @@ class DerivativeDataset:
     def _with_others_entries(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """Return the description with what others wrote into the one that is there."""
         found = read_json(self.root / "dataset_description.json")
-        others = {k: v for k, v in found.items() if k not in description}
-        for key in _CITED:
-            if key in others and self._has_written(key, _as_text(others[key])):
-                del others[key]
+        others = {k: v for k, v in found.items() if k not in (*description, *_CITED)}
         merged = {**description, **others}
         links = found.get("DatasetLinks")
         if isinstance(links, dict):
@@ -305,25 +252,9 @@ class DerivativeDataset:
         made = found.get("GeneratedBy")
         more_made = made[1:] if isinstance(made, list) else []
         merged["GeneratedBy"] = [*description["GeneratedBy"], *more_made]
-        for key in description.keys() & _EDITABLE:
-            value, ours = found.get(key), description[key]
-            edited = isinstance(value, type(ours)) and not self._has_written(key, _as_text(value))
-            if edited and value:
-                merged[key] = value
-            self._note_written(key, _as_text(ours))
+        if not (self.root / _CITATION).exists():
+            merged |= {key: found[key] for key in _EDITABLE if found.get(key)}
         return merged
-
-    def _has_written(self, what: str, text: str) -> bool:
-        return (self.root / _written(what, text)).exists()
-
-    def _note_written(self, what: str, text: str) -> None:
-        """Remember a text, in a file of its own: many processes may do so at a time."""
-        self.write_if_changed(_written(what, text), f"bids_dtg has written this {what} here\n")
-
-
-def _written(what: str, text: str) -> str:
-    """Return the file that remembers a text, which is known by its hash."""
-    return f"{_WRITTEN}/{what}-{hashlib.sha256(encoded(text)).hexdigest()[:16]}"
 
 
 def participants_in(root: Path) -> tuple[str, ...]:
@@ -488,10 +419,6 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
 
 
-def _first_cell(line: str) -> str:
-    return line.partition("\t")[0]
-
-
 def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
     """Return how results are cited: authors and licence are those of the data behind them."""
     raw = read_json(source.bids_dir / "dataset_description.json")
@@ -509,10 +436,6 @@ def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
 
 def _are_texts(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
@@ -547,28 +470,19 @@ def _links(source: SourceDataset, root: Path) -> dict[str, str]:
     there, and survive moving all of them. Paths to other places hold names of people and
     machines: a DOI stands for them, or a name that is no address.
     """
-    links, far = {}, _far_places(source, root)
-    for name, place in _places(source).items():
-        if name in far:
-            doi = source.description.get("DatasetDOI") if place == source.root else None
-            links[name] = doi if isinstance(doi, str) and ":" in doi else f"urn:dataset:{name}"
-        else:
-            links[name] = quote(os.fsencode(Path(os.path.relpath(place, root)).as_posix()))
-    return links
-
-
-def _far_places(source: SourceDataset, root: Path) -> dict[str, Path]:
-    """Return those folders of the input that no relative link is written to."""
+    links = {}
     near = [
         place
         for place in _places(source).values()
         if place.parent == root.parent or place in root.parents
     ]
-    return {
-        name: place
-        for name, place in _places(source).items()
-        if not any(folder == place or folder in place.parents for folder in near)
-    }
+    for name, place in _places(source).items():
+        if any(folder in (place, *place.parents) for folder in near):
+            links[name] = quote(os.fsencode(Path(os.path.relpath(place, root)).as_posix()))
+        else:
+            doi = source.description.get("DatasetDOI") if place == source.root else None
+            links[name] = doi if isinstance(doi, str) and ":" in doi else f"urn:dataset:{name}"
+    return links
 
 
 def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
@@ -583,36 +497,15 @@ def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
             f"OUTPUT_DIR {output} already holds another dataset ({name or 'a raw one'})",
             remedy="choose an empty folder, or one that bids_dtg made",
         )
-    links = content.get("DatasetLinks")
-    link = links.get(source.name) if isinstance(links, dict) else None
-    other = _linked_folder(link, output)
-    if other is None:
-        other = _linked_folder(read_json(output / _INPUT).get(source.name), output)
-    # An input that moved leaves a link to nothing. One folder may be mounted at two places.
-    if other is not None and not other.samefile(source.root):
+    place = read_json(output / _INPUT).get(source.name)
+    other = Path(place) if isinstance(place, str) else source.root
+    # An input that moved is not there. One folder may be mounted at two places.
+    if other.is_dir() and not other.samefile(source.root):
         raise SettingsError(
             f"OUTPUT_DIR {output} holds results from {other}, not {source.root}",
             remedy=f"choose another OUTPUT_DIR, or remove {path} if both are the same data",
         )
 
 
-def _linked_folder(link: object, output: Path) -> Path | None:
-    """Return the folder that an entry of DatasetLinks leads to, None where there is none."""
-    try:
-        parts = urlsplit(link if isinstance(link, str) else "")
-        folder = (output / unquote(parts.path, errors="surrogateescape")).resolve()
-        local = parts.path and parts.scheme in {"", "file"}
-        return folder if local and folder.is_dir() else None
-    except (OSError, ValueError):
-        return None  # no address, or a folder that we may not see
-
-
 def _is_dataset(folder: Path) -> bool:
     return (folder / "dataset_description.json").is_file()
-
-
-def _tries() -> Iterator[int]:
-    for number in range(_TRIES):
-        if number > 1:  # the first repetition only finds that nothing has changed since
-            time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2**number)))
-        yield number

@@ -186,8 +186,9 @@ def _open_output(request: CallRequest) -> RunFolder:
 
 def _list_participants(request: CallRequest) -> None:
     """Compare participants.tsv with the folders, once a call: listing 100,000 takes long."""
-    if not (request.output.root / "participants.tsv").exists():
-        return  # no average was ever complete
+    table, maps = request.output.root / "participants.tsv", request.output.root.glob("sub-*/")
+    if not table.exists() and next(maps, None) is None:
+        return  # nobody has results
     try:
         gone = request.output.update_participants()
     except (OutputError, DatasetError) as err:

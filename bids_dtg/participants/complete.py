@@ -55,7 +55,6 @@ def complete_average(
     for left in set(recorded_outputs(output, planned.title)) - set(files):
         if _is_of(output, planned, left):
             output.remove(left)
-    output.add_participant(planned.participant)
     lacking, text = methods
     path = methods_path(options_hash(options), lacking)
     keep_methods(output, path, text)

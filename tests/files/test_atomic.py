@@ -19,7 +19,6 @@ from bids_dtg.files.atomic import (
     remove_stale_temporaries,
     temporary_name,
     write_atomic,
-    write_first,
 )
 from bids_dtg.files.text import write_json, write_tsv
 
@@ -165,24 +164,6 @@ def test_temporary_of_a_living_process_is_left_whatever_the_clock_says(
     assert remove_stale_temporaries(tmp_path) == []
 
 
-def test_of_two_who_write_a_file_first_one_does(tmp_path):
-    assert write_first(tmp_path / "folder/a.json", b"1")
-    assert not write_first(tmp_path / "folder/a.json", b"2")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "folder").iterdir()} == {
-        "a.json": b"1"
-    }
-
-
-def test_a_file_system_without_links_is_written_to(tmp_path, monkeypatch):
-    def refuse(path, target):
-        raise PermissionError(errno.EPERM, "no links", path)
-
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
-    assert write_first(tmp_path / "a.json", b"1")
-    assert not write_first(tmp_path / "a.json", b"2")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
 def test_containers_of_one_host_name_leave_each_other_s_temporaries(tmp_path, monkeypatch):
     namespaces = {"/proc/self/ns/pid": "pid:[1]"}
     monkeypatch.setattr(Path, "readlink", lambda path: Path(namespaces[str(path)]))
@@ -210,13 +191,6 @@ def test_files_of_others_are_never_removed(tmp_path):
         leave_temporary(tmp_path, name, age_seconds=1e6)
     assert remove_stale_temporaries(tmp_path) == []
     assert remove_stale_temporaries(tmp_path / "absent") == []
-
-
-def test_a_first_file_below_a_file_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("kept")
-    with pytest.raises(OutputError, match=r"x cannot be written: .*remove or rename the file"):
-        write_first(tmp_path / "file" / "x", b"1")
-    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_a_process_of_somebody_else_exists(monkeypatch):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -177,20 +176,7 @@ def test_data_without_authors_give_none(dataset, source, authors):
     assert "Authors" not in described(dataset)
 
 
-def test_what_was_edited_of_the_citation_is_kept_and_the_rest_follows(dataset, source):
-    about = {"Authors": ["A. Person"], "License": "CC0"}
-    dataset.describe(replace(source, description=about), words("x"), version="1")
-    path = dataset.root / "dataset_description.json"
-    path.write_text(json.dumps({**described(dataset), "ReferencesAndLinks": ["mine"]}))
-    dataset.describe(source, replace(words("x"), citation="Cite.\n\nnew\n"), version="1")
-    found = described(dataset)
-    assert found["HowToAcknowledge"] == "Cite."
-    assert found["ReferencesAndLinks"] == ["mine"]
-    assert not {"Authors", "License"} & found.keys()
-
-
 def test_a_citation_file_of_somebody_s_own_is_the_one_source(dataset, source):
-    """As of an earlier version that somebody edited; one that nobody did is removed."""
     about = replace(source, description={"License": "CC0", "Authors": ["A. Person"]})
     dataset.describe(about, words("x"), version="1.2")
     path = dataset.root / "CITATION.cff"
@@ -199,31 +185,16 @@ def test_a_citation_file_of_somebody_s_own_is_the_one_source(dataset, source):
     assert path.exists()
     cited = {"Authors", "HowToAcknowledge", "License", "ReferencesAndLinks"}
     assert not cited & described(dataset).keys()
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    (dataset.root / f"logs/written/CITATION.cff-{digest}").write_text("")
-    dataset.describe(about, words("x"), version="1.3")
-    assert not path.exists()
-    assert cited <= described(dataset).keys()
 
 
 def test_the_table_of_participants_is_explained_and_what_people_wrote_stays(dataset):
     (dataset.root / "sub-01").mkdir()
-    dataset.add_participant("01")
+    dataset.update_participants()
     path = dataset.root / "participants.json"
     assert json.loads(path.read_text())["participant_id"]["Description"]
     path.write_text('{"age": {"Units": "years"}}')
     dataset.update_participants()
     assert json.loads(path.read_text()) == {"age": {"Units": "years"}}
-
-
-@pytest.mark.parametrize("first", [None, "twin"])
-def test_the_first_workflow_to_describe_a_folder_has_it(dataset, source, first):
-    given = words("Maps.")
-    dataset.describe(source, replace(given, workflow=first), version="1.2")
-    before = (dataset.root / "dataset_description.json").read_bytes()
-    with pytest.raises(SettingsError, match="holds results of another workflow"):
-        dataset.describe(source, replace(given, workflow="dynamics"), version="1.2")
-    assert (dataset.root / "dataset_description.json").read_bytes() == before
 
 
 def test_participants_follow_the_folders_and_keep_columns(dataset):
@@ -239,55 +210,6 @@ def test_participants_follow_the_folders_and_keep_columns(dataset):
     table.write_bytes(b"nonsense")
     dataset.update_participants()
     assert table.read_text() == "participant_id\nsub-01\nsub-02\n"
-
-
-def test_a_participant_is_listed_without_a_look_at_the_folders(dataset, monkeypatch):
-    (dataset.root / "sub-05").mkdir()
-    dataset.update_participants()
-    table = dataset.root / "participants.tsv"
-    table.write_text("participant_id\tage\nsub-05\t30\n")
-
-    def refuse(folder):
-        raise AssertionError(f"{folder} is listed: with 100,000 participants for each of them")
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    for label in ("07", "01", "06", "01", "05"):
-        dataset.add_participant(label)
-    assert table.read_text().splitlines() == [
-        "participant_id\tage",
-        *("sub-01\tn/a", "sub-05\t30", "sub-06\tn/a", "sub-07\tn/a"),
-    ]
-
-
-def test_a_table_that_people_sorted_keeps_its_order_and_rows(dataset):
-    table = dataset.root / "participants.tsv"
-    text = "participant_id\tage\nsub-09\t1\nsub-01\t2\nsub-05\t3\n"
-    table.write_text(text)
-    for label in ("01", "05", "09"):
-        dataset.add_participant(label)
-    assert table.read_text() == text
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_cell_keeps_what_python_breaks_lines_at(dataset, end):
-    """As spreadsheets put breaks into cells."""
-    note = "tired\v\u2028slept \x85"
-    table = dataset.root / "participants.tsv"
-    rows = ["participant_id\tnote", f"sub-01\t{note}", "sub-03\tn/a"]
-    table.write_bytes((end.join(rows) + end).encode())
-    for label in ("01", "02", "03"):
-        (dataset.root / f"sub-{label}").mkdir()
-    dataset.add_participant("02")
-    expected = [*rows[:2], "sub-02\tn/a", rows[2]]
-    assert table.read_text("utf-8").split("\n") == [*expected, ""]
-    assert dataset.update_participants() == ()
-    assert table.read_text("utf-8").split("\n") == [*expected, ""]
-
-
-def test_the_first_participant_makes_the_table(dataset):
-    (dataset.root / "sub-01").mkdir()
-    dataset.add_participant("01")
-    assert (dataset.root / "participants.tsv").read_text() == "participant_id\nsub-01\n"
 
 
 def test_a_participant_lost_to_another_writer_is_put_back(dataset, monkeypatch):
@@ -309,8 +231,7 @@ def test_a_participant_lost_to_another_writer_is_put_back(dataset, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [("update_participants",), ("add_participant", "01")])
-def test_writers_who_replace_the_table_again_and_again_are_outlasted(dataset, monkeypatch, how):
+def test_writers_who_replace_the_table_again_and_again_are_outlasted(dataset, monkeypatch):
     (dataset.root / "sub-01").mkdir()
     table = dataset.root / "participants.tsv"
     table.write_text("participant_id\n")
@@ -323,7 +244,7 @@ def test_writers_who_replace_the_table_again_and_again_are_outlasted(dataset, mo
         return result
 
     monkeypatch.setattr(Path, "replace", replace)
-    getattr(dataset, how[0])(*how[1:])
+    dataset.update_participants()
     assert table.read_text() == "participant_id\nsub-01\n"
 
 
@@ -340,16 +261,14 @@ from bids_dtg.files.derivatives import DerivativeDataset
 root, first = Path(sys.argv[1]), int(sys.argv[2])
 for number in range(first, first + 25):
     (root / f"sub-{number:03d}").mkdir()
-    getattr(DerivativeDataset(root), sys.argv[3])(*([f"{number:03d}"] if sys.argv[4:] else []))
-DerivativeDataset(root).update_participants()
+    DerivativeDataset(root).update_participants()
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [("update_participants",), ("add_participant", "each")])
-def test_many_processes_lose_nobody(dataset, how):
+def test_many_processes_lose_nobody(dataset):
     writers = [
-        subprocess.Popen([sys.executable, "-c", MANY, str(dataset.root), str(first), *how])
+        subprocess.Popen([sys.executable, "-c", MANY, str(dataset.root), str(first)])
         for first in (0, 25, 50, 75)
     ]
     assert [writer.wait(60) for writer in writers] == [0] * 4
@@ -380,7 +299,7 @@ def test_validator_accepts_what_describes_the_dataset(dataset, source):
 def test_temporaries_of_killed_processes_leave_the_shared_folders(dataset):
     own = dataset.root / temporary_name()
     gone = own.name.replace(f"-{os.getpid()}-", "-99999999-")
-    places = ["", "group", "logs", "logs/complete", "logs/written"]
+    places = ["", "group", "logs", "logs/complete"]
     for place in places:
         (dataset.root / place).mkdir(exist_ok=True)
         (dataset.root / place / gone).touch()

@@ -15,7 +15,6 @@ from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 
-LINK = "pathlib:Path.hardlink_to"
 REPLACE, STATMAP = "pathlib:Path.replace", "desc-synthetic_statmap.nii.gz"
 RECORD = "complete/sub-01_task-rest.json"
 
@@ -25,8 +24,8 @@ def kill(target: str, call: int = 1, when: str = "before", matching: str = "") -
 
 
 POINTS = {
-    "before describing the dataset": kill(LINK, 1, "before", "dataset_description.json"),
-    "after describing the dataset": kill(LINK, 1, "after", "dataset_description.json"),
+    "before describing the dataset": kill(REPLACE, 1, "before", "dataset_description.json"),
+    "after describing the dataset": kill(REPLACE, 1, "after", "dataset_description.json"),
     "reading block 1": kill("bids_dtg.connectome.moments:RunMoments.add", 1),
     "reading block 2": kill("bids_dtg.connectome.moments:RunMoments.add", 2),
     "predicting segment 1": kill("bids_dtg.contrasts.participant.model:Model.predict", 1),
