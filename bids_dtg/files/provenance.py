@@ -21,7 +21,7 @@ from bids_dtg.errors import ForeignFileError, MissingFileError, OutputError, Run
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.digest import sha256_of
-from bids_dtg.files.foreign import open_foreign, read_json_object
+from bids_dtg.files.foreign import open_foreign, read_json_object, reading
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
 
@@ -62,16 +62,11 @@ def file_fingerprint(path: Path) -> Fingerprint:
     RunError
         If it cannot be read.
     """
-    try:
-        with open_foreign(path) as stream:
-            status = os.fstat(stream.fileno())
-            digest = hashlib.sha256(stream.read(_END))
-            stream.seek(max(_END, status.st_size - _END))
-            digest.update(stream.read(_END))
-    except ForeignFileError as err:
-        raise err.as_kind(RunError) from err
-    except OSError as err:
-        raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
+    with reading(path, RunError), open_foreign(path) as stream:
+        status = os.fstat(stream.fileno())
+        digest = hashlib.sha256(stream.read(_END))
+        stream.seek(max(_END, status.st_size - _END))
+        digest.update(stream.read(_END))
     return Fingerprint(status.st_size, status.st_mtime_ns, digest.hexdigest())
 
 
@@ -171,15 +166,11 @@ def sets_made_otherwise(
     dataset: DerivativeDataset, participant: str, option: str, value: object
 ) -> tuple[str, ...]:
     """List a participant's completed pieces of work that had another value of an option."""
-    made = []
-    for path in sorted(dataset.path(_RECORDS).glob(f"sub-{participant}_*.json")):
-        try:
-            record = read_json_object(path)
-            if record["Options"].get(option) != value:
-                made.append(str(record["Title"]))
-        except (ForeignFileError, TypeError, KeyError, AttributeError):
-            continue  # damaged: its work will be done again when it is asked for
-    return tuple(made)
+    records = sorted(dataset.path(_RECORDS).glob(f"sub-{participant}_*.json"))
+    made = [
+        record for path in records if isinstance((record := read_json(path)).get("Options"), dict)
+    ]
+    return tuple(str(own["Title"]) for own in made if own["Options"].get(option) != value)
 
 
 def why_incomplete(
@@ -331,12 +322,19 @@ def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
         if newest.get(failure.participant, (begun, []))[0] != begun:
             newest[failure.participant] = (begun, [])
         newest.setdefault(failure.participant, (begun, []))[1].append(failure)
-    titles = _titles_by_participant(dataset) if newest else {}
+    completed: dict[str, list[str]] = {}
+    for title in completed_titles(dataset) if newest else ():
+        completed.setdefault(title.partition("_")[0].removeprefix("sub-"), []).append(title)
     return tuple(
         failure
         for participant, (begun, failures) in sorted(newest.items())
         for failure in failures
-        if not _made_good(dataset, failure, titles.get(participant, ()), begun)
+        if not any(
+            _is_later(completion_record(dataset, title).get("Completed"), begun)
+            for title in completed.get(participant, ())
+            # What failed outside an average, as the search for runs, any average makes good.
+            if failure.title in ("", title)
+        )
     )
 
 
@@ -390,7 +388,6 @@ def _changed_options(recorded: Mapping[str, Any], options: Mapping[str, Any]) ->
 def _changed_input(
     recorded: Mapping[str, Fingerprint], inputs: Mapping[str, Fingerprint]
 ) -> str | None:
-    recorded = _at_new_places(recorded, inputs)
     for name in sorted({*recorded, *inputs}):
         if name not in inputs:
             return f"input gone: {name}"
@@ -399,29 +396,6 @@ def _changed_input(
         if not recorded[name].same_content(inputs[name], compressed=name.endswith(".gz")):
             return f"input changed: {name}"
     return None
-
-
-def _at_new_places(
-    recorded: Mapping[str, Fingerprint], inputs: Mapping[str, Fingerprint]
-) -> dict[str, Fingerprint]:
-    """Give what lay outside the dataset the paths that it has now.
-
-    A folder of confounds may have moved: files of one name keep their order then.
-    """
-    gone = [name for name in sorted(recorded) if name not in inputs and _is_outside(name)]
-    new = [name for name in sorted(inputs) if name not in recorded and _is_outside(name)]
-    moved = dict(recorded)
-    for file in {PurePosixPath(name).name for name in gone}:
-        before = [name for name in gone if PurePosixPath(name).name == file]
-        now = [name for name in new if PurePosixPath(name).name == file]
-        if len(before) == len(now):
-            moved |= {one: moved.pop(other) for one, other in zip(now, before, strict=True)}
-    return moved
-
-
-def _is_outside(name: str) -> bool:
-    """Return whether an input lies outside the input dataset, by its name in a record."""
-    return name.startswith("<")
 
 
 def _compared(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) -> str | None:
@@ -464,39 +438,14 @@ def _logged(dataset: DerivativeDataset) -> Iterator[tuple[datetime, Failure]]:
         except ValueError:
             continue
         for row in read_rows(table):
-            cells = {name: cell for name, cell in row.items() if cell and cell != "n/a"}
-            failure = Failure(
-                cells.get("participant_id", "").removeprefix("sub-"),
-                cells.get("stage", ""),
-                cells.get("message", ""),
-                cells.get("average") or cells.get("set", ""),  # by its earlier name
-                cells.get("run", ""),
-            )
+            person, *cells = ("" if row[key] == "n/a" else row[key] for key in _FAILURE_COLUMNS)
+            title, run, stage, message = cells
+            failure = Failure(person.removeprefix("sub-"), stage, message, title, run)
             yield begun.replace(tzinfo=UTC), failure
 
 
-def _titles_by_participant(dataset: DerivativeDataset) -> dict[str, list[str]]:
-    """List the completed pieces of work of each participant, from one look at the folder."""
-    titles: dict[str, list[str]] = {}
-    for title in completed_titles(dataset):
-        label = title.partition("_")[0].removeprefix("sub-")
-        titles.setdefault(label, []).append(title)
-    return titles
-
-
-def _made_good(
-    dataset: DerivativeDataset, failure: Failure, completed: Sequence[str], begun: datetime
-) -> bool:
-    """Return whether what failed was completed after that call had begun.
-
-    What failed outside an average, as the search for runs, is made good by any average.
-    """
-    titles = [title for title in completed if failure.title in ("", title)]
-    for title in titles:
-        try:
-            when = datetime.fromisoformat(str(completion_record(dataset, title).get("Completed")))
-            if when > begun:
-                return True
-        except (ValueError, TypeError):
-            continue
-    return False
+def _is_later(when: object, begun: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(str(when)) > begun
+    except (ValueError, TypeError):
+        return False
