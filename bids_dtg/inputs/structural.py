@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
+from bids_dtg.files.foreign import open_foreign, parse_table, read_text, reading
 from bids_dtg.files.home import expand_home
-from bids_dtg.files.regions.cells import is_number
-from bids_dtg.files.regions.matrix import ForeignMatrix, read_matrices
+from bids_dtg.files.regions.cells import is_number, read_numbers
 from bids_dtg.files.walk import files_below, matching
 from bids_dtg.inputs.dataset import MOUNT_REMINDER
 from bids_dtg.notices import counted, named
@@ -28,9 +28,8 @@ from bids_dtg.settings import Settings
 Array = NDArray[np.float64]
 
 # How files of structural connectomes end; QSIRecon's first versions wrote dhollanderconnectome.mat.
-_NAMES = re.compile(
-    r"(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat|npz)"
-)
+_NAMES = re.compile(r"(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)")
+_LABELS = "region_labels"  # QSIRecon's variable of the names of an atlas' regions
 _SESSION = re.compile(r"_ses-([0-9A-Za-z+]+)_")
 # File names of matrices of series, such as functional connectivity, have a task.
 _OF_SERIES = "_task-"
@@ -41,6 +40,16 @@ _SYMMETRIC = "symmetric weights of 0 or more"
 _LOOKED_AT = 5  # people whose files are looked at before any run is read
 _SHOWN = 3  # matrices of other regions that a message describes
 _KEY_REMEDY = "choose one with --array-key structural=KEY, a name or part of one"
+
+
+@dataclass(frozen=True, eq=False)
+class _Matrix:
+    """A value between each two regions, as another program has it."""
+
+    path: Path
+    values: Array  # (regions, regions), NaN where a cell is n/a
+    names: tuple[str, ...]  # of the regions; empty: the file has none
+    key: str = ""  # of the variable; empty: the file has one matrix without a name
 
 
 class ChoiceError(RunError):
@@ -89,7 +98,7 @@ class StructuralSource:
         path
             A file that everybody shares, or a folder with ``sub-*`` files below it.
         key
-            Name of the variable in a .mat or npz file, or part of that name or of the file's
+            Name of the variable in a .mat file, or part of that name or of the file's
             name. None: there is only one matrix.
 
         Raises
@@ -219,7 +228,7 @@ class StructuralSource:
         for place in (self.path, *(one for one in further if not one.name.startswith("sub-"))):
             yield from _matrices_at(place, participant)
 
-    def _chosen(self, found: list[ForeignMatrix]) -> list[ForeignMatrix]:
+    def _chosen(self, found: list[_Matrix]) -> list[_Matrix]:
         """Return the matrices that match the key: whole names, else parts of names."""
         if self.key is None:
             return found
@@ -329,11 +338,11 @@ def _session_of(path: Path) -> str | None:
     return named_by[1] if named_by else None
 
 
-def _read_all(paths: Sequence[Path]) -> list[ForeignMatrix]:
-    return [matrix for path in paths for matrix in read_matrices(path)]
+def _read_all(paths: Sequence[Path]) -> list[_Matrix]:
+    return [matrix for path in paths for matrix in _read_matrices(path)]
 
 
-def _the_one(found: Sequence[ForeignMatrix], regions: Sequence[str]) -> ForeignMatrix:
+def _the_one(found: Sequence[_Matrix], regions: Sequence[str]) -> _Matrix:
     """Return the only matrix over exactly the regions, else the only one over more regions.
 
     Raises
@@ -355,12 +364,12 @@ def _the_one(found: Sequence[ForeignMatrix], regions: Sequence[str]) -> ForeignM
     raise RunError("; ".join(shown), expected=expected)
 
 
-def _choices(found: Sequence[ForeignMatrix]) -> list[str]:
+def _choices(found: Sequence[_Matrix]) -> list[str]:
     """Name each matrix by its key, or by its file."""
     return list(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
 
 
-def _misfit(matrix: ForeignMatrix, regions: Sequence[str]) -> str:
+def _misfit(matrix: _Matrix, regions: Sequence[str]) -> str:
     """Describe why a matrix does not have the requested regions; empty: it has them.
 
     Further regions are allowed, unless a name differs from a requested one by its number alone:
@@ -385,7 +394,7 @@ def _misfit(matrix: ForeignMatrix, regions: Sequence[str]) -> str:
     return " and ".join(parts)
 
 
-def _order(matrix: ForeignMatrix, regions: Sequence[str]) -> list[int]:
+def _order(matrix: _Matrix, regions: Sequence[str]) -> list[int]:
     """Return the row of each region in a matrix that fits."""
     names = _names(matrix)
     if not names:
@@ -395,10 +404,9 @@ def _order(matrix: ForeignMatrix, regions: Sequence[str]) -> list[int]:
     return [row[name] for name in ours]
 
 
-def _names(matrix: ForeignMatrix) -> tuple[str, ...]:
+def _names(matrix: _Matrix) -> tuple[str, ...]:
     """Return the names of a matrix' regions; empty if there are none, or only numbers."""
-    names = matrix.names or ()
-    return () if all(map(is_number, names)) else names
+    return () if all(map(is_number, matrix.names)) else matrix.names
 
 
 def _spelled_alike(theirs: Sequence[str], ours: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -433,11 +441,11 @@ def _unnumbered(name: str) -> str:
     return "" if stem == plain else stem
 
 
-def _title(matrix: ForeignMatrix) -> str:
+def _title(matrix: _Matrix) -> str:
     return f"{matrix.path}: {matrix.key}" if matrix.key else str(matrix.path)
 
 
-def _order_note(matrix: ForeignMatrix, count: int) -> tuple[str, ...]:
+def _order_note(matrix: _Matrix, count: int) -> tuple[str, ...]:
     """Describe assumptions on a matrix of which `count` regions are used."""
     name, more = matrix.path.name, len(matrix.values) - count
     if more:
@@ -445,3 +453,86 @@ def _order_note(matrix: ForeignMatrix, count: int) -> tuple[str, ...]:
     if _names(matrix):
         return ()
     return (f"{name} names no regions: assumed to be in the order of the atlas",)
+
+
+# --- Files
+
+
+def _read_matrices(path: Path) -> list[_Matrix]:
+    """Read the square matrices of a file: text, or MATLAB's .mat.
+
+    Text is one matrix, which may have names of the regions in its first line, its first column,
+    or both.
+    """
+    found = _read_mat(path) if path.suffix.casefold() == ".mat" else _read_text(path)
+    square = [m for m in found if m.values.ndim == 2 and 1 < len(m.values) == m.values.shape[1]]
+    if not square:
+        sizes = ", ".join(" x ".join(map(str, matrix.values.shape)) for matrix in found[:3])
+        raise ForeignFileError(
+            f"{path} has no square matrix" + (f", but is {sizes}" if sizes else ""),
+            expected="a row and a column a region",
+        )
+    return square
+
+
+def _read_text(path: Path) -> list[_Matrix]:
+    rows = _rows(path)
+    width = max(len(row) for row in rows)
+    header, column = _where_names_are(rows, width)
+    values = read_numbers([row[column:] for row in rows[header:]], path)
+    across = rows[0][column:] if header else ()
+    down = tuple(row[0] for row in rows[header:]) if column else ()
+    if across and down and across != down:
+        raise ForeignFileError(
+            f"{path} has other names in its first line than in its first column",
+            expected="the same regions in the same order",
+        )
+    return [_Matrix(path, values, tuple(map(str.strip, across or down)))]
+
+
+def _rows(path: Path) -> list[tuple[str, ...]]:
+    text = read_text(path)
+    first = text.partition("\n")[0]
+    delimiter = next((mark for mark in "\t,;" if mark in first), None)
+    if delimiter is None:  # columns of MRtrix and of MATLAB's text are parted by spaces
+        delimiter, text = "\t", re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text))
+    table = parse_table(text, path, delimiter)
+    if table.short:
+        raise ForeignFileError(
+            f"{path} has {table.short} lines with fewer cells than the first",
+            expected="as many in each line",
+        )
+    rows = [row for row in (table.header, *table.rows) if row]
+    if not rows:
+        raise ForeignFileError(f"{path} is empty", expected="a square matrix")
+    return rows
+
+
+def _where_names_are(rows: Sequence[tuple[str, ...]], width: int) -> tuple[int, int]:
+    """Return the number of leading lines and columns that hold names: 0 or 1 of each.
+
+    The shape decides, as regions may be called by numbers; where it is ambiguous, the corner does.
+    """
+    beyond = len(rows) - width
+    if beyond:
+        return int(beyond == 1), int(beyond == -1)
+    named = not all(is_number(cell) for cell in rows[0]) or not rows[0][0].strip()
+    return int(named), int(named)
+
+
+def _read_mat(path: Path) -> list[_Matrix]:
+    """Read variables of numbers, with the regions' names that QSIRecon puts beside them."""
+    from scipy.io import loadmat
+
+    with reading(path), open_foreign(path) as file:
+        held = loadmat(file)
+    found = []
+    for key, value in held.items():
+        values = value.toarray() if hasattr(value, "toarray") else value
+        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+            beside = (n for n in held if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)]))
+            labels = np.ravel(held.get(next(beside, ""), ()))
+            names = tuple(str(name).strip() for name in labels)
+            fitting = names if len(names) == len(values) else ()
+            found.append(_Matrix(path, np.array(values, np.float64), fitting, key))
+    return found

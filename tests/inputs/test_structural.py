@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
@@ -239,3 +240,60 @@ def test_the_options_say_where_they_are(tmp_path):
 def test_options_that_do_not_go_together_are_refused(options, message):
     with pytest.raises(SettingsError, match=message):
         settings(structural_connectivity="sc", **options)
+
+
+# --- Files
+
+
+SC = np.array([[0.0, 2, 1], [2, 0, 3.5], [1, 3.5, 0]])
+NAMES = ("V1", "V2", "M1")
+
+
+def lines(delimiter: str, header: bool, index: bool) -> str:
+    rows = [delimiter.join(f"{value:g}" for value in row) for row in SC]
+    if index:
+        rows = [f"{name}{delimiter}{row}" for name, row in zip(NAMES, rows, strict=True)]
+    if header:
+        rows.insert(0, delimiter.join([*([""] if index else []), *NAMES]))
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";", " ", "  "])
+@pytest.mark.parametrize(("header", "index"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_text_is_read_with_names_and_without(tmp_path, delimiter, header, index):
+    if delimiter.isspace() and delimiter != "\t" and header and index:
+        pytest.skip("the empty corner of such a table cannot be seen")
+    path = tmp_path / ("sc.tsv" if delimiter == "\t" else "sc.csv")
+    path.write_text(lines(delimiter, bool(header), bool(index)))
+    found = StructuralSource.find(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(found.weights, SC)
+    assert bool(found.notes) != bool(header or index)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("1\t2\t3\t4\n5\t6\t7\t8\n", "is 2 x 4"),
+        ("1\t2\n3\n", "1 lines with fewer cells"),
+        ("1\t2\n3\t4\t5\n", "cannot be read as a table: line 2"),
+        ("1\t2\n3\tx\n", "has 'x' in row 2"),
+        ("\ta\tb\nb\t1\t2\na\t3\t4\n", "other names in its first line"),
+        ("5\n", "is 1 x 1"),
+    ],
+)
+def test_text_that_is_no_matrix_is_refused(tmp_path, text, words):
+    path = tmp_path / "sc.tsv"
+    path.write_text(text)
+    with pytest.raises(RunError, match=words):
+        of(path)
+
+
+def test_the_only_square_variable_of_matlab_is_read(tmp_path):
+    path = tmp_path / "sc.mat"
+    held = {"counts": csc_matrix(SC), "centres": np.ones((3, 2)), "title": "sc", "odd": {"sc": SC}}
+    savemat(path, held, do_compression=True)
+    np.testing.assert_array_equal(of(path).weights, SC)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(RunError, match=r"sc\.mat cannot be read: "):
+        of(path)

@@ -4,5 +4,4 @@
 - `relmat`: a row and a column a region (`_relmat.tsv`)
 - `nodes`: what the rows of matrices are, in a table of its own
 - `cells`: numbers as the cells of such tables have them
-- `matrix`: a square matrix of another program: text, MATLAB or NumPy
 """
