@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.errors import DtgError
-from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TransformPlannedError
@@ -22,8 +22,9 @@ def print_plan(request: CallRequest) -> int:
     Of the runs, headers and tables are read, and no image: what only shows in the images, as a
     damaged file or a wrong field of view, is not found.
     """
-    failed = 0
-    show(request.in_words)
+    failed, dataset = 0, request.dataset
+    how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
+    show(f"{dataset.root} is read as {dataset.title}, {how}")
     for participant in request.participants:
         try:
             plans = [_plan(planned, request) for planned in request.averages(participant)]
@@ -47,55 +48,20 @@ def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]
     reason = request.why_incomplete(planned, request.fingerprints(planned))
     if reason is None:
         return False, [f"{planned.title}: complete, would be skipped"]
-    return request.plan(planned, reason)
-
-
-def plan_runs(
-    planned: AveragedRuns, plan_of: Callable[[RestRun], PlannedRun]
-) -> tuple[bool, list[str]]:
-    """Return whether the runs of an average make it fail, and the lines about them.
-
-    Parameters
-    ----------
-    planned
-        The runs that are averaged.
-    plan_of
-        Decides how a run is cleaned, by its header and tables; raises `DtgError` where it cannot
-        be used.
-    """
-    lines, short = [], 0
+    lines, short = list[str](), 0
     for run in planned.runs:
         try:
-            found = plan_of(run)
-        except TooShortError as err:
-            short += 1
-            if short == len(planned.runs):
+            lines += _of_run(run, request.plan_of(run))
+        except DtgError as err:
+            short += isinstance(err, TooShortError)
+            if not isinstance(err, TooShortError) or short == len(planned.runs):
                 return True, [f"{planned.title}: would fail: {err}"]
             lines.append(f"    leaves out {run.title}: {err}")
-            continue
-        except DtgError as err:
-            return True, [f"{planned.title}: would fail: {err}"]
-        lines += _of_run(run, found)
-    return False, lines
-
-
-def head_of(planned: AveragedRuns, what: str, output: DerivativeDataset, reason: str) -> str:
-    """Return the line that begins what is said of an average.
-
-    Parameters
-    ----------
-    planned
-        The runs that are averaged.
-    what
-        Would be written, as "47 maps".
-    output
-        Where it would be written.
-    reason
-        Why the results must be made (again).
-    """
+    what, more = request.would_make(planned)
     session = dict(planned.entities).get("ses")
-    folder = output.root / participant_folder(planned.participant, session) / "func"
-    return f"{planned.title}: would write {what} to {folder} ({reason})"
+    folder = request.output.root / participant_folder(planned.participant, session) / "func"
+    head = f"{planned.title}: would write {what} to {folder} ({reason})"
+    return False, [head, *lines, *more]
 
 
 def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:

@@ -12,16 +12,23 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import confound_files
 from bids_dtg.cleaning.custom import check_custom_place, require_own_tables
-from bids_dtg.cleaning.strategies import find_strategy, resolve
+from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
 from bids_dtg.files.path_names import PathNames, machine_folders
-from bids_dtg.files.provenance import Fingerprint, input_fingerprints, why_incomplete
+from bids_dtg.files.provenance import (
+    Fingerprint,
+    input_fingerprints,
+    package_versions,
+    why_incomplete,
+)
+from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -34,6 +41,8 @@ from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import NotFetchedError, TemplateFlow
 from bids_dtg.participants.averages import AveragedRuns, plan_averages
+from bids_dtg.participants.run_source import PlannedRun, plan_run
+from bids_dtg.report.methods import MethodsFacts, MethodsWords, methods_text
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
@@ -51,39 +60,18 @@ class Asked:
     dataset: InputDataset  # where the runs come from
     participants: tuple[str, ...]  # labels to process
     bids_filter: Mapping[str, Any]  # of the filter file
-    output: Path  # where results go
-
-    @classmethod
-    def of(cls, settings: Settings) -> Asked:
-        """Find the dataset and the participants; nothing is written.
-
-        Raises
-        ------
-        SettingsError, DatasetError
-            Wrong options or dataset.
-        """
-        dataset = find_dataset(
-            settings.inputs.bids_dir, settings.inputs.derivatives, settings.inputs.input_type
-        )
-        if settings.inputs.bids_filter_file is not None:
-            require("--bids-filter-file", "bids", extra="bids")
-        settings = settings.replace(
-            input_type=dataset.input_type,
-            denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
-        )
-        output = check_output_location(settings.inputs.output_dir, dataset)
-        participants = select_participants(dataset, settings.inputs.participant_label)
-        refuse_absent(dataset, participants, _selection(settings))
-        if settings.cleaning.custom_confounds is not None:
-            check_custom_place(settings.cleaning.custom_confounds)
-        filters = settings.inputs.bids_filter_file
-        bids_filter = read_filter_file(filters) if filters else {}
-        return cls(settings, dataset, participants, bids_filter, output)
+    output: DerivativeDataset  # where results go
 
     @property
     def selection(self) -> Selection:
-        """Sessions, tasks and runs asked for."""
-        return _selection(self.settings)
+        """Sessions and tasks asked for."""
+        inputs = self.settings.inputs
+        return Selection(inputs.session_label, inputs.task_id)
+
+    @property
+    def templateflow(self) -> TemplateFlow:
+        """TemplateFlow's folder; a plan downloads nothing."""
+        return templateflow_of(self.settings)
 
     def require_space(self, model: str) -> None:
         """Refuse a value of ``--space`` in which no run can be read.
@@ -106,54 +94,49 @@ class Asked:
             any_task="task" in self.bids_filter,
         )
 
-    def prepared(self, capacity: Capacity) -> dict[str, Any]:
-        """Return the fields that requests of all workflows have, once nothing is left to refuse.
 
-        Parameters
-        ----------
-        capacity
-            Processes side by side, and threads of each.
-        """
-        return {
-            "settings": self.settings,
-            "dataset": self.dataset,
-            "participants": self.participants,
-            "bids_filter": self.bids_filter,
-            "output": DerivativeDataset(self.output),
-            "capacity": capacity,
-        }
+def find_asked(settings: Settings) -> Asked:
+    """Find the dataset and the participants of a call; nothing is written.
+
+    Raises
+    ------
+    SettingsError, DatasetError
+        Wrong options or dataset.
+    """
+    inputs = settings.inputs
+    dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
+    if inputs.bids_filter_file is not None:
+        require("--bids-filter-file", "bids", extra="bids")
+    settings = settings.replace(
+        input_type=dataset.input_type,
+        denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
+    )
+    output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
+    participants = select_participants(dataset, inputs.participant_label)
+    filters = inputs.bids_filter_file
+    bids_filter = read_filter_file(filters) if filters else {}
+    asked = Asked(settings, dataset, participants, bids_filter, output)
+    refuse_absent(dataset, participants, asked.selection)
+    if settings.cleaning.custom_confounds is not None:
+        check_custom_place(settings.cleaning.custom_confounds)
+    return asked
 
 
 @dataclass(frozen=True, eq=False)
-class CallRequest(ABC):
-    """What a call over participants asks for; each workflow says what it makes of their runs.
+class CallRequest(Asked, ABC):
+    """What a call over participants asks for; each workflow says what it makes of their runs."""
 
-    Steps of the work are made from it, and get what they use of it.
-    """
-
-    settings: Settings  # options of the call, with the input type that was found
-    dataset: InputDataset  # where the runs come from
-    participants: tuple[str, ...]  # labels to process
-    bids_filter: Mapping[str, Any]  # of the filter file
-    output: DerivativeDataset  # where results go
     capacity: Capacity  # processes side by side, and threads of each
+    bundle: Bundle[Any] | None  # the model; None: the call has none
+    atlases: tuple[Atlas, ...]  # whose parcels results are of
 
     presentation: ClassVar[Presentation]  # whose words, quality columns and panels are written
+    sampled_on: ClassVar[str] = "the model's grid"  # where runs are read, in the methods text
 
     @property
     @abstractmethod
     def grid(self) -> Grid:
         """The grid that runs are read on."""
-
-    @property
-    @abstractmethod
-    def combine(self) -> Combine:
-        """Which runs make one average of results."""
-
-    @property
-    @abstractmethod
-    def model_folder(self) -> Path | None:
-        """The folder of the model; None: the call has none."""
 
     @abstractmethod
     def notes(self) -> Iterable[str]:
@@ -164,66 +147,86 @@ class CallRequest(ABC):
         """Return the description of the output dataset."""
 
     @abstractmethod
-    def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of averages whose runs' tables of confounds lack something."""
+    def methods_words(self) -> MethodsWords:
+        """Return what the workflow says in the methods text."""
 
     @abstractmethod
-    def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
-        """Return whether an average that is to be made would fail, and the lines about it.
-
-        Parameters
-        ----------
-        planned
-            The runs that are averaged.
-        reason
-            Why the results must be made (again).
-        """
+    def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
+        """Describe the results that an average would get, with further lines about it."""
 
     @property
-    def in_words(self) -> str:
-        """What is read, for the plan of a call."""
-        how = find_strategy(self.settings.cleaning.denoise_strategy).in_words
-        return f"{self.dataset.root} is read as {self.dataset.title}, {how}"
-
-    @property
-    def templateflow(self) -> TemplateFlow:
-        """TemplateFlow's folder; a plan downloads nothing."""
-        return templateflow_of(self.settings)
+    def combine(self) -> Combine:
+        """Which runs make one average of results."""
+        return self.settings.outputs.combine
 
     @property
     def space(self) -> str:
         """Template that runs are read in."""
         return self.grid.space
 
+    def methods(self, lacking: Lacking) -> str:
+        """Write the methods text of averages whose runs' tables of confounds lack something."""
+        input_type, bundle = self.settings.inputs.input_type, self.bundle
+        assert input_type != "auto"
+        facts = MethodsFacts(
+            version=__version__,
+            model_name=f"{bundle.card.name} {bundle.card.version}" if bundle else "",
+            model_sha256=bundle.identity if bundle else "",
+            model_notice=bundle.card.notice if bundle else "",
+            space=self.space,
+            input_type=input_type,
+            cleaning=self.settings.cleaning,
+            lacking=lacking,
+            packages=package_versions(),
+            grid=self.sampled_on,
+        )
+        return methods_text(facts, self.methods_words())
+
+    def plan_of(self, run: RestRun) -> PlannedRun:
+        """Decide how a run is cleaned, by its file's header and its tables alone.
+
+        Raises
+        ------
+        RunError
+            The run cannot be used.
+        """
+        return plan_run(run, self.space, self.settings.cleaning)
+
     def has_places(self, path: Path) -> bool:
         """Return whether a file's places are those that are wanted, by its header."""
         return _lies_on_lattice(path, self.grid)
 
-    def runs(self, participant: str) -> tuple[RestRun, ...]:
+    def runs(
+        self,
+        participant: str,
+        selection: Selection | None = None,
+        bids_filter: Mapping[str, Any] | None = None,
+    ) -> tuple[RestRun, ...]:
         """Find a participant's runs, each in the version that suits the grid best.
+
+        Parameters
+        ----------
+        participant
+            Label, without ``sub-``.
+        selection, bids_filter
+            Which of them; None: those that the call asks for.
 
         Raises
         ------
         RunError
             There is no run that can be used, or two have the same table of custom confounds.
         """
-        return self.find_runs(participant, _selection(self.settings), self.bids_filter)
-
-    def find_runs(
-        self, participant: str, selection: Selection, bids_filter: Mapping[str, Any]
-    ) -> tuple[RestRun, ...]:
-        """Find those of a participant's runs that a selection and a filter leave, as `runs`."""
         runs = find_input_runs(
             self.dataset,
             participant,
-            selection,
+            selection or self.selection,
             rule=SpaceRule(
                 model=self.space,
                 asked=self.settings.inputs.space,
                 on_lattice=self.has_places,
                 templateflow=self.templateflow,
             ),
-            bids_filter=bids_filter,
+            bids_filter=self.bids_filter if bids_filter is None else bids_filter,
         )
         if (place := self.settings.cleaning.custom_confounds) is not None:
             require_own_tables(place, runs)
@@ -273,6 +276,8 @@ class CallRequest(ABC):
     def shaping_options(self) -> dict[str, Any]:
         """Return all that shapes results beside the inputs."""
         options = {**self.settings.result_options, "version": __version__}
+        if self.bundle is not None:
+            options["model"] = self.bundle.identity
         # Confounds are among the inputs, by content.
         if self.settings.cleaning.custom_confounds is not None:
             options["custom_confounds"] = "given"
@@ -285,7 +290,7 @@ class CallRequest(ABC):
             "input": self.dataset.root,
             "output": self.output.root,
             "bids": self.dataset.bids_dir,
-            "model": self.model_folder,
+            "model": self.bundle.path if self.bundle else None,
         }
         options = {
             # Of a file its folder is named, so that its own name is kept.
@@ -317,11 +322,6 @@ class CallRequest(ABC):
 def templateflow_of(settings: Settings) -> TemplateFlow:
     """Return TemplateFlow's folder as the options have it; a plan downloads nothing."""
     return TemplateFlow.here(download=True, plans=settings.behaviour.dry_run)
-
-
-def _selection(settings: Settings) -> Selection:
-    inputs = settings.inputs
-    return Selection(inputs.session_label, inputs.task_id)
 
 
 def _lies_on_lattice(path: Path, grid: Grid) -> bool:

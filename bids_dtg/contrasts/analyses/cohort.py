@@ -906,7 +906,7 @@ def _prepare_at_parcels(settings: Settings, kind: MapsKind) -> tuple[Request, tu
         made.append((sets, f"places are those of {example}, with {maps_in_words(sets)}"))
         form = Form(kind.connectome, sets if len(sets) > 1 else ())
         seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
-        return parcel_template(places, sets, form, seconds, asked.output / "group")
+        return parcel_template(places, sets, form, seconds, asked.output.root / "group")
 
     request = Request.prepare(settings, template)
     return request, *made[0]

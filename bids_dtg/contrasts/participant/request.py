@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from bids_dtg.bundles.store import note_on_namesakes
-from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -28,27 +27,22 @@ from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
-from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import MeshName
-from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.participants.averages import AveragedRuns
-from bids_dtg.participants.dry_run import head_of, plan_runs
-from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
-from bids_dtg.participants.run_source import plan_run
-from bids_dtg.report.methods import MethodsFacts, methods_text
+from bids_dtg.participants.request import Asked, CallRequest, find_asked
+from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.settings import OPTIONS, Combine, Settings
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.option import find_row
-from bids_dtg.version import __version__
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +51,8 @@ class Request(CallRequest):
 
     presentation: ClassVar[Presentation] = PRESENTATION
 
-    bundle: ModelBundle  # the model
+    bundle: ModelBundle
     device: str  # device that computes
-    atlases: tuple[Atlas, ...]  # for the tables of means over parcels
 
     @classmethod
     def prepare(
@@ -79,7 +72,7 @@ class Request(CallRequest):
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        asked = Asked.of(settings)
+        asked = find_asked(settings)
         settings = asked.settings
         device = map_device(settings.resources.device)
         if template is not None:
@@ -87,7 +80,7 @@ class Request(CallRequest):
         else:
             bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
             bundle.space  # noqa: B018 (a model of places that have names alone reads no images)
-            refuse_model_folder(asked.output, bundle.path)
+            refuse_model_folder(asked.output.root, bundle.path)
             bundle.require_finite()  # else each participant would fail
         asked.require_space(bundle.space)
         if settings.outputs.combine == "run" and bundle.card.part.of_sessions:
@@ -99,7 +92,7 @@ class Request(CallRequest):
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
         else:
-            _check_spaces(settings, asked.dataset, bundle.grid)
+            _check_spaces(asked, bundle.grid)
             check_surfaces(settings.outputs.surfaces, bundle.space)
         capacity = divide(
             settings.resources,
@@ -113,7 +106,7 @@ class Request(CallRequest):
             atlases = choose_atlases(
                 settings.outputs.atlases,
                 bundle.voxels,
-                templateflow=templateflow_of(settings),
+                templateflow=asked.templateflow,
                 datasets=datasets,
             )
         for kind in settings.outputs.write:
@@ -123,7 +116,7 @@ class Request(CallRequest):
                 f"--write {REGIONS} was given without an atlas",
                 expected="--atlases, e.g. Schaefer400",
             )
-        made = cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
+        made = cls(**vars(asked), capacity=capacity, bundle=bundle, atlases=atlases, device=device)
         if settings.inputs.analysis_level == "participant":  # trainings choose among measured maps
             made.contrasts  # noqa: B018 (unknown names are refused before anything is written)
         return made
@@ -149,11 +142,6 @@ class Request(CallRequest):
         except (RunError, ValueError):
             return False
 
-    @property
-    def combine(self) -> Combine:
-        """Which runs are averaged."""
-        return self.settings.outputs.combine
-
     @cached_property
     def contrasts(self) -> tuple[Contrast, ...]:
         """Contrasts whose results are written: those of ``--contrast``, else all."""
@@ -167,11 +155,6 @@ class Request(CallRequest):
     def kinds(self) -> tuple[str, ...]:
         """Kinds of results that are written."""
         return self.settings.outputs.write or USUAL
-
-    @property
-    def model_folder(self) -> Path:
-        """The folder of the model."""
-        return self.bundle.path
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the model, the device and the atlases."""
@@ -211,25 +194,16 @@ class Request(CallRequest):
             templateflow=self.templateflow,
         )
 
-    def targets(
-        self, planned: AveragedRuns, names: Sequence[str] | None = None
-    ) -> tuple[Target, ...]:
+    def targets(self, planned: AveragedRuns) -> tuple[Target, ...]:
         """Find further spaces of an average, and the transforms to them.
-
-        Parameters
-        ----------
-        planned
-            The runs that are averaged.
-        names
-            Of ``--output-spaces``; None: all.
 
         Raises
         ------
         RunError
             The participant's transforms or T1w image are missing.
         """
-        names = self.settings.outputs.output_spaces if names is None else names
-        if not names:
+        names = self.settings.outputs.output_spaces
+        if not names:  # as always of parcels, which have no grid
             return ()
         model, templateflow = self.bundle.grid, self.templateflow
         who = planned.participant, dict(planned.entities).get("ses")
@@ -239,31 +213,17 @@ class Request(CallRequest):
             for name in choose_spaces(names, model.space)
         )
 
-    def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of averages whose runs' confound tables lack some columns."""
-        settings, card = self.settings, self.bundle.card
-        assert settings.inputs.input_type != "auto"
-        facts = MethodsFacts(
-            version=__version__,
-            model_name=f"{card.name} {card.version}",
-            model_sha256=self.bundle.identity,
-            model_notice=card.notice,
-            space=self.bundle.space,
-            input_type=settings.inputs.input_type,
-            cleaning=settings.cleaning,
-            lacking=lacking,
-            packages=package_versions(),
-        )
-        outputs = dataclasses.replace(
-            settings.outputs, atlases=tuple(atlas.key for atlas in self.atlases)
-        )
-        return methods_text(facts, self.presentation.methods_words(self.bundle, outputs))
+    def methods_words(self) -> MethodsWords:
+        """Return what the workflow says in the methods text."""
+        keys = tuple(atlas.key for atlas in self.atlases)
+        outputs = dataclasses.replace(self.settings.outputs, atlases=keys)
+        return self.presentation.methods_words(self.bundle, outputs)
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change maps."""
         # Files are hashed by content: a moved file is the same.
         atlases = {atlas.key: atlas.identity for atlas in self.atlases}
-        own = {"model": self.bundle.identity, "atlases": atlases}
+        own: dict[str, Any] = {"atlases": atlases}
         if self.settings.inputs.analysis_level == "participant":
             labels = [contrast.label for contrast in self.contrasts]
             own["contrast"] = labels if len(labels) < len(self.bundle.contrasts) else ["all"]
@@ -278,19 +238,15 @@ class Request(CallRequest):
         surfaces = self.surfaces(planned)
         yield from () if surfaces is None else surfaces.inputs
 
-    def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
-        """Return whether an average of maps would fail, and the lines on it."""
-        cleaning = self.settings.cleaning
-        fails, lines = plan_runs(planned, lambda run: plan_run(run, self.space, cleaning))
-        if fails:
-            return True, lines
+    def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
+        """Describe what would be written of an average, and where else."""
+        lines = []
         for target in self.targets(planned):
             through = ", ".join(transform.path.name for transform in target.transforms)
             lines.append(f"    also writes them in {target.grid.space}, through {through}")
         if surfaces := self.surfaces(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
-        what = in_words(len(self.contrasts), self.kinds)
-        return False, [head_of(planned, what, self.output, reason), *lines]
+        return in_words(len(self.contrasts), self.kinds), lines
 
 
 @lru_cache(maxsize=2)  # they are tried before they are written on
@@ -368,7 +324,7 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
         )
 
 
-def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> None:
+def _check_spaces(asked: Asked, model: Grid) -> None:
     """Refuse output spaces in which no participant's maps can be written.
 
     Raises
@@ -376,8 +332,8 @@ def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> Non
     SettingsError
         There is no such space, no way to a template, or the input has no T1w space.
     """
-    templateflow = templateflow_of(settings)
-    anatomy = partial(find_anatomy, dataset, "*", None, templateflow=templateflow)
+    settings, templateflow = asked.settings, asked.templateflow
+    anatomy = partial(find_anatomy, asked.dataset, "*", None, templateflow=templateflow)
     for name in choose_spaces(settings.outputs.output_spaces, model.space):
         try:
             if name == T1W:

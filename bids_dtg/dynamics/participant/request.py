@@ -31,7 +31,7 @@ from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
-from bids_dtg.participants.request import Asked
+from bids_dtg.participants.request import find_asked
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
@@ -54,7 +54,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        asked = Asked.of(settings)
+        asked = find_asked(settings)
         bundle = load_asked(asked.settings, _load)
         structural = find_structural(asked.settings)
         shared = cls.shared_fields(asked, bundle)
@@ -123,8 +123,6 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         found = super().shaping_options()
         # Files are hashed by content: a moved file is the same.
         found["structural_connectivity"] = None if self.structural is None else "given"
-        if self.bundle is not None:
-            found["model"] = self.bundle.identity
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:

@@ -27,9 +27,9 @@ from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
-from bids_dtg.participants.request import Asked
+from bids_dtg.participants.request import find_asked
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.settings import Combine, Settings
+from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.panels.averages import PRESENTATION
 from bids_dtg.twin.panels.words import TwinMethods
@@ -75,7 +75,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        asked = Asked.of(settings)
+        asked = find_asked(settings)
         bundle = load_asked(asked.settings, _load)
         fields = cls.shared_fields(asked, bundle)
         events = None if bundle is None else TaskEvents.find(asked.settings, bundle)
@@ -120,7 +120,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         try:
             if self.dataset.input_type == "xcpd":
                 raise RunError("XCP-D has filtered them, and may have left frames out")
-            runs = self.find_runs(participant, Selection(asked, tasks), others)
+            runs = self.runs(participant, Selection(asked, tasks), others)
             folder = self.dataset.bids_dir / f"sub-{participant}"
             return each_alone([*with_event_files(runs, events_of(folder, participant))])
         except RunError as err:
@@ -136,11 +136,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         text = super().methods(lacking)
         # The paragraphs on sources and cleaning are those of all workflows, which read rest.
         return text.replace("resting-state", "task") if self.of_task_runs else text
-
-    @property
-    def combine(self) -> Combine:
-        """Which runs make one connectome."""
-        return self.settings.outputs.combine
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the atlas, the model and the event files."""
@@ -188,8 +183,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         found = super().shaping_options()
         # By content: a task file in another place is the same.
         found["tasks"] = None if self.events is None else self.events.identity
-        if self.bundle is not None:
-            found["model"] = self.bundle.identity
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
