@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
-from bids_dtg.files.foreign import read_json, read_json_object
-from bids_dtg.files.names import BidsName
+from bids_dtg.errors import ForeignFileError, RunError, SettingsError
+from bids_dtg.files.foreign import read_json, reading
 from bids_dtg.files.walk import OF_DRIVES, files_below
 
 if TYPE_CHECKING:
@@ -42,18 +41,6 @@ PYBIDS_NAMES = {
     "extension": "extension",
 }
 _OTHER_NAMES = {"resolution": "res", "density": "den", "description": "desc"}
-# Kinds of images that filter files of fMRIPrep, XCP-D and other programs name.
-_SUITES = frozenset(
-    {
-        *("bold", "sbref", "fmap", "t1w", "t2w", "flair", "roi", "dwi", "asl", "m0scan", "pet"),
-        *("anat_dseg", "anat_brainmask", "anat_to_template_xfm", "template_to_anat_xfm"),
-        *(f"{h}h_{part}" for h in "lr" for part in ("pial_surf", "wm_surf", "subject_sphere")),
-        *("cortical_thickness", "cortical_thickness_corr", "myelin", "myelin_smoothed"),
-        *("sulcal_curv", "sulcal_depth"),
-    }
-)
-_WHOLE_NUMBERS_END = 1 << 63  # of the database of pybids
-_LARGE_NUMBER = re.compile(r"\s*[+-]?[\d_]{19,}\s*")
 _KNOWN = {name: name for name in PYBIDS_NAMES.values()} | PYBIDS_NAMES | _OTHER_NAMES
 
 
@@ -97,54 +84,13 @@ def filtered_names(
     Raises
     ------
     RunError
-        A name is not UTF-8, as pybids' database keeps them.
+        pybids cannot read a name.
     """
     wanted = {name: _query_value(value) for name, value in filters.items()}
-    try:
+    with reading(root / f"sub-{participant}", RunError, as_what=" by pybids"):
         index = open_index(root, participant, sessions)
         found = index.get(return_type="file", invalid_filters="allow", **wanted)
-    except UnicodeEncodeError as err:
-        raise RunError(
-            f"pybids cannot look for sub-{participant} in {root}: a name is not UTF-8",
-            remedy="rename it, or leave --bids-filter-file out",
-        ) from err
     return frozenset(Path(path).name for path in found)
-
-
-def values_that_fit(filters: Mapping[str, Any], names: Sequence[BidsName]) -> dict[str, list[str]]:
-    """Return what files have in place of values that differ in zeros, case, a dot or `ses-` alone.
-
-    Parameters
-    ----------
-    filters
-        By pybids' names of entities, as for `filtered_names`.
-    names
-        Names of the files that they choose from.
-
-    Examples
-    --------
-    >>> from bids_dtg.files.names import parse_name
-    >>> names = [parse_name("sub-01_ses-01_task-rest_run-01_bold.nii.gz")]
-    >>> values_that_fit({"session": "ses-01", "run": "1", "extension": "nii.gz"}, names)
-    {'session': ['01'], 'extension': ['.nii.gz']}
-    """
-    keys = {entity: key for key, entity in PYBIDS_NAMES.items()}
-    fitting = {}
-    for entity, value in filters.items():
-        key = keys[entity]
-        labels = {str(getattr(name, key, None) or name.get(key) or "") for name in names}
-        asked = {str(one) for one in (value if isinstance(value, list | tuple) else [value])}
-        if entity in _WHOLE_NUMBERS:  # pybids compares numbers
-            asked = {one for one in asked if not one.isdecimal()}
-        alike = {_plain(key, one) for one in asked}
-        if near := {label for label in labels if label and _plain(key, label) in alike} - asked:
-            fitting[entity] = sorted(near)
-    return fitting
-
-
-def _plain(key: str, value: str) -> str:
-    plain = value.casefold().removeprefix(f"{key}-").strip("._")
-    return plain.lstrip("0") if plain.isdecimal() else plain
 
 
 def open_index(root: Path, participant: str, sessions: Sequence[str] = ()) -> BIDSLayout:
@@ -169,7 +115,6 @@ def open_index(root: Path, participant: str, sessions: Sequence[str] = ()) -> BI
 
     folder = root / f"sub-{participant}"
     allowed = "|".join(map(re.escape, sessions)) if sessions else "[^/]+"
-    linked = _checked_links(folder)
     indexer = BIDSLayoutIndexer(
         validate=False,
         index_metadata=False,
@@ -179,7 +124,6 @@ def open_index(root: Path, participant: str, sessions: Sequence[str] = ()) -> BI
             re.compile(rf"^/(?!func(/|$)|ses-({allowed})(/|$))"),
             re.compile(r"^/ses-[^/]+/(?!func(/|$))"),
             re.compile(rf"/({OF_DRIVES.pattern})(/|$)"),
-            *linked,
         ],
     )
 
@@ -190,21 +134,6 @@ def open_index(root: Path, participant: str, sessions: Sequence[str] = ()) -> BI
         config=[_config()],
         indexer=indexer,
     )
-
-
-def _checked_links(folder: Path) -> list[re.Pattern[str]]:
-    """Return patterns of linked folders that pybids must skip: it may follow them in circles.
-
-    It also reads a description in a participant's folder, whatever that is: so it is read first.
-    """
-    try:
-        read_json_object(folder / "dataset_description.json")
-    except MissingFileError:
-        pass
-    except ForeignFileError as err:
-        raise err.as_kind(RunError) from err
-    links = [path for path in functional_files(folder) if path.is_symlink() and path.is_dir()]
-    return [re.compile(f"^/{re.escape(str(path.relative_to(folder)))}(/|$)") for path in links]
 
 
 def _query_value(value: object) -> object:
@@ -250,7 +179,7 @@ def read_filter_file(path: Path) -> dict[str, Any]:
     ------
     SettingsError
         If the file cannot be read, is not `{"bold": {entity: value}}`, or has a key that is
-        no kind of image or no entity: a filter that is not applied would let other runs in.
+        no entity: a filter that is not applied would let other runs in.
     """
     example = 'e.g. {"bold": {"acquisition": "mb"}}'
     try:
@@ -259,36 +188,23 @@ def read_filter_file(path: Path) -> dict[str, Any]:
         raise err.as_kind(
             SettingsError, "--bids-filter-file ", expected=f"JSON, {example}"
         ) from err
-    bold = content.get("bold", {}) if isinstance(content, dict) else None
+    bold = content.get("bold", None if content else {}) if isinstance(content, dict) else None
     if not isinstance(bold, dict):
-        raise SettingsError(f"--bids-filter-file {path} has no filters", expected=example)
-    _refuse_unknown(path, content, _SUITES, "")
-    _refuse_unknown(path, bold, _KNOWN, "bold.")
-    filters = {_KNOWN[key]: value for key, value in bold.items()}
-    wrong = [key for key, value in filters.items() if not _is_filter_value(value)]
-    if wrong:
         raise SettingsError(
-            f"--bids-filter-file {path}: the value of {', '.join(wrong)} is no filter",
-            expected='a text, a number, null, "*", or a list of these',
+            f"--bids-filter-file {path} has no filters for 'bold'", expected=example
         )
+    if unknown := next((key for key in bold if key not in _KNOWN), None):
+        near = difflib.get_close_matches(unknown.lower(), _KNOWN, n=1)
+        raise SettingsError(
+            f"--bids-filter-file {path}: 'bold.{unknown}' is not known",
+            expected=f"'bold.{near[0]}'" if near else f"one of {', '.join(sorted(_KNOWN))}",
+        )
+    filters = {_KNOWN[key]: value for key, value in bold.items()}
+    for key, value in filters.items():
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(one is None or type(one) in (str, int) for one in values):
+            raise SettingsError(
+                f"--bids-filter-file {path}: the value of {key} is no filter",
+                expected='a text, a number, null, "*", or a list of these',
+            )
     return filters
-
-
-def _is_filter_value(value: object) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(_is_filter_value(v) and not isinstance(v, list) for v in value)
-    if isinstance(value, int):
-        return not isinstance(value, bool) and abs(value) < _WHOLE_NUMBERS_END
-    # pybids makes numbers of texts of digits, too.
-    return value is None or (isinstance(value, str) and not _LARGE_NUMBER.fullmatch(value))
-
-
-def _refuse_unknown(path: Path, keys: Iterable[str], known: Collection[str], above: str) -> None:
-    unknown = next((key for key in keys if key not in known), None)
-    if unknown is None:
-        return
-    near = difflib.get_close_matches(unknown.lower(), known, n=1)
-    raise SettingsError(
-        f"--bids-filter-file {path}: '{above}{unknown}' is not known",
-        expected=f"'{above}{near[0]}'" if near else f"one of {', '.join(sorted(known))}",
-    )

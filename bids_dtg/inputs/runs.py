@@ -12,7 +12,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.annex import is_stub, require_contents
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
-from bids_dtg.inputs.index import filtered_names, functional_files, values_that_fit
+from bids_dtg.inputs.index import filtered_names, functional_files
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
     EVERY_REST,
@@ -108,7 +108,11 @@ def find_runs(
         allowed = filtered_names(root, *asked)
         left = [f for f in bold if f.path.name in allowed]
         if not left:
-            raise _nothing_left(who, values_that_fit(bids_filter, [f.name for f in bold]))
+            raise RunError(
+                f"{who}: the BIDS filter file leaves no run of {len(bold)}, as {bold[0].path.name}",
+                expected="values as file names have them, without ses- and the like",
+                remedy="correct or widen the filter",
+            )
         bold = left
     usable = usable_series(bold, who, input_type, rule.endings)
     require_one_file_each(usable, who)
@@ -155,17 +159,6 @@ def run_of_file(
     run = _rest_run(choice, beside, root, participant, input_type)
     require_contents(run.inputs, participant)
     return run
-
-
-def _nothing_left(who: str, fitting: Mapping[str, Sequence[str]]) -> RunError:
-    """Say that filters leave nothing; where values nearly fit, as `ses-01`, name those that do."""
-    found = f"{who}: the BIDS filter file leaves no run"
-    if not fitting:
-        return RunError(found, remedy="widen the filter")
-    values = (f'"{key}": ' + " or ".join(f'"{v}"' for v in fitting[key]) for key in fitting)
-    return RunError(
-        found, expected=f"{', '.join(values)}, as file names have it", remedy="correct the filter"
-    )
 
 
 def natural_order(title: str) -> list[str]:

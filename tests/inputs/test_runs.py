@@ -144,32 +144,6 @@ def test_filter_semantics_of_pybids(root):
         found(acquisition="xx")
 
 
-@pytest.mark.parametrize(
-    ("filters", "fitting"),
-    [
-        ({"session": "1"}, '"session": "01"'),
-        ({"session": 1}, '"session": "01"'),
-        ({"session": "ses-01", "extension": "nii.gz"}, '"session": "01", "extension": ".nii.gz"'),
-        ({"session": ["ses-01", "ses-Pre"]}, '"session": "01" or "pre"'),
-        ({"run": "run-1"}, '"run": "01"'),
-        ({"task": "Rest", "run": "1"}, '"task": "rest"'),
-        ({"res": "02", "suffix": "_bold"}, '"res": "2", "suffix": "bold"'),
-        ({"space": "mni152nlin6asym", "session": "*"}, '"space": "MNI152NLin6Asym"'),
-        ({"session": "02"}, None),
-    ],
-)
-def test_a_filter_that_leaves_no_run_names_values_that_fit(root, filters, fitting):
-    for session in ("01", "pre"):
-        add_run(root, session=session, entities="run-01", parts=("bold",))
-    with pytest.raises(RunError) as raised:
-        find_runs(root, "01", bids_filter=filters)
-    assert str(raised.value) == "sub-01: the BIDS filter file leaves no run. " + (
-        f"Expected: {fitting}, as file names have it. To do: correct the filter."
-        if fitting
-        else "To do: widen the filter."
-    )
-
-
 def test_filter_for_a_task_replaces_the_default(root):
     add_run(root, task="nback")
     assert titles(find_runs(root, "01", bids_filter={"task": "nback"})) == ["sub-01_task-nback"]
@@ -190,14 +164,12 @@ def test_filter_file(tmp_path):
         ("[]", "has no filters"),
         ('{"bold": 3}', "has no filters"),
         ('{"bold": {"acq": {"a": 1}}}', "the value of acquisition is no filter"),
-        (f'{{"bold": {{"run": {10**30}}}}}', "the value of run is no filter"),
-        (f'{{"bold": {{"run": ["{10**30}", 2]}}}}', "the value of run is no filter"),
+        ('{"bold": {"run": [true, 2]}}', "the value of run is no filter"),
         (f'{{"bold": {{"run": {"1" * 5000}}}}}', "cannot be read"),
         ('{"bold": {"spac": "T1w"}}', r"'bold\.spac' is not known\. Expected: 'bold\.space'"),
         ('{"bold": {"Session": "A"}}', r"'bold\.Session' is not known\. Expected: 'bold\.session'"),
         ('{"bold": {"banana": 1}}', r"'bold\.banana' is not known\. Expected: one of acq, "),
-        ('{"blod": {"run": 1}}', r"'blod' is not known\. Expected: 'bold'"),
-        ('{"func": {"run": 1}}', r"'func' is not known\. Expected: one of .*bold"),
+        ('{"blod": {"run": 1}}', "has no filters for 'bold'"),
     ],
 )
 def test_bad_filter_files(tmp_path, text, message):
