@@ -14,7 +14,6 @@ A report is made from what the output folder holds, by a process of its own
 - `methods`: the methods text, with its citations
 - `figures`: figures of a page: charts as SVG, heat maps, pictures
 - `numbers`: numbers as readers of a page see them
-- `charts`: charts as coordinates, drawn as SVG by the page
 - `pictures`: pictures of maps and matrices
 - `slices`: slices through volumes
 - `surface_views`: values at vertices, on both sides of each hemisphere

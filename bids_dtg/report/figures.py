@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.notices import counted
-from bids_dtg.report.charts import nice
 from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.page import missing_packages
@@ -27,15 +26,19 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
+_PAGE_WIDTH, _ROW_HEIGHT = 10.0, 1.5
+_BINS = 40
 _LETTERS_IN_LINE = 58  # of the labels of axes
 # Colours that are replaced by those of the page, which has one for each of so many series.
 _SERIES = tuple(f"#00000{number}" for number in range(1, 9))
-_TEXT, _SOFT, _LINE = "#010000", "#010001", "#010002"
+_TEXT, _SOFT, _LINE, _CENSORED, _LIMIT = (f"#01000{number}" for number in range(5))
 _OF_THE_PAGE = {
     **{colour: f"var(--series-{number})" for number, colour in enumerate(_SERIES, 1)},
     _TEXT: "var(--text)",
     _SOFT: "var(--soft)",
     _LINE: "var(--line)",
+    _CENSORED: "var(--censored)",
+    _LIMIT: "var(--problem)",
 }
 _DASHES = ("-", (0, (5, 3)), (0, (1, 2)), "-.", (0, (9, 3)), "-", (0, (3, 3)), (0, (6, 2, 1, 2)))
 _MARKERS = (".", "x", "+", "v", "s", "D", "_", "|")
@@ -89,6 +92,7 @@ class Chart:
 
     svg: str  # as part of a page
     summary: str  # the same in words, for those who cannot see it
+    wide: bool = False  # whether it takes the width of the page
 
 
 @dataclass(frozen=True)
@@ -402,6 +406,61 @@ def dot_chart(
     return _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))
 
 
+def run_chart(
+    series: Mapping[str, Floats],
+    kept: NDArray[np.bool_],
+    minutes: float,
+    limits: Mapping[str, float],
+) -> Chart | None:
+    """Draw values over the frames of a run, (frames,), one below the other; by title.
+
+    Frames that were not kept are shaded, and a dashed line marks the limit of a series. A single
+    spike does not flatten the rest: it leaves the chart at the top.
+    """
+    known = {title: values for title, values in series.items() if np.isfinite(values).any()}
+    if not known or missing_packages():
+        return None
+    at, half = np.linspace(0, minutes, len(kept)), minutes / max(len(kept) - 1, 1) / 2
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~kept, [False]]).astype(int)))
+
+    def draw(rows: Sequence[Axes]) -> None:
+        for number, (axes, (title, values)) in enumerate(zip(rows, known.items(), strict=True)):
+            for first, last in edges.reshape(-1, 2):
+                ends = at[first] - half, at[last - 1] + half
+                axes.axvspan(*ends, color=_CENSORED, linewidth=0)
+            _line(axes, at, values, "", number)
+            axes.lines[0].set_linestyle("-")
+            limit = limits.get(title, 0.0)
+            if limit:
+                axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=0.8)
+            top = max(1.15 * float(np.nanquantile(values, 0.995)), 1.25 * limit, 1e-6)
+            axes.set(xlim=(0, max(minutes, 1e-6)), ylim=(0, top))
+            axes.set_title(title, loc="left")
+            axes.locator_params(axis="y", nbins=3)
+        rows[-1].set_xlabel("minutes of the run")
+
+    words = [
+        f"{title}: median {np.nanmedian(values):.2f}, highest {np.nanmax(values):.2f}"
+        for title, values in known.items()
+    ]
+    size = _PAGE_WIDTH, _ROW_HEIGHT * len(known) + 0.4
+    return Chart(_drawn(draw, size, len(known)), "; ".join(words), wide=True)
+
+
+def histogram(values: Floats, low: float, high: float, words: str) -> Chart | None:
+    """Count values from `low` to `high` in columns, with a line at the median; `words`: of what."""
+    if missing_packages():
+        return None
+
+    def draw(rows: Sequence[Axes]) -> None:
+        (axes,) = rows
+        axes.hist(values, bins=_BINS, range=(low, high), color=_SERIES[0], alpha=0.75, rwidth=0.9)
+        axes.axvline(float(np.median(values)), color=_TEXT, linewidth=1.2)
+        axes.set(yticks=[], xlim=(low, high))
+
+    return Chart(_drawn(draw, (_WIDTH, _ROW_HEIGHT), 1), words)
+
+
 def _chart(
     draw: Callable[[Axes], None],
     x_label: str,
@@ -413,20 +472,30 @@ def _chart(
 ) -> Chart | None:
     if missing_packages():
         return None
-    import matplotlib as mpl
-    from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(_STYLE):
-        canvas = Canvas(figsize=(_WIDTH, _WIDTH if square else height), layout="constrained")
-        axes = canvas.subplots()
+    def draw_one(rows: Sequence[Axes]) -> None:
+        (axes,) = rows
         draw(axes)
         axes.set_xlabel("\n".join(textwrap.wrap(x_label, _LETTERS_IN_LINE)))
         axes.set_title("\n".join(textwrap.wrap(y_label, _LETTERS_IN_LINE)), loc="left")
         marks, names = axes.get_legend_handles_labels()
         if any(names):
             columns = 2 if max(map(len, names)) < _LETTERS_IN_LINE // 2 else 1
-            canvas.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
-        return Chart(_svg(canvas), f"{y_label} by {x_label}; {words}")
+            axes.figure.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
+
+    svg = _drawn(draw_one, (_WIDTH, _WIDTH if square else height), 1)
+    return Chart(svg, f"{y_label} by {x_label}; {words}")
+
+
+def _drawn(draw: Callable[[Sequence[Axes]], None], size: tuple[float, float], rows: int) -> str:
+    """Let a function draw rows of axes that share x; return them as SVG."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    with mpl.rc_context(_STYLE):
+        canvas = Canvas(figsize=size, layout="constrained")
+        draw([*canvas.subplots(rows, sharex=True, squeeze=False)[:, 0]])
+        return _svg(canvas)
 
 
 def _svg(canvas: Canvas) -> str:
@@ -497,8 +566,15 @@ def _end(value: float, sign: str, *, beyond: bool) -> str:
 def _ends(items: Iterable[Floats]) -> tuple[float, float]:
     """Return the ends of a scale for all values off the diagonals, about 0 where some are below."""
     values = np.concatenate([_off_diagonal(item) for item in items])
-    most = nice(float(np.abs(values).max(initial=0.0)) or 1.0)
+    most = round_up(float(np.abs(values).max(initial=0.0)) or 1.0)
     return (-most if (values < 0).any() else 0.0), most
+
+
+def round_up(value: float) -> float:
+    """Round up to 1, 1.5, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+    return float(next((s * power for s in steps if s * power >= value * 0.9999), 10 * power))
 
 
 def _off_diagonal(item: Floats) -> Floats:

@@ -26,7 +26,6 @@ from bids_dtg.imaging.placement import Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import source_uri
-from bids_dtg.report.charts import minute_marks
 from bids_dtg.report.colours import GREYS, SIGNED
 from bids_dtg.report.contents import RunFiles, sidecar_of
 from bids_dtg.report.panels import MOTION
@@ -36,16 +35,15 @@ from bids_dtg.report.panels.panel import (
     Kept,
     Key,
     Label,
-    Lanes,
     Layers,
     Panel,
     Picture,
     Ramp,
     RunFrames,
     grid_of,
+    over_frames,
     read_image,
 )
-from bids_dtg.report.parcels.series import dropped_labels
 from bids_dtg.report.pictures import (
     MAP_VIEWS,
     Backdrop,
@@ -304,15 +302,13 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     first, noun = PLACE if names[0].startswith(PLACE) else GREY, _noun(names)
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
     ends = {first: (0.0, share), REST: (share, 100 - share)}
-    lanes = Lanes(
-        labels=tuple(Label(_TITLES[kind], *at) for kind, at in ends.items() if at[1]),
-        alt=f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
-        address=canvas.write("carpet", draw_matrix(values, GREYS, -_END, _END)),
-        ticks=tuple(Label(text, 100 * place) for place, text in minute_marks(seconds)),
-        dropped=dropped_labels(kept),
+    lanes = over_frames(
+        canvas.write("carpet", draw_matrix(values, GREYS, -_END, _END)),
+        f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
+        tuple(Label(_TITLES[kind], *at) for kind, at in ends.items() if at[1]),
+        *(kept, seconds),
         height=_HEIGHT,
         parts=(share,) if 0 < share < 100 else (),
-        below="minutes of the run",
     )
     return Figure((lanes,), _caption(names, kept), ramp=_RAMP)
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
-from bids_dtg.report.charts import WIDTH, dropped_spans, minute_marks, trace
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas, Figure, Frames, Kept, RunFrames
+from bids_dtg.report.figures import run_chart
+from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Lines, RunFrames
 from bids_dtg.report.quality import number
 
 FILE = FileKind("timeseries", "frames", ".tsv")
@@ -19,6 +19,10 @@ _COLUMNS = {
     },
     "std_dvars": {"Description": "Standardised DVARS, from the table of confounds"},
     "kept": {"Description": "1 where the frame was used, 0 where it was dropped or censored"},
+}
+_TITLES = {
+    "framewise_displacement": "Framewise displacement (mm)",
+    "std_dvars": "Standardised DVARS",
 }
 
 
@@ -42,22 +46,15 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     if not rows:
         return None
     kept = np.array([row.get("kept") == "1" for row in rows])
-    dropped = dropped_spans(kept)
-    minutes = _minutes(len(rows) * (number(run.quality.get("repetition_time")) or 0))
+    minutes = len(rows) * (number(run.quality.get("repetition_time")) or 0) / 60
     threshold = _fd_threshold(run)
-    shown = (
-        ("framewise_displacement", "Framewise displacement", "mm", threshold),
-        ("std_dvars", "Standardised DVARS", "", None),
-    )
-    traces = [
-        trace(values, title=title, unit=unit, threshold=line)
-        for column, title, unit, line in shown
-        if np.isfinite(values := np.array([_float(row.get(column)) for row in rows])).any()
-    ]
-    if not traces:
-        return None
-    pieces = (Frames(made, dropped, minutes, position) for position, made in enumerate(traces, 1))
-    return Figure(tuple(pieces), _caption(run, threshold))
+    values = {
+        title: np.array([_float(row.get(column)) for row in rows])
+        for column, title in _TITLES.items()
+    }
+    limits = {} if threshold is None else {_TITLES["framewise_displacement"]: threshold}
+    chart = run_chart(values, kept, minutes, limits)
+    return None if chart is None else Figure((Lines("", chart),), _caption(run, threshold))
 
 
 def _fd_threshold(run: RunFiles) -> float | None:
@@ -75,10 +72,6 @@ def _caption(run: RunFiles, fd_threshold: float | None) -> str:
         text += "the shaded ones were not." if kept < frames else "none was left out."
     line = " The dashed line is the threshold of censoring." if fd_threshold else ""
     return f"Over minutes of the run. {text}{line}"
-
-
-def _minutes(seconds: float) -> tuple[tuple[float, str], ...]:
-    return tuple((WIDTH * share, text) for share, text in minute_marks(seconds))
 
 
 def _rounded(value: float) -> str | None:

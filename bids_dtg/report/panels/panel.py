@@ -16,12 +16,13 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.report.charts import Histogram, Trace
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Chart
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE
 from bids_dtg.report.slices import Volume
+
+_MINUTE_MARKS = 12  # at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +86,6 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class Frames:
-    """A line over the frames of the run, in a figure of its own."""
-
-    form: ClassVar[str] = "frames"
-    trace: Trace
-    dropped: tuple[tuple[float, float], ...]  # left end and width of what is shaded
-    minutes: tuple[tuple[float, str], ...]  # marks of the x axis
-    number: int  # of its colour
-
-
-@dataclass(frozen=True)
 class Label:
     """A word beside a plot, at a part of its side."""
 
@@ -121,10 +111,10 @@ class Lanes:
 
 @dataclass(frozen=True)
 class Lines:
-    """A chart with two axes."""
+    """A chart."""
 
     form: ClassVar[str] = "lines"
-    title: str
+    title: str  # above it; empty: none
     chart: Chart
 
 
@@ -142,11 +132,39 @@ class Listing:
 class Figure:
     """What a panel shows, under its heading."""
 
-    pieces: tuple[Picture | Layers | Frames | Histogram | Lanes | Lines | Listing, ...]
+    pieces: tuple[Picture | Layers | Lanes | Lines | Listing, ...]
     caption: str
     keys: tuple[Key, ...] = ()
     ramp: Ramp | None = None
     columns: bool = False  # whether the pieces are laid out side by side
+
+
+def over_frames(
+    address: str,
+    alt: str,
+    labels: tuple[Label, ...],
+    kept: NDArray[np.bool_],
+    seconds: float,
+    **more: Any,
+) -> Lanes:
+    """Lay out a picture with a column a frame: minutes below it, and left-out frames shaded."""
+    minutes = seconds / 60
+    steps = (0.5, 1, 2, 5, 10, 20, 60)
+    step = next((s for s in steps if minutes / s <= _MINUTE_MARKS), 60)
+    marks = np.arange(0, minutes + 1e-9, step) if minutes > 0 else ()
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~kept, [False]]).astype(int)))
+    each = 100 / max(len(kept), 1)
+    return Lanes(
+        labels,
+        alt,
+        address,
+        ticks=tuple(Label(f"{mark:g}", 100 * float(mark) / minutes) for mark in marks),
+        dropped=tuple(
+            Label("", first * each, (last - first) * each) for first, last in edges.reshape(-1, 2)
+        ),
+        below="minutes of the run",
+        **more,
+    )
 
 
 class Canvas:

@@ -6,15 +6,14 @@ import numpy as np
 
 from bids_dtg.files.names import FileKind
 from bids_dtg.notices import counted
-from bids_dtg.report.charts import histogram
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas, Figure, Listing
+from bids_dtg.report.figures import histogram
+from bids_dtg.report.panels.panel import Canvas, Figure, Lines, Listing
 from bids_dtg.report.parcels.files import Floats, read_cells, series_of
 from bids_dtg.report.quality import number
 
 FILE = FileKind("bold", None, ".tsv")
 _WORST = 10  # parcels that are listed
-_HISTOGRAM = (420.0, 120.0)
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -27,11 +26,12 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     worst = [item for item in sorted(found.items(), key=lambda item: item[1]) if item[1] < 1]
     rows = tuple((name, f"{share:.0%}") for name, share in worst[:_WORST])
     words = f"Coverage of parcels, median {np.median(shares):.0%}"
-    chart = histogram(shares, 0.0, 1.0, width=_HISTOGRAM[0], height=_HISTOGRAM[1], alt=words)
+    chart = histogram(shares, 0.0, 1.0, words)
+    drawn = (Lines("", chart),) if chart else ()
     if not rows:
-        return Figure((chart,), text)
+        return Figure(drawn, text) if drawn else None
     listed = Listing(("Parcels with least signal", "Voxels with signal"), rows)
-    return Figure((chart, listed), text, columns=True)
+    return Figure((*drawn, listed), text, columns=True)
 
 
 def read_coverage(run: RunFiles) -> dict[str, float]:

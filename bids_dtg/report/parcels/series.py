@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.notices import counted
-from bids_dtg.report.charts import minute_marks
 from bids_dtg.report.colours import GREYS
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas, Figure, Label, Lanes, Ramp
+from bids_dtg.report.panels.panel import Canvas, Figure, Ramp, over_frames
 from bids_dtg.report.parcels.files import series_of
 from bids_dtg.report.parcels.regions import arrange
 from bids_dtg.report.pictures import draw_matrix
@@ -30,15 +29,12 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     values = found.values[arranged.order]  # parcels frames
     picture = draw_matrix(_narrowed(values), GREYS, -_END, _END)
     seconds = len(kept) * (number(run.quality.get("repetition_time")) or 0)
-    lanes = Lanes(
-        labels=arranged.labels,
-        alt=f"Series of {len(values)} parcels over {len(kept)} frames, {kept.sum()} of them kept",
-        address=canvas.write("series", picture),
-        ticks=tuple(Label(text, 100 * share) for share, text in minute_marks(seconds)),
-        dropped=dropped_labels(kept),
+    lanes = over_frames(
+        canvas.write("series", picture),
+        f"Series of {len(values)} parcels over {len(kept)} frames, {kept.sum()} of them kept",
+        *(arranged.labels, kept, seconds),
         height=float(np.clip(_REM_A_PARCEL * len(values), _LOWEST, _HIGHEST)),
         parts=arranged.parts,
-        below="minutes of the run",
     )
     return Figure((lanes,), _caption(values, kept, arranged.words), ramp=_RAMP)
 
@@ -66,12 +62,3 @@ def _narrowed(values: Values) -> Values:
     count = known.sum(axis=2)
     sums = np.where(known, parts, 0.0).sum(axis=2)
     return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
-
-
-def dropped_labels(kept: NDArray[np.bool_]) -> tuple[Label, ...]:
-    """Return the parts of the width of a plot that are frames that were left out."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], (~kept).astype(int), [0]])))
-    each = 100 / max(len(kept), 1)
-    return tuple(
-        Label("", first * each, (last - first) * each) for first, last in edges.reshape(-1, 2)
-    )

@@ -18,7 +18,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
-from bids_dtg.report.charts import nice
+from bids_dtg.report.figures import round_up
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure as written
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
@@ -649,7 +649,7 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
         return
     losses = judged.losses - np.nanmean(judged.losses, axis=0)
     largest = float(np.nanmax(np.abs(losses), initial=0.0))
-    end = nice(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses))))
+    end = round_up(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses))))
     yield PageSection(
         "Own connectome or somebody else's",
         template="twin_matched.html",
