@@ -1,4 +1,4 @@
-"""The table of workflows: what its rows name is there, and nobody else looks modules up by name."""
+"""The table of workflows: what its rows name is there, and what is imported later is there."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from bids_dtg.workflows import (
 
 PACKAGE = Path(__file__).parent.parent / "bids_dtg"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-# What imports a module, or takes something out of it, by a name in a text.
-BY_STRING = {"import_module", "resolve_name", "__import__"}
 
 
 def named_later() -> Iterator[str]:
@@ -36,33 +34,6 @@ def named_later() -> Iterator[str]:
             match node:
                 case ast.Call(func=ast.Name("later" | "constant"), args=[ast.Constant(name)]):
                     yield name
-
-
-def looks_up(source: str) -> bool:
-    """Return whether a source looks modules up by a string."""
-    if not any(name in source for name in BY_STRING):
-        return False
-    names = set[str]()
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Name(name) | ast.Attribute(attr=name) | ast.alias(name):
-                names.add(name)
-    return bool(names & BY_STRING)
-
-
-def is_face(source: str) -> bool:
-    """Return whether a package hands names on, and imports their modules when asked (PEP 562)."""
-    body = ast.parse(source).body
-    return any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in body)
-
-
-def may_look_up(path: Path, source: str) -> bool:
-    relative = path.relative_to(PACKAGE)
-    return (
-        relative.as_posix() == "workflows.py"
-        or relative.parts[0] == "cli"
-        or (relative.name == "__init__.py" and is_face(source))
-    )
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -99,32 +70,6 @@ def test_what_is_imported_later_is_there(name):
     assert pkgutil.resolve_name(f"bids_dtg.{name}") is not None
 
 
-def test_rows_name_much_that_is_imported_later():
-    assert len(set(named_later())) > 30
-
-
 def test_a_function_is_called_and_a_constant_is_handed_over():
     assert later("notices:counted")(2, "run") == "2 runs"
     assert constant("workflows:DEFAULT")() == DEFAULT
-
-
-def test_modules_are_looked_up_by_string_in_three_places_only():
-    sources = {path: path.read_text(encoding="utf-8") for path in MODULES}
-    found = {path for path, source in sources.items() if looks_up(source)}
-    wrong = [path for path in found if not may_look_up(path, sources[path])]
-    assert not wrong, "a slice is reached by its row: bids_dtg/workflows.py"
-    assert PACKAGE / "workflows.py" in found
-
-
-@pytest.mark.parametrize(
-    ("source", "is_one"),
-    [
-        ("import importlib\nimportlib.import_module('a')", True),
-        ("from pkgutil import resolve_name as find", True),
-        ("__import__('a')", True),
-        ("import importlib.util\nimportlib.util.find_spec('umap')", False),
-        ("import bids_dtg.workflows", False),
-    ],
-)
-def test_a_look_up_by_string_is_seen(source, is_one):
-    assert looks_up(source) is is_one

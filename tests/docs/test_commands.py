@@ -1,8 +1,6 @@
 """Commands that the documentation prints are typed as they stand, or are marked as not run.
 
-A block of commands is marked by the paragraph behind it, which begins with `*Not run`; a page of
-reference or explanation once for all its commands with words in capitals, the page of evidence once
-for all.
+A block of commands is marked by the paragraph behind it, which begins with `*Not run`.
 """
 
 from __future__ import annotations
@@ -42,7 +40,6 @@ LOOKED_UP = [
     *sorted((DOCS / "reference").glob("*.md")),
     *sorted((DOCS / "explanation").glob("*.md")),
 ]
-EVIDENCE = DOCS / "evidence.md"
 EXAMPLES = sorted(ROOT.glob("examples/*/README.md"))
 SCRIPTS = Path(sys.executable).parent
 # Each test has installing behind it; tests/cli/test_demo.py and the slices' own run the demos,
@@ -51,8 +48,6 @@ ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ", "dtg-models verify d
 OF_MODELS = ("dtg-models convert ",)
 MARK = "*Not run"
 CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z_]+\d?(?![\w-])")
-OF_CAPITALS = "words in capitals are your own folders"
-OF_EVIDENCE = "were run once, for the figures beside them; tests do not type them.*"
 PEOPLE = [f"{number:02d}" for number in range(1, 13)]
 # Voxels of 16 mm over the whole brain, so that the atlases that ship have parcels there.
 SHAPE = (12, 14, 12)
@@ -106,36 +101,6 @@ def test_options_of_printed_commands_exist(command):
     known = {flag for action in PARSERS[program]()._actions for flag in action.option_strings}
     known |= {"--help-all"}
     assert {word for word in words if word.startswith("--")} <= known
-
-
-@pytest.mark.parametrize("page", [ROOT / "README.md", *TASKS, *LOOKED_UP, *EXAMPLES], ids=name)
-def test_each_command_has_a_prompt(page):
-    """What has none is typed by no test."""
-    assert not blocks(page, "(?:sh|bash|shell)")
-    for block, _ in blocks(page, "console"):
-        assert block.startswith("$ ")
-
-
-@pytest.mark.parametrize("page", LOOKED_UP, ids=name)
-def test_a_page_says_what_words_in_capitals_are(page):
-    if any(CAPITALS.search(c) for c in commands(page, marked=False)):
-        assert OF_CAPITALS in page.read_text(encoding="utf-8")
-
-
-def test_the_page_of_evidence_says_that_its_commands_were_run_once():
-    assert not blocks(EVIDENCE, "(?:sh|bash|shell)")
-    assert OF_EVIDENCE in EVIDENCE.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("page", EXAMPLES, ids=name)
-def test_commands_of_examples_are_marked(page):
-    assert commands(page, marked=False) == []
-
-
-def test_what_nobody_can_type_here_is_marked_in_the_readme():
-    typed = commands(ROOT / "README.md", marked=False)
-    assert typed
-    assert not [each for each in typed if each.startswith(("docker ", "dtg-models fetch "))]
 
 
 def bold(seed: int) -> np.ndarray:
@@ -258,11 +223,3 @@ def test_python_of_a_page(name, demo, world):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
-
-
-def test_what_is_marked_is_said_why():
-    """A mark without a reason helps nobody."""
-    pages = [*TASKS, *LOOKED_UP, *EXAMPLES]
-    marks = [behind for page in pages for _, behind in blocks(page, "console") if MARK in behind]
-    assert len(marks) > 10
-    assert all(len(mark) > len("*Not run here as printed.*") for mark in marks)

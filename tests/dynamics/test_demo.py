@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.cli.demo import main
 from bids_dtg.dynamics.demo import run_core_demo
 from bids_dtg.files.text import read_rows
 
@@ -40,26 +39,3 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(
     assert [row["description"].split()[-1] for row in rows] == ["run", "itself", "people"]
     assert all(-1 <= float(row["r"]) <= 1 for row in rows)
     assert "SIMULATED sub-sim06" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        (("--participants", "5"), "--participants is 5. Expected: 6 to 99"),
-        (("--published", "--participants", "1"), "--participants is 1. Expected: 2 to 99"),
-        (
-            ("--workflow", "twin", "--published"),
-            "--published was given with --workflow twin, which has one form alone. Expected: "
-            "--workflow dynamics",
-        ),
-    ],
-)
-def test_a_demo_that_cannot_be_is_refused(
-    words: tuple[str, ...],
-    found: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main([str(tmp_path / "out"), "--workflow", "dynamics", *words]) == 2
-    assert found in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()

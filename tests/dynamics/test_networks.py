@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bids_dtg.dynamics.networks import (
-    Networks,
     make_networks,
     normalised,
     standardised,
@@ -54,17 +53,6 @@ def test_some_people_in_another_order_keep_their_own_rows() -> None:
     part = networks.of(("p03", "p01"))
     np.testing.assert_array_equal(part.series, networks.series[[2, 0]])
     np.testing.assert_array_equal(part.weights, networks.weights[[2, 0]])
-
-
-def test_arrays_that_do_not_belong_together_are_refused() -> None:
-    rng = np.random.default_rng(0)
-    series, weights = rng.normal(size=(2, 3, 50)), symmetric(rng, 2)
-    with pytest.raises(ValueError, match=r"found \(2, 3, 50\) and \(2, 4, 4\)"):
-        make_networks(series, rng.random((2, 4, 4)), 0.8)
-    with pytest.raises(ValueError, match="values that differ"):
-        make_networks(np.where(np.arange(3)[:, None] == 1, 5.0, series), weights, 0.8)
-    with pytest.raises(ValueError, match=r"series is \(1, 3, frames\)"):
-        Networks(("a",), ("x", "y", "z"), series.astype("f4"), 0.8, weights=weights.astype("f4"))
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,11 @@ from network_output import names_of, new_output, write_run
 
 from bids_dtg.dynamics.panels import (
     EFFECTIVE,
-    FEATURES,
     FUNCTIONAL,
     PANELS,
     PRESENTATION,
-    STRUCTURAL,
 )
-from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import RunFiles, find_participant
-from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.report.panels.panel import Canvas, Figure, Panel
 from bids_dtg.report.parcels import CARPET, COVERAGE
@@ -54,13 +50,6 @@ def test_a_run_without_its_file_has_no_such_figure(output):
         assert panel.draw(RunFiles(run.title, {}, without), canvas) is None, panel.name
 
 
-def test_effects_are_cautioned_and_features_have_their_reliability(output):
-    write_run(output, names=names_of(REGIONS))
-    assert "nothing is to be claimed of a single one" in draw(EFFECTIVE, output).caption
-    figure = draw(FEATURES, output)
-    assert figure.pieces[0].rows[0] == ("component1", "\N{MINUS SIGN}1.50", "0.90")
-
-
 def test_frames_that_were_left_out_are_shaded_in_the_carpet(output):
     write_run(output, names=names_of(REGIONS), frames=200, censored=10, lost=2)
     figure = draw(CARPET, output)
@@ -69,13 +58,6 @@ def test_frames_that_were_left_out_are_shaded_in_the_carpet(output):
     assert [label.text for label in plot.ticks] == ["0", "1", "2", "3", "4", "5", "6"]
     assert "14 of 200 frames were left out" in figure.caption
     assert "2 parcels without a series" in figure.caption
-
-
-def test_matrices_and_carpet_have_the_same_words_on_the_same_rows(output):
-    write_run(output, names=names_of(28))
-    labels = [draw(panel, output).pieces[0].labels for panel in (CARPET, FUNCTIONAL, STRUCTURAL)]
-    assert labels[0] == labels[1] == labels[2]
-    assert [label.text for label in labels[0]][::6] == ["Visual", "Default mode"]
 
 
 def test_the_worst_parcels_are_listed_first(output):
@@ -108,14 +90,6 @@ def test_a_page_says_what_is_missing_and_why(output):
     assert "<dt>Atlas</dt><dd>Toy</dd>" in page
 
 
-def test_names_of_parcels_are_escaped(output):
-    evil = ["<script>alert(1)</script>", *names_of(REGIONS)[1:]]
-    write_run(output, names=evil, lost=0)
-    page = write_participant_report(output, "01", {}).read_text()
-    assert "<script>alert(1)" not in page
-    assert "&lt;script&gt;alert(1)" in page
-
-
 def test_damaged_files_leave_a_page_without_their_panels(output):
     write_run(output, names=names_of(REGIONS))
     run = run_of(output)
@@ -133,20 +107,3 @@ def test_lost_parcels_are_flagged_by_name(output):
     assert "7 parcels without a series, for want of signal" in page
     assert f"{names[-7]}, " in page
     assert "and 2 more" in page
-
-
-@pytest.mark.slow
-def test_the_index_lists_participants_of_the_network_model(output):
-    write_run(output, names=names_of(REGIONS), lost=2)
-    write_participant_report(output, "01", {})
-    write_index(output)
-    index = (output.root / "index.html").read_text()
-    assert '<a href="sub-01.html">sub-01</a>' in index
-    assert "Dynamics of resting-state activity" in index
-
-
-def test_files_of_a_run_are_distinguished_by_kind(output):
-    write_run(output, names=names_of(REGIONS))
-    files = run_of(output).files
-    assert files[FileKind("relmat", None, ".tsv")].name.endswith("pearsoncorrelation_relmat.tsv")
-    assert len(set(files.values())) == len(files)

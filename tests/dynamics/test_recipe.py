@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.dynamics.recipe import OF_TEST_MODELS, RECIPES, Recipe, find_recipe
-from bids_dtg.errors import SettingsError
+from bids_dtg.dynamics.recipe import RECIPES, Recipe
 
 
 @given(st.integers(1, 500), st.integers(0, 600), st.booleans())
@@ -40,12 +39,6 @@ def test_the_default_is_the_published_recipe_with_fewer_epochs_and_one_restart()
     assert replace(own, epochs=1001, restarts=2) == RECIPES["published"]
 
 
-def test_networks_of_test_models_are_trained_as_published() -> None:
-    recipe = OF_TEST_MODELS
-    assert (recipe.ramp, recipe.term_weights(250)) == (500, (0.5, 0.5))
-    assert [recipe.rate(epoch) for epoch in (0, 1999, 2001, 3000)] == [3e-3, 3e-3, 1e-3, 1e-3]
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -56,8 +49,3 @@ def test_networks_of_test_models_are_trained_as_published() -> None:
 def test_sizes_that_no_model_has_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Recipe(**changes)
-
-
-def test_an_unknown_recipe_is_refused() -> None:
-    with pytest.raises(SettingsError, match="published-code"):
-        find_recipe("published-code")

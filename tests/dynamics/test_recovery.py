@@ -63,18 +63,3 @@ def test_each_point_is_projected_by_the_others_regression():
     low, high = found.interval
     held = (low <= truth[:, 0]) & (truth[:, 0] <= high)
     assert held.mean() == pytest.approx(found.coverage)
-
-
-@pytest.mark.parametrize(
-    ("true", "mean", "people", "fact"),
-    [
-        (np.zeros((2, 3)), np.zeros((2, 3)), [1, 2], r"truth and people are \(points,\)"),
-        (np.zeros(4), np.zeros((3, 1)), [1, 2, 3, 4], r"found \(4,\), \(4,\), \(3, 1\)"),
-        (np.zeros(4), np.zeros((4, 1)), [1, 2], r"found \(4,\), \(2,\), \(4, 1\)"),
-        (np.full(4, np.nan), np.zeros((4, 1)), [1, 2, 3, 4], "must be finite"),
-        (np.zeros(4), np.zeros((4, 1)), [1, 1, 1, 1], "of one person"),
-    ],
-)
-def test_points_that_cannot_be_compared_are_refused(true, mean, people, fact):
-    with pytest.raises(ValueError, match=fact):
-        recover(true, mean, mean, people)

@@ -146,15 +146,6 @@ def test_rows_that_fill_the_table_have_no_response():
     assert (decoded.button[fills] == -1).all()
 
 
-def test_outputs_of_another_shape_are_refused():
-    segments = make_segments([a_run([2.0])])
-    with pytest.raises(ValueError, match=r"outputs are \(..., 1, 262, 3\), found \(2, 262, 3\)"):
-        decode(np.zeros((2, 262, 3)), segments)
-    different = stack_people([[a_run([2.0 + n, 9.0 - n])] for n in range(3)])
-    with pytest.raises(ValueError, match=r"outputs are \(3, 1, 262, 3\)"):
-        decode(np.zeros((1, 262, 3)), different)
-
-
 def test_letting_go_before_the_window_ends_is_no_miss():
     segments = make_segments([a_run([1.0], rt=[0.5], button=[1])])
     outputs = segments.action.copy()

@@ -86,13 +86,6 @@ def test_what_is_no_task_is_refused(name, fact):
         find_task(name)
 
 
-def test_a_damaged_file_is_refused(tmp_path):
-    path = tmp_path / "own.toml"
-    path.write_text('name = "own', encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"own.toml cannot be read as TOML"):
-        find_task(path)
-
-
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [

@@ -15,8 +15,6 @@ from bids_dtg.errors import RunError
 from bids_dtg.twin.tasks import find_task, make_task
 from bids_dtg.twin.trials import half_of, image_numbers, read_trials
 
-COLOURS = ("red", "green", "blue")
-
 
 def stroop_row(onset: float | str = 2.0, **cells: object) -> dict[str, str]:
     """Return a row of a Stroop file: the word green in blue ink, answered correctly at 0.9 s."""
@@ -204,23 +202,6 @@ def test_values_that_stand_for_no_condition_are_listed_with_counts():
 def test_wrong_cells_are_refused(changes, fact):
     with pytest.raises(RunError, match=f"sub-01_events.tsv has {fact}"):
         read_trials(find_task("stroop"), [stroop_row(**changes)], "sub-01_events.tsv")
-
-
-@pytest.mark.parametrize(
-    ("changes", "fact"),
-    [
-        ({"stimLeft": "oval-vertical.bmp"}, r"under stimTop .*the same as one of stimLeft"),
-        ({"stimTop": "square.bmp"}, r"'square.bmp' under stimTop"),
-        ({"stimTop": "n/a", "stimLeft": "n/a"}, r"'n/a' under stimTop"),
-        ({"cueStartTime": 9, "cueEndTime": 8}, r"'8' under cueEndTime .*later than cueStartTime"),
-        ({"cueStartTime": 9}, r"'n/a' under cueEndTime"),
-        ({"duration": "n/a"}, r"'n/a' under duration .*above 0, or timing.display_seconds"),
-        ({"duration": 0}, r"'0' under duration"),
-    ],
-)
-def test_wrong_cells_of_faces_are_refused(changes, fact):
-    with pytest.raises(RunError, match=fact):
-        read_trials(find_task("faces"), [faces_row(11, **changes)])
 
 
 def test_absent_columns_are_named_with_those_there():

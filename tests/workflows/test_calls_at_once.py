@@ -50,14 +50,10 @@ class Calls:
         def of_maps(analysis: str, *more: object) -> list[str]:
             return image_people.arguments(maps.inputs, self.out, analysis, *more)
 
-        train = ("--epochs", "1", *tiny_twins.TRAIN[2:])
         small = (*sets(image_people.LABELS, 0, 0.34), "--architecture")
         self.arguments = {
-            "twins": of_twins("train", *train),
-            "other twins": of_twins("train", "--architecture", "hypernetwork", *train),
             "linear": of_maps("train", *small, "linear"),
             "other linear": of_maps("train", *small, "linear", "--seed", 1),
-            "few simulations": of_networks("simulate", "--simulations", "1"),
             "simulations": of_networks("simulate", "--simulations", "2"),
             "networks' evaluation": of_networks("evaluate", "--simulations", "1"),
             "twins' evaluation": of_twins("evaluate", "--model", str(twin.bundle)),
@@ -95,7 +91,6 @@ def calls(tmp_path_factory, trained_maps, trained_network, trained_twin):
 @pytest.mark.parametrize(
     ("one", "other", "why"),
     [
-        ("twins", "other twins", "is in use by |holds a model already"),
         ("linear", "other linear", "is in use by |holds a model already"),
         ("networks' evaluation", "twins' evaluation", "is in use by |holds results of "),
         ("simulations", "maps' evaluation", "OUTPUT_DIR .* holds results of "),
@@ -113,19 +108,7 @@ def test_of_two_that_do_not_go_together_one_is_refused(calls, one, other, why):
     assert calls.left() == []
 
 
-def test_two_in_one_folder_leave_the_results_of_one(calls):
-    """The later one may also begin when the earlier has ended, and then replaces its results."""
-    names = ("few simulations", "simulations")
-    whole = [calls.whole(name) for name in names]
-    codes = calls.run(*names)
-    said = calls.errors.read_text()
-    assert sorted(codes) in ([0, 0], [0, 2]), said
-    assert said.count("is in use by ") == codes.count(2)
-    assert contents(calls.out) in whole
-    assert calls.left() == []
-
-
-@pytest.mark.parametrize("name", ["simulations", "twins", "linear", "maps' evaluation"])
+@pytest.mark.parametrize("name", ["simulations", "linear"])
 def test_a_folder_in_use_is_left_as_it_is(calls, name):
     calls.begin()
     assert calls.run(name) == [0], calls.errors.read_text()
@@ -140,13 +123,3 @@ def test_a_folder_in_use_is_left_as_it_is(calls, name):
     assert f"group/{folder} is in use by " in said
     assert "Traceback" not in said
     assert tree(calls.out, but=()) == before
-
-
-def test_two_in_folders_of_their_own_are_both_right(calls):
-    names = ("simulations", "networks' evaluation")
-    whole = {}
-    for name in names:
-        whole |= calls.whole(name)
-    assert calls.run(*names) == [0, 0], calls.errors.read_text()
-    assert contents(calls.out) == whole
-    assert calls.left() == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from plain_route import regress
 from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_job import FRAMES, TinyJob, add_rest, read_table, tiny_bold
 
-from bids_dtg.bundles.card import TrainingData
-from bids_dtg.cli.run import main
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
 from bids_dtg.contrasts.participant.model import predict_maps
@@ -81,36 +78,6 @@ def test_sidecars_quality_and_methods_name_the_form_and_its_penalty(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_marginal_form_says_what_it_always_said(tmp_path):
-    job = TinyJob(tmp_path)
-    assert job.run("--write", "maps", "connectome") == 0
-    sidecar = sidecar_of(job.out)
-    assert " ".join(sidecar) == (
-        "Description Sources Synthetic Units SpatialReference Resolution SkullStripped "
-        "ModelName ModelVersion ModelKind ModelSHA256 ModelNotice NotForScience "
-        "ModelTraining NSegments SecondsOfRest ResidualDegreesOfFreedom SegmentsWeightedBy "
-        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Intervals ContrastDetails"
-    )
-    assert " ".join(sidecar["Runs"][0]) == (
-        "Run RepetitionTime VoxelSize ResidualDegreesOfFreedom EffectiveDegreesOfFreedom NSegments "
-        "Space SpaceReason Transforms Interpolation TrainingDistribution "
-        "TrainingDistributionReasons Confounds "
-        "Cleaning Notes"
-    )
-    assert quality_of(job.out)["dof_beyond_rois"] == "n/a"
-    (path,) = job.out.rglob("*desc-connectome_statmap.nii.gz")
-    assert path.name.endswith("stat-pearsoncorrelation_desc-connectome_statmap.nii.gz")
-    # The sidecar of the average of maps applies to it too: it must not make it a predicted map.
-    assert (read_inherited(path)["Synthetic"], sidecar["Synthetic"]) == (False, True)
-    methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
-    assert (
-        "by the first stage of dual regression (Nickerson et al., 2017), and Pearson correlations "
-        f"were computed between them and each of {job.bundle.places.number} grey-matter voxels. "
-        "This was done for segments of about 432 s; the model turned"
-    ) in methods
-
-
-@pytest.mark.slow
 def test_the_segment_with_the_fewest_degrees_of_freedom_counts(tmp_path):
     job = job_of(tmp_path)
     add_rest(job.bids, frames=120)
@@ -120,36 +87,6 @@ def test_the_segment_with_the_fewest_degrees_of_freedom_counts(tmp_path):
     assert segments > 1
     expected = float(row["residual_dof"]) / segments - ROIS
     assert float(row["dof_beyond_rois"]) == pytest.approx(expected, abs=0.6)
-
-
-def page_of(job: TinyJob) -> str:
-    job.reports = True
-    assert job.run() == 0
-    return " ".join(html.unescape((job.out / "sub-01.html").read_text()).split())
-
-
-@pytest.mark.slow
-def test_the_report_names_the_form_and_few_people_and_flags_what_is_left(tmp_path):
-    job = job_of(tmp_path, training=TrainingData("my study", 2.0, "simple", 5))
-    add_rest(job.bids, frames=50)
-    page = page_of(job)
-    assert f"The model was trained on 5 participants. It reads {FORMS['partial'].words}." in page
-    assert "No verdict: the model stands on 5 participants" in page
-    left = float(quality_of(job.out)["dof_beyond_rois"])
-    assert 0 < left < 20
-    assert f"{left:.0f} degrees of freedom are left in a segment beyond the ROIs" in page
-    assert main([str(job.bids), str(job.out), "group", "--omp-nthreads", "1"]) == 0
-    group = (job.out / "group.html").read_text()
-    assert "No verdict: the model stands on 5 participants" in group
-
-
-@pytest.mark.slow
-def test_the_report_of_a_published_model_has_neither(tmp_path):
-    job = TinyJob(tmp_path)
-    page = page_of(job)
-    assert f"The model reads {FORMS['marginal'].words}." in page
-    assert "beyond the ROIs" not in page
-    assert "no verdict" not in page
 
 
 def test_a_connectome_of_another_form_is_refused(tmp_path):

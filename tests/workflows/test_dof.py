@@ -63,18 +63,6 @@ def test_columns_of_a_filter_count(job, band):
     assert cleaning["ColumnsFiltering"] > (50 if band else 10)
 
 
-@pytest.mark.slow
-def test_page_shows_degrees_of_freedom_voxels_and_repetition_time(tmp_path):
-    job = TinyJob(tmp_path)
-    job.reports = True
-    assert job.run() == 0
-    page = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", (job.out / "sub-01.html").read_text()))
-    assert "31 degrees of freedom are left after cleaning" in page
-    assert "Degrees of freedom left" in page
-    assert "Repetition time" in page
-    assert "2 mm the model&#39;s training: 2 mm" in page
-
-
 # --- required
 
 
@@ -102,13 +90,6 @@ def test_an_ordinary_run_in_a_narrow_band_is_used_and_flagged_calmly(job):
     assert float(quality(job.out)["residual_dof"]) == 48
     page = (job.out / "sub-01.html").read_text()
     assert "48 degrees of freedom are left after cleaning (ten minutes in a narrow band" in page
-
-
-@pytest.mark.slow
-def test_methods_text_names_the_limit(job):
-    assert job.run() == 0
-    text = " ".join((job.out / "logs/CITATION.md").read_text().split())
-    assert "Runs with less than 4 minutes or 20 residual degrees of freedom left were not" in text
 
 
 # --- cleaned elsewhere

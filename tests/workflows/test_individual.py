@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold
 
-from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.recentring import Correction
-
-WORDS = "maps are the same for everybody, as the model found nothing individual"
 
 
 @pytest.fixture(scope="module")
@@ -46,30 +41,6 @@ def test_the_sidecar_of_such_a_map_says_so(job):
         else:
             assert sidecar["Individual"] is False
             assert "the same for everybody" in sidecar["IndividualNote"]
-
-
-def test_the_page_and_the_table_name_the_contrasts(job):
-    first, _, third = (contrast.label for contrast in job.bundle.contrasts)
-    page = (job.out / "sub-01.html").read_text()
-    assert f"2 of 3 {WORDS} of these contrasts in rest: {first}, {third}" in page
-    assert page.count("The same for everybody: the model found nothing of this contrast") >= 2
-    (row,) = read_table(job.out / "sub-01/func/sub-01_task-rest_qc.tsv")
-    assert row["not_individual"] == f"{first}, {third}"
-    assert any(
-        line.endswith(f"for everybody in {first}, {third}") for line in bundle_lines(job.bundle)
-    )
-
-
-def test_the_group_page_names_them_too(job):
-    words = job.arguments()
-    words[2] = "group"
-    from bids_dtg.cli.run import main
-
-    assert main([*words[:3], "--omp-nthreads", "1"]) == 0
-    page = (job.out / "group.html").read_text()
-    assert f"2 of 3 {WORDS}" in page
-    (sidecar,) = job.out.glob(f"group/*_contrast-{job.bundle.contrasts[0].label}_*groupMean*.json")
-    assert json.loads(sidecar.read_text())["Individual"] is False
 
 
 @pytest.mark.slow

@@ -24,23 +24,11 @@ def kill(target: str, call: int = 1, when: str = "before", matching: str = "") -
 
 
 POINTS = {
-    "before describing the dataset": kill(REPLACE, 1, "before", "dataset_description.json"),
-    "after describing the dataset": kill(REPLACE, 1, "after", "dataset_description.json"),
-    "reading block 1": kill("bids_dtg.connectome.moments:RunMoments.add", 1),
     "reading block 2": kill("bids_dtg.connectome.moments:RunMoments.add", 2),
-    "predicting segment 1": kill("bids_dtg.contrasts.participant.model:Model.predict", 1),
-    "predicting segment 2": kill("bids_dtg.contrasts.participant.model:Model.predict", 2),
-    "writing the quality table": kill(REPLACE, 1, "cut", "_qc.tsv"),
-    "writing the sidecar": kill(REPLACE, 1, "cut", "_statmap.json"),
-    "writing map 1 of 47": kill(REPLACE, 1, "cut", STATMAP),
     "writing map 24 of 47": kill(REPLACE, 24, "cut", STATMAP),
-    "before renaming map 47": kill(REPLACE, 47, "before", STATMAP),
     "after renaming map 47": kill(REPLACE, 47, "after", STATMAP),
-    "writing the second half-width": kill(REPLACE, 47 + 2, "cut", "_statmap.nii.gz"),
     "before the participants' table": kill(REPLACE, 1, "cut", "participants.tsv"),
     "before the completion record": kill(REPLACE, 1, "before", RECORD),
-    "writing the completion record": kill(REPLACE, 1, "cut", RECORD),
-    "after the completion record": kill(REPLACE, 1, "after", RECORD),
 }
 
 
@@ -60,9 +48,6 @@ def assert_files_are_whole(folder: Path) -> None:
             assert path.read_text().endswith("\n"), path
 
 
-QUICK = {"reading block 2", "writing map 24 of 47", "before the participants' table"}
-
-
 @pytest.fixture(scope="module")
 def forks():
     with ForkingProcess() as process:
@@ -80,9 +65,7 @@ def job(tmp_path_factory, forks) -> TinyJob:
     return job
 
 
-@pytest.mark.parametrize(
-    "point", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in POINTS]
-)
+@pytest.mark.parametrize("point", POINTS)
 def test_killed_and_run_again(job, forks, point):
     out, whole = job.folder / point, job.folder / "whole"
     assert forks.run(job.arguments(out=out), signal=POINTS[point]) == [-signal.SIGKILL]
@@ -172,13 +155,3 @@ def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     assert re.search(r"sub-0\d: left for later, as process \d+ on .* works on it", told)
     assert tree(out) == tree(crowd.folder / "alone")
     assert not (out / "logs/locks").exists()
-
-
-@pytest.mark.slow
-def test_calls_with_other_options_at_once_leave_sets_of_one_call_each(crowd, forks):
-    out = crowd.folder / "mixed"
-    calls = [crowd.arguments("--denoise-strategy", name, out=out) for name in ("none", "simple")]
-    assert forks.run(*calls) == [0, 0]
-    assert forks.run(crowd.arguments("--verify", out=out)) == [0]
-    assert forks.run(calls[1]) == [0]
-    assert tree(out) == tree(crowd.folder / "alone")

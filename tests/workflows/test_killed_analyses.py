@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +15,13 @@ import tiny_networks
 import tiny_series
 import tiny_twins
 import torch
-from aged_twins import write_aged_twins
 from bids_check import require_every_file_seen
-from core_people import write_core_people
-from forked_jobs import Copies, ForkingProcess, Place, all_modules
+from forked_jobs import Copies, ForkingProcess, Place, Signal, all_modules
 from given import NARROW, sets
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 
-from bids_dtg.statistics.analyses import ANALYSES
-from bids_dtg.workflows import DEFAULT, all_workflows
-
-PLACES = 6  # of each analysis, which is killed at every other two of them
-FURTHER = 3  # the same, of architectures that take the same steps as another
+PLACES = 4  # of each analysis, which is killed at every other two of them
 LABELS = tuple(f"{number:02d}" for number in range(1, 13))
 CONTRASTS = ("languageMath", "languageStory")  # which the tiny bundle predicts
 Words = tuple[object, ...]
@@ -38,7 +33,6 @@ class Scene:
     def __init__(self, folder: Path, trained: dict, forks: ForkingProcess) -> None:
         self.folder, self.out, self.trained, self.forks = folder, folder / "out", trained, forks
         self._cohort: TinyCohort | None = None
-        self._people: dict[str, Path] = {}  # by workflow
 
     @property
     def cohort(self) -> TinyCohort:
@@ -79,36 +73,20 @@ class Scene:
         model = ("--model", place / "lowrank")
         return (*tiny_twins.arguments(place, self.out, analysis), *model, *words)
 
-    def of_core_people(self, *words: object) -> Words:
-        people = self.people_of("dynamics")
-        of_them = ("--participants-file", people.parent / "people.tsv")
-        return (people, self.out, "group", "--workflow", "dynamics", *of_them, *words)
-
-    def of_aged_twins(self, *words: object) -> Words:
-        people = self.people_of("twin")
-        of_them = ("--participants-file", people.parent / "people.tsv")
-        return (people, self.out, "group", "--workflow", "twin", *of_them, *words)
-
-    def people_of(self, workflow: str) -> Path:
-        """Return participants' results of a workflow."""
-        if workflow not in self._people:
-            if workflow == "dynamics":
-                self._people[workflow] = write_core_people(self.folder / "core-people")
-            elif workflow == "twin":
-                self._people[workflow] = write_aged_twins(self.folder / "aged-twins")
-            else:
-                self._people[workflow] = self.folder / "people"
-                errors = self.folder / "errors.txt"
-                words = self.cohort.arguments(out=self._people[workflow])
-                # In this process models were trained, with threads of torch.
-                assert self.forks.run(words, stderr=errors) == [0], errors.read_text()
-        return self._people[workflow]
+    def people(self) -> Path:
+        """Return the maps of the cohort, made once."""
+        place = self.folder / "people"
+        if not place.is_dir():
+            errors = self.folder / "errors.txt"
+            # In this process models were trained, with threads of torch.
+            assert self.forks.run(self.cohort.arguments(out=place), stderr=errors) == [0]
+        return place
 
     def begin(self, job: Job) -> None:
         """Empty the output folder, but for participants' results where a job reads them."""
         shutil.rmtree(self.out, ignore_errors=True)
         if job.with_people:
-            shutil.copytree(self.people_of(job.workflow), self.out)
+            shutil.copytree(self.people(), self.out)
 
 
 @dataclass(frozen=True)
@@ -120,7 +98,6 @@ class Job:
     words: Callable[[Scene], Words]
     with_people: bool = False  # whether it reads participants' results in the output
     form: str = ""  # which of several of that analysis
-    places: int = PLACES
 
 
 def _model(scene: Scene, name: str) -> Words:
@@ -134,7 +111,7 @@ _OF_AGE = ("--phenotype", "age", "--permutations", "9")
 _FEW = ("--epochs", "2", "--states", "2", "--region-parameters", "2")
 
 
-def _train(architecture: str, *more: object, places: int = PLACES) -> Job:
+def _train(architecture: str, *more: object) -> Job:
     words = ("--architecture", architecture, *more)
     if more == _SMALL:
         return Job(
@@ -142,14 +119,12 @@ def _train(architecture: str, *more: object, places: int = PLACES) -> Job:
             "train",
             lambda scene: scene.of_image_people("train", *words),
             form=architecture,
-            places=places,
         )
     return Job(
         "contrasts",
         "train",
         lambda scene: scene.of_cohort("--analysis", "train", *words),
         form=architecture,
-        places=places,
     )
 
 
@@ -177,33 +152,13 @@ def _of_twins(analysis: str, *more: object) -> Job:
     )
 
 
-def _twins(architecture: str, places: int = PLACES) -> Job:
-    words = ("--architecture", architecture, *tiny_twins.TRAIN)
-    return Job(
-        "twin",
-        "train",
-        lambda scene: scene.of_twins("train", *words),
-        form=architecture,
-        places=places,
-    )
-
-
 JOBS = (
     _train("linear", *_SMALL),
-    _train("linear", places=FURTHER),  # judged by cross-validation
     _train("attention-unet", *_NETWORK),
     _of_maps("finetune", "--contrast", CONTRASTS[0], *_NETWORK[2:]),
     _of_maps("evaluate"),
     Job("contrasts", None, lambda scene: scene.of_cohort(), with_people=True),
     _of_people("stats", "--permutations", "9", "--voxels"),
-    Job(
-        "contrasts",
-        "stats",
-        # Means over regions are kept: these maps have no tables of them.
-        lambda scene: scene.of_cohort("--analysis", "stats", "--permutations", "9"),
-        with_people=True,
-        form="regions",
-    ),
     _of_people("phenotypes", *_OF_AGE, "--folds", 2),
     _of_people("embed"),
     Job("dynamics", "train", lambda scene: scene.of_series("train"), form="linear"),
@@ -216,28 +171,8 @@ JOBS = (
     _of_networks("evaluate", "--simulations", 2),
     _of_networks("simulate", "--simulations", 2),
     _of_networks("fixed-points", "--participant-label", "01"),
-    Job(
-        "dynamics",
-        "stats",
-        lambda scene: scene.of_core_people("--analysis", "stats", "--permutations", 9),
-        with_people=True,
-    ),
-    Job(
-        "twin",
-        "stats",
-        lambda scene: scene.of_aged_twins("--analysis", "stats", "--permutations", 9),
-        with_people=True,
-    ),
-    _twins("lowrank"),
-    _twins("hypernetwork", FURTHER),
+    Job("twin", "train", lambda scene: scene.of_twins("train", *tiny_twins.TRAIN)),
     _of_twins("evaluate"),
-    Job(
-        "twin",
-        "evaluate",
-        lambda scene: scene.of_twins("evaluate", "--folds", 2, "--epochs", 2),
-        form="folds",
-        places=FURTHER,
-    ),
     Job("twin", "intervene", lambda scene: scene.of_many_twins("intervene", "--permutations", 3)),
 )
 
@@ -322,7 +257,7 @@ def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
     call()
     whole = contents(scene.out)
     assert require_every_file_seen(scene.out, tmp_path) > 0
-    places = places_of(log.read_text().splitlines(), tmp_path, job.places, JOBS.index(job))
+    places = places_of(log.read_text().splitlines(), tmp_path, PLACES, JOBS.index(job))
     scene.begin(job)
     call(*places)
     assert contents(scene.out) == whole
@@ -336,11 +271,27 @@ def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
         assert left(scene.out) == []
 
 
-def test_each_analysis_is_killed():
-    killed = {(job.workflow, job.analysis) for job in JOBS}
-    forms = {(job.workflow, job.form) for job in JOBS if job.analysis == "train"}
-    for row in all_workflows():
-        shared = {*ANALYSES} - {"stats"} if row.name != DEFAULT else set()  # the same code for all
-        expected = {*row.analyses, *([None] if row.group else [])} - shared
-        assert expected == {analysis for name, analysis in killed if name == row.name}
-        assert {*row.architectures} <= {form for name, form in forms if name == row.name}
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_leaves_neither_locks_nor_temporaries(scene, forks, number):
+    job = next(job for job in JOBS if job.form == "linear")
+    scene.begin(job)
+    where = Signal(number, "pathlib:Path.replace", 1, "before", "_scores.tsv")
+    code = 143 if number == signal.SIGTERM else 130
+    assert forks.run([str(word) for word in job.words(scene)], signal=where) == [code]
+    assert left(scene.out) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [20, 100])
+def test_files_that_cannot_grow_are_one_line(scene, forks, tmp_path, size):
+    job, errors = next(job for job in JOBS if job.form == "linear"), tmp_path / "errors.txt"
+    words = [str(word) for word in job.words(scene)]
+    scene.begin(job)
+    (code,) = forks.run(words, stderr=errors, file_size=size * 1024)
+    told = errors.read_text()
+    assert code in (1, 2)
+    assert "Traceback" not in told
+    assert "File too large" in told
+    assert left(scene.out) == []
+    assert forks.run(words, stderr=errors) == [0], errors.read_text()

@@ -12,7 +12,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import write_confounds
-from given import NARROW
 from itk_files import affine_part, write_composite
 from leaks import find_leaks
 from tiny_bundle import TINY_AFFINE, tiny_masks
@@ -167,22 +166,6 @@ def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
     configuration = (bundle.parent / "configuration.toml").read_text()
     assert 'bids_dir = "<input>"' in configuration
     assert '"statmaps=<statmaps>"' in configuration
-
-
-@pytest.mark.slow
-def test_a_network_of_ones_own_names_none(cohort):
-    words = (
-        "--architecture",
-        "attention-unet",
-        "--epochs",
-        2,
-        *NARROW,
-        "--model-name",
-        "net",
-    )
-    done = cohort.analyse("train", *words, "--model-name", "net")
-    assert (cohort.out / "group/model-net/bundle").is_dir(), done.stderr
-    assert cohort.leaks() == {}
 
 
 @pytest.mark.slow

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pytest
-from bids_check import validate
 from nuisance_tables import write_tedana
 from tiny_job import FRAMES, TinyJob, add_rest, tiny_bold
 
@@ -76,15 +74,3 @@ def test_what_tedana_rejected_is_removed(tmp_path, capsys):
         for own in (job, kept)
     ]
     assert facts == ["tedana", "simple"]
-
-
-@pytest.mark.slow
-def test_its_page_and_the_validator(tmp_path):
-    job = study(tmp_path)
-    job.reports = True
-    assert job.run(*TEDANA) == 0
-    page = (job.out / "sub-01.html").read_text()
-    assert "tedana" in page
-    methods = next((job.out / "logs/methods").glob("*.md")).read_text()
-    assert "noise components of tedana (DuPre et al., 2021)" in " ".join(methods.split())
-    assert validate(job.out).errors == []

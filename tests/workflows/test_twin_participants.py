@@ -186,14 +186,6 @@ def test_every_column_is_explained_and_pybids_reads_all_of_it(performed):
 
 
 @pytest.mark.slow
-def test_the_page_shows_what_the_twin_does(job, performed):
-    assert job.run("--reports-only", out=performed, reports=True) == 0
-    page = (performed / "sub-01.html").read_text()
-    assert "An effect inside a model is not evidence of an effect in a person" in page
-    assert "stroop: incongruent less congruent" in page
-
-
-@pytest.mark.slow
 def test_changed_events_or_covariates_have_their_participants_made_again(tmp_path, capsys):
     job = TwinJob(tmp_path)
     table = job.raw / "participants.tsv"
@@ -217,24 +209,6 @@ def test_changed_events_or_covariates_have_their_participants_made_again(tmp_pat
     table.write_text(table.read_text().replace("20", "40"))
     assert job.run(*given, "--dry-run") == 0
     assert "complete, would be skipped" not in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
-    job = TwinJob(tmp_path)
-    damaged = job.give("01", STROOP)
-    job.give("02", STROOP, lender=1)
-    damaged.write_text("onset\tduration\n1\t2\n")
-    assert job.run("--model", job.model()) == 0
-    lines = capsys.readouterr().err
-    assert "sub-01_task-stroopAP_events.tsv lacks the columns" in lines
-    assert (
-        "stroop: no own event file; performed the trials of sub-02_task-stroopAP_events.tsv"
-        in lines
-    )
-    assert "not performed, as there are no event files: faces" in lines
-    sidecar = json.loads(table(job.out, "01", "desc-twin_behaviour", ".json").read_text())
-    assert "lacks the columns" in sidecar["Notes"][0]
 
 
 @pytest.mark.slow

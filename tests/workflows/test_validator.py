@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from fnmatch import fnmatch
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_check import NOT_DATA, require_every_file_seen, validate
+from bids_check import require_every_file_seen, validate
 from tiny_bundle import TINY_AFFINE, tiny_masks
 from tiny_job import TinyJob, add_rest
 
 from bids_dtg.files.derivatives import IGNORED
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +58,3 @@ def test_it_passes_as_bidsignore_hides_what_it_does_not_know(job):
 @pytest.mark.slow
 def test_its_drafts_know_every_file(job, tmp_path):
     assert require_every_file_seen(job.out, tmp_path) > 50
-
-
-def test_pages_and_logs_are_no_data():
-    assert {*NOT_DATA} < {pattern.rstrip("/") for pattern in IGNORED}
-
-
-def test_the_documentation_lists_all_that_is_hidden():
-    page = (DOCS / "reference" / "outputs.md").read_text()
-    _, _, text = page.partition("### What the BIDS validator")
-    section = text.partition("\n## ")[0]
-    assert [pattern for pattern in IGNORED if f"`{pattern}`" not in section] == []

@@ -63,16 +63,6 @@ def test_tables_of_people_are_found_by_their_series(
     )
 
 
-def test_a_dry_run_writes_nothing(
-    call: Call, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call("train", "--dry-run", "--model-name", "dry", "--architecture", "network") == 0
-    assert not (out / "group" / "model-dry").exists()
-    out_text = capsys.readouterr().out
-    assert "4 participants" in out_text
-    assert "of session REST1 (100 epochs, 1 restart)" in out_text
-
-
 def test_nothing_names_a_folder_of_this_machine(bundle: Path, arrays: Path, out: Path) -> None:
     texts = [path for path in out.rglob("*") if path.suffix in (".json", ".toml", ".html", ".tsv")]
     assert len(texts) > 10

@@ -15,7 +15,6 @@ from bids_dtg.dynamics.analyses.evaluate import score_flags, score_section, scor
 from bids_dtg.dynamics.judging.predictions import ANOTHER, MODEL, Judge, Scored
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.files.text import read_rows
-from bids_dtg.settings import Settings
 
 SCORES = "desc-evaluation_scores.tsv"
 
@@ -97,12 +96,6 @@ def test_simulations_are_written_and_repeat(out: Path) -> None:
         assert np.isfinite(arrays["simulated"]).all()
     assert call(out, "simulate", *model) == 0
     assert path.read_bytes() == before
-
-
-def test_statistics_have_five_folds_where_none_are_given() -> None:
-    options = {"bids_dir": Path("in"), "output_dir": Path("out"), "analysis_level": "group"}
-    assert Settings.of(**options).statistics.cross_validated == 5
-    assert Settings.of(**options, folds=3).statistics.cross_validated == 3
 
 
 def scored(name: str, fits: np.ndarray) -> Scored:

@@ -7,20 +7,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.analyses.network_evaluation import (
-    below_publication,
-    outside_simulations,
-    same_by_another,
-)
-from bids_dtg.dynamics.judging.predictive import CHECKS, summarise
 from bids_dtg.files.text import read_rows
-from bids_dtg.stats.paired import Interval
 
 Call = Callable[..., int]
 
@@ -60,41 +51,6 @@ def test_a_network_is_judged_by_its_own_people(bundle: Path, call: Call, out: Pa
     raw = re.findall(r">((?:theta\d|[a-z0-9]+_[a-z0-9_]+))<", page)
     assert raw == []  # names of columns and rows of the files
     assert "No verdict with 4 participants (8 are needed)" in page
-
-
-@pytest.mark.parametrize(("away", "failed"), [(0.0, 0), (9.0, 1)])
-def test_predictive_checks_that_fail_are_a_warning(away: float, failed: int) -> None:
-    people = [
-        {name: np.random.default_rng(n).standard_normal(21) for name in list(CHECKS)}
-        for n in range(12)
-    ]
-    for own in people:
-        own["zero_crossings"] = own["zero_crossings"] + away * (np.arange(21) == 0)
-    flags = outside_simulations(summarise(people))
-    assert len(flags) == failed
-    for flag in flags:
-        assert flag.level == "warning"
-        assert "1 of 6 predictive checks fails" in flag.text
-        assert "zero-crossings of a region's series (100 % of people)" in flag.text
-
-
-@pytest.mark.parametrize(
-    ("verdict", "flags"), [("interval holds 0", 1), ("better", 0), ("too few people", 0)]
-)
-def test_another_connectome_that_does_as_well_is_a_warning(verdict: str, flags: int) -> None:
-    row = {"name": "other_connectome", "session": "REST2", "verdict_fit": verdict}
-    found = same_by_another(ResultTable((), [row]))
-    assert len(found) == flags
-    assert same_by_another(ResultTable((), [])) == []
-    assert all("does not come from the person's connections" in flag.text for flag in found)
-
-
-@pytest.mark.parametrize(("fit", "flags"), [(0.106, 1), (0.41, 0), (np.nan, 0)])
-def test_a_fit_far_below_the_publication_is_a_warning(fit: float, flags: int) -> None:
-    row = {"name": "model", "fit_single": Interval(fit, fit, fit)}
-    found = below_publication(ResultTable((), [row]))
-    assert len(found) == flags
-    assert all("by r = 0.11; the publication's by 0.53" in flag.text for flag in found)
 
 
 @pytest.mark.slow

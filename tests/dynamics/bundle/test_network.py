@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import forge
 from tiny_network import TINY_FACTS, TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
 from bids_dtg.bundles.fitted import FITTED_FILE
-from bids_dtg.cli.models import main
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
     NetworkPart,
@@ -27,12 +23,10 @@ from bids_dtg.dynamics.bundle.network import (
     write_network_bundle,
 )
 from bids_dtg.dynamics.inference import infer
-from bids_dtg.dynamics.model import Items, NetworkModel
+from bids_dtg.dynamics.model import Items
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.recipe import RECIPES, Recipe
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import BundleError
-
-FILES = ("weights.safetensors", "fitted.safetensors")
 
 
 @pytest.fixture
@@ -79,16 +73,6 @@ def test_series_of_other_regions_are_refused(tmp_path: Path) -> None:
         bundle.require_regions(TINY_REGIONS[:3], atlas="Mine", atlas_digest="a")
 
 
-def test_the_record_has_each_restart(bundle: NetworkBundle) -> None:
-    record = bundle.card.record
-    assert record is not None
-    first, second = record["restarts"]
-    assert (record["chosen"], first["seed"], second["seed"]) == (0, 0, 1)
-    assert (first["elbo"], first["held_out_elbo"]) == (-20.0, -30.5)
-    assert second["held_out_elbo"] is None
-    assert first["epochs"] == 2
-
-
 def test_people_at_hand_are_found_again(bundle: NetworkBundle) -> None:
     known = bundle.known(["cy", "dot", "ann"])
     assert known == ("ann", bundle.fitted_people[1], "cy")
@@ -104,27 +88,6 @@ def test_people_at_hand_are_found_again(bundle: NetworkBundle) -> None:
     found = infer(bundle.model(), networks, known)
     expected = infer(tiny_fitted().model, networks, ("ann", "bob", "cy"))
     np.testing.assert_array_equal(found.region_mean, expected.region_mean)
-
-
-def test_list_and_info_describe_one(
-    bundle: NetworkBundle,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path))
-    assert main(["list"]) == 0
-    listed = " ".join(capsys.readouterr().out.split())
-    assert f"tiny 1 network-model 4 regions of 3 participants {bundle.path}" in listed
-    assert main(["info", str(bundle.path)]) == 0
-    shown = capsys.readouterr().out
-    for fact in (
-        "model       tiny, version 1 (network-model)",
-        "notice      NOT FOR SCIENCE: random weights, for tests",
-        "regions     4, L insula to R café",
-        "series      20 frames, session REST1",
-    ):
-        assert fact in shown
 
 
 def tensors(bundle: NetworkBundle, name: str) -> dict[str, np.ndarray]:
@@ -173,14 +136,6 @@ def test_a_card_of_others_is_refused(
         load_network_bundle(bundle.path)
 
 
-def test_a_row_of_each_published_recipe_is_kept(tmp_path: Path) -> None:
-    for name, recipe in RECIPES.items():
-        small = replace(recipe, encoder_units=2, hidden=2)
-        bundle = write_tiny_network(tmp_path / name, small, recipe_name=name)
-        assert (bundle.part.recipe, bundle.part.recipe_name) == (small, name)
-        shutil.rmtree(bundle.path)
-
-
 PART = NetworkPart(Recipe(), regions=68, people=40, frames=1200, tr_seconds=0.72, session="REST1")
 
 
@@ -210,71 +165,6 @@ def edited(path: str, value: object) -> str:
 
 
 small, positive = st.integers(1, 6), st.floats(1e-6, 1e6)
-recipes = st.builds(
-    Recipe,
-    states=small,
-    region_parameters=small,
-    person_parameters=st.integers(0, 3),
-    external_inputs=st.integers(0, 1),
-    hidden=small,
-    encoder_units=small,
-    person_penalty=positive,
-    samples=small,
-    epochs=small,
-    ramp_share=st.floats(0, 1),
-    ramp_states=st.booleans(),
-    batch_size=small,
-    learning_rate=positive,
-    late_learning_rate=st.none() | positive,
-    late_share=st.floats(0, 1),
-    held_out=st.floats(0, 0.99),
-    restarts=small,
-)
-texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=9)
-parts = st.builds(
-    NetworkPart,
-    recipe=recipes,
-    regions=small,
-    people=small,
-    frames=small,
-    tr_seconds=positive,
-    recipe_name=texts,
-    data_set=texts,
-    session=texts,
-    atlas=texts,
-    atlas_digest=texts,
-)
-
-
-@given(part=parts)
-@settings(max_examples=25, deadline=None)
-def test_to_json_and_back(part: NetworkPart) -> None:
-    back = ModelCard.from_json(card(part).to_json())
-    assert back.part == part
-    assert back.to_json() == card(part).to_json()
-
-
-@given(part=parts)
-@settings(max_examples=10, deadline=None)
-def test_shapes_are_those_of_the_model(part: NetworkPart) -> None:
-    state = NetworkModel(part.recipe, part.people, part.regions, part.frames).state_dict()
-    assert dict(part.shapes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_field_of_every_recipe_is_in_the_card(name: str) -> None:
-    content = json.loads(card(replace(PART, recipe=RECIPES[name])).to_json())
-    assert content["format_version"] == 1
-    assert content["recipe"] == asdict(RECIPES[name])
-    assert not {"grid", "places", "contrasts"} & content.keys()
-
-
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Recipe)])
-def test_each_field_of_a_recipe_must_be_there_and_of_its_type(field: str) -> None:
-    with pytest.raises(BundleError, match=rf"no field recipe\.{field}"):
-        ModelCard.from_json(edited(f"recipe.{field}", ...))
-    with pytest.raises(BundleError, match=rf"recipe\.{field} is \[\]\. Expected: "):
-        ModelCard.from_json(edited(f"recipe.{field}", []))
 
 
 @pytest.mark.parametrize(

@@ -209,12 +209,6 @@ def test_connectomes_that_are_hardly_structural_are_noted_once(tmp_path, capsys)
     assert "connectomes of" not in capsys.readouterr().err
 
 
-def test_rows_without_names_beside_named_series_are_noted(tmp_path):
-    people = prepare(write_people(tmp_path, links={"places": None}))
-    words = "links.npz: no names of places, which are assumed to be in the order of the other files"
-    assert people.notes == (words,)
-
-
 def test_a_person_with_bad_values_is_no_matter_to_others(tmp_path):
     rest = with_value(series(), (1, 2), 5.0)
     people = prepare(write_people(tmp_path, one={"rest": rest}), participant_label=("01", "03"))

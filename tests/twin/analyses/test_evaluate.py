@@ -5,24 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from array_people import write
 from tiny_twins import LABELS, SEEN, arguments, edges
-from twin_runs import a_cohort, judged_by
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.seen_people import SEEN as REASON
 from bids_dtg.files.text import read_rows
 from bids_dtg.notices import named
-from bids_dtg.twin.analyses.evaluate import winners
-from bids_dtg.twin.judging.evaluation import evaluate
-from bids_dtg.twin.judging.predictions import Predicted
 
-Call = Callable[..., int]
 LEFT_OUT = "left out: 3 participants; the model was trained on 3 of them ({}); baselines are"
 TABLES = {"desc-people_predicted", "desc-scores_models", "desc-twins_matched"}
 
@@ -111,22 +105,6 @@ def test_new_labels_hide_nobody(
     assert sentence in page_of(folder)
 
 
-def test_a_call_with_fewer_people_leaves_no_table_of_the_earlier_one(
-    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "group" / "evaluation-own"
-    judge = arguments(people, tmp_path, "evaluate", "--model", str(bundle))
-    assert main([*judge, "--participant-label", *LABELS[3:6]]) == 0
-    matched = folder / "desc-twins_matched.tsv"
-    assert [row["people"] for row in read_rows(matched)] == ["3"]
-    (folder / "notes.txt").write_text("own")
-    assert main([*judge, "--participant-label", LABELS[3]]) == 0
-    # One twin is matched with nobody: the table of the earlier call is gone, its header stays.
-    assert read_rows(matched) == []
-    assert (folder / "notes.txt").read_text() == "own"
-    assert "kept, as they are not of this analysis: notes.txt" in capsys.readouterr().err
-
-
 def test_everybody_is_judged_once_by_folds_with_covariates(
     people: Path, covariates: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -210,18 +188,6 @@ def test_what_does_not_go_together_is_refused(
     assert not list(tmp_path.rglob("desc-*"))
 
 
-@pytest.mark.parametrize(
-    ("folds", "said"),
-    [("3", "scores of 3 folds of 6"), ("halves", "scores of halves of the runs of 6")],
-)
-def test_a_dry_run_says_what_would_be_judged(
-    folds: str, said: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments(people, tmp_path, "evaluate", "--folds", folds, "--dry-run")) == 0
-    assert f"would write {said} participants, tables and a page" in "".join(capsys.readouterr())
-    assert not list(tmp_path.rglob("desc-*"))
-
-
 def test_edges_without_names_are_taken_with_a_warning(
     bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,21 +199,3 @@ def test_edges_without_names_are_taken_with_a_warning(
     call[call.index("--input-arrays") + 1] = str(tmp_path / "plain.npz")
     assert main(call) == 0
     assert "edges here have no names of regions; that they are those" in capsys.readouterr().err
-
-
-def test_sentences_say_who_is_best() -> None:
-    people = a_cohort()
-    own, group = people.segments.action, people.segments.action.mean(axis=0, keepdims=True)
-    perfect = judged_by(people, own, group)
-    ridge = Predicted(times=perfect.models["twin"].times)
-    found = evaluate(judged_by(people, own, group, connectome_ridge=ridge), people)
-    sentences = dict(sentence.split(". ", 1) for sentence, _ in winners(found))
-    rt = sentences["Mean response times, r over people"]
-    assert rt.startswith("stroop: connectome ridge is best (twin ")  # of equals, the simpler one
-    crps = sentences["Distributions of response times, CRPS"]
-    assert crps.startswith("stroop easy: twin is best (twin ")
-    assert crps.endswith("; the twin is: better).")
-    assert not any(worse for _, worse in winners(found))
-    others = evaluate(judged_by(people, np.roll(own, 1, axis=0), group, truth=ridge), people)
-    worse = [sentence for sentence, worse in winners(others) if worse]
-    assert any(sentence.startswith("Mean response times") for sentence in worse)

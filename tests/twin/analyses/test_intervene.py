@@ -121,19 +121,6 @@ def test_edges_are_ranked_by_their_gradient_and_named(written: Path) -> None:
         assert (row["region_1"], row["region_2"]) == (f"r{first}", f"r{second}")
 
 
-def test_the_page_and_columns_are_explained(written: Path) -> None:
-    page = " ".join((written / "twin_report.html").read_text().split())
-    assert "An effect inside a model is not evidence of an effect in a person." in page
-    titles = ["What the moves change", "Differences between people", "Gradients"]
-    places = [page.index(f">{title}</h2>") for title in titles]
-    assert places == sorted(places)
-    assert "lower stroop response time, selective" in page
-    for path in written.glob("desc-*.tsv"):
-        header = path.read_text().partition("\n")[0].split("\t")
-        lines = json.loads(path.with_suffix(".json").read_text())
-        assert list(lines) == ["Description", *header]
-
-
 def test_hypernetworks_have_no_null(folder: Path, tmp_path: Path) -> None:
     model = quick_model(folder, UNSEEN, "hypernetwork")
     assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
@@ -176,14 +163,3 @@ def test_what_cannot_be_moved_is_one_line(
     assert load_twin_bundle(bundle).part.people == 3
     assert call("intervene", "--model", str(bundle), *more) == 2
     assert line in capsys.readouterr().err
-
-
-def test_a_dry_run_says_what_would_be_moved(
-    folder: Path, model: TwinBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ("--model", str(model.path), "--dry-run")
-    assert main(arguments(folder, tmp_path / "out", "intervene", *words)) == 0
-    said = "".join(capsys.readouterr())
-    assert "gradients, moves of connectomes, tables and a page" in said
-    assert f"to work on: {UNSEEN} participants" in said
-    assert not (tmp_path / "out" / "group").exists()

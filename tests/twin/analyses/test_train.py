@@ -39,18 +39,6 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
         ]
 
 
-def test_a_page_shows_the_training_and_a_caution(bundle: Path) -> None:
-    pytest.importorskip("jinja2", reason="reports need the extra [report]")
-    page = (bundle.parent / "twin_report.html").read_text()
-    assert "<h1>Model own</h1>" in page
-    assert "not evidence of an effect in a person" in page
-    assert "Loss of the stage group" in page
-    assert "2.33 is needed" in page
-    # Three people are too few to show anything.
-    assert "all twins are the group" in page
-    assert "twin_report.html" in (bundle.parents[2] / "index.html").read_text()
-
-
 @pytest.mark.slow
 def test_the_same_call_again_makes_the_same_and_another_is_refused(
     bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]

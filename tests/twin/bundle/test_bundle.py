@@ -20,14 +20,11 @@ from tiny_twin import (
 from twin_runs import a_run, a_task, answered_by
 
 from bids_dtg.bundles.people import hash_person
-from bids_dtg.cli.models import main
 from bids_dtg.errors import BundleError
 from bids_dtg.twin.bold import predict_bold
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle, write_twin_bundle
 from bids_dtg.twin.recipe import ARCHITECTURES
 from bids_dtg.twin.trial_series import TaskSet, stack_people
-
-FILES = ("weights.safetensors", "fitted.safetensors")
 
 
 @pytest.fixture
@@ -92,26 +89,6 @@ def test_bold_comes_back(tmp_path: Path, architecture: str) -> None:
     assert np.isfinite(found[-9:]).any(axis=0).tolist() == [True, False, True]
 
 
-def test_what_the_fit_does_not_know_comes_back(bundle: TwinBundle) -> None:
-    assert bundle.regions == TINY_TWIN_REGIONS
-    assert (bundle.part.regions, bundle.part.edges, bundle.part.connectome) == (
-        4,
-        6,
-        "Pearson's r, Fisher z",
-    )
-    assert bundle.card.record == {
-        "history": {
-            "group": [{"epoch": 1.0, "validation_loss": 0.5}, {"epoch": 2.0, "x": None}],
-        }
-    }
-
-
-def test_regions_are_counted_where_they_have_no_names(tmp_path: Path) -> None:
-    assert write_tiny_twin(tmp_path / "pairs", regions=()).part.regions == 4
-    other = write_tiny_twin(tmp_path / "other", tiny_fitted_twin(edges=7), regions=())
-    assert other.part.regions == 0
-
-
 def test_connectomes_of_other_regions_are_refused(tmp_path: Path) -> None:
     bundle = write_tiny_twin(tmp_path / "tiny", atlas="Mine", atlas_digest="a", cleaning="simple")
     assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
@@ -135,33 +112,6 @@ def test_nobody_is_named(bundle: TwinBundle) -> None:
     assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
     hashes = [hash_person("tiny-study", label) for label in tiny_fitted_twin().people]
     assert bundle.fitted_people == tuple(sorted(hashes)) == bundle.fitted().people
-
-
-def test_list_and_info_describe_one(
-    bundle: TwinBundle,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path))
-    assert main(["list"]) == 0
-    listed = " ".join(capsys.readouterr().out.split())
-    assert f"tiny 1 digital-twin 2 tasks {bundle.path}" in listed
-    assert main(["info", str(bundle.path)]) == 0
-    shown = capsys.readouterr().out
-    for fact in (
-        "model       tiny, version 1 (digital-twin)",
-        "notice      NOT FOR SCIENCE: random weights, for tests",
-        "people      3 in the training set, unknown but for hashes of their ids: there is no "
-        "people.json",
-        "task        stroop: red, green, blue within 2 s, congruent and incongruent trials of "
-        "task-stroopAP, task-stroopPA",
-        "connectome  6 edges, the pairs of 4 regions: Pearson's r, Fisher z",
-        "twin        lowrank, 5 units",
-        "recipe      default, seed 0",
-        "group       trained for 2 epochs",
-    ):
-        assert fact in shown
 
 
 @pytest.mark.parametrize(

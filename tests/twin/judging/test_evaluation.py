@@ -253,17 +253,3 @@ def test_twins_of_other_groups_and_of_relatives_are_no_rivals():
     own = np.diagonal(some)
     assert once["people"] == 4
     assert once["matched"] == pytest.approx(np.mean([own[families == n].mean() for n in range(4)]))
-
-
-@pytest.mark.parametrize(
-    ("matrix", "groups", "fact"),
-    [
-        (np.zeros((3, 4)), None, r"found \(3, 4\)"),
-        (np.zeros((1, 1)), None, r"found \(1, 1\)"),
-        (np.zeros((2, 2)), np.arange(2), "2 people or more"),
-        (np.array([[0.1, np.nan], [0.2, 0.1]]), None, "1 of 4 losses are not finite: .* sequence"),
-    ],
-)
-def test_what_cannot_be_compared_is_refused(matrix, groups, fact):
-    with pytest.raises(ValueError, match=fact):
-        match(matrix, groups=groups)

@@ -94,15 +94,6 @@ def test_numbers_shown_are_those_of_the_table(output):
     assert "faces: face less shape" in page
 
 
-def test_without_own_behaviour_the_person_is_not_spoken_for(output):
-    page = page_of(output, "02")
-    assert shown(page) == list(TITLES)
-    assert "Person, mean (s)" not in page
-    assert "Trials of faces and stroop are those of another participant" in page
-    assert page.count("The person has no responses.") == 2
-    assert "<title>person</title>" not in page
-
-
 def test_without_a_model_there_is_a_connectome_alone(job, tmp_path):
     page = page_of(
         DerivativeDataset(Path(shutil.copytree(job.folder / "alone", tmp_path / "out"))), "03"
@@ -126,34 +117,3 @@ def test_damaged_files_leave_a_line_instead_of_their_panels(output, content):
     assert shown(page) == ["Behaviour"]
     assert "The connectome cannot be read: its file was removed or is damaged." in page
     assert "No time series of trials: their file was removed or is damaged." in page
-
-
-def test_sidecars_of_other_kinds_do_no_harm(output):
-    for kind in (averages.RELMAT, behaviour.FILE):
-        made_of(output).files[kind].with_suffix(".json").write_text(
-            '{"Runs": [1], "ExcludedRuns": "x", "Notes": 3,'
-            ' "ModelTraining": "y", "RunsWeightedBy": []}'
-        )
-    assert shown(page_of(output)) == list(TITLES)
-
-
-def test_words_from_files_are_escaped(output):
-    for kind in (averages.RELMAT, behaviour.FILE, behaviour.SERIES):
-        path = made_of(output).files[kind]
-        text = path.read_text().replace("LH_Vis", "<script>alert(0)").replace("shape", "<i>c</i>")
-        path.write_text(text.replace("faces", "<script>alert(1)"))
-    page = page_of(output)
-    assert "<script>alert" not in page
-    assert "<i>c</i>" not in page
-    assert "&lt;script&gt;alert(1): &lt;i&gt;c&lt;/i&gt;" in page
-
-
-def test_charts_are_in_the_order_of_the_table(output):
-    made = made_of(output)
-    header, *lines = made.files[behaviour.SERIES].read_text().splitlines()
-    lines.sort()  # as by name: face before shape
-    made.files[behaviour.SERIES].write_text("\n".join([header, *lines]) + "\n")
-    figure = behaviour.draw_trial_series(made, canvas=None)
-    titles = [piece.title.partition(" (")[0] for piece in figure.pieces]
-    conditions = {"faces": ("shape", "face"), "stroop": ("congruent", "incongruent")}
-    assert titles == [f"{task}: {name}" for task, row in conditions.items() for name in row]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from bids_dtg.twin.panels.behaviour import Curve, keep_trial_series, read_trial_series
 
@@ -34,11 +33,3 @@ def test_damaged_rows_are_left_out(tmp_path):
     (curve,) = read_trial_series(table)
     assert (curve.trials, curve.seconds.tolist()) == (9, [0.08])
     assert np.isnan(curve.correct).all()
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"task\tof\nstroop\ttwin\n"])
-def test_a_damaged_table_has_no_curves(tmp_path, content):
-    table = tmp_path / "series.tsv"
-    table.write_bytes(content)
-    assert read_trial_series(table) == ()
-    assert read_trial_series(tmp_path / "absent.tsv") == ()

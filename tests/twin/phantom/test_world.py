@@ -41,8 +41,3 @@ def test_shipped_sequences_are_those_of_the_real_files(shared: Path, name: str):
         np.testing.assert_array_equal(real.correct_button, mine.correct_button)
         np.testing.assert_allclose(real.onset_seconds, mine.onset_seconds, atol=0.3)
         np.testing.assert_array_equal(real.stimulus, mine.stimulus)
-
-
-def test_an_unknown_sequence_is_refused():
-    with pytest.raises(ValueError, match="hammerAP, stroopAP, stroopPA, not 'rest'"):
-        trial_sequence("rest")
