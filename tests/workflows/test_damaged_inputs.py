@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tiny_twins
 from fmriprep_dataset import confound_columns, make_image, write_confounds
+from given import sets
 from itk_files import affine_part, field_part, write_composite
 from study_folders import add_transforms
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, forge
@@ -382,7 +383,7 @@ def test_a_damaged_map_costs_its_participant_alone(tmp_path, capsys, how):
     (path, *_) = sorted((cohort.statmaps / "sub-01").iterdir())
     damage, expected = MEASURED[how]
     damage(path)
-    words = ["--architecture", "linear", "--held-out", "0", "0.25", "--model-name", "own"]
+    words = ["--architecture", "linear", *sets(cohort.labels, 0, 0.25), "--model-name", "own"]
     assert cohort.analyse("train", *words, "--no-reports") == expected
     told = capsys.readouterr().err
     assert "Traceback" not in told
@@ -433,7 +434,7 @@ def test_damaged_predicted_maps_are_named(cohort, predicted, tmp_path, capsys, h
     for label in whose:
         (path,) = out.glob(f"sub-{label}/**/*contrast-languageMath_*synthetic_statmap.nii.gz")
         damage(path)
-    words = ["--feature-sets", "maps", "--permutations", "9", "--voxels", "--no-reports"]
+    words = ["--permutations", "9", "--voxels", "--no-reports"]
     words += ["--contrast", "languageMath", "--phenotype", "age"]
     assert cohort.analyse("stats", *words, out=out) in (0, 1)
     told = capsys.readouterr().err
