@@ -120,12 +120,6 @@ class MeanMaps:
         """Mean maps, (contrasts, places); 0 where nobody was measured."""
         return np.asarray(self.total / np.maximum(self.count, 1))
 
-    def directions(self) -> Array:
-        """Return mean maps that are centred and of length 1, (contrasts, places)."""
-        centred = self.mean - self.mean.mean(axis=1, keepdims=True)
-        length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
-        return np.asarray(centred / np.where(length > 0, length, 1.0), np.float32)
-
     def deviation(self, person: Person) -> Float:
         """Return measured maps less the mean; 0 where nothing was measured."""
         return np.where(np.isfinite(person.maps), person.maps - self.mean, 0.0)

@@ -75,10 +75,6 @@ class ArrayStore:
         except OSError:
             return False
 
-    def holds(self, name: str) -> bool:
-        """Return whether an array was written under a name, whatever from."""
-        return self._facts(name).exists()
-
     def notes(self, name: str) -> Mapping[str, Any]:
         """Return the notes stored with an array; empty if the array is missing."""
         found = self._record(name).get("notes", {})

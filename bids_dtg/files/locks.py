@@ -117,16 +117,6 @@ class Locks:
                 f"more, remove {self._path(name)}",
             )
 
-    def others(self, prefix: str) -> tuple[str, ...]:
-        """Return in words the holders of locks whose names begin so, without this call."""
-        found = []
-        for path in sorted(self._folder.glob(f"{prefix}*{_SUFFIX}")):
-            name = path.name.removesuffix(_SUFFIX)
-            if name not in self._held:
-                found.append(self.take(name))
-                self.release(name)  # if nobody held it
-        return tuple(owner for owner in found if owner is not None)
-
     def release(self, name: str) -> None:
         """Give a lock back, if this call holds it."""
         # A forked process has the object, not the lock.

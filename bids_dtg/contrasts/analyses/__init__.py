@@ -1,7 +1,8 @@
 """Training, evaluation and use of models, from people's rest and measured maps.
 
 - `baselines`: simple models that a model is compared with
-- `cohort`: participants with rest and measured maps: found, read in several processes, related
+- `cohort`: participants with rest and measured maps, found by the names of their files
+- `reading`: their arrays: made in several processes, kept, mapped
 - `evaluate`: compares a model's maps with measured ones, and with simple models
 - `finetune`: adapts a trained network to other people or other contrasts
 - `fit`: fits a model of any kind, and re-centres it

@@ -12,6 +12,7 @@ from bids_dtg.contrasts.analyses.baselines import baselines, leave_one_out, line
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.judge import score_models, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
+from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, why_left_out
 from bids_dtg.contrasts.people import Person, predicted_maps
@@ -43,7 +44,8 @@ def run_evaluation(settings: Settings) -> int:
     if cohort.is_dry:
         return cohort.print_plan({"fit simple models": fitted_on, "test": judged_on})
     with cohort.begun() as locks:
-        cohort = cohort.among((*fitted_on, *judged_on)).read(locks)
+        cohort = cohort.among((*fitted_on, *judged_on))
+        cohort = read(cohort, locks)
         if settings.modelling.split_file is not None:
             draw_split(cohort)  # refused where copies are on two sides
         seen |= leave_out_seen(cohort, judged_on)

@@ -19,6 +19,7 @@ from bids_dtg.contrasts.analyses.judge import (
     write_scores,
 )
 from bids_dtg.contrasts.analyses.measured import with_measured
+from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.train import write_fitted
 from bids_dtg.contrasts.analyses.training_set import why_left_out
@@ -28,7 +29,7 @@ from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import FittedModel, Person, predicted_maps
-from bids_dtg.contrasts.plan import find_recipe
+from bids_dtg.contrasts.plan import CHECKPOINTS, find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -91,7 +92,7 @@ def run_finetuning(settings: Settings) -> int:
         return cohort.print_plan(sets_of(planned))
     rows = [cohort.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts]
     with cohort.begun() as locks:
-        cohort = cohort.among(planned.everybody).read(locks)
+        cohort = read(cohort.among(planned.everybody), locks)
         return _finetune(with_measured(cohort), rows)
 
 
@@ -152,8 +153,9 @@ def _tune(
         start = with_new_outputs(state, len(tuned), settings.modelling.seed)
     else:
         start = with_rows(state, list(_places_in(tuned, bundle.contrasts).values()))
+    cohort.results.add(f"{CHECKPOINTS}/")
     fitted = network_kind.fit(
-        *(people, bundle.places, cohort.form, settings, cohort.folder_of_fit(), say),
+        *(people, bundle.places, cohort.form, settings, cohort.results.path, say),
         start=start,
         frozen=(OUTPUT,) if schedule == "known" else (),
     )

@@ -18,6 +18,7 @@ from bids_dtg.contrasts.analyses.baselines import SimpleModels
 from bids_dtg.contrasts.analyses.cohort import FOLDS, WORK, Cohort
 from bids_dtg.contrasts.analyses.fit import fit_model
 from bids_dtg.contrasts.analyses.judge import score_fit
+from bids_dtg.contrasts.analyses.reading import of_fold
 from bids_dtg.contrasts.analyses.splits import trains_on_all
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.judging.scores import Scores, join_groups
@@ -143,12 +144,12 @@ def judge_folds(cohort: Cohort, folds: Folds, kind: MapsKind) -> tuple[Scores, S
             f"group {number} of {len(folds.groups)}: {counted(len(group), 'participant')} left "
             f"out, {len(others)} fitted"
         )
-        of_fold, split = cohort.of_fold(number), Split(tuple(others), (), ())
+        fold, split = of_fold(cohort, number), Split(tuple(others), (), ())
         work = cohort.store.root / WORK
-        fitted = fit_model(kind, of_fold, split, folder=work, report=lambda line: None)
-        people = of_fold.of(others), of_fold.of(group)
+        fitted = fit_model(kind, fold, split, folder=work, report=lambda line: None)
+        people = fold.of(others), fold.of(group)
         with one_blas_thread():
-            found, simple = score_fit(of_fold, fitted, *people, report=lambda line: None)
+            found, simple = score_fit(fold, fitted, *people, report=lambda line: None)
         by_group.append(found)
         records.append(simple.record)
     record = {name: [one[name] for one in records if name in one] for name in records[0]}

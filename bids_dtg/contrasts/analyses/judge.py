@@ -19,7 +19,7 @@ from bids_dtg.contrasts.analyses.baselines import (
     baselines,
     linear_parcels,
 )
-from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort import ARRAYS, Cohort
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
@@ -226,7 +226,10 @@ def write_scores(
     }
     tables = {name: ResultTable(*table) for name, table in written.items()}
     described = {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared}
-    cohort.write_scores(tables, described)
+    cohort.results.add(f"{ARRAYS}/")
+    for name, table in tables.items():
+        cohort.results.table(f"desc-{name}_scores", table)
+    cohort.results.json("desc-models_scores", {**tables["models"].dictionary(), **described})
     for name, matrices in scores.matrices.items():
         file = "".join(letter for letter in name.title() if letter.isalnum())
         cohort.store.write(f"matrices/{file}", matrices, {"model": name})

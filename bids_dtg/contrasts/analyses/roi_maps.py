@@ -5,21 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag
 
 from bids_dtg.bundles.card import ModelCard
+from bids_dtg.connectome.design import SECONDS_PER_SEGMENT
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.nested_sets import combination
 from bids_dtg.contrasts.bundle.arrays import geometry_files
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import KINDS
+from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.errors import DatasetError, DtgError
+from bids_dtg.errors import DatasetError, DtgError, SettingsError
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.find import find_input_runs
@@ -57,19 +56,53 @@ def maps_in_words(sets: Sequence[int]) -> str:
     return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
-def parcel_template(
-    places: ParcelPlaces, sets: Sequence[int], form: Form, seconds: float, folder: Path
-) -> ModelBundle:
-    """Return a model of parcels without weights, whose ROI maps are still to be made."""
+def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
+    """Return a model of parcels without weights, whose ROI maps are still to be made.
+
+    The parcels are those of the first series that can be read.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has one, or the kind makes no ROI maps.
+    """
+    failures: list[DtgError] = []
+    rule = SpaceRule(model=PARCELS, asked=asked.settings.inputs.space)
+    for participant in asked.participants:
+        try:
+            run = find_input_runs(asked.dataset, participant, asked.selection, rule=rule)[0]
+            places = read_series_header(run.bold).places
+            break
+        except DtgError as err:
+            failures.append(err)
+    else:
+        raise DatasetError(
+            f"nobody in {asked.dataset.root} has a series in {rule.asked}: {failures[0].found}",
+            expected=failures[0].expected,
+            remedy=failures[0].remedy,
+        )
+    assert isinstance(places, ParcelPlaces)  # the rule takes no other series
+    if not kind.sets:
+        raise SettingsError(
+            f"a {kind.name} model of {places.density} has no ROI maps",
+            expected="--architecture linear, or a --model of such places that has some",
+        )
+    sets = sets_that_fit(kind.sets, places.number)
+    form = Form(kind.connectome, sets if len(sets) > 1 else ())
     part = MapsPart(
-        (), places=places.number, parcels=True, segment_seconds=seconds, connectome=form
+        (),
+        places=places.number,
+        parcels=True,
+        segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT),
+        connectome=form,
     )
     maps = np.zeros((sum(sets), places.number), np.float16 if form.sets else np.float32)
     files = geometry_files((places, places, maps, None))
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    card = ModelCard(name="parcels", version="1", kind=next(iter(KINDS)), part=part, files=digests)
+    words = f"places are those of {run.bold.name}"
+    card = ModelCard("parcels", "1", kind.name, part, description=words, files=digests)
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-    return ModelBundle(folder, card, identity, places, places, maps)
+    return ModelBundle(asked.output.root / "group", card, identity, places, places, maps)
 
 
 def with_roi_maps(
@@ -98,52 +131,3 @@ def with_roi_maps(
     )
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
     return dataclasses.replace(base, card=card, identity=identity, roi_maps=maps, combine=combine)
-
-
-def read_together(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBundle:
-    """Return a model that has the ROI maps of all, so that one pass over a run is enough."""
-    if not folds:
-        return bundle
-    maps, combine = [], []
-    sets: list[int] = []
-    for own in (bundle, *folds):
-        given = own.roi_maps if own.card.part.several else own.place_roi_maps
-        maps.append(given)
-        combine.append(np.eye(len(given)) if own.combine is None else own.combine)
-        sets += own.card.part.connectome.sets or (len(given),)
-    form = dataclasses.replace(bundle.card.part.connectome, sets=tuple(sets))
-    card = dataclasses.replace(
-        bundle.card, part=dataclasses.replace(bundle.card.part, connectome=form)
-    )
-    return dataclasses.replace(
-        bundle,
-        card=card,
-        roi_maps=np.concatenate(maps),
-        combine=block_diag(*combine).astype(np.float32),
-    )
-
-
-def first_places(asked: Asked) -> tuple[ParcelPlaces, str]:
-    """Return the parcels of the first series that can be read, and its name.
-
-    Raises
-    ------
-    DatasetError
-        Nobody has one.
-    """
-    failures: list[DtgError] = []
-    space = asked.settings.inputs.space
-    rule = SpaceRule(model=PARCELS, asked=space)
-    for participant in asked.participants:
-        try:
-            run = find_input_runs(asked.dataset, participant, asked.selection, rule=rule)[0]
-            places = read_series_header(run.bold).places
-            assert isinstance(places, ParcelPlaces)  # the rule takes no other series
-            return places, run.bold.name
-        except DtgError as err:
-            failures.append(err)
-    raise DatasetError(
-        f"nobody in {asked.dataset.root} has a series in {space}: {failures[0].found}",
-        expected=failures[0].expected,
-        remedy=failures[0].remedy,
-    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.basis import BUNDLE
-from bids_dtg.contrasts.analyses.cohort import WORK, Cohort
+from bids_dtg.contrasts.analyses.cohort import WORK, Cohort, names_model
 from bids_dtg.contrasts.analyses.fit import (
     check_fit,
     fit_model,
@@ -21,6 +21,8 @@ from bids_dtg.contrasts.analyses.fit import (
 from bids_dtg.contrasts.analyses.folds import draw_folds, judge_folds
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
+from bids_dtg.contrasts.analyses.reading import read, reduced, with_maps_of
+from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, sets_that_fit
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.arrays import as_kept
@@ -33,11 +35,13 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import FittedModel, Person, mean_segments
+from bids_dtg.contrasts.plan import CHECKPOINTS
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
 
+FEW = 10  # training people: the rest of fewer makes poor ROI maps
 _TIMES_AS_LONG = 2  # as to reduce everybody's rest takes one fit, with its ROI maps and connectomes
 
 
@@ -55,7 +59,7 @@ def run_training(settings: Settings) -> int:
         kind.module().require_packages()
     cohort = Cohort.prepare(settings, kind).find(None).of_data()
     planned = plan_split(cohort, needs_validation=kind.is_network)
-    cohort = cohort.learning(len(planned.training))
+    cohort = _learning(cohort, kind, len(planned.training))
     check_fit(kind, cohort, planned)
     if cohort.is_dry:
         folds = draw_folds(cohort, planned, kind)
@@ -67,7 +71,26 @@ def run_training(settings: Settings) -> int:
         cohort = cohort.among(planned.everybody)
         if cohort.learns:
             cohort = _with_roi_maps(cohort, kind, locks)
-        return _train(with_measured(cohort.read(locks)), kind)
+        return _train(with_measured(read(cohort, locks)), kind)
+
+
+def _learning(cohort: Cohort, kind: MapsKind, training: int) -> Cohort:
+    """Decide whether ROI maps are made of the rest of so many training people; say why."""
+    card = cohort.bundle.card
+    if cohort.learns or not kind.sets or card.part.several:
+        return cohort
+    few, who = training < FEW, counted(training, "training participant")
+    if few and names_model(cohort.settings):
+        say(f"ROI maps are those of {card.name}: group ICA of {who} would make poor ones")
+        return cohort
+    if few:
+        say(
+            f"warning: group ICA of {who} makes poor ROI maps; a --model that is named brings "
+            f"its own, and {FEW} or more participants make good ones"
+        )
+    sets = sets_that_fit(kind.image_sets, cohort.bundle.places.number)
+    words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
+    return dataclasses.replace(cohort, learns=sets, maps_words=words)
 
 
 def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
@@ -77,7 +100,7 @@ def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
     """
     say("rest is read twice: to make ROI maps of it, then with these")
     begun = time.monotonic()
-    cohort = cohort.reduced(locks)
+    cohort = reduced(cohort, locks)
     seconds = time.monotonic() - begun
     split = draw_split(cohort, needs_validation=kind.is_network)
     keep_split(cohort.results, split)
@@ -86,7 +109,7 @@ def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
     if seconds > 1:  # else it was reduced by an earlier call
         left = duration(_TIMES_AS_LONG * seconds * (1 + len(groups)))
         say(f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} take about {left}")
-    return cohort.with_maps_of(split.training, groups)
+    return with_maps_of(cohort, split.training, groups)
 
 
 def _train(cohort: Cohort, kind: MapsKind) -> int:
@@ -95,7 +118,8 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
     training, validation, test = (getattr(split, name) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     folds = draw_folds(cohort, split, kind)
-    fitted = fit_model(kind, cohort, split, folder=cohort.folder_of_fit(), report=say)
+    cohort.results.add(f"{CHECKPOINTS}/")
+    fitted = fit_model(kind, cohort, split, folder=cohort.results.path, report=say)
     evaluation: dict[str, Any] | None
     if folds is not None:
         fitted = dataclasses.replace(fitted, record={**fitted.record, **folds.to_json()})

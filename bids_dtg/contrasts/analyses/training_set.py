@@ -21,6 +21,9 @@ from bids_dtg.contrasts.bundle.registry import (
     published_id,
     published_names,
 )
+from bids_dtg.errors import DtgError
+from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.inputs.dataset import own_name
 from bids_dtg.notices import counted, named, say
 
 # People who tuned a model count like its training people.
@@ -29,7 +32,7 @@ _SHAPING = {"training": TRAINED, "validation": TUNED}
 
 def _hashes(cohort: Cohort, label: str) -> PersonHashes:
     """Return a person's hashes, as a bundle stores them."""
-    name = cohort.data_name
+    name = _data_name(cohort)
     known = name and canonical_name(name)
     if known:
         person = hash_person(known, published_id(known, label) or label)
@@ -37,10 +40,24 @@ def _hashes(cohort: Cohort, label: str) -> PersonHashes:
         person = hash_person(name, label) if name else ""
     return PersonHashes(
         person,
-        tuple(hash_rest(digest) for digest in cohort.rest_digests(label)),
+        tuple(hash_rest(digest) for digest in _rest_digests(cohort, label)),
         tuple(sorted(cohort.sketches.get(label, {}).values())),
         hash_family(known or name or "", cohort.table_families.by_label.get(label, "")),
     )
+
+
+def _data_name(cohort: Cohort) -> str | None:
+    """Return the name of the data set, without which ids identify nobody; None: it has none."""
+    return own_name(cohort.request.dataset)
+
+
+def _rest_digests(cohort: Cohort, label: str) -> tuple[str, ...]:
+    """Return a digest of each file of rest; other cleaning leaves them the same."""
+    try:
+        runs = cohort.request.runs(label)
+        return tuple(sorted({file_fingerprint(run.bold).ends_sha256 for run in runs}))
+    except DtgError:
+        return ()  # a later step says why these data cannot be used
 
 
 def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
@@ -48,7 +65,7 @@ def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
 
     Where the data set has the name of a published one, only the lists of that one are used.
     """
-    known = canonical_name(cohort.data_name or "")
+    known = canonical_name(_data_name(cohort) or "")
     names = tuple(name for name in published_names(label) if known in (None, name))
     return tuple(hash_person(name, published_id(name, label) or label) for name in names)
 
@@ -67,7 +84,7 @@ def record_people(
     earlier
         The bundle that is fine-tuned; None for a new model.
     """
-    if cohort.data_name is None:
+    if _data_name(cohort) is None:
         say(
             f"{cohort.request.dataset.root} has no name of its own: people will be recognised by "
             "their ids and files of rest alone; Name in dataset_description.json gives it one"
@@ -119,7 +136,7 @@ def why_left_out(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
             f"warning: {counted(len(uncertain), 'participant')} may have been trained on "
             f"({named(uncertain)}): what is published of {bundle.card.name} does not decide it"
         )
-    known = canonical_name(cohort.data_name or "")
+    known = canonical_name(_data_name(cohort) or "")
     if known and (other := [label for label in kept if published_id(known, label) is None]):
         say(
             f"warning: {counted(len(other), 'participant')} ({named(other)}) have no ids as in "
@@ -146,8 +163,7 @@ def _match(seen: ModelPeople, cohort: Cohort, label: str) -> PersonMatch:
 
 def _say_of_published(cohort: Cohort, seen: ModelPeople, labels: Sequence[str]) -> None:
     """Report people recognised by the form of their id, if the data set is not named."""
-    name = cohort.data_name
-    if name and canonical_name(name):
+    if canonical_name(_data_name(cohort) or ""):
         return
     by_form = [label for label in labels if seen.find(_published(cohort, label)).sets]
     if by_form:

@@ -18,6 +18,7 @@ from itk_files import affine_part, write_composite
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
 from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.reading import read_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings.toml import make_settings
 
@@ -212,7 +213,7 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     read = {}
     for place in (cohort.statmaps, moved):
         plan = found(cohort, tmp_path, place)
-        read[place], unusable = plan.read_maps(plan.maps["01"].target)
+        read[place], unusable = read_maps(plan, plan.maps["01"].target)
         assert not unusable
         assert ("MNI152NLin2009cAsym" in plan.ways) == (place == moved)
     np.testing.assert_allclose(read[moved], read[cohort.statmaps], rtol=0, atol=1e-5)

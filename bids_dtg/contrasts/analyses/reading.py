@@ -1,0 +1,568 @@
+"""People's arrays: made in several processes, kept for all analyses of an output, and mapped.
+
+Each is kept with the facts that it depends on, so that a call that was stopped goes on where it was
+and other analyses read nothing again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import block_diag
+
+from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cohort.copies import copies_in_words, with_copies
+from bids_dtg.cohort.kept_means import facts_of_files
+from bids_dtg.cohort.measured_maps import read_measured
+from bids_dtg.connectome.effective_dof import segment_weight
+from bids_dtg.connectome.form import MARGINAL
+from bids_dtg.connectome.joined import JoinedRuns
+from bids_dtg.contrasts import group_ica
+from bids_dtg.contrasts.analyses.cohort import ARRAYS, WORK, Cohort
+from bids_dtg.contrasts.analyses.roi_maps import with_roi_maps
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.linear import rows_of
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
+from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.contrasts.participant.model import bytes_needed
+from bids_dtg.contrasts.people import Person
+from bids_dtg.engine.capacity import divide, own_threads
+from bids_dtg.engine.child import can_fork
+from bids_dtg.engine.machine import one_blas_thread, share_cores
+from bids_dtg.engine.messages import End, Finished, Raised, follow
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Backlog, Work
+from bids_dtg.errors import (
+    DatasetError,
+    DtgError,
+    EmptyMapError,
+    OutputError,
+    RunError,
+    SettingsError,
+    UnusableMapError,
+)
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.atomic import remove_stale_temporaries
+from bids_dtg.files.locks import Locks
+from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.imaging.transforms.chain import map_points
+from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.inputs.rest_sketch import sketch
+from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.statmaps import StatMap
+from bids_dtg.notices import counted, duration, say
+from bids_dtg.progress import Board, Reporter
+from bids_dtg.settings import OPTIONS
+from bids_dtg.stats.map_checks import own_figures
+from bids_dtg.version import __version__
+
+# Raised when other maps are left out than before: arrays are made again then.
+_CHECKS = 2
+# Of a run with more frames, means of frames in a row are reduced: slow enough for BOLD, and a
+# quarter of a run of HCP in memory.
+_MOST_MEANS = 300
+_EVERY = 50  # of so many places, one serves to know the rest of a copy
+_LOCK = "cache"  # of who makes arrays of people
+_Made = tuple[NDArray[Any], dict[str, Any]]  # an array, and what is noted with it
+
+
+def read(cohort: Cohort, locks: Locks) -> Cohort:
+    """Read everybody, or map the arrays that an earlier analysis of this output has made.
+
+    Nothing is written in the folder of the results.
+
+    Raises
+    ------
+    SettingsError
+        Another analysis is reading people.
+    DatasetError
+        Nobody's data can be used.
+    """
+    store, people = cohort.cache, []
+    failures = _make(cohort, locks, reduces=False)
+    for label in cohort.labels:
+        if label in failures:
+            continue
+        try:
+            sessions = tuple(store.read(_maps(label, side)) for side in cohort.sides(label))
+            people.append(_person(label, store, _rest(cohort, label), sessions, cohort.bundle))
+        except DtgError as err:
+            failures[label] = str(err)
+    locks.release(_LOCK)
+    cohort = dataclasses.replace(_without(cohort, failures), people=tuple(people))
+    notes = [store.notes(_rest(cohort, label)) for label in cohort.labels]
+    times = {round(seconds, 3) for own in notes for seconds in own.get("repetition_times", ())}
+    cohort = dataclasses.replace(
+        cohort,
+        unusable={
+            label: {
+                side: dict(store.notes(_maps(label, side)).get("unusable", {}))
+                for side in cohort.sides(label)
+            }
+            for label in cohort.labels
+        },
+        repetition_time_s=times.pop() if len(times) == 1 else None,
+    )
+    return _knowing(cohort, {person.label: person.sketches for person in people})
+
+
+def reduced(cohort: Cohort, locks: Locks) -> Cohort:
+    """Reduce everybody's rest, for ROI maps, as `read`; nobody is read yet."""
+    cohort = _without(cohort, _make(cohort, locks, reduces=True))
+    notes = {label: cohort.cache.notes(_reduced(label)) for label in cohort.labels}
+    return _knowing(cohort, {label: own.get("sketches", {}) for label, own in notes.items()})
+
+
+def of_fold(cohort: Cohort, number: int) -> Cohort:
+    """Return the people as the model of a fold, the first being 1, reads them."""
+    if not cohort.folds:
+        return cohort
+    bundle, store = cohort.folds[number - 1], _work(cohort)
+    people = tuple(
+        _person(one.label, store, f"fold{number}/{_rest(cohort, one.label)}", one.sessions, bundle)
+        for one in cohort.people
+    )
+    request = dataclasses.replace(cohort.request, bundle=bundle)
+    return dataclasses.replace(cohort, request=request, people=people, folds=())
+
+
+def with_maps_of(
+    cohort: Cohort, training: Sequence[str], groups: Sequence[Collection[str]] = ()
+) -> Cohort:
+    """Return the cohort with ROI maps by group ICA of the training people's reduced rest.
+
+    Each of the groups that are left out of a fit in turn has a fold without their rest.
+    """
+    bundle, folds = _made_of(cohort, training, "ROI maps"), []
+    for number, group in enumerate(groups, 1):
+        others = [label for label in training if label not in group]
+        folds.append(_made_of(cohort, others, f"ROI maps without group {number}"))
+    seed, who = cohort.settings.modelling.seed, counted(len(training), "training participant")
+    words = f"{cohort.maps_words} made by group ICA of {who} (seed {seed})"
+    request = dataclasses.replace(cohort.request, bundle=bundle)
+    return dataclasses.replace(cohort, request=request, folds=tuple(folds), maps_words=words)
+
+
+def _made_of(cohort: Cohort, people: Sequence[str], title: str) -> ModelBundle:
+    """Return the model with ROI maps of some people; a killed call's are found again."""
+    store, seed = _work(cohort), cohort.settings.modelling.seed
+    name = title.lower().replace(" ", "_")
+    facts = {
+        "people": {label: _wanted(cohort, label, reduces=True)[0].facts for label in people},
+        "sets": list(cohort.learns),
+        "seed": seed,
+    }
+    if not store.has(name, facts):
+        cohort.results.add(f"{ARRAYS}/")
+        say(f"{title}: group ICA of {counted(len(people), 'participant')}")
+        rest = [cohort.cache.read(_reduced(label)) for label in people]
+        with one_blas_thread():  # its products are small: threads wait for each other
+            maps, records = group_ica.group_maps(rest, cohort.learns, seed, say)
+        store.write(name, maps, facts, {"records": records})
+    return with_roi_maps(
+        cohort.bundle, store.read(name), cohort.learns, store.notes(name)["records"]
+    )
+
+
+# Names of arrays, and what they depend on.
+
+
+def _maps(label: str, side: str) -> str:
+    return f"sub-{label}/{side}_maps"
+
+
+def _reduced(label: str) -> str:
+    return f"sub-{label}/reduced_rest"
+
+
+def _rest(cohort: Cohort, label: str) -> str:
+    """Return the name of a person's connectomes; each form and cut has its own."""
+    part, form = cohort.bundle.card.part, "" if cohort.form == MARGINAL else f"{cohort.form.name}_"
+    cut = "_of_whole_runs" if part.whole_runs else ""
+    return f"sub-{label}/{form}connectomes" + ("_of_sessions" if part.of_sessions else cut)
+
+
+def _work(cohort: Cohort) -> ArrayStore:
+    """Return the store of what serves until the model is made."""
+    return ArrayStore(cohort.store.root / WORK)
+
+
+@dataclass(frozen=True)
+class _Array:
+    """An array of a person: where it is kept, and all that it depends on."""
+
+    store: ArrayStore
+    name: str
+    facts: Mapping[str, Any]
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is there, made of the present inputs."""
+        return self.store.has(self.name, self.facts)
+
+    def write(self, made: _Made) -> None:
+        """Keep it."""
+        values, notes = made
+        self.store.write(self.name, values, self.facts, notes)
+
+
+def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
+    """Return the arrays of a person's measured maps, by side."""
+    found = {}
+    for side in cohort.sides(label):
+        maps = cohort.planned(label, side)
+        spaces = sorted({statmap.space or "" for statmap in maps.values()} & set(cohort.ways))
+        used = {space: file_fingerprint(cohort.ways[space]) for space in spaces}
+        transforms = {space: dataclasses.asdict(one) for space, one in used.items()}
+        facts = {
+            "geometry": _geometry(cohort.bundle),
+            "rows": cohort.rows,
+            "statistic": cohort.statistic,
+            "checks": _CHECKS,
+            # File names alone, as these facts are published with the output; contents decide.
+            "files": facts_of_files([statmap.files[cohort.statistic] for statmap in maps.values()]),
+            **({"transforms": transforms} if transforms else {}),
+        }
+        found[side] = _Array(cohort.cache, _maps(label, side), facts)
+    return found
+
+
+def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
+    """Return the arrays of a person's rest: of the model, and then of each fold."""
+    request, part = cohort.request, cohort.bundle.card.part
+    planned, known = request.averages(label), request.recorded_options
+    facts: dict[str, Any] = {
+        "options": {
+            name: known[name]
+            for name, option in OPTIONS.items()
+            if option.part == "cleaning" and name in known
+        },
+        "version": __version__,
+        "inputs": {
+            path: dataclasses.asdict(fingerprint)
+            for plan in planned
+            for path, fingerprint in request.fingerprints(plan).items()
+        },
+    }
+    if reduces:
+        geometry = _geometry(cohort.bundle)
+        *_, maps = part.of_geometry
+        del geometry[maps]
+        facts |= {"geometry": geometry, "means": _MOST_MEANS, "components": group_ica.FIRST}
+        return [_Array(cohort.cache, _reduced(label), facts)]
+    cut = {
+        "segment_seconds": part.segment_seconds,
+        **({"sample": part.sample} if part.of_sessions else {}),
+        "weighted_by": "dof" if all(plan.by_dof for plan in planned) else "seconds",
+    }
+    name = _rest(cohort, label)
+    places = [(cohort.cache, name, cohort.bundle)]
+    places += [(_work(cohort), f"fold{n}/{name}", own) for n, own in enumerate(cohort.folds, 1)]
+    return [
+        _Array(store, name, facts | {"geometry": _geometry(bundle)} | cut)
+        for store, name, bundle in places
+    ]
+
+
+def _geometry(bundle: ModelBundle) -> dict[str, str]:
+    """Return checksums of the files that define grid and ROIs."""
+    return {name: bundle.card.files[name] for name in bundle.card.part.of_geometry}
+
+
+def _person(
+    label: str,
+    store: ArrayStore,
+    name: str,
+    sessions: tuple[NDArray[np.floating], ...],
+    bundle: ModelBundle,
+) -> Person:
+    """Map a person's connectomes, which are read once and compared with their checksum."""
+    notes = store.notes(name)
+    known = {key: own for key, own in notes.items() if own is not None}
+    return Person(
+        label,
+        store.read(name),
+        tuple(notes["weights"]),
+        sessions,
+        bundle.card.part.connectome,
+        notes["seconds"] / 60 or float("nan"),
+        known.get("residual_dof", float("nan")),
+        known.get("fd_mm", float("nan")),
+        notes.get("sketches", {}),
+    )
+
+
+def _without(cohort: Cohort, failures: Mapping[str, str]) -> Cohort:
+    """Return the cohort without those whose data cannot be used, who are reported."""
+    for label, why in sorted(failures.items()):
+        say(f"sub-{label} is left out: {why}")
+    kept = cohort.without(failures)
+    if not kept.maps:
+        raise DatasetError(
+            f"nobody in {cohort.request.dataset.root} has usable rest and maps",
+            expected="one participant or more; the lines above say what is wrong",
+        )
+    return dataclasses.replace(kept, failed=cohort.failed + len(failures))
+
+
+def _knowing(cohort: Cohort, sketches: Mapping[str, Mapping[str, str]]) -> Cohort:
+    """Return the same, which knows who has the same rest; report them once."""
+    said = copies_in_words(cohort.families, cohort.sketches)
+    cohort = dataclasses.replace(cohort, sketches=sketches)
+    for line in copies_in_words(cohort.families, sketches):
+        if line not in said:
+            say(line)
+    return cohort
+
+
+# Making them.
+
+
+def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
+    """Make missing arrays, under a lock; return why some people cannot be used.
+
+    Raises
+    ------
+    OutputError, SettingsError
+        Arrays or temporary files cannot be written; this is not caused by a participant's data.
+    """
+    root = cohort.cache.root
+    locks.require(_LOCK, what=f"{root}, to read people,", remedy="choose another OUTPUT_DIR")
+    failures, missing = {}, []
+    for label in cohort.labels:
+        try:
+            arrays = (*_measured(cohort, label).values(), *_wanted(cohort, label, reduces=reduces))
+            if not all(array.is_made for array in arrays):
+                missing.append(label)
+        except DtgError as err:
+            failures[label] = str(err)
+    remove_stale_temporaries(root)
+    words = PRESENTATION.dataset_words(cohort.bundle.card)
+    cohort.results.describe(cohort.request.dataset, words)
+    if not missing:
+        return failures
+    bundle, settings = _together(cohort.bundle, cohort.folds), cohort.request.settings
+    capacity = divide(
+        settings.resources,
+        units=len(missing),
+        bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=True),
+        on_cpu=True,
+    )
+    # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
+    # how many processes there are.
+    threads = own_threads(settings.resources) or 1
+    read_runs: Callable[[], Reader] = partial(
+        Reader.of, bundle, settings.cleaning, threads=threads, every_part=False
+    )
+    if forked := can_fork():  # such processes share what is prepared here
+        read_runs = cache(read_runs)
+        read_runs()
+    prepare = partial(_begin, cohort, reduces, read_runs)
+    begun, rounds = time.monotonic(), math.ceil(len(missing) / capacity.processes) - 1
+    with Board(len(missing), stages=settings.behaviour.verbose > 0) as board:
+        pool = Pool(prepare, capacity.processes, forked=forked, before_start=board.before_fork)
+        messages = pool.run(Backlog(missing))
+        with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
+            for number, (_, end) in enumerate(ends, 1):
+                failure = _failure(end)
+                if number == 1 and rounds:
+                    left = rounds * (time.monotonic() - begun)
+                    board.note(f"reading the others takes about {duration(left)}")
+                if failure is not None:
+                    failures[end.label] = failure
+                board.advance(failed=failure is not None)
+    return failures
+
+
+def _begin(cohort: Cohort, reduces: bool, read_runs: Callable[[], Reader]) -> Work[None]:
+    """Prepare the work of a process."""
+    reader = read_runs()
+    share_cores(reader.threads)
+    return partial(_make_person, cohort, reduces, reader)
+
+
+def _failure(end: End[None]) -> str | None:
+    """Return why a person's arrays were not made; raise what is not caused by the data."""
+    if isinstance(end, Finished):
+        return None
+    if not isinstance(end, Raised):
+        return f"the process that worked on it died: {end.reason}"
+    if isinstance(end.error, OutputError | SettingsError):
+        raise end.error
+    if isinstance(end.error, DtgError):
+        return str(end.error)
+    return f"internal error: {type(end.error).__name__}: {end.error}"
+
+
+def _make_person(
+    cohort: Cohort, reduces: bool, reader: Reader, label: str, reporter: Reporter
+) -> None:
+    """Make the missing arrays of a person."""
+    reporter.stage("measured maps", 0.0)
+    measured, copies = _measured(cohort, label), {}
+    for side, array in measured.items():
+        maps = cohort.planned(label, side)
+        if not array.is_made:
+            values, unusable = read_maps(cohort, maps)
+            array.write((values, {"unusable": unusable}))
+        if len(measured) > 1:  # a retest that is a copy would be a ceiling of 1
+            session = f"session {next(iter(maps.values())).session}"
+            copies[session] = sketch(np.nan_to_num(array.store.read(array.name)))
+    with_copies(Families({}, ""), {label: copies}, "set of measured maps", "")
+    wanted = _wanted(cohort, label, reduces=reduces)
+    missing = [array.is_made for array in wanted].count(False)
+    if missing:
+        if reduces:
+            made = [_reduce(cohort, reader, label, reporter)]
+        else:
+            by_dof = wanted[0].facts["weighted_by"] == "dof"
+            made = _connectomes(cohort, reader, label, reporter, by_dof=by_dof)
+        for array, own in zip(wanted, made, strict=True):
+            if not array.is_made:
+                array.write(own)
+    reporter.finish("reduced" if reduces else "read")
+
+
+def read_maps(
+    cohort: Cohort, maps: Mapping[str, StatMap]
+) -> tuple[NDArray[np.float32], dict[str, str]]:
+    """Read measured maps, (contrasts, places), and say why some are not used."""
+    rows, places = cohort.rows, cohort.bundle.places
+    array = np.full((len(rows), places.number), np.nan, np.float32)
+    unusable = {}
+    points = _points(cohort)
+    for contrast, statmap in maps.items():
+        read_at: Callable[[Path], NDArray[np.float32]] = places.read
+        if (space := statmap.space or "") in points:
+            read_at = partial(read_statmap, points=points[space], space=space)
+        try:
+            values = read_measured(statmap, cohort.statistic, read_at)
+            why = own_figures(values).unusable
+        except EmptyMapError:
+            why = "it is empty"
+        except UnusableMapError as err:
+            why = err.found
+        if why:
+            unusable[contrast] = why
+        else:
+            array[rows[contrast]] = values
+    if len(unusable) == len(maps):
+        (first, why), *_ = unusable.items()
+        raise RunError(
+            f"none of {len(maps)} measured maps can be used, as "
+            f"{maps[first].files[cohort.statistic]}: {why}",
+            expected="a statistic map of the whole brain",
+        )
+    return array, unusable
+
+
+@lru_cache(maxsize=1)
+def _points(cohort: Cohort) -> Mapping[str, NDArray[np.float64]]:
+    """Return where the model's voxels lie in other templates, (voxels, 3) RAS+ mm of each."""
+    return {
+        space: map_points(cohort.bundle.voxels.points, read_transforms([TransformFile(path)]))
+        for space, path in cohort.ways.items()
+    }
+
+
+def _reduce(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> _Made:
+    """Reduce a person's rest in one pass over each run."""
+    found: NDArray[np.float32] | None = None
+    sketches: dict[str, str] = {}
+    for run in cohort.request.runs(label):
+        reporter.stage(f"rest of {run.title}", 0.0)
+        with suppress(TooShortError):
+            courses = reader.courses(run, _MOST_MEANS)
+            sketches[run.title] = sketch(courses[::_EVERY])
+            found = group_ica.reduce_rest(courses, found)
+    if found is None:
+        raise _too_short(label)
+    return found, {"sketches": sketches}
+
+
+def _connectomes(
+    cohort: Cohort, reader: Reader, label: str, reporter: Reporter, *, by_dof: bool
+) -> list[_Made]:
+    """Compute a person's connectomes, in one pass over each run: of the model, and of folds."""
+    part = cohort.bundle.card.part
+    rows = rows_of([bundle.rois for bundle in (cohort.bundle, *cohort.folds)])
+    segments, times, fd = [], [], []
+    sketches: list[dict[str, str]] = [{} for _ in rows]
+    sessions: dict[str | None, JoinedRuns] = {}
+    for run in (run for plan in cohort.request.averages(label) for run in plan.runs):
+        try:
+            measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
+        except TooShortError:
+            continue
+        times.append(measured.design.tr_seconds)
+        moved = measured.confounds.mean_fd_mm
+        fd.append((np.nan if moved is None else moved, len(measured.design.keep)))
+        for own, some in zip(sketches, rows, strict=True):
+            own[run.title] = sketch(measured.connectomes.series[:, some].T)
+        for segment in measured.connectomes.segments:
+            if part.of_sessions:
+                sessions.setdefault(run.session, JoinedRuns()).add(segment)
+            else:
+                segments.append(segment)
+    segments += [joined.connectome() for joined in sessions.values()]
+    if not segments:
+        raise _too_short(label)
+    ways = "--session-label, --bids-filter-file"
+    with_copies(Families({}, ""), {label: sketches[0]}, options=ways)
+    frames = sum(number for _, number in fd)
+    mean_fd = sum(mm * number for mm, number in fd) / max(frames, 1)
+    dof = sum(segment.residual_dof for segment in segments)
+    notes = {
+        "weights": [
+            segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof)
+            for segment in segments
+        ],
+        "repetition_times": times,
+        "seconds": sum(segment.seconds for segment in segments),
+        "residual_dof": dof if dof > 0 else None,
+        "fd_mm": mean_fd if frames and np.isfinite(mean_fd) else None,
+    }
+    return [
+        (
+            np.stack([segment.r[some].astype(np.float16) for segment in segments]),
+            {**notes, "sketches": own},
+        )
+        for own, some in zip(sketches, rows, strict=True)
+    ]
+
+
+def _too_short(label: str) -> RunError:
+    return RunError(f"sub-{label} has no run of rest with enough left after cleaning")
+
+
+def _together(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBundle:
+    """Return a model that has the ROI maps of all, so that one pass over a run is enough."""
+    if not folds:
+        return bundle
+    maps, combine = [], []
+    sets: list[int] = []
+    for own in (bundle, *folds):
+        given = own.roi_maps if own.card.part.several else own.place_roi_maps
+        maps.append(given)
+        combine.append(np.eye(len(given)) if own.combine is None else own.combine)
+        sets += own.card.part.connectome.sets or (len(given),)
+    form = dataclasses.replace(bundle.card.part.connectome, sets=tuple(sets))
+    part = dataclasses.replace(bundle.card.part, connectome=form)
+    return dataclasses.replace(
+        bundle,
+        card=dataclasses.replace(bundle.card, part=part),
+        roi_maps=np.concatenate(maps),
+        combine=block_diag(*combine).astype(np.float32),
+    )
