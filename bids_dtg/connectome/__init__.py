@@ -14,7 +14,7 @@
 - `nested_sets`: ROI maps of several sets that are combinations of those of one set
 - `edges`: those of connectomes between parcels: above the diagonal, Fisher z, averaged over runs
 - `effective_dof`: effective degrees of freedom of cleaned series; a segment's weight in an average
-- `training_distribution`: whether a run lies in the training distribution of a model
+- `checks`: whether the model is for a run, and the limits of its figures
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bids_dtg.connectome.training_distribution.judge import CHECKS
-from bids_dtg.connectome.training_distribution.limits import LIMITS
+from bids_dtg.connectome.checks import CHECKS, LIMITS
 from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.quality import QualityColumn, number

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.connectome.training_distribution.limits import LIMITS
+from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.notices import NO_MASK
 from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles

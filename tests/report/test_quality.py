@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.connectome.training_distribution.limits import LIMITS
+from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
 from bids_dtg.report.presentation import Presentation

@@ -17,14 +17,13 @@ from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.carpet import Carpet
+from bids_dtg.connectome.checks import PatternPlaces, RunCheck, judge_run
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
-from bids_dtg.connectome.training_distribution.judge import RunCheck, judge_run
-from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, RunData
 from bids_dtg.engine.machine import one_blas_thread

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
+from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import SECONDS_PER_RUN
-from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import MeasuredRun

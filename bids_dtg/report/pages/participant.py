@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.connectome.training_distribution.limits import LIMITS
+from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, parse_json

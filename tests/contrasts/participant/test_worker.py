@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tiny_job import TinyJob, add_rest
 
+from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.connectome import RunConnectomes
-from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, SegmentRead

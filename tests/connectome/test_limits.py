@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.connectome.training_distribution.limits import LIMITS, Limit
+from bids_dtg.connectome.checks import LIMITS, Limit
 
 
 @pytest.mark.parametrize("figure", LIMITS)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.connectome.training_distribution.pattern import (
+from bids_dtg.connectome.checks import (
     PatternPlaces,
     map_identity_and_symmetry,
 )

@@ -8,9 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_dtg.connectome.training_distribution.limits import LIMITS
-from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
-from bids_dtg.connectome.training_distribution.sides import Sides, compare_sides
+from bids_dtg.connectome.checks import LIMITS, PatternPlaces, Sides, compare_sides
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.imaging.grid import Grid

@@ -1,0 +1,380 @@
+"""Checks of a run that need nothing of other people, and the limits of its figures.
+
+A wrong grid, side, space or cleaning changes what a connectome looks like against the model's ROI
+maps. Whether left and right are exchanged is judged by a second reading of the run with mirrored
+maps, computed from the connectome as far as the ROI series explain the series of a place: an ROI's
+series comes from where its map lies, so a mirrored run resembles its maps, too. Where the maps are
+nearly symmetric, or do not fit this brain, both readings fit alike, and nothing is said of sides.
+
+The limits are rules of thumb: docs/tried.md says how often they are exceeded on simulated runs,
+docs/reference/reports.md lists those that the reports flag. None of them leaves a run out:
+`--min-minutes` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from bids_dtg.connectome.connectome import RunConnectomes
+
+Array = NDArray[np.float32]
+Float = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+_NONE = -1
+# Places or pairs of them handled at a time, so that what is made of them stays in the cache.
+_AT_A_TIME = 2048
+# Series and maps resemble each other: this share of their size is added where they are solved for.
+_RIDGE = 0.01
+_MOST_PAIRS = 10_000  # of places; more add hardly anything
+_LEAST_EVIDENCE = 2.3  # standard errors that less than one run in a hundred reaches by chance
+
+Verdict = Literal["inside", "unusual", "outside"]
+_ORDER: tuple[Verdict, ...] = ("inside", "unusual", "outside")
+
+# Figures with limits that need no statistics of other people, and what it means to be beyond them;
+# {value} stands for the figure.
+CHECKS: Mapping[str, str] = {
+    "coverage": "{value:.0%} of the model's grey matter has signal",
+    "roi_coverage_min": "an ROI has {value:.0%} of its map on signal",
+    "mask_overlap": "the run's brain mask and the model's overlap by {value:.2f} (Dice): check the "
+    "space",
+    "roi_map_identity": "{value:.0%} of the ROIs correlate most where their maps lie: check space "
+    "and alignment",
+    "mirrored_gain": "mirrored, the run fits the ROI maps better, by {value:.0%}: check whether "
+    "sides are swapped",
+    "hemispheric_similarity": "left and right have unlike correlations (r {value:.2f})",
+    "roi_sd_ratio": "one ROI series varies {value:.0f} times as much as another",
+}
+# The first reason of such a model: what a person should check is not wrong with a real run.
+OF_SIMULATED_PEOPLE = (
+    "the model was trained on simulated people: real runs may be outside the limits, however good "
+    "they are"
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Where the usual values of a figure end."""
+
+    unusual: float  # from here on a value is unusual
+    outside: float  # and from here on too bad
+    low_is_bad: bool = False  # whether smaller values are worse
+
+    def steps(self, value: float, *, included: bool = False) -> int:
+        """Return how many of the two limits a value is beyond: 0, 1 or 2; NaN is beyond none.
+
+        Parameters
+        ----------
+        value
+            Value of the figure, in its own unit.
+        included
+            Whether a value that equals a limit is beyond it.
+
+        Examples
+        --------
+        >>> [LIMITS["coverage"].steps(share) for share in (0.99, 0.9, 0.5)]
+        [0, 1, 2]
+        """
+        sign = -1.0 if self.low_is_bad else 1.0
+        return sum(
+            sign * value > sign * limit or (included and value == limit)
+            for limit in (self.unusual, self.outside)
+        )
+
+
+# By figure: columns of the quality table, and what `judge` computes for its verdict alone.
+LIMITS: Mapping[str, Limit] = MappingProxyType(
+    {
+        "minutes_kept": Limit(6.0, 4.0, low_is_bad=True),
+        "residual_dof": Limit(50.0, 20.0, low_is_bad=True),
+        "dof_beyond_rois": Limit(20.0, 0.0, low_is_bad=True),  # of a segment
+        "kept_share": Limit(0.75, 0.5, low_is_bad=True),  # of the frames
+        "fd_mean": Limit(0.25, 0.55),  # mm
+        "coverage": Limit(0.95, 0.85, low_is_bad=True),
+        "roi_coverage_min": Limit(0.8, 0.5, low_is_bad=True),
+        "tsnr_median": Limit(30.0, 15.0, low_is_bad=True),
+        "connectome_reliability": Limit(0.3, 0.15, low_is_bad=True),
+        "mask_overlap": Limit(0.9, 0.8, low_is_bad=True),
+        "roi_map_identity": Limit(0.6, 0.3, low_is_bad=True),
+        "mirrored_gain": Limit(0.03, 0.06),  # where it is more than chance
+        "hemispheric_similarity": Limit(0.1, 0.02, low_is_bad=True),
+        "roi_sd_ratio": Limit(30.0, 100.0),
+    }
+)
+
+
+@dataclass(frozen=True)
+class RunCheck:
+    """What the checks of a run found."""
+
+    verdict: Verdict  # the worst of the checks
+    figures: Mapping[str, float]  # what was looked at; NaN where not defined
+    reasons: tuple[str, ...]  # what is unusual, in words; the worst first
+
+
+def judge_run(
+    run: RunConnectomes,
+    mask_overlap: float | None,
+    places: PatternPlaces,
+    *,
+    simulated: bool = False,
+) -> RunCheck:
+    """Judge a run by its segments.
+
+    Parameters
+    ----------
+    run
+        Connectomes over the model's places.
+    mask_overlap
+        Dice of the run's brain mask and the model's; None where it is not known.
+    places
+        Of the model.
+    simulated
+        Whether the model's training people were.
+    """
+    connectomes = [segment.marginal for segment in run.segments]
+    patterns = [map_identity_and_symmetry(r, run.covered, places) for r in connectomes]
+    identity, symmetry = np.mean(patterns, axis=0)
+    sides = compare_sides(connectomes, run.roi_r, run.covered, places)
+    figures = {
+        "roi_map_identity": float(identity),
+        "hemispheric_similarity": float(symmetry),
+        "coverage": run.coverage,
+        "roi_coverage_min": float(run.roi_coverage.min()),
+        "mask_overlap": float("nan") if mask_overlap is None else mask_overlap,
+        "roi_sd_ratio": _sd_ratio(run.series),
+        "mirrored_gain": sides.gain,
+    }
+    found = [
+        (verdict_of(figure, figures[figure]), text.format(value=figures[figure]))
+        for figure, text in CHECKS.items()
+    ]
+    found.sort(key=lambda finding: -_ORDER.index(finding[0]))
+    if simulated and found[0][0] != "inside":
+        found.insert(0, (found[0][0], OF_SIMULATED_PEOPLE))
+    reasons = tuple(text for verdict, text in found if verdict != "inside")
+    return RunCheck(found[0][0], figures, reasons)
+
+
+def verdict_of(figure: str, value: float) -> Verdict:
+    """Judge the value of a figure of `CHECKS`; one that is not defined is inside."""
+    return _ORDER[LIMITS[figure].steps(value)]
+
+
+def _sd_ratio(series: NDArray[np.float64]) -> float:
+    """Return the largest over the smallest standard deviation of ROI series that vary."""
+    sd = series.std(axis=0)
+    sd = sd[sd > 0]
+    return float(sd.max() / sd.min()) if len(sd) else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class PatternPlaces:
+    """A model's places: their ROI maps and mirror images."""
+
+    maps: Array  # (rois, places), or more, where `columns` say which
+    mirror: Indices  # (places,), the place on the other side, -1 for none
+    columns: Indices | None = None  # (places,), of `maps`; None: they are in the places' order
+
+    def __post_init__(self) -> None:
+        number = self.maps.shape[-1] if self.columns is None else len(self.columns)
+        if self.maps.ndim != 2 or number != len(self.mirror):
+            raise ValueError(f"maps are (rois, {len(self.mirror)}), found {self.maps.shape}")
+
+    def maps_at(self, places: Indices | slice) -> Array:
+        """Return the maps at some places, (rois, places)."""
+        return self.maps[:, places if self.columns is None else self.columns[places]]
+
+
+def map_identity_and_symmetry(
+    r: Array, covered: NDArray[np.bool_], places: PatternPlaces
+) -> tuple[float, float]:
+    """Return how a connectome fits the ROI maps, and how alike its two sides are.
+
+    Parameters
+    ----------
+    r
+        (rois, places) Pearson correlations.
+    covered
+        (places,), where there is signal.
+    places
+        Maps and mirror images of the same places.
+
+    Returns
+    -------
+    map_identity
+        Share of ROIs whose row resembles their own map most of all maps; NaN: not defined.
+    symmetry
+        Mean over ROIs of the correlation of a row with its mirror image; NaN: not defined.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    shape = len(places.maps), len(places.mirror)
+    if r.shape != shape or covered.shape != r.shape[1:]:
+        raise ValueError(
+            f"the connectome is {shape}, found {r.shape} with coverage {covered.shape}"
+        )
+    if not covered.any():
+        return float("nan"), float("nan")
+    # What belongs to a place lies together; about one of them, so that a constant row is 0.
+    by_place = np.empty(r.T.shape, np.float32)
+    np.subtract(r.T, r[:, np.argmax(covered)], out=by_place)
+    by_place[~covered] = 0
+    matches = _map_matches(by_place, covered, places)
+    defined = np.isfinite(np.diagonal(matches))
+    if not defined.any():
+        return float("nan"), float("nan")
+    best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
+    identity = float((best == np.arange(len(r)))[defined].mean())
+    return identity, _symmetry(by_place, covered, places)
+
+
+def _map_matches(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> Float:
+    """Correlate rows with maps over covered places, (rois, rois)."""
+    rois, about = by_place.shape[1], places.maps_at(np.flatnonzero(covered)[:1]).T
+    products, sums, squares = np.zeros((rois, rois)), np.zeros((2, rois)), np.zeros((2, rois))
+    for low in range(0, len(covered), _AT_A_TIME):
+        here = slice(low, low + _AT_A_TIME)
+        rows = by_place[here]
+        of_maps = (places.maps_at(here).T - about) * covered[here, None]
+        products += rows.T @ of_maps
+        for n, part in enumerate((rows, of_maps)):
+            sums[n] += part.sum(axis=0)
+            squares[n] += np.einsum("pr,pr->r", part, part)
+    count = np.count_nonzero(covered)
+    sums /= count
+    norms = np.sqrt(np.outer(*np.maximum(squares / count - sums**2, 0.0)))
+    above = products / count - np.outer(*sums)
+    matches: Float = np.divide(above, norms, out=np.full_like(above, np.nan), where=norms > 0)
+    return matches
+
+
+def _symmetry(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> float:
+    """Return the mean over ROIs of the correlation of a row with its mirror image."""
+    here = np.flatnonzero(places.mirror != _NONE)
+    here = here[covered[here] & covered[places.mirror[here]]]
+    rois = by_place.shape[1]
+    sums, squares, shared = np.zeros((2, rois)), np.zeros((2, rois)), np.zeros(rois)
+    for low in range(0, len(here), _AT_A_TIME):
+        some = here[low : low + _AT_A_TIME]
+        there, mirrored = by_place[some], by_place[places.mirror[some]]
+        for n, part in enumerate((there, mirrored)):
+            sums[n] += part.sum(axis=0)
+            squares[n] += np.einsum("pr,pr->r", part, part)
+        shared += np.einsum("pr,pr->r", there, mirrored)
+    return _mean_correlation(sums, squares, shared, len(here))
+
+
+def _mean_correlation(sums: Float, squares: Float, shared: Float, count: int) -> float:
+    """Return the mean over ROIs of a correlation, from its sums; NaN: of none is it defined."""
+    if count < 2:
+        return float("nan")
+    variances = squares - sums**2 / count
+    defined = (variances > 0).all(axis=0)
+    if not defined.any():
+        return float("nan")
+    above = (shared - np.prod(sums, axis=0) / count)[defined]
+    return float(np.mean(above / np.sqrt(np.prod(variances[:, defined], axis=0))))
+
+
+@dataclass(frozen=True)
+class Sides:
+    """How well a run fits the maps as it is read, and mirrored."""
+
+    match: float  # mean over ROIs of the spatial correlation of an ROI's row with its map
+    mirrored: float  # the same of the mirrored reading
+    evidence: float  # by how many standard errors over ROIs the mirrored reading fits better
+
+    @property
+    def gain(self) -> float:
+        """What mirroring gains, as a share of the match; NaN where that may be chance."""
+        if self.match > 0 and self.evidence > _LEAST_EVIDENCE:
+            return self.mirrored / self.match - 1
+        return float("nan")
+
+
+def compare_sides(
+    connectomes: Sequence[Array],
+    roi_r: NDArray[np.float64],
+    covered: NDArray[np.bool_],
+    places: PatternPlaces,
+) -> Sides:
+    """Compare the reading of a run with its mirrored reading.
+
+    Parameters
+    ----------
+    connectomes
+        Of the run's segments, each (rois, places); their mean is taken.
+    roi_r
+        (rois, rois), Pearson r of the ROI series.
+    covered
+        (places,), where there is signal.
+    places
+        Neighbours and mirror of the model's places.
+
+    Returns
+    -------
+    NaN where the maps have no other side, or are the same there.
+    """
+    there = np.flatnonzero((places.mirror >= 0) & covered)
+    there = there[covered[places.mirror[there]]]
+    there = there[:: -(-len(there) // _MOST_PAIRS)] if len(there) else there
+    here = places.mirror[there]
+    nothing = Sides(float("nan"), float("nan"), float("nan"))
+    varying = np.diag(roi_r) > 0
+    if len(there) <= len(roi_r) or varying.sum() < 3:
+        return nothing
+    both = np.concatenate([there, here])
+    rows = np.stack([r[:, both][varying] for r in connectomes]).mean(axis=0, dtype=np.float64)
+    maps = places.maps_at(both)[varying].astype(np.float64)
+    readings = _readings(rows, roi_r[np.ix_(varying, varying)], maps)
+    gains = readings[1] - readings[0]
+    gains_known = gains[np.isfinite(gains)]
+    if len(gains_known) < 3:
+        return nothing
+    error = float(gains_known.std(ddof=1) / np.sqrt(len(gains_known)))
+    evidence = float(gains_known.mean()) / error if error > 0 else 0.0
+    return Sides(float(np.nanmean(readings[0])), float(np.nanmean(readings[1])), evidence)
+
+
+def _readings(
+    rows: NDArray[np.float64], roi_r: NDArray[np.float64], maps: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read with the maps, and with their mirror images: how well rows fit their maps, (rois,).
+
+    Parameters
+    ----------
+    rows, maps
+        (rois, places), the places of one side and then, in the same order, those of the other;
+        they are centred in place.
+    roi_r
+        (rois, rois), correlations of the ROI series.
+    """
+    for values in (rows, maps):
+        values -= values.mean(axis=1, keepdims=True)
+    of_rows, of_maps = np.split(rows, 2, axis=1), np.split(maps, 2, axis=1)
+    gram, spread = maps @ maps.T, rows @ rows.T
+    with_ridge = gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    ridge = _RIDGE * np.linalg.eigvalsh(roi_r)[-1] * np.eye(len(roi_r))
+    found = []
+    for left, right in (of_maps, of_maps[::-1]):
+        shared = left @ of_rows[0].T + right @ of_rows[1].T
+        # What each place does, by the ROI series at hand; and by these, the series of the maps: so
+        # many times each row is what is read.
+        weights = np.linalg.solve(with_ridge, np.linalg.solve(roi_r + ridge, shared.T).T)
+        products = np.einsum("rs,rs->r", weights, shared)
+        sizes = np.einsum("rs,st,rt->r", weights, spread, weights, optimize=True)
+        norms = np.sqrt(np.maximum(sizes, 0.0) * np.diagonal(gram))
+        found.append(products / np.where(norms > 0, norms, np.nan))
+    return found[0], found[1]
