@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
 import pytest
 from given import sets
 from hidden_packages import EXTRAS, without
 from tiny_cohort import LABELS, TinyCohort
 
-ROOT = Path(__file__).parents[1]
 RUN = [sys.executable, "-m", "bids_dtg.cli"]
 FILES = ("--maps", "m", "--brain-mask", "b", "--mask", "k")
 # Each call, the package that it lacks, and the extra that brings it.
@@ -142,21 +138,3 @@ def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
     assert (cohort.out / "sub-01.html").exists()
     assert (cohort.out / "group/model-own/bundle/model.json").exists()
     assert list((cohort.out / "group").rglob("*report.html"))
-
-
-def test_install_lines_of_texts_name_extras_that_are_there():
-    """From a clone: the program is in no package index."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
-    texts += (ROOT / "bids_dtg").rglob("*.py")
-    named = set()
-    for path in texts:
-        text = path.read_text()
-        assert not re.search(r"pip install '?bids[-_]dtg", text), path
-        named |= {
-            extra
-            for listed in re.findall(r"pip install [^`\n]*'\.\[([a-z,]+)\]'", text)
-            for extra in listed.split(",")
-        }
-    assert {"report", "train", "torch"} <= named
-    assert named <= set(project["optional-dependencies"])

@@ -45,33 +45,6 @@ def test_plain_lines_tell_how_far_all_is_every_minute(clock, capsys):
     ]
 
 
-def test_lanes_are_told_apart_by_their_titles(capsys):
-    board = Board(2)
-    one, other = board.lane(0), board.lane(1)
-    one.start("sub-01")
-    other.start("sub-02")
-    one.finish("done")
-    other.stage("reading", 0.5)
-    other.finish("failed")
-    lines = [line[9:] for line in capsys.readouterr().err.splitlines()]
-    assert lines == [
-        "[1/2] sub-01",
-        "[2/2] sub-02",
-        "[1/2] sub-01: done",
-        "[2/2] sub-02: failed",
-    ]
-
-
-def test_stages_are_told_once_each_where_asked_for(capsys):
-    lane = Board(1, stages=True).lane(0)
-    lane.start("sub-01")
-    for share in (0.0, 0.5, 1.0):
-        lane.stage("reading", share)
-    lane.stage("predicting", 0.0)
-    told = [line[9:] for line in capsys.readouterr().err.splitlines()]
-    assert told == ["[1/1] sub-01", "[1/1] sub-01: reading", "[1/1] sub-01: predicting"]
-
-
 def run_on_a_terminal(command: list[str]) -> tuple[int, str]:
     """Run a program with standard error on a pseudo-terminal; return its code and what it drew."""
     ours, theirs = pty.openpty()
@@ -107,21 +80,3 @@ def test_bars_on_a_terminal(tmp_path):
     assert plain.rstrip().splitlines()[-1].startswith("3 participants: 2 averages of maps made")
     # The bars are taken away, and the cursor is shown again.
     assert drawn.rfind("\x1b[?25h") > drawn.rfind("\x1b[?25l")
-
-
-def test_names_act_on_no_terminal():
-    script = r"""
-from bids_dtg.progress import Board
-title = "sub-\x1b]0;owned\x07\u202e"
-with Board(1) as board:
-    lane = board.lane(0)
-    lane.start(title)
-    lane.stage(title, 0.5)
-    lane.finish(title)
-    board.note(title)
-"""
-    code, drawn = run_on_a_terminal([sys.executable, "-c", script])
-    assert code == 0
-    assert "\x1b]0;" not in drawn
-    assert "\u202e" not in drawn
-    assert drawn.count(r"sub-\x1b]0;owned\x07\u202e") >= 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
-import rlcompleter
 import subprocess
 import sys
 from pathlib import Path
@@ -44,17 +43,6 @@ def in_a_new_process(code: str) -> str:
 def test_names_are_those_of_the_design():
     assert set(bids_dtg.__all__) == NAMES
     assert set(dir(bids_dtg)) == NAMES
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(NAMES))
-def test_each_name_is_found(name):
-    assert in_a_new_process(f"from bids_dtg import {name}; print({name} is not None)") == "True"
-
-
-def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="'bids_dtg' has no attribute 'measures'"):
-        _ = bids_dtg.measures
 
 
 def test_the_import_costs_no_heavy_library():
@@ -218,32 +206,6 @@ def test_what_is_no_connectome_is_refused():
         Connectome(r * 1j, 100, 400.0)
     with pytest.raises(SettingsError, match=r"values up to 5\. Expected: correlations"):
         bids_dtg.predict_maps(Connectome(r, 100, 400.0), bundle, device="cpu")
-
-
-@pytest.mark.slow
-def test_an_array_on_another_lattice_is_refused():
-    with pytest.raises(RunError, match="the array has voxels of"):
-        bids_dtg.measure_array(
-            np.zeros((9, 9, 9, 9)),
-            np.diag([3.0, 3.0, 3.0, 1.0]),
-            bids_dtg.load_bundle("demo"),
-            repetition_time_s=2.0,
-        )
-
-
-def _completed(text: str, **names: object) -> set[str]:
-    completer, found = rlcompleter.Completer(names), set()
-    while (match := completer.complete(text, len(found))) is not None:
-        found.add(match.rpartition(".")[2].rstrip("()"))
-    return found
-
-
-@pytest.mark.slow
-def test_names_are_completed():
-    assert _completed("bids_dtg.", bids_dtg=bids_dtg) == NAMES - {"__version__"}
-    bundle = bids_dtg.load_bundle("demo")
-    assert {"contrasts", "grid", "places", "roi_maps"} <= _completed("bundle.", bundle=bundle)
-    assert {"of", "options", "replace"} <= _completed("Settings.", Settings=bids_dtg.Settings)
 
 
 def test_options_are_completed_and_misspelt_ones_named():

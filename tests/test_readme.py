@@ -110,17 +110,3 @@ def test_python(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\(\d+, \d+, \d+, 47\) languageMathVsStory\n", done.stdout)
-
-
-def test_make_targets_exist():
-    makefile = (README.parent / "Makefile").read_text()
-    named = re.findall(r"(?:\$ |`)make ([a-z-]+)", README.read_text())
-    assert named
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
-
-
-def test_linked_files_exist():
-    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
-    local = [link for link in links if "://" not in link]
-    assert local
-    assert all((README.parent / link).exists() for link in local)

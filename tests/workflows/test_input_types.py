@@ -125,13 +125,6 @@ def test_frames_that_xcpd_interpolated_are_left_out_and_shown(job, capsys):
     assert "has 2.0 of 10.0 minutes left (12 of 60 frames" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_fmriprep_is_cleaned_by_simple(job):
-    assert job.run() == 0
-    assert recorded_strategy(job.out) == "simple"
-    assert sidecar(job.out)["InputType"] == "fmriprep"
-
-
 def test_cleaning_of_what_has_no_confounds_is_refused(job, capsys):
     study = StudyJob(job, "hcp")
     assert study.run("--denoise-strategy", "simple") == 1
@@ -192,23 +185,6 @@ def test_native_with_transforms_gives_the_maps_of_the_ready_file(job):
     assert_close(ready, job.out)
 
 
-def test_a_plan_tells_the_space_and_the_way_there(job, capsys):
-    add_rest(job.bids, space=None, res=None, entities="run-1")
-    add_transforms(job.bids)
-    coreg = next(job.bids.rglob("*coreg_xfm.txt"))
-    own = coreg.name.replace("_from-boldref_to-T1w", "_run-1_from-T1w_to-boldref")
-    coreg.rename(coreg.with_name(own))
-    assert job.run("--dry-run") == 0
-    out = capsys.readouterr().out
-    assert f"{job.bids} is read as fMRIPrep derivatives, cleaned by simple" in out
-    assert "    in MNI152NLin6Asym, the model's\n" in out
-    assert (
-        "    in boldref with the transforms to MNI152NLin6Asym; not MNI152NLin6Asym, which" in out
-    )
-    assert "from-T1w_to-MNI152NLin6Asym_mode-image_xfm.txt\n" in out
-    assert "desc-coreg_xfm.txt (inverse)\n" in out
-
-
 @pytest.mark.parametrize(
     ("offline", "code"),
     [("0", 0), ("1", 1)],
@@ -225,15 +201,6 @@ def test_a_plan_downloads_nothing(job, capsys, monkeypatch, offline, code):
     assert f"sub-01: {told}: sub-01_task-rest is in other spaces only" in out
     assert "(205 MB)" in out
     assert not (job.folder / "home").exists()
-
-
-def test_a_space_on_the_command_line(job, capsys):
-    add_rest(job.bids, res="1", seed=1)
-    assert job.run("--dry-run", "--space", "MNI152NLin6Asym:res-1") == 0
-    assert "_res-1_desc-preproc_bold.nii.gz" in capsys.readouterr().out
-    assert job.run("--space", "T1w") == 2
-    assert "--space is 'T1w', which no run in" in capsys.readouterr().err
-    assert job.run("--space", "a b") == 2
 
 
 def test_ambiguous_input_is_one_line_before_anything_is_written(job, capsys):
@@ -260,26 +227,3 @@ def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     study = StudyJob(job, "hcp")
     assert study.run() == 0
     assert "CleaningNote" not in sidecar(study.out)
-
-
-@pytest.mark.slow
-def test_the_cleaning_of_hcp_2025_is_recorded_and_told(job, capsys):
-    training = TrainingData(data="x", cleaning="HCP minimal preprocessing and ICA-FIX")
-    write_tiny_bundle(job.folder / "trained", training=training)
-    job.model = job.folder / "trained"
-    study = StudyJob(job, "hcp")
-    assert study.run() == 0
-    assert sidecar(study.out)["Runs"][0]["CleanedAs"] == "hp2000_clean"
-    for path in study.bids.rglob("*_hp2000_clean.nii.gz"):
-        path.rename(path.with_name(path.name.replace("_clean", "_clean_rclean_tclean")))
-    capsys.readouterr()
-    assert study.run() == 0
-    told = sidecar(study.out)
-    assert told["Runs"][0]["CleanedAs"] == "hp2000_clean_rclean_tclean"
-    note = (
-        "The model was trained on runs cleaned otherwise (HCP minimal preprocessing and ICA-FIX); "
-        "these were cleaned by HCP's minimal preprocessing and ICA-FIX, and further "
-        "(hp2000_clean_rclean_tclean)."
-    )
-    assert told["CleaningNote"] == note
-    assert note in " ".join(capsys.readouterr().err.split())

@@ -12,7 +12,6 @@ from cifti_people import (
     ParcelCohort,
     brain_models,
     parcels_axis,
-    save_maps,
     save_series,
 )
 from given import sets
@@ -20,11 +19,9 @@ from study_folders import write_outliers
 from tiny_job import read_table, tree
 
 from bids_dtg.cli.run import main as program
-from bids_dtg.contrasts.bundle.arrays import read_parcels
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.contrasts.participant.model import predict_maps
-from bids_dtg.errors import BundleError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 
@@ -137,32 +134,3 @@ def test_other_parcels_are_one_line(cohort, tmp_path, capsys):
     assert "sub-09 has no series of parcels, but sub-09_task-rest" in capsys.readouterr().err
     assert cohort.run("--surfaces", "fsLR") == 2
     assert "is a model of parcels, whose maps are CIFTI files" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_maps_of_other_parcels_are_no_targets(cohort, tmp_path, capsys):
-    people = ParcelCohort(tmp_path)
-    for path in people.statmaps.rglob("*.nii"):
-        save_maps(path, np.ones((1, 9)), parcels_axis(9))
-    assert people.analyse("train", *SPACE, *TRAIN) == 2
-    assert "its parcel P00 has other vertices" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (b"ParcelsAxis", b"", "12"),
-        (b'SurfaceNumberOfVertices="32492"', b'SurfaceNumberOfVertices="32493"', "32493"),
-        (b"CORTEX_LEFT", b"CEREBELLUM ", "cannot be read"),
-        (b"<Vertices", b"<Vortices", "cannot be read"),
-    ],
-)
-def test_damaged_parcels_of_a_bundle_are_one_line(cohort, tmp_path, old, new, message):
-    from safetensors.numpy import load_file, save_file
-
-    path = tmp_path / "places.safetensors"
-    xml = load_file(cohort.model / "places.safetensors")["parcels"].tobytes()
-    save_file({"parcels": np.frombuffer(xml.replace(old, new), np.uint8)}, path)
-    number = 11 if xml.replace(old, new) == xml else 12
-    with pytest.raises(BundleError, match=message):
-        read_parcels(path, number)

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
-from collections import Counter
 
 import numpy as np
 import psutil
 import pytest
-from nuisance_tables import nuisance_columns, write_nuisance
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.provenance import Failure, RunFolder, all_failures, write_completion
-from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.files.text import write_json
-from bids_dtg.notices import NO_MASK
+from bids_dtg.files.provenance import Failure, all_failures
 from bids_dtg.participants.reports import Reports
 from bids_dtg.report.contents import find_participant
-from bids_dtg.report.pages.participant import read_flag_count, write_participant_report
+from bids_dtg.report.pages.participant import write_participant_report
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -97,17 +89,6 @@ def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_that_lost_its_mask_is_flagged_on_page_and_index(job):
-    add_rest(job.bids)
-    add_rest(job.bids, "02", parts=("bold", "json", "confounds"))
-    assert job.run() == 0
-    assert text_of(job, "sub-02.html").count(NO_MASK) == 1
-    counts = [read_flag_count(job.out / f"sub-{label}.html") for label in ("01", "02")]
-    assert [count.warnings for count in counts] == [1, 2]
-    assert counts[1].in_words in text_of(job, "index.html")
-
-
-@pytest.mark.slow
 def test_reports_of_some(job, capsys):
     for label in ("01", "02"):
         add_rest(job.bids, label)
@@ -119,24 +100,6 @@ def test_reports_of_some(job, capsys):
     assert [path.name for path in job.out.glob("sub-*.html")] == ["sub-02.html"]
     assert job.run("--reports-only", "--participant-label", "07") == 2
     assert "no results of 07" in capsys.readouterr().err
-
-
-def test_without_an_output_there_is_nothing_to_report(job, capsys):
-    assert job.run("--reports-only") == 2
-    assert "holds no results" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_complete_participant_keeps_its_report_and_gets_a_missing_one(job):
-    add_rest(job.bids)
-    assert job.run() == 0
-    page = job.out / "sub-01.html"
-    before = page.stat().st_mtime_ns
-    assert job.run() == 0
-    assert page.stat().st_mtime_ns == before
-    page.unlink()
-    assert job.run() == 0
-    assert page.is_file()
 
 
 @pytest.mark.slow
@@ -172,15 +135,6 @@ def test_no_old_report_lies_beside_new_maps(job):
     assert job.run("--gsr", "--participant-label", "01") == 0  # maps are complete, the page is not
     assert "the global signal" in text_of(job, "sub-01.html")
     assert "the global signal" not in old
-
-
-@pytest.mark.slow
-def test_somebody_without_any_maps_gets_a_report_of_the_failure(job):
-    add_rest(job.bids, frames=6)
-    assert job.run() == 1
-    page = text_of(job, "sub-01.html")
-    assert "No maps." in page
-    assert "1.0 of 1.0 minutes" in page
 
 
 @pytest.mark.slow
@@ -274,42 +228,6 @@ def test_a_stop_does_not_wait_for_reports(tmp_path):
     assert not (tmp_path / "index.html").exists()
 
 
-def add_compcor(job: TinyJob, label: str, *, motion: bool) -> None:
-    """Add a participant whose table of confounds has components, and motion or not."""
-    bold = add_rest(job.bids, label, seed=int(label))
-    table = nuisance_columns(60, 10.0)
-    kept = {k: v for k, v in table.items() if motion or not k.startswith(("trans", "rot"))}
-    write_nuisance(bold.with_name(f"sub-{label}_task-rest_desc-confounds_timeseries.tsv"), kept)
-
-
-@pytest.mark.slow
-def test_methods_are_those_of_each_set_and_of_all_that_lies_in_the_output(job):
-    for label in ("01", "02"):
-        add_compcor(job, label, motion=label == "01")
-    words = ("--denoise-strategy", "compcor", "--dummy-scans", "0")
-    assert job.run(*words) == 0
-    pages = [text_of(job, f"sub-{label}.html") for label in ("01", "02")]
-    assert ["24 motion parameters" in page for page in pages] == [True, False]
-    told = [
-        read_inherited(path)["Runs"][0]["Confounds"]
-        for label in ("01", "02")
-        for path in job.out.glob(f"sub-{label}/func/*languageMath_*synthetic_statmap.nii.gz")
-    ]
-    assert [facts.get("NotInTable") for facts in told] == [None, ["motion"]]
-    everything = text_of(job, "logs/CITATION.md")
-    assert "in 2 ways" in everything
-    assert "## 1. sub-01_task-rest" in everything
-    # What was made anew otherwise is described as it is now, what was not as it was.
-    assert job.run("--denoise-strategy", "none", "--participant-label", "02") == 0
-    everything = text_of(job, "logs/CITATION.md")
-    assert "24 motion parameters, the components" in " ".join(everything.split())
-    assert "no confounds were removed" in " ".join(everything.split())
-    assert job.run("--denoise-strategy", "none", "--participant-label", "01") == 0
-    everything = text_of(job, "logs/CITATION.md")
-    assert "motion parameters" not in everything
-    assert "ways" not in everything
-
-
 @pytest.mark.slow
 def test_the_table_of_frames_says_which_were_kept(job):
     add_rest(job.bids, n_non_steady=2)
@@ -340,43 +258,3 @@ def test_the_image_of_coverage_tells_where_the_run_has_signal(job):
     (path,) = job.out.rglob("*_boldref.nii.gz")
     mean = nib.load(path).get_fdata()
     np.testing.assert_allclose(mean, bold[..., :8].mean(axis=-1), atol=0.1)
-
-
-_NOTE_WHAT_IS_OPENED = """
-import os, sys
-notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-def note(event, args):
-    if event == "open" and isinstance(args[0], (str, os.PathLike)):
-        os.write(notes, (os.fspath(args[0]) + "\\n").encode())
-sys.addaudithook(note)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("people", "calls"), [(1, 2), (5, 6)])
-def test_each_log_is_read_once_however_many_people_and_calls(tmp_path, people, calls):
-    out, site, notes = tmp_path / "out", tmp_path / "site", tmp_path / "notes"
-    labels = [f"{number:02d}" for number in range(1, people + 1)]
-    for folder in (site, *(out / f"sub-{label}" / "func" for label in labels)):
-        folder.mkdir(parents=True)
-    (site / "sitecustomize.py").write_text(_NOTE_WHAT_IS_OPENED)
-    dataset = DerivativeDataset(out)
-    write_json(out / "dataset_description.json", {"GeneratedBy": [{"Name": "bids_dtg"}]})
-    for label in labels:
-        write_completion(dataset, f"sub-{label}_task-a", options={}, inputs={}, outputs=[])
-    for call in range(calls):
-        failures = [Failure(label, "reading", "?", f"sub-{label}_task-b") for label in labels]
-        RunFolder(out / f"logs/20990101T00000{call}Z-abc").write_failures(failures)
-    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-m", "bids_dtg.cli", out, out, "participant", "--reports-only"],
-        env={**os.environ, "PYTHONPATH": path, "NOTES": str(notes)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert all((out / f"sub-{label}.html").is_file() for label in labels)
-    opened = Counter(notes.read_text().splitlines())
-    assert {opened[str(log)] for log in out.glob("logs/*/failures.tsv")} == {1}
-    assert max(opened[str(record)] for record in out.glob("logs/complete/*")) <= 1

@@ -102,16 +102,6 @@ def test_names_of_any_bytes(strange, tmp_path, locale):
     assert b"1 complete before" in again.stderr
 
 
-@pytest.mark.slow
-def test_a_plan_with_names_of_any_bytes(strange):
-    done = program(*strange.arguments("--dry-run"), env=os.environ | ASCII)
-    assert done.returncode == 1
-    lines = done.stdout.decode("ascii").splitlines()
-    assert lines[0].endswith(f"{SHOWN}/fmriprep is read as fMRIPrep derivatives, cleaned by simple")
-    assert lines[-1].startswith("2 participants, 1 would fail")
-    assert not any(ACTING.search(line) for line in lines)
-
-
 # --- temporary folders, the current folder, signals
 
 

@@ -174,17 +174,6 @@ def test_who_has_not_done_a_task_performs_somebody_elses_trials(performed):
     )
 
 
-def test_every_column_is_explained_and_pybids_reads_all_of_it(performed):
-    from bids import BIDSLayout
-
-    for path in performed.rglob("*_desc-twin_*.tsv"):
-        lines = json.loads(path.with_suffix(".json").read_text())
-        columns = path.read_text().partition("\n")[0].split("\t")
-        assert [name for name in columns if name not in lines] == []
-    layout = BIDSLayout(performed, validate=False, is_derivative=True)
-    assert len(layout.get(desc="twin", extension=".tsv")) == 4
-
-
 @pytest.mark.slow
 def test_changed_events_or_covariates_have_their_participants_made_again(tmp_path, capsys):
     job = TwinJob(tmp_path)
@@ -243,15 +232,6 @@ def test_a_parcel_without_signal_fails_with_a_model_alone(tmp_path, capsys):
     edges = edges_of(table(tmp_path / "alone", "01", "stat-fisherz_relmat"))
     assert np.isnan(edges[2]).all()
     assert np.isfinite(upper_edges(np.delete(np.delete(edges, 2, 0), 2, 1))).all()
-
-
-@pytest.mark.slow
-def test_a_hypernetwork_has_no_group_network(job):
-    out = job.folder / "hyper-out"
-    assert job.run("--model", job.model("hyper", architecture="hypernetwork"), out=out) == 0
-    found = rows(out, "01", "desc-twin_behaviour")
-    assert found.group_rt_seconds.isna().all()
-    assert found.predicted_rt_seconds.notna().any()
 
 
 @pytest.mark.slow

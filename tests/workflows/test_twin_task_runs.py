@@ -9,7 +9,6 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from fmriprep_dataset import describe_dataset
 from network_job import FRAMES, REGIONS, TR, network_bold, slabs
 from tiny_bundle import TINY_AFFINE
 from tiny_job import tree
@@ -171,25 +170,3 @@ def test_a_run_without_a_mean_fails_alone(tmp_path, capsys):
     assert "has no mean signal. Expected: BOLD with its mean" in lines
     assert "1 average of results made" in lines
     assert [*job.out.rglob("*_relmat.tsv")]
-
-
-def test_runs_of_tasks_that_xcpd_has_cleaned_are_named_and_not_read(tmp_path, capsys):
-    job = TwinJob(tmp_path, ("01",))
-    job.give("01", STROOP)
-    add_task_run(job, "01")
-    describe_dataset(job.bids, pipeline="XCP-D")
-    for path in [*job.bids.rglob("*_desc-preproc_*")]:
-        path.rename(path.with_name(path.name.replace("preproc", "denoised")))
-    assert job.run("--dry-run") == 0
-    said = capsys.readouterr()
-    assert "sub-01: runs of tasks are not read: XCP-D has filtered them" in said.err
-    assert "_desc-task" not in said.out
-
-
-def test_a_second_atlas_without_event_files_is_refused(tmp_path, capsys):
-    job = TwinJob(tmp_path, ("01",))
-    assert job.run("--atlases", job.atlas, second_atlas(job)) == 2
-    assert "has no event files of the tasks hammerAP" in capsys.readouterr().err
-    assert job.run("--atlases", job.atlas, job.atlas) == 2
-    assert "--atlases names two atlases Slabs" in capsys.readouterr().err
-    assert not job.out.exists()

@@ -77,24 +77,6 @@ def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
     assert float(share) == pytest.approx(100 * np.isnan(wanted).mean(), abs=0.06)
 
 
-def test_intervals_of_another_number_of_segments_are_told(job):
-    # Maps of one segment here; those behind the intervals are means of four.
-    sidecar = read_inherited(maps(job, "synthetic")[0])
-    note = "means of 1 segment of rest; the intervals come from means of 4"
-    assert note in sidecar["IntervalNote"]
-
-
-@pytest.mark.slow
-def test_sidecars_say_whether_there_are_intervals(job, tmp_path):
-    sidecar = read_inherited(maps(job, "synthetic")[0])
-    assert sidecar["Intervals"] is True
-    other = TinyJob(tmp_path)
-    assert other.run() == 0
-    sidecar = read_inherited(maps(other, "synthetic")[0])
-    assert sidecar["Intervals"] is False
-    assert not half_widths(other.out)
-
-
 def test_a_run_of_another_kind_is_told_in_table_sidecar_and_log(job):
     (table,) = job.out.glob("sub-01/func/sub-01_task-rest_qc.tsv")
     (row,) = read_table(table)
