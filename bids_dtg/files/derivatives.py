@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from bids_dtg.errors import (
     DatasetError,
@@ -169,8 +169,10 @@ class DerivativeDataset:
         description = self._with_others_entries(description)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         self.write_if_changed("dataset_description.json", content)
-        places = {name: str(place) for name, place in _places(source).items()}
-        self.write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
+        links = description["DatasetLinks"]
+        far = {n: str(place) for n, place in _places(source).items() if ":" in links[n]}
+        if far:
+            self.write_if_changed(_INPUT, json.dumps(far, indent=2) + "\n")
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
         self.write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
@@ -497,8 +499,11 @@ def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
             f"OUTPUT_DIR {output} already holds another dataset ({name or 'a raw one'})",
             remedy="choose an empty folder, or one that bids_dtg made",
         )
-    place = read_json(output / _INPUT).get(source.name)
-    other = Path(place) if isinstance(place, str) else source.root
+    links = content.get("DatasetLinks")
+    link = links.get(source.name) if isinstance(links, dict) else None
+    if not isinstance(link, str) or ":" in link:  # no relative one
+        link = read_json(output / _INPUT).get(source.name)
+    other = (output / unquote(link)).resolve() if isinstance(link, str) else source.root
     # An input that moved is not there. One folder may be mounted at two places.
     if other.is_dir() and not other.samefile(source.root):
         raise SettingsError(

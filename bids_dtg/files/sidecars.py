@@ -72,7 +72,7 @@ def stated_repetition_time(sidecar: Path) -> float | None:
     value = _facts_of(sidecar).get("RepetitionTime")
     if value is None:
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = type(value) in (int, float)
     if not number or not 0 < value <= LONGEST_TR_SECONDS:
         raise RunError(
             # A list may be long, and so may a number.
@@ -104,15 +104,7 @@ def stated_residual_dof(sidecars: Sequence[Path]) -> float | None:
     RunError
         If a sidecar is no JSON object, or the value is no number of 0 or more.
     """
-    for sidecar in sidecars:
-        value = _facts_of(sidecar).get(RESIDUAL_DOF)
-        if value is None or value == "n/a":
-            continue
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value < math.inf:
-            raise RunError(f"{sidecar}: {RESIDUAL_DOF} is {value!r}", expected="a number, or n/a")
-        return float(value)
-    return None
+    return _stated(sidecars, RESIDUAL_DOF, math.inf, "a number, or n/a")
 
 
 def stated_start_time(sidecars: Sequence[Path]) -> float:
@@ -125,18 +117,20 @@ def stated_start_time(sidecars: Sequence[Path]) -> float:
     RunError
         If a sidecar is no JSON object, or the value is no time within a volume.
     """
+    expected = f"seconds, 0 to {LONGEST_TR_SECONDS:g}"
+    return _stated(sidecars, "StartTime", LONGEST_TR_SECONDS, expected) or 0.0
+
+
+def _stated(sidecars: Sequence[Path], key: str, most: float, expected: str) -> float | None:
+    """Return the first number of a key, from 0 to `most`; None where no sidecar has one."""
     for sidecar in sidecars:
-        value = _facts_of(sidecar).get("StartTime")
-        if value is None:
+        value = _facts_of(sidecar).get(key)
+        if value is None or value == "n/a":
             continue
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value <= LONGEST_TR_SECONDS:
-            raise RunError(
-                f"{sidecar}: StartTime is {reprlib.repr(value)}",
-                expected=f"seconds, 0 to {LONGEST_TR_SECONDS:g}",
-            )
+        if type(value) not in (int, float) or not 0 <= value <= most or math.isinf(value):
+            raise RunError(f"{sidecar}: {key} is {reprlib.repr(value)}", expected=expected)
         return float(value)
-    return 0.0
+    return None
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

@@ -9,13 +9,10 @@ from typing import Any
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import parse_table, read_text, read_toml
+from bids_dtg.files.foreign import read_table, read_toml
 from bids_dtg.files.names import BidsName, parse_name, plain_index, plain_label, same_label
 from bids_dtg.notices import named
 
-# The largest event file, in bytes and rows; those of ordinary tasks are a thousandth of it.
-MOST_EVENTS = 16 * 2**20
-MOST_ROWS = 100_000
 # Folders of a participant (and session) with event files: with and without images.
 _FOLDERS = ("func", "beh")
 
@@ -86,15 +83,10 @@ def read_events(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     RunError
-        It cannot be read, is no table, has no columns or two of one name, or more than
-        `MOST_ROWS` rows.
+        It cannot be read, is no table, or has no columns or two of one name.
     """
     try:
-        text = read_text(path, MOST_EVENTS)
-        # Counted before the parser makes a cell for each column of each row.
-        if (rows := text.count("\n") + text.count("\r")) > 2 * MOST_ROWS + 2:
-            raise ForeignFileError(f"{path} has {rows} lines", expected=f"at most {MOST_ROWS} rows")
-        table = parse_table(text, path)
+        table = read_table(path)
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
     if not table.header or table.twice():
@@ -102,8 +94,6 @@ def read_events(path: Path) -> list[dict[str, str]]:
             f"{path} has {'two columns ' + named(table.twice()) if table.header else 'no header'}",
             expected="columns of different names, such as onset, duration and trial_type",
         )
-    if len(table.rows) > MOST_ROWS:
-        raise RunError(f"{path} has {len(table.rows)} rows", expected=f"at most {MOST_ROWS}")
     return table.dicts()
 
 

@@ -58,10 +58,7 @@ def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, 
     for place in folder.glob("ses-*"):
         if not sessions or place.name.removeprefix("ses-") in sessions:
             places.append(place / "func")
-    try:
-        return tuple(path for place in places for path in files_below(place, follow_links=False))
-    except ForeignFileError as err:
-        raise err.as_kind(RunError) from err
+    return tuple(path for place in places for path in files_below(place, follow_links=False))
 
 
 def filtered_names(

@@ -90,10 +90,7 @@ def find_statmap_files(place: Path) -> FoundFiles:
 
 def _by_names(root: Path) -> list[StatFile]:
     """Read the BIDS names below a folder."""
-    try:
-        named = [(path, name) for path in files_below(root) if (name := _bids_name(path))]
-    except ForeignFileError as err:
-        raise err.as_kind(DatasetError) from err
+    named = [(path, name) for path in files_below(root) if (name := _bids_name(path))]
     return [
         file
         for path, name in named

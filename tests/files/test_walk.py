@@ -22,7 +22,6 @@ def test_folders_of_drives_are_not_entered(tmp_path, drive):
         for place in (path, path.parent / drive / path.name, path.parent / drive / "a" / path.name):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
-    (root / drive / "b.nii.gz").mkdir()
     assert sorted(files_below(root)) == sorted(own)
     assert matching(root, "**/*.nii.gz") == sorted(own)
     assert matching(root, "*") == sorted([own[0], own[1].parent, own[2].parent])
@@ -35,3 +34,11 @@ def test_files_that_begin_with_other_signs_are_listed(tmp_path):
     (tmp_path / "#1_zstat.nii.gz").touch()
     (tmp_path / "._1_zstat.nii.gz").touch()
     assert [path.name for path in files_below(tmp_path)] == ["#1_zstat.nii.gz"]
+
+
+def test_links_in_circles_are_entered_once(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "map.nii.gz").touch()
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert list(files_below(tmp_path)) == [tmp_path / "a" / "map.nii.gz"]

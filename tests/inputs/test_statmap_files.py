@@ -11,7 +11,6 @@ from study_folders import add_hcp_run, add_hcp_task
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.walk import MOST_LEVELS
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import StatMap, group_maps, name_targets, plain_contrast
 
@@ -60,12 +59,6 @@ def test_maps_of_ours_that_fit_a_pattern_are_not_taken_for_measured_ones(tmp_pat
     found = find_statmap_files(patterns(tmp_path, f'path = "{path}"\nstatistic = "z"'))
     assert [file.contrast for file in found.files] == ["measured"]
     assert found.predicted == 1
-
-
-def test_folders_that_never_end_are_refused(tmp_path):
-    touch(tmp_path, "a/" * (MOST_LEVELS + 1) + MAP)
-    with pytest.raises(DatasetError, match=f"folders in each other deeper than {MOST_LEVELS}"):
-        find_statmap_files(tmp_path)
 
 
 def test_what_stands_twice_in_a_pattern_is_the_same_in_a_path(tmp_path):
