@@ -38,8 +38,6 @@ class CardPart(Protocol):
 
     # Keys of the card's JSON in their order; those that are not named follow.
     ORDER: ClassVar[tuple[str, ...]]
-    # Names that a bundle's files may have, beside card and weights: they go with a damaged one.
-    FILES: ClassVar[tuple[str, ...]]
 
     @property
     def outputs(self) -> str:

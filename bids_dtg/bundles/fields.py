@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from bids_dtg.errors import BundleError, ForeignFileError
@@ -66,12 +66,7 @@ class JsonFields:
 
     def text(self, key: str) -> str:
         """Return a text of a few pages at most: reports and logs show it."""
-        found = self.value(key)
-        if not isinstance(found, str):
-            raise self.wrong(key, found, "text")
-        if len(found) > _LONGEST_TEXT:
-            raise self.wrong(key, found, f"at most {_LONGEST_TEXT} characters, not {len(found)}")
-        return found
+        return str(self._checked(key, _is_text, f"text, at most {_LONGEST_TEXT} characters"))
 
     def text_or_none(self, key: str) -> str | None:
         """Return a text, or None where the field is null."""
@@ -86,17 +81,14 @@ class JsonFields:
 
     def flag(self, key: str) -> bool:
         """Return true or false."""
-        found = self.value(key)
-        if not isinstance(found, bool):
-            raise self.wrong(key, found, "true or false")
-        return found
+        return bool(self._checked(key, lambda found: isinstance(found, bool), "true or false"))
 
     def whole(self, key: str, least: int = 1) -> int:
         """Return a whole number, `least` or more."""
-        found = self.value(key)
-        if type(found) is not int or found < least:
-            raise self.wrong(key, found, f"a whole number of {least} or more")
-        return found
+        expected = f"a whole number of {least} or more"
+        return int(
+            self._checked(key, lambda found: type(found) is int and found >= least, expected)
+        )
 
     def count(self, key: str) -> int:
         """Return a whole number of 0 or more."""
@@ -118,31 +110,30 @@ class JsonFields:
 
     def share(self, key: str) -> float:
         """Return a number from 0 to below 1."""
-        found = self.not_negative(key)
-        if found >= 1:
-            raise self.wrong(key, found, "a number from 0 to below 1")
-        return found
+        return self._number(key, lambda found: 0 <= found < 1, "a number from 0 to below 1")
 
     def number(self, key: str) -> float:
         """Return a finite number."""
-        found = self.value(key)
-        if not _is_number(found):
-            raise self.wrong(key, found, "a finite number")
-        return float(found)
+        return self._number(key, lambda _: True, "a finite number")
 
     def positive(self, key: str) -> float:
         """Return a number above 0."""
-        found = self.value(key)
-        if not _is_number(found) or found <= 0:
-            raise self.wrong(key, found, "a number above 0")
-        return float(found)
+        return self._number(key, lambda found: found > 0, "a number above 0")
 
     def not_negative(self, key: str) -> float:
         """Return a number of 0 or more."""
+        return self._number(key, lambda found: found >= 0, "a finite number, 0 or more")
+
+    def _number(self, key: str, is_right: Callable[[float], bool], expected: str) -> float:
+        return float(
+            self._checked(key, lambda found: _is_number(found) and is_right(found), expected)
+        )
+
+    def _checked(self, key: str, is_right: Callable[[Any], bool], expected: str) -> Any:
         found = self.value(key)
-        if not _is_number(found) or found < 0:
-            raise self.wrong(key, found, "a finite number, 0 or more")
-        return float(found)
+        if not is_right(found):
+            raise self.wrong(key, found, expected)
+        return found
 
     def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
         """Return finite numbers as nested lists of the given shape."""
@@ -213,6 +204,10 @@ def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)} stands twice")
     return values
+
+
+def _is_text(found: object) -> bool:
+    return isinstance(found, str) and len(found) <= _LONGEST_TEXT
 
 
 def _is_number(found: object) -> bool:

@@ -55,8 +55,6 @@ _REMEDY = "fetch or make the bundle again"
 class FittedPart(CardPart):
     """The part of a card that such models have, beside what their kind says."""
 
-    FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
-
     people: int  # how many it was fitted to
     recipe_name: str = "default"  # what --recipe named; fields of the recipe may have been changed
     data_set: str = ""  # its name, which people are hashed with; empty: it has none

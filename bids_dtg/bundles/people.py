@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,11 @@ class PersonHashes:
     rest: tuple[str, ...] = ()  # of the content of each file of rest
     sketches: tuple[str, ...] = ()  # of values of rest, or edges (`bids_dtg.inputs.rest_sketch`)
     family: str = ""  # of the data set's name and the family's, 40 digits; empty: not known
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """All that are known."""
+        return tuple(filter(None, (self.person, *self.rest, *self.sketches, self.family)))
 
 
 @dataclass(frozen=True)
@@ -133,17 +138,12 @@ class ModelPeople:
         family
             Hash of the family; empty: not known.
         """
-        sure = {name for person in persons for name in self._by_person.get(person, ())}
-        sure |= {name for file in rest for name in self._by_rest.get(file, ())}
-        if sketches and self._sketches:
-            known = list(self._sketches)
-            sure |= {
-                name
-                for number in alike(known, list(sketches))
-                if number
-                for name in self._sketches[known[number - 1]]
-            }
-        return PersonMatch(frozenset(sure), frozenset(self._families.get(family, ())))
+        sets = self._sets_of_hashes
+        sure = {name for own in (*persons, *rest) for name in sets.get(own, ())}
+        known = [own for own in sets if _SKETCH.fullmatch(own)] if sketches else []
+        for number in alike(known, list(sketches)):
+            sure |= sets[known[number - 1]] if number else set()
+        return PersonMatch(frozenset(sure), frozenset(sets.get(family, ())))
 
     def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
         """Return the first hash of the person that each sketch is of; empty: of nobody here."""
@@ -159,28 +159,12 @@ class ModelPeople:
         )
 
     @cached_property
-    def _by_person(self) -> dict[str, set[str]]:
-        return self._sets_by(lambda person: (person.person,))
-
-    @cached_property
-    def _families(self) -> dict[str, set[str]]:
-        return self._sets_by(lambda person: (person.family,))
-
-    @cached_property
-    def _by_rest(self) -> dict[str, set[str]]:
-        return self._sets_by(lambda person: person.rest)
-
-    @cached_property
-    def _sketches(self) -> dict[str, set[str]]:
-        return self._sets_by(lambda person: person.sketches)
-
-    def _sets_by(self, hashes: Callable[[PersonHashes], Iterable[str]]) -> dict[str, set[str]]:
-        """Return the sets that people are in, by hashes of theirs that are not empty."""
+    def _sets_of_hashes(self) -> dict[str, set[str]]:
+        """The sets that a hash of whatever kind is in; kinds differ in digits, or in prefixes."""
         found: dict[str, set[str]] = {}
         for name, people in self.sets.items():
-            for person in people:
-                for own in filter(None, hashes(person)):
-                    found.setdefault(own, set()).add(name)
+            for own in (own for person in people for own in person.listed):
+                found.setdefault(own, set()).add(name)
         return found
 
     def encode(self) -> bytes:
@@ -190,7 +174,7 @@ class ModelPeople:
             "by_content": self.by_content,
             "sets": {
                 name: [
-                    [person.person, *person.rest, *person.sketches, *filter(None, [person.family])]
+                    [person.person, *person.listed[bool(person.person) :]]
                     for person in _sorted(self.sets[name])
                 ]
                 for name in _SETS

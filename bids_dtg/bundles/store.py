@@ -1,19 +1,16 @@
-"""Where model bundles are installed: found by name or path, and removed."""
+"""Where model bundles are installed: found by name or path."""
 
 from __future__ import annotations
 
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, read_card
-from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.published import all_published
-from bids_dtg.errors import BundleError, ForeignFileError
-from bids_dtg.files.foreign import read_bytes
+from bids_dtg.errors import BundleError
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Filled when a container image is built.
@@ -77,37 +74,6 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     if text and _is_file(Path(text) / CARD_FILE):
         return Path(text)
     raise _unknown_name(text, env)
-
-
-def note_on_namesakes(name: str, env: Mapping[str, str] | None = None) -> str | None:
-    """Return a line on other bundles of a name than the one that is used; None if none differs.
-
-    A folder of the same name may lie in the current folder.
-
-    Parameters
-    ----------
-    name
-        As for `find_bundle`; a path means one bundle only.
-    env
-        Environment; that of the process if None.
-    """
-    if _is_path(name):
-        return None
-    found = [model.path for model in installed_models(env) if model.name == name]
-    if name and (Path(name) / CARD_FILE).is_file():
-        found.append(Path(name).absolute())
-    if not found:
-        return None
-    used, *others = found
-    try:
-        card = read_bytes(used / CARD_FILE)
-        others = [path for path in others if read_bytes(path / CARD_FILE) != card]
-    except ForeignFileError:
-        return None  # the model will not load, which is said then
-    if not others:
-        return None
-    places = ", ".join(map(str, others))
-    return f"--model {name} is {used}; not used: {places} (give its path to use it)"
 
 
 def how_to_get(name: str) -> str:
@@ -267,32 +233,3 @@ def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
         f"no model called {name!r}; looked in {places}; installed: {', '.join(names) or 'none'}",
         remedy=remedy,
     )
-
-
-def _find(name: str, env: Mapping[str, str]) -> Path:
-    cache = user_cache(env)
-    # Without its card a bundle is found by no name, but is in the way of a new one.
-    if cache is not None and name and Path(name).name == name and (cache / name).is_dir():
-        damaged = cache / name
-        if not (damaged / CARD_FILE).is_file():
-            return damaged
-    if Path(name).is_file():
-        raise BundleError(f"{name} is a file", expected="a bundle's name or folder")
-    return find_bundle(name, env)
-
-
-def _check_content(folder: Path) -> None:
-    of_kinds = (file for kind in all_kinds().values() for file in kind.part().FILES)
-    own = {CARD_FILE, WEIGHTS_FILE, *of_kinds}
-    with suppress(BundleError):  # a damaged card lists nothing
-        own |= read_card(folder)[0].files.keys()
-    others = sorted(
-        child.name
-        for child in folder.iterdir()
-        if child.name not in own or (child.is_dir() and not child.is_symlink())
-    )
-    if others:
-        raise BundleError(
-            f"{folder} holds {others[0]}, which is not the bundle's",
-            remedy="move it away, or remove the folder yourself",
-        )

@@ -173,7 +173,7 @@ def test_recentring_needs_its_file():
         ("name", ".hidden", "name is .*Expected: letters, digits"),
         ("name", "", "name is .*Expected: letters, digits"),
         ("version", 3, "version is 3. Expected: text"),
-        ("notice", "x" * 10_001, r"notice is \"xx.*Expected: at most 10000 characters, not 10001"),
+        ("notice", "x" * 10_001, r"notice is \"xx.*Expected: text, at most 10000 characters"),
         ("contrasts.5.description", "x" * 10_001, r"contrasts\[5\].description is .*at most 10000"),
         ("licence", None, "licence is null. Expected: text"),
         ("training", [], r"training is \[\]. Expected: an object"),

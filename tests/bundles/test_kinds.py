@@ -49,8 +49,6 @@ def test_each_row_of_any_kind_is_loaded_and_refused_as_maps_where_it_has_none(ro
     assert type(load_any_bundle(bundle.path)) is type(bundle)
     assert ModelCard.from_json(bundle.card.to_json()).to_json() == bundle.card.to_json()
     bundle.check_weights()
-    own = {path.name for path in bundle.path.iterdir()} - {"model.json", WEIGHTS_FILE}
-    assert own <= {*row.part().FILES}
     of_maps = isinstance(row, MapsKind)
     assert (row.name in find_workflow("contrasts").architectures) is of_maps
     if not of_maps:
@@ -119,7 +117,6 @@ class RegionsPart:
     """The card's part of a kind that predicts no maps."""
 
     ORDER: ClassVar[tuple[str, ...]] = ()
-    FILES: ClassVar[tuple[str, ...]] = ("regions.txt",)
     regions: int
 
     @property
@@ -131,7 +128,7 @@ class RegionsPart:
 
     @classmethod
     def required_files(cls, fields) -> tuple[str, ...]:
-        return cls.FILES
+        return ("regions.txt",)
 
     @classmethod
     def read(cls, fields, files: Mapping[str, str]) -> RegionsPart:

@@ -13,7 +13,6 @@ from bids_dtg.bundles.store import (
     installed_models,
     model_folders,
     model_of_output,
-    note_on_namesakes,
 )
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import BundleError
@@ -66,20 +65,6 @@ def test_earlier_folders_win(world):
     assert used.path == root / "first" / "m"
     assert used.shadowed_by is None
     assert [model.shadowed_by for model in others] == [root / "first" / "m"] * 3
-
-
-def test_a_namesake_in_the_current_folder_is_not_used_and_named(world):
-    root, env = world
-    used = put(root / "package" / "demo")
-    assert note_on_namesakes("demo", env) is None
-    local = put(root / "here" / "demo")
-    assert note_on_namesakes("demo", env) is None  # the same model, copied
-    (local / "model.json").write_text('{"name": "demo"}')
-    assert find_bundle("demo", env) == used
-    line = note_on_namesakes("demo", env)
-    assert line.startswith(f"--model demo is {used}; not used: ")
-    assert str(local) in line
-    assert note_on_namesakes("./demo", env) is None
 
 
 def test_a_model_of_the_output_is_found_by_name_where_none_is_installed(world):

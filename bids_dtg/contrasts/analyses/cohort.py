@@ -10,7 +10,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.cohort.basis import BUNDLE, OwnModel, UsedModel
@@ -401,8 +400,6 @@ class Cohort:
             Another call works in this folder, or has just made a model in it.
         """
         with self.results.begun() as locks:
-            if note := note_on_namesakes(self.settings.inputs.model):
-                say(note)
             yield locks
 
 

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
@@ -75,11 +74,6 @@ class MapsPart:
         *("places", "parcels", "connectome", "rois", "sample", "segment_seconds", "mask_input"),
         *("contrasts", "same_for_all", "recentring", "gains", "half_width"),
     )
-    FILES: ClassVar[tuple[str, ...]] = (
-        *(MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE, PLACES_FILE),
-        *(OFFSET_FILE, HALF_WIDTH_FILE, MEAN_FILE, PEOPLE_FILE),
-    )
-
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
     grid: Grid | None = None  # where its maps and masks lie; None: at names, or parcels
     places: int | None = None  # how many places it has, without a grid; None: it has a grid

@@ -9,7 +9,6 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -161,7 +160,6 @@ class Request(CallRequest):
         card, settings = self.bundle.card, self.settings
         found = (
             f"{card.name}: {card.notice}" if card.notice else None,
-            note_on_namesakes(settings.inputs.model),
             spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
         )
         return filter(None, found)
