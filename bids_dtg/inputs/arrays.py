@@ -4,8 +4,8 @@ What a key holds, and its axes:
 
 - `people` (people,), `places` (places,): names; numbers count as names
 - `rest` (people, places, frames), `tr_seconds` (), `session` () of the rest
-- `connectomes` (people, places, places): correlations, instead of rest, for what asks for them
-- `edges` (people, edges): Fisher z of connectomes' upper triangles, row by row, likewise
+- `edges` (people, edges): Fisher z of connectomes' upper triangles, row by row, instead of rest,
+  for what asks for them
 - `structural` (people, places, places)
 - `families` (people,): people with the same one are related
 - `task_bold` (people, runs, places, frames): BOLD of tasks, NaN in censored frames, after the end
@@ -38,14 +38,13 @@ from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import named
 
 KEYS = (
-    *("people", "places", "rest", "tr_seconds", "session", "connectomes", "structural"),
+    *("people", "places", "rest", "tr_seconds", "session", "structural"),
     *("families", "edges"),
     *("task_bold", "task_bold_runs", "task_bold_tr_seconds"),
 )
-PEOPLE_BY = ("rest", "connectomes", "edges")  # what people may be known by
+PEOPLE_BY = ("rest", "edges")  # what people may be known by
 _AXES = {
     "rest": ("people", "places", "frames"),
-    "connectomes": ("people", "places", "places"),
     "edges": ("people", "edges"),
     "structural": ("people", "places", "places"),
     "families": ("people",),
@@ -55,7 +54,7 @@ _AXES = {
     "task_bold_runs": ("runs",),
 }
 # An array of these is one in all files together; each file may have names and times of its own.
-_ALONE = ("connectomes", "edges", "structural", "families", "task_bold")
+_ALONE = ("edges", "structural", "families", "task_bold")
 _NUMBERS = (*PEOPLE_BY, "structural", "task_bold")
 _OF_TASKS = ("task_bold", "task_bold_runs", "task_bold_tr_seconds")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
@@ -262,7 +261,6 @@ class ArrayPeople:
     places: tuple[str, ...]  # names
     places_named: bool  # whether a file names them
     rest: tuple[PeopleArray, ...]  # of each session
-    connectomes: PeopleArray | None
     structural: PeopleArray | None  # connections between places, as counted
     families: Families
     edges: PeopleArray | None = None  # of connectomes, where these were asked for
@@ -334,7 +332,7 @@ def read_arrays(
     keys
         `NAME=KEY` texts: under which key a file has what is called NAME here.
     of
-        What people may be known by, `rest`, `connectomes` or `edges`: files have one of them.
+        What people may be known by, `rest` or `edges`: files have one of them.
     tasks
         Whether BOLD of tasks is read, too.
 
@@ -401,7 +399,6 @@ def read_arrays(
         places=places,
         places_named=places_named,
         rest=_rest(found, rows),
-        connectomes=alone("connectomes"),
         structural=alone("structural"),
         edges=alone("edges"),
         task_bold=_task_bold(found, alone("task_bold")),

@@ -60,7 +60,7 @@ def find_input_runs(
         raise SettingsError(
             f"--bids-filter-file was given for {study.title}",
             expected="BIDS derivatives, whose names it filters",
-            remedy="choose with --task-id and --run",
+            remedy="choose with --task-id or --session-label",
         )
     return find_folder_runs(study, dataset.root, participant, selection, rule)
 

@@ -248,6 +248,3 @@ def test_edges_have_a_meaning_only_for_those_who_ask(tmp_path: Path) -> None:
         read_arrays([alone], ["edges=connectomes"])
     with pytest.raises(DatasetError, match="there are rest and edges"):
         read_arrays([both], of=("rest", "edges"))
-    square = write(tmp_path / "square.npz", connectomes=np.ones((3, 4, 5)), **names)
-    with pytest.raises(DatasetError, match=r"has 5 places, and .*connectomes has 4"):
-        read_arrays([square], of=("connectomes",))

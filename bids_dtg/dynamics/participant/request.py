@@ -177,7 +177,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
                 f"{share:.0%} of the {frames} frames from the first to the last that is kept were "
                 "left out",
                 expected=f"at most {MOST_CENSORED:.0%}, for the model",
-                remedy="raise --fd-threshold, or leave out the run with --run",
+                remedy="raise --fd-threshold, or leave out the run with --bids-filter-file",
             )
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:

@@ -176,17 +176,10 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> Connect
 
 
 def _read_arrays(arrays: ArrayPeople, edges: int, labels: Sequence[str]) -> Edges:
-    """Read people's edges, or make them of their correlations or series of rest."""
+    """Read people's edges, or make them of their series of rest."""
     if arrays.edges is not None:
         rows = read_rows(arrays.edges, labels, edge_faults, "finite values that differ")
         return np.stack(rows).astype(np.float32)
-    if arrays.connectomes is not None:
-        faults, expected = (
-            partial(_faults, arrays.places),
-            "symmetric correlations between -1 and 1",
-        )
-        rows = read_rows(arrays.connectomes, labels, faults, expected)
-        return np.stack([_edges_of(values) for values in rows])
     total, frames = np.zeros((len(labels), edges)), np.zeros(len(labels))
     for array in arrays.rest:
         there = [row for row, label in enumerate(labels) if label in array.rows]
@@ -204,7 +197,6 @@ def _edges_of(correlation: Array) -> Edges:
 
 _SOURCE_WORDS = (
     ("edges", "edges from arrays, Fisher z"),
-    ("connectomes", "correlations from arrays, as Fisher z"),
     ("rest", "Pearson correlations of series from arrays, as Fisher z"),
 )
 
@@ -243,23 +235,6 @@ def edge_faults(values: Array) -> list[str]:
             f"{np.abs(values).max():.3g}): no Fisher z of correlations"
         ]
     return []
-
-
-def _faults(regions: Sequence[str], values: Array) -> list[str]:
-    """List faults of a person's correlations (regions, regions); the diagonal is ignored."""
-    off = values[~np.eye(len(values), dtype=bool)]
-    if not np.isfinite(off).all():
-        return [f"NaN or infinite values at {_pair(regions, ~np.isfinite(values))}"]
-    if (off == off[0]).all() and len(off) > 2:
-        return ["all correlations are the same"]
-    beyond = (np.abs(values) >= 1) & ~np.eye(len(values), dtype=bool)
-    if beyond.any():
-        return [
-            f"{values[beyond][0]:.3g} at {_pair(regions, beyond)}: Fisher z is not finite there "
-            "(Fisher z itself belongs under the key edges)"
-        ]
-    uneven = np.abs(values - values.T) > _SAME
-    return [f"not symmetric at {_pair(regions, uneven)}"] if uneven.any() else []
 
 
 def _series_faults(regions: tuple[str, ...], values: Array) -> list[str]:

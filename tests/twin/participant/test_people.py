@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_split, write_twins
+from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, write_split, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.splits_file import Families
@@ -53,9 +53,7 @@ def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
     assert people.notes == ()
 
 
-def test_correlations_and_series_become_the_same_fisher_z(folder):
-    rewrite(folder, edges=None, connectomes=square(edges()["edges"]))
-    assert np.allclose(prepare(folder).source.connectomes(LABELS), edges()["edges"], atol=1e-5)
+def test_series_become_fisher_z(folder):
     rest = np.random.default_rng(0).normal(size=(len(LABELS), REGIONS, 50)).cumsum(axis=-1)
     rewrite(folder, edges=None, rest=rest, tr_seconds=np.array(0.8))
     above = np.triu_indices(REGIONS, 1)
@@ -184,16 +182,11 @@ def wrong(values: np.ndarray, where: object, value: float) -> np.ndarray:
     return changed
 
 
-CORRELATIONS = square(edges()["edges"])
 SERIES = np.random.default_rng(0).normal(size=(6, 8, 9))
 
 
 def of_edges(where: object, value: object) -> dict[str, Any]:
     return {"edges": wrong(edges()["edges"], where, value)}
-
-
-def of_correlations(where: object, value: float) -> dict[str, Any]:
-    return {"edges": None, "connectomes": wrong(CORRELATIONS, where, value)}
 
 
 def of_rest(series: np.ndarray) -> dict[str, Any]:
@@ -206,9 +199,6 @@ def of_rest(series: np.ndarray) -> dict[str, Any]:
         (of_edges((1, 3), np.nan), f"1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or inf"),
         (of_edges(2, 0.5), f"{LABELS[2]}: all edges are the same"),
         (of_edges(2, 1e4 * edges()["edges"][2]), ".* of 28 edges are beyond 3 .*: no Fisher z"),
-        (of_correlations((0, 1, 2), np.nan), f"{LABELS[0]}: NaN or infinite values at r1 and r2"),
-        (of_correlations((3, 0, 2), 1.4), "1.4 at r0 and r2: Fisher z is not finite there"),
-        (of_correlations((3, 0, 2), -0.9), "not symmetric at r0 and r2"),
         (of_rest(wrong(SERIES, (4, 2), 3.0)), f"sub-{LABELS[4]}: r2 is constant"),
         (of_rest(SERIES[:, [0, 1, 2, 3, 4, 5, 6, 0]]), "the same series at r0 and r7"),
     ],
@@ -236,13 +226,8 @@ def test_large_edges_and_people_with_one_connectome_are_named(folder):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"edges": None}, r"no file has rest or connectomes or edges.*edges \(people, edges\)"),
-        ({"connectomes": CORRELATIONS}, "there are connectomes and edges. Expected: one of them"),
+        ({"edges": None}, r"no file has rest or edges.*edges \(people, edges\)"),
         ({"edges": edges()["edges"][:, :14]}, "has 14 edges, and there are 8 places"),
-        (
-            {"edges": None, "connectomes": CORRELATIONS[:, :4]},
-            "connectomes has 4 places, and .*places has 8",
-        ),
         ({"edges": edges()["edges"][:4]}, "different numbers of people"),
         ({"people": np.array([f"x{n}" for n in range(6)])}, "nobody has both a connectome and eve"),
     ],
