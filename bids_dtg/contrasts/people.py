@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -64,11 +64,11 @@ class Person:
         return hashlib.sha256(content).hexdigest()
 
 
-def predicted_maps(model: MapModel, person: Person) -> Array:
+def predicted_maps(predict: Callable[[Array], Array], person: Person) -> Array:
     """Predict a person's maps as the participant level does: the mean over segments."""
     average = MapAverage()
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
-        maps = model.predict(segment.astype(np.float32))
+        maps = predict(segment.astype(np.float32))
         # The duration is irrelevant: only the mean is used.
         average.add(maps, seconds=weight)
     return average.mean
@@ -93,7 +93,7 @@ class FittedModel:
 
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
-        maps = predicted_maps(self.model, person)
+        maps = predicted_maps(self.model.predict, person)
         return maps if self.correction is None else self.correction.apply(maps)
 
 

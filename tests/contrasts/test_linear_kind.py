@@ -40,7 +40,7 @@ def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
     }
     assert (fitted.correction.gains > 0.5).all()
     new = people(1, seed=4)[0]
-    found = fitted.correction.apply(predicted_maps(fitted.model, new))
+    found = fitted.correction.apply(predicted_maps(fitted.model.predict, new))
     average = mean_maps(training)
     assert np.square(found - new.maps).mean() < 0.5 * np.square(average - new.maps).mean()
     path = tmp_path / "weights.safetensors"

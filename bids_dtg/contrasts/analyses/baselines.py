@@ -66,7 +66,7 @@ def baselines(training: Sequence[Person], parcels: NDArray[np.intp], seed: int) 
     linear = ParcelLinearBaseline(parcels).fit(_drawn_segments(training, seed), maps)
     models: dict[str, Predict] = {
         GROUP_AVERAGE: lambda person: mean,
-        LINEAR: lambda person: predicted_maps(_OfSegments(linear), person.of_one_set()),
+        LINEAR: lambda person: _predicted(linear, person),
     }
     words = f"Simple models were fitted on {counted(len(training), 'participant')}."
     record = {LINEAR: _record(linear, seed)}
@@ -111,7 +111,7 @@ def leave_one_out(
         model = of_parcels
         for number in relatives_of(person):
             model = model.without(segments[number], maps[number])
-        return predicted_maps(_OfSegments(model), person.of_one_set())
+        return _predicted(model, person)
 
     models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear}
     record = {LINEAR: _record(of_parcels, seed)}
@@ -120,16 +120,9 @@ def leave_one_out(
     return SimpleModels(models, record, fitted_on, None, tuple(models), words)
 
 
-class _OfSegments:
-    """A linear model of one person's segments of rest."""
-
-    def __init__(self, model: ParcelLinearBaseline) -> None:
-        self._model = model
-
-    def predict(self, connectome: Array) -> Array:
-        """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
-        maps: Array = self._model.predict([connectome])[0]
-        return maps
+def _predicted(model: ParcelLinearBaseline, person: Person) -> Array:
+    """Predict a person's maps, the mean over segments of rest."""
+    return predicted_maps(lambda one: model.predict([one])[0], person.of_one_set())
 
 
 def _drawn_segments(people: Sequence[Person], seed: int) -> list[NDArray[np.float16]]:

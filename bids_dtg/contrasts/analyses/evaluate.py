@@ -62,7 +62,7 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
     def predict(person: Person) -> Array:
-        return predicted_maps(model, person)[rows]
+        return predicted_maps(model.predict, person)[rows]
 
     parcels, seed = linear_parcels(bundle), settings.modelling.seed
     if settings.modelling.split_file is not None:

@@ -20,7 +20,7 @@ from bids_dtg.contrasts.analyses.judge import (
 )
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
-from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
+from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.train import write_fitted
 from bids_dtg.contrasts.analyses.training_set import why_left_out
 from bids_dtg.contrasts.bundle.kinds import KINDS
@@ -98,8 +98,7 @@ def run_finetuning(settings: Settings) -> int:
 
 def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     """Tune to these rows of the people's maps, score all, and write the model."""
-    bundle, split = cohort.bundle, draw_split(cohort)
-    keep_split(cohort.results, split)
+    bundle, split = cohort.bundle, kept_split(cohort)
     seen = why_left_out(cohort, split.test)
     test = cohort.of([label for label in split.test if label not in seen])
     people = [_of_rows(cohort.of(own), rows) for own in (split.training, split.validation)]
@@ -198,8 +197,8 @@ def _whole(
         everybody = [person for own in people for person in own]
         say(f"mean maps of {counted(len(everybody), 'participant')}, before and after")
         gains = np.ones(len(bundle.contrasts), np.float32) if old is None else old.gains.copy()
-        before = mean_prediction(everybody, lambda own: predicted_maps(cohort.model, own))
-        after = mean_prediction(everybody, lambda own: predicted_maps(model, own))
+        before = mean_prediction(everybody, lambda own: predicted_maps(cohort.model.predict, own))
+        after = mean_prediction(everybody, lambda own: predicted_maps(model.predict, own))
         gains[at] = 1.0 if fitted.correction is None else fitted.correction.gains
         offset = before - gains[:, None] * after
         offset[at] = 0.0 if fitted.correction is None else fitted.correction.offset
@@ -241,7 +240,7 @@ def _score(
 
     def before(person: Person) -> Array:
         maps = np.full(person.maps.shape, np.nan, np.float32)
-        maps[list(old)] = predicted_maps(model, person)[list(old.values())]
+        maps[list(old)] = predicted_maps(model.predict, person)[list(old.values())]
         return maps
 
     models: dict[str, Predict] = {BEFORE: before} if old else {}

@@ -8,9 +8,7 @@ different fits differ between people by who was left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
@@ -28,6 +26,7 @@ from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split, fold_people
 
 _GROUPS, _PEOPLE = 4, 5  # groups at least where there are people enough, and people of a group
+Groups = tuple[tuple[str, ...], ...]  # labels of people who are left out together
 _FEWEST = 2  # people of a group: they are compared with each other
 _COLUMNS = (
     Column("participant_id", "Participant"),
@@ -35,69 +34,32 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Folds:
-    """Groups of people, each to be predicted by a fit to all others."""
+def groups_in_words(groups: Groups) -> str:
+    """Return the groups and their sizes in words.
 
-    groups: tuple[tuple[str, ...], ...]  # labels
-    seed: int  # of the draw
-
-    @property
-    def people(self) -> int:
-        """How many people there are."""
-        return sum(map(len, self.groups))
-
-    @property
-    def fitted_on(self) -> tuple[int, ...]:
-        """On how many people each fit rests."""
-        return tuple(self.people - len(group) for group in self.groups)
-
-    @property
-    def words(self) -> str:
-        """The groups and their sizes in words.
-
-        Examples
-        --------
-        >>> Folds((("1", "2", "3"), ("4", "5")), seed=0).words
-        '2 groups of 2 to 3 participants'
-        """
-        sizes = sorted(map(len, self.groups))
-        of = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
-        return f"{len(self.groups)} groups of {of} participants"
-
-    @property
-    def lead(self) -> str:
-        """Describe for the page what was judged, and what its intervals and p count."""
-        fewest, most = min(self.fitted_on), max(self.fitted_on)
-        others = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        return (
-            f"Scores and verdicts are of cross-validation: {self.words} (families together, seed "
-            f"{self.seed}) were left out in turn. A fit to the {others} others, with all that it "
-            "chooses, predicted each group, and people are compared within their group alone. The "
-            f"model in the bundle is a fit to all {self.people}. Each participant is tested, and "
-            "trains the others' predictions: intervals and p of differences count differences as "
-            "varying \N{SQUARE ROOT}2 times as much as they do."
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the key `cross_validation` of scores and card."""
-        sizes = [len(group) for group in self.groups]
-        return {"cross_validation": {"groups": sizes, "seed": self.seed, "families": "together"}}
+    Examples
+    --------
+    >>> groups_in_words((("1", "2", "3"), ("4", "5")))
+    '2 groups of 2 to 3 participants'
+    """
+    return f"{len(groups)} groups of {_range(map(len, groups))} participants"
 
 
-def draw_folds(cohort: Cohort, split: Split, kind: MapsKind) -> Folds | None:
-    """Draw the groups of a cross-validation; None where a test set judges, or nothing can."""
+def _range(numbers: Iterable[int]) -> str:
+    low, *_, high = sorted([*numbers] * 2)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def draw_folds(cohort: Cohort, split: Split, kind: MapsKind) -> Groups:
+    """Draw the groups of a cross-validation; () where a test set judges, or nothing can."""
     options, people = cohort.settings.modelling, split.training
     alone = len(split.everybody) == len(people)
     if not alone or not trains_on_all(options, len(people), needs_validation=kind.is_network):
-        return None
-    groups = draw_groups(people, cohort.families.by_label, seed=options.seed)
-    return Folds(groups, options.seed) if groups else None
+        return ()
+    return draw_groups(people, cohort.families.by_label, seed=options.seed)
 
 
-def draw_groups(
-    people: Sequence[str], families: Mapping[str, str], *, seed: int
-) -> tuple[tuple[str, ...], ...]:
+def draw_groups(people: Sequence[str], families: Mapping[str, str], *, seed: int) -> Groups:
     """Draw as many groups as leave each two people, and each fit enough; () where none do.
 
     Examples
@@ -118,16 +80,16 @@ def draw_groups(
     return ()
 
 
-def judge_folds(cohort: Cohort, folds: Folds, kind: MapsKind) -> tuple[Scores, SimpleModels]:
+def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores, SimpleModels]:
     """Fit a kind to all but each group in turn, score it and simple models, and join the scores.
 
     Returns
     -------
-    The scores, and what the simple models were fitted on.
+    The scores, and what the simple models were fitted on, with sentences on it for the page.
     """
     rows = [
         {"participant_id": f"sub-{label}", "group": number}
-        for number, group in enumerate(folds.groups, 1)
+        for number, group in enumerate(groups, 1)
         for label in group
     ]
     table = ResultTable(
@@ -138,19 +100,30 @@ def judge_folds(cohort: Cohort, folds: Folds, kind: MapsKind) -> tuple[Scores, S
     cohort.results.table(FOLDS, table)
     by_group: list[Scores] = []
     records = []
-    for number, group in enumerate(folds.groups, 1):
+    for number, group in enumerate(groups, 1):
         others = [person.label for person in cohort.people if person.label not in group]
         say(
-            f"group {number} of {len(folds.groups)}: {counted(len(group), 'participant')} left "
+            f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left "
             f"out, {len(others)} fitted"
         )
         fold, split = of_fold(cohort, number), Split(tuple(others), (), ())
         work = cohort.store.root / WORK
         fitted = fit_model(kind, fold, split, folder=work, report=lambda line: None)
-        people = fold.of(others), fold.of(group)
+        sets = fold.of(others), fold.of(group)
         with one_blas_thread():
-            found, simple = score_fit(fold, fitted, *people, report=lambda line: None)
+            found, simple = score_fit(fold, fitted, *sets, report=lambda line: None)
         by_group.append(found)
         records.append(simple.record)
     record = {name: [one[name] for one in records if name in one] for name in records[0]}
-    return join_groups(by_group), SimpleModels({}, record, min(folds.fitted_on))
+    people = sum(map(len, groups))
+    fitted_on = [people - len(group) for group in groups]
+    words = (
+        f"Scores and verdicts are of cross-validation: {groups_in_words(groups)} (families "
+        f"together, seed {cohort.settings.modelling.seed}) were left out in turn. A fit to the "
+        f"{_range(fitted_on)} others, with all that it chooses, predicted each group, and people "
+        f"are compared within their group alone. The model in the bundle is a fit to all {people}. "
+        "Each participant is tested, and trains the others' predictions: intervals and p of "
+        "differences count differences as varying \N{SQUARE ROOT}2 times as much as they do. "
+        "Simple models were fitted like the model."
+    )
+    return join_groups(by_group), SimpleModels({}, record, min(fitted_on), words=words)

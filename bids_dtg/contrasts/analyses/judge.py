@@ -157,6 +157,8 @@ def score_fit(
     """Score a model, called "model", and simple ones of the same training people, on others."""
     seed = cohort.settings.modelling.seed
     simple = baselines(training, linear_parcels(cohort.bundle), seed)
+    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
+    simple = dataclasses.replace(simple, words=words)
     models = {"model": fitted.predict, **without_correction(fitted, "model")}
     return score_models(cohort, simple, models, test, "model", report), simple
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from bids_dtg.cohort.copies import copies_in_words
-from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.splits_file import read_sets, write_sets
@@ -67,6 +66,13 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     return split
 
 
+def kept_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
+    """Do what `draw_split` does, and write the split for later calls to take."""
+    split = draw_split(cohort, needs_validation=needs_validation)
+    write_sets(cohort.results.add(SPLIT_FILE), dataclasses.asdict(split))
+    return split
+
+
 def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: bool) -> bool:
     """Return whether everybody trains, so that cross-validation judges the model.
 
@@ -90,11 +96,6 @@ def plan_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
 def sets_of(split: Split) -> dict[str, tuple[str, ...]]:
     """Return the sets of a split by what they are used for."""
     return {"train": split.training, "validate": split.validation, "test": split.test}
-
-
-def keep_split(results: ResultFolder, split: Split) -> None:
-    """Write a split, for later calls to take."""
-    write_sets(results.add(SPLIT_FILE), dataclasses.asdict(split))
 
 
 def say_families(cohort: Cohort) -> None:

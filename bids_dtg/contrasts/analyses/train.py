@@ -18,12 +18,12 @@ from bids_dtg.contrasts.analyses.fit import (
     half_width_words,
     mean_prediction,
 )
-from bids_dtg.contrasts.analyses.folds import draw_folds, judge_folds
+from bids_dtg.contrasts.analyses.folds import draw_folds, groups_in_words, judge_folds
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read, reduced, with_maps_of
 from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, sets_that_fit
-from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
+from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.arrays import as_kept
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -62,11 +62,10 @@ def run_training(settings: Settings) -> int:
     cohort = _learning(cohort, kind, len(planned.training))
     check_fit(kind, cohort, planned)
     if cohort.is_dry:
-        folds = draw_folds(cohort, planned, kind)
-        judging = (
-            {f"judge by, in {folds.words} left out in turn": planned.training} if folds else {}
-        )
-        return cohort.print_plan({**sets_of(planned), **judging})
+        plan = sets_of(planned)
+        if groups := draw_folds(cohort, planned, kind):
+            plan[f"judge by, in {groups_in_words(groups)} left out in turn"] = planned.training
+        return cohort.print_plan(plan)
     with cohort.begun() as locks:
         cohort = cohort.among(planned.everybody)
         if cohort.learns:
@@ -102,10 +101,8 @@ def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
     begun = time.monotonic()
     cohort = reduced(cohort, locks)
     seconds = time.monotonic() - begun
-    split = draw_split(cohort, needs_validation=kind.is_network)
-    keep_split(cohort.results, split)
-    folds = draw_folds(cohort, split, kind)
-    groups = () if folds is None else folds.groups
+    split = kept_split(cohort, needs_validation=kind.is_network)
+    groups = draw_folds(cohort, split, kind)
     if seconds > 1:  # else it was reduced by an earlier call
         left = duration(_TIMES_AS_LONG * seconds * (1 + len(groups)))
         say(f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} take about {left}")
@@ -113,23 +110,28 @@ def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
 
 
 def _train(cohort: Cohort, kind: MapsKind) -> int:
-    split = draw_split(cohort, needs_validation=kind.is_network)
-    keep_split(cohort.results, split)
+    split = kept_split(cohort, needs_validation=kind.is_network)
     training, validation, test = (getattr(split, name) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
-    folds = draw_folds(cohort, split, kind)
     cohort.results.add(f"{CHECKPOINTS}/")
     fitted = fit_model(kind, cohort, split, folder=cohort.results.path, report=say)
-    evaluation: dict[str, Any] | None
-    if folds is not None:
-        fitted = dataclasses.replace(fitted, record={**fitted.record, **folds.to_json()})
-        say(f"cross-validation: {folds.words} are left out in turn")
-        found, simple = judge_folds(cohort, folds, kind)
-        words = f"{folds.lead} Simple models were fitted like the model. {fitted.words}"
-        simple = dataclasses.replace(simple, words=words.strip())
-        evaluation = write_scores(cohort, found, simple, "model", record=fitted.record)
+    groups, evaluation = draw_folds(cohort, split, kind), None
+    if groups:
+        say(f"cross-validation: {groups_in_words(groups)} are left out in turn")
+        sizes = [len(group) for group in groups]
+        drawn = {"groups": sizes, "seed": cohort.settings.modelling.seed, "families": "together"}
+        fitted = dataclasses.replace(fitted, record={**fitted.record, "cross_validation": drawn})
+        found, simple = judge_folds(cohort, groups, kind)
+    elif test:
+        found, simple = score_fit(cohort, fitted, cohort.of(training), cohort.of(test))
     else:
-        evaluation = _score(cohort, fitted, cohort.of(training), cohort.of(test))
+        say(
+            f"no test participants: the model of {counted(len(training), 'participant')} is not "
+            "scored, so its accuracy is unknown"
+        )
+    if groups or test:
+        simple = dataclasses.replace(simple, words=f"{simple.words} {fitted.words}".strip())
+        evaluation = write_scores(cohort, found, simple, "model", record=fitted.record)
     bundle = write_fitted(
         cohort, fitted, contrasts=cohort.contrasts, split=split, evaluation=evaluation
     )
@@ -137,22 +139,6 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
     for work in ("work", WORK):
         cohort.store.discard(work)
     return cohort.failed
-
-
-def _score(
-    cohort: Cohort, fitted: FittedModel, training: Sequence[Person], test: Sequence[Person]
-) -> dict[str, Any] | None:
-    """Score a model and simple ones on the test people; None if there are none."""
-    if not test:
-        say(
-            f"no test participants: the model of {counted(len(training), 'participant')} is not "
-            "scored, so its accuracy is unknown"
-        )
-        return None
-    found, simple = score_fit(cohort, fitted, training, test)
-    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
-    simple = dataclasses.replace(simple, words=f"{words} {fitted.words}".strip())
-    return write_scores(cohort, found, simple, "model", record=fitted.record)
 
 
 def write_fitted(
