@@ -27,7 +27,6 @@ class Contrast:
     task: str  # task that the contrast belongs to, as "LANGUAGE"
     name: str  # name of the contrast within its task, as "MATH-STORY"
     description: str  # one line in plain words
-    hcp_name: str | None = None  # name in the HCP-YA release; None for other data
 
     def __post_init__(self) -> None:
         if self.index < 0:
@@ -83,8 +82,8 @@ def parse_contrasts(text: str) -> tuple[Contrast, ...]:
     ----------
     text
         A header and one line a contrast, in the order of the model's outputs. The
-        column `label` is needed; `task`, `name`, `description`, `hcp_name` and
-        `index` (0, 1, 2, …) may follow in any order.
+        column `label` is needed; `task`, `name`, `description` and `index` (0, 1, 2, …) may
+        follow in any order.
 
     Raises
     ------
@@ -119,7 +118,6 @@ def _contrast(position: int, row: dict[str, str]) -> Contrast:
         task=row.get("task", ""),
         name=row.get("name", row["label"]),
         description=row.get("description", ""),
-        hcp_name=row.get("hcp_name") or None,
     )
 
 

@@ -21,7 +21,6 @@ def test_hcp_contrasts_are_those_of_the_published_models(shared):
         assert ours.label == theirs["label"]
         assert ours.task == theirs["task"]
         assert ours.name == theirs["hcp_contrast"]
-        assert ours.hcp_name == theirs["hcp_name"]
 
 
 def test_hcp_contrasts_describe_differences_as_differences():

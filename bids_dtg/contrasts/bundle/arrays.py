@@ -1,13 +1,13 @@
 """The files of a model of maps besides its weights: each is written and read here.
 
-- geometry: masks and ROI maps on a grid; or places without one (names, or parcels of CIFTI) with
-  the ROI maps over them
+- geometry: masks and ROI maps on a grid; or, without one, the ROI maps over places that are
+  parcels of CIFTI or have numbers alone
 - offset: what re-centring adds to the maps
 - half-widths: how wide intervals around the maps are
-- mean: the mean of what the model predicts for its training people, unrounded
+- mean: the mean of what the model predicts for its training people
 
 Files of tensors are read with the shapes which the card says they have. Rows of large arrays are
-kept in steps of 8 bits.
+kept in steps of 8 bits. That files are those of their maker is known from the card's SHA-256.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.tensors import check_names, decode_names, encode_names, read_tensors
+from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     GAIN_DIGITS,
@@ -33,13 +33,13 @@ from bids_dtg.contrasts.bundle.part import (
     MASK_FILE,
     MEAN_FILE,
     OFFSET_FILE,
-    PLACES_FILE,
+    PARCELS_FILE,
     MapsPart,
 )
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
-from bids_dtg.files.tensors import TensorFile, encode_arrays, let_go
+from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
@@ -50,14 +50,10 @@ from bids_dtg.imaging.surfaces.cifti import FAULTS
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 
 # Names of tensors. Those of steps are int8, and NAME_scale is the value of one step of each row.
-_OFFSET, _HALF_WIDTH = "offset", "half_width"
-_NAMES, _LISTED_MAPS, _COMBINE = "names", "roi_maps", "combine"
-_PARCELS = "parcels"  # axes of a map of parcels, in CIFTI's XML
-_MEAN = "mean"
+_OFFSET, _HALF_WIDTH, _MEAN = "offset", "half_width", "mean"
+_LISTED_MAPS, _COMBINE = "roi_maps", "combine"
 _REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
-# Affines that agree to this many mm (or mm a voxel) describe one grid.
-_AFFINE_TOLERANCE = 1e-4
 # Limit on all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
 _MOST_MAP_VALUES = 2**28
 # A few volumes at a time: gathered while the next ones are inflated.
@@ -71,26 +67,21 @@ Geometry = tuple[Places, Places, NDArray[np.floating], Array | None]
 def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, bytes]:
     """Return the files, by name, that define grid and ROIs; `several`: of several sets of these."""
     brain, places, roi_maps, combine = geometry
-    listed = encode_arrays(
-        {_LISTED_MAPS: roi_maps} | ({} if combine is None else {_COMBINE: combine})
-    )
-    if isinstance(places, ParcelPlaces | ListedPlaces):
-        tensors = (
-            {_PARCELS: np.frombuffer(places.to_xml(), np.uint8)}
-            if isinstance(places, ParcelPlaces)
-            else {_NAMES: encode_names(places.names)}
-        )
-        return {PLACES_FILE: encode_arrays(tensors), LISTED_MAPS_FILE: listed}
-    maps = (
-        {LISTED_MAPS_FILE: listed}
-        if several
-        else {MAPS_FILE: brain.encode(roi_maps, description="ROI maps")}
-    )
-    masks = (BRAIN_MASK_FILE, brain, "brain mask"), (MASK_FILE, places, "model mask")
-    return maps | {
-        name: own.encode(np.ones(own.number, np.float32), description=words)
-        for name, own, words in masks
-    }
+    files = {}
+    if several or not isinstance(brain, VoxelPlaces):
+        combined = {} if combine is None else {_COMBINE: combine}
+        files[LISTED_MAPS_FILE] = encode_arrays({_LISTED_MAPS: roi_maps, **combined})
+    else:
+        files[MAPS_FILE] = brain.encode(roi_maps, description="ROI maps")
+    if isinstance(places, ParcelPlaces):
+        files[PARCELS_FILE] = places.to_xml()
+    for name, mask, words in (
+        (BRAIN_MASK_FILE, brain, "brain mask"),
+        (MASK_FILE, places, "model mask"),
+    ):
+        if isinstance(mask, VoxelPlaces):
+            files[name] = mask.encode(np.ones(mask.number, np.float32), description=words)
+    return files
 
 
 def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
@@ -101,26 +92,31 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
     BundleError
         If a file is damaged or holds something else.
     """
-    several, number = part.several, part.places
-    if several and (found := sum(part.connectome.sets)) != rois:
+    if part.several and (found := sum(part.connectome.sets)) != rois:
         raise BundleError(
             f"{folder / CARD_FILE} lists {found} ROI maps under rois",
             expected=f"{rois}, as the weights read",
             remedy=_REMEDY,
         )
-    if part.grid is None:
-        assert number is not None  # a card has a grid or a number of places
-        read = read_parcels if part.parcels else _read_names
-        listed: Places = read(folder / PLACES_FILE, number)
-        return listed, listed, *_read_listed_maps(folder, rois, number, several=several)
-    if not several:
-        _check_on_grid(folder / MAPS_FILE, part.grid, volumes=rois)
-    brain, places = (
-        _read_voxels(folder / name, part.grid) for name in (BRAIN_MASK_FILE, MASK_FILE)
-    )
-    if several:
-        return brain, places, *_read_listed_maps(folder, rois, places.number, several=True)
-    return brain, places, read_roi_maps(folder / MAPS_FILE, brain), None
+    if part.grid is not None:
+        brain, mask = (
+            _read_voxels(folder / name, part.grid) for name in (BRAIN_MASK_FILE, MASK_FILE)
+        )
+        if not part.several:
+            maps = read_roi_maps(folder / MAPS_FILE, brain)
+            if len(maps) != rois:
+                raise BundleError(
+                    f"{folder / MAPS_FILE} holds {len(maps)} ROI maps",
+                    expected=f"{rois}, as the weights read",
+                )
+            return brain, mask, maps, None
+        return brain, mask, *_read_listed_maps(folder, rois, mask.number, mapped=True)
+    number = part.places or 0
+    if part.parcels:
+        places: Places = read_parcels(folder / PARCELS_FILE, number)
+    else:
+        places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
+    return places, places, *_read_listed_maps(folder, rois, number, mapped=part.several)
 
 
 def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
@@ -173,27 +169,11 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
 
 
 def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
-    _check_on_grid(path, grid, volumes=1)
     with as_bundle_error(_REMEDY):
         mask = read_mask(path, grid)
     if not mask.any():
         raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
     return VoxelPlaces.within(grid, mask)
-
-
-def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
-    """Refuse an image whose header does not describe so many volumes on the grid."""
-    with as_bundle_error(_REMEDY):
-        header = read_header(path)
-    if (*header.shape, 1)[:4] != (*grid.shape, volumes) or len(header.shape) > 4:
-        raise BundleError(
-            f"{path} has sizes {header.shape}", expected=f"{volumes} volume(s) of {grid.shape}"
-        )
-    if not np.allclose(header.affine, grid.affine, rtol=0, atol=_AFFINE_TOLERANCE):
-        raise BundleError(
-            f"{path} has the affine {header.affine.tolist()}",
-            expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
-        )
 
 
 def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
@@ -231,11 +211,8 @@ def read_parcels(path: Path, number: int) -> ParcelPlaces:
     BundleError
         If the file is damaged or holds something else.
     """
-    file = TensorFile(path)
-    (size,) = file.shape(_PARCELS, axes=1)
-    xml = read_tensors(path, {_PARCELS: ("uint8", (size,))})[_PARCELS].tobytes()
     try:
-        places = ParcelPlaces.of_xml(xml)
+        places = ParcelPlaces.of_xml(path.read_bytes())
     except FAULTS as err:
         raise BundleError(f"{path}: its parcels cannot be read: {err}", remedy=_REMEDY) from err
     if places.number != number:
@@ -243,98 +220,36 @@ def read_parcels(path: Path, number: int) -> ParcelPlaces:
     return places
 
 
-def _read_names(path: Path, number: int) -> ListedPlaces:
-    """Read so many places that have names.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    file = TensorFile(path)
-    check_names(file, _NAMES, number)
-    tensors = file.read()
-    names = tensors.pop(_NAMES)
-    if tensors or names.dtype != np.uint8:
-        raise BundleError(f"{path} holds other tensors than names")
-    try:
-        return ListedPlaces(decode_names(names, number))
-    except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
-
-
 def _read_listed_maps(
-    folder: Path, rois: int, places: int, *, several: bool
+    folder: Path, rois: int, places: int, *, mapped: bool
 ) -> tuple[NDArray[np.floating], Array | None]:
-    """Read ROI maps (rois, places), and how those of the ROIs are combinations of them.
-
-    Those of several sets are of 16 bits, and mapped from the file.
-    """
+    """Read ROI maps (rois, places), and how those of the ROIs are combinations of them."""
     path = folder / LISTED_MAPS_FILE
-    file, combine = TensorFile(path), None
-    if several and _COMBINE in file.names():
-        combine = file.below(_COMBINE).read()[""]
-        if combine.dtype != np.float32 or combine.ndim != 2 or len(combine) != rois:
-            raise BundleError(
-                f"{path} has combinations {combine.dtype} {combine.shape}",
-                expected=f"float32 of {rois} ROIs",
-                remedy=_REMEDY,
-            )
-        rois = combine.shape[1]
-    if (found := file.shape(_LISTED_MAPS, axes=2)) != (rois, places):
-        raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
-    if not several:
-        return read_tensors(path, {_LISTED_MAPS: ("float32", found)})[_LISTED_MAPS], None
-    maps = file.mapped(_LISTED_MAPS)
-    if maps.dtype != np.float16 or not np.isfinite(maps).all():
-        raise BundleError(
-            f"{path} has ROI maps of {maps.dtype}, or values that are not finite",
-            expected="finite numbers of 16 bits",
-            remedy=_REMEDY,
-        )
-    let_go(maps)
+    tensors = TensorFile(path).read([_LISTED_MAPS] if mapped else ())
+    maps, combine = tensors.pop(_LISTED_MAPS, np.empty(0)), tensors.pop(_COMBINE, None)
+    made, number = (rois, rois) if combine is None else combine.shape
+    if made != rois or maps.shape != (number, places) or tensors:
+        raise BundleError(f"{path} has ROI maps {maps.shape}", expected=f"{(rois, places)}")
     return maps, combine
 
 
 def encode_offset(offset: NDArray[np.float32]) -> bytes:
-    """Encode a re-centring offset, (contrasts, voxels), as the file's bytes (deterministic).
-
-    A contrast's largest value becomes 127: what is lost is at most half of a 127th of it.
-    """
+    """Encode a re-centring offset, (contrasts, voxels), as the file's bytes (deterministic)."""
     return _encode_steps(_OFFSET, *to_steps(offset))
 
 
-def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
-    """Read a re-centring offset, (contrasts, voxels).
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    return _read_steps(path, _OFFSET, (contrasts, voxels))
-
-
-def read_correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
+def read_correction(folder: Path, part: MapsPart, places: int) -> Correction | None:
     """Read the correction of a model's maps; None: its card has none.
 
     Raises
     ------
     BundleError
-        If the file or the gains are not what they should be.
+        If the file is not what it should be.
     """
     if part.gains is None:
         return None
-    offset = read_offset(folder / OFFSET_FILE, len(part.contrasts), voxels)
-    with np.errstate(over="ignore"):
-        gains = np.array(part.gains, np.float32)
-    if not np.isfinite(gains).all():
-        raise BundleError(
-            f"{folder / CARD_FILE}: gains go up to {max(map(abs, part.gains)):.3g}",
-            expected="gains that floats of 32 bits can hold",
-            remedy=_REMEDY,
-        )
-    return Correction(gains, offset)
+    offset = _read_steps(folder / OFFSET_FILE, _OFFSET, (len(part.contrasts), places))
+    return Correction(np.array(part.gains, np.float32), offset)
 
 
 def as_kept(correction: Correction | None) -> Correction | None:
@@ -373,19 +288,13 @@ def read_half_widths(
     BundleError
         If the field or the file is not what it should be.
     """
-    path = folder / HALF_WIDTH_FILE
-    fields = JsonFields(facts, str(folder / "model.json"), "half_width.")
+    fields = JsonFields(facts, str(folder / CARD_FILE), "half_width.")
     people, segments = fields.whole("participants"), fields.whole("segments")
     edge, in_turn = fields.whole("block"), fields.flag("left_out_in_turn")
     fields.refuse_unknown()
-    if not 1 <= edge <= places.number:
-        raise fields.wrong("block", edge, "how many places an edge of a block has")
     lattice = places.lattice(edge)
-    values = _read_steps(path, _HALF_WIDTH, (contrasts, *lattice.shape))
-    try:
-        return HalfWidths(people, segments, values, lattice, in_turn)
-    except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+    values = _read_steps(folder / HALF_WIDTH_FILE, _HALF_WIDTH, (contrasts, *lattice.shape))
+    return HalfWidths(people, segments, values, lattice, in_turn)
 
 
 def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -411,50 +320,18 @@ def _encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:
 
 
 def _read_steps(path: Path, name: str, shape: tuple[int, ...]) -> Array:
-    """Read rows of a shape that are kept in steps.
-
-    Raises
-    ------
-    BundleError
-        The file holds something else, or the rows are too large for floats of 32 bits.
-    """
+    """Read rows of a shape that are kept in steps; BundleError where the file holds others."""
     scale = f"{name}_scale"
     tensors = read_tensors(path, {name: ("int8", shape), scale: ("float32", shape[:1])})
-    with np.errstate(over="ignore"):
-        rows = from_steps(tensors[name], tensors[scale])
-    if not np.isfinite(rows).all():
-        raise BundleError(
-            f"{path} has values that are not finite in {name}, by its {scale}", remedy=_REMEDY
-        )
-    return rows
+    return from_steps(tensors[name], tensors[scale])
 
 
 def encode_mean(mean: Array) -> bytes:
-    """Encode mean maps (contrasts, places) as the file's bytes (deterministic).
-
-    Raises
-    ------
-    BundleError
-        If a value is not finite: a model predicts at each of its places.
-    """
-    if not np.isfinite(mean).all():
-        raise BundleError(
-            "the model was not written: the mean of its predictions has values that are not finite",
-            expected="finite maps of all people",
-        )
+    """Encode mean maps (contrasts, places) as the file's bytes (deterministic)."""
     return encode_arrays({_MEAN: mean})
 
 
 def read_mean(folder: Path, shape: tuple[int, int]) -> Array:
-    """Read mean maps of a shape, (contrasts, places).
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else.
-    """
-    path = folder / MEAN_FILE
-    mean: Array = read_tensors(path, {_MEAN: ("float32", shape)})[_MEAN]
-    if not np.isfinite(mean).all():
-        raise BundleError(f"{path} has values that are not finite in the mean", remedy=_REMEDY)
+    """Read mean maps of a shape, (contrasts, places); BundleError where the file holds others."""
+    mean: Array = read_tensors(folder / MEAN_FILE, {_MEAN: ("float32", shape)})[_MEAN]
     return mean

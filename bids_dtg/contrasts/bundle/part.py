@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,14 +21,11 @@ from bids_dtg.notices import counted
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
-# For a model without a grid: its places, which are names or parcels of CIFTI, and its ROI maps, as
-# those of several sets.
-PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
+# For a model without a grid: its parcels of CIFTI, if they are some, as CIFTI's XML; and its ROI
+# maps, as those of several sets.
+PARCELS_FILE, LISTED_MAPS_FILE = "parcels.xml", "maps.safetensors"
 OFFSET_FILE = "reference.safetensors"
 HALF_WIDTH_FILE, MEAN_FILE = "half_width.safetensors", "mean.safetensors"
-
-# A template at one millimetre has 7 million voxels: larger sizes would only exhaust the memory.
-_LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
 
 RUN, SESSION = "run", "session"  # what a sample is
 GAIN_DIGITS = 4  # a hundredth of the precision that the measured people allow
@@ -71,7 +67,7 @@ class MapsPart:
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "sources", "for_science", "notice", "files", "statistic", "units", "grid"),
-        *("places", "parcels", "connectome", "rois", "sample", "segment_seconds", "mask_input"),
+        *("places", "parcels", "connectome", "rois", "sample", "segment_seconds"),
         *("contrasts", "same_for_all", "recentring", "gains", "half_width"),
     )
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
@@ -79,7 +75,6 @@ class MapsPart:
     places: int | None = None  # how many places it has, without a grid; None: it has a grid
     # Length of rest in one training sample; more than any run has: runs are not cut.
     segment_seconds: float = 432.0
-    mask_input: bool = True  # whether the connectome is 0 outside the mask at prediction
     statistic: str = "z"  # value of the BIDS entity stat- of the maps
     units: str = "z"  # unit of the maps
     recentring: Recentring | None = None  # None: maps are what the model predicts
@@ -116,7 +111,7 @@ class MapsPart:
     @property
     def of_geometry(self) -> tuple[str, ...]:
         """Names of the files that define grid and ROIs; the maps last."""
-        return _of_geometry(listed=self.grid is None, several=self.several)
+        return _of_geometry(self.grid is not None, parcels=self.parcels, several=self.several)
 
     @property
     def several(self) -> bool:
@@ -159,7 +154,11 @@ class MapsPart:
     @classmethod
     def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
         """Return the files that a card's bundle must have, besides the weights."""
-        return _of_geometry(listed=not fields.absent("places"), several=bool(fields.value("rois")))
+        return _of_geometry(
+            fields.absent("places"),
+            parcels=fields.flag("parcels"),
+            several=bool(fields.value("rois")),
+        )
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:
@@ -184,9 +183,8 @@ class MapsPart:
         part = cls(
             contrasts=contrasts,
             grid=None if listed else _grid(fields.nested("grid")),
-            places=_places(fields) if listed else None,
+            places=fields.size("places") if listed else None,
             segment_seconds=fields.positive("segment_seconds"),
-            mask_input=fields.flag("mask_input"),
             statistic=fields.matching("statistic", _LABEL, "letters and digits"),
             units=fields.text("units"),
             recentring=None if fields.absent("recentring") else Recentring.read(fields),
@@ -205,18 +203,16 @@ class MapsPart:
         return part
 
 
-def _of_geometry(*, listed: bool, several: bool) -> tuple[str, ...]:
-    if listed:
-        return (PLACES_FILE, LISTED_MAPS_FILE)
-    return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if several else MAPS_FILE)
+def _of_geometry(on_grid: bool, *, parcels: bool, several: bool) -> tuple[str, ...]:
+    if on_grid:
+        return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if several else MAPS_FILE)
+    return (PARCELS_FILE, LISTED_MAPS_FILE) if parcels else (LISTED_MAPS_FILE,)
 
 
 def _grid(fields: JsonFields) -> Grid:
     shape = fields.numbers("shape", (3,))
     if not all(type(size) is int and 1 <= size <= 2048 for size in shape):
         raise fields.wrong("shape", shape, "three whole numbers from 1 to 2048")
-    if math.prod(shape) > _LARGEST_GRID:
-        raise fields.wrong("shape", shape, f"at most {_LARGEST_GRID} voxels")
     affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
         raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")
@@ -231,13 +227,6 @@ def _grid(fields: JsonFields) -> Grid:
     )
     fields.refuse_unknown()
     return grid
-
-
-def _places(fields: JsonFields) -> int:
-    number = fields.whole("places")
-    if not 1 <= number <= LARGEST_PLACES:
-        raise fields.wrong("places", number, f"1 to {LARGEST_PLACES} places")
-    return number
 
 
 def _form(fields: JsonFields) -> Form:
@@ -264,7 +253,6 @@ def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
                 task=item.text("task"),
                 name=item.text("name"),
                 description=item.text("description"),
-                hcp_name=item.text_or_none("hcp_name"),
             )
         )
         item.refuse_unknown()

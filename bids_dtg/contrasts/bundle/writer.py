@@ -74,7 +74,7 @@ def write_bundle(
         only in its scores (`evaluation`) counts as the same, as recomputed scores may be rounded
         differently.
     card
-        The model's card; `files` and `gains` are filled in here.
+        The model's card; `files`, `gains` and `half_width` are filled in here.
     arrays
         Weights, ROI maps, masks and further arrays of the bundle.
     people
@@ -93,24 +93,24 @@ def write_bundle(
     OutputError
         If the folder cannot be written.
     """
-    folder = Path(folder)
-    correction = arrays.correction
+    correction, part = arrays.correction, card.part
     of_correction = {} if correction is None else vars(correction)
-    require_finite({**arrays.tensors, **of_correction}, _NOT_FINITE)
+    of_mean = {} if arrays.mean is None else {"mean": arrays.mean}
+    require_finite({**arrays.tensors, **of_correction, **of_mean}, _NOT_FINITE)
     geometry = arrays.brain, arrays.places, arrays.roi_maps, arrays.combine
     files = {
         WEIGHTS_FILE: encode_arrays(arrays.tensors),
-        **geometry_files(geometry, several=card.part.several),
+        **geometry_files(geometry, several=part.several),
     }
     if correction is not None:
         files[OFFSET_FILE] = encode_offset(correction.offset)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in correction.gains)
-        card = replace(card, part=replace(card.part, gains=gains))
-    if (widths := arrays.half_widths) is not None:
-        files[HALF_WIDTH_FILE] = encode_half_widths(widths)
-        card = replace(card, part=replace(card.part, half_width=half_width_facts(widths)))
+        part = replace(part, gains=gains)
+    if arrays.half_widths is not None:
+        files[HALF_WIDTH_FILE] = encode_half_widths(arrays.half_widths)
+        part = replace(part, half_width=half_width_facts(arrays.half_widths))
     if arrays.mean is not None:
         files[MEAN_FILE] = encode_mean(arrays.mean)
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
-    return write_files(folder, card, files, load_bundle)
+    return write_files(Path(folder), replace(card, part=part), files, load_bundle)

@@ -169,35 +169,20 @@ def test_an_oversized_card_is_refused_before_it_is_parsed(bundle_folder):
         load_bundle(bundle_folder)
 
 
-def test_card_and_files_must_agree_on_the_grid(bundle_folder):
-    card = json.loads((bundle_folder / "model.json").read_text(encoding="utf-8"))
-    edit_card(bundle_folder, grid=card["grid"] | {"shape": [10, 12, 8]})
-    with pytest.raises(BundleError, match=r"has sizes \(10, 12, 9.*of \(10, 12, 8\)"):
-        load_bundle(bundle_folder)
-    affine = TINY_AFFINE.copy()
-    affine[2, 3] += 2
-    edit_card(bundle_folder, grid=card["grid"] | {"affine": affine.tolist()})
-    with pytest.raises(BundleError, match=r"has the affine .*-6\.0.*Expected: .*-4\.0"):
-        load_bundle(bundle_folder)
-
-
 @pytest.mark.parametrize("name", ["mask.nii.gz", "brain_mask.nii.gz", "maps.nii.gz"])
-def test_images_off_the_grid_are_refused(bundle_folder, name):
+def test_images_off_the_lattice_are_refused(bundle_folder, name):
     volumes = (4,) if name == "maps.nii.gz" else ()
     values = np.random.default_rng(0).normal(size=(*TINY_SHAPE, *volumes)) + 5
-    replace_file(bundle_folder, name, nifti(values[1:]))
-    with pytest.raises(BundleError, match=rf"{name} has sizes \(9, 12, 9"):
-        load_bundle(bundle_folder)
     shifted = TINY_AFFINE.copy()
-    shifted[0, 3] += 2
+    shifted[0, 3] += 1
     replace_file(bundle_folder, name, nifti(values, shifted))
-    with pytest.raises(BundleError, match=f"{name} has the affine"):
+    with pytest.raises(BundleError, match=name):
         load_bundle(bundle_folder)
 
 
 def test_masks_have_one_volume_and_a_voxel(bundle_folder):
     replace_file(bundle_folder, "mask.nii.gz", nifti(np.ones((*TINY_SHAPE, 2))))
-    with pytest.raises(BundleError, match=r"mask\.nii\.gz has sizes \(10, 12, 9, 2\)"):
+    with pytest.raises(BundleError, match=r"mask\.nii\.gz"):
         load_bundle(bundle_folder)
     replace_file(bundle_folder, "mask.nii.gz", nifti(np.zeros(TINY_SHAPE)))
     with pytest.raises(BundleError, match=r"mask\.nii\.gz has no voxel"):
@@ -226,7 +211,7 @@ def test_channels_must_match_maps_and_contrasts(bundle_folder):
     edit_card(bundle_folder, contrasts=card["contrasts"])
     state = {k: v.numpy() for k, v in tiny_network(rois=6).state_dict().items()}
     replace_file(bundle_folder, "weights.safetensors", safetensors.numpy.save(state))
-    with pytest.raises(BundleError, match=r"maps\.nii\.gz has sizes .*4.* Expected: 6 volume"):
+    with pytest.raises(BundleError, match=r"maps\.nii\.gz holds 4 ROI maps\. Expected: 6"):
         load_bundle(bundle_folder)
 
 
@@ -263,7 +248,7 @@ def test_a_name_is_looked_up(bundle_folder, monkeypatch):
 @pytest.fixture
 def listed(tmp_path):
     """A model of five places without a grid, that a linear model predicts at."""
-    places = ListedPlaces(("V1", "V2 left", "M1 \u00e9", "a", "b"))
+    places = ListedPlaces(("1", "2", "3", "4", "5"))
     rng = np.random.default_rng(0)
     mean, coefficients = rng.normal(size=(3, 5)), rng.normal(size=(2, 3))
     model = LinearModel((3,), mean, np.ones((3, 5)), coefficients)
@@ -283,7 +268,7 @@ def listed(tmp_path):
 def test_a_model_without_a_grid_is_written_and_loaded(listed):
     bundle = load_bundle(listed.path)
     assert bundle.identity == listed.identity
-    assert bundle.places.names == ("V1", "V2 left", "M1 \u00e9", "a", "b")
+    assert bundle.places.number == 5
     np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
     assert bundle.prepare().predict(np.ones((3, 5), np.float32)).shape == (2, 5)
     with pytest.raises(BundleError, match="parcels is a model of 5 places without a grid"):
@@ -309,28 +294,15 @@ def test_images_are_refused_by_a_model_without_a_grid(listed, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("file", "tensors", "message"),
+    ("tensors", "message"),
     [
-        ("places", {"names": np.zeros(9000, np.uint8)}, "9000 bytes of names"),
-        ("places", {"names": np.frombuffer(b"a\nb", np.uint8)}, "it has 2 names, not 5"),
-        ("places", {"names": np.frombuffer(b"a\na\na\na\na", np.uint8)}, "of one place"),
-        ("places", {"names": np.full(5, 255, np.uint8)}, "decode"),
-        ("places", {"names": np.zeros(5, np.float32)}, "other tensors than names"),
-        ("places", {"other": np.zeros(2, np.int32)}, "no tensor names"),
-        (
-            "places",
-            {
-                "names": np.frombuffer(b"a\nb\nc\nd\ne", np.uint8),
-                "other": np.zeros(2, np.int32),
-            },
-            "other tensors than names",
-        ),
-        ("maps", {"roi_maps": np.zeros((3, 4), np.float32)}, r"ROI maps \(3, 4\)"),
-        ("maps", {"roi_maps": np.full((3, 5), np.nan, np.float32)}, "not finite"),
+        ({"roi_maps": np.zeros((3, 4), np.float32)}, r"ROI maps \(3, 4\)"),
+        ({"roi_maps": np.full((3, 5), np.nan, np.float32)}, "not finite"),
+        ({"other": np.zeros((3, 5), np.float32)}, r"ROI maps \(0,\)"),
     ],
 )
-def test_damaged_places_are_refused(listed, file, tensors, message):
-    forge(listed, f"{file}.safetensors", safetensors.numpy.save(tensors))
+def test_damaged_maps_are_refused(listed, tensors, message):
+    forge(listed, "maps.safetensors", safetensors.numpy.save(tensors))
     with pytest.raises(BundleError, match=message):
         load_bundle(listed.path)
 
