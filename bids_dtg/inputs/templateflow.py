@@ -109,14 +109,7 @@ class TemplateFlow:
             TemplateFlow has none.
         """
         relative = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
-        if self.home is None:
-            raise RunError(
-                f"TemplateFlow's transform from {origin} to {to} is needed, and there is no folder "
-                "for it: no home folder is known",
-                remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {relative}",
-            )
-        path, url = self.home / relative, f"{self.address}/{relative.replace('+', '%2B')}"
-        pinned = PINNED.get(relative)
+        path = self._path(relative, f"TemplateFlow's transform from {origin} to {to}")
         if has_content(path):
             return path
         if to not in _PUBLISHED or not _PUBLISHED[to].fullmatch(origin):
@@ -124,19 +117,19 @@ class TemplateFlow:
                 f"{path} is not there, and TemplateFlow is not known to have it",
                 remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",
             )
+        pinned = PINNED.get(relative)
         size = f" ({pinned.size / 1e6:.0f} MB)" if pinned and pinned.size else ""
         missing = f"{path} is not there: TemplateFlow's transform from {origin} to {to}{size}"
-        by_hand = _by_hand(path, url)
         if pinned is None:
             raise TransformMissingError(
                 f"{missing}, which the program does not download: it has no digest of it",
-                remedy=f"{by_hand}, or fetch it with the package templateflow",
+                remedy=f"{self._by_hand(path)}, or fetch it with the package templateflow",
             )
         if why := self._why_not_fetched():
-            raise TransformMissingError(missing, remedy=f"{by_hand} ({why})")
+            raise TransformMissingError(missing, remedy=f"{self._by_hand(path)} ({why})")
         if self.plans:
             raise TransformPlannedError(missing)
-        self._fetch(pinned, path, url)
+        self._fetch(pinned, path)
         return path
 
     def atlas(self, pinned: PinnedFile) -> Path:
@@ -154,22 +147,15 @@ class TemplateFlow:
         NotFetchedError
             It may be downloaded, and cannot be.
         """
-        if self.home is None:
-            raise RunError(
-                f"TemplateFlow's {pinned.name} is needed, and there is no folder for it: no home "
-                "folder is known",
-                remedy=f"set TEMPLATEFLOW_HOME to a folder that has {pinned.location}",
-            )
-        path, url = self.home / pinned.location, f"{self.address}/{pinned.location}"
+        path = self._path(pinned.location, f"TemplateFlow's {pinned.name}")
         if not has_content(path):
-            why = self._why_not_fetched()
-            if why or self.plans:
-                why = why or "a call without --dry-run fetches it"
+            why = self._why_not_fetched() or self.plans * "a call without --dry-run fetches it"
+            if why:
                 raise RunError(
                     f"{path} is {'empty' if path.exists() else 'not there'}",
-                    remedy=f"{_by_hand(path, url)} ({why})",
+                    remedy=f"{self._by_hand(path)} ({why})",
                 )
-            self._fetch(pinned, path, url)
+            self._fetch(pinned, path)
         return path
 
     def list_atlases(self, space: str) -> list[Path]:
@@ -189,6 +175,20 @@ class TemplateFlow:
             path for end in (".nii.gz", ".nii") for path in matching(folder, f"**/tpl-*_dseg{end}")
         )
 
+    def _path(self, relative: str, what: str) -> Path:
+        """Return where a file of the folder is, or would be."""
+        if self.home is None:
+            raise RunError(
+                f"{what} is needed, and there is no folder for it: no home folder is known",
+                remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {relative}",
+            )
+        return self.home / relative
+
+    def _by_hand(self, path: Path) -> str:
+        assert self.home is not None
+        url = f"{self.address}/{path.relative_to(self.home).as_posix().replace('+', '%2B')}"
+        return f"curl -fL --create-dirs -o '{path}' {url}"
+
     def _why_not_fetched(self) -> str | None:
         """Return what would let the program fetch what is missing; None where it may."""
         if not self.download:
@@ -197,18 +197,30 @@ class TemplateFlow:
             return f"the program fetches it where {OFFLINE_VARIABLE} is not set"
         return None
 
-    def _fetch(self, file: PinnedFile, path: Path, url: str) -> None:
-        """Fetch a file of the table; other processes see nothing or all of it."""
+    def _fetch(self, file: PinnedFile, path: Path) -> None:
+        """Fetch a file; other processes see nothing or all of it."""
         since, before = _NOT_FETCHED.get(path, (0.0, None))
         if before is not None and time.monotonic() - since < _ASK_AGAIN_SECONDS:
             raise before
         elsewhere = (
-            f"fetch it on a machine with a network: {_by_hand(path, url)}; with "
+            f"fetch it on a machine with a network: {self._by_hand(path)}; with "
             f"{OFFLINE_VARIABLE}=1 only those fail who need it"
         )
         remedy = f"set TEMPLATEFLOW_HOME to a folder that you may write to, or {elsewhere}"
+        assert self.home is not None
         try:
-            self._receive(file, path, remedy)
+            with (
+                Board(1) as board,
+                download_folder(self.home, board.lane(0), remedy=remedy) as work,
+            ):
+                if has_content(path):  # another process was faster
+                    return
+                size = f" ({file.size / 1e6:.0f} MB)" if file.size else ""
+                board.note(f"downloading {file.name}{size} to {path.parent}, once")
+                hosts = download_hosts(os.environ, self.address)
+                fetched = obtain_file(file, work, hosts, board.lane(0))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                fetched.path.replace(path)
         except (DownloadError, OutputError) as err:
             both = f"{err.remedy}, or {elsewhere}" if isinstance(err, DownloadError) else err.remedy
             failed = NotFetchedError(err.found, expected=err.expected, remedy=both)
@@ -218,25 +230,6 @@ class TemplateFlow:
             raise NotFetchedError(
                 f"{path} cannot be written: {err.strerror or err}", remedy=remedy
             ) from err
-
-    def _receive(self, file: PinnedFile, path: Path, remedy: str) -> None:
-        hosts = download_hosts(os.environ, self.address)
-        assert self.home is not None
-        with (
-            Board(1) as board,
-            download_folder(self.home, board.lane(0), remedy=remedy) as work,
-        ):
-            if has_content(path):  # another process was faster
-                return
-            size = f" ({file.size / 1e6:.0f} MB)" if file.size else ""
-            board.note(f"downloading {file.name}{size} to {path.parent}, once")
-            fetched = obtain_file(file, work, hosts, board.lane(0))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fetched.path.replace(path)
-
-
-def _by_hand(path: Path, url: str) -> str:
-    return f"curl -fL --create-dirs -o '{path}' {url}"
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:
