@@ -55,8 +55,6 @@ _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
-# How names of series end in ABCD's collection 3165 (ABCC).
-_OF_ABCD_HCP = ("_bold_timeseries.dtseries.nii", "_bold_desc-filtered_timeseries.dtseries.nii")
 
 
 def find_runs(
@@ -383,68 +381,37 @@ def no_bold(
     present = sorted(path.name for path in folder.glob("ses-*"))
     if sessions and not any(f"ses-{label}" in present for label in sessions):
         return absent_session(folder.name, sessions, present)
-    named = named_files(files)
-    sidecars = [f.path for f in named if (f.name.suffix, f.name.extension) == ("bold", ".json")]
-    if sidecars:
-        return RunError(
-            f"{folder.name} has no BOLD series in {folder}: there are sidecars but no images, "
-            f"e.g. {sidecars[0].name}",
-            expected="an image beside each",
-            remedy=f"copy the images too, or datalad get {folder}",
-        )
-    if other := _of_abcd_hcp([path.name for path in files], folder.name):
-        return other
-    motion = sorted(path.name for path in files if path.name.endswith("_desc-hmc_xfm.txt"))
-    if input_type == "fmriprep" and motion:
-        return RunError(
-            f"{folder.name} has no BOLD series in {folder}, but {motion[0]}: fMRIPrep's level "
-            "minimal or resampling writes none",
-            remedy=f"rerun it on the same output folder with --level full --output-spaces "
+    names = sorted(path.name for path in files)
+    found = f"{folder.name} has no BOLD series in {folder}"
+    if not names:
+        return RunError(found, remedy="run fMRIPrep on it")
+    for ending, why, remedy in (
+        (
+            "_bold.json",
+            "there are sidecars but no images",
+            f"copy the images too, or datalad get {folder}",
+        ),
+        (
+            "_desc-hmc_xfm.txt",
+            "fMRIPrep's level minimal or resampling writes none",
+            "rerun it on the same output folder with --level full --output-spaces "
             f"{SPACE}:res-2: what is there is reused",
-        )
-    tables = [file.path.name for file in named if _is_table_of_parcels(file.name)]
-    has_parcels = any(file.name.extension in PARCEL_SERIES for file in named)
-    if input_type == "xcpd" and tables and not has_parcels:
-        return RunError(
-            f"{folder.name} has no BOLD series in {folder}, but {tables[0]}: XCP-D wrote tables "
-            "only; run it with its NIfTI or CIFTI output"
-        )
-    known = {file.path for file in named}
-    odd = sorted(path.name for path in files if path not in known and path.name.endswith(IMAGES))
-    if odd:
-        return RunError(
-            f"{folder.name} has no BOLD series in {folder}: there are image files there, but "
-            f"their names are not BIDS, e.g. {odd[0]}",
-            expected=f"e.g. sub-LABEL_task-rest_space-{SPACE}_desc-preproc_bold.nii.gz, "
-            "labels of letters and digits only",
-            remedy="rename the files and their folders",
-        )
-    return RunError(f"{folder.name} has no BOLD series in {folder}", remedy="run fMRIPrep on it")
-
-
-def _is_table_of_parcels(name: BidsName) -> bool:
-    named = name.get("seg") or name.get("atlas")
-    return (name.suffix, name.extension) == ("timeseries", ".tsv") and named is not None
-
-
-def _of_abcd_hcp(names: Iterable[str], who: str) -> RunError | None:
-    """Refuse series of abcd-hcp-pipeline by name; None where there are none."""
-    theirs = sorted(name for name in names if name.endswith(_OF_ABCD_HCP))
-    if not theirs:
-        return None
+        ),
+    ):
+        if there := [name for name in names if name.endswith(ending)]:
+            return RunError(f"{found}, but {there[0]}: {why}", remedy=remedy)
+    images = [name for name in names if name.endswith(IMAGES)]
+    desc = _DESCS[input_type][0]
     return RunError(
-        f"{who} has series of abcd-hcp-pipeline ({theirs[0]}), which are not read: the frames to "
-        "leave out of them are in .mat files",
-        expected="derivatives of fMRIPrep or XCP-D",
-        remedy="run one of them on the raw data",
+        f"{found}, but {(images or names)[0]}",
+        expected=f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with "
+        "labels of letters and digits only",
+        remedy=_REMEDIES[input_type],
     )
 
 
 def none_usable(files: list[NamedFile], who: str, desc: str, input_type: InputType) -> RunError:
     """Say that none of the BOLD series is what the input type promises."""
-    beside = [path.name for path in files[0].path.parent.iterdir()]
-    if other := _of_abcd_hcp(beside, who):
-        return other
     kinds = sorted({file.name.extension for file in files})
     if any(kind.startswith(".dtseries") for kind in kinds):
         found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"

@@ -241,7 +241,7 @@ run-02_desc-confounds_timeseries.tsv
     "XCP-D 0.10, tables alone": Tree(
         "XCP-D 0.10.6",
         of_runs(_XCPD_TABLES, "sub-01/ses-A/func/sub-01_ses-A_task-rest"),
-        says="XCP-D wrote tables only",
+        says="run XCP-D with --file-format nifti",
     ),
     "fMRIPost-AROMA": Tree(
         "fMRIPost-AROMA 0.0.5",
