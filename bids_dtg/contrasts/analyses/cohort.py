@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
@@ -35,7 +34,6 @@ from bids_dtg.errors import (
     SettingsError,
 )
 from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import names_parcels
@@ -48,15 +46,14 @@ from bids_dtg.inputs.statmaps import (
     StatMap,
     choose_sessions,
     choose_statistic,
+    chosen_contrasts,
     describe_files,
     describe_sessions,
     group_maps,
     in_space,
     name_targets,
-    nearest_contrast,
     plain_contrast,
     statmaps_place,
-    with_families,
 )
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.run_source import plan_run
@@ -84,7 +81,6 @@ class Cohort:
     """
 
     settings: Settings  # of the call
-    makes: Literal["model", "evaluation"]
     request: Request  # input dataset, participants and the model that is read or trained
     place: Path  # of the measured maps
     results: ResultFolder  # where results go, below the output folder
@@ -116,7 +112,6 @@ class Cohort:
         cls,
         settings: Settings,
         kind: MapsKind | None = None,
-        makes: Literal["model", "evaluation"] = "model",
     ) -> Cohort:
         """Check options, dataset and model before anything is written.
 
@@ -149,7 +144,8 @@ class Cohort:
                     _form_of(kind, card.part.connectome.sets),
                     kind.segment_seconds(card.part.segment_seconds),
                 )
-        bundle, own = request.bundle, makes == "model"
+        bundle, own = request.bundle, settings.modelling.analysis != "evaluate"
+        makes = "model" if own else "evaluation"
         basis: OwnModel | UsedModel = UsedModel.of(bundle.card, bundle.identity, makes)
         if own:
             basis = OwnModel(settings, repeatable=True)
@@ -159,12 +155,12 @@ class Cohort:
             settings, request.output, f"{makes}-{name}", _CAN_WRITE, basis, names
         )
         results.refuse_others()
-        return cls(settings, makes, request, place, results, words, sets)
+        return cls(settings, request, place, results, words, sets)
 
     @property
     def name(self) -> str:
         """Name of the model that is made, or of the evaluation."""
-        return self.results.name.removeprefix(f"{self.makes}-")
+        return self.results.name.partition("-")[2]
 
     @property
     def bundle(self) -> ModelBundle:
@@ -382,25 +378,13 @@ class Cohort:
         for use, people in sets.items():
             if people:
                 show(f"to {use}: {counted(len(people), 'participant')} ({named(people)})")
-        own = self.makes == "model"
+        own = self.results.name.startswith("model-")
         what = f"the model {self.name}" if own else f"scores of {self.bundle.card.name}"
         show(
             f"would write {what} to {self.results.path}, and arrays of people to {self.cache.root}"
         )
         show("no image was read, and no output was written")
         return 0
-
-    @contextmanager
-    def begun(self) -> Iterator[Locks]:
-        """Lock the folder and start to write.
-
-        Raises
-        ------
-        SettingsError
-            Another call works in this folder, or has just made a model in it.
-        """
-        with self.results.begun() as locks:
-            yield locks
 
 
 def names_model(settings: Settings) -> bool:
@@ -441,10 +425,6 @@ def _ways(request: Request, files: Sequence[StatFile]) -> tuple[dict[str, Path],
     return ways, lacks
 
 
-def _examples(contrasts: Iterable[Contrast]) -> list[str]:
-    return [contrast.label for contrast in contrasts][:4]
-
-
 def contrast_rows(
     found: Sequence[str],
     contrasts: Sequence[Contrast] | None,
@@ -466,35 +446,22 @@ def contrast_rows(
 
     Raises
     ------
-    DatasetError
-        None of these is present.
+    DatasetError, SettingsError
+        None of these is present, or one that was asked for is not.
     """
     present = {plain_contrast(label): label for label in found}
-    known = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
-    known |= {plain_contrast(contrast.label): contrast for contrast in own}
-    tasks = {name: known[key].task if key in known else "" for key, name in present.items()}
-    labels = with_families(labels, tasks)
-    asked = [plain_contrast(label) for label in labels]
-    if unknown := [label for label in labels if plain_contrast(label) not in present]:
-        near = [nearest_contrast(label, present.values()) for label in unknown]
-        meant = " or ".join(label for label in near if label is not None)
-        raise DatasetError(
-            f"--contrast names {', '.join(unknown)}, which no map is of",
-            expected=f"of {', '.join(sorted(present.values())[:60])}",
-            remedy=f"did you mean {meant}?" if meant else None,
-        )
+    known = {plain_contrast(row.label): row for row in (*hcp_contrasts(), *own)}
+    tasks = {label: known[key].task if key in known else "" for key, label in present.items()}
+    asked = {plain_contrast(label) for label in chosen_contrasts(labels, tasks)} or set(present)
+    order = [*known, *sorted(set(present) - set(known))]
     if contrasts is not None:
-        keys = [plain_contrast(contrast.label) for contrast in contrasts]
-        keys = [key for key in keys if key in present and (not asked or key in asked)]
-    else:
-        order = [key for key in known if key in present]
-        keys = [
-            key for key in order + sorted(set(present) - set(order)) if not asked or key in asked
-        ]
+        order = [plain_contrast(row.label) for row in contrasts]
+    keys = [key for key in order if key in present and key in asked]
     if not keys:
+        some = [row.label for row in contrasts or known.values()][:4]
         raise DatasetError(
             "no measured map is of a contrast of the model",
-            expected=f"labels such as {', '.join(_examples(contrasts or known.values()))}; found "
+            expected=f"labels such as {', '.join(some)}; found "
             f"{', '.join(sorted(present.values())[:6])}",
         )
     made = []

@@ -14,7 +14,7 @@ from bids_dtg.contrasts.analyses.judge import score_models, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
-from bids_dtg.contrasts.analyses.training_set import leave_out_seen, why_left_out
+from bids_dtg.contrasts.analyses.training_set import leave_out_seen
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -38,17 +38,17 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    cohort = Cohort.prepare(settings, makes="evaluation")
+    cohort = Cohort.prepare(settings)
     cohort = cohort.find(cohort.bundle.contrasts)
     fitted_on, judged_on, seen = _choose_people(cohort)
     if cohort.is_dry:
         return cohort.print_plan({"fit simple models": fitted_on, "test": judged_on})
-    with cohort.begun() as locks:
+    with cohort.results.begun() as locks:
         cohort = cohort.among((*fitted_on, *judged_on))
         cohort = read(cohort, locks)
         if settings.modelling.split_file is not None:
             draw_split(cohort)  # refused where copies are on two sides
-        seen |= leave_out_seen(cohort, judged_on)
+        seen |= leave_out_seen(cohort, judged_on, warns=False)
         judged_on = tuple(label for label in judged_on if label not in seen)
         cohort = cohort.without(seen)
         training, people = cohort.of(fitted_on), cohort.of(judged_on)
@@ -99,7 +99,7 @@ def _choose_people(
         training, people = split.training, split.test
     else:
         say_families(cohort)
-    seen = why_left_out(cohort, people)
+    seen = leave_out_seen(cohort, people)
     judged = tuple(label for label in people if label not in seen)
     _require_enough(settings.modelling.split_file, training, judged)
     return training, judged, seen

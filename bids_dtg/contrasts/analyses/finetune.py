@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.baselines import Predict, baselines, linear_parcels
+from bids_dtg.contrasts.analyses.baselines import Predict
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.fit import check_fit, mean_prediction, recentred
 from bids_dtg.contrasts.analyses.judge import (
+    fitted_alike,
     score_models,
     without_correction,
     write_scores,
@@ -22,7 +23,7 @@ from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.train import write_fitted
-from bids_dtg.contrasts.analyses.training_set import why_left_out
+from bids_dtg.contrasts.analyses.training_set import leave_out_seen
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import BEFORE
@@ -91,7 +92,7 @@ def run_finetuning(settings: Settings) -> int:
     if cohort.is_dry:
         return cohort.print_plan(sets_of(planned))
     rows = [cohort.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts]
-    with cohort.begun() as locks:
+    with cohort.results.begun() as locks:
         cohort = read(cohort.among(planned.everybody), locks)
         return _finetune(with_measured(cohort), rows)
 
@@ -99,7 +100,7 @@ def run_finetuning(settings: Settings) -> int:
 def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     """Tune to these rows of the people's maps, score all, and write the model."""
     bundle, split = cohort.bundle, kept_split(cohort)
-    seen = why_left_out(cohort, split.test)
+    seen = leave_out_seen(cohort, split.test)
     test = cohort.of([label for label in split.test if label not in seen])
     people = [_of_rows(cohort.of(own), rows) for own in (split.training, split.validation)]
     tuned = [cohort.contrasts[row] for row in rows]
@@ -232,9 +233,7 @@ def _score(
     if not test:
         say("no test participants: the model is not scored")
         return None
-    simple = baselines(training, linear_parcels(cohort.bundle), cohort.settings.modelling.seed)
-    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
-    simple = dataclasses.replace(simple, words=words)
+    simple = fitted_alike(cohort, training)
     old, model = _places_in(cohort.contrasts, cohort.bundle.contrasts), cohort.model
     now = range(len(tuned)) if cohort.settings.modelling.schedule == "new" else old.values()
 

@@ -155,12 +155,16 @@ def score_fit(
     report: Callable[[str], None] = say,
 ) -> tuple[Scores, SimpleModels]:
     """Score a model, called "model", and simple ones of the same training people, on others."""
-    seed = cohort.settings.modelling.seed
-    simple = baselines(training, linear_parcels(cohort.bundle), seed)
-    words = f"The model and simple models were fitted on {counted(simple.people, 'participant')}."
-    simple = dataclasses.replace(simple, words=words)
+    simple = fitted_alike(cohort, training)
     models = {"model": fitted.predict, **without_correction(fitted, "model")}
     return score_models(cohort, simple, models, test, "model", report), simple
+
+
+def fitted_alike(cohort: Cohort, training: Sequence[Person]) -> SimpleModels:
+    """Return simple models of the training people of a model that was fitted here."""
+    seed, parcels = cohort.settings.modelling.seed, linear_parcels(cohort.bundle)
+    words = f"The model and simple models were fitted on {counted(len(training), 'participant')}."
+    return dataclasses.replace(baselines(training, parcels, seed), words=words)
 
 
 def without_correction(fitted: FittedModel, name: str) -> dict[str, Predict]:

@@ -66,7 +66,7 @@ def run_training(settings: Settings) -> int:
         if groups := draw_folds(cohort, planned, kind):
             plan[f"judge by, in {groups_in_words(groups)} left out in turn"] = planned.training
         return cohort.print_plan(plan)
-    with cohort.begun() as locks:
+    with cohort.results.begun() as locks:
         cohort = cohort.among(planned.everybody)
         if cohort.learns:
             cohort = _with_roi_maps(cohort, kind, locks)

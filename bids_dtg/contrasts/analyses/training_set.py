@@ -96,11 +96,11 @@ def record_people(
     return made if earlier is None else _known(earlier).joined(made)
 
 
-def leave_out_seen(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
+def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True) -> dict[str, str]:
     """Return why people a model was trained or tuned on, and their relatives, are left out.
 
     They are reported; copies of a person are of one family. Once people were read, they are known
-    by the values of their rest, too.
+    by the values of their rest, too. `warns`: where membership is uncertain.
     """
     seen = _known(cohort.bundle)
     matches = {label: _match(seen, cohort, label) for label in labels}
@@ -114,14 +114,16 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
     }
     say_left_out(why)
     _say_of_published(cohort, seen, [label for label in why if why[label] != RELATED])
+    if warns:
+        _warn(cohort, seen, matches, [label for label in labels if label not in why])
     return reasons(why)
 
 
-def why_left_out(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
-    """Do what `leave_out_seen` does, and warn where membership is uncertain."""
+def _warn(
+    cohort: Cohort, seen: ModelPeople, matches: Mapping[str, PersonMatch], kept: Sequence[str]
+) -> None:
+    """Warn where it is uncertain whether people who are kept were among those of the model."""
     bundle = cohort.bundle
-    seen, why = _known(bundle), leave_out_seen(cohort, labels)
-    matches = {label: _match(seen, cohort, label) for label in labels}
     for text in seen.unlisted:
         say(
             f"warning: {bundle.card.name} was made with people who are on no list ({text}): if "
@@ -129,7 +131,6 @@ def why_left_out(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
         )
     if seen.sets and not seen.by_content:
         say(f"warning: {labels_alone(bundle.card.name)}")
-    kept = tuple(label for label in labels if label not in why)
     uncertain = [label for label in kept if UNCERTAIN in matches[label].sets]
     if uncertain:
         say(
@@ -142,7 +143,6 @@ def why_left_out(cohort: Cohort, labels: Sequence[str]) -> dict[str, str]:
             f"warning: {counted(len(other), 'participant')} ({named(other)}) have no ids as in "
             f"{known}: whether {bundle.card.name} was trained on them is not known"
         )
-    return why
 
 
 def _known(bundle: ModelBundle) -> ModelPeople:

@@ -153,9 +153,7 @@ def found(cohort, folder, place, **more):
     given = {"bids_dir": cohort.bids, "output_dir": folder / "out", "analysis_level": "group"}
     given |= {"model": str(cohort.model), "analysis": "evaluate"}
     derivatives = (f"statmaps={place}",)
-    prepared = Cohort.prepare(
-        make_settings({**given, "derivatives": derivatives}), makes="evaluation"
-    )
+    prepared = Cohort.prepare(make_settings({**given, "derivatives": derivatives}))
     return replace(prepared, settings=prepared.settings.replace(**more)).found(None)
 
 
