@@ -438,7 +438,9 @@ def _logged(dataset: DerivativeDataset) -> Iterator[tuple[datetime, Failure]]:
         except ValueError:
             continue
         for row in read_rows(table):
-            person, *cells = ("" if row[key] == "n/a" else row[key] for key in _FAILURE_COLUMNS)
+            # A log that somebody has changed costs no report.
+            cells = [row.get(key) or "n/a" for key in _FAILURE_COLUMNS]
+            person, *cells = ("" if cell == "n/a" else cell for cell in cells)
             title, run, stage, message = cells
             failure = Failure(person.removeprefix("sub-"), stage, message, title, run)
             yield begun.replace(tzinfo=UTC), failure

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
-import replayed_wong_wang
+from numpy.typing import NDArray
 
 from bids_dtg.dynamics.test_models import (
     Hopf,
@@ -18,6 +19,24 @@ from bids_dtg.dynamics.test_models import (
     simulate_wong_wang,
     unit_noise,
 )
+
+SHORT_OF_MEAN_FIELDS = WongWangRecipe(seconds=30.0, dropped_seconds=6.0)
+Arrays = Mapping[str, NDArray]
+
+
+def published_mean_field(
+    values: Arrays, recipe: WongWangRecipe = SHORT_OF_MEAN_FIELDS
+) -> tuple[WongWang, NDArray, NDArray]:
+    """Return the network, its initial state and its noise, of the fixture `replayed`."""
+    network = WongWang(
+        values["pmfm_w"][None],
+        values["pmfm_G"][None, None],
+        values["pmfm_sigma"][None],
+        recipe,
+    )
+    noise = values["pmfm_eta"].T.astype(np.float64)[:, None, None]
+    return network, values["pmfm_init"][None, None], noise
+
 
 SHORT = HopfRecipe(seconds=12.0, dropped_seconds=2.0)
 
@@ -107,13 +126,13 @@ def test_of_oscillators_published_frames_are_counted():
 
 
 def test_of_mean_fields_published_run_is_replayed(replayed):
-    series = simulate_wong_wang(*replayed_wong_wang.published(replayed))[0, 0]
+    series = simulate_wong_wang(*published_mean_field(replayed))[0, 0]
     normalised = (series - series.mean()) / series.std()
     np.testing.assert_allclose(normalised, replayed["pmfm_y"], rtol=0, atol=1e-10)
 
 
 def test_states_of_the_published_run_are_replayed(replayed):
-    network, initial, noise = replayed_wong_wang.published(replayed)
+    network, initial, noise = published_mean_field(replayed)
     states = np.stack(list(network.states(initial, noise)))[:3000:72, 0, 0]
     np.testing.assert_allclose(states.T, replayed["pmfm_s_every72"], rtol=0, atol=1e-10)
 
@@ -154,7 +173,7 @@ def test_rate_has_its_limit_where_the_input_is_at_the_threshold():
 
 def test_of_mean_fields_published_frames_are_counted():
     assert WongWangRecipe().kept == 1199
-    assert (replayed_wong_wang.SHORT.frames, replayed_wong_wang.SHORT.kept) == (41, 32)
+    assert (SHORT_OF_MEAN_FIELDS.frames, SHORT_OF_MEAN_FIELDS.kept) == (41, 32)
 
 
 def mean_field_variance(recipe, runs=400):
@@ -188,6 +207,6 @@ def test_too_little_noise_is_refused(replayed):
     network, initial, noise = published(replayed)
     with pytest.raises(ValueError, match="enough for 6 frames of 12"):
         simulate_hopf(network, initial, noise[:300])
-    network, initial, noise = replayed_wong_wang.published(replayed)
+    network, initial, noise = published_mean_field(replayed)
     with pytest.raises(ValueError, match="enough for 4 frames of 41"):
         simulate_wong_wang(network, initial, noise[:300])

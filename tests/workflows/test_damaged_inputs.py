@@ -535,6 +535,24 @@ def test_damaged_outputs_are_made_again(earlier, tmp_path, capsys, pattern, dama
     assert (code, outputs(out, "01")) == (0, outputs(earlier.out, "01"))
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [empty, holding("a\tb\nx\ty\n"), holding("participant_id\nsub-01\n")],
+    ids=["empty", "other columns", "one column"],
+)
+def test_damaged_logs_cost_no_report(earlier, tmp_path, capsys, damage):
+    out = tmp_path / "out"
+    shutil.copytree(earlier.out, out)
+    damage(min(out.glob("logs/*/failures.tsv")))
+    earlier.reports = True
+    try:
+        assert earlier.run("--reports-only", out=out) == 0
+    finally:
+        earlier.reports = False
+    assert "internal error" not in capsys.readouterr().err
+    assert (out / "sub-02.html").is_file()
+
+
 # --- names and words that would act on a terminal, a page or a path
 
 FORGED = b"\nbids_dtg: error: forged"

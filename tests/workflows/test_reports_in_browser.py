@@ -42,23 +42,6 @@ def out(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unsure(out, tmp_path_factory) -> Path:
-    """The output with a participant whose maps are sure in one half of the brain only."""
-    import nibabel as nib
-
-    copy = tmp_path_factory.mktemp("unsure") / "out"
-    shutil.copytree(out, copy)
-    for path in copy.glob("tpl-*/*halfwidth_statmap.nii.gz"):
-        widths = nib.load(path)
-        values = np.asarray(widths.dataobj) * 0.01
-        values[: len(values) // 2] += 100
-        nib.save(nib.Nifti1Image(values.astype(np.float32), widths.affine), path)
-    arguments = ["participant", "--reports-only", "--participant-label", "02"]
-    assert main([str(copy), str(copy), *arguments]) == 0
-    return copy
-
-
-@pytest.fixture(scope="module")
 def hostile(out, tmp_path_factory) -> Path:
     """The output with a participant, a task, a contrast and a message that are markup."""
     copy = tmp_path_factory.mktemp("hostile") / "out"
@@ -79,7 +62,7 @@ def hostile(out, tmp_path_factory) -> Path:
     table = copy / "logs/20300101T000000Z-000000/failures.tsv"
     table.parent.mkdir()
     table.write_text(
-        f"participant_id\tset\trun\tstage\tmessage\nsub-{HOSTILE}\t{SCRIPT}\tn/a\t{SCRIPT}\t{SCRIPT}\n"
+        f"participant_id\taverage\trun\tstage\tmessage\nsub-{HOSTILE}\t{SCRIPT}\tn/a\t{SCRIPT}\t{SCRIPT}\n"
     )
     (copy / "sub-01.html").unlink()
     assert main([str(copy), str(copy), "participant", "--reports-only"]) == 0
@@ -168,80 +151,6 @@ def test_the_value_at_the_crosshair_is_the_maps(browser, out):
         shown = float(told.split()[0].replace("\u2212", "-"))
         assert shown == pytest.approx(peak, abs=abs(peak) / 100 + 0.006)
         watched.check()
-
-
-@pytest.mark.flaky(reruns=1)  # waits for a browser
-def test_threshold_and_uncertainty_change_what_is_shown(browser, unsure):
-    with opened(
-        browser, unsure / "sub-02.html", viewport={"width": 1280, "height": 900}
-    ) as watched:
-        page = watched.page
-        open_map(page, 0)
-        page.locator("[data-part='fade']").uncheck()
-
-        def coloured() -> int:
-            page.wait_for_timeout(500)
-            return colourful(picture(page))
-
-        def set_threshold(share: float) -> None:
-            page.locator("[data-part='threshold']").evaluate(
-                "(e, share) => { e.value = share * e.max; e.dispatchEvent(new Event('input')); }",
-                share,
-            )
-
-        set_threshold(0.05)
-        low = coloured()
-        set_threshold(0.8)
-        assert coloured() < 0.7 * low
-        set_threshold(0.05)
-        page.locator("[data-part='sure']").check()
-        assert 0.1 * low < coloured() < 0.85 * low
-        page.locator("[data-part='layer']").select_option("halfwidth")
-        page.wait_for_selector("dialog.viewer[data-shown$=' halfwidth']")
-        assert coloured() > 500
-        watched.check()
-
-
-@pytest.mark.flaky(reruns=1)  # waits for a browser
-def test_headings_sort_the_table_both_ways(browser, out):
-    with opened(browser, out / "group.html") as watched:
-        page = watched.page
-        head = page.locator("table[data-sortable] th", has_text="Rest that was used")
-        column = head.evaluate("e => e.cellIndex")
-
-        def cells() -> list[float]:
-            rows = page.locator(f"#runs tbody tr td:nth-child({column + 1})")
-            return [float(text) for text in rows.all_inner_texts()]
-
-        head.locator("button").click()
-        assert cells() == sorted(cells())
-        assert head.get_attribute("aria-sort") == "ascending"
-        head.locator("button").focus()
-        page.keyboard.press("Enter")
-        assert cells() == sorted(cells(), reverse=True)
-        assert len(set(cells())) > 1
-        watched.check()
-
-
-@pytest.mark.flaky(reruns=1)  # waits for a browser
-def test_the_theme_is_switched_and_methods_are_copied(browser, out):
-    with opened(browser, out / "sub-02.html", color_scheme="light") as watched:
-        page = watched.page
-        page.locator("[data-theme-toggle]").click()
-        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-        page.locator("[data-copy]").click()
-        page.wait_for_selector("text=Copied")
-        watched.check()
-
-
-@pytest.mark.flaky(reruns=1)  # waits for a browser
-def test_a_viewer_without_its_files_says_what_is_missing(browser, out, tmp_path):
-    shutil.copy(out / "sub-01.html", tmp_path)
-    shutil.copytree(out / "sub-01/figures", tmp_path / "sub-01/figures")
-    with opened(browser, tmp_path / "sub-01.html") as watched:
-        page = watched.page
-        page.locator(".map[data-map='0']").click()
-        page.wait_for_selector("[data-part='wait']:has-text('figures/niivue')")
 
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser

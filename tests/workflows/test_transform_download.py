@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from itk_files import affine_part, write_composite
 from model_host import TRANSFORM, ModelHost, pin_transform, serve_alone
-from tiny_job import TinyJob, add_rest, read_table
+from tiny_job import TinyJob, add_rest
 
 OTHER = "MNI152NLin2009cAsym"
 
@@ -50,20 +50,6 @@ def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
     assert len(host.asked) == 1
 
 
-def test_it_can_be_forbidden(job, host, monkeypatch):
-    monkeypatch.setenv("DTG_OFFLINE", "1")
-    add_rest(job.bids, "03")
-    assert job.run() == 1
-    assert host.asked == []
-    assert not home(job).exists()
-    (failures,) = job.out.glob("logs/*/failures.tsv")
-    rows = read_table(failures)
-    assert sorted(row["participant_id"] for row in rows) == ["sub-01", "sub-02"]
-    way = "the program fetches it where DTG_OFFLINE is not set"
-    assert all(way in row["message"] for row in rows)
-    assert list(job.out.glob("sub-03/func/*_statmap.nii.gz"))
-
-
 def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkeypatch):
     monkeypatch.setenv("DTG_MODEL_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
@@ -75,13 +61,6 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
     assert f"curl -fL --create-dirs -o '{home(job) / TRANSFORM}' https://templateflow" in line
     assert "with DTG_OFFLINE=1 only those fail who need it" in line
     assert not job.out.exists()
-
-
-@pytest.mark.slow
-def test_a_later_participant_who_needs_it_decides_too(job, host):
-    add_rest(job.bids, "00")
-    assert job.run("--participant-label", "00", "02") == 0
-    assert len(host.asked) == 1
 
 
 def test_who_needs_none_asks_no_host(job, host):

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from network_output import names_of
 
 from bids_dtg.report.parcels.regions import arrange
+
+NETWORKS = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
+
+
+def names_of(regions: int) -> list[str]:
+    """Name regions as Schaefer's parcels are."""
+    half = regions // 2
+    return [
+        f"7Networks_{side}_{NETWORKS[number * 7 // half]}_{number + 1}"
+        for side in ("LH", "RH")
+        for number in range(half)
+    ]
 
 
 def test_regions_are_in_order_of_networks_and_each_once():
