@@ -8,17 +8,14 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.engine.machine import in_threads
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.splines import FRAMES_TOGETHER, CubicSplines, SplinesAtPoints
+from bids_dtg.imaging.splines import FRAMES_TOGETHER, SplinesAtPoints
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
 LATTICE_TOLERANCE = 1e-3
 # Weights below this are rounding: without them a voxel that lies on another needs that one only.
 _LEAST_WEIGHT = 1e-5
-# Points whose weights for cubic splines are kept, at most: they take 256 MiB.
-_MOST_WEIGHTED = 2**19
 # Points handled at a time, so that what lies between input and result stays in the cache.
 _POINTS = 65536
 
@@ -224,13 +221,11 @@ class CubicSampling:
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> None:
         """Find which points (voxels, 3), RAS+ mm, are in view; as `LinearSampling`."""
-        self._splines = CubicSplines(shape[:3])
         positions = voxel_positions(points, affine)
         self.covered = in_view(positions, shape[:3])  # (voxels,), in the field of view
         # What is outside gets no value: it lies with the others, whose box is small.
         positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
-        self._positions = positions
-        self._weighted: SplinesAtPoints | None = None
+        self._splines = SplinesAtPoints(shape[:3], positions)
 
     def apply(
         self,
@@ -242,17 +237,7 @@ class CubicSampling:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
         missing = np.flatnonzero(~self.covered)
-        # For a single frame, as a mean to look at, weights take longer to find than to do without.
-        if self._weighted is None and len(block) > 1 and len(self._positions) <= _MOST_WEIGHTED:
-            self._weighted = SplinesAtPoints(self._splines, self._positions)
-
-        def take(frames: slice) -> None:
-            self._splines.values(block[frames], self._positions, out[frames])
-
-        if self._weighted is None:
-            in_threads(take, len(block))
-        else:
-            self._weighted.values(block, out)
+        self._splines.values(block, out)
         for values in out:
             scale(values, slope, inter)
             values[missing] = 0.0

@@ -18,8 +18,8 @@ Float32 = NDArray[np.float32]
 
 # Points handled at a time, so that what lies between input and result stays in the cache.
 _POINTS = 32768
-# Frames whose splines are held at a time: weights are the same for all of them.
-_FRAMES = 4
+# Points whose weights are kept, at most: they take 256 MiB.
+_MOST_KEPT = 2**19
 _LONGEST_AXIS = 2048
 # Weights of linear interpolation up to this are rounding.
 _LEAST_WEIGHT = 1e-5
@@ -30,15 +30,24 @@ FRAMES_TOGETHER = 16
 _TRANSPOSED = 2048
 
 
-class CubicSplines:
-    """What turns frames of one shape into the coefficients of their splines.
+class SplinesAtPoints:
+    """Points at which the splines of many frames of one shape are evaluated.
 
     The image goes on as its mirror image beyond the centres of the outermost voxels, as in
-    `scipy.ndimage.spline_filter` and ITK.
+    `scipy.ndimage.spline_filter` and ITK. A value is a sum of 64 coefficients. Those of several
+    frames lie side by side, so that a weight is taken from memory once for all of them. Weights
+    take 512 bytes a point; of many points they are found anew each time.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], positions: NDArray[np.float64]) -> None:
         """Invert the matrices from coefficients to values along each axis, first axis fastest.
+
+        Parameters
+        ----------
+        shape
+            Of the frames.
+        positions
+            (points, 3) voxel indices, not whole numbers in general.
 
         Raises
         ------
@@ -51,126 +60,27 @@ class CubicSplines:
                 expected=f"at most {_LONGEST_AXIS} along each axis, for cubic splines",
                 remedy="check the file, or give --interpolation linear",
             )
-        self.shape = shape
+        self._shape, self._positions = shape, positions
         self._along = [_coefficients(size) for size in shape]
-        self._own = threading.local()  # memory of each thread that evaluates
+        self._box = _Box.around(positions, shape)
+        self._parts = [slice(start, start + _POINTS) for start in range(0, len(positions), _POINTS)]
+        self._weights: dict[int, Any] = {}  # of parts of the points
+        self._lock = threading.Lock()
+        self._kept: Float32 | None = None
 
-    def values(
-        self, frames: NDArray[np.generic], positions: NDArray[np.float64], out: Float32
-    ) -> None:
-        """Evaluate the splines through frames at points.
+    def values(self, frames: NDArray[np.generic], out: Float32) -> None:
+        """Evaluate the splines through frames at the points.
 
         Beyond the centres of the outermost voxels the image goes on as it is at them. Where linear
-        interpolation would take a voxel that is not finite, the value is NaN.
+        interpolation would take a voxel that is not finite, the value is NaN. It uses as many
+        threads as the process may have; a second caller waits for the first.
 
         Parameters
         ----------
         frames
             (frames, file voxels), values as stored, first file axis fastest.
-        positions
-            (points, 3) voxel indices, not whole numbers in general.
         out
             (frames, points), to fill.
-        """
-        box = _Box.around(positions, self.shape)
-        for first in range(0, len(frames), _FRAMES):
-            part = slice(first, first + _FRAMES)
-            self._fill(frames[part], positions, box, out[part])
-
-    def _fill(
-        self,
-        frames: NDArray[np.generic],
-        positions: NDArray[np.float64],
-        box: _Box,
-        out: Float32,
-    ) -> None:
-        images, lost = zip(*map(_finite, frames), strict=True)
-        windows = [self._windows(image, box) for image in images]
-        taps = self._taps()
-        for first in range(0, len(positions), _POINTS):
-            part = slice(first, first + _POINTS)
-            taps.around(positions[part], box)
-            for window, values in zip(windows, out, strict=True):
-                taps.sum(window, values[part])
-        self.mark_lost(lost, positions, out)
-
-    def mark_lost(
-        self,
-        lost: Sequence[NDArray[np.bool_] | None],
-        positions: NDArray[np.float64],
-        out: Float32,
-    ) -> None:
-        """Make the values at points NaN whose neighbours were not finite, of each frame."""
-        before, touching = None, None
-        for gone, values in zip(lost, out, strict=True):
-            if gone is None:
-                continue
-            # Mostly the same voxels are missing in all frames.
-            if before is None or not np.array_equal(gone, before):
-                before, touching = gone, _touching(gone.reshape(self.shape[::-1]), positions)
-            values[touching] = np.nan
-
-    def coefficients(self, image: Float32, box: _Box, out: Float32) -> None:
-        """Fill `out`, (coefficients,), with those of an image (file voxels,) in a box."""
-        along_i, along_j, along_k = (
-            matrix[first : first + size]
-            for matrix, first, size in zip(self._along, box.first, box.sizes, strict=True)
-        )
-        i, j, k = self.shape
-        image = image.reshape(k * j, i) @ along_i.T
-        image = along_k @ image.reshape(k, -1)
-        np.matmul(
-            along_j, image.reshape(len(along_k), j, len(along_i)), out=out.reshape(box.sizes[::-1])
-        )
-
-    def _taps(self) -> _Taps:
-        taps = getattr(self._own, "taps", None)
-        if taps is None:
-            taps = self._own.taps = _Taps()
-        return taps
-
-    def _windows(self, image: Float32, box: _Box) -> NDArray[np.complex128]:
-        """Return for each coefficient this one and the next three of its row, as one number."""
-        flat = np.empty(box.number, np.float32)
-        self.coefficients(image, box, flat)
-        four = np.zeros((len(flat), _TAPS), np.float32)
-        for step in range(_TAPS):
-            four[: len(flat) - step, step] = flat[step:]
-        return four.view(np.complex128)[:, 0]
-
-
-class SplinesAtPoints:
-    """Points at which the splines of many frames are evaluated: weights are found once.
-
-    A value is a sum of 64 coefficients. Those of several frames lie side by side, so that a weight
-    is taken from memory once for all of them. Weights take 512 bytes a point.
-    """
-
-    def __init__(self, splines: CubicSplines, positions: NDArray[np.float64]) -> None:
-        """Find the weights at points (points, 3), voxel indices."""
-        self._splines, self._positions = splines, positions
-        self._box = _Box.around(positions, splines.shape)
-        starts = range(0, len(positions), _POINTS)
-        self._parts = [(slice(start, start + _POINTS), self._matrix(start)) for start in starts]
-        self._lock = threading.Lock()
-        self._kept: Float32 | None = None
-
-    def _matrix(self, start: int) -> Any:
-        """Return the weights of some points, sparse (points, coefficients of the box)."""
-        from scipy.sparse import csr_array
-
-        lowest, shares = self._box.lowest(self._positions[start : start + _POINTS])
-        i, j, k = (np.stack(_weights(share), axis=1) for share in shares)
-        weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
-        places = lowest.astype(np.int32)[:, None] + self._box.steps.reshape(-1).astype(np.int32)
-        ends = np.arange(0, places.size + 1, _TAPS**3, dtype=np.int32)
-        shape = len(lowest), self._box.number
-        return csr_array((weights.reshape(-1), places.reshape(-1), ends), shape=shape)
-
-    def values(self, frames: NDArray[np.generic], out: Float32) -> None:
-        """Evaluate the splines through frames (frames, file voxels), as `CubicSplines.values`.
-
-        It uses as many threads as the process may have; a second caller waits for the first.
         """
         with self._lock:
             for first in range(0, len(frames), FRAMES_TOGETHER):
@@ -184,22 +94,65 @@ class SplinesAtPoints:
         def find(part: slice) -> None:
             for frame in range(len(frames))[part]:
                 image, lost[frame] = _finite(frames[frame])
-                self._splines.coefficients(image, self._box, coefficients[frame])
+                self._find_coefficients(image, coefficients[frame])
 
         def turn(part: slice) -> None:
             _transpose(coefficients[:, part], turned[part])
 
         def add_up(parts: slice) -> None:
-            for points, weights in self._parts[parts]:
-                _transpose(weights @ turned, out[:, points])
+            for number in range(len(self._parts))[parts]:
+                _transpose(self._weights_of(number) @ turned, out[:, self._parts[number]])
 
         def mark(part: slice) -> None:
-            self._splines.mark_lost(lost[part], self._positions, out[part])
+            self._mark_lost(lost[part], out[part])
 
         in_threads(find, len(frames))
         in_threads(turn, len(turned))
         in_threads(add_up, len(self._parts))
         in_threads(mark, len(frames))
+
+    def _find_coefficients(self, image: Float32, out: Float32) -> None:
+        """Fill `out`, (coefficients,), with those of an image (file voxels,) in the box."""
+        box = self._box
+        along_i, along_j, along_k = (
+            matrix[first : first + size]
+            for matrix, first, size in zip(self._along, box.first, box.sizes, strict=True)
+        )
+        i, j, k = self._shape
+        image = image.reshape(k * j, i) @ along_i.T
+        image = along_k @ image.reshape(k, -1)
+        np.matmul(
+            along_j, image.reshape(len(along_k), j, len(along_i)), out=out.reshape(box.sizes[::-1])
+        )
+
+    def _weights_of(self, number: int) -> Any:
+        """Return the weights of a part of the points, sparse (points, coefficients of the box)."""
+        from scipy.sparse import csr_array
+
+        if number in self._weights:
+            return self._weights[number]
+        lowest, shares = self._box.lowest(self._positions[self._parts[number]])
+        i, j, k = (np.stack(_weights(share), axis=1) for share in shares)
+        weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
+        places = lowest.astype(np.int32)[:, None] + self._box.steps.astype(np.int32)
+        ends = np.arange(0, places.size + 1, _TAPS**3, dtype=np.int32)
+        shape = len(lowest), self._box.number
+        found = csr_array((weights.reshape(-1), places.reshape(-1), ends), shape=shape)
+        if len(self._positions) <= _MOST_KEPT:
+            self._weights[number] = found
+        return found
+
+    def _mark_lost(self, lost: Sequence[NDArray[np.bool_] | None], out: Float32) -> None:
+        """Make the values at points NaN whose neighbours were not finite, of each frame."""
+        before, touching = None, None
+        for gone, values in zip(lost, out, strict=True):
+            if gone is None:
+                continue
+            # Mostly the same voxels are missing in all frames.
+            if before is None or not np.array_equal(gone, before):
+                image = gone.reshape(self._shape[::-1])
+                before, touching = gone, _touching(image, self._positions)
+            values[touching] = np.nan
 
     def _memory(self, frames: int) -> tuple[Float32, Float32]:
         """Return memory for coefficients of frames: (frames, coefficients), and the transpose.
@@ -243,10 +196,10 @@ class _Box:
 
     @property
     def steps(self) -> NDArray[np.intp]:
-        """From a point's first coefficient to each one, (4 of k, 4 of j, 4 of i)."""
+        """From a point's first coefficient to each one, (64,), those along the first axis first."""
         taps = np.arange(_TAPS)
         i, j, k = (stride * taps for stride in self.strides)
-        steps: NDArray[np.intp] = k[:, None, None] + j[:, None] + i
+        steps: NDArray[np.intp] = (k[:, None, None] + j[:, None] + i).reshape(-1)
         return steps
 
     def lowest(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[Float32]]:
@@ -261,58 +214,6 @@ class _Box:
             lowest += (low.astype(np.intp) - first) * stride
             shares.append(share.astype(np.float32))
         return lowest, shares
-
-
-class _Taps:
-    """The 4 x 4 x 4 coefficients around some points, and their weights along each axis.
-
-    The memory is filled anew for each lot of points: to ask the system for as much each time takes
-    longer than all else.
-    """
-
-    def __init__(self) -> None:
-        """Make room for `_POINTS` points."""
-        # From the first coefficient to the first one of each row, (k, j).
-        self._steps = np.zeros((_TAPS, _TAPS), np.intp)
-        self._lowest = np.zeros(0, np.intp)  # place of the first coefficient
-        self._along_i = np.empty((_POINTS, _TAPS), np.float32)
-        # Of rows and planes, each four times: it is the same for the coefficients of a row.
-        self._along_j, self._along_k = np.empty((2, _TAPS, _POINTS, _TAPS), np.float32)
-        self._taken = np.empty(_POINTS, np.complex128)
-        self._plane, self._total = np.empty((2, _POINTS * _TAPS), np.float32)
-
-    def around(self, positions: NDArray[np.float64], box: _Box) -> None:
-        """Find those around points (points, 3), voxel indices; at most `_POINTS`."""
-        number = len(positions)
-        self._steps = box.steps[:, :, 0]
-        self._lowest, shares = box.lowest(positions)
-        for tap, weight in enumerate(_weights(shares[0])):
-            self._along_i[:number, tap] = weight
-        for weights, share in ((self._along_j, shares[1]), (self._along_k, shares[2])):
-            for own, weight in zip(weights, _weights(share), strict=True):
-                for column in range(_TAPS):  # far faster than to broadcast to rows of four
-                    own[:number, column] = weight
-
-    def sum(self, windows: NDArray[np.complex128], out: Float32) -> None:
-        """Fill `out`, (points,), with the values of a spline at the points."""
-        number = len(out)
-        lowest, taken = self._lowest, self._taken[:number]
-        four = taken.view(np.float32)
-        plane, total = self._plane[: _TAPS * number], self._total[: _TAPS * number]
-        total[:] = 0
-        for steps, weight_of_plane in zip(self._steps, self._along_k, strict=True):
-            plane[:] = 0
-            for step, weight in zip(steps, self._along_j, strict=True):
-                # "clip" lets take write to `taken`.
-                np.take(windows[step:], lowest, out=taken, mode="clip")
-                four *= weight[:number].reshape(-1)
-                plane += four
-            plane *= weight_of_plane[:number].reshape(-1)
-            total += plane
-        total *= self._along_i[:number].reshape(-1)
-        np.add(total[0::4], total[1::4], out=out)
-        out += total[2::4]
-        out += total[3::4]
 
 
 def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:

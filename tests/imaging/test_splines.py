@@ -5,41 +5,35 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.splines import FRAMES_TOGETHER, CubicSplines, SplinesAtPoints
+from bids_dtg.imaging.splines import FRAMES_TOGETHER, SplinesAtPoints
 
 RNG = np.random.default_rng(2)
 
 
-def values(frames: np.ndarray, positions: np.ndarray, *, fixed: bool = False) -> np.ndarray:
+def values(frames: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Evaluate frames (n, i, j, k) at voxel indices (points, 3)."""
     found = np.empty((len(frames), len(positions)), np.float32)
     stored = np.stack([frame.ravel(order="F") for frame in frames])
-    splines = CubicSplines(frames.shape[1:])
-    if fixed:
-        SplinesAtPoints(splines, positions).values(stored, found)
-    else:
-        splines.values(stored, positions, found)
+    SplinesAtPoints(frames.shape[1:], positions).values(stored, found)
     return found
 
 
 @pytest.mark.parametrize("shape", [(7, 9, 5), (2, 3, 30), (6, 1, 4)])
 @pytest.mark.parametrize("dtype", ["<i2", ">i2", "<f8"])
-@pytest.mark.parametrize("fixed", [False, True])
-def test_values_are_those_of_scipy(shape, dtype, fixed):
+def test_values_are_those_of_scipy(shape, dtype):
     """Of more frames than are held at a time, and at more points than are handled at a time."""
-    frames = RNG.integers(-900, 900, (FRAMES_TOGETHER + 3 if fixed else 6, *shape)).astype(dtype)
+    frames = RNG.integers(-900, 900, (FRAMES_TOGETHER + 3, *shape)).astype(dtype)
     positions = RNG.uniform(-0.5, np.array(shape) - 0.5, (40_000, 3))
     inside = np.clip(positions, 0, np.array(shape) - 1).T
     wanted = [map_coordinates(v.astype(float), inside, order=3, mode="mirror") for v in frames]
-    np.testing.assert_allclose(values(frames, positions, fixed=fixed), wanted, atol=2e-3)
+    np.testing.assert_allclose(values(frames, positions), wanted, atol=2e-3)
 
 
-@pytest.mark.parametrize("fixed", [False, True])
-def test_a_value_beside_one_that_is_not_finite_is_not_either(fixed):
+def test_a_value_beside_one_that_is_not_finite_is_not_either():
     frames = RNG.normal(size=(3, 9, 9, 9)).astype(np.float32)
     frames[1, 4, 4, 4] = np.inf
     positions = np.array([[4.5, 4, 4], [4, 3.2, 4], [5.5, 4, 4], [1, 1, 1.5]])
-    lost = ~np.isfinite(values(frames, positions, fixed=fixed))
+    lost = ~np.isfinite(values(frames, positions))
     np.testing.assert_array_equal(lost[1], [True, True, False, False])
     assert not lost[[0, 2]].any()
 
@@ -49,10 +43,16 @@ def test_points_in_a_corner_need_only_its_coefficients():
     frame = RNG.normal(size=(1, 20, 30, 25)).astype(np.float32)
     corner = RNG.uniform(12, 14, (50, 3))
     everywhere = np.concatenate([corner, [[0, 0, 0], [19, 29, 24]]])
-    for fixed in (False, True):
-        found = values(frame, corner, fixed=fixed)
-        whole = values(frame, everywhere, fixed=fixed)
-        np.testing.assert_allclose(found, whole[:, :50], atol=1e-5)
+    whole = values(frame, everywhere)
+    np.testing.assert_allclose(values(frame, corner), whole[:, :50], atol=1e-5)
+
+
+def test_weights_of_many_points_are_not_kept(monkeypatch):
+    frame = RNG.normal(size=(1, 7, 9, 5)).astype(np.float32)
+    positions = RNG.uniform(0, 4, (60, 3))
+    kept = values(frame, positions)
+    monkeypatch.setattr("bids_dtg.imaging.splines._MOST_KEPT", 50)
+    np.testing.assert_array_equal(values(frame, positions), kept)
 
 
 def test_values_at_voxels_are_those_of_the_frame():
@@ -75,4 +75,4 @@ def test_cubic_polynomials_are_exact_far_from_the_faces():
 
 def test_an_axis_that_no_brain_has_is_refused():
     with pytest.raises(RunError, match=r"sizes 30000 x 2 x 2\. Expected: at most 2048 along each"):
-        CubicSplines((30000, 2, 2))
+        SplinesAtPoints((30000, 2, 2), np.zeros((1, 3)))
