@@ -7,7 +7,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,11 +75,8 @@ _PAGE_HAS_IT = (
     (r' font-family: [^;"]*;', ""),
     (r'font: ([\d.]+px) [^;"]*', r"font-size: \1"),
 )
-_NO_BANDS: Mapping[str, tuple[Floats, Floats, Floats]] = MappingProxyType({})
+
 _NO_RANGES: Mapping[str, tuple[Floats, Floats]] = MappingProxyType({})
-_NO_POINTS: Mapping[str, Floats] = MappingProxyType({})
-
-
 # Where a history settles, its second half is drawn again: at a smaller spread than this share.
 _SETTLED = 1 / 6
 _ENLARGED_FROM = 8  # values
@@ -107,50 +103,25 @@ class Figure:
 
 
 def curves(
-    caption: str,
-    x_label: str,
-    y_label: str,
-    series: Mapping[str, Floats],
-    *,
-    start: float = 1.0,
-    step: float = 1.0,
-    bands: Mapping[str, tuple[Floats, Floats]] = _NO_RANGES,
+    caption: str, x_label: str, y_label: str, series: Mapping[str, Floats], *, start: int = 1
 ) -> Figure | None:
-    """Draw values by epoch or by anything else that is counted, and again where they settle.
-
-    `series` are (points,), `bands` low and high of a curve of the same name or of none; x begins at
-    `start` and grows by `step`.
-    """
-    drawn = {}
-    for name, values in series.items():
-        values = np.asarray(values, np.float64)
-        if values.ndim != 1:
-            raise ValueError(f"the curve '{name}' has the shape {values.shape}, expected (points,)")
-        drawn[name] = (start + step * np.arange(len(values)), values)
-    x_of = {name: start + step * np.arange(len(low)) for name, (low, _) in bands.items()}
-    draw = partial(line_chart, x_label=x_label, y_label=y_label)
-    whole = draw(drawn, bands={name: (x_of[name], *ends) for name, ends in bands.items()})
-    late = None if bands or whole is None else _second_half(drawn)
-    if late and (chart := draw(late)):
+    """Draw values (points,) by epoch or anything else that is counted, and again if they settle."""
+    drawn: dict[str, tuple[Floats, Floats]] = {
+        name: (start + np.arange(len(values), dtype=np.float64), np.asarray(values, np.float64))
+        for name, values in series.items()
+    }
+    whole = line_chart(drawn, x_label=x_label, y_label=y_label)
+    late = None if whole is None else _second_half(drawn)
+    if late and (chart := line_chart(late, x_label=x_label, y_label=y_label)):
         return _charts(caption, ("Whole", whole), ("Second half, enlarged", chart))
     return _charts(caption, ("", whole))
 
 
 def lines(
-    caption: str,
-    x_label: str,
-    y_label: str,
-    series: Mapping[str, tuple[Floats, Floats]],
-    **more: Any,
+    caption: str, x_label: str, y_label: str, series: Mapping[str, tuple[Floats, Floats]]
 ) -> Figure | None:
-    """Draw one figure by another, as lines: x and y by name, (points,); `more`: `line_chart`'s."""
-    for name, (x, y) in series.items():
-        if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
-            raise ValueError(
-                f"the line '{name}' has the shapes {np.shape(x)} and {np.shape(y)}, expected "
-                "(points,) of both"
-            )
-    return _charts(caption, ("", line_chart(series, x_label=x_label, y_label=y_label, **more)))
+    """Draw one figure by another, as lines: x and y by name, (points,)."""
+    return _charts(caption, ("", line_chart(series, x_label=x_label, y_label=y_label)))
 
 
 def dots(
@@ -164,26 +135,55 @@ def dots(
 
     `intervals` are low and high of a series, (rows,).
     """
-    return _charts(caption, ("", dot_chart(rows, series, x_label=x_label, intervals=intervals)))
+    values = np.array(list(series.values()), np.float64)
+    if not np.isfinite(values).any():
+        return None
+    styles, places = _styles(series), np.arange(len(rows))[::-1]
+
+    def draw(axes: Axes) -> None:
+        for name, (low, high) in intervals.items():
+            axes.hlines(places, low, high, color=_SERIES[styles[name]], linewidth=1.2)
+        for name, own in series.items():
+            _points(axes, np.stack([own, places], axis=1), name, styles[name])
+            axes.lines[-1].set_zorder(3 - styles[name] / len(series))
+        axes.set_yticks(places, rows)
+        axes.set_ylim(-0.5, len(rows) - 0.5)
+
+    words = f"{', '.join(series)}: {np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
+    return _charts(caption, ("", _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))))
 
 
 def spectra(
-    caption: str,
-    frequency: Floats,
-    series: Mapping[str, tuple[Floats, Floats, Floats]],
-    y_label: str = "power density (1/Hz)",
+    caption: str, frequency: Floats, series: Mapping[str, tuple[Floats, Floats, Floats]]
 ) -> Figure | None:
     """Draw spectra as lines with bands on a log axis: by name low, middle and high, (bins,)."""
-    frequency = np.asarray(frequency, np.float64)
-    for name, parts in series.items():
-        for part in parts:
-            if np.shape(part) != frequency.shape:
-                raise ValueError(
-                    f"the spectrum '{name}' has the shape {np.shape(part)}, expected "
-                    f"{frequency.shape} as its frequencies"
-                )
-    chart = band_chart(frequency, series, x_label="frequency (Hz)", y_label=y_label)
-    return _charts(caption, ("", chart))
+    known = {
+        name: np.where(np.isfinite(parts), parts, np.nan)
+        for name, parts in series.items()
+        if (np.nan_to_num(parts[1]) > 0).any()
+    }
+    styles = _styles(series)
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+        axes.set_yscale("log", nonpositive="clip")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        for name, (low, middle, high) in known.items():
+            _line(axes, frequency, np.where(middle > 0, middle, np.nan), name, styles[name])
+            colour = _SERIES[styles[name]]
+            axes.fill_between(frequency, low, high, color=colour, alpha=0.16, linewidth=0)
+
+    peaks = [
+        f"{name}: highest {np.nanmax(middle):.3g} at {frequency[np.nanargmax(middle)]:.3g}"
+        for name, (_, middle, _) in known.items()
+    ]
+    if not known:
+        return None
+    label = "power density (1/Hz), log scale"
+    return _charts(caption, ("", _chart(draw, "frequency (Hz)", label, "; ".join(peaks))))
 
 
 def scatter(
@@ -195,21 +195,36 @@ def scatter(
     groups: Sequence[str] = (),
     identity: bool = False,
 ) -> Figure | None:
-    """Draw one figure against another: points (points, 2), each of a group if there are groups."""
+    """Draw one figure against another: points (points, 2), each of a group if there are groups.
+
+    With `identity`, axes are equal, and a dashed line shows where x is y.
+    """
     points = np.asarray(points, np.float64).reshape(-1, 2)
     names = np.array(groups or [""] * len(points), dtype=object)
-    if len(names) != len(points):
-        raise ValueError(f"{len(points)} points, and groups of {len(names)}: {caption}")
-    hidden = int((~np.isfinite(points).all(axis=1)).sum())
+    shown = np.isfinite(points).all(axis=1)
+    if not shown.any():
+        return None
+    styles = _styles(names)
+
+    def draw(axes: Axes) -> None:
+        for name in dict.fromkeys(names[shown]):
+            _points(axes, points[shown & (names == name)], name, styles[name])
+        if identity:
+            limits = *axes.get_xlim(), *axes.get_ylim()
+            ends = min(limits), max(limits)
+            axes.set(xlim=ends, ylim=ends, aspect="equal")
+            axes.plot(ends, ends, color=_SOFT, linestyle="--", linewidth=0.8)
+
+    hidden = len(points) - int(shown.sum())
     notes = ["Dashed: both are equal."] * identity
     notes += [f"{counted(hidden, 'point')} without a value: not shown."] * (hidden > 0)
-    chart = point_chart(
-        {name: points[names == name] for name in dict.fromkeys(names)},
-        x_label=x_label,
-        y_label=y_label,
-        identity=identity,
-    )
     ended = caption if caption.endswith(".") or not notes else f"{caption}."
+    ranges = [
+        f"{label} {values.min():.3g} to {values.max():.3g}"
+        for label, values in zip((x_label, y_label), points[shown].T, strict=True)
+    ]
+    words = f"{shown.sum()} points, {', '.join(ranges)}"
+    chart = _chart(draw, x_label, y_label, words, square=identity)
     return _charts(" ".join([ended, *notes]), ("", chart))
 
 
@@ -224,9 +239,6 @@ def matrices(
     known = {name: item for name, item in known.items() if np.isfinite(item).any()}
     if not known or missing_packages():
         return None
-    for name, item in known.items():
-        if item.ndim != 2:
-            raise ValueError(f"the matrix '{name}' has the shape {item.shape}, expected (n, n)")
     low, high = ends or _ends(known.values())
     scale = SIGNED if low < 0 < high else AMOUNT
     least = min(float(np.nanmin(item)) for item in known.values())
@@ -264,146 +276,26 @@ def line_chart(
     y_label: str,
     x_reach: Sequence[float] = (),
     y_reach: Sequence[float] = (),
-    bands: Mapping[str, tuple[Floats, Floats, Floats]] = _NO_BANDS,
-    points: Mapping[str, Floats] = _NO_POINTS,
 ) -> Chart | None:
     """Draw a line for each series of x and y, (points,); NaN leaves a gap.
 
     None where no value is known. An axis also has the values of its reach, whether or not a series
-    has them. `bands` are x, low and high, of a line of the same name or of none; `points` are
-    (points, 2), marked over the lines.
+    has them.
     """
     known = {name: xy for name, xy in series.items() if np.isfinite(xy[1]).any()}
     if not known:
         return None
-    styles = _styles((*series, *bands, *points))
+    styles = _styles(series)
 
     def draw(axes: Axes) -> None:
-        for name, (at, low, high) in bands.items():
-            axes.fill_between(
-                *(at, low, high),
-                color=_SERIES[styles[name]],
-                alpha=0.16,
-                linewidth=0,
-                label=name if name not in known else None,
-            )
         for name, (x, y) in known.items():
             _line(axes, x, y, name, styles[name])
-        for name, own in points.items():
-            if len(own):
-                _points(axes, own, name, styles[name])
         axes.update_datalim([(x, 0.0) for x in x_reach], updatey=False)
         axes.update_datalim([(0.0, y) for y in y_reach], updatex=False)
         axes.autoscale_view()
 
     parts = [f"{name}: {_from_to(y)}".removeprefix(": ") for name, (_, y) in known.items()]
     return _chart(draw, x_label, y_label, "; ".join(parts))
-
-
-def band_chart(
-    at: Floats,
-    series: Mapping[str, tuple[Floats, Floats, Floats]],
-    *,
-    x_label: str,
-    y_label: str,
-) -> Chart | None:
-    """Draw a line with a band for each series of low, middle and high, (points,), on a log axis.
-
-    None where no value is above 0.
-    """
-    finite = {
-        name: [np.where(np.isfinite(part), part, np.nan) for part in parts]
-        for name, parts in series.items()
-    }
-    known = {name: parts for name, parts in finite.items() if (parts[1] > 0).any()}
-    if not known:
-        return None
-    styles = _styles(series)
-
-    def draw(axes: Axes) -> None:
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-        axes.set_yscale("log", nonpositive="clip")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        for name, (low, middle, high) in known.items():
-            _line(axes, at, np.where(middle > 0, middle, np.nan), name, styles[name])
-            axes.fill_between(
-                at, low, high, color=_SERIES[styles[name]], alpha=0.16, linewidth=0, label=None
-            )
-
-    parts = [
-        f"{name}: highest {np.nanmax(middle):.3g} at {at[np.nanargmax(middle)]:.3g}".removeprefix(
-            ": "
-        )
-        for name, (_, middle, _) in known.items()
-    ]
-    return _chart(draw, x_label, f"{y_label}, log scale", "; ".join(parts))
-
-
-def point_chart(
-    points: Mapping[str, Floats], *, x_label: str, y_label: str, identity: bool = False
-) -> Chart | None:
-    """Draw the points (points, 2) of groups; with the line where x is y, on equal axes.
-
-    None where no point is known.
-    """
-    known = {name: own[np.isfinite(own).all(axis=1)] for name, own in points.items()}
-    drawn = np.concatenate([np.empty((0, 2)), *known.values()])
-    if not len(drawn):
-        return None
-    styles = _styles(points)
-
-    def draw(axes: Axes) -> None:
-        for name, own in known.items():
-            if len(own):
-                _points(axes, own, name, styles[name])
-        if identity:
-            ends = (
-                min(axes.get_xlim()[0], axes.get_ylim()[0]),
-                max(*axes.get_xlim(), *axes.get_ylim()),
-            )
-            axes.set(xlim=ends, ylim=ends, aspect="equal")
-            axes.plot(ends, ends, color=_SOFT, linestyle="--", linewidth=0.8)
-
-    ranges = [
-        f"{label} {values.min():.3g} to {values.max():.3g}"
-        for label, values in zip((x_label, y_label), drawn.T, strict=True)
-    ]
-    return _chart(
-        draw, x_label, y_label, f"{len(drawn)} points, {', '.join(ranges)}", square=identity
-    )
-
-
-def dot_chart(
-    rows: Sequence[str],
-    series: Mapping[str, Floats],
-    *,
-    x_label: str,
-    intervals: Mapping[str, tuple[Floats, Floats]] = _NO_RANGES,
-) -> Chart | None:
-    """Draw a row of dots for each name, one a series (rows,); the first lies on top.
-
-    None where no value is known.
-    """
-    values = np.array(list(series.values()), np.float64)
-    if not np.isfinite(values).any():
-        return None
-    styles, places = _styles(series), np.arange(len(rows))[::-1]
-
-    def draw(axes: Axes) -> None:
-        for name, (low, high) in intervals.items():
-            axes.hlines(places, low, high, color=_SERIES[styles[name]], linewidth=1.2)
-        for name, own in series.items():
-            _points(axes, np.stack([own, places], axis=1), name, styles[name])
-            axes.lines[-1].set_zorder(3 - styles[name] / len(series))
-        axes.set_yticks(places, rows)
-        axes.set_ylim(-0.5, len(rows) - 0.5)
-
-    ranges = f"{np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
-    words = f"{', '.join(series)}: {ranges}"
-    return _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))
 
 
 def run_chart(

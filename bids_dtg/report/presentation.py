@@ -21,7 +21,7 @@ from bids_dtg.report import quality
 from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.panels.panel import Panel, Section
+from bids_dtg.report.panels import Panel, Section
 from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import __version__

@@ -24,7 +24,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
 from bids_dtg.report.pages.page import gradients, vendored
-from bids_dtg.report.slices import Box, standard_anatomy
+from bids_dtg.report.pictures import Box, standard_anatomy
 
 LIBRARY_VERSION = "0.69.0"
 # Shared by all pages; the name says what is inside, so that a page never meets another version.

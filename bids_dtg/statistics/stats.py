@@ -30,9 +30,9 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
 from bids_dtg.report.pages.page import link, sentences
+from bids_dtg.report.pictures import draw_glass_brain
 from bids_dtg.report.viewer import (
     SCRIPT,
     ViewerAverage,

@@ -11,8 +11,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.text import read_json, read_rows
 from bids_dtg.report.contents import RunFiles, find_participant, sidecar_of
-from bids_dtg.report.panels import motion
-from bids_dtg.report.panels.panel import Canvas, keep_all, read_image, write_kept
+from bids_dtg.report.panels import MOTION, Canvas, keep_all, read_image, write_kept
 
 pytest.importorskip("PIL", reason="reports need the extra [report]")
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
@@ -68,7 +67,7 @@ def test_images_come_back_with_their_values(output, data):
 
 
 def test_frames_come_back_with_what_is_not_known(output, data):
-    rows = read_rows(run_of(output).files[motion.FILE])
+    rows = read_rows(run_of(output).files[MOTION.kind])
     assert [row["kept"] == "1" for row in rows] == data.kept.tolist()
     assert [rows[0]["framewise_displacement"], rows[1]["framewise_displacement"]] == [
         "n/a",
@@ -80,8 +79,8 @@ def test_frames_come_back_with_what_is_not_known(output, data):
 def test_the_threshold_of_censoring_is_that_of_the_maps_sidecars(output):
     run = run_of(output)
     canvas = Canvas(output, output.root / "sub-01/figures", run.title)
-    plain = motion.draw(run, canvas)
+    plain = MOTION.draw(run, canvas)
     facts = {"Confounds": {"FdThreshold": 0.05}}
-    censored = motion.draw(RunFiles(run.title, run.quality, run.files, facts), canvas)
+    censored = MOTION.draw(RunFiles(run.title, run.quality, run.files, facts), canvas)
     lines = ["var(--problem)" in figure.pieces[0].chart.svg for figure in (plain, censored)]
     assert lines == [False, True]

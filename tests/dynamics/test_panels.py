@@ -13,7 +13,7 @@ from bids_dtg.dynamics.panels import EFFECTIVE, FUNCTIONAL, PANELS, PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import RunFiles, find_participant
 from bids_dtg.report.pages.participant import write_participant_report
-from bids_dtg.report.panels.panel import Canvas
+from bids_dtg.report.panels import Canvas
 from bids_dtg.report.parcels import CARPET
 
 pytest.importorskip("PIL", reason="reports need the extra [report]")

@@ -10,7 +10,7 @@ import pytest
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.report.glass_brain import draw_glass_brain
+from bids_dtg.report.pictures import draw_glass_brain
 
 AFFINE = np.array([[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 1]])
 PLACES = VoxelPlaces.within(Grid((18, 22, 18), AFFINE), np.ones((18, 22, 18), bool))

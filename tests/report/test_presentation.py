@@ -17,8 +17,8 @@ from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import write_participant_report
-from bids_dtg.report.panels import MOTION
-from bids_dtg.report.panels.panel import (
+from bids_dtg.report.panels import (
+    MOTION,
     Canvas,
     Figure,
     Kept,

@@ -8,14 +8,16 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
-from bids_dtg.report.pictures import Backdrop, draw_matrix, encode
-from bids_dtg.report.slices import (
+from bids_dtg.report.pictures import (
     AXIAL,
     CORONAL,
     SAGITTAL,
+    Backdrop,
     Box,
     View,
     Volume,
+    draw_matrix,
+    encode,
     outline,
     soften,
     standard_anatomy,

@@ -34,10 +34,19 @@ from bids_dtg.report.contents import (
     ParticipantFiles,
 )
 from bids_dtg.report.pages.page import link
-from bids_dtg.report.panels.panel import Section
-from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
+from bids_dtg.report.panels import Section
+from bids_dtg.report.pictures import (
+    AXIAL,
+    MAP_VIEWS,
+    PICTURE,
+    Backdrop,
+    Box,
+    View,
+    Volume,
+    encode,
+    standard_anatomy,
+)
 from bids_dtg.report.quality import number
-from bids_dtg.report.slices import AXIAL, Box, View, Volume, standard_anatomy
 from bids_dtg.report.surface_views import surface_row
 from bids_dtg.report.viewer import (
     SCRIPT,

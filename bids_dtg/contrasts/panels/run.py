@@ -28,8 +28,8 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.colours import GREYS, SIGNED
 from bids_dtg.report.contents import RunFiles, sidecar_of
-from bids_dtg.report.panels import MOTION
-from bids_dtg.report.panels.panel import (
+from bids_dtg.report.panels import (
+    MOTION,
     Canvas,
     Figure,
     Kept,
@@ -45,24 +45,22 @@ from bids_dtg.report.panels.panel import (
     read_image,
 )
 from bids_dtg.report.pictures import (
+    AXIAL,
+    CORONAL,
     MAP_VIEWS,
+    SAGITTAL,
     Backdrop,
+    Box,
+    View,
+    Volume,
     draw_grey,
     draw_matrix,
     draw_outlines,
     encode,
-)
-from bids_dtg.report.quality import number
-from bids_dtg.report.slices import (
-    AXIAL,
-    CORONAL,
-    SAGITTAL,
-    Box,
-    View,
-    Volume,
     soften,
     standard_anatomy,
 )
+from bids_dtg.report.quality import number
 from bids_dtg.settings import Interpolation
 
 REGISTRATION_FILE = FileKind("boldref", None, ".nii.gz")

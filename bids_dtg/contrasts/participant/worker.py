@@ -34,7 +34,7 @@ from bids_dtg.participants.worker import (
     Send,
 )
 from bids_dtg.progress import Clock, Reporter
-from bids_dtg.report.panels.panel import Kept, keep_all
+from bids_dtg.report.panels import Kept, keep_all
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 from bids_dtg.dynamics.panels import figures, words
 from bids_dtg.files.regions.relmat import RELMAT
-from bids_dtg.report.panels import MOTION
-from bids_dtg.report.panels.panel import Panel
-from bids_dtg.report.parcels import CARPET, COVERAGE
-from bids_dtg.report.parcels.files import no_file
-from bids_dtg.report.parcels.quality import COLUMNS
+from bids_dtg.report.panels import MOTION, Panel
+from bids_dtg.report.parcel_words import COLUMNS
+from bids_dtg.report.parcels import CARPET, COVERAGE, no_file
 from bids_dtg.report.presentation import Presentation
 
 FUNCTIONAL = Panel(

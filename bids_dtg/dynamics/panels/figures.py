@@ -11,10 +11,8 @@ from bids_dtg.files.text import read_rows
 from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.panels.panel import Canvas, Figure, Listing, Ramp
-from bids_dtg.report.parcels.files import matrix_of
-from bids_dtg.report.parcels.matrix import draw_between, in_order
-from bids_dtg.report.parcels.regions import arrange
+from bids_dtg.report.panels import Canvas, Figure, Listing, Ramp
+from bids_dtg.report.parcels import arrange, draw_between, in_order, matrix_of
 from bids_dtg.report.quality import number
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")

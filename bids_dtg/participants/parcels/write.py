@@ -36,8 +36,8 @@ from bids_dtg.participants.origin import (
 )
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest
-from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
-from bids_dtg.report.parcels.quality import parcel_figures
+from bids_dtg.report.panels import RunFrames, keep_all, write_kept
+from bids_dtg.report.parcel_words import parcel_figures
 from bids_dtg.report.quality import write_quality
 
 COVERAGE = FileKind("bold", None, ".tsv")

@@ -33,7 +33,7 @@ from bids_dtg.report.flags import (
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import load_template, render
-from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
+from bids_dtg.report.panels import Canvas, Figure, Panel, Section
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, number

@@ -20,9 +20,9 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
 from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pictures import draw_glass_brain
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import family_numbers

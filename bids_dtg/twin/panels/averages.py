@@ -15,13 +15,17 @@ from bids_dtg.notices import counted
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.panels import MOTION
-from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Ramp, Section
-from bids_dtg.report.parcels import CARPET, COVERAGE
-from bids_dtg.report.parcels.files import matrix_of, no_file
-from bids_dtg.report.parcels.matrix import draw_between, in_order
-from bids_dtg.report.parcels.quality import COLUMNS
-from bids_dtg.report.parcels.regions import arrange
+from bids_dtg.report.panels import MOTION, Canvas, Figure, Panel, Ramp, Section
+from bids_dtg.report.parcel_words import COLUMNS
+from bids_dtg.report.parcels import (
+    CARPET,
+    COVERAGE,
+    arrange,
+    draw_between,
+    in_order,
+    matrix_of,
+    no_file,
+)
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, words

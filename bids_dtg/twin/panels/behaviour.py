@@ -15,7 +15,7 @@ from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Chart, line_chart
 from bids_dtg.report.numbers import NOT_KNOWN, figure
-from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Lines, Listing
+from bids_dtg.report.panels import Canvas, Figure, Kept, Lines, Listing
 from bids_dtg.report.quality import number
 from bids_dtg.twin.judging.scores import per_second
 

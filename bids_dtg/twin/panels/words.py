@@ -11,7 +11,7 @@ from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.parcels.words import (
+from bids_dtg.report.parcel_words import (
     ModelWords,
     ParcelMethods,
     fitted_to,

@@ -22,7 +22,7 @@ from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
-from bids_dtg.report.panels.panel import write_kept
+from bids_dtg.report.panels import write_kept
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.panels.behaviour import keep_trial_series
 from bids_dtg.twin.participant.behaviour import QUANTILES, AverageBehaviour, AverageConnectome

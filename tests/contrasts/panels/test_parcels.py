@@ -14,7 +14,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.report.contents import MapFile
-from bids_dtg.report.slices import Volume
+from bids_dtg.report.pictures import Volume
 from bids_dtg.report.surface_views import surface_row
 
 _cifti: Any = nib.cifti2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.report.parcels.quality import COLUMNS, parcel_figures
+from bids_dtg.report.parcel_words import COLUMNS, parcel_figures
 
 
 def test_figures_leave_out_parcels_without_a_series():

@@ -37,7 +37,7 @@ from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.complete import complete_average
 from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.report.pages.participant import discard_report
-from bids_dtg.report.panels.panel import Kept, write_kept
+from bids_dtg.report.panels import Kept, write_kept
 from bids_dtg.report.quality import write_quality
 
 _SERIES = FileKind("timeseries", "rois", ".tsv")

@@ -1,4 +1,4 @@
-"""What a panel of a run is: the small file that it keeps, and the figure that is drawn from it."""
+"""Panels of pages: the small file that each keeps of a run, and the figure drawn from it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.text import write_json
+from bids_dtg.files.text import encoded, read_rows, tsv_text, write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.figures import Chart
+from bids_dtg.report.figures import Chart, run_chart
 from bids_dtg.report.pages.page import link
-from bids_dtg.report.pictures import PICTURE
-from bids_dtg.report.slices import Volume
+from bids_dtg.report.pictures import PICTURE, Volume
+from bids_dtg.report.quality import number
 
 _MINUTE_MARKS = 12  # at most
 
@@ -265,3 +265,78 @@ def grid_of(volume: Volume) -> Grid:
     """Return where the voxels of an image lie."""
     i, j, k = volume.values.shape
     return Grid((i, j, k), volume.affine)
+
+
+MOTION_FILE = FileKind("timeseries", "frames", ".tsv")
+_MOTION_COLUMNS = {
+    "framewise_displacement": {
+        "Description": "Framewise displacement, from the table of confounds",
+        "Units": "mm",
+    },
+    "std_dvars": {"Description": "Standardised DVARS, from the table of confounds"},
+    "kept": {"Description": "1 where the frame was used, 0 where it was dropped or censored"},
+}
+_TITLES = {
+    "framewise_displacement": "Framewise displacement (mm)",
+    "std_dvars": "Standardised DVARS",
+}
+
+
+def _keep_motion(data: RunFrames) -> Kept:
+    """Make a table with a row a frame."""
+    columns = [
+        [None] * len(data.kept) if values is None else [*map(_rounded, values)]
+        for values in (data.fd_mm, data.std_dvars)
+    ]
+    rows = zip(*columns, data.kept.astype(int), strict=True)
+    return Kept(
+        MOTION_FILE,
+        encoded(tsv_text(list(_MOTION_COLUMNS), rows)),
+        sidecar={"SamplingFrequency": 1 / data.tr_seconds, "StartTime": 0, **_MOTION_COLUMNS},
+    )
+
+
+def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw the columns that have values, over minutes."""
+    rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
+    if not rows:
+        return None
+    kept = np.array([row.get("kept") == "1" for row in rows])
+    minutes = len(rows) * (number(run.quality.get("repetition_time")) or 0) / 60
+    threshold = _fd_threshold(run)
+    values = {
+        title: np.array([_float(row.get(column)) for row in rows])
+        for column, title in _TITLES.items()
+    }
+    limits = {} if threshold is None else {_TITLES["framewise_displacement"]: threshold}
+    chart = run_chart(values, kept, minutes, limits)
+    return None if chart is None else Figure((Lines("", chart),), _motion_caption(run, threshold))
+
+
+def _fd_threshold(run: RunFiles) -> float | None:
+    """Return the displacement above which frames were censored; None where none were."""
+    facts = run.facts.get("Confounds")
+    value = facts.get("FdThreshold") if isinstance(facts, dict) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _motion_caption(run: RunFiles, fd_threshold: float | None) -> str:
+    frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
+    text = ""
+    if frames and kept is not None:
+        text = f"{kept:.0f} of {frames:.0f} frames were kept; "
+        text += "the shaded ones were not." if kept < frames else "none was left out."
+    line = " The dashed line is the threshold of censoring." if fd_threshold else ""
+    return f"Over minutes of the run. {text}{line}"
+
+
+def _rounded(value: float) -> str | None:
+    return f"{value:.4f}" if np.isfinite(value) else None
+
+
+def _float(text: str | None) -> float:
+    value = number(text)
+    return float("nan") if value is None else value
+
+
+MOTION = Panel("motion", "Motion and censoring", MOTION_FILE, _keep_motion, _draw_motion)

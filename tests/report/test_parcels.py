@@ -14,12 +14,17 @@ from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
 from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas
-from bids_dtg.report.parcels import CARPET, COVERAGE
-from bids_dtg.report.parcels.files import matrix_of, read_cells, series_of
-from bids_dtg.report.parcels.matrix import draw_between
-from bids_dtg.report.parcels.regions import arrange
-from bids_dtg.report.parcels.words import notes_on_lost
+from bids_dtg.report.panels import Canvas
+from bids_dtg.report.parcel_words import notes_on_lost
+from bids_dtg.report.parcels import (
+    CARPET,
+    COVERAGE,
+    arrange,
+    draw_between,
+    matrix_of,
+    read_cells,
+    series_of,
+)
 
 NAMES = ("LH_Default_1", "LH_Vis_1", "RH_Vis_1")
 DAMAGED = (None, b"", b"\xff\xfe\x00", b"a\tb\n1\n")
