@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header,
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
-from bids_dtg.notices import NO_MASK, counted
+from bids_dtg.notices import NO_MASK
 from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation
 
@@ -42,18 +42,6 @@ Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, Any]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
-
-
-class _Measured(Protocol):
-    """What a run was reduced to: a dataclass with notes."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-
-M = TypeVar("M", bound=_Measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,57 +172,6 @@ class RunSource:
         """(places,), that the file covers, in the run's brain."""
         return self.covered & self.in_mask
 
-    def kept_with_values(self, coverage: float, design: TemporalDesign) -> NDArray[np.bool_] | None:
-        """Look for frames without values where hardly any voxel has signal in all kept frames.
-
-        Some programs write NaN or 0 in place of the frames that they censor. The file is read once
-        more.
-
-        Parameters
-        ----------
-        coverage
-            Share of the voxels with signal, 0 to 1.
-        design
-            Frames kept.
-
-        Returns
-        -------
-        (frames,), the kept frames but those where every voxel is 0 or NaN; None if the coverage
-        is enough, or that is so of no kept frame, or of all.
-        """
-        if coverage >= LEAST_COVERAGE:
-            return None
-        found = np.zeros(self.header.frames, bool)
-        for first, block in self.blocks(Clock()):
-            values = block[:, self.valid]
-            found[first : first + len(block)] = (np.isfinite(values) & (values != 0)).any(axis=1)
-        kept = found & design.keep
-        return kept if 0 < np.count_nonzero(kept) < design.frames_kept else None
-
-    def without_empty_frames(
-        self, coverage: float, design: TemporalDesign, measure: Callable[[NDArray[np.bool_]], M]
-    ) -> M | None:
-        """Measure a run once more without its frames that have no values, and say so.
-
-        Parameters
-        ----------
-        coverage, design
-            As for `kept_with_values`.
-        measure
-            Measures the run with the frames (frames,) that it is given.
-
-        Returns
-        -------
-        What was measured, with a note; None where `kept_with_values` returns it.
-        """
-        if (keep := self.kept_with_values(coverage, design)) is None:
-            return None
-        found = measure(keep)
-        number = design.frames_kept - int(np.count_nonzero(keep))
-        were = "was" if number == 1 else "were"
-        note = f"{counted(number, 'frame')} {were} left out, as every voxel is 0 or NaN there."
-        return replace(found, notes=(*found.notes, note))
-
     def blocks(
         self,
         clock: Clock,
@@ -355,7 +292,7 @@ def require_coverage(run: object, coverage: float, of: str) -> None:
         raise RunError(
             f"{run} has signal in {coverage:.0%} of {of}",
             expected=f"at least {LEAST_COVERAGE:.0%}",
-            remedy="check that the image is not empty and that its space is right",
+            remedy="check that the image is not empty in some frames, and that its space is right",
         )
 
 

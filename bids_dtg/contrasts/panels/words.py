@@ -16,16 +16,14 @@ from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
-    HALF_WIDTH,
     LEVEL,
     AverageFiles,
     ParticipantFiles,
     RunFiles,
-    contrast_details,
 )
 from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.quality import QualityColumn, number
+from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS
 
@@ -120,10 +118,6 @@ _NO_VOLUME = (
     "holds no volume of the brain."
 )
 _NO_INTERVALS = "The model carries no half-widths: its maps have no intervals"
-_NO_INTERVAL_AT = (
-    "{:.1%} of the voxels of all contrasts have no interval: too few of the people behind it were "
-    "measured there"
-)
 CITATION = f"""\
 If you use these maps, please cite the method and the program that made them, as logs/CITATION.md
 says.
@@ -267,11 +261,5 @@ def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
         yield Flag("warning", few)
     if made.common.get("Intervals") is False:
         yield Flag("note", _NO_INTERVALS, made.title)
-    images = {shown.label: shown.overlays.get(HALF_WIDTH) for shown in made.maps}
-    if first := next(filter(None, images.values()), None):
-        _, details = contrast_details(first)
-        stated = [details.get(label, {}).get("ShareWithoutInterval") for label in images]
-        if any(shares := [number(str(share)) or 0.0 for share in stated]):
-            yield Flag("note", _NO_INTERVAL_AT.format(sum(shares) / len(shares)), made.title)
-        if note := made.common.get("IntervalNote"):
-            yield Flag("note", str(note), made.title)
+    if note := made.common.get("IntervalNote"):
+        yield Flag("note", str(note), made.title)

@@ -244,12 +244,6 @@ class Reader:
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
-        again = source.without_empty_frames(
-            *(connectomes.coverage, design),
-            lambda keep: self.measure(run, keep=keep, clock=clock, progress=progress),
-        )
-        if again is not None:
-            return again
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         places, of_parcels = self.bundle.places, tuple[str, ...]()
         if isinstance(places, ParcelPlaces):
@@ -320,8 +314,6 @@ class Reader:
             cleaning=cleaning,
         )
         coverage = float(moments.varying[: len(self.order)].mean())
-        if (keep := source.kept_with_values(coverage, planned.design)) is not None:
-            return self.courses(run, most, keep)
         require_coverage(run.bold, coverage, "the model's grey matter")
         return cleaned_courses(moments, readout)
 

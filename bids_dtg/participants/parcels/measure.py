@@ -138,12 +138,6 @@ class SeriesReader:
             source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
         sums = self._add_up(source, planned.design, clock, progress)
         coverage, design = float(sums.with_data.mean()), planned.design
-        again = source.without_empty_frames(
-            *(coverage, design),
-            lambda keep: self.measure(run, keep=keep, clock=clock, progress=progress),
-        )
-        if again is not None:
-            return again
         require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
         with clock.time("algebra"):
             series = sums.series(self.min_coverage)

@@ -62,17 +62,6 @@ def by_the_book(found: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None
     return left / left.std(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize(("number", "left"), [(5, "5 frames were"), (1, "1 frame was")])
-def test_frames_without_numbers_are_left_out(tmp_path, number, left):
-    bold = tiny_bold().astype(np.float32)
-    bold[..., 5 : 5 + number] = np.nan
-    found = read(run_of(tmp_path, bold=bold), denoise_strategy="none")
-    kept = (np.arange(FRAMES) < 5) | (np.arange(FRAMES) >= 5 + number)
-    assert np.array_equal(found.series.keep, kept)
-    np.testing.assert_allclose(found.series.values[:, kept], by_the_book(found, bold), atol=1e-4)
-    assert found.notes[-1] == f"{left} left out, as every voxel is 0 or NaN there."
-
-
 @pytest.mark.parametrize("strategy", ["simple", "scrubbing", "none"])
 def test_series_are_those_of_the_book(tmp_path, strategy):
     found = read(run_of(tmp_path), denoise_strategy=strategy, min_minutes=1.0)

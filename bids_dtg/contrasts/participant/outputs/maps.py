@@ -224,29 +224,21 @@ def region_files(
     voxels = region_voxels(maps, atlas)[rows]
     coverage = voxels / np.maximum(atlas.voxels, 1)
     means = region_means(maps, atlas, MIN_COVERAGE)[rows]
-    shared = {
+    facts = {
+        "Description": f"{_MEANS}: a row a contrast and parcel",
+        **_columns(bundle),
         "SpatialReference": bundle.grid.metadata["SpatialReference"],
         "MinCoverage": MIN_COVERAGE,
         **atlas_facts(atlas),
     }
-    facts = {
-        "Description": f"{_MEANS}: a row a contrast and parcel",
-        **_columns(bundle),
-        **shared,
-    }
     yield REGIONS.path(own, ".json"), facts
-    parcels = [f"\t{index}\t{name_cell(name)}\t" for index, name in atlas.parcels.items()]
+    parcels = [f"{index}\t{name_cell(name)}" for index, name in atlas.parcels.items()]
     lines = ["\t".join(COLUMNS)]
-    before, covered = np.array([-1]), list[str]()
-    for number, contrast in enumerate(contrasts):
-        if not np.array_equal(voxels[number], before):  # mostly the same for all
-            before = voxels[number]
-            pairs = zip(coverage[number], before, strict=True)
-            covered = [f"\t{share:.4f}\t{count}" for share, count in pairs]
-        # All at once: ten tables of a participant have 100,000 numbers.
-        text = "%.7g\n" * len(parcels) % tuple(means[number].tolist())
-        cells = zip(parcels, text.replace("nan", "n/a").split("\n")[:-1], covered, strict=True)
-        lines += [f"{contrast.label}{parcel}{mean}{share}" for parcel, mean, share in cells]
+    for row, contrast in enumerate(contrasts):
+        cells = (values[row].tolist() for values in (means, coverage, voxels))
+        for parcel, mean, share, count in zip(parcels, *cells, strict=True):
+            cell = "n/a" if math.isnan(mean) else f"{mean:.7g}"
+            lines.append(f"{contrast.label}\t{parcel}\t{cell}\t{share:.4f}\t{count}")
     yield REGIONS.path(own, ".tsv"), ("\n".join(lines) + "\n").encode()
 
 
