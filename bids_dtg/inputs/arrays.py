@@ -19,7 +19,7 @@ import math
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -362,183 +362,176 @@ def read_arrays(
         if name in asked or (name not in unused and key not in taken)
     }
     files = tuple(expand_home(Path(path), "--input-arrays").absolute() for path in paths)
-    found = [_Found.read(path, by_key) for path in dict.fromkeys(files)]
-    _require_keys(found, by_key, keys, of)
-    for name in _ALONE:
-        holders = [file.path for file in found if name in file.arrays]
-        if len(holders) > 1:
-            raise DatasetError(
-                f"{name} is in {holders[0]} and in {holders[1]}", expected="one file with it"
-            )
-    sizes = _sizes(found)
-    labels, rows = _join(found)
-    notes: list[str] = []
-    places, places_named = _place_names(found, sizes)
-    if places and not places_named:
-        notes.append(f"no file names the places: they are {places[0]} and so on")
-    elif unnamed := [file.path.name for file in found if file.lacks_places]:
-        notes.append(
-            f"{named(unnamed)}: no names of places, which are assumed to be in the order of the "
-            "other files"
-        )
-    unread = sorted({key for file in found for key in file.others} - set(by_key.values()))
-    if unread:
-        notes.append(
-            f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
-            "a key one"
-        )
+    found = [_read_file(path, by_key) for path in dict.fromkeys(files)]
+    holders = {name: [file for file in found if name in file.arrays] for name in by_key}
+    _require_keys(found, holders, by_key, asked, of)
+    number = _require_same_sizes(found)
+    given = {file.arrays["places"].title: _names(file, "places") for file in holders["places"]}
+    if len(set(given.values())) > 1:
+        raise DatasetError(f"{' and '.join(given)} differ", expected="the same places")
+    places = next(iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1)))
+    notes = _notes(found, by_key, places, named_by=list(given))
 
     def alone(name: str) -> PeopleArray | None:
-        of = [(file, where) for file, where in zip(found, rows, strict=True) if name in file.arrays]
-        return PeopleArray(of[0][0].arrays[name], of[0][1]) if of else None
+        file = next(iter(holders.get(name, ())), None)
+        return PeopleArray(file.arrays[name], file.rows) if file else None
 
-    families = alone("families")
+    families, task_bold = alone("families"), alone("task_bold")
     return ArrayPeople(
         files=files,
-        labels=labels,
+        labels=tuple(dict.fromkeys(label for file in found for label in file.rows)),
         places=places,
-        places_named=places_named,
-        rest=_rest(found, rows),
+        places_named=bool(given),
+        rest=_rest(found),
         structural=alone("structural"),
         edges=alone("edges"),
-        task_bold=_task_bold(found, alone("task_bold")),
-        families=Families({}, "", absent="no key families")
-        if families is None
-        else _families(families),
-        notes=tuple(notes),
+        task_bold=_task_bold(holders["task_bold"][0], task_bold) if task_bold else None,
+        families=_families(families) if families else Families({}, "", absent="no key families"),
+        notes=notes,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _File:
     """The arrays of a file that have a meaning here, by it."""
 
     path: Path
     arrays: Mapping[str, StoredArray]
-    others: tuple[str, ...]  # keys of all arrays
+    keys: frozenset[str]  # of all arrays
+    rows: Mapping[str, int]  # label -> row; empty where no array has people
 
-    @property
-    def lacks_places(self) -> bool:
-        """Whether it has values of places, and not their names."""
-        of_places = any("places" in _AXES.get(name, ()) for name in self.arrays)
-        return of_places and "places" not in self.arrays
 
-    @classmethod
-    def read(cls, path: Path, by_key: Mapping[str, str]) -> _Found:
-        stored = open_arrays(path)
-        arrays = {name: stored[key] for name, key in by_key.items() if key in stored}
-        if not arrays:
+def _read_file(path: Path, by_key: Mapping[str, str]) -> _File:
+    stored = open_arrays(path)
+    arrays = {name: stored[key] for name, key in by_key.items() if key in stored}
+    if not arrays:
+        raise DatasetError(
+            f"{path} has the arrays {named(sorted(stored))}",
+            expected=f"one of {', '.join(by_key.values())}, or --array-key NAME=KEY",
+        )
+    for name, array in arrays.items():
+        axes = _AXES.get(name)
+        if axes is not None and len(array.shape) != len(axes):
             raise DatasetError(
-                f"{path} has the arrays {named(sorted(stored))}",
-                expected=f"one of {', '.join(by_key.values())}, or --array-key NAME=KEY",
+                f"{array.title} has shape {array.shape}", expected=f"({', '.join(axes)})"
             )
-        for name, array in arrays.items():
-            axes = _AXES.get(name)
-            if axes is not None and len(array.shape) != len(axes):
-                raise DatasetError(
-                    f"{array.title} has shape {array.shape}", expected=f"({', '.join(axes)})"
-                )
-            if 0 in array.shape:
-                raise DatasetError(f"{array.title} has shape {array.shape}: it is empty")
-            if name in _NUMBERS and not array.holds_numbers:
-                raise DatasetError(f"{array.title} is of type {array.dtype}", expected="numbers")
-        return cls(path, arrays, tuple(sorted(stored)))
+        if 0 in array.shape:
+            raise DatasetError(f"{array.title} has shape {array.shape}: it is empty")
+        if name in _NUMBERS and not array.holds_numbers:
+            raise DatasetError(f"{array.title} is of type {array.dtype}", expected="numbers")
+    file = _File(path, arrays, frozenset(stored), {})
+    of_people = {name: a.shape[0] for name, a in arrays.items() if "people" in _AXES.get(name, ())}
+    if len(set(of_people.values())) > 1:
+        words = ", ".join(f"{name} {count}" for name, count in of_people.items())
+        raise DatasetError(
+            f"{path} has different numbers of people: {words}", expected="one number"
+        )
+    return replace(file, rows=_rows(file)) if of_people else file
 
-    @property
-    def people(self) -> int | None:
-        """How many people it has; None where it has none."""
-        counts = {
-            name: array.shape[0]
-            for name, array in self.arrays.items()
-            if _AXES.get(name, ("",))[0] == "people"
-        }
-        if len(set(counts.values())) > 1:
-            words = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise DatasetError(
-                f"{self.path} has different numbers of people: {words}", expected="one number"
-            )
-        return next(iter(counts.values()), None)
 
-    @property
-    def labels(self) -> tuple[str, ...] | None:
-        """Labels of people in the order of the rows; None where the arrays have none."""
-        if "people" not in self.arrays:
-            return None
-        array = self.arrays["people"]
-        labels = [name.removeprefix("sub-") for name in _names(array)]
-        for label in labels:
-            if not _LABEL.fullmatch(label):
-                raise DatasetError(
-                    f"{array.title} names {label!r}", expected="letters and digits, as in BIDS"
-                )
-        listed = Counter(label.casefold() for label in labels)
-        if twice := [label for label in labels if listed[label.casefold()] > 1]:
+def _rows(file: _File) -> dict[str, int]:
+    """Return the row of each person in a file."""
+    if "people" not in file.arrays:
+        raise DatasetError(
+            f"{file.path} names no people",
+            expected="a key people in each file, by which files are joined",
+            remedy="give the key with --array-key people=KEY",
+        )
+    title = file.arrays["people"].title
+    labels = [name.removeprefix("sub-") for name in _names(file, "people", distinct=False)]
+    for label in labels:
+        if not _LABEL.fullmatch(label):
             raise DatasetError(
-                f"{array.title} names {twice[0]} more than once",
-                expected="a row a person, and labels that differ by more than capitals",
-                remedy="give each session as a file of its own, with the key session",
+                f"{title} names {label!r}", expected="letters and digits, as in BIDS"
             )
-        return tuple(labels)
+    listed = Counter(label.casefold() for label in labels)
+    if twice := [label for label in labels if listed[label.casefold()] > 1]:
+        raise DatasetError(
+            f"{title} names {twice[0]} more than once",
+            expected="a row a person, and labels that differ by more than capitals",
+            remedy="give each session as a file of its own, with the key session",
+        )
+    return {label: row for row, label in enumerate(labels)}
 
 
 def _require_keys(
-    found: Sequence[_Found], by_key: Mapping[str, str], given: Sequence[str], of: Sequence[str]
+    found: Sequence[_File],
+    holders: Mapping[str, Sequence[_File]],
+    by_key: Mapping[str, str],
+    asked: Set[str],
+    of: Sequence[str],
 ) -> None:
-    present = {name for file in found for name in file.arrays}
-    everything = named(sorted({key for file in found for key in file.others}))
-    asked = {text.partition("=")[0] for text in given}
-    if absent := sorted(asked - present):
+    everything = named(sorted({key for file in found for key in file.keys}))
+    if absent := sorted(name for name in asked if not holders[name]):
         raise DatasetError(
             f"no file has the key {by_key[absent[0]]}, which --array-key gives for {absent[0]}",
             expected=f"one of {everything}",
         )
-    known = [name for name in PEOPLE_BY if name in present]
+    known = [name for name in PEOPLE_BY if holders.get(name)]
     if len(known) > 1:
         raise DatasetError(f"there are {' and '.join(known)}", expected="one of them")
-    if not set(of) & present:
+    if not any(holders.get(name) for name in of):
         keys = " or ".join(by_key.get(name, name) for name in of)
         raise DatasetError(
             f"no file has {keys}; there are {everything}",
             expected=" or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
             remedy="give the key with --array-key rest=KEY",
         )
-
-
-def _sizes(found: Sequence[_Found]) -> dict[str, int]:
-    """Return the length of the axes that all arrays share, and refuse arrays that differ."""
-    sizes: dict[str, tuple[int, str]] = {}
-    for file in found:
-        for name, array in file.arrays.items():
-            for axis, size in zip(_AXES.get(name, ()), array.shape, strict=False):
-                if axis in ("people", "frames"):
-                    continue
-                known, first = sizes.setdefault(axis, (size, array.title))
-                if known != size:
-                    raise DatasetError(
-                        f"{array.title} has {size} {axis}, and {first} has {known}",
-                        expected="the same number",
-                    )
-    return {axis: size for axis, (size, _) in sizes.items()}
-
-
-def _join(found: Sequence[_Found]) -> tuple[tuple[str, ...], list[dict[str, int]]]:
-    """Return everybody's label, and the rows of people in each file."""
-    of_file = []
-    for file in found:
-        labels = file.labels
-        if file.people is not None and labels is None:
+    for name in _ALONE:
+        if len(of_name := holders.get(name, ())) > 1:
+            one, other, *_ = of_name
             raise DatasetError(
-                f"{file.path} names no people",
-                expected="a key people in each file, by which files are joined",
-                remedy="give the key with --array-key people=KEY",
+                f"{name} is in {one.path} and in {other.path}", expected="one file with it"
             )
-        of_file.append(labels or ())
-    everybody = tuple(dict.fromkeys(label for own in of_file for label in own))
-    return everybody, [{label: row for row, label in enumerate(own)} for own in of_file]
 
 
-def _names(array: StoredArray) -> tuple[str, ...]:
-    """Return names: text, or whole numbers."""
+def _require_same_sizes(found: Sequence[_File]) -> int:
+    """Refuse axes of other lengths than those of other arrays; return the number of places."""
+    sizes: dict[str, tuple[int, str]] = {}
+    arrays = [(name, array) for file in found for name, array in file.arrays.items()]
+    for name, array in arrays:
+        for axis, size in zip(_AXES.get(name, ()), array.shape, strict=False):
+            known, first = sizes.setdefault(axis, (size, array.title))
+            if known != size and axis not in ("people", "frames"):
+                raise DatasetError(
+                    f"{array.title} has {size} {axis}, and {first} has {known}",
+                    expected="the same number",
+                )
+    return sizes.get("places", (0, ""))[0]
+
+
+def _notes(
+    found: Sequence[_File],
+    by_key: Mapping[str, str],
+    places: Sequence[str],
+    named_by: Sequence[str],
+) -> tuple[str, ...]:
+    """Return sentences on what is assumed, and on what is not read."""
+    notes = []
+    unnamed = [
+        file.path.name
+        for file in found
+        if "places" not in file.arrays
+        and any("places" in _AXES.get(name, ()) for name in file.arrays)
+    ]
+    if places and not named_by:
+        notes.append(f"no file names the places: they are {places[0]} and so on")
+    elif unnamed:
+        notes.append(
+            f"{named(unnamed)}: no names of places, which are assumed to be in the order of the "
+            "other files"
+        )
+    if unread := sorted({key for file in found for key in file.keys} - set(by_key.values())):
+        notes.append(
+            f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
+            "a key one"
+        )
+    return tuple(notes)
+
+
+def _names(file: _File, name: str, *, distinct: bool = True) -> tuple[str, ...]:
+    """Return the names of an array: text, or whole numbers."""
+    array = file.arrays[name]
     values = array.whole()
     if values.ndim != 1 or values.dtype.kind not in "iuSU":
         raise DatasetError(
@@ -547,73 +540,49 @@ def _names(array: StoredArray) -> tuple[str, ...]:
     names = tuple(str(value).strip() for value in values)
     if not all(names):
         raise DatasetError(f"{array.title} has an empty name", expected="a name each")
+    if distinct and len(set(names)) < len(names):
+        twice, _ = Counter(names).most_common(1)[0]
+        raise DatasetError(f"{array.title} has the name '{twice}' twice", expected="each name once")
     return names
 
 
-def _place_names(found: Sequence[_Found], sizes: Mapping[str, int]) -> tuple[tuple[str, ...], bool]:
-    """Return the names of places, and whether a file gives them; all files agree on them."""
-    given = {
-        file.arrays["places"].title: _names(file.arrays["places"])
-        for file in found
-        if "places" in file.arrays
-    }
-    if len(set(given.values())) > 1:
-        raise DatasetError(f"{' and '.join(given)} differ", expected="the same places")
-    if given:
-        ((title, names),) = list(given.items())[:1]
-        if len(set(names)) < len(names):
-            twice, _ = Counter(names).most_common(1)[0]
-            raise DatasetError(f"{title} has the name '{twice}' twice", expected="each name once")
-        return names, True
-    return tuple(f"place{n}" for n in range(1, sizes.get("places", 0) + 1)), False
-
-
-def _rest(found: Sequence[_Found], rows: Sequence[Mapping[str, int]]) -> tuple[PeopleArray, ...]:
+def _rest(found: Sequence[_File]) -> tuple[PeopleArray, ...]:
     """Return the arrays of rest: several are sessions of different names."""
-    holders = [(file, own) for file, own in zip(found, rows, strict=True) if "rest" in file.arrays]
     times = {file.path: _seconds(file) for file in found if "tr_seconds" in file.arrays}
+    only = next(iter(times.values())) if len(set(times.values())) == 1 else None
     made: dict[str, PeopleArray] = {}
-    for file, own in holders:
-        several = len(set(times.values())) > 1
-        if file.path not in times and (several or not times):
+    for file in found:
+        if "rest" not in file.arrays:
+            continue
+        if (tr_seconds := times.get(file.path) or only) is None:
             raise DatasetError(
                 f"{file.path} has rest and no tr_seconds",
                 expected="seconds a frame under the key tr_seconds",
                 remedy="give the key with --array-key tr_seconds=KEY",
             )
-        tr_seconds = times.get(file.path) or next(iter(times.values()))
         session = _session(file)
         if session in made:
             raise DatasetError(
                 f"rest is in {made[session].stored.path} and in {file.path}",
                 expected="one file with it, or a key session in each, with different names",
             )
-        made[session] = PeopleArray(file.arrays["rest"], own, tr_seconds, session)
+        made[session] = PeopleArray(file.arrays["rest"], file.rows, tr_seconds, session)
     return tuple(made.values())
 
 
-def _task_bold(found: Sequence[_Found], array: PeopleArray | None) -> PeopleArray | None:
+def _task_bold(file: _File, array: PeopleArray) -> PeopleArray:
     """Return BOLD of tasks with the other arrays of its file."""
-    if array is None:
-        return None
-    file = next(file for file in found if "task_bold" in file.arrays)
     if lacking := [name for name in _OF_TASKS if name not in file.arrays]:
         raise DatasetError(
             f"{file.path} has task_bold and no {' and no '.join(lacking)}",
             expected="the task of each run (task_bold_runs), as names of event files have it, and "
             "seconds a frame (task_bold_tr_seconds)",
         )
-    tasks = _names(file.arrays["task_bold_runs"])
-    if len(set(tasks)) < len(tasks):
-        twice, _ = Counter(tasks).most_common(1)[0]
-        raise DatasetError(
-            f"{file.arrays['task_bold_runs'].title} has the task '{twice}' twice",
-            expected="each task once",
-        )
+    tasks = _names(file, "task_bold_runs")
     return replace(array, tr_seconds=_seconds(file, "task_bold_tr_seconds"), tasks=tasks)
 
 
-def _seconds(file: _Found, name: str = "tr_seconds") -> float:
+def _seconds(file: _File, name: str = "tr_seconds") -> float:
     array = file.arrays[name]
     values = array.whole().ravel()
     if values.dtype.kind not in "iuf" or not len(values) or len(set(values.tolist())) > 1:
@@ -630,21 +599,16 @@ def _seconds(file: _Found, name: str = "tr_seconds") -> float:
     return seconds
 
 
-def _session(file: _Found) -> str:
+def _session(file: _File) -> str:
     if "session" not in file.arrays:
         return ""
     array = file.arrays["session"]
-    values = set(array.whole().ravel().tolist())
-    if len(values) != 1:
+    name, *more = set(array.whole().ravel().tolist())
+    name = str(name).removeprefix("ses-")
+    if more or not _SESSION.fullmatch(name):
         raise DatasetError(
-            f"{array.title} has {len(values)} different values",
-            expected="one session a file",
-            remedy="give each session as a file of its own",
-        )
-    name = str(values.pop()).removeprefix("ses-")
-    if not _SESSION.fullmatch(name):
-        raise DatasetError(
-            f"{array.title} names {name!r}", expected="letters, digits, '.', '-', '_'"
+            f"{array.title} names {' and '.join(map(repr, (name, *more[:1])))}",
+            expected="one session a file, of letters, digits, '.', '-', '_'",
         )
     return name
 

@@ -144,7 +144,7 @@ def test_bold_of_tasks_has_a_meaning_only_for_those_who_ask(tmp_path: Path) -> N
         ),
         ({"task_bold_tr_seconds": None}, "has task_bold and no task_bold_tr_seconds"),
         ({"task_bold_tr_seconds": 800.0}, "is it in milliseconds"),
-        ({"task_bold_runs": np.array(["a", "a"])}, "has the task 'a' twice"),
+        ({"task_bold_runs": np.array(["a", "a"])}, "has the name 'a' twice"),
         ({"task_bold_runs": np.array(["a", "b", "c"])}, "task_bold.* has . runs, and .* has ."),
         ({"task_bold": BOLD["task_bold"][:, :, :4]}, "task_bold has 4 places, and .*rest has 5"),
         ({"task_bold": BOLD["task_bold"][:, 0]}, r"Expected: \(people, runs, places, frames\)"),
