@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
+from bids_dtg.cli.exits import EXIT_FAILED, Parser, call, require_new
 from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.temporary import check_temporary_folder
@@ -136,9 +136,7 @@ def _check(arguments: argparse.Namespace, participants: int, row: Demo) -> None:
     if not row.fewest <= participants <= row.most:
         expected = f"{row.fewest} to {row.most}"
         raise SettingsError(f"--participants is {participants}", expected=expected)
-    out: Path = arguments.out
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")
+    require_new(arguments.out)
 
 
 if __name__ == "__main__":

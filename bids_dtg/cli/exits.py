@@ -34,7 +34,6 @@ from bids_dtg.notices import say, visible
 from bids_dtg.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
-_LEAST_OPEN_FILES = 64
 _MOST_WARNINGS, _DIGEST_BYTES = 256, 16  # remembered
 
 
@@ -122,7 +121,6 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     _end_by_signals(program, interrupted)
     try:
         _check_working_folder()
-        _check_descriptors()
         return action()
     except KeyboardInterrupt:
         say(f"{program}: interrupted; {interrupted}")
@@ -199,16 +197,7 @@ def _check_working_folder() -> None:
         ) from err
 
 
-def _check_descriptors() -> None:
-    """Refuse to start with so few open files that modules, pipes or images would not open."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit != resource.RLIM_INFINITY and limit < _LEAST_OPEN_FILES:
-        raise SettingsError(
-            f"too few open files are allowed: {limit}",
-            expected=f"at least {_LEAST_OPEN_FILES}",
-            remedy=f"run ulimit -n {_LEAST_OPEN_FILES} first, and the same command",
-        )
+def require_new(out: Path) -> None:
+    """Refuse a folder that is there and not empty."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")

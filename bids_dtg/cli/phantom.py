@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bids_dtg.cli.exits import Parser, call
+from bids_dtg.cli.exits import Parser, call, require_new
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.streams import run_program
@@ -109,13 +109,7 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.seed < 0:
         raise SettingsError(f"--seed {arguments.seed}", expected="0 or more")
-    out: Path = arguments.out
-    try:
-        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
-    except OSError as err:
-        raise SettingsError(f"OUT {out} cannot be looked into: {err.strerror}") from err
-    if taken:
-        raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")
+    require_new(arguments.out)
 
 
 if __name__ == "__main__":
