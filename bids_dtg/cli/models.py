@@ -38,8 +38,8 @@ space, is fetched with them, into TemplateFlow's folder.
 _VERIFY_EPILOG = """\
 All files are compared with the checksums of the model's card. Then rest that is simulated
 from a seed is put through the model: the prepared network must equal torch's (where torch is
-installed), maps be finite and on a plausible scale, and contrasts of a difference have the sign
-of their parts. fetch does the same at its end.
+installed), maps be finite, and contrasts of a difference have the sign of their parts. fetch
+does the same at its end.
 
 exit codes: 0 whole, and all checks passed; 2 damaged, or a check failed.
 """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from bids_dtg.bundles.overview import table_lines
 from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
@@ -35,10 +34,7 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
         ("people", _people_words(bundle.people)),
         ("segment", fact("segment_seconds", segment)),
         *_places_facts(bundle),
-        (
-            "ROIs",
-            f"{bundle.rois}{sets}, series by dual regression",
-        ),
+        ("ROIs", f"{bundle.rois}{sets}, series by dual regression"),
         ("connectome", part.connectome.title),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
         ("same map", f"for everybody in {same}" if same else ""),
@@ -75,41 +71,22 @@ def maps_tables(bundle: ModelBundle) -> list[str]:
     rows = [(str(c.index), c.label, c.description) for c in bundle.contrasts]
     lines = table_lines([("INDEX", "LABEL", "DESCRIPTION"), *rows])
     evaluation = bundle.card.evaluation or {}
-    scores = score_table(evaluation)
-    if not scores:
+    if "rows" not in evaluation:
         return lines
     how = "not trained on"
     if "cross_validation" in evaluation:
         how = "by cross-validation: each predicted by a fit to others"
-    heading = f"scores on {evaluation.get('participants', 'some')} people {how}"
-    conventions = " ".join(str(evaluation.get("conventions", "")).split())
-    return [*lines, "", heading, *table_lines(scores), conventions]
-
-
-def score_table(evaluation: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
-    """Return headings and rows, one for each model; nothing if the card has no such scores.
-
-    Parameters
-    ----------
-    evaluation
-        The card's field, which is not validated.
-    """
-    rows = (evaluation or {}).get("rows")
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        return []
     table = [("MODEL", *_COLUMNS.values())]
-    for row in rows:
-        table.append((str(row.get("model", "")), *(_cell(row.get(key)) for key in _COLUMNS)))
-    return table
+    for row in evaluation["rows"]:
+        table.append((row["model"], *(_cell(row.get(key)) for key in _COLUMNS)))
+    heading = f"scores on {evaluation['participants']} people {how}"
+    return [*lines, "", heading, *table_lines(table), evaluation["conventions"]]
 
 
-def _cell(figure: object) -> str:
-    match figure:
-        case float() | int():
-            return f"{figure:.3f}"
-        case [float() | int() as mean, float() | int() as low, float() | int() as high]:
-            return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
-        case [float() | int() as mean, None, None]:
-            return f"{mean:.3f}"
-        case _:
-            return ""
+def _cell(figure: float | Sequence[float | None] | None) -> str:
+    """Write a number, or a mean and its interval if that is known."""
+    if figure is None:
+        return ""
+    known = [x for x in (figure if isinstance(figure, Sequence) else [figure]) if x is not None]
+    mean, *ends = (f"{value:.3f}" for value in known)
+    return f"{mean} [{', '.join(ends)}]" if ends else mean

@@ -23,7 +23,6 @@ _PLACES_AT_A_TIME = 1 << 14
 _NOISE = 1.5  # SD of a place's own signal, where the sum of the ROIs' is 1 at their peaks
 _BOX = 24  # voxels along an edge of the part of the grid on which the eager network runs
 _AGREEMENT = 1e-5  # between prepared and eager, as a share of the largest value, or of 1
-_LEAST_SD, _MOST_SD = 1e-4, 50.0  # of a map of z values over places
 _LEAST_AGREEING = 0.75  # share of differences that must point as their parts do
 
 Maps = NDArray[np.float32]  # (contrasts, places)
@@ -52,7 +51,7 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
     checks = [_eager(bundle, connectome), Check("values are finite", not wrong, words)]
     if wrong:
         return checks
-    return [*checks, _scale(maps, bundle), _differences(maps, bundle.contrasts)]
+    return [*checks, _differences(maps, bundle.contrasts)]
 
 
 def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[np.float32]:
@@ -125,36 +124,17 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     return Check(name, agree, words)
 
 
-def _scale(maps: Maps, bundle: ModelBundle) -> Check:
-    spread = maps.std(axis=1, dtype=np.float64)
-    least, most, limits = 0.0, math.inf, "any, for maps that are not z"
-    if bundle.card.part.statistic == "z":
-        least, most, limits = _LEAST_SD, _MOST_SD, f"{_LEAST_SD:g} to {_MOST_SD:g}"
-    wrong = np.flatnonzero(~((spread > least) & (spread < most)))
-    words = f"SD over places {spread.min():.3g} to {spread.max():.3g}"
-    if len(wrong):
-        words += f"; {bundle.contrasts[wrong[0]].label} has {spread[wrong[0]]:.3g}"
-    return Check("scale is plausible", not len(wrong), f"{words} (limits {limits})")
-
-
 def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
-    """Compare each contrast A - B with the maps of A and of B, or with that of B - A."""
+    """Compare the map of each contrast A - B with those of A and of B."""
     name = "differences have their sign"
     number = {(contrast.task, contrast.name): contrast.index for contrast in contrasts}
     agree: dict[str, bool] = {}
     for contrast in contrasts:
         first, minus, second = contrast.name.partition("-")
         pair = number.get((contrast.task, first)), number.get((contrast.task, second))
-        opposite = number.get((contrast.task, f"{second}-{first}"))
-        if not minus:
-            continue
-        if None not in pair:
+        if minus and None not in pair:
             parts = maps[pair[0]] - maps[pair[1]]
-        elif opposite is not None:
-            parts = -maps[opposite]
-        else:
-            continue
-        agree[contrast.label] = bool(correlation(maps[contrast.index], parts) > 0)
+            agree[contrast.label] = bool(correlation(maps[contrast.index], parts) > 0)
     if not agree:
         return Check(name, None, "no contrast is the difference of two others")
     against = [label for label, right in agree.items() if not right]

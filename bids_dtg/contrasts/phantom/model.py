@@ -289,13 +289,6 @@ class Person:
         return connectome if mixing is None else mixing.T.astype(np.float32) @ connectome
 
     @cached_property
-    def mean_connectome(self) -> Array:
-        """The connectome of the first session, averaged over segments, (networks, voxels)."""
-        segments = np.stack([self.connectome(0, segment) for segment in range(p.SEGMENTS)])
-        mean: Array = segments.mean(axis=0)
-        return mean
-
-    @cached_property
     def responses(self) -> Array:
         """The person's true responses to the conditions, in z, (conditions, voxels).
 

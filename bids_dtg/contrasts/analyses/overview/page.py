@@ -21,7 +21,6 @@ from bids_dtg.report.flags import (
     VERDICTS,
     Flag,
     FlagCount,
-    Level,
     few_people,
     same_for_all,
     sorted_flags,
@@ -115,7 +114,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     )
     out = np.abs(np.nan_to_num(z)) > OUTLIER_Z
     counts = {label: FlagCount.of(flags) for label, flags in facts.flags.items()}
-    rows = _rows(dataset, facts.rows, out.sum(axis=1), counts)
+    rows = _rows(facts.rows, out)
     maps, means, failures = facts.maps, facts.means, facts.failures
     left_out, compared = facts.left_out, facts.compared
     folder, gallery = dataset.root / "group" / "figures", None
@@ -132,17 +131,20 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
             ("failures", "Failures"),
         ],
         participants=len({row["participant"] for row in rows}),
-        flags=_flags(rows, failures, means),
-        rows=[
-            {**row, "cells": _cells(measures, values[at], z[at], out[at])}
-            for row, at in ((row, row["position"]) for row in shown)
-        ],
+        flags=_flags(rows, counts, failures, means),
+        rows=shown,
+        values=values,
+        out=out,
+        # The folder is listed once, not for each run.
+        reports={path.stem: link(path, dataset) for path in dataset.root.glob("sub-*.html")},
         hidden=len(rows) - len(shown),
         measures=measures,
         rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
         f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
         table=link(facts.table, dataset),
-        people=_people(rows)[:_MOST_ROWS],
+        people=sorted(counts.items(), key=lambda own: (-own[1].problems, -own[1].warnings))[
+            :_MOST_ROWS
+        ],
         inclusion=page_facts(facts.inclusion, sorted(counts)),
         failures=failures[:_MOST_ROWS],
         more_failures=max(0, len(failures) - _MOST_ROWS),
@@ -160,71 +162,26 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     return path
 
 
-def _rows(
-    dataset: DerivativeDataset,
-    rows: Sequence[Mapping[str, str]],
-    marks: NDArray[np.intp],
-    counts: Mapping[str, FlagCount],
-) -> list[Row]:
-    """Return a row for each run, without cells, as most rows of a large cohort are not shown."""
-    # The folder is listed once, not for each run.
-    reports = {path.name: link(path, dataset) for path in dataset.root.glob("sub-*.html")}
-    found: list[Row] = []
+def _rows(rows: Sequence[Mapping[str, str]], out: NDArray[np.bool_]) -> list[Row]:
+    """Return a row for each run, without figures, as most rows of a large cohort are not shown."""
+    found = []
     for position, row in enumerate(rows):
         known = {name: value for name, value in row.items() if value not in (None, "", "n/a")}
-        participant, verdict = (
-            known.get("participant_id", ""),
-            known.get("training_distribution", ""),
-        )
-        named = [
-            known.get("session_id", ""),
-            f"task-{row.get('task_id')}",
-            f"run-{known['run_id']}" if "run_id" in known else "",
-        ]
+        verdict = known.get("training_distribution", "")
+        session, run = known.get("session_id", ""), known.get("run_id", "")
+        named = session, f"task-{row.get('task_id')}", f"run-{run}" * bool(run)
         found.append(
             {
                 "position": position,
-                "participant": participant,
-                "address": reports.get(f"{participant}.html"),
+                "participant": known.get("participant_id", ""),
                 "run": " ".join(filter(None, named)),
                 "verdict": verdict,
                 "level": VERDICTS.get(verdict, ""),
                 "reasons": known.get("training_distribution_reasons", ""),
-                "flags": counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
-                "marks": int(marks[position]),
+                "marks": int(out[position].sum()),
             }
         )
     return found
-
-
-def _cells(
-    measures: Sequence[QualityColumn],
-    values: NDArray[np.float64],
-    z: NDArray[np.float64],
-    out: NDArray[np.bool_],
-) -> list[dict[str, object]]:
-    """Return text, sort key (empty: n/a), mark and tooltip of each measure of a run."""
-    return [
-        {
-            "text": f"{value:.{measure.decimals}f}" if np.isfinite(value) else "n/a",
-            "value": f"{value:.6g}" if np.isfinite(value) else "",
-            "out": bool(marked),
-            "title": f"robust z {score:+.1f}" if np.isfinite(score) else "",
-        }
-        for measure, value, score, marked in zip(measures, values, z, out, strict=True)
-    ]
-
-
-def _people(rows: Sequence[Row]) -> list[Row]:
-    """Combine the runs of each participant; the participants to look at first come first.
-
-    Of each the worst verdict over the runs, and the marked values of all.
-    """
-    own: dict[str, Row] = {}
-    for row in sorted(rows, key=_least_usual):
-        first = own.setdefault(row["participant"], {**row, "name": row["participant"], "marks": 0})
-        first["marks"] += row["marks"]
-    return list(own.values())
 
 
 def _least_usual(row: Row) -> tuple[bool, bool, int]:
@@ -232,44 +189,34 @@ def _least_usual(row: Row) -> tuple[bool, bool, int]:
     return row["level"] != "problem", row["level"] != "warning", -row["marks"]
 
 
-def _distribution_flags(rows: Sequence[Row]) -> list[Flag]:
-    """Say for how many runs the model is made; nothing if no run was judged."""
-    judged = [row["verdict"] for row in rows if row["verdict"]]
-    if not judged:
-        return []
-    numbers = {verdict: judged.count(verdict) for verdict in ("inside", *VERDICTS)}
-    listed = ", ".join(f"{number} {verdict}" for verdict, number in numbers.items())
-    unknown = f"; {len(rows) - len(judged)} not judged" if len(judged) < len(rows) else ""
-    levels = {level: numbers[verdict] for verdict, level in VERDICTS.items()}
-    found: tuple[Level, ...] = tuple(level for level in LEVELS if levels.get(level))
-    text = f"Of {counted(len(rows), 'run')} against the model's training data: {listed}{unknown}"
-    return [Flag(found[0] if found else "good", text)]
-
-
 def _flags(
-    rows: Sequence[Row], failures: Sequence[tuple[str, str, str]], means: Sequence[MapFile]
+    rows: Sequence[Row],
+    counts: Mapping[str, FlagCount],
+    failures: Sequence[tuple[str, str, str]],
+    means: Sequence[MapFile],
 ) -> tuple[Flag, ...]:
-    flags = []
-    failed = len({participant for participant, _, _ in failures})
-    if failed:
-        flags.append(Flag("problem", f"{failed} participant{'s' * (failed != 1)} failed"))
-    flags += _distribution_flags(rows)
-    people = {row["participant"]: row["flags"] for row in rows}
+    flags: list[Flag] = []
+    if failed := len({participant for participant, _, _ in failures}):
+        flags.append(Flag("problem", f"{counted(failed, 'participant')} failed"))
+    runs, judged = counted(len(rows), "run"), [row["verdict"] for row in rows if row["verdict"]]
+    for verdict, level in VERDICTS.items():
+        if number := judged.count(verdict):
+            are = "is" if number == 1 else "are"
+            text = f"{number} of {runs} {are} {verdict}, compared with the model's training data"
+            flags.append(Flag(level, text))
     for level in LEVELS[:2]:
-        if number := sum(count.level == level for count in people.values()):
+        if number := sum(count.level == level for count in counts.values()):
             what = "a problem" if level == "problem" else "a warning, and no problem,"
             have = "has" if number == 1 else "have"
-            text = f"{number} of {counted(len(people), 'participant')} {have} {what} in the report"
+            text = f"{number} of {counted(len(counts), 'participant')} {have} {what} in the report"
             flags.append(Flag(level, text))
-    marked = sum(row["marks"] > 0 for row in rows)
-    if marked:
-        text = f"{marked} of {counted(len(rows), 'run')} have a value far from those of other runs"
-        flags.append(Flag("note", text))
+    if marked := sum(row["marks"] > 0 for row in rows):
+        flags.append(Flag("note", f"{marked} of {runs} have a value far from those of other runs"))
     if len(rows) < LEAST_RUNS:
         flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
-    if means and means[0].sidecar.get("NotForScience"):
-        flags.append(Flag("warning", str(means[0].sidecar.get("ModelNotice") or "")))
-    if means and (few := few_people(means[0].sidecar)):
-        flags.append(Flag("warning", few))
-    flags += [Flag("warning", text) for text in same_for_all(means)]
+    if means:
+        sidecar = means[0].sidecar
+        notice = str(sidecar.get("ModelNotice") or "") if sidecar.get("NotForScience") else ""
+        texts = (notice, few_people(sidecar), *same_for_all(means))
+        flags += [Flag("warning", text) for text in texts if text]
     return sorted_flags(flags)

@@ -127,7 +127,7 @@ def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(
     assert main([str(out), str(out), "participant", "--reports-only"]) == 0
     assert main([str(out), str(out), "group"]) == 0
     page = (out / "group.html").read_text()
-    assert "3 inside, 1 unusual, 2 outside" in page
+    assert "2 of 6 runs are outside, compared with the model" in page
     assert "participants have a problem" in page
     for label, verdict in zip(PEOPLE, verdicts, strict=True):
         row = page.partition(f">sub-{label}</a></td>")[2].partition("</tr>")[0]
