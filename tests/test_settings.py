@@ -125,11 +125,6 @@ def test_a_value_that_chooses_a_row_is_one_of_the_table(tmp_path):
     assert settings.cleaning.denoise_strategy == "mine"
 
 
-@pytest.mark.parametrize("space", ["MNI152NLin6Asym:res-2", "MNIInfant:cohort-1:res-2", "T1w"])
-def test_spaces_in_the_words_of_fmriprep(space):
-    assert make_settings({**REQUIRED, "space": space}).inputs.space == space
-
-
 @pytest.mark.parametrize("space", ["", "a b", "MNI:2", "../x", "a:res-"])
 def test_what_is_no_space(space):
     with pytest.raises(SettingsError, match="--space is "):
@@ -148,32 +143,8 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(address):
     assert "bobby" not in str(caught.value)
 
 
-def test_paths_may_be_text():
-    settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="participant")
-    assert settings.inputs.bids_dir == Path("in")
-
-
 def test_no_two_parts_have_an_option_of_one_name():
     made = make_settings(REQUIRED)
     parts = [getattr(made, field.name) for field in dataclasses.fields(made)]
     names = [option.name for part in parts for option in dataclasses.fields(part)]
     assert sorted(names) == sorted(FIELDS)
-
-
-@pytest.mark.parametrize(
-    ("option", "expected"),
-    [
-        ({"gsr": "no"}, "true or false"),
-        ({"fd_threshold": "0.5"}, "a number"),
-        ({"dummy_scans": [1]}, "a text"),
-        ({"nprocs": True}, "a whole number"),
-        ({"participant_label": "01"}, "a list of texts"),
-        ({"analysis_level": 3}, "one of participant, group"),
-        ({"bids_dir": 5}, "a path"),
-    ],
-)
-def test_values_of_another_kind_are_refused(option, expected):
-    """A text would be true, and one label a label for each of its letters."""
-    given = {"bids_dir": Path(), "output_dir": Path(), "analysis_level": "participant"}
-    with pytest.raises(SettingsError, match=expected):
-        Settings.of(**{**given, **option})

@@ -53,18 +53,3 @@ def test_some_people_in_another_order_keep_their_own_rows() -> None:
     part = networks.of(("p03", "p01"))
     np.testing.assert_array_equal(part.series, networks.series[[2, 0]])
     np.testing.assert_array_equal(part.weights, networks.weights[[2, 0]])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda weights: weights * np.eye(3), "p01 has no connection between two regions"),
-        (lambda weights: -weights, "p01 has weights below 0, at r01 and r02"),
-        (lambda weights: np.triu(weights), "p01 has asymmetric weights, at r01 and r02"),
-        (lambda weights: weights * [np.nan, 1, 1], "p01 has NaN or infinite weights"),
-    ],
-)
-def test_connectomes_that_the_command_line_refuses_are_refused_here_too(change, message) -> None:
-    rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match=f"structural connectome of {message}.*0 or more"):
-        make_networks(rng.normal(size=(2, 3, 50)), change(symmetric(rng, 2)), 0.8)

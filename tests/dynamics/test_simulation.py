@@ -221,11 +221,3 @@ def test_a_model_without_external_input_simulates(networks: Networks) -> None:
     network = next(simulate(model, networks, inferred, simulations=2, inputs="network"))
     np.testing.assert_array_equal(both, network)
     assert np.isfinite(both).all()
-
-
-def test_precision_is_that_of_the_weights(networks: Networks, inferred: Inferred) -> None:
-    model = _model()
-    double = next(simulate(model, networks, inferred, simulations=2))
-    single = next(simulate(model.float(), networks, inferred, simulations=2))
-    assert not np.array_equal(double, single)
-    np.testing.assert_allclose(double, single, atol=1e-4)

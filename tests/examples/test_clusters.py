@@ -97,30 +97,6 @@ def test_what_is_wrong_is_told_before_anything_is_sent(cluster, monkeypatch):
     assert not (cluster / "sent").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
-@pytest.mark.parametrize(
-    ("sbatch", "code", "line"),
-    [
-        (None, 2, "sbatch is not found: nothing was sent"),
-        ("#!/bin/sh\necho 'invalid partition' >&2\nexit 7\n", 7, "sbatch failed with exit code 7"),
-    ],
-)
-def test_success_is_claimed_only_where_something_was_sent(cluster, monkeypatch, sbatch, code, line):
-    programs, bids = cluster / "programs", cluster / "bids"
-    (bids / "sub-01").mkdir(parents=True)
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    if sbatch is None:
-        (programs / "sbatch").unlink()
-        if shutil.which("sbatch"):
-            pytest.skip("this machine has SLURM")
-    else:
-        (programs / "sbatch").write_text(sbatch)
-    done = submit(bids, cluster / "out")
-    assert done.returncode == code
-    assert line in done.stderr
-    assert done.stdout == ""
-
-
 def test_scripts_pass_shellcheck():
     shellcheck = shutil.which("shellcheck") or shutil.which(
         "shellcheck", path=str(Path(sys.executable).parent)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.fitting import condition_losses, empty_twin, fit, set_ridges
 from bids_dtg.twin.interventions import predicted_functions
-from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture, find_recipe
+from bids_dtg.twin.recipe import ARCHITECTURES
 from bids_dtg.twin.times import LEAST_Z, observed_times
 
 SMALL = replace(QUICK, units=8, group_epochs=3, group_updates=3, times_updates=3)
@@ -157,12 +157,3 @@ def test_connectomes_of_others_or_with_gaps_are_refused(change, covariates, word
     edges, segments = people()
     with pytest.raises(ValueError, match=words):
         fit(change(edges), segments, covariates=covariates, recipe=SMALL)
-
-
-def test_choices_are_rows():
-    with pytest.raises(SettingsError, match="one of lowrank, hypernetwork"):
-        find_architecture("lowrnak")
-    assert find_recipe("hypernetwork", "published").hyper_rate == 1e-6
-    for architecture, name in (("lowrank", "published"), ("hypernetwork", "fast")):
-        with pytest.raises(SettingsError, match="--recipe"):
-            find_recipe(architecture, name)

@@ -75,18 +75,6 @@ def test_a_file_of_ones_own_is_found_by_its_path(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "fact"),
-    [
-        ("flanker", "no task 'flanker'. Expected: faces, stroop, or the path of a task file"),
-        ("absent.toml", "absent.toml cannot be read"),
-    ],
-)
-def test_what_is_no_task_is_refused(name, fact):
-    with pytest.raises(SettingsError, match=fact):
-        find_task(name)
-
-
-@pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
         ("name", None, r"name is missing. Expected: a text"),

@@ -28,13 +28,6 @@ def test_tasks_of_other_sizes_work_together():
     np.testing.assert_array_equal(segments.task, [[0, 1, 2]])
 
 
-def test_tasks_of_the_same_name_are_refused():
-    with pytest.raises(ValueError, match="tasks of different names, found \\('a', 'a'\\)"):
-        TaskSet((a_task("a"), a_task("a")))
-    with pytest.raises(ValueError, match="the tasks are faces; found stroop"):
-        make_segments([a_run([2.0])], tasks=TaskSet((FACES,)))
-
-
 def test_inputs_come_one_step_after_what_was_shown():
     run = a_run([2.0, 5.04], cues=[(3, 1.6, 1.9)])
     segments = make_segments([run])
@@ -174,11 +167,6 @@ def test_some_people_are_taken_in_the_order_asked_for():
     np.testing.assert_array_equal(some.trials.rt_seconds, stacked.trials.rt_seconds[[2, 0]])
     assert some.inputs is stacked.inputs
     np.testing.assert_array_equal(some.person(1).action, stacked.action[0])
-
-
-def test_no_trials_are_refused():
-    with pytest.raises(ValueError, match="there is no trial"):
-        stack_people([[]], tasks=TaskSet((FACES,)))
 
 
 @few

@@ -168,14 +168,6 @@ def test_other_conditions_are_none():
     assert trials.condition.tolist() == [-1]
 
 
-def test_rows_that_are_no_trials_are_left_out():
-    task = keys(rows={"event": "trial"})
-    rows = [keys_row(1, "left", 500) | {"event": "trial"}, keys_row(1, "left", 1) | {"event": "x"}]
-    assert len(read_trials(task, rows).onset_seconds) == 1
-    with pytest.raises(RunError, match=r"events has no trial of the task keys"):
-        read_trials(task, rows[1:], "events")
-
-
 def test_values_that_stand_for_no_condition_are_listed_with_counts():
     values = ["con1", "CON1", "neutral7", "CON1", "n/a"]
     rows = [stroop_row(onset=str(3 * n), trial_type=value) for n, value in enumerate(values)]
@@ -202,13 +194,6 @@ def test_values_that_stand_for_no_condition_are_listed_with_counts():
 def test_wrong_cells_are_refused(changes, fact):
     with pytest.raises(RunError, match=f"sub-01_events.tsv has {fact}"):
         read_trials(find_task("stroop"), [stroop_row(**changes)], "sub-01_events.tsv")
-
-
-def test_absent_columns_are_named_with_those_there():
-    row = {"onset": "1", "trial_type": "con1", "rt": "0.5"}
-    fact = "lacks the columns response_time, accuracy_binarized, stimulus_color, stimulus_text"
-    with pytest.raises(RunError, match=f"{fact}.*it has onset, trial_type, rt"):
-        read_trials(find_task("stroop"), [row])
 
 
 @given(st.text(max_size=20), st.integers(1, 5))

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fmriprep_dataset import add_run, confound_columns, write_confounds
+from fmriprep_dataset import confound_columns, write_confounds
 from given import sets
 from study_folders import add_hcp_run, add_xcpd_run
 from tiny_bundle import TINY_AFFINE
@@ -138,24 +138,6 @@ def test_what_its_sidecar_states_is_used(tmp_path, capsys):
 
 
 # --- voxels and repetition time beside the training's
-
-
-@pytest.mark.slow
-def test_voxels_far_from_the_trainings_are_named(job, capsys):
-    """D15: voxels of 7.5 mm were mapped without a word."""
-    assert job.run() == 0
-    assert "trained on runs with voxels" not in capsys.readouterr().err
-    assert quality(job.out)["voxel_size"] == quality(job.out)["model_voxel_size"] == "2.0"
-    coarse = TINY_AFFINE.copy()
-    coarse[:3, :3] *= 1.5
-    add_run(job.bids, bold=tiny_bold(), affine=coarse, tr=TR)
-    out = job.folder / "coarse"
-    assert job.run(out=out) == 0
-    words = "The model was trained on runs with voxels of 2 mm; these have 3 mm."
-    assert words in capsys.readouterr().err
-    assert sidecar(out)["AcquisitionNote"] == words
-    assert sidecar(out)["Runs"][0]["VoxelSize"] == 3.0
-    assert quality(out)["voxel_size"] == "3.0"
 
 
 # --- a plan finds what the run will find

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from network_job import (
     FRAMES,
@@ -187,30 +186,6 @@ def test_runs_that_the_model_cannot_describe(tmp_path, capsys, tr, frames, messa
     given = ("--model", model, "--structural-connectivity", job.structural)
     assert job.run(*given) == 1
     assert message in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
-    job = NetworkJob(tmp_path, ("01",))
-    (table,) = job.bids.rglob("*_desc-confounds_timeseries.tsv")
-    confounds = pd.read_csv(table, sep="\t", dtype=str)
-    moved = confounds.index.isin(range(20, 60))
-    confounds["framewise_displacement"] = np.where(moved, "2.0", "0.1")
-    confounds.to_csv(table, sep="\t", index=False)
-    model = write_core(tmp_path / "tiny")
-    words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.5")
-    words = (*words, "--structural-connectivity", job.structural)
-    assert job.run("--model", model, *words) == 1
-    told = capsys.readouterr().err
-    assert "40% of the 100 frames from the first to the last that is kept were left out" in told
-    assert "Expected: at most 30%" in told
-    assert not list(job.out.rglob("*_parameters.tsv"))
-    assert job.run(*words, out=tmp_path / "series") == 0
-    (series,) = (tmp_path / "series").rglob("*_stat-mean_timeseries.tsv")
-    read = pd.read_csv(series, sep="\t", na_values="n/a")
-    assert len(read) == FRAMES
-    assert read.iloc[20:60].isna().all(axis=None)
-    assert read.iloc[:20].notna().all(axis=None)
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tiny_bundle import tiny_masks, write_tiny_bundle
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
-from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort
+from tiny_job import TinyJob, add_rest, map_facts, tiny_bold
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.part import Recentring
@@ -41,23 +41,6 @@ def test_the_sidecar_of_such_a_map_says_so(job):
         else:
             assert sidecar["Individual"] is False
             assert "the same for everybody" in sidecar["IndividualNote"]
-
-
-@pytest.mark.slow
-def test_the_page_and_the_tables_of_an_evaluation_name_them(job, tmp_path):
-    labels = [contrast.label for contrast in job.bundle.contrasts]
-    cohort = TinyCohort(tmp_path, contrasts=labels)
-    assert cohort.analyse("evaluate", "--model", job.model) == 0
-    (folder,) = cohort.out.glob("group/evaluation-*")
-    page = (folder / "report.html").read_text()
-    # The third varies after all: what a model's maps do counts here, not what its card says.
-    assert f"the same for everybody in 1 of 3 contrasts: {labels[0]}" in page
-    assert read_json(folder / "desc-models_scores.json")["same_for_all"] == labels[:1]
-    rows = read_table(folder / "desc-contrasts_scores.tsv")
-    same = {
-        row["contrast"]: row["same_for_all"] for row in rows if row["model"].startswith("model")
-    }
-    assert [same[label] for label in labels] == ["true", "false", "false"]
 
 
 @pytest.mark.slow

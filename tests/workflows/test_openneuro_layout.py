@@ -44,16 +44,3 @@ def test_the_version_that_was_got_is_read_and_the_better_one_named(job, capsys):
     assert re.search(rf"datalad get \S+/{NATIVE} \S+_from-T1w_to-MNI152NLin6Asym_\S+ \S+$", line)
     assert job.run() == 0
     assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
-
-
-def test_what_nobody_has_got_is_named_with_its_command(job, capsys):
-    for path in (job.bids / "sub-01" / "func").glob(f"*{OTHER}*bold.nii.gz"):
-        path.unlink()
-        stub(path)
-    assert job.run("--dry-run") == 1
-    line = next(line for line in capsys.readouterr().out.splitlines() if "would fail" in line)
-    assert "sub-01: 4 files have no content here, " in line
-    names = (NATIVE, "desc-brain_mask", "from-T1w_to-MNI152NLin6Asym", "from-scanner_to-T1w")
-    command = line.partition("datalad get ")[2].split()
-    assert len(command) == 4
-    assert all(any(name in path for path in command) for name in names), command

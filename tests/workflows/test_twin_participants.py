@@ -201,23 +201,6 @@ def test_changed_events_or_covariates_have_their_participants_made_again(tmp_pat
 
 
 @pytest.mark.slow
-def test_the_files_of_the_sets_session_come_first(tmp_path):
-    job = TwinJob(tmp_path, ())
-    for number, session in enumerate(("1", "2")):
-        job.add_run("01", session=session, seed=number)
-        job.give("01", STROOP, lender=number, session=session)
-    job.give("01", FACES, session="2")
-    assert job.run("--model", job.model()) == 0
-    for session in ("1", "2"):
-        (path,) = job.out.rglob(f"*_ses-{session}_*_desc-twin_behaviour.json")
-        files = json.loads(path.read_text())["EventFiles"]
-        assert [name for name in files if STROOP in name] == [
-            f"sub-01/ses-{session}/func/sub-01_ses-{session}_task-{STROOP}_events.tsv"
-        ]
-        assert any(FACES in name for name in files)  # of the only session that has it
-
-
-@pytest.mark.slow
 def test_a_parcel_without_signal_fails_with_a_model_alone(tmp_path, capsys):
     job = TwinJob(tmp_path, ("02",))
     bold = network_bold(0)
@@ -297,15 +280,3 @@ def test_what_does_not_go_together_is_refused_before_the_start(job, capsys, more
     assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2
     assert message in capsys.readouterr().err
     assert not (job.folder / "never").exists()
-
-
-def test_a_model_needs_event_files_of_its_tasks(tmp_path, capsys):
-    job = TwinJob(tmp_path, ("01",))
-    model = job.model()
-    assert job.run("--model", model) == 2
-    assert "no event files of the tasks" in capsys.readouterr().err
-    job.give("01", STROOP).write_text("onset\n1\n")
-    assert job.run("--model", model) == 2
-    lines = capsys.readouterr().err
-    assert "none of 1 event file of the task stroop can be read" in lines
-    assert not job.out.exists()

@@ -76,16 +76,6 @@ def test_halves_of_a_session_are_called_halves(out: Path) -> None:
     assert "nother session" not in page
 
 
-def test_too_few_people_beside_a_fold_are_refused(
-    out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ("--folds", "2", "--participant-label", *PEOPLE[:8])
-    assert call(out, "evaluate", *words) == 2
-    err = " ".join(capsys.readouterr().err.split())
-    assert "there are 4 participants to be trained on beside a fold" in err
-    assert "give more folds" in err
-
-
 def test_simulations_are_written_and_repeat(out: Path) -> None:
     model = ("--model", str(out / "group" / "model-own" / "bundle"), "--simulations", "3")
     path = out / "group" / "simulation-own" / "desc-simulated_series.npz"

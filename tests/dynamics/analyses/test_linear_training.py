@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hidden_packages import without
 from tiny_series import PEOPLE, arguments, write_series
 
 from bids_dtg.cli.run import main
@@ -59,21 +56,6 @@ def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(
     assert main(arguments(arrays, tmp_path / "none", "train", *words, *PEOPLE[:4])) == 2
     assert "there are 4 participants with rest of session REST1" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
-
-
-@pytest.mark.slow
-def test_neither_torch_nor_a_structural_connectome_is_needed(arrays: Path, tmp_path: Path) -> None:
-    call = arguments(arrays, tmp_path / "out", "train")
-    found = subprocess.run(
-        [sys.executable, "-m", "bids_dtg.cli.run", *call],
-        env=without(tmp_path / "bare", "torch", "lightning"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
-    card = json.loads((tmp_path / "out/group/model-own/bundle/model.json").read_text())
-    assert (card["kind"], card["recipe_name"]) == ("linear-dynamics", "default")
 
 
 def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(

@@ -215,19 +215,6 @@ def test_a_person_with_bad_values_is_no_matter_to_others(tmp_path):
     assert people.networks("REST1-LR").people == ("01", "03")
 
 
-def test_connectomes_are_no_series_and_unknown_keys_are_not_read(tmp_path):
-    common = {"people": np.array(LABELS), "places": np.array(REGIONS)}
-    write(tmp_path / "all.npz", **common, connectomes=series(frames=4), structural=weights())
-    with pytest.raises(DatasetError, match="no file has rest; there are connectomes"):
-        prepare((str(tmp_path / "all.npz"),))
-    given = {**common, "rest": series(), "structural": weights(), "tr_seconds": 0.8}
-    write(tmp_path / "all.npz", **given, adjacency=np.eye(4))
-    people = prepare((str(tmp_path / "all.npz"),))
-    assert people.sessions == ("",)
-    (note,) = people.notes
-    assert note.startswith("not read, as they have no meaning here: adjacency")
-
-
 def test_real_people_are_read_unchanged(shared):
     folder = shared / "sip/data"
     if not (folder / "sc_50.npz").is_file():

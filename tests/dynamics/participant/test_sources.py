@@ -102,14 +102,6 @@ def test_a_run_that_cannot_be_used_is_left_out_with_a_line(tmp_path, changed, li
     assert "sub-02_ses-1_task-rest" in note
 
 
-def test_a_damaged_table_fails_its_run_alone(tmp_path):
-    write_run(tmp_path, "01")
-    write_run(tmp_path, "02").write_text("lh-A\tlh-B\n1\n")
-    people = prepare(tmp_path)
-    assert people.labels == ("01",)
-    assert "no whole table of series" in people.notes[0]
-
-
 def test_one_atlas_is_read(tmp_path):
     write_run(tmp_path, "01")
     write_run(tmp_path, "02", atlas={"atlas": "Other"})
@@ -137,11 +129,6 @@ def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_p
     people = prepare(tmp_path / "out", structural_connectivity=tmp_path / "sc.tsv")
     assert np.allclose(people.networks("1").weights[0], chance_weights(5), atol=1e-6)
     assert people.notes[0].startswith("sc.tsv names no regions: assumed to be in the order")
-
-
-def test_an_output_without_series_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match=r"has no series of regions .*--input-arrays"):
-        prepare(tmp_path)
 
 
 def test_people_are_known_again_whatever_others_are_cut_to(tmp_path):

@@ -142,20 +142,6 @@ def test_second_halves_are_judged_beside_the_own_first_half(people: Path, tmp_pa
     assert "Same people: twins, baselines and ridges saw earlier trials" in page_of(judged)
 
 
-def test_halves_without_trials_are_refused(
-    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    raw = tmp_path / "bids"
-    shutil.copytree(people / "bids", raw)
-    for path in raw.rglob("*_events.tsv"):
-        header, *rows = path.read_text().splitlines()
-        path.write_text("\n".join([header, rows[-1]]) + "\n")
-    call = arguments(people, tmp_path / "out", "evaluate", "--folds", "halves")
-    call[0] = str(raw)
-    assert main(call) == 2
-    assert "nobody has trials in the" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("words", "refused"),
     [
@@ -186,16 +172,3 @@ def test_what_does_not_go_together_is_refused(
     assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
     assert refused in capsys.readouterr().err
     assert not list(tmp_path.rglob("desc-*"))
-
-
-def test_edges_without_names_are_taken_with_a_warning(
-    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arrays = edges()
-    write(tmp_path / "plain.npz", people=arrays["people"], edges=arrays["edges"])
-    call = arguments(people, tmp_path / "out", "evaluate", "--model", str(bundle), "--dry-run")
-    assert main(call) == 0
-    assert "no names of regions" not in capsys.readouterr().err
-    call[call.index("--input-arrays") + 1] = str(tmp_path / "plain.npz")
-    assert main(call) == 0
-    assert "edges here have no names of regions; that they are those" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from other_data import require_refused
-from tiny_twins import LABELS, SEEN, TRAIN, arguments, write_split, write_twins
+from tiny_twins import LABELS, SEEN, TRAIN, arguments, write_split
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -114,19 +114,6 @@ def test_what_cannot_be_trained_on_is_one_line(
     assert main(arguments(people, tmp_path / "out", "train", *more)) == 2
     assert line in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_missing_files_are_one_line(
-    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments(people, tmp_path / "out", "train", arrays="none.npz")) == 2
-    assert "none.npz" in capsys.readouterr().err
-    alone = write_twins(tmp_path / "alone", tasks=("stroopAP",))
-    for path in (alone / "bids").rglob("*_events.tsv"):
-        path.write_bytes(b"\xff\xfe\x00")
-    assert main(arguments(alone, tmp_path / "out", "train")) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "nobody has both a connectome and events that can be read" in line
 
 
 def test_options_change_the_recipe_of_the_stage_that_is_trained() -> None:

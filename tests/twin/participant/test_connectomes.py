@@ -123,23 +123,6 @@ def test_a_connectome_that_cannot_be_used_is_left_out_with_a_line(tmp_path, chan
     assert note.endswith("(sub-b_task-rest)")
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("Node\tx\n1\n", "is no matrix between regions"),
-        ("Node\tx\ty\nx\tn/a\t0.1\ny\t0.9\tn/a\n", "the matrix is not symmetric"),
-    ],
-)
-def test_a_damaged_table_costs_nobody_else(tmp_path, text, line):
-    write_average(tmp_path, "b", ONE).write_text(text)
-    with pytest.raises(DatasetError, match=f"has no usable connectome for a twin: .*{line}"):
-        find(tmp_path)
-    write_average(tmp_path, "a", ONE)
-    found = find(tmp_path)
-    assert found.labels == ("a",)
-    assert line in found.notes[0]
-
-
 def test_one_atlas_is_read(tmp_path):
     with pytest.raises(DatasetError, match=r"has no connectomes of regions \(_relmat.tsv\)"):
         find(tmp_path)

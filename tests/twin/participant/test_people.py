@@ -104,22 +104,6 @@ def test_who_lacks_something_is_left_out_and_named(folder):
         prepare(folder, participant_label=("nobody",))
 
 
-def test_a_damaged_event_file_costs_its_run_alone(folder):
-    events_of(folder, LABELS[2]).write_text("onset\tduration\n1.0\t2.0\n")
-    whole = events_of(folder, LABELS[2]).with_name(
-        f"sub-{LABELS[2]}_task-stroopAP_run-02_events.tsv"
-    )
-    whole.write_text(events_of(folder, LABELS[3]).read_text())
-    events_of(folder, LABELS[1]).write_bytes(b"\x00\xff")
-    people = prepare(folder)
-    assert LABELS[2] in people.labels
-    assert len(people.behaviour[LABELS[2]].runs) == 1
-    assert people.left_out == {LABELS[1]: "no event file that can be used"}
-    (note,) = (line for line in people.notes if "2 runs of 2 participants" in line)
-    assert f"({LABELS[1]}, {LABELS[2]})" in note
-    assert note.endswith("1 more")
-
-
 def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(folder):
     path = events_of(folder, LABELS[5])
     head, *rows = path.read_text().splitlines()
@@ -156,16 +140,6 @@ def test_somebody_without_a_response_is_left_out_by_name(folder):
     (note,) = (line for line in people.notes if "1 run of" in line)
     assert f"({LABELS[4]})" in note
     assert f"has no response in {TRIALS} trials" in note
-
-
-def test_misspelt_conditions_are_listed_with_counts_over_people(folder):
-    change(folder, LABELS[3], "trial_type", ["CON1"] * 2)
-    change(folder, LABELS[4], "trial_type", ["CON1", "neutral7"])
-    (note,) = (line for line in prepare(folder).notes if "in no condition" in line)
-    assert note == (
-        "stroop: 4 trials in no condition, as the task file does not list 'CON1' (3), "
-        "'neutral7' (1)"
-    )
 
 
 def test_a_split_says_who_is_for_what(folder, tmp_path):
@@ -303,9 +277,3 @@ def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys)
 def test_a_column_that_says_nothing_is_refused(settings, name: str, refused: str) -> None:
     with pytest.raises(SettingsError, match=refused):
         read_covariates(settings(name), COVERED)
-
-
-def test_a_table_that_is_not_there_is_missed(settings, tmp_path: Path) -> None:
-    (tmp_path / "participants.tsv").unlink()
-    with pytest.raises(SettingsError, match="there is no table of participants with a column age"):
-        read_covariates(settings("age"), COVERED)

@@ -22,7 +22,7 @@ from tiny_twins import (
 )
 
 from bids_dtg.cli.run import main
-from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.people import TwinPeople
@@ -85,13 +85,6 @@ def test_a_run_comes_back_as_it_was_written(folder):
     assert names == NAMES
     assert found.values.dtype == np.float32
     assert same(found, a_run(0))
-
-
-def test_a_run_without_times_is_refused(folder):
-    path = write_run(folder, LABELS[0], "stroopAP", a_run(0))
-    path.with_suffix(".json").write_text("{}")
-    with pytest.raises(ForeignFileError, match="lacks times"):
-        read_task_bold(path)
 
 
 def test_runs_of_trials_have_the_series_of_their_event_files(folder):
