@@ -29,7 +29,6 @@ class FittedLinear:
 
     roi_maps: Array  # (ROIs of all sets, places)
     fit: LinearFit
-    people: int  # it was fitted to
 
     @property
     def half_widths(self) -> Array:
@@ -51,7 +50,7 @@ class FittedLinear:
             places=number,
             segment_seconds=SECONDS_PER_RUN,
             units="arbitrary",
-            recentring=Recentring(self.people, 1, left_out_in_turn=True),
+            recentring=Recentring(fit.half_widths.people, 1, left_out_in_turn=True),
             connectome=Form("partial", fit.model.sets if len(fit.model.sets) > 1 else ()),
         )
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
@@ -138,7 +137,7 @@ def fit_linear(
         )
         for number, own in enumerate(rest)
     ]
-    return FittedLinear(joined, fit_people(people, numbers), len(people))
+    return FittedLinear(joined, fit_people(people, numbers))
 
 
 def _connectome(rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]) -> Float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,8 +41,6 @@ class Person:
     minutes: float = float("nan")  # of rest, all segments together; NaN: not known
     residual_dof: float = float("nan")  # of all segments together; NaN: not known
     fd_mm: float = float("nan")  # mean framewise displacement of the rest; NaN: not known
-    # By run, of its cleaned ROI series (`bids_dtg.inputs.rest_sketch`); empty: of arrays.
-    sketches: Mapping[str, str] = field(default_factory=dict)
 
     def of_one_set(self) -> Person:
         """Return the person with the connectomes of one set of ROIs: that nearest to 50."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +61,7 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, write_analysis_page
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
@@ -257,7 +256,7 @@ def write_scores(
         "tables": (TARGETS_TABLE, QUALITY_TABLE),
     }
 
-    def write(path: Path) -> str | None:
+    if cohort.results.has_pages:
         shown = [column.name for column in MODEL_COLUMNS]
         page = AnalysisPageFacts(
             cohort.results.title,
@@ -303,9 +302,7 @@ def write_scores(
             ],
             f"../../{INDEX}",
         )
-        return write_analysis_page(path, page)
-
-    cohort.results.write_page(MODEL_PAGE, write)
+        cohort.results.page(page, MODEL_PAGE)
     cohort.store.discard("work")
     known = {"ceilings": records(limits[ALL_PLACES])} if len(limits[ALL_PLACES]) else {}
     return {**facts, "rows": rows, "comparisons": compared, **known}

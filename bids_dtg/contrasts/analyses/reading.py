@@ -102,8 +102,10 @@ def read(cohort: Cohort, locks: Locks) -> Cohort:
             failures[label] = str(err)
     locks.release(_LOCK)
     cohort = dataclasses.replace(_without(cohort, failures), people=tuple(people))
-    notes = [store.notes(_rest(cohort, label)) for label in cohort.labels]
-    times = {round(seconds, 3) for own in notes for seconds in own.get("repetition_times", ())}
+    notes = {label: store.notes(_rest(cohort, label)) for label in cohort.labels}
+    times = {
+        round(seconds, 3) for own in notes.values() for seconds in own.get("repetition_times", ())
+    }
     cohort = dataclasses.replace(
         cohort,
         unusable={
@@ -115,14 +117,14 @@ def read(cohort: Cohort, locks: Locks) -> Cohort:
         },
         repetition_time_s=times.pop() if len(times) == 1 else None,
     )
-    return _knowing(cohort, {person.label: person.sketches for person in people})
+    return _knowing(cohort, notes)
 
 
 def reduced(cohort: Cohort, locks: Locks) -> Cohort:
     """Reduce everybody's rest, for ROI maps, as `read`; nobody is read yet."""
     cohort = _without(cohort, _make(cohort, locks, reduces=True))
     notes = {label: cohort.cache.notes(_reduced(label)) for label in cohort.labels}
-    return _knowing(cohort, {label: own.get("sketches", {}) for label, own in notes.items()})
+    return _knowing(cohort, notes)
 
 
 def of_fold(cohort: Cohort, number: int) -> Cohort:
@@ -300,7 +302,6 @@ def _person(
         notes["seconds"] / 60 or float("nan"),
         known.get("residual_dof", float("nan")),
         known.get("fd_mm", float("nan")),
-        notes.get("sketches", {}),
     )
 
 
@@ -317,8 +318,9 @@ def _without(cohort: Cohort, failures: Mapping[str, str]) -> Cohort:
     return dataclasses.replace(kept, failed=cohort.failed + len(failures))
 
 
-def _knowing(cohort: Cohort, sketches: Mapping[str, Mapping[str, str]]) -> Cohort:
-    """Return the same, which knows who has the same rest; report them once."""
+def _knowing(cohort: Cohort, notes: Mapping[str, Mapping[str, Any]]) -> Cohort:
+    """Return the same, which knows by notes on arrays who has the same rest; report them once."""
+    sketches = {label: own.get("sketches", {}) for label, own in notes.items()}
     said = copies_in_words(cohort.families, cohort.sketches)
     cohort = dataclasses.replace(cohort, sketches=sketches)
     for line in copies_in_words(cohort.families, sketches):
