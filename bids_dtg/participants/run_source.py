@@ -30,8 +30,12 @@ from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.repetition_time import decide_repetition_time
 from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
-from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header, stream_series
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_places import (
+    ParcelPlaces,
+    SeriesHeader,
+    read_series_header,
+    stream_series,
+)
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
 from bids_dtg.notices import NO_MASK
@@ -325,7 +329,7 @@ def _rows(header: SeriesHeader, places: Places) -> NDArray[np.intp]:
     found, wanted = header.places, getattr(places, "density", "volumes of the brain")
     rows = None
     try:
-        if isinstance(places, ParcelPlaces) and isinstance(found, ParcelPlaces):
+        if isinstance(places, ParcelPlaces):
             rows = places.rows_in(found)
     except ValueError as err:
         raise RunError(f"{header.path}: {err}", expected=f"{wanted}, the model's") from err

@@ -1,4 +1,4 @@
-"""People in parcels of CIFTI: series, statistic maps and a model; and series at grayordinates.
+"""People in parcels of CIFTI: series, statistic maps and a model.
 
 Files are written by nibabel alone. Their brain models are small: patches of both cortices, and
 two structures below them.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from fmriprep_dataset import confound_columns, describe_dataset, write_confounds
+from fmriprep_dataset import describe_dataset
 from tiny_bundle import maps_card
 from tiny_job import TinyJob
 
@@ -21,7 +21,7 @@ from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, standard_grayordinates
+from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 
 TR, FRAMES, ROIS = 10.0, 60, 4  # ten minutes
@@ -51,8 +51,21 @@ def brain_models(vertices: int = 60, voxels: int = 20):
     return axis
 
 
-def tiny_places(vertices: int = 60, voxels: int = 20) -> Grayordinates:
-    return Grayordinates.of_axis(brain_models(vertices, voxels))
+def standard_axis():
+    """Return nibabel's axis of the 91,282 standard grayordinates."""
+    standard = standard_grayordinates()
+    names = np.concatenate([np.full(part.stop - part.start, n) for n, part in standard.structures])
+    cortex = np.concatenate([standard.vertices[side] for side in "LR"])
+    vertex, voxel = np.full(standard.number, -1), np.full((standard.number, 3), -1)
+    vertex[: len(cortex)], voxel[len(cortex) :] = cortex, standard.voxels
+    return nib.cifti2.BrainModelAxis(
+        names,
+        voxel=voxel,
+        vertex=vertex,
+        nvertices={name: standard.mesh_size for name, _ in standard.structures[:2]},
+        affine=standard.affine,
+        volume_shape=standard.shape,
+    )
 
 
 def save_series(path: Path, values: np.ndarray, axis, tr: float = TR) -> Path:
@@ -79,20 +92,6 @@ def tiny_series(places: int, frames: int = FRAMES, seed: int = 0) -> np.ndarray:
     courses = rng.normal(size=(frames, ROIS))
     series = 1000 + 30 * courses @ networks + 20 * rng.normal(size=(frames, places))
     return series.astype(np.float32)
-
-
-def add_cifti_run(root: Path, participant: str, axis=None, *, seed: int = 0, **options) -> Path:
-    """Add a run as fMRIPrep's --cifti-output writes it: series, sidecar and confounds."""
-    axis = brain_models() if axis is None else axis
-    frames, desc = options.get("frames", FRAMES), options.get("desc", "")
-    func = root / f"sub-{participant}/func"
-    stem = f"sub-{participant}_task-rest{options.get('entities', '')}"
-    path = func / f"{stem}_space-fsLR_den-91k{desc}_bold.dtseries.nii"
-    save_series(path, tiny_series(len(axis), frames, seed), axis)
-    sidecar = path.with_name(path.name.replace(".dtseries.nii", ".json"))
-    sidecar.write_text(json.dumps({"RepetitionTime": TR, "Density": "91,282 grayordinates"}))
-    write_confounds(func / f"{stem}_desc-confounds_timeseries.tsv", confound_columns(frames, seed))
-    return path
 
 
 def write_parcel_bundle(folder: Path, **facts) -> ModelBundle:

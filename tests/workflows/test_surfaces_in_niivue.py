@@ -71,7 +71,7 @@ def test_all_maps_of_a_file_open_on_their_side(page, kind, side):
     else:
         cortex = [values[one][:, places.vertices[one]] for one in SIDES]
         below = np.zeros((3, len(places.voxels)), np.float32)
-        file = encode_dscalar(np.concatenate([*cortex, below], axis=1), names, places)
+        file = encode_dscalar(np.concatenate([*cortex, below], axis=1), names)
     texts = [base64.b64encode(data).decode() for data in (mesh(side), file)]
     found = page.evaluate(OPEN, [texts[0], STRUCTURES[side], f"maps.{kind}", texts[1]])
     assert found["maps"] == 3

@@ -19,8 +19,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.errors import DatasetError, DtgError, SettingsError
-from bids_dtg.imaging.surfaces.dtseries import read_series_header
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_places import read_series_header
 from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -81,7 +80,6 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
             expected=failures[0].expected,
             remedy=failures[0].remedy,
         )
-    assert isinstance(places, ParcelPlaces)  # the rule takes no other series
     if not kind.sets:
         raise SettingsError(
             f"a {kind.name} model of {places.density} has no ROI maps",

@@ -38,7 +38,8 @@ from bids_dtg.contrasts.bundle.part import (
 )
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import BundleError, ForeignFileError, RunError
+from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
@@ -46,7 +47,6 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import ListedPlaces, Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.imaging.surfaces.cifti import FAULTS
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 
 # Names of tensors. Those of steps are int8, and NAME_scale is the value of one step of each row.
@@ -212,9 +212,10 @@ def read_parcels(path: Path, number: int) -> ParcelPlaces:
         If the file is damaged or holds something else.
     """
     try:
-        places = ParcelPlaces.of_xml(path.read_bytes())
-    except FAULTS as err:
-        raise BundleError(f"{path}: its parcels cannot be read: {err}", remedy=_REMEDY) from err
+        with reading(f"{path}: its parcels"):
+            places = ParcelPlaces.of_xml(path.read_bytes())
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError, remedy=_REMEDY) from err
     if places.number != number:
         raise BundleError(f"{path} has {places.number} parcels", expected=f"{number}")
     return places

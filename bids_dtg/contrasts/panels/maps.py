@@ -20,8 +20,7 @@ from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.surfaces.cifti import CORTEX
-from bids_dtg.imaging.surfaces.grayordinates import SURFACE_SPACE, read_cifti_maps
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_places import read_parcel_maps
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.report.contents import (
     HALF_WIDTH,
@@ -268,14 +267,13 @@ class ParcelMaps:
     """
 
     def __init__(self, first: MapFile, anatomy: Volume) -> None:
-        header, values = read_cifti_maps(first.path, _EXPECTED)
-        names = [str(name) for name in getattr(header.first, "name", ())]
-        if len(names) != len(values) or not isinstance(header.places, ParcelPlaces):
+        self._parcels, names, values = read_parcel_maps(first.path)
+        if len(names) != len(values):
             what = f"{first.path} has no maps of parcels by their names"
             raise RunError(what, expected=_EXPECTED)
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))
-        self._parcels, axis = header.places, header.places.axis
-        mesh_size = len(read_template(SURFACE_SPACE).cortex["L"])
+        axis = self._parcels.axis
+        mesh_size = len(read_template("fsLR").cortex["L"])
         # Which parcel each vertex of a side is of, -1: of none; and each voxel below the cortex.
         self._of_vertex = {side: np.full(mesh_size, -1, np.intp) for side in SIDES}
         of_side = dict(zip(CORTEX, SIDES, strict=True))

@@ -28,8 +28,7 @@ from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.surfaces.dtseries import read_series_header
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces, read_series_header
 from bids_dtg.imaging.surfaces.templates import MeshName
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
@@ -136,8 +135,7 @@ class Request(CallRequest):
         if not isinstance(places, ParcelPlaces):
             return super().has_places(path)
         try:
-            found = read_series_header(path).places
-            return isinstance(found, ParcelPlaces) and bool((places.rows_in(found) >= 0).all())
+            return bool((places.rows_in(read_series_header(path).places) >= 0).all())
         except (RunError, ValueError):
             return False
 

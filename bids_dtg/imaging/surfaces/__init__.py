@@ -1,12 +1,10 @@
 """Maps of a model's voxels at the vertices of surfaces, and as grayordinates.
 
 - `cifti`: the bytes of CIFTI-2 files
-- `parcels`: parcels as grayordinates, and files of their values
 - `templates`: surfaces that ship with the package, for people without surfaces of their own
 - `sampling`: values at points between voxels, of voxels that have a value alone
 - `resampling`: from one mesh of a sphere to another
 - `midthickness`: a participant's own surfaces in the model's space, checked
-- `parcel_places`: parcels as places of series and maps
-- `grayordinates`: places of cortex and subcortex, as the standard 91,282, and maps at them
-- `dtseries`: a run's series at grayordinates, read in blocks of frames
+- `parcel_places`: parcels as places, and files of their series and maps
+- `grayordinates`: the standard 91,282 places of cortex and subcortex, and maps at them
 """

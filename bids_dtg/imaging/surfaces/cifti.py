@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 from io import BytesIO
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.header import READ_ERRORS
-
 # nibabel has no types.
 _cifti: Any = nib.cifti2
-_parse_cifti: Any = nib.cifti2.parse_cifti2
 _Nifti2Header: Any = nib.Nifti2Header
 # Structures of the cortex, in the order of `SIDES`.
 CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
-# What reading a damaged file raises.
-FAULTS: tuple[type[Exception], ...] = (
-    *READ_ERRORS,
-    ExpatError,
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    _cifti.Cifti2HeaderError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    SyntaxError,
-    struct.error,
-    nib.wrapstruct.WrapStructError,
-)
-EXTENSION = 32  # of a NIfTI file: its axes are in CIFTI-2's XML
-
-
-def axis_of_xml(xml: bytes, number: int) -> Any:
-    """Return nibabel's axis of rows (0) or columns (1) from a file's axes, in CIFTI's XML.
-
-    Raises
-    ------
-    Exception
-        One of `FAULTS`: they are damaged.
-    """
-    parser = _parse_cifti.Cifti2Parser()
-    parser.parse(string=xml)
-    return parser.header.get_axis(number)
+_EXTENSION = 32  # of a NIfTI file: its axes are in CIFTI-2's XML
 
 
 def cifti_head(matrix: Any, shape: tuple[int, int], intent: str) -> bytes:
@@ -70,7 +36,7 @@ def cifti_head(matrix: Any, shape: tuple[int, int], intent: str) -> bytes:
     header.set_intent(intent)
     # An element a line, as Workbench writes them: NiiVue reads nothing else.
     xml = _cifti.Cifti2Header(matrix).to_xml().replace(b"><", b">\n<")
-    header.extensions.append(nib.nifti1.Nifti1Extension(EXTENSION, xml))
+    header.extensions.append(nib.nifti1.Nifti1Extension(_EXTENSION, xml))
     stream = BytesIO()
     header.write_to(stream)
     return stream.getvalue().ljust(int(header["vox_offset"]), b"\0")

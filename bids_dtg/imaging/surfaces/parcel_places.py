@@ -1,8 +1,8 @@
-"""Parcels of CIFTI as places, a row each of series (.ptseries.nii) and maps (.pscalar.nii)."""
+"""Parcels of CIFTI as places, and files of their series (.ptseries.nii) and maps (.pscalar.nii)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,24 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import EmptyMapError, ForeignFileError, RunError
-from bids_dtg.files.foreign import read_bytes
-from bids_dtg.imaging.header import require_file
+from bids_dtg.files.foreign import reading
+from bids_dtg.imaging.header import HeaderTime, require_file
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.imaging.places import Indices, ListedPlaces
-from bids_dtg.imaging.surfaces.cifti import (
-    CORTEX,
-    FAULTS,
-    axis_of_xml,
-    cifti_head,
-    cifti_values,
-)
+from bids_dtg.imaging.surfaces.cifti import CORTEX, cifti_head, cifti_values
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.inputs.selection import PARCELS
 
 _cifti: Any = nib.cifti2  # nibabel has no types
 _SCALARS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
-_MOST_BYTES, _NONE = 2**28, -1
-_EXPECTED = "a map of parcels (.pscalar.nii)"
+_NONE = -1
+_EXPECTED = "a file of parcels (.ptseries.nii, .pscalar.nii)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +69,9 @@ class ParcelPlaces(ListedPlaces):
         ValueError
             They are no parcels, or as `of_axis`.
         """
-        axis = axis_of_xml(xml, 1)
+        parser = _cifti.parse_cifti2.Cifti2Parser()
+        parser.parse(string=xml)
+        axis = parser.header.get_axis(1)
         if not isinstance(axis, _cifti.ParcelsAxis):
             raise ValueError(f"it has a {type(axis).__name__}, not parcels")
         return cls.of_axis(axis)
@@ -174,7 +170,7 @@ class ParcelPlaces(ListedPlaces):
 
     def read(self, path: Path) -> NDArray[np.float32]:
         """Read a map of parcels; as `Places.read`."""
-        other, maps = read_parcel_maps(path)
+        other, _, maps = read_parcel_maps(path)
         if len(maps) != 1:
             raise RunError(f"{path} has {len(maps)} maps", expected="one map a file")
         try:
@@ -202,25 +198,89 @@ def _same(axis: Any, number: int, other: Any, row: int) -> bool:
     return held(axis, number) == held(other, row)
 
 
-def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, NDArray[np.float32]]:
-    """Read a file of maps of parcels: the parcels, and (maps, parcels).
+@dataclass(frozen=True, eq=False)
+class SeriesHeader:
+    """The header of a run's series of parcels."""
+
+    path: Path  # the file
+    places: ParcelPlaces  # in its order
+    frames: int  # in time
+    time: HeaderTime  # between frames
+
+    @property
+    def voxel_mm(self) -> float:
+        """Distance between neighbouring places."""
+        return self.places.spacing_mm
+
+
+def read_series_header(path: Path) -> SeriesHeader:
+    """Read the header of a .ptseries.nii file, and check that it describes a run.
+
+    Raises
+    ------
+    RunError
+        Missing, damaged, of other places than parcels of fsLR's mesh, or fewer than two frames.
+    """
+    axis, places, _ = _read(path)
+    if not isinstance(axis, _cifti.SeriesAxis) or len(axis) < 2:
+        raise RunError(
+            f"{path} has a {type(axis).__name__} of {len(axis)}",
+            expected="a run of at least two frames (.ptseries.nii)",
+        )
+    time = HeaderTime(float(axis.step), "s" if axis.unit == "SECOND" else "Hz")
+    return SeriesHeader(path, places, len(axis), time)
+
+
+def stream_series(
+    header: SeriesHeader, rows: Indices, frames_per_block: int = 64
+) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+    """Read a run's frames at the wanted parcels: the first one's index, and (frames, parcels).
+
+    Parameters
+    ----------
+    header
+        Header of the file.
+    rows
+        (places,), position of each wanted parcel in the file.
+    frames_per_block
+        At most; the consumer may change a block.
+
+    Raises
+    ------
+    RunError
+        The file ends early, or cannot be read.
+    """
+    _, _, values = _read(header.path, values=True)
+    for first in range(0, len(values), frames_per_block):
+        yield first, values[first : first + frames_per_block, rows]
+
+
+def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray[np.float32]]:
+    """Read a file of maps: the parcels, names of the maps, and (maps, parcels).
 
     Raises
     ------
     RunError
         Missing, damaged, or no such file.
     """
+    axis, places, values = _read(path, values=True)
+    return places, tuple(map(str, getattr(axis, "name", ()))), values
+
+
+def _read(path: Path, *, values: bool = False) -> tuple[Any, ParcelPlaces, NDArray[np.float32]]:
+    """Return nibabel's axis of maps or frames, the parcels, and values where they are wanted."""
     require_file(path)
     try:
-        image = _cifti.Cifti2Image.from_bytes(read_bytes(path, _MOST_BYTES))
-        axis, values = image.header.get_axis(1), np.asarray(image.dataobj, np.float32)
-        if not isinstance(axis, _cifti.ParcelsAxis):
-            raise ValueError(f"it has a {type(axis).__name__}")
-        return ParcelPlaces.of_axis(axis), values
+        with reading(path):
+            image: Any = _cifti.Cifti2Image.from_filename(path)
+            axis, parcels = (image.header.get_axis(number) for number in range(2))
+            if not isinstance(parcels, _cifti.ParcelsAxis):
+                raise RunError(f"{path} has a {type(parcels).__name__}, not parcels")
+            held = image.dataobj if values else np.zeros((0, len(parcels)))
+            with np.errstate(over="ignore"):
+                return axis, ParcelPlaces.of_axis(parcels), np.asarray(held, np.float32)
     except ForeignFileError as err:
-        raise err.as_kind(RunError) from err
-    except FAULTS as err:
-        raise RunError(f"{path} cannot be read: {err}", expected=_EXPECTED) from err
+        raise err.as_kind(RunError, expected=_EXPECTED) from err
 
 
 def encode_scalars(

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import brain_models, tiny_places
+from cifti_people import brain_models
 
 from bids_dtg.contrasts.panels.maps import draw_sets
 from bids_dtg.errors import RunError
@@ -117,11 +117,10 @@ def test_copies_of_what_all_participants_share_are_written_once(output):
     assert shared.stat().st_mtime_ns > before
 
 
-DENSE = tiny_places()
-# A parcel each, in the same order.
+# Of a vertex or a voxel each.
 PARCELS = ParcelPlaces.of_axis(
     nib.cifti2.ParcelsAxis.from_brain_models(
-        [(f"P{number:03d}", brain_models()[[number]]) for number in range(DENSE.number)]
+        [(f"P{number:03d}", brain_models()[[number]]) for number in range(160)]
     )
 )
 STEM = "sub-01/func/sub-01_task-rest_space-fsLR_stat-z"
@@ -138,7 +137,7 @@ def write_dense(output, desc: str, maps: dict[str, np.ndarray], **facts: object)
 def dense(tmp_path):
     """Three contrasts of two tasks of parcels."""
     output = DerivativeDataset(tmp_path)
-    maps = {label: np.full(DENSE.number, 0.01) for label in TASKS}
+    maps = {label: np.full(PARCELS.number, 0.01) for label in TASKS}
     maps["faces"][:60] = 2.0  # all of the left
     maps["shapes"][150] = -0.5  # a voxel
     maps["math"][70] = np.nan
@@ -164,7 +163,7 @@ def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     faces, shapes = emotion["cards"]
     assert faces["name"] == "faces \N{MINUS SIGN} rest"
     assert (faces["anchor"], faces["number"]) == ("faces", None)
-    x, y, z = (f"{mm:.0f}".replace("-", "\N{MINUS SIGN}") for mm in DENSE.points[150])
+    x, y, z = (f"{mm:.0f}".replace("-", "\N{MINUS SIGN}") for mm in PARCELS.points[150])
     assert shapes["peak"] == f"\N{MINUS SIGN}0.50 at {x}, {y}, {z}"
     assert shapes["alt"] == f"shapes-rest: predicted map, largest value {shapes['peak']}"
     assert language["cards"][0]["peak"].startswith("+8.00 at ")
@@ -198,6 +197,6 @@ def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dens
 
 
 def test_a_contrast_that_the_file_of_parcels_lacks_is_named(dense):
-    write_dense(dense, "synthetic", {"faces": DENSE.points[:, 0]}, ContrastDetails={"gone": {}})
+    write_dense(dense, "synthetic", {"faces": PARCELS.points[:, 0]}, ContrastDetails={"gone": {}})
     with pytest.raises(RunError, match=r"synthetic_statmap\.pscalar\.nii has no map gone\. Expect"):
         section(dense)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.imaging.gifti import read_metric, read_surface
+from bids_dtg.imaging.gifti import read_surface
 from bids_dtg.imaging.surfaces.midthickness import share_inside
 from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere, read_template
 
@@ -59,7 +60,7 @@ def test_they_equal_their_sources(shared):
         np.testing.assert_array_equal(template.points[side], points)
         same = np.sort(template.faces[side], axis=1) == np.sort(faces, axis=1)
         assert same.all()
-        roi = read_metric(folder / f"tpl-fsLR/{side}.atlasroi.32k_fs_LR.shape.gii") > 0
+        roi = nib.load(folder / f"tpl-fsLR/{side}.atlasroi.32k_fs_LR.shape.gii").darrays[0].data > 0
         np.testing.assert_array_equal(template.cortex[side], roi)
         sphere, _ = read_surface(folder / f"tpl-fsLR/tpl-fsLR_hemi-{side}_den-32k_sphere.surf.gii")
         np.testing.assert_array_equal(fs_lr_sphere(side), sphere)

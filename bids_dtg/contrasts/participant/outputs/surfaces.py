@@ -161,7 +161,7 @@ def surface_map_files(
     vertices, voxels = np.split(values, [len(cortex)], axis=1)
     if dense:
         taken = np.concatenate([vertices[:, cortex], voxels], axis=1)
-        image = encode_dscalar(taken, labels, standard_grayordinates())
+        image = encode_dscalar(taken, labels)
         yield path(".dscalar.nii", _GRAYORDINATES), image
     vertices[:, ~cortex] = np.nan
     for side, of_side in zip(SIDES, np.split(vertices, len(SIDES), axis=1), strict=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from cifti_people import standard_axis
 from fmriprep_dataset import describe_dataset
 from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, write_surface
 from study_folders import add_hcp_run
@@ -25,11 +26,10 @@ from bids_dtg.contrasts.participant.outputs.surfaces import (
 )
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.imaging.gifti import read_metrics
 from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 
-PLACES = standard_grayordinates()
+PLACES, AXIS = standard_grayordinates(), standard_axis()
 # 8 mm voxels over the whole brain, on the lattice of the template.
 SHAPE = (20, 24, 21)
 AFFINE = np.array([[-8.0, 0, 0, 76], [0, 8, 0, -110], [0, 0, 8, -76], [0, 0, 0, 1]])
@@ -65,6 +65,12 @@ def _with_half_widths(bundle, folder):
     return extend_bundle(bundle, folder, half_widths=widths)
 
 
+def read_metrics(path: Path) -> tuple[list[str], np.ndarray]:
+    """Return the names of maps and their values, (maps, vertices), as nibabel reads them."""
+    arrays = nib.load(path).darrays
+    return [array.metadata["Name"] for array in arrays], np.stack([array.data for array in arrays])
+
+
 def dscalars(out: Path, desc: str = "synthetic") -> list[Path]:
     return sorted(out.rglob(f"*_space-fsLR_den-91k_*desc-{desc}*_statmap.dscalar.nii"))
 
@@ -72,7 +78,7 @@ def dscalars(out: Path, desc: str = "synthetic") -> list[Path]:
 def read_dscalar(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the names of maps and their values, (maps, grayordinates), as nibabel reads them."""
     image = nib.load(path)
-    assert image.header.get_axis(1) == PLACES.axis
+    assert image.header.get_axis(1) == AXIS
     return tuple(image.header.get_axis(0).name), image.get_fdata(dtype=np.float32)
 
 
