@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -294,32 +295,30 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     remedy = "choose another OUTPUT_DIR"
     if bids_dir != source:
         remedy = f"choose e.g. {bids_dir / 'derivatives' / 'bids_dtg'}"
-    if output in (bids_dir, source):
-        raise SettingsError(f"OUTPUT_DIR {output} is the input dataset itself", remedy=remedy)
-    if source in output.parents:
-        raise SettingsError(
-            f"OUTPUT_DIR {output} is inside the {dataset.title} {source}", remedy=remedy
-        )
-    for folder in (output, *output.parents):
-        if folder.name.startswith("sub-") and _is_dataset(folder.parent):
-            raise SettingsError(
-                f"OUTPUT_DIR {output} is inside the participant's folder {folder}", remedy=remedy
-            )
     derivatives = bids_dir / "derivatives"
-    if bids_dir in output.parents and derivatives not in output.parents:
+    inside = bids_dir in output.parents and derivatives not in output.parents
+    of_people = [
+        folder
+        for folder in (output, *output.parents)
+        if folder.name.startswith("sub-") and _is_dataset(folder.parent)
+    ]
+    held = [folder for folder in (source, bids_dir) if output in folder.parents]
+    wrong = {
+        "is the input dataset itself": output in (bids_dir, source),
+        f"is inside the {dataset.title} {source}": source in output.parents,
+        f"is inside the participant's folder {next(iter(of_people), '')}": of_people,
+        f"is inside the raw dataset {bids_dir}, and not in its derivatives": inside,
+    }
+    for words, is_so in wrong.items():
+        if is_so:
+            raise SettingsError(f"OUTPUT_DIR {output} {words}", remedy=remedy)
+    _refuse_other_dataset(output, dataset)
+    if held:
         raise SettingsError(
-            f"OUTPUT_DIR {output} is inside the raw dataset {bids_dir}",
-            expected=f"a folder below {derivatives}, or outside",
+            f"OUTPUT_DIR {output} holds the input {held[0]}",
+            expected="a folder of its own: beside the input, or below it in derivatives",
             remedy=remedy,
         )
-    _refuse_other_dataset(output, dataset)
-    for folder in (source, bids_dir):
-        if output in folder.parents:
-            raise SettingsError(
-                f"OUTPUT_DIR {output} holds the input {folder}",
-                expected="a folder of its own: beside the input, or below it in derivatives",
-                remedy=remedy,
-            )
     return output
 
 
@@ -503,7 +502,9 @@ def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
     link = links.get(source.name) if isinstance(links, dict) else None
     if not isinstance(link, str) or ":" in link:  # no relative one
         link = read_json(output / _INPUT).get(source.name)
-    other = (output / unquote(link)).resolve() if isinstance(link, str) else source.root
+    other = source.root
+    with suppress(OSError, ValueError):  # no path of a folder
+        other = (output / unquote(link)).resolve() if isinstance(link, str) else other
     # An input that moved is not there. One folder may be mounted at two places.
     if other.is_dir() and not other.samefile(source.root):
         raise SettingsError(

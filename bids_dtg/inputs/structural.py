@@ -150,10 +150,9 @@ class StructuralSource:
         """
         paths, notes = self._paths_of(participant, session)
         try:
-            matrix = _the_one(self._chosen(_read_all(paths)), regions)
+            matrix, order = _the_one(self._chosen(_read_all(paths)), regions)
         except ForeignFileError as err:
             raise err.as_kind(RunError) from err
-        order = _order(matrix, regions)
         weights = matrix.values[np.ix_(order, order)]
         if faults := weight_faults(weights, regions):
             raise RunError(f"{_title(matrix)} has {named(faults)}", expected=_SYMMETRIC)
@@ -342,25 +341,29 @@ def _read_all(paths: Sequence[Path]) -> list[_Matrix]:
     return [matrix for path in paths for matrix in _read_matrices(path)]
 
 
-def _the_one(found: Sequence[_Matrix], regions: Sequence[str]) -> _Matrix:
-    """Return the only matrix over exactly the regions, else the only one over more regions.
+def _the_one(found: Sequence[_Matrix], regions: Sequence[str]) -> tuple[_Matrix, list[int]]:
+    """Return the only matrix over exactly the regions, else the only one over more, and the rows.
 
     Raises
     ------
     RunError
         There is none, or more than one, which the message lists.
     """
-    misfits = {f"{_title(m)} has {words}": m for m in found if (words := _misfit(m, regions))}
-    fitting = [matrix for matrix in found if matrix not in misfits.values()]
-    fitting = [m for m in fitting if len(m.values) == len(regions)] or fitting
+    fitting, misfits = [], []
+    for matrix in found:
+        try:
+            fitting.append((matrix, _rows_of(matrix, regions)))
+        except RunError as err:
+            misfits.append(f"{_title(matrix)} has {err.found}")
+    fitting = [pair for pair in fitting if len(pair[0].values) == len(regions)] or fitting
     if len(fitting) == 1:
         return fitting[0]
     expected = f"one matrix over the {len(regions)} regions of the atlas ({named(regions)})"
     if fitting:
-        choices = ", ".join(_choices(fitting))
+        choices = ", ".join(_choices([matrix for matrix, _ in fitting]))
         what = f"{counted(len(fitting), 'structural connectome')} fit: {choices}"
         raise ChoiceError(what, expected=expected, remedy=_KEY_REMEDY)
-    shown = [*list(misfits)[:_SHOWN], *(["..."] if len(misfits) > _SHOWN else [])]
+    shown = [*misfits[:_SHOWN], *(["..."] if len(misfits) > _SHOWN else [])]
     raise RunError("; ".join(shown), expected=expected)
 
 
@@ -369,38 +372,29 @@ def _choices(found: Sequence[_Matrix]) -> list[str]:
     return list(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
 
 
-def _misfit(matrix: _Matrix, regions: Sequence[str]) -> str:
-    """Describe why a matrix does not have the requested regions; empty: it has them.
+def _rows_of(matrix: _Matrix, regions: Sequence[str]) -> list[int]:
+    """Return the row of each region; refuse a matrix that does not have them.
 
     Further regions are allowed, unless a name differs from a requested one by its number alone:
     Schaefer's atlas of 200 parcels uses names of the atlas of 100 for smaller parcels.
     """
     names = _names(matrix)
     if not names:
-        size = len(matrix.values)
-        return "" if len(regions) == size else counted(size, "region")
-    theirs, ours = _spelled_alike(names, regions)
-    if len(set(theirs)) < len(theirs):
-        return "several regions of one name"
-    there, wanted = set(theirs), set(ours)
-    missing = [name for plain, name in zip(ours, regions, strict=True) if plain not in there]
-    further = [name for plain, name in zip(theirs, names, strict=True) if plain not in wanted]
-    series = {_unnumbered(name) for name in regions} - {""}
-    alike = [name for name in further if _unnumbered(name) in series]
-    parts = [
-        *([f"no {named(missing)} ({len(missing)} missing)"] if missing else []),
-        *([f"regions that the atlas lacks: {named(alike)}"] if alike else []),
-    ]
-    return " and ".join(parts)
-
-
-def _order(matrix: _Matrix, regions: Sequence[str]) -> list[int]:
-    """Return the row of each region in a matrix that fits."""
-    names = _names(matrix)
-    if not names:
+        if len(matrix.values) != len(regions):
+            raise RunError(counted(len(matrix.values), "region"))
         return list(range(len(regions)))
     theirs, ours = _spelled_alike(names, regions)
     row = {name: number for number, name in enumerate(theirs)}
+    if len(row) < len(theirs):
+        raise RunError("several regions of one name")
+    missing = [name for plain, name in zip(ours, regions, strict=True) if plain not in row]
+    series = {_unnumbered(name) for name in regions} - {""}
+    further = [name for plain, name in zip(theirs, names, strict=True) if plain not in set(ours)]
+    alike = [name for name in further if _unnumbered(name) in series]
+    parts = [f"no {named(missing)} ({len(missing)} missing)"] * bool(missing)
+    parts += [f"regions that the atlas lacks: {named(alike)}"] * bool(alike)
+    if parts:
+        raise RunError(" and ".join(parts))
     return [row[name] for name in ours]
 
 
