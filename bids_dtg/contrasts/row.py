@@ -87,7 +87,7 @@ ROW = Workflow(
         verify=later("participants.verify:verify_participants"),
         reads=(*OF_RUNS, "output", "contrast"),
     ),
-    group=later("contrasts.analyses.overview.analysis:run_group"),
+    group=later("contrasts.analyses.overview:run_group"),
     analyses=MappingProxyType(
         {
             "train": Analysis(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.contrasts.analyses.overview.page import (
+from bids_dtg.contrasts.analyses.overview import (
     OUTLIER_Z,
     GroupFacts,
     measured,
@@ -68,8 +68,7 @@ def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_pa
         for name in names
     ]
     failures = [(name, "reading", "cut short") for name in names]
-    table = tmp_path / "group/desc-runs_qc.tsv"
-    facts = GroupFacts(table, rows, {}, failures)
+    facts = GroupFacts(rows, {}, failures)
     page = write_group_page(DerivativeDataset(tmp_path), facts).read_text()
     assert ", 2080 runs of rest" in page
     assert page.count("cut short") == 2000

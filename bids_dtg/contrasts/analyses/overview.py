@@ -1,27 +1,30 @@
-"""The group level: the quality table of all runs, mean maps, and the pages over all."""
+"""The group level: the quality table of all runs, mean maps, their comparison, the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, parse_name, plain_label
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
-from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmap_files import find_statmap_files
@@ -41,18 +44,30 @@ from bids_dtg.report.contents import (
     NOT_MEASURED,
     AverageFiles,
     MapFile,
+    Overlay,
     ParticipantFiles,
     find_participant,
     find_participant_labels,
     sidecar_of,
     with_what_counts,
 )
-from bids_dtg.report.flags import own_flags
-from bids_dtg.report.inclusion import Inclusion, describe_inclusion, read_inclusion
+from bids_dtg.report.flags import (
+    LEVELS,
+    VERDICTS,
+    Flag,
+    FlagCount,
+    few_people,
+    own_flags,
+    same_for_all,
+    sorted_flags,
+)
+from bids_dtg.report.inclusion import Inclusion, describe_inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.index import GROUP, INDEX, write_index
+from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, dictionary
+from bids_dtg.report.viewer import remove_others
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import dice_auc
@@ -76,6 +91,21 @@ _COMMON = (
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
     *("Individual", "IndividualNote"),
 )
+
+
+Row = dict[str, Any]  # a run on the page: facts by name, see `_runs`
+Values = NDArray[np.float64]
+# The spread over people, an overlay of the mean in the viewer.
+GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
+# With more runs than this, the page shows no table; the TSV file has all of them.
+_MOST_ROWS = 2000
+# A value this far from the median is marked.
+OUTLIER_Z = 3.5
+# With fewer runs, the spread is too uncertain.
+LEAST_RUNS = 5
+# The median absolute deviation of a normal distribution is this share of its standard deviation;
+# the second number is that of the mean absolute deviation.
+_MAD_TO_SD, _MEAN_AD_TO_SD = 1.4826, 1.2533
 
 
 def run_group(settings: Settings) -> int:
@@ -162,7 +192,7 @@ def _gather(
             for files in participants
         }
         facts = GroupFacts(
-            *(table, rows, flags, [(f.participant, f.what, f.message) for f in failures]),
+            *(rows, flags, [(f.participant, f.what, f.message) for f in failures]),
             maps=maps,
             means=means,
             left_out=[*decided, *((title, hidden.hide(why)) for title, why in left_out)],
@@ -367,3 +397,170 @@ def _places_of(maps: GroupMaps) -> VoxelPlaces:
     name, (i, j, k) = parse_name(maps.first[0].path.name), maps.mask.shape
     grid = Grid((i, j, k), maps.affine, name.get("space") or "", name.get("res"))
     return VoxelPlaces.within(grid, maps.mask)
+
+
+def robust_z(values: Values) -> Values:
+    """Return robust z scores.
+
+    (x - median) / (1.4826 MAD); where more than half of the values are equal, the mean
+    absolute deviation replaces the median one (Iglewicz & Hoaglin 1993). NaN with
+    fewer than `LEAST_RUNS` values, or where all are equal.
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < LEAST_RUNS:
+        return np.full(len(values), np.nan)
+    middle = np.median(known)
+    apart = np.abs(known - middle)
+    spread = _MAD_TO_SD * np.median(apart) or _MEAN_AD_TO_SD * apart.mean()
+    if spread <= 1e-12 * max(abs(middle), 1.0):
+        return np.full(len(values), np.nan)
+    z: Values = (values - middle) / spread
+    return z
+
+
+def measured(
+    rows: Sequence[Mapping[str, str]], measures: Iterable[QualityColumn]
+) -> tuple[list[QualityColumn], Values, Values]:
+    """Return the measures that have a title and a value in some run, their values and z scores.
+
+    Both are (runs, measures), NaN where n/a. Robust z scores compare runs that were cleaned alike.
+    """
+    titled = {measure.name: measure for measure in measures if measure.title}
+    table = pd.DataFrame(rows).reindex(columns=[*titled, "denoise_strategy"])
+    values = table[[*titled]].apply(pd.to_numeric, errors="coerce").dropna(axis=1, how="all")
+    alike = values.groupby(table["denoise_strategy"].astype(str))
+    z = alike.transform(lambda own: robust_z(own.to_numpy(np.float64)))
+    return [titled[str(name)] for name in values], values.to_numpy(), z.to_numpy()
+
+
+class GroupFacts(NamedTuple):
+    """Facts that the page shows."""
+
+    rows: Sequence[Mapping[str, str]]  # of the quality table, a run each
+    flags: Mapping[str, Sequence[Flag]]  # own ones (`flags.own_flags`), by label without sub-
+    failures: Sequence[tuple[str, str, str]] = ()  # participant, what failed, message
+    maps: GroupMaps | None = None  # the averaged maps
+    means: Sequence[MapFile] = ()  # files of their means, with the spread as an overlay
+    left_out: Sequence[tuple[str, str]] = ()  # title and reason of the averages left out
+    inclusion: Inclusion = Inclusion()  # participants left out of the means
+    compared: ResultTable | None = None  # mean maps with measured ones; None: none were given
+
+
+def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
+    """Write the group page and its pictures.
+
+    Raises
+    ------
+    RunError
+        A mean map cannot be read back.
+    OutputError
+        A file cannot be written.
+    """
+    presentation = presentation_of(dataset)
+    measures, values, z = measured(
+        facts.rows, (*presentation.quality_columns, *presentation.group_columns)
+    )
+    out = np.abs(np.nan_to_num(z)) > OUTLIER_Z
+    counts = {label: FlagCount.of(own) for label, own in facts.flags.items()}
+    runs = _runs(facts.rows, out)
+    folder, gallery = dataset.root / "group" / "figures", None
+    if facts.means:
+        gallery = draw_gallery(dataset, folder, "group", facts.means, overlays=(GROUP_SPREAD,))
+    shown = sorted(runs, key=_least_usual)[:_MOST_ROWS] if len(runs) > _MOST_ROWS else runs
+    people = sorted(counts.items(), key=lambda own: (-own[1].problems, -own[1].warnings))
+    page = render(
+        "group.html",
+        title="Group: bids_dtg",
+        sections=[
+            *(("summary", "Summary"), ("runs", "Runs"), ("decisions", "Decisions")),
+            *([("maps", "Mean maps")] if gallery else []),
+            *([("measured", "Predicted and measured")] if facts.compared else []),
+            ("failures", "Failures"),
+        ],
+        participants=len({run["participant"] for run in runs}),
+        flags=_flags(runs, counts, facts.failures, facts.means),
+        rows=shown,
+        hidden=len(runs) - len(shown),
+        most=_MOST_ROWS,
+        measures=measures,
+        values=values,
+        out=out,
+        # The folder is listed once, not for each run.
+        reports={path.stem: link(path, dataset) for path in dataset.root.glob("sub-*.html")},
+        rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
+        f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
+        table=link(dataset.root / _TABLE, dataset),
+        people=people[:_MOST_ROWS],
+        inclusion=page_facts(facts.inclusion, sorted(counts)),
+        failures=facts.failures,
+        left_out=facts.left_out,
+        compared=facts.compared and facts.compared.on_page("Mean maps, by contrast"),
+        averaged=len(facts.maps.averages) if facts.maps else 0,
+        groups=gallery.tasks if gallery else (),
+        slices=slice_text(),
+        viewer_data=data_of_viewer([gallery] if gallery else []),
+    )
+    path = dataset.path(GROUP)
+    write_text(path, page)
+    remove_others(folder, gallery.files if gallery else ())
+    return path
+
+
+def _runs(rows: Sequence[Mapping[str, str]], out: NDArray[np.bool_]) -> list[Row]:
+    """Return a row for each run, without figures, as most rows of a large cohort are not shown."""
+    found = []
+    for position, row in enumerate(rows):
+        known = {name: value for name, value in row.items() if value not in (None, "", "n/a")}
+        verdict = known.get("training_distribution", "")
+        session, run = known.get("session_id", ""), known.get("run_id", "")
+        named = session, f"task-{row.get('task_id')}", f"run-{run}" * bool(run)
+        found.append(
+            {
+                "position": position,
+                "participant": known.get("participant_id", ""),
+                "run": " ".join(filter(None, named)),
+                "verdict": verdict,
+                "level": VERDICTS.get(verdict, ""),
+                "reasons": known.get("training_distribution_reasons", ""),
+                "marks": int(out[position].sum()),
+            }
+        )
+    return found
+
+
+def _least_usual(row: Row) -> tuple[bool, bool, int]:
+    """Return the sort key of runs: those to look at come first."""
+    return row["level"] != "problem", row["level"] != "warning", -row["marks"]
+
+
+def _flags(
+    rows: Sequence[Row],
+    counts: Mapping[str, FlagCount],
+    failures: Sequence[tuple[str, str, str]],
+    means: Sequence[MapFile],
+) -> tuple[Flag, ...]:
+    flags: list[Flag] = []
+    if failed := len({participant for participant, _, _ in failures}):
+        flags.append(Flag("problem", f"{counted(failed, 'participant')} failed"))
+    runs, judged = counted(len(rows), "run"), [row["verdict"] for row in rows if row["verdict"]]
+    for verdict, level in VERDICTS.items():
+        if number := judged.count(verdict):
+            are = "is" if number == 1 else "are"
+            text = f"{number} of {runs} {are} {verdict}, compared with the model's training data"
+            flags.append(Flag(level, text))
+    for level in LEVELS[:2]:
+        if number := sum(count.level == level for count in counts.values()):
+            what = "a problem" if level == "problem" else "a warning, and no problem,"
+            have = "has" if number == 1 else "have"
+            text = f"{number} of {counted(len(counts), 'participant')} {have} {what} in the report"
+            flags.append(Flag(level, text))
+    if marked := sum(row["marks"] > 0 for row in rows):
+        flags.append(Flag("note", f"{marked} of {runs} have a value far from those of other runs"))
+    if len(rows) < LEAST_RUNS:
+        flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
+    if means:
+        sidecar = means[0].sidecar
+        notice = str(sidecar.get("ModelNotice") or "") if sidecar.get("NotForScience") else ""
+        texts = (notice, few_people(sidecar), *same_for_all(means))
+        flags += [Flag("warning", text) for text in texts if text]
+    return sorted_flags(flags)
