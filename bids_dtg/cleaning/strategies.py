@@ -1,42 +1,26 @@
 """Denoising strategies: one table of what each removes from runs, and of what goes with it.
 
 To add a strategy is to add a row to `STRATEGIES`: the command line, the checks, the reading of
-tables, the documentation and the methods text all follow from it. Nothing heavy is imported
-until a row's functions are called, as the command line imports this module for ``--help``.
+tables, the documentation and the methods text all follow from it; one that removes components of
+an ICA has a row in `noise_components`, too.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import OPTIONS, CleaningOptions, InputChoice
 from bids_dtg.settings.option import find_row
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bids_dtg.cleaning.aroma import AromaComponents
-    from bids_dtg.inputs.run import RestRun
 
 AUTO = "auto"  # stands for the strategy that suits the input type
 AUTO_MEANS = "simple for fMRIPrep, none for what was cleaned before"
 # Scrubbing drops frames of a larger standardised DVARS, and stretches of fewer frames between
 # censored ones (Power et al. 2014).
 SCRUBBING_STD_DVARS, SHORTEST_STRETCH = 1.5, 5
-
-
-@dataclass(frozen=True)
-class NoiseComponents:
-    """Where a strategy finds the components of a run's ICA, and which of them are noise."""
-
-    title: str  # in the methods text
-    # From a run, its number of frames, and how many of them are dropped at the start.
-    read: Callable[[RestRun, int, int], AromaComponents]
-    files: Callable[[RestRun], tuple[Path, ...]]  # that it would read; none where some are missing
 
 
 @dataclass(frozen=True)
@@ -54,7 +38,8 @@ class Strategy:
     arguments: Mapping[str, str] = field(default_factory=dict)  # how much of a part, for nilearn
     optional: tuple[str, ...] = ()  # parts left out if a table has no column of them
     keeps_cosines: bool = False  # whether ``--high-pass`` leaves the table's cosines in place
-    noise: NoiseComponents | None = None  # to be removed beside the columns
+    # Whose noise components are removed beside the columns, for the methods text.
+    noise: str | None = None
     default_for: tuple[InputChoice, ...] = ()  # input types for which ``auto`` chooses it
 
     @property
@@ -123,30 +108,6 @@ class Strategy:
         return {**arguments, **self.thresholds(options), "strategy": tuple(parts)}
 
 
-def _read_aroma(run: RestRun, n_frames: int, dropped: int) -> AromaComponents:
-    from bids_dtg.cleaning.aroma import read_aroma
-
-    return read_aroma(run, n_frames, dropped)
-
-
-def _aroma_files(run: RestRun) -> tuple[Path, ...]:
-    from bids_dtg.cleaning.aroma import find_aroma_files
-
-    return find_aroma_files(run) or ()
-
-
-def _read_tedana(run: RestRun, n_frames: int, dropped: int) -> AromaComponents:
-    from bids_dtg.cleaning.tedana import read_tedana
-
-    return read_tedana(run, n_frames, dropped)
-
-
-def _tedana_files(run: RestRun) -> tuple[Path, ...]:
-    from bids_dtg.cleaning.tedana import find_tedana_files
-
-    return find_tedana_files(run) or ()
-
-
 _ROWS = (
     Strategy(
         "simple",
@@ -183,17 +144,13 @@ _ROWS = (
         "mean white matter and CSF signals, cosines, after the noise components of ICA-AROMA",
         parts=("high_pass", "wm_csf"),
         arguments={"wm_csf": "basic"},
-        noise=NoiseComponents("ICA-AROMA (Pruim et al., 2015)", _read_aroma, _aroma_files),
+        noise="ICA-AROMA (Pruim et al., 2015)",
     ),
     Strategy(
         "tedana",
         "cosines, after the components that tedana rejected in a multi-echo run",
         parts=("high_pass",),
-        noise=NoiseComponents(
-            "tedana (DuPre et al., 2021)",
-            _read_tedana,
-            _tedana_files,
-        ),
+        noise="tedana (DuPre et al., 2021)",
     ),
     Strategy("none", "nothing", default_for=("xcpd", "hcp", "ukb")),
 )

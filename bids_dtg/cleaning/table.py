@@ -22,7 +22,6 @@ _COMBINED = "combined"  # the mask of white matter and CSF together, in fMRIPrep
 FD, STD_DVARS = "framewise_displacement", "std_dvars"
 # One-hot columns of the frames at the start that fMRIPrep flagged.
 NON_STEADY = "non_steady_state"
-_LONGEST_QUOTE = 200  # characters of another program's message that are shown
 _LONGEST_CELL = 30  # characters of a cell that are shown
 # Nothing that was measured is larger, and sums of squares of it are still finite.
 _LARGEST = 1e100
@@ -225,12 +224,6 @@ def require_numbers(table: ConfoundTable, names: Sequence[str], run: RestRun) ->
                 expected="numbers, and n/a in single rows",
                 remedy="copy it again, rerun fMRIPrep, or choose a --denoise-strategy without it",
             )
-
-
-def quoted(err: Exception) -> str:
-    """Shorten another program's message: some quote all columns of the table."""
-    text = " ".join(str(err).split())
-    return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
 
 
 def modern_name(name: str) -> str:

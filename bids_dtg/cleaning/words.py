@@ -130,7 +130,7 @@ def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING)
         sentences.append("Confounds were chosen as nilearn does (Abraham et al., 2014)")
     if row.noise is not None:
         sentences.append(
-            f"What the noise components of {row.noise.title} explain beside the other components "
+            f"What the noise components of {row.noise} explain beside the other components "
             "was taken away first (non-aggressively)"
         )
     if parts:

@@ -7,8 +7,8 @@ import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
 from nuisance_tables import write_aroma, write_tedana
 
-from bids_dtg.cleaning.aroma import find_aroma_files, read_aroma
 from bids_dtg.cleaning.confounds import load_confounds
+from bids_dtg.cleaning.noise_components import find_component_files, read_components
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
@@ -37,35 +37,38 @@ def test_components_are_found_and_read(run, post, place):
             place = "fmripost_aroma"
         folder = run.root.parent / place / folder.relative_to(run.root)
     write_aroma(folder, run.title, MIXING, NOISE, post=post)
-    found = read_aroma(run, FRAMES)
+    found = read_components("ica_aroma", run, FRAMES)
     np.testing.assert_allclose(found.mixing, MIXING)
     np.testing.assert_array_equal(found.noise, NOISE)
-    assert all(path.parent == folder for path in find_aroma_files(run))
+    assert all(path.parent == folder for path in find_component_files("ica_aroma", run))
 
 
 def test_names_of_fmriprep_1_0(run):
     stem = run.bold.parent / run.title
     np.savetxt(f"{stem}_bold_MELODICmix.tsv", MIXING)
     (run.bold.parent / f"{run.title}_bold_AROMAnoiseICs.csv").write_text("4")
-    assert read_aroma(run, FRAMES).noise.tolist() == [False] * 3 + [True] + [False] * 2
+    assert (
+        read_components("ica_aroma", run, FRAMES).noise.tolist()
+        == [False] * 3 + [True] + [False] * 2
+    )
 
 
 def test_files_of_another_run_are_not_taken(run):
     write_aroma(run.bold.parent, run.title + "1", MIXING, NOISE)  # run-11
-    assert find_aroma_files(run) is None
+    assert find_component_files("ica_aroma", run) is None
     with pytest.raises(RunError, match=r"run-1 has no outputs of ICA-AROMA .*MELODIC_mixing\.tsv"):
-        read_aroma(run, FRAMES)
+        read_components("ica_aroma", run, FRAMES)
 
 
 def test_half_of_the_files_is_none(run):
     write_aroma(run.bold.parent, run.title, MIXING, NOISE)
     (run.bold.parent / f"{run.title}_AROMAnoiseICs.csv").unlink()
-    assert find_aroma_files(run) is None
+    assert find_component_files("ica_aroma", run) is None
 
 
 def test_frames_that_the_ica_was_not_given_are_zero(run):
     write_aroma(run.bold.parent, run.title, MIXING[3:], NOISE)
-    found = read_aroma(run, FRAMES, 3)
+    found = read_components("ica_aroma", run, FRAMES, 3)
     assert not found.mixing[:3].any()
     np.testing.assert_allclose(found.mixing[3:], MIXING[3:])
 
@@ -118,7 +121,7 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
 
 def test_no_noise_at_all_is_no_error(run):
     write_aroma(run.bold.parent, run.title, MIXING, np.zeros(6, bool))
-    assert not read_aroma(run, FRAMES).noise.any()
+    assert not read_components("ica_aroma", run, FRAMES).noise.any()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_no_noise_at_all_is_no_error(run):
         (np.vstack([MIXING, MIXING]), "1,4", "has 60 rows"),
         (MIXING, "1,7", r"names \[1, 7\] of 6 components"),
         (MIXING, "0", r"names \[0\]"),
-        (MIXING, "one", "cannot be used: invalid literal"),
+        (MIXING, "one", "cannot be read: invalid literal"),
         (MIXING * np.nan, "1", "no table of finite numbers"),
     ],
 )
@@ -136,11 +139,11 @@ def test_files_that_do_not_fit_are_one_line(run, mixing, noise, message):
     write_aroma(run.bold.parent, run.title, mixing, NOISE)
     (run.bold.parent / f"{run.title}_AROMAnoiseICs.csv").write_text(noise)
     with pytest.raises(RunError, match=message) as told:
-        read_aroma(run, FRAMES)
+        read_components("ica_aroma", run, FRAMES)
     assert "\n" not in str(told.value)
 
 
 def test_metrics_of_another_ica_are_refused(run):
     write_aroma(run.bold.parent, run.title, MIXING, NOISE[:4], post=True)
     with pytest.raises(RunError, match="has 4 rows for 6 components"):
-        read_aroma(run, FRAMES)
+        read_components("ica_aroma", run, FRAMES)

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
 from nuisance_tables import nuisance_columns
 
-from bids_dtg.cleaning.columns import censored
-from bids_dtg.cleaning.confounds import load_confounds
+from bids_dtg.cleaning.confounds import censored, load_confounds
 from bids_dtg.cleaning.strategies import STRATEGIES, find_strategy
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun

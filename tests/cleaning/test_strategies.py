@@ -302,8 +302,6 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     parser = build_parser()
     words = ["/data", "/out", "participant", "--denoise-strategy", row.name]
     given = vars(parser.parse_args(words))
-    (action,) = (action for action in parser._actions if action.dest == "denoise_strategy")
-    assert f"; {row.name}: {row.removes}" in action.help
     options = resolve(make_settings(given, choices=legal_values()).cleaning, "fmriprep")
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     write_aroma(run.bold.parent, run.title, np.ones((80, 2)), np.array([True, False]))

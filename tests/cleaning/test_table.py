@@ -13,7 +13,6 @@ from bids_dtg.cleaning.table import (
     add_expansions,
     modern_name,
     numbers,
-    quoted,
     rename_columns,
 )
 
@@ -99,8 +98,3 @@ def test_cells_are_numbers_where_pandas_has_them(cells):
     ours = numbers(ConfoundTable({"csf": tuple(cells)}, len(cells)), "csf")
     theirs = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
-
-
-def test_messages_of_other_programs_are_short():
-    assert len(quoted(ValueError("the columns are\n" + "column " * 500))) == 200
-    assert quoted(KeyError("a\nb")) == "'a\\nb'"

@@ -79,7 +79,7 @@ run()
     words = job.arguments("--denoise-strategy", "simple")
     subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
     imported = [line.split() for line in names.read_text().splitlines()]
-    assert {name for _, name in imported} >= {"numpy", "nibabel", "bids_dtg.cleaning.columns"}
+    assert {name for _, name in imported} >= {"numpy", "nibabel", "bids_dtg.cleaning.confounds"}
     assert not {name for _, name in imported} & NOT_NEEDED
     assert list(job.out.rglob("*_statmap.nii.gz"))
 

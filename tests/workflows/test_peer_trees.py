@@ -27,7 +27,7 @@ from openneuro_layout import annexed_names
 from study_folders import add_hcp_run, add_transforms, add_xcpd_run, write_outliers
 
 import bids_dtg
-from bids_dtg.cleaning.aroma import find_aroma_files
+from bids_dtg.cleaning.noise_components import find_component_files
 from bids_dtg.errors import DtgError
 
 FRAMES = 20
@@ -329,7 +329,7 @@ def test_runs_and_their_files(tree, tmp_path, monkeypatch):
     own = [str(each.message) for each in said if "TemplateFlow's has" not in str(each.message)]
     assert len(own) == bool(tree.says)
     assert all(tree.says in line for line in own)
-    assert sum(find_aroma_files(run) is not None for run in runs) == tree.aroma
+    assert sum(find_component_files("ica_aroma", run) is not None for run in runs) == tree.aroma
 
 
 # --- cases that users of peers' programs have reported

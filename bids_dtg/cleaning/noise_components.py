@@ -1,0 +1,204 @@
+"""Outputs of ICA-AROMA and tedana beside a run: components' courses, and which are noise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.foreign import as_text, parse_table, read_content, reading
+from bids_dtg.inputs.run import RestRun
+
+
+@dataclass(frozen=True, eq=False)
+class IcaComponents:
+    """The components of a run's ICA, by ICA-AROMA or tedana."""
+
+    mixing: NDArray[np.float64]  # (frames, components), as stored: 0 in frames left out of the ICA
+    noise: NDArray[np.bool_]  # (components,), which of them are called noise
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program that tells components of noise from others, and the names of its files."""
+
+    name: str
+    word: str  # in the name of a dataset beside the run's that may hold the files
+    mixing: tuple[str, ...]  # ends of names of the time courses
+    noise: tuple[str, ...]  # and of what the components are
+    expected: str  # of a run, {0}
+    remedy: str
+    # From the text of the time courses, and path and text of the other file: which are noise.
+    which: Callable[[str, Path, str], list[bool]]
+
+
+def _noise_of_aroma(courses: str, path: Path, text: str) -> list[bool]:
+    components = len(courses.strip().split("\n")[-1].split())
+    if path.suffix == ".csv":
+        numbers = [int(word) for word in re.split(r"[\s,]+", text.strip()) if word]
+        if any(not 1 <= number <= components for number in numbers):
+            raise ValueError(f"{path.name} names {numbers} of {components} components")
+        return [number in numbers for number in range(1, components + 1)]
+    table = parse_table(text, path)
+    column = table.header.index("classification")
+    if len(table.rows) != components:
+        raise ValueError(f"{path.name} has {len(table.rows)} rows for {components} components")
+    return [row[column] == "rejected" for row in table.rows]
+
+
+def _noise_of_tedana(courses: str, path: Path, text: str) -> list[bool]:
+    """Match components by name; versions of tedana write ICA_04 in one file and ICA_4 in another.
+
+    Of a component that the table does not know nothing is known: it is no noise, as in nilearn.
+    """
+
+    def plain(component: str) -> str:
+        return re.sub(r"_0+(?=\d)", "_", component.strip())
+
+    table = parse_table(text, path)
+    name, kind = (table.header.index(column) for column in ("Component", "classification"))
+    kinds = {plain(row[name]): row[kind] for row in table.rows}
+    names = [plain(word) for word in courses.split("\n", 1)[0].split()]
+    if not kinds.keys() & set(names):
+        raise ValueError(f"{path.name} names none of the components")
+    return [kinds.get(word) == "rejected" for word in names]
+
+
+# By the name of the strategy that removes what they call noise.
+_PROGRAMS = {
+    "ica_aroma": _Program(
+        name="ICA-AROMA",
+        word="aroma",
+        # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
+        mixing=("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv"),
+        noise=("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv"),
+        expected="{0}_…desc-MELODIC_mixing.tsv and {0}_…AROMAnoiseICs.csv (fMRIPrep to 23), or "
+        "…desc-melodic_mixing.tsv and …desc-aroma_metrics.tsv (fMRIPost-AROMA)",
+        remedy="run fMRIPost-AROMA beside fMRIPrep's derivatives, copy the files to the run's "
+        "folder, or choose another --denoise-strategy",
+        which=_noise_of_aroma,
+    ),
+    "tedana": _Program(
+        name="tedana",
+        word="tedana",
+        # tedana's documentation (docs/denoising.rst), where they lie beside fMRIPrep's table.
+        mixing=("desc-ICA_mixing.tsv",),
+        noise=("desc-tedana_metrics.tsv",),
+        expected="{0}_desc-ICA_mixing.tsv and {0}_desc-tedana_metrics.tsv, there or in "
+        "derivatives/tedana",
+        remedy="run tedana on the echoes that fMRIPrep writes with --me-output-echos, with the "
+        "run's name as --prefix, or choose another --denoise-strategy",
+        which=_noise_of_tedana,
+    ),
+}
+
+
+def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | None:
+    """Find the time courses of a run's components, and the file that says which are noise.
+
+    They are looked for beside the run, and in the same folder of a dataset beside the run's whose
+    name has "aroma" or "tedana" in it (fMRIPost-AROMA writes one of its own).
+
+    Returns
+    -------
+    Both paths, or None unless both are there.
+    """
+    program, func = _PROGRAMS[strategy], run.bold.parent
+    folders = [func]
+    if func.is_relative_to(run.root):
+        near = sorted(p for p in run.root.parent.glob("*") if program.word in p.name.casefold())
+        folders += [path / func.relative_to(run.root) for path in near if path != run.root]
+    for folder in folders:
+        mixing, noise = (_first(folder, run.title, of) for of in (program.mixing, program.noise))
+        if mixing and noise:
+            return mixing, noise
+    return None
+
+
+def read_components(strategy: str, run: RestRun, n_frames: int, dropped: int = 0) -> IcaComponents:
+    """Read the components of a run; the ICA may lack the frames that are dropped at its start.
+
+    Raises
+    ------
+    RunError
+        Files that are missing, unreadable or do not fit each other or the run.
+    """
+    program, files = _PROGRAMS[strategy], find_component_files(strategy, run)
+    if files is None:
+        raise RunError(
+            f"{run.title} has no outputs of {program.name} beside {run.bold}",
+            expected=program.expected.format(run.title),
+            remedy=program.remedy,
+        )
+    path, noise_path = files
+    # An empty list: nothing is noise.
+    is_empty = noise_path.is_file() and noise_path.stat().st_size == 0
+    try:
+        with reading(f"{path} and {noise_path.name}"):
+            courses = as_text(read_content(path, run.participant), path)
+            content = b"" if is_empty else read_content(noise_path, run.participant)
+            mixing = _parse_mixing(path, courses)
+            noise = program.which(courses, noise_path, as_text(content, noise_path))
+    except ForeignFileError as err:
+        raise err.as_kind(
+            RunError,
+            f"sub-{run.participant}: ",
+            expected="a column of numbers for each component, and which of them are noise",
+            remedy=program.remedy,
+        ) from err
+    return IcaComponents(_of_all_frames(mixing, path, run, n_frames, dropped), np.array(noise))
+
+
+def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
+    """Read time courses (frames, components), with or without names above; else ValueError."""
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    if rows and re.match(r"[^\d.+-]", rows[0][0]) and rows[0][0].lower() != "nan":
+        rows = rows[1:]  # fMRIPrep writes no header, others may
+    values = np.array(rows, np.float64)
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"{path.name} is no table of finite numbers")
+    return values
+
+
+def _of_all_frames(
+    mixing: NDArray[np.float64], path: Path, run: RestRun, n_frames: int, dropped: int
+) -> NDArray[np.float64]:
+    """Return time courses over all frames of a run: 0 in those at its start that the ICA lacks.
+
+    fMRIPrep writes such rows of 0 itself. A frame that is kept without its courses would not be
+    cleaned, and of rows that are missing elsewhere nobody knows which frames they are of.
+    """
+    missing = n_frames - len(mixing)
+    start = np.zeros((max(missing, 0), mixing.shape[1]))
+    padded = np.vstack([start, mixing])
+    absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # rows of 0 at the start
+    if missing in (0, dropped) and absent <= dropped:
+        return padded
+    zeros = (
+        f"; the first {absent - missing} hold only zeros, but {dropped - missing} of these frames "
+        "are dropped at the start"
+    )
+    without = f", or {n_frames - dropped} without the {dropped} that are dropped at its start"
+    drop = f"; or, if the ICA was made without the first {absent} frames, --dummy-scans {absent}"
+    raise RunError(
+        f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros * (missing in (0, dropped))}",
+        expected=f"{n_frames}, the frames of {run.bold.name}{without * (dropped > 0)}",
+        remedy="both must come from one run of fMRIPrep: copy or make them again"
+        + drop * (absent > 0),
+    )
+
+
+def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
+    """Find a run's file by the end of its name; only where and how it is stored may be between."""
+    between = r"_(?:(?:space|res|cohort)-[0-9A-Za-z+]+_|bold_)*"
+    patterns = [re.compile(re.escape(title) + between + re.escape(name)) for name in names]
+    if not folder.is_dir():
+        return None
+    found = sorted(path.name for path in folder.glob(f"{title}_*"))
+    matching = (name for pattern in patterns for name in found if pattern.fullmatch(name))
+    return next((folder / name for name in matching), None)
