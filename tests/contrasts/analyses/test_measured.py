@@ -259,48 +259,6 @@ def test_the_levels_of_fitlins_are_never_mixed(cohort, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_runs_are_weighted_by_their_variance_as_z_or_as_effects(cohort, tmp_path, capsys):
-    cohort.statmaps = tmp_path / "fitlins/node-runLevel"
-    write_runs(cohort, dict.fromkeys(PEOPLE, 2), tmp_path / "fitlins")
-    assert train(cohort) == 0
-    read = {
-        stat: [
-            cohort.bundle.places.read(
-                cohort.statmaps / name_of("07", CONTRASTS[0], f"task-faces_run-{run}_", stat)
-            )
-            for run in (1, 2)
-        ]
-        for stat in ("effect", "variance")
-    }
-    weights = [1 / variance for variance in read["variance"]]
-    effect = sum(w * e for w, e in zip(weights, read["effect"], strict=True)) / sum(weights)
-    row = CONTRASTS.index(CONTRASTS[0])
-    np.testing.assert_allclose(stored(cohort)[row], effect * np.sqrt(sum(weights)), rtol=1e-4)
-    assert "2 contrasts (z)" in capsys.readouterr().err
-    # Somebody has a run more: a z would grow with it, an effect does not.
-    write_runs(cohort, {**dict.fromkeys(PEOPLE, 2), "01": 3}, tmp_path / "fitlins")
-    assert train(cohort, "--model-name", "next") == 0
-    lines = capsys.readouterr().err
-    assert "2 contrasts (effect)" in lines
-    assert "because their scale does not depend on the number of runs" in lines
-
-
-@pytest.mark.slow
-def test_z_of_different_numbers_of_runs_are_refused(cohort, tmp_path, capsys):
-    cohort.statmaps = tmp_path / "z"
-    for (who, contrast), values in cohort.maps.items():
-        for run in (1, 2) if who != "03" else (1,):
-            write(cohort.statmaps, name_of(who, contrast, f"run-{run}_"), values)
-    assert train(cohort) == 2
-    assert "1 run of 1 participant (03), 2 runs of 7 participants" in capsys.readouterr().err
-    people = [label for label in PEOPLE[:8] if label != "03"]
-    assert train(cohort, "--participant-label", *people) == 0
-    assert "z of n runs are added up and divided by \N{SQUARE ROOT}n (14 maps)" in (
-        capsys.readouterr().err
-    )
-
-
-@pytest.mark.slow
 def test_maps_of_two_tasks_are_two_targets(cohort, tmp_path, capsys):
     cohort.statmaps = tmp_path / "tasks"
     for (who, contrast), values in cohort.maps.items():
