@@ -23,13 +23,7 @@ from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard, TrainingDat
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_family, hash_person
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.bundles.tensors import (
-    Expected,
-    check_names,
-    decode_names,
-    encode_names,
-    read_tensors,
-)
+from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
@@ -85,27 +79,6 @@ class FittedPart(CardPart):
             "recipe_name": fields.text("recipe_name"),
             **{name: fields.text(name) for name in ("data_set", *_OF_ATLAS)},
         }
-
-    @staticmethod
-    def require_same(fields: JsonFields, facts: Mapping[str, object]) -> None:
-        """Refuse a card whose `training`, which is for readers, says something else than its part.
-
-        Parameters
-        ----------
-        fields
-            Fields of the card, for errors that name one.
-        facts
-            What the part says, by the fields of `training`.
-
-        Raises
-        ------
-        BundleError
-            Naming the field.
-        """
-        training = fields.nested("training")
-        for name, own in facts.items():
-            if (found := training.value(name)) != own:
-                raise training.wrong(name, found, f"{own}, as in the rest of it")
 
 
 FittedTo = TypeVar("FittedTo", bound=FittedPart)
@@ -207,13 +180,21 @@ class FittedBundle(Bundle[FittedTo]):
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
         _check_shapes(TensorFile(folder / WEIGHTS_FILE), card)
-        return cls(
+        bundle = cls(
             path=folder,
             card=card,
             identity=identity,
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
             **cls.read_fitted(folder / FITTED_FILE, card.part),
         )
+        for name, listed in (("people", bundle.fitted_people), ("regions", bundle.regions)):
+            if listed and len(listed) != (number := getattr(card.part, name)):
+                raise BundleError(
+                    f"{folder / FITTED_FILE} lists {len(listed)} {name}",
+                    expected=f"{number}, as the card says",
+                    remedy=_REMEDY,
+                )
+        return bundle
 
     @classmethod
     def read_fitted(cls, path: Path, part: FittedTo) -> dict[str, Any]:
@@ -369,10 +350,8 @@ class FittedBundle(Bundle[FittedTo]):
         BundleError
             As `check_weights`.
         """
-        weights = self.weights()
-        _check_shapes(weights, self.card)
         expected = {name: ("float32", shape) for name, shape in self.part.shapes.items()}
-        return read_tensors(weights.path, expected)
+        return read_tensors(self.weights().path, expected)
 
     def state(self) -> dict[str, Tensor]:
         """Read the weights as tensors of torch, which this imports.
@@ -401,54 +380,36 @@ class FittedFile:
         Raises
         ------
         BundleError
-            A region's name is one that a list cannot hold.
+            Somebody is in it twice, or a region's name is one that a list cannot hold.
         """
+        if len(set(self.people)) < len(self.people):
+            raise BundleError("the model was not written: it was fitted to somebody twice")
         for listed in self.names.values():
             _check_region_names(listed)
-        letters = {tensor: encode_names(listed) for tensor, listed in self.names.items()}
-        return encode_arrays({_PEOPLE: _encode_people(self.people), **letters, **self.arrays})
+        rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in self.people]
+        people = np.array(rows, np.uint8).reshape(len(rows), _HASH_BYTES)
+        letters = {
+            tensor: np.frombuffer("\n".join(listed).encode(), np.uint8)
+            for tensor, listed in self.names.items()
+        }
+        return encode_arrays({_PEOPLE: people, **letters, **self.arrays})
 
     @classmethod
-    def read(
-        cls,
-        path: Path,
-        people: int,
-        names: Mapping[str, int],
-        arrays: Expected,
-    ) -> FittedFile:
-        """Read a file.
-
-        Parameters
-        ----------
-        path
-            Path of the file with the tensors.
-        people
-            Number of people that the bundle was fitted to.
-        names
-            How many names each list has, by its tensor.
-        arrays
-            Type and shape of what else there is, by name.
+    def read(cls, path: Path) -> FittedFile:
+        """Read a file as `encode` makes it: lists of names are its bytes along one axis.
 
         Raises
         ------
         BundleError
-            If the file is damaged or holds something else.
+            If the file is damaged.
         """
-        file = TensorFile(path)
-        letters: dict[str, tuple[str, tuple[int, ...]]] = {}
-        for tensor, number in names.items():
-            check_names(file, tensor, number)
-            letters[tensor] = ("uint8", file.shape(tensor, axes=1))
-        hashes = {_PEOPLE: ("uint8", (people, _HASH_BYTES))}
-        found = read_tensors(path, {**hashes, **letters, **arrays})
-        return cls(
-            _decode_people(found.pop(_PEOPLE), path),
-            {
-                tensor: _decode_region_names(found.pop(tensor), number, path)
-                for tensor, number in names.items()
-            },
-            found,
-        )
+        found = TensorFile(path).read()
+        people = tuple(row.tobytes().hex() for row in found.pop(_PEOPLE))
+        letters = {
+            own for own, array in found.items() if array.dtype == np.uint8 and array.ndim == 1
+        }
+        names = {own: tuple(found.pop(own).tobytes().decode().split("\n")) for own in letters}
+        return cls(people, names, found)
 
 
 def state_arrays(model: Module) -> dict[str, NDArray[Any]]:
@@ -460,7 +421,8 @@ def write_fitted(
     folder: str | Path,
     card: ModelCard[Any],
     weights: Mapping[str, NDArray[Any]],
-    files: Mapping[str, bytes],
+    fitted: FittedFile,
+    people: ModelPeople | None,
     load: Callable[[Path], Made],
 ) -> Made:
     """Write the bundle of a fitted model, and load it back from where it was written.
@@ -476,8 +438,10 @@ def write_fitted(
         What the model says about itself; `files` is filled in here.
     weights
         Tensors of the model by name, as of `state_arrays`.
-    files
-        What else there is, by name: `fitted_files`.
+    fitted
+        What it was fitted to.
+    people
+        The same people by name and rest; None: the bundle does not know them.
     load
         What loads a bundle of this kind.
 
@@ -490,21 +454,10 @@ def write_fitted(
         If the folder cannot be written.
     """
     require_finite(weights, remedy="train with a lower learning rate")
-    return write_files(Path(folder), card, {WEIGHTS_FILE: encode_arrays(weights), **files}, load)
-
-
-def fitted_files(fitted: FittedFile, people: ModelPeople | None) -> dict[str, bytes]:
-    """Return the files beside the weights by name.
-
-    Parameters
-    ----------
-    fitted
-        What the model was fitted to.
-    people
-        The same people by name and rest; None: the bundle does not know them.
-    """
-    listed = {} if people is None else {PEOPLE_FILE: people.encode()}
-    return {FITTED_FILE: fitted.encode(), **listed}
+    files = {WEIGHTS_FILE: encode_arrays(weights), FITTED_FILE: fitted.encode()}
+    if people is not None:
+        files[PEOPLE_FILE] = people.encode()
+    return write_files(Path(folder), card, files, load)
 
 
 def _check_shapes(weights: TensorFile, card: ModelCard[Any]) -> None:
@@ -541,44 +494,6 @@ def _check_region_names(names: Sequence[str]) -> None:
             f"a region is called {odd[0]!r}",
             expected="names of visible characters, each of one region",
         )
-
-
-def _decode_region_names(letters: NDArray[np.uint8], number: int, path: Path) -> tuple[str, ...]:
-    """Return so many names of regions, of a file at `path`.
-
-    Raises
-    ------
-    BundleError
-        They are no names, or others in number.
-    """
-    try:
-        names = decode_names(letters, number)
-        _check_region_names(names)
-    except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
-    except BundleError as err:
-        raise BundleError(f"{path}: {err.found}", expected=err.expected, remedy=_REMEDY) from err
-    return names
-
-
-def _encode_people(hashes: Sequence[str]) -> NDArray[np.uint8]:
-    """Make a tensor (people, `_HASH_BYTES`) of `bids_dtg.bundles.people.hash_person`'s hashes."""
-    rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in hashes]
-    return np.array(rows, np.uint8).reshape(len(rows), _HASH_BYTES)
-
-
-def _decode_people(rows: NDArray[np.uint8], path: Path) -> tuple[str, ...]:
-    """Return the hashes of a tensor (people, `_HASH_BYTES`), of a file at `path`.
-
-    Raises
-    ------
-    BundleError
-        Somebody is in it twice.
-    """
-    people = tuple(row.tobytes().hex() for row in rows)
-    if len(set(people)) < len(people):
-        raise BundleError(f"{path} has somebody twice", remedy=_REMEDY)
-    return people
 
 
 def _require_same_parcels(name: str, own: tuple[str, str], given: tuple[str, str]) -> None:

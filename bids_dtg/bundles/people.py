@@ -30,7 +30,6 @@ _PREFIX = "bids_dtg person 1"  # another one would make other hashes
 _HASH = re.compile(r"[0-9a-f]{32}")
 _SKETCH = re.compile(r"[0-9a-f]{64}")
 _FAMILY = re.compile(r"[0-9a-f]{40}")
-_OF_PERSON = (_HASH, _SKETCH, _FAMILY)  # what may follow a person's hash
 _REMEDY = "fetch or make the bundle again"
 
 
@@ -217,17 +216,8 @@ class ModelPeople:
                 expected=str(_FORMAT),
                 remedy=_REMEDY,
             )
-        inner = fields.nested("sets")
-        listed = dict(inner.items())
-        if other := sorted(listed.keys() - set(_SETS)):
-            raise inner.wrong(other[0], listed[other[0]], f"one of {', '.join(_SETS)}")
-        for name, people in listed.items():
-            if not isinstance(people, list) or not all(map(_is_person, people)):
-                raise inner.wrong(name, people, "a list of lists of hashes")
-        unlisted = fields.value("unlisted")
-        if not isinstance(unlisted, list) or not all(isinstance(text, str) for text in unlisted):
-            raise fields.wrong("unlisted", unlisted, "a list of texts")
-        by_content = fields.flag("by_content")
+        listed = dict(fields.nested("sets").items())
+        unlisted, by_content = fields.value("unlisted"), fields.flag("by_content")
         fields.refuse_unknown()
         sets = {
             name: tuple(
@@ -279,14 +269,3 @@ def _hash(*parts: str, digits: int = 32) -> str:
 def _sorted(people: Iterable[PersonHashes]) -> tuple[PersonHashes, ...]:
     """Return people in the order of their hashes, which tells nothing, and each once."""
     return tuple(sorted(set(people)))
-
-
-def _is_person(found: object) -> bool:
-    return (
-        isinstance(found, list)
-        and all(isinstance(digest, str) for digest in found)
-        and len(found) > 0
-        and (found[0] == "" or _HASH.fullmatch(found[0]) is not None)
-        and all(any(kind.fullmatch(own) for kind in _OF_PERSON) for own in found[1:])
-        and (found[0] != "" or len(found) > 1)
-    )

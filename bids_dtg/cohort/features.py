@@ -388,12 +388,15 @@ def _region_source(kind: FeatureKind, people: GroupPeople) -> FeatureSource | No
     }
     if wanted is None or any(len(own) < len(people.averages[who]) for who, own in paths.items()):
         return None
-    first, own_keys = _usual_table([path for own in paths.values() for path in own], "mean")
-    table = read_rows(first)
-    labels = list(dict.fromkeys(row["contrast"] for row in table))
-    regions = tuple(row["name"] for row in table if row["contrast"] == labels[0])
-    if len(table) != len(labels) * len(regions) or not own_keys:
-        raise DatasetError(f"{first} is no table of regions as the program writes it")
+    usual = _usual_rows([path for own in paths.values() for path in own])
+    table = [line.split("\t") for line in usual.split("\n")]
+    labels = list(dict.fromkeys(contrast for contrast, *_ in table))
+    regions = tuple(name for contrast, *_, name in table if contrast == labels[0])
+    if len(table) != len(labels) * len(regions) or not usual:
+        raise DatasetError(
+            f"the tables of regions in {people.output.root} have other rows of each contrast",
+            remedy="call the participant level again",
+        )
     contrasts = _wanted(people, labels)
     read_once: dict[str, Row] = {}
 
@@ -401,8 +404,8 @@ def _region_source(kind: FeatureKind, people: GroupPeople) -> FeatureSource | No
         if label not in read_once:
             rows = []
             for path in paths[label]:
-                keys, values = _region_rows(path, "mean")
-                if keys != own_keys:
+                keys, values = _region_rows(path)
+                if keys != usual:
                     raise RunError(
                         f"{path} has other rows than most tables of this atlas",
                         remedy="call the participant level again for this participant",
@@ -438,29 +441,19 @@ def _wanted_key(people: GroupPeople, keys: Mapping[str, None]) -> str | None:
         return None
 
 
-def _usual_table(paths: Sequence[Path], column: str) -> tuple[Path, bytes]:
-    """Return one of the tables with the rows that most have, and these rows.
-
-    The first few that can be read decide: those of others are read once, when their values are.
-    """
-    alike: dict[bytes, list[Path]] = {}
-    damaged: list[RunError] = []
+def _usual_rows(paths: Sequence[Path]) -> str:
+    """Return the rows that most of the first tables have, as `_region_rows` gives them."""
+    found, damaged = Counter[str](), list[RunError]()
     for path in paths:
         try:
-            alike.setdefault(_region_rows(path, column)[0], []).append(path)
+            found[_region_rows(path)[0]] += 1
         except RunError as err:  # reported where the participant is left out
             damaged.append(err)
-        if sum(map(len, alike.values())) == _DECIDE:
+        if found.total() == _DECIDE:
             break
-    if damaged and not alike:
+    if not found:
         raise damaged[0]
-    if not alike:
-        raise DatasetError(
-            "no participant has a table of regions for each average of maps",
-            remedy="call the participant level with --atlases",
-        )
-    keys, own = max(alike.items(), key=lambda item: len(item[1]))
-    return own[0], keys
+    return found.most_common(1)[0][0]
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -589,9 +582,9 @@ def _map_path(made: AverageFiles, contrast: str) -> Path | None:
     return next((found.path for found in made.maps if found.label == contrast), None)
 
 
-def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
-    """Return contrast, index and name of all rows of a table of regions, and one column."""
-    named = ("contrast", "index", "name")
+def _region_rows(path: Path) -> tuple[str, Row]:
+    """Return contrast, index and name of all rows of a table of regions, and their means."""
+    named, column = ("contrast", "index", "name"), "mean"
     try:
         table = text_columns(read_bytes(path), path, lambda name: name in (*named, column))
         texts = table[column].to_numpy(str)
@@ -601,7 +594,7 @@ def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
         with np.errstate(over="ignore"):  # infinity counts as no value
             values = texts.astype(np.float32)
         contrasts, indices, names = (table[name] for name in named)
-        keys = "\n".join(contrasts + "\t" + indices + "\t" + names).encode()
+        keys = "\n".join(contrasts + "\t" + indices + "\t" + names)
     except KeyError as err:
         raise RunError(
             f"{path} has no column {err}", expected="a table of regions as the program writes it"

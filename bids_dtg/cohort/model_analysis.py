@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from bids_dtg.bundles.card import ModelCard
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cohort.basis import OwnModel, UsedModel
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder, data_set_name
 from bids_dtg.cohort.result_table import ResultTable
@@ -28,48 +28,8 @@ from bids_dtg.settings import Settings
 MODEL = "model"  # result of a training
 
 
-class FilesOfPeople(Protocol):
-    """The files that people are read from."""
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """Paths of the files."""
-
-
-class PeopleOfModel(Protocol):
-    """People to train or evaluate a model on."""
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """The files of data that they are read from, but for arrays."""
-
-    @property
-    def source(self) -> FilesOfPeople:
-        """Files of the people."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Lines on the people."""
-
-
-class BundleOfModel(Protocol):
-    """A loaded model."""
-
-    @property
-    def path(self) -> Path:
-        """Its folder."""
-
-    @property
-    def card(self) -> ModelCard[Any]:
-        """Its card."""
-
-    @property
-    def identity(self) -> str:
-        """SHA-256 of its card."""
-
-
-People = TypeVar("People", bound=PeopleOfModel)
-Model = TypeVar("Model", bound=BundleOfModel)
+People = TypeVar("People", bound=Any)  # has the files, the source and notes of its workflow
+Model = TypeVar("Model", bound=Bundle[Any])
 Self = TypeVar("Self", bound="ModelAnalysis[Any, Any]")
 
 

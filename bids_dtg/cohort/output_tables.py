@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import participants_in
@@ -171,19 +171,7 @@ def most_common(values: Sequence[Value]) -> Value:
     return Counter(values).most_common(1)[0][0]
 
 
-class OfRegions(Protocol):
-    """A table that was read."""
-
-    @property
-    def table(self) -> OutputTable:
-        """The table."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its regions, in order."""
-
-
-Read = TypeVar("Read", bound=OfRegions)
+Read = TypeVar("Read", bound=Any)  # has its table, and the names of its regions
 
 
 def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:

@@ -210,33 +210,6 @@ def test_weights_of_odd_values_are_refused(
     assert fact in capsys.readouterr().out
 
 
-def names(*found: str) -> np.ndarray:
-    return np.frombuffer("\n".join(found).encode(), np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("changes", "fact"),
-    [
-        ({"regions": names("a", "b", "c")}, "it has 3 names, not 4"),
-        ({"regions": names("a", "b", "c", "a")}, "a region is called 'a'. Expected: names of vis"),
-        ({"regions": names("a", "b", "c", "")}, "a region is called ''"),
-        ({"regions": names("a", "b", "c", "\x1b[2J")}, r"a region is called '\\x1b\[2J'"),
-        ({"regions": np.full(9, 255, np.uint8)}, "decode"),
-        ({"regions": np.zeros(5000, np.uint8)}, "5000 bytes of names"),
-        ({"people": np.zeros((2, 16), np.uint8)}, r"\(2, 16\).*Expected: .*\(3, 16\)"),
-        ({"people": np.zeros((3, 16), np.uint8)}, "somebody twice"),
-        ({"people": None}, "people"),
-        ({"labels": np.zeros(3, np.uint8)}, "labels"),
-    ],
-)
-def test_damaged_regions_and_people_are_refused(
-    bundle: NetworkBundle, changes: dict[str, np.ndarray | None], fact: str
-) -> None:
-    folder = forged(bundle, FITTED_FILE, **changes)
-    with pytest.raises(BundleError, match=rf"fitted\.safetensors.*{fact}"):
-        load_network_bundle(folder)
-
-
 def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
     fitted = tiny_fitted()
     for listed, fact in (

@@ -20,7 +20,6 @@ from bids_dtg.bundles.fitted import (
     FittedFile,
     FittedPart,
     Shapes,
-    fitted_files,
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
@@ -88,7 +87,7 @@ class LinearPart(FittedPart):
         Raises
         ------
         BundleError
-            If a field is missing or wrong, or says something else than the card's `training`.
+            If a field is missing or wrong.
         """
         iccs = fields.value("component_icc")
         count = len(iccs) if isinstance(iccs, list) else 0
@@ -115,8 +114,6 @@ class LinearPart(FittedPart):
         if count not in (0, part.components):
             expected = f"{part.components} numbers, or none"
             raise fields.wrong("component_icc", part.component_icc, expected)
-        facts = {"repetition_time_s": part.tr_seconds, "participants": part.people}
-        cls.require_same(fields, facts)
         return part
 
 
@@ -129,7 +126,7 @@ class LinearBundle(SeriesBundle[LinearPart]):
     @classmethod
     def read_fitted(cls, path: Path, part: LinearPart) -> dict[str, Any]:
         """Return names of regions and hashes of people."""
-        found = FittedFile.read(path, part.people, {_REGIONS: part.regions}, {})
+        found = FittedFile.read(path)
         return {"regions": found.names[_REGIONS], "fitted_people": found.people}
 
     def model(self) -> LinearModel:
@@ -232,6 +229,6 @@ def write_linear_bundle(
     )
     card = facts.card(LINEAR_DYNAMICS.name, part, {}, facts.tr_seconds)
     hashes = tuple(hash_person(facts.data_set, label) for label in facts.people)
-    files = fitted_files(FittedFile(hashes, {_REGIONS: facts.regions}, {}), people)
+    fitted = FittedFile(hashes, {_REGIONS: facts.regions}, {})
     singles = {name: array.astype(np.float32) for name, array in weights.items()}
-    return write_fitted(folder, card, singles, files, load_linear_bundle)
+    return write_fitted(folder, card, singles, fitted, people, load_linear_bundle)

@@ -27,7 +27,6 @@ from bids_dtg.bundles.fitted import (
     FittedTo,
     Shapes,
     Sketches,
-    fitted_files,
     state_arrays,
     write_fitted,
 )
@@ -124,11 +123,10 @@ class NetworkPart(FittedPart):
         Raises
         ------
         BundleError
-            If a field is missing, unknown or wrong, or says something else than the card's
-            `training`.
+            If a field is missing, unknown or wrong.
         """
         recipe = _recipe(given.nested("recipe"))
-        part = cls(
+        return cls(
             recipe=recipe,
             regions=given.size("regions"),
             frames=given.size("frames"),
@@ -136,9 +134,6 @@ class NetworkPart(FittedPart):
             session=given.text("session"),
             **cls.read_shared(given),
         )
-        facts = {"repetition_time_s": part.tr_seconds, "participants": part.people}
-        cls.require_same(given, facts)
-        return part
 
 
 def _recipe(given: JsonFields) -> Recipe:
@@ -180,20 +175,11 @@ class NetworkBundle(SeriesBundle[NetworkPart]):
     @classmethod
     def read_fitted(cls, path: Path, part: NetworkPart) -> dict[str, Any]:
         """Return names of regions, hashes of people, and which series were trained on."""
-        shape = (part.people, part.regions)
-        found = FittedFile.read(
-            path, part.people, {_REGIONS: part.regions}, {_TRAINED: ("uint8", shape)}
-        )
-        trained = found.arrays[_TRAINED]
-        if trained.max(initial=0) > 1:
-            raise BundleError(
-                f"{path}: {_TRAINED} has other values than 0 and 1",
-                remedy="fetch or make the bundle again",
-            )
+        found = FittedFile.read(path)
         return {
             "regions": found.names[_REGIONS],
             "fitted_people": found.people,
-            "trained": trained.astype(bool),
+            "trained": found.arrays[_TRAINED].astype(bool),
         }
 
     def known(
@@ -303,5 +289,7 @@ def write_network_bundle(
     card = facts.card(NETWORK_MODEL.name, part, record, part.tr_seconds)
     hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
     arrays = {_TRAINED: fitted.trained.astype(np.uint8)}
-    files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, arrays), people)
-    return write_fitted(folder, card, state_arrays(fitted.model), files, load_network_bundle)
+    listed = FittedFile(hashes, {_REGIONS: fitted.regions}, arrays)
+    return write_fitted(
+        folder, card, state_arrays(fitted.model), listed, people, load_network_bundle
+    )

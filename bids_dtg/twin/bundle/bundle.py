@@ -22,13 +22,11 @@ from bids_dtg.bundles.fitted import (
     FittedFacts,
     FittedFile,
     FittedPart,
-    fitted_files,
     state_arrays,
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.errors import BundleError
-from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
@@ -76,20 +74,9 @@ class TwinBundle(FittedBundle[TwinPart]):
     @classmethod
     def read_fitted(cls, path: Path, part: TwinPart) -> dict[str, Any]:
         """Read the fields of a bundle that are stored in `FITTED_FILE`."""
-        named = {_REGIONS: part.regions} if _REGIONS in TensorFile(path).names() else {}
-        needed: Needed = {}
-        if columns := part.covariates:
-            named |= {_COVARIATES: columns}
-            needed |= {
-                _MEAN: ("float64", (columns,)),
-                _SLOPES: ("float64", (columns, part.edges)),
-            }
-        if part.bold_regions:
-            named |= {_BOLD_REGIONS: part.bold_regions}
-            needed |= {f"{_BOLD}{n}": ("float64", of) for n, of in part.bold_shapes.items()}
-        found = FittedFile.read(path, part.people, named, needed)
+        found = FittedFile.read(path)
         adjustment = None
-        if columns:
+        if part.covariates:
             arrays = found.arrays[_MEAN], found.arrays[_SLOPES]
             adjustment = Adjustment(tuple(found.names[_COVARIATES]), *arrays)
         return {
@@ -212,8 +199,8 @@ def write_twin_bundle(
                 expected="tasks that find_task returns, or make_task",
             )
     card = facts.card(DIGITAL_TWIN.name, _part(fitted, facts), record_of(fitted))
-    files = fitted_files(_fitted_file(fitted, facts), people)
-    return write_fitted(folder, card, state_arrays(fitted.twin), files, load_twin_bundle)
+    weights, listed = state_arrays(fitted.twin), _fitted_file(fitted, facts)
+    return write_fitted(folder, card, weights, listed, people, load_twin_bundle)
 
 
 def record_of(fitted: Fitted) -> dict[str, Any]:

@@ -175,7 +175,6 @@ class TwinPart(FittedPart):
         if part.regions and part.edges != pairs:
             expected = f"{pairs}, the pairs of {counted(part.regions, 'region')}"
             raise fields.wrong("edges", part.edges, expected)
-        cls.require_same(fields, {"participants": part.people})
         return part
 
 

@@ -42,7 +42,6 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None
         ({"order": 3}, "order"),
         ({"diagonal_share": 1.5}, "diagonal_share"),
         ({"process_shrinkage": 0}, "process_shrinkage"),
-        ({"tr_seconds": 2.0}, "repetition_time_s"),
         ({"regions": 5}, "group has shape"),
         ({"components": 6}, "components is 6"),
         ({"component_icc": [0.5]}, "component_icc"),

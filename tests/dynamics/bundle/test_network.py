@@ -11,7 +11,6 @@ import pytest
 import safetensors.numpy
 import torch
 from hypothesis import strategies as st
-from tiny_bundle import forge
 from tiny_network import TINY_FACTS, TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
@@ -94,35 +93,12 @@ def tensors(bundle: NetworkBundle, name: str) -> dict[str, np.ndarray]:
     return safetensors.numpy.load((bundle.path / name).read_bytes())
 
 
-def forged(bundle: NetworkBundle, name: str, **changes: np.ndarray | None) -> Path:
-    """Change tensors of a file as somebody who knows the hashes would; None: left out."""
-    found = tensors(bundle, name) | {key.replace("__", "."): own for key, own in changes.items()}
-    whole = {key: np.asarray(own, order="C") for key, own in found.items() if own is not None}
-    return forge(bundle, name, safetensors.numpy.save(whole))
-
-
-@pytest.mark.parametrize(
-    ("changes", "fact"),
-    [
-        ({"regions": None}, "no tensor regions"),
-        ({"trained": np.zeros((3, 5), np.uint8)}, r"\(3, 5\).*Expected: .*\(3, 4\)"),
-        ({"trained": np.full((3, 4), 2, np.uint8)}, "other values than 0 and 1"),
-    ],
-)
-def test_a_damaged_list_of_training_people_is_refused(
-    bundle: NetworkBundle, changes: dict[str, np.ndarray | None], fact: str
-) -> None:
-    folder = forged(bundle, "fitted.safetensors", **changes)
-    with pytest.raises(BundleError, match=rf"fitted\.safetensors.*{fact}"):
-        load_network_bundle(folder)
-
-
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
         ({"people": 4, "training": 4}, r"has shape \(12, 5\)|has shape \(20, 5\)|has shape"),
         ({"frames": 21}, r"external_table has shape \(3, 20, 2\)"),
-        ({"regions": 5}, "it has 4 names, not 5|Expected"),
+        ({"regions": 5}, "lists 4 regions. Expected: 5"),
     ],
 )
 def test_a_card_of_others_is_refused(
@@ -181,8 +157,6 @@ small, positive = st.integers(1, 6), st.floats(1e-6, 1e6)
         ("recipe.layers", 2, "unknown field recipe.layers"),
         ("recipe", 3, "recipe is 3. Expected: an object"),
         ("layers", 2, "unknown field layers"),
-        ("people", 41, "training.participants is 40. Expected: 41"),
-        ("tr_seconds", 2.0, "training.repetition_time_s is 0.72. Expected: 2.0"),
         ("regions", 0, "regions is 0. Expected: a whole number of 1"),
         ("frames", "many", 'frames is "many"'),
         ("grid", None, "unknown field grid"),

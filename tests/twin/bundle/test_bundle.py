@@ -118,7 +118,6 @@ def test_nobody_is_named(bundle: TwinBundle) -> None:
     ("name", "changes", "fact"),
     [
         ("weights", {"edge_sd": np.zeros(6, np.float32)}, "values of 0 or less in edge_sd"),
-        ("fitted", {"regions": np.frombuffer(b"a", np.uint8)}, "it has 1 names, not 4"),
     ],
 )
 def test_tensors_of_somebody_who_knows_the_hashes_are_refused(
