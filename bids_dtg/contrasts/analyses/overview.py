@@ -426,10 +426,12 @@ def measured(
     Both are (runs, measures), NaN where n/a. Robust z scores compare runs that were cleaned alike.
     """
     titled = {measure.name: measure for measure in measures if measure.title}
-    table = pd.DataFrame(rows).reindex(columns=[*titled, "denoise_strategy"])
-    values = table[[*titled]].apply(pd.to_numeric, errors="coerce").dropna(axis=1, how="all")
-    alike = values.groupby(table["denoise_strategy"].astype(str))
-    z = alike.transform(lambda own: robust_z(own.to_numpy(np.float64)))
+    table = pd.DataFrame(rows).reindex(columns=[*titled])
+    values = table.apply(pd.to_numeric, errors="coerce").dropna(axis=1, how="all")
+    cleaned = np.array([row.get("denoise_strategy", "n/a") for row in rows])
+    z = values.apply(
+        lambda own: own.groupby(cleaned).transform(lambda alike: robust_z(alike.to_numpy(float)))
+    )
     return [titled[str(name)] for name in values], values.to_numpy(), z.to_numpy()
 
 
