@@ -171,7 +171,8 @@ class DerivativeDataset:
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         self.write_if_changed("dataset_description.json", content)
         links = description["DatasetLinks"]
-        far = {n: str(place) for n, place in _places(source).items() if ":" in links[n]}
+        places = _places(source).items()
+        far = {name: quote(os.fsencode(place)) for name, place in places if ":" in links[name]}
         if far:
             self.write_if_changed(_INPUT, json.dumps(far, indent=2) + "\n")
         ignored = self._read(".bidsignore").splitlines()

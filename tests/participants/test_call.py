@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import threadpoolctl
 from dask_cluster import DaskCluster
-from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.contrasts.participant.request import Request
@@ -209,19 +208,6 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     assert with_whole_paths(default).inputs.model == "hcp-ya"
     twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
     assert with_whole_paths(twins).twin.task_file == (own, "faces")
-
-
-@pytest.mark.slow
-def test_which_of_two_models_of_a_name_is_used_is_said(tmp_path, monkeypatch, capsys):
-    job = TinyJob(tmp_path)
-    installed = tmp_path / "models" / "tiny"
-    write_tiny_bundle(installed, seed=1)
-    monkeypatch.setenv("DTG_MODEL_DIR", str(installed.parent))
-    monkeypatch.chdir(tmp_path)
-    assert job.run("--model", "tiny") == 0
-    assert f"--model tiny is {installed}; not used: {tmp_path / 'tiny'}" in capsys.readouterr().err
-    assert job.run("--model", "./tiny") == 0
-    assert "not used" not in capsys.readouterr().err
 
 
 def test_a_level_that_was_sent_to_a_process_is_the_same():

@@ -95,14 +95,16 @@ def test_maps_are_those_of_the_command_line_byte_for_byte(job, maps):
     ],
     ids=["scrubbing", "36P", "filter"],
 )
-def test_options_do_what_they_do_on_the_command_line(job, tmp_path, options):
+def test_options_do_what_they_do_on_the_command_line(tmp_path, options):
+    job = TinyJob(tmp_path, ())
+    add_rest(job.bids, frames=90)  # as many columns are removed
     given = {"denoise_strategy": "simple", **options}
     words = [w for k, v in given.items() for w in (f"--{k.replace('_', '-')}", v)]
-    assert job.run(*words, "--participant-label", "01", out=tmp_path / "out") == 0
+    assert job.run(*words) == 0
     maps = TaskMaps(str(job.model), device="cpu", threads=1, **options).fit()
     image = maps.transform(bold_of(job))
     for contrast, volume in zip(maps.contrasts_, nib.four_to_three(image), strict=True):
-        assert bits(volume) == bits(written(job, contrast, out=tmp_path / "out"))
+        assert bits(volume) == bits(written(job, contrast))
 
 
 def test_paths_images_and_runs_are_one(job, maps):
@@ -505,6 +507,8 @@ NOT_FOR_MASKERS_OF_REST = {
     "check_nilearn_methods_sample_order_invariance": IMAGES_OUT,
     "check_masker_inverse_transform": IMAGES_OUT,
     "check_masker_transformer": IMAGES_OUT,
+    # With so few frames as nilearn has, too little is left.
+    "check_masker_transformer_high_variance_confounds": CLEANING,
     "check_masker_transformer_sample_mask": IMAGES_OUT,  # test_frames_are_kept_by_index_…
     "check_nifti_masker_fit_transform_5d": IMAGES_OUT,  # test_several_images_give_a_list
     "check_masker_compatibility_mask_image": OWN_MASK,
