@@ -112,9 +112,9 @@ def kept_dataset(folder: Path, volumes: int) -> Path:
 def make_dataset(folder: Path, volumes: int) -> Path:
     """Write one run in fMRIPrep's layout and a bundle; return the dataset's root."""
     from bids_dtg.bundles.card import ModelCard
+    from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
     from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
     from bids_dtg.contrasts.bundle.part import MapsPart
-    from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
     from bids_dtg.contrasts.contrast import hcp_contrasts
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.imaging.grid import Grid

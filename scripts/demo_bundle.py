@@ -11,10 +11,9 @@ from demo_table import SEGMENTS, Table, phantom_people
 from torch import Tensor
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.places import VoxelPlaces
@@ -36,7 +35,7 @@ def write_demo_bundle(
     record: Mapping[str, Any],
     table: Table,
 ) -> ModelBundle:
-    """Write the bundle; see `bids_dtg.contrasts.bundle.writer.write_bundle`."""
+    """Write the bundle; see `bids_dtg.contrasts.bundle.bundle.write_bundle`."""
     anatomy = phantom.anatomy
     roi_maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
     roi_maps[:, anatomy.grey_in_brain] = np.rint(phantom.roi_maps / _MAP_STEP) * _MAP_STEP

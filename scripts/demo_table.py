@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
-from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
 from bids_dtg.contrasts.judging.scores import (

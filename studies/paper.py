@@ -33,9 +33,9 @@ import numpy as np
 from paper_figures import Results, draw_all
 
 from bids_dtg.bundles.card import ModelCard
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.demo import write_people
 from bids_dtg.contrasts.linear import LinearModel, tensors_of

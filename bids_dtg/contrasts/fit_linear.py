@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
 from bids_dtg.contrasts.linear import LinearFit, fit_people, rows_of, tensors_of

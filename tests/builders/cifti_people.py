@@ -16,9 +16,8 @@ from tiny_bundle import maps_card
 from tiny_job import TinyJob
 
 from bids_dtg.cli.run import main as program
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates

@@ -15,10 +15,9 @@ import pytest
 from bids_dtg.bundles import store
 from bids_dtg.bundles.card import CARD_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction

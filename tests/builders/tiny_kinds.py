@@ -13,8 +13,8 @@ from tiny_bundle import (
     tiny_network,
 )
 
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.imaging.grid import Grid

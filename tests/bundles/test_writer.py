@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from tiny_bundle import tiny_network, write_tiny_bundle
 
-from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
 from bids_dtg.errors import BundleError, OutputError
 
 

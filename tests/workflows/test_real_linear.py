@@ -21,10 +21,9 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
 from bids_dtg.contrasts import linear as linear_kind
-from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, load_bundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.part import Recentring
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.contrasts.participant.model import Model

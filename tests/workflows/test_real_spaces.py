@@ -12,9 +12,9 @@ from tiny_bundle import tiny_network
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cli.run import main
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid

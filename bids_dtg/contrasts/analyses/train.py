@@ -26,11 +26,10 @@ from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, sets_that_fit
 from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.arrays import as_kept
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR as LINEAR_KIND
 from bids_dtg.contrasts.bundle.kinds import MapsKind, find_kind
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.bundle.arrays import as_bundle_error, read_roi_maps
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.extras import require

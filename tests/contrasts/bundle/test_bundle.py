@@ -25,8 +25,7 @@ from tiny_bundle import (
 import bids_dtg
 from bids_dtg.cli.models import main as models_command
 from bids_dtg.cli.run import main as program
-from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.errors import BundleError
