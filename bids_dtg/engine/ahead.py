@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from bids_dtg.engine.channel import receive_value, send_value
 from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
-from bids_dtg.engine.messages import Message, MessageReporter, ReaderDied
+from bids_dtg.engine.messages import Happened, Message, MessageReporter
 from bids_dtg.engine.work import Send, Take, do_unit
 from bids_dtg.progress import Reporter
 
@@ -69,7 +69,7 @@ def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Resu
                 do_unit(label, finish, send)
         if reader.died is None:
             return
-        send(ReaderDied(reader.died))
+        send(Happened("reader died", reader.died))
         work.before_fork()
 
 

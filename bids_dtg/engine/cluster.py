@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bids_dtg.addresses import without_secrets
-from bids_dtg.engine.messages import Began, Message, MessageReporter, Noted, Raised, Stage
+from bids_dtg.engine.messages import End, Happened, Message, MessageReporter
 from bids_dtg.engine.work import Backlog, Work, do_unit
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.extras import install_line
@@ -80,7 +80,7 @@ class Cluster(Generic[Given, Result]):
         try:
             completed = as_completed(loop=self._client.loop)
             if not self._client.nthreads():
-                yield _LANE, Noted("the scheduler has no workers yet: waiting for some")
+                yield _LANE, Happened("note", "the scheduler has no workers yet: waiting for some")
             while backlog or running:
                 while (label := backlog.take()) is not None:
                     task = self._client.submit(self._task, label, pure=False)
@@ -129,7 +129,7 @@ def _messages_of(task: Any, label: str) -> Iterator[Message[Any]]:
     try:
         err = None if task.status in _GONE else task.exception()
         messages: list[Message[Any]] = (
-            task.result() if err is None else [Began(label), Raised(label, err)]
+            task.result() if err is None else [Happened("began", label), End(label, error=err)]
         )
     except (OSError, CancelledError) as gone:
         raise RunError(
@@ -147,7 +147,7 @@ def _do(
     messages: list[Message[Result]] = []
 
     def send(message: Message[Result]) -> None:
-        if not isinstance(message, Stage):
+        if not (isinstance(message, Happened) and message.kind == "stage"):
             messages.append(message)
 
     with _one_at_a_time:

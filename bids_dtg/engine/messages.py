@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from bids_dtg.progress import Board, Lane
 
@@ -19,105 +19,55 @@ _STAGE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Began:
-    """A unit of work has begun; what follows from its process is about it."""
+class Happened:
+    """What happens in a process; what follows the begin of a unit of work is about that unit."""
+
+    kind: Literal["began", "stage", "line", "note", "reader died"]
+    text: str  # the unit's label, a stage, a line of a unit or of none, or how the reader ended
+    share: float = 0.0  # of a stage: 0 to 1, that is done
+
+
+@dataclass(frozen=True)
+class End(Generic[Result]):
+    """How a unit of work ended: with a result, with an error, or with its process."""
 
     label: str
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What the unit does now."""
-
-    name: str
-    share: float  # 0 to 1, that is done
-
-
-@dataclass(frozen=True)
-class Line:
-    """What became of the unit, or of a part of it."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Noted:
-    """A line that is not about one unit."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class ReaderDied:
-    """The process that reads ahead for a worker has died, and another one begins."""
-
-    reason: str  # how it ended
-
-
-@dataclass(frozen=True)
-class Finished(Generic[Result]):
-    """A unit of work has a result."""
-
-    label: str
-    result: Result
-
-
-@dataclass(frozen=True)
-class Raised:
-    """A unit of work has raised an error."""
-
-    label: str
-    error: Exception  # can be pickled
-    trace: str = ""  # where in the program
+    result: Result | None = None
+    error: Exception | None = None  # can be pickled
+    trace: str = ""  # where in the program it was raised
+    died: str = ""  # how the process ended that worked on it
+    begun: bool = True  # False where it was given up, as one process after the other had died
 
     @classmethod
-    def of(cls, label: str, error: Exception) -> Raised:
+    def by_error(cls, label: str, error: Exception) -> End[Result]:
         """Make the message while the traceback is at hand."""
         trace = traceback.format_exc()
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 (of our own making)
         except Exception:
             error = RuntimeError(f"{type(error).__name__}: {error}")
-        return cls(label, error, trace)
+        return cls(label, error=error, trace=trace)
 
 
-@dataclass(frozen=True)
-class WorkerDied:
-    """The process that did a unit of work has died."""
-
-    label: str
-    reason: str  # how it ended
-
-
-@dataclass(frozen=True)
-class NotBegun:
-    """A unit of work is given up before it began: one process after the other has died."""
-
-    label: str
-    reason: str  # how the last one ended
-
-
-Shown = Began | Stage | Line | Noted
-End = Finished[Result] | Raised | WorkerDied | NotBegun
-Message = Shown | ReaderDied | End[Result]
+Message = Happened | End[Result]
 
 
 class MessageReporter:
     """A reporter whose lines are shown by another process."""
 
-    def __init__(self, send: Callable[[Shown], None]) -> None:
+    def __init__(self, send: Callable[[Happened], None]) -> None:
         self._send, self._stage, self._shown_at = send, "", 0.0
 
     def stage(self, name: str, share: float) -> None:
         if name != self._stage or time.monotonic() - self._shown_at > _STAGE_SECONDS:
-            self._send(Stage(name, share))
+            self._send(Happened("stage", name, share))
             self._stage, self._shown_at = name, time.monotonic()
 
     def finish(self, message: str) -> None:
-        self._send(Line(message))
+        self._send(Happened("line", message))
 
     def note(self, message: str) -> None:
-        self._send(Noted(message))
+        self._send(Happened("note", message))
 
 
 def follow(
@@ -140,15 +90,13 @@ def follow(
         for number, message in messages:
             lane = board.lane(number)
             match message:
-                case Began(label):
+                case Happened("began", label):
                     lane.start(title(label))
-                case Stage(name, share):
+                case Happened("stage", name, share):
                     lane.stage(name, share)
-                case Line(text):
+                case Happened("line", text):
                     lane.finish(text)
-                case Noted(text):
+                case Happened("note", text):
                     lane.note(text)
-                case ReaderDied():
-                    pass
-                case _:
+                case End():
                     yield lane, message

@@ -20,15 +20,7 @@ from typing import Generic, TypeVar
 
 from bids_dtg.engine.ahead import AheadWork, do_ahead
 from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
-from bids_dtg.engine.messages import (
-    Began,
-    Finished,
-    Message,
-    NotBegun,
-    Raised,
-    ReaderDied,
-    WorkerDied,
-)
+from bids_dtg.engine.messages import End, Happened, Message
 from bids_dtg.engine.work import Backlog, Prepare, do_units
 
 Result = TypeVar("Result")
@@ -148,12 +140,12 @@ class Pool(Generic[Result]):
 
     def _note(self, member: _Member, message: Message[Result], backlog: Backlog) -> None:
         match message:
-            case Began(label):
+            case Happened("began", label):
                 member.begun = label
-            case Finished(label) | Raised(label):
+            case End(label):
                 member.taken.remove(label)
                 member.begun, self._deaths = None, 0
-            case ReaderDied(reason):
+            case Happened("reader died", reason):
                 self._deaths, self._reason = self._deaths + 1, reason
                 # Taken by the process that has died.
                 self._put_back(member, backlog)
@@ -184,7 +176,7 @@ class Pool(Generic[Result]):
             self._deaths, self._reason = self._deaths + 1, describe_end(code)
         if member.begun is not None:
             self._deaths = 0
-            yield member.lane, WorkerDied(member.begun, describe_end(code))
+            yield member.lane, End(member.begun, died=describe_end(code))
 
     def _give_up(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         """Report every remaining unit as not begun: processes keep dying."""
@@ -196,8 +188,8 @@ class Pool(Generic[Result]):
             if label is None:
                 time.sleep(backlog.seconds_to_next or 0.0)
                 continue
-            yield 0, Began(label)
-            yield 0, NotBegun(label, self._reason)
+            yield 0, Happened("began", label)
+            yield 0, End(label, died=self._reason, begun=False)
 
     def _end_all(self) -> None:
         end_children([member.process for member in self._members])

@@ -18,13 +18,13 @@ from typing import Any
 
 from bids_dtg.engine.child import describe_end
 from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES
-from bids_dtg.engine.messages import Finished, Raised, WorkerDied
+from bids_dtg.engine.messages import End
 
 # How long the program may take to end once it has no more requests.
 _LEAVE_SECONDS = 10.0
 
 Content = Mapping[str, Any]  # of a request or an answer
-Answer = Finished[Content] | Raised | WorkerDied
+Answer = End[Content]
 
 
 class Service:
@@ -96,16 +96,16 @@ class Service:
         try:
             process = self._process = self._process or self._start()
         except OSError as err:
-            return Raised(label, err)
+            return End(label, error=err)
         assert process.stdin is not None
         assert process.stdout is not None
         with suppress(BrokenPipeError):  # it has ended: nothing will be read
             process.stdin.write(json.dumps(content) + "\n")
             process.stdin.flush()
         if line := process.stdout.readline():
-            return Finished(label, json.loads(line))
+            return End(label, json.loads(line))
         self._end()  # the next request gets another one
-        return WorkerDied(label, describe_end(process.returncode))
+        return End(label, died=describe_end(process.returncode))
 
     def _start(self) -> subprocess.Popen[str]:
         # One thread, as all the cores have other work. It does not hear Ctrl-C: we decide when it

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bids_dtg.engine.messages import Began, Finished, Message, MessageReporter, Raised
+from bids_dtg.engine.messages import End, Happened, Message, MessageReporter
 from bids_dtg.progress import Reporter
 
 T = TypeVar("T")
@@ -34,26 +34,23 @@ class Executor(Protocol[Result]):
         """
 
 
-def do_unit(
-    label: str, do: Callable[[], Result], send: Send[Message[Result]]
-) -> Finished[Result] | Raised:
-    """Do one unit of work; send that it began and how it ended, and return its end.
+def do_unit(label: str, do: Callable[[], Result], send: Send[Message[Result]]) -> None:
+    """Do one unit of work; send that it began and how it ended.
 
     Raises
     ------
     BrokenPipeError
         No process listens any more.
     """
-    send(Began(label))
-    end: Finished[Result] | Raised
+    send(Happened("began", label))
+    end: End[Result]
     try:
-        end = Finished(label, do())
+        end = End(label, do())
     except BrokenPipeError:
         raise
     except Exception as err:
-        end = Raised.of(label, err)
+        end = End.by_error(label, err)
     send(end)
-    return end
 
 
 def do_units(work: Work[Result], take: Take, send: Send[Message[Result]]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
-from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
+from bids_dtg.engine.messages import End, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Executor
 from bids_dtg.errors import DatasetError, OutputError
@@ -266,16 +266,16 @@ class _Call:
 
 def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
     """Return a participant's result; show it where its process could not."""
-    match end:
-        case Finished(result=outcome):
-            return outcome
-        case Raised(label, error):
-            said = " ".join(str(error).split())
-            message = f"the task of sub-{label} failed: {type(error).__name__}: {said}"
-        case WorkerDied(label, reason):
-            message = f"the process that worked on sub-{label} died: {reason}"
-        case NotBegun(label, reason):
-            message = f"the process that was to read sub-{label} died: {reason}"
+    if end.result is not None:
+        return end.result
+    label = end.label
+    if end.error is not None:
+        said = " ".join(str(end.error).split())
+        message = f"the task of sub-{label} failed: {type(end.error).__name__}: {said}"
+    elif end.begun:
+        message = f"the process that worked on sub-{label} died: {end.died}"
+    else:
+        message = f"the process that was to read sub-{label} died: {end.died}"
     lane.finish(f"failed: {message}")
     return Outcome({}, failures=(Failure(label, "working", message),))
 

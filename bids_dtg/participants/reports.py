@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.engine.messages import Finished, Raised, WorkerDied
 from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -88,13 +87,12 @@ class Reports:
 
     def _take(self, answer: Answer) -> None:
         """Count and show a report that could not be made."""
-        match answer:
-            case Finished(result=content):
-                reason = content["error"]
-            case Raised(error=err):
-                reason = str(err)
-            case WorkerDied(reason=end):
-                reason = f"the process that makes it died: {end}"
+        if answer.result is not None:
+            reason = answer.result["error"]
+        elif answer.error is not None:
+            reason = str(answer.error)
+        else:
+            reason = f"the process that makes it died: {answer.died}"
         if reason:
             self.failed += 1
             self._note(f"sub-{answer.label}: warning: no report: {reason}")

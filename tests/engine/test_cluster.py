@@ -14,7 +14,7 @@ from dask_cluster import DaskCluster
 from dask_work import fail, prepare, prepare_slow
 
 from bids_dtg.engine.cluster import Cluster
-from bids_dtg.engine.messages import Began, Finished, Line, Noted, Raised
+from bids_dtg.engine.messages import End, Happened
 from bids_dtg.engine.work import Backlog
 from bids_dtg.errors import RunError, SettingsError
 
@@ -34,28 +34,28 @@ def run(cluster: Cluster, labels) -> list:
 def test_each_unit_is_done_once_and_prepared_once_in_each_process(dask):
     labels = [f"{number:02d}" for number in range(12)]
     messages = [message for _, message in run(Cluster(dask.address, prepare, "care"), labels)]
-    messages = [message for message in messages if not isinstance(message, Noted)]
-    results = {m.label: m.result for m in messages if isinstance(m, Finished)}
+    messages = [m for m in messages if getattr(m, "kind", "") != "note"]
+    results = {m.label: m.result for m in messages if isinstance(m, End)}
     assert sorted(results) == labels
     assert len(set(results.values())) == len({process for process, _ in results.values()}) <= 2
     # What is reported about a unit stays together; stages are not reported.
     for place in range(0, len(messages), 3):
         began, line, end = messages[place : place + 3]
-        assert began == Began(end.label)
-        assert line == Line(f"{end.label} with care")
+        assert began == Happened("began", end.label)
+        assert line == Happened("line", f"{end.label} with care")
 
 
 def test_an_error_costs_one_unit(dask):
     messages = [message for _, message in run(Cluster(dask.address, prepare, "x"), ["bad", "a"])]
-    (error,) = [message for message in messages if isinstance(message, Raised)]
+    (error,) = [m for m in messages if isinstance(m, End) and m.error]
     assert (error.label, type(error.error)) == ("bad", RunError)
-    assert [message.label for message in messages if isinstance(message, Finished)] == ["a"]
+    assert [m.label for m in messages if isinstance(m, End) and m.result] == ["a"]
 
 
 def test_work_that_cannot_be_prepared_is_an_error_of_each_unit(dask):
     messages = [message for _, message in run(Cluster(dask.address, fail, "input"), "ab")]
-    assert [type(m) for m in messages if not isinstance(m, Noted)] == [Began, Raised] * 2
-    assert {str(message.error) for message in messages if isinstance(message, Raised)} == {
+    assert [type(m) for m in messages if getattr(m, "kind", "") != "note"] == [Happened, End] * 2
+    assert {str(message.error) for message in messages if isinstance(message, End)} == {
         "no input here."
     }
 
@@ -64,7 +64,7 @@ def test_what_has_not_begun_is_called_off(dask):
     backlog, count = Backlog([f"{number:02d}" for number in range(100)]), 0
     with closing(Cluster(dask.address, prepare, "x").run(backlog)) as messages:
         for _, message in messages:
-            count += isinstance(message, Finished)
+            count += isinstance(message, End)
             if count:
                 break
     assert count == 1

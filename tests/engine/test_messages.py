@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from bids_dtg.engine.messages import (
-    Began,
-    Finished,
-    Line,
-    MessageReporter,
-    Noted,
-    Raised,
-    ReaderDied,
-    Stage,
-    follow,
-)
+from bids_dtg.engine.messages import End, Happened, MessageReporter, follow
 from bids_dtg.progress import Board
 
 
@@ -25,7 +15,7 @@ def test_a_stage_is_not_repeated_too_often():
         reporter.stage("reading", share / 100)
     reporter.stage("predicting", 0.0)
     assert 2 <= len(sent) < 20
-    assert sent[-1] == Stage("predicting", 0.0)
+    assert sent[-1] == Happened("stage", "predicting", 0.0)
 
 
 def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
@@ -35,21 +25,21 @@ def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
     try:
         raise LocalError("only here")
     except LocalError as err:
-        message = Raised.of("01", err)
+        message = End.by_error("01", err)
     assert str(pickle.loads(pickle.dumps(message)).error) == "LocalError: only here"
     assert "raise LocalError" in message.trace
 
 
 def test_messages_are_shown_in_their_lanes_and_ends_are_left_to_the_caller(capsys):
     def messages():
-        yield 0, Began("01")
-        yield 1, Began("02")
-        yield 0, Stage("reading", 0.5)
-        yield 1, Line("done")
-        yield 1, Finished("02", 7)
-        yield 0, ReaderDied("killed")
-        yield 0, Noted("by the way")
-        yield 0, Raised("01", ValueError("no"))
+        yield 0, Happened("began", "01")
+        yield 1, Happened("began", "02")
+        yield 0, Happened("stage", "reading", 0.5)
+        yield 1, Happened("line", "done")
+        yield 1, End("02", 7)
+        yield 0, Happened("reader died", "killed")
+        yield 0, Happened("note", "by the way")
+        yield 0, End("01", error=ValueError("no"))
 
     board = Board(2, stages=True)
     found = list(follow(messages(), board, lambda label: f"sub-{label}"))

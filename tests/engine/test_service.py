@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.engine.messages import Finished, Raised, WorkerDied
+from bids_dtg.engine.messages import End
 from bids_dtg.engine.service import Service
 
 PROGRAM = """
@@ -34,10 +34,10 @@ def test_answers_come_in_order_from_one_process_as_long_as_it_lives():
     service.close()
     assert [answer.label for answer in answers] == ["0", "1", "2", "3"]
     first, second, dead, last = answers
-    assert isinstance(first, Finished)
+    assert first.result is not None
     assert [first.result["did"], second.result["did"], last.result["did"]] == ["a", "b", "c"]
     assert first.result["process"] == second.result["process"] != last.result["process"]
-    assert dead == WorkerDied("2", "it was ended by SIGKILL (out of memory?)")
+    assert dead == End("2", died="it was ended by SIGKILL (out of memory?)")
 
 
 def test_a_program_that_cannot_be_started_is_an_error_of_each_request(tmp_path):
@@ -46,7 +46,7 @@ def test_a_program_that_cannot_be_started_is_an_error_of_each_request(tmp_path):
     service.request("a", {})
     service.close()
     (answer,) = answers
-    assert isinstance(answer, Raised)
+    assert answer.label == "a"
     assert isinstance(answer.error, FileNotFoundError)
 
 

@@ -39,7 +39,7 @@ from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.capacity import divide, own_threads
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.machine import one_blas_thread, share_cores
-from bids_dtg.engine.messages import End, Finished, Raised, follow
+from bids_dtg.engine.messages import End, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import (
@@ -397,10 +397,10 @@ def _begin(cohort: Cohort, reduces: bool, read_runs: Callable[[], Reader]) -> Wo
 
 def _failure(end: End[None]) -> str | None:
     """Return why a person's arrays were not made; raise what is not caused by the data."""
-    if isinstance(end, Finished):
+    if end.died:
+        return f"the process that worked on it died: {end.died}"
+    if end.error is None:
         return None
-    if not isinstance(end, Raised):
-        return f"the process that worked on it died: {end.reason}"
     if isinstance(end.error, OutputError | SettingsError):
         raise end.error
     if isinstance(end.error, DtgError):
