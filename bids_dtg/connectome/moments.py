@@ -145,8 +145,7 @@ class RunMoments:
     segments
         Pieces of the run whose sums are kept apart.
     subtracted
-        (voxels,) volume subtracted from each frame, so that little cancels later. Any will do,
-        but sums with different ones cannot be added.
+        (voxels,) volume subtracted from each frame, so that little cancels later; any will do.
     dtype
         Of the products; float32 products run at twice the speed in half the memory.
     cleaning
@@ -304,34 +303,6 @@ class RunMoments:
         outside = values[:, grey:]
         squares[grey:] += np.einsum("tv,tv->v", outside, outside)
         self._means.append((piece, low_frame, high_frame, means))
-
-    def __add__(self, other: RunMoments) -> RunMoments:
-        """Join the sums of two disjoint sets of frames of one run."""
-        same = self.design is other.design and type(self.cleaning) is type(other.cleaning)
-        if not same or not np.array_equal(self.subtracted, other.subtracted):
-            raise ValueError("only sums with the same design and subtracted volume can be added")
-        if self.voxels.scale is not other.voxels.scale:
-            raise ValueError("only sums of voxels with the same scale can be added")
-        if not np.array_equal(self.valid, other.valid) or (self.seen & other.seen).any():
-            raise ValueError("only sums of the same voxels and of disjoint frames can be added")
-        joined = RunMoments(
-            self.design,
-            self.voxels,
-            self.segments,
-            subtracted=self.subtracted,
-            dtype=self._dtype,
-            cleaning=self.cleaning,
-            comes_subtracted=self.comes_subtracted,
-        )
-        joined.seen, joined.lost = self.seen | other.seen, self.lost | other.lost
-        rois = len(self.maps)
-        for part in (self, other):
-            joined._features[:, : rois + 1] += part._features[:, : rois + 1]
-            joined._squares += part._squares
-            joined._means += part._means
-            for target, sums in zip(joined._cross, part._cross, strict=True):
-                target += sums
-        return joined
 
     @property
     def features(self) -> NDArray[np.float64]:

@@ -269,32 +269,6 @@ def test_cleaning_twice_is_cleaning_once_and_constants_do_not_matter(way):
         np.testing.assert_allclose(twice, once, atol=5e-4)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_sums_of_disjoint_frames_add_up(way):
-    from bids_dtg.connectome.moments import RunMoments
-
-    bold, maps, confounds, _, keep = example(2)
-    design = TemporalDesign.build(confounds, list("abcde"), keep, TR)
-    cleaning, segments = way.of(design), design.segments(130.0)
-
-    def part(first: int, stop: int) -> RunMoments:
-        made = RunMoments(
-            design,
-            RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
-            segments,
-            subtracted=bold[0],
-            dtype=np.float32,
-            cleaning=cleaning,
-        )
-        made.add(bold[first:stop].copy(), first)
-        return made
-
-    joined, whole = part(0, 60) + part(60, FRAMES), part(0, FRAMES)
-    np.testing.assert_allclose(
-        run_connectomes(joined).even.r, run_connectomes(whole).even.r, atol=1e-5
-    )
-
-
 def test_no_noise_component_is_plain_cleaning():
     bold, maps, confounds, mixing, keep = example(3)
     plain = TemporalDesign.build(confounds, list("abcde"), keep, TR)

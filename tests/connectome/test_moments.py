@@ -53,25 +53,6 @@ def test_blocks_of_any_size_give_the_same():
         np.testing.assert_allclose(other.even.r, one.even.r, atol=5e-6)
 
 
-def test_sums_of_two_parts_add_up_to_the_whole():
-    bold, maps, design = example()
-    segments = design.segments()
-
-    def part(first: int, stop: int) -> RunMoments:
-        made = RunMoments(design, all_of(maps), segments, subtracted=bold[0], dtype=np.float32)
-        made.add(bold[first:stop].copy(), first)
-        return made
-
-    joined, whole = part(0, 33) + part(33, FRAMES), part(0, FRAMES)
-    np.testing.assert_allclose(
-        run_connectomes(joined).whole.r, run_connectomes(whole).whole.r, atol=5e-6
-    )
-    with pytest.raises(ValueError, match="disjoint"):
-        part(0, 33) + part(20, FRAMES)
-    with pytest.raises(ValueError, match="kept frames were added"):
-        run_connectomes(part(0, 33))
-
-
 def test_voxels_that_are_not_valid_are_never_read():
     bold, maps, design = example()
     valid = np.random.default_rng(1).random(VOXELS) < 0.7
@@ -106,6 +87,14 @@ def test_values_that_are_not_finite_in_removed_frames_do_not_matter():
     np.testing.assert_array_equal(
         run_connectomes(measure(bold, maps, design)).whole.r, expected.whole.r
     )
+
+
+def test_a_run_that_is_not_whole_is_refused():
+    bold, maps, design = example()
+    made = RunMoments(design, all_of(maps), design.segments(), subtracted=bold[0], dtype=np.float32)
+    made.add(bold[:33].copy(), 0)
+    with pytest.raises(ValueError, match="kept frames were added"):
+        run_connectomes(made)
 
 
 def test_the_sums_are_as_before_when_a_block_is_refused():

@@ -58,7 +58,7 @@ def read_fsl_warp(path: Path, warped: Path) -> FslWarp:
     ValueError
         It is no such field.
     """
-    image = _load(path)
+    image: Any = nib.load(path)
     shape, intent = image.shape, int(image.header["intent_code"])
     if intent in _COEFFICIENT_INTENTS:
         raise ValueError(
@@ -74,18 +74,11 @@ def read_fsl_warp(path: Path, warped: Path) -> FslWarp:
     indices = np.stack(np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1)
     nodes_mm = _apply(_from_voxels(image), indices)
     target = stored if _is_absolute(stored, nodes_mm) else nodes_mm + stored
-    moving = _load(warped)
+    moving: Any = nib.load(warped)
     in_ras = _apply(moving.affine @ np.linalg.inv(_from_voxels(moving)), target)
     affine = np.asarray(image.affine, np.float64)
     vectors = (in_ras - _apply(affine, indices)) * _LPS
     return FslWarp(DisplacementField(shape[:3], affine, vectors.astype(np.float32)))
-
-
-def _load(path: Path) -> Any:
-    try:
-        return nib.load(path)
-    except nib.filebasedimages.ImageFileError as err:
-        raise ValueError(f"{path} is no image") from err
 
 
 def _from_voxels(image: Any) -> NDArray[np.float64]:

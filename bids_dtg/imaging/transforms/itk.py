@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import read_text
+from bids_dtg.files.foreign import read_text, reading
 from bids_dtg.imaging.header import require_file, require_size
 from bids_dtg.imaging.transforms.chain import MOST_NODES, Affine, DisplacementField, Transform
 from bids_dtg.imaging.transforms.fsl import read_fsl_warp
@@ -43,6 +43,11 @@ _PARAMETER_COUNTS = {
 # Between volumes of two heads, an infant's and an adult's among them.
 _MOST_SCALE = 30.0
 
+_EXPECTED = (
+    "an ITK text file, a composite .h5 of affines and displacement fields, a displacement field of "
+    "ANTs, or a warp field of FSL"
+)
+
 Read = Affine | DisplacementField
 # Kind, parameters and fixed parameters of a transform.
 Part = tuple[str, NDArray[np.floating], NDArray[np.float64]]
@@ -64,22 +69,16 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     """
     chain: list[Transform] = []
     for file in files:
+        require_file(file.path)
         try:
-            if file.warped is not None:
-                require_file(file.path)
-                chain.append(read_fsl_warp(file.path, file.warped))
-                continue
-            parts = _read(file.path)
-            chain += _inverse(parts) if file.inverse else parts
+            with reading(file.path, as_what=" as a transform"):
+                if file.warped is not None:
+                    chain.append(read_fsl_warp(file.path, file.warped))
+                    continue
+                parts = _read(file.path)
+                chain += _inverse(parts) if file.inverse else parts
         except ForeignFileError as err:
-            raise err.as_kind(RunError) from err
-        # h5py and nibabel raise many kinds on damaged files.
-        except (ValueError, OSError, KeyError, TypeError, RuntimeError, IndexError) as err:
-            raise RunError(
-                f"{file.path} cannot be used as a transform: {' '.join(str(err).split())}",
-                expected="an ITK text file, a composite .h5 of affines and displacement fields, "
-                "a displacement field of ANTs, or a warp field of FSL",
-            ) from err
+            raise err.as_kind(RunError, expected=err.expected or _EXPECTED) from err
     return tuple(chain)
 
 
@@ -184,12 +183,12 @@ def _read_hdf5(path: Path) -> list[Read]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        groups = _own(file, "TransformGroup")
-        return _in_order([_part(_own(groups, name)) for name in sorted(groups, key=int)])
+        groups = file["TransformGroup"]
+        return _in_order([_part(groups[name]) for name in sorted(groups, key=int)])
 
 
 def _part(group: Any) -> Part:
-    kind = _own(group, "TransformType").asstr()[0]
+    kind = group["TransformType"].asstr()[0]
     fixed = np.asarray(_dataset(group, _FIXED), np.float64)
     return kind, _dataset(group, _PARAMETERS), fixed
 
@@ -197,21 +196,9 @@ def _part(group: Any) -> Part:
 def _dataset(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
     for name in names:
         if name in group:
-            values: NDArray[np.floating] = _own(group, name)[()]
+            values: NDArray[np.floating] = group[name][()]
             return values
     return np.zeros(0)  # an identity or a composite has none
-
-
-def _own(group: Any, name: str) -> Any:
-    """Return a group or dataset of a file of HDF5 that lies in that file."""
-    import h5py
-
-    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-        raise ValueError(f"its {name} is a link to another file")
-    found = group[name]
-    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
-        raise ValueError(f"the values of its {name} lie in another file")
-    return found
 
 
 def _in_order(found: list[Part]) -> list[Read]:

@@ -114,14 +114,14 @@ def test_what_is_no_field(tmp_path, shape, intent, told):
     image = nib.Nifti1Image(np.zeros(shape, np.float32), np.eye(4))
     image.header.set_intent(intent, allow_unknown=True)
     nib.save(image, file.path)
-    with pytest.raises(RunError, match=rf"warp\.nii\.gz cannot be used as a transform: {told}"):
+    with pytest.raises(RunError, match=rf"warp\.nii\.gz cannot be read as a transform: {told}"):
         read_transforms([file])
 
 
 def test_damaged_fields(tmp_path):
     file = write_warp(tmp_path, -1, 1, absolute=False)
     file.path.write_bytes(file.path.read_bytes()[:200])
-    with pytest.raises(RunError, match=r"warp\.nii\.gz cannot be used as a transform"):
+    with pytest.raises(RunError, match=r"warp\.nii\.gz cannot be read as a transform"):
         read_transforms([file])
     file.path.unlink()
     with pytest.raises(RunError, match=r"warp\.nii\.gz cannot be read"):

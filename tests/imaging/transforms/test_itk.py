@@ -299,7 +299,7 @@ def test_other_files_are_refused(tmp_path):
     assert_refused(tmp_path / "other.h5", "TransformGroup")
     cut = write_composite(tmp_path / "cut.h5", [field_part(bend_vectors(), NODES)])
     cut.write_bytes(cut.read_bytes()[:5000])
-    assert_refused(cut, "cannot be used as a transform")
+    assert_refused(cut, "cannot be read as a transform")
     assert_refused(tmp_path / "absent.h5", "cannot be read: No such file")
     vectors = np.zeros((3, 3, 3, 3))
     for intent in ("displacement vector", "none"):
@@ -310,27 +310,4 @@ def test_other_files_are_refused(tmp_path):
 def test_a_huge_field_is_refused_by_its_header(tmp_path):
     path = declare(tmp_path / "x.nii", (512, 512, 512, 1, 3), "f4", sparse=True, intent=1007)
     with pytest.raises(RunError, match="= 134217728 voxels"):
-        read_transforms([TransformFile(path)])
-
-
-@pytest.mark.parametrize("name", ["1", "1/TransformParameters", "1/TransformType"])
-def test_links_to_other_files_are_refused(tmp_path, name):
-    other = write_composite(tmp_path / "other.h5", [affine_part(np.eye(4))])
-    path = write_composite(tmp_path / "x.h5", [affine_part(np.eye(4))])
-    with h5py.File(path, "r+") as file:
-        del file[f"TransformGroup/{name}"]
-        file[f"TransformGroup/{name}"] = h5py.ExternalLink(other, f"TransformGroup/{name}")
-    with pytest.raises(RunError, match="is a link to another file"):
-        read_transforms([TransformFile(path)])
-
-
-def test_values_in_other_files_are_refused(tmp_path):
-    (tmp_path / "secret").write_bytes(bytes(96))
-    path = write_composite(tmp_path / "x.h5", [affine_part(np.eye(4))])
-    with h5py.File(path, "r+") as file:
-        del file["TransformGroup/1/TransformParameters"]
-        file["TransformGroup/1"].create_dataset(
-            "TransformParameters", (12,), "f8", external=[(tmp_path / "secret", 0, 96)]
-        )
-    with pytest.raises(RunError, match="lie in another file"):
         read_transforms([TransformFile(path)])

@@ -242,6 +242,6 @@ def test_a_transform_that_cannot_be_read_leaves_what_was_written_before(job, cap
     before = {name: digest for name, digest in tree(job.out).items() if "statmap" in name}
     add_anatomy(job.bids).write_text("no transform")
     assert job.run("--output-spaces", "T1w") == 1
-    assert "_xfm.txt cannot be used as a transform" in capsys.readouterr().err
+    assert "_xfm.txt cannot be read as a transform" in capsys.readouterr().err
     after = tree(job.out)
     assert {name: after.get(name) for name in before} == before
