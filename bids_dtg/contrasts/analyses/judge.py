@@ -68,7 +68,7 @@ from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
 
 TISSUES = ("cortex", "subcortex", "cerebellum")
 _LEAST_PLACES = 20  # of a tissue: an r over fewer says little
-_MAIN = 9  # columns of the models' table that the page shows first
+_MAIN = 8  # columns of the models' table that the page shows first
 _TESTS = "The published tests: a row a contrast, score and opponent"
 _OF_COMPARISONS = ("against", "score", "people", "difference", "p", "verdict")
 # People: the true mean map is above the average of these by 0.016 in r (simulated people, 8 mm).

@@ -87,11 +87,6 @@ MODEL_COLUMNS = (
     Column("model", "Name of the model"),
     _mean("r", _R),
     _mean("r_minus_group_average", "r minus that of the group average", "r minus group average"),
-    Column(
-        "above_group_average",
-        "Share of participants whose r is above that of the group average",
-        "share of people above group average",
-    ),
     _mean(
         "r_minus_own_mean",
         "r minus that of the mean of the model's predictions for all test participants, one map "
@@ -225,10 +220,7 @@ def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
     if own["dice"].notna().any():
         row["dice"] = _interval(by_person(own, "dice"))
     if len(group) and model != GROUP_AVERAGE:
-        above = _difference(own, group, "r")
-        row["r_minus_group_average"] = _interval(_spread(own, above))
-        known = above[above.notna()]
-        row["above_group_average"] = number((known > 0).mean()) if len(known) else None
+        row["r_minus_group_average"] = _interval(_spread(own, _difference(own, group, "r")))
     if not _is_individual(own):
         return row
     above = (own["r"] - own["own_mean_r"]).groupby(level="person", sort=False).mean()

@@ -80,17 +80,6 @@ def test_what_is_individual_and_worth_using_is_called_so():
     ]
 
 
-def test_people_above_the_group_average_are_counted():
-    measured, _ = cohort(np.random.default_rng(2), 12, gain=1.0)
-    mean = np.repeat(measured.mean(axis=0)[None], 12, axis=0)
-    half = measured.copy()
-    half[:6] *= -1
-    models = {GROUP_AVERAGE: mean, "itself": measured, "half": half}
-    found = join([score_maps(name, maps, measured) for name, maps in models.items()])
-    assert summary_row(found, "itself")["above_group_average"] == 1
-    assert summary_row(found, "half")["above_group_average"] == 0.5
-
-
 def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
     """Intervals and p took predictions of folds, which share training people, as given."""
     measured, predicted = cohort(np.random.default_rng(7), 24, gain=0.1)
