@@ -113,7 +113,8 @@ def _run_call(settings: Settings, level: Level[Any]) -> int:
             call = _Call(request, board, locks, reports=reports, tally=tally, clock=clock)
             call.process(cluster or _pool(request, level, board, clock))
     except BaseException:
-        say(_left(tally, len(request.participants)))
+        people = counted(len(request.participants), "participant")
+        say(f"{tally.finished} of {people} finished; the same command does what is left")
         raise
     finally:
         _write_log(folder, clock, tally)
@@ -157,13 +158,6 @@ def _summary(tally: _Tally, participants: int, results: str, folder: RunFolder) 
     left = participants - tally.finished
     text += f", {left} not begun" if left else ""
     return text + (f" ({folder.path / 'failures.tsv'})" if tally.failures else "")
-
-
-def _left(tally: _Tally, participants: int) -> str:
-    return (
-        f"{tally.finished} of {counted(participants, 'participant')} finished; the same command "
-        "does what is left"
-    )
 
 
 def _open_output(request: CallRequest) -> RunFolder:

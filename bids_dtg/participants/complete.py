@@ -51,7 +51,7 @@ def complete_average(
     OutputError
         A file cannot be written.
     """
-    # What other options had written, as a spread over segments, must not lie beside.
+    # What other options had written, as maps in another space, must not lie beside.
     for left in set(recorded_outputs(output, planned.title)) - set(files):
         if _is_of(output, planned, left):
             output.remove(left)
@@ -76,13 +76,11 @@ def _is_of(output: DerivativeDataset, planned: AveragedRuns, path: PurePosixPath
     """
     try:
         name = parse_name(path.name)
-        named, kind = dict(name.entities), path.parent.name
-        if path != build_path(named, name.suffix, name.extension, datatype=kind):
+        named = dict(name.entities)
+        if path != build_path(named, name.suffix, name.extension, datatype=path.parent.name):
             return False
     except (ValueError, KeyError, OutputError):
         return False
-    # A participant's anatomy has no entities of the runs that are shown on it.
-    ours = {key: value for key, value in planned.entities if kind != "anat" or key in named}
     folder = output.path(f"sub-{planned.participant}").resolve()
     inside = output.path(path).parent.resolve().is_relative_to(folder)
-    return inside and ours.items() <= named.items()
+    return inside and dict(planned.entities).items() <= named.items()

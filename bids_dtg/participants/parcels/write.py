@@ -80,13 +80,9 @@ class ParcelWriter(Generic[Request]):
         """Write a file and its sidecar; yield their paths."""
         self._request.output.write(path, data)
         yield path
-        yield self.write_sidecar(path, facts)
-
-    def write_sidecar(self, path: PurePosixPath, facts: Mapping[str, Any]) -> PurePosixPath:
-        """Write the sidecar of a file; return its path."""
         beside = path.with_name(path.name.partition(".")[0] + ".json")
         write_json(self._request.output.path(beside), dict(facts))
-        return beside
+        yield beside
 
     def write_series(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str] = ()
