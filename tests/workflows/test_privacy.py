@@ -128,7 +128,7 @@ class PrivateCohort:
         add_rest(self.job.bids, "01", entities="run-2", frames=30)
         self.options = ["--model", self.job.model, "-d", f"fmriprep={self.job.bids}"]
         self.options += ["--custom-confounds", self._confounds()]
-        self.options += ["--atlases", self._atlas()]
+        self.atlas = self._atlas()
         self.options += ["--bids-filter-file", self._write("filters/mine.json", "{}")]
         self.options += ["--config-file", self._write("config/mine.toml", "[cleaning]\n")]
         self.split = self._write("splits/mine.tsv", self._split())
@@ -144,6 +144,7 @@ class PrivateCohort:
 
     def run(self, level: str, *more: object) -> subprocess.CompletedProcess[str]:
         words = [self.job.bids, self.out, level, *self.options, "--omp-nthreads", 1, *more]
+        words += [] if "--analysis" in more else ["--atlases", self.atlas]
         return subprocess.run(
             [sys.executable, "-m", "bids_dtg.cli", *map(str, words)],
             env=self.environment,

@@ -111,7 +111,7 @@ def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys)
     assert sidecar["RunsWeightedBy"] == RESIDUAL_DOF
     assert [run["Weight"] for run in sidecar["Runs"]] == dof
     assert [*sidecar["ExcludedRuns"]] == ["sub-01_task-rest_run-3"]
-    assert job.run("--combine", "run", "--min-minutes", 3, out=tmp_path / "each") == 0
+    assert job.run("--combine", "run", "--min-minutes", 3, out=tmp_path / "each") == 1
     assert len([*(tmp_path / "each").rglob("*_stat-fisherz_relmat.tsv")]) == 2
 
 
