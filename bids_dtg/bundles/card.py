@@ -24,8 +24,6 @@ WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 _DURATIONS = ("seconds", "hours")  # names of figures in a record
 _FOR_READERS = ("record", "evaluation")  # written at the end
 
-# A card is a few kilobytes: what is beyond this bound would only fill the memory.
-_LARGEST_CARD = 1 << 24
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -183,7 +181,7 @@ def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
     """
     path = folder / CARD_FILE
     try:
-        raw = read_bytes(path, _LARGEST_CARD)
+        raw = read_bytes(path)
         text = as_text(raw, path)
     except MissingFileError as err:
         found = "has no model.json" if folder.is_dir() else "is not a folder"

@@ -20,7 +20,7 @@ from bids_dtg.errors import (
     OutputError,
     SettingsError,
 )
-from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
+from bids_dtg.files.atomic import output_error, remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
@@ -169,7 +169,23 @@ class DerivativeDataset:
         description = self._description(source, words, version, container)
         description = self._with_others_entries(description)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        self.write_if_changed("dataset_description.json", content)
+        path = self.path("dataset_description.json")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Calls of two workflows may have begun in a new folder at once: the first has it.
+            with path.open("xb") as file:
+                file.write(encoded(content))
+        except FileExistsError:
+            made = _generator(read_json(path))
+            if made.get("Name") == "bids_dtg" and made.get(_WORKFLOW) != words.workflow:
+                raise SettingsError(
+                    f"OUTPUT_DIR {self.root} holds results of another workflow, whose call has "
+                    "just begun there",
+                    remedy="choose another OUTPUT_DIR",
+                ) from None
+            self.write_if_changed(path.name, content)
+        except OSError as err:
+            raise output_error(path, err) from err
         links = description["DatasetLinks"]
         places = _places(source).items()
         far = {name: quote(os.fsencode(place)) for name, place in places if ":" in links[name]}

@@ -1,7 +1,7 @@
-"""The one door for text that others wrote: JSON, TOML, tables and plain text.
+"""The one door for files that others wrote.
 
-Whatever lies in a dataset, beside a model or on a command line passes here. A reader takes a
-regular file in UTF-8, and turns all that libraries raise on another one into one kind of error.
+Whatever lies in a dataset, beside a model or on a command line passes here: JSON, TOML, tables and
+plain text are read, and `reading` turns all that a library raises on another file into one line.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import csv
 import io
 import json
 import math
-import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +24,6 @@ from bids_dtg.files.annex import is_pointer, require_content
 if TYPE_CHECKING:
     import pandas as pd
 
-# The largest file that is read whole, in bytes: its values may take some twenty times as much.
-MOST_BYTES = 128 * 2**20
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _POINTER_BYTES = 1024
 GZIP_MAGIC = b"\x1f\x8b"
@@ -100,23 +96,19 @@ def open_foreign(path: Path) -> io.BufferedReader:
     ForeignFileError
         It is a folder, a pipe or a device, a broken link, or cannot be opened.
     """
-    try:
-        # What is no regular file is not even opened: that alone may wait.
-        if not path.is_file():
-            mode = path.stat().st_mode
-            kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+    with reading(path):
+        if path.is_file():
+            return path.open("rb")
+        if path.exists():  # it is not even opened: that alone may wait
+            kind = "a folder" if path.is_dir() else "no regular file"
             raise ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
-        return path.open("rb")
-    except (FileNotFoundError, NotADirectoryError) as err:
         if path.is_symlink():
             raise ForeignFileError(
                 f"{path} cannot be read: it is a broken link",
                 expected="the file's content",
                 remedy=f"datalad get {path}",
-            ) from err
-        raise MissingFileError(f"{path} cannot be read: {err.strerror}") from err
-    except (OSError, ValueError) as err:  # a path with a NUL character
-        raise _unreadable(path, err) from err
+            )
+        raise MissingFileError(f"{path} cannot be read: No such file or directory")
 
 
 def inflated_start(raw: bytes, size: int) -> bytes:
@@ -140,35 +132,18 @@ def inflated_start(raw: bytes, size: int) -> bytes:
     return inflated
 
 
-def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Read a file whole.
-
-    Parameters
-    ----------
-    path
-        A regular file.
-    most
-        Bytes that it may have.
 
     Raises
     ------
     MissingFileError
         There is no such file.
     ForeignFileError
-        It is no regular file, too large, a pointer of git-annex or LFS, or cannot be read.
+        It is no regular file, a pointer of git-annex or LFS, or cannot be read.
     """
-    try:
-        with open_foreign(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > most:
-                raise ForeignFileError(
-                    f"{path} has {size} bytes", expected=f"at most {most} for a file of its kind"
-                )
-            content = file.read()
-    except OSError as err:
-        raise _unreadable(path, err) from err
-    except MemoryError as err:
-        raise ForeignFileError(f"{path}: not enough memory to read it") from err
+    with reading(path), open_foreign(path) as file:
+        content = file.read()
     if is_pointer(content[:_POINTER_BYTES]):
         raise ForeignFileError(
             f"{path} holds only a git-annex or git-LFS pointer",
@@ -178,7 +153,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     return content
 
 
-def read_text(path: Path, most: int = MOST_BYTES) -> str:
+def read_text(path: Path) -> str:
     """Read a text file in UTF-8, with or without a mark at its start.
 
     Raises
@@ -186,7 +161,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     MissingFileError, ForeignFileError
         As `read_bytes`; also for another encoding.
     """
-    return as_text(read_bytes(path, most), path)
+    return as_text(read_bytes(path), path)
 
 
 def as_text(content: bytes, path: Path) -> str:
@@ -429,10 +404,6 @@ def text_columns(
             encoding="utf-8-sig",
             usecols=wanted,
         )
-
-
-def _unreadable(path: Path, err: OSError | ValueError) -> ForeignFileError:
-    return ForeignFileError(f"{path} cannot be read: {getattr(err, 'strerror', None) or err}")
 
 
 def _shortened(err: Exception, longest: int = 200) -> str:

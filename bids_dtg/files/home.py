@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from bids_dtg.errors import SettingsError
@@ -29,15 +30,17 @@ def expand_home(text: str | Path, source: str) -> Path:
     """
     try:
         path = Path(text).expanduser()
-        path.exists()
+        path.stat()
     except RuntimeError as err:
         raise SettingsError(
             f"{source} is '{text}', and there is no such home folder",
             remedy="write the path out; ./~NAME is a folder here",
         ) from err
     except (OSError, ValueError) as err:
-        why = getattr(err, "strerror", None) or err
-        raise SettingsError(
-            f"{source} '{str(text)[:60]}' cannot be used: {why}", expected="another path"
-        ) from err
+        # What is not there, or not to be seen, is for others to judge.
+        if isinstance(err, ValueError) or err.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            why = getattr(err, "strerror", None) or err
+            raise SettingsError(
+                f"{source} '{str(text)[:60]}' cannot be used: {why}", expected="another path"
+            ) from err
     return path

@@ -14,6 +14,7 @@ OF_DRIVES = re.compile(
     r"[.@#$~][^/]*|lost\+found|System Volume Information|Network Trash Folder|Temporary Items|"
     "__MACOSX"
 )
+_FILES = (".nii", ".nii.gz", ".tsv", ".json")
 
 
 def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
@@ -37,8 +38,12 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
             continue
         entered.add((status.st_dev, status.st_ino))
         # Real folders come first, so that links to them are the ones that are left out.
-        kept = (name for name in folders if OF_DRIVES.fullmatch(name) is None)
-        folders[:] = sorted(kept, key=lambda name: (Path(folder, name).is_symlink(), name))
+        kept = [name for name in folders if OF_DRIVES.fullmatch(name) is None]
+        # A folder that is named as a file is yielded: whoever opens it reports what it is.
+        names += [name for name in kept if name.endswith(_FILES)]
+        folders[:] = sorted(
+            set(kept) - set(names), key=lambda name: (Path(folder, name).is_symlink(), name)
+        )
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 

@@ -52,14 +52,6 @@ def test_missing_files_are_an_error_of_their_own(tmp_path, read):
         read(tmp_path / "x" / "y")
 
 
-def test_sizes_are_bounded(tmp_path):
-    path = tmp_path / "x"
-    path.write_bytes(b"a" * 101)
-    assert len(foreign.read_bytes(path, 101)) == 101
-    with pytest.raises(ForeignFileError, match=r"101 bytes.*at most 100"):
-        foreign.read_bytes(path, 100)
-
-
 def test_pointers_are_named(tmp_path):
     (tmp_path / "x").write_text("/annex/objects/MD5E-s12--abc.tsv\n")
     with pytest.raises(ForeignFileError, match=r"pointer.*datalad get"):

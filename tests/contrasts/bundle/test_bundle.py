@@ -161,13 +161,6 @@ def test_damaged_files_with_a_right_hash_are_refused(bundle_folder, name):
         assert "\n" not in str(caught.value)
 
 
-def test_an_oversized_card_is_refused_before_it_is_parsed(bundle_folder):
-    with (bundle_folder / "model.json").open("ab") as file:
-        file.truncate(2**24 + 1)
-    with pytest.raises(BundleError, match=r"model\.json has 16777217 bytes"):
-        load_bundle(bundle_folder)
-
-
 @pytest.mark.parametrize("name", ["mask.nii.gz", "brain_mask.nii.gz", "maps.nii.gz"])
 def test_images_off_the_lattice_are_refused(bundle_folder, name):
     volumes = (4,) if name == "maps.nii.gz" else ()
