@@ -160,7 +160,7 @@ def spectra(
     known = {
         name: np.where(np.isfinite(parts), parts, np.nan)
         for name, parts in series.items()
-        if (np.nan_to_num(parts[1]) > 0).any()
+        if (np.nan_to_num(parts[1], posinf=0.0) > 0).any()  # of what diverged, nothing is drawn
     }
     styles = _styles(series)
 
