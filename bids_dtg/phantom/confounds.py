@@ -89,7 +89,7 @@ def _components(
     slow = np.concatenate([np.ones((len(steady), 1)), cosines[non_steady:]], axis=1)
     steady = steady - slow @ np.linalg.lstsq(slow, steady, rcond=None)[0]
     steady /= np.maximum(steady.std(axis=0), 1e-6)
-    courses, singular = _left_singular(steady)
+    courses, singular, _ = np.linalg.svd(steady, full_matrices=False)
     explained = singular**2 / (singular**2).sum()
     columns, sidecar = {}, {}
     for n in range(min(_COMPONENTS, courses.shape[1])):
@@ -104,20 +104,6 @@ def _components(
             "CumulativeVarianceExplained": float(explained[: n + 1].sum()),
         }
     return columns, sidecar
-
-
-def _left_singular(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return left singular vectors and singular values.
-
-    LAPACK's fast routine now and then does not converge on a good matrix; the slow one does.
-    """
-    try:
-        vectors, values, _ = np.linalg.svd(matrix, full_matrices=False)
-    except np.linalg.LinAlgError:
-        from scipy.linalg import svd
-
-        vectors, values, _ = svd(matrix, full_matrices=False, lapack_driver="gesvd")
-    return vectors, values
 
 
 def _one_hot(name: str, frames: NDArray[np.intp], total: int) -> dict[str, Column]:

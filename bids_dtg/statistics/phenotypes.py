@@ -312,11 +312,14 @@ def _write(results: ResultFolder, study: _Study) -> None:
     for headline in headlines:
         say(headline)
     shown = list(_shown(study, scores, differences))
+    alike: dict[tuple[str, ...], list[str]] = {}  # names of phenotypes, by what is said of them
+    for name, said in study.words.items():
+        alike.setdefault(tuple(said), []).append(name)
     facts = {
         "ridge": study.people.settings.statistics.ridge,
         "folds": study.people.settings.statistics.cross_validated,
         "seed": seed,
-        "words": study.words,
+        "words": alike,
         "permutations": study.people.settings.statistics.map_permutations,
         "rule": RULE,
     }
