@@ -97,9 +97,7 @@ def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert main(["verify"]) == 0
     out = capsys.readouterr().out
-    assert [line.partition(": ")[2][:5] for line in out.splitlines()] == ["whole"] * len(
-        all_kinds()
-    )
+    assert out.count(": whole, ") == len(all_kinds())
     forge_tiny_kind(
         tmp_path / "models" / "a-forged",
         "linear",
