@@ -32,15 +32,16 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
     """
     entered: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=follow_links):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        # Real folders come first, so that links to them are the ones that are left out.
+        if follow_links:
+            status = Path(folder).stat()
+            if (status.st_dev, status.st_ino) in entered:
+                folders.clear()
+                continue
+            entered.add((status.st_dev, status.st_ino))
         kept = [name for name in folders if OF_DRIVES.fullmatch(name) is None]
         # A folder that is named as a file is yielded: whoever opens it reports what it is.
         names += [name for name in kept if name.endswith(_FILES)]
+        # Real folders come first, so that links to them are the ones that are left out.
         folders[:] = sorted(
             set(kept) - set(names), key=lambda name: (Path(folder, name).is_symlink(), name)
         )
