@@ -115,7 +115,7 @@ class LeftOutErrors:
         segments: int,
         left_out_in_turn: bool = False,
     ) -> HalfWidths:
-        """Return the half-widths; there are none in blocks where few were measured.
+        """Return the half-widths by two people or more; none in blocks with few measured ones.
 
         Parameters
         ----------
@@ -123,16 +123,9 @@ class LeftOutErrors:
             (contrasts,), by which predictions are multiplied; None: 1.
         segments, left_out_in_turn
             As of `HalfWidths`.
-
-        Raises
-        ------
-        ValueError
-            Fewer than two people were added.
         """
         from scipy.stats import t
 
-        if self._people < 2:
-            raise ValueError(f"{self._people} people are too few for errors")
         gain = (
             np.ones((len(self._values), 1)) if gains is None else np.asarray(gains, float)[:, None]
         )

@@ -272,14 +272,7 @@ def fit_people(
         Numbers of ROIs of the sets, in the order of the connectomes' rows.
     lattice
         Blocks of places whose errors are pooled in half-widths; None: each place alone.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than two people.
     """
-    if len(people) < 2:
-        raise ValueError(f"{len(people)} person is too few to leave one out")
     maps, minutes = MeanMaps.of(people), float(sum(person.minutes for person in people))
     strength = shrinkage(minutes)
     fits = [_SetFit.of(people, rows, maps, strength) for rows in rows_of(sets)]

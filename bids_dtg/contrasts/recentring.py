@@ -63,11 +63,6 @@ def recentre(
     -------
     The correction; and whether predictions differ between people by more than rounding,
     (contrasts,).
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two people, or shapes are others.
     """
     shape, number = mean_map.shape, 0
     everybody, everybody_squares = np.zeros(shape), np.zeros(shape[0])
@@ -76,8 +71,6 @@ def recentre(
     products, squares = np.zeros(shape[0]), np.zeros(shape[0])
     for predicted, measured in people:
         p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
-        if not p.shape == m.shape == shape:
-            raise ValueError(f"the mean map is {shape}; found maps {p.shape} and {m.shape}")
         number += 1
         everybody += p
         everybody_squares += np.einsum("qv,qv->q", p, p)
@@ -88,8 +81,6 @@ def recentre(
         of_measured += m
         products += np.einsum("qv,qv->q", p, m)
         squares += np.einsum("qv,qv->q", p, p)
-    if number < 2:
-        raise ValueError(f"re-centring needs at least 2 people, found {number}")
     # Deviations from the means of those who have a voxel: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
     mean = of_predicted / np.maximum(count, 1)
     covariance = products - np.einsum("qv,qv->q", mean, of_measured)

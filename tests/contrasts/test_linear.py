@@ -89,11 +89,6 @@ def test_what_does_not_fit_is_refused(change, line):
         dataclasses.replace(model, **change)
 
 
-def test_one_person_is_too_few():
-    with pytest.raises(ValueError, match="too few to leave one out"):
-        fit_people(simulated(1), SETS)
-
-
 def test_little_rest_is_shrunk_more():
     assert shrinkage(1000.0) == shrinkage(143.4) == 4
     assert shrinkage(36.0) == pytest.approx(4 * 143.4 / 36)
