@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,32 +21,73 @@ VOXELS_AT_A_TIME = 2048
 Float = NDArray[np.float64]
 
 
-class Algebra(ABC):
-    """What the whole run fixes: cleaned ROI series, and how sums turn into cleaned voxels."""
+class Algebra:
+    """Cleaned ROI series, and how the sums of a run turn into cleaned voxels, y - Z b.
+
+    Where the sums are with what cleaning removes, Z are its time courses, and b = L Z'y follows
+    from the sums. Sums with what it leaves, T'y, hold the cleaned voxels themselves, E T'y: then y
+    counts as 0, Z is -E, and b are the sums.
+    """
 
     series: Float  # (frames kept, rois), cleaned
 
     def __init__(self, moments: RunMoments) -> None:
-        self.moments = moments
-
-    @abstractmethod
-    def part(self, pieces: Sequence[int], mixing: Float | None = None) -> Part:
-        """Prepare to correlate within some pieces; `mixing` as `Part` has it."""
-
-    @abstractmethod
-    def voxels(self, low: int, high: int) -> VoxelSums:
-        """Take the sums of the grey-matter voxels from `low` to `high`."""
+        self.moments, cleaning = moments, moments.cleaning
+        self.removed = isinstance(cleaning, Removal)
+        self.projections = 0  # features before the time courses: maps and the sum over voxels
+        self.shares = False
+        if isinstance(cleaning, Retention):
+            self.columns, self.intercept = -cleaning.courses, float(cleaning.columns[0, 0])
+            if moments.voxels.standardised:
+                self.series = self._standardised_series(cleaning.courses)
+                return
+            weights = series_weights(moments)
+            raw = moments.features[:, : len(weights)] @ weights
+            left = cleaning.courses @ (cleaning.columns[:, 1:].T @ raw)
+        else:
+            features, weights = moments.features, series_weights(moments)
+            self.projections, self.of_projections = len(weights), weights
+            self.columns = features[:, self.projections :]
+            self.intercept = float(self.columns[0, 0])
+            # Z is orthonormal up to the rounding of its stored type; b = sums @ inverse.
+            self.inverse = np.linalg.inv(self.columns.T @ self.columns) @ cleaning.weights.T
+            projections = features[:, : self.projections]
+            raw = projections @ weights
+            gamma = self.inverse.T @ (self.columns.T @ raw)
+            # series = features @ weights
+            self.weights = np.vstack([weights, -gamma])
+            # Several sets' series are mixed from the same projections, which are fewer.
+            self.shares = moments.voxels.combine is not None
+            if self.shares:
+                self.taken = self.inverse.T @ (self.columns.T @ projections)
+                self.cleaned = projections - self.columns @ self.taken
+            left = raw - self.columns @ gamma
+        # ROIs that the confounds explain are blanked: their rounding correlates with anything.
+        size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
+        left[:, (left**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
+        self.series = left
 
     def rows(self, pieces: Sequence[int]) -> NDArray[np.intp]:
         """Positions of the pieces' frames among the kept ones."""
         edges = self.moments.segments.edges
         return np.concatenate([np.arange(edges[piece], edges[piece + 1]) for piece in pieces])
 
-    def _clean_series(self, raw: Float, cleaned: Float) -> Float:
-        """Blank ROIs that the confounds explain: their rounding correlates with anything."""
-        size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
-        cleaned[:, (cleaned**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
-        return cleaned
+    def _standardised_series(self, courses: Float) -> Float:
+        """Solve ROI series on cleaned voxels of sd 1, whose courses the sums hold."""
+        moments, frames = self.moments, len(courses)
+        solved = moments.solved
+        left = np.zeros((courses.shape[1], len(moments.maps) + 1))
+        for low in range(0, moments.grey_voxels, VOXELS_AT_A_TIME):
+            high = min(low + VOXELS_AT_A_TIME, moments.grey_voxels)
+            own = VoxelSums(self, low, high).betas
+            squares = (own**2).sum(axis=1)
+            explained = squares <= RESIDUAL_TOLERANCE * moments.squares[0, low:high]
+            solved[low:high][explained] = False
+            scale = ratio(np.where(solved[low:high], np.sqrt(frames), 0.0), np.sqrt(squares))
+            maps = np.vstack([moments.maps[:, low:high], np.ones((1, high - low))])
+            left += (own * scale[:, None]).T @ maps.T
+        series: Float = courses @ (left @ series_weights(moments, solved))
+        return series
 
 
 class Part:
@@ -61,17 +101,34 @@ class Part:
         self, algebra: Algebra, pieces: Sequence[int], mixing: Float | None = None
     ) -> None:
         self.pieces, self.mixed = tuple(pieces), mixing is not None
-        self.rows = algebra.rows(pieces)
-        self.frames = len(self.rows)
-        series = algebra.series[self.rows]
+        rows = algebra.rows(pieces)
+        self.frames = len(rows)
+        series = algebra.series[rows]
         mean = series.mean(axis=0)
         centred = series - mean
         norms = np.sqrt((centred**2).sum(axis=0))
         # (rois, columns), what turns series into those of this part; 0 for one that is constant.
         mixing = np.eye(len(norms)) if mixing is None else mixing
-        self.scaled = ratio(mixing, np.broadcast_to(norms[:, None], mixing.shape))
-        self.series_mean = mean @ self.scaled
-        self.series = centred @ self.scaled
+        scaled = ratio(mixing, np.broadcast_to(norms[:, None], mixing.shape))
+        self.series = centred @ scaled
+        columns = algebra.columns[rows]
+        self.taken = columns.T @ self.series  # of voxels, by b
+        self.columns_columns = columns.T @ columns
+        self.columns_sum = columns.sum(axis=0)
+        self.shares = algebra.shares and scaled.shape[1] > algebra.projections
+        if self.shares:
+            # Once projections are cleaned, float32 is enough.
+            self.mix = (algebra.of_projections @ scaled).astype(np.float32)
+            cleaned = algebra.cleaned[rows]
+            mean_cleaned = cleaned.mean(axis=0)
+            # As `weights` and `taken`, of the projections instead of the series.
+            self.projecting = -algebra.taken
+            self.projecting[0] -= mean_cleaned / algebra.intercept
+            self.projections_taken = columns.T @ (cleaned - mean_cleaned)
+        if algebra.removed:
+            self.weights = algebra.weights @ scaled
+            # The first column is constant: it takes the mean away.
+            self.weights[algebra.projections] -= (mean @ scaled) / algebra.intercept
 
     def correlation(self) -> Float:
         """Pearson r (rois, rois) of the series, where they are not mixed; 0 where undefined."""
@@ -79,107 +136,51 @@ class Part:
         return r
 
 
-class VoxelSums(ABC):
-    """The sums of some voxels."""
+class VoxelSums:
+    """The sums of the grey-matter voxels from `low` to `high`."""
+
+    def __init__(self, algebra: Algebra, low: int, high: int) -> None:
+        moments = algebra.moments
+        self.algebra, self.lost = algebra, moments.lost[low:high]
+        self.cross = moments.cross(low, high)
+        self.squares = moments.squares[:, low:high]
+        self._within: dict[tuple[int, ...], Float] = {}
+        self._left: dict[tuple[int, ...], Float] = {}
+        self._projected: dict[tuple[int, ...], NDArray[np.float32]] = {}
+        total = self._cross(tuple(range(len(self.cross))))[:, algebra.projections :]
+        self.betas = total @ algebra.inverse if algebra.removed else total[:, 1:]
+        # Mean (voxels,) over the kept frames, less the subtracted volume.
+        self.mean: Float = total[:, 0] / algebra.intercept / moments.design.frames_kept
 
     def correlate(self, part: Part) -> NDArray[np.floating]:
         """Pearson r (voxels, rois) of cleaned voxels and cleaned ROI series in a part, mixed."""
-        r = self.covariance(part)
+        r = self._covariance(part)
         norms = ratio(np.ones(len(r)), np.sqrt(self.sum_of_squares(part)))
         r *= norms.astype(r.dtype, copy=False)[:, None]
         return r if part.mixed else np.clip(r, -1.0, 1.0, out=r)
 
-    @property
-    @abstractmethod
-    def mean(self) -> Float:
-        """Mean (voxels,) over the kept frames, less the subtracted volume."""
-
-    @abstractmethod
-    def covariance(self, part: Part) -> NDArray[np.floating]:
-        """Sums (voxels, rois) of cleaned voxels times cleaned, demeaned ROI series."""
-
-    @abstractmethod
     def sum_of_squares(self, part: Part) -> Float:
         """Sum of squares (voxels,) of cleaned voxels about their mean; 0: rounding, or no data."""
+        if part.pieces not in self._left:  # it is the same however the series are mixed
+            self._left[part.pieces] = self._squares_left(part)
+        return self._left[part.pieces]
 
-
-def algebra_of(moments: RunMoments) -> Algebra:
-    """Choose the algebra that fits the sums."""
-    cleaning = moments.cleaning
-    if isinstance(cleaning, Retention):
-        return _LeftAlgebra(moments, cleaning)
-    return _RemovedAlgebra(moments, cleaning)
-
-
-class _RemovedAlgebra(Algebra):
-    """Cleaned sums from what is removed: y - Z L Z'y."""
-
-    def __init__(self, moments: RunMoments, cleaning: Removal) -> None:
-        super().__init__(moments)
-        features, weights = moments.features, series_weights(moments)
-        self.projections, self.of_projections = len(weights), weights
-        self.columns = features[:, self.projections :]
-        # Z is orthonormal up to the rounding of its stored type; betas = sums @ inverse.
-        self.inverse = np.linalg.inv(self.columns.T @ self.columns) @ cleaning.weights.T
-        raw = features[:, : self.projections] @ weights
-        gamma = self.inverse.T @ (self.columns.T @ raw)
-        # series = features @ weights
-        self.weights = np.vstack([weights, -gamma])
-        # Several sets' series are mixed from the same projections, which are fewer.
-        self.shares = moments.voxels.combine is not None
-        if self.shares:
-            projections = features[:, : self.projections]
-            self.taken = self.inverse.T @ (self.columns.T @ projections)
-            self.cleaned = projections - self.columns @ self.taken
-        self.series = self._clean_series(raw, raw - self.columns @ gamma)
-
-    def part(self, pieces: Sequence[int], mixing: Float | None = None) -> _RemovedPart:
-        return _RemovedPart(self, pieces, mixing)
-
-    def voxels(self, low: int, high: int) -> _RemovedSums:
-        return _RemovedSums(self, low, high)
-
-
-class _RemovedPart(Part):
-    def __init__(
-        self, algebra: _RemovedAlgebra, pieces: Sequence[int], mixing: Float | None = None
-    ) -> None:
-        super().__init__(algebra, pieces, mixing)
-        columns = algebra.columns[self.rows]
-        self.intercept = float(columns[0, 0])
-        self.shares = algebra.shares and self.scaled.shape[1] > algebra.projections
-        if self.shares:
-            # Once projections are cleaned, float32 is enough.
-            self.mix = (algebra.of_projections @ self.scaled).astype(np.float32)
-            cleaned = algebra.cleaned[self.rows]
-            mean = cleaned.mean(axis=0)
-            # As `weights` and `taken` below, of the projections instead of the series.
-            self.projecting = -algebra.taken
-            self.projecting[0] -= mean / self.intercept
-            self.projections_taken = algebra.inverse @ (columns.T @ (cleaned - mean))
-        self.weights = algebra.weights @ self.scaled
-        # The first column is constant: it takes the mean away.
-        self.weights[algebra.projections] -= self.series_mean / self.intercept
-        # What cleaning takes, times the sums of the whole run with the columns.
-        self.taken = algebra.inverse @ (columns.T @ self.series)
-        self.columns_columns = columns.T @ columns
-        self.columns_sum = columns.sum(axis=0)
-
-
-class _RemovedSums(VoxelSums):
-    def __init__(self, algebra: _RemovedAlgebra, low: int, high: int) -> None:
-        self.algebra = algebra
-        self.lost = algebra.moments.lost[low:high]
-        self.cross = algebra.moments.cross(low, high)
-        self.squares = algebra.moments.squares[:, low:high]
-        self._within: dict[tuple[int, ...], Float] = {}
-        self._left: dict[tuple[int, ...], Float] = {}
-        self._projected: dict[tuple[int, ...], NDArray[np.float32]] = {}
-        self.total = self._cross(tuple(range(len(self.cross))))[:, algebra.projections :]
-        self.betas = self.total @ algebra.inverse
+    def _covariance(self, part: Part) -> NDArray[np.floating]:
+        """Sums (voxels, rois) of cleaned voxels times cleaned, demeaned ROI series."""
+        if part.shares:
+            # A row of each ROI lies together, as in a connectome.
+            mixed: NDArray[np.float32] = (part.mix.T @ self._with_projections(part).T).T
+            return mixed
+        taken: Float = self.betas @ part.taken
+        if not self.algebra.removed:
+            taken *= -1.0
+            return taken
+        covariance: Float = self._cross(part.pieces) @ part.weights
+        covariance -= taken
+        return covariance
 
     def _cross(self, pieces: tuple[int, ...]) -> Float:
-        """Add up pieces once: (voxels, rois + 1 + columns)."""
+        """Add up pieces once: (voxels, features)."""
         if len(pieces) == 1:
             within: Float = self.cross[pieces[0]]
             return within
@@ -190,120 +191,28 @@ class _RemovedSums(VoxelSums):
                 total += other
         return self._within[pieces]
 
-    @property
-    def mean(self) -> Float:
-        frames = self.algebra.moments.design.frames_kept
-        mean: Float = self.total[:, 0] / self.algebra.columns[0, 0] / frames
-        return mean
-
-    def covariance(self, part: Part) -> NDArray[np.floating]:
-        assert isinstance(part, _RemovedPart)
-        if part.shares:
-            # A row of each ROI lies together, as in a connectome.
-            mixed: NDArray[np.float32] = (part.mix.T @ self._with_projections(part).T).T
-            return mixed
-        covariance: Float = self._cross(part.pieces) @ part.weights
-        covariance -= self.total @ part.taken
-        return covariance
-
-    def sum_of_squares(self, part: Part) -> Float:
-        assert isinstance(part, _RemovedPart)
-        if part.pieces not in self._left:  # it is the same however the series are mixed
-            self._left[part.pieces] = self._squares_left(part)
-        return self._left[part.pieces]
-
-    def _with_projections(self, part: _RemovedPart) -> NDArray[np.float32]:
+    def _with_projections(self, part: Part) -> NDArray[np.float32]:
         """Sums (voxels, maps + 1) of cleaned voxels times cleaned, demeaned projections."""
         if part.pieces not in self._projected:
             cross, first = self._cross(part.pieces), self.algebra.projections
             found = cross[:, first:] @ part.projecting
             found += cross[:, :first]
-            found -= self.total @ part.projections_taken
+            found -= self.betas @ part.projections_taken
             self._projected[part.pieces] = found.astype(np.float32)
         return self._projected[part.pieces]
 
-    def _squares_left(self, part: _RemovedPart) -> Float:
-        cross = self._cross(part.pieces)[:, self.algebra.projections :]
-        squares = self.squares[list(part.pieces)].sum(axis=0)
-        residual_sum = cross[:, 0] / part.intercept - self.betas @ part.columns_sum
-        left: Float = squares - residual_sum**2 / part.frames
-        left -= np.einsum("vc,vc->v", self.betas, 2 * cross - self.betas @ part.columns_columns)
+    def _squares_left(self, part: Part) -> Float:
+        residual_sum, products = -self.betas @ part.columns_sum, self.betas @ part.columns_columns
+        if self.algebra.removed:
+            cross = self._cross(part.pieces)[:, self.algebra.projections :]
+            residual_sum += cross[:, 0] / self.algebra.intercept
+            products -= 2 * cross
+            squares = self.squares[list(part.pieces)].sum(axis=0)
+        else:
+            squares = self.squares[0] * (part.frames / self.algebra.moments.design.frames_kept)
+        left: Float = np.where(self.algebra.removed, squares, 0.0) - residual_sum**2 / part.frames
+        left += np.einsum("vc,vc->v", self.betas, products)
         left[self.lost | (left <= RESIDUAL_TOLERANCE * squares)] = 0.0
-        return left
-
-
-class _LeftAlgebra(Algebra):
-    """Cleaned sums from what is left: E T'y."""
-
-    def __init__(self, moments: RunMoments, cleaning: Retention) -> None:
-        super().__init__(moments)
-        self.courses = cleaning.courses
-        self.intercept = float(cleaning.columns[0, 0])
-        if moments.voxels.standardised:
-            self.series = self._standardised_series()
-            return
-        weights = series_weights(moments)
-        raw = moments.features[:, : len(weights)] @ weights
-        self.series = self._clean_series(raw, self.courses @ (cleaning.columns[:, 1:].T @ raw))
-
-    def _standardised_series(self) -> Float:
-        """Solve ROI series on cleaned voxels of sd 1, whose courses the sums hold."""
-        moments, frames = self.moments, len(self.courses)
-        solved = moments.solved
-        left = np.zeros((self.courses.shape[1], len(moments.maps) + 1))
-        for low in range(0, moments.grey_voxels, VOXELS_AT_A_TIME):
-            high = min(low + VOXELS_AT_A_TIME, moments.grey_voxels)
-            own = self.voxels(low, high).left
-            squares = (own**2).sum(axis=1)
-            explained = squares <= RESIDUAL_TOLERANCE * moments.squares[0, low:high]
-            solved[low:high][explained] = False
-            scale = ratio(np.where(solved[low:high], np.sqrt(frames), 0.0), np.sqrt(squares))
-            maps = np.vstack([moments.maps[:, low:high], np.ones((1, high - low))])
-            left += (own * scale[:, None]).T @ maps.T
-        series: Float = self.courses @ (left @ series_weights(moments, solved))
-        return series
-
-    def part(self, pieces: Sequence[int], mixing: Float | None = None) -> _LeftPart:
-        return _LeftPart(self, pieces, mixing)
-
-    def voxels(self, low: int, high: int) -> _LeftSums:
-        return _LeftSums(self, low, high)
-
-
-class _LeftPart(Part):
-    def __init__(
-        self, algebra: _LeftAlgebra, pieces: Sequence[int], mixing: Float | None = None
-    ) -> None:
-        super().__init__(algebra, pieces, mixing)
-        courses = algebra.courses[self.rows]
-        centred = courses - courses.mean(axis=0)
-        self.courses_series = centred.T @ self.series
-        self.courses_courses = centred.T @ centred
-        self.share = self.frames / len(algebra.courses)
-
-
-class _LeftSums(VoxelSums):
-    def __init__(self, algebra: _LeftAlgebra, low: int, high: int) -> None:
-        self.algebra = algebra
-        self.lost = algebra.moments.lost[low:high]
-        (sums,) = algebra.moments.cross(low, high)
-        self.total, self.left = sums[:, 0], sums[:, 1:]
-        self.squares = algebra.moments.squares[0, low:high]
-
-    @property
-    def mean(self) -> Float:
-        mean: Float = self.total * self.algebra.intercept
-        return mean
-
-    def covariance(self, part: Part) -> Float:
-        assert isinstance(part, _LeftPart)
-        covariance: Float = self.left @ part.courses_series
-        return covariance
-
-    def sum_of_squares(self, part: Part) -> Float:
-        assert isinstance(part, _LeftPart)
-        left: Float = np.einsum("vc,vc->v", self.left @ part.courses_courses, self.left)
-        left[self.lost | (left <= RESIDUAL_TOLERANCE * part.share * self.squares)] = 0.0
         return left
 
 

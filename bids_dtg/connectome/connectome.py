@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.algebra import (
     VOXELS_AT_A_TIME,
     Algebra,
-    algebra_of,
+    Part,
+    VoxelSums,
     ratio,
     series_weights,
 )
@@ -200,7 +201,7 @@ def run_connectomes(
         raise ValueError(f"{moments.seen.sum()} of {len(moments.seen)} kept frames were added")
     if form.sets != moments.voxels.sets:
         raise ValueError(f"a form of sets {form.sets}, and sums of sets {moments.voxels.sets}")
-    algebra, parts = algebra_of(moments), moments.segments
+    algebra, parts = Algebra(moments), moments.segments
     shape = (moments.voxels.rois, moments.grey_voxels)
     only = len(parts.sets) == 1
     halves = (parts.whole, parts.odd, parts.even) if every_part else ()
@@ -239,7 +240,7 @@ def _begin(
         len(rows) * design.tr_seconds,
         design.residual_dof(rows),
         form,
-        algebra.part(pieces).correlation() if form.row.joint else None,
+        Part(algebra, pieces).correlation() if form.row.joint else None,
     )
 
 
@@ -279,21 +280,21 @@ def _correlate(
         for pieces, made in wanted.items()
         if made.roi_r is not None
     }
-    mixed = {pieces: algebra.part(pieces, mixing) for pieces, mixing in mixings.items()}
+    mixed = {pieces: Part(algebra, pieces, mixing) for pieces, mixing in mixings.items()}
     # The agreement of the halves is of the marginal form, and of one set of ROIs.
     order, profile = moments.voxels.order, _one_set(moments, wanted)
     marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
     rois = moments.voxels.rois
     shown = None if profile == slice(0, rois) else np.eye(rois)[:, profile]
-    parts = {pieces: algebra.part(pieces, shown) for pieces in marginal}
-    whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
+    parts = {pieces: Part(algebra, pieces, shown) for pieces in marginal}
+    whole = parts.get(moments.segments.whole) or Part(algebra, moments.segments.whole)
     agreement, tsnr = (np.zeros(voxels, np.float32) for _ in range(2))
     dof = moments.design.frames_kept - moments.design.rank
 
     def fill(low: int) -> None:
         high = min(low + VOXELS_AT_A_TIME, voxels)
         here = slice(low, high) if order is None else order[low:high]
-        sums = algebra.voxels(low, high)
+        sums = VoxelSums(algebra, low, high)
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, made in wanted.items():
             own = sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
