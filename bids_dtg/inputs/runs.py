@@ -115,9 +115,7 @@ def find_runs(
     usable = usable_series(bold, who, input_type, rule.endings)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
-    found = versions_by_run(series)
-    if input_type == "xcpd":
-        found = _without_joins(found, who)
+    found = _without_joins(versions_by_run(series), who, input_type)
     require_measured_once(found, who)
 
     choices = _choices(found, rule, root)
@@ -219,36 +217,49 @@ def usable_series(
     return images
 
 
-def _without_joins(runs: list[list[NamedFile]], who: str) -> list[list[NamedFile]]:
-    """Leave out XCP-D's series that join others, whose minutes would count twice.
+def _without_joins(
+    runs: list[list[NamedFile]], who: str, input_type: InputType
+) -> list[list[NamedFile]]:
+    """Leave out series that join others, whose minutes would count twice.
 
-    Their names lack run-, dir- or both, which those of their parts have.
+    The name of a join lacks entities that its parts have: of XCP-D run-, dir- or both. Of another
+    program it is one where it has as many frames as two or more of these together.
 
     Raises
     ------
     RunError
-        A join has other frames than its parts.
+        XCP-D's join has other frames than its parts.
     """
     entities = [frozenset(measured(versions[0])) for versions in runs]
     joins: set[int] = set()
     # Long names first: what joins joins is compared with their parts alone.
     for at in sorted(range(len(runs)), key=lambda at: -len(entities[at])):
-        parts = [
-            runs[other]
-            for other in range(len(runs))
-            if other not in joins
-            and entities[at] < entities[other]
-            and {key for key, _ in entities[other] - entities[at]} <= _REMOVED.keys()
-        ]
-        if parts and _is_join(runs[at], parts, who):
+        more: dict[frozenset[str], list[list[NamedFile]]] = {}
+        for other in range(len(runs)):
+            if other not in joins and entities[at] < entities[other]:
+                keys = frozenset(key for key, _ in entities[other] - entities[at])
+                more.setdefault(keys, []).append(runs[other])
+        if input_type == "xcpd":
+            removed = [run for keys, of in more.items() if keys <= _REMOVED.keys() for run in of]
+            parts = removed if removed and _is_join(runs[at], removed, who) else []
+        else:
+            several = [[run for of in more.values() for run in of], *more.values()]
+            parts = next((of for of in several if len(of) > 1 and _has_frames(runs[at], of)), [])
+        if parts:
             joins.add(at)
             name = runs[at][0].path.name
             warnings.warn(f"{name} is left out: it joins {_names(parts)}", stacklevel=3)
     return [versions for at, versions in enumerate(runs) if at not in joins]
 
 
+def _has_frames(run: list[NamedFile], parts: list[list[NamedFile]]) -> bool:
+    """Return whether a series has as many frames as others together."""
+    each = [_frames(_series(part)) for part in parts]
+    return all(each) and _frames(_series(run)) == sum(each)
+
+
 def _is_join(run: list[NamedFile], parts: list[list[NamedFile]], who: str) -> bool:
-    """Return whether a series joins these; refuse one that should, and has other frames."""
+    """Return whether a series of XCP-D joins these; refuse one that should, of other frames."""
     own, of_parts = _series(run), [_series(part) for part in parts]
     frames, each = _frames(own), [_frames(part) for part in of_parts]
     together = sum(each) if all(each) else 0

@@ -659,11 +659,22 @@ def test_a_join_of_xcpd_with_other_frames_than_its_runs_is_refused(root, kind, k
         assert titles(found) == [f"sub-01_task-rest_{key}-{number}" for number in (1, 2)]
 
 
-def test_a_run_of_another_program_is_no_join(root, recwarn):
-    for entities, number in {"": 5, "run-1": 2, "run-2": 3}.items():
+@pytest.mark.parametrize(
+    ("frames", "joins"),
+    [
+        ({"": 5, "run-1": 2, "run-2": 3}, {""}),
+        ({"": 5, "acq-a_run-1": 2, "acq-b_run-1": 3}, {""}),
+        ({"": 5, "run-1": 2, "run-2": 3, "acq-a": 4}, {""}),  # beside a run of its own
+        ({"": 6, "run-1": 2, "run-2": 3}, set()),
+        ({"": 2, "run-2": 2}, set()),
+    ],
+)
+def test_elsewhere_the_frames_tell_a_join_from_a_run(root, recwarn, frames, joins):
+    for entities, number in frames.items():
         add_series(root, entities, number, kind="fmriprep")
-    assert len(runs_of_series(root, "fmriprep")) == 3
-    assert not recwarn
+    wanted = {f"sub-01_task-rest{entities and '_'}{entities}" for entities in {*frames} - joins}
+    assert set(titles(runs_of_series(root, "fmriprep"))) == wanted
+    assert len(recwarn) == len(joins)
 
 
 # --- One measurement twice
