@@ -16,7 +16,7 @@ from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps, average_of
 from bids_dtg.contrasts.participant.outputs.choice import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
-from bids_dtg.contrasts.participant.outputs.write import Writer
+from bids_dtg.contrasts.participant.outputs.write import complete, write_average, write_run
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.machine import one_blas_thread, return_memory
@@ -134,7 +134,6 @@ class MapAverageMaker:
 
     def __init__(self, begun: AverageBegun, model: Model, request: Request, clock: Clock) -> None:
         self.begun, self._model, self._request, self._clock = begun, model, request, clock
-        self._writer = Writer(request)
         self._average = MapAverage(by_dof=begun.planned.by_dof)
         # Of a model that reads all runs of a session together.
         self._joined, self._session = JoinedRuns(), ""
@@ -164,8 +163,12 @@ class MapAverageMaker:
         elif isinstance(part, RunRead):
             seconds, self._seconds = part.seconds + self._seconds, 0.0
             with self._clock.time("write"):
-                self._files += self._writer.write_run(
-                    part.summary, seconds=seconds, kept=part.kept, connectomes=part.connectomes
+                self._files += write_run(
+                    self._request,
+                    part.summary,
+                    seconds=seconds,
+                    kept=part.kept,
+                    connectomes=part.connectomes,
                 )
             self._summaries.append(part.summary)
 
@@ -210,10 +213,10 @@ class MapAverageMaker:
             self._end_session()
         estimate = average_of(self._average, self._model)
         with self._clock.time("write"):
-            self._files += self._writer.write_average(
-                planned, estimate, runs=runs, left_out=self._left_out
+            self._files += write_average(
+                request, planned, estimate, runs=runs, left_out=self._left_out
             )
-            self._writer.complete(planned, self.begun.inputs, self._files, runs=runs)
+            complete(request, planned, self.begun.inputs, self._files, runs=runs)
         short = f"; {len(self._left_out)} left out, with too little left" if self._left_out else ""
         summary = (
             f"{in_words(len(request.contrasts), request.kinds)} from "

@@ -1,10 +1,11 @@
-"""Write the files of an average of contrast maps, and of each of its runs."""
+"""Write the files of an average of contrast maps, and of each of its runs.
+
+Each function returns the paths of what it wrote, or raises `OutputError`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -43,180 +44,166 @@ from bids_dtg.report.quality import write_quality
 _SERIES = FileKind("timeseries", "rois", ".tsv")
 
 
-@dataclass(frozen=True, eq=False)
-class Writer:
-    """Writes the files of averages of maps; each method returns the paths of what it wrote.
+def write_run(
+    request: Request,
+    summary: RunSummary,
+    *,
+    seconds: float,
+    kept: Sequence[Kept],
+    connectomes: RunConnectomes | None,
+) -> list[PurePosixPath]:
+    """Write the files of one run: quality, report data and, if requested, connectomes."""
+    entities = run_entities(summary.run)
+    figures = {
+        **summary.figures,
+        "not_individual": ", ".join(request.bundle.card.part.not_individual) or None,
+        "seconds_processing": round(seconds, 2),
+    }
+    columns = request.presentation.quality_columns
+    files = [*write_quality(figures, columns, entities, request.output)]
+    files += write_kept(kept, entities, request.output)
+    nodes_of(request.bundle).write(request.output)
+    if connectomes is not None:
+        form = request.bundle.card.part.connectome
+        for name, rows in form.set_rows(len(connectomes.roi_r)).items():
+            own = connectomes.of_rows(rows) if name else connectomes
+            named = {**entities, "seg": name} if name else entities
+            files += _write(request, _connectome_files(request, summary, own, named))
+    return files
 
-    Raises
-    ------
-    OutputError
-        In each method: a file cannot be written.
-    """
 
-    request: Request  # of the call
-
-    def write_run(
-        self,
-        summary: RunSummary,
-        *,
-        seconds: float,
-        kept: Sequence[Kept],
-        connectomes: RunConnectomes | None,
-    ) -> list[PurePosixPath]:
-        """Write the files of one run: quality, report data and, if requested, connectomes."""
-        request, entities = self.request, run_entities(summary.run)
-        figures = {
-            **summary.figures,
-            "not_individual": ", ".join(request.bundle.card.part.not_individual) or None,
-            "seconds_processing": round(seconds, 2),
-        }
-        columns = request.presentation.quality_columns
-        files = [*write_quality(figures, columns, entities, request.output)]
-        files += write_kept(kept, entities, request.output)
-        nodes_of(request.bundle).write(request.output)
-        if connectomes is not None:
-            form = request.bundle.card.part.connectome
-            for name, rows in form.set_rows(len(connectomes.roi_r)).items():
-                own = connectomes.of_rows(rows) if name else connectomes
-                named = {**entities, "seg": name} if name else entities
-                files += self._write(self._connectome_files(summary, own, named))
-        return files
-
-    def write_average(
-        self,
-        planned: AveragedRuns,
-        estimate: Estimate,
-        *,
-        runs: Sequence[RunSummary],
-        left_out: Mapping[str, str],
-    ) -> list[PurePosixPath]:
-        """Write the maps of an average with their sidecar and tables."""
-        request = self.request
-        bundle, entities, maps = request.bundle, dict(planned.entities), estimate.values
-        # First, as they may be refused.
-        meshes = [mesh_of(request, planned, name) for name in request.meshes]
-        warps = [(target, target.warp(bundle.voxels)) for target in request.targets(planned)]
-        # An earlier report shows other maps, and a new one may fail.
-        discard_report(request.output, planned.participant)
-        contrasts = [
-            contrast for contrast in request.contrasts if not np.isnan(maps[contrast.index]).all()
-        ]
-        sidecar = average_sidecar(
-            entities, estimate, contrasts, request, runs=runs, left_out=left_out
-        )
-        files = self._write([sidecar])
-        if MAPS in request.kinds:
-            files += self._write(map_files(entities, maps, contrasts, request))
-            files += self._half_widths
-            root, source = planned.runs[0].root, request.dataset.name
-            for target, warp in warps:
-                files += self._write([space_sidecar(entities, target, bundle, root, source)])
-                moved = map_files(entities, warp.apply(maps), contrasts, request, warp.voxels)
-                files += self._write(moved)
-            surfaces = request.surfaces(planned)
-            for mesh in meshes:
-                facts = surface_facts(mesh, surfaces, root, source, request.path_names)
-                files += self._write(
-                    surface_map_files(
-                        *(entities, mesh, maps, contrasts), bundle=bundle, facts=facts
-                    )
-                )
-        if REGIONS in request.kinds:
-            for atlas in request.atlases:
-                files += self._write(region_files(entities, atlas, maps, contrasts, bundle=bundle))
-        return files
-
-    def complete(
-        self,
-        planned: AveragedRuns,
-        inputs: Mapping[str, Fingerprint],
-        files: Sequence[PurePosixPath],
-        *,
-        runs: Sequence[RunSummary],
-    ) -> None:
-        """Record that an average is complete, after all its other files have been written."""
-        request = self.request
-        lacking = Lacking.of_runs(
-            (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
-            frames=any(run.confounds.get("dropped_interpolated") for run in runs),
-        )
-        complete_average(
-            request.output,
-            planned,
-            inputs,
-            files,
-            options=request.recorded_options,
-            methods=(lacking, request.methods(lacking)),
-        )
-
-    def _write(self, files: Iterable[File]) -> list[PurePosixPath]:
-        output, paths = self.request.output, list[PurePosixPath]()
-        for path, content in files:
-            if isinstance(content, bytes):
-                output.write(path, content)
-            else:
-                write_json(output.path(path), content)
-            paths.append(path)
-        return paths
-
-    @cached_property
-    def _half_widths(self) -> list[PurePosixPath]:
-        """The files of the model's half-widths, once they are all there."""
-        request = self.request
-        bundle, output = request.bundle, request.output
-        if bundle.half_widths is None:
-            return []
-        paths = half_width_paths(bundle)
-        there = all(output.path(path).exists() for path in paths)
-        # Of the model that another call had, others are there.
-        if not there or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity:
-            self._write(half_width_files(bundle, request.capacity.threads))
-        return paths
-
-    def _connectome_files(
-        self, summary: RunSummary, connectomes: RunConnectomes, entities: Entities
-    ) -> Iterator[File]:
-        """Yield the files of a run's connectome, of one set of ROIs."""
-        bundle, source = self.request.bundle, self.request.dataset.name
-        rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
-        whole, places = connectomes.whole, bundle.places
-        assert whole is not None  # asked for
-        form = whole.form
-        named = {**entities, **places.entities, "stat": form.row.statistic, "desc": "connectome"}
-        if isinstance(places, ParcelPlaces):
-            there = np.where(connectomes.covered, whole.r, np.float32("nan"))
-            image = places.encode_maps(there, rois)
-        else:
-            image = places.encode(
-                whole.r,
-                intent="none" if form.row.joint else "correlation",
-                description="bids_dtg connectome, a volume an ROI",
+def write_average(
+    request: Request,
+    planned: AveragedRuns,
+    estimate: Estimate,
+    *,
+    runs: Sequence[RunSummary],
+    left_out: Mapping[str, str],
+) -> list[PurePosixPath]:
+    """Write the maps of an average with their sidecar and tables."""
+    bundle, entities, maps = request.bundle, dict(planned.entities), estimate.values
+    # First, as they may be refused.
+    meshes = [mesh_of(request, planned, name) for name in request.meshes]
+    warps = [(target, target.warp(bundle.voxels)) for target in request.targets(planned)]
+    # An earlier report shows other maps, and a new one may fail.
+    discard_report(request.output, planned.participant)
+    contrasts = [
+        contrast for contrast in request.contrasts if not np.isnan(maps[contrast.index]).all()
+    ]
+    sidecar = average_sidecar(entities, estimate, contrasts, request, runs=runs, left_out=left_out)
+    files = _write(request, [sidecar])
+    if MAPS in request.kinds:
+        files += _write(request, map_files(entities, maps, contrasts, request))
+        files += _half_widths(request)
+        root, source = planned.runs[0].root, request.dataset.name
+        for target, warp in warps:
+            files += _write(request, [space_sidecar(entities, target, bundle, root, source)])
+            moved = map_files(entities, warp.apply(maps), contrasts, request, warp.voxels)
+            files += _write(request, moved)
+        surfaces = request.surfaces(planned)
+        for mesh in meshes:
+            facts = surface_facts(mesh, surfaces, root, source, request.path_names)
+            files += _write(
+                request,
+                surface_map_files(*(entities, mesh, maps, contrasts), bundle=bundle, facts=facts),
             )
-        yield build_path(named, "statmap", places.extension), image
-        content = {
-            "Description": "Connectome of all frames of the run that were kept, a "
-            f"{'map' if bundle.card.part.parcels else 'volume'} an ROI: {form.row.words}",
-            "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
-            "Units": "arbitrary",
-            **bundle.metadata,
-            "Sources": run_sources(summary.run, source),
-            **model_facts(bundle),
-            **form_facts(form),
-        }
-        yield build_path(named, "statmap", ".json"), content
-        rows = [[f"{y:.6g}" for y in frame] for frame in connectomes.series]
-        yield _SERIES.path(entities), tsv_text(rois, rows).encode()
-        content = {
-            "Description": "Cleaned series of the model's ROI maps (first stage of dual "
-            "regression): a row a frame that was kept, a column an ROI, in the order of the maps",
-            **{
-                roi: {"Description": f"ROI map {number} of the model", "Units": "arbitrary"}
-                for number, roi in enumerate(rois, start=1)
-            },
-            "RepetitionTime": summary.figures["repetition_time"],
-            "Frames": summary.figures["frames"],
-            "FramesKept": len(connectomes.series),
-            "Sources": run_sources(summary.run, source),
-            **model_facts(bundle),
-        }
-        yield _SERIES.path(entities, ".json"), content
+    if REGIONS in request.kinds:
+        for atlas in request.atlases:
+            files += _write(request, region_files(entities, atlas, maps, contrasts, bundle=bundle))
+    return files
+
+
+def complete(
+    request: Request,
+    planned: AveragedRuns,
+    inputs: Mapping[str, Fingerprint],
+    files: Sequence[PurePosixPath],
+    *,
+    runs: Sequence[RunSummary],
+) -> None:
+    """Record that an average is complete, after all its other files have been written."""
+    lacking = Lacking.of_runs(
+        (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
+        frames=any(run.confounds.get("dropped_interpolated") for run in runs),
+    )
+    complete_average(
+        request.output,
+        planned,
+        inputs,
+        files,
+        options=request.recorded_options,
+        methods=(lacking, request.methods(lacking)),
+    )
+
+
+def _write(request: Request, files: Iterable[File]) -> list[PurePosixPath]:
+    output, paths = request.output, list[PurePosixPath]()
+    for path, content in files:
+        if isinstance(content, bytes):
+            output.write(path, content)
+        else:
+            write_json(output.path(path), content)
+        paths.append(path)
+    return paths
+
+
+def _half_widths(request: Request) -> list[PurePosixPath]:
+    """The files of the model's half-widths, once they are all there."""
+    bundle, output = request.bundle, request.output
+    if bundle.half_widths is None:
+        return []
+    paths = half_width_paths(bundle)
+    there = all(output.path(path).exists() for path in paths)
+    # Of the model that another call had, others are there.
+    if not there or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity:
+        _write(request, half_width_files(bundle, request.capacity.threads))
+    return paths
+
+
+def _connectome_files(
+    request: Request, summary: RunSummary, connectomes: RunConnectomes, entities: Entities
+) -> Iterator[File]:
+    """Yield the files of a run's connectome, of one set of ROIs."""
+    bundle, source = request.bundle, request.dataset.name
+    rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
+    whole, places = connectomes.whole, bundle.places
+    assert whole is not None  # asked for
+    form = whole.form
+    named = {**entities, **places.entities, "stat": form.row.statistic, "desc": "connectome"}
+    if isinstance(places, ParcelPlaces):
+        there = np.where(connectomes.covered, whole.r, np.float32("nan"))
+        image = places.encode_maps(there, rois)
+    else:
+        image = places.encode(
+            whole.r,
+            intent="none" if form.row.joint else "correlation",
+            description="bids_dtg connectome, a volume an ROI",
+        )
+    yield build_path(named, "statmap", places.extension), image
+    content = {
+        "Description": "Connectome of all frames of the run that were kept, a "
+        f"{'map' if bundle.card.part.parcels else 'volume'} an ROI: {form.row.words}",
+        "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
+        "Units": "arbitrary",
+        **bundle.metadata,
+        "Sources": run_sources(summary.run, source),
+        **model_facts(bundle),
+        **form_facts(form),
+    }
+    yield build_path(named, "statmap", ".json"), content
+    rows = [[f"{y:.6g}" for y in frame] for frame in connectomes.series]
+    yield _SERIES.path(entities), tsv_text(rois, rows).encode()
+    content = {
+        "Description": "Cleaned series of the model's ROI maps (first stage of dual "
+        "regression): a row a frame that was kept, a column an ROI, in the order of the maps",
+        **{
+            roi: {"Description": f"ROI map {number} of the model", "Units": "arbitrary"}
+            for number, roi in enumerate(rois, start=1)
+        },
+        "RepetitionTime": summary.figures["repetition_time"],
+        "Frames": summary.figures["frames"],
+        "FramesKept": len(connectomes.series),
+        "Sources": run_sources(summary.run, source),
+        **model_facts(bundle),
+    }
+    yield _SERIES.path(entities, ".json"), content
