@@ -10,23 +10,19 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
-# The nearest blocks that a place of a surface is interpolated between.
-
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
     """Blocks that cover places, and how values pass between blocks and places.
 
-    The corners of an element are the blocks that its places are interpolated between: eight
-    around a voxel, the nearest three of a vertex.
+    A place's corners are the blocks that its values are interpolated between: eight around a
+    voxel, one of a parcel.
     """
 
     shape: tuple[int, ...]  # of an array over the blocks, in C order
     edge: int  # of a block, counted in places
-    spacing_mm: float  # edge of a block
     block_of: NDArray[np.intp]  # (places,), number of the block that a place lies in
-    element: NDArray[np.intp]  # (places,), row of `corners`
-    corners: NDArray[np.intp]  # (elements, corners), numbers of blocks
+    corners: NDArray[np.intp]  # (places, corners), numbers of blocks
     weights: Float64  # (places, corners), they add up to 1
 
     @property
@@ -37,16 +33,13 @@ class Lattice:
     def interpolate(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Interpolate values at the blocks' centres, (rows, *shape), to places: (rows, places)."""
         rows = values.reshape(len(values), -1).astype(np.float64)
-        corners = self.corners[self.element]
         found = np.empty((len(rows), len(self.block_of)), np.float32)
         for own, row in zip(found, rows, strict=True):
-            own[:] = np.einsum("pc,pc->p", row[corners], self.weights)
+            own[:] = np.einsum("pc,pc->p", row[self.corners], self.weights)
         return found
 
 
-def voxel_lattice(
-    index: NDArray[np.intp], shape: tuple[int, ...], edge: int, voxel_mm: float
-) -> Lattice:
+def voxel_lattice(index: NDArray[np.intp], shape: tuple[int, ...], edge: int) -> Lattice:
     """Divide a grid into cubes of `edge` voxels; the last may be incomplete.
 
     Parameters
@@ -57,8 +50,6 @@ def voxel_lattice(
         Shape of the grid, (i, j, k).
     edge
         Edge of a block in voxels.
-    voxel_mm
-        Edge of the cubic voxels, in mm.
     """
     blocks = tuple(-(-size // edge) for size in shape)
     last = np.array(blocks) - 1
@@ -66,21 +57,14 @@ def voxel_lattice(
     place = np.clip((index - (edge - 1) / 2) / edge, 0, last)
     lower = np.minimum(place.astype(np.intp), np.maximum(last - 1, 0))
     share = place - lower
-    lowest = _flat(lower, blocks)
-    used = np.zeros(int(np.prod(blocks)), bool)
-    used[lowest] = True
-    first, element = np.flatnonzero(used), (np.cumsum(used) - 1)[lowest]
     steps = np.indices((2, 2, 2)).reshape(3, 8).T
     along_i, along_j, along_k = np.stack([1.0 - share, share], axis=2).transpose(1, 0, 2)
     weights = along_i[:, :, None, None] * along_j[:, None, :, None] * along_k[:, None, None, :]
-    corner = np.stack(np.unravel_index(first, blocks), axis=1)[:, None] + steps
     return Lattice(
         shape=blocks,
         edge=edge,
-        spacing_mm=voxel_mm * edge,
         block_of=_flat(index // edge, blocks),
-        element=element,
-        corners=_flat(np.minimum(corner, last), blocks),
+        corners=_flat(np.minimum(lower[:, None] + steps, last), blocks),
         weights=weights.reshape(-1, 8),
     )
 
@@ -97,9 +81,7 @@ def single_lattice(places: int, edge: int) -> Lattice:
     return Lattice(
         shape=(places,),
         edge=edge,
-        spacing_mm=1.0,
         block_of=own,
-        element=own,
         corners=own[:, None],
         weights=np.ones((places, 1)),
     )

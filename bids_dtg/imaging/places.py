@@ -254,7 +254,7 @@ class VoxelPlaces:
         """
         if edge < 1:
             raise ValueError(f"a block has 1 voxel along an edge or more, not {edge}")
-        return voxel_lattice(self.index, self.grid.shape, edge, self.spacing_mm)
+        return voxel_lattice(self.index, self.grid.shape, edge)
 
     def _nearest(self, points: NDArray[np.float64]) -> Indices:
         """Return the voxel of the places that points (n, 3), RAS+ mm, lie in; -1 for none."""
