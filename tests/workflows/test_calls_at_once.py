@@ -57,7 +57,6 @@ class Calls:
             "simulations": of_networks("simulate", "--simulations", "2"),
             "networks' evaluation": of_networks("evaluate", "--simulations", "1"),
             "twins' evaluation": of_twins("evaluate", "--model", str(twin.bundle)),
-            "maps' evaluation": of_maps("evaluate", "--model", maps.bundle),
         }
 
     def run(self, *names: str) -> list[int]:
@@ -93,7 +92,6 @@ def calls(tmp_path_factory, trained_maps, trained_network, trained_twin):
     [
         ("linear", "other linear", "is in use by |holds a model already"),
         ("networks' evaluation", "twins' evaluation", "is in use by |holds results of "),
-        ("simulations", "maps' evaluation", "OUTPUT_DIR .* holds results of "),
     ],
 )
 def test_of_two_that_do_not_go_together_one_is_refused(calls, one, other, why):
