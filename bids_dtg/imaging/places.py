@@ -6,7 +6,7 @@ Values over places are arrays whose last axis has the places in their order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,10 +76,6 @@ class Places(Protocol):
 
     def mirror(self) -> Indices:
         """Return the place on the other side of the brain for each place, (places,); -1: none."""
-        ...
-
-    def shifted(self, offset_mm: Sequence[float]) -> Indices:
-        """Return the place nearest to each place moved by (x, y, z), (places,); -1: none."""
         ...
 
     def lattice(self, edge: int) -> Lattice:
@@ -240,10 +236,6 @@ class VoxelPlaces:
         """Return the voxel nearest to where x has the other sign, (voxels,); -1: none."""
         return self._nearest(self.points * [-1, 1, 1])
 
-    def shifted(self, offset_mm: Sequence[float]) -> Indices:
-        """Return the voxel nearest to each voxel moved by (x, y, z), (voxels,); -1: none."""
-        return self._nearest(self.points + np.asarray(offset_mm))
-
     def lattice(self, edge: int) -> Lattice:
         """Divide the grid into cubes of `edge` voxels along an edge.
 
@@ -323,10 +315,6 @@ class ListedPlaces:
 
     def mirror(self) -> Indices:
         """Return -1 for each place: sides are not known."""
-        return np.full(self.number, _NONE, np.intp)
-
-    def shifted(self, offset_mm: Sequence[float]) -> Indices:
-        """Return -1 for each place: positions are not known."""
         return np.full(self.number, _NONE, np.intp)
 
     def lattice(self, edge: int) -> Lattice:

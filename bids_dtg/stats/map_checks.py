@@ -1,15 +1,14 @@
 """Whether a measured map is one: on its own, and beside the maps of other people.
 
 A map on its own may hold too few of the places or too few values, and cannot be used then. Beside
-the mean of the other people's maps it may look mirrored, shifted, of another scale, or like none
-of them: that is reported, and whoever has the maps decides.
+the mean of the other people's maps it may look mirrored, of another scale, or like none of
+them: that is reported, and whoever has the maps decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +28,11 @@ LEAST_PEOPLE = 5
 SCALE_FACTOR = 4.0
 # Differences between left and right must agree among people by this r to distinguish sides.
 LEAST_SIDE_R, _SIDE_HINT = 0.15, 0.1
-# A map is shifted that matches the others with this r, better by that, this far away (or a place).
-LEAST_SHIFT_R, LEAST_SHIFT_GAIN, LEAST_SHIFT_MM, MOST_SHIFT_MM = 0.3, 0.1, 4.0, 12.0
-# So many contrasts of a person together show a shift or a side that one alone does not.
+# So many contrasts of a person together show a side that one alone does not.
 LEAST_TOGETHER = 3
 # An r with the others' mean that is lower than the median by this, and by 3.5 robust deviations.
 LEAST_DROP, _OUTLIER_Z, _MAD_TO_SD = 0.2, 3.5, 1.4826
-# Places, evenly spread, by which equal values and shifts are found: maps are smooth.
+# Places, evenly spread, by which equal values and sides are compared: maps are smooth.
 _SAMPLE = 20_000
 
 
@@ -73,8 +70,6 @@ class GroupFigures:
 
     r: float  # correlation with the mean of the others
     side_r: float  # the same, of the differences between left and right
-    shift_mm: tuple[float, float, float]  # where the map matches best, x, y, z
-    shifted_r: float  # correlation there
 
 
 @dataclass(frozen=True)
@@ -135,37 +130,7 @@ def too_large(largest: float, most: float = LARGEST_VALUE) -> str:
     return f"its values go up to {largest:.3g}, and no statistic or effect is so large"
 
 
-@dataclass(frozen=True, eq=False)
-class Geometry:
-    """What lies where, for comparisons of maps with the mean of others."""
-
-    mirror: Indices  # (places,), the place on the other side; -1: none
-    shifted: Callable[[Sequence[float]], Indices]  # places moved by x, y, z in mm; -1: none
-    spacing_mm: float  # between neighbouring places
-    _moved: dict[tuple[float, ...], Indices] = field(default_factory=dict)
-
-    @cached_property
-    def compared(self) -> Indices:
-        """Return the places by which maps are compared: a sample, then pairs of both sides."""
-        sample = _sample(len(self.mirror))
-        # Each pair once: the side of a smaller number, whichever that is.
-        ones = sample[self.mirror[sample] > sample]
-        return np.concatenate([sample, ones, self.mirror[ones]])
-
-    def parts(self, values: Array) -> tuple[Array, Array]:
-        """Split values at the `compared` places: of the sample, and what differs between sides."""
-        size = min(len(self.mirror), _SAMPLE)
-        ones, others = np.split(values[size:], 2)
-        return values[:size], ones - others
-
-    def moved(self, offset_mm: tuple[float, float, float]) -> Indices:
-        """Return the places that a sample of the places comes to lie on."""
-        if offset_mm not in self._moved:
-            self._moved[offset_mm] = self.shifted(offset_mm)[_sample(len(self.mirror))]
-        return self._moved[offset_mm]
-
-
-def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) -> list[Checked]:
+def check_maps(maps: Iterable[Array], sds: Sequence[float], mirror: Indices) -> list[Checked]:
     """Compare the maps of one contrast, one a person, with the mean of the others.
 
     The mean is of maps scaled to a standard deviation of 1, so that none outweighs the others.
@@ -178,8 +143,8 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) 
         value.
     sds
         Standard deviation of each map.
-    geometry
-        Mirror and shifts of the places, and the distance between them.
+    mirror
+        (places,), the place on the other side of each; -1: none.
 
     Returns
     -------
@@ -189,7 +154,10 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) 
     own = [own_figures(values) for values in maps]
     if len(maps) < LEAST_PEOPLE:
         return [Checked(figures, None, np.nan, _own_findings(figures)) for figures in own]
-    places = geometry.compared
+    # A sample of the places, then pairs of both sides: each pair once.
+    sample = _sample(len(mirror))
+    ones = sample[mirror[sample] > sample]
+    places = np.concatenate([sample, ones, mirror[ones]])
     total, count = np.zeros(len(places)), np.zeros(len(places))
     for whole, sd in zip(maps, sds, strict=True):
         values = np.asarray(whole[places], np.float64)
@@ -203,85 +171,44 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) 
         others = count - known
         rest = total - np.where(known, values, 0.0) / (sd or 1.0)
         mean = np.where(others > 0, rest / np.maximum(others, 1), np.nan)
-        beside.append(_compare(whole, values, mean, geometry))
-    return _judge(own, beside, np.asarray(sds, float), geometry.spacing_mm)
+        beside.append(_compare(values, mean, len(sample)))
+    return _judge(own, beside, np.asarray(sds, float))
 
 
-def judge_person(maps: Sequence[Checked], spacing_mm: float) -> dict[str, str]:
-    """Judge the contrasts of a person together, where each alone says too little.
-
-    Parameters
-    ----------
-    maps
-        Of one person, a contrast each.
-    spacing_mm
-        Distance between neighbouring places, in mm.
+def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
+    """Judge the sides of a person's contrasts together, where each alone says too little.
 
     Returns
     -------
     Kind of finding -> words; empty with fewer than `LEAST_TOGETHER` contrasts that can be judged.
     """
-    groups = [checked.group for checked in maps if checked.group is not None]
-    findings = {}
-    sides = [g.side_r for g, usual in zip(groups, _usual(maps), strict=True) if usual >= _SIDE_HINT]
-    if len(sides) >= LEAST_TOGETHER and np.median(sides) < -_SIDE_HINT:
-        findings["mirrored"] = (
-            f"left and right look swapped: over {len(sides)} contrasts, what differs between them "
-            f"correlates {np.median(sides):.2f} with the others'"
-        )
-    shifts = [g.shift_mm for g in groups if g.shifted_r >= LEAST_SHIFT_R / 2]
-    if not findings and len(shifts) >= LEAST_TOGETHER:
-        x, y, z = np.median(shifts, axis=0)
-        far = float(np.linalg.norm((x, y, z)))
-        if far >= max(LEAST_SHIFT_MM, spacing_mm):
-            findings["shifted"] = (
-                f"it looks shifted by {far:.0f} mm (x {x:+.0f}, y {y:+.0f}, z {z:+.0f}): the "
-                f"median over {len(shifts)} contrasts of where maps match the others' mean best"
-            )
-    return findings
+    sides = [
+        checked.group.side_r
+        for checked in maps
+        if checked.group is not None and checked.usual_side_r >= _SIDE_HINT
+    ]
+    if len(sides) < LEAST_TOGETHER or np.median(sides) >= -_SIDE_HINT:
+        return {}
+    return {
+        "mirrored": f"left and right look swapped: over {len(sides)} contrasts, what differs "
+        f"between them correlates {np.median(sides):.2f} with the others'"
+    }
 
 
-def _usual(maps: Sequence[Checked]) -> list[float]:
-    return [checked.usual_side_r for checked in maps if checked.group is not None]
+def _compare(values: Array, mean: Array, size: int) -> GroupFigures:
+    """Compare a map with the mean of the others at a sample of so many places, and by its sides."""
 
+    def sides(row: Array) -> Array:
+        ones, others = np.split(row[size:], 2)
+        return ones - others
 
-def _compare(whole: Array, values: Array, mean: Array, geometry: Geometry) -> GroupFigures:
-    """Compare a map, whole and at the `compared` places, with the mean of the others there."""
-    here, sides = geometry.parts(values)
-    mean_here, mean_sides = geometry.parts(mean)
-    shift, shifted_r = _best_shift(whole, mean_here, geometry)
-    return GroupFigures(_r(here, mean_here), _r(sides, mean_sides), shift, shifted_r)
-
-
-def _best_shift(
-    values: Array, here: Array, geometry: Geometry
-) -> tuple[tuple[float, float, float], float]:
-    """Climb from where the map lies to where it matches the mean best, a place at a time."""
-    step = max(geometry.spacing_mm, 2.0)
-
-    def match(offset: tuple[float, float, float]) -> float:
-        index = geometry.moved(offset)
-        return _r(np.where(index >= 0, values[index], np.nan), here)
-
-    best, r = (0.0, 0.0, 0.0), match((0.0, 0.0, 0.0))
-    while True:
-        near = [
-            (best[0] + step * x, best[1] + step * y, best[2] + step * z)
-            for x, y, z in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
-        ]
-        near = [offset for offset in near if np.linalg.norm(offset) <= max(MOST_SHIFT_MM, step)]
-        found = [(match(offset), offset) for offset in near]
-        found = [item for item in found if item[0] > r + 1e-6]
-        if not found:
-            return best, r
-        r, best = max(found)
+    return GroupFigures(_r(values[:size], mean[:size]), _r(sides(values), sides(mean)))
 
 
 def _judge(
     own: Sequence[OwnFigures],
     beside: Sequence[GroupFigures],
     sds: NDArray[np.float64],
-    spacing_mm: float,
 ) -> list[Checked]:
     usual_sd = float(np.median(sds[sds > 0])) if (sds > 0).any() else np.nan
     r = np.array([figures.r for figures in beside])
@@ -299,19 +226,6 @@ def _judge(
             findings["mirrored"] = (
                 f"left and right look swapped: what differs between them correlates "
                 f"{group.side_r:.2f} with the others' (median {usual_side:.2f})"
-            )
-        far = float(np.linalg.norm(group.shift_mm))
-        gain = group.shifted_r - group.r
-        if (
-            "mirrored" not in findings
-            and far >= max(LEAST_SHIFT_MM, spacing_mm)
-            and gain >= LEAST_SHIFT_GAIN
-            and group.shifted_r >= LEAST_SHIFT_R
-        ):
-            x, y, z = group.shift_mm
-            findings["shifted"] = (
-                f"it looks shifted by {far:.0f} mm (x {x:+.0f}, y {y:+.0f}, z {z:+.0f}): there it "
-                f"correlates {group.shifted_r:.2f} with the others' mean, as stored {group.r:.2f}"
             )
         if not findings and usual_r - group.r > max(LEAST_DROP, _OUTLIER_Z * spread):
             findings["outlier"] = (

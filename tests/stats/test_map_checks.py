@@ -10,7 +10,6 @@ from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.stats.map_checks import (
     LEAST_PEOPLE,
-    Geometry,
     check_maps,
     judge_person,
     own_figures,
@@ -25,8 +24,8 @@ def places():
 
 
 @pytest.fixture(scope="module")
-def geometry(places):
-    return Geometry(places.mirror(), places.shifted, places.spacing_mm)
+def mirror(places):
+    return places.mirror()
 
 
 def smooth(places, rng) -> np.ndarray:
@@ -46,98 +45,70 @@ def cohort(places, contrasts: int = 1, own: float = 1.0) -> list[list[np.ndarray
     return made
 
 
-def check(maps, geometry):
-    return check_maps(maps, [float(np.nanstd(values)) for values in maps], geometry)
+def check(maps, mirror):
+    return check_maps(maps, [float(np.nanstd(values)) for values in maps], mirror)
 
 
-def moved(places, values, offset_mm):
-    index = places.shifted([-mm for mm in offset_mm])
-    return np.where(index >= 0, values[index], np.nan).astype(np.float32)
+def mirrored(mirror, values):
+    return np.where(mirror >= 0, values[mirror], np.nan).astype(np.float32)
 
 
-def mirrored(geometry, values):
-    return np.where(geometry.mirror >= 0, values[geometry.mirror], np.nan).astype(np.float32)
-
-
-def test_nothing_is_found_in_maps_that_share_half_of_their_variance(places, geometry):
+def test_nothing_is_found_in_maps_that_share_half_of_their_variance(places, mirror):
     for maps in cohort(places, 6):
-        assert [dict(found.findings) for found in check(maps, geometry)] == [{}] * PEOPLE
+        assert [dict(found.findings) for found in check(maps, mirror)] == [{}] * PEOPLE
 
 
-def test_a_mirrored_map_is_found(places, geometry):
+def test_a_mirrored_map_is_found(places, mirror):
     (maps,) = cohort(places)
-    maps[2] = mirrored(geometry, maps[2])
-    found = check(maps, geometry)
+    maps[2] = mirrored(mirror, maps[2])
+    found = check(maps, mirror)
     assert [list(item.findings) for item in found] == [[], [], ["mirrored"], *([[]] * 5)]
     assert "left and right look swapped" in found[2].findings["mirrored"]
 
 
-@pytest.mark.parametrize("offset", [(8, 0, 0), (0, -8, 0), (0, 0, 8)])
-def test_a_shifted_map_is_found_and_where_it_lies(places, geometry, offset):
+def test_where_maps_share_no_side_a_mirrored_one_is_not_told(places, mirror):
     (maps,) = cohort(places)
-    maps[1] = moved(places, maps[1], offset)
-    found = check(maps, geometry)
-    assert ["shifted" in item.findings for item in found] == [False, True, *([False] * 6)]
-    assert found[1].group.shift_mm == offset
-
-
-@pytest.mark.slow
-def test_a_shift_of_6_mm_is_found_at_2_mm():
-    places = load_anatomy(1).places
-    geometry = Geometry(places.mirror(), places.shifted, places.spacing_mm)
-    (maps,) = cohort(places)
-    maps[1] = moved(places, maps[1], (6, 0, 0))
-    maps[5] = mirrored(geometry, maps[5])
-    found = check(maps, geometry)
-    assert found[1].group.shift_mm == (6, 0, 0)
-    assert [set(item.findings) - {"coverage"} for item in found] == [
-        *(set(), {"shifted"}, set(), set(), set(), {"mirrored"}, set(), set())
-    ]
-
-
-def test_where_maps_share_no_side_a_mirrored_one_is_not_told(places, geometry):
-    (maps,) = cohort(places)
-    even = [(values + mirrored(geometry, values)) / 2 for values in maps]
+    even = [(values + mirrored(mirror, values)) / 2 for values in maps]
     rng = np.random.default_rng(0)
     even = [np.nan_to_num(values) + 0.3 * smooth(places, rng) for values in even]
-    even[0] = mirrored(geometry, even[0])
-    assert "mirrored" not in check(even, geometry)[0].findings
+    even[0] = mirrored(mirror, even[0])
+    assert "mirrored" not in check(even, mirror)[0].findings
 
 
-def test_another_scale_is_found_and_does_not_outweigh_the_others(places, geometry):
+def test_another_scale_is_found_and_does_not_outweigh_the_others(places, mirror):
     (maps,) = cohort(places)
     maps[4] = maps[4] * 1000
-    found = check(maps, geometry)
+    found = check(maps, mirror)
     assert [list(item.findings) for item in found] == [*([[]] * 4), ["scale"], *([[]] * 3)]
     assert 500 < found[4].scale < 2000
 
 
-def test_a_map_of_something_else_is_an_outlier(places, geometry):
+def test_a_map_of_something_else_is_an_outlier(places, mirror):
     (maps,) = cohort(places, own=0.7)
     maps[7] = smooth(places, np.random.default_rng(9))
-    found = check(maps, geometry)
+    found = check(maps, mirror)
     assert [list(item.findings) for item in found] == [*([[]] * 7), ["outlier"]]
 
 
-def test_fewer_people_than_five_are_not_compared(places, geometry):
+def test_fewer_people_than_five_are_not_compared(places, mirror):
     (maps,) = cohort(places)
     maps = maps[: LEAST_PEOPLE - 1]
-    maps[0] = mirrored(geometry, maps[0]) * 1000
-    found = check(maps, geometry)
+    maps[0] = mirrored(mirror, maps[0]) * 1000
+    found = check(maps, mirror)
     assert all(item.group is None and not item.findings for item in found)
-    assert judge_person(found, places.spacing_mm) == {}
+    assert judge_person(found) == {}
 
 
-def test_several_contrasts_tell_what_one_does_not(places, geometry):
+def test_several_contrasts_tell_what_one_does_not(places, mirror):
     """Maps so unlike that none tells alone; the median over contrasts does."""
     contrasts = cohort(places, 8, own=3.0)
     for maps in contrasts:
-        maps[0] = mirrored(geometry, maps[0])
-    of_first = [check(maps, geometry)[0] for maps in contrasts]
-    of_second = [check(maps, geometry)[1] for maps in contrasts]
-    assert judge_person(of_second, places.spacing_mm) == {}
+        maps[0] = mirrored(mirror, maps[0])
+    of_first = [check(maps, mirror)[0] for maps in contrasts]
+    of_second = [check(maps, mirror)[1] for maps in contrasts]
+    assert judge_person(of_second) == {}
     if np.median([item.usual_side_r for item in of_first]) >= 0.1:
-        assert set(judge_person(of_first, places.spacing_mm)) == {"mirrored"}
+        assert set(judge_person(of_first)) == {"mirrored"}
 
 
 @pytest.mark.parametrize(
@@ -160,43 +131,41 @@ def test_what_is_no_map_of_the_whole_brain_cannot_be_used(places, change, why):
     assert why in own_figures(change(values, places.points)).unusable
 
 
-def test_a_missing_third_is_reported(places, geometry):
+def test_a_missing_third_is_reported(places, mirror):
     (maps,) = cohort(places)
     low = places.points[:, 2] < np.quantile(places.points[:, 2], 0.3)
     maps[3] = np.where(low, np.nan, maps[3]).astype(np.float32)
-    found = check(maps, geometry)
+    found = check(maps, mirror)
     assert list(found[3].findings) == ["coverage"]
     assert "72% of the model's mask" in found[3].findings["coverage"]
 
 
-def test_on_a_surface_sides_and_shifts_are_not_told():
+def test_on_a_surface_sides_are_not_judged():
     rng = np.random.default_rng(2)
     mean = rng.normal(size=300)
     maps = [mean + rng.normal(size=300) for _ in range(6)]
     none = np.full(300, -1)
-    found = check(maps, Geometry(none, lambda offset: none, 2.0))
+    found = check(maps, none)
     assert all(np.isnan(item.group.side_r) and not item.findings for item in found)
 
 
 @pytest.mark.slow
 def test_in_people_of_the_phantom_the_damaged_ones_are_found_and_nobody_else():
-    """47 contrasts together tell what some of them alone do not: 6 mm at voxels of 8 mm."""
+    """47 contrasts together tell what some of them alone do not."""
     phantom = Phantom(block=4)
     places = phantom.anatomy.places
-    geometry = Geometry(places.mirror(), places.shifted, places.spacing_mm)
+    mirror = places.mirror()
     maps = np.stack([phantom.person(0, number).measured_maps(0) for number in range(20)])
 
     def findings():
-        by_contrast = [check(list(maps[:, q]), geometry) for q in range(maps.shape[1])]
+        by_contrast = [check(list(maps[:, q]), mirror) for q in range(maps.shape[1])]
         alone = {n for found in by_contrast for n, item in enumerate(found) if item.findings}
         together = {
-            n: set(judge_person([found[n] for found in by_contrast], places.spacing_mm))
-            for n in range(len(maps))
+            n: set(judge_person([found[n] for found in by_contrast])) for n in range(len(maps))
         }
         return alone, {n: kinds for n, kinds in together.items() if kinds}
 
     assert findings() == (set(), {})
-    maps[0] = np.stack([mirrored(geometry, values) for values in maps[0]])
-    maps[2] = np.stack([moved(places, values, (0, 0, -6)) for values in maps[2]])
+    maps[0] = np.stack([mirrored(mirror, values) for values in maps[0]])
     maps[3] *= 1000
-    assert findings() == ({0, 2, 3}, {0: {"mirrored"}, 2: {"shifted"}})
+    assert findings() == ({0, 3}, {0: {"mirrored"}})

@@ -22,13 +22,12 @@ from bids_dtg.stats.map_checks import (
     MOST_EQUAL,
     SCALE_FACTOR,
     Checked,
-    Geometry,
     check_maps,
     judge_person,
 )
 
 TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files.tsv", "desc-measuredMaps_qc.tsv"
-_WORST_FIRST = ("unusable", "mirrored", "shifted", "scale", "coverage", "outlier")
+_WORST_FIRST = ("unusable", "mirrored", "scale", "coverage", "outlier")
 _MOST_LINES = 40  # of findings in the log; the table has all
 _PARTICIPANT = Column("participant_id", "Participant")
 _USE = Column("use", "target: the map to predict; retest: of a later session")
@@ -77,13 +76,9 @@ _QUALITY_COLUMNS = (
         "Correlation of the left-right difference with that of the mean map; below "
         f"0 where the group's median is {LEAST_SIDE_R} or more: sides look swapped",
     ),
-    Column("shift_x", "Shift in mm to the right at which the map matches the mean map best"),
-    Column("shift_y", "The same shift to the front"),
-    Column("shift_z", "The same shift upwards"),
-    Column("shifted_r", "Correlation with the mean map at that shift"),
     Column(
         "findings",
-        "Findings, separated by commas: coverage, scale, mirrored, shifted, outlier, unusable",
+        "Findings, separated by commas: coverage, scale, mirrored, outlier, unusable",
     ),
     Column("words", "The findings in words"),
 )
@@ -102,8 +97,7 @@ class _Map:
 
 def _checked(cohort: Cohort) -> list[_Map]:
     """Check every measured map of a cohort, a contrast at a time, from mapped files."""
-    places = cohort.bundle.places
-    geometry = Geometry(places.mirror(), places.shifted, places.spacing_mm)
+    mirror = cohort.bundle.places.mirror()
     found: list[_Map] = []
     for number, use in enumerate(SIDES):
         for contrast, row in cohort.rows.items():
@@ -115,7 +109,7 @@ def _checked(cohort: Cohort) -> list[_Map]:
             why = {who: cohort.unusable[who].get(use, {}).get(contrast, "") for who in maps}
             usable = [values for who, values in maps.items() if not why[who]]
             sds = [float(np.nanstd(values, dtype=np.float64)) for values in usable]
-            checked = iter(check_maps(usable, sds, geometry) if usable else [])
+            checked = iter(check_maps(usable, sds, mirror) if usable else [])
             for who in maps:
                 own = None if why[who] else next(checked)
                 left_out = {"unusable": f"left out, because {why[who]}"}
@@ -126,7 +120,7 @@ def _checked(cohort: Cohort) -> list[_Map]:
     for one in found:
         if one.checked is not None:
             by_person.setdefault((one.participant, one.use), []).append(one.checked)
-    whole = {key: judge_person(checked, places.spacing_mm) for key, checked in by_person.items()}
+    whole = {key: judge_person(checked) for key, checked in by_person.items()}
     return [
         one
         if one.checked is None
@@ -227,6 +221,5 @@ def _quality_row(measured_map: _Map, label: str) -> dict[str, Any]:
     own, group = checked.own, checked.group
     row |= {"coverage": own.coverage, "equal": own.equal, "sd": own.sd, "scale": checked.scale}
     if group is not None:
-        row |= {"r": group.r, "side_r": group.side_r, "shifted_r": group.shifted_r}
-        row |= {f"shift_{axis}": mm for axis, mm in zip("xyz", group.shift_mm, strict=True)}
+        row |= {"r": group.r, "side_r": group.side_r}
     return row
