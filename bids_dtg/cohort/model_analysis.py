@@ -136,7 +136,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
 
     @property
     def data_set(self) -> str:
-        """``--data-set``, else the name in the folder's description, else the folder's name."""
+        """The name in the folder's description, else the folder's name."""
         return data_set_name(self.dataset)
 
     def describe(self) -> None:

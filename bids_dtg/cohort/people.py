@@ -335,7 +335,7 @@ class GroupPeople:
 
     @property
     def feature_kinds(self) -> Mapping[str, FeatureKind]:
-        """Features that can be read, by the values of ``--feature-sets``."""
+        """Features that can be read, by name."""
         return _feature_kinds(self.settings)
 
     @property

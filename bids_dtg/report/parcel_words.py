@@ -147,7 +147,7 @@ COLUMNS = (
     QualityColumn("parcels", "Parcels of the atlas"),
     QualityColumn(
         "parcels_kept",
-        "Parcels with a series: those with signal in as much of them as --min-coverage asks for",
+        "Parcels with a series: those with signal in at least half of them",
         title="Parcels with a series",
         decimals=0,
         summary="{:.0f}",

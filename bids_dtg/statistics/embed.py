@@ -47,7 +47,7 @@ _MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; of more, some peopl
 _MOST_LEVELS = 10  # of a phenotype whose clusters are asked for
 _AXES, _SHOWN = 10, 5
 _WRITES = ("desc-people_coordinates", "desc-maps_coordinates", "desc-embedding_clusters")
-_FEATURES = Column("features", "Features of each participant: a value of --feature-sets")
+_FEATURES = Column("features", "Features of each participant")
 _PERSON = Column("participant_id", "Participant")
 _COORDINATES = (
     *(

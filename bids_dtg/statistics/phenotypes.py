@@ -56,7 +56,7 @@ _PHENOTYPE = Column("phenotype", "Column of the table of participants")
 _CONTRAST = Column("contrast", f"Contrast of the maps; {ALL}: those of all contrasts side by side")
 _SCORES = (
     _PHENOTYPE,
-    Column("features", "Features that it was predicted from: a value of --feature-sets"),
+    Column("features", "Features that it was predicted from"),
     _CONTRAST,
     Column("left_out", "Left out in turn: families, in folds; or sites, each compared within"),
     Column("people", "Participants"),
@@ -276,7 +276,7 @@ def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeo
         say(f"left out: {counted(len(gone), 'participant')} without {kinds} ({named(gone)})")
     if not kept:
         raise DatasetError(
-            "nobody has features of all kinds", remedy="name fewer with --feature-sets"
+            "nobody has features of all kinds", expected="people with results of the same kinds"
         )
     return people.of(kept)
 

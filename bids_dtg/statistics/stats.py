@@ -88,7 +88,7 @@ _TESTS = (
 )
 _COLUMNS = (_CONTRAST, column.Column("name", "Region, edge or score"), _PARTICIPANTS, *_TESTS)
 _SUMMARY = (
-    column.Column("features", "What was tested: a value of --feature-sets"),
+    column.Column("features", "What was tested"),
     _CONTRAST,
     _PARTICIPANTS,
     column.Column("dof", "Degrees of freedom of t"),

@@ -124,7 +124,7 @@ def check(
             f"only {counted(validation, 'validation participant')}: too few to choose and "
             "re-centre by",
             expected="2 or more",
-            remedy="give --held-out larger shares, or a --split-file; a split that an earlier call "
+            remedy="give a --split-file; a split that an earlier call "
             "has kept is taken until it is removed",
         )
     if find_recipe(options.recipe).loss != "crr":

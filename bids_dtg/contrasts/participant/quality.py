@@ -194,5 +194,5 @@ def _dof_note(runs: Sequence[RunSummary]) -> str | None:
         return None
     return (
         "The runs were cleaned elsewhere, and their sidecars do not state "
-        f"{RESIDUAL_DOF}: it is n/a, --min-dof was not applied, and runs are weighted by time."
+        f"{RESIDUAL_DOF}: it is n/a, no limit was applied, and runs are weighted by time."
     )

@@ -211,7 +211,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         if alike := bundle.in_training_set(labels):
             say(
                 f"{bundle.card.name} was fitted to people of {bundle.part.data_set} with the "
-                f"same labels ({named(alike)}): if they are these, name it with --data-set"
+                f"same labels ({named(alike)}): if they are these, give the data set that name"
             )
         for text in () if bundle.people is None else bundle.people.unlisted:
             say(
@@ -282,8 +282,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 f"{bundle.card.name} was fitted to nobody of {self.data_set} "
                 f"({named(people.labels)})",
                 expected="people of its training set: its parameters are theirs",
-                remedy="name the data set as when it was trained, with --data-set, or give the "
-                "files that it was trained on",
+                remedy="name the data set as when it was trained (Name in its "
+                "dataset_description.json), or give the files that it was trained on",
             )
         if outsiders := [label for label in people.labels if label not in there]:
             say(

@@ -201,7 +201,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
             f"parcels ({named(lost)})",
             expected=f"series of all parcels, as {self.bundle.card.name} needs all edges",
-            remedy="lower --min-coverage, or leave out --model",
+            remedy="leave out --model for connectomes alone",
         )
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
