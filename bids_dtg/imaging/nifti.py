@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import struct
@@ -16,7 +17,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import READ_ERRORS, NiftiHeader, open_bytes, read_header
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -57,6 +58,36 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
         Missing, damaged or not a NIfTI file.
     """
     return _values(read_header(path))
+
+
+def read_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Read an image of the template that comes with nilearn: ICBM 152 (2009a symmetric), 1 mm.
+
+    The file is read, and nilearn not imported, which takes a second.
+
+    Parameters
+    ----------
+    image
+        ``t1`` without skull, or the share of ``gm`` or ``wm``.
+
+    Returns
+    -------
+    values
+        (i, j, k), from 0 to 1.
+    affine
+        (4, 4), voxel indices to RAS+ mm.
+
+    Raises
+    ------
+    DatasetError
+        nilearn is not installed.
+    """
+    spec = importlib.util.find_spec("nilearn")
+    if spec is None or spec.origin is None:
+        raise DatasetError("nilearn is not installed", remedy="pip install nilearn")
+    name = f"mni_icbm152_{image}_tal_nlin_sym_09a_converted.nii.gz"
+    stored, affine = read_volume(Path(spec.origin).parent / "datasets" / "data" / name)
+    return stored.astype(np.float32) / np.float32(stored.max()), affine
 
 
 def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:

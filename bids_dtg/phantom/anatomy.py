@@ -7,23 +7,19 @@ is approximate: good for a simulation, of no use for a real brain.
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.nifti import read_template
 from bids_dtg.imaging.places import VoxelPlaces
 
 # The block [7:83, 9:102, 0:78] of FSL's 2 mm grid.
 MODEL_SHAPE = (76, 93, 78)
 MODEL_ORIGIN_MM = (76.0, -108.0, -72.0)
 
-_TEMPLATE = "mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz"
 # Chosen so that the masks have about the size of FSL's brain mask (235,375 voxels of 2 mm)
 # and of the published model's grey-matter mask (158,680).
 _BRAIN_INTENSITY = 0.2
@@ -110,8 +106,7 @@ def _templates() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.f
 
 def _template(tissue: str) -> NDArray[np.float32]:
     """Read a template of 1 mm, 0 to 1, and bring it to the model grid."""
-    volume, affine = read_volume(_template_folder() / _TEMPLATE.format(tissue=tissue))
-    values = volume.astype(np.float32) / float(volume.max())
+    values, affine = read_template(tissue)
     for axis in range(3):
         values = _smooth(values, axis)
     # The template's voxels are at whole mm: each model voxel is one of them.
@@ -131,11 +126,3 @@ def _smooth(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     ]
     smoothed: NDArray[np.float32] = parts[0] + parts[1] + parts[2]
     return smoothed
-
-
-def _template_folder() -> Path:
-    # The package is found, not imported: importing nilearn's datasets takes seconds.
-    spec = importlib.util.find_spec("nilearn")
-    if spec is None or spec.origin is None:
-        raise DatasetError("nilearn is not installed", remedy="pip install nilearn")
-    return Path(spec.origin).parent / "datasets" / "data"

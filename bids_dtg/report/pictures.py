@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_template
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.colours import NEGATIVE, POSITIVE, Scale
 
@@ -209,11 +210,8 @@ def standard_anatomy() -> Volume:
 
     It is the symmetric template of 2009, for orientation: maps lie in the space of another.
     """
-    from nilearn.datasets import load_mni152_template
-
-    image = load_mni152_template(resolution=1)
-    values = np.asarray(image.dataobj, np.float32)
-    return Volume(np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1), image.affine)
+    values, affine = read_template("t1")
+    return Volume(np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1), affine)
 
 
 MAP_VIEWS = tuple(View(AXIAL, mm) for mm in (-18, 2, 26, 50))
@@ -480,6 +478,7 @@ def draw_glass_brain(
     --------
     >>> import numpy as np
     >>> from bids_dtg.imaging.grid import Grid
+    from bids_dtg.imaging.nifti import read_template
     >>> affine = np.array([[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 1]])
     >>> places = VoxelPlaces.within(Grid((18, 22, 18), affine), np.ones((18, 22, 18), bool))
     >>> picture = draw_glass_brain(places.points[:, 0], places, title="x", units="mm")
