@@ -26,6 +26,7 @@ from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.errors import BundleError
+from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named
@@ -404,11 +405,12 @@ class FittedFile:
             If the file is damaged.
         """
         found = TensorFile(path).read()
-        people = tuple(row.tobytes().hex() for row in found.pop(_PEOPLE))
-        letters = {
-            own for own, array in found.items() if array.dtype == np.uint8 and array.ndim == 1
-        }
-        names = {own: tuple(found.pop(own).tobytes().decode().split("\n")) for own in letters}
+        with reading(path, BundleError):
+            people = tuple(row.tobytes().hex() for row in found.pop(_PEOPLE))
+            letters = {
+                own for own, array in found.items() if array.dtype == np.uint8 and array.ndim == 1
+            }
+            names = {own: tuple(found.pop(own).tobytes().decode().split("\n")) for own in letters}
         return cls(people, names, found)
 
 

@@ -17,7 +17,6 @@ from bids_dtg.settings import OPTIONS, CleaningOptions, InputChoice
 from bids_dtg.settings.option import find_row
 
 AUTO = "auto"  # stands for the strategy that suits the input type
-AUTO_MEANS = "simple for fMRIPrep, none for what was cleaned before"
 # Scrubbing drops frames of a larger standardised DVARS, and stretches of fewer frames between
 # censored ones (Power et al. 2014).
 SCRUBBING_STD_DVARS, SHORTEST_STRETCH = 1.5, 5

@@ -77,9 +77,9 @@ def reading(
         raise err.as_kind(kind) from err
     except MemoryError as err:
         raise kind(f"{source}: not enough memory to read it{as_what}") from err
-    except (AssertionError, NameError, ZeroDivisionError):
+    except NameError:
         raise  # a fault of this program
-    except Exception as err:  # libraries raise a dozen kinds
+    except Exception as err:  # libraries raise a dozen kinds, as nibabel AssertionError
         said = err.strerror if isinstance(err, OSError) else None
         raise kind(f"{source} cannot be read{as_what}: {said or _shortened(err)}") from err
 

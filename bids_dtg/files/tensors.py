@@ -143,9 +143,9 @@ class _Place:
     offset: int  # bytes from the beginning of the file
 
     def mapped(self, path: Path) -> NDArray[Any]:
-        if 0 in self.shape:
-            return np.zeros(self.shape, self.dtype)
         with reading(path, BundleError):
+            if 0 in self.shape:
+                return np.zeros(self.shape, self.dtype)
             return np.memmap(path, self.dtype, "r", self.offset, self.shape)
 
 

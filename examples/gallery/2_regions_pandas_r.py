@@ -94,14 +94,17 @@ plt.show()
 # %%
 # ## The same in R
 #
-# The tables are plain TSV with `n/a` for empty cells. `bids_dtg … group`
-# also writes one table of all participants, which R reads without any
-# package:
+# The tables are plain TSV with `n/a` for empty cells, one for each
+# participant. R reads them without any package:
 
 in_r = """
-folder <- "demo-output/maps/group"
-file <- list.files(folder, "regions_statmap.tsv.gz$", full.names = TRUE)
-regions <- read.delim(gzfile(file), na.strings = "n/a")
+files <- list.files("demo-output/maps", "Schaefer.*_desc-regions_statmap.tsv$",
+                    recursive = TRUE, full.names = TRUE)
+read <- function(file) {
+  person <- sub("^sub-", "", strsplit(basename(file), "_")[[1]][1])
+  cbind(participant_id = person, read.delim(file, na.strings = "n/a"))
+}
+regions <- do.call(rbind, lapply(files, read))
 one <- subset(regions, contrast == "wm2bkVs0bk" & !is.na(mean))
 one$network <- sapply(strsplit(one$name, "_"), `[`, 3)
 by <- list(one$network, one$participant_id)

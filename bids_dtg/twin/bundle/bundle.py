@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
 
 Values = NDArray[np.float32]
-Needed = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of tensors, by name
 
 # Tensors of `FITTED_FILE`; all may be absent.
 _REGIONS = "regions"
