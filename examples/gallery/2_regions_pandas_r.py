@@ -98,7 +98,8 @@ plt.show()
 # participant. R reads them without any package:
 
 in_r = """
-files <- list.files("demo-output/maps", "Schaefer.*_desc-regions_statmap.tsv$",
+pattern <- "Schaefer.*_desc-regions_statmap.tsv$"
+files <- list.files("demo-output/maps", pattern,
                     recursive = TRUE, full.names = TRUE)
 read <- function(file) {
   person <- sub("^sub-", "", strsplit(basename(file), "_")[[1]][1])
