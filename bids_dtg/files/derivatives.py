@@ -199,7 +199,7 @@ class DerivativeDataset:
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all calls share."""
-        shared = [self.root / name for name in ("", "group", "logs", "logs/complete")]
+        shared = [self.root / name for name in ("", "figures", "group", "logs", "logs/complete")]
         for folder in (*shared, *self.root.glob("tpl-*")):
             remove_stale_in(folder)
 

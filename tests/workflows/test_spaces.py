@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -122,25 +119,6 @@ def test_another_template_through_the_composite_of_templateflow(job, monkeypatch
     points = (centres() + shift(centres())) @ turn[:3, :3].T + turn[:3, 3]
     assert_same_maps(job, resampled(bold, affine, points, 3))
     assert run_facts(job.out)["Interpolation"] == "cubic"
-
-
-@pytest.mark.slow
-def test_a_transform_of_another_size_is_reported_once_a_call(job):
-    home = job.folder / "templateflow"
-    name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
-    (home / "tpl-MNI152NLin6Asym").mkdir(parents=True)
-    write_composite(home / "tpl-MNI152NLin6Asym" / name, [affine_part(np.eye(4))])
-    for participant in ("01", "02"):
-        add_rest(job.bids, participant, space=OTHER, res="2")
-    done = subprocess.run(
-        [sys.executable, "-m", "bids_dtg.cli", *job.arguments("--denoise-strategy", "simple")],
-        env={**os.environ, "TEMPLATEFLOW_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("and TemplateFlow's has") == 1, done.stderr
 
 
 @pytest.mark.slow
