@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
 from bids_dtg.cohort.kept_means import KeptMeans, store_of
 from bids_dtg.cohort.map_findings import MapFigures, MapsOfContrast, figures_of_map
-from bids_dtg.cohort.measured_maps import read_measured
+from bids_dtg.cohort.measured_maps import choose_measured, read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
 from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.foreign import read_bytes, text_columns
@@ -30,15 +30,9 @@ from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
     StatMap,
-    choose_sessions,
-    choose_statistic,
     chosen_contrasts,
-    group_maps,
-    in_space,
-    name_targets,
     plain_contrast,
     statmaps_place,
 )
@@ -332,27 +326,24 @@ def find_measured(
         raise DatasetError(
             "no folder of measured maps was given", expected="--derivatives statmaps=PATH"
         )
-    files, note = in_space(find_statmap_files(place).files, people.places.grid.space)
-    files, of_tasks = name_targets(files, tasks)
     predicted = {plain_contrast(label): label for label in _labels(people)}
-    preferred = [plain_label(label, "ses") for label in people.settings.inputs.session_label]
-    by_person: dict[str, list[StatMap]] = {}
-    for statmap in group_maps(files):
-        of_session = not preferred or statmap.session is None or statmap.session in preferred
-        there = statmap.participant in people.averages
-        if of_session and there and plain_contrast(statmap.contrast) in predicted:
-            by_person.setdefault(statmap.participant, []).append(statmap)
-    if not by_person:
+    asked = people.settings.inputs.session_label
+    sessions = {None, *(plain_label(label, "ses") for label in asked)}
+
+    def is_wanted(statmap: StatMap) -> bool:
+        there = statmap.participant in people.averages and (
+            not asked or statmap.session in sessions
+        )
+        return there and plain_contrast(statmap.contrast) in predicted
+
+    space = people.places.grid.space
+    chosen, statistic = choose_measured(place, space, tasks, asked, is_wanted)
+    if not chosen:
         raise DatasetError(
             f"{place} has no measured map of these participants and contrasts",
             expected=f"labels such as sub-{people.labels[0]}, contrasts such as "
             f"{next(iter(predicted.values()))}",
         )
-    chosen = {label: choose_sessions(maps, preferred) for label, maps in by_person.items()}
-    statistic, of_runs = choose_statistic(chosen)
-    for line in (note, of_tasks, of_runs):
-        if line:
-            say(line)
     has = {
         label: {predicted[key] for key in maps.target if key in predicted}
         for label, maps in chosen.items()

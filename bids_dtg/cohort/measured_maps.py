@@ -1,16 +1,68 @@
-"""Read a measured map at given places."""
+"""Measured maps of people: which are used, and their values at given places."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import UnusableMapError
-from bids_dtg.inputs.statmaps import Statistic, StatMap
+from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.statmap_files import find_statmap_files
+from bids_dtg.inputs.statmaps import (
+    PersonMaps,
+    Statistic,
+    StatMap,
+    choose_sessions,
+    choose_statistic,
+    group_maps,
+    in_space,
+    name_targets,
+)
+from bids_dtg.notices import say
 from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, too_large
+
+
+def choose_measured(
+    place: Path,
+    space: str,
+    tasks: Mapping[str, str],
+    sessions: Sequence[str],
+    is_wanted: Callable[[StatMap], bool],
+) -> tuple[dict[str, PersonMaps], Statistic]:
+    """Choose one map a person and contrast, and everybody's statistic; say what decided.
+
+    Parameters
+    ----------
+    place
+        Folder of the maps.
+    space
+        Template that they must be in.
+    tasks
+        The task of each contrast that is known, as `name_targets` takes it.
+    sessions
+        Labels of sessions that come before all others, in this order.
+    is_wanted
+        Whether a map is of a person and contrast that are asked for.
+
+    Raises
+    ------
+    DatasetError
+        They are of other spaces, several for one thing, or no statistic is everybody's.
+    """
+    files, of_space = in_space(find_statmap_files(place).files, space)
+    files, of_tasks = name_targets(files, tasks)
+    by_person: dict[str, list[StatMap]] = {}
+    for statmap in filter(is_wanted, group_maps(files)):
+        by_person.setdefault(statmap.participant, []).append(statmap)
+    preferred = [plain_label(label, "ses") for label in sessions]
+    chosen = {label: choose_sessions(own, preferred) for label, own in by_person.items()}
+    statistic, of_runs = choose_statistic(chosen)
+    for line in filter(None, (of_space, of_tasks, of_runs)):
+        say(line)
+    return chosen, statistic
 
 
 def read_measured(

@@ -121,10 +121,15 @@ def _contrast(position: int, row: dict[str, str]) -> Contrast:
     )
 
 
+def hcp_tasks() -> dict[str, str]:
+    """Return the task of each of HCP's contrasts, both in plain words (`plain_contrast`)."""
+    from bids_dtg.inputs.statmaps import plain_contrast
+
+    return {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
+
+
 def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     """Find measured maps, for analyses over people; the tasks of HCP's contrasts are known."""
     from bids_dtg.cohort import features
-    from bids_dtg.inputs.statmaps import plain_contrast
 
-    tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
-    return features.find_measured(kind, people, tasks)
+    return features.find_measured(kind, people, hcp_tasks())

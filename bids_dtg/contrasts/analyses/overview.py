@@ -13,31 +13,21 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
-from bids_dtg.cohort.measured_maps import read_measured
+from bids_dtg.cohort.measured_maps import choose_measured, read_measured
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.contrast import hcp_tasks
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import build_name, parse_name, plain_label
+from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.statmap_files import find_statmap_files
-from bids_dtg.inputs.statmaps import (
-    StatMap,
-    choose_sessions,
-    choose_statistic,
-    group_maps,
-    in_space,
-    name_targets,
-    plain_contrast,
-    statmaps_place,
-)
+from bids_dtg.inputs.statmaps import plain_contrast, statmaps_place
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import output_for_pages
 from bids_dtg.report.contents import (
@@ -288,19 +278,11 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
     place, _ = statmaps_place(settings.inputs.derivatives)
     if place is None:
         return None
-    files, of_space = in_space(find_statmap_files(place).files, places.grid.space)
-    tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
-    files, of_tasks = name_targets(files, tasks)
     people = {title.partition("_")[0].removeprefix("sub-") for title in maps.averages}
-    by_person: dict[str, list[StatMap]] = {}
-    for statmap in group_maps(files):
-        if statmap.participant in people:
-            by_person.setdefault(statmap.participant, []).append(statmap)
-    preferred = [plain_label(label, "ses") for label in settings.inputs.session_label]
-    chosen = {label: choose_sessions(own, preferred) for label, own in by_person.items()}
-    statistic, of_runs = choose_statistic(chosen)
-    for line in filter(None, (of_space, of_tasks, of_runs)):
-        say(line)
+    chosen, statistic = choose_measured(
+        *(place, places.grid.space, hcp_tasks(), settings.inputs.session_label),
+        lambda statmap: statmap.participant in people,
+    )
     rows = []
     for first, predicted in zip(maps.first, maps.mean, strict=True):
         key, number = plain_contrast(first.label), 0
