@@ -24,7 +24,6 @@ WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 _DURATIONS = ("seconds", "hours")  # names of figures in a record
 _FOR_READERS = ("record", "evaluation")  # written at the end
 
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FACT = re.compile(r"[a-z_]+(\.[a-z_]+)?")

@@ -181,12 +181,14 @@ class FittedBundle(Bundle[FittedTo]):
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
         _check_shapes(TensorFile(folder / WEIGHTS_FILE), card)
+        with reading(folder / FITTED_FILE, BundleError):
+            fitted = cls.read_fitted(folder / FITTED_FILE, card.part)
         bundle = cls(
             path=folder,
             card=card,
             identity=identity,
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-            **cls.read_fitted(folder / FITTED_FILE, card.part),
+            **fitted,
         )
         for name, listed in (("people", bundle.fitted_people), ("regions", bundle.regions)):
             if listed and len(listed) != (number := getattr(card.part, name)):
@@ -405,12 +407,11 @@ class FittedFile:
             If the file is damaged.
         """
         found = TensorFile(path).read()
-        with reading(path, BundleError):
-            people = tuple(row.tobytes().hex() for row in found.pop(_PEOPLE))
-            letters = {
-                own for own, array in found.items() if array.dtype == np.uint8 and array.ndim == 1
-            }
-            names = {own: tuple(found.pop(own).tobytes().decode().split("\n")) for own in letters}
+        people = tuple(row.tobytes().hex() for row in found.pop(_PEOPLE))
+        letters = {
+            own for own, array in found.items() if array.dtype == np.uint8 and array.ndim == 1
+        }
+        names = {own: tuple(found.pop(own).tobytes().decode().split("\n")) for own in letters}
         return cls(people, names, found)
 
 

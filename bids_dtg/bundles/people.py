@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.errors import BundleError, ForeignFileError
-from bids_dtg.files.foreign import read_text
+from bids_dtg.files.foreign import read_text, reading
 from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.stats.splits import SETS
 
@@ -195,10 +195,10 @@ class ModelPeople:
             If it cannot be read, or is of another format.
         """
         try:
-            text = read_text(path)
+            with reading(path):
+                return cls.of(JsonFields.parse(read_text(path), str(path)))
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err
-        return cls.of(JsonFields.parse(text, str(path)))
 
     @classmethod
     def of(cls, fields: JsonFields) -> ModelPeople:

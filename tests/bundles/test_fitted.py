@@ -18,7 +18,7 @@ from tiny_twin import write_tiny_twin
 
 from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
 from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
+from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, PersonHashes, hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.dynamics.bundle.network import (
@@ -229,3 +229,17 @@ def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"not written: observation\.bias has values that are"):
         write_network_bundle(tmp_path / "odd", fitted, TINY_FACTS)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (FITTED_FILE, safetensors.numpy.save({"regions": np.zeros(3, np.uint8)})),
+        (FITTED_FILE, safetensors.numpy.save({"people": np.zeros((1, 16), np.uint8)})),
+        (PEOPLE_FILE, b'{"format_version":1,"by_content":true,"sets":{"test":[3]},"unlisted":[]}'),
+    ],
+)
+def test_files_with_other_content_are_refused_in_a_line(tmp_path, name, content) -> None:
+    seen = ModelPeople({"training": (PersonHashes(hash_person("Tiny", "ann")),)}, (), True)
+    with pytest.raises(BundleError, match=f"{name} cannot be read"):
+        load_network_bundle(forge(write_tiny_network(tmp_path / "t", people=seen), name, content))

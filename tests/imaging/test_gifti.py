@@ -51,8 +51,9 @@ def test_a_surface_that_cannot_be_drawn_is_refused(tmp_path, points, faces, why)
         (lambda text: "<html></html>", "has no GIFTI element"),
         (lambda text: text.replace("GZipBase64Binary", "Zip"), "cannot be read"),
         (lambda text: re.sub("<Data>[^<]*", "<Data>", text), "cannot be read"),
+        (lambda text: text.replace('Dimensionality="2"', 'Dimensionality="3"'), "cannot be read"),
     ],
-    ids=["html", "encoding", "no values"],
+    ids=["html", "encoding", "no values", "dimensions"],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, why):
     path = surface(tmp_path, POINTS, FACES)

@@ -127,22 +127,6 @@ class TwinPart(FittedPart):
             "edge_weights": (self.edges, times),
         }
 
-    @property
-    def bold_shapes(self) -> Shapes:
-        """Shapes of the read-out's arrays by name (`bids_dtg.twin.bold.BoldReadout`)."""
-        regions, tasks = self.bold_regions, len(self.tasks)
-        conditions = sum(len(task.conditions) for task in self.tasks)
-        direct = find_architecture(self.architecture).generates_all  # outputs are BOLD
-        units = 0 if direct else self.recipe.units
-        return {
-            **dict.fromkeys(("mean", "sd", "z"), (regions,)),
-            **dict.fromkeys(("offsets", "contrasts", "contrast_sds"), (regions, tasks)),
-            "weights": (units, regions),
-            **dict.fromkeys(("responses", "known"), (regions, conditions)),
-            "edge_mean": (self.edges,),
-            "edge_weights": (self.edges, self.bold_open, conditions),
-        }
-
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
         tasks = [dict(task.content) for task in self.tasks]
