@@ -478,7 +478,6 @@ def draw_glass_brain(
     --------
     >>> import numpy as np
     >>> from bids_dtg.imaging.grid import Grid
-    from bids_dtg.imaging.nifti import read_template
     >>> affine = np.array([[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 1]])
     >>> places = VoxelPlaces.within(Grid((18, 22, 18), affine), np.ones((18, 22, 18), bool))
     >>> picture = draw_glass_brain(places.points[:, 0], places, title="x", units="mm")
