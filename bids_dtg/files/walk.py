@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bids_dtg.files.foreign import reading
+
 # Folders that network drives and systems keep among people's own, with copies, thumbnails or what
 # was removed, often by the same names: Synology's @eaDir and #recycle, QNAP's @Recycle, NetApp's
 # .snapshot and ~snapshot, Apple's .AppleDouble and __MACOSX, Windows' $RECYCLE.BIN.
@@ -29,23 +31,29 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
         Folder to walk through.
     follow_links
         Whether links to folders are followed.
+
+    Raises
+    ------
+    ForeignFileError
+        Folders lie in each other deeper than Python looks, some hundreds.
     """
-    entered: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=follow_links):
-        if follow_links:
-            status = Path(folder).stat()
-            if (status.st_dev, status.st_ino) in entered:
-                folders.clear()
-                continue
-            entered.add((status.st_dev, status.st_ino))
-        kept = [name for name in folders if OF_DRIVES.fullmatch(name) is None]
-        # A folder that is named as a file is yielded: whoever opens it reports what it is.
-        names += [name for name in kept if name.endswith(_FILES)]
-        # Real folders come first, so that links to them are the ones that are left out.
-        folders[:] = sorted(
-            set(kept) - set(names), key=lambda name: (Path(folder, name).is_symlink(), name)
-        )
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+    with reading(root):
+        entered: set[tuple[int, int]] = set()
+        for folder, folders, names in os.walk(root, followlinks=follow_links):
+            if follow_links:
+                status = Path(folder).stat()
+                if (status.st_dev, status.st_ino) in entered:
+                    folders.clear()
+                    continue
+                entered.add((status.st_dev, status.st_ino))
+            kept = [name for name in folders if OF_DRIVES.fullmatch(name) is None]
+            # A folder that is named as a file is yielded: whoever opens it reports what it is.
+            names += [name for name in kept if name.endswith(_FILES)]
+            # Real folders come first, so that links to them are the ones that are left out.
+            folders[:] = sorted(
+                set(kept) - set(names), key=lambda name: (Path(folder, name).is_symlink(), name)
+            )
+            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
