@@ -472,7 +472,7 @@ def test_a_fault_before_the_start_is_exit_70(job, capsys, monkeypatch):
     def bug(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(json, "loads", bug)
+    monkeypatch.setattr(os, "sched_getaffinity", bug)
     assert job.run() == 70
     assert "internal error: ZeroDivisionError: two lines" in the_line(capsys)
     assert not job.out.exists()
