@@ -77,7 +77,7 @@ def reading(
         raise err.as_kind(kind) from err
     except MemoryError as err:
         raise kind(f"{source}: not enough memory to read it{as_what}") from err
-    except NameError:
+    except (NameError, ZeroDivisionError):
         raise  # a fault of this program
     except Exception as err:  # libraries raise a dozen kinds, as nibabel AssertionError
         said = err.strerror if isinstance(err, OSError) else None

@@ -193,7 +193,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         Raises
         ------
         DatasetError
-            See `require_fitting`.
+            Files have other regions, or another time between frames, than the model.
         """
         bundle, people = self.core, self.people
         table = people.source.families.by_label
