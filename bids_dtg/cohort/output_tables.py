@@ -188,7 +188,7 @@ def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:
 def list_tables(root: Path, kind: TableKind, asked: Sequence[str]) -> Iterator[OutputTable]:
     """Yield participants' tables of a kind, of all atlases; `find_tables` chooses among them."""
     wanted = {label.removeprefix("sub-") for label in asked}
-    for label in participants_in(root):
+    for label in participants_in(root) if root.is_dir() else ():
         if wanted and label not in wanted:
             continue
         folder = root / f"sub-{label}"

@@ -13,7 +13,7 @@ from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import Failure, all_failures
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
@@ -140,7 +140,7 @@ def remake_reports(settings: Settings) -> int:
     with Reports(output, wanted=True, note=say) as reports:
         for label in wanted:
             reports.request(label, failures.get(label, ()))
-    say(f"{len(wanted) - reports.failed} reports made: {output.root / 'index.html'}")
+    say(f"{counted(len(wanted) - reports.failed, 'report')} made: {output.root / 'index.html'}")
     return reports.failed
 
 

@@ -22,6 +22,7 @@ from scipy.io import savemat
 from tiny_job import read_table, tree
 
 from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.cli.run import main
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.components import edges_of
 from bids_dtg.dynamics.linear import LagCovariances
@@ -205,3 +206,14 @@ def test_a_training_participant_of_another_label_is_reported(tmp_path, capsys):
     assert said.count("core was fitted to this participant: its fit does not test the model") == 1
     (sidecar,) = job.out.glob(f"sub-01/func/*{STEM}_stat-mean_timeseries.json")
     assert any("fitted to this" in note for note in json.loads(sidecar.read_text())["Notes"])
+
+
+@pytest.mark.parametrize("workflow", ["dynamics", "twin"])
+def test_training_before_the_participant_level_says_what_comes_first(
+    job, tmp_path, capsys, workflow
+):
+    line = [job.bids, tmp_path / "absent", "group", "--workflow", workflow, "--analysis", "train"]
+    assert main([str(word) for word in line]) == 2
+    error = capsys.readouterr().err
+    assert f"what the participant level of --workflow {workflow} writes" in error
+    assert not (tmp_path / "absent").exists()

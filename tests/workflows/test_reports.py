@@ -79,7 +79,7 @@ def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
     for path in (*job.out.glob("*.html"), *job.out.glob("sub-01/figures/*")):
         path.unlink()
     assert job.run("--reports-only") == 0
-    assert "1 reports made" in capsys.readouterr().err
+    assert "1 report made" in capsys.readouterr().err
     found = tree(job.out)
     pages = {name for name in wanted if name.endswith(".html")}  # they tell when they were made
     assert {k: v for k, v in found.items() if k not in pages} == {
