@@ -193,7 +193,7 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
     if not found:
         raise missing[0]
     for why in missing:
-        say(f"not looked at: {why}")
+        say(f"features not looked at: {why}")
     return tuple(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -426,7 +427,7 @@ def _matrices(scores: Scores) -> list[figures.Figure | None]:
         rows = np.where(count > 0, mean, 0.0).sum(axis=1) / (count > 0).sum(axis=1).clip(1)
         away[name] = means[name] - rows[:, None]
     most = max((np.nanmax(np.abs(own), initial=0.0) for own in away.values()), default=0.0)
-    end = max(float(most), _LEAST_AWAY)
+    end = max(math.ceil(100 * float(most)) / 100, _LEAST_AWAY)  # the scale prints it
     return [
         figures.matrices("r of measured maps (rows) with predicted ones (columns)", means),
         figures.matrices("The same less the mean of each row", away, (-end, end)),

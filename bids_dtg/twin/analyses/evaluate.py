@@ -452,7 +452,7 @@ def winners(found: Evaluation) -> list[tuple[str, bool]]:
             worse |= rival.is_worse
             clauses.append(
                 f"{where}{': ' if where else ''}{_words(best.name)} is best (twin {_value(twin)}, "
-                f"{_words(rival.name)} {_value(rival)}; the twin is: {verdict})"
+                f"{_words(rival.name)} {_value(rival)}; verdict on the twin: {verdict})"
             )
         if clauses:
             text = f"{words[:1].upper()}{words[1:]}. {'; '.join(clauses)}."
