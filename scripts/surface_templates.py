@@ -23,10 +23,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bids_dtg.imaging.gifti import read_metric, read_surface
+from bids_dtg.imaging.gifti import read_surface
 
 TEMPLATES = Path(__file__).parent.parent / "bids_dtg/imaging/surfaces/templates"
 SIDES = ("L", "R")
@@ -52,8 +53,8 @@ def make_fs_lr(folder: Path) -> dict[str, np.ndarray]:
         "points_R": read["R"][0].astype(np.float32),
         "sphere_L": sphere["L"].astype(np.float32),
         "faces_L": read["L"][1].astype(np.uint16),
-        "cortex_L": read_metric(folder / "L.atlasroi.32k_fs_LR.shape.gii") > 0,
-        "cortex_R": read_metric(folder / "R.atlasroi.32k_fs_LR.shape.gii") > 0,
+        "cortex_L": nib.load(folder / "L.atlasroi.32k_fs_LR.shape.gii").darrays[0].data > 0,
+        "cortex_R": nib.load(folder / "R.atlasroi.32k_fs_LR.shape.gii").darrays[0].data > 0,
     }
 
 
