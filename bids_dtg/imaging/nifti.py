@@ -60,7 +60,7 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     return _values(read_header(path))
 
 
-def read_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def read_nilearn_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Read an image of the template that comes with nilearn: ICBM 152 (2009a symmetric), 1 mm.
 
     The file is read, and nilearn not imported, which takes a second.

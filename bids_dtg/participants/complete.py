@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.errors import OutputError
@@ -19,45 +19,44 @@ from bids_dtg.files.provenance import (
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.report.methods import keep_methods, methods_path
 
+if TYPE_CHECKING:
+    from bids_dtg.participants.request import CallRequest
+
 
 def complete_average(
-    output: DerivativeDataset,
+    request: CallRequest,
     planned: AveragedRuns,
     inputs: Mapping[str, Fingerprint],
     files: Sequence[PurePosixPath],
-    *,
-    options: Mapping[str, Any],
-    methods: tuple[Lacking, str],
+    lacking: Lacking,
 ) -> None:
     """Record that an average is complete, once all else of it has been written.
 
     Parameters
     ----------
-    output
-        Output dataset of the results.
+    request
+        What the call asks for: its output dataset, its options and its methods text.
     planned
         The runs that are averaged.
     inputs
         Fingerprints of the input files, by path.
     files
         All that was written of it.
-    options
-        What shaped it beside the inputs.
-    methods
-        What the tables of its runs lack, and the methods text that follows.
+    lacking
+        What the tables of its runs lack, which its methods text says.
 
     Raises
     ------
     OutputError
         A file cannot be written.
     """
+    output, options = request.output, request.recorded_options
     # What other options had written, as maps in another space, must not lie beside.
     for left in set(recorded_outputs(output, planned.title)) - set(files):
         if _is_of(output, planned, left):
             output.remove(left)
-    lacking, text = methods
     path = methods_path(options_hash(options), lacking)
-    keep_methods(output, path, text)
+    keep_methods(output, path, request.methods(lacking))
     # Last: whoever is killed before this line does all of the above again.
     write_completion(
         output,

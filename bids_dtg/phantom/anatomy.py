@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_template
+from bids_dtg.imaging.nifti import read_nilearn_template
 from bids_dtg.imaging.places import VoxelPlaces
 
 # The block [7:83, 9:102, 0:78] of FSL's 2 mm grid.
@@ -106,7 +106,7 @@ def _templates() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.f
 
 def _template(tissue: str) -> NDArray[np.float32]:
     """Read a template of 1 mm, 0 to 1, and bring it to the model grid."""
-    values, affine = read_template(tissue)
+    values, affine = read_nilearn_template(tissue)
     for axis in range(3):
         values = _smooth(values, axis)
     # The template's voxels are at whole mm: each model voxel is one of them.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_template
+from bids_dtg.imaging.nifti import read_nilearn_template
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.colours import NEGATIVE, POSITIVE, Scale
 
@@ -210,7 +210,7 @@ def standard_anatomy() -> Volume:
 
     It is the symmetric template of 2009, for orientation: maps lie in the space of another.
     """
-    values, affine = read_template("t1")
+    values, affine = read_nilearn_template("t1")
     return Volume(np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1), affine)
 
 

@@ -263,19 +263,11 @@ class ParcelWriter(Generic[Request]):
         runs
             Those that it was made of.
         """
-        request = self._request
         lacking = Lacking.of_runs(
             (run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
             frames=any(run.confounds.dropped.interpolated for run in runs),
         )
-        complete_average(
-            request.output,
-            planned,
-            inputs,
-            files,
-            options=request.recorded_options,
-            methods=(lacking, request.methods(lacking)),
-        )
+        complete_average(self._request, planned, inputs, files, lacking)
 
     def of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
         """Return the entities of a file of a run."""

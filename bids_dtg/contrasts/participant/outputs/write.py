@@ -126,14 +126,7 @@ def complete(
         (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
         frames=any(run.confounds.get("dropped_interpolated") for run in runs),
     )
-    complete_average(
-        request.output,
-        planned,
-        inputs,
-        files,
-        options=request.recorded_options,
-        methods=(lacking, request.methods(lacking)),
-    )
+    complete_average(request, planned, inputs, files, lacking)
 
 
 def _write(request: Request, files: Iterable[File]) -> list[PurePosixPath]:
