@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.files.regions.series import SERIES
+from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag, trained_on
@@ -35,7 +36,6 @@ class ParcelMethods:
 
     atlas: str  # its key
     parcels: int  # how many it has
-    min_coverage: float  # share of a parcel with signal, below which it has no series
 
     @property
     def averaged(self) -> str:
@@ -43,13 +43,13 @@ class ParcelMethods:
 
         Examples
         --------
-        >>> ParcelMethods("HCP", 19, 0.5).averaged.partition(";")[0]
+        >>> ParcelMethods("HCP", 19).averaged.partition(";")[0]
         'The series of voxels were averaged within the 19 parcels of the atlas HCP'
         """
         cite = " (Schaefer et al., 2018)" if self.atlas.startswith("Schaefer2018") else ""
         return (
             f"The series of voxels were averaged within the {self.parcels} parcels of the atlas "
-            f"{self.atlas}{cite}; parcels with signal in less than {self.min_coverage:.0%} of "
+            f"{self.atlas}{cite}; parcels with signal in less than {MIN_COVERAGE:.0%} of "
             "their voxels have none. What the cleaning removes was projected out of the series of "
             "parcels over the frames that were kept, and each was scaled to mean 0 and standard "
             "deviation 1."

@@ -107,7 +107,7 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
 
     Examples
     --------
-    >>> words = methods_of(NetworkMethods("HCP", 19, 0.5), OutputOptions())
+    >>> words = methods_of(NetworkMethods("HCP", 19), OutputOptions())
     >>> words.computed.partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     """

@@ -22,7 +22,6 @@ from bids_dtg.dynamics.panels import PRESENTATION
 from bids_dtg.dynamics.panels.words import NetworkMethods, dataset_words
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.derivatives import DatasetWords
-from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
@@ -196,7 +195,6 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         return NetworkMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
-            min_coverage=MIN_COVERAGE,
             structural=structural,
             core=None if self.bundle is None else self.bundle.part,
         )

@@ -65,7 +65,7 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
 
     Examples
     --------
-    >>> words = methods_of(TwinMethods("HCP", 19, 0.5, "session"), OutputOptions())
+    >>> words = methods_of(TwinMethods("HCP", 19, "session"), OutputOptions())
     >>> words.computed.partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     >>> "Takahashi" in words.references, words.caution

@@ -17,7 +17,6 @@ from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
-from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.inputs.asked import list_series
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import events_of
@@ -221,7 +220,6 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         return TwinMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
-            min_coverage=MIN_COVERAGE,
             combine=self.combine,
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else self.bundle.part,
