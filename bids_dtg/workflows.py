@@ -44,8 +44,6 @@ EVERY_CALL = (
 )
 # What is read on the way from runs of rest to results.
 OF_RUNS = ("selection", "cleaning", "resources", "model")
-# What a participant level does in place of results.
-_INSTEAD = ("reports_only", "verify")
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,8 @@ class ParticipantLevel:
     results: Run  # maps or other results of each participant
     reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
     verify: Run  # compare participants' files with what was written
-    reads: tuple[str, ...]  # as `Analysis.reads`
+    # As `Analysis.reads`; the group level without --analysis takes the same.
+    reads: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -147,21 +146,12 @@ class Workflow:
     kinds: Callable[[], Iterable[Any]] = tuple
     published: Callable[[], Mapping[str, Any]] = dict
 
-    def reads(self, level: str, analysis: str | None = None) -> frozenset[str]:
-        """Return the names of the options that a call reads.
-
-        Parameters
-        ----------
-        level
-            ``participant`` or ``group``.
-        analysis
-            Of the group level; None: without one.
-        """
-        if analysis is not None:
-            own = self.analyses[analysis].reads
+    def reads(self, analysis: str | None = None) -> frozenset[str]:
+        """Return the names of the options that an analysis reads; None: the participant level."""
+        if analysis is None:
+            own = (*self.participants.reads, "reports_only", "verify")
         else:
-            own = self.participants.reads
-            own += _INSTEAD if level == "participant" else ()
+            own = self.analyses[analysis].reads
         wanted = {*EVERY_CALL, *own}
         return frozenset(name for name, option in FIELDS.items() if wanted & {name, option.group})
 

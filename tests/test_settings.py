@@ -49,7 +49,7 @@ def test_toml_round_trip(given, tmp_path_factory):
 def test_command_line_wins_over_file(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text('[cleaning]\nmin_minutes = 7\ndenoise_strategy = "none"\n')
-    settings = make_settings({**REQUIRED, "min_minutes": 2.0}, file)
+    settings = make_settings({**REQUIRED, "min_minutes": 2.0}, read_options(file))
     assert (settings.cleaning.min_minutes, settings.cleaning.denoise_strategy) == (2.0, "none")
 
 

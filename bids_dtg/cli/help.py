@@ -50,19 +50,22 @@ class Topic:
         row, which = self.workflow, [self.analysis]
         if self.level == "group" and self.analysis is None:
             which = [None, *row.analyses] if row.group else [*row.analyses]
-        read = frozenset[str]().union(*(row.reads(self.level, name) for name in which))
-        read -= {"workflow", "analysis"}  # they were typed
+        read = frozenset[str]().union(*map(row.reads, which))
         return {name: option for name, option in OPTIONS.items() if name in read}
+
+    @property
+    def call(self) -> str:
+        """The workflow and the analysis, as they are typed."""
+        own = "" if self.analysis is None else f" --analysis {self.analysis}"
+        return f"--workflow {self.workflow.name}{own}"
 
     @property
     def usage(self) -> str:
         """How a call on the topic is typed."""
-        chosen = "" if self.workflow.name == DEFAULT else f" --workflow {self.workflow.name}"
-        if self.analysis is not None:
-            chosen += f" --analysis {self.analysis}"
-        elif self.level == "group":
+        chosen = self.call.removeprefix(f"--workflow {DEFAULT}").lstrip()
+        if self.level == "group" and self.analysis is None:
             chosen += " [--analysis NAME]"
-        return f"bids_dtg {_PLACES} {self.level}{chosen} [options]"
+        return " ".join(f"bids_dtg {_PLACES} {self.level} {chosen} [options]".split())
 
     @property
     def description(self) -> str:

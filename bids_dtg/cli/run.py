@@ -22,10 +22,11 @@ from bids_dtg.cli.spellings import add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import explained, legal_values, run_workflow
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.notices import say
-from bids_dtg.settings import OPTIONS, Option
-from bids_dtg.settings.toml import make_settings
+from bids_dtg.settings import FIELDS, OPTIONS, Option
+from bids_dtg.settings.toml import make_settings, read_options
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
+from bids_dtg.workflows import DEFAULT
 
 _GROUPS = {
     "selection": "what to process",
@@ -79,7 +80,7 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
     Parameters
     ----------
     topic
-        Only options that a call on it reads, for its help; None: all options.
+        What is typed; the parser has only the options that a call on it reads. None: all options.
     """
     parser = Parser(
         prog="bids_dtg",
@@ -106,12 +107,19 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
     workflow, names = (None, ()) if topic is None else (topic.workflow, topic.names)
     choices, words = legal_values(workflow), explained(workflow)
     shown = OPTIONS if topic is None else topic.options
+    typed = () if topic is None else ("workflow", "analysis")  # its help need not repeat them
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
         for name, option in shown.items():
             if option.group == group:
                 explanation = "; ".join([option.help, *words.get(name, ())])
-                _add_option(section, option, choices.get(name), explanation, names)
+                _add_option(
+                    section,
+                    option,
+                    choices.get(name),
+                    argparse.SUPPRESS if name in typed else explanation,
+                    names,
+                )
     section.add_argument(
         "--config-file",
         metavar="FILE",
@@ -131,14 +139,16 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-def _help_page(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
+def _help_page(_parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
     """Return the page of the workflow or the analysis that was typed, else the overview."""
     topic = find_topic(vars(given))
-    return overview(parser, _EXAMPLES) if topic is None else build_parser(topic).format_help()
+    if topic is None:
+        return overview(build_parser(), _EXAMPLES)
+    return build_parser(topic).format_help()
 
 
-def _all_help(parser: argparse.ArgumentParser, _given: argparse.Namespace) -> str:
-    return parser.format_help()
+def _all_help(_parser: argparse.ArgumentParser, _given: argparse.Namespace) -> str:
+    return build_parser().format_help()
 
 
 def _add_option(
@@ -152,7 +162,8 @@ def _add_option(
     hint = option.hint
     default = default_shown(option, names)
     shown = f" (default: {default})" if default else ""
-    arguments: dict[str, Any] = {"dest": option.name, "help": (words + shown).replace("%", "%%")}
+    help_text = words if words == argparse.SUPPRESS else (words + shown).replace("%", "%%")
+    arguments: dict[str, Any] = {"dest": option.name, "help": help_text}
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     if hint is bool:
@@ -169,36 +180,56 @@ def _add_option(
     section.add_argument(*flags_of(option.name), **arguments)
 
 
-def _parse(words: Sequence[str]) -> dict[str, Any]:
-    """Return what was given, by the names of options; ends the program where words are wrong."""
-    parser = build_parser()
+def _first(words: Sequence[str]) -> dict[str, Any]:
+    """Return what decides how the rest is read: workflow, analysis, file of options, -v."""
+    parser = Parser(prog="bids_dtg", add_help=False, allow_abbrev=False)
+    for flag in ("--workflow", "--analysis", "--config-file"):
+        parser.add_argument(flag, nargs="?", default=argparse.SUPPRESS)
+    parser.add_argument("-v", "--verbose", action="count", default=0)
+    return vars(parser.parse_known_args(words)[0])
+
+
+def _parse(words: Sequence[str], topic: Topic | None) -> dict[str, Any]:
+    """Return what was typed, by the names of options; ends the program where words are wrong."""
+    parser = build_parser(topic)
     add_spellings(parser)
-    words = with_hyphens(words, parser)
+    words = with_hyphens(words, parser, topic)
     if not any(word.partition("=")[0] == "--config-file" for word in words):
         return vars(parser.parse_args(words))
     # The file may have what else must be given; argparse takes such places among options only so.
     for action in parser._actions:
         if not action.option_strings:
             action.nargs, action.required, action.default = "?", False, None
-    given = vars(parser.parse_intermixed_args(words))
-    return {name: value for name, value in given.items() if value is not None}
+    typed = vars(parser.parse_intermixed_args(words))
+    return {name: value for name, value in typed.items() if value is not None}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
-    arguments = _parse(sys.argv[1:] if argv is None else argv)
-    config_file, ignored = arguments.pop("config_file", None), arguments.pop("ignored", ())
+    words = sys.argv[1:] if argv is None else argv
+    first = _first(words)
 
     def action() -> int:
-        settings = make_settings(arguments, config_file, legal_values())
+        file = first.get("config_file")
+        configured = read_options(Path(file), legal_values()) if file else {}
+        topic = find_topic({"workflow": DEFAULT, **configured, **first})
+        typed = _parse(words, topic)
+        ignored = [*typed.pop("ignored", ())]
+        typed.pop("config_file", None)
+        if topic is not None:
+            unread = configured.keys() - topic.workflow.reads(topic.analysis)
+            ignored += [
+                f"{name} of {file}"
+                for name in sorted(unread)
+                if configured.pop(name) != FIELDS[name].default
+            ]
+        settings = make_settings(typed, configured, legal_values())
         if ignored:
             say(f"bids_dtg: note: without effect here: {', '.join(dict.fromkeys(ignored))}")
         return run_workflow(settings)
 
-    debug = arguments.get("verbose", 0) > 1
-    group = arguments.get("analysis_level") == "group"
-    kept = "the same command goes on" if group else "finished participants are kept"
-    return call("bids_dtg", action, debug=debug, interrupted=kept)
+    kept = "the same command goes on" if "group" in words else "finished participants are kept"
+    return call("bids_dtg", action, debug=first["verbose"] > 1, interrupted=kept)
 
 
 def run() -> NoReturn:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bids_dtg.cli.help import Topic
 from bids_dtg.settings import OPTIONS
+from bids_dtg.workflows import all_workflows
 
 # Bytes in a unit of --mem, as fMRIPrep has them; without one they are megabytes.
 _UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -75,17 +77,21 @@ class _Ignore(argparse.Action):
 
 def add_spellings(parser: argparse.ArgumentParser) -> None:
     """Have a parser understand other programs' spellings too; its help does not show them."""
+    own = {action.dest for action in parser._actions}
     for alias in ALIASES:
-        parser.add_argument(
-            *alias.flags, dest=alias.option, type=alias.convert, help=argparse.SUPPRESS
-        )
+        if alias.option in own:
+            parser.add_argument(
+                *alias.flags, dest=alias.option, type=alias.convert, help=argparse.SUPPRESS
+            )
     for flags, values in ((IGNORED, 0), (IGNORED_VALUES, None)):
         parser.add_argument(
             *flags, dest="ignored", action=_Ignore, nargs=values, help=argparse.SUPPRESS
         )
 
 
-def with_hyphens(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
+def with_hyphens(
+    words: Sequence[str], parser: argparse.ArgumentParser, topic: Topic | None = None
+) -> list[str]:
     """Write flags of a parser that were typed with `_` in place of `-` as it knows them.
 
     Parameters
@@ -94,29 +100,48 @@ def with_hyphens(words: Sequence[str], parser: argparse.ArgumentParser) -> list[
         As the shell hands them on. What follows `--` is left alone.
     parser
         Whose flags are meant. It ends the program where a flag is of no option.
+    topic
+        What the parser's options are for; None: everything.
     """
     known = [flag for action in parser._actions for flag in action.option_strings]
+    elsewhere = {flag: name for name in OPTIONS for flag in flags_of(name) if flag not in known} | {
+        flag: row.option for row in ALIASES for flag in row.flags if flag not in known
+    }
     end = words.index("--") if "--" in words else len(words)
-    return [*(_known(word, known, parser) for word in words[:end]), *words[end:]]
+    plain = []
+    for word in words[:end]:
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--") and " " not in flag:
+            flag = flag.replace("_", "-")
+        if topic is not None and flag in elsewhere:
+            parser.error(
+                f"{flag} is not read by {topic.call}, but by {_readers(elsewhere[flag], topic)}"
+            )
+        if flag.startswith("--") and " " not in flag and flag not in known:
+            given = word.partition("=")[0]
+            parser.error(f"there is no option {given}{_nearest(flag)}")
+        plain.append(f"{flag}{equals}{value}")
+    return [*plain, *words[end:]]
 
 
-def _known(word: str, known: Sequence[str], parser: argparse.ArgumentParser) -> str:
-    flag, equals, value = word.partition("=")
-    if not flag.startswith("--") or " " in flag:
-        return word
-    plain = flag.replace("_", "-")
-    if plain not in known:
-        parser.error(f"there is no option {flag}{_nearest(plain, parser)}")
-    return f"{plain}{equals}{value}"
+def _readers(option: str, topic: Topic) -> str:
+    """Return what reads an option, in words: of the topic's workflow, else other workflows."""
+    row = topic.workflow
+    able = [name for name in row.analyses if option in row.reads(name)]
+    words = ["the participant level"] * (option in row.reads())
+    words += [f"--analysis {' or '.join(able)}"] * bool(able)
+    if not words:
+        others = [
+            other.name
+            for other in all_workflows()
+            if any(option in other.reads(name) for name in (None, *other.analyses))
+        ]
+        words = [f"--workflow {' or '.join(others)}"]
+    return " and by ".join(words)
 
 
-def _nearest(flag: str, parser: argparse.ArgumentParser) -> str:
-    shown = [
-        own
-        for action in parser._actions
-        if action.help != argparse.SUPPRESS
-        for own in action.option_strings
-    ]
-    begun = [own for own in shown if own.startswith(flag)]
-    near = dict.fromkeys([*begun, *difflib.get_close_matches(flag, shown, n=3)])
+def _nearest(flag: str) -> str:
+    own = [flag for name in OPTIONS for flag in flags_of(name)]
+    begun = [name for name in own if name.startswith(flag)]
+    near = dict.fromkeys([*begun, *difflib.get_close_matches(flag, own, n=3)])
     return f"; near ones are {', '.join([*near][:3])}" if near else ""

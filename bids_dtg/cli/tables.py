@@ -12,8 +12,7 @@ from bids_dtg.engine.machine import available_cores, limit_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
-from bids_dtg.settings import FIELDS, OPTIONS, Settings
-from bids_dtg.settings.parts import FILE_ONLY
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.workflows import (
     DEFAULT,
     WORKFLOWS,
@@ -32,8 +31,7 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
     Raises
     ------
     SettingsError
-        The workflow has no such level, analysis or recipe, the analysis lacks something, or it does
-        not read an option that was given.
+        The workflow has no such level, analysis or recipe, or the analysis lacks something.
     """
     name, level = settings.modelling.analysis, settings.inputs.analysis_level
     for option in _ROWS:
@@ -43,7 +41,6 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
             f"--workflow {workflow.name} was given with group and no --analysis",
             expected=f"group --analysis {'|'.join(workflow.analyses)}",
         )
-    _refuse_unread(workflow, settings)
     if name is not None:
         _require_model(workflow, name, settings)
         return workflow.analyses[name].run
@@ -78,40 +75,6 @@ def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:
             f"--workflow {workflow.name} --analysis {name} was given without --model",
             expected=f"a model that --workflow {workflow.name} --analysis train has made{other}",
         )
-
-
-def _refuse_unread(workflow: Workflow, settings: Settings) -> None:
-    """Refuse options that what is asked for does not read."""
-    level, analysis = settings.inputs.analysis_level, settings.modelling.analysis
-    read = workflow.reads(level, analysis)
-    unread = [
-        name
-        for name, value in settings.options.items()
-        # A configuration file may serve several calls.
-        if name not in FILE_ONLY and name not in read and value != FIELDS[name].default
-    ]
-    if not unread:
-        return
-    flags = ["--" + name.replace("_", "-") for name in unread]
-    call = f"{level}{f' --workflow {workflow.name}' * (workflow.name != DEFAULT)}"
-    call += f" --analysis {analysis}" if analysis else ""
-    readers = _readers(workflow, unread[0])
-    if not readers:
-        able = [row.name for row in all_workflows() if _readers(row, unread[0])]
-        readers = f"--workflow {' or '.join(able)}"
-    raise SettingsError(
-        f"{' and '.join(flags)} {'was' if len(flags) == 1 else 'were'} given with {call}, which "
-        f"does not read {'it' if len(flags) == 1 else 'them'}",
-        expected=f"{readers}, or no {', no '.join(flags)}",
-    )
-
-
-def _readers(workflow: Workflow, option: str) -> str:
-    """Return what of a workflow reads an option, in words; empty: nothing."""
-    able = [name for name in workflow.analyses if option in workflow.reads("group", name)]
-    words = ["participant"] * (option in workflow.reads("participant"))
-    words += [f"group --analysis {' or '.join(able)}"] * bool(able)
-    return " or ".join(words)
 
 
 def run_workflow(settings: Settings) -> int:

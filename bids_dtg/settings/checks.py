@@ -96,6 +96,9 @@ def _check_pairs(settings: Settings) -> None:
             expected="group",
             remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis {analysis}",
         )
+    for name in ("verify", "reports_only"):
+        if level == "group" and getattr(settings.behaviour, name):
+            raise SettingsError(f"{_flag(name)} was given with group", expected="participant")
     if settings.statistics.folds == "halves" and (settings.inputs.workflow, analysis) != (
         "twin",
         "evaluate",

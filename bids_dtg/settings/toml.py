@@ -90,7 +90,7 @@ def read_options(
 
 def make_settings(
     given: Mapping[str, Any],
-    config_file: Path | None = None,
+    configured: Mapping[str, Any] = MappingProxyType({}),
     choices: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Settings:
     """Merge the command line with a configuration file; the command line wins.
@@ -99,23 +99,23 @@ def make_settings(
     ----------
     given
         Options named on the command line, by field name.
-    config_file
-        TOML file of further options.
+    configured
+        Options of the file, as `read_options` returns them.
     choices
         Legal values of options that choose a row of a table, by the option's name.
 
     Raises
     ------
     SettingsError
-        As `read_options`, or options have values, or go together, as they cannot.
+        Options have values, or go together, as they cannot.
     """
-    values = read_options(config_file, choices) if config_file else {}
+    values = {**configured}
     for name, value in given.items():
         values[name] = convert(name, value, typed(name), choices.get(name))
     required = [name for name, option in FIELDS.items() if option.default is MISSING]
     if lacking := [typed(name) for name in required if name not in values]:
         raise SettingsError(
-            f"{', '.join(lacking)}: not on the command line, nor in {config_file}",
+            f"{', '.join(lacking)}: neither on the command line nor in a file of options",
             expected=" ".join(typed(name) for name in required),
         )
     return Settings.of(**values)

@@ -70,18 +70,17 @@ def told(tmp_path, monkeypatch, capsys):
         ),
         (
             f"{TRAIN} --gsr",
-            "--gsr was given with group --workflow dynamics --analysis train, which does not read "
-            "it. Expected: participant, or no --gsr",
+            "--gsr is not read by --workflow dynamics --analysis train, but by the participant "
+            "level (see bids_dtg --help)",
         ),
         (
             f"{TRAIN} --combine run --atlases a.nii",
-            "--combine and --atlases were given with group --workflow dynamics --analysis train, "
-            "which does not read them. Expected: --workflow contrasts or twin, or no --combine, no",
+            "--combine is not read by --workflow dynamics --analysis train, but by --workflow "
+            "contrasts or twin (see",
         ),
         (
             "participant --states 3",
-            "--states was given with participant, which does not read it. Expected: --workflow "
-            "dynamics, or no --states",
+            "--states is not read by --workflow contrasts, but by --workflow dynamics (see",
         ),
         (f"{TRAIN} --states 0", "--states is 0. Expected: 1 or more"),
         (f"{TRAIN} --states three", "--states is 'three'. Expected: a whole number"),
@@ -91,56 +90,42 @@ def told(tmp_path, monkeypatch, capsys):
         ("participant --workflow twins", "invalid choice: 'twins'"),
         (
             "group --analysis stats --ridge published",
-            "--ridge was given with group --analysis stats, which does not read it. Expected: "
-            "group --analysis phenotypes, or no --ridge.",
+            "--ridge is not read by --workflow contrasts --analysis stats, but by --analysis "
+            "phenotypes (see",
         ),
         (
             "participant -p people.tsv",
-            "--participants-file was given with participant, which",
+            "-p is not read by --workflow contrasts, but by --analysis stats or phenotypes or",
         ),
         (
             "group --analysis train --phenotype age",
-            "--phenotype was given with group --analysis train, which does not read it. Expected: "
-            "group --analysis stats or phenotypes or embed, or no --phenotype.",
+            "--phenotype is not read by --workflow contrasts --analysis train, but by --analysis "
+            "stats or phenotypes or embed (see",
         ),
         ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
         ("group --analysis stats --permutations -1", "--permutations is -1. Expected: 0 or more"),
         (
             f"{TWINS} --permutations 5",
-            "--permutations was given with group --workflow twin --analysis train, which does not "
-            "read it. Expected: group --analysis intervene or stats or phenotypes or embed, or",
+            "--permutations is not read by --workflow twin --analysis train, but by --analysis "
+            "intervene or stats or phenotypes or embed (see",
         ),
         (
             "group --analysis stats --phenotype age --covariates age",
             "age is given as --phenotype and as --covariates. Expected: one of them.",
         ),
-        ("group --verify", "--verify was given with group, which does not read it. Expected: part"),
+        ("group --verify", "--verify was given with group. Expected: participant."),
         (f"group {TWIN}", "--workflow twin was given with group and no --analysis"),
         (
             f"{TWINS} --architecture linear",
-            "--architecture linear was given with --workflow twin. Expected: one of lowrank, "
-            "hypernetwork. To do: --workflow contrasts or dynamics has --architecture linear",
+            "argument --architecture: invalid choice: 'linear' (choose from lowrank, hypernetwork)",
         ),
         (
             "group --analysis train --architecture lowrank",
-            "To do: --workflow twin has --architecture lowrank",
+            "invalid choice: 'lowrank' (choose from linear, attention-unet)",
         ),
         (
             "participant --task-file faces",
-            "--task-file was given with participant, which does not read it. Expected: --workflow "
-            "twin, or no --task-file",
-        ),
-        (
-            f"{TWINS} --states 3",
-            "--states was given with group --workflow twin --analysis train",
-        ),
-        (
-            f"{TWINS} --gsr",
-            "--gsr was given with group --workflow twin --analysis train",
-        ),
-        (
-            f"{TWINS} --combine run",
-            "--combine was given with group --workflow twin",
+            "--task-file is not read by --workflow contrasts, but by --workflow twin (see",
         ),
         (
             f"group {DYNAMICS} --analysis simulate --input-arrays a.npz",
@@ -149,7 +134,8 @@ def told(tmp_path, monkeypatch, capsys):
         ),
         (
             "group --analysis finetune --input-arrays a.npz",
-            "--input-arrays was given with group --analysis finetune, which does not read it. Exp",
+            "--input-arrays is not read by --workflow contrasts --analysis finetune, but by "
+            "--workflow dynamics or twin (see",
         ),
     ],
 )
@@ -157,16 +143,18 @@ def test_what_does_not_belong_together_is_one_line(told, words, line):
     assert line in told(words)
 
 
-def test_a_file_of_options_is_refused_like_the_command_line(told, tmp_path):
+def test_what_a_file_of_options_has_beside_what_is_read_is_said(told, tmp_path, capsys):
     file = tmp_path / "options.toml"
-    file.write_text('[model]\nworkflow = "dynamics"\n[cleaning]\ngsr = true\n')
-    assert "--gsr was given with group --workflow dynamics --analysis train" in told(
-        "group --analysis train --config-file options.toml"
-    )
     file.write_text('[model]\nworkflow = "dynamic"\n')
     assert "workflow is 'dynamic'. Expected: one of contrasts, dynamics, twin" in told(
         "participant --config-file options.toml"
     )
+    file.write_text('[model]\nworkflow = "dynamics"\n[cleaning]\ngsr = true\nhigh_pass = 0.01\n')
+    assert (
+        main(["in", "out", *TRAIN.split()[:1], "--analysis", "train", f"--config-file={file}"]) == 2
+    )
+    note, _error = capsys.readouterr().err.splitlines()
+    assert note == f"bids_dtg: note: without effect here: gsr of {file}, high_pass of {file}"
 
 
 def network(**options: object) -> Settings:
