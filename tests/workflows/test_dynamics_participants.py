@@ -132,7 +132,6 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     ("more", "message"),
     [
         (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
-        (("--combine", "run"), "--combine was given with participant --workflow dynamics"),
         (("--model", "{tables}"), "knows only the people.*--architecture linear, or"),
         (("--structural-connectivity", "{several}"), "2 structural connectomes fit: .*--array-key"),
         (("--model", "{model}", "--atlases", "HCP"), "19 reg"),

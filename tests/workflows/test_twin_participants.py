@@ -268,7 +268,6 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
         (("--model", "{renamed}"), "the same regions in the same order"),
         (("--model", "{other}"), "the parcels of Slabs are not those of Slabs"),
         (("--task-file", "flanker"), "there is no task 'flanker'"),
-        (("--structural-connectivity", "sc"), "--structural-connectivity was given with part"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(job, capsys, more, message):

@@ -150,11 +150,6 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path: Pat
     [
         ((), "3 participants outside the training set of own have a connectome and events here. "),
         (("--participant-label", *LABELS[:3]), "was fitted to everybody here"),
-        (
-            ("--epochs", "3", "--learning-rate", "0.1"),
-            "--epochs and --learning-rate were given with group --workflow twin --analysis "
-            "intervene, which does not read them. Expected: group --analysis train or evaluate",
-        ),
     ],
 )
 def test_what_cannot_be_moved_is_one_line(
