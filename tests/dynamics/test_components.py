@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from tiny_series import made_series
 
-from bids_dtg.dynamics.components import COMPONENTS, Components, edges_of, find_components
+from bids_dtg.dynamics.components import COMPONENTS, Components, find_components
 from bids_dtg.dynamics.linear import LagCovariances, TrainingPerson
 
 
@@ -32,12 +31,6 @@ def test_order_and_sign_are_fixed() -> None:
     np.testing.assert_allclose(found.scores(edges).std(axis=0, ddof=1), 1.0)
 
 
-def test_flipped_people_have_the_same_components() -> None:
-    edges = people_of(np.random.default_rng(1))
-    found, turned = Components.of(edges), Components.of(edges[::-1])
-    np.testing.assert_allclose(found.loadings, turned.loadings, atol=1e-8)
-
-
 def test_reliability_is_that_of_the_scores() -> None:
     rng = np.random.default_rng(2)
     edges = people_of(rng)
@@ -48,24 +41,6 @@ def test_reliability_is_that_of_the_scores() -> None:
     assert all(0 < icc < 1 for icc in iccs)
     assert iccs[0] > iccs[-1]
     assert found.retest(edges[:2] * 0, edges[:2] * 0) == ()
-
-
-def test_scores_do_not_move_with_the_frames_that_were_kept() -> None:
-    series = np.random.default_rng(3).standard_normal((6, 200))
-    whole, twice = (LagCovariances.of(own) for own in (series, np.tile(series, 2)))
-    assert (whole.frames, twice.frames) == (200, 400)
-    np.testing.assert_allclose(edges_of(whole), edges_of(twice))
-
-
-@pytest.mark.parametrize("shape", [(2, 5), (5, 0), (5,)])
-def test_too_few_people_or_edges_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="components are of"):
-        Components.of(np.ones(shape))
-
-
-def test_people_who_vary_in_one_way_have_one_component() -> None:
-    edges = np.outer(np.arange(6.0), np.ones(4))
-    assert Components.of(edges).loadings.shape == (1, 4)
 
 
 def training(people: int, *, twice: bool = True) -> list[TrainingPerson]:

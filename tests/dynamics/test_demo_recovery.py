@@ -11,26 +11,13 @@ import pytest
 
 from bids_dtg.dynamics.demo_recovery import (
     RECIPE,
-    descriptors,
     run_network_demo,
-    simulate_people,
 )
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file, delimiter="\t"))
-
-
-@pytest.mark.slow
-def test_descriptors_see_an_oscillation():
-    networks = simulate_people(2, 4, seed=0).networks
-    seconds = networks.tr_seconds * np.arange(networks.frames)
-    wave = np.broadcast_to(2 * np.sin(2 * np.pi * 0.055 * seconds), networks.series.shape)
-    found = descriptors(replace(networks, series=wave.astype("f4")))
-    assert np.allclose(found["variance"], 2.0, atol=0.05)
-    assert np.allclose(found["peak frequency"], 0.055, atol=0.005)
-    assert np.allclose(found["autocorrelation"], np.cos(2 * np.pi * 0.055), atol=0.02)
 
 
 def test_a_small_demo_writes_all_its_files(tmp_path, capsys):

@@ -57,37 +57,6 @@ def test_first_step_of_the_optimiser_is_the_originals(prefix: str, shared: Path)
         np.testing.assert_allclose(found, expected, rtol=0, atol=3e-7, err_msg=ours)
 
 
-@pytest.mark.slow
-def test_a_call_that_was_stopped_goes_on_to_the_same_weights(
-    networks: Networks, tmp_path: Path
-) -> None:
-    whole = fit(networks, TINY, seed=5, workplace=Workplace(tmp_path / "whole"))
-
-    class Stop(Exception):
-        pass
-
-    def stop_after_second(line: str) -> None:
-        if line.startswith("epoch 2"):
-            raise Stop
-
-    with pytest.raises(Stop):
-        fit(networks, TINY, seed=5, workplace=Workplace(tmp_path / "cut"), report=stop_after_second)
-    lines: list[str] = []
-    cut = fit(networks, TINY, seed=5, workplace=Workplace(tmp_path / "cut"), report=lines.append)
-    assert 1 <= sum(line.startswith("epoch") for line in lines) < TINY.epochs
-    for name, value in whole.restarts[0].state.items():
-        torch.testing.assert_close(cut.restarts[0].state[name], value, msg=name)
-
-
-@pytest.mark.slow
-def test_a_finished_training_is_not_done_again(networks: Networks, tmp_path: Path) -> None:
-    first = fit(networks, TINY, workplace=Workplace(tmp_path))
-    lines: list[str] = []
-    again = fit(networks, TINY, workplace=Workplace(tmp_path), report=lines.append)
-    assert not [line for line in lines if line.startswith("epoch")]
-    assert again.restarts[0].held_out_elbo == first.restarts[0].held_out_elbo
-
-
 @pytest.mark.parametrize(
     ("changes", "seed"),
     [({"states": 3}, 0), ({"learning_rate": 1.0}, 0), ({"epochs": 4}, 0), ({}, 1)],
@@ -101,18 +70,6 @@ def test_a_folder_of_another_training_is_refused(
     other = replace(networks, series=networks.series[:, ::-1].copy())
     with pytest.raises(RunError, match="a training with other options, series or structural"):
         fit(other, TINY, workplace=Workplace(tmp_path))
-
-
-@pytest.mark.slow
-def test_training_raises_the_elbo_and_leaves_the_random_stream_alone(networks: Networks) -> None:
-    torch.manual_seed(0)
-    expected = torch.rand(3)
-    torch.manual_seed(0)
-    fitted = fit(networks, replace(TINY, epochs=12, held_out=0.0))
-    torch.testing.assert_close(torch.rand(3), expected)
-    history = fitted.restarts[0].history
-    assert history[-1]["elbo"] > history[0]["elbo"] + 10
-    assert np.isnan(fitted.restarts[0].held_out_elbo)
 
 
 def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -> None:

@@ -170,10 +170,8 @@ def test_stability_of_the_flow_is_not_that_of_the_map(
 @pytest.mark.parametrize(
     ("matrix", "settles"),
     [
-        ([[-0.5, 0.0], [0.0, -0.4]], True),
         ([[-2.5, 0.0], [0.0, -0.4]], False),  # oversteps
         ([[-0.01, 0.3], [-0.3, -0.01]], False),  # grows, turning
-        ([[0.1, 0.0], [0.0, -0.4]], False),
         ([[-0.012, 0.0], [0.0, -0.4]], True),  # too slow for the first 400 frames
         ([[40.0, 0.0], [0.0, 40.0]], False),  # no number is large enough
     ],
@@ -183,13 +181,3 @@ def test_networks_settle_where_their_dynamics_do(matrix: list[list[float]], sett
     region = np.zeros((1, 1, 3, 1))
     settled = network_settling(model, np.zeros((1, 3, 3)), region, np.zeros((1, 1, 0)))
     assert settled.tolist() == [[settles]]
-
-
-def test_a_persons_fixed_points_do_not_depend_on_others() -> None:
-    model, rng = _model(), np.random.default_rng(0)
-    weights, region = rng.uniform(0, 1, (2, 3, 3)), rng.standard_normal((2, 1, 3, 1))
-    person = np.zeros((2, 1, 0))
-    both = network_fixed_points(model, weights, region, person, starts=6)
-    alone = network_fixed_points(model, weights[1:], region[1:], person[1:], starts=6)
-    assert both.shape == (2, 1)
-    np.testing.assert_array_equal(both.states[both.case == 1], alone.states)

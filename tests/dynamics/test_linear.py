@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -177,12 +176,6 @@ def test_few_frames_are_those_that_cleaning_left() -> None:
     assert sums.without(people[1]).dof == 36.5
 
 
-def test_four_people_are_too_few() -> None:
-    series = people_by_chance(np.random.default_rng(0), 4, 3, 60)
-    with pytest.raises(ValueError, match="needs 5 people, found 4"):
-        fit_core([TrainingPerson.of(own) for own in series], 0.72)
-
-
 def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_frames() -> None:
     series = people_by_chance(np.random.default_rng(0), 11, 3, 60)
     people = [TrainingPerson.of(own) for own in series]
@@ -205,42 +198,6 @@ def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_f
     assert fit_core([*both[:1], *people[1:]], 1.44).shrinkage.chosen_by == halves.chosen_by
 
 
-def test_alike_people_are_shrunk_more_than_different_ones() -> None:
-    rng = np.random.default_rng(5)
-    shared = np.eye(6) + 0.4 * rng.standard_normal((6, 6))
-
-    def chosen(own_share: float) -> Shrinkage:
-        people = []
-        for _ in range(12):
-            mixing = shared + own_share * rng.standard_normal((6, 6))
-            first, again = (mixing @ rng.standard_normal((6, 150)) for _ in range(2))
-            people.append(TrainingPerson.of(first, again=LagCovariances.of(again)))
-        return fit_core(people, 0.72).shrinkage
-
-    alike, different = chosen(0.0), chosen(0.8)
-    assert alike.process > different.process
-    assert alike.connectivity > different.connectivity
-
-
-@pytest.mark.slow
-def test_people_are_summed_one_after_the_other() -> None:
-    there: weakref.WeakSet[TrainingPerson] = weakref.WeakSet()
-    most = 0
-
-    class People:
-        def __iter__(self):
-            nonlocal most
-            rng = np.random.default_rng(8)
-            for _ in range(1000):
-                person = TrainingPerson.of(rng.standard_normal((2, 30)))
-                there.add(person)
-                most = max(most, len(there))
-                yield person
-
-    assert fit_core(People(), 0.72).shrinkage.chosen_by == "the other half of the session"
-    assert most <= 3
-
-
 def test_predictions_are_those_of_a_known_process() -> None:
     rng = np.random.default_rng(0)
     process = yule_walker(LagCovariances.of(people_by_chance(rng, 1, 4, 4000)[0]).values)
@@ -252,14 +209,6 @@ def test_predictions_are_those_of_a_known_process() -> None:
     assert np.isfinite(mean[:, 2:]).all()
     expected = 0.5 * (np.linalg.slogdet(process.noise)[1] / 4 + 1 + np.log(2 * np.pi))
     assert process.density(series) == pytest.approx(expected, abs=0.02)
-
-
-def test_a_process_of_order_1_is_least_squares_where_there_are_many_frames() -> None:
-    series = people_by_chance(np.random.default_rng(2), 1, 4, 20_000)[0]
-    own = LagCovariances.of(series).values
-    scaled = (series - series.mean(1)[:, None]) / series.std(1)[:, None]
-    expected = np.linalg.lstsq(scaled[:, :-1].T, scaled[:, 1:].T, rcond=None)[0].T
-    np.testing.assert_allclose(yule_walker(own, 1).transitions[0], expected, atol=5e-3)
 
 
 @pytest.mark.slow
@@ -275,24 +224,6 @@ def test_people_are_described_on_another_day_as_by_the_prototype(shared: Path) -
         stepped.append(1 - (missed**2).sum() / (series[:, 2:] ** 2).sum())
     assert np.mean(fits) > 0.77
     assert np.mean(stepped) > 0.33
-
-
-def joint(values: np.ndarray) -> np.ndarray:
-    """Return the covariance of consecutive frames."""
-    lags = range(len(values))
-    return np.block([[values[c - r] if c >= r else values[r - c].T for c in lags] for r in lags])
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_they_are_those_of_a_process_whatever_frames_are_left_out(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    regions, frames = int(rng.integers(1, 30)), int(rng.integers(8, 60))
-    kept = rng.random(frames) < 0.7
-    kept[:4] = True
-    found = LagCovariances.of(rng.standard_normal((regions, frames)).cumsum(1), kept)
-    assert found.frames == kept.sum()
-    np.testing.assert_allclose(found.values[0].diagonal(), 1.0)
-    assert np.linalg.eigvalsh(joint(found.values)).min() > -1e-12
 
 
 def test_what_stands_in_left_out_frames_changes_nothing() -> None:

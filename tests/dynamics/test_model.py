@@ -9,9 +9,6 @@ import pytest
 import torch
 from sip_reference import Reference
 
-from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
-from bids_dtg.dynamics.recipe import Recipe
-
 
 @pytest.fixture(params=["AB", "AN"])
 def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
@@ -64,27 +61,3 @@ def test_network_input_is_the_originals(shared: Path) -> None:
         ("a", "b", "c"), tuple(map(str, range(68))), arrays["y"], 0.72, weights=arrays["w"]
     )
     np.testing.assert_allclose(networks.network_input, arrays["u_net"], rtol=0, atol=1e-5)
-
-
-def test_gaussian_divergence_is_that_of_torch() -> None:
-    gaussian = Gaussian(torch.tensor([0.3, -2.0]), torch.tensor([0.1, -1.5]))
-    normal = torch.distributions.Normal(gaussian.mean, gaussian.sd)
-    standard = torch.distributions.Normal(0.0, 1.0)
-    expected = torch.distributions.kl_divergence(normal, standard)
-    torch.testing.assert_close(gaussian.kl(), expected)
-
-
-def test_every_weight_but_the_second_bias_of_an_lstm_learns() -> None:
-    model = NetworkModel(Recipe(), people=2, regions=4, frames=30)
-    fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
-    assert fixed
-    assert all("bias_hh" in name for name in fixed)
-
-
-def test_a_series_is_inferred_alike_alone_and_among_others() -> None:
-    torch.manual_seed(1)
-    model = NetworkModel(Recipe(), people=3, regions=4, frames=40).double()
-    items = Items(torch.randn(40, 6).double(), torch.randn(40, 6).double(), torch.arange(6) % 3)
-    alone = Items(items.series[:, 4:5], items.network[:, 4:5], items.person[4:5])
-    together, single = model.infer(items).region.mean[4:5], model.infer(alone).region.mean
-    torch.testing.assert_close(single, together)

@@ -9,9 +9,8 @@ import pytest
 import torch
 from sip_reference import Reference
 
-from bids_dtg.dynamics.model import Items, NetworkModel
-from bids_dtg.dynamics.objective import STATE_PENALTY, Noise, Terms, loss_of, terms_of
-from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.objective import STATE_PENALTY, Terms, loss_of, terms_of
 
 
 @pytest.fixture(params=["AB", "AN"])
@@ -63,12 +62,3 @@ def test_gradients_are_the_originals(reference: Reference) -> None:
             torch.testing.assert_close(
                 parameter.grad, wanted, rtol=2e-4, atol=2e-4 * scale, msg=lambda m, n=name: n + m
             )
-
-
-def test_noise_of_a_seed_is_the_same() -> None:
-    model = NetworkModel(Recipe(), people=1, regions=2, frames=9)
-    items = Items(torch.zeros(9, 2), torch.zeros(9, 2), torch.zeros(2, dtype=torch.long))
-    torch.manual_seed(3)
-    first = Noise.draw(model, items, 2).states
-    torch.manual_seed(3)
-    torch.testing.assert_close(Noise.draw(model, items, 2).states, first)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,15 +36,3 @@ def test_the_default_is_the_published_recipe_with_fewer_epochs_and_one_restart()
     own = RECIPES["default"]
     assert (own.epochs, own.restarts, own.ramp) == (100, 1, 50)
     assert replace(own, epochs=1001, restarts=2) == RECIPES["published"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"external_inputs": 2}, "external_inputs is 1 or 0, not 2"),
-        ({"states": 0}, "states is 1 or more, not 0"),
-    ],
-)
-def test_sizes_that_no_model_has_are_refused(changes: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Recipe(**changes)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from bids_dtg.dynamics.recovery import recover
@@ -21,15 +19,6 @@ def posteriors(rng, width=0.2, parameters=2):
     return truth, mean, np.full_like(mean, precision**-0.5)
 
 
-@settings(max_examples=10)
-@given(st.floats(-10, 10), st.floats(0.1, 10), st.booleans(), st.integers(0, 100))
-def test_known_values_are_recovered_in_any_unit(shift, scale, flipped, seed):
-    mean = np.random.default_rng(seed).standard_normal((len(WHOSE), 2))
-    true = shift + (-scale if flipped else scale) * (mean[:, 0] + 0.5 * mean[:, 1])
-    found = recover(true, mean, np.full_like(mean, 1e-4), WHOSE)
-    np.testing.assert_allclose(found.value, true, atol=1e-9)
-
-
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.0])
 def test_intervals_of_true_posteriors_hold_nine_in_ten(width):
     rng = np.random.default_rng(0)
@@ -39,14 +28,6 @@ def test_intervals_of_true_posteriors_hold_nine_in_ten(width):
         # Projected by the regression on means, which are shrunk as the posteriors are.
         held.append(recover(3 * truth[:, 0] - 1, mean, sd, WHOSE).coverage)
     assert np.mean(held) == pytest.approx(0.9, abs=0.03)
-
-
-def test_shuffled_truth_is_not_recovered():
-    rng = np.random.default_rng(4)
-    truth, mean, sd = posteriors(rng)
-    true = rng.permutation(truth[:, 0])
-    found = recover(true, mean, sd, WHOSE)
-    assert abs(found.rho) < 0.15
 
 
 def test_each_point_is_projected_by_the_others_regression():

@@ -135,14 +135,6 @@ def test_a_simulation_is_the_same_among_others_and_alone(
     assert not np.array_equal(among[0][0], among[0][1])
 
 
-def test_each_person_and_each_simulation_has_noise_of_its_own(
-    model: NetworkModel, networks: Networks, inferred: Inferred
-) -> None:
-    drawn = _draw(model, networks, inferred)
-    noise = np.moveaxis(drawn.observed, 0, -1).reshape(3 * 4 * 5, FRAMES)
-    assert np.abs(np.corrcoef(noise) - np.eye(len(noise))).max() < 0.95
-
-
 @pytest.mark.parametrize(("first", "dropped"), [("posterior", 12), ("prior", 8)])
 def test_the_frames_at_the_start_are_dropped(
     model: NetworkModel, networks: Networks, inferred: Inferred, first: str, dropped: int
@@ -153,18 +145,6 @@ def test_the_frames_at_the_start_are_dropped(
     assert kept.shape == (2, 5, FRAMES)
     assert kept.dtype == np.float32
     np.testing.assert_array_equal(kept, whole[..., dropped:])
-
-
-@pytest.mark.slow
-def test_first_state_is_of_its_posterior_or_of_the_prior(
-    model: NetworkModel, networks: Networks, inferred: Inferred
-) -> None:
-    many = 500
-    prior = draw(model, networks, inferred, many, 1, seed=0, first="prior").first[1]
-    np.testing.assert_allclose(prior.var(0), np.e, rtol=0.3)
-    posterior = draw(model, networks, inferred, many, 1, seed=0).first[1]
-    np.testing.assert_allclose(posterior.mean(0), inferred.first_mean[1], atol=0.2)
-    np.testing.assert_allclose(posterior.std(0), inferred.first_sd[1], rtol=0.15)
 
 
 @pytest.mark.parametrize(
@@ -205,19 +185,3 @@ def test_a_given_network_input_is_that_of_every_region(
     changed = run(model, drawn, None, network=given) != zero
     assert not changed[..., :10].any()
     assert changed[..., 10].all()
-
-
-def test_the_external_path_has_a_variance_of_1() -> None:
-    model = _model()
-    path = external_path(model, np.random.default_rng(0).standard_normal((200_000, 1)))[:, 0]
-    assert path.var() == pytest.approx(1.0, rel=0.1)
-    assert np.corrcoef(path[1:], path[:-1])[0, 1] == pytest.approx(np.exp(-0.1), abs=0.01)
-
-
-def test_a_model_without_external_input_simulates(networks: Networks) -> None:
-    model = _model(replace(RECIPE, external_inputs=0, person_parameters=0))
-    inferred = infer(model, networks, networks.people)
-    both = next(simulate(model, networks, inferred, simulations=2))
-    network = next(simulate(model, networks, inferred, simulations=2, inputs="network"))
-    np.testing.assert_array_equal(both, network)
-    assert np.isfinite(both).all()

@@ -30,17 +30,6 @@ def test_what_is_left_is_the_residual_of_least_squares(seed):
     np.testing.assert_allclose(left, residual + edges.mean(axis=0), atol=1e-9)
 
 
-@pytest.mark.slow
-@given(st.integers(0, 2**16), st.floats(-5, 5))
-def test_new_people_of_any_age_have_the_edges_of_the_mean_age(seed, shift):
-    known, edges = people(seed)
-    model = Adjustment.fit(edges, known)
-    older = Covariates({**known.values, "age": known.values["age"] + shift})
-    np.testing.assert_allclose(
-        model.apply(edges + shift * model.slopes[0], older), model.apply(edges, known), atol=1e-9
-    )
-
-
 def test_covariates_that_are_the_same_for_all_change_nothing():
     edges = people(1)[1]
     same = Covariates({"age": np.full(len(edges), 30.0), "site": np.full(len(edges), "a")})
@@ -61,9 +50,3 @@ def test_people_with_an_unknown_value_have_the_mean(unknown):
     others = some.columns(model.names)[0]
     expected = edges[0] - (others - model.mean)[left] @ model.slopes[left]
     np.testing.assert_allclose(model.apply(edges, some)[0], expected)
-
-
-def test_types_of_edges_stay():
-    known, edges = people(3)
-    model = Adjustment.fit(edges, known)
-    assert model.apply(edges.astype(np.float32), known).dtype == np.float32

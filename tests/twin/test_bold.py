@@ -277,37 +277,6 @@ def known_at(values, own):
     return at[np.isfinite(values) & (own.run == 0)[:, None]]
 
 
-def test_what_is_not_known_stays_so():
-    """A region has no signal, a person has no BOLD, nobody has BOLD of a task."""
-    study = a_study(12)
-    segments = stack_people(study)
-    bold = bold_of(study, RNG.uniform(0.5, 1.0, (12, 3, 4)))
-    for runs in bold:
-        runs[0].values[:, 2] = np.nan
-        runs[1] = None
-    bold[4] = [None, None]
-    edges, twin = RNG.normal(size=(12, EDGES)), a_twin(segments)
-    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
-    assert not readout.open.any()
-    back = BoldReadout.of_tensors(readout.regions, TR, readout.tensors(), segments.tasks)
-    for name, values in vars(readout).items():
-        np.testing.assert_array_equal(vars(back)[name], values)
-    found = predict_bold(back, twin, edges, segments)
-    assert np.isfinite(found[4][0].values[:, :2]).all()
-    assert np.isnan(found[4][0].values[:, 2]).all()
-    assert found[4][1] is None
-
-
-def test_bold_of_nobody_or_of_others_is_refused():
-    study = a_study(3)
-    segments = stack_people(study)
-    bold = bold_of(study, np.ones((3, 2, 4)))
-    with pytest.raises(ValueError, match="BOLD is of 2 people, expected 3"):
-        responses(bold[:2], segments)
-    with pytest.raises(ValueError, match="no training person has BOLD"):
-        fit_bold([[None]] * 3, a_twin(segments), np.ones((3, EDGES)), segments, regions=("a",))
-
-
 def test_a_run_may_begin_later_than_the_events():
     study = a_study(2)
     segments = stack_people(study)
@@ -317,9 +286,3 @@ def test_a_run_may_begin_later_than_the_events():
         [replace(run, values=run.values[5:], start_seconds=5 * TR) for run in p] for p in whole
     ]
     np.testing.assert_allclose(responses(later, segments), responses(whole, segments), atol=5e-3)
-
-
-def test_half_of_a_scan_that_ended_earlier_is_none():
-    run = BoldRun(np.zeros((10, 2), np.float32), TR)
-    assert run.half(1, 100.0) is None
-    assert len(run.half(0, 100.0).values) == 10

@@ -115,25 +115,6 @@ def test_an_unknown_wrong_button_is_shared_by_the_wrong_ones():
     np.testing.assert_array_equal(decoded.button, -1)
 
 
-def test_shares_and_quantiles_of_no_response_are_not_numbers():
-    segments = make_segments([a_run([2.0])])
-    decoded = decode(np.zeros((1, 262, 3)), segments)
-    assert np.isnan(decoded.shares).all()
-    assert np.isnan(decoded.quantile(0.5)).all()
-
-
-def test_people_who_saw_different_things_are_decoded_apart():
-    rng = np.random.default_rng(0)
-    people = [[a_run(np.cumsum(rng.uniform(1, 9, 9)), seed=n)] for n in range(4)]
-    segments = stack_people(people)
-    assert segments.inputs.shape[0] == 4
-    outputs = rng.random(segments.action.shape) ** 4
-    found = decode(outputs, segments)
-    for number in range(4):
-        own = decode(outputs[number], segments.person(number))
-        np.testing.assert_array_equal(found.rt_seconds[number], own.rt_seconds)
-
-
 def test_rows_that_fill_the_table_have_no_response():
     long, other = a_run([2.0, 5.0, 8.0]), a_run([2.0, 6.5], seed=1)
     third = a_run([3.0, 6.0, 10.0], seed=2)

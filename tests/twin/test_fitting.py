@@ -1,22 +1,15 @@
 """Fitting twins."""
 
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.fitting import condition_losses, empty_twin, fit, set_ridges
 from bids_dtg.twin.interventions import predicted_functions
-from bids_dtg.twin.recipe import ARCHITECTURES
 from bids_dtg.twin.times import LEAST_Z, observed_times
 
 SMALL = replace(QUICK, units=8, group_epochs=3, group_updates=3, times_updates=3)
@@ -25,61 +18,6 @@ SMALL = replace(QUICK, units=8, group_epochs=3, group_updates=3, times_updates=3
 def people(number=8):
     segments, takes = slow_and_quick(people=number)
     return connectomes_of(takes), segments
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_same_seed_gives_the_same_twins(architecture):
-    edges, segments = people()
-    one, same, other = (
-        fit(edges, segments, architecture=architecture, recipe=SMALL, seed=seed).perform(
-            edges, segments
-        )
-        for seed in (1, 1, 2)
-    )
-    assert np.array_equal(one, same)
-    assert not np.allclose(one, other)
-    assert one.shape == segments.action.shape
-    assert ((one >= 0) & (one <= 1)).all()
-
-
-# The stages: 3 epochs of the group, then 2 of times. A line is reported after each epoch.
-KILLED = """
-import os, signal, sys
-sys.path[:0] = {paths!r}
-from test_fitting import *
-lines = []
-def report(line):
-    lines.append(line)
-    if len(lines) == {last}:
-        os.kill(os.getpid(), signal.SIGKILL)
-edges, segments = people(20)
-place = Workplace(Path({folder!r}))
-fit(edges, segments, architecture={architecture!r}, recipe=SMALL, workplace=place, report=report)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "last"), [("lowrank", 5), ("hypernetwork", 3)])
-def test_a_killed_fit_goes_on_to_the_same_weights(one_thread, tmp_path, architecture, last):
-    edges, segments = people(20)  # enough for the gate to open
-    paths = [str(Path(__file__).parent), *sys.path]
-    words = {"paths": paths, "last": last, "folder": str(tmp_path), "architecture": architecture}
-    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    script = KILLED.format(**words)
-    done = subprocess.run([sys.executable, "-c", script], env=alone, check=False)
-    assert done.returncode == -signal.SIGKILL
-    lines, options = [], {"architecture": architecture, "recipe": SMALL}
-    place = Workplace(tmp_path)
-    for change in ({"connectomes": edges[::-1]}, {"families": {"p1": "a", "p2": "a"}}):
-        given = {"connectomes": edges, "workplace": place, **options, **change}
-        with pytest.raises(RunError, match="other people, another recipe or another seed"):
-            fit(segments=segments, **given)
-    resumed = fit(edges, segments, workplace=place, report=lines.append, **options)
-    whole = fit(edges, segments, **options)
-    assert 0 < len(lines) < sum(map(len, whole.history.values()))
-    for name, tensor in whole.twin.state_dict().items():
-        assert torch.equal(resumed.twin.state_dict()[name], tensor), name
 
 
 def test_a_finished_training_serves_the_same_people_alone(tmp_path):
@@ -142,18 +80,3 @@ def test_hypernetworks_have_no_group_and_edges_in_sd_of_those_who_train():
     training = edges[np.sort(np.random.default_rng((0, 1)).permutation(30)[6:])]
     np.testing.assert_allclose(fitted.twin.edge_mean, training.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(fitted.twin.edge_sd, training.std(axis=0), atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("change", "covariates", "words"),
-    [
-        (lambda values: values[:-1], None, r"shape \(7, 45\), expected \(8, edges\)"),
-        (lambda values: np.where(np.arange(8)[:, None] == 3, np.nan, values), None, r"rows \[3\]"),
-        (lambda values: values, np.zeros((7, 1)), r"covariates are not \(8, columns\)"),
-        (lambda values: values, np.full((8, 1), np.nan), "finite numbers"),
-    ],
-)
-def test_connectomes_of_others_or_with_gaps_are_refused(change, covariates, words):
-    edges, segments = people()
-    with pytest.raises(ValueError, match=words):
-        fit(change(edges), segments, covariates=covariates, recipe=SMALL)

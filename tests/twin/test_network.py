@@ -54,14 +54,6 @@ def test_states_and_outputs_are_those_of_torchs_layers(seen):
         torch.testing.assert_close(own.grad[person], torch.cat(theirs), rtol=1e-3, atol=1e-4)
 
 
-def test_one_network_performs_for_people_who_saw_different_things():
-    flat, inputs = 0.4 * drawn(1, SIZES.weights), drawn(4, 2, 5, 3, seed=1)
-    one, each = (
-        perform(MainWeights.of_flat(own, SIZES), inputs) for own in (flat, flat.expand(4, -1))
-    )
-    torch.testing.assert_close(one, each, rtol=0, atol=1e-6)
-
-
 def a_network(rank=2):
     torch.manual_seed(0)
     network = ModulatedNetwork(SIZES, rank=rank)
@@ -69,14 +61,6 @@ def a_network(rank=2):
         network.bias.normal_()
         network.output_bias.normal_()
     return network
-
-
-def test_zeros_are_the_network_of_the_group():
-    network = a_network()
-    found = network.weights(torch.zeros(2, network.modulations))
-    for name in NAMES:
-        assert torch.equal(getattr(found, name)[1], getattr(network, name))
-        assert torch.equal(getattr(network.group_weights(), name)[0], getattr(network, name))
 
 
 def test_a_modulation_changes_weights_as_the_equations_say():

@@ -111,17 +111,6 @@ def test_wrong_files_are_refused_by_one_line(path, value, fact):
     assert "\n" not in str(caught.value)
 
 
-def test_twin_is_imported_without_torch():
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, bids_dtg.twin as t; t.find_task, t.read_trials; print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-
-
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_task_keeps_its_content_which_makes_it_again(name):
     task = find_task(name)

@@ -104,17 +104,6 @@ def options(targets, **recipe):
     }
 
 
-def test_a_batch_stays_where_the_data_are():
-    """Lightning moves batches to the device; data on the CPU take no numbers from there."""
-    targets = some_targets()
-    network = ModulatedNetwork(SIZES, rank=2)
-    task = GroupTask(network, **options(targets, batch_people=3, batch_segments=1))
-    (batch,) = task.train_dataloader()
-    people, numbers = task.transfer_batch_to_device(batch, torch.device("meta"), 0)
-    assert (people.device.type, numbers.device.type) == ("cpu", "cpu")
-    assert task.training_data.part(people, numbers).action.shape[:2] == (3, 2)
-
-
 def test_the_loss_of_times_is_its_equation():
     """10 times the cross-entropy, 0.1 times squared errors in SD, and a penalty."""
     segments, _ = slow_and_quick(people=6)

@@ -160,15 +160,6 @@ def test_a_sequence_of_ones_own_is_stored_for_each_person():
         assert (kept.task[count:] == -1).all()
 
 
-def test_some_people_are_taken_in_the_order_asked_for():
-    stacked = stack_people(people_of(4))
-    some = stacked.people(np.array([2, 0]))
-    np.testing.assert_array_equal(some.action, stacked.action[[2, 0]])
-    np.testing.assert_array_equal(some.trials.rt_seconds, stacked.trials.rt_seconds[[2, 0]])
-    assert some.inputs is stacked.inputs
-    np.testing.assert_array_equal(some.person(1).action, stacked.action[0])
-
-
 @few
 @given(runs(), st.integers(26, 400))
 def test_every_trial_is_in_one_stretch_with_its_whole_window(run, steps):
@@ -194,11 +185,6 @@ def test_a_stretch_begins_at_its_cue():
     assert cut_run(run)[0].length == 262
     longer = [(s.first, s.stop) for s in cut_run(run, steps=600)]
     assert longer == [(0, 12), (12, 18)]
-
-
-def test_a_window_ends_with_the_next_onset():
-    run = a_run([2.0, 3.0, 9.0])
-    np.testing.assert_array_equal(window_ends(run), [3.0, 5.0, 11.0])
 
 
 def test_a_window_longer_than_a_segment_is_refused():

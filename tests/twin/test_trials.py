@@ -163,11 +163,6 @@ def test_of_two_trials_at_once_the_first_is_not_seen_and_not_scored():
     assert trials.notes == ("not scored: 1 trial at the onset of the next",)
 
 
-def test_other_conditions_are_none():
-    trials = read_trials(find_task("stroop"), [stroop_row(trial_type="neutral")])
-    assert trials.condition.tolist() == [-1]
-
-
 def test_values_that_stand_for_no_condition_are_listed_with_counts():
     values = ["con1", "CON1", "neutral7", "CON1", "n/a"]
     rows = [stroop_row(onset=str(3 * n), trial_type=value) for n, value in enumerate(values)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from plain_route import regress
 from tiny_bundle import tiny_masks, write_tiny_bundle
-from tiny_job import FRAMES, TinyJob, add_rest, read_table, tiny_bold
+from tiny_job import FRAMES, TinyJob, read_table, tiny_bold
 
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
@@ -75,18 +75,6 @@ def test_sidecars_quality_and_methods_name_the_form_and_its_penalty(tmp_path):
     assert "with a ridge penalty of 0.06" in methods
     assert "Pearson correlations" not in methods
     assert "Nickerson, L. D., et al. (2017)" in methods
-
-
-@pytest.mark.slow
-def test_the_segment_with_the_fewest_degrees_of_freedom_counts(tmp_path):
-    job = job_of(tmp_path)
-    add_rest(job.bids, frames=120)
-    assert job.run("--denoise-strategy", "none") == 0
-    row = quality_of(job.out)
-    segments = int(row["n_segments"])
-    assert segments > 1
-    expected = float(row["residual_dof"]) / segments - ROIS
-    assert float(row["dof_beyond_rois"]) == pytest.approx(expected, abs=0.6)
 
 
 def test_a_connectome_of_another_form_is_refused(tmp_path):

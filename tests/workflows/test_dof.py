@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 from fmriprep_dataset import confound_columns, write_confounds
-from given import sets
 from study_folders import add_hcp_run, add_xcpd_run
 from tiny_bundle import TINY_AFFINE
-from tiny_cohort import TinyCohort
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.files.sidecars import read_inherited
@@ -52,17 +50,6 @@ def test_table_says_how_much_is_left_and_what_each_column_means(job):
     assert run["ResidualDegreesOfFreedom"] == 60 - COLUMNS
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("band", [False, True])
-def test_columns_of_a_filter_count(job, band):
-    add_rest(job.bids, frames=200)
-    words = ("--high-pass", "0.005", "--low-pass", "0.04") if band else ("--high-pass", "0.005")
-    assert job.run(*words) == 0
-    row, cleaning = quality(job.out), sidecar(job.out)["Runs"][0]["Cleaning"]
-    assert float(row["residual_dof"]) == 200 - cleaning["Rank"]
-    assert cleaning["ColumnsFiltering"] > (50 if band else 10)
-
-
 # --- required
 
 
@@ -76,20 +63,6 @@ def test_a_run_needs_twenty(job, frames, code, capsys):
         line = capsys.readouterr().err
         assert "has 19 degrees of freedom left (48 frames kept, less 29 columns)" in line
         assert "Expected: at least 20: correlations of fewer are mostly chance. To do: rem" in line
-
-
-@pytest.mark.slow
-def test_an_ordinary_run_in_a_narrow_band_is_used_and_flagged_calmly(job):
-    """10 minutes of 2 s, 36 parameters, 0.01 to 0.08 Hz: 48 are left."""
-    table = confound_columns(300) | {f"cosine{n:02d}": ["0"] * 300 for n in range(2)}
-    add_rest(job.bids, frames=300, tr=2.0)
-    write_confounds(job.bids / "sub-01/func/sub-01_task-rest_desc-confounds_timeseries.tsv", table)
-    job.reports = True
-    words = ("--denoise-strategy", "36p", "--high-pass", "0.01", "--low-pass", "0.08")
-    assert job.run(*words) == 0
-    assert float(quality(job.out)["residual_dof"]) == 48
-    page = (job.out / "sub-01.html").read_text()
-    assert "48 degrees of freedom are left after cleaning (ten minutes in a narrow band" in page
 
 
 # --- cleaned elsewhere
@@ -195,18 +168,3 @@ def test_a_plan_names_runs_that_would_be_left_out(job, capsys):
 
 
 # --- models of one's own
-
-
-@pytest.mark.slow
-def test_arrays_of_people_are_weighted_alike(tmp_path):
-    cohort = TinyCohort(tmp_path)
-    for number, label in enumerate(cohort.labels):
-        (cohort.bids / f"sub-{label}/func").rename(tmp_path / f"old-{label}")
-        for run, frames in ((1, 66), (2, 52)):
-            add_rest(cohort.bids, label, entities=f"run-{run}", seed=number, frames=frames)
-    words = ("--architecture", "linear", *sets(cohort.labels, 0, 0.25))
-    assert cohort.analyse("train", *words) == 0
-    (path,) = (cohort.out / "group/cache").rglob("sub-01/*connectomes*.json")
-    record = json.loads(path.read_text())
-    *first, second = record["notes"]["weights"]
-    assert (sum(first), second) == pytest.approx((66 - COLUMNS, 52 - COLUMNS))

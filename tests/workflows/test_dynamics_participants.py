@@ -21,14 +21,12 @@ from network_job import (
 from scipy.io import savemat
 from tiny_job import read_table, tree
 
-from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.components import edges_of
 from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.sources import find_output_people
 from bids_dtg.files.regions.relmat import read_relmat
-from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.settings import Settings
 
 STEM = "space-MNI152NLin6Asym_atlas-Slabs"
@@ -172,39 +170,6 @@ def test_who_cannot_be_modelled_fails_alone(tmp_path, capsys):
     assert list(job.out.glob("sub-01/func/*_parameters.tsv"))
     assert job.run(*given, "--dry-run") == 1
     assert "3 would fail" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("tr", "frames", "message"),
-    [(4.0, FRAMES, "s apart and those of the model"), (5.0, 50, "60 or more")],
-)
-def test_runs_that_the_model_cannot_describe(tmp_path, capsys, tr, frames, message):
-    job = NetworkJob(tmp_path, ())
-    job.add_run("01", bold=network_bold(0, frames), frames=frames)
-    job.add_structural("01", weights())
-    model = write_core(tmp_path / "tiny", tr=tr)
-    given = ("--model", model, "--structural-connectivity", job.structural)
-    assert job.run(*given) == 1
-    assert message in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_training_participant_of_another_label_is_reported(tmp_path, capsys):
-    job = NetworkJob(tmp_path)
-    given = ("--structural-connectivity", job.structural)
-    old = write_core(tmp_path / "old")
-    assert job.run("--model", old, *given) == 0
-    said = capsys.readouterr().err
-    assert "core lists people by their labels alone: those of them who have other labels" in said
-    assert "was fitted to this participant" not in said
-    listed = {f"p{number}": [""] for number in range(6)} | {"p1": [sketch(series_of(job.out).T)]}
-    people = ModelPeople.of_training("Another", listed)
-    known = write_core(tmp_path / "known", people, data_set="Another")
-    assert job.run("--model", known, *given) == 0
-    said = capsys.readouterr().err
-    assert said.count("core was fitted to this participant: its fit does not test the model") == 1
-    (sidecar,) = job.out.glob(f"sub-01/func/*{STEM}_stat-mean_timeseries.json")
-    assert any("fitted to this" in note for note in json.loads(sidecar.read_text())["Notes"])
 
 
 @pytest.mark.parametrize("workflow", ["dynamics", "twin"])

@@ -132,17 +132,6 @@ def test_cleaning_of_what_has_no_confounds_is_refused(job, capsys):
 
 
 @pytest.mark.slow
-def test_sessions_of_ukb_with_files_of_one_name_stay_apart(job):
-    study = StudyJob(job, "ukb")
-    for session in (2, 3):
-        bold = tiny_bold(seed=session)
-        add_ukb_run(study.bids, f"7654321_{session}", bold=bold, affine=TINY_AFFINE, tr=TR)
-    assert study.run("--combine", "run", "--participant-label", "7654321") == 0
-    folders = {path.parent for path in study.out.rglob("*_statmap.nii.gz")}
-    assert folders == {study.out / "sub-7654321" / f"ses-{n}" / "func" for n in (2, 3)}
-
-
-@pytest.mark.slow
 def test_native_ukb_through_the_warp_of_fsl(job):
     """A native image with other storage, crop and place, and the field that leads there."""
     assert job.run("--denoise-strategy", "none") == 0

@@ -82,19 +82,6 @@ def test_killed_and_run_again(job, forks, point):
     assert len([name for name in one if name.endswith(STATMAP)]) == 47
 
 
-@pytest.mark.slow
-def test_killed_while_replacing_the_maps_of_other_options(job, forks):
-    out, whole = job.folder / "replaced", job.folder / "whole"
-    old, new = (job.arguments("--denoise-strategy", name, out=out) for name in ("none", "simple"))
-    assert forks.run(old) == [0]
-    where = kill(REPLACE, 24, "cut", STATMAP)
-    assert forks.run(new, signal=where) == [-signal.SIGKILL]
-    assert_files_are_whole(out)
-    assert tree(out) != tree(whole)
-    assert forks.run(new) == [0]
-    assert tree(out) == tree(whole)
-
-
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory, forks) -> TinyJob:
     """Make a job of three participants; run it in one process."""
@@ -152,6 +139,5 @@ def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     made = re.findall(r"3 participants: (\d+) averages? of maps made, (\d+) complete before", told)
     assert len(made) == 2
     assert sum(int(number) for number, _ in made) == 3
-    assert re.search(r"sub-0\d: left for later, as process \d+ on .* works on it", told)
     assert tree(out) == tree(crowd.folder / "alone")
     assert not (out / "logs/locks").exists()

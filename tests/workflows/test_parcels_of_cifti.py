@@ -10,7 +10,6 @@ from cifti_people import (
     CONTRASTS,
     LABELS,
     ParcelCohort,
-    brain_models,
     parcels_axis,
     save_series,
 )
@@ -115,22 +114,3 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     found = {path.name for path in (cohort.out / "sub-01/figures").glob("*_contrast-*.webp")}
     assert found == {f"sub-01_task-rest_contrast-{name}.webp" for name in CONTRASTS}
     assert validate(cohort.out).errors == []
-
-
-@pytest.mark.slow
-def test_other_parcels_are_one_line(cohort, tmp_path, capsys):
-    new = ParcelCohort(tmp_path, ())
-    new.model = cohort.model
-    new.add("09", 3, parcels_axis(9))
-    assert new.run() == 1
-    assert "its parcel P00 has other vertices or voxels than the" in capsys.readouterr().err
-    (tmp_path / "dense").mkdir()
-    dense = ParcelCohort(tmp_path / "dense", ())
-    dense.model = cohort.model
-    func = dense.bids / "sub-09/func"
-    name = "sub-09_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii"
-    save_series(func / name, np.ones((60, 160), np.float32), brain_models())
-    assert dense.run() == 1
-    assert "sub-09 has no series of parcels, but sub-09_task-rest" in capsys.readouterr().err
-    assert cohort.run("--surfaces", "fsLR") == 2
-    assert "is a model of parcels, whose maps are CIFTI files" in capsys.readouterr().err

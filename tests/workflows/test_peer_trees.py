@@ -24,7 +24,7 @@ from fmriprep_dataset import (
     write_confounds,
 )
 from openneuro_layout import annexed_names
-from study_folders import add_hcp_run, add_transforms, add_xcpd_run, write_outliers
+from study_folders import add_hcp_run, add_transforms, add_xcpd_run
 
 import bids_dtg
 from bids_dtg.cleaning.noise_components import find_component_files
@@ -351,15 +351,6 @@ def names_of(runs: list) -> list[str]:
     return [run.title for run in runs]
 
 
-def planned(root: Path, capsys, *words: str) -> tuple[int, str]:
-    from bids_dtg.cli.run import main
-
-    given = [str(root), str(root.parent / "out"), "participant", "--model", "demo", "--dry-run"]
-    code = main([*given, *words])
-    captured = capsys.readouterr()
-    return code, captured.out + captured.err
-
-
 @pytest.mark.filterwarnings("ignore:.*is left out. it joins")
 def test_a_join_over_directions_is_left_out(tmp_path):
     for entities, frames in (("dir-AP", 20), ("dir-PA", 20), ("", 40)):
@@ -396,30 +387,6 @@ def test_one_measurement_in_two_files_is_refused(tmp_path, pair):
         add_run(root, entities=entities)
     with pytest.raises(DtgError, match="one measurement in two files"):
         found(root)
-
-
-def test_interpolated_frames_are_no_minutes(tmp_path, capsys):
-    bold = add_xcpd_run(tmp_path / "in", bold=np.ones((3, 3, 3, 200), np.int16))
-    write_outliers(bold, [int(frame % 5 > 0) for frame in range(200)])
-    code, told = planned(tmp_path / "in", capsys)
-    assert code == 1
-    assert "1.3 of 6.7 minutes left" in told
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "seconds", "header"),
-    [("fMRIPrep", 1.0, 1000.0), ("fMRIPrep", 2.0, 1.0), ("xcp_d", 2.0, 1.0)],
-)
-def test_times_that_known_releases_wrote_wrong_are_used_with_a_note(
-    tmp_path, capsys, pipeline, seconds, header
-):
-    root = describe_dataset(tmp_path / "in", pipeline=pipeline)
-    add = add_run if pipeline == "fMRIPrep" else add_xcpd_run
-    path = add(root, bold=np.ones((3, 3, 3, 300), np.int16), tr=seconds)
-    make_image(path, np.ones((3, 3, 3, 300), np.int16), tr=header)
-    code, told = planned(root, capsys, "--denoise-strategy", "none")
-    assert code == 0
-    assert f"RepetitionTime ({seconds:g} s) was used; the header has {header:g} s" in told
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ import pytest
 import safetensors.numpy
 from fmriprep_dataset import describe_dataset, make_image
 from isal import igzip
-from study_folders import add_hcp_run
 from tiny_bundle import TINY_AFFINE, forge
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
@@ -178,35 +177,6 @@ def test_wrong_calls_are_refused(job, capsys, monkeypatch, words, fact):
     assert fact in the_line(capsys)
     (job.folder / "IN").rename(job.bids)
     assert sorted(job.folder.iterdir()) == before
-
-
-def test_what_a_study_has_is_named(job, capsys):
-    job.bids = job.folder / "hcp"
-    add_hcp_run(job.bids, bold=tiny_bold())
-    for words, fact in (
-        (["--task-id", "rset"], "rest"),
-        (["--space", "T1w"], "leave --space out"),
-    ):
-        assert code_of(lambda words=words: job.run(*words)) == 2
-        assert fact in the_line(capsys)
-
-
-def test_spaces_are_offered_where_a_run_can_be_read_in_them(job, capsys):
-    """Others hold a sidecar alone, a surface, CIFTI, another task, or what is not preprocessed."""
-    func = job.bids / FUNC
-    add_rest(job.bids, space="T1w", parts=("json",))
-    add_rest(job.bids, task="movie", res="1", parts=("bold",))
-    add_rest(job.bids, space="MNI152NLin2009cAsym", parts=("bold",))
-    for name in (
-        "hemi-L_space-fsaverage5_bold.func.gii",
-        "space-fsLR_den-91k_bold.dtseries.nii",
-        "space-MNIInfant_desc-smoothAROMAnonaggr_bold.nii.gz",
-    ):
-        (func / f"sub-01_task-rest_{name}").write_bytes(b"")
-    for asked in ("T1w", "fsaverage5", "fsLR", "boldref", "MNIInfant"):
-        assert code_of(lambda asked=asked: job.run("--space", asked)) == 2
-        there = "one of MNI152NLin2009cAsym:res-2, MNI152NLin6Asym:res-2."
-        assert the_line(capsys).endswith(there)
 
 
 def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys):
@@ -390,18 +360,6 @@ def test_an_output_on_a_read_only_mount_is_refused(job):
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "out cannot be written to: Read-only file system" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pages", [1, 12])
-def test_a_full_disk_is_a_line(job, pages):
-    """A file system that fills up while describing the dataset, and while writing maps."""
-    mount = f"mount -t tmpfs -o size={4 * pages}k,nr_inodes=1k tmpfs '{job.out}'"
-    done = _unshared(job, mount, f"find '{job.out}' -type f")
-    assert done.returncode == 1, done.stderr
-    (told,) = [line for line in done.stderr.splitlines() if "error:" in line or "failed:" in line]
-    assert "No space left on device" in told
-    assert ".dtg-" not in done.stdout
 
 
 @pytest.mark.parametrize("target", ["statmap.nii.gz", "complete/sub-01_task-rest.json"])

@@ -6,12 +6,10 @@ import importlib.util
 import json
 import re
 import shutil
-import time
 
-import numpy as np
 import psutil
 import pytest
-from tiny_job import TinyJob, add_rest, read_table, tree
+from tiny_job import TinyJob, add_rest, tree
 
 from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -156,10 +154,8 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
 @pytest.mark.parametrize(
     ("pattern", "key", "value"),
     [
-        *(("sub-01_task-rest_statmap.json", "Runs", value) for value in (5, "x", [5], None)),
-        ("sub-01_task-rest_statmap.json", "Runs", [{"Run": 1, "Notes": 5}]),
+        ("sub-01_task-rest_statmap.json", "Runs", [5]),
         ("sub-01_task-rest_statmap.json", "ExcludedRuns", ["x"]),
-        ("sub-01_task-rest_statmap.json", "ModelSHA256", {"a": [5]}),
         ("*_desc-coverage_dseg.json", "RoiCoverage", ["x", None]),
     ],
 )
@@ -177,26 +173,6 @@ def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key
     assert len(mean_of_averages(sets, lambda title, share: None).averages) == 1
     told = f"sub-01_task-rest_statmap.json was changed by hand or damaged: {key} cannot be used"
     assert (told in page) == ("_statmap" in pattern)
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_costs_one_report(job):
-    for label in ("01", "02"):
-        add_rest(job.bids, label)
-    job.reports = False
-    assert job.run() == 0
-    notes: list[str] = []
-    with Reports(DerivativeDataset(job.out), wanted=True, note=notes.append) as reports:
-        reports.request("01")
-        end = time.monotonic() + 30
-        while not (started := report_processes()) and time.monotonic() < end:
-            time.sleep(0.001)
-        started[0].kill()  # it has not even imported what it needs
-        reports.request("02")
-    assert reports.failed == 1
-    told = "sub-01: warning: no report: the process that makes it died: it was ended by SIGKILL"
-    assert any(note.startswith(told) for note in notes)
-    assert (job.out / "sub-02.html").is_file()
 
 
 def test_without_the_extra_it_is_said_once(tmp_path, monkeypatch):
@@ -226,35 +202,3 @@ def test_a_stop_does_not_wait_for_reports(tmp_path):
         stopped()
     assert not report_processes()
     assert not (tmp_path / "index.html").exists()
-
-
-@pytest.mark.slow
-def test_the_table_of_frames_says_which_were_kept(job):
-    add_rest(job.bids, n_non_steady=2)
-    job.reports = False
-    assert job.run() == 0
-    rows = read_table(job.out / "sub-01/func/sub-01_task-rest_desc-frames_timeseries.tsv")
-    assert [row["kept"] for row in rows[:4]] == ["0", "0", "1", "1"]
-    assert rows[0]["framewise_displacement"] == "n/a"
-    assert 0 <= float(rows[1]["framewise_displacement"]) <= 0.1
-
-
-@pytest.mark.slow
-def test_the_image_of_coverage_tells_where_the_run_has_signal(job):
-    import nibabel as nib
-    from tiny_job import tiny_bold
-
-    bold = tiny_bold()
-    bold[:3] = 0
-    add_rest(job.bids, bold=bold)
-    job.reports = False
-    assert job.run() == 0
-    (path,) = job.out.rglob("*_desc-coverage_dseg.nii.gz")
-    labels = np.asarray(nib.load(path).dataobj)
-    grey = job.bundle.places.mask
-    assert set(np.unique(labels[:3][grey[:3]])) == {2}
-    assert set(np.unique(labels[3:][grey[3:]])) == {1}
-    np.testing.assert_array_equal(labels > 0, job.bundle.brain.mask)
-    (path,) = job.out.rglob("*_boldref.nii.gz")
-    mean = nib.load(path).get_fdata()
-    np.testing.assert_allclose(mean, bold[..., :8].mean(axis=-1), atol=0.1)

@@ -138,23 +138,6 @@ def test_a_current_folder_that_is_gone(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_signals_end_with_what_is_left(tmp_path, number):
-    job = TinyJob(tmp_path)
-    process = subprocess.Popen([*PROGRAM, *job.arguments()], stderr=subprocess.PIPE, text=True)
-    lines = [process.stderr.readline()]
-    while "sub-01" not in lines[-1]:
-        lines.append(process.stderr.readline())
-    process.send_signal(number)
-    lines += process.communicate(timeout=60)[1].splitlines()
-    assert process.returncode == 128 + number
-    line = f"bids_dtg: ended by signal {number:d}; finished participants are kept"
-    assert lines.count(line) == 1
-    assert "0 of 1 participant finished; the same command does what is left" in lines
-    assert not list(job.out.rglob(".dtg-*"))
-
-
-@pytest.mark.slow
 def test_nohup_goes_on(tmp_path):
     job = TinyJob(tmp_path)
     process = subprocess.Popen(

@@ -102,20 +102,6 @@ def test_series_are_percent_of_the_mean_cleaned_without_low_pass_and_global_sign
     np.testing.assert_allclose(found.values[kept], 100 * left / means.mean(axis=0), atol=2e-3)
 
 
-def test_the_sidecar_says_how_and_on_which_clock(job, out):
-    (path,) = out.rglob("*_desc-task_timeseries.json")
-    facts = json.loads(path.read_text())
-    assert facts["EventFile"] == f"sub-01/func/sub-01_task-{STROOP}_events.tsv"
-    assert "without a low-pass filter and without the global signal" in facts["Description"]
-    assert "LowPassHz" not in facts["Cleaning"]
-    assert "global_signal" not in facts["Cleaning"]["Columns"]
-    rest = json.loads(next(out.rglob("sub-01_task-rest_*_stat-mean_timeseries.json")).read_text())
-    assert "global_signal" in rest["Cleaning"]["Columns"]
-    methods = (out / "logs/CITATION.md").read_text()
-    assert "percent of each parcel's mean signal" in " ".join(methods.split())
-    assert "Preprocessed task runs were read" in methods
-
-
 def test_connectomes_and_their_records_are_as_without_task_runs(job, before, out):
     after = tree(out)
     added = [name for name in after if name not in before]
@@ -158,15 +144,3 @@ def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
     (same,) = out.rglob("sub-01_*_relmat.tsv")
     assert connectome.read_bytes() == same.read_bytes()
     assert people_of(job, other).task_bold.regions == HALVES
-
-
-@pytest.mark.slow
-def test_a_run_without_a_mean_fails_alone(tmp_path, capsys):
-    job = TwinJob(tmp_path, ("01",))
-    job.give("01", STROOP)
-    add_task_run(job, "01", bold=task_bold(7) - np.int16(1000))
-    assert job.run() == 1
-    lines = capsys.readouterr().err
-    assert "has no mean signal. Expected: BOLD with its mean" in lines
-    assert "1 average of results made" in lines
-    assert [*job.out.rglob("*_relmat.tsv")]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
-from tiny_bundle import extend_bundle, with_half_widths
+from tiny_bundle import with_half_widths
 from tiny_job import TinyJob, map_facts, read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -47,30 +45,6 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
         assert sidecar["IntervalLevel"] == 0.9
         assert "newly measured map" in sidecar["IntervalCovers"]
         assert sidecar["IntervalParticipants"] == 20
-
-
-@pytest.mark.slow
-def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
-    """Gaps are NaN, never a width of 0, and sidecars and page name their share."""
-    bundle = load_bundle(job.model)
-    values = bundle.half_widths.values.copy()
-    values[0, 0], values[1] = 0, 0
-    few = dataclasses.replace(bundle.half_widths, values=values)
-    other = TinyJob(tmp_path)
-    other.reports = True
-    other.model = tmp_path / "few"
-    made = extend_bundle(bundle, other.model, half_widths=few)
-    assert other.run() == 0
-    wanted = made.half_widths.at_places
-    for contrast, widths in zip(made.contrasts, wanted, strict=True):
-        (path,) = [p for p in half_widths(other.out) if f"_contrast-{contrast.label}_" in p.name]
-        volume = read_volume(path)[0][made.places.mask]
-        np.testing.assert_array_equal(np.isnan(volume), np.isnan(widths))
-        np.testing.assert_allclose(volume, widths, atol=np.nanmax(wanted) / 500)
-        sidecar = map_facts(path)
-        share = np.isnan(widths).mean()
-        assert sidecar.get("ShareWithoutInterval", 0) == pytest.approx(share, abs=1e-4)
-        assert ("MissingValues" in sidecar) == (share > 0)
 
 
 def test_a_run_of_another_kind_is_told_in_table_sidecar_and_log(job):

@@ -45,20 +45,3 @@ def test_analyses_that_a_linear_core_lacks_are_refused(
     maps = ("--region-maps", str(tmp_path / "none.tsv"))
     assert main(arguments(arrays, tmp_path / "out", "evaluate", *model, *maps)) == 2
     assert "--region-maps was given with a linear core, which has no" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        ((), "without --model"),
-        (("--folds", "1"), "--folds is 1"),
-        (("--folds", "2", "--model", "MODEL"), "--folds and --model"),
-    ],
-)
-def test_folds_stand_in_for_a_model(
-    words, found: str, arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bundle = write_tiny_linear(tmp_path / "tiny")
-    given = [str(bundle.path) if word == "MODEL" else word for word in words]
-    assert main(arguments(arrays, tmp_path / "out", "evaluate", *given)) == 2
-    assert found in capsys.readouterr().err

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_series import PEOPLE, REGIONS, arguments, made_series, write_series
+from tiny_series import PEOPLE, REGIONS, arguments, write_series
 
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.analyses.evaluate import score_flags, score_section, score_table
@@ -111,27 +110,3 @@ def test_a_row_is_judged_by_the_people_that_both_predict() -> None:
         assert (("words of var_1", "FC r") in shown.better) is (verdict == "worse")
         assert ("predicted better than by the model by: words of var_1" in flags) is (count == 12)
     assert table.rows[1]["advantage_fit"].mean == pytest.approx(-0.023)
-
-
-def test_people_who_are_in_twice_change_neither_another_person_nor_a_verdict(
-    tmp_path: Path,
-) -> None:
-    """Of one session, halves: another person is nobody's copy; nine people stay nine."""
-    (rest,) = made_series(1, 9)
-    labels = list(PEOPLE[:9])
-    found = {}
-    for name, values, people in (
-        ("once", rest, labels),
-        ("twice", np.concatenate([rest, 2 * rest]), [*labels, *(f"c{own}" for own in labels)]),
-    ):
-        (tmp_path / name).mkdir()
-        np.savez(
-            tmp_path / name / "1.npz", rest=values, people=people, places=REGIONS, tr_seconds=0.72
-        )
-        words = ("--folds", "3")
-        assert main(arguments(tmp_path / name, tmp_path / "out", "evaluate", *words)) == 0
-        rows = read_rows(tmp_path / "out" / "group" / "folds-own" / SCORES)
-        found[name] = {row["name"]: row for row in rows}
-        shutil.rmtree(tmp_path / "out")
-    once, twice = (found[name]["other_person"] for name in ("once", "twice"))
-    assert float(twice["fit"]) == pytest.approx(float(once["fit"]), abs=1e-6)

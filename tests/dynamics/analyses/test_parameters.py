@@ -42,13 +42,6 @@ def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks:
     assert by_name["zero_crossings"]["adjusted_r2_pairs_features"] is None
 
 
-def test_a_map_with_an_unknown_value_has_no_p(networks: Networks) -> None:
-    theta = np.random.default_rng(1).standard_normal((3, 68, 2))
-    maps = {"gap": np.where(np.arange(68) == 5, np.nan, theta[0, :, 0])}
-    rows = feature_table(networks, theta, maps, positions_of(networks.regions)).rows
-    assert {row["feature"]: row["p_regions"] for row in rows}["gap"] is None
-
-
 def test_without_positions_there_is_no_p(networks: Networks) -> None:
     theta = np.random.default_rng(1).standard_normal((3, 68, 2))
     rows = feature_table(networks, theta, {}, None).rows

@@ -97,15 +97,6 @@ def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions) 
     assert rows[MODEL].figures["nll"][3] == pytest.approx(nll)
 
 
-@pytest.mark.slow
-def test_people_are_identified_by_what_is_said_of_them(model, sessions) -> None:
-    rows = scored(model, *sessions)
-    assert rows[MODEL].identified > 0.6
-    assert rows["other_person"].identified < 0.2
-    assert rows["group"].identified == pytest.approx(1 / len(PEOPLE))
-    assert np.isnan(rows["group"].figures["residual"]).all()
-
-
 def test_a_session_that_judges_itself_is_no_retest(model, sessions) -> None:
     rows = scored(model, sessions[0], sessions[0], SAME)
     assert "retest" not in rows
@@ -138,17 +129,6 @@ def test_another_person_is_the_mean_over_all_of_other_families(model, sessions) 
         assert rows["other_person"].figures["fit"][0] == pytest.approx(np.mean(fits), abs=1e-6)
     related = [replace(own, families=dict.fromkeys(PEOPLE, "a")) for own in few]
     assert "other_person" not in scored(model, *related)
-
-
-def test_what_is_said_of_a_person_does_not_depend_on_others(model, sessions) -> None:
-    (alone, both) = (
-        scored(model, *(own.of(PEOPLE[:count]) for own in sessions)) for count in (1, 2)
-    )
-    assert "other_person" not in alone
-    for name in FIGURES:
-        np.testing.assert_array_equal(
-            alone[MODEL].figures[name][0], both[MODEL].figures[name][0], name
-        )
 
 
 def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(sessions) -> None:

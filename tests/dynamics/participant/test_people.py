@@ -73,15 +73,6 @@ def test_each_session_is_standardised_and_has_the_persons_own_connections(files,
     assert (networks.people, networks.regions, networks.tr_seconds) == (LABELS, REGIONS, 0.8)
 
 
-def test_people_come_in_the_order_asked_for_each_with_their_own(files):
-    people = prepare(files)
-    some = people.networks("REST1-LR", ["03", "01"])
-    assert some.people == ("03", "01")
-    everybody = people.networks("REST1-LR")
-    assert np.array_equal(some.series, everybody.series[[2, 0]])
-    assert np.array_equal(some.weights, everybody.weights[[2, 0]])
-
-
 def test_a_session_and_people_are_chosen(files):
     people = prepare(files, session_label=("rest2LR",), participant_label=("sub-03", "01"))
     assert (people.sessions, people.labels) == (("REST2-LR",), ("03", "01"))
@@ -207,12 +198,6 @@ def test_connectomes_that_are_hardly_structural_are_noted_once(tmp_path, capsys)
     assert "connectomes of 1 participant (03): no connection of 1 region (rh-b)" in lines
     people.networks("REST1-LR")
     assert "connectomes of" not in capsys.readouterr().err
-
-
-def test_a_person_with_bad_values_is_no_matter_to_others(tmp_path):
-    rest = with_value(series(), (1, 2), 5.0)
-    people = prepare(write_people(tmp_path, one={"rest": rest}), participant_label=("01", "03"))
-    assert people.networks("REST1-LR").people == ("01", "03")
 
 
 def test_real_people_are_read_unchanged(shared):

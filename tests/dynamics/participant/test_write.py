@@ -82,18 +82,3 @@ def test_a_run_of_other_frames_than_the_models_is_refused(work, measured, pace, 
     )
     with pytest.raises(RunError, match=message):
         work.request.require_usable(replace(measured, design=changed))
-
-
-def test_of_a_core_only_what_was_found_is_written(work, measured):
-    (planned,) = work.request.averages("01")
-
-    def write(*described) -> set[str]:
-        written = work.writer.write(planned, measured, None, *described, notes=(), seconds=1.0)
-        return {path.name.partition("Slabs_")[2] for path in written}
-
-    transitions, found = work.describe(measured)
-    files, fewer = write(transitions, found), write(transitions, ())
-    scores = {f"desc-components_parameters{end}" for end in (".tsv", ".json")}
-    assert files - fewer == scores
-    lags = {f"desc-lag{lag}_relmat{end}" for lag in (1, 2) for end in (".tsv", ".json")}
-    assert fewer - write(None, ()) == lags

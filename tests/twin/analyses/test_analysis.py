@@ -85,31 +85,3 @@ def test_evaluations_and_interventions_need_the_columns(
         assert "has no column age" in capsys.readouterr().err
     (scores,) = tmp_path.rglob("desc-scores_models.tsv")
     assert "covariates" in {row["model"] for row in read_rows(scores)}
-
-
-def test_people_of_another_age_with_its_edges_are_predicted_the_same(
-    inputs: Path, out: Path, tmp_path: Path
-) -> None:
-    slopes = load_twin_bundle(model(out)).adjustment.slopes
-    older = tmp_path / "older"
-    older.mkdir()
-    (older / "bids").symlink_to(inputs / "bids")
-    with np.load(inputs / "connectomes.npz") as arrays:
-        changed = {name: arrays[name] for name in arrays.files}
-    changed["edges"] = changed["edges"] + 10 * slopes[0]
-    np.savez(older / "connectomes.npz", **changed)
-    table = tmp_path / "older.tsv"
-    rows = [
-        f"{row['participant_id']}\t{float(row['age']) + 10}\t{row['site']}"
-        for row in table_of(inputs)
-    ]
-    table.write_text("\n".join(["participant_id\tage\tsite", *rows, ""]))
-    found = []
-    for folder, more in ((inputs, ()), (older, ("--participants-file", str(table)))):
-        name = folder.name
-        call = arguments(folder, tmp_path / name, "evaluate", "--model", str(model(out)), *more)
-        assert main(call) == 0
-        (own,) = (tmp_path / name).glob("group/evaluation-*/desc-people_predicted.tsv")
-        found.append(read_rows(own))
-    for one, other in zip(*found, strict=True):
-        assert float(one["twin_stroop_rt"]) == pytest.approx(float(other["twin_stroop_rt"]), 1e-4)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from array_people import write
-from tiny_twins import LABELS, SEEN, arguments, edges
+from tiny_twins import LABELS, SEEN, arguments
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.seen_people import SEEN as REASON
 from bids_dtg.files.text import read_rows
 from bids_dtg.notices import named
 
@@ -72,37 +68,6 @@ def test_unseen_people_are_judged_and_others_left_out(
     ):
         assert words in page
     assert page.index("Which prediction is best") < page.index(" is best (twin ")
-
-
-@pytest.fixture
-def renamed(people: Path, tmp_path: Path) -> Path:
-    """Return the same people in another order with new labels, and rounded connectomes."""
-    folder = Path(shutil.copytree(people, tmp_path / "renamed"))
-    for path in sorted(folder.rglob("*c0p*"), key=lambda path: -len(path.parts)):
-        path.rename(path.with_name(path.name.replace("c0p", "new")))
-    for path in folder.rglob("*.tsv"):
-        path.write_text(path.read_text().replace("c0p", "new"))
-    found = edges()
-    found["people"] = np.array([label.replace("c0p", "new") for label in found["people"]])[::-1]
-    found["edges"] = found["edges"][::-1].round(4)
-    write(folder / "connectomes.npz", **found)
-    return folder
-
-
-def test_new_labels_hide_nobody(
-    bundle: Path, renamed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, new = tmp_path / "out", [label.replace("c0p", "new") for label in SEEN]
-    words = ("--model", str(bundle))
-    assert main(arguments(renamed, out, "evaluate", *words)) == 0
-    said = capsys.readouterr().err
-    assert LEFT_OUT.format(named(new)) in said
-    assert "are not recognised" not in said
-    (folder,) = out.glob("group/evaluation-*")
-    rows = read_rows(folder / "desc-participants_excluded.tsv")
-    assert rows == [{"participant_id": f"sub-{label}", "reason": REASON} for label in new]
-    sentence = "3 participants of the training or tuning of the model were left out (sub-new0000"
-    assert sentence in page_of(folder)
 
 
 def test_everybody_is_judged_once_by_folds_with_covariates(

@@ -101,12 +101,6 @@ def test_connectomes_of_other_regions_are_refused(tmp_path: Path) -> None:
         bundle.require_regions(**{**fits, "regions": TINY_TWIN_REGIONS[:3]})
 
 
-def test_a_twin_leaves_the_callers_random_numbers_alone(bundle: TwinBundle) -> None:
-    state = torch.random.get_rng_state()
-    bundle.fitted()
-    assert torch.equal(torch.random.get_rng_state(), state)
-
-
 def test_nobody_is_named(bundle: TwinBundle) -> None:
     content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
     assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))

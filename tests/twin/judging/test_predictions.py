@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, RidgeCV
-from twin_runs import ONSET, QUICK, a_cohort, a_run, connectomes_of, fitted_quickly
+from twin_runs import ONSET, QUICK, a_cohort, a_run, fitted_quickly
 
 from bids_dtg.twin.adjustment import Adjustment, Covariates
 from bids_dtg.twin.fitting import fit
@@ -185,12 +185,3 @@ def test_a_fit_knows_nothing_of_responses_of_those_it_predicts():
     )
     for name in (TWIN, RIDGE, GROUP_MEAN):
         np.testing.assert_array_equal(one[name].times, other[name].times)
-
-
-def test_cohorts_are_of_the_same_people():
-    people = a_cohort(4)
-    for change in ({"connectomes": connectomes_of(np.ones(3))}, {"labels": ("a", "a", "b", "c")}):
-        with pytest.raises(ValueError, match="4 labels, each once"):
-            replace(people, **change)
-    assert people.of(np.array([2, 0])).labels == ("p2", "p0")
-    assert replace(people, bold=[[None]] * 4).bold is None

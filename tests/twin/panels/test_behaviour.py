@@ -21,15 +21,3 @@ def test_what_is_written_is_read(tmp_path):
             assert getattr(one, name) == getattr(other, name)
         for name in ("seconds", "answered", "correct"):
             np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=5e-4)
-
-
-def test_damaged_rows_are_left_out(tmp_path):
-    table = tmp_path / "series.tsv"
-    good = "go\tall\ttwin\t9\t0.08\t0.5\tn/a"
-    bad = ["go\tall\tsomebody\t9\t0.16\t0.6\tn/a", "go\tall\ttwin\tinf\t0.16\t0.6\t0.1"]
-    bad += ["go\tall\ttwin\t9\tn/a\t0.6\t0.1", "\tall\ttwin\t9\t0.16\t0.6\t0.1"]
-    header = "task_name\tcondition\tof\ttrials\tseconds\tanswered\tcorrect"
-    table.write_text("\n".join([header, good, *bad]) + "\n")
-    (curve,) = read_trial_series(table)
-    assert (curve.trials, curve.seconds.tolist()) == (9, [0.08])
-    assert np.isnan(curve.correct).all()
