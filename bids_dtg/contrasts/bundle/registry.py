@@ -1,15 +1,12 @@
-"""The published models: their source files and the content of their cards.
-
-Facts from Serin et al. 2025 (Communications Biology) and its public repositories. Each
-file is pinned by commit and by git's id of its content.
-"""
+"""The published models, by `published.toml`: their source files and their cards."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,66 +15,16 @@ from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.bundles.published import PublishedModel
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
-from bids_dtg.contrasts.bundle.part import SESSION, MapsPart
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.files.download import FetchedFile, PinnedFile
 from bids_dtg.files.text import read_packaged
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import ModelBundle
 
-_MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b02600cb")
-_PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")
-_TEMPLATES = "experiments/utils/templates/"
-
-SERIN = (
-    "Serin et al. (2025). Generating synthetic task-based brain fingerprints for population "
-    "neuroscience using deep learning. Communications Biology 8, 1572. "
-    "https://doi.org/10.1038/s42003-025-09158-6"
-)
-_HCP_TERMS = (
-    "Trained on data of the Human Connectome Project: its use is under HCP's data-use terms, "
-    "https://www.humanconnectome.org/study/hcp-young-adult/data-use-terms"
-)
-_FINE_TUNED = (
-    "Attention U-Net trained on HCP-YA, its backbone fine-tuned on faces against shapes of {}; "
-    "predicts the 47 HCP-YA contrasts."
-)
-_STATED, _INFERRED = "stated", "inferred"
-# The weights have no licence of their own: the repositories' is taken. The scripts train on 827
-# people, then on everybody; nothing says from which of both the released files are.
-_SOURCES = {
-    "licence": _INFERRED,
-    "citation": _STATED,
-    "description": _STATED,
-    "training.data": _STATED,
-    "training.participants": _INFERRED,
-    "training.repetition_time_s": _STATED,
-    "training.cleaning": _STATED,
-    "segment_seconds": _STATED,
-}
-_UNLISTED = "5 of the 39 test people of HCP-YA"
-# UK Biobank gives each research project ids of its own.
-_UNLISTED_UKB = "the people of UK Biobank, whose ids differ from project to project"
-
-
-_MAPS = PinnedFile.in_repository(
-    *_PAPER,
-    _TEMPLATES + "melodic_IC_MNI_2mm.nii.gz",
-    blob_id="68d1d8b0ff376ed69b995446b7637328e33d5a3f",
-)
-_BRAIN_MASK = PinnedFile.in_repository(
-    *_PAPER,
-    _TEMPLATES + "MNI_2mm_brain_mask.nii",
-    blob_id="0e8a903882c4e3b2ab2ea38327e254a940fd3146",
-    size=902_981,
-)
-_GREY_MATTER = PinnedFile.in_repository(
-    *_MODELS,
-    "misc/MNI_2mm_GM_mask_crop.nii",
-    blob_id="895e951e645535de4481aa42ca31ef3c3b9505e0",
-    size=4_410_784,
-)
-
+# Files and facts of all models.
+_KNOWN = tomllib.loads(read_packaged(__package__, "published.toml"))
+SERIN: str = _KNOWN["card"]["citation"]
 
 # Hashes of the ids of training people, from lists that the makers have published; made by
 # `scripts/published_people.py`.
@@ -101,11 +48,35 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     outputs: str = "47 contrasts"
     packages: ClassVar[tuple[str, ...]] = ("torch",)
     checkpoint: PinnedFile  # Lightning checkpoint
-    maps: PinnedFile = _MAPS  # group-ICA maps, 4-D
-    brain_mask: PinnedFile = _BRAIN_MASK  # where the ROI series are computed
-    mask: PinnedFile = _GREY_MATTER  # defines the grid
+    maps: PinnedFile  # group-ICA maps, 4-D
+    brain_mask: PinnedFile  # where the ROI series are computed
+    mask: PinnedFile  # defines the grid
     data_sets: tuple[str, ...]  # published lists of the people it was made with
-    unlisted: tuple[str, ...] = (_UNLISTED,)  # further people used to make it, in words
+    unlisted: tuple[str, ...]  # further people used to make it, in words
+
+    @classmethod
+    def of(cls, name: str, facts: Mapping[str, Any]) -> PublishedMaps:
+        """Make a model's row of its facts in the table."""
+        card = ModelCard(
+            name=name,
+            kind=ATTENTION_UNET.name,
+            part=MapsPart((), **facts["part"]),
+            training=TrainingData(**facts["training"]),
+            sources=_KNOWN["sources"] | facts.get("sources", {}),
+            **_KNOWN["card"],
+            **facts["card"],
+        )
+        pinned = _KNOWN["files"] | {"checkpoint": facts["checkpoint"]}
+        files = {part: PinnedFile.in_repository(**file) for part, file in pinned.items()}
+        return cls(
+            card=card,
+            checkpoint=files["checkpoint"],
+            maps=files["maps"],
+            brain_mask=files["brain_mask"],
+            mask=files["mask"],
+            data_sets=tuple(facts["data_sets"]),
+            unlisted=tuple(facts["unlisted"]),
+        )
 
     @property
     def files(self) -> tuple[PinnedFile, ...]:
@@ -154,84 +125,9 @@ def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
     }
 
 
-_FACTS = partial(
-    ModelCard[MapsPart],
-    version="010525",
-    kind=ATTENTION_UNET.name,
-    licence="GPL-3.0 (published weights)",
-    citation=SERIN,
-)
-_HCP_YA = PublishedMaps(
-    card=_FACTS(
-        name="hcp-ya",
-        part=MapsPart((), segment_seconds=432.0),
-        description="Attention U-Net that predicts the 47 HCP-YA contrasts.",
-        notice=f"{_HCP_TERMS}.",
-        training=TrainingData(
-            data="HCP Young Adult, 4 runs of 14.4 minutes a person",
-            repetition_time_s=0.72,
-            cleaning="HCP minimal preprocessing and ICA-FIX",
-            participants=958,
-        ),
-        sources=_SOURCES,
-    ),
-    checkpoint=PinnedFile.in_repository(
-        *_MODELS,
-        "hcp-ya/main_model_hcp-ya_010525.ckpt",
-        blob_id="f959b675221476bc05cdbeb5055605cd63401ddb",
-    ),
-    data_sets=("HCP-YA",),
-)
-_HCP_D = PublishedMaps(
-    card=_FACTS(
-        name="hcp-d",
-        # A person's runs form one sample: 4 of 488 frames in the protocol of HCP Development.
-        part=MapsPart((), segment_seconds=1561.6, sample=SESSION),
-        description=_FINE_TUNED.format("HCP Development"),
-        notice=f"{_HCP_TERMS}; fine-tuned on HCP Development, which has terms of its own.",
-        training=TrainingData(
-            data="HCP Young Adult (958 participants), fine-tuned on HCP Development",
-            repetition_time_s=0.8,
-            cleaning="HCP minimal preprocessing and multi-run ICA-FIX",
-        ),
-        # The scripts tune two models on two contrasts; frame and length are the protocol's.
-        sources=_SOURCES
-        | dict.fromkeys(
-            ("description", "training.data", "training.repetition_time_s", "segment_seconds"),
-            _INFERRED,
-        ),
-    ),
-    checkpoint=PinnedFile.in_repository(
-        *_MODELS,
-        "hcp-d/finetuned_model_hcp-d_010525.ckpt",
-        blob_id="868ad5af11b2cb3b024a358ea46ae5b2008fd7b0",
-    ),
-    data_sets=("HCP-YA", "HCP-D"),
-)
-_UKB = PublishedMaps(
-    card=_FACTS(
-        name="ukb",
-        # One run of 490 frames is one sample.
-        part=MapsPart((), segment_seconds=360.15),
-        description=_FINE_TUNED.format("UK Biobank"),
-        notice=f"{_HCP_TERMS}; fine-tuned on UK Biobank, which has terms of its own.",
-        training=TrainingData(
-            data="HCP Young Adult (958 participants), fine-tuned on UK Biobank",
-            repetition_time_s=0.735,
-            cleaning="UK Biobank's preprocessing with FIX, warped to standard space",
-        ),
-        sources=_SOURCES | {"training.data": _INFERRED},
-    ),
-    checkpoint=PinnedFile.in_repository(
-        *_MODELS,
-        "ukb/finetuned_model_ukb_010525.ckpt",
-        blob_id="49624dbb352404ec3a55c51760046ce7e3ceed13",
-    ),
-    data_sets=("HCP-YA",),
-    unlisted=(_UNLISTED, _UNLISTED_UKB),
-)
-
-PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
+PUBLISHED: Mapping[str, PublishedMaps] = {
+    name: PublishedMaps.of(name, facts) for name, facts in _KNOWN["models"].items()
+}
 
 
 def canonical_name(data_set: str) -> str | None:

@@ -27,92 +27,10 @@ from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS
 
-COLUMNS = (
-    QualityColumn("n_segments", "Segments of rest whose maps were averaged"),
-    QualityColumn(
-        "dof_beyond_rois",
-        "Residual degrees of freedom minus the number of ROIs, in the segment with the fewest: "
-        "all ROIs are regressors of the partial form; n/a where the model reads the marginal form, "
-        "and where degrees of freedom are",
-        flag="{value:.0f} degrees of freedom are left in a segment beyond the ROIs, which are "
-        "regressors of the partial form that the model reads; the fewer, the noisier are the maps",
-    ),
-    QualityColumn(
-        "coverage",
-        "Share of the model's grey-matter voxels with signal",
-        title="Grey matter with signal",
-        decimals=3,
-        summary="{:.1%}",
-        flag="{value:.1%} of the model's grey matter has signal",
-    ),
-    QualityColumn(
-        "roi_coverage_min",
-        "Smallest share, over ROI maps, of a map's weight on voxels with signal",
-        title="Lowest coverage of an ROI",
-        decimals=3,
-        flag="An ROI has only {value:.0%} of its map on signal",
-    ),
-    QualityColumn(
-        "tsnr_median",
-        "Median over grey matter of temporal signal-to-noise, confounds removed; n/a for series "
-        "whose mean was subtracted, as XCP-D does",
-        title="Temporal signal-to-noise",
-        decimals=0,
-        summary="{:.0f}",
-        flag="Temporal signal-to-noise is {value:.0f}",
-    ),
-    QualityColumn(
-        "connectome_reliability",
-        "Median over grey-matter voxels of the correlation, over ROIs, of the connectomes of "
-        "the two halves of the run (alternate pieces of it)",
-        title="Agreement of halves",
-        unit="r",
-        summary="{:.2f}",
-        flag="The connectomes of the two halves of the run agree with r {value:.2f}",
-    ),
-    QualityColumn(
-        "mask_overlap",
-        "Dice overlap of the run's brain mask and the model's; n/a without a mask in the "
-        "model's space",
-    ),
-    QualityColumn(
-        "roi_map_identity",
-        "Share of ROIs whose connectome resembles their own map most of all maps",
-    ),
-    QualityColumn(
-        "hemispheric_similarity",
-        "Mean over ROIs of the correlation of connectomes of mirrored voxels",
-    ),
-    QualityColumn("roi_sd_ratio", "Largest over smallest standard deviation of the ROI series"),
-    QualityColumn(
-        "training_distribution",
-        "Whether the model is for the run: inside the limits of the checks, unusual or outside",
-    ),
-    QualityColumn(
-        "training_distribution_reasons",
-        "Reasons of the verdict, in words; n/a where there are none",
-    ),
-    QualityColumn(
-        "not_individual",
-        "Contrasts whose map is the same for everybody, as the model found nothing of them in "
-        "rest; n/a where there is none",
-    ),
-)
+_COLUMNS = tomllib.loads(read_packaged(__package__, "columns.toml"))
+COLUMNS = tuple(QualityColumn(**column) for column in _COLUMNS["columns"])
 # Columns that the group level adds to the table of all runs.
-GROUP_COLUMNS = (
-    QualityColumn(
-        "denoise_strategy",
-        "How the run was cleaned, by the maps that it went into; figures are compared among runs "
-        "that were cleaned alike",
-    ),
-    QualityColumn(
-        "similarity",
-        "Correlation of the maps that the run went into with the mean maps of the other "
-        "participants, averaged over contrasts; n/a with fewer than three participants",
-        title="Similarity to the group",
-        unit="r",
-    ),
-)
+GROUP_COLUMNS = tuple(QualityColumn(**column) for column in _COLUMNS["group_columns"])
 _NO_VOLUME = (
     "The run was read as parcels: there are no pictures of its registration and coverage, as it "
     "holds no volume of the brain."
