@@ -56,11 +56,14 @@ test-gpu: .venv/installed ## run the tests that need a GPU; without one each is 
 bench-gpu: .venv/installed ## time the network, the sums, training and whole participants on a GPU, as Markdown tables
 	$(BIN)/python benchmarks/gpu.py
 
-lint: .venv/installed ## check style, types and the import contract
+lint: .venv/installed ## check style, types, the import contract, the Dockerfile and scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck main .ci/run container/build_and_try container/entrypoint container/steps/* \
+		examples/*/run examples/slurm/submit examples/slurm/task.sbatch
 
 format: .venv/installed ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

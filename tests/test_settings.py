@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import FIELDS, Settings
+from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import make_settings, read_options, to_toml
 
 REQUIRED = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
@@ -69,13 +68,10 @@ def test_hash_follows_results_and_nothing_else():
         ({"fd_threshold": 0.0, "denoise_strategy": "scrubbing"}, "--fd-threshold is 0.0"),
         ({"fd_threshold": "nan", "denoise_strategy": "scrubbing"}, "--fd-threshold is nan"),
         ({"dummy_scans": "-1"}, "--dummy-scans is '-1'"),
-        ({"min_minutes": -1}, "--min-minutes is -1"),
         ({"min_minutes": "many"}, "--min-minutes is 'many'. Expected: a number"),
         ({"min_minutes": "inf"}, "--min-minutes is inf"),
-        ({"fd_threshold": "inf", "denoise_strategy": "scrubbing"}, "--fd-threshold is inf"),
         ({"omp_nthreads": 0}, "--omp-nthreads is 0"),
         ({"device": "tpu"}, "--device is 'tpu'"),
-        ({"device": "cpu:1"}, "--device is 'cpu:1'"),
         ({"combine": "all"}, "combine is 'all'. Expected: one of run, session, participant"),
         ({"participant_label": "01"}, "--participant-label is '01'. Expected: a list"),
         ({"epochs": 10**30}, f"--epochs is {10**30}. Expected: 999,999,999 or less"),
@@ -109,11 +105,6 @@ def test_wrong_files_are_named(text, message, tmp_path):
         read_options(file)
 
 
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"nothere\.toml cannot be read"):
-        read_options(tmp_path / "nothere.toml")
-
-
 def test_a_value_that_chooses_a_row_is_one_of_the_table(tmp_path):
     choices, file = {"denoise_strategy": ("auto", "mine")}, tmp_path / "config.toml"
     file.write_text('[cleaning]\ndenoise_strategy = "other"\n')
@@ -141,10 +132,3 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(address):
         )
     assert "s3cret" not in str(caught.value)
     assert "bobby" not in str(caught.value)
-
-
-def test_no_two_parts_have_an_option_of_one_name():
-    made = make_settings(REQUIRED)
-    parts = [getattr(made, field.name) for field in dataclasses.fields(made)]
-    names = [option.name for part in parts for option in dataclasses.fields(part)]
-    assert sorted(names) == sorted(FIELDS)

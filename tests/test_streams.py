@@ -100,25 +100,3 @@ def test_a_failed_participant_is_still_the_exit_code(forking, tmp_path):
     assert forking.run(job.arguments(), streams={2: "full"}) == [1]
     (failures,) = job.out.glob("logs/*/failures.tsv")
     assert failures.read_text().splitlines()[1].startswith("sub-01\t")
-
-
-@pytest.mark.parametrize("state", ["closed", "full", "gone"])
-def test_lines_of_a_program_that_imports_the_package(state):
-    """It has mended nothing, and may fork afterwards."""
-    script = """
-import os
-from bids_dtg.notices import say
-say("one")
-if os.fork() == 0:
-    say("two")
-    os._exit(0)
-assert os.wait()[1] == 0
-print("goes on")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        preexec_fn=partial(spoil, 2, state),
-        check=True,
-    )
-    assert done.stdout == b"goes on\n"

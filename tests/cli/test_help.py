@@ -9,7 +9,7 @@ import pytest
 from bids_dtg.cli import demo, models, phantom
 from bids_dtg.cli.help import EVERYDAY
 from bids_dtg.cli.run import build_parser, main
-from bids_dtg.settings import FIELDS, OPTIONS
+from bids_dtg.settings import OPTIONS
 from bids_dtg.workflows import WORKFLOWS, all_workflows
 
 ANALYSES = [(row.name, name) for row in all_workflows() for name in row.analyses]
@@ -69,14 +69,6 @@ def test_help_of_the_other_programs_is_one_screen(program, monkeypatch):
     assert max(map(len, lines)) <= 80
 
 
-def test_wrong_words_before_help_are_exit_2(capsys):
-    for words in (["--analysis", "stat", "--help"], ["--colour", "--help"]):
-        with pytest.raises(SystemExit) as caught:
-            main(words)
-        assert caught.value.code == 2
-        assert capsys.readouterr().out == ""
-
-
 @pytest.mark.parametrize(("workflow", "analysis"), TOPICS)
 def test_help_of_an_analysis_has_what_it_reads_and_nothing_that_it_refuses(
     capsys, workflow, analysis
@@ -91,16 +83,6 @@ def test_help_of_an_analysis_has_what_it_reads_and_nothing_that_it_refuses(
 def test_every_option_is_read_by_somebody(capsys):
     read = set().union(*(flags_in(page(capsys, *of(*topic))) for topic in TOPICS))
     assert read == OPTIONS.keys() - CHOOSE
-
-
-def test_names_in_the_rows_are_options_or_groups():
-    legal = FIELDS.keys() | {option.group for option in OPTIONS.values()}
-    for row in all_workflows():
-        for reads in (row.participants.reads, *(each.reads for each in row.analyses.values())):
-            assert set(reads) <= legal
-    shown = [option.shown_default for option in OPTIONS.values()]
-    others = {name for row in shown if isinstance(row, dict) for name in row} - {""}
-    assert others <= {*WORKFLOWS, *(name for _, name in ANALYSES)}
 
 
 def test_defaults_are_those_of_the_workflow_and_the_analysis(capsys):
@@ -120,43 +102,6 @@ def test_defaults_are_those_of_the_workflow_and_the_analysis(capsys):
     assert default("model-name", "contrasts", "evaluate") == "that of --model"
     whole = " ".join(build_parser().format_help().split())
     assert "(default: 1000; with --analysis intervene 200)" in whole
-
-
-def test_choices_are_those_of_the_workflow(capsys):
-    text = page(capsys, *of("twin", "train"))
-    assert "--recipe {default,published}" in text
-    assert "lowrank" in text
-    assert "linear" not in text
-    assert "Workflows with their own train: contrasts, dynamics." in " ".join(text.split())
-
-
-def test_an_analysis_of_one_workflow_needs_no_workflow_to_be_named(capsys):
-    text = page(capsys, "--analysis", "simulate", "--help")
-    assert "group --workflow dynamics --analysis simulate [options]" in text
-    assert "It needs --model." in text
-    assert "It needs --model or --folds." in page(capsys, *of("twin", "evaluate"))
-
-
-@pytest.mark.parametrize(("workflow", "analysis"), ANALYSES)
-def test_what_an_analysis_does_is_said_without_what_stands_before_it(capsys, workflow, analysis):
-    text = " ".join(page(capsys, *of(workflow, analysis)).partition("positional")[0].split())
-    assert not re.search(r"\b(by|to|against) them\b", text.partition(f"{analysis}: ")[2])
-
-
-def test_the_default_of_dynamics_is_named(capsys):
-    for topic in (("dynamics", None), ("dynamics", "train")):
-        assert "a linear core" in " ".join(page(capsys, *of(*topic)).split())
-
-
-def test_help_of_a_workflow_lists_its_analyses(capsys):
-    text = page(capsys, "--workflow", "dynamics", "--help")
-    for line in ("  fixed-points", "  simulate", "--denoise-strategy", "--structural"):
-        assert line in text
-    assert "--voxels" not in text
-
-
-def test_an_analysis_that_the_workflow_lacks_gets_the_overview(capsys):
-    assert page(capsys, *of("dynamics", "finetune")) == page(capsys, "--help")
 
 
 def test_the_group_level_has_the_options_of_all_its_analyses(

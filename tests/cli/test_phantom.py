@@ -3,8 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -81,31 +79,3 @@ def test_what_keeps_a_participant_from_being_written_ends_with_1(tmp_path, monke
     assert main([str(tmp_path / "out"), "--frames", "50"]) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
     assert "_bold.nii.gz cannot be written: No space left on device" in line
-
-
-@pytest.mark.slow
-def test_networks_are_written_with_their_atlas_and_connectomes(tmp_path, capsys):
-    options = ["--workflow", "dynamics", "--participants", "1", "--frames", "100"]
-    assert main([str(tmp_path / "out"), *options, "--repetition-time", "1"]) == 0
-    assert "sub-sim01 is written (1 of 1)" in capsys.readouterr().err
-    made = {path.name for path in (tmp_path / "out").iterdir()}
-    assert made == {"fmriprep", "atlas", "connectomes", "qsirecon", "truth"}
-    (bold,) = (tmp_path / "out/fmriprep").rglob("*_bold.json")
-    assert json.loads(bold.read_text())["RepetitionTime"] == 1.0
-
-
-@pytest.mark.slow
-def test_twins_are_written_with_their_atlas_and_event_files(tmp_path, capsys):
-    options = ["--workflow", "twin", "--participants", "1", "--frames", "100"]
-    assert main([str(tmp_path / "out"), *options]) == 0
-    assert "sub-c3p0000 is written (1 of 1)" in capsys.readouterr().err
-    made = {path.name for path in (tmp_path / "out").iterdir()}
-    assert made == {"fmriprep", "atlas", "bids", "truth"}
-    assert len([*(tmp_path / "out/bids").rglob("*_events.tsv")]) == 2
-
-
-def test_help_does_not_wait_for_numpy():
-    code = (
-        "import sys, bids_dtg.cli.phantom as c; c.build_parser(); assert 'numpy' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

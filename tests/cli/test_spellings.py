@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +12,6 @@ from tiny_job import TinyJob
 
 from bids_dtg.cli.run import build_parser, main
 from bids_dtg.cli.spellings import (
-    ALIASES,
-    IGNORED,
-    IGNORED_VALUES,
     add_spellings,
     flags_of,
     with_hyphens,
@@ -119,12 +115,6 @@ def test_an_unknown_option_names_near_ones(capsys, word, near):
     assert f"there is no option {flag}; near ones are {near}" in refused(capsys, word, "x")
 
 
-def test_an_unknown_option_is_named_wherever_it_stands(capsys):
-    with pytest.raises(SystemExit):
-        main(["--xyzzy", "3", *PLACES])
-    assert "error: there is no option --xyzzy (see" in capsys.readouterr().err
-
-
 # --- other programs'
 
 
@@ -155,17 +145,6 @@ def test_memory_is_in_megabytes_or_has_a_unit(flag, text, gigabytes):
 @pytest.mark.parametrize("text", ["much", "-1", "3X", "1" * 5000])
 def test_what_is_no_memory(capsys, text):
     assert "is no memory. Expected: megabytes, or e.g. 16G" in refused(capsys, f"--mem={text}")
-
-
-@pytest.mark.parametrize("row", ALIASES, ids=lambda row: row.flags[0])
-def test_aliases_stand_for_options(row):
-    assert row.option in OPTIONS
-
-
-def test_spellings_are_shown_nowhere_but_in_the_documentation():
-    text = build_parser().format_help()
-    for flag in (*IGNORED, *IGNORED_VALUES, *(flag for row in ALIASES for flag in row.flags)):
-        assert not re.search(rf"(^|\s){flag}[\s,]", text), flag
 
 
 # --- a saved configuration

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bids_dtg.cli.run import build_parser, main
-from bids_dtg.cli.tables import chosen, legal_values, run_workflow
-from bids_dtg.errors import SettingsError
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.cli.run import main
+from bids_dtg.cli.tables import legal_values
+from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import make_settings, read_options, to_toml
-from bids_dtg.workflows import DEFAULT, WORKFLOWS, all_workflows, find_workflow
 
 DYNAMICS = "--workflow dynamics"
 TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"
@@ -180,42 +177,6 @@ def test_defaults_of_another_workflow_are_no_options_that_were_given():
     assert settings.modelling.network_batch == 10
     assert settings.modelling.network_rate == 1e-3
     assert settings.replace(epochs=7, batch_size=5, learning_rate=0.1).modelling.network_epochs == 7
-
-
-def test_a_workflow_that_there_is_not_is_refused_in_python_too():
-    settings = Settings.of(
-        bids_dir="in", output_dir="out", analysis_level="participant", workflow="twins"
-    )
-    with pytest.raises(
-        SettingsError, match=r"--workflow is 'twins'\. Expected: one of contrasts, dy"
-    ):
-        run_workflow(settings)
-
-
-def test_a_workflow_without_recipes_or_architectures_is_asked_for_none():
-    settings = Settings.of(
-        bids_dir="in",
-        output_dir="out",
-        analysis_level="group",
-        workflow="twin",
-        analysis="train",
-    )
-    bare = replace(find_workflow("twin"), recipes=(), architectures={})
-    assert chosen(bare, settings) is bare.analyses["train"].run
-
-
-def test_tables_and_options_agree():
-    rows = tuple(all_workflows())
-    assert [row.name for row in rows] == list(WORKFLOWS)
-    assert OPTIONS["workflow"].default == DEFAULT
-    assert all(OPTIONS["recipe"].default in row.recipes for row in rows)
-
-
-def test_help_says_which_analysis_is_of_which_workflow():
-    text = " ".join(build_parser().format_help().split())
-    assert "--workflow {contrasts,dynamics,twin}" in text
-    assert "models of regions (--workflow dynamics):" in text
-    assert "as --recipe published; with --workflow dynamics or twin that of --recipe)" in text
 
 
 # --- outputs of another workflow

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +18,10 @@ SLABS = "cuda has too little memory for the plan of slabs: going on with the pla
 # What torch, cuDNN and cuBLAS say of too little memory.
 ERRORS = [
     torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-    RuntimeError("CUDA error: out of memory"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     # Where there is no room for the work space of any algorithm.
     RuntimeError("GET was unable to find an engine to execute this computation"),
-    RuntimeError("FIND was unable to find an engine to execute this computation"),
 ]
 
 
@@ -92,13 +87,6 @@ def test_a_gpu_that_is_nearly_full_takes_slabs(pretended, bundle, connectome):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-def test_a_gpu_with_room_has_no_warning(pretended, bundle, connectome, recwarn):
-    expected = predict_maps(connectome, bundle, device="cpu").values
-    found = predict_maps(connectome, bundle, device="cuda").values
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    assert not [warning for warning in recwarn if "memory" in str(warning.message)]
-
-
 def test_other_errors_of_a_gpu_are_not_taken_for_too_little_memory(pretended, bundle, connectome):
     pretended |= {"values": 0, "error": RuntimeError("CUDA error: an illegal memory access")}
     with pytest.raises(RuntimeError, match="illegal memory access"):
@@ -113,16 +101,3 @@ def test_a_gpu_that_nobody_names_makes_no_maps(pretended, bundle, connectome, mo
     assert predict_maps(connectome, bundle).values.tobytes() == expected.tobytes()
     with pytest.raises(RuntimeError, match="the GPU was used"):
         predict_maps(connectome, bundle, device="cuda")
-
-
-@pytest.mark.gpu
-def test_memory_that_is_really_limited_leads_to_slabs_and_to_the_cpu():
-    """In a process of its own: what a process may take cannot be given back to it."""
-    script = Path(__file__).with_name("limited_memory.py")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "maps agree",
-        "plan of slabs on cuda, maps agree",
-        "plan of slabs on cuda, plan of blocks on cpu, maps agree",
-    ]

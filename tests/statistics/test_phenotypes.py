@@ -9,8 +9,6 @@ import pytest
 from tiny_job import read_table
 from written_cohort import WrittenCohort
 
-from bids_dtg.report.pages.page import sentences
-
 FEW = ("--permutations", 99)
 
 
@@ -126,13 +124,6 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     assert row(rows)["people"] == 46
 
 
-def test_columns_are_found_and_a_dry_run_writes_nothing(cohort, capsys):
-    assert cohort.analyse("phenotypes", "--covariates", "age", "--name", "dry", "--dry-run") == 0
-    shown = capsys.readouterr().out
-    assert "would predict score, luck, of_family, of_site, sex of 48 participants" in shown
-    assert not (cohort.out / "group/phenotypes-dry").exists()
-
-
 def test_three_levels_are_not_predicted(cohort, capsys):
     assert cohort.analyse("phenotypes", "--phenotype", "eyes", "--name", "eyes", *FEW) == 2
     assert "eyes is not predicted: it has 3 levels" in capsys.readouterr().err
@@ -180,9 +171,3 @@ def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
     apart = row(rows, "maps")["r"] - row(rows, "measured")["r"]
     assert float(differences[0]["difference"]) == pytest.approx(apart, abs=1e-5)
     assert float(differences[0]["difference_high"]) < 0
-
-
-def test_a_prediction_that_is_the_same_for_everybody_has_no_figure():
-    words = {"name": "score", "title": "edges", "what": "r", "p": 1.0, "several": 1, "number": 0}
-    made = sentences("phenotypes_lead.html", score=(np.nan,) * 3, beside=[], **words)
-    assert made == "score has no r: what is predicted is the same for everybody."

@@ -268,18 +268,6 @@ def test_two_sessions_of_the_same_people_are_compared(sessions):
     assert "session b less session a" in (where / "statistics_report.html").read_text()
 
 
-def test_measured_maps_are_of_the_sessions_that_are_asked_for(sessions):
-    words = ("--session-label", "a", "b", "--voxels")
-    assert sessions.analyse("stats", *words, "--permutations", "99", "--name", "measured") == 0
-    (row,) = (
-        row
-        for row in read_table(sessions.out / "group/stats-measured/desc-tests_summary.tsv")
-        if row["features"] == "measured"
-    )
-    assert float(row["p_fwe"]) > 0.01
-    assert float(row["t"]) < 0 or float(row["t"]) > 0
-
-
 def test_maps_are_averaged_over_regions_once(cohort, tmp_path, capsys):
     """A second analysis reads no map, but those that have changed since."""
     out = shutil.copytree(cohort.out, tmp_path / "out")

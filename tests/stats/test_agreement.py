@@ -19,20 +19,7 @@ def test_worked_example():
     assert float(found.consistency) == pytest.approx(0.71, abs=0.005)
 
 
-def test_a_level_that_differs_lowers_absolute_agreement_only():
-    moved = RATINGS + np.array([0.0, 3.0, 0.0, 0.0])
-    both = agreement(np.stack([RATINGS, moved]))
-    assert both.consistency[1] == pytest.approx(both.consistency[0])
-    assert both.absolute[1] != pytest.approx(both.absolute[0], abs=0.01)
-    assert agreement(RATINGS).absolute == both.absolute[0]
-
-
 @pytest.mark.parametrize("fault", [RATINGS * 0, np.where(RATINGS == 10, np.nan, RATINGS)])
 def test_it_is_not_defined_without_differences_or_with_gaps(fault):
     assert np.isnan(agreement(fault).absolute)
     assert np.isnan(agreement(fault).consistency)
-
-
-def test_one_measurement_agrees_with_nothing():
-    with pytest.raises(ValueError, match=r"2 or more measurements .* \(6, 1\)"):
-        agreement(RATINGS[:, :1])

@@ -11,8 +11,6 @@ from bids_dtg.stats.embedding import (
     distances,
     principal_components,
     silhouettes,
-    umap_is_missing,
-    umap_layout,
 )
 from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.stats.prediction import products
@@ -45,10 +43,3 @@ def test_silhouettes_are_those_of_scikit_learn_and_of_chance(points):
     ]
     np.testing.assert_allclose(found, wanted, atol=1e-12)
     assert np.isnan(silhouettes(apart, ["a"] * 30, orders)).all()
-
-
-@pytest.mark.skipif(umap_is_missing(), reason="umap-learn is not installed")
-@pytest.mark.slow
-def test_umap_repeats():
-    scores = np.random.default_rng(0).standard_normal((20, 5))
-    np.testing.assert_array_equal(umap_layout(scores, 1), umap_layout(scores, 1))

@@ -62,10 +62,6 @@ def test_the_interval_covers_the_mean_as_often_as_it_says(people):
     assert t_interval(known) == t_interval(known[:5])
 
 
-def test_two_people_have_no_interval():
-    assert np.isnan([t_interval(np.array([1.0, 2.0])).low, t_interval(np.zeros(0)).mean]).all()
-
-
 def test_the_interval_of_a_share_is_wilson_s():
     for hits, people in [(0, 10), (3, 12), (39, 39)]:
         expected = binomtest(hits, people).proportion_ci(method="wilson")

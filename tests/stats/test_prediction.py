@@ -103,10 +103,3 @@ def test_a_constant_prediction_has_no_r(people):
     found = predict(values, target, sites, within=True)
     assert np.isnan([found.r, found.p]).all()
     assert found.r2 == 0
-
-
-def test_rotation_keeps_products_of_people(people):
-    values = people[0] - people[0].mean(axis=0)
-    found = rotated(people[0])
-    assert found.shape[1] == PEOPLE - 1
-    np.testing.assert_allclose(found @ found.T, values @ values.T, atol=1e-9)

@@ -32,12 +32,6 @@ def test_the_order_of_the_labels_does_not_matter():
     assert [len(getattr(split_people(PEOPLE, **shares), name)) for name in DRAWN] == [20, 10, 10]
 
 
-@pytest.mark.parametrize(("people", "sizes"), [(3, [1, 1, 1]), (5, [3, 1, 1]), (6, [2, 2, 2])])
-def test_few_people_still_have_company(people, sizes):
-    split = split_people(PEOPLE[:people], validation=0.1, test=0.1, seed=0)
-    assert [len(getattr(split, name)) for name in DRAWN] == sizes
-
-
 def test_a_person_on_two_sides_is_refused():
     with pytest.raises(ValueError, match="two sides of the split: 02"):
         Split(("01", "02"), ("02",), ("03",))
@@ -70,12 +64,3 @@ def test_everybody_is_left_out_once_and_families_together(families, folds, seed)
         members = {label for label in PEOPLE if families.get(label) == family}
         assert sum(bool(members & set(fold)) for fold in found) == 1
     assert fold_people(PEOPLE[::-1], folds, seed=seed, families=families) == found
-
-
-def test_groups_to_leave_out_are_of_equal_size():
-    assert sorted(map(len, fold_people(PEOPLE, 6, seed=0))) == [6, 6, 7, 7, 7, 7]
-    assert len(fold_people(PEOPLE[:3], 5, seed=0)) == 3
-    with pytest.raises(ValueError, match="1 families cannot be divided into 5 groups"):
-        fold_people(["a", "b"], 5, seed=0, families={"a": "x", "b": "x"})
-    with pytest.raises(ValueError, match="twice"):
-        fold_people(["a", "a"], 2, seed=0)
