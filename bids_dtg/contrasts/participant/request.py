@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from bids_dtg.contrasts.participant.outputs.choice import (
     in_words,
 )
 from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
-from bids_dtg.contrasts.participant.outputs.surfaces import Mesh, check_surfaces, read_mesh
+from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
@@ -243,12 +243,6 @@ class Request(CallRequest):
         if surfaces := self.surfaces(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
         return in_words(len(self.contrasts), self.kinds), lines
-
-
-@lru_cache(maxsize=2)  # they are tried before they are written on
-def mesh_of(request: Request, planned: AveragedRuns, name: MeshName) -> Mesh:
-    """Read a mesh for an average's maps; `RunError` as of `read_mesh`."""
-    return read_mesh(request.bundle, name, request.surfaces(planned))
 
 
 def find_runs(settings: Settings) -> list[RestRun]:

@@ -7,8 +7,10 @@ in it by their labels.
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.regions.cells import name_cell
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
+from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
@@ -39,30 +42,18 @@ File = tuple[PurePosixPath, bytes | dict[str, Any]]
 Entities = Mapping[str, str]  # what the names of an average's files share
 Maps = NDArray[np.float32]  # (contrasts, places), of all of the model's contrasts; NaN: no value
 
-_NOT_INDIVIDUAL = {
-    "Individual": False,
-    "IndividualNote": "The model found nothing of this contrast in rest: "
-    "its map is the same for everybody.",
-}
-_COVERS = (
-    f"{LEVEL} % of the voxels of a newly measured map (one session of the task) of a person like "
-    "those whose errors it comes from, on average over people; the noise of the measurement is "
-    "included"
-)
-_NO_INTERVAL = "There is no interval: too few of the people behind it were measured there"
+WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
 _STEPS = 255  # largest value of 8 bits
 REGIONS = FileKind("statmap", "regions", ".tsv")
-COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels")
-
-_MEANS = "Means of the predicted maps over the parcels of an atlas"
+COLUMNS = tuple(WORDS["regions"])
 
 
 def map_path(
     entities: Entities,
     bundle: ModelBundle,
     extension: str,
-    *,
     contrast: str | None = None,
+    *,
     places: VoxelPlaces | None = None,
 ) -> PurePosixPath:
     """Return the path of maps or of their sidecar, relative to the output folder.
@@ -77,6 +68,34 @@ def map_path(
         "desc": SYNTHETIC,
     }
     return build_path(named, "statmap", extension)
+
+
+def _half_width_path(
+    bundle: ModelBundle, extension: str, contrast: str | None = None
+) -> PurePosixPath:
+    named = {"contrast": contrast, "stat": bundle.card.part.statistic}
+    return half_width_path({**bundle.places.entities, **named}, extension)
+
+
+def _images(
+    values: Maps,
+    contrasts: Sequence[Contrast],
+    bundle: ModelBundle,
+    path: Callable[..., PurePosixPath],
+    encode: Callable[[Contrast], bytes],
+    threads: int,
+) -> Iterator[File]:
+    """Yield an image of each contrast, encoded in threads; one of all where they are of parcels."""
+    if isinstance(bundle.places, ParcelPlaces):
+        chosen = values[[contrast.index for contrast in contrasts]]
+        image = bundle.places.encode_maps(chosen, [contrast.label for contrast in contrasts])
+        yield path(bundle.places.extension), image
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(contrasts), threads):  # no more in memory than are encoded
+            some = contrasts[first : first + threads]
+            paths = [path(".nii.gz", contrast.label) for contrast in some]
+            yield from zip(paths, pool.map(encode, some), strict=True)
 
 
 def map_files(
@@ -102,12 +121,6 @@ def map_files(
         Voxels of another space; None: the model's places.
     """
     bundle = request.bundle
-    if isinstance(bundle.places, ParcelPlaces):
-        values = maps[[contrast.index for contrast in contrasts]]
-        image = bundle.places.encode_maps(values, [contrast.label for contrast in contrasts])
-        yield map_path(entities, bundle, bundle.places.extension), image
-        return
-    where = places or bundle.voxels
     facts = {
         "Synthetic": True,
         "GeneratedBy": f"bids_dtg {__version__}",
@@ -115,18 +128,17 @@ def map_files(
         "DenoiseStrategy": request.settings.cleaning.denoise_strategy,
     }
 
-    def encode(contrast: Contrast) -> File:
+    def encode(contrast: Contrast) -> bytes:
         own = {"Description": NOT_MEASURED + contrast.description, "Contrast": contrast.label}
-        image = where.encode(
+        return (places or bundle.voxels).encode(
             maps[contrast.index],
             intent="z score" if bundle.card.part.statistic == "z" else "none",
             description=f"bids_dtg {__version__} {contrast.label} {SYNTHETIC}",
             facts={**own, **facts},
         )
-        path = map_path(entities, bundle, ".nii.gz", contrast=contrast.label, places=where)
-        return path, image
 
-    yield from _in_threads(encode, contrasts, request.capacity.threads)
+    path = partial(map_path, entities, bundle, places=places)
+    return _images(maps, contrasts, bundle, path, encode, request.capacity.threads)
 
 
 def average_sidecar(
@@ -151,14 +163,13 @@ def average_sidecar(
     """
     by_dof = math.isfinite(estimate.residual_dof)
     bundle, names, settings = request.bundle, request.path_names, request.settings
-    training, recentring = bundle.card.training, bundle.card.part.recentring
-    source = request.dataset.name
+    part, training, source = bundle.card.part, bundle.card.training, request.dataset.name
     common = {
         "Description": f"{NOT_MEASURED}{counted(len(contrasts), 'contrast')}, a map each",
         "Sources": [uri for summary in runs for uri in run_sources(summary.run, source)],
         "Synthetic": True,
-        "Units": bundle.card.part.units,
-        **_places_facts(bundle),
+        "Units": part.units,
+        **bundle.metadata,
         **model_facts(bundle),
         "ModelTraining": {
             "Data": training.data,
@@ -176,22 +187,29 @@ def average_sidecar(
         "DenoiseStrategy": settings.cleaning.denoise_strategy,
         "Runs": [summary.facts for summary in runs],
         "ExcludedRuns": {run: names.hide(why) for run, why in left_out.items()},
-        **form_facts(bundle.card.part.connectome),
+        **form_facts(part.connectome),
         # Published models have none: no measured maps of held-out people are available.
         "Intervals": bundle.half_widths is not None,
+        **_interval_facts(bundle),
+        **_note_on_intervals(bundle, estimate.n_segments),
     }
-    if bundle.half_widths is not None:
-        common |= _interval_facts(bundle)
-        if note := _segments_note(bundle.half_widths.segments, estimate.n_segments):
-            common["IntervalNote"] = note
     if bundle.correction is not None:
         common["Recentred"] = True
-        if recentring is not None:
-            common["RecentringParticipants"] = recentring.participants
-            if recentring.left_out_in_turn:
+        if part.recentring is not None:
+            common["RecentringParticipants"] = part.recentring.participants
+            if part.recentring.left_out_in_turn:
                 common["RecentringLeftOutInTurn"] = True
     common |= notes_on_average(bundle.card, runs, settings)
-    common[DETAILS] = {contrast.label: _contrast_facts(contrast, bundle) for contrast in contrasts}
+    common[DETAILS] = {
+        contrast.label: {
+            "Description": f"{NOT_MEASURED}{contrast.description}",
+            "Task": contrast.task,
+            "Contrast": contrast.name,
+            **({} if part.gains is None else {"Gain": part.gains[contrast.index]}),
+            **(WORDS["not_individual"] if contrast.label in part.not_individual else {}),
+        }
+        for contrast in contrasts
+    }
     return shared_sidecar_path(entities, "statmap"), common
 
 
@@ -224,9 +242,15 @@ def region_files(
     voxels = region_voxels(maps, atlas)[rows]
     coverage = voxels / np.maximum(atlas.voxels, 1)
     means = region_means(maps, atlas, MIN_COVERAGE)[rows]
+    columns = {
+        name: {"Description": text.format(least=MIN_COVERAGE)}
+        for name, text in WORDS["regions"].items()
+    }
+    columns["mean"]["Units"] = bundle.card.part.units
     facts = {
-        "Description": f"{_MEANS}: a row a contrast and parcel",
-        **_columns(bundle),
+        "Description": "Means of the predicted maps over the parcels of an atlas: a row a contrast "
+        "and parcel",
+        **columns,
         "SpatialReference": bundle.grid.metadata["SpatialReference"],
         "MinCoverage": MIN_COVERAGE,
         **atlas_facts(atlas),
@@ -242,76 +266,48 @@ def region_files(
     yield REGIONS.path(own, ".tsv"), ("\n".join(lines) + "\n").encode()
 
 
-def _columns(bundle: ModelBundle) -> dict[str, dict[str, Any]]:
-    return {
-        "contrast": {"Description": "Contrast of the map, as in contrast- of its file"},
-        "index": {"Description": "Label of the parcel in the atlas"},
-        "name": {"Description": "Name of the parcel in the atlas' table"},
-        "mean": {
-            "Description": "Mean of the map over the parcel's voxels that have a value; n/a "
-            f"where they are less than {MIN_COVERAGE:g} of the parcel",
-            "Units": bundle.card.part.units,
-        },
-        "coverage": {
-            "Description": "Share of the parcel's voxels that have a value, 0 to 1; the "
-            "model's mask leaves out some of most parcels"
-        },
-        "voxels": {"Description": "Voxels of the parcel that have a value"},
-    }
-
-
-def half_width_files(bundle: ModelBundle, threads: int) -> Iterator[File]:
+def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterator[File]:
     """Yield the maps of a model's half-widths, the same for all participants, then their sidecar.
 
     Parameters
     ----------
     bundle
-        The model; without half-widths there is no file.
+        The model.
+    values
+        Its half-widths at its places.
     threads
         Maps encoded at the same time.
     """
-    if bundle.half_widths is None:
-        return
-    values, places = bundle.half_widths.at_places, bundle.places
-    if isinstance(places, ParcelPlaces):
-        labels = [contrast.label for contrast in bundle.contrasts]
-        yield _half_width_path(bundle, places.extension), places.encode_maps(values, labels)
-    else:
 
-        def encode(contrast: Contrast) -> File:
-            widths = values[contrast.index]
-            image = bundle.voxels.encode_steps(
-                widths,
-                float(np.nanmax(widths, initial=0.0)) / _STEPS or 1.0,
-                description=f"bids_dtg {__version__} {contrast.label} half-width",
-                facts={"Contrast": contrast.label, **model_facts(bundle)},
-            )
-            return _half_width_path(bundle, ".nii.gz", contrast.label), image
+    def encode(contrast: Contrast) -> bytes:
+        widths = values[contrast.index]
+        return bundle.voxels.encode_steps(
+            widths,
+            float(np.nanmax(widths, initial=0.0)) / _STEPS or 1.0,
+            description=f"bids_dtg {__version__} {contrast.label} half-width",
+            facts={"Contrast": contrast.label, **model_facts(bundle)},
+        )
 
-        yield from _in_threads(encode, bundle.contrasts, threads)
-    gaps = np.isnan(values).mean(axis=1)
+    path = partial(_half_width_path, bundle)
+    yield from _images(values, bundle.contrasts, bundle, path, encode, threads)
+    details: dict[str, dict[str, Any]] = {
+        contrast.label: {"Task": contrast.task, "Contrast": contrast.name}
+        for contrast in bundle.contrasts
+    }
+    for gap, own in zip(np.isnan(values).mean(axis=1), details.values(), strict=True):
+        if gap:
+            own |= {"ShareWithoutInterval": round(float(gap), 4)}
+            own |= {"MissingValues": WORDS["no_interval"]}
     content = {
-        "Description": f"Half-width of the {LEVEL} % interval around the predicted map, for a new "
-        "measurement",
+        "Description": WORDS["half_width"].format(level=LEVEL),
         "Units": bundle.card.part.units,
-        **_places_facts(bundle),
+        **bundle.metadata,
         **model_facts(bundle),
         **_interval_facts(bundle),
-        "IntervalCovers": _COVERS,
-        DETAILS: {
-            contrast.label: {
-                "Task": contrast.task,
-                "Contrast": contrast.name,
-                **(
-                    {"ShareWithoutInterval": round(float(gap), 4), "MissingValues": _NO_INTERVAL}
-                    if gap
-                    else {}
-                ),
-            }
-            for contrast, gap in zip(bundle.contrasts, gaps, strict=True)
-        },
+        "IntervalCovers": WORDS["interval_covers"].format(level=LEVEL),
+        DETAILS: details,
     }
-    yield _half_width_path(bundle, ".json"), content
+    yield path(".json"), content
 
 
 def half_width_paths(bundle: ModelBundle) -> list[PurePosixPath]:
@@ -337,45 +333,10 @@ def form_facts(form: Form) -> dict[str, Any]:
     }
 
 
-def _in_threads(
-    encode: Callable[[Contrast], File], contrasts: Sequence[Contrast], threads: int
-) -> Iterator[File]:
-    with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(contrasts), threads):  # no more in memory than are encoded
-            yield from pool.map(encode, contrasts[first : first + threads])
-
-
-def _half_width_path(
-    bundle: ModelBundle, extension: str, contrast: str | None = None
-) -> PurePosixPath:
-    named = {
-        **bundle.places.entities,
-        "contrast": contrast,
-        "stat": bundle.card.part.statistic,
-    }
-    return half_width_path(named, extension)
-
-
-def _places_facts(bundle: ModelBundle) -> dict[str, Any]:
-    return bundle.metadata if bundle.card.part.parcels else bundle.grid.brain_metadata
-
-
-def _contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
-    """Return the facts of a map that are its contrast's."""
-    gains = bundle.card.part.gains
-    return {
-        "Description": f"{NOT_MEASURED}{contrast.description}",
-        "Task": contrast.task,
-        "Contrast": contrast.name,
-        **({} if gains is None else {"Gain": gains[contrast.index]}),
-        **(_NOT_INDIVIDUAL if contrast.label in bundle.card.part.not_individual else {}),
-    }
-
-
 def _interval_facts(bundle: ModelBundle) -> dict[str, Any]:
     """Return the fields on the level of half-widths, and the people behind them."""
-    found = bundle.half_widths
-    assert found is not None  # there are intervals
+    if (found := bundle.half_widths) is None:
+        return {}
     return {
         "IntervalLevel": LEVEL / 100,
         "IntervalParticipants": found.people,
@@ -383,12 +344,12 @@ def _interval_facts(bundle: ModelBundle) -> dict[str, Any]:
     }
 
 
-def _segments_note(usual: int, segments: int) -> str:
+def _note_on_intervals(bundle: ModelBundle, segments: int) -> dict[str, str]:
     """Note that maps average another number of segments than those behind the intervals."""
-    if segments == usual:
-        return ""
-    than = "wider" if segments < usual else "narrower"
-    return (
-        f"The maps are means of {counted(segments, 'segment')} of rest; the intervals come from "
-        f"means of {usual}: the right ones may be {than}."
-    )
+    if (found := bundle.half_widths) is None or segments == found.segments:
+        return {}
+    than = "wider" if segments < found.segments else "narrower"
+    return {
+        "IntervalNote": f"The maps are means of {counted(segments, 'segment')} of rest; the "
+        f"intervals come from means of {found.segments}: the right ones may be {than}."
+    }

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.participant.outputs.maps import Entities, File, map_path
+from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, map_path
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import same_label
@@ -187,17 +186,18 @@ def space_sidecar(
     root, source
         Folder of the input dataset, and its name in BIDS URIs.
     """
-    sizes = " x ".join(f"{size:.4g}" for size in target.grid.voxel_sizes_mm)
-    shape = " x ".join(map(str, target.grid.shape))
-    facts: dict[str, Any] = target.grid.brain_metadata
-    facts["Resolution"] = f"{sizes} mm, {shape} voxels of the template's grid"
+    words, reference = WORDS["spaces"], target.grid.brain_metadata["SpatialReference"]
     if target.image is not None:
-        facts["SpatialReference"] = source_uri(target.image, root, source)
-        facts["Resolution"] = f"{sizes} mm, {shape} voxels over the field of view of the T1w image"
-    facts |= {
+        reference = source_uri(target.image, root, source)
+    facts = {
+        **target.grid.brain_metadata,
+        "SpatialReference": reference,
+        "Resolution": words["template" if target.image is None else "T1w"].format(
+            sizes=" x ".join(f"{size:.4g}" for size in target.grid.voxel_sizes_mm),
+            shape=" x ".join(map(str, target.grid.shape)),
+        ),
         RESAMPLED: bundle.grid.space,
-        "Interpolation": "linear, of voxels in the model's mask alone; a voxel has a value where "
-        "at least half of the weight is in the mask",
+        "Interpolation": words["interpolation"],
         "Transforms": [transform.path.name for transform in target.transforms],
         "Sources": [source_uri(path, root, source) for path in target.inputs],
     }

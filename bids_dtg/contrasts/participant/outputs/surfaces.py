@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.outputs.maps import Entities, File, Maps
+from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, Maps
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
@@ -36,19 +35,7 @@ Points = Mapping[Hemisphere, NDArray[np.float64]]
 
 _TEMPLATEFLOW = "https://templateflow.s3.amazonaws.com"
 _GRAYORDINATES = "91k"
-# BIDS requires a description for den-; the first is fMRIPrep's.
-_DENSITY_WORDS = {
-    "91k": "91,282 grayordinates corresponding to all of the grey matter sampled at a 2mm average "
-    "vertex spacing on the surface and as 2mm voxels subcortically",
-    "32k": "32,492 vertices a hemisphere, about 2 mm apart",
-    "10k": "10,242 vertices a hemisphere, those of fsaverage5, about 4 mm apart",
-}
-_OWN = "the participant's own midthickness surfaces"
-_TEMPLATE = (
-    "a template's midthickness surfaces (registration fusion, Wu et al. 2018): group anatomy "
-    "blurs, and the participant's folds are not used"
-)
-_NO_VALUE = "NaN: the medial wall, and vertices without a voxel that has a value around them"
+_WORDS = WORDS["surfaces"]
 
 
 def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
@@ -80,41 +67,40 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
     return tuple(cast("MeshName", name) for name in dict.fromkeys(names))
 
 
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """A mesh in the model's space, and the sampling of the model's places at its vertices."""
+def sample_mesh(bundle: ModelBundle, name: MeshName, files: SurfaceFiles | None) -> PointSampling:
+    """Find the model's places around a mesh: of fsLR on the participant's own surfaces, if any.
 
-    name: MeshName
-    own: bool  # whether its points are the participant's, not a template's
-    # Weights for the vertices of the left side, of the right side, and with fsLR for the 91k's
-    # voxels.
-    sampling: PointSampling
-
-
-def read_mesh(bundle: ModelBundle, name: MeshName, files: SurfaceFiles | None) -> Mesh:
-    """Read a mesh: of fsLR on the participant's own surfaces, where there are any.
+    Returns
+    -------
+    PointSampling
+        To the vertices of the left side, of the right side, and with fsLR to the 91k's voxels.
 
     Raises
     ------
     RunError
         The participant's surfaces are damaged, or not where the derivatives name them.
     """
-    if name == "fsLR" and files is not None and files.sides:
-        points = read_midthickness(files, bundle.brain_voxels)
-        return Mesh("fsLR", True, _sampling(bundle, "fsLR", points))
-    return _template_mesh(bundle, name)
+    if files is not None and _are_own(files, name):
+        return _sampling(bundle, name, read_midthickness(files, bundle.brain_voxels))
+    return _template_sampling(bundle, name)
+
+
+def _are_own(files: SurfaceFiles | None, name: MeshName) -> bool:
+    """Return whether a mesh's points are the participant's, not a template's."""
+    return name == "fsLR" and files is not None and bool(files.sides)
 
 
 def template_note(files: SurfaceFiles | None) -> str | None:
     """Say why fsLR's maps are on a template's surfaces; None where they are not."""
     if files is None or files.sides:
         return None
-    return f"maps on fsLR are sampled on {_TEMPLATE}: {files.reason}"
+    return f"maps on fsLR are sampled on {_WORDS['template']}: {files.reason}"
 
 
 def surface_map_files(
     entities: Entities,
-    mesh: Mesh,
+    mesh: MeshName,
+    sampling: PointSampling,
     maps: Maps,
     contrasts: Sequence[Contrast],
     *,
@@ -127,8 +113,8 @@ def surface_map_files(
     ----------
     entities
         What the names of the average share.
-    mesh
-        Where they are sampled.
+    mesh, sampling
+        Where they are sampled, and how.
     maps
         Of all contrasts, at the model's places.
     contrasts
@@ -140,24 +126,24 @@ def surface_map_files(
     """
 
     def path(extension: str, density: str, side: str | None = None) -> PurePosixPath:
-        named = {"hemi": side, "space": mesh.name, "den": density}
+        named = {"hemi": side, "space": mesh, "den": density}
         named |= {"stat": bundle.card.part.statistic, "desc": SYNTHETIC}
         return build_path({**entities, **named}, "statmap", extension)
 
     labels = [contrast.label for contrast in contrasts]
-    dense = [_GRAYORDINATES] if mesh.name == "fsLR" else []
-    for density in [DENSITIES[mesh.name], *dense]:
+    dense = [_GRAYORDINATES] if mesh == "fsLR" else []
+    cortex = np.concatenate([read_template(mesh).cortex[side] for side in SIDES])
+    for density in [DENSITIES[mesh], *dense]:
         own = {
             "Contrasts": labels,
-            "Density": _DENSITY_WORDS[density],
-            "SpatialReference": _spatial_reference(mesh.name, density),
+            "Density": _WORDS["densities"][density],
+            "SpatialReference": _spatial_reference(mesh, density),
             **facts,
-            "Interpolation": "trilinear, of voxels that have a value: their weights add up to one",
-            "MissingValues": _NO_VALUE,
-            **_shares(mesh),
+            **_WORDS["facts"],
+            **_shares(sampling, cortex),
         }
         yield path(".json", density), own
-    values, cortex = mesh.sampling.apply(maps[[one.index for one in contrasts]]), _cortex(mesh.name)
+    values = sampling.apply(maps[[one.index for one in contrasts]])
     vertices, voxels = np.split(values, [len(cortex)], axis=1)
     if dense:
         taken = np.concatenate([vertices[:, cortex], voxels], axis=1)
@@ -165,12 +151,12 @@ def surface_map_files(
         yield path(".dscalar.nii", _GRAYORDINATES), image
     vertices[:, ~cortex] = np.nan
     for side, of_side in zip(SIDES, np.split(vertices, len(SIDES), axis=1), strict=True):
-        name = path(".func.gii", DENSITIES[mesh.name], side)
+        name = path(".func.gii", DENSITIES[mesh], side)
         yield name, encode_metrics(of_side, side, names=labels)
 
 
 def surface_facts(
-    mesh: Mesh, files: SurfaceFiles | None, root: Path, source: str, names: PathNames
+    mesh: MeshName, files: SurfaceFiles | None, root: Path, source: str, names: PathNames
 ) -> dict[str, Any]:
     """Return which surfaces the samples are from, and why.
 
@@ -185,27 +171,20 @@ def surface_facts(
     names
         Replace folders in sentences.
     """
-    if not mesh.own:
-        why = f": {files.reason}" if files is not None and mesh.name == "fsLR" else ""
-        note = names.hide(f"Sampled on {_TEMPLATE}{why}.")
-        return {"Surfaces": "template", "SurfaceNote": note}
-    assert files is not None  # whose points these are
-    return {
-        "Surfaces": "participant",
-        "SurfaceNote": names.hide(f"Sampled on {_OWN}: {files.reason}."),
-        "SurfaceSources": [source_uri(path, root, source) for path in files.inputs],
+    kind = "own" if _are_own(files, mesh) else "template"
+    why = f": {files.reason}" if files is not None and mesh == "fsLR" else ""
+    facts: dict[str, Any] = {
+        "Surfaces": "participant" if kind == "own" else kind,
+        "SurfaceNote": names.hide(f"Sampled on {_WORDS[kind]}{why}."),
     }
-
-
-def _cortex(name: MeshName) -> NDArray[np.bool_]:
-    """Return which vertices, both sides in a row, are not of the medial wall."""
-    cortex = read_template(name).cortex
-    return np.concatenate([cortex[side] for side in SIDES])
+    if files is not None and kind == "own":
+        facts["SurfaceSources"] = [source_uri(path, root, source) for path in files.inputs]
+    return facts
 
 
 @lru_cache(maxsize=4)
-def _template_mesh(bundle: ModelBundle, name: MeshName) -> Mesh:
-    return Mesh(name, False, _sampling(bundle, name, read_template(name).points))
+def _template_sampling(bundle: ModelBundle, name: MeshName) -> PointSampling:
+    return _sampling(bundle, name, read_template(name).points)
 
 
 def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampling:
@@ -215,12 +194,10 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
     return PointSampling.between(bundle.voxels, np.concatenate(wanted))
 
 
-def _shares(mesh: Mesh) -> dict[str, float]:
-    """Return how many cortical vertices lie inside the model's voxels, at the rim, and outside."""
-    cortex = np.flatnonzero(_cortex(mesh.name))
-    whole, partial = (
-        float(np.mean(kind[cortex])) for kind in (mesh.sampling.whole, mesh.sampling.partial)
-    )
+def _shares(sampling: PointSampling, cortex: NDArray[np.bool_]) -> dict[str, float]:
+    """Return how many cortical vertices lie at the rim of the model's voxels, and outside."""
+    vertices = np.flatnonzero(cortex)
+    whole, partial = (float(kind[vertices].mean()) for kind in (sampling.whole, sampling.partial))
     return {
         "ShareOfVerticesWithPartialSupport": round(partial, 5),
         "ShareOfVerticesWithoutValue": round(1 - whole - partial, 5),

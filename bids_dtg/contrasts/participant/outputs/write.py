@@ -17,6 +17,7 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import nodes_of
 from bids_dtg.contrasts.participant.outputs.choice import MAPS, REGIONS
 from bids_dtg.contrasts.participant.outputs.maps import (
+    WORDS,
     Entities,
     File,
     average_sidecar,
@@ -27,9 +28,13 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     region_files,
 )
 from bids_dtg.contrasts.participant.outputs.spaces import space_sidecar
-from bids_dtg.contrasts.participant.outputs.surfaces import surface_facts, surface_map_files
+from bids_dtg.contrasts.participant.outputs.surfaces import (
+    sample_mesh,
+    surface_facts,
+    surface_map_files,
+)
 from bids_dtg.contrasts.participant.quality import RunSummary
-from bids_dtg.contrasts.participant.request import Request, mesh_of
+from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.text import read_json, tsv_text, write_json
@@ -83,7 +88,8 @@ def write_average(
     """Write the maps of an average with their sidecar and tables."""
     bundle, entities, maps = request.bundle, dict(planned.entities), estimate.values
     # First, as they may be refused.
-    meshes = [mesh_of(request, planned, name) for name in request.meshes]
+    surfaces = request.surfaces(planned)
+    meshes = [(name, sample_mesh(bundle, name, surfaces)) for name in request.meshes]
     warps = [(target, target.warp(bundle.voxels)) for target in request.targets(planned)]
     # An earlier report shows other maps, and a new one may fail.
     discard_report(request.output, planned.participant)
@@ -100,13 +106,12 @@ def write_average(
             files += _write(request, [space_sidecar(entities, target, bundle, root, source)])
             moved = map_files(entities, warp.apply(maps), contrasts, request, warp.voxels)
             files += _write(request, moved)
-        surfaces = request.surfaces(planned)
-        for mesh in meshes:
-            facts = surface_facts(mesh, surfaces, root, source, request.path_names)
-            files += _write(
-                request,
-                surface_map_files(*(entities, mesh, maps, contrasts), bundle=bundle, facts=facts),
+        for name, sampling in meshes:
+            facts = surface_facts(name, surfaces, root, source, request.path_names)
+            samples = surface_map_files(
+                *(entities, name, sampling, maps, contrasts), bundle=bundle, facts=facts
             )
+            files += _write(request, samples)
     if REGIONS in request.kinds:
         for atlas in request.atlases:
             files += _write(request, region_files(entities, atlas, maps, contrasts, bundle=bundle))
@@ -149,7 +154,8 @@ def _half_widths(request: Request) -> list[PurePosixPath]:
     there = all(output.path(path).exists() for path in paths)
     # Of the model that another call had, others are there.
     if not there or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity:
-        _write(request, half_width_files(bundle, request.capacity.threads))
+        values = bundle.half_widths.at_places
+        _write(request, half_width_files(bundle, values, request.capacity.threads))
     return paths
 
 
@@ -173,13 +179,14 @@ def _connectome_files(
             description="bids_dtg connectome, a volume an ROI",
         )
     yield build_path(named, "statmap", places.extension), image
+    words, origin = WORDS["connectome"], {"Sources": run_sources(summary.run, source)}
+    volume = "map" if bundle.card.part.parcels else "volume"
     content = {
-        "Description": "Connectome of all frames of the run that were kept, a "
-        f"{'map' if bundle.card.part.parcels else 'volume'} an ROI: {form.row.words}",
+        "Description": words["map"].format(volume=volume, form=form.row.words),
         "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
         "Units": "arbitrary",
         **bundle.metadata,
-        "Sources": run_sources(summary.run, source),
+        **origin,
         **model_facts(bundle),
         **form_facts(form),
     }
@@ -187,8 +194,7 @@ def _connectome_files(
     rows = [[f"{y:.6g}" for y in frame] for frame in connectomes.series]
     yield _SERIES.path(entities), tsv_text(rois, rows).encode()
     content = {
-        "Description": "Cleaned series of the model's ROI maps (first stage of dual "
-        "regression): a row a frame that was kept, a column an ROI, in the order of the maps",
+        "Description": words["series"],
         **{
             roi: {"Description": f"ROI map {number} of the model", "Units": "arbitrary"}
             for number, roi in enumerate(rois, start=1)
@@ -196,7 +202,7 @@ def _connectome_files(
         "RepetitionTime": summary.figures["repetition_time"],
         "Frames": summary.figures["frames"],
         "FramesKept": len(connectomes.series),
-        "Sources": run_sources(summary.run, source),
+        **origin,
         **model_facts(bundle),
     }
     yield _SERIES.path(entities, ".json"), content

@@ -21,7 +21,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.participant.outputs.surfaces import (
     check_surfaces,
-    read_mesh,
+    sample_mesh,
     surface_map_files,
 )
 from bids_dtg.errors import SettingsError
@@ -269,8 +269,9 @@ def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
 
 def write_dscalar_of(bundle, values: np.ndarray, folder: Path) -> Path:
     """Write maps of all contrasts as grayordinates, on the template's surfaces."""
-    entities, mesh = {"sub": "01", "task": "rest"}, read_mesh(bundle, "fsLR", None)
-    files = surface_map_files(entities, mesh, values, bundle.contrasts, bundle=bundle, facts={})
+    mesh = "fsLR", sample_mesh(bundle, "fsLR", None)
+    entities, shown = {"sub": "01", "task": "rest"}, bundle.contrasts
+    files = surface_map_files(entities, *mesh, values, shown, bundle=bundle, facts={})
     ((name, data),) = (file for file in files if file[0].suffixes == [".dscalar", ".nii"])
     (folder / name.name).write_bytes(data)
     return folder / name.name
