@@ -1,9 +1,31 @@
-"""Names and places of simulated regions, in two mirrored hemispheres."""
+"""Simulated people whose regions have series: parcels, runs of rest, and their data sets."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.names import build_name
+from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.phantom.anatomy import Anatomy, SmoothField
+from bids_dtg.phantom.files import DESCRIP, WARNING, describe_dataset, marks, write_series
+from bids_dtg.phantom.run import (
+    STEADY_FRAMES,
+    BoldRun,
+    Motion,
+    correlated,
+    draw_motion,
+    draw_nuisance,
+    persistence_of,
+)
 
 Array = NDArray[np.float64]
 
@@ -55,3 +77,301 @@ def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
     left = _RADII_MM * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     left[:, 0] = -np.maximum(np.abs(left[:, 0]), _LEAST_X_MM)
     return np.concatenate([left, left * [-1.0, 1.0, 1.0]])
+
+
+ATLAS = "SimulatedRegions"  # value of the entity atlas-
+
+
+@dataclass(frozen=True, eq=False)
+class Parcels:
+    """Which region each voxel of the grey matter belongs to."""
+
+    anatomy: Anatomy
+    names: tuple[str, ...]  # of the regions
+    owner: NDArray[np.intp]  # (grey voxels,), number of the region
+
+    @classmethod
+    def around(
+        cls, positions: NDArray[np.float64], names: Sequence[str], anatomy: Anatomy
+    ) -> Parcels:
+        """Give each voxel of the grey matter to the nearest region of its hemisphere.
+
+        Parameters
+        ----------
+        positions
+            (regions, 3), mm around the centre of the brain, x from left to right.
+        names
+            A name for each row of `positions`.
+        anatomy
+            Simulated anatomy that has the voxels.
+
+        Raises
+        ------
+        ValueError
+            A region is nearest to no voxel.
+
+        Examples
+        --------
+        >>> from bids_dtg.phantom.anatomy import load_anatomy
+        >>> places = np.array([[-40.0, 0, 0], [-40, 40, 0], [40, 0, 0], [40, 40, 0]])
+        >>> parcels = Parcels.around(places, ["a", "b", "c", "d"], load_anatomy(4))
+        >>> parcels.maps.shape[0], bool((parcels.maps.sum(axis=0) == 1).all())
+        (4, True)
+        """
+        points = anatomy.places.points
+        # The midline is where x is 0; along y and z, the grey matter's centre is elsewhere.
+        centred = points - points.mean(axis=0) * [0.0, 1.0, 1.0]
+        distance = np.linalg.norm(centred[:, None] - positions, axis=-1)
+        distance[(centred[:, :1] < 0) != (positions[:, 0] < 0)] = np.inf
+        owner = distance.argmin(axis=1)
+        missing = sorted(set(range(len(names))) - set(owner.tolist()))
+        if missing:
+            raise ValueError(f"no voxel is nearest to {', '.join(names[row] for row in missing)}")
+        return cls(anatomy, tuple(names), owner)
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """Which voxels a region has, (regions, grey voxels): 1 or 0."""
+        owned: NDArray[np.bool_] = self.owner == np.arange(len(self.names))[:, None]
+        return owned.astype(np.float32)
+
+    @property
+    def labels(self) -> NDArray[np.int16]:
+        """The label image (i, j, k): regions from 1, 0 outside the grey matter."""
+        volume = np.zeros(self.anatomy.grid.shape, np.int16)
+        volume[self.anatomy.grey] = self.owner + 1
+        return volume
+
+    def write(self, root: Path) -> Path:
+        """Write the atlas as a BIDS data set of atlases has it, and return its image.
+
+        Parameters
+        ----------
+        root
+            Of the data set; its ``dataset_description.json`` is not written.
+        """
+        grid = self.anatomy.grid
+        entities = {"tpl": grid.space, "atlas": ATLAS, "res": grid.resolution}
+        folder = root / f"tpl-{grid.space}"
+        image = folder / build_name(entities, "dseg", ".nii.gz")
+        write_atomic(image, encode_integers(self.labels, grid, description=DESCRIP))
+        table = folder / build_name(entities, "dseg", ".tsv")
+        write_tsv(table, ["index", "name"], list(enumerate(self.names, start=1)))
+        content = {"SpatialReference": grid.space, "Resolution": f"{grid.resolution} mm", **marks()}
+        write_json(folder / build_name(entities, "dseg", ".json"), content)
+        return image
+
+
+# In units of the regions' series: a parcel's mean has far less noise.
+_VOXEL_NOISE, _NOISE_FWHM_MM = 0.4, 7.0
+_NUISANCE_FWHM_MM = 16.0
+_MOTION_SIGNAL = 1.0  # sd of what motion adds to all voxels, in the same units
+_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)  # that a run may have
+
+
+def require_length(frames: int, repetition_time_s: float, *, of: str) -> None:
+    """Refuse a run of too few or too many frames, or of frames too short or too long.
+
+    Parameters
+    ----------
+    frames
+        Length of the run, in frames.
+    repetition_time_s
+        Time between frames, in seconds.
+    of
+        What the run is of, for the message.
+
+    Raises
+    ------
+    ValueError
+        The length is refused.
+
+    Examples
+    --------
+    >>> require_length(50, 1.5, of="rest")
+    Traceback (most recent call last):
+    ValueError: a run of rest has 100 to 2000 frames of 0.5 to 3 s, not 50 of 1.5 s
+    """
+    seconds = repetition_time_s
+    if not (_FRAMES[0] <= frames <= _FRAMES[1] and _SECONDS[0] <= seconds <= _SECONDS[1]):
+        raise ValueError(
+            f"a run of {of} has {_FRAMES[0]} to {_FRAMES[1]} frames of {_SECONDS[0]:g} to "
+            f"{_SECONDS[1]:g} s, not {frames} of {seconds:g} s"
+        )
+
+
+def draw_region_run(
+    parcels: Parcels,
+    series: NDArray[np.float32],
+    rng: np.random.Generator,
+    *,
+    repetition_time_s: float,
+) -> BoldRun:
+    """Draw a run: the regions' series in their parcels, noise and nuisance.
+
+    The columns of the table of confounds explain all effects of motion.
+
+    Parameters
+    ----------
+    parcels
+        Which voxels a region has.
+    series
+        (frames, regions), of a variance of about 1.
+    rng
+        For motion, noise and nuisance.
+    repetition_time_s
+        Time between frames, in seconds.
+
+    Examples
+    --------
+    >>> from bids_dtg.phantom.anatomy import load_anatomy
+    >>> sides = Parcels.around(np.array([[-40.0, 0, 0], [40, 0, 0]]), "lr", load_anatomy(4))
+    >>> series, rng = np.zeros((50, 2), np.float32), np.random.default_rng(0)
+    >>> draw_region_run(sides, series, rng, repetition_time_s=1.5).frames
+    50
+    """
+    anatomy, frames = parcels.anatomy, len(series)
+    persistence = persistence_of(repetition_time_s)
+    field = SmoothField.on(anatomy.grid, _NOISE_FWHM_MM)
+    noise = field.noise(rng, frames)
+    noise *= np.float32(_VOXEL_NOISE)
+    motion = draw_motion(rng, frames)
+    shared = _motion_signal(motion, rng)
+    smooth = SmoothField.on(anatomy.grid, _NUISANCE_FWHM_MM)
+    nuisance_maps, nuisance = draw_nuisance(anatomy, smooth, motion, persistence, rng, jerk=0.0)
+    return BoldRun(
+        repetition_time_s=repetition_time_s,
+        motion=motion,
+        non_steady=STEADY_FRAMES,
+        anatomy=anatomy,
+        field=field,
+        network_maps=parcels.maps,
+        series=series,
+        shared=shared,
+        noise=correlated(noise, persistence),
+        nuisance_maps=nuisance_maps,
+        nuisance=nuisance,
+    )
+
+
+def _motion_signal(motion: Motion, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Mix the motion parameters to one course of all voxels, (frames,)."""
+    parameters = motion.parameters - motion.parameters.mean(axis=0)
+    course = (parameters / parameters.std(axis=0)) @ rng.standard_normal(parameters.shape[1])
+    return np.asarray(_MOTION_SIGNAL * course / course.std(), np.float32)
+
+
+BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
+TRUTH = "truth"  # folder of what nobody has of real people
+_RAW = "bids"  # folder of a raw data set
+# Of every phantom, by their folders.
+_CONTENTS = {
+    "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
+    "atlas": "the simulated regions, as a label image",
+}
+
+
+@dataclass(frozen=True)
+class RegionPlan:
+    """The simulated people, and how long they rest.
+
+    Raises
+    ------
+    ValueError
+        Too few or too many frames, or frames too short or too long.
+    """
+
+    people: int = 3
+    regions: int = 20  # in two hemispheres
+    frames: int = 300
+    repetition_time_s: float = 1.5  # seconds a frame
+    seed: int = 0
+
+    run_of: ClassVar[str] = "rest"  # what a run is of, for the message
+
+    def __post_init__(self) -> None:
+        require_length(self.frames, self.repetition_time_s, of=self.run_of)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the plan as data sets describe themselves by."""
+        return {
+            "Seed": self.seed,
+            "People": self.people,
+            "Regions": self.regions,
+            "Frames": self.frames,
+            "RepetitionTime": self.repetition_time_s,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class RegionPhantom(ABC):
+    """People whose regions have series, and where these regions lie in the brain."""
+
+    plan: RegionPlan
+    parcels: Parcels
+
+    title: ClassVar[str]  # what is simulated, a plural
+    model: ClassVar[str]  # how series or people are simulated, in words
+    contents: ClassVar[Mapping[str, str]]  # further data sets, by their folders
+    ignored: ClassVar[str]  # files that the validator's schema does not have, a line each
+    truth: ClassVar[str]  # what is in the folder `TRUTH`, in words
+
+    @property
+    @abstractmethod
+    def labels(self) -> Sequence[str]:
+        """Labels of the people."""
+
+    @abstractmethod
+    def draw_run(self, person: int) -> BoldRun:
+        """Draw a person's run of rest."""
+
+    @abstractmethod
+    def write_own(self, out: Path) -> None:
+        """Write the further data sets, and the truth, but for what describes them."""
+
+    @classmethod
+    def folders(cls) -> dict[str, str]:
+        """Return what is in each data set, by its folder."""
+        return {**_CONTENTS, **cls.contents}
+
+    def write(
+        self, out: Path, *, generator: Mapping[str, Any], report: Callable[[str], None]
+    ) -> Path:
+        """Write all data sets; the same phantom gives the same bytes.
+
+        Parameters
+        ----------
+        out
+            Folder, made as needed: ``fmriprep``, ``atlas``, those of `contents`, and ``truth``.
+        generator
+            Entry of `GeneratedBy` in the dataset's description.
+        report
+            Is given a line for each person.
+
+        Returns
+        -------
+        The atlas, as ``--atlases`` takes it.
+        """
+        self._describe(out, generator)
+        self.write_own(out)
+        write_text(out / TRUTH / "README", f"{self.truth} {WARNING}\n")
+        image = self.parcels.write(out / "atlas")
+        for person, label in enumerate(self.labels):
+            entities = {"sub": label, "task": "rest"}
+            write_series(out / "fmriprep", self.draw_run(person), entities)
+            report(f"sub-{label} is written ({person + 1} of {self.plan.people})")
+        return image
+
+    def _describe(self, out: Path, generator: Mapping[str, Any]) -> None:
+        for name, content in self.folders().items():
+            describe_dataset(
+                out / name,
+                name=f"SIMULATED {self.title}, seed {self.plan.seed}: {content}",
+                content=content,
+                generator=generator,
+                recipe={"Model": self.model, **self.plan.recipe()},
+                ignored=self.ignored,
+                kind="raw" if name == _RAW else "derivative",
+            )
+        rows = [(f"sub-{label}",) for label in self.labels]
+        write_tsv(out / "fmriprep" / "participants.tsv", ["participant_id"], rows)

@@ -13,10 +13,15 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.phantom.bold_run import BoldRun
-from bids_dtg.phantom.derivatives import DESCRIP, describe_dataset, marks, save, write_series
-from bids_dtg.phantom.motion import draw_motion
-from bids_dtg.phantom.nuisance import STEADY_FRAMES, correlated, draw_nuisance, persistence_of
+from bids_dtg.phantom.files import DESCRIP, describe_dataset, marks, save, write_series
+from bids_dtg.phantom.run import (
+    STEADY_FRAMES,
+    BoldRun,
+    correlated,
+    draw_motion,
+    draw_nuisance,
+    persistence_of,
+)
 from bids_dtg.phantom.streams import Cohort, Purpose
 
 Array = NDArray[np.float32]

@@ -19,9 +19,8 @@ from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.phantom.bold_run import brain_frames
-from bids_dtg.phantom.fields import FWHM_PER_SD, SmoothField, axis_positions_mm
+from bids_dtg.phantom.anatomy import FWHM_PER_SD, SmoothField, axis_positions_mm, load_anatomy
+from bids_dtg.phantom.run import brain_frames
 from bids_dtg.phantom.streams import Purpose, stream
 
 Array = NDArray[np.float32]

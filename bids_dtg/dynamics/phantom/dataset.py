@@ -23,11 +23,17 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.phantom.bold_run import BoldRun
-from bids_dtg.phantom.derivatives import marks
-from bids_dtg.phantom.parcels import ATLAS, Parcels
-from bids_dtg.phantom.region_dataset import BLOCK, TRUTH, RegionPhantom, RegionPlan
-from bids_dtg.phantom.region_run import draw_region_run
+from bids_dtg.phantom.files import marks
+from bids_dtg.phantom.regions import (
+    ATLAS,
+    BLOCK,
+    TRUTH,
+    Parcels,
+    RegionPhantom,
+    RegionPlan,
+    draw_region_run,
+)
+from bids_dtg.phantom.run import BoldRun
 from bids_dtg.phantom.streams import Purpose, stream
 
 _DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude

@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.phantom.bold_run import BoldRun
-from bids_dtg.phantom.derivatives import write_series
-from bids_dtg.phantom.nuisance import correlated, persistence_of
-from bids_dtg.phantom.parcels import Parcels
-from bids_dtg.phantom.region_dataset import BLOCK, TRUTH, RegionPhantom, RegionPlan
-from bids_dtg.phantom.region_run import draw_region_run
-from bids_dtg.phantom.regions import draw_positions, region_names
+from bids_dtg.phantom.files import write_series
+from bids_dtg.phantom.regions import (
+    BLOCK,
+    TRUTH,
+    Parcels,
+    RegionPhantom,
+    RegionPlan,
+    draw_positions,
+    draw_region_run,
+    region_names,
+)
+from bids_dtg.phantom.run import BoldRun, correlated, persistence_of
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
 from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
 from bids_dtg.twin.phantom.files import write_arrays, write_events, write_truth

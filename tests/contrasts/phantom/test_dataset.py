@@ -20,7 +20,7 @@ from bids_dtg.contrasts.phantom.dataset import (
     write_run,
 )
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
+from bids_dtg.phantom.files import SignalRecorder, confounds_table
 from bids_dtg.phantom.streams import Cohort
 
 RUN = {"frames": 60, "repetition_time_s": 2.0}

@@ -1,20 +1,21 @@
-"""What a run has beside neural signals: the mean image, motion, drifts and pulsation."""
+"""A BOLD run as a scanner and fMRIPrep would leave it: motion, nuisance, and the frames."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.phantom.anatomy import Anatomy
-from bids_dtg.phantom.fields import SmoothField, axis_positions_mm
-from bids_dtg.phantom.motion import Motion
+from bids_dtg.phantom.anatomy import Anatomy, SmoothField, axis_positions_mm
 
 Array = NDArray[np.float32]
-
 _Float = TypeVar("_Float", np.float32, np.float64)
 
+_BLOCK = 32  # frames in memory at once
+_SIGNAL = 10.0  # intensity of one unit of a series, about 1 % of the mean
 STEADY_FRAMES = 2  # frames before the steady state
 # Correlation in time: 300 frames of 1.5 s hold about as much as 150 independent samples.
 _CORRELATION_S = 2.2
@@ -25,6 +26,122 @@ _DRIFT = 3.0  # sd of a drift over voxels and frames
 _PULSATION = {"fluid": 15.0, "white": 4.0}  # sd of a tissue's own signal
 _JERK = 20.0  # sd of the change in intensity in a jerk
 _UNSATURATED = 0.25  # how much brighter the first one is
+_HEAD_RADIUS_MM = 50.0  # turns an angle into a displacement, as in framewise displacement
+_WALK_MM = 0.015  # sd of a slow step, and of the tremor
+_TREMOR_MM = 0.02
+_LOG_LEVEL = 0.3  # sd of the log of a person's level
+_JERK_SHARE = 0.012  # share of frames with a jerk
+_JERK_MM = (0.6, 1.8)  # size of a jerk, as framewise displacement
+
+
+@dataclass(frozen=True, eq=False)
+class BoldRun:
+    """A run, ready to be streamed; nothing of size frames × voxels is held."""
+
+    repetition_time_s: float  # seconds a frame
+    motion: Motion
+    non_steady: int  # frames at the start before the steady state
+    anatomy: Anatomy
+    field: SmoothField  # smoothness of the voxels' noise
+    network_maps: Array  # (networks, grey voxels)
+    series: Array  # (frames, networks)
+    shared: Array  # (frames,), of all voxels
+    noise: Array  # (frames, *lattice)
+    # (signals, brain voxels), in intensity: the mean image, what is not neural, responses to trials
+    nuisance_maps: Array
+    nuisance: Array  # (frames, signals)
+
+    @property
+    def frames(self) -> int:
+        """Number of volumes in time."""
+        return len(self.series)
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield intensities, (frames, brain voxels), some frames at a time, in order."""
+        done = 0
+        for block in brain_frames(
+            self.network_maps, self.series, self.shared, self.noise, self.anatomy, self.field
+        ):
+            block *= np.float32(_SIGNAL)
+            block += self.nuisance[done : done + len(block)] @ self.nuisance_maps
+            done += len(block)
+            yield block
+
+
+def brain_frames(
+    maps: Array, series: Array, shared: Array, noise: Array, anatomy: Anatomy, field: SmoothField
+) -> Iterator[Array]:
+    """Yield the voxels' signals, some frames at a time.
+
+    Parameters
+    ----------
+    maps
+        The person's network maps, (networks, grey voxels).
+    series, shared
+        (frames, networks) series of networks, and (frames,) signal shared by the brain.
+    noise
+        White noise with its amplitude, (frames, *lattice).
+    anatomy, field
+        Voxels; smoothness of their noise.
+
+    Yields
+    ------
+    (frames, brain voxels), float32
+    """
+    inside, grey = anatomy.brain, anatomy.grey_in_brain
+    for start in range(0, len(series), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        frames = field.spread(noise[part])[:, inside]
+        frames += shared[part, None]
+        frames[:, grey] += series[part] @ maps
+        yield frames
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """How the head moved during a run."""
+
+    # (frames, 6): translations along x, y, z in mm, rotations about x, y, z in radians
+    parameters: NDArray[np.float64]
+    jerks: NDArray[np.intp]  # frames in which the head jerked
+
+    @property
+    def framewise_displacement_mm(self) -> NDArray[np.float64]:
+        """Sum of the parameters' absolute changes, angles at 50 mm (Power et al. 2012).
+
+        (frames,), the first NaN.
+        """
+        weights = np.array([1.0] * 3 + [_HEAD_RADIUS_MM] * 3)
+        steps = np.abs(np.diff(self.parameters, axis=0)) @ weights
+        return np.concatenate([[np.nan], steps])
+
+
+def draw_motion(rng: np.random.Generator, frames: int, level: float = 1.0) -> Motion:
+    """Draw the head's motion during a run.
+
+    Parameters
+    ----------
+    rng, frames
+        The run's stream; number of frames.
+    level
+        Times the usual motion: what is a person's own.
+
+    Examples
+    --------
+    >>> motion = draw_motion(np.random.default_rng(0), frames=20)
+    >>> motion.framewise_displacement_mm.shape
+    (20,)
+    """
+    level = level * np.exp(_LOG_LEVEL * rng.standard_normal())
+    walk = np.cumsum(_WALK_MM * rng.standard_normal((frames, 6)), axis=0)
+    position = level * (walk + _TREMOR_MM * rng.standard_normal((frames, 6)))
+    jerks = np.flatnonzero(rng.random(frames) < _JERK_SHARE)
+    direction = rng.standard_normal((len(jerks), 6))
+    direction /= np.abs(direction).sum(axis=1, keepdims=True)
+    # The head comes back in the next frame.
+    position[jerks] += rng.uniform(*_JERK_MM, size=(len(jerks), 1)) * direction
+    position[:, 3:] /= _HEAD_RADIUS_MM
+    return Motion(position, jerks)
 
 
 def persistence_of(repetition_time_s: float) -> float:
@@ -73,7 +190,7 @@ def draw_nuisance(
     courses
         (frames, signals), of the maps.
     """
-    frames = len(motion.translation_mm)
+    frames = len(motion.parameters)
     mean = _mean_image(anatomy, field, rng)
     maps: list[NDArray[np.floating[Any]]] = [mean[anatomy.brain][None]]
     courses: list[NDArray[np.floating[Any]]] = [_saturation(frames)[:, None]]

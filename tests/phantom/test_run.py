@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.phantom.motion import Motion, draw_motion
+from bids_dtg.phantom.run import Motion, draw_motion
 
 
 def test_framewise_displacement_adds_up_shifts_and_turns_at_50_mm():
     shifts = np.array([[0.0, 0, 0], [0.1, -0.2, 0], [0.1, -0.2, 0]])
     turns = np.array([[0.0, 0, 0], [0, 0, 0], [0, 0.002, -0.001]])
-    motion = Motion(shifts, turns, np.array([], int))
+    motion = Motion(np.hstack([shifts, turns]), np.array([], int))
     fd = motion.framewise_displacement_mm
     assert np.isnan(fd[0])
     np.testing.assert_allclose(fd[1:], [0.3, 0.15])
