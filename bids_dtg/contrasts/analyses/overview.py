@@ -449,7 +449,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     runs = _runs(facts.rows, out)
     folder, gallery = dataset.root / "group" / "figures", None
     if facts.means:
-        gallery = draw_gallery(dataset, folder, "group", facts.means, overlays=(GROUP_SPREAD,))
+        gallery = draw_gallery(dataset, folder, "group", facts.means, (GROUP_SPREAD,))
     shown = sorted(runs, key=_least_usual)[:_MOST_ROWS] if len(runs) > _MOST_ROWS else runs
     people = sorted(counts.items(), key=lambda own: (-own[1].problems, -own[1].warnings))
     page = render(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -74,10 +74,11 @@ _EXPECTED = "maps of parcels (.pscalar.nii)"
 class Gallery:
     """The maps of an average, ready for a page."""
 
+    title: str  # of the average
     tasks: tuple[Mapping[str, Any], ...]  # title, units, limit_text and cards of each
     files: tuple[Path, ...]  # written
-    average: ViewerAverage | None = None  # None: the viewer shows no maps of parcels
-    maps: tuple[ViewerMap, ...] = ()  # of the viewer
+    # Of the viewer, which shows no maps of parcels.
+    scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
 
 
@@ -107,9 +108,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     """
     if not files.averages:
         return None
-    galleries: list[Gallery] = []
-    for made in files.averages:
-        galleries.append(draw_gallery(dataset, folder, made.title, made.maps, before=galleries))
+    galleries = [draw_gallery(dataset, folder, own.title, own.maps) for own in files.averages]
     averages = [
         {**_facts(made), "anchor": f"maps-{position}", "tasks": gallery.tasks}
         for position, (made, gallery) in enumerate(zip(files.averages, galleries, strict=True), 1)
@@ -123,12 +122,21 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     )
 
 
-def data_of_viewer(galleries: Iterable[Gallery]) -> dict[str, Any] | None:
-    """Return the data of a page's viewer; None where it has nothing to show."""
-    averages = [gallery.average for gallery in galleries if gallery.average]
-    maps = [shown for gallery in galleries for shown in gallery.maps]
-    backdrop = next((gallery.backdrop for gallery in galleries if gallery.average), "")
-    return viewer_data(averages, maps, backdrop) if averages else None
+def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
+    """Return the data of a page's viewer, and number its maps; None where it has nothing to show.
+
+    Cards whose maps the viewer has get their number here.
+    """
+    shown = [gallery for gallery in galleries if gallery.scripts]
+    if not shown:
+        return None
+    maps = list[ViewerMap]()
+    for average, gallery in enumerate(shown):
+        for card in (card for task in gallery.tasks for card in task["cards"]):
+            card["number"] = len(maps)
+            maps.append(ViewerMap(average=average, **card["viewer"]))
+    averages = [ViewerAverage(gallery.title, gallery.scripts) for gallery in shown]
+    return viewer_data(averages, maps, shown[0].backdrop)
 
 
 def _facts(made: AverageFiles) -> dict[str, Any]:
@@ -147,8 +155,6 @@ def draw_gallery(
     folder: Path,
     title: str,
     maps: Sequence[MapFile],
-    *,
-    before: Sequence[Gallery] = (),
     overlays: Sequence[Overlay] = OVERLAYS,
 ) -> Gallery:
     """Draw maps, pack them for the viewer, and write both.
@@ -163,8 +169,6 @@ def draw_gallery(
         Title of the average; file names begin with it.
     maps
         Ordered by task.
-    before
-        Galleries that precede it in the page's viewer.
     overlays
         What the viewer offers beside a map, where it has files.
 
@@ -174,58 +178,72 @@ def draw_gallery(
         A map cannot be read.
     """
     source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
-    grid = source.grid if isinstance(source, _Volumes) else None  # None: the viewer shows nothing
-    average = sum(gallery.average is not None for gallery in before)
-    first = sum(len(gallery.maps) for gallery in before)
+
+    def card(limit: float, shown: MapFile, values: Array) -> dict[str, Any]:
+        """Draw a map; return what the page and the viewer say of it."""
+        picture = folder / f"{title}_contrast-{shown.label}{PICTURE}"
+        pixels = source.draw(values, limit)
+        write_atomic(_inside(dataset, picture), encode(pixels))
+        value, where = source.peak(values)
+        peak = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
+        name = shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
+        about = shown.description.removeprefix(NOT_MEASURED)
+        same = _SAME if shown.sidecar.get("Individual") is False else ""
+        return {
+            "number": None,
+            "anchor": shown.label,
+            "name": name,
+            "about": about,
+            "peak": peak,
+            "alt": f"{shown.name}: predicted map, largest value {peak}",
+            "same": same,
+            "file": picture,
+            "picture": link(picture, dataset),
+            "height": pixels.shape[0],
+            "width": pixels.shape[1],
+            "viewer": {  # fields of `ViewerMap`
+                "label": shown.label,
+                "title": f"{shown.task} {name}".strip(),
+                "about": ". ".join(filter(None, (about, same))),
+                "units": str(shown.sidecar.get("Units") or ""),
+                "limit": limit,
+                "scale": shown.task,
+                "peak": where,
+                "file": link(shown.path, dataset),
+                "overlays": [vars(own) for own in overlays if own.desc in shown.overlays],
+            },
+        }
+
     tasks: list[dict[str, Any]] = []
-    shown, packed = list[ViewerMap](), dict[str, bytes]()
+    packed = dict[str, bytes]()
     with ThreadPoolExecutor(_THREADS) as threads:
         for task, group in groupby(maps, key=lambda map_file: map_file.task):
             members = list(group)
             values = list(threads.map(source.read, members))
-            limit, units = _limit(values), _units(members[0])
-            draw = partial(_card, dataset, folder, title, source, limit)
-            cards = list(threads.map(draw, members, values))
+            limit, units = _limit(values), str(members[0].sidecar.get("Units") or "")
+            cards = list(threads.map(partial(card, limit), members, values))
             # A legend on a phone has no room for text in brackets.
             head = {"title": task or "Maps", "units": units.partition(" (")[0]}
             tasks.append({**head, "limit_text": f"{limit:g}", "cards": cards})
-            if grid is None:
-                continue
-            copies = threads.map(partial(pack, grid=grid), values)
-            packed |= zip((member.label for member in members), copies, strict=True)
-            for card, member in zip(cards, members, strict=True):
-                card["number"] = first + len(shown)
-                shown.append(
-                    ViewerMap(
-                        average=average,
-                        label=member.label,
-                        title=f"{task} {card['name']}".strip(),
-                        about=". ".join(filter(None, (card["about"], card["same"]))),
-                        units=_units(member),
-                        limit=limit,
-                        scale=task,
-                        peak=card["where"],
-                        file=link(member.path, dataset),
-                        overlays=[vars(o) for o in overlays if o.desc in member.overlays],
-                    )
-                )
+            if isinstance(source, _Volumes):
+                copies = threads.map(partial(pack, grid=source.grid), values)
+                packed |= zip((member.label for member in members), copies, strict=True)
     files = [card["file"] for task in tasks for card in task["cards"]]
-    if grid is None:
-        return Gallery(tuple(tasks), tuple(files))
+    if not isinstance(source, _Volumes):
+        return Gallery(title, tuple(tasks), tuple(files))
     # The viewer always gives its first image this name.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
     _write_script(dataset, scripts[SYNTHETIC], packed)
     for overlay in overlays:
         images = {one.label: path for one in maps if (path := one.overlays.get(overlay.desc))}
         if images:
-            scripts[overlay.desc] = _write_overlays(dataset, folder, title, images, grid)
-    addresses = {desc: link(path, dataset) for desc, path in scripts.items()}
+            scripts[overlay.desc] = _write_overlays(dataset, folder, title, images, source.grid)
     return Gallery(
-        tasks=tuple(tasks),
-        files=(*files, *scripts.values()),
-        average=ViewerAverage(title, addresses),
-        maps=tuple(shown),
-        backdrop=write_shared_files(dataset, grid),
+        title,
+        tuple(tasks),
+        (*files, *scripts.values()),
+        scripts={desc: link(path, dataset) for desc, path in scripts.items()},
+        backdrop=write_shared_files(dataset, source.grid),
     )
 
 
@@ -352,41 +370,6 @@ def _write_overlays(
     copies = {label: pack(_volume(path, grid), grid) for label, path in images.items()}
     _write_script(dataset, script, copies)
     return script
-
-
-def _card(
-    dataset: DerivativeDataset,
-    folder: Path,
-    title: str,
-    source: _Volumes | ParcelMaps,
-    limit: float,
-    shown: MapFile,
-    values: Array,
-) -> dict[str, Any]:
-    """Draw a map; return what the page says of it, its largest value and its place among it."""
-    picture = folder / f"{title}_contrast-{shown.label}{PICTURE}"
-    pixels = source.draw(values, limit)
-    write_atomic(_inside(dataset, picture), encode(pixels))
-    value, where = source.peak(values)
-    peak = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
-    return {
-        "number": None,
-        "anchor": shown.label,
-        "name": shown.name.replace("-", f" {_MINUS} ").replace("_", " "),
-        "about": shown.description.removeprefix(NOT_MEASURED),
-        "peak": peak,
-        "where": where,
-        "alt": f"{shown.name}: predicted map, largest value {peak}",
-        "same": _SAME if shown.sidecar.get("Individual") is False else "",
-        "file": picture,
-        "picture": link(picture, dataset),
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
-    }
-
-
-def _units(shown: MapFile) -> str:
-    return str(shown.sidecar.get("Units") or "")
 
 
 def _limit(maps: Sequence[Array]) -> float:

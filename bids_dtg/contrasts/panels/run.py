@@ -6,6 +6,7 @@ files of a run are written, which are looked for, and what the page shows.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions.nodes import Measure, NodeFile, relationship_facts, segment_label
-from bids_dtg.files.text import encoded, read_json, read_rows, tsv_text
+from bids_dtg.files.text import encoded, read_json, read_packaged, read_rows, tsv_text
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.imaging.placement import Placement
@@ -28,6 +29,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.colours import GREYS, SIGNED
 from bids_dtg.report.contents import RunFiles, sidecar_of
+from bids_dtg.report.pages.page import sentences
 from bids_dtg.report.panels import (
     MOTION,
     Canvas,
@@ -75,21 +77,15 @@ _OUTLINE_KEYS = (
     Key("#ff5a4d", "brain mask of the model", line=True),
     Key("#52d6ff", "its grey matter", line=True),
 )
+_WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
 COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
-_LABELS = {
-    "1": "grey matter of the model, with signal",
-    "2": "grey matter of the model, without signal",
-    "3": "rest of the brain, where the ROI series are computed",
-}
-_STANDARDISED = {"3": "rest of the brain"}  # series are solved where they are standardised
+_STANDARDISED = "rest of the brain"  # series are solved where they are standardised
 _WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
 _SIGNAL_KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without signal"))
-_FEW_ROIS = 4
 CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
 # How columns of the table are called, before a number: voxels of two kinds, or grayordinates.
 GREY, REST, PLACE = "grey", "rest", "grayordinate"
 _TITLES = {GREY: "grey matter", REST: "rest of the brain", PLACE: "grayordinates"}
-_ORDER = "in the order of the ROI map that is strongest there"
 _END = 2.0  # standard deviations, of the darkest and the brightest grey
 _MOST = 9.9  # beyond which values are all written as this
 _HEIGHT = 15.0  # rem
@@ -151,7 +147,7 @@ def _keep_registration(data: RunData) -> Kept | None:
         REGISTRATION_FILE,
         np.rint(np.maximum(mean, 0) / slope).astype(np.int16),
         data,
-        description=f"Mean of the first {data.mean_frame.frames} frames that were kept",
+        description=_WORDS["registration"].format(frames=data.mean_frame.frames),
         slope=slope,
         more={"SkullStripped": False},
     )
@@ -168,8 +164,6 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     mean, tissue = run.files.get(REGISTRATION_FILE), run.files.get(COVERAGE_FILE)
     if mean is None or tissue is None:
         return None
-    from markupsafe import Markup
-
     bold, labels = read_image(mean), read_image(tissue)
     box = Box.around(grid_of(bold))
     below = canvas.write("registration", encode(draw_grey(bold, box, _VIEWS)))
@@ -181,22 +175,17 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
         )
     ]
     above = canvas.write("outlines", encode(draw_outlines(regions, box, _VIEWS), lossless=True))
-    where = "; ".join(
+    slices = "; ".join(
         f"{'xyz'[views[0].axis]} = " + ", ".join(f"{v.mm:g}" for v in views) for views in _VIEWS
     ).replace("-", "\N{MINUS SIGN}")
     layers = Layers(
         below=below,
         below_alt=f"Mean BOLD in {sum(map(len, _VIEWS))} slices",
         above=above,
-        above_alt=Markup("Outlines of the template's brain and grey matter"),
+        above_alt="Outlines of the template's brain and grey matter",
         button="Outlines",
     )
-    # Words of our own and numbers: nothing to escape.
-    caption = Markup(
-        "Mean BOLD of the run on the model's grid, with outlines from the model's template. The "
-        f"person's left is on the left. Slices at {where} mm."
-    )
-    return Figure((layers,), caption, keys=_OUTLINE_KEYS)
+    return Figure((layers,), _caption("registration", slices=slices), keys=_OUTLINE_KEYS)
 
 
 def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
@@ -220,13 +209,14 @@ def _keep_coverage(data: RunData) -> Kept | None:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
+    labels = _WORDS["labels"] | ({"3": _STANDARDISED} if measured.sd_frames else {})
     return keep_volume(
         COVERAGE_FILE,
         tissue,
         data,
-        description="Voxels that the model reads, and whether the run has signal there",
+        description=_WORDS["coverage"],
         more={
-            "Labels": {**_LABELS, **(_STANDARDISED if measured.sd_frames else {})},
+            "Labels": labels,
             "RoiCoverage": [round(float(share), 4) for share in measured.of_one_set().roi_coverage],
         },
     )
@@ -248,17 +238,12 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     pixels = backdrop.draw_labels(labels, {1: _WITH_SIGNAL, 2: _WITHOUT})
     grey = int(np.isin(labels.values, (1, 2)).sum())
     share = float((labels.values == 1).sum()) / max(grey, 1)
-    text = f"{share:.1%} of the model's {grey:,} grey-matter voxels have signal."
-    rois = read_json(sidecar_of(path)).get("RoiCoverage")
-    if isinstance(rois, list) and rois and all(isinstance(roi, float | int) for roi in rois):
-        worst = sorted(enumerate(map(float, rois), 1), key=lambda item: item[1])[:_FEW_ROIS]
-        if worst[0][1] < 1:
-            listed = ", ".join(f"{value:.0%} (ROI {roi})" for roi, value in worst)
-            text += f" The ROI maps with the least of their weight on signal: {listed}."
-        else:
-            text += f" All {len(rois)} ROI maps lie on signal."
+    rois = enumerate(read_json(sidecar_of(path)).get("RoiCoverage") or (), 1)
+    caption = _caption(
+        "coverage", share=share, voxels=grey, rois=sorted(rois, key=lambda roi: float(roi[1]))
+    )
     picture = Picture(canvas.write("coverage", encode(pixels)), f"Coverage: {share:.1%}")
-    return Figure((picture,), text, keys=_SIGNAL_KEYS)
+    return Figure((picture,), caption, keys=_SIGNAL_KEYS)
 
 
 def _keep_carpet(data: RunData) -> Kept:
@@ -271,14 +256,15 @@ def _keep_carpet(data: RunData) -> Kept:
         for voxel in range(1, voxels + 1)
     ]
     rows = [[None if value != value else f"{value:.1f}" for value in row] for row in values]
+    noun = _noun(names)
     frames = "frame" if carpet.each == 1 else f"mean of {carpet.each} frames in a row"
     return Kept(
         CARPET_FILE,
         encoded(tsv_text(names, rows)),
         sidecar={
-            "Description": f"Series of single {_noun(names)}s before cleaning, a row a {frames}, "
-            f"less their linear trend, in standard deviations of kept frames, up to {_MOST:g}; "
-            f"n/a: no signal. {_where(names)}",
+            "Description": _WORDS["carpet"].format(
+                noun=noun, frames=frames, most=_MOST, columns=_WORDS["columns"][noun]
+            ),
             "SamplingFrequency": 1 / (data.tr_seconds * carpet.each),
             "StartTime": 0,
             "Sources": [data.bold_uri],
@@ -308,31 +294,18 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
         height=_HEIGHT,
         parts=(share,) if 0 < share < 100 else (),
     )
-    return Figure((lanes,), _caption(names, kept), ramp=_RAMP)
+    caption = _caption(
+        "carpet", rows=len(names), noun=noun, left=int((~kept).sum()), frames=len(kept)
+    )
+    return Figure((lanes,), caption, ramp=_RAMP)
 
 
 def _noun(names: Sequence[str]) -> str:
     return PLACE if names[0].startswith(PLACE) else "voxel"
 
 
-def _where(names: Sequence[str]) -> str:
-    if _noun(names) == PLACE:
-        return f"Columns {PLACE}001, ... lie evenly over the file, {_ORDER}"
-    return (
-        f"Columns {GREY}001, ... lie evenly over the model's grey matter, {_ORDER}; columns "
-        f"{REST}001, ... evenly over the rest of its brain"
-    )
-
-
-def _caption(names: Sequence[str], kept: np.ndarray) -> str:
-    left, noun = len(kept) - int(kept.sum()), _noun(names)
-    what = "they are" if noun == PLACE else "grey matter is"
-    return (
-        f"{len(names)} {noun}s of the run before cleaning, a row each, less their linear trend; "
-        f"{what} in the order of the model's ROI maps. Vertical stripes are moments that the "
-        "whole brain shares, as of motion or breath"
-        + (f"; {left} of {len(kept)} frames were left out and are shaded." if left else ".")
-    )
+def _caption(panel: str, **facts: Any) -> str:
+    return sentences("run_captions.html", panel=panel, **facts)
 
 
 def _keep_connectome(data: RunData) -> Kept:
@@ -342,8 +315,7 @@ def _keep_connectome(data: RunData) -> Kept:
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
     sidecar = {
-        "Description": "Correlations between the cleaned series of the model's ROI maps, over all "
-        "frames of the run that were kept; a row and a column an ROI, in the order of the maps",
+        "Description": _WORDS["connectome"],
         **relationship_facts(_MEASURE, nodes),
         "Sources": [data.bold_uri],
     }
@@ -356,14 +328,13 @@ def nodes_of(bundle: ModelBundle) -> NodeFile:
     card, form = bundle.card, bundle.card.part.connectome
     rows = form.one_set(bundle.rois)
     name = next(name for name, own in form.set_rows(bundle.rois).items() if own == rows)
-    where = "the volumes of the image of these maps in its bundle"
-    if name:
-        where = f"rows {rows.start} to {rows.stop - 1}, from 0, of the maps in its bundle"
+    key = "nodes_of_set" if name else "nodes_of_all"
+    where = _WORDS[key].format(first=rows.start, last=rows.stop - 1)
     return NodeFile(
         bundle.places.entities["space"] or bundle.space,
         name or segment_label(card.name),
         {roi: f"roi{roi:02d}" for roi in range(1, rows.stop - rows.start + 1)},
-        f"ROI maps of the model {card.name} {card.version}, which overlap: {where}",
+        _WORDS["nodes"].format(model=f"{card.name} {card.version}", where=where),
         overlap=True,
     )
 
@@ -381,9 +352,8 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
         f"Correlations between {len(matrix)} ROI series",
         matrix=True,
     )
-    caption = (
-        f"Pearson correlation between the cleaned series of {len(matrix)} ROIs; "
-        f"mean {others.mean():.2f}, standard deviation {others.std():.2f}."
+    caption = _caption(
+        "connectome", rois=len(matrix), mean=float(others.mean()), sd=float(others.std())
     )
     return Figure((picture,), caption, ramp=Ramp("\N{MINUS SIGN}1", "+1", "signed"))
 

@@ -23,6 +23,7 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.pages.page import sentences
 from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS
@@ -148,16 +149,17 @@ def subtitle(files: ParticipantFiles) -> str:
     """Summarise a participant's results in a line."""
     if not files.every_average:
         return "No maps."
-    common, many = files.every_average[0].common, len(files.averages)
-    what = "Results without maps, which were not asked for (--write),"
-    if count := sum(len(made.maps) for made in files.averages):
-        averages = f" in {many} averages" if many > 1 else ""
-        what = f"{counted(count, 'synthetic contrast map')}{averages}"
-    name, kind = str(common.get("ModelKind") or ""), ""
-    if name:
-        kind = f" ({KINDS[name].title if name in KINDS else name})"
-    model = f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}{kind}"
-    return f"{what} by the model {model} from {counted(len(files.runs), 'run')} of rest"
+    common = files.every_average[0].common
+    kind = str(common.get("ModelKind") or "")
+    return sentences(
+        "maps_subtitle.html",
+        line="results",
+        maps=sum(len(made.maps) for made in files.averages),
+        averages=len(files.averages),
+        model=f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}",
+        kind=KINDS[kind].title if kind in KINDS else kind,
+        runs=len(files.runs),
+    )
 
 
 def model_line(files: ParticipantFiles) -> str:
@@ -167,10 +169,8 @@ def model_line(files: ParticipantFiles) -> str:
     common = files.every_average[0].common
     # Sidecars name the form only if it is not that of the published models.
     form = common.get("Connectome") or {}
-    row = FORMS.get(str(form.get("Form")), MARGINAL.row)
-    people = trained_on(common)
-    stands = f"The model was trained on {counted(people, 'participant')}. " if people else ""
-    return f"{stands}It reads {row.words}." if stands else f"The model reads {row.words}."
+    reads = FORMS.get(str(form.get("Form")), MARGINAL.row).words
+    return sentences("maps_subtitle.html", line="", people=trained_on(common), reads=reads)
 
 
 def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
