@@ -18,7 +18,6 @@ from bids_dtg.dynamics.fixed_points import (
     find,
     network_fixed_points,
     network_settling,
-    node_fixed_points,
 )
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
@@ -106,21 +105,6 @@ def test_every_fixed_point_is_one(seed: int, whole: bool) -> None:
         mine = points.states[points.case == case]
         apart = np.linalg.norm(mine[:, None] - mine, axis=2)
         assert (apart[np.triu_indices(len(mine), 1)] >= 1e-4).all()
-
-
-def test_a_linear_node_has_the_one_fixed_point_that_solves_it() -> None:
-    matrix, constant = np.array([[-0.3, 0.1], [-0.2, -0.5]]), np.array([0.4, -0.7])
-    model = _linear(matrix, constant, of_network=0.25)
-    points = node_fixed_points(model, np.zeros((1, 2, 1)), NOBODY, starts=8)
-    assert points.shape == (1, 2, 3, 1)
-    assert (points.number() == 1).all()
-    u = np.array([-1.0, 0.0, 1.0])[np.unravel_index(points.case, points.shape)[2]]
-    expected = np.linalg.solve(matrix, -(constant + 0.25 * u[:, None])[..., None])[..., 0]
-    np.testing.assert_allclose(points.states, expected, atol=1e-6)
-    eigenvalues = np.linalg.eigvals(matrix)
-    np.testing.assert_allclose(
-        points.eigenvalues[0], eigenvalues[np.argsort(eigenvalues.real)], atol=1e-6
-    )
 
 
 def test_a_linear_network_has_the_one_fixed_point_that_solves_it() -> None:

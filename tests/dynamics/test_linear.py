@@ -19,7 +19,6 @@ from bids_dtg.dynamics.linear import (
     Shrinkage,
     TrainingPerson,
     fit_core,
-    yule_walker,
 )
 
 SHRINKAGE = Shrinkage(2400.0, 500.0)
@@ -141,13 +140,6 @@ def test_noise_is_positive_and_the_process_stationary_on_awkward_input(tens: int
         require_stationary(model.infer_group())
 
 
-def test_four_hundred_regions_of_few_frames_have_a_process() -> None:
-    series = np.random.default_rng(0).standard_normal((5, 400, 110))
-    model = LinearModel.of(GroupSums.over(covariances(series)), SHRINKAGE)
-    assert (model.order, round(model.diagonal_share, 4)) == (1, 1 - 550 / 4000)
-    require_stationary(model.infer(LagCovariances.of(series[0])))
-
-
 def test_few_frames_leave_out_connections_and_then_the_second_frame() -> None:
     rng = np.random.default_rng(3)
 
@@ -162,18 +154,6 @@ def test_few_frames_leave_out_connections_and_then_the_second_frame() -> None:
         (2, 0.5),
         (1, 0.75),
     ]
-
-
-def test_few_frames_are_those_that_cleaning_left() -> None:
-    series = people_by_chance(np.random.default_rng(3), 5, 5, 20)
-    people = [
-        LagCovariances.of(own, dof=dof)
-        for own, dof in zip(series, (4.5, 5.5, 6.0, 6.0, np.nan), strict=True)
-    ]
-    sums = GroupSums.over(people)
-    assert sums.dof == 42.0  # the last one has frames alone
-    assert LinearModel.of(sums, SHRINKAGE).diagonal_share == pytest.approx(1 - 42 / 50)
-    assert sums.without(people[1]).dof == 36.5
 
 
 def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_frames() -> None:
@@ -196,19 +176,6 @@ def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_f
     assert days.connectivity == grid[np.argmax(days.scores[2])]
     # Of fewer than ten with another session, halves judge.
     assert fit_core([*both[:1], *people[1:]], 1.44).shrinkage.chosen_by == halves.chosen_by
-
-
-def test_predictions_are_those_of_a_known_process() -> None:
-    rng = np.random.default_rng(0)
-    process = yule_walker(LagCovariances.of(people_by_chance(rng, 1, 4, 4000)[0]).values)
-    series = process.simulate(1, 4000, rng)[0]
-    mean = process.predict(series)
-    missed = np.nanmean((series - mean) ** 2, axis=1)
-    np.testing.assert_allclose(missed, process.noise.diagonal(), rtol=0.12)
-    assert np.isnan(mean[:, :2]).all()
-    assert np.isfinite(mean[:, 2:]).all()
-    expected = 0.5 * (np.linalg.slogdet(process.noise)[1] / 4 + 1 + np.log(2 * np.pi))
-    assert process.density(series) == pytest.approx(expected, abs=0.02)
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from bids_dtg.dynamics.panels import EFFECTIVE, FUNCTIONAL, PANELS, PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import RunFiles, find_participant
 from bids_dtg.report.pages.participant import write_participant_report
-from bids_dtg.report.panels import Canvas
 from bids_dtg.report.parcels import CARPET
 
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -42,15 +41,6 @@ def run_of(output: DerivativeDataset) -> RunFiles:
 
 def page_of(output: DerivativeDataset) -> str:
     return write_participant_report(output, "01", {}).read_text()
-
-
-def test_a_run_without_its_file_has_no_such_figure(output):
-    run = run_of(output)
-    canvas = Canvas(output, output.root / "sub-01/figures", run.title)
-    for panel in PANELS:
-        assert panel.draw(run, canvas) is not None, panel.name
-        without = {kind: path for kind, path in run.files.items() if kind != panel.kind}
-        assert panel.draw(RunFiles(run.title, {}, without), canvas) is None, panel.name
 
 
 def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):

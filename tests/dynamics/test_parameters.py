@@ -14,7 +14,6 @@ from bids_dtg.dynamics.parameters import (
     align,
     parameter_effects,
     retest,
-    typical_input,
 )
 from bids_dtg.dynamics.recipe import Recipe
 
@@ -102,13 +101,3 @@ def test_a_parameter_that_opens_inputs_is_found_and_an_idle_one_is_not(found: Ef
         assert of_first > 0.25, name
         assert abs(of_second) < 0.2, name
         assert 0.05 < r2[name] < 1, name
-
-
-def test_a_model_without_external_input_has_no_role_of_it(networks: Networks) -> None:
-    rhos, _ = parameter_effects(_model(external=False), networks, simulations=10)
-    assert rhos.keys() == {"low_power", "network"}
-
-
-def test_the_given_input_has_more_power_than_four_in_five(networks: Networks) -> None:
-    power = np.square(networks.network_input).mean(-1)
-    assert (power < np.square(typical_input(networks)).mean()).sum() == int(0.8 * power.size)

@@ -30,9 +30,3 @@ def test_the_published_recipe_is_as_published() -> None:
     code = RECIPES["published"]
     assert (code.epochs, code.restarts, code.term_weights(250)) == (1001, 2, (1.0, 0.5))
     assert (code.samples, code.batch_size, code.rate(999)) == (8, 64, 1e-3)
-
-
-def test_the_default_is_the_published_recipe_with_fewer_epochs_and_one_restart() -> None:
-    own = RECIPES["default"]
-    assert (own.epochs, own.restarts, own.ramp) == (100, 1, 50)
-    assert replace(own, epochs=1001, restarts=2) == RECIPES["published"]

@@ -172,16 +172,3 @@ def test_an_input_that_is_switched_off_does_not_count(
     )
     assert np.array_equal(found, other_weights) is not by_weights
     assert np.array_equal(found, other_external) is not by_external
-
-
-def test_a_given_network_input_is_that_of_every_region(
-    model: NetworkModel, networks: Networks, inferred: Inferred
-) -> None:
-    drawn = _draw(model, networks, inferred)
-    zero = run(model, drawn, None, network=np.zeros(FRAMES))
-    np.testing.assert_array_equal(zero, run(model, drawn, None))
-    given = np.zeros(FRAMES)
-    given[9] = 5.0
-    changed = run(model, drawn, None, network=given) != zero
-    assert not changed[..., :10].any()
-    assert changed[..., 10].all()

@@ -18,8 +18,6 @@ from bids_dtg.stats.paired import (
     wilson_interval,
 )
 
-RNG = np.random.default_rng(0)
-
 
 def test_p_is_that_of_all_sign_flips():
     d = np.array([0.3, 0.5, -0.1, 0.8, 0.2, 0.4, 0.1, 0.6])
@@ -29,9 +27,10 @@ def test_p_is_that_of_all_sign_flips():
 
 
 def test_p_is_uniform_where_nothing_differs_and_small_where_something_does():
-    p = sign_flip_test(RNG.normal(size=(400, 20)), permutations=999)
+    rng = np.random.default_rng(0)
+    p = sign_flip_test(rng.normal(size=(400, 20)), permutations=999)
     assert 0.02 < (p < 0.05).mean() < 0.09
-    assert sign_flip_test(1 + RNG.normal(size=(1, 30)), permutations=999)[0] == 0.001
+    assert sign_flip_test(1 + rng.normal(size=(1, 30)), permutations=999)[0] == 0.001
     assert np.isnan(sign_flip_test(np.array([[np.nan, 1.0]]), permutations=9)[0])
 
 
@@ -55,7 +54,8 @@ def test_cliffs_delta_is_that_of_all_pairs(one, other):
 
 @pytest.mark.parametrize("people", [4, 8, 40])
 def test_the_interval_covers_the_mean_as_often_as_it_says(people):
-    found = [t_interval(values) for values in RNG.normal(size=(2000, people))]
+    draws = np.random.default_rng(0).normal(size=(2000, people))
+    found = [t_interval(values) for values in draws]
     hits = np.mean([one.low <= 0 <= one.high for one in found])
     assert 0.935 < hits < 0.965
     known = np.append(np.arange(5.0), np.nan)

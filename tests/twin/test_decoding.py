@@ -85,17 +85,6 @@ def test_curves_rise_from_the_onset_on_a_line():
     np.testing.assert_allclose(decode(outputs, segments).rt_seconds, STEP_SECONDS / 2)
 
 
-def test_what_falls_again_stays_answered():
-    segments = make_segments([a_run([2.0])])
-    outputs = np.zeros((1, 262, 3))
-    outputs[0, 10:12, 1] = 0.8
-    decoded = decode(outputs, segments)
-    assert (np.diff(decoded.answered) >= 0).all()
-    assert decoded.miss[0] == pytest.approx(0.2)
-    assert decoded.rt_seconds[0] == pytest.approx((9 + 0.5 / 0.8) * STEP_SECONDS)
-    assert decoded.button[0] == -1  # at the window's end nothing is down
-
-
 def test_other_tasks_buttons_do_not_count():
     faces = a_run([2.0, 5.0], task=a_task("faces", buttons=2))
     segments = make_segments([faces, a_run([2.0, 5.0])])
@@ -113,18 +102,6 @@ def test_an_unknown_wrong_button_is_shared_by_the_wrong_ones():
     expected = np.where(np.arange(3) == run.correct_button[:, None], 0.0, 0.5)
     np.testing.assert_allclose(decoded.shares, expected)
     np.testing.assert_array_equal(decoded.button, -1)
-
-
-def test_rows_that_fill_the_table_have_no_response():
-    long, other = a_run([2.0, 5.0, 8.0]), a_run([2.0, 6.5], seed=1)
-    third = a_run([3.0, 6.0, 10.0], seed=2)
-    segments = stack_people([[long], [other], [third]])
-    fills = segments.trials.task < 0
-    assert fills.sum() == 1
-    decoded = decode(np.ones(segments.action.shape), segments)
-    assert np.isnan(decoded.rt_seconds[fills]).all()
-    assert np.isfinite(decoded.rt_seconds[~fills]).all()
-    assert (decoded.button[fills] == -1).all()
 
 
 def test_letting_go_before_the_window_ends_is_no_miss():

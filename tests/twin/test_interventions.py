@@ -86,16 +86,6 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
     assert np.isfinite(known).all()
 
 
-def test_people_without_a_task_have_no_gradient_of_it():
-    fitted, *_ = fitted_quickly()
-    edges, segments = unseen(6)
-    scored = segments.trials.scored & (np.arange(6) > 1)[:, None]
-    some = replace(segments, trials=replace(segments.trials, scored=scored))
-    found, _ = gradients_of(fitted, edges, some)
-    others, _ = gradients_of(fitted, edges[2:], segments.people(np.arange(2, 6)))
-    np.testing.assert_allclose(found, others, atol=1e-6)
-
-
 def test_along_is_the_direction_between_people_for_a_linear_model():
     """Covariance of connectomes with the predicted function, over its SD."""
     fitted, *_ = fitted_quickly()

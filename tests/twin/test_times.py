@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 from sklearn.linear_model import LinearRegression, RidgeCV
-from twin_runs import a_run, a_task, slow_and_quick, stack_people
+from twin_runs import a_run, a_task, stack_people
 
 from bids_dtg.twin.times import (
     LEAST_Z,
     PENALTIES,
     fit_ridges,
     left_out_z,
-    mean_times,
     observed_times,
     targets_of,
 )
@@ -30,19 +28,6 @@ def test_means_and_effects_are_those_by_hand():
     assert found["stroop_effect"][0] == pytest.approx(hard - easy)
     assert np.isnan(found["faces_rt"][0])
     assert np.isnan(found["stroop_rt"][1])
-
-
-def test_trials_that_are_not_used_do_not_count_and_have_no_gradient():
-    segments, _ = slow_and_quick(people=4)
-    used = segments.trials.scored & (np.arange(segments.trials.scored.shape[1]) > 2)
-    seconds = torch.from_numpy(segments.trials.rt_seconds).requires_grad_()
-    found = mean_times(seconds, segments, used)
-    assert found[:, 0].detach().numpy() == pytest.approx(
-        np.nanmean(np.where(used, segments.trials.rt_seconds, np.nan), axis=1)
-    )
-    found[:, 0].sum().backward()
-    expected = used / used.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(seconds.grad, expected, atol=1e-7)
 
 
 def some_people(seed=0, people=60, edges=90):

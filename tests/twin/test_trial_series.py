@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
-from bids_dtg.twin.trial_series import STEP_SECONDS, TaskSet, cut_run, stack_people, window_ends
+from bids_dtg.twin.trial_series import STEP_SECONDS, TaskSet, cut_run, stack_people
 
 few = settings(max_examples=25)
 FACES = a_task("faces", buttons=2)
@@ -142,36 +141,6 @@ def test_people_without_a_run_are_not_scored_in_it():
     assert not stacked.action[1, lacks].any()
     assert not stacked.trials.scored[1, stacked.trials.task[0] == 0].any()
     np.testing.assert_array_equal(stacked.run[2], [1, 1, 1, 0, 0, 0, 0])
-
-
-def test_a_sequence_of_ones_own_is_stored_for_each_person():
-    rng = np.random.default_rng(0)
-    people = [[a_run(np.cumsum(rng.uniform(1, 9, 9 + n)), seed=n)] for n in range(4)]
-    stacked = stack_people(people)
-    assert stacked.inputs.shape[:2] == stacked.action.shape[:2]
-    for number, own in enumerate(people):
-        alone = make_segments(own)
-        kept = stacked.person(number)
-        count = len(alone.inputs)
-        np.testing.assert_array_equal(kept.inputs[:count], alone.inputs)
-        np.testing.assert_array_equal(kept.action[:count], alone.action)
-        assert not kept.inputs[count:].any()
-        assert not kept.scored[count:].any()
-        assert (kept.task[count:] == -1).all()
-
-
-@few
-@given(runs(), st.integers(26, 400))
-def test_every_trial_is_in_one_stretch_with_its_whole_window(run, steps):
-    stretches, ends = cut_run(run, steps=steps), window_ends(run)
-    assert [s.first for s in stretches] == [0, *(s.stop for s in stretches[:-1])]
-    assert stretches[-1].stop == len(run.onset_seconds)
-    for stretch in stretches:
-        assert stretch.length <= steps
-        assert stretch.start_seconds <= run.onset_seconds[stretch.first]
-        last = stretch.start_seconds + STEP_SECONDS * (stretch.length - 1)
-        # A window's last step lies less than a step before its end.
-        assert last > ends[stretch.stop - 1] - STEP_SECONDS
 
 
 def test_a_stretch_begins_at_its_cue():

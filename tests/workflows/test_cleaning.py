@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 
@@ -14,14 +13,13 @@ from nuisance_tables import NON_STEADY, nuisance_columns, write_aroma, write_nui
 from plain_route import correlate, plain_series
 from scipy.ndimage import gaussian_filter
 from tiny_bundle import TINY_SHAPE, tiny_masks, write_tiny_bundle
-from tiny_job import TinyJob, add_rest
+from tiny_job import add_rest
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.run import build_parser
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.errors import RunError
-from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings import CleaningOptions
 from bids_dtg.settings.toml import make_settings
@@ -224,23 +222,6 @@ def test_aroma_is_nilearn_s_preset_on_an_image_denoised_non_aggressively(spoilt)
 
 
 @pytest.mark.slow
-def test_own_confounds_come_on_top(spoilt):
-    own = np.random.default_rng(8).standard_normal((FRAMES, 3))
-    spoilt.own.mkdir(exist_ok=True)
-    lines = ["pulse\tbreath\tevent", *("\t".join(map(repr, row)) for row in own.tolist())]
-    (spoilt.own / f"{TITLE}_desc-confounds_timeseries.tsv").write_text("\n".join(lines))
-    for place in (
-        spoilt.own,
-        f"{spoilt.own}/sub-{{sub}}_task-{{task}}_desc-confounds_timeseries.tsv",
-    ):
-        measured = spoilt.measure("--custom-confounds", str(place))
-        assert_same(measured, spoilt.expected(spoilt.by_nilearn("simple", more=own)))
-    alone = spoilt.measure("--denoise-strategy", "none", "--custom-confounds", str(spoilt.own))
-    assert_same(alone, spoilt.expected(spoilt.by_nilearn(None, more=own)))
-    assert alone.cleaning["columns"] == ["pulse", "breath", "event"]
-
-
-@pytest.mark.slow
 def test_smoothing_is_that_of_each_frame_within_the_brain(spoilt):
     measured = spoilt.measure("--smoothing-fwhm", "5")
     brain, _ = tiny_masks()
@@ -277,34 +258,3 @@ def test_what_cannot_be_done_is_one_line(spoilt, options, message):
     with pytest.raises(RunError, match=message) as told:
         spoilt.measure(*options.split())
     assert "\n" not in str(told.value)
-
-
-@pytest.mark.slow
-def test_the_whole_program_does_all_at_once(tmp_path, capsys):
-    job = TinyJob(tmp_path)
-    func = job.bids / "sub-01" / "func"
-    table = nuisance_columns(60, 10.0)
-    write_nuisance(func / f"{TITLE}_desc-confounds_timeseries.tsv", table)
-    mixing, noise = np.random.default_rng(0).standard_normal((60, 8)), np.arange(8) < 2
-    write_aroma(tmp_path / "fmripost_aroma" / "sub-01" / "func", TITLE, mixing, noise, post=True)
-    own = tmp_path / "own.tsv"
-    own.write_text("pulse\n" + "\n".join(str(x) for x in range(60)) + "\n")
-    options = (
-        *("--denoise-strategy", "ica_aroma", "--gsr", "--custom-confounds", str(own)),
-        *("--high-pass", "0.002", "--low-pass", "0.04", "--smoothing-fwhm", "6"),
-    )
-    assert job.run(*options) == 0
-    sidecar, *_ = sorted(job.out.rglob(f"{TITLE}*desc-synthetic_statmap.nii.gz"))
-    (run,) = read_inherited(sidecar)["Runs"]
-    text = json.dumps(run)
-    for fact in ('"SmoothingFwhmMm": 6.0', '"NoiseComponents": 2', '"LowPassHz": 0.04', "own.tsv"):
-        assert fact in text
-    methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
-    assert "aggressively)" in methods
-    assert "Gaussian of 6 mm" in methods
-    capsys.readouterr()
-    assert job.run(*options) == 0
-    assert "complete" in capsys.readouterr().err
-    own.write_text("pulse\n" + "\n".join(str(x**2) for x in range(60)) + "\n")
-    assert job.run(*options) == 0
-    assert "own.tsv" in capsys.readouterr().err  # made again, because this input changed

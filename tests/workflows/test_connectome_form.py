@@ -12,10 +12,7 @@ from plain_route import regress
 from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_job import FRAMES, TinyJob, read_table, tiny_bold
 
-from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
-from bids_dtg.contrasts.participant.model import predict_maps
-from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
 
 CONNECTOME = "space-MNI152NLin6Asym_res-2_stat-partial_desc-connectome_statmap"
@@ -75,12 +72,3 @@ def test_sidecars_quality_and_methods_name_the_form_and_its_penalty(tmp_path):
     assert "with a ridge penalty of 0.06" in methods
     assert "Pearson correlations" not in methods
     assert "Nickerson, L. D., et al. (2017)" in methods
-
-
-def test_a_connectome_of_another_form_is_refused(tmp_path):
-    bundle = write_tiny_bundle(tmp_path / "partial", connectome=Form("partial"))
-    r = np.zeros((ROIS, bundle.places.number), np.float32)
-    with pytest.raises(SettingsError, match=r"form marginal\. Expected: partial .penalty 0.06"):
-        predict_maps(Connectome(r, 100, 432.0), bundle, device="cpu")
-    of_form = Connectome(r, 100, 432.0, form=Form("partial"))
-    assert predict_maps(of_form, bundle, device="cpu").values.shape == (3, bundle.places.number)

@@ -20,7 +20,7 @@ from fmriprep_dataset import confound_columns, make_image, write_confounds
 from given import sets
 from itk_files import affine_part, field_part, write_composite
 from study_folders import add_transforms
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, forge
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_cohort import TinyCohort
 from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold, tree
 
@@ -280,21 +280,6 @@ def test_a_damaged_file_of_the_call_is_refused(tmp_path, capsys, name, damage):
     assert not job.out.exists()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_forged_weights_are_refused(tmp_path, capsys, value):
-    """Of a bundle whose card fits them."""
-    import safetensors.numpy
-
-    job = TinyJob(tmp_path)
-    path = job.model / "weights.safetensors"
-    tensors = safetensors.numpy.load(path.read_bytes())
-    spoilt = {name: np.full_like(values, value) for name, values in tensors.items()}
-    forge(job.bundle, path.name, safetensors.numpy.save(spoilt))
-    assert job.run() == 2
-    assert "weights" in the_line(capsys)
-    assert not job.out.exists()
-
-
 # --- files of analyses
 
 ARRAYS_OF_PEOPLE = {
@@ -551,18 +536,6 @@ def test_a_hostile_folder_costs_nobody_else(tmp_path, capfd, of_the_other, name)
     assert_nothing_acts(capfd.readouterr().err)
     assert outputs(job.out, "02") == of_the_other
     assert {path.name for path in tmp_path.iterdir()} == {"fmriprep", "tiny", "out"}
-
-
-@pytest.mark.parametrize(
-    "new", [b"task-rest" + ESCAPE, b"task-rest\nx", b"task-rest\xff"], ids=repr
-)
-def test_hostile_names_of_files_cost_their_participant(tmp_path, capfd, of_the_other, new):
-    job = TinyJob(tmp_path, ("01", "02"))
-    for path in sorted((job.bids / FUNC).iterdir()):
-        path.rename(path.with_name(path.name.replace("task-rest", os.fsdecode(new))))
-    assert job.run("--nprocs", "1") == 1
-    assert_nothing_acts(capfd.readouterr().err)
-    assert outputs(job.out, "02") == of_the_other
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tiny_bundle import tiny_masks, write_tiny_bundle
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort
-from tiny_job import TinyJob, add_rest, map_facts, tiny_bold
+from tiny_job import TinyJob, map_facts
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.part import Recentring
@@ -41,21 +40,3 @@ def test_the_sidecar_of_such_a_map_says_so(job):
         else:
             assert sidecar["Individual"] is False
             assert "the same for everybody" in sidecar["IndividualNote"]
-
-
-@pytest.mark.slow
-def test_a_model_of_people_with_one_connectome_says_that_it_knows_nothing_of_them(tmp_path, capsys):
-    cohort = TinyCohort(tmp_path)
-    rest = tiny_bold()
-    for number, label in enumerate(LABELS):  # frames in another order: no copies of one rest
-        add_rest(cohort.bids, label, bold=np.roll(rest, 7 * number, axis=-1))
-    split = tmp_path / "split.tsv"
-    sides = zip(LABELS, ["training"] * 5 + ["validation"] * 3, strict=True)
-    split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in sides))
-    words = ("--architecture", "linear", "--split-file", split, "--denoise-strategy", "none")
-    assert cohort.analyse("train", *words) == 0
-    told = capsys.readouterr().err
-    assert "the same map for everybody in 2 of 2 contrasts, nothing individual was found: " in told
-    assert ", ".join(CONTRASTS) in told
-    part = load_bundle(cohort.out / "group/model-own/bundle").card.part
-    assert part.not_individual == CONTRASTS

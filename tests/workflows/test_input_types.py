@@ -12,7 +12,6 @@ import pytest
 from fmriprep_dataset import describe_dataset, make_image
 from study_folders import (
     add_hcp_run,
-    add_transforms,
     add_ukb_run,
     add_xcpd_run,
     write_outliers,
@@ -125,12 +124,6 @@ def test_frames_that_xcpd_interpolated_are_left_out_and_shown(job, capsys):
     assert "has 2.0 of 10.0 minutes left (12 of 60 frames" in capsys.readouterr().out
 
 
-def test_cleaning_of_what_has_no_confounds_is_refused(job, capsys):
-    study = StudyJob(job, "hcp")
-    assert study.run("--denoise-strategy", "simple") == 1
-    assert "sub-100307_task-rest_dir-LR_run-1 has no table of confounds" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_native_ukb_through_the_warp_of_fsl(job):
     """A native image with other storage, crop and place, and the field that leads there."""
@@ -156,22 +149,6 @@ def assert_close(out: Path, other: Path) -> None:
     pairs = zip(*(sorted(o.rglob("*_statmap.nii.gz")) for o in (out, other)), strict=True)
     for one, two in pairs:
         assert np.abs(nib.load(one).get_fdata() - nib.load(two).get_fdata()).max() < 1e-4
-
-
-def test_native_with_transforms_gives_the_maps_of_the_ready_file(job):
-    assert job.run("--denoise-strategy", "none") == 0
-    native = job.folder / "native"
-    root = describe_dataset(native / "in")
-    add_rest(root, space=None, res=None)
-    add_transforms(root)
-    job.bids, ready, job.out = root, job.out, native / "out"
-    assert job.run("--denoise-strategy", "none") == 0
-    told = sidecar(job.out)
-    (run,) = told["Runs"]
-    assert (run["Space"], len(run["Transforms"])) == ("boldref", 2)
-    assert run["SpaceReason"].startswith("boldref with the transforms to MNI152NLin6Asym")
-    assert sum(name.endswith("_xfm.txt") for name in told["Sources"]) == 2
-    assert_close(ready, job.out)
 
 
 @pytest.mark.parametrize(

@@ -111,23 +111,23 @@ def test_processes_side_by_side(crowd, forks):
     ],
 )
 def test_asked_to_stop(crowd, forks, number, code, told):
+    """Just after the first participant is complete; others may have come far or not."""
     out, errors = crowd.folder / f"stopped by {number}", crowd.folder / f"errors {number}.txt"
-    where = Signal(number, "bids_dtg.contrasts.participant.model:Model.predict", 2)
+    where = Signal(number, REPLACE, 1, "after", RECORD)
     words = crowd.arguments("--nprocs", "1", out=out)
     assert forks.run(words, signal=where, stderr=errors) == [code]
-    lines = errors.read_text().splitlines()
-    assert told in lines
-    # What the worker says may not have been heard when the signal comes.
+    said = errors.read_text()
+    assert told in said.splitlines()
     left = "of 3 participants finished; the same command does what is left"
-    assert f"0 {left}" in lines or f"1 {left}" in lines
-    assert "Traceback" not in errors.read_text()
-    assert {path.name.split("_")[0] for path in out.rglob(f"*{STATMAP}")} == {"sub-01"}
+    assert re.search(rf"^\d {left}$", said, re.MULTILINE)
+    assert "Traceback" not in said
     assert not list(out.rglob(".dtg-*"))
     assert not (out / "logs/locks").exists()
     (table,) = out.glob("logs/*/failures.tsv")
     assert read_table(table) == []
     assert forks.run(crowd.arguments(out=out), stderr=errors) == [0]
-    assert "2 averages of maps made, 1 complete before" in errors.read_text()
+    (kept,) = re.findall(r"averages? of maps made, (\d) complete before", errors.read_text())
+    assert int(kept) >= 1
     assert tree(out) == tree(crowd.folder / "alone")
 
 

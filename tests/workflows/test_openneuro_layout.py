@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from itk_files import affine_part, write_composite
-from openneuro_layout import add_annexed, annexed_names, stub
+from openneuro_layout import add_annexed, stub
 from tiny_job import TinyJob, add_rest
 
 OTHER = "MNI152NLin2009cAsym"
@@ -26,12 +26,6 @@ def job(tmp_path, monkeypatch) -> TinyJob:
     name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
     write_composite(folder / name, [affine_part(np.eye(4))])
     return job
-
-
-def test_the_names_are_those_of_the_dataset(shared):
-    listed = shared / "data/real/fmriprep_trees/ds002748-fmriprep/ANNEXED_PATHS_sub-01.txt"
-    own = [name for name in listed.read_text().split() if re.match("sub-01/(anat|func)/", name)]
-    assert annexed_names() == sorted(own)
 
 
 def test_the_version_that_was_got_is_read_and_the_better_one_named(job, capsys):

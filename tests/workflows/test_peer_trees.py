@@ -23,7 +23,6 @@ from fmriprep_dataset import (
     make_image,
     write_confounds,
 )
-from openneuro_layout import annexed_names
 from study_folders import add_hcp_run, add_transforms, add_xcpd_run
 
 import bids_dtg
@@ -105,10 +104,6 @@ RUN_space-MNI152NLin2009cAsym_res-2_{alff,reho,desc-smooth_alff}.{json,nii.gz}
 RUN_space-MNI152NLin2009cAsym_res-2_desc-{denoised,denoisedSmoothed}_bold.{json,nii.gz}
 RUN_space-MNI152NLin2009cAsym_qc.csv
 """
-_XCPD_TABLES = """
-RUN_{motion,outliers,design}.{json,tsv}
-RUN_space-MNI152NLin6Asym_seg-{4S156Parcels,Tian}_stat-{mean,coverage}_timeseries.{json,tsv}
-"""
 _XCPD_CIFTI = """
 RUN_{desc-filtered_motion,design,outliers}.{json,tsv}
 RUN_space-fsLR_den-91k_desc-{denoised,denoisedSmoothed}_bold.{dtseries.nii,json}
@@ -171,22 +166,6 @@ RUN_from-run_to-T1w_mode-image_desc-coreg_xfm.txt
         ),
         space="boldref",
     ),
-    "fMRIPrep 26, T1w": Tree(
-        "fMRIPrep 26.0.0",
-        _TWO_RUNS,
-        of_runs(
-            f"""
-RUN_space-T1w_desc-preproc_bold.nii.gz
-RUN_space-T1w_desc-brain_mask.nii.gz
-RUN_desc-confounds_timeseries.tsv
-{_FROM_2009C}
-sub-02_from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5
-""",
-            "run-01",
-            "run-02",
-        ),
-        space="T1w",
-    ),
     "fMRIPrep 26, echoes": Tree(
         "fMRIPrep 26.0.0",
         of_runs(
@@ -238,27 +217,10 @@ run-02_desc-confounds_timeseries.tsv
         of_runs(_XCPD_CIFTI, "sub-01/ses-A/func/sub-01_ses-A_task-rest_acq-singleband"),
         says="sub-01 has CIFTI files only",
     ),
-    "XCP-D 0.10, tables alone": Tree(
-        "XCP-D 0.10.6",
-        of_runs(_XCPD_TABLES, "sub-01/ses-A/func/sub-01_ses-A_task-rest"),
-        says="run XCP-D with --file-format nifti",
-    ),
     "fMRIPost-AROMA": Tree(
         "fMRIPost-AROMA 0.0.5",
         of_runs(_AROMA, "sub-01/ses-01/func/sub-01_ses-01_task-rest"),
         says="fMRIPost-AROMA",
-    ),
-    "OpenNeuroDerivatives": Tree(
-        "fMRIPrep 21.0.2",
-        "\n".join(annexed_names()),
-        """
-rest_desc-preproc_bold.nii.gz
-rest_desc-brain_mask.nii.gz
-rest_desc-confounds_timeseries.tsv
-sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5
-rest_from-scanner_to-T1w_mode-image_xfm.txt
-""",
-        aroma=1,
     ),
 }
 
@@ -398,10 +360,3 @@ def test_runs_of_hcp_development_are_found(tmp_path, runs):
         folder, name = "HCD0000001_V1_MR", f"rfMRI_{run}"
         add_hcp_run(tmp_path / "in", folder, name, bold=bold, tr=0.8, cleaned="hp0_clean")
     assert len(found(tmp_path / "in", input_type="hcp")) == len(runs)
-
-
-def test_folders_of_a_synology_are_no_images(tmp_path):
-    root = describe_dataset(tmp_path / "in")
-    bold = add_run(root)
-    (bold.parent / "@eaDir" / bold.name).mkdir(parents=True)
-    assert names_of(found(root)) == ["sub-01_task-rest"]

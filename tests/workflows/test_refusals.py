@@ -78,7 +78,6 @@ WORDS = {
     "an analysis of a participant": (["--analysis", "stats"], "--analysis stats"),
     "a GPU that is not there": (["--device", "cuda:99"], "cuda:99"),
     "too little memory": (["--mem-gb", "0.2"], "Expected: 0.4 or more"),
-    "a seed below 0": (["--seed", "-1"], "--seed is -1"),
     "a configuration that is not there": (["--config-file", "absent.toml"], "absent.toml"),
     "a filter that is not there": (["--bids-filter-file", "absent.json"], "absent.json"),
     "derivatives that are not there": (["--derivatives", "absent"], "absent"),

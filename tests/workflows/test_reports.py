@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -13,7 +12,7 @@ from tiny_job import TinyJob, add_rest, tree
 
 from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.provenance import Failure, all_failures
+from bids_dtg.files.provenance import all_failures
 from bids_dtg.participants.reports import Reports
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.participant import write_participant_report
@@ -173,20 +172,6 @@ def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key
     assert len(mean_of_averages(sets, lambda title, share: None).averages) == 1
     told = f"sub-01_task-rest_statmap.json was changed by hand or damaged: {key} cannot be used"
     assert (told in page) == ("_statmap" in pattern)
-
-
-def test_without_the_extra_it_is_said_once(tmp_path, monkeypatch):
-    notes: list[str] = []
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        "importlib.util.find_spec", lambda name: None if name == "jinja2" else find(name)
-    )
-    with Reports(DerivativeDataset(tmp_path), wanted=True, note=notes.append) as reports:
-        reports.request("01", [Failure("01", "reading", "broken")])
-        reports.request("02")
-    assert len(notes) == 1
-    assert "pip install '.[report]'" in notes[0]
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_stop_does_not_wait_for_reports(tmp_path):

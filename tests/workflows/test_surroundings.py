@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -135,18 +134,3 @@ def test_a_current_folder_that_is_gone(tmp_path):
     assert done.stderr.splitlines()[-1].startswith(
         "bids_dtg: error: the current folder cannot be used: No such file or directory."
     )
-
-
-@pytest.mark.slow
-def test_nohup_goes_on(tmp_path):
-    job = TinyJob(tmp_path)
-    process = subprocess.Popen(
-        [*PROGRAM, *job.arguments()],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    )
-    process.stderr.readline()
-    process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
-    assert process.returncode == 0

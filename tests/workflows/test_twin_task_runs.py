@@ -120,17 +120,6 @@ def test_runs_of_trials_get_their_bold_back(job, out, capsys):
     assert "BOLD in 1 of 2 runs of trials, of 1 of 2 participants" in people.notes
 
 
-def test_the_same_command_does_nothing_more_and_says_what_is_not_read(job, out, capsys):
-    before = tree(out)
-    assert job.run(*CLEANED) == 0
-    assert "0 averages of results made, 3 complete before" in capsys.readouterr().err
-    assert tree(out) == before
-    assert job.run(*CLEANED, "--dry-run") == 0
-    said = capsys.readouterr()
-    assert f"sub-01_task-{STROOP}_desc-task: complete, would be skipped" in said.out
-    assert f"sub-01_task-{STROOP}_run-9 is not read: it has no event file" in said.err
-
-
 @pytest.mark.slow
 def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
     atlases = ("--atlases", job.atlas, second_atlas(job))

@@ -79,14 +79,6 @@ def test_whoever_lacks_the_session_of_the_model_is_left_out(
     assert "nobody in the training set of own has rest of session REST1" in capsys.readouterr().err
 
 
-def test_another_session_than_that_of_the_model_is_named(
-    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = ("--session-label", "REST2", "--dry-run")
-    assert call("simulate", "--model", str(bundle), *other) == 0
-    assert "fitted to session REST1, which is missing: session REST2" in capsys.readouterr().err
-
-
 def test_other_times_between_frames_are_refused(
     bundle: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,13 +42,6 @@ def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks:
     assert by_name["zero_crossings"]["adjusted_r2_pairs_features"] is None
 
 
-def test_without_positions_there_is_no_p(networks: Networks) -> None:
-    theta = np.random.default_rng(1).standard_normal((3, 68, 2))
-    rows = feature_table(networks, theta, {}, None).rows
-    assert {row["p_regions"] for row in rows} == {None}
-    assert positions_of(["lh-x", "rh-x"]) is None
-
-
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
 def test_parameters_are_listed_in_the_order_of_their_numbers(order: list[int]) -> None:
     mean = np.zeros((2, 5, 2))

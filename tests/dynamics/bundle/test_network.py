@@ -11,11 +11,8 @@ import pytest
 import torch
 from tiny_network import TINY_FACTS, TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
 
-from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
-from bids_dtg.bundles.fitted import FITTED_FILE
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
-    NetworkPart,
     load_network_bundle,
     write_network_bundle,
 )
@@ -98,47 +95,3 @@ def test_a_card_of_others_is_refused(
     (bundle.path / "model.json").write_text(json.dumps(card | changes))
     with pytest.raises(BundleError, match=fact):
         load_network_bundle(bundle.path)
-
-
-PART = NetworkPart(Recipe(), regions=68, people=40, frames=1200, tr_seconds=0.72, session="REST1")
-
-
-def card(part: NetworkPart = PART) -> ModelCard[NetworkPart]:
-    return ModelCard(
-        "net",
-        "1",
-        "network-model",
-        part,
-        training=TrainingData(repetition_time_s=part.tr_seconds, participants=part.people),
-        files=dict.fromkeys((WEIGHTS_FILE, FITTED_FILE), "0" * 64),
-    )
-
-
-def edited(path: str, value: object) -> str:
-    """Return a card's text with the field at a dotted path changed (deleted where it is ...)."""
-    content = json.loads(card().to_json())
-    *parents, key = path.split(".")
-    target = content
-    for parent in parents:
-        target = target[parent]
-    if value is ...:
-        del target[key]
-    else:
-        target[key] = value
-    return json.dumps(content)
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "fact"),
-    [
-        ("recipe.states", 0, "recipe: states is 1 or more, not 0"),
-        ("recipe.states", True, "recipe.states is true. Expected: a whole number"),
-        ("recipe.states", 1 << 40, "Expected: at most 1048576"),
-        ("recipe.external_inputs", 2, "recipe: external_inputs is 1 or 0, not 2"),
-        ("regions", 0, "regions is 0. Expected: a whole number of 1"),
-        ("files", {WEIGHTS_FILE: "0" * 64}, "lists no fitted.safetensors"),
-    ],
-)
-def test_wrong_fields_are_named(path: str, value: object, fact: str) -> None:
-    with pytest.raises(BundleError, match=fact):
-        ModelCard.from_json(edited(path, value))

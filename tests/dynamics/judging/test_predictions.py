@@ -15,7 +15,6 @@ from bids_dtg.dynamics.judging.predictions import (
     FIGURES,
     MODEL,
     REFERENCES,
-    SAME,
     Judge,
     Scored,
     of_simulations,
@@ -95,12 +94,6 @@ def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions) 
     nll = 0.5 * ((np.linalg.slogdet(process.noise)[1] + size) / len(series) + np.log(2 * np.pi))
     assert rows[MODEL].figures["r2"][3] == pytest.approx(r2)
     assert rows[MODEL].figures["nll"][3] == pytest.approx(nll)
-
-
-def test_a_session_that_judges_itself_is_no_retest(model, sessions) -> None:
-    rows = scored(model, sessions[0], sessions[0], SAME)
-    assert "retest" not in rows
-    assert rows["half_way"].figures["residual"] == pytest.approx(np.ones(len(PEOPLE)))
 
 
 @pytest.mark.slow

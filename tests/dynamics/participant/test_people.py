@@ -84,17 +84,6 @@ def test_a_session_and_people_are_chosen(files):
         prepare(files, participant_label=("07",))
 
 
-def test_a_split_says_who_is_for_what(files, tmp_path):
-    table = tmp_path / "split.tsv"
-    table.write_text("participant_id\tset\nsub-02\ttest\nsub-01\ttraining\nsub-77\ttraining\n")
-    people = prepare(files, split_file=table)
-    assert (people.split.training, people.split.test) == (("01",), ("02",))
-    assert f"in no set of {table}: 1 participant (03)" in people.notes
-    table.write_text("participant_id\tset\nsub-77\ttraining\n")
-    with pytest.raises(SettingsError, match="has no usable participant"):
-        prepare(files, split_file=table)
-
-
 def test_a_family_on_two_sides_of_a_split_is_refused(tmp_path):
     files = write_people(tmp_path, links={"families": np.array(["A", "B", "A"])})
     assert prepare(files).families.by_label == {"01": "A", "02": "B", "03": "A"}

@@ -11,7 +11,6 @@ from output_series import ATLAS, REGIONS, chance_series, chance_weights, write_p
 
 from bids_dtg.dynamics.participant.people import NetworkPeople
 from bids_dtg.errors import DatasetError
-from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.settings import Settings
 
 
@@ -64,15 +63,6 @@ def test_gaps_are_filled_and_ends_cut(tmp_path):
     assert np.allclose(gap, networks.series[1][:, [37, 39]].mean(-1), atol=1e-5)
 
 
-def test_what_cleaning_took_is_taken_of_frames_that_are_cut_too(tmp_path):
-    write_run(tmp_path, "01", ResidualDegreesOfFreedom=45.0)
-    write_run(tmp_path, "02", values=without(chance_series(7), slice(80, None)))
-    series = prepare(tmp_path).series("1")
-    assert series.frames == 80
-    assert series.dof_of(0) == pytest.approx(45.0 * 80 / 90)
-    assert np.isnan(series.dof_of(1))  # its sidecar says nothing
-
-
 FULL = chance_series(20)
 
 
@@ -102,16 +92,6 @@ def test_a_run_that_cannot_be_used_is_left_out_with_a_line(tmp_path, changed, li
     assert "sub-02_ses-1_task-rest" in note
 
 
-def test_one_atlas_is_read(tmp_path):
-    write_run(tmp_path, "01")
-    write_run(tmp_path, "02", atlas={"atlas": "Other"})
-    with pytest.raises(DatasetError, match="has series of several atlases: Other, Tiny_seg-8n"):
-        prepare(tmp_path)
-    assert prepare(tmp_path, atlas="Other").labels == ("02",)
-    with pytest.raises(DatasetError, match=r"no series of Third .*but of Other, Tiny_seg-8n"):
-        prepare(tmp_path, atlas="Third")
-
-
 def test_runs_of_a_session_are_sessions_and_are_chosen(tmp_path):
     for run in ("1", "2"):
         values = chance_series(int(run))
@@ -129,17 +109,3 @@ def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_p
     people = prepare(tmp_path / "out", structural_connectivity=tmp_path / "sc.tsv")
     assert np.allclose(people.networks("1").weights[0], chance_weights(5), atol=1e-6)
     assert people.notes[0].startswith("sc.tsv names no regions: assumed to be in the order")
-
-
-def test_people_are_known_again_whatever_others_are_cut_to(tmp_path):
-    write_run(tmp_path / "a", "01")
-    write_run(tmp_path / "b", "01", values=np.round(chance_series(11) * 10, 3))
-    write_run(tmp_path / "b", "02", values=without(chance_series(7), [0, 1, 89]))
-    alone, cut = (prepare(tmp_path / name) for name in "ab")
-    assert cut.networks("1").frames == 87
-    (known,) = alone.sketches(["01"])["01"]
-    found = cut.sketches(["01", "02"])
-    assert alike([known], [own for label in ("01", "02") for own in found[label]]).tolist() == [
-        1,
-        0,
-    ]

@@ -19,35 +19,10 @@ from bids_dtg.dynamics.test_models import HopfRecipe
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.settings import Settings
 
-SHORT = HopfRecipe(seconds=40.0, dropped_seconds=10.0)
-
 
 @pytest.fixture(scope="module")
 def weights():
     return simulate_weights(3, 10, np.random.default_rng(0))[0]
-
-
-def simulated(weights, **options):
-    return simulate_hopf_people(weights, recipe=SHORT, **options)
-
-
-def test_people_have_series_of_one_unit(weights):
-    people = simulated(weights)
-    series = people.networks.series
-    assert series.shape == (3, 10, SHORT.kept)
-    assert series.mean() == pytest.approx(0, abs=1e-6)
-    assert series.std() == pytest.approx(1, abs=1e-6)
-    assert series.std(axis=2).max() > 1.2 * series.std(axis=2).min()
-    assert people.networks.tr_seconds == SHORT.frame_seconds
-    np.testing.assert_array_equal(people.networks.weights, weights)
-    assert people.networks.regions[5] == "rh-r01"
-
-
-def test_parameters_lie_where_the_publication_puts_them(weights):
-    hopf = simulated(weights)
-    assert np.abs(hopf.regional["a"]).max() < 1
-    assert 0.03 < hopf.regional["f"].min() < hopf.regional["f"].max() < 0.07
-    np.testing.assert_allclose(hopf.personal["G"], [0, 0.35, 0.7])
 
 
 @settings(max_examples=20)

@@ -91,14 +91,6 @@ def test_twins_of_somebody_else_are_worse_than_the_ridge_and_the_group():
     assert score(found, "loss", GROUP, task="").verdict.word == "worse"
 
 
-def test_few_people_get_no_verdict_and_one_no_comparison():
-    people = a_cohort(7)
-    found = judged(people, people.segments.action)
-    assert {s.verdict.word for s in found.scores if s.verdict} == {"too few people"}
-    alone = people.of(np.array([0]))
-    assert judged(alone, alone.segments.action).matching is None
-
-
 def test_a_ceiling_is_the_r_with_the_truth():
     rng = np.random.default_rng(0)
     level = rng.normal(0.8, 0.1, 300)
@@ -147,29 +139,6 @@ def test_what_is_the_same_for_all_of_a_fold_has_no_r():
     both = judged.models[TWIN].times[:, 0], observed_times(people.segments)[:, 0]
     assert np.corrcoef(*both)[0, 1] < -0.1
     assert np.isnan(score(evaluate(judged, people), "rt").value.mean)
-
-
-def test_people_who_are_in_twice_are_judged_once():
-    """Ten people in two folds, and with their copies: the same differences and verdicts."""
-    everybody, found = a_cohort(), []
-    for rows, names in ((np.arange(10), "p"), (np.tile(np.arange(10), 2), "pc")):
-        labels = tuple(f"{name}{n}" for name in names for n in range(10))
-        families = {label: label[-1] for label in labels}
-        segments = everybody.segments.people(rows)
-        people = Cohort(labels, segments, np.zeros((len(rows), 3)), families=families)
-        twins = everybody.segments.action[(rows + 1) % 24]
-        found.append(evaluate(by_folds(people, twins, rows % 2), people))
-    one, two = found
-    for own, other in zip(one.scores, two.scores, strict=True):
-        if own.verdict is not None and own.figure in ("crps", "brier", "choice", "loss"):
-            assert other.verdict.people == own.verdict.people <= 10
-            # Families may be in another order, so that other signs are drawn.
-            assert other.verdict.p == pytest.approx(own.verdict.p, abs=0.02, nan_ok=True)
-            assert other.verdict.difference.mean == pytest.approx(own.verdict.difference.mean)
-    for name in ("matched", "mismatched"):
-        assert two.matching[name] == pytest.approx(one.matching[name], rel=1e-6)
-    means = [score(of, "loss", OTHERS, task="").verdict.difference.mean for of in found]
-    assert means[1] == pytest.approx(means[0])
 
 
 def losses(people: int, gain: float, seed: int = 0) -> np.ndarray:

@@ -19,7 +19,6 @@ from bids_dtg.twin.judging.predictions import (
     Cohort,
     cross_losses,
     join_folds,
-    of_network,
     own_losses,
     predict_people,
 )
@@ -44,19 +43,6 @@ class Given:
 
 def halves(people):
     return Given(lambda edges: np.full((len(edges), *people.segments.action.shape[1:]), 0.5))
-
-
-def test_networks_that_do_what_people_do_are_decoded_as_they_answered():
-    people = a_cohort(6)
-    rows = people.segments.trials
-    found = of_network(people.segments.action, people.segments)
-    np.testing.assert_allclose(found.times, observed_times(people.segments), atol=0.08)
-    np.testing.assert_array_equal(found.button, rows.button)
-    np.testing.assert_allclose(found.shares[..., 0], rows.correct, atol=1e-6)
-    assert (found.losses < 1e-5).all()
-    average = of_network(people.segments.action.mean(axis=0, keepdims=True), people.segments)
-    assert len(average.losses) == len(average.times) == 6
-    assert np.ptp(average.times[:, 0]) == 0
 
 
 def test_the_matrix_of_losses_is_that_of_each_pair():

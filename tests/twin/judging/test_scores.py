@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from sklearn.metrics import brier_score_loss
-from twin_runs import ONSET, a_run, a_task, make_segments, slow_and_quick, stack_people
+from twin_runs import ONSET, a_run, a_task, slow_and_quick, stack_people
 
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import (
@@ -113,13 +113,3 @@ def test_networks_that_do_what_people_do_have_their_curves(seed):
             assert (np.diff(found) >= -1e-9).all()
         assert (at[0], at[1]) == (0.0, STEP_SECONDS)
         assert own[0] == 0
-
-
-def test_each_person_counts_the_same():
-    always = a_run(ONSET, rt=np.full(len(ONSET), 0.6), button=a_run(ONSET).correct_button)
-    never = a_run(ONSET[:6], rt=np.full(6, np.nan), button=np.full(6, -1))
-    segments = stack_people([[always], [never]])
-    pressed, grid = observed_curves(segments)
-    for _, _, used in conditions_of(segments):
-        assert mean_curve(pressed, grid, used, 2.0)[1][-1] == pytest.approx(0.5)
-    assert make_segments([never]).trials.scored.all()

@@ -82,18 +82,6 @@ def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
     assert str(output.root) not in page
 
 
-def test_numbers_shown_are_those_of_the_table(output):
-    path = made_of(output).files[behaviour.FILE]
-    header, first, *rest = path.read_text().splitlines()
-    cells = dict(zip(header.split("\t"), first.split("\t"), strict=True))
-    assert (cells["task_name"], cells["condition"]) == ("faces", "shape")
-    changed = "\t".join((cells | {"observed_rt_seconds": "0.61234"}).values())
-    path.write_text("\n".join([header, changed, *rest]) + "\n")
-    page = page_of(output)
-    assert page.count('<td class="number">0.612</td>') == 1
-    assert "faces: face less shape" in page
-
-
 def test_without_a_model_there_is_a_connectome_alone(job, tmp_path):
     page = page_of(
         DerivativeDataset(Path(shutil.copytree(job.folder / "alone", tmp_path / "out"))), "03"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, write_split, write_twins
+from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.splits_file import Families
@@ -142,14 +142,6 @@ def test_somebody_without_a_response_is_left_out_by_name(folder):
     assert f"has no response in {TRIALS} trials" in note
 
 
-def test_a_split_says_who_is_for_what(folder, tmp_path):
-    _, table = write_split(tmp_path, LABELS[4:5], LABELS[:4])
-    people = prepare(folder, split_file=Path(table))
-    assert people.split.training == LABELS[:4]
-    assert people.split.test == LABELS[4:5]
-    assert f"in no set of {table}: 1 participant ({LABELS[5]})" in people.notes
-
-
 def wrong(values: np.ndarray, where: object, value: float) -> np.ndarray:
     changed = values.astype(float)
     changed[where] = value
@@ -265,15 +257,3 @@ def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys)
     said = capsys.readouterr().err
     assert "age: 1 participant without a value (sub-03)" in said
     assert "sex: 1 participant without a value (sub-04)" in said
-
-
-@pytest.mark.parametrize(
-    ("name", "refused"),
-    [
-        ("ages", "has no column ages.*did you mean age"),
-        ("empty", "--covariates empty: none of 4 participants has a value"),
-    ],
-)
-def test_a_column_that_says_nothing_is_refused(settings, name: str, refused: str) -> None:
-    with pytest.raises(SettingsError, match=refused):
-        read_covariates(settings(name), COVERED)

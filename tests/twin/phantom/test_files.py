@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bids_dtg.inputs.arrays import read_arrays
 from bids_dtg.inputs.events import find_events, read_events
-from bids_dtg.twin.phantom.bold import REGIONS, simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.world import trial_sequence
@@ -37,19 +35,3 @@ def test_what_is_written_reads_back(tmp_path):
             np.testing.assert_array_equal(read.stimulus, written.stimulus)
             assert read.notes == ()
         np.testing.assert_array_equal(read_trials(known, rows).button, written.button)
-
-
-def test_bold_reads_back_beside_connectomes(tmp_path):
-    people = simulate_twin_people(3, "hard", regions=10, seed=2)
-    sequences = [trial_sequence("hammerAP"), trial_sequence("stroopAP")]
-    runs = people.runs(sequences, seed=2)
-    bold = simulate_bold(people, runs, seed=2)
-    write_twin_people(tmp_path, people, sequences, runs, bold)
-    files = [tmp_path / "connectomes.npz", tmp_path / "task_bold.npz"]
-    arrays = read_arrays(files, of=("edges",), tasks=True)
-    assert arrays.places[:6] == REGIONS
-    assert (arrays.task_bold.tasks, arrays.task_bold.tr_seconds) == (("hammerAP", "stroopAP"), 0.8)
-    for label, own in zip(people.labels, bold, strict=True):
-        for values, run in zip(arrays.task_bold.of(label), own, strict=True):
-            np.testing.assert_array_equal(values[:6, : len(run.values)].T, run.values)
-            assert np.isnan(values[6:]).all()
