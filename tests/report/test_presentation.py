@@ -7,7 +7,7 @@ import pytest
 from measured_run import ENTITIES, measured_run
 
 from bids_dtg import workflows
-from bids_dtg.contrasts.analyses.overview import GroupFacts, write_group_page
+from bids_dtg.contrasts.analyses.overview import write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION as MAPS
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
@@ -148,8 +148,7 @@ def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
 
 def test_the_group_page_shows_its_columns(output):
     rows = [{"participant_id": "sub-01", "task_id": "rest", "pulse": "64", "coverage": "1"}]
-    facts = GroupFacts(rows, {})
-    page = write_group_page(output, facts).read_text()
+    page = write_group_page(output, rows, {}).read_text()
     assert "Pulse" in page
     assert "Grey matter with signal" not in page
 

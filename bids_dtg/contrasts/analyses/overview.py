@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,17 +42,16 @@ from bids_dtg.report.contents import (
     with_what_counts,
 )
 from bids_dtg.report.flags import (
-    LEVELS,
     VERDICTS,
     Flag,
     FlagCount,
     few_people,
     own_flags,
     same_for_all,
-    sorted_flags,
 )
 from bids_dtg.report.inclusion import Inclusion, describe_inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import write_all_methods
+from bids_dtg.report.pages.analysis import Table
 from bids_dtg.report.pages.index import GROUP, INDEX, write_index
 from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.presentation import presentation_of
@@ -81,9 +80,7 @@ _COMMON = (
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
     *("Individual", "IndividualNote"),
 )
-
-
-Row = dict[str, Any]  # a run on the page: facts by name, see `_runs`
+Row = Mapping[str, str]  # of the quality table, a run
 Values = NDArray[np.float64]
 # The spread over people, an overlay of the mean in the viewer.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
@@ -122,7 +119,7 @@ def run_group(settings: Settings) -> int:
     for line in inclusion.lines(find_participant_labels(output)):
         say(line)
     if settings.behaviour.dry_run:
-        averages = _of_voxels(made for files in participants for made in files.averages)
+        averages = [made for files in participants for made in files.averages if _is_volume(made)]
         return _print_plan(output, rows, inclusion.split(averages)[0])
     with output.locks() as locks:
         locks.require(
@@ -145,7 +142,7 @@ def _gather(
     everything, decided = inclusion.split(
         made for files in participants for made in files.every_average
     )
-    averages = _of_voxels(everything)
+    averages = [made for made in everything if _is_volume(made)]
     if dense := sum(bool(made.maps) for made in everything) - len(averages):
         say(
             f"no means of {counted(dense, 'average')} of maps of parcels: wb_command "
@@ -163,33 +160,41 @@ def _gather(
         output.remove(_COMPARED)
         output.remove(_COMPARED.replace(".tsv", ".json"))
     _add_to_runs(rows, participants, maps)
-    table = _write_table(output, rows, (*presentation.quality_columns, *presentation.group_columns))
-    failures = [
-        failure
-        for failure in all_failures(output)
-        if not settings.inputs.participant_label or failure.participant in labels
-    ]
-    messages: dict[str, dict[str, str]] = {}
-    for failure in failures:
-        messages.setdefault(failure.participant, {})[failure.what] = failure.message
+    columns = *presentation.quality_columns, *presentation.group_columns
+    # Columns that a version of the program added come last.
+    names = list(
+        dict.fromkeys([column.name for column in columns] + [n for own in rows for n in own])
+    )
+    table = output.path(_TABLE)
+    write_tsv(table, names, [[row.get(name, "n/a") for name in names] for row in rows])
+    write_json(table.with_suffix(".json"), dictionary(columns))
     where, wanted = str(table), not settings.behaviour.no_reports
     if wanted:
+        failures = [
+            failure
+            for failure in all_failures(output)
+            if not settings.inputs.participant_label or failure.participant in labels
+        ]
         hidden = PathNames.of({"output": output.root}).plus(machine_folders())
-        flags = {
-            files.label: own_flags(
-                files, messages.get(files.label, {}), presentation.quality_columns
-            )
-            for files in participants
-        }
-        facts = GroupFacts(
-            *(rows, flags, [(f.participant, f.what, f.message) for f in failures]),
-            maps=maps,
-            means=means,
+        page = write_group_page(
+            output,
+            rows,
+            {
+                files.label: own_flags(
+                    files,
+                    {own.what: own.message for own in failures if own.participant == files.label},
+                    presentation.quality_columns,
+                )
+                for files in participants
+            },
+            [(own.participant, own.what, own.message) for own in failures],
+            means,
+            inclusion,
+            averaged=len(maps.averages) if maps else 0,
             left_out=[*decided, *((title, hidden.hide(why)) for title, why in left_out)],
-            inclusion=inclusion,
-            compared=compared,
+            compared=compared.on_page("Mean maps, by contrast") if compared else None,
         )
-        where += f" and {write_group_page(output, facts)}"
+        where += f" and {page}"
     else:
         output.remove(GROUP)  # an earlier call's shows other results
     write_all_methods(output, "", thorough=True)
@@ -199,8 +204,8 @@ def _gather(
     return 0
 
 
-def _of_voxels(averages: Iterable[AverageFiles]) -> list[AverageFiles]:
-    return [made for made in averages if made.maps and not made.maps[0].of_parcels]
+def _is_volume(made: AverageFiles) -> bool:
+    return bool(made.maps) and not made.maps[0].of_parcels
 
 
 def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:
@@ -223,7 +228,7 @@ def _average(averages: Sequence[AverageFiles], output: DerivativeDataset) -> Gro
 
 
 def _print_plan(
-    output: DerivativeDataset, rows: Sequence[Mapping[str, str]], averages: Sequence[AverageFiles]
+    output: DerivativeDataset, rows: Sequence[Row], averages: Sequence[AverageFiles]
 ) -> int:
     """Print what would be written; return 0, as no failure."""
     people = len({row.get("participant_id") for row in rows})
@@ -238,20 +243,6 @@ def _print_plan(
     show(f"would write {output.root / GROUP} and {output.root / INDEX}")
     show("no map was read, and no output was written")
     return 0
-
-
-def _write_table(
-    output: DerivativeDataset,
-    rows: Sequence[Mapping[str, str]],
-    columns: Sequence[QualityColumn],
-) -> Path:
-    """Write the table of all runs; columns that a version of the program added come last."""
-    known = [column.name for column in columns]
-    names = list(dict.fromkeys([*known, *(name for row in rows for name in row)]))
-    path = output.path(_TABLE)
-    write_tsv(path, names, [[row.get(name, "n/a") for name in names] for row in rows])
-    write_json(path.with_suffix(".json"), dictionary(columns))
-    return path
 
 
 def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
@@ -401,7 +392,7 @@ def robust_z(values: Values) -> Values:
 
 
 def measured(
-    rows: Sequence[Mapping[str, str]], measures: Iterable[QualityColumn]
+    rows: Sequence[Row], measures: Iterable[QualityColumn]
 ) -> tuple[list[QualityColumn], Values, Values]:
     """Return the measures that have a title and a value in some run, their values and z scores.
 
@@ -417,21 +408,37 @@ def measured(
     return [titled[str(name)] for name in values], values.to_numpy(), z.to_numpy()
 
 
-class GroupFacts(NamedTuple):
-    """Facts that the page shows."""
-
-    rows: Sequence[Mapping[str, str]]  # of the quality table, a run each
-    flags: Mapping[str, Sequence[Flag]]  # own ones (`flags.own_flags`), by label without sub-
-    failures: Sequence[tuple[str, str, str]] = ()  # participant, what failed, message
-    maps: GroupMaps | None = None  # the averaged maps
-    means: Sequence[MapFile] = ()  # files of their means, with the spread as an overlay
-    left_out: Sequence[tuple[str, str]] = ()  # title and reason of the averages left out
-    inclusion: Inclusion = Inclusion()  # participants left out of the means
-    compared: ResultTable | None = None  # mean maps with measured ones; None: none were given
-
-
-def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
+def write_group_page(
+    dataset: DerivativeDataset,
+    rows: Sequence[Row],
+    flags: Mapping[str, Sequence[Flag]],
+    failures: Sequence[tuple[str, str, str]] = (),
+    means: Sequence[MapFile] = (),
+    inclusion: Inclusion | None = None,
+    *,
+    compared: Table | None = None,
+    **averages: Any,
+) -> Path:
     """Write the group page and its pictures.
+
+    Parameters
+    ----------
+    dataset
+        The output folder.
+    rows
+        Runs of the quality table.
+    flags
+        Flags of participants' own runs (`flags.own_flags`), by label.
+    failures
+        Participant, what failed, and the message.
+    means
+        Files of mean maps, with the spread as an overlay.
+    inclusion
+        Decisions on participants; None: none.
+    compared
+        Mean maps and measured ones; None: there are none.
+    averages
+        How many were averaged (`averaged`), and title and reason of others (`left_out`).
 
     Raises
     ------
@@ -442,109 +449,59 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     """
     presentation = presentation_of(dataset)
     measures, values, z = measured(
-        facts.rows, (*presentation.quality_columns, *presentation.group_columns)
+        rows, (*presentation.quality_columns, *presentation.group_columns)
     )
     out = np.abs(np.nan_to_num(z)) > OUTLIER_Z
-    counts = {label: FlagCount.of(own) for label, own in facts.flags.items()}
-    runs = _runs(facts.rows, out)
-    folder, gallery = dataset.root / "group" / "figures", None
-    if facts.means:
-        gallery = draw_gallery(dataset, folder, "group", facts.means, (GROUP_SPREAD,))
-    shown = sorted(runs, key=_least_usual)[:_MOST_ROWS] if len(runs) > _MOST_ROWS else runs
+    marks = out.sum(axis=1).tolist()
+    levels = [VERDICTS.get(row.get("training_distribution") or "", "") for row in rows]
+    order = list(range(len(rows)))
+    if len(rows) > _MOST_ROWS:  # those to look at come first
+        order.sort(key=lambda n: (levels[n] != "problem", levels[n] != "warning", -marks[n]))
+    counts = {label: FlagCount.of(own) for label, own in flags.items()}
     people = sorted(counts.items(), key=lambda own: (-own[1].problems, -own[1].warnings))
+    first = means[0].sidecar if means else {}
+    notice = str(first.get("ModelNotice") or "") if first.get("NotForScience") else ""
+    folder, gallery = dataset.root / "group" / "figures", None
+    if means:
+        gallery = draw_gallery(dataset, folder, "group", means, (GROUP_SPREAD,))
     page = render(
         "group.html",
         title="Group: bids_dtg",
         sections=[
             *(("summary", "Summary"), ("runs", "Runs"), ("decisions", "Decisions")),
             *([("maps", "Mean maps")] if gallery else []),
-            *([("measured", "Predicted and measured")] if facts.compared else []),
+            *([("measured", "Predicted and measured")] if compared else []),
             ("failures", "Failures"),
         ],
-        participants=len({run["participant"] for run in runs}),
-        flags=_flags(runs, counts, facts.failures, facts.means),
-        rows=shown,
-        hidden=len(runs) - len(shown),
+        participants=len({row.get("participant_id") for row in rows}),
+        failed=len({participant for participant, _, _ in failures}),
+        levels=levels,
+        problems=sum(count.level == "problem" for count in counts.values()),
+        warnings=sum(count.level == "warning" for count in counts.values()),
+        notices=[*filter(None, (notice, few_people(first))), *same_for_all(means)],
+        rows=rows,
+        shown=order[:_MOST_ROWS],
         most=_MOST_ROWS,
+        fewest=LEAST_RUNS,
         measures=measures,
         values=values,
         out=out,
+        marks=marks,
+        z=OUTLIER_Z,
         # The folder is listed once, not for each run.
         reports={path.stem: link(path, dataset) for path in dataset.root.glob("sub-*.html")},
-        rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
-        f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
         table=link(dataset.root / _TABLE, dataset),
         people=people[:_MOST_ROWS],
-        inclusion=page_facts(facts.inclusion, sorted(counts)),
-        failures=facts.failures,
-        left_out=facts.left_out,
-        compared=facts.compared and facts.compared.on_page("Mean maps, by contrast"),
-        averaged=len(facts.maps.averages) if facts.maps else 0,
+        everybody=len(people),
+        inclusion=page_facts(inclusion or Inclusion(), sorted(counts)),
+        failures=failures,
+        compared=compared,
         groups=gallery.tasks if gallery else (),
         slices=slice_text(),
         viewer_data=data_of_viewer([gallery] if gallery else []),
+        **{"averaged": 0, "left_out": (), **averages},
     )
     path = dataset.path(GROUP)
     write_text(path, page)
     remove_others(folder, gallery.files if gallery else ())
     return path
-
-
-def _runs(rows: Sequence[Mapping[str, str]], out: NDArray[np.bool_]) -> list[Row]:
-    """Return a row for each run, without figures, as most rows of a large cohort are not shown."""
-    found = []
-    for position, row in enumerate(rows):
-        known = {name: value for name, value in row.items() if value not in (None, "", "n/a")}
-        verdict = known.get("training_distribution", "")
-        session, run = known.get("session_id", ""), known.get("run_id", "")
-        named = session, f"task-{row.get('task_id')}", f"run-{run}" * bool(run)
-        found.append(
-            {
-                "position": position,
-                "participant": known.get("participant_id", ""),
-                "run": " ".join(filter(None, named)),
-                "verdict": verdict,
-                "level": VERDICTS.get(verdict, ""),
-                "reasons": known.get("training_distribution_reasons", ""),
-                "marks": int(out[position].sum()),
-            }
-        )
-    return found
-
-
-def _least_usual(row: Row) -> tuple[bool, bool, int]:
-    """Return the sort key of runs: those to look at come first."""
-    return row["level"] != "problem", row["level"] != "warning", -row["marks"]
-
-
-def _flags(
-    rows: Sequence[Row],
-    counts: Mapping[str, FlagCount],
-    failures: Sequence[tuple[str, str, str]],
-    means: Sequence[MapFile],
-) -> tuple[Flag, ...]:
-    flags: list[Flag] = []
-    if failed := len({participant for participant, _, _ in failures}):
-        flags.append(Flag("problem", f"{counted(failed, 'participant')} failed"))
-    runs, judged = counted(len(rows), "run"), [row["verdict"] for row in rows if row["verdict"]]
-    for verdict, level in VERDICTS.items():
-        if number := judged.count(verdict):
-            are = "is" if number == 1 else "are"
-            text = f"{number} of {runs} {are} {verdict}, compared with the model's training data"
-            flags.append(Flag(level, text))
-    for level in LEVELS[:2]:
-        if number := sum(count.level == level for count in counts.values()):
-            what = "a problem" if level == "problem" else "a warning, and no problem,"
-            have = "has" if number == 1 else "have"
-            text = f"{number} of {counted(len(counts), 'participant')} {have} {what} in the report"
-            flags.append(Flag(level, text))
-    if marked := sum(row["marks"] > 0 for row in rows):
-        flags.append(Flag("note", f"{marked} of {runs} have a value far from those of other runs"))
-    if len(rows) < LEAST_RUNS:
-        flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
-    if means:
-        sidecar = means[0].sidecar
-        notice = str(sidecar.get("ModelNotice") or "") if sidecar.get("NotForScience") else ""
-        texts = (notice, few_people(sidecar), *same_for_all(means))
-        flags += [Flag("warning", text) for text in texts if text]
-    return sorted_flags(flags)

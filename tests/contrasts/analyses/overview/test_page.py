@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from bids_dtg.contrasts.analyses.overview import (
     OUTLIER_Z,
-    GroupFacts,
     measured,
     robust_z,
     write_group_page,
@@ -68,8 +67,7 @@ def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_pa
         for name in names
     ]
     failures = [(name, "reading", "cut short") for name in names]
-    facts = GroupFacts(rows, {}, failures)
-    page = write_group_page(DerivativeDataset(tmp_path), facts).read_text()
+    page = write_group_page(DerivativeDataset(tmp_path), rows, {}, failures).read_text()
     assert ", 2080 runs of rest" in page
     assert page.count("cut short") == 2000
     assert "and the other 80 runs" in page
