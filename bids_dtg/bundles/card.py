@@ -155,7 +155,7 @@ class ModelCard(Generic[Part]):
             licence=fields.text("licence"),
             citation=fields.text("citation"),
             description=fields.text("description"),
-            training=_training(fields.nested("training")),
+            training=fields.nested("training").record(TrainingData),
             part=part.read(fields, files),
             for_science=fields.flag("for_science"),
             notice=fields.text("notice"),
@@ -206,20 +206,6 @@ def _supported_kind(fields: JsonFields) -> str:
             expected=f"one of {', '.join(kinds)}",
         )
     return kind
-
-
-def _training(fields: JsonFields) -> TrainingData:
-    training = TrainingData(
-        data=fields.text("data"),
-        repetition_time_s=(
-            None if fields.absent("repetition_time_s") else fields.positive("repetition_time_s")
-        ),
-        cleaning=fields.text("cleaning"),
-        participants=None if fields.absent("participants") else fields.whole("participants"),
-        voxel_size_mm=None if fields.absent("voxel_size_mm") else fields.positive("voxel_size_mm"),
-    )
-    fields.refuse_unknown()
-    return training
 
 
 def _sources(fields: JsonFields) -> dict[str, str]:

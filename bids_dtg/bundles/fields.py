@@ -7,10 +7,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import parse_json
+
+Record = TypeVar("Record")  # a flat dataclass
 
 _LONGEST_TEXT = 10_000  # characters
 # Of people, regions and the like, each of which has rows in tables: what is beyond this bound would
@@ -158,6 +161,22 @@ class JsonFields:
         if not isinstance(found, list):
             raise self.wrong(key, found, "a list")
         return [self._wrap(key, item, f"{key}[{n}]") for n, item in enumerate(found)]
+
+    def record(self, kind: type[Record]) -> Record:
+        """Read an object whose keys are the fields of a flat dataclass; its numbers are above 0."""
+        readers: dict[str, Callable[[str], Any]] = {
+            "str": self.text,
+            "int": self.whole,
+            "float": self.positive,
+            "bool": self.flag,
+        }
+        values: dict[str, Any] = {}
+        for field in fields(kind):  # type: ignore[arg-type]
+            plain = str(field.type).removesuffix(" | None")
+            empty = plain != field.type and self.absent(field.name)
+            values[field.name] = None if empty else readers[plain](field.name)
+        self.refuse_unknown()
+        return kind(**values)
 
     def items(self) -> Mapping[str, Any]:
         """Return all fields, for an object whose keys are not known beforehand."""

@@ -31,7 +31,6 @@ from bids_dtg.contrasts.bundle.part import (
     LISTED_MAPS_FILE,
     MAPS_FILE,
     MASK_FILE,
-    MEAN_FILE,
     OFFSET_FILE,
     PARCELS_FILE,
     MapsPart,
@@ -50,12 +49,10 @@ from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 
 # Names of tensors. Those of steps are int8, and NAME_scale is the value of one step of each row.
-_OFFSET, _HALF_WIDTH, _MEAN = "offset", "half_width", "mean"
+OFFSET, _HALF_WIDTH = "offset", "half_width"
 _LISTED_MAPS, _COMBINE = "roi_maps", "combine"
 _REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
-# Limit on all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
-_MOST_MAP_VALUES = 2**28
 # A few volumes at a time: gathered while the next ones are inflated.
 _VOLUMES_PER_BLOCK = 4
 
@@ -154,11 +151,6 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
                 f"{path} does not cover {missing} voxels of the brain mask",
                 expected="maps that cover all of it",
             )
-        if header.frames * brain.number > _MOST_MAP_VALUES:
-            raise BundleError(
-                f"{path} has {header.frames} ROI maps of {brain.number} voxels",
-                expected=f"at most {_MOST_MAP_VALUES} values",
-            )
         roi_maps = np.empty((header.frames, brain.number), np.float32)
         done = 0
         for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
@@ -234,11 +226,6 @@ def _read_listed_maps(
     return maps, combine
 
 
-def encode_offset(offset: NDArray[np.float32]) -> bytes:
-    """Encode a re-centring offset, (contrasts, voxels), as the file's bytes (deterministic)."""
-    return _encode_steps(_OFFSET, *to_steps(offset))
-
-
 def read_correction(folder: Path, part: MapsPart, places: int) -> Correction | None:
     """Read the correction of a model's maps; None: its card has none.
 
@@ -249,7 +236,7 @@ def read_correction(folder: Path, part: MapsPart, places: int) -> Correction | N
     """
     if part.gains is None:
         return None
-    offset = _read_steps(folder / OFFSET_FILE, _OFFSET, (len(part.contrasts), places))
+    offset = _read_steps(folder / OFFSET_FILE, OFFSET, (len(part.contrasts), places))
     return Correction(np.array(part.gains, np.float32), offset)
 
 
@@ -266,7 +253,7 @@ def encode_half_widths(widths: HalfWidths) -> bytes:
     steps, scale = to_steps(widths.values)
     # With a step of 0 there would be no interval.
     steps[widths.values > 0] = np.maximum(steps[widths.values > 0], 1)
-    return _encode_steps(_HALF_WIDTH, steps, scale)
+    return encode_steps(_HALF_WIDTH, steps, scale)
 
 
 def half_width_facts(widths: HalfWidths) -> dict[str, Any]:
@@ -316,7 +303,8 @@ def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[n
     return rows
 
 
-def _encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:
+def encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:
+    """Encode rows in steps as the bytes of a file (deterministic)."""
     return safetensors.numpy.save({name: steps, f"{name}_scale": scale})
 
 
@@ -325,14 +313,3 @@ def _read_steps(path: Path, name: str, shape: tuple[int, ...]) -> Array:
     scale = f"{name}_scale"
     tensors = read_tensors(path, {name: ("int8", shape), scale: ("float32", shape[:1])})
     return from_steps(tensors[name], tensors[scale])
-
-
-def encode_mean(mean: Array) -> bytes:
-    """Encode mean maps (contrasts, places) as the file's bytes (deterministic)."""
-    return encode_arrays({_MEAN: mean})
-
-
-def read_mean(folder: Path, shape: tuple[int, int]) -> Array:
-    """Read mean maps of a shape, (contrasts, places); BundleError where the file holds others."""
-    mean: Array = read_tensors(folder / MEAN_FILE, {_MEAN: ("float32", shape)})[_MEAN]
-    return mean

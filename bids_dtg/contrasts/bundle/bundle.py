@@ -15,17 +15,18 @@ from bids_dtg.bundles.bundle import Bundle, verified_card
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.contrasts.bundle.arrays import (
+    OFFSET,
     encode_half_widths,
-    encode_mean,
-    encode_offset,
+    encode_steps,
     geometry_files,
     half_width_facts,
     read_correction,
     read_geometry,
     read_half_widths,
-    read_mean,
+    to_steps,
 )
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.part import (
@@ -266,6 +267,10 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             )
         part = card.part
         brain, places, roi_maps, combine = read_geometry(folder, part, rois)
+        mean = None
+        if MEAN_FILE in card.files:
+            shape = outputs, places.number
+            mean = read_tensors(folder / MEAN_FILE, {"mean": ("float32", shape)})["mean"]
         correction = read_correction(folder, part, places.number)
         return ModelBundle(
             *(folder, card, identity, brain, places, roi_maps, correction),
@@ -273,7 +278,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             if part.half_width is None
             else read_half_widths(folder, part.half_width, places, outputs),
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-            mean=read_mean(folder, (outputs, places.number)) if MEAN_FILE in card.files else None,
+            mean=mean,
             combine=combine,
         )
 
@@ -343,14 +348,14 @@ def write_bundle(
         **geometry_files(geometry, several=part.several),
     }
     if correction is not None:
-        files[OFFSET_FILE] = encode_offset(correction.offset)
+        files[OFFSET_FILE] = encode_steps(OFFSET, *to_steps(correction.offset))
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in correction.gains)
         part = replace(part, gains=gains)
     if arrays.half_widths is not None:
         files[HALF_WIDTH_FILE] = encode_half_widths(arrays.half_widths)
         part = replace(part, half_width=half_width_facts(arrays.half_widths))
     if arrays.mean is not None:
-        files[MEAN_FILE] = encode_mean(arrays.mean)
+        files[MEAN_FILE] = encode_arrays({"mean": arrays.mean})
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     return write_files(Path(folder), replace(card, part=part), files, load_bundle)

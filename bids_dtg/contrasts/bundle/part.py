@@ -41,24 +41,6 @@ class Recentring:
     # Whether these are the training people, each left out of the fit in turn.
     left_out_in_turn: bool = False
 
-    @classmethod
-    def read(cls, card: JsonFields) -> Recentring:
-        """Read the field `recentring` of a card.
-
-        Raises
-        ------
-        BundleError
-            If it does not hold what it should.
-        """
-        fields = card.nested("recentring")
-        recentring = cls(
-            fields.whole("participants"),
-            fields.whole("segments"),
-            fields.flag("left_out_in_turn"),
-        )
-        fields.refuse_unknown()
-        return recentring
-
 
 @dataclass(frozen=True)
 class MapsPart:
@@ -187,7 +169,9 @@ class MapsPart:
             segment_seconds=fields.positive("segment_seconds"),
             statistic=fields.matching("statistic", _LABEL, "letters and digits"),
             units=fields.text("units"),
-            recentring=None if fields.absent("recentring") else Recentring.read(fields),
+            recentring=None
+            if fields.absent("recentring")
+            else fields.nested("recentring").record(Recentring),
             gains=gains,
             half_width=fields.mapping_or_none("half_width"),
             same_for_all=tuple(same),
@@ -241,22 +225,11 @@ def _form(fields: JsonFields) -> Form:
 
 
 def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
-    contrasts = []
-    for position, item in enumerate(fields.list_of_nested("contrasts")):
-        index = item.value("index")
-        if type(index) is not int or index != position:
-            raise item.wrong("index", index, f"{position}, its position")
-        contrasts.append(
-            Contrast(
-                index=index,
-                label=item.matching("label", _LABEL, "letters and digits"),
-                task=item.text("task"),
-                name=item.text("name"),
-                description=item.text("description"),
-            )
-        )
-        item.refuse_unknown()
+    contrasts, texts = [], ("label", "task", "name", "description")
     try:
+        for item in fields.list_of_nested("contrasts"):
+            contrasts.append(Contrast(item.count("index"), *map(item.text, texts)))
+            item.refuse_unknown()
         return check_contrasts(contrasts)
     except ValueError as err:
         raise BundleError(f"{fields.source}: contrasts: {err}") from err
