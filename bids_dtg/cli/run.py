@@ -22,8 +22,8 @@ from bids_dtg.cli.spellings import add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import explained, legal_values, run_workflow
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.notices import say
-from bids_dtg.settings import FIELDS, OPTIONS, Option
-from bids_dtg.settings.toml import make_settings, read_options
+from bids_dtg.settings import FIELDS, OPTIONS, Option, Settings
+from bids_dtg.settings.toml import read_options
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT
@@ -223,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 for name in sorted(unread)
                 if configured.pop(name) != FIELDS[name].default
             ]
-        settings = make_settings(typed, configured, legal_values())
+        settings = Settings.of(**{**configured, **typed})
         if ignored:
             say(f"bids_dtg: note: without effect here: {', '.join(dict.fromkeys(ignored))}")
         return run_workflow(settings)

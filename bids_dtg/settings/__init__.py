@@ -19,12 +19,11 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings.checks import check
-from bids_dtg.settings.option import RESULTS, plain, require_kind
+from bids_dtg.settings.option import RESULTS, convert, plain
 from bids_dtg.settings.parts import (
     FILE_ONLY,
     SCRUBBING_FD_MM,
@@ -105,14 +104,18 @@ class Settings:
         Raises
         ------
         SettingsError
-            There is no option of a name, or its value is of another kind.
+            There is no option of a name, its value is of another kind, or one is missing.
         """
         parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
         for name, value in options.items():
             option = _option(name)
-            require_kind(f"--{name.replace('_', '-')}", value, option.hint)
-            is_path = isinstance(value, str) and option.hint in (Path, Path | None)
-            parts[option.part][name] = Path(value) if is_path else value
+            parts[option.part][name] = convert(value, option.hint, typed(name))
+        required = [name for name, row in FIELDS.items() if row.default is dataclasses.MISSING]
+        if lacking := [typed(name) for name in required if name not in options]:
+            raise SettingsError(
+                f"{', '.join(lacking)}: neither on the command line nor in a file of options",
+                expected=" ".join(map(typed, required)),
+            )
         return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
 
     def replace(self, **options: Any) -> Settings:
@@ -164,6 +167,18 @@ class Option:
             if facts["shapes"] is None:
                 facts["shapes"] = getattr(options, "SHAPES", ())
             yield cls(own.name, part, hints[own.name], own.default, **facts)
+
+
+def typed(name: str) -> str:
+    """Return an option as it is typed: a flag, or the name of an argument without one.
+
+    Examples
+    --------
+    >>> typed("mem_gb"), typed("output_dir")
+    ('--mem-gb', 'OUTPUT_DIR')
+    """
+    places = ("bids_dir", "output_dir", "analysis_level")
+    return name.upper() if name in places else "--" + name.replace("_", "-")
 
 
 def _option(name: str) -> Option:

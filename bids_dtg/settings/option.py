@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from bids_dtg.errors import SettingsError, did_you_mean
+from bids_dtg.files.home import expand_home
 
 Row = TypeVar("Row")
 RESULTS, MODELS = "results", "models"  # what options change
@@ -90,46 +90,53 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def require_kind(name: str, value: object, hint: Any) -> None:
-    """Refuse a value that an option's type does not have: text is true, and true is a number.
+def convert(value: Any, hint: Any, source: str, choices: Sequence[str] | None = None) -> Any:
+    """Convert a plain value to the type of an option.
 
     Parameters
     ----------
-    name
-        Of the option, for the error.
     value
-        What a caller or a configuration file gave.
+        As Python, TOML or the command line has it.
     hint
-        Type of its values.
+        Type of the option's values.
+    source
+        Where it stands, for the error.
+    choices
+        Legal values, if the option chooses a row of a table.
 
     Raises
     ------
     SettingsError
-        It is of another kind.
+        It is no value of the option.
     """
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if not any(_is_of(value, kind) for kind in kinds):
-        expected = " or ".join(describe_kind(kind) for kind in kinds if kind is not type(None))
-        raise SettingsError(f"{name} is {value!r}", expected=expected)
+    if value is None and type(None) in kinds:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    # A word in place of a number has the last kind.
+    kind = kinds[-1 if value in get_args(kinds[-1]) else 0]
+    legal = choices or (get_args(kind) if get_origin(kind) is Literal else None)
+    try:
+        return _converted(value, kind, source, legal)
+    except (TypeError, ValueError, OverflowError):
+        near = did_you_mean(value, map(str, legal)) if legal and isinstance(value, str) else None
+        names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
+        words = "a list of texts" if get_origin(kind) is tuple else names.get(kind, "a text")
+        expected = words if legal is None else "one of " + ", ".join(map(str, legal))
+        raise SettingsError(f"{source} is {value!r}", expected=expected, remedy=near) from None
 
 
-def describe_kind(hint: Any) -> str:
-    """Return words for a type of values."""
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(str, get_args(hint)))
-    names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
-    if get_origin(hint) is tuple:
-        return "a list of texts"
-    return names.get(hint, "a text")
-
-
-def _is_of(value: object, kind: Any) -> bool:
-    if get_origin(kind) is Literal:
-        return isinstance(value, str) and value in get_args(kind)
+def _converted(value: Any, kind: Any, source: str, legal: Sequence[str] | None) -> Any:
+    """Return a value as its kind; ValueError or TypeError where it is none of it."""
     if get_origin(kind) is tuple:
-        item_type = get_args(kind)[0]
-        return isinstance(value, list | tuple) and all(_is_of(item, item_type) for item in value)
-    if kind in (int, float):
-        number = Integral if kind is int else Real
-        return isinstance(value, number) and not isinstance(value, bool)
-    return isinstance(value, str | Path) if kind is Path else isinstance(value, kind)
+        if isinstance(value, str) or not all(legal is None or item in legal for item in value):
+            raise ValueError
+        return tuple(map(get_args(kind)[0], value))
+    if value is None or (legal is not None and value not in legal):
+        raise ValueError
+    if legal is not None:
+        return value
+    exact = kind is bool or isinstance(value, bool) or (kind is int and isinstance(value, float))
+    if (exact and type(value) is not kind) or (kind is Path and not str(value)):
+        raise ValueError  # text is no truth, and true no number; a path of "" would be `.`
+    return expand_home(value, source) if kind is Path else kind(value)

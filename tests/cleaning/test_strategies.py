@@ -23,12 +23,10 @@ from bids_dtg.cleaning.strategies import STRATEGIES, Strategy, resolve
 from bids_dtg.cleaning.table import MOTION
 from bids_dtg.cleaning.words import PART_WORDS, cleaning_text
 from bids_dtg.cli.run import build_parser
-from bids_dtg.cli.tables import legal_values
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
-from bids_dtg.settings import CleaningOptions, InputType
-from bids_dtg.settings.toml import make_settings
+from bids_dtg.settings import CleaningOptions, InputType, Settings
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -302,7 +300,7 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     parser = build_parser()
     words = ["/data", "/out", "participant", "--denoise-strategy", row.name]
     given = vars(parser.parse_args(words))
-    options = resolve(make_settings(given, choices=legal_values()).cleaning, "fmriprep")
+    options = resolve(Settings.of(**given).cleaning, "fmriprep")
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     write_aroma(run.bold.parent, run.title, np.ones((80, 2)), np.array([True, False]))
     write_tedana(run.bold.parent, run.title, np.ones((80, 2)), ("rejected", "accepted"))

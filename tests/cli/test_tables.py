@@ -10,7 +10,7 @@ import pytest
 from bids_dtg.cli.run import main
 from bids_dtg.cli.tables import legal_values
 from bids_dtg.settings import Settings
-from bids_dtg.settings.toml import make_settings, read_options, to_toml
+from bids_dtg.settings.toml import read_options, to_toml
 
 DYNAMICS = "--workflow dynamics"
 TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"
@@ -156,7 +156,7 @@ def test_what_a_file_of_options_has_beside_what_is_read_is_said(told, tmp_path, 
 
 def network(**options: object) -> Settings:
     given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group", **options}
-    return make_settings({"workflow": "dynamics", **given}, choices=legal_values())
+    return Settings.of(**{"workflow": "dynamics", **given})
 
 
 def test_options_of_the_network_model_come_back_from_a_file(tmp_path):

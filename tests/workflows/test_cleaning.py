@@ -21,8 +21,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
-from bids_dtg.settings import CleaningOptions
-from bids_dtg.settings.toml import make_settings
+from bids_dtg.settings import CleaningOptions, Settings
 
 FRAMES, TR = 240, 2.0
 TITLE = "sub-01_task-rest"
@@ -62,7 +61,7 @@ class Spoilt:
     def measure(self, *options: str):
         """Clean with options as on the command line."""
         words = [str(self.root), "/out", "participant", *options]
-        settings = make_settings(vars(build_parser().parse_args(words)))
+        settings = Settings.of(**vars(build_parser().parse_args(words)))
         (run,) = find_runs(self.root, "01")
         return Reader.of(self.bundle, resolve(settings.cleaning, "fmriprep")).measure(run)
 

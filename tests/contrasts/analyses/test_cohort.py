@@ -20,7 +20,7 @@ from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.reading import read_maps
 from bids_dtg.errors import DatasetError
-from bids_dtg.settings.toml import make_settings
+from bids_dtg.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -153,7 +153,7 @@ def found(cohort, folder, place, **more):
     given = {"bids_dir": cohort.bids, "output_dir": folder / "out", "analysis_level": "group"}
     given |= {"model": str(cohort.model), "analysis": "evaluate"}
     derivatives = (f"statmaps={place}",)
-    prepared = Cohort.prepare(make_settings({**given, "derivatives": derivatives}))
+    prepared = Cohort.prepare(Settings.of(**{**given, "derivatives": derivatives}))
     return replace(prepared, settings=prepared.settings.replace(**more)).found(None)
 
 
