@@ -120,7 +120,7 @@ def measured(root, bold: np.ndarray, form: Form = MARGINAL, affine=TINY_AFFINE, 
     cleaning = CleaningOptions(**({"denoise_strategy": "simple", "min_minutes": 1.0} | options))
     bundle = write_tiny_bundle(root / "tiny")
     card = replace(bundle.card, part=replace(bundle.card.part, connectome=form))
-    return Reader.of(replace(bundle, card=card), cleaning).measure(run)
+    return Reader(replace(bundle, card=card), cleaning).measure(run)
 
 
 def rest_with(frames: int, share: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -208,6 +208,6 @@ def test_stored_whole_numbers_are_what_they_stand_for(tmp_path, slope):
     nib.save(image, path)
     (run,) = find_runs(tmp_path / "plain", "01")
     cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
-    found = Reader.of(write_tiny_bundle(tmp_path / "tiny"), cleaning).measure(run).connectomes
+    found = Reader(write_tiny_bundle(tmp_path / "tiny"), cleaning).measure(run).connectomes
     np.testing.assert_array_equal(found.covered, wanted.covered)
     assert 0.8 < found.coverage < 1

@@ -109,7 +109,7 @@ def test_nothing_is_said_of_the_sides_of_a_real_brain_read_with_the_demo_s_maps(
     if mirrored:
         run = replace(run, bold=_mirror(run.bold, tmp_path), mask=_mirror(run.mask, tmp_path))
     cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
-    reader = Reader.of(load_bundle("demo"), cleaning)
+    reader = Reader(load_bundle("demo"), cleaning)
     measured = reader.measure(run)
     judged = reader.judge(measured.connectomes, measured.mask_overlap)
     assert not any(re.search(r"\bsides?\b", reason) for reason in judged.reasons)

@@ -54,7 +54,7 @@ class Spoilt:
         write_aroma(self.func, TITLE, self.mixing, self.noise)
         write_tiny_bundle(folder / "tiny")
         self.bundle = load_bundle(str(folder / "tiny"))
-        self.voxels = Reader.of(self.bundle, CleaningOptions())
+        self.voxels = Reader(self.bundle, CleaningOptions())
         self.bold = bold[:, self.voxels.places.positions].astype(np.float64)  # (frames, voxels)
         self.own = folder / "own"
 
@@ -63,7 +63,7 @@ class Spoilt:
         words = [str(self.root), "/out", "participant", *options]
         settings = Settings.of(**vars(build_parser().parse_args(words)))
         (run,) = find_runs(self.root, "01")
-        return Reader.of(self.bundle, resolve(settings.cleaning, "fmriprep")).measure(run)
+        return Reader(self.bundle, resolve(settings.cleaning, "fmriprep")).measure(run)
 
     def expected(self, cleaned) -> np.ndarray:
         """Correlate after `cleaned` (frames, n) -> (frames kept, n), on the whole array."""

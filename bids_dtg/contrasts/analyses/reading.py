@@ -366,7 +366,7 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
     # how many processes there are.
     threads = own_threads(settings.resources) or 1
     read_runs: Callable[[], Reader] = partial(
-        Reader.of, bundle, settings.cleaning, threads=threads, every_part=False
+        Reader, bundle, settings.cleaning, threads=threads, every_part=False
     )
     if forked := can_fork():  # such processes share what is prepared here
         read_runs = cache(read_runs)

@@ -130,7 +130,7 @@ def _lies_on_lattice(grid: Grid, path: Path) -> bool:
 
 
 def _in_order(folder: Path, grid: Grid) -> NDArray[np.intp]:
-    """Return the voxels that the model reads, in the order of `Reader.of`."""
+    """Return the voxels that the model reads, in the order of `Reader`."""
     import numpy as np
 
     from bids_dtg.imaging.begun import read_plain_mask

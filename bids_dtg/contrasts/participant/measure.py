@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_conne
 from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
-from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
+from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, RunData
@@ -69,67 +69,61 @@ class MeasuredRun(RunData):
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
-@dataclass(frozen=True, eq=False)
 class Reader:
     """Reduces resting-state runs to connectomes for one model, in one pass over each file.
 
     Grey matter is read first, then the rest of the brain, each in the order of a file on the
     model's grid, so that memory is read forward. Parcels are all grey matter, in the model's order.
+
+    Parameters
+    ----------
+    bundle, cleaning
+        The model, and how runs are cleaned, by a strategy of the table.
+    threads
+        Number of threads to compute with.
+    every_part
+        Also compute the connectomes of the whole run and of its halves.
     """
 
-    bundle: ModelBundle  # the model
-    cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
-    threads: int  # to compute with
-    every_part: bool  # whether connectomes of the whole run and of its halves are computed
     places: Places  # that are read
     in_brain: NDArray[np.bool_]  # (places,), whether the ROI series are computed there
     maps: NDArray[np.floating]  # (rois, places), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
 
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         bundle: ModelBundle,
         cleaning: CleaningOptions,
         *,
         threads: int = 1,
         every_part: bool = True,
-    ) -> Reader:
-        """Order a model's places for the pass over a run.
-
-        Parameters
-        ----------
-        bundle, cleaning
-            The model, and options of the cleaning.
-        threads
-            Number of threads to compute with.
-        every_part
-            Also compute the connectomes of the whole run and of its halves.
-        """
-        options = bundle, cleaning, threads, every_part
+    ) -> None:
+        self.bundle, self.cleaning = bundle, cleaning
+        self.threads, self.every_part = threads, every_part
         if bundle.card.part.parcels:
-            order = np.arange(bundle.places.number)
+            self.places, self.order = bundle.places, np.arange(bundle.places.number)
+            self.in_brain = np.ones(len(self.order), bool)
             # A copy in memory, as the pass reads them over and over.
-            maps = np.array(bundle.roi_maps, np.float32)
+            self.maps = np.array(bundle.roi_maps, np.float32)
             let_go(bundle.roi_maps)
-            return cls(*options, bundle.places, np.ones(len(order), bool), maps, order)
+            return
         grey, brain = bundle.voxels, bundle.brain_voxels
-        order = _as_in_a_file(grey.positions, bundle.grid)
+        self.order = order = _as_in_a_file(grey.positions, bundle.grid)
         rest = np.flatnonzero(brain.mask & ~grey.mask)
         rest = rest[_as_in_a_file(rest, bundle.grid)]
         positions = np.concatenate([grey.positions[order], rest])
-        in_brain = brain.mask.ravel()[positions]
+        self.places = VoxelPlaces(bundle.grid, positions)
+        self.in_brain = brain.mask.ravel()[positions]
         if bundle.card.part.several:
-            maps = np.zeros((len(bundle.roi_maps), len(positions)), np.float32)
-            for own, given in zip(maps, bundle.roi_maps, strict=True):
+            self.maps = np.zeros((len(bundle.roi_maps), len(positions)), np.float32)
+            for own, given in zip(self.maps, bundle.roi_maps, strict=True):
                 own[: len(order)] = given[order]
             let_go(bundle.roi_maps)
         else:
             # Position of each grid voxel among the brain's voxels, which order the maps.
             rank = np.cumsum(brain.mask.ravel()) - 1
-            maps = bundle.roi_maps[:, rank[positions]]
-        maps[:, ~in_brain] = 0.0
-        return cls(*options, VoxelPlaces(bundle.grid, positions), in_brain, maps, order)
+            self.maps = bundle.roi_maps[:, rank[positions]]
+        self.maps[:, ~self.in_brain] = 0.0
 
     @property
     def form(self) -> Form:
@@ -195,6 +189,7 @@ class Reader:
         run: RestRun,
         *,
         keep: NDArray[np.bool_] | None = None,
+        cleaning: CleaningOptions | None = None,
         clock: Clock | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredRun:
@@ -206,6 +201,8 @@ class Reader:
             The run, from `find_runs`.
         keep
             (frames,), False for frames to remove besides those of the cleaning.
+        cleaning
+            How this run is cleaned; None: as all are.
         clock
             Adds up the time of the stages.
         progress
@@ -218,23 +215,26 @@ class Reader:
         RunError
             The run's files cannot be used.
         """
+        cleaning = cleaning or self.cleaning
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            planned = plan_run(run, self.bundle.space, self.cleaning, keep)
+            planned = plan_run(run, self.bundle.space, cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
-            source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
+            source = RunSource.of(run, planned, self.places, cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, BoldHeader):
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
             watch = {"watch": mean_frame.add, "watched": mean_frame.reach}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
-        moments = self._add_up(
-            lambda: carpet.watching(source.blocks(clock, progress, **watch)),
-            *(source, design, self.of_run(source.valid, between=source.between)),
-            seconds=self.bundle.card.part.cut_seconds,
-        )
+        with _as_run_error(run):
+            moments = measure_run(
+                lambda: carpet.watching(source.blocks(clock, progress, **watch)),
+                *(design, self.of_run(source.valid, between=source.between)),
+                segments=design.segments(self.bundle.card.part.cut_seconds),
+                smoothing=smoothing_among(self.places, cleaning),
+            )
         # Sets make many small products.
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
@@ -254,7 +254,7 @@ class Reader:
             fd_mm=confounds.fd_mm,
             std_dvars=confounds.std_dvars,
             tr_seconds=design.tr_seconds,
-            interpolation=self.cleaning.interpolation,
+            interpolation=cleaning.interpolation,
             mean_frame=mean_frame,
             bundle=self.bundle,
             connectomes=connectomes,
@@ -263,7 +263,7 @@ class Reader:
             design=design,
             cleaning={
                 **design.decisions,
-                **frequency_facts(self.cleaning),
+                **frequency_facts(cleaning),
                 **_sd_facts(connectomes),
             },
             confounds=confounds,
@@ -307,36 +307,17 @@ class Reader:
             order=self.order,
             standardised=True,
         )
-        moments = self._add_up(
-            lambda: source.blocks(Clock()),
-            *(source, planned.design, voxels),
-            seconds=math.inf,
-            cleaning=cleaning,
-        )
-        coverage = float(moments.varying[: len(self.order)].mean())
-        require_coverage(run.bold, coverage, "the model's grey matter")
-        return cleaned_courses(moments, readout)
-
-    def _add_up(
-        self,
-        open_blocks: Callable[[], Blocks],
-        source: RunSource,
-        design: TemporalDesign,
-        voxels: RunVoxels,
-        *,
-        seconds: float,
-        cleaning: Retention | None = None,
-    ) -> RunMoments:
-        """Read the file once, in segments of so many seconds."""
-        try:
-            return measure_run(
-                *(open_blocks, design, voxels),
-                segments=design.segments(seconds),
+        with _as_run_error(run):
+            moments = measure_run(
+                lambda: source.blocks(Clock()),
+                *(planned.design, voxels),
+                segments=planned.design.segments(math.inf),
                 smoothing=smoothing_among(self.places, self.cleaning),
                 cleaning=cleaning,
             )
-        except ValueError as err:
-            raise RunError(f"{source.header.path} cannot be used: {err}") from err
+        coverage = float(moments.varying[: len(self.order)].mean())
+        require_coverage(run.bold, coverage, "the model's grey matter")
+        return cleaned_courses(moments, readout)
 
     def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
         """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
@@ -349,6 +330,14 @@ class Reader:
         of_model = voxel * float(self.bundle.brain.number)
         shared = int((source.in_mask & self.in_brain).sum())
         return 2 * voxel * shared / (of_run + of_model)
+
+
+@contextmanager
+def _as_run_error(run: RestRun) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as err:
+        raise RunError(f"{run.bold} cannot be used: {err}") from err
 
 
 def _sd_facts(found: RunConnectomes) -> dict[str, object]:
@@ -430,7 +419,7 @@ def measure(
     cleaning = CleaningOptions() if cleaning is None else cleaning
     if input_type != "auto":
         cleaning = resolve(cleaning, input_type)
-    reader = Reader.of(bundle, cleaning, threads=threads)
+    reader = Reader(bundle, cleaning, threads=threads)
     whole = reader.measure(run).connectomes.whole
     assert whole is not None  # a reader computes every part by default
     return whole
@@ -501,7 +490,7 @@ def measure_array(
         raise ValueError("the affine cannot be inverted")
     frames = bold.shape[3]
     table = confound_columns(confounds, frames)
-    grid, reader = bundle.grid, Reader.of(bundle, CleaningOptions())
+    grid, reader = bundle.grid, Reader(bundle, CleaningOptions())
     assert isinstance(reader.places, VoxelPlaces)  # of a model on a grid
     sampling = LatticeSampling.between(
         bold.shape[:3], to_mm, grid, reader.places.positions, name="the array"

@@ -307,7 +307,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def _prepare(self, settings: Settings) -> None:
         """Make what is not copied to other processes."""
         bundle, threads = self.bundle_, self.threads or available_cores()
-        self._reader = Reader.of(bundle, settings.cleaning, threads=threads, every_part=False)
+        self._reader = Reader(bundle, settings.cleaning, threads=threads, every_part=False)
         self._model = Model(bundle, map_device(settings.resources.device), threads)
         self._atlas: Atlas | None = None  # once it was asked for
 
@@ -323,7 +323,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
                     cleaning, denoise_strategy="none", custom_confounds=found.columns
                 )
             keep = None if sample_mask is None else _kept(sample_mask, found.run)
-            measured = replace(reader, cleaning=cleaning).measure(found.run, keep=keep)
+            measured = reader.measure(found.run, keep=keep, cleaning=cleaning)
         judged = reader.judge(measured.connectomes, measured.mask_overlap)
         notes = [*measured.notes, *_notes_on_columns(confounds, measured)]
         if judged.verdict != "inside":

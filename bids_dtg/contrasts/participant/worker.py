@@ -72,7 +72,7 @@ class ParticipantWork(LevelWork):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         threads = request.capacity.threads
-        self.reader = Reader.of(
+        self.reader = Reader(
             request.bundle,
             request.settings.cleaning,
             threads=threads,

@@ -34,7 +34,7 @@ def test_it_is_the_first_of_those_that_are_read_at_the_models_voxels(job, option
     path, positions = first_file(settings)
     assert path == find_runs(settings)[0].bold
     header, bundle = read_bold_header(path), load_bundle(job.model)
-    voxels = Reader.of(bundle, settings.cleaning).places.positions
+    voxels = Reader(bundle, settings.cleaning).places.positions
     expected = LatticeSampling.between(header.shape, header.affine, bundle.grid, voxels)
     np.testing.assert_array_equal(positions, expected.source)
 

@@ -54,7 +54,7 @@ def test_maps_of_segments_are_those_of_the_program(job):
     assert job.run("--denoise-strategy", "scrubbing") == 0
     bundle = load_bundle(job.model)
     (run,) = find_runs(job.bids, "01")
-    reader = Reader.of(bundle, CleaningOptions(denoise_strategy="scrubbing"))
+    reader = Reader(bundle, CleaningOptions(denoise_strategy="scrubbing"))
     estimate = predict_maps(reader.measure(run).connectomes, bundle, device="cpu", threads=1)
     assert estimate.n_segments == 2
     for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
@@ -105,7 +105,7 @@ def denoised(flagged: np.ndarray | None = None) -> np.ndarray:
 @pytest.mark.parametrize("value", [500.0, 0.0, np.nan])
 def test_frames_that_hold_no_data_of_their_own_are_as_if_taken_out(job, value):
     """XCP-D interpolates the frames that it flags, or takes them out."""
-    reader = Reader.of(job.bundle, CleaningOptions(denoise_strategy="none"))
+    reader = Reader(job.bundle, CleaningOptions(denoise_strategy="none"))
     found = {}
     for kind, bold in {"out": denoised(), "in": denoised(np.float32(value))}.items():
         path = add_xcpd_run(job.folder / kind, bold=bold, affine=TINY_AFFINE, tr=TR)
@@ -199,7 +199,7 @@ def test_series_of_parcels_are_cleaned_and_correlated(tmp_path):
     job = ParcelCohort(tmp_path, ())
     job.add("01", 0)
     bundle, run = write_parcel_bundle(tmp_path / "model"), parcel_run(job)
-    reader = Reader.of(bundle, CleaningOptions(denoise_strategy="none"))
+    reader = Reader(bundle, CleaningOptions(denoise_strategy="none"))
     series = nib.load(run.bold).get_fdata()
     cleaned = series - series.mean(axis=0)
     maps = bundle.roi_maps - bundle.roi_maps.mean(axis=1, keepdims=True)

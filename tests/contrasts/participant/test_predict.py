@@ -159,7 +159,7 @@ def test_two_segments_of_one_run(job):
     add_rest(job.bids, bold=bold)
     assert job.run("--denoise-strategy", "none") == 0
     bundle = bids_dtg.load_bundle(job.model)
-    reader = Reader.of(bundle, CleaningOptions())
+    reader = Reader(bundle, CleaningOptions())
     series = bold.reshape(-1, 86)[reader.places.positions].T.astype(np.float32)
     design = TemporalDesign.build(None, (), np.ones(86, bool), 10.0)
     moments = measure_run(
