@@ -8,6 +8,7 @@ started); 70 an internal error; 128 + n ended by signal n.
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import mmap
 import os
@@ -125,11 +126,16 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     except KeyboardInterrupt:
         say(f"{program}: interrupted; {interrupted}")
         return 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever read the output has left
+        raise
     except Exception as err:
         if debug:
             traceback.print_exc()
         if isinstance(err, ImportError):
             err = missing_extra(err) or err
+        if isinstance(err, OSError) and err.errno == errno.ENOSPC:
+            say(f"{program}: error: {err.filename or 'standard output'}: {err.strerror}")
+            return EXIT_FAILED
         if isinstance(err, DtgError):
             say(f"{program}: error: {err}")
             usage = isinstance(err, (SettingsError, DatasetError, BundleError))
