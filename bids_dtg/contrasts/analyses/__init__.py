@@ -5,13 +5,12 @@
 - `reading`: their arrays: made in several processes, kept, mapped
 - `evaluate`: compares a model's maps with measured ones, and with simple models
 - `finetune`: adapts a trained network to other people or other contrasts
-- `fit`: fits a model of any kind, and re-centres it
-- `folds`: few people all train, and cross-validation judges
+- `fit`: fits a model of any kind, re-centres it and writes it as a bundle
 - `judge`: several models on the same people: scores, tables, the page
 - `measured`: files of the measured maps, and quality findings in them
 - `overview`: all participants of an output: the quality table, mean maps and the page
 - `roi_maps`: ROI maps of a model that is trained
 - `training_set`: participants in a model's training set, recognised by hashes
-- `splits`: training, validation, calibration and test sets of participants
-- `train`: fits a model, scores it on other people and writes it as a bundle
+- `splits`: sets of participants, and the groups of a cross-validation
+- `train`: fits a model and scores it on other people; of few, cross-validation judges
 """

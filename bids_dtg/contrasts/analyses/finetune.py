@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.baselines import Predict
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.fit import check_fit, mean_prediction, recentred
+from bids_dtg.contrasts.analyses.fit import (
+    check_fit,
+    mean_prediction,
+    recentred,
+    write_fitted,
+)
 from bids_dtg.contrasts.analyses.judge import (
     fitted_alike,
     score_models,
@@ -22,7 +27,6 @@ from bids_dtg.contrasts.analyses.judge import (
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
-from bids_dtg.contrasts.analyses.train import write_fitted
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
@@ -113,9 +117,9 @@ def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     made = write_fitted(
         cohort,
         fitted,
+        split,
+        _score(cohort, fitted, tuned, training=training, test=test),
         contrasts=contrasts,
-        split=split,
-        evaluation=_score(cohort, fitted, tuned, training=training, test=test),
         earlier=bundle,
     )
     say(f"{made.card.name} {made.card.version}: {made.path}")

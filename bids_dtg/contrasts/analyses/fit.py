@@ -1,30 +1,34 @@
-"""Fit a model of a kind to people, and re-centre it on others."""
+"""Fit a model of a kind to people, re-centre it on others, and write it as a bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
+from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.training_set import record_people
+from bids_dtg.contrasts.bundle.arrays import as_kept
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
-from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
-from bids_dtg.contrasts.half_width import (
-    LEAST_PEOPLE,
-    HalfWidths,
-    LeftOutErrors,
-    block_edge,
-)
+from bids_dtg.contrasts.bundle.part import GAIN_DIGITS, MapsPart, Recentring
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.half_width import LEAST_PEOPLE, HalfWidths, LeftOutErrors, block_edge
+from bids_dtg.contrasts.judging.scores import ceilings
+from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps, mean_segments
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import recentre
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.imaging.places import Places
-from bids_dtg.notices import counted
+from bids_dtg.notices import counted, say
 from bids_dtg.report.contents import LEVEL
 from bids_dtg.stats.splits import Split
 
@@ -48,7 +52,6 @@ def fit_model(
     kind: MapsKind,
     cohort: Cohort,
     split: Split,
-    *,
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
@@ -130,3 +133,90 @@ def mean_prediction(people: Sequence[Person], predict: Callable[[Person], Array]
     for person in others:
         total += predict(person)
     return (total / len(people)).astype(np.float32)
+
+
+def write_fitted(
+    cohort: Cohort,
+    fitted: FittedModel,
+    split: Split,
+    evaluation: dict[str, Any] | None,
+    *,
+    contrasts: Sequence[Contrast] = (),
+    earlier: ModelBundle | None = None,
+) -> ModelBundle:
+    """Write the bundle of a fitted model below the folder of its analysis.
+
+    Parameters
+    ----------
+    cohort
+        Which has connectomes as the model reads them.
+    fitted, split, evaluation
+        The model, the people that it was made of, and its scores on others.
+    contrasts
+        Contrasts of the model; empty: those of the people's maps.
+    earlier
+        The model whose weights the training started from.
+    """
+    request = cohort.request
+    base, training = cohort.bundle, cohort.of(split.training)
+    in_turn, labels = fitted.left_out_in_turn, [contrast.label for contrast in cohort.contrasts]
+    limits = records(ceilings(cohort.people, labels))
+    recentring = Recentring(
+        participants=len(training) if in_turn else len(split.validation),
+        segments=mean_segments(cohort.people),
+        left_out_in_turn=in_turn,
+    )
+    made = dict(base.card.record or {}) if cohort.learns else {}
+    card = ModelCard(
+        name=cohort.name,
+        version="1",
+        kind=fitted.kind,
+        part=MapsPart(
+            contrasts=tuple(contrasts or cohort.contrasts),
+            grid=base.card.part.grid,
+            places=base.card.part.places,
+            parcels=base.card.part.parcels,
+            segment_seconds=_sample_seconds(base.card.part, training),
+            sample=base.card.part.sample,
+            statistic=cohort.statistic,
+            units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
+            recentring=None if fitted.correction is None else recentring,
+            same_for_all=fitted.same_for_all,
+            connectome=cohort.form,
+        ),
+        description=f"Trained with bids_dtg on {counted(len(training), 'participant')}; "
+        f"{cohort.maps_words}.",
+        training=TrainingData(
+            data=request.dataset.name,
+            repetition_time_s=cohort.repetition_time_s,
+            cleaning=f"{request.dataset.title}, {request.settings.cleaning.denoise_strategy}",
+            participants=len(training),
+        ),
+        for_science=base.card.for_science,
+        notice=base.card.notice,
+        record=without_times({**fitted.record, **made}),
+        evaluation=evaluation or ({"ceilings": limits} if limits else None),
+    )
+    # As users of the bundle will predict.
+    kept = replace(fitted, correction=as_kept(fitted.correction))
+    arrays = BundleArrays(
+        fitted.tensors,
+        base.roi_maps,
+        base.brain,
+        base.places,
+        fitted.correction,
+        mean_prediction(training, kept.predict),
+        base.combine,
+        fitted.half_widths,
+    )
+    say(half_width_words(fitted.half_widths, card.part.units))
+    people = record_people(cohort, asdict(split), earlier)
+    return write_bundle(cohort.results.add(f"{BUNDLE}/"), card, arrays, people)
+
+
+def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:
+    """Return the length of rest in one sample: of joined runs, the training people's mean."""
+    minutes = [person.minutes for person in training]
+    if not part.of_sessions or not np.isfinite(minutes).all():
+        return part.segment_seconds
+    return round(60 * sum(minutes) / sum(len(person.connectomes) for person in training), 1)

@@ -64,7 +64,7 @@ from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
-from bids_dtg.stats.splits import family_numbers
+from bids_dtg.stats.splits import Split, family_numbers
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
 
 TISSUES = ("cortex", "subcortex", "cerebellum")
@@ -150,14 +150,13 @@ def score_models(
 def score_fit(
     cohort: Cohort,
     fitted: FittedModel,
-    training: Sequence[Person],
-    test: Sequence[Person],
+    split: Split,
     report: Callable[[str], None] = say,
 ) -> tuple[Scores, SimpleModels]:
     """Score a model, called "model", and simple ones of the same training people, on others."""
-    simple = fitted_alike(cohort, training)
+    simple = fitted_alike(cohort, cohort.of(split.training))
     models = {"model": fitted.predict, **without_correction(fitted, "model")}
-    return score_models(cohort, simple, models, test, "model", report), simple
+    return score_models(cohort, simple, models, cohort.of(split.test), "model", report), simple
 
 
 def fitted_alike(cohort: Cohort, training: Sequence[Person]) -> SimpleModels:
@@ -254,7 +253,7 @@ def write_scores(
         "folded": "cross_validation" in record,
         "ceilings": limits[ALL_PLACES],
         "fewest": FEWEST,
-        "tables": (TARGETS_TABLE, QUALITY_TABLE),
+        "tables": (f"{TARGETS_TABLE}.tsv", f"{QUALITY_TABLE}.tsv"),
     }
 
     if cohort.results.has_pages:

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
-from bids_dtg.cohort.basis import BUNDLE
-from bids_dtg.contrasts.analyses.cohort import WORK, Cohort, names_model
-from bids_dtg.contrasts.analyses.fit import (
-    check_fit,
-    fit_model,
-    half_width_words,
-    mean_prediction,
-)
-from bids_dtg.contrasts.analyses.folds import draw_folds, groups_in_words, judge_folds
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.contrasts.analyses.baselines import SimpleModels
+from bids_dtg.contrasts.analyses.cohort import FOLDS, WORK, Cohort, names_model
+from bids_dtg.contrasts.analyses.fit import check_fit, fit_model, write_fitted
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
-from bids_dtg.contrasts.analyses.reading import read, reduced, with_maps_of
+from bids_dtg.contrasts.analyses.reading import of_fold, read, reduced, with_maps_of
 from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, sets_that_fit
-from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
-from bids_dtg.contrasts.analyses.training_set import record_people
-from bids_dtg.contrasts.bundle.arrays import as_kept
-from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
-from bids_dtg.contrasts.bundle.kinds import LINEAR as LINEAR_KIND
-from bids_dtg.contrasts.bundle.kinds import MapsKind, find_kind
-from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
-from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.judging.scores import ceilings
-from bids_dtg.contrasts.judging.tables import records
-from bids_dtg.contrasts.people import FittedModel, Person, mean_segments
+from bids_dtg.contrasts.analyses.splits import (
+    Groups,
+    draw_folds,
+    groups_in_words,
+    kept_split,
+    plan_split,
+    range_of,
+    sets_of,
+)
+from bids_dtg.contrasts.bundle.kinds import LINEAR, MapsKind, find_kind
+from bids_dtg.contrasts.judging.scores import Scores, join_groups
 from bids_dtg.contrasts.plan import CHECKPOINTS
+from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
@@ -42,6 +34,10 @@ from bids_dtg.stats.splits import DRAWN, Split
 
 FEW = 10  # training people: the rest of fewer makes poor ROI maps
 _TIMES_AS_LONG = 2  # as to reduce everybody's rest takes one fit, with its ROI maps and connectomes
+_FOLD_COLUMNS = (
+    Column("participant_id", "Participant"),
+    Column("group", "Number of the group that was left out of the fit together"),
+)
 
 
 def run_training(settings: Settings) -> int:
@@ -52,7 +48,7 @@ def run_training(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    kind = find_kind(settings.modelling.architecture or LINEAR_KIND.name)
+    kind = find_kind(settings.modelling.architecture or LINEAR.name)
     kind.require_recipe(settings.modelling.recipe)
     if kind.is_network:
         kind.module().require_packages()
@@ -113,7 +109,7 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
     training, validation, test = (getattr(split, name) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     cohort.results.add(f"{CHECKPOINTS}/")
-    fitted = fit_model(kind, cohort, split, folder=cohort.results.path, report=say)
+    fitted = fit_model(kind, cohort, split, cohort.results.path, say)
     groups, evaluation = draw_folds(cohort, split, kind), None
     if groups:
         say(f"cross-validation: {groups_in_words(groups)} are left out in turn")
@@ -122,7 +118,7 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
         fitted = dataclasses.replace(fitted, record={**fitted.record, "cross_validation": drawn})
         found, simple = judge_folds(cohort, groups, kind)
     elif test:
-        found, simple = score_fit(cohort, fitted, cohort.of(training), cohort.of(test))
+        found, simple = score_fit(cohort, fitted, split)
     else:
         say(
             f"no test participants: the model of {counted(len(training), 'participant')} is not "
@@ -131,89 +127,54 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
     if groups or test:
         simple = dataclasses.replace(simple, words=f"{simple.words} {fitted.words}".strip())
         evaluation = write_scores(cohort, found, simple, "model", record=fitted.record)
-    bundle = write_fitted(
-        cohort, fitted, contrasts=cohort.contrasts, split=split, evaluation=evaluation
-    )
+    bundle = write_fitted(cohort, fitted, split, evaluation)
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     for work in ("work", WORK):
         cohort.store.discard(work)
     return cohort.failed
 
 
-def write_fitted(
-    cohort: Cohort,
-    fitted: FittedModel,
-    *,
-    contrasts: Sequence[Contrast],
-    split: Split,
-    evaluation: dict[str, Any] | None,
-    earlier: ModelBundle | None = None,
-) -> ModelBundle:
-    """Write the bundle of a fitted model below the folder of its analysis.
+def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores, SimpleModels]:
+    """Fit a kind to all but each group in turn, score it and simple models, and join the scores.
 
-    `cohort` has connectomes as the model reads them, `split` holds its sets of people, and
-    `earlier` is the model whose weights the training started from.
+    Everything that a fit learns is learned anew: ROI maps, coefficients and gains. A group is
+    judged among its own people, by one fit, as test people are: the mean map of all others lacks a
+    person's own maps, so that predictions of different fits differ by who was left out.
+
+    Returns
+    -------
+    The scores, and what the simple models were fitted on, with sentences on it for the page.
     """
-    request = cohort.request
-    base, training = cohort.bundle, cohort.of(split.training)
-    in_turn, labels = fitted.left_out_in_turn, [contrast.label for contrast in cohort.contrasts]
-    limits = records(ceilings(cohort.people, labels))
-    recentring = Recentring(
-        participants=len(training) if in_turn else len(split.validation),
-        segments=mean_segments(cohort.people),
-        left_out_in_turn=in_turn,
+    rows = [
+        {"participant_id": f"sub-{label}", "group": number}
+        for number, group in enumerate(groups, 1)
+        for label in group
+    ]
+    words = "Groups of the cross-validation: a row a participant, in the order of the matrices"
+    cohort.results.table(FOLDS, ResultTable(_FOLD_COLUMNS, rows, words))
+    by_group, records = [], []
+    for number, group in enumerate(groups, 1):
+        others = [person.label for person in cohort.people if person.label not in group]
+        say(
+            f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left "
+            f"out, {len(others)} fitted"
+        )
+        fold, split = of_fold(cohort, number), Split(tuple(others), (), tuple(group))
+        fitted = fit_model(kind, fold, split, cohort.store.root / WORK, lambda line: None)
+        with one_blas_thread():
+            found, simple = score_fit(fold, fitted, split, lambda line: None)
+        by_group.append(found)
+        records.append(simple.record)
+    record = {name: [one[name] for one in records if name in one] for name in records[0]}
+    people = sum(map(len, groups))
+    fitted_on = [people - len(group) for group in groups]
+    words = (
+        f"Scores and verdicts are of cross-validation: {groups_in_words(groups)} (families "
+        f"together, seed {cohort.settings.modelling.seed}) were left out in turn. A fit to the "
+        f"{range_of(fitted_on)} others, with all that it chooses, predicted each group, and people "
+        f"are compared within their group alone. The model in the bundle is a fit to all {people}. "
+        "Each participant is tested, and trains the others' predictions: intervals and p of "
+        "differences count differences as varying \N{SQUARE ROOT}2 times as much as they do. "
+        "Simple models were fitted like the model."
     )
-    made = dict(base.card.record or {}) if cohort.learns else {}
-    card = ModelCard(
-        name=cohort.name,
-        version="1",
-        kind=fitted.kind,
-        part=MapsPart(
-            contrasts=tuple(contrasts),
-            grid=base.card.part.grid,
-            places=base.card.part.places,
-            parcels=base.card.part.parcels,
-            segment_seconds=_sample_seconds(base.card.part, training),
-            sample=base.card.part.sample,
-            statistic=cohort.statistic,
-            units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
-            recentring=None if fitted.correction is None else recentring,
-            same_for_all=fitted.same_for_all,
-            connectome=cohort.form,
-        ),
-        description=f"Trained with bids_dtg on {counted(len(training), 'participant')}; "
-        f"{cohort.maps_words}.",
-        training=TrainingData(
-            data=request.dataset.name,
-            repetition_time_s=cohort.repetition_time_s,
-            cleaning=f"{request.dataset.title}, {request.settings.cleaning.denoise_strategy}",
-            participants=len(training),
-        ),
-        for_science=base.card.for_science,
-        notice=base.card.notice,
-        record=without_times({**fitted.record, **made}),
-        evaluation=evaluation or ({"ceilings": limits} if limits else None),
-    )
-    # As users of the bundle will predict.
-    kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))
-    arrays = BundleArrays(
-        fitted.tensors,
-        base.roi_maps,
-        base.brain,
-        base.places,
-        fitted.correction,
-        mean_prediction(training, kept.predict),
-        base.combine,
-        fitted.half_widths,
-    )
-    say(half_width_words(fitted.half_widths, card.part.units))
-    people = record_people(cohort, dataclasses.asdict(split), earlier)
-    return write_bundle(cohort.results.add(f"{BUNDLE}/"), card, arrays, people)
-
-
-def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:
-    """Return the length of rest in one sample: of joined runs, the training people's mean."""
-    minutes = [person.minutes for person in training]
-    if not part.of_sessions or not np.isfinite(minutes).all():
-        return part.segment_seconds
-    return round(60 * sum(minutes) / sum(len(person.connectomes) for person in training), 1)
+    return join_groups(by_group), SimpleModels({}, record, min(fitted_on), words=words)
