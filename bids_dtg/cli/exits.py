@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import hashlib
-import mmap
 import os
 import signal
 import traceback
@@ -35,7 +33,6 @@ from bids_dtg.notices import say, visible
 from bids_dtg.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
-_MOST_WARNINGS, _DIGEST_BYTES = 256, 16  # remembered
 
 
 class Parser(argparse.ArgumentParser):
@@ -145,29 +142,15 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
 
 
 def _show_own_warnings(program: str, *, everything: bool) -> None:
-    """Print the package's warnings as one line; those of libraries only when debugging.
-
-    A line is printed once, by whichever process of the call comes first.
-    """
-    # Processes that are forked later share it: a digest a line.
-    shown = mmap.mmap(-1, _MOST_WARNINGS * _DIGEST_BYTES)
-
-    def is_new(line: str) -> bool:
-        digest = hashlib.blake2b(line.encode(errors="replace"), digest_size=_DIGEST_BYTES).digest()
-        for start in range(0, len(shown), _DIGEST_BYTES):
-            place = slice(start, start + _DIGEST_BYTES)
-            if shown[place] == digest:
-                return False
-            if not any(shown[place]):
-                shown[place] = digest
-                return True
-        return True
+    """Print the package's warnings as one line; those of libraries only when debugging."""
+    shown = set()
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
-        if everything or Path(filename).is_relative_to(Path(__file__).parents[1]):
-            line = f"{program}: warning: {' '.join(str(message).split())}"
-            if is_new(line):
-                say(line)
+        line = f"{program}: warning: {' '.join(str(message).split())}"
+        own = Path(filename).is_relative_to(Path(__file__).parents[1])
+        if (own or everything) and line not in shown:
+            shown.add(line)
+            say(line)
 
     warnings.showwarning = show  # type: ignore[assignment]
 
