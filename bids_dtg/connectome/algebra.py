@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import Removal, Retention
-from bids_dtg.connectome.moments import RunMoments
+from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE, RunMoments
 
 # Singular values of the ROI maps below this share of the largest count as zero, as in `pinv`;
 # maps are float32, so smaller ones are rounding.
 MAPS_TOLERANCE = 1e-6
-# Of a voxel's or ROI's sum of squares, less than this left after cleaning is rounding.
-RESIDUAL_TOLERANCE = 1e-6
 # Voxels turned to float64 at a time.
 VOXELS_AT_A_TIME = 2048
 
@@ -38,9 +36,6 @@ class Algebra:
         self.shares = False
         if isinstance(cleaning, Retention):
             self.columns, self.intercept = -cleaning.courses, float(cleaning.columns[0, 0])
-            if moments.voxels.standardised:
-                self.series = self._standardised_series(cleaning.courses)
-                return
             weights = series_weights(moments)
             raw = moments.features[:, : len(weights)] @ weights
             left = cleaning.courses @ (cleaning.columns[:, 1:].T @ raw)
@@ -71,23 +66,6 @@ class Algebra:
         """Positions of the pieces' frames among the kept ones."""
         edges = self.moments.segments.edges
         return np.concatenate([np.arange(edges[piece], edges[piece + 1]) for piece in pieces])
-
-    def _standardised_series(self, courses: Float) -> Float:
-        """Solve ROI series on cleaned voxels of sd 1, whose courses the sums hold."""
-        moments, frames = self.moments, len(courses)
-        solved = moments.solved
-        left = np.zeros((courses.shape[1], len(moments.maps) + 1))
-        for low in range(0, moments.grey_voxels, VOXELS_AT_A_TIME):
-            high = min(low + VOXELS_AT_A_TIME, moments.grey_voxels)
-            own = VoxelSums(self, low, high).betas
-            squares = (own**2).sum(axis=1)
-            explained = squares <= RESIDUAL_TOLERANCE * moments.squares[0, low:high]
-            solved[low:high][explained] = False
-            scale = ratio(np.where(solved[low:high], np.sqrt(frames), 0.0), np.sqrt(squares))
-            maps = np.vstack([moments.maps[:, low:high], np.ones((1, high - low))])
-            left += (own * scale[:, None]).T @ maps.T
-        series: Float = courses @ (left @ series_weights(moments, solved))
-        return series
 
 
 class Part:
@@ -244,18 +222,17 @@ def cleaned_courses(moments: RunMoments, readout: Float) -> NDArray[np.float32]:
     return found
 
 
-def series_weights(moments: RunMoments, solved: NDArray[np.bool_] | None = None) -> Float:
+def series_weights(moments: RunMoments) -> Float:
     """(maps + 1, rois) weights that turn raw projections and voxel sums into ROI series.
 
     With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
     the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
-    solved by itself. `solved` (voxels,) are those with data; by default as the sums have them.
+    solved by itself.
     """
     voxels = moments.voxels
     # Maps that are combined need the products of all; else sets have nothing to do with each other.
     blocks = voxels.set_rows if voxels.combine is None else (slice(None),)
-    solved = moments.solved if solved is None else solved
-    gram, mean = _demeaned_gram(moments.maps, solved, blocks)
+    gram, mean = _demeaned_gram(moments.maps, moments.solved, blocks)
     inverse = np.zeros((len(gram), voxels.rois))
     for rows in voxels.set_rows:
         if voxels.combine is None:

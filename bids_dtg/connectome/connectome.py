@@ -94,8 +94,6 @@ class RunConnectomes:
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     residual_dof: float = float("nan")  # kept frames less what cleaning took; NaN: not known
     effective_dof: float = float("nan")  # the same less what autocorrelation takes
-    # Kept frames by whose sd places are standardised before the series are solved; 0: they are not.
-    sd_frames: int = 0
 
     def of_one_set(self) -> RunConnectomes:
         """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
@@ -225,7 +223,6 @@ def run_connectomes(
         tsnr=tsnr,
         residual_dof=moments.design.residual_dof(),
         effective_dof=effective_dof(algebra.series, moments.design),
-        sd_frames=moments.sd_frames,
     )
 
 

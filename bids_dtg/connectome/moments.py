@@ -6,26 +6,23 @@ maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, Z] a
 time courses of the cleaning, are all that a pass has to keep; they add up over blocks, pieces and
 machines. Where Z spans what cleaning leaves, the sums of y Z are enough.
 
-Places that are standardised in time before the ROI series are solved need their sd first. Where Z
-spans what cleaning leaves, the sums hold it, and the series follow from them; else it is that of
-the first frames, which are held until it is known.
+Places that are standardised in time before the ROI series are solved need their sd first, which the
+sums y Z and y^2 of all kept frames give. So the frames are put aside as they pass, short runs and
+parcels in memory, others in a temporary file, and their raw projections are made from there.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bids_dtg.connectome.design import (
-    RANK_TOLERANCE,
     Cleaning,
-    Removal,
     Retention,
     Segments,
     TemporalDesign,
@@ -45,16 +42,10 @@ from bids_dtg.engine.machine import one_blas_thread
 
 # Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
 _VOXELS = 4096
-# Frames from which the sd of places is taken where the sums do not hold it, and the least sd, as
-# share of their median: a place that hardly varies there may vary later.
-LEAD_FRAMES = 128
-_LEAST_SD = 0.1
-# A direction of time is cleaned away in these frames if that takes more than such a share of it.
-_CLEANED_AWAY = 0.25
-_LEAST_LEFT = 16  # degrees of freedom of an sd
-# Courses of a short run, whose places are standardised by the sd of all frames: the algebra takes
-# the square of their number.
-_MOST_LEFT = 256
+# Of a voxel's or ROI's sum of squares, less than this left after cleaning is rounding.
+RESIDUAL_TOLERANCE = 1e-6
+# Bytes of frames that are put aside in memory: more are in a temporary file.
+_IN_MEMORY = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +76,6 @@ class RunVoxels:
     sets: tuple[int, ...] = ()
     # Whether ROI series are solved on grey-matter voxels alone, each standardised in time.
     standardised: bool = False
-    # (voxels,), by which they are multiplied for that where the sums do not hold their sd.
-    scale: NDArray[np.floating] | None = None
     # (rois, maps), where the ROIs' maps are combinations of `maps`; None: they are `maps`.
     combine: NDArray[np.floating] | None = None
 
@@ -176,18 +165,18 @@ class RunMoments:
         # (voxels,), so few without data that they are in the ROI series; nothing else is of them.
         self.lost = np.zeros(count, dtype=bool)
         self._dtype = np.dtype(dtype)
-        self.cleaning = cleaning or _choose_cleaning(design, voxels, segments)
+        pieces = segments.pieces
+        self.cleaning = cleaning or choose_cleaning(design, len(voxels.maps), pieces)
         columns = self.cleaning.columns
         # Sums with what is left serve all pieces, and need no raw projections.
         once = isinstance(self.cleaning, Retention)
-        if voxels.standardised and not once and voxels.scale is None:
-            raise ValueError("places are standardised by a scale, which is missing")
-        # Of standardised voxels the series follow from the sums with what is left.
-        self.projected = not (voxels.standardised and once)
-        # Standardised voxels are grey matter alone.
-        self._on_maps = voxels.grey_voxels if voxels.standardised else count
-        self._maps = np.asarray(self.maps[:, : self._on_maps], dtype) if self.projected else None
-        self._scale = None if voxels.scale is None else np.asarray(voxels.scale, dtype)
+        # Frames whose projections wait for the sd of places.
+        self._aside = None
+        if voxels.standardised and rois:
+            self._aside = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+        # (grey voxels,), 1 / sd of what cleaning leaves; 0: left out of the series.
+        self.scale: NDArray[np.float64] | None = None
+        self._maps = np.asarray(self.maps, dtype)
         self._subtracted = np.asarray(self.subtracted, dtype)
         self._beside = voxels.beside
         self._edges = segments.edges[[0, -1]] if once else segments.edges
@@ -246,8 +235,11 @@ class RunMoments:
         self.seen[start:stop] = True
 
     def end(self) -> None:
-        """Free what only further frames need."""
-        self._maps = None
+        """Finish what needs all frames, once all are added, and free what further ones need."""
+        if self._aside is not None:
+            self._project_aside()
+            self._aside.close()
+            self._aside = None
 
     def _project(self, values: Any) -> Any:
         """Subtract the volume in place; return b and the sum over voxels, (frames, rois + 1)."""
@@ -259,20 +251,56 @@ class RunMoments:
             part = values[:, low : low + _VOXELS]
             if not self.comes_subtracted:
                 part -= self._subtracted[low : low + _VOXELS]
-            if self._scale is not None:
-                part = part * self._scale[low : low + _VOXELS]
-            if self._maps is not None and low < self._on_maps:
-                maps = self._maps[:, low : low + _VOXELS]
-                total[:, :rois] += part[:, : maps.shape[1]] @ maps.T
+            if self._aside is None:
+                total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
             total[:, rois] += part.sum(1)
         if len(self._beside):
-            outside = values[:, self._beside]
-            if self._scale is not None:
-                outside = outside * self._scale[self._beside]
-            total[:, rois] -= outside.sum(1)
+            total[:, rois] -= values[:, self._beside].sum(1)
         if not np.isfinite(total).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         return total
+
+    def _project_aside(self) -> None:
+        """Project the frames that were put aside, of grey matter alone, and add up their sums."""
+        assert self._aside is not None
+        rois, grey = len(self.maps), self.grey_voxels
+        self.scale = self._one_over_sd()
+        scale, once = self.scale.astype(self._dtype), self._first_summed > 0
+        self._aside.seek(0)
+        for piece, first, stop, mean in self._means:
+            shape, size = (stop - first, grey), self._dtype.itemsize
+            held = self._aside.read(shape[0] * grey * size)
+            values = np.frombuffer(held, self._dtype).reshape(shape)
+            features = np.zeros((len(values), rois + 1), self._dtype)
+            some = [slice(low, min(low + _VOXELS, grey)) for low in range(0, grey, _VOXELS)]
+            for part in some:
+                scaled = (values[:, part] + mean[part]) * scale[part]
+                features[:, :rois] += scaled @ self._maps[:, part].T
+                features[:, rois] += scaled.sum(1)
+            self._features[first:stop, : rois + 1] = features
+            for part in () if once else some:
+                self._cross[piece][part, : rois + 1] += values[:, part].T @ features
+        self._shares = None  # they are of the features before
+
+    def _one_over_sd(self) -> NDArray[np.float64]:
+        """Return 1 / sd of cleaned grey-matter voxels; 0 of those that ROI series leave out."""
+        frames, cleaning, scale = len(self.seen), self.cleaning, np.zeros(self.grey_voxels)
+        own = slice(self._intercept, None)
+        columns = self.features[:, len(self.maps) + 1 :]
+        products, squares = columns.T @ columns, self.squares.sum(axis=0)
+        for low in range(0, self.grey_voxels, _VOXELS):
+            high = min(low + _VOXELS, self.grey_voxels)
+            cross = self.cross(low, high).sum(axis=0)[:, own]
+            if isinstance(cleaning, Retention):
+                left = (cross[:, 1:] ** 2).sum(axis=1)
+            else:
+                betas = cross @ np.linalg.inv(products) @ cleaning.weights.T
+                left = squares[low:high]
+                left = left + np.einsum("vc,vc->v", betas, betas @ products - 2 * cross)
+            real = left > RESIDUAL_TOLERANCE * squares[low:high]
+            scale[low:high][real] = np.sqrt(frames / left[real])
+        scale[self._beside[self._beside < self.grey_voxels]] = 0.0
+        return scale
 
     def _accumulate(self, piece: int, values: Any, low_frame: int, high_frame: int) -> None:
         """Add frames of one piece, in place.
@@ -282,11 +310,15 @@ class RunMoments:
         that of the rest.
         """
         features = self._features[low_frame:high_frame, self._first_summed :]
+        # Of frames that are put aside, there are no projections yet.
+        first = 0 if self._aside is None else self._intercept
+        features = features[:, first:]
         frames, grey = len(values), self.grey_voxels
         cross, squares = self._cross[piece], self._squares[piece]
         means = np.zeros(grey, self._dtype)
         average = np.full(frames, 1.0 / frames, self._dtype)
-        constant = features[0, self._intercept]
+        intercept = self._intercept - first
+        constant = features[0, intercept]
         for low in range(0, grey, _VOXELS):
             high = min(low + _VOXELS, grey)
             part, square = values[:, low:high], squares[low:high]
@@ -295,14 +327,17 @@ class RunMoments:
             product = part.T @ features
             square += np.einsum("tv,tv->v", part, part)
             # The mean is rounded: what is left of it counts too.
-            square += 2.0 * mean * (product[:, self._intercept] / constant)
+            square += 2.0 * mean * (product[:, intercept] / constant)
             square += frames * mean.astype(np.float64) ** 2
             means[low:high] = mean
-            cross[low:high] += product
+            cross[low:high, first:] += product
         # Of the rest of the brain it is asked only whether a voxel varies.
         outside = values[:, grey:]
         squares[grey:] += np.einsum("tv,tv->v", outside, outside)
         self._means.append((piece, low_frame, high_frame, means))
+        if self._aside is not None:
+            for frame in values[:, :grey]:
+                self._aside.write(frame.data)
 
     @property
     def features(self) -> NDArray[np.float64]:
@@ -350,112 +385,11 @@ class RunMoments:
         """(voxels,), those on which the ROI series are solved: with data, constant or not."""
         solved = self.valid.copy()
         solved[self.voxels.beside] = False
-        if self.voxels.standardised:  # a constant place has no sd
-            return np.asarray(solved & self.varying & (np.arange(len(solved)) < self.grey_voxels))
+        if self.scale is not None:  # a constant place has no sd
+            return np.pad(self.scale > 0, (0, len(self.valid) - self.grey_voxels))
         if self.voxels.zeros_missing:
             solved &= self.varying | (self.subtracted != 0)
         return solved
-
-    @property
-    def sd_frames(self) -> int:
-        """Number of kept frames whose sd standardises places; 0: they are not standardised."""
-        if not self.voxels.standardised:
-            return 0
-        return len(self.seen) if self.voxels.scale is None else min(LEAD_FRAMES, len(self.seen))
-
-
-class _FirstFrames:
-    """Sums of the first kept frames, which give the sd of cleaned places there.
-
-    Parameters
-    ----------
-    design, voxels
-        As for `RunMoments`.
-    usable
-        (voxels,), with data.
-    subtracted
-        (voxels,) volume to be subtracted from each frame; None: it has been.
-    """
-
-    def __init__(
-        self,
-        design: TemporalDesign,
-        voxels: RunVoxels,
-        usable: NDArray[np.bool_],
-        subtracted: NDArray[np.floating] | None,
-    ) -> None:
-        frames, grey = min(LEAD_FRAMES, design.frames_kept), voxels.grey_voxels
-        self.seen = np.zeros(frames, dtype=bool)
-        self._usable = usable[:grey]
-        self._subtracted = None if subtracted is None else subtracted[:grey]
-        self._position = np.where(design.keep, np.cumsum(design.keep) - 1, frames)
-        self._away = _cleaned_away(design, frames)
-        self._products = np.zeros((grey, self._away.shape[1]), np.float32)
-        self._squares = np.zeros(grey)
-
-    def add(self, block: Block, first_frame: int) -> None:
-        """As `RunMoments.add`; later frames are passed over."""
-        position = self._position[first_frame : first_frame + len(block)]
-        kept = np.flatnonzero(position < len(self.seen))
-        if not len(kept):
-            return
-        away, grey = self._away[position[kept]].astype(np.float32), len(self._squares)
-        squares, products = np.empty(grey), np.empty_like(self._products)
-        frames = block[kept[0] : kept[-1] + 1]
-        frames = frames if len(frames) == len(kept) else block[kept]
-        for low in range(0, grey, _VOXELS):
-            some = slice(low, min(low + _VOXELS, grey))
-            subtracted = 0 if self._subtracted is None else self._subtracted[some]
-            values = frames[:, some] - subtracted
-            values[:, ~self._usable[some]] = 0
-            squares[some] = np.einsum("tv,tv->v", values, values)
-            products[some] = values.T @ away
-        if not np.isfinite(squares).all():
-            raise InvalidVoxelsError("values at valid voxels are not finite")
-        if self.seen.any():
-            squares += self._squares
-            products += self._products
-        self._squares, self._products = squares, products
-        self.seen[position[kept]] = True
-
-    def scale(self, voxels: int) -> NDArray[np.float32]:
-        """Return 1 / sd of each grey-matter voxel, and 0 for others of so many (voxels,)."""
-        frames, rank = self._away.shape
-        left = self._squares - np.einsum("vc,vc->v", self._products, self._products)
-        sd = np.sqrt(np.maximum(left, 0.0) / (frames - rank))
-        sd[~self._usable] = 0.0
-        scale = np.zeros(voxels, np.float32)
-        if (sd > 0).any():
-            floor = _LEAST_SD * float(np.median(sd[sd > 0]))
-            scale[: len(sd)] = np.where(self._usable, 1.0 / np.maximum(sd, floor), 0.0)
-        return scale
-
-
-def _cleaned_away(design: TemporalDesign, frames: int) -> NDArray[np.float64]:
-    """Return an orthonormal basis of what cleaning takes of the first kept frames.
-
-    A column of the whole run takes a part of a direction of these frames, with the rest of the run;
-    directions that lose most of themselves count.
-    """
-    columns = Removal.of(design).columns[:frames]
-    directions, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    share = frames / design.frames_kept  # of a column that takes as much everywhere
-    taken = directions[:, sizes**2 > _CLEANED_AWAY * share]
-    constant = np.full((frames, 1), frames**-0.5)
-    if frames - taken.shape[1] <= _LEAST_LEFT:
-        return constant
-    # The mean goes in any case.
-    basis, among = np.linalg.qr(np.hstack([constant, taken]))
-    away: NDArray[np.float64] = basis[:, np.abs(np.diag(among)) > RANK_TOLERANCE]
-    return away
-
-
-def _choose_cleaning(design: TemporalDesign, voxels: RunVoxels, segments: Segments) -> Cleaning:
-    """Choose as `choose_cleaning`; of short runs what is left, which holds the sd of places."""
-    if not voxels.standardised:
-        return choose_cleaning(design, len(voxels.maps), segments.pieces)
-    left = design.frames_kept - design.basis.shape[1]
-    return Retention.of(design) if left <= _MOST_LEFT else Removal.of(design)
 
 
 def measure_run(
@@ -490,77 +424,23 @@ def measure_run(
         Which time courses are summed with; the fewest by default.
     """
     cut = design.segments() if segments is None else segments
-    chosen = cleaning or _choose_cleaning(design, voxels, cut)
 
     def run(valid: NDArray[np.bool_]) -> Passed[RunMoments]:
-        with ExitStack() as until_read:
-            own, blocks = replace(voxels, valid=valid), open_blocks
-            if own.standardised and not isinstance(chosen, Retention):
-                lead = until_read.enter_context(closing(_Lead(open_blocks, design)))
-                own = replace(own, scale=lead.scale(own, smoothing))
-                blocks = lead.blocks
+        def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
+            return RunMoments(
+                design,
+                replace(voxels, valid=usable),
+                cut,
+                subtracted=subtracted,
+                dtype=dtype,
+                cleaning=cleaning,
+                comes_subtracted=smoothing is not None,
+            )
 
-            def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
-                return RunMoments(
-                    design,
-                    replace(own, valid=usable),
-                    cut,
-                    subtracted=subtracted,
-                    dtype=dtype,
-                    cleaning=chosen,
-                    comes_subtracted=smoothing is not None,
-                )
-
-            return BlockPass(blocks, design, start, smoothing, voxels.leave).run(valid)
+        return BlockPass(open_blocks, design, start, smoothing, voxels.leave).run(valid)
 
     with one_blas_thread():
         found = in_passes(run, voxels.valid, OUTSIDE)
-    found.sums.lost = found.lost
-    found.sums.end()
+        found.sums.lost = found.lost
+        found.sums.end()
     return found.sums
-
-
-class _Lead:
-    """The first kept frames of a run: read once, held for their sd, and then handed on.
-
-    Parameters
-    ----------
-    open_blocks, design
-        As for `measure_run`.
-    """
-
-    def __init__(self, open_blocks: Callable[[], Blocks], design: TemporalDesign) -> None:
-        self._design = design
-        self._last = int(np.flatnonzero(design.keep)[:LEAD_FRAMES][-1])
-        self._rest = open_blocks()
-        self._held: deque[tuple[int, Block]] = deque()
-        for first, block in self._rest:
-            if first + len(block) > self._last:
-                self._held.append((first, block))
-                return
-            self._held.append((first, block.copy()))  # the next one is read into its memory
-
-    def scale(self, voxels: RunVoxels, smoothing: MakeSmoothing | None) -> NDArray[np.float32]:
-        """Return the scale (voxels,) that standardises places."""
-
-        def beginning() -> Blocks:
-            for first, block in self._held:
-                frames = block[: self._last + 1 - first]
-                yield first, frames if smoothing is None else frames.copy()  # it changes them
-
-        def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> _FirstFrames:
-            design, given = self._design, subtracted if smoothing is None else None
-            return _FirstFrames(design, voxels, usable, given)
-
-        found = in_passes(BlockPass(beginning, self._design, start, smoothing).run, voxels.valid)
-        return found.sums.scale(len(voxels.valid))
-
-    def close(self) -> None:
-        """End reading."""
-        self._rest.close()
-
-    def blocks(self) -> Blocks:
-        """Hand on the blocks that are held and then the others."""
-        while self._held:
-            yield self._held.popleft()
-        return (yield from self._rest)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.algebra import RESIDUAL_TOLERANCE
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE
 from bids_dtg.connectome.passes import (
     Block,
     BlockPass,

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_route import clean, correlate, plain_series, regress
+from tiny_bundle import write_tiny_bundle
 
+from bids_dtg import measure_array
 from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
-from bids_dtg.connectome.moments import LEAD_FRAMES, RunVoxels, measure_run
+from bids_dtg.connectome.moments import RunVoxels, measure_run
 
 VOXELS, GREY, SETS, TR = 210, 140, (2, 3), 2.0
 FORM = Form("partial", SETS)
@@ -62,58 +64,42 @@ def assert_as_arrays(found, cleaned, scaled, maps, *, atol=2e-5):
         first += rois
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 10**6), st.integers(20, 150))
-def test_sums_of_what_is_left_hold_the_sd_of_all_frames(seed, frames):
+@pytest.mark.parametrize("way", [Removal, Retention])
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 10**6), st.integers(20, 400), st.sampled_from([16, 32, 50]))
+def test_places_are_standardised_by_the_sd_of_all_kept_frames(way, seed, frames, size):
     bold, maps, confounds, keep = example(seed, frames)
     bold[:, 7] = 1000  # has no sd
     bold[:, 8] = 1000 + 5 * confounds[:, 0]  # has none after cleaning
+    bold[: frames // 2, 9] = 1000  # varies later only
     design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    found = one_pass(bold, maps, design, way=Retention)
+    found = one_pass(bold, maps, design, way=way, size=size)
     cleaned = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
     cleaned[:, [7, 8]] = 0
     sd = cleaned.std(axis=0)
-    scaled = cleaned / np.where(sd > 0, sd, 1)
-    assert_as_arrays(found, cleaned, scaled, maps)
-    assert found.sd_frames == keep.sum() == len(found.series)
+    assert_as_arrays(found, cleaned, cleaned / np.where(sd > 0, sd, 1), maps)
     assert not found.whole.r[:, [7, 8]].any()
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.integers(0, 10**6), st.integers(200, 400), st.sampled_from([16, 32, 50]))
-def test_long_runs_take_the_sd_of_the_first_frames(seed, frames, size):
-    bold, maps, _, keep = example(seed, frames)
-    bold[: np.flatnonzero(keep)[LEAD_FRAMES], 9] = 1000  # varies later only
-    design = TemporalDesign.build(None, [], keep, TR)
-    found = one_pass(bold, maps, design, way=Removal, size=size)
-    kept = bold[keep][:, :GREY].astype(float)
-    sd = kept[:LEAD_FRAMES].std(axis=0, ddof=1)
-    cleaned = kept - kept.mean(axis=0)
-    scaled = cleaned / np.maximum(sd, 0.1 * np.median(sd[sd > 0]))
-    assert_as_arrays(found, cleaned, scaled, maps)
-    assert found.sd_frames == LEAD_FRAMES < len(found.series)
-
-
-def test_the_first_frames_are_cleaned_and_near_to_all():
-    bold, maps, confounds, keep = example(3, 600)
-    keep[:] = True
-    bold += 200 * np.linspace(-1, 1, 600, dtype=np.float32)[:, None] ** 2
-    drift = np.column_stack([np.linspace(-1, 1, 600) ** n for n in range(1, 4)])
-    confounds = np.hstack([confounds, drift])
-    design = TemporalDesign.build(confounds, list("abcdef"), keep, TR)
-    exact = one_pass(bold, maps, design, way=Retention).whole.r
-    near = one_pass(bold, maps, design, way=Removal).whole.r
-    assert np.corrcoef(exact.ravel(), near.ravel())[0, 1] > 0.99
-
-
-def test_runs_as_short_as_the_first_frames_are_exact():
-    bold, maps, *_ = example(4, LEAD_FRAMES)
-    keep = np.ones(LEAD_FRAMES, bool)
-    design = TemporalDesign.build(None, [], keep, TR)
-    found = one_pass(bold, maps, design)
-    assert found.sd_frames == LEAD_FRAMES
-    expected = one_pass(bold, maps, design, way=Retention)
-    np.testing.assert_array_equal(found.whole.r, expected.whole.r)
+@pytest.mark.parametrize("frames", [90, 400])
+def test_an_array_is_standardised_as_by_numpy(tmp_path, frames):
+    bundle = write_tiny_bundle(tmp_path / "model", connectome=Form("partial"))
+    rng = np.random.default_rng(frames)
+    bold = rng.standard_normal((*bundle.grid.shape, frames)) * 30 ** rng.random(bundle.grid.shape)[
+        ..., None
+    ] + np.linspace(900, 1000, frames)
+    confounds, keep = rng.standard_normal((frames, 4)), rng.random(frames) < 0.9
+    found = measure_array(
+        *(bold, bundle.grid.affine, bundle),
+        repetition_time_s=2.0,
+        confounds=confounds,
+        keep=keep,
+    )
+    cleaned = clean(bold[bundle.voxels.mask].T[keep], confounds[keep])
+    inside = bundle.brain_voxels.mask[bundle.voxels.mask]
+    scaled = (cleaned / cleaned.std(axis=0))[:, inside]
+    series = plain_series(scaled, bundle.place_roi_maps[:, inside])
+    np.testing.assert_allclose(found.r, regress(cleaned, series, PENALTY), atol=1e-5)
 
 
 @pytest.mark.parametrize("at", [5, 250])
@@ -162,7 +148,7 @@ def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
 
     order = np.random.default_rng(1).permutation(GREY)
     no_maps = np.zeros((0, VOXELS), np.float32)
-    voxels = RunVoxels(no_maps, GREY, np.ones(VOXELS, bool), order=order, standardised=True)
+    voxels = RunVoxels(no_maps, GREY, np.ones(VOXELS, bool), order=order)
     found = cleaned_courses(measure_run(blocks, design, voxels, cleaning=cleaning), readout)
     cleaned = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
     if len(cleaned) > most:

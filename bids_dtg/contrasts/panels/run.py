@@ -209,7 +209,9 @@ def _keep_coverage(data: RunData) -> Kept | None:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
-    labels = _WORDS["labels"] | ({"3": _STANDARDISED} if measured.sd_frames else {})
+    labels = _WORDS["labels"] | (
+        {"3": _STANDARDISED} if bundle.card.part.connectome.standardised else {}
+    )
     return keep_volume(
         COVERAGE_FILE,
         tissue,

@@ -264,7 +264,7 @@ class Reader:
             cleaning={
                 **design.decisions,
                 **frequency_facts(cleaning),
-                **_sd_facts(connectomes),
+                **({"places_standardised_by": "all frames"} if self.form.standardised else {}),
             },
             confounds=confounds,
             sampled=source.interpolation,
@@ -305,7 +305,6 @@ class Reader:
             source.valid,
             leave=not source.between,
             order=self.order,
-            standardised=True,
         )
         with _as_run_error(run):
             moments = measure_run(
@@ -338,14 +337,6 @@ def _as_run_error(run: RestRun) -> Iterator[None]:
         yield
     except ValueError as err:
         raise RunError(f"{run.bold} cannot be used: {err}") from err
-
-
-def _sd_facts(found: RunConnectomes) -> dict[str, object]:
-    """Return by which frames' sd places were standardised; nothing if they were not."""
-    if not found.sd_frames:
-        return {}
-    every = found.sd_frames == len(found.series)
-    return {"places_standardised_by": "all frames" if every else f"first {found.sd_frames} frames"}
 
 
 def _evenly(voxels: NDArray[np.intp], most: int) -> NDArray[np.intp]:
