@@ -155,7 +155,6 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
     [
         ("sub-01_task-rest_statmap.json", "Runs", [5]),
         ("sub-01_task-rest_statmap.json", "ExcludedRuns", ["x"]),
-        ("*_desc-coverage_dseg.json", "RoiCoverage", ["x", None]),
     ],
 )
 def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key, value):
@@ -171,7 +170,7 @@ def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key
             path.write_text(text)
     assert len(mean_of_averages(sets, lambda title, share: None).averages) == 1
     told = f"sub-01_task-rest_statmap.json was changed by hand or damaged: {key} cannot be used"
-    assert (told in page) == ("_statmap" in pattern)
+    assert told in page
 
 
 def test_a_stop_does_not_wait_for_reports(tmp_path):
