@@ -143,9 +143,7 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
         raise BundleError(
             f"the model {wanted.name} is not here, and fetching it failed: {err.found}",
             expected=err.expected,
-            remedy=f"{err.remedy}, or: {how_to_get(wanted.name)}"
-            if err.remedy
-            else how_to_get(wanted.name),
+            remedy=", or: ".join(filter(None, [err.remedy, how_to_get(wanted.name)])),
         ) from err
     return bundle
 
@@ -257,7 +255,7 @@ def estimate_maps(segments: Sequence[Connectome], model: Model) -> Estimate:
     average = MapAverage(by_dof=all(math.isfinite(part.residual_dof) for part in segments))
     for part in segments:
         add_maps(average, model, part)
-    return average_of(average, model)
+    return average.result(model.bundle.contrasts)
 
 
 def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
@@ -280,14 +278,3 @@ def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
             residual_dof=connectome.residual_dof,
             data=None if is_network else (connectome.r != 0).any(axis=0),
         )
-
-
-def average_of(average: MapAverage, model: Model) -> Estimate:
-    """Return the average of maps; refuse values that have overflowed."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        estimate = average.result(model.bundle.contrasts)
-    values = estimate.values
-    if average.data.ndim:
-        values = values[:, ~np.isnan(values).all(axis=0)]  # where there are data
-    require_finite(values, estimate.contrasts)
-    return estimate

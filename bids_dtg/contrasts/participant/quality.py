@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.checks import RunCheck
-from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
@@ -20,13 +19,7 @@ from bids_dtg.participants.figures import first_figures, rounded
 from bids_dtg.participants.origin import camel_case, cleaning_note
 from bids_dtg.settings import Settings
 
-_RANGE_COLUMNS = (
-    "mask_overlap",
-    "roi_map_identity",
-    "hemispheric_similarity",
-    "roi_sd_ratio",
-)
-
+_RANGE_COLUMNS = ("mask_overlap", "roi_map_identity", "hemispheric_similarity", "roi_sd_ratio")
 # A voxel volume or a repetition time that differs by more than this factor is reported.
 FAR_APART = 2.0
 
@@ -52,6 +45,10 @@ def summarise(
     `names` replace folders in what a sidecar says.
     """
     run, result = measured.run, measured.connectomes.of_one_set()
+    beyond = None  # the ROIs, which are regressors of the partial form
+    if result.segments[0].form.row.joint:
+        least = min(part.residual_dof for part in result.segments)
+        beyond = rounded(least - len(result.roi_r))
     figures: dict[str, Any] = {
         **first_figures(
             run,
@@ -64,7 +61,7 @@ def summarise(
         ),
         "effective_dof": rounded(result.effective_dof),
         "n_segments": len(result.segments),
-        "dof_beyond_rois": _dof_beyond_rois(result),
+        "dof_beyond_rois": beyond,
         "coverage": round(result.coverage, 4),
         "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
         "tsnr_median": rounded(result.median_tsnr, 2),
@@ -100,13 +97,6 @@ def summarise(
     return RunSummary(run, figures, facts, result.coverage, confounds, judged, measured.notes)
 
 
-def _dof_beyond_rois(result: RunConnectomes) -> float | None:
-    """Return the fewest degrees of freedom of a segment, beyond the ROIs as regressors."""
-    if not result.segments[0].form.row.joint:
-        return None
-    return rounded(min(part.residual_dof for part in result.segments) - len(result.roi_r))
-
-
 def notes_on_average(
     card: ModelCard[Any], runs: Sequence[RunSummary], settings: Settings
 ) -> dict[str, str]:
@@ -121,31 +111,32 @@ def notes_on_average(
         cleaning_note(card.training, *how, cleaned_as)
         for cleaned_as in sorted({summary.run.cleaned_as for summary in runs})
     )
+    unknown = (
+        "The runs were cleaned elsewhere, and their sidecars do not state "
+        f"{RESIDUAL_DOF}: it is n/a, no limit was applied, and runs are weighted by time."
+    )
     notes = {
         "CleaningNote": next(filter(None, cleanings), None),
         "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
         "SampleNote": _sample_note(card.part, runs),
-        "DegreesOfFreedomNote": _dof_note(runs),
+        "DegreesOfFreedomNote": None if all(own.run.dof_known for own in runs) else unknown,
     }
     return {key: note for key, note in notes.items() if note}
 
 
 def _sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
     """Say where joined runs are much shorter or longer than those that a model was trained on."""
-    trained = part.segment_seconds
-    if not part.of_sessions or trained >= SECONDS_PER_RUN:
+    trained = part.segment_seconds / 60
+    if not part.of_sessions or part.segment_seconds >= SECONDS_PER_RUN:
         return None
     minutes = dict[str | None, float]()  # of each session's runs together
     for summary in runs:
         own = float(str(summary.figures["minutes_kept"]))
         minutes[summary.run.session] = minutes.get(summary.run.session, 0.0) + own
-    far = [own for own in minutes.values() if _apart(60 * own, trained, 1)]
-    if not far:
-        return None
-    found = " to ".join(f"{own:.3g}" for own in sorted({min(far), max(far)}))
-    return (
-        f"The model was trained on joined runs of {trained / 60:.3g} minutes a session; these "
-        f"have {found}."
+    found = _far_from(trained, minutes.values())
+    return found and (
+        f"The model was trained on joined runs of {trained:.3g} minutes a session; these have "
+        f"{found}."
     )
 
 
@@ -163,36 +154,22 @@ def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
     >>> acquisition_note([{**own, "model_voxel_size": 2.0, "model_repetition_time": 0.72}])
     'The model was trained on runs with a repetition time of 0.72 s; these have 2 s.'
     """
-    words = {
-        "voxel_size": ("voxels of", "mm", 3),
-        "repetition_time": ("a repetition time of", "s", 1),
-    }
     there, here = [], []
-    for name, (what, unit, power) in words.items():
-        of_model = next((run[f"model_{name}"] for run in figures), None)
-        far = {run[name] for run in figures if of_model and _apart(run[name], of_model, power)}
-        if far:
+    for name, what, unit, power in (
+        ("voxel_size", "voxels of", "mm", 3),
+        ("repetition_time", "a repetition time of", "s", 1),
+    ):
+        of_model = figures[0][f"model_{name}"]
+        if of_model and (found := _far_from(of_model, [run[name] for run in figures], power)):
             there.append(f"{what} {of_model:.3g} {unit}")
-            ends = sorted({min(far), max(far)})
-            here.append(" to ".join(f"{value:.3g}" for value in ends) + f" {unit}")
+            here.append(f"{found} {unit}")
     if not there:
         return None
-    return f"The model was trained on runs with {' and '.join(there)}; these have " + (
-        " and ".join(here) + "."
-    )
+    runs = " and ".join(there)
+    return f"The model was trained on runs with {runs}; these have {' and '.join(here)}."
 
 
-def _apart(value: float, other: float, power: int) -> bool:
-    """Return whether voxel volumes (power 3), or times, differ by more than FAR_APART."""
-    ratio = (value / other) ** power
-    return not 1 / FAR_APART <= ratio <= FAR_APART
-
-
-def _dof_note(runs: Sequence[RunSummary]) -> str | None:
-    """Say that the degrees of freedom of runs are not known, and what follows."""
-    if all(summary.run.dof_known for summary in runs):
-        return None
-    return (
-        "The runs were cleaned elsewhere, and their sidecars do not state "
-        f"{RESIDUAL_DOF}: it is n/a, no limit was applied, and runs are weighted by time."
-    )
+def _far_from(trained: float, values: Iterable[float], power: int = 1) -> str | None:
+    """Return the ends of the values (volumes: power 3) that are further than FAR_APART."""
+    far = [own for own in values if not 1 / FAR_APART <= (own / trained) ** power <= FAR_APART]
+    return " to ".join(f"{end:.3g}" for end in sorted({min(far), max(far)})) if far else None

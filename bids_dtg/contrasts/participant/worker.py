@@ -13,7 +13,7 @@ from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
-from bids_dtg.contrasts.participant.model import Model, add_maps, average_of
+from bids_dtg.contrasts.participant.model import Model, add_maps
 from bids_dtg.contrasts.participant.outputs.choice import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import complete, write_average, write_run
@@ -211,7 +211,7 @@ class MapAverageMaker:
         reporter.stage("writing", 1.0)
         with self._clock.time("network"):
             self._end_session()
-        estimate = average_of(self._average, self._model)
+        estimate = self._average.result(request.bundle.contrasts)
         with self._clock.time("write"):
             self._files += write_average(
                 request, planned, estimate, runs=runs, left_out=self._left_out

@@ -10,7 +10,6 @@ from tiny_job import TinyJob, add_rest
 
 from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.connectome import RunConnectomes
-from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, SegmentRead
 from bids_dtg.engine.messages import MessageReporter
@@ -20,20 +19,15 @@ from bids_dtg.participants.worker import RunProgress
 from bids_dtg.progress import Clock
 
 
-class Watched(Reader):
-    """A reader that says when a run is about to be judged."""
+def watch(work: ParticipantWork, before: Callable[[], None]) -> None:
+    """Call a function whenever a run is about to be judged."""
+    judge = work.reader.judge
 
-    before: Callable[[], None]
+    def watched(run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
+        before()
+        return judge(run, mask_overlap)
 
-    @classmethod
-    def by(cls, reader: Reader, before: Callable[[], None]) -> Watched:
-        watched = cls(**{name: getattr(reader, name) for name in Reader.__dataclass_fields__})
-        object.__setattr__(watched, "before", before)
-        return watched
-
-    def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
-        self.before()
-        return super().judge(run, mask_overlap)
+    work.reader.judge = watched
 
 
 @pytest.fixture
@@ -44,7 +38,7 @@ def job(tmp_path) -> TinyJob:
 def send_run(job: TinyJob, sent: list[Any], before: Callable[[], None] = lambda: None) -> None:
     work = ParticipantWork(Request.prepare(job.settings()))
     (run,) = find_runs(job.bids, "01")
-    work.reader = Watched.by(work.reader, before)
+    watch(work, before)
     work.read_run(run, Clock(), sent.append)
 
 
@@ -75,7 +69,7 @@ def test_a_run_that_fails_after_its_segments_leaves_no_maps(job):
         raise RunError("the run cannot be judged")
 
     work = ParticipantWork(Request.prepare(job.settings()))
-    work.reader = Watched.by(work.reader, fail)
+    watch(work, fail)
     outcome = work("01", MessageReporter(lambda message: None))
     (failure,) = outcome.failures
     assert failure.message == "the run cannot be judged."
