@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,35 +74,25 @@ def phantom() -> Phantom:
     return Phantom(block=4)
 
 
-def _trained_once(
-    factory: pytest.TempPathFactory, name: str, train: Callable[[Trained], None]
-) -> Iterator[Trained]:
-    from trained import require_unchanged, shared_folder, train_once
-
-    trained = train_once(shared_folder(factory.getbasetemp()), name, train)
-    yield trained
-    require_unchanged(trained)
-
-
 @pytest.fixture(scope="session")
-def trained_twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained_twin(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return the digital twin of this run of the tests; nobody writes beside it."""
-    from trained import train_twin
+    from trained import trained
 
-    yield from _trained_once(tmp_path_factory, "trained-twin", train_twin)
+    return trained("twin", tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
-def trained_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained_network(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return the network model of this run of the tests; nobody writes beside it."""
-    from trained import train_network
+    from trained import trained
 
-    yield from _trained_once(tmp_path_factory, "trained-network", train_network)
+    return trained("network", tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
-def trained_maps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained_maps(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return the model of maps of this run of the tests; nobody writes beside it."""
-    from trained import train_maps
+    from trained import trained
 
-    yield from _trained_once(tmp_path_factory, "trained-maps", train_maps)
+    return trained("maps", tmp_path_factory.getbasetemp())

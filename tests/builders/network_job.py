@@ -110,23 +110,3 @@ def write_core(
     given |= {"frames": FRAMES, "tr_seconds": tr}
     model, components = fit_core(fitted_to, TR), find_components(fitted_to)
     return write_linear_bundle(folder, model, components, CoreFacts(**(given | facts)), listed).path
-
-
-def write_network(folder: Path) -> Path:
-    """Write the bundle of a small network with random weights."""
-    import torch
-
-    from bids_dtg.dynamics.bundle.network import NetworkFacts, write_network_bundle
-    from bids_dtg.dynamics.fitting import Fitted
-    from bids_dtg.dynamics.model import NetworkModel
-    from bids_dtg.dynamics.recipe import Recipe
-
-    recipe = Recipe(states=2, region_parameters=2, hidden=8, encoder_units=8)
-    people = ("p1", "p2")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = NetworkModel(recipe, len(people), len(REGIONS), FRAMES).eval()
-    trained = np.ones((len(people), len(REGIONS)), bool)
-    facts = NetworkFacts(name="tables", for_science=False, notice="random weights, for tests")
-    fitted = Fitted(model, people, REGIONS, TR, FRAMES, trained)
-    return write_network_bundle(folder, fitted, facts).path

@@ -1,7 +1,6 @@
-"""What git-annex has of the first participant of ds002748-fmriprep, by names.
+"""Names of what git-annex has of the first participant of ds002748-fmriprep, as far as they matter.
 
-OpenNeuroDerivatives/ds002748-fmriprep at 14ad53861c37 (fMRIPrep 21.0.2, CC0), without `figures`
-and `log`.
+OpenNeuroDerivatives/ds002748-fmriprep at 14ad53861c37 (fMRIPrep 21.0.2, CC0).
 """
 
 from __future__ import annotations
@@ -12,34 +11,16 @@ from pathlib import Path
 PARTICIPANT = "01"
 # After `sub-01/anat/sub-01_`.
 _ANAT = """
-desc-aparcaseg_dseg.nii.gz
-desc-aseg_dseg.nii.gz
 desc-brain_mask.nii.gz
 desc-preproc_T1w.nii.gz
-dseg.nii.gz
-from-MNI152NLin2009cAsym_to-T1w_mode-image_xfm.h5
 from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5
 from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5
 from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5
 from-T1w_to-fsnative_mode-image_xfm.txt
-from-fsnative_to-T1w_mode-image_xfm.txt
-hemi-L_inflated.surf.gii
 hemi-L_midthickness.surf.gii
-hemi-L_pial.surf.gii
-hemi-L_smoothwm.surf.gii
-hemi-R_inflated.surf.gii
 hemi-R_midthickness.surf.gii
-hemi-R_pial.surf.gii
-hemi-R_smoothwm.surf.gii
-label-CSF_probseg.nii.gz
-label-GM_probseg.nii.gz
-label-WM_probseg.nii.gz
 space-MNI152NLin2009cAsym_res-2_desc-brain_mask.nii.gz
 space-MNI152NLin2009cAsym_res-2_desc-preproc_T1w.nii.gz
-space-MNI152NLin2009cAsym_res-2_dseg.nii.gz
-space-MNI152NLin2009cAsym_res-2_label-CSF_probseg.nii.gz
-space-MNI152NLin2009cAsym_res-2_label-GM_probseg.nii.gz
-space-MNI152NLin2009cAsym_res-2_label-WM_probseg.nii.gz
 """
 # After `sub-01/func/sub-01_task-rest_`.
 _FUNC = """
@@ -52,16 +33,12 @@ desc-preproc_bold.nii.gz
 from-T1w_to-scanner_mode-image_xfm.txt
 from-scanner_to-T1w_mode-image_xfm.txt
 hemi-L_space-fsaverage5_bold.func.gii
-hemi-R_space-fsaverage5_bold.func.gii
 space-MNI152NLin2009cAsym_res-2_boldref.nii.gz
-space-MNI152NLin2009cAsym_res-2_desc-aparcaseg_dseg.nii.gz
 space-MNI152NLin2009cAsym_res-2_desc-aseg_dseg.nii.gz
 space-MNI152NLin2009cAsym_res-2_desc-brain_mask.nii.gz
 space-MNI152NLin2009cAsym_res-2_desc-preproc_bold.nii.gz
 space-MNI152NLin6Asym_desc-smoothAROMAnonaggr_bold.nii.gz
 space-T1w_boldref.nii.gz
-space-T1w_desc-aparcaseg_dseg.nii.gz
-space-T1w_desc-aseg_dseg.nii.gz
 space-T1w_desc-brain_mask.nii.gz
 space-T1w_desc-preproc_bold.nii.gz
 space-fsLR_den-91k_bold.dtseries.nii

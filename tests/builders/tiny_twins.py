@@ -50,21 +50,20 @@ def write_twins(
     return folder
 
 
-def people_of(folder: Path) -> Any:
+def people_of(folder: Path, **options: Any) -> Any:
     """Return the people of `write_twins` as analyses read them."""
     from bids_dtg.settings import Settings
     from bids_dtg.twin.participant.people import TwinPeople
 
-    return TwinPeople.prepare(
-        Settings.of(
-            bids_dir=folder / "bids",
-            output_dir="out",
-            analysis_level="group",
-            workflow="twin",
-            analysis="train",
-            input_arrays=(str(folder / "connectomes.npz"),),
-        )
-    )
+    given = {
+        "bids_dir": folder / "bids",
+        "output_dir": folder / "out",
+        "analysis_level": "group",
+        "workflow": "twin",
+        "analysis": "train",
+        "input_arrays": (str(folder / "connectomes.npz"),),
+    }
+    return TwinPeople.prepare(Settings.of(**{**given, **options}))
 
 
 def quick_model(folder: Path, unseen: int, architecture: str = "lowrank") -> Any:
@@ -105,14 +104,6 @@ def edges(people: TwinPeople | None = None) -> dict[str, np.ndarray]:
         "places": np.array([f"r{number}" for number in range(REGIONS)]),
         "edges": people.connectomes,
     }
-
-
-def square(values: np.ndarray) -> np.ndarray:
-    """Return correlations (people, regions, regions) of edges (people, edges) in Fisher z."""
-    found = np.tile(np.eye(REGIONS), (len(values), 1, 1))
-    above = np.triu_indices(REGIONS, 1)
-    found[:, above[0], above[1]] = found[:, above[1], above[0]] = np.tanh(values)
-    return found
 
 
 def short(name: str) -> TrialSequence:

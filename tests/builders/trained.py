@@ -1,16 +1,13 @@
 """Models that are trained once in a run of the tests and read by every test that needs one.
 
 The processes of pytest-xdist share a folder, in which a lock lets one of them train. A test that
-writes beside a model copies the output folder first; each process checks at its end that no test
-has changed the original.
+writes beside a model copies the output folder first.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,66 +46,39 @@ class Trained:
         return Path(shutil.copytree(self.out, folder))
 
 
-def train_once(root: Path, name: str, train: Callable[[Trained], None]) -> Trained:
-    """Return what `train` makes in a folder, made by the first process that asks for it."""
-    folder, done = root / name, root / f"{name}.digest"
-    with FileLock(root / f"{name}.lock"):
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # what a process that failed has left
-            folder.mkdir()
-            train(Trained(folder))
-            done.write_text(_digest(folder))
-    return Trained(folder)
-
-
-def require_unchanged(trained: Trained) -> None:
-    """Fail if somebody has written where everybody reads."""
-    known = trained.folder.with_name(f"{trained.folder.name}.digest").read_text()
-    assert _digest(trained.folder) == known, f"a test has changed {trained.folder}"
-
-
-def shared_folder(base: Path) -> Path:
-    """Return the folder that all processes of this run of the tests have in common.
+def trained(kind: str, base: Path) -> Trained:
+    """Return the model of a kind, which the first process that asks for it trains.
 
     `base` is the folder of temporary files of this process.
     """
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made, done = Trained(root / f"trained-{kind}"), root / f"trained-{kind}.done"
+    with FileLock(root / f"trained-{kind}.lock"):
+        if not done.exists():
+            shutil.rmtree(made.folder, ignore_errors=True)  # what a process that failed has left
+            made.folder.mkdir()
+            assert _train(kind, made) == 0
+            done.touch()
+    return made
 
 
-def _digest(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    found = hashlib.sha256()
-    for path in files:
-        found.update(str(path.relative_to(folder)).encode())
-        found.update(path.read_bytes())
-    return found.hexdigest()
-
-
-def train_twin(made: Trained) -> None:
-    """Train a digital twin of three of six people."""
-    from tiny_twins import TRAIN, arguments, write_twins
-
-    from bids_dtg.cli.run import main
-
-    write_twins(made.inputs)
-    assert main(arguments(made.inputs, made.out, "train", *TRAIN)) == 0
-
-
-def train_network(made: Trained) -> None:
-    """Train a network model of four people."""
-    from tiny_networks import TRAIN, arguments, write_networks
-
-    from bids_dtg.cli.run import main
-
-    write_networks(made.inputs)
-    assert main(arguments(made.inputs, made.out, "train", *TRAIN)) == 0
-
-
-def train_maps(made: Trained) -> None:
-    """Train a model of maps of 8 of twelve people."""
+def _train(kind: str, made: Trained) -> int:
+    """Train a twin of three of six people, a network of four, or maps of 8 of twelve."""
     import image_people
+    import tiny_networks
+    import tiny_twins
     from given import sets
 
-    image_people.write(made.inputs, **image_people.people())
-    words = ("--architecture", "linear", *sets(image_people.LABELS, 0, 0.34))
-    assert image_people.call(made.inputs, "train", *words, out=made.out) == 0
+    from bids_dtg.cli.run import main
+
+    if kind == "twin":
+        tiny_twins.write_twins(made.inputs)
+        words = tiny_twins.arguments(made.inputs, made.out, "train", *tiny_twins.TRAIN)
+    elif kind == "network":
+        tiny_networks.write_networks(made.inputs)
+        words = tiny_networks.arguments(made.inputs, made.out, "train", *tiny_networks.TRAIN)
+    else:
+        image_people.write(made.inputs, **image_people.people())
+        small = ("--architecture", "linear", *sets(image_people.LABELS, 0, 0.34))
+        words = image_people.arguments(made.inputs, made.out, "train", *small)
+    return main(words)

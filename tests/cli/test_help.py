@@ -104,9 +104,7 @@ def test_defaults_are_those_of_the_workflow_and_the_analysis(capsys):
     assert "(default: 1000; with --analysis intervene 200)" in whole
 
 
-def test_the_group_level_has_the_options_of_all_its_analyses(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_group_level_has_the_options_of_all_its_analyses(capsys):
     text = page(capsys, "x", "y", "group", "--workflow", "dynamics", "--help")
     usage = "usage: bids_dtg BIDS_DIR OUTPUT_DIR group --workflow dynamics [--analysis NAME]"
     assert text.startswith(usage)

@@ -187,15 +187,6 @@ def test_no_secret_of_a_mirror_or_proxy_is_shown(published, capsys, monkeypatch,
     assert "bobby" not in shown
 
 
-def test_a_fetch_that_fails_is_one_line_and_exit_2(published, capsys):
-    published.files.clear()
-    assert main(["fetch", "hcp-ya"]) == 2
-    err = capsys.readouterr().err
-    assert "error: MNI_2mm_brain_mask.nii cannot be fetched: http://127.0.0.1" in err
-    assert "HTTP 404" in err
-    assert "Traceback" not in err
-
-
 def test_verify_tells_of_every_damaged_model(models, capsys):
     write_tiny_bundle(models / "good")
     for name in ("bad", "worse"):
@@ -206,21 +197,6 @@ def test_verify_tells_of_every_damaged_model(models, capsys):
     assert "good: whole" in out
     assert out.count("mask.nii.gz has changed") == 2
     assert "2 cannot be used" in err
-
-
-def test_no_home_is_told(published, monkeypatch, capsys):
-    monkeypatch.delenv("HOME", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert main(["fetch", "hcp-ya"]) == 2
-    assert "neither HOME nor XDG_CACHE_HOME is set" in error_line(capsys)
-
-
-def test_unknown_model_is_one_line_and_exit_2(models, capsys):
-    write_tiny_bundle(models / "tiny")
-    assert main(["info", "tinny"]) == 2
-    line = error_line(capsys)
-    assert "no model called 'tinny'" in line
-    assert "did you mean tiny?" in line
 
 
 def test_damaged_model_is_one_line_and_exit_2(models, capsys):

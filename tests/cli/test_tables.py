@@ -53,86 +53,37 @@ def told(tmp_path, monkeypatch, capsys):
             "contrasts has --analysis finetune",
         ),
         (
-            "group --analysis simulate",
-            "--analysis simulate was given with --workflow contrasts. Expected: one of train, "
-            "finetune, evaluate, ",
-        ),
-        (
-            "group --analysis simulate --input-arrays a.npz",
-            "--analysis simulate was given with --w",
-        ),
-        (
-            f"{TRAIN} --recipe published-code",
-            "invalid choice: 'published-code'",
-        ),
-        (
             f"{TRAIN} --gsr",
             "--gsr is not read by --workflow dynamics --analysis train, but by the participant "
             "level (see bids_dtg --help)",
         ),
-        (
-            f"{TRAIN} --combine run --atlases a.nii",
-            "--combine is not read by --workflow dynamics --analysis train, but by --workflow "
-            "contrasts or twin (see",
-        ),
-        (
-            "participant --states 3",
-            "--states is not read by --workflow contrasts, but by --workflow dynamics (see",
-        ),
-        (f"{TRAIN} --states 0", "--states is 0. Expected: 1 or more"),
-        (f"{TRAIN} --states three", "--states is 'three'. Expected: a whole number"),
-        (f"{TRAIN} --restarts 0", "--restarts is 0. Expected: 1 or more"),
-        (f"{TRAIN} --region-parameters -1", "--region-parameters is -1. Expected: 1 or more"),
-        (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: a finite number above 0"),
-        ("participant --workflow twins", "invalid choice: 'twins'"),
-        (
-            "group --analysis stats --ridge published",
-            "--ridge is not read by --workflow contrasts --analysis stats, but by --analysis "
-            "phenotypes (see",
-        ),
-        (
-            "participant -p people.tsv",
-            "-p is not read by --workflow contrasts, but by --analysis stats or phenotypes or",
-        ),
-        (
-            "group --analysis train --phenotype age",
-            "--phenotype is not read by --workflow contrasts --analysis train, but by --analysis "
-            "stats or phenotypes or embed (see",
-        ),
-        ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
-        ("group --analysis stats --permutations -1", "--permutations is -1. Expected: 0 or more"),
         (
             f"{TWINS} --permutations 5",
             "--permutations is not read by --workflow twin --analysis train, but by --analysis "
             "intervene or stats or phenotypes or embed (see",
         ),
         (
+            "participant --task-file faces",
+            "--task-file is not read by --workflow contrasts, but by --workflow twin (see",
+        ),
+        (f"{TRAIN} --states three", "--states is 'three'. Expected: a whole number"),
+        (f"{TRAIN} --region-parameters -1", "--region-parameters is -1. Expected: 1 or more"),
+        (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: a finite number above 0"),
+        ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
+        ("group --analysis stats --permutations -1", "--permutations is -1. Expected: 0 or more"),
+        (
             "group --analysis stats --phenotype age --covariates age",
             "age is given as --phenotype and as --covariates. Expected: one of them.",
         ),
         ("group --verify", "--verify was given with group. Expected: participant."),
-        (f"group {TWIN}", "--workflow twin was given with group and no --analysis"),
         (
             f"{TWINS} --architecture linear",
             "argument --architecture: invalid choice: 'linear' (choose from lowrank, hypernetwork)",
         ),
         (
-            "group --analysis train --architecture lowrank",
-            "invalid choice: 'lowrank' (choose from linear, attention-unet)",
-        ),
-        (
-            "participant --task-file faces",
-            "--task-file is not read by --workflow contrasts, but by --workflow twin (see",
-        ),
-        (
             f"group {DYNAMICS} --analysis simulate --input-arrays a.npz",
             "--workflow dynamics --analysis simulate was given without --model. Expected: a model "
             "that --workflow dynamics --analysis train has made",
-        ),
-        (
-            "group --analysis finetune --input-arrays a.npz",
-            "--input-arrays is not read by --workflow contrasts --analysis finetune, but by "
-            "--workflow dynamics or twin (see",
         ),
     ],
 )

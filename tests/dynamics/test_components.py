@@ -16,7 +16,7 @@ def people_of(rng: np.random.Generator, people: int = 40, edges: int = 30) -> np
     return 0.2 + (sizes * rng.standard_normal((people, 7))) @ patterns
 
 
-def test_order_and_sign_are_fixed() -> None:
+def test_order_and_sign_are_fixed():
     edges = people_of(np.random.default_rng(0))
     found = Components.of(edges)
     assert found.loadings.shape == (COMPONENTS, 30)
@@ -31,7 +31,7 @@ def test_order_and_sign_are_fixed() -> None:
     np.testing.assert_allclose(found.scores(edges).std(axis=0, ddof=1), 1.0)
 
 
-def test_reliability_is_that_of_the_scores() -> None:
+def test_reliability_is_that_of_the_scores():
     rng = np.random.default_rng(2)
     edges = people_of(rng)
     found = Components.of(edges)
@@ -52,7 +52,7 @@ def training(people: int, *, twice: bool = True) -> list[TrainingPerson]:
     ]
 
 
-def test_ten_people_with_two_sessions_show_how_reliable_components_are() -> None:
+def test_ten_people_with_two_sessions_show_how_reliable_components_are():
     few = find_components(training(9))
     assert (few.reliability, len(few.loadings)) == ((), 5)
     found = find_components(training(12))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,7 @@ from bids_dtg.files.text import read_rows
 
 
 @pytest.mark.slow
-def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(tmp_path, capsys):
     out = tmp_path / "demo"
     failed = run_core_demo(out, participants=6, regions=4, frames=180)
     assert not failed, capsys.readouterr().err

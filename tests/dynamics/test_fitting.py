@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ def networks() -> Networks:
 
 
 @pytest.mark.parametrize("prefix", ["AB", "AN"])
-def test_first_step_of_the_optimiser_is_the_originals(prefix: str, shared: Path) -> None:
+def test_first_step_of_the_optimiser_is_the_originals(prefix, shared):
     reference = Reference.read(shared, prefix)
     model = reference.model()
     items = reference.items()
@@ -58,9 +57,7 @@ def test_first_step_of_the_optimiser_is_the_originals(prefix: str, shared: Path)
 
 
 @pytest.mark.parametrize(("changes", "seed"), [({"learning_rate": 1.0}, 0), ({}, 1)])
-def test_a_folder_of_another_training_is_refused(
-    networks: Networks, tmp_path: Path, changes: dict[str, int], seed: int
-) -> None:
+def test_a_folder_of_another_training_is_refused(networks, tmp_path, changes, seed):
     fit(networks, TINY, workplace=Workplace(tmp_path))
     with pytest.raises(RunError, match="a training with other options, series or structural"):
         fit(networks, replace(TINY, **changes), seed=seed, workplace=Workplace(tmp_path))
@@ -69,7 +66,7 @@ def test_a_folder_of_another_training_is_refused(
         fit(other, TINY, workplace=Workplace(tmp_path))
 
 
-def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -> None:
+def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks):
     def restart(elbo: float, held_out: float) -> Restart:
         return Restart(0, elbo, held_out, (), {})
 
@@ -86,7 +83,7 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -
     torch.testing.assert_close(kept["observation.weight"], chosen.state["observation.weight"])
 
 
-def test_held_out_series_do_not_move_the_weights(networks: Networks) -> None:
+def test_held_out_series_do_not_move_the_weights(networks):
     trained = choose_trained(2, 5, TINY, seed=0)
     person, region = np.argwhere(~trained)[0]
     changed = networks.series.copy()
@@ -100,7 +97,7 @@ def test_held_out_series_do_not_move_the_weights(networks: Networks) -> None:
 
 
 @pytest.mark.slow
-def test_the_loss_falls_as_the_originals(shared: Path) -> None:
+def test_the_loss_falls_as_the_originals(shared):
     data = shared / "sip" / "data"
     with np.load(data / "bold_REST1_LR_50.npz") as bold, np.load(data / "sc_50.npz") as weights:
         networks = Networks(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -27,7 +25,7 @@ NOBODY = np.zeros((1, 0))
 
 
 @pytest.fixture(params=["AB", "AN"])
-def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+def reference(request, shared) -> Reference:
     return Reference.read(shared, request.param)
 
 
@@ -53,7 +51,7 @@ def _linear(matrix: NDArray, constant: NDArray, of_network: float = 0.0) -> Netw
     return model
 
 
-def test_network_field_and_its_jacobian_are_the_originals(reference: Reference) -> None:
+def test_network_field_and_its_jacobian_are_the_originals(reference):
     field = Field(
         reference.model(),
         reference["net_theta"][None],
@@ -70,7 +68,7 @@ def test_network_field_and_its_jacobian_are_the_originals(reference: Reference) 
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_node_field_and_its_jacobian_are_the_originals(reference: Reference) -> None:
+def test_node_field_and_its_jacobian_are_the_originals(reference):
     recipe, inputs = reference.recipe, reference["f_in"].astype(float)
     sizes = (recipe.states, recipe.region_parameters, 1, 1)
     states, region, person, network, external = np.split(inputs, np.cumsum(sizes), axis=1)
@@ -86,7 +84,7 @@ def test_node_field_and_its_jacobian_are_the_originals(reference: Reference) -> 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1000), st.booleans())
-def test_every_fixed_point_is_one(seed: int, whole: bool) -> None:
+def test_every_fixed_point_is_one(seed, whole):
     model, rng = _model(seed), np.random.default_rng(seed)
     with torch.no_grad():
         for weights in model.transition.parameters():
@@ -107,7 +105,7 @@ def test_every_fixed_point_is_one(seed: int, whole: bool) -> None:
         assert (apart[np.triu_indices(len(mine), 1)] >= 1e-4).all()
 
 
-def test_a_linear_network_has_the_one_fixed_point_that_solves_it() -> None:
+def test_a_linear_network_has_the_one_fixed_point_that_solves_it():
     matrix, constant = np.diag([-0.5, -0.4]), np.array([0.4, -0.7])
     model = _linear(matrix, constant, of_network=0.3)
     rng = np.random.default_rng(0)
@@ -141,9 +139,7 @@ def _eigenvalues(*values: complex) -> FixedPoints:
         ((-0.1 + 0.9j, -0.1 - 0.9j), True, False, True),
     ],
 )
-def test_stability_of_the_flow_is_not_that_of_the_map(
-    values: tuple[complex, ...], flow: bool, of_map: bool, rotates: bool
-) -> None:
+def test_stability_of_the_flow_is_not_that_of_the_map(values, flow, of_map, rotates):
     points = _eigenvalues(*values)
     assert points.stable_flow.tolist() == [flow]
     assert points.stable_map.tolist() == [of_map]
@@ -160,7 +156,7 @@ def test_stability_of_the_flow_is_not_that_of_the_map(
         ([[40.0, 0.0], [0.0, 40.0]], False),  # no number is large enough
     ],
 )
-def test_networks_settle_where_their_dynamics_do(matrix: list[list[float]], settles: bool) -> None:
+def test_networks_settle_where_their_dynamics_do(matrix, settles):
     model = _linear(np.array(matrix), np.array([0.4, -0.7]))
     region = np.zeros((1, 1, 3, 1))
     settled = network_settling(model, np.zeros((1, 3, 3)), region, np.zeros((1, 1, 0)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from network_people import real_networks
@@ -70,7 +68,7 @@ def by_the_page(people: np.ndarray, own: np.ndarray, process: float, connectivit
     return np.stack([a1, a2]), q, s0, mixed(connectivity)[0], np.stack(group)
 
 
-def test_it_is_what_the_equations_of_its_page_say() -> None:
+def test_it_is_what_the_equations_of_its_page_say():
     rng = np.random.default_rng(0)
     series = people_by_chance(rng, 7, 5, 80)
     model = LinearModel.of(GroupSums.over(covariances(series[1:])), SHRINKAGE)
@@ -84,7 +82,7 @@ def test_it_is_what_the_equations_of_its_page_say() -> None:
         np.testing.assert_allclose(one, expected, rtol=0, atol=1e-8)
 
 
-def test_the_covariance_of_a_frame_is_that_of_the_process() -> None:
+def test_the_covariance_of_a_frame_is_that_of_the_process():
     rng = np.random.default_rng(1)
     series = people_by_chance(rng, 6, 4, 90)
     process = LinearModel.of(GroupSums.over(covariances(series)), SHRINKAGE).infer(
@@ -132,7 +130,7 @@ def require_stationary(process: LinearProcess) -> None:
 
 
 @pytest.mark.parametrize("tens", range(10))
-def test_noise_is_positive_and_the_process_stationary_on_awkward_input(tens: int) -> None:
+def test_noise_is_positive_and_the_process_stationary_on_awkward_input(tens):
     for number in range(100 * tens, 100 * tens + 100):
         people, own, shrinkage = awkward(number)
         model = LinearModel.of(GroupSums.over(covariances(people)), shrinkage)
@@ -140,7 +138,7 @@ def test_noise_is_positive_and_the_process_stationary_on_awkward_input(tens: int
         require_stationary(model.infer_group())
 
 
-def test_few_frames_leave_out_connections_and_then_the_second_frame() -> None:
+def test_few_frames_leave_out_connections_and_then_the_second_frame():
     rng = np.random.default_rng(3)
 
     def made(frames: int) -> LinearModel:
@@ -156,7 +154,7 @@ def test_few_frames_leave_out_connections_and_then_the_second_frame() -> None:
     ]
 
 
-def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_frames() -> None:
+def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_frames():
     series = people_by_chance(np.random.default_rng(0), 11, 3, 60)
     people = [TrainingPerson.of(own) for own in series]
     assert fit_core(people[:9], 1.44).shrinkage == Shrinkage(FIXED[0] / 2, FIXED[1] / 2)
@@ -179,7 +177,7 @@ def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_f
 
 
 @pytest.mark.slow
-def test_people_are_described_on_another_day_as_by_the_prototype(shared: Path) -> None:
+def test_people_are_described_on_another_day_as_by_the_prototype(shared):
     first, second = (real_networks(shared, session, 50) for session in (1, 2))
     people = covariances(first.series)
     model = LinearModel.of(GroupSums.over(people[:40]), Shrinkage(4800.0, 650.0))
@@ -193,7 +191,7 @@ def test_people_are_described_on_another_day_as_by_the_prototype(shared: Path) -
     assert np.mean(stepped) > 0.33
 
 
-def test_what_stands_in_left_out_frames_changes_nothing() -> None:
+def test_what_stands_in_left_out_frames_changes_nothing():
     rng = np.random.default_rng(0)
     series, kept = rng.standard_normal((3, 50)), np.arange(50) % 7 != 0
     other = np.where(kept, series, np.nan)
@@ -202,7 +200,7 @@ def test_what_stands_in_left_out_frames_changes_nothing() -> None:
     )
 
 
-def test_a_person_can_be_left_out_of_sums() -> None:
+def test_a_person_can_be_left_out_of_sums():
     rng = np.random.default_rng(1)
     people = [LagCovariances.of(rng.standard_normal((6, 40 + 9 * n))) for n in range(7)]
     whole = GroupSums.over(people)
@@ -219,6 +217,6 @@ def test_a_person_can_be_left_out_of_sums() -> None:
         (np.arange(18.0).reshape(2, 9), np.arange(9) < 2, "more than 2 kept frames, found 2"),
     ],
 )
-def test_series_without_covariances_are_refused(series, kept, message) -> None:
+def test_series_without_covariances_are_refused(series, kept, message):
     with pytest.raises(ValueError, match=message):
         LagCovariances.of(series, kept)

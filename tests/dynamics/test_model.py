@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,11 +9,11 @@ from sip_reference import Reference
 
 
 @pytest.fixture(params=["AB", "AN"])
-def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+def reference(request, shared) -> Reference:
     return Reference.read(shared, request.param)
 
 
-def test_encoders_are_the_originals(reference: Reference) -> None:
+def test_encoders_are_the_originals(reference):
     posterior = reference.model().infer(reference.items())
     for found, mean, log_variance in (
         (posterior.states, "enc_xmu", "enc_xlv"),
@@ -28,7 +26,7 @@ def test_encoders_are_the_originals(reference: Reference) -> None:
             np.testing.assert_allclose(ours.detach(), reference[name], rtol=0, atol=1e-5)
 
 
-def test_transition_and_its_jacobian_are_the_originals(reference: Reference) -> None:
+def test_transition_and_its_jacobian_are_the_originals(reference):
     model = reference.model()
     recipe = reference.recipe
     values = torch.tensor(reference["f_in"]).double()
@@ -53,7 +51,7 @@ def test_transition_and_its_jacobian_are_the_originals(reference: Reference) -> 
     np.testing.assert_allclose(jacobian, reference["f_jac"], rtol=0, atol=1e-5)
 
 
-def test_network_input_is_the_originals(shared: Path) -> None:
+def test_network_input_is_the_originals(shared):
     from bids_dtg.dynamics.networks import Networks
 
     arrays = Reference.read(shared, "AB").arrays

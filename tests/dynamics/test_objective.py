@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,7 @@ from bids_dtg.dynamics.objective import STATE_PENALTY, Terms, loss_of, terms_of
 
 
 @pytest.fixture(params=["AB", "AN"])
-def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+def reference(request, shared) -> Reference:
     return Reference.read(shared, request.param)
 
 
@@ -23,7 +21,7 @@ def _terms(model: NetworkModel, reference: Reference) -> Terms:
     return terms_of(model, items, model.infer(items), reference.noise())
 
 
-def test_each_term_is_the_originals(reference: Reference) -> None:
+def test_each_term_is_the_originals(reference):
     terms = _terms(reference.model(), reference)
     expected = {
         "observation": reference["t_logp_y"],
@@ -42,7 +40,7 @@ def test_each_term_is_the_originals(reference: Reference) -> None:
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.3])
-def test_elbo_and_loss_are_the_originals(reference: Reference, weight: float) -> None:
+def test_elbo_and_loss_are_the_originals(reference, weight):
     model = reference.model()
     terms = _terms(model, reference)
     elbo = terms.elbo(1.0, weight).detach()
@@ -51,7 +49,7 @@ def test_elbo_and_loss_are_the_originals(reference: Reference, weight: float) ->
     assert loss == pytest.approx(float(reference[f"loss_betap{weight}"]), rel=1e-6)
 
 
-def test_gradients_are_the_originals(reference: Reference) -> None:
+def test_gradients_are_the_originals(reference):
     model = reference.model()
     loss_of(model, _terms(model, reference), 1.0, 0.3).backward()
     expected = reference.state("grad_")

@@ -89,11 +89,11 @@ def _model(external: bool = True) -> NetworkModel:
 
 
 @pytest.fixture(scope="module")
-def found(networks: Networks) -> Effects:
+def found(networks) -> Effects:
     return parameter_effects(_model(), networks, simulations=250, seed=1)
 
 
-def test_a_parameter_that_opens_inputs_is_found_and_an_idle_one_is_not(found: Effects) -> None:
+def test_a_parameter_that_opens_inputs_is_found_and_an_idle_one_is_not(found):
     rhos, r2 = found
     assert rhos.keys() == r2.keys() == FIGURES.keys()
     for name in FIGURES:

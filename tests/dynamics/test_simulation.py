@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +49,7 @@ def model() -> NetworkModel:
 
 
 @pytest.fixture(scope="module")
-def inferred(model: NetworkModel, networks: Networks) -> Inferred:
+def inferred(model, networks) -> Inferred:
     return infer(model, networks, networks.people)
 
 
@@ -59,7 +58,7 @@ def _draw(model: NetworkModel, networks: Networks, inferred: Inferred) -> Drawn:
 
 
 @pytest.mark.parametrize("prefix", ["AB", "AN"])
-def test_simulation_is_the_originals(prefix: str, shared: Path) -> None:
+def test_simulation_is_the_originals(prefix, shared):
     reference = Reference.read(shared, prefix)
     frames = reference["gen_y"].shape[1]
     external = reference["gen_us"] if reference.recipe.external_inputs else np.zeros(frames)
@@ -75,7 +74,7 @@ def test_simulation_is_the_originals(prefix: str, shared: Path) -> None:
     np.testing.assert_allclose(found[0, 0], reference["gen_y"], rtol=0, atol=1e-5)
 
 
-def test_external_path_is_the_originals(shared: Path) -> None:
+def test_external_path_is_the_originals(shared):
     reference = Reference.read(shared, "AB")
     model = reference.model()
     alpha = model.alpha.item()
@@ -112,9 +111,7 @@ def _stepped(
     return torch.stack(series, 1).numpy()
 
 
-def test_regions_of_all_simulations_step_as_those_of_one(
-    model: NetworkModel, networks: Networks, inferred: Inferred
-) -> None:
+def test_regions_of_all_simulations_step_as_those_of_one(model, networks, inferred):
     drawn = _draw(model, networks, inferred)
     found = run(model, drawn, networks.weights)
     for person in range(3):
@@ -122,9 +119,7 @@ def test_regions_of_all_simulations_step_as_those_of_one(
         np.testing.assert_allclose(found[person, 2], expected, rtol=1e-6, atol=1e-6)
 
 
-def test_a_simulation_is_the_same_among_others_and_alone(
-    model: NetworkModel, networks: Networks, inferred: Inferred
-) -> None:
+def test_a_simulation_is_the_same_among_others_and_alone(model, networks, inferred):
     among = list(simulate(model, networks, inferred, simulations=5, seed=3))
     alone = networks.of(["02"])
     person = infer(model, alone, networks.people)
@@ -136,9 +131,7 @@ def test_a_simulation_is_the_same_among_others_and_alone(
 
 
 @pytest.mark.parametrize(("first", "dropped"), [("posterior", 12), ("prior", 8)])
-def test_the_frames_at_the_start_are_dropped(
-    model: NetworkModel, networks: Networks, inferred: Inferred, first: str, dropped: int
-) -> None:
+def test_the_frames_at_the_start_are_dropped(model, networks, inferred, first, dropped):
     drawn = draw(model, networks, inferred, 2, FRAMES + dropped, 0, first=first)
     whole = run(model, drawn, networks.weights)[0]
     kept = next(simulate(model, networks, inferred, simulations=2, first=first))
@@ -157,13 +150,8 @@ def test_the_frames_at_the_start_are_dropped(
     ],
 )
 def test_an_input_that_is_switched_off_does_not_count(
-    model: NetworkModel,
-    networks: Networks,
-    inferred: Inferred,
-    inputs: str,
-    by_weights: bool,
-    by_external: bool,
-) -> None:
+    model, networks, inferred, inputs, by_weights, by_external
+):
     drawn = _draw(model, networks, inferred)
     found = run(model, drawn, networks.weights, inputs=inputs)
     other_weights = run(model, drawn, 2 * networks.weights, inputs=inputs)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,9 +11,7 @@ from bids_dtg.twin.phantom.people import simulate_twin_people
 
 
 @pytest.mark.slow
-def test_a_small_demo_shows_results_beside_the_truth(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
     pytest.importorskip("lightning", reason="training needs lightning")
     size = {"regions": 20, "epochs": 3, "permutations": 5}
     run_twin_demo(tmp_path, participants=60, regime="easy", **size)

@@ -7,16 +7,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pytest
 from plain_route import regress
 from tiny_bundle import tiny_masks, write_tiny_bundle
-from tiny_job import FRAMES, TinyJob, read_table, tiny_bold
+from tiny_job import TinyJob, tiny_bold
 
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
-from bids_dtg.files.sidecars import read_inherited
 
 CONNECTOME = "space-MNI152NLin6Asym_res-2_stat-partial_desc-connectome_statmap"
-ROIS = 4
 
 
 def job_of(folder: Path, **facts: object) -> TinyJob:
@@ -25,16 +22,6 @@ def job_of(folder: Path, **facts: object) -> TinyJob:
     job.model = folder / "partial"
     job.bundle = write_tiny_bundle(job.model, connectome=Form("partial"), **facts)
     return job
-
-
-def sidecar_of(out: Path) -> dict:
-    (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.nii.gz")
-    return read_inherited(path)
-
-
-def quality_of(out: Path) -> dict[str, str]:
-    (path,) = (out / "sub-01").rglob("*task-rest_qc.tsv")
-    return read_table(path)[0]
 
 
 def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
@@ -53,22 +40,3 @@ def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     series = np.genfromtxt(next(job.out.rglob("*_desc-rois_timeseries.tsv")), skip_header=1)
     expected = regress(bold, series, PENALTY)
     np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_sidecars_quality_and_methods_name_the_form_and_its_penalty(tmp_path):
-    job = job_of(tmp_path)
-    assert job.run("--denoise-strategy", "none") == 0
-    sidecar, row = sidecar_of(job.out), quality_of(job.out)
-    assert sidecar["Connectome"] == {
-        "Form": "partial",
-        "Description": FORMS["partial"].words,
-        "RidgePenalty": PENALTY,
-        "PlacesStandardised": True,
-    }
-    assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS == FRAMES - 1 - ROIS
-    methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
-    assert "grey-matter voxels was regressed on all of them together" in methods
-    assert "with a ridge penalty of 0.06" in methods
-    assert "Pearson correlations" not in methods
-    assert "Nickerson, L. D., et al. (2017)" in methods

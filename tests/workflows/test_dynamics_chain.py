@@ -16,7 +16,7 @@ PEOPLE = 5
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chain(tmp_path_factory) -> Path:
     """Outputs of a network that was trained on simulated people, and of its simulations."""
     folder = tmp_path_factory.mktemp("chain")
     data, study = folder / "data", folder / "study"
@@ -36,7 +36,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_everybody_has_parameters_and_simulations(chain: Path) -> None:
+def test_everybody_has_parameters_and_simulations(chain):
     group = chain / "study/group"
     table = pd.read_csv(group / "model-chain/desc-regions_parameters.tsv", sep="\t")
     assert len(table) == PEOPLE * 20
@@ -46,7 +46,7 @@ def test_everybody_has_parameters_and_simulations(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_written_is_bids(chain: Path, tmp_path: Path) -> None:
+def test_what_is_written_is_bids(chain, tmp_path):
     found = validate(chain / "study")
     assert (found.errors, found.warnings) == ([], [])
     assert require_every_file_seen(chain / "study", tmp_path) > 30

@@ -16,10 +16,10 @@ from network_job import (
     slabs,
     weights,
     write_core,
-    write_network,
 )
 from scipy.io import savemat
 from tiny_job import read_table, tree
+from tiny_network import write_tiny_network
 
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
@@ -137,7 +137,7 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):
-    tables = write_network(job.folder / "tables")
+    tables = write_tiny_network(job.folder / "tables").path
     other = write_core(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
     several = job.folder / "several"
     several.mkdir(exist_ok=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 import tiny_twins
-from trained import Trained
 
 from bids_dtg.cli.run import main
 
 _WORDS = ("--model", "own", "--dry-run")
 
 
-def test_twins(trained_twin: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+def test_twins(trained_twin, capsys):
     call = tiny_twins.arguments(trained_twin.inputs, trained_twin.out, "evaluate", *_WORDS)
     assert main(call) == 0
     assert "evaluation-" in capsys.readouterr().out

@@ -17,13 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fmriprep_dataset import (
-    add_run,
     confound_columns,
-    describe_dataset,
     make_image,
     write_confounds,
 )
-from study_folders import add_hcp_run, add_transforms, add_xcpd_run
 
 import bids_dtg
 from bids_dtg.cleaning.noise_components import find_component_files
@@ -307,56 +304,3 @@ def found(root: Path, **options: object) -> list:
         **options,
     )
     return bids_dtg.find_runs(settings)
-
-
-def names_of(runs: list) -> list[str]:
-    return [run.title for run in runs]
-
-
-@pytest.mark.filterwarnings("ignore:.*is left out. it joins")
-def test_a_join_over_directions_is_left_out(tmp_path):
-    for entities, frames in (("dir-AP", 20), ("dir-PA", 20), ("", 40)):
-        bold = np.ones((3, 3, 3, frames), np.int16)
-        add_xcpd_run(tmp_path / "in", entities=entities, bold=bold)
-    assert names_of(found(tmp_path / "in")) == [
-        f"sub-01_task-rest_dir-{direction}" for direction in ("AP", "PA")
-    ]
-
-
-@pytest.mark.parametrize("entities", ["acq-mb", "dir-PA", "run-2"])
-def test_files_of_another_run_are_not_borrowed(tmp_path, entities):
-    root = describe_dataset(tmp_path / "in")
-    add_run(root)
-    add_run(root, entities=entities, parts=("bold", "json"))
-    one, other = found(root)
-    assert (one.confounds is None, one.mask is None) == (False, False)
-    assert (other.confounds, other.mask) == (None, None)
-
-
-def test_a_coregistration_of_another_run_is_not_borrowed(tmp_path):
-    root = describe_dataset(tmp_path / "in")
-    add_run(root, space=None, res=None)
-    add_run(root, entities="acq-mb", space=None, res=None)
-    add_transforms(root)
-    with pytest.raises(DtgError, match=r"acq-mb.* has no .*acq-mb_from-boldref_to-T1w"):
-        found(root)
-
-
-@pytest.mark.parametrize("pair", [("rec-norm", "rec-raw"), ("", "rec-moco"), ("hash-a", "hash-b")])
-def test_one_measurement_in_two_files_is_refused(tmp_path, pair):
-    root = describe_dataset(tmp_path / "in")
-    for entities in pair:
-        add_run(root, entities=entities)
-    with pytest.raises(DtgError, match="one measurement in two files"):
-        found(root)
-
-
-@pytest.mark.parametrize(
-    "runs", [("REST1a_AP", "REST1a_PA", "REST1b_PA"), ("REST1_AP", "REST2a_AP", "REST2a_PA")]
-)
-def test_runs_of_hcp_development_are_found(tmp_path, runs):
-    for run in runs:
-        bold = np.ones((3, 3, 3, 400), np.int16)
-        folder, name = "HCD0000001_V1_MR", f"rfMRI_{run}"
-        add_hcp_run(tmp_path / "in", folder, name, bold=bold, tr=0.8, cleaned="hp0_clean")
-    assert len(found(tmp_path / "in", input_type="hcp")) == len(runs)

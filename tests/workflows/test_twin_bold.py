@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from tiny_twins import PEOPLE, TRAIN, arguments, edges
-from trained import Trained
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
 
 
-def test_a_hypernetwork_with_bold_is_trained_and_judged(
-    trained_twin: Trained, tmp_path: Path
-) -> None:
+def test_a_hypernetwork_with_bold_is_trained_and_judged(trained_twin, tmp_path):
     """Both runs have BOLD of three of eight regions."""
     folder = Path(shutil.copytree(trained_twin.inputs, tmp_path / "people"))
     values = np.full((PEOPLE, 2, 8, 200), np.nan, np.float32)

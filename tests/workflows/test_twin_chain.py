@@ -20,7 +20,7 @@ FLOOR = 0.76
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chain(tmp_path_factory) -> Path:
     """Outputs of twins that were fitted to some simulated people, and met others."""
     folder = tmp_path_factory.mktemp("chain")
     data, study = folder / "data", folder / "study"
@@ -69,7 +69,7 @@ def _r(one: pd.Series, other: pd.Series) -> float:
 
 
 @pytest.mark.slow
-def test_connectomes_are_those_that_were_simulated(chain: Path) -> None:
+def test_connectomes_are_those_that_were_simulated(chain):
     with np.load(chain / "data/truth/connectomes.npz") as file:
         people, regions, edges = (file[name] for name in ("people", "places", "edges"))
     assert list(people) == LABELS
@@ -82,7 +82,7 @@ def test_connectomes_are_those_that_were_simulated(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_twins_of_people_never_met_tell_who_is_fast(chain: Path) -> None:
+def test_twins_of_people_never_met_tell_who_is_fast(chain):
     found, truth = _behaviour(chain), _truth(chain)
     assert list(found.index) == [f"sub-{label}" for label in LABELS[PEOPLE:]]
     assert _r(found["predicted_rt_seconds"], truth["rt"]) > FLOOR
@@ -91,7 +91,7 @@ def test_twins_of_people_never_met_tell_who_is_fast(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_evaluation_uses_people_outside_the_training_set(chain: Path) -> None:
+def test_the_evaluation_uses_people_outside_the_training_set(chain):
     folder = chain / "study/group/evaluation-chain"
     people = pd.read_csv(folder / "desc-people_predicted.tsv", sep="\t", index_col=0)
     assert list(people.index) == [f"sub-{label}" for label in LABELS[PEOPLE:]]
@@ -101,7 +101,7 @@ def test_the_evaluation_uses_people_outside_the_training_set(chain: Path) -> Non
 
 
 @pytest.mark.slow
-def test_folds_judge_everybody_and_halves_the_same_people_later(chain: Path) -> None:
+def test_folds_judge_everybody_and_halves_the_same_people_later(chain):
     truth = _truth(chain)["rt"]
     for name, own in (("3", "connectome_ridge"), ("halves", "own_first_half")):
         (folder,) = (chain / "study/group").glob(f"*-{name}")
@@ -114,7 +114,7 @@ def test_folds_judge_everybody_and_halves_the_same_people_later(chain: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_move_has_about_its_true_effect(chain: Path) -> None:
+def test_a_move_has_about_its_true_effect(chain):
     folder = chain / "study/group/intervention-chain"
     table = pd.read_csv(folder / "desc-moves_judged.tsv", sep="\t")
     (asked,) = table[(table["function"] == "stroop_rt") & (table["way"] == "all")].itertuples()
@@ -130,7 +130,7 @@ def test_a_move_has_about_its_true_effect(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_written_is_bids(chain: Path, tmp_path: Path) -> None:
+def test_what_is_written_is_bids(chain, tmp_path):
     found = validate(chain / "study")
     assert (found.errors, found.warnings) == ([], [])
     assert require_every_file_seen(chain / "study", tmp_path) > 400

@@ -9,12 +9,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_twins
 from network_job import FRAMES, REGIONS, TR, network_bold, slabs
 from tiny_bundle import TINY_AFFINE
 from tiny_job import tree
 from twin_job import STROOP, TwinJob
 
-from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.task_bold import read_task_bold
 
@@ -74,14 +74,7 @@ def out(job, before) -> Path:
 
 
 def people_of(job: TwinJob, out: Path) -> TwinPeople:
-    settings = Settings.of(
-        bids_dir=job.raw,
-        output_dir=out,
-        analysis_level="group",
-        workflow="twin",
-        analysis="train",
-    )
-    return TwinPeople.prepare(settings)
+    return tiny_twins.people_of(job.folder, bids_dir=job.raw, output_dir=out, input_arrays=())
 
 
 def test_series_are_percent_of_the_mean_cleaned_without_low_pass_and_global_signal(job, out):

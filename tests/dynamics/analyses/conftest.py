@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from tiny_networks import arguments
-from trained import Trained
 
 from bids_dtg.cli.run import main
 
@@ -15,19 +14,19 @@ Call = Callable[..., int]
 
 
 @pytest.fixture(scope="package")
-def arrays(trained_network: Trained) -> Path:
+def arrays(trained_network) -> Path:
     """Return the folder of the people's files; nobody changes it."""
     return trained_network.inputs
 
 
 @pytest.fixture(scope="package")
-def out(trained_network: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(trained_network, tmp_path_factory) -> Path:
     """Return an output folder with the model in it, which the tests of this folder write into."""
     return trained_network.copy_out(tmp_path_factory.mktemp("out") / "networks")
 
 
 @pytest.fixture(scope="package")
-def call(arrays: Path, out: Path) -> Call:
+def call(arrays, out) -> Call:
     """Run bids_dtg on the arrays; returns its exit code."""
 
     def run(analysis: str, *more: str) -> int:
@@ -37,5 +36,5 @@ def call(arrays: Path, out: Path) -> Call:
 
 
 @pytest.fixture(scope="package")
-def bundle(out: Path) -> Path:
+def bundle(out) -> Path:
     return out / "group" / "model-own" / "bundle"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +14,7 @@ from bids_dtg.files.text import read_rows
 Call = Callable[..., int]
 
 
-def test_people_outside_the_training_set_are_left_out(
-    bundle: Path, call: Call, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_people_outside_the_training_set_are_left_out(bundle, call, out, capsys):
     few = ("--participant-label", "01", "02", "--model-name", "few", "--epochs", "1")
     assert call("train", *few, "--architecture", "network") == 0
     model = str(out / "group" / "model-few" / "bundle")
@@ -30,9 +27,7 @@ def test_people_outside_the_training_set_are_left_out(
     assert "was fitted to nobody of tiny" in capsys.readouterr().err
 
 
-def test_tables_of_people_are_found_by_their_series(
-    call: Call, arrays: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tables_of_people_are_found_by_their_series(call, arrays, out, tmp_path, capsys):
     """Their labels, data set, scale and order do not count; each has the own row."""
     few = ("--model-name", "tables", "--epochs", "1", "--architecture", "network")
     assert call("train", *few) == 0
@@ -63,9 +58,7 @@ def test_tables_of_people_are_found_by_their_series(
     )
 
 
-def test_whoever_lacks_the_session_of_the_model_is_left_out(
-    bundle: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_whoever_lacks_the_session_of_the_model_is_left_out(bundle, out, tmp_path, capsys):
     arrays = write_networks(tmp_path, people=(["03", "01"], PEOPLE))
     call = arguments(arrays, out, "simulate", "--model", str(bundle), "--simulations", "1")
     assert main([*call, "--model-name", "some"]) == 0
@@ -79,9 +72,7 @@ def test_whoever_lacks_the_session_of_the_model_is_left_out(
     assert "nobody in the training set of own has rest of session REST1" in capsys.readouterr().err
 
 
-def test_other_times_between_frames_are_refused(
-    bundle: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_times_between_frames_are_refused(bundle, out, tmp_path, capsys):
     arrays = write_networks(tmp_path, tr_seconds=1.6)
     assert main(arguments(arrays, out, "simulate", "--model", str(bundle))) == 2
     assert "1.6 seconds between frames and the model own has 0.8" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from bids_dtg.cli.run import main
 
 
 @pytest.fixture(scope="module")
-def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def arrays(tmp_path_factory) -> Path:
     return write_series(tmp_path_factory.mktemp("forms") / "arrays")
 
 
@@ -24,9 +24,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--recipe", "published"), "--recipe was given"),
     ],
 )
-def test_settings_of_a_network_are_refused_of_a_linear_core(
-    words, flag: str, arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_settings_of_a_network_are_refused_of_a_linear_core(words, flag, arrays, tmp_path, capsys):
     call = arguments(arrays, tmp_path / "out", "train", "--architecture", "linear", *words)
     assert main(call) == 2
     err = capsys.readouterr().err
@@ -35,9 +33,7 @@ def test_settings_of_a_network_are_refused_of_a_linear_core(
     assert not (tmp_path / "out").exists()
 
 
-def test_analyses_that_a_linear_core_lacks_are_refused(
-    arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_analyses_that_a_linear_core_lacks_are_refused(arrays, tmp_path, capsys):
     bundle = write_tiny_linear(tmp_path / "tiny")
     model = ("--model", str(bundle.path))
     assert main(arguments(arrays, tmp_path / "out", "fixed-points", *model)) == 2

@@ -19,7 +19,7 @@ SCORES = "desc-evaluation_scores.tsv"
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(tmp_path_factory) -> Path:
     """Return an output with a core of ten people; `arrays` has all twelve."""
     folder = tmp_path_factory.mktemp("judged")
     arrays = write_series(folder / "arrays")
@@ -32,7 +32,7 @@ def call(out: Path, analysis: str, *more: str) -> int:
     return main(arguments(out.parent / "arrays", out, analysis, *more))
 
 
-def test_folds_judge_everybody_once_beside_what_is_simpler(out: Path) -> None:
+def test_folds_judge_everybody_once_beside_what_is_simpler(out):
     assert call(out, "evaluate", "--folds", "3") == 0
     folder = out / "group" / "folds-own"
     rows = {row["name"]: row for row in read_rows(folder / SCORES)}
@@ -52,7 +52,7 @@ def test_folds_judge_everybody_once_beside_what_is_simpler(out: Path) -> None:
     assert "Prediction of REST2 (another session)" in page
 
 
-def test_a_model_is_judged_by_others_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_is_judged_by_others_alone(out, capsys):
     model = ("--model", str(out / "group" / "model-own" / "bundle"))
     assert call(out, "evaluate", *model) == 0
     folder = out / "group" / "evaluation-own"
@@ -62,7 +62,7 @@ def test_a_model_is_judged_by_others_alone(out: Path, capsys: pytest.CaptureFixt
     assert "was trained on everybody at hand" in capsys.readouterr().err
 
 
-def test_halves_of_a_session_are_called_halves(out: Path) -> None:
+def test_halves_of_a_session_are_called_halves(out):
     words = ("--folds", "2", "--session-label", "REST1")
     assert call(out, "evaluate", *words, "--model-name", "halves") == 0
     folder = out / "group" / "folds-halves"
@@ -75,7 +75,7 @@ def test_halves_of_a_session_are_called_halves(out: Path) -> None:
     assert "nother session" not in page
 
 
-def test_simulations_are_written_and_repeat(out: Path) -> None:
+def test_simulations_are_written_and_repeat(out):
     model = ("--model", str(out / "group" / "model-own" / "bundle"), "--simulations", "3")
     path = out / "group" / "simulation-own" / "desc-simulated_series.npz"
     assert call(out, "simulate", *model) == 0
@@ -96,7 +96,7 @@ def scored(name: str, fits: np.ndarray) -> Scored:
     return row
 
 
-def test_a_row_is_judged_by_the_people_that_both_predict() -> None:
+def test_a_row_is_judged_by_the_people_that_both_predict():
     """Means that overlap far more than people's differences decide nothing by themselves."""
     people = np.linspace(0.1, 0.9, 12)
     higher = people + 0.02 + 0.001 * np.arange(12)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from tiny_networks import PEOPLE, REGIONS
@@ -14,7 +13,7 @@ Call = Callable[..., int]
 
 
 @pytest.mark.slow
-def test_fixed_points_are_found(bundle: Path, call: Call, out: Path) -> None:
+def test_fixed_points_are_found(bundle, call, out):
     some = PEOPLE[1:3]
     assert call("fixed-points", "--model", str(bundle), "--participant-label", *some) == 0
     folder = out / "group" / "fixed-points-own"

@@ -14,11 +14,11 @@ from bids_dtg.files.text import read_rows
 
 
 @pytest.fixture(scope="module")
-def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def arrays(tmp_path_factory) -> Path:
     return write_series(tmp_path_factory.mktemp("linear") / "arrays")
 
 
-def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None:
+def test_a_core_is_trained_of_series_alone(arrays, tmp_path):
     words = ("--participant-label", *PEOPLE[:10])
     assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
     folder = tmp_path / "out" / "group" / "model-own"
@@ -42,9 +42,7 @@ def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(
-    arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(arrays, tmp_path, capsys):
     words = ("--participant-label",)
     assert main(arguments(arrays, tmp_path / "out", "train", *words, *PEOPLE[:5])) == 0
     folder = tmp_path / "out" / "group" / "model-own"
@@ -58,9 +56,7 @@ def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(
     assert not (tmp_path / "none").exists()
 
 
-def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
-    arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(arrays, tmp_path, capsys):
     (tmp_path / "out" / "group" / "model-own" / "checkpoints").mkdir(parents=True)
     assert main(arguments(arrays, tmp_path / "out", "train")) == 2
     err = " ".join(capsys.readouterr().err.split())
@@ -74,9 +70,7 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
         (lambda rest: rest[..., :40], "has 40 frames. Expected: 60 or more"),
     ],
 )
-def test_series_that_have_no_process_are_refused_in_a_line(
-    change, found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_series_that_have_no_process_are_refused_in_a_line(change, found, tmp_path, capsys):
     folder = write_series(tmp_path / "odd", names=("REST1",))
     (path,) = folder.glob("*.npz")
     with np.load(path) as file:

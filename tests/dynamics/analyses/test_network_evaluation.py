@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
@@ -17,7 +16,7 @@ Call = Callable[..., int]
 
 
 @pytest.mark.slow
-def test_a_network_is_judged_by_its_own_people(bundle: Path, call: Call, out: Path) -> None:
+def test_a_network_is_judged_by_its_own_people(bundle, call, out):
     assert call("evaluate", "--model", str(bundle), "--simulations", "3") == 0
     folder = out / "group" / "evaluation-own"
     rows = read_rows(folder / "desc-evaluation_scores.tsv")
@@ -54,9 +53,7 @@ def test_a_network_is_judged_by_its_own_people(bundle: Path, call: Call, out: Pa
 
 
 @pytest.mark.slow
-def test_maps_by_region_are_compared_with_parameters(
-    bundle: Path, call: Call, out: Path, tmp_path: Path
-) -> None:
+def test_maps_by_region_are_compared_with_parameters(bundle, call, out, tmp_path):
     table = tmp_path / "maps.tsv"
     lines = ["region\tmyelin", *(f"{name}\t{n * n}" for n, name in enumerate(REGIONS))]
     table.write_text("\n".join(lines) + "\n")
@@ -67,8 +64,8 @@ def test_maps_by_region_are_compared_with_parameters(
 
 
 def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path, capsys
+):
     arrays = write_networks(
         tmp_path / "arrays", regions=REGIONS[::4], people=(PEOPLE[:1], PEOPLE[:1]), frames=(90, 120)
     )

@@ -21,7 +21,7 @@ def networks() -> Networks:
     return make_networks(series, weights, 0.72, regions=dk68_regions())
 
 
-def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks: Networks) -> None:
+def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks):
     rng = np.random.default_rng(1)
     theta = np.tile(rng.standard_normal((68, 2)), (3, 1, 1))
     mirrored = np.tile(theta[0, :34, 1], 2)
@@ -43,7 +43,7 @@ def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks:
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
-def test_parameters_are_listed_in_the_order_of_their_numbers(order: list[int]) -> None:
+def test_parameters_are_listed_in_the_order_of_their_numbers(order):
     mean = np.zeros((2, 5, 2))
     mean[..., 1] = 2.0
     inferred = Inferred(mean, np.ones((2, 5, 2)), *np.zeros((4, 0)))

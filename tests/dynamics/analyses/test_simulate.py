@@ -5,18 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_networks import FRAMES, PEOPLE, REGIONS
 
-Call = Callable[..., int]
 
-
-def test_simulations_are_written_and_repeat(bundle: Path, call: Call, out: Path) -> None:
+def test_simulations_are_written_and_repeat(bundle, call, out):
     path = out / "group" / "simulation-own" / "desc-simulated_series.npz"
     assert call("simulate", "--model", str(bundle), "--simulations", "3") == 0
     before = path.read_bytes()
@@ -29,9 +24,7 @@ def test_simulations_are_written_and_repeat(bundle: Path, call: Call, out: Path)
     assert json.loads(path.with_suffix(".json").read_text())["RepetitionTime"] == 0.8
 
 
-def test_a_model_whose_activity_has_no_bounds_is_refused(
-    bundle: Path, call: Call, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_whose_activity_has_no_bounds_is_refused(bundle, call, tmp_path, out, capsys):
     model = shutil.copytree(bundle, tmp_path / "bundle")
     weights = model / "weights.safetensors"
     large = load_file(weights)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from bids_dtg.files.text import read_rows
 Call = Callable[..., int]
 
 
-def test_a_model_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
+def test_a_model_is_trained_and_its_tables_are_whole(bundle):
     card = json.loads((bundle / "model.json").read_text())
     assert card["kind"] == "network-model"
     rows = read_rows(bundle.parent / "desc-regions_parameters.tsv")
@@ -37,9 +36,7 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     assert "REST1" in (bundle.parent / "configuration.toml").read_text()
 
 
-def test_the_same_call_again_makes_the_same_and_another_is_refused(
-    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_same_call_again_makes_the_same_and_another_is_refused(bundle, call, capsys):
     before = (bundle / "model.json").read_bytes()
     assert call("train", *TRAIN) == 0
     assert (bundle / "model.json").read_bytes() == before
@@ -49,9 +46,7 @@ def test_the_same_call_again_makes_the_same_and_another_is_refused(
     assert "made with other options (--epochs)" in capsys.readouterr().err
 
 
-def test_the_same_call_on_other_data_is_refused_at_once(
-    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_same_call_on_other_data_is_refused_at_once(bundle, call, capsys):
     """What was recorded is changed in place of the data, which all tests read."""
     record = bundle.parent / "data_sha256.json"
     whole = record.read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.errors import BundleError
 
 
-def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None:
+def test_a_loaded_model_infers_what_the_written_one_does(tmp_path):
     bundle = write_tiny_linear(tmp_path / "tiny")
     own = LagCovariances.of(np.random.default_rng(1).standard_normal((4, 80)))
     written, expected_of = tiny_fitted()
@@ -48,7 +47,7 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None
         ({"connectivity_shrinkage": 0}, "connectivity_shrinkage"),
     ],
 )
-def test_a_card_that_cannot_be_is_refused(tmp_path: Path, changes, fact: str) -> None:
+def test_a_card_that_cannot_be_is_refused(tmp_path, changes, fact):
     path = write_tiny_linear(tmp_path / "tiny").path / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(BundleError, match=fact):

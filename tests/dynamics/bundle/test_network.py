@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from bids_dtg.errors import BundleError
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> NetworkBundle:
+def bundle(tmp_path) -> NetworkBundle:
     return write_tiny_network(tmp_path / "tiny")
 
 
@@ -33,7 +32,7 @@ def bundle(tmp_path: Path) -> NetworkBundle:
     [TINY_RECIPE, replace(TINY_RECIPE, external_inputs=0, person_parameters=0), Recipe()],
     ids=["all", "least", "as it is"],
 )
-def test_what_is_written_is_loaded(tmp_path: Path, recipe: Recipe) -> None:
+def test_what_is_written_is_loaded(tmp_path, recipe):
     written = write_tiny_network(tmp_path / "tiny", recipe)
     bundle, fitted = load_network_bundle(tmp_path / "tiny"), tiny_fitted(recipe)
     assert bundle.identity == written.identity
@@ -51,7 +50,7 @@ def test_what_is_written_is_loaded(tmp_path: Path, recipe: Recipe) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
-def test_series_of_other_regions_are_refused(tmp_path: Path) -> None:
+def test_series_of_other_regions_are_refused(tmp_path):
     facts = replace(TINY_FACTS, atlas="Mine", atlas_digest="a")
     bundle = write_network_bundle(tmp_path / "tiny", tiny_fitted(), facts)
     assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
@@ -61,7 +60,7 @@ def test_series_of_other_regions_are_refused(tmp_path: Path) -> None:
         bundle.require_regions(TINY_REGIONS[:3], atlas="Mine", atlas_digest="a")
 
 
-def test_people_at_hand_are_found_again(bundle: NetworkBundle) -> None:
+def test_people_at_hand_are_found_again(bundle):
     known = bundle.known(["cy", "dot", "ann"])
     assert known == ("ann", bundle.fitted_people[1], "cy")
     assert bundle.known(["cy"], data_set="Another study") == bundle.fitted_people
@@ -86,9 +85,7 @@ def test_people_at_hand_are_found_again(bundle: NetworkBundle) -> None:
         ({"regions": 5}, "lists 4 regions. Expected: 5"),
     ],
 )
-def test_a_card_of_others_is_refused(
-    bundle: NetworkBundle, changes: dict[str, int], fact: str
-) -> None:
+def test_a_card_of_others_is_refused(bundle, changes, fact):
     card = json.loads((bundle.path / "model.json").read_text())
     if "training" in changes:
         card["training"]["participants"] = changes.pop("training")

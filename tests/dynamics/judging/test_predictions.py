@@ -39,7 +39,7 @@ def sessions() -> Sessions:
 
 
 @pytest.fixture(scope="module")
-def model(sessions: Sessions) -> LinearModel:
+def model(sessions) -> LinearModel:
     people = [LagCovariances.of(series) for series in sessions[0].series]
     return LinearModel.of(GroupSums.over(people), Shrinkage(100.0, 50.0))
 
@@ -55,7 +55,7 @@ def fc(series: np.ndarray) -> np.ndarray:
     return np.corrcoef(series)[np.triu_indices(len(series), 1)]
 
 
-def test_rows_predict_what_their_words_say(model: LinearModel, sessions: Sessions) -> None:
+def test_rows_predict_what_their_words_say(model, sessions):
     first, again = sessions
     rows, mean = scored(model, first, again), upper_edges(model.group[0])
     assert [*rows] == [MODEL, "group", "retest", "half_way", "var_1", "other_person"]
@@ -77,7 +77,7 @@ def test_rows_predict_what_their_words_say(model: LinearModel, sessions: Session
     assert rows["retest"].figures["fcd"][2] == pytest.approx(float(distance))
 
 
-def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions) -> None:
+def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions):
     rows = scored(model, *sessions)
     known = {name for name, own in rows.items() if np.isfinite(own.figures["nll"]).all()}
     assert known == {MODEL, "group", "var_1"}
@@ -97,7 +97,7 @@ def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions) 
 
 
 @pytest.mark.slow
-def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessions) -> None:
+def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessions):
     kept = np.random.default_rng(0).random((len(PEOPLE), 200)) < 0.8
 
     def scores(filling: float) -> list[np.ndarray]:
@@ -112,7 +112,7 @@ def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessio
         np.testing.assert_array_equal(one, other)
 
 
-def test_another_person_is_the_mean_over_all_of_other_families(model, sessions) -> None:
+def test_another_person_is_the_mean_over_all_of_other_families(model, sessions):
     few = [own.of(PEOPLE[:4]) for own in sessions]
     family = [replace(own, families={"01": "a", "02": "a"}) for own in few]
     fcs, again = ([fc(own) for own in some.series] for some in few)
@@ -124,7 +124,7 @@ def test_another_person_is_the_mean_over_all_of_other_families(model, sessions) 
     assert "other_person" not in scored(model, *related)
 
 
-def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(sessions) -> None:
+def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(sessions):
     again = sessions[1].of(PEOPLE[:2])
     simulated = np.random.default_rng(0).standard_normal((2, 7, len(REGIONS), 200))
     simulated[1, 3, 0, 100:] = np.inf

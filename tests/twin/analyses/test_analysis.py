@@ -17,7 +17,7 @@ PEOPLE, UNSEEN = 24, 10
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inputs(tmp_path_factory) -> Path:
     """Return the folder of people with a table of ages and sites."""
     folder = write_twins(
         tmp_path_factory.mktemp("covariates") / "inputs", tasks=("stroopAP",), number=PEOPLE
@@ -37,7 +37,7 @@ def table_of(inputs: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def out(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(inputs, tmp_path_factory) -> Path:
     """Return the output with a model that was trained with covariates on some of the people."""
     found = tmp_path_factory.mktemp("out")
     labels = [row["participant_id"].removeprefix("sub-") for row in table_of(inputs)]
@@ -51,7 +51,7 @@ def model(out: Path) -> Path:
     return out / "group" / "model-own" / "bundle"
 
 
-def test_the_regression_is_that_of_training_people_and_comes_back(inputs: Path, out: Path) -> None:
+def test_the_regression_is_that_of_training_people_and_comes_back(inputs, out):
     bundle = load_twin_bundle(model(out))
     assert bundle.adjustment is not None
     assert bundle.adjustment.asked == ("age", "site")
@@ -70,9 +70,7 @@ def test_the_regression_is_that_of_training_people_and_comes_back(inputs: Path, 
     np.testing.assert_allclose(bundle.adjustment.mean, own.mean)
 
 
-def test_evaluations_and_interventions_need_the_columns(
-    inputs: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluations_and_interventions_need_the_columns(inputs, out, tmp_path, capsys):
     other = tmp_path / "other.tsv"
     rows = [f"{row['participant_id']}\t{row['site']}" for row in table_of(inputs)]
     other.write_text("\n".join(["participant_id\tsite", *rows, ""]))

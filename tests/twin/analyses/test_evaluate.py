@@ -18,7 +18,7 @@ TABLES = {"desc-people_predicted", "desc-scores_models", "desc-twins_matched"}
 
 
 @pytest.fixture(scope="module")
-def covariates(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+def covariates(tmp_path_factory) -> tuple[str, ...]:
     """Return options that name columns of a table of participants."""
     path = tmp_path_factory.mktemp("table") / "people.tsv"
     rows = "".join(f"sub-{label}\t{20 + n * n}\n" for n, label in enumerate(LABELS))
@@ -35,9 +35,7 @@ def models_of(folder: Path, figure: str) -> set[str]:
     return {row["model"] for row in rows if row["figure"] == figure}
 
 
-def test_unseen_people_are_judged_and_others_left_out(
-    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unseen_people_are_judged_and_others_left_out(bundle, people, tmp_path, capsys):
     call = arguments(people, tmp_path, "evaluate", "--model", str(bundle))
     assert main(call) == 0
     assert LEFT_OUT.format(named(SEEN)) in capsys.readouterr().err
@@ -70,9 +68,7 @@ def test_unseen_people_are_judged_and_others_left_out(
     assert page.index("Which prediction is best") < page.index(" is best (twin ")
 
 
-def test_everybody_is_judged_once_by_folds_with_covariates(
-    people: Path, covariates: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_everybody_is_judged_once_by_folds_with_covariates(people, covariates, tmp_path):
     words = ("--folds", "2", "--epochs", "2", "--task-file", "stroop", *covariates)
     assert main(arguments(people, tmp_path, "evaluate", *words)) == 0
     judged = tmp_path / "group" / "folds-own"
@@ -94,7 +90,7 @@ def test_everybody_is_judged_once_by_folds_with_covariates(
     assert "all twins there are the group" in page
 
 
-def test_second_halves_are_judged_beside_the_own_first_half(people: Path, tmp_path: Path) -> None:
+def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
     words = ("--folds", "halves", "--epochs", "2")
     assert main(arguments(people, tmp_path, "evaluate", *words)) == 0
     (judged,) = tmp_path.glob("group/*-own")
@@ -125,14 +121,7 @@ def test_second_halves_are_judged_beside_the_own_first_half(people: Path, tmp_pa
         ((), "--analysis evaluate was given without --model"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
-    words: tuple[str, ...],
-    refused: str,
-    bundle: Path,
-    people: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_what_does_not_go_together_is_refused(words, refused, bundle, people, tmp_path, capsys):
     given = [str(bundle) if word == "MODEL" else word for word in words]
     assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
     assert refused in capsys.readouterr().err

@@ -24,7 +24,7 @@ FUNCTIONS += ["faces_accuracy", "stroop_accuracy"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory) -> Path:
     made = write_twins(tmp_path_factory.mktemp("many"), number=PEOPLE, telling=True)
     with np.load(made / "connectomes.npz") as arrays:
         families = np.array(["twins", "twins", *map(str, range(2, PEOPLE))])
@@ -33,12 +33,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> TwinBundle:
+def model(folder) -> TwinBundle:
     return quick_model(folder, UNSEEN)
 
 
 @pytest.fixture(scope="module")
-def written(folder: Path, model: TwinBundle) -> Path:
+def written(folder, model) -> Path:
     """Return the results; nobody changes them."""
     out = folder / "out"
     words = ("--model", str(model.path), "--permutations", "19")
@@ -50,7 +50,7 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
     return read_rows(folder / f"desc-{name}.tsv")
 
 
-def test_each_function_is_moved_or_says_why_not(written: Path) -> None:
+def test_each_function_is_moved_or_says_why_not(written):
     rows = table(written, "moves_judged")
     assert list(dict.fromkeys(row["function"] for row in rows)) == FUNCTIONS
     by_key = {(row["function"], row["way"]): row for row in rows}
@@ -71,9 +71,7 @@ def test_each_function_is_moved_or_says_why_not(written: Path) -> None:
     )
 
 
-def test_changes_are_those_of_twins_of_moved_connectomes(
-    folder: Path, model: TwinBundle, written: Path
-) -> None:
+def test_changes_are_those_of_twins_of_moved_connectomes(folder, model, written):
     people = people_of(folder)
     labels = people.labels[:UNSEEN]
     edges, segments = people.source.connectomes(labels), people.stacked(people.runs(labels))
@@ -110,7 +108,7 @@ def test_changes_are_those_of_twins_of_moved_connectomes(
     assert abs(others[1]) < 1e-6 < abs(others[0])
 
 
-def test_edges_are_ranked_by_their_gradient_and_named(written: Path) -> None:
+def test_edges_are_ranked_by_their_gradient_and_named(written):
     rows = [row for row in table(written, "edges_attribution") if row["function"] == "stroop_rt"]
     sizes = [abs(float(row["per_z"])) for row in rows]
     assert sizes == sorted(sizes, reverse=True)
@@ -121,14 +119,14 @@ def test_edges_are_ranked_by_their_gradient_and_named(written: Path) -> None:
         assert (row["region_1"], row["region_2"]) == (f"r{first}", f"r{second}")
 
 
-def test_hypernetworks_have_no_null(folder: Path, tmp_path: Path) -> None:
+def test_hypernetworks_have_no_null(folder, tmp_path):
     model = quick_model(folder, UNSEEN, "hypernetwork")
     assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
     (page,) = tmp_path.rglob("twin_report.html")
     assert "each permutation of a hypernetwork would be a training" in page.read_text()
 
 
-def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path: Path) -> None:
+def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
     """A glass brain has the colour of each parcel's mean gradient where the parcel is."""
     names = tuple(f"r{number}" for number in range(19))
     folder = write_twins(tmp_path / "people", number=12, tasks=("stroopAP",))
@@ -152,9 +150,7 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path: Pat
         (("--participant-label", *LABELS[:3]), "was fitted to everybody here"),
     ],
 )
-def test_what_cannot_be_moved_is_one_line(
-    more: tuple[str, ...], line: str, bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_moved_is_one_line(more, line, bundle, call, capsys):
     assert load_twin_bundle(bundle).part.people == 3
     assert call("intervene", "--model", str(bundle), *more) == 2
     assert line in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from tiny_twins import LABELS, SEEN, arguments, write_split
@@ -18,7 +17,7 @@ from bids_dtg.twin.bundle.bundle import load_twin_bundle
 Call = Callable[..., int]
 
 
-def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
+def test_a_twin_is_trained_and_its_tables_are_whole(bundle):
     part = load_twin_bundle(bundle).part
     assert (part.architecture, part.people, part.edges) == ("lowrank", 3, 28)
     assert [task.name for task in part.tasks] == ["faces", "stroop"]
@@ -39,9 +38,7 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_weights_are_generated_where_asked_for(
-    people: Path, out: Path, call: Call, tmp_path: Path
-) -> None:
+def test_all_weights_are_generated_where_asked_for(people, out, call, tmp_path):
     more = ("--architecture", "hypernetwork", "--epochs", "1", "--task-file")
     split = write_split(tmp_path, LABELS[:1], LABELS[1:5])
     assert call("train", *more, "stroop", *split, "--model-name", "all") == 0
@@ -57,9 +54,7 @@ def test_all_weights_are_generated_where_asked_for(
     assert {row["stage"] for row in read_rows(folder / "desc-training_history.tsv")} == {"people"}
 
 
-def test_a_dry_run_writes_nothing(
-    call: Call, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_writes_nothing(call, out, capsys):
     assert call("train", "--dry-run", "--model-name", "dry") == 0
     assert not (out / "group" / "model-dry").exists()
     shown = capsys.readouterr().out
@@ -78,19 +73,13 @@ def test_a_dry_run_writes_nothing(
         (("--recipe", "published"), "--recipe"),
     ],
 )
-def test_what_cannot_be_trained_on_is_one_line(
-    people: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    more: tuple[str, ...],
-    line: str,
-) -> None:
+def test_what_cannot_be_trained_on_is_one_line(people, tmp_path, capsys, more, line):
     assert main(arguments(people, tmp_path / "out", "train", *more)) == 2
     assert line in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_options_change_the_recipe_of_the_stage_that_is_trained() -> None:
+def test_options_change_the_recipe_of_the_stage_that_is_trained():
     def recipe(**options: object) -> tuple[int, float, int, float]:
         given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group"}
         settings = Settings.of(**given, workflow="twin", analysis="train", **options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from bids_dtg.twin.trial_series import stack_people
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> TwinBundle:
+def bundle(tmp_path) -> TwinBundle:
     return write_tiny_twin(tmp_path / "tiny")
 
 
@@ -37,9 +36,7 @@ def seen_by(fitted, people=3):
 
 @pytest.mark.parametrize("tasks", [("stroop",), ("faces", "stroop")])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_what_is_written_is_loaded_and_performs_the_same(
-    tmp_path: Path, architecture: str, tasks: tuple[str, ...]
-) -> None:
+def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture, tasks):
     fitted = tiny_fitted_twin(architecture, tasks=tasks)
     written = write_tiny_twin(tmp_path / "tiny", fitted)
     bundle = load_twin_bundle(tmp_path / "tiny")
@@ -63,7 +60,7 @@ def test_what_is_written_is_loaded_and_performs_the_same(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_bold_comes_back(tmp_path: Path, architecture: str) -> None:
+def test_bold_comes_back(tmp_path, architecture):
     """Of three regions, one has no signal, connectomes predict another; a condition is unknown."""
     fitted, rng = tiny_fitted_twin(architecture, bold=True), np.random.default_rng(0)
     readout = fitted.bold
@@ -85,7 +82,7 @@ def test_bold_comes_back(tmp_path: Path, architecture: str) -> None:
     assert np.isfinite(found[-9:]).any(axis=0).tolist() == [True, False, True]
 
 
-def test_connectomes_of_other_regions_are_refused(tmp_path: Path) -> None:
+def test_connectomes_of_other_regions_are_refused(tmp_path):
     bundle = write_tiny_twin(tmp_path / "tiny", atlas="Mine", atlas_digest="a", cleaning="simple")
     assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
     assert bundle.card.training.cleaning == "simple"
@@ -97,7 +94,7 @@ def test_connectomes_of_other_regions_are_refused(tmp_path: Path) -> None:
         bundle.require_regions(**{**fits, "regions": TINY_TWIN_REGIONS[:3]})
 
 
-def test_nobody_is_named(bundle: TwinBundle) -> None:
+def test_nobody_is_named(bundle):
     content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
     assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
     hashes = [hash_person("tiny-study", label) for label in tiny_fitted_twin().people]
@@ -111,9 +108,7 @@ def test_nobody_is_named(bundle: TwinBundle) -> None:
         ({"regions": 0, "edges": 7}, r"edge_mean has shape \(6,\)"),
     ],
 )
-def test_a_card_of_others_is_refused(
-    bundle: TwinBundle, changes: dict[str, object], fact: str
-) -> None:
+def test_a_card_of_others_is_refused(bundle, changes, fact):
     card = json.loads((bundle.path / "model.json").read_text())
     (bundle.path / "model.json").write_text(json.dumps(card | changes))
     with pytest.raises(BundleError, match=fact):

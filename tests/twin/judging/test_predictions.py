@@ -4,13 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.linear_model import RidgeCV
 from twin_runs import ONSET, QUICK, a_cohort, a_run, fitted_quickly
 
-from bids_dtg.twin.adjustment import Adjustment, Covariates
 from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.judging.predictions import (
-    COVARIATES,
     GROUP,
     GROUP_MEAN,
     RIDGE,
@@ -94,42 +92,6 @@ def test_distributions_are_the_training_people_s_stretched_by_the_ridge():
         knots = np.append(0.0, seconds), np.append(0.0, share)
         expected = np.interp(seconds / stretch[person], *knots)
         np.testing.assert_allclose(own.answered[person, trial], expected)
-
-
-def test_covariates_predict_and_are_taken_out_of_connectomes_and_times():
-    rng = np.random.default_rng(0)
-
-    def with_age(people):
-        age = rng.normal(45, 15, len(people.labels))
-        site = np.where(rng.random(age.shape) < 0.5, "north", "south")
-        age[2], site[3] = np.nan, ""
-        return replace(people, covariates=Covariates({"age": age, "site": site}))
-
-    training, people = with_age(a_cohort(40, seed=3, name="t")), with_age(a_cohort(30))
-    adjustment = Adjustment.fit(training.connectomes, training.covariates)
-    found = predict_people(halves(people), people, training, adjustment=adjustment).models
-    assert np.isfinite(found[COVARIATES].times).all()
-    elsewhere, blank = (
-        Covariates({**people.covariates.values, "site": np.full(30, site, "U9")})
-        for site in ("elsewhere", "")
-    )
-    one, other = (
-        predict_people(halves(people), replace(people, covariates=own), training).models
-        for own in (elsewhere, blank)
-    )
-    np.testing.assert_array_equal(one[COVARIATES].times, other[COVARIATES].times)
-    # The ridge is that of residuals on residuals.
-    times, rest = (
-        values - LinearRegression().fit(columns, values).predict(columns)
-        for columns in [adjustment.columns(training.covariates)]
-        for values in (observed_times(training.segments), training.connectomes.astype(float))
-    )
-    model = RidgeCV(PENALTIES * (rest**2).sum() / 40).fit(rest, times[:, 0])
-    left = adjustment.apply(people.connectomes, people.covariates) - adjustment.apply(
-        training.connectomes, training.covariates
-    ).mean(axis=0)
-    expected = observed_times(training.segments)[:, 0].mean() + model.predict(left)
-    np.testing.assert_allclose(found[RIDGE].times[:, 0], expected, atol=1e-3)
 
 
 def test_two_folds_are_each_judged_by_its_own_fit():

@@ -24,7 +24,7 @@ TITLES = ("Behaviour", "Response times", "Time series of the mean trial", "Edges
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> TwinJob:
+def job(tmp_path_factory) -> TwinJob:
     """Return two runs of a person who did both tasks, and runs of one who did none."""
     made = TwinJob(tmp_path_factory.mktemp("twins"), ("02",))
     for number in (1, 2):
@@ -43,7 +43,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TwinJob:
 
 
 @pytest.fixture
-def output(job: TwinJob, tmp_path: Path) -> DerivativeDataset:
+def output(job, tmp_path) -> DerivativeDataset:
     """Return a copy of the output with a model, which a test may change."""
     return DerivativeDataset(Path(shutil.copytree(job.folder / "modelled", tmp_path / "out")))
 

@@ -8,30 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, write_twins
+from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, people_of, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.participant.people import TwinPeople, read_covariates
+from bids_dtg.twin.participant.people import read_covariates
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path) -> Path:
     return write_twins(tmp_path, tasks=("stroopAP",))
-
-
-def prepare(folder: Path, **options: Any) -> TwinPeople:
-    given = {
-        "bids_dir": folder / "bids",
-        "output_dir": "out",
-        "analysis_level": "group",
-        "workflow": "twin",
-        "analysis": "train",
-        "input_arrays": (str(folder / "connectomes.npz"),),
-    }
-    return TwinPeople.prepare(Settings.of(**{**given, **options}))
 
 
 def rewrite(folder: Path, **changed: Any) -> None:
@@ -42,7 +30,7 @@ def rewrite(folder: Path, **changed: Any) -> None:
 
 
 def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
-    people = prepare(folder)
+    people = people_of(folder)
     assert (people.labels, people.tasks.names) == (LABELS, ("stroop",))
     assert (people.source.edges, people.split.training) == (28, LABELS)
     some = people.source.connectomes([LABELS[4], LABELS[1]])
@@ -58,7 +46,7 @@ def test_series_become_fisher_z(folder):
     rewrite(folder, edges=None, rest=rest, tr_seconds=np.array(0.8))
     above = np.triu_indices(REGIONS, 1)
     expected = [np.arctanh(np.corrcoef(series))[above] for series in rest]
-    people = prepare(folder)
+    people = people_of(folder)
     assert np.allclose(people.source.connectomes(LABELS), expected, atol=1e-5)
     assert "Pearson correlations of series" in people.source.words
 
@@ -71,7 +59,7 @@ def test_sessions_of_rest_are_averaged_by_their_frames(folder):
     (folder / "connectomes.npz").rename(folder / "one.npz")
     write(folder / "connectomes.npz", **edges())
     rewrite(folder, **common, rest=two[:5], session=np.array("two"), people=np.array(LABELS[:5]))
-    people = prepare(
+    people = people_of(
         folder, input_arrays=(str(folder / "one.npz"), str(folder / "connectomes.npz"))
     )
     above = np.triu_indices(REGIONS, 1)
@@ -85,7 +73,7 @@ def test_who_lacks_something_is_left_out_and_named(folder):
     events_of(folder, LABELS[0]).unlink()
     names = np.array([*LABELS[:5], "stranger"])
     rewrite(folder, people=names)
-    people = prepare(folder)
+    people = people_of(folder)
     assert people.labels == LABELS[1:5]
     assert people.left_out == {
         LABELS[0]: "a connectome and no events",
@@ -96,12 +84,12 @@ def test_who_lacks_something_is_left_out_and_named(folder):
         f"left out: 2 participants with a connectome and no events ({LABELS[0]}, stranger)",
         f"left out: 1 participant with events and no connectome ({LABELS[5]})",
     )
-    few = prepare(folder, participant_label=(f"sub-{LABELS[3]}", LABELS[1]))
+    few = people_of(folder, participant_label=(f"sub-{LABELS[3]}", LABELS[1]))
     assert (few.labels, dict(few.left_out)) == ((LABELS[3], LABELS[1]), {})
     with pytest.raises(
         DatasetError, match=r"nothing is known of nobody\. Expected: labels such as"
     ):
-        prepare(folder, participant_label=("nobody",))
+        people_of(folder, participant_label=("nobody",))
 
 
 def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(folder):
@@ -114,7 +102,7 @@ def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(f
         row[rt], row[right] = "0.9", "0.0"
     cells[0][rt], cells[1][right] = "0.05", "1.0"
     path.write_text("\n".join(["\t".join(row) for row in [columns, *cells]]) + "\n")
-    people = prepare(folder)
+    people = people_of(folder)
     assert people.labels == LABELS
     assert people.behaviour[LABELS[5]].left_out(people.tasks.tasks[0]) == 1
     every = sum(len(run.onset_seconds) for runs in people.runs(LABELS) for run in runs)
@@ -135,7 +123,7 @@ def change(folder: Path, label: str, column: str, values: list[str]) -> None:
 def test_somebody_without_a_response_is_left_out_by_name(folder):
     change(folder, LABELS[4], "response_time", ["n/a"] * TRIALS)
     change(folder, LABELS[4], "accuracy_binarized", ["n/a"] * TRIALS)
-    people = prepare(folder)
+    people = people_of(folder)
     assert people.left_out == {LABELS[4]: "no event file that can be used"}
     (note,) = (line for line in people.notes if "1 run of" in line)
     assert f"({LABELS[4]})" in note
@@ -171,7 +159,7 @@ def of_rest(series: np.ndarray) -> dict[str, Any]:
 )
 def test_values_that_cannot_be_used_name_people_and_regions(folder, changed, message):
     rewrite(folder, **changed)
-    people = prepare(folder)
+    people = people_of(folder)
     with pytest.raises(DatasetError, match=message):
         people.source.connectomes(LABELS)
 
@@ -184,7 +172,7 @@ def test_large_edges_and_people_with_one_connectome_are_named(folder):
     (large,) = connectome_notes(values, LABELS, alone)
     assert large.startswith(f"1 participant with edges beyond 3 in Fisher z (sub-{LABELS[1]}: -3.5")
     rewrite(folder, edges=np.repeat(values[:1], 6, axis=0))
-    people = prepare(folder)
+    people = people_of(folder)
     with pytest.raises(DatasetError, match="6 participants have the same connectome"):
         connectome_notes(people.source.connectomes(LABELS), LABELS, people.families)
 
@@ -203,22 +191,22 @@ def test_arrays_that_are_no_connectomes_are_refused_before_values_are_read(
 ):
     rewrite(folder, **changed)
     with pytest.raises(DatasetError, match=message):
-        prepare(folder)
+        people_of(folder)
 
 
 def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
     write_twins(tmp_path / "both")
-    assert prepare(tmp_path / "both").tasks.names == ("faces", "stroop")
-    assert prepare(tmp_path / "both", task_file=("stroop", "faces")).tasks.names == (
+    assert people_of(tmp_path / "both").tasks.names == ("faces", "stroop")
+    assert people_of(tmp_path / "both", task_file=("stroop", "faces")).tasks.names == (
         "stroop",
         "faces",
     )
     with pytest.raises(DatasetError, match=r"no event files of 1 task of --task-file \(faces\)"):
-        prepare(folder, task_file=("stroop", "faces"))
+        people_of(folder, task_file=("stroop", "faces"))
     with pytest.raises(SettingsError, match="there is no task 'flanker'"):
-        prepare(folder, task_file=("flanker",))
+        people_of(folder, task_file=("flanker",))
     with pytest.raises(SettingsError, match="two tasks have the name stroop"):
-        prepare(folder, task_file=("stroop", "stroop"))
+        people_of(folder, task_file=("stroop", "stroop"))
 
 
 TABLE = """participant_id\tage\tsex\tsite\tempty
@@ -231,7 +219,7 @@ COVERED = ("02", "01", "04", "03")
 
 
 @pytest.fixture
-def settings(tmp_path: Path):
+def settings(tmp_path):
     (tmp_path / "participants.tsv").write_text(TABLE)
 
     def of(*names: str, **options: object) -> Settings:
@@ -247,7 +235,7 @@ def settings(tmp_path: Path):
     return of
 
 
-def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys) -> None:
+def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys):
     found = read_covariates(settings("site", "age", "SEX"), COVERED)
     assert found.number_names == ("age",)
     np.testing.assert_array_equal(found.values["age"], [31.5, 20.0, 40.0, np.nan])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_twins
 from array_people import write
 from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from tiny_twins import (
@@ -23,7 +24,6 @@ from tiny_twins import (
 
 from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
-from bids_dtg.settings import Settings
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.task_bold import (
@@ -38,19 +38,13 @@ FRAMES = 9
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path) -> Path:
     return write_twins(tmp_path)
 
 
 def people_of(folder: Path, **options: Any) -> TwinPeople:
-    given = {
-        "bids_dir": folder / "bids",
-        "output_dir": folder / "out",
-        "analysis_level": "group",
-        "workflow": "twin",
-        "analysis": "train",
-    }
-    return TwinPeople.prepare(Settings.of(**{**given, **options}))
+    """Return people of the output, or of given files of arrays."""
+    return tiny_twins.people_of(folder, **{"input_arrays": (), **options})
 
 
 def a_run(seed: int, regions: int = len(NAMES)) -> BoldRun:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -30,7 +28,7 @@ def test_shipped_sequences_have_the_published_trials(name, trials, harder):
 
 
 @pytest.mark.parametrize("name", sorted(SEQUENCES))
-def test_shipped_sequences_are_those_of_the_real_files(shared: Path, name: str):
+def test_shipped_sequences_are_those_of_the_real_files(shared, name):
     mine = trial_sequence(name).trials
     paths = sorted((shared / "twin" / "data" / "bids").rglob(f"*_task-{name}_*events.tsv"))
     if not paths:
