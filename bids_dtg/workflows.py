@@ -142,7 +142,7 @@ class Workflow:
     demo: Demo | None = None
     phantom: Phantom | None = None
     # Of its models: rows as `bids_dtg.bundles.kinds.Kind`, and those that can be fetched by name,
-    # as `bids_dtg.bundles.published.PublishedModel`; both stand above this table.
+    # as `bids_dtg.bundles.kinds.PublishedModel`; both stand above this table.
     kinds: Callable[[], Iterable[Any]] = tuple
     published: Callable[[], Mapping[str, Any]] = dict
 

@@ -3,15 +3,12 @@
 - `bundle`: a verified model of any kind
 - `card`: what a bundle says about itself, in `model.json`
 - `fields`: checked access to the fields of that file
-- `kinds`: what is known of any kind of model, and the look-up of all kinds
-- `tensors`: tensors in a bundle's files, read with the shapes that the card says
+- `kinds`: what is known of any kind of model and of published ones, and the look-up of all
 - `fitted`: what bundles of models fitted to people's regions share
 - `people`: the people used to make a model, as hashes
 - `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them
-- `published`: what is known of models that can be fetched by name
 - `fetch`: fetches, verifies and converts these
-- `selftest`: what the self-check of a model looked at, and its lines
 - `overview`: lines and tables that ``dtg-models`` prints
 - `checkpoint`: a public name of `bids_dtg.contrasts.bundle.checkpoint`
 """

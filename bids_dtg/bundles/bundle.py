@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, Part, read_card
 from bids_dtg.bundles.kinds import all_kinds
@@ -157,3 +162,28 @@ def verify_file(path: Path, digest: str) -> None:
             expected=f"{digest} (model.json)",
             remedy=_REMEDY,
         )
+
+
+def read_tensors(
+    path: Path, expected: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> dict[str, NDArray[Any]]:
+    """Read a file of tensors: all that are expected, by name, type and shape, and no other.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else, or a value is not finite.
+    """
+    try:
+        with open_foreign(path) as file:  # the library takes no name that is not UTF-8
+            tensors = safetensors.numpy.load(file.read())
+    except (SafetensorError, OSError) as err:
+        raise BundleError(f"{path} cannot be read: {err}") from err
+    found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            here, wanted = found.get(name, "missing"), expected.get(name, "no such tensor")
+            raise BundleError(f"{path}: {name} is {here}", expected=f"{wanted}", remedy=_REMEDY)
+        if not np.isfinite(tensors[name]).all():
+            raise BundleError(f"{path} has values that are not finite in {name}")
+    return tensors

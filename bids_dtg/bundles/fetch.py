@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from bids_dtg.bundles.published import Made, PublishedModel
+from bids_dtg.bundles.bundle import Bundle, load_any_bundle
+from bids_dtg.bundles.kinds import PublishedModel
 from bids_dtg.bundles.writer import move_bundle
 from bids_dtg.errors import BundleError, DownloadError
 from bids_dtg.extras import require
 from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
-    FetchedFile,
-    PinnedFile,
     download_folder,
     download_hosts,
     obtain_file,
@@ -27,11 +27,11 @@ _ANOTHER_FOLDER = (
 
 
 def fetch_models(
-    models: Sequence[PublishedModel[Made]],
+    models: Sequence[PublishedModel],
     folder: Path,
     reporter: Reporter,
     env: Mapping[str, str] | None = None,
-) -> list[Made]:
+) -> list[Bundle[Any]]:
     """Make bundles of published models; those that are there already are verified only.
 
     One process at a time works in a folder; others wait, and find its bundles. What was
@@ -65,69 +65,48 @@ def fetch_models(
         If a mirror is no URL, or a package is missing that converts a model.
     """
     env = os.environ if env is None else env
-    if all(_is_there(folder / model.name) for model in models):
-        return [_verified(folder / model.name, model) for model in models]
-    hosts = download_hosts(env, PUBLIC_HOST)
-    if not hosts:
+    absent = [model for model in models if not (folder / model.card.name).exists()]
+    made: dict[str, Bundle[Any]] = {}
+    if absent and not (hosts := download_hosts(env, PUBLIC_HOST)):
         raise BundleError(f"nothing is fetched: {OFFLINE_VARIABLE} is set")
-    for model in models:
-        if not _is_there(folder / model.name):
-            require(
-                f"fetching {model.name}, which is converted once,",
-                *model.packages,
-                extra="torch",
-                otherwise="copy the folder of the converted model from another machine",
-            )
-    with download_folder(folder, reporter, remedy=_ANOTHER_FOLDER) as work:
-        bundles = []
-        for model in models:
-            target = folder / model.name
-            if _is_there(target):
-                bundles.append(_verified(target, model))
-            else:
-                bundles.append(
-                    _make_bundle(model, target, work=work, hosts=hosts, reporter=reporter)
-                )
-        for file in {file for model in models for file in model.files}:
-            (work / file.local_name).unlink(missing_ok=True)
-        return bundles
+    for model in absent:
+        require(
+            f"fetching {model.card.name}, which is converted once,",
+            *model.packages,
+            extra="torch",
+            otherwise="copy the folder of the converted model from another machine",
+        )
+    if absent:
+        with download_folder(folder, reporter, remedy=_ANOTHER_FOLDER) as work:
+            for model in absent:
+                target = folder / model.card.name
+                if target.exists():  # another process made it while this one waited
+                    continue
+                reporter.note(f"fetching {model.card.name} {model.card.version} into {target}")
+                reporter.note(model.card.notice)
+                try:
+                    fetched = {
+                        file: obtain_file(file, work, hosts, reporter) for file in model.files
+                    }
+                except DownloadError as err:
+                    raise BundleError(err.found, expected=err.expected, remedy=err.remedy) from err
+                bundle = model.convert(fetched, work / target.name, reporter.note)
+                made[target.name] = move_bundle(bundle, target)
+            for file in {file for model in models for file in model.files}:
+                (work / file.local_name).unlink(missing_ok=True)
+    return [made.get(own.card.name) or _verified(folder / own.card.name, own) for own in models]
 
 
-def _make_bundle(
-    model: PublishedModel[Made],
-    target: Path,
-    *,
-    work: Path,
-    hosts: Sequence[str],
-    reporter: Reporter,
-) -> Made:
-    reporter.note(f"fetching {model.name} {model.version} into {target}")
-    reporter.note(model.card.notice)
-    fetched = {file: _obtain(file, work, hosts, reporter) for file in model.files}
-    return move_bundle(model.convert(fetched, work / model.name, reporter.note), target)
-
-
-def _obtain(file: PinnedFile, work: Path, hosts: Sequence[str], reporter: Reporter) -> FetchedFile:
-    try:
-        return obtain_file(file, work, hosts, reporter)
-    except DownloadError as err:
-        raise BundleError(err.found, expected=err.expected, remedy=err.remedy) from err
-
-
-def _is_there(target: Path) -> bool:
-    return target.is_symlink() or target.exists()
-
-
-def _verified(target: Path, model: PublishedModel[Made]) -> Made:
+def _verified(target: Path, model: PublishedModel) -> Bundle[Any]:
     again = f"remove the folder {target}, then fetch it again"
     try:
-        bundle = model.load(target)
+        bundle = load_any_bundle(target)
     except BundleError as err:
         raise BundleError(err.found, expected=err.expected, remedy=again) from err
-    if (bundle.card.name, bundle.card.version) != (model.name, model.version):
+    if (bundle.card.name, bundle.card.version) != (model.card.name, model.card.version):
         raise BundleError(
             f"{target} holds {bundle.card.name} {bundle.card.version}",
-            expected=f"{model.name} {model.version}",
+            expected=f"{model.card.name} {model.card.version}",
             remedy=again,
         )
     return bundle

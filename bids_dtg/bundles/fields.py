@@ -6,19 +6,16 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
+
+import numpy as np
 
 from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import parse_json
 
 Record = TypeVar("Record")  # a flat dataclass
-
-_LONGEST_TEXT = 10_000  # characters
-# Of people, regions and the like, each of which has rows in tables: what is beyond this bound would
-# only fill the memory.
-_LARGEST_SIZE = 1 << 20
 
 
 class JsonFields:
@@ -46,10 +43,10 @@ class JsonFields:
         Raises
         ------
         BundleError
-            If the text is not JSON, not an object, or has a key twice.
+            If the text is not JSON, or not an object.
         """
         try:
-            values = parse_json(text, source, _without_doubles)
+            values = parse_json(text, source)
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy="fetch or make the bundle again") from err
         if not isinstance(values, dict):
@@ -68,12 +65,8 @@ class JsonFields:
         return self.value(key) is None
 
     def text(self, key: str) -> str:
-        """Return a text of a few pages at most: reports and logs show it."""
-        return str(self._checked(key, _is_text, f"text, at most {_LONGEST_TEXT} characters"))
-
-    def text_or_none(self, key: str) -> str | None:
-        """Return a text, or None where the field is null."""
-        return None if self.absent(key) else self.text(key)
+        """Return a text."""
+        return str(self._checked(key, lambda found: isinstance(found, str), "text"))
 
     def matching(self, key: str, pattern: re.Pattern[str], expected: str) -> str:
         """Return a text that is all of the pattern, which `expected` says in words."""
@@ -93,31 +86,12 @@ class JsonFields:
             self._checked(key, lambda found: type(found) is int and found >= least, expected)
         )
 
-    def count(self, key: str) -> int:
-        """Return a whole number of 0 or more."""
-        return self.whole(key, least=0)
-
-    def size(self, key: str, least: int = 1) -> int:
-        """Return a number of rows, of at most a million."""
-        found = self.whole(key, least)
-        if found > _LARGEST_SIZE:
-            raise self.wrong(key, found, f"at most {_LARGEST_SIZE}")
-        return found
-
     def one_of(self, key: str, legal: Collection[str]) -> str:
         """Return a text that is one of some."""
         found = self.text(key)
         if found not in legal:
             raise self.wrong(key, found, f"one of {', '.join(legal)}")
         return found
-
-    def share(self, key: str) -> float:
-        """Return a number from 0 to below 1."""
-        return self._number(key, lambda found: 0 <= found < 1, "a number from 0 to below 1")
-
-    def number(self, key: str) -> float:
-        """Return a finite number."""
-        return self._number(key, lambda _: True, "a finite number")
 
     def positive(self, key: str) -> float:
         """Return a number above 0."""
@@ -128,9 +102,10 @@ class JsonFields:
         return self._number(key, lambda found: found >= 0, "a finite number, 0 or more")
 
     def _number(self, key: str, is_right: Callable[[float], bool], expected: str) -> float:
-        return float(
-            self._checked(key, lambda found: _is_number(found) and is_right(found), expected)
-        )
+        def is_such(found: Any) -> bool:
+            return _are_numbers(found, ()) and is_right(found)
+
+        return float(self._checked(key, is_such, expected))
 
     def _checked(self, key: str, is_right: Callable[[Any], bool], expected: str) -> Any:
         found = self.value(key)
@@ -141,7 +116,7 @@ class JsonFields:
     def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
         """Return finite numbers as nested lists of the given shape."""
         found = self.value(key)
-        if not _is_array(found, shape):
+        if not _are_numbers(found, shape):
             sizes = " x ".join(str(size) for size in shape)
             raise self.wrong(key, found, f"{sizes} finite numbers")
         values: list[Any] = found
@@ -217,30 +192,10 @@ def finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)} stands twice")
-    return values
-
-
-def _is_text(found: object) -> bool:
-    return isinstance(found, str) and len(found) <= _LONGEST_TEXT
-
-
-def _is_number(found: object) -> bool:
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        return False
+def _are_numbers(found: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether a value is finite numbers of a shape, as nested lists."""
     try:
-        return math.isfinite(found)
-    except OverflowError:  # a whole number beyond any float
+        array = np.array(found)
+    except ValueError:  # lists of several lengths
         return False
-
-
-def _is_array(found: Any, shape: tuple[int, ...]) -> bool:
-    if not shape:
-        return _is_number(found)
-    if not isinstance(found, list) or len(found) != shape[0]:
-        return False
-    return all(_is_array(item, shape[1:]) for item in found)
+    return array.shape == shape and array.dtype.kind in "if" and bool(np.isfinite(array).all())

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import Bundle, read_verified_card
+from bids_dtg.bundles.bundle import Bundle, read_tensors, read_verified_card
 from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard, TrainingData, without_times
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_family, hash_person
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import reading
@@ -76,7 +75,7 @@ class FittedPart(CardPart):
             If one is missing or wrong.
         """
         return {
-            "people": fields.size("people"),
+            "people": fields.whole("people"),
             "recipe_name": fields.text("recipe_name"),
             **{name: fields.text(name) for name in ("data_set", *_OF_ATLAS)},
         }
@@ -180,7 +179,6 @@ class FittedBundle(Bundle[FittedTo]):
         """
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
-        _check_shapes(TensorFile(folder / WEIGHTS_FILE), card)
         with reading(folder / FITTED_FILE, BundleError):
             fitted = cls.read_fitted(folder / FITTED_FILE, card.part)
         bundle = cls(
@@ -326,7 +324,13 @@ class FittedBundle(Bundle[FittedTo]):
                 expected="the same regions in the same order",
                 remedy=f"choose its atlas {part.atlas} with --atlases" if part.atlas else remedy,
             )
-        _require_same_parcels(name, (part.atlas, part.atlas_digest), (atlas, atlas_digest))
+        if part.atlas_digest and atlas_digest and part.atlas_digest != atlas_digest:
+            raise BundleError(
+                f"the parcels of {atlas or 'the atlas'} are not those of {part.atlas} that the "
+                f"model {name} was fitted to, though their names are",
+                expected="the same label image on the same grid",
+                remedy="choose the file that the model was fitted with, with --atlases",
+            )
 
     def _fits(self, regions: Sequence[str]) -> bool:
         return tuple(regions) == self.regions
@@ -388,7 +392,12 @@ class FittedFile:
         if len(set(self.people)) < len(self.people):
             raise BundleError("the model was not written: it was fitted to somebody twice")
         for listed in self.names.values():
-            _check_region_names(listed)
+            for name, number in Counter(listed).items():
+                if number > 1 or not name.strip() or not name.isprintable():
+                    raise BundleError(
+                        f"a region is called {name!r}",
+                        expected="names of visible characters, each of one region",
+                    )
         rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in self.people]
         people = np.array(rows, np.uint8).reshape(len(rows), _HASH_BYTES)
         letters = {
@@ -461,64 +470,3 @@ def write_fitted(
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     return write_files(Path(folder), card, files, load)
-
-
-def _check_shapes(weights: TensorFile, card: ModelCard[Any]) -> None:
-    """Compare the header of a file of weights with the shapes that the card says.
-
-    Raises
-    ------
-    BundleError
-        Naming a tensor that is absent, not asked for, or of another shape.
-    """
-    names, shapes = weights.names(), card.part.shapes
-    if odd := sorted(set(names) ^ shapes.keys()):
-        found = "has no" if odd[0] in shapes else "has the unknown"
-        raise weights.error(f" {found} tensor {odd[0]}")
-    for name, shape in shapes.items():
-        if (found_shape := weights.shape(name, axes=len(shape))) != shape:
-            raise weights.error(
-                f": {name} has shape {found_shape}", f"{shape}, by {card.kind}'s card"
-            )
-
-
-def _check_region_names(names: Sequence[str]) -> None:
-    """Refuse names that a list cannot hold, or that are no names.
-
-    Raises
-    ------
-    BundleError
-        One is empty, of several regions, or has characters that are not seen.
-    """
-    odd = [name for name in names if not name.strip() or not name.isprintable()]
-    odd += [name for name, count in Counter(names).items() if count > 1]
-    if odd:
-        raise BundleError(
-            f"a region is called {odd[0]!r}",
-            expected="names of visible characters, each of one region",
-        )
-
-
-def _require_same_parcels(name: str, own: tuple[str, str], given: tuple[str, str]) -> None:
-    """Refuse parcels of another label image than the model's: equal names may be of others.
-
-    Parameters
-    ----------
-    name
-        Name of the model, for the message.
-    own, given
-        Key and digest of its atlas, and of the one at hand; an empty digest is not known, and
-        nothing is compared then.
-
-    Raises
-    ------
-    BundleError
-        The digests differ.
-    """
-    if own[1] and given[1] and own[1] != given[1]:
-        raise BundleError(
-            f"the parcels of {given[0] or 'the atlas'} are not those of {own[0]} that the "
-            f"model {name} was fitted to, though their names are",
-            expected="the same label image on the same grid",
-            remedy="choose the file that the model was fitted with, with --atlases",
-        )

@@ -7,11 +7,12 @@ from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import read_card
-from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.published import all_published
+from bids_dtg.bundles.kinds import Check, all_kinds, all_published
 from bids_dtg.bundles.store import installed_models
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
+
+_VERDICTS = {True: "pass", False: "FAIL", None: "skipped"}
 
 
 def bundle_lines(bundle: Bundle[Any]) -> list[str]:
@@ -55,7 +56,7 @@ def model_lines() -> list[str]:
         rows.append((model.name, *facts, f"{model.path}{hidden}"))
     published = all_published()
     for name in sorted(published.keys() - {model.name for model in found}):
-        facts = (published[name].version, "published", published[name].outputs)
+        facts = (published[name].card.version, "published", published[name].outputs)
         rows.append((name, *facts, f"not here: dtg-models fetch {name}"))
     return table_lines(rows)
 
@@ -67,3 +68,22 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
+    """Return a line for each check, and the verdict last."""
+    card = bundle.card
+    title = f"{card.name} {card.version}"
+    if not checks:
+        return [f"{title}: a {card.kind} has no self-check; dtg-models verify compares its bytes"]
+    widest = max(len(check.name) for check in checks)
+    lines = [
+        f"  {_VERDICTS[check.passed]:<8} {check.name:<{widest}}  {check.words}" for check in checks
+    ]
+    skipped = sum(check.passed is None for check in checks)
+    passed = sum(bool(check.passed) for check in checks)
+    failed = len(checks) - skipped - passed
+    words = [counted(passed, "check") + " passed"]
+    words += [f"{failed} failed"] if failed else []
+    words += [f"{skipped} skipped"] if skipped else []
+    return [*lines, f"{title}: self-check {'failed' if failed else 'passed'}: {', '.join(words)}"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.bundles.card import CARD_FILE
-from bids_dtg.bundles.published import all_published
+from bids_dtg.bundles.kinds import all_published
 from bids_dtg.errors import BundleError
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
@@ -17,14 +17,6 @@ MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 IMAGE_FOLDER = Path("/opt/dtg/models")
 # The demo model is part of the package; it is used only where it is asked for by name.
 PACKAGE_FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class ModelFolder:
-    """A folder that may hold bundles, one a subfolder."""
-
-    path: Path  # it need not exist
-    origin: str  # why it is looked in, for messages
 
 
 @dataclass(frozen=True)
@@ -63,16 +55,14 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
             "a bundle that is loaded can be used as it is"
         )
     text = os.fspath(name_or_path)
-    if not isinstance(name_or_path, str) or _is_path(text):
-        path = _expanded(text)
-        if not _is_file(path / CARD_FILE):
+    path = _expanded(text)
+    if isinstance(name_or_path, Path) or _is_path(text):
+        if not _is_bundle(path):
             raise _no_bundle_at(path)
         return path
-    for model in installed_models(env):
-        if model.name == text:
-            return model.path
-    if text and _is_file(Path(text) / CARD_FILE):
-        return Path(text)
+    installed = [model.path for model in installed_models(env) if model.name == text]
+    if installed or (text and _is_bundle(path)):
+        return installed[0] if installed else path
     raise _unknown_name(text, env)
 
 
@@ -87,9 +77,7 @@ def how_to_get(name: str) -> str:
 
 def is_installed(name: str, env: Mapping[str, str] | None = None) -> bool:
     """Return whether `find_bundle` finds a bundle by this name."""
-    return any(model.name == name for model in installed_models(env)) or _is_file(
-        Path(name) / CARD_FILE
-    )
+    return any(model.name == name for model in installed_models(env)) or _is_bundle(Path(name))
 
 
 def model_of_output(name: str, output: Path, env: Mapping[str, str] | None = None) -> Path | None:
@@ -109,7 +97,7 @@ def model_of_output(name: str, output: Path, env: Mapping[str, str] | None = Non
     if not name or _is_path(name) or is_installed(name, env):
         return None
     folder = output / "group" / f"model-{name}" / "bundle"
-    return folder if _is_file(folder / CARD_FILE) else None
+    return folder if _is_bundle(folder) else None
 
 
 def installed_models(env: Mapping[str, str] | None = None) -> list[InstalledModel]:
@@ -117,23 +105,24 @@ def installed_models(env: Mapping[str, str] | None = None) -> list[InstalledMode
     first: dict[str, Path] = {}
     models = []
     for folder in model_folders(env):
-        for path in _bundles_in(folder.path):
+        for path in _bundles_in(folder):
             models.append(InstalledModel(path.name, path, first.get(path.name)))
             first.setdefault(path.name, path)
     return models
 
 
-def model_folders(env: Mapping[str, str] | None = None) -> list[ModelFolder]:
-    """List the folders of names: `$DTG_MODEL_DIR`, image, user cache, package, in that order."""
+def model_folders(env: Mapping[str, str] | None = None) -> dict[Path, str]:
+    """Return why each folder of models is looked in, in that order; they need not exist.
+
+    These are `$DTG_MODEL_DIR`, image, user cache and package.
+    """
     env = os.environ if env is None else env
     listed = [part for part in env.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if part]
-    folders = [ModelFolder(_expanded(part), f"${MODEL_DIR_VARIABLE}") for part in listed]
-    folders.append(ModelFolder(IMAGE_FOLDER, "the image's models"))
-    cache = user_cache(env)
-    if cache is not None:
-        folders.append(ModelFolder(cache, "the user's cache"))
-    folders.append(ModelFolder(PACKAGE_FOLDER, "the package"))
-    return folders
+    folders = {_expanded(part): f"${MODEL_DIR_VARIABLE}" for part in listed}
+    folders[IMAGE_FOLDER] = "the image's models"
+    if (cache := user_cache(env)) is not None:
+        folders[cache] = "the user's cache"
+    return folders | {PACKAGE_FOLDER: "the package"}
 
 
 def user_cache(env: Mapping[str, str]) -> Path | None:
@@ -162,25 +151,18 @@ def require_user_cache() -> Path:
     return cache
 
 
-def _bundles_in(folder: Path) -> Iterator[Path]:
-    """Yield the bundles below a folder; a bundle given in place of one yields itself."""
-    try:
-        if (folder / CARD_FILE).is_file():
-            yield folder
-            return
-        children = sorted(folder.iterdir())
-    except OSError:
-        return  # absent or not ours to read: the message lists where was looked
-    for child in children:
-        # Hidden folders are bundles half written.
-        if not child.name.startswith(".") and _is_file(child / CARD_FILE):
-            yield child
+def _bundles_in(folder: Path) -> list[Path]:
+    """Return the bundles below a folder; a bundle given in place of one is the only one."""
+    if _is_bundle(folder):
+        return [folder]
+    # Hidden folders are bundles half written.
+    return [path.parent for path in sorted(folder.glob(f"[!.]*/{CARD_FILE}"))]
 
 
-def _is_file(path: Path) -> bool:
-    """Return whether a file exists; False for an impossible name, as one that is too long."""
+def _is_bundle(path: Path) -> bool:
+    """Return whether a folder has a card; False for an impossible name, as one that is too long."""
     try:
-        return path.is_file()
+        return (path / CARD_FILE).is_file()
     except (OSError, ValueError):
         return False
 
@@ -199,18 +181,14 @@ def _expanded(text: str) -> Path:
 
 def _no_bundle_at(path: Path) -> BundleError:
     # Of these, pathlib's raise where a name is too long for the system.
-    is_folder = os.path.isdir(path)  # noqa: PTH112
-    if not os.path.exists(path):  # noqa: PTH110
-        found = f"there is no {path}"
-    elif is_folder:
+    found = f"{path} is a file" if os.path.isfile(path) else f"there is no {path}"  # noqa: PTH113
+    if os.path.isdir(path):  # noqa: PTH112
         found = f"{path} has no {CARD_FILE}"
-    else:
-        found = f"{path} is a file"
-    inside = [card.parent for card in path.glob(f"*/{CARD_FILE}")] if is_folder else []
-    if len(inside) == 1:
-        return BundleError(
-            f"no model bundle: {found}", remedy=f"the bundle is inside it: {inside[0]}"
-        )
+        inside = [card.parent for card in path.glob(f"*/{CARD_FILE}")]
+        if len(inside) == 1:
+            return BundleError(
+                f"no model bundle: {found}", remedy=f"the bundle is inside it: {inside[0]}"
+            )
     return BundleError(
         f"no model bundle: {found}",
         expected=f"a bundle's folder, with its {CARD_FILE}",
@@ -220,7 +198,7 @@ def _no_bundle_at(path: Path) -> BundleError:
 
 def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
     names = list(dict.fromkeys(model.name for model in installed_models(env)))
-    places = ", ".join(f"{folder.path} ({folder.origin})" for folder in model_folders(env))
+    places = ", ".join(f"{folder} ({origin})" for folder, origin in model_folders(env).items())
     published = all_published()
     near = difflib.get_close_matches(name, names) or difflib.get_close_matches(name, published)
     if name in published:

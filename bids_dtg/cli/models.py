@@ -172,14 +172,13 @@ def _list(_arguments: argparse.Namespace) -> None:
 
     _print(model_lines())
     show("looked in:")
-    for folder in model_folders():
-        absent = "" if folder.path.is_dir() else ", absent"
-        show(f"  {folder.path} ({folder.origin}{absent})")
+    for folder, origin in model_folders().items():
+        show(f"  {folder} ({origin}{'' if folder.is_dir() else ', absent'})")
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.fetch import fetch_models
-    from bids_dtg.bundles.published import all_published
+    from bids_dtg.bundles.kinds import all_published
     from bids_dtg.bundles.store import require_user_cache
     from bids_dtg.progress import Board
 
@@ -237,13 +236,21 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 def _check(bundles: Iterable[Bundle[Any]]) -> None:
     """Check models by simulated rest, print what was found, and refuse the first that failed."""
-    from bids_dtg.bundles.selftest import require_passed, run_selftest, selftest_lines
+    from bids_dtg.bundles.kinds import all_kinds
+    from bids_dtg.bundles.overview import selftest_lines
 
-    found = [(bundle, run_selftest(bundle)) for bundle in bundles]
-    for bundle, checks in found:
+    kinds, failed = all_kinds(), []
+    for bundle in bundles:
+        checks = kinds[bundle.card.kind].selftest(bundle)
         _print(selftest_lines(bundle, checks))
-    for bundle, checks in found:
-        require_passed(bundle, checks)
+        failed += [(bundle, check) for check in checks if check.passed is False]
+    if failed:
+        bundle, check = failed[0]
+        raise BundleError(
+            f"{bundle.path} failed its self-check: {check.name}: {check.words}",
+            remedy="do not use its maps; fetch or make the model again, and report it where it "
+            "fails again",
+        )
 
 
 def _info(arguments: argparse.Namespace) -> None:

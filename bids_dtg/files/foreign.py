@@ -218,9 +218,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def parse_json(
-    text: str, source: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None
-) -> Any:
+def parse_json(text: str, source: str) -> Any:
     """Parse JSON.
 
     Parameters
@@ -229,8 +227,6 @@ def parse_json(
         Content of the file.
     source
         What errors name, usually the path of the file.
-    pairs
-        Makes an object of its keys and values; None makes a dictionary. May raise ValueError.
 
     Raises
     ------
@@ -243,7 +239,7 @@ def parse_json(
     {'RepetitionTime': 0.72}
     """
     with reading(source, as_what=" as JSON"):
-        return json.loads(text, object_pairs_hook=pairs)
+        return json.loads(text)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def serve_alone(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
 
 def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedMaps) -> None:
     """Have a model of the tests published under its name."""
-    monkeypatch.setitem(PUBLISHED, model.name, model)
+    monkeypatch.setitem(PUBLISHED, model.card.name, model)
 
 
 def pin_transform(monkeypatch: pytest.MonkeyPatch, host: ModelHost, content: bytes) -> None:

@@ -40,7 +40,7 @@ def put(folder: Path) -> Path:
 
 def test_folders_come_in_order(world):
     root, env = world
-    assert [folder.path for folder in model_folders(env)] == [
+    assert list(model_folders(env)) == [
         root / "first",
         root / "second",
         root / "image",
@@ -118,8 +118,8 @@ def test_model_dir_may_be_a_bundle_itself(world):
 
 
 def test_cache_without_xdg_is_under_home_and_without_home_absent():
-    folders = model_folders({"HOME": "/home/x", "XDG_CACHE_HOME": "relative"})
-    assert folders[1].path == Path("/home/x/.cache/bids_dtg/models")
+    folders = list(model_folders({"HOME": "/home/x", "XDG_CACHE_HOME": "relative"}))
+    assert folders[1] == Path("/home/x/.cache/bids_dtg/models")
     assert len(model_folders({})) == 2
 
 

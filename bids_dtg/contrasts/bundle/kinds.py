@@ -20,7 +20,7 @@ from bids_dtg.workflows import constant, later
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart
-    from bids_dtg.bundles.selftest import Check
+    from bids_dtg.bundles.kinds import Check
 
 
 _part = constant("contrasts.bundle.part:MapsPart")
@@ -40,7 +40,7 @@ class MapsKind(Kind):
     load: Callable[[Path], Bundle[Any]] = _load
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
-    selftest: Callable[[Any], list[Check]] | None = _selftest
+    selftest: Callable[[Any], list[Check]] = _selftest
     # Words for the methods text and pages: without an article; with it, what turns connectomes into
     # maps; possessive, whose error in the mean map re-centring removes; what the program
     # implements with it, with references.

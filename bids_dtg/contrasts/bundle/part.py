@@ -165,7 +165,7 @@ class MapsPart:
         part = cls(
             contrasts=contrasts,
             grid=None if listed else _grid(fields.nested("grid")),
-            places=fields.size("places") if listed else None,
+            places=fields.whole("places") if listed else None,
             segment_seconds=fields.positive("segment_seconds"),
             statistic=fields.matching("statistic", _LABEL, "letters and digits"),
             units=fields.text("units"),
@@ -200,7 +200,7 @@ def _grid(fields: JsonFields) -> Grid:
     affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
         raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")
-    resolution = fields.text_or_none("resolution")
+    resolution = None if fields.absent("resolution") else fields.text("resolution")
     if resolution is not None and not _LABEL.fullmatch(resolution):
         raise fields.wrong("resolution", resolution, "letters and digits, or null")
     grid = Grid(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.kinds import PublishedModel
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.bundles.published import PublishedModel
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.files.download import FetchedFile, PinnedFile
@@ -42,7 +42,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedMaps(PublishedModel["ModelBundle"]):
+class PublishedMaps(PublishedModel):
     """A published model of contrast maps."""
 
     outputs: str = "47 contrasts"

@@ -137,15 +137,15 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
         return load_bundle(name_or_path)
     try:
         with Board(1) as board:
-            board.note(f"the model {wanted.name} is not on this machine yet")
-            (bundle,) = fetch_models([wanted], require_user_cache(), board.lane(0))
+            board.note(f"the model {wanted.card.name} is not on this machine yet")
+            fetch_models([wanted], require_user_cache(), board.lane(0))
     except (BundleError, OutputError) as err:
         raise BundleError(
-            f"the model {wanted.name} is not here, and fetching it failed: {err.found}",
+            f"the model {wanted.card.name} is not here, and fetching it failed: {err.found}",
             expected=err.expected,
-            remedy=", or: ".join(filter(None, [err.remedy, how_to_get(wanted.name)])),
+            remedy=", or: ".join(filter(None, [err.remedy, how_to_get(wanted.card.name)])),
         ) from err
-    return bundle
+    return load_bundle(name_or_path)
 
 
 def predict_maps(

@@ -92,16 +92,16 @@ class LinearPart(FittedPart):
         iccs = fields.value("component_icc")
         count = len(iccs) if isinstance(iccs, list) else 0
         part = cls(
-            regions=fields.size("regions"),
-            frames=fields.size("frames"),
+            regions=fields.whole("regions"),
+            frames=fields.whole("frames"),
             tr_seconds=fields.positive("tr_seconds"),
-            order=fields.size("order"),
+            order=fields.whole("order"),
             process_shrinkage=fields.positive("process_shrinkage"),
             connectivity_shrinkage=fields.positive("connectivity_shrinkage"),
             chosen_by=fields.text("chosen_by"),
             diagonal_share=fields.not_negative("diagonal_share"),
             session=fields.text("session"),
-            components=fields.count("components"),
+            components=fields.whole("components", least=0),
             component_icc=tuple(fields.numbers("component_icc", (count,))),
             **cls.read_shared(fields),
         )

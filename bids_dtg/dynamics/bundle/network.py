@@ -128,8 +128,8 @@ class NetworkPart(FittedPart):
         recipe = _recipe(given.nested("recipe"))
         return cls(
             recipe=recipe,
-            regions=given.size("regions"),
-            frames=given.size("frames"),
+            regions=given.whole("regions"),
+            frames=given.whole("frames"),
             tr_seconds=given.positive("tr_seconds"),
             session=given.text("session"),
             **cls.read_shared(given),
@@ -143,7 +143,7 @@ def _recipe(given: JsonFields) -> Recipe:
         if isinstance(one.default, bool):
             values[one.name] = given.flag(one.name)
         elif isinstance(one.default, int):
-            values[one.name] = given.size(one.name, least=0)
+            values[one.name] = given.whole(one.name, least=0)
         elif one.name == "late_learning_rate" and given.absent(one.name):
             values[one.name] = None
         else:

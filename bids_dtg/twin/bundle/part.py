@@ -145,13 +145,13 @@ class TwinPart(FittedPart):
             architecture=fields.one_of("architecture", ARCHITECTURES),
             recipe=_recipe(fields.nested("recipe")),
             tasks=_read_tasks(fields),
-            edges=fields.size("edges"),
-            regions=fields.size("regions", least=0),
+            edges=fields.whole("edges"),
+            regions=fields.whole("regions", least=0),
             connectome=fields.text("connectome"),
-            covariates=fields.size("covariates", least=0),
+            covariates=fields.whole("covariates", least=0),
             seed=fields.whole("seed", least=0),
-            bold_regions=fields.size("bold_regions", least=0),
-            bold_open=fields.size("bold_open", least=0),
+            bold_regions=fields.whole("bold_regions", least=0),
+            bold_open=fields.whole("bold_open", least=0),
             bold_tr_seconds=fields.not_negative("bold_tr_seconds"),
             **cls.read_shared(fields),
         )
@@ -198,21 +198,19 @@ def _task(content: Mapping[str, Any], source: str) -> Task:
         raise BundleError(err.found, expected=err.expected) from err
 
 
-# How a field of a recipe is read and checked: by its name, else by its type.
-_BY_NAME: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
-    {
-        **dict.fromkeys(("units", "hyper_units"), JsonFields.size),
-        **dict.fromkeys(("validation", "dropout"), JsonFields.share),
-    }
-)
+# How a field of a recipe is read and checked, by its type.
 _BY_TYPE: Mapping[type, Callable[[JsonFields, str], Any]] = MappingProxyType(
-    {int: JsonFields.count, float: JsonFields.not_negative, bool: JsonFields.flag}
+    {
+        int: lambda fields, name: fields.whole(name, least=int(name.endswith("units"))),
+        float: JsonFields.not_negative,
+        bool: JsonFields.flag,
+    }
 )
 
 
 def _recipe(fields: JsonFields) -> Recipe:
     types = get_type_hints(Recipe)
-    read = {name: _BY_NAME.get(name, _BY_TYPE[types[name]]) for name in types}
+    read = {name: _BY_TYPE[types[name]] for name in types}
     recipe = Recipe(**{name: check(fields, name) for name, check in read.items()})
     fields.refuse_unknown()
     return recipe

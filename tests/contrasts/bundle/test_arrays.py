@@ -74,7 +74,7 @@ def test_gains_without_recentring_are_refused(tmp_path):
     ("content", "fact"),
     [
         (b"nothing", "cannot be read"),
-        (safetensors.numpy.save({"offset": np.zeros((3, 4), np.int8)}), r"Expected: .*\(3, "),
+        (safetensors.numpy.save({"offset": np.zeros((3, 4), np.int8)}), r"offset is .*\(3, 4"),
     ],
 )
 def test_another_offset_is_refused(tmp_path, content, fact):
@@ -85,7 +85,7 @@ def test_another_offset_is_refused(tmp_path, content, fact):
     card = json.loads((bundle.path / "model.json").read_text())
     card["files"]["reference.safetensors"] = hashlib.sha256(content).hexdigest()
     (bundle.path / "model.json").write_text(json.dumps(card))
-    with pytest.raises(BundleError, match=rf"reference\.safetensors .*{fact}"):
+    with pytest.raises(BundleError, match=rf"reference\.safetensors.*{fact}"):
         load_bundle(bundle.path)
 
 
@@ -129,7 +129,7 @@ def test_a_bundle_without_half_widths_says_nothing(bundle):
     ("key", "value", "fact"),
     [
         ("participants", "many", "half_width.participants"),
-        ("block", 3, "holds"),
+        ("block", 3, "half_width is"),
         ("block", 0, "half_width.block"),
         ("more", 1, "unknown field half_width.more"),
     ],

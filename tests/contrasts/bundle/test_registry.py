@@ -30,7 +30,7 @@ def test_the_default_model_is_published():
 
 def test_every_model_says_its_terms_and_its_training():
     for name, model in PUBLISHED.items():
-        assert model.name == name
+        assert model.card.name == name
         assert "HCP's data-use terms" in model.card.notice
         assert model.card.licence.startswith("GPL-3.0")
         assert model.card.training.repetition_time_s

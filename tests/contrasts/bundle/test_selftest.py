@@ -9,7 +9,8 @@ import pytest
 from tiny_bundle import write_tiny_bundle
 from tiny_kinds import CONTRASTS, PLACES, ROIS, TENSORS, write_tiny_kind
 
-from bids_dtg.bundles.selftest import Check, selftest_lines
+from bids_dtg.bundles.kinds import Check
+from bids_dtg.bundles.overview import selftest_lines
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, LINEAR

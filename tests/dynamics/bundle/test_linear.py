@@ -41,7 +41,7 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path):
         ({"order": 3}, "order"),
         ({"diagonal_share": 1.5}, "diagonal_share"),
         ({"process_shrinkage": 0}, "process_shrinkage"),
-        ({"regions": 5}, "group has shape"),
+        ({"regions": 5}, "lists 4 regions. Expected: 5"),
         ({"components": 6}, "components is 6"),
         ({"component_icc": [0.5]}, "component_icc"),
         ({"connectivity_shrinkage": 0}, "connectivity_shrinkage"),

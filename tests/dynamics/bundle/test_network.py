@@ -80,8 +80,8 @@ def test_people_at_hand_are_found_again(bundle):
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"people": 4, "training": 4}, r"has shape \(12, 5\)|has shape \(20, 5\)|has shape"),
-        ({"frames": 21}, r"external_table has shape \(3, 20, 2\)"),
+        ({"people": 4, "training": 4}, "lists 3 people. Expected: 4"),
+        ({"frames": 21}, r"external_table is .*\(3, 20, 2\)"),
         ({"regions": 5}, "lists 4 regions. Expected: 5"),
     ],
 )
@@ -91,4 +91,4 @@ def test_a_card_of_others_is_refused(bundle, changes, fact):
         card["training"]["participants"] = changes.pop("training")
     (bundle.path / "model.json").write_text(json.dumps(card | changes))
     with pytest.raises(BundleError, match=fact):
-        load_network_bundle(bundle.path)
+        load_network_bundle(bundle.path).check_weights()

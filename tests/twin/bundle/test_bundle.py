@@ -101,15 +101,8 @@ def test_nobody_is_named(bundle):
     assert bundle.fitted_people == tuple(sorted(hashes)) == bundle.fitted().people
 
 
-@pytest.mark.parametrize(
-    ("changes", "fact"),
-    [
-        ({"architecture": "hypernetwork"}, "weights.safetensors has"),
-        ({"regions": 0, "edges": 7}, r"edge_mean has shape \(6,\)"),
-    ],
-)
-def test_a_card_of_others_is_refused(bundle, changes, fact):
+def test_a_card_of_others_is_refused(bundle):
     card = json.loads((bundle.path / "model.json").read_text())
-    (bundle.path / "model.json").write_text(json.dumps(card | changes))
-    with pytest.raises(BundleError, match=fact):
-        load_twin_bundle(bundle.path)
+    (bundle.path / "model.json").write_text(json.dumps(card | {"architecture": "hypernetwork"}))
+    with pytest.raises(BundleError, match=r"weights\.safetensors: .*missing"):
+        load_twin_bundle(bundle.path).check_weights()
