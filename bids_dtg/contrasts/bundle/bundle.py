@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bundles.bundle import Bundle, verified_card
+from bids_dtg.bundles.bundle import Bundle, read_tensors, verified_card
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.contrasts.bundle.arrays import (
     OFFSET,
