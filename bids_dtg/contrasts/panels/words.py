@@ -75,12 +75,9 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     card, part, form = bundle.card, bundle.card.part, bundle.card.part.connectome
     kind, places = KINDS[card.kind], "parcels" if part.parcels else "grey-matter voxels"
     where = "all parcels" if part.parcels else "the brain"
-    cut, over = "segment", f"over segments {said['over'][outputs.combine]}"
-    if part.of_sessions:
-        cut = "session"
-        over = "over the sessions of a participant" * (outputs.combine == "participant")
-    elif part.segment_seconds >= SECONDS_PER_RUN:
-        cut, over = "run", said["over"][outputs.combine]
+    cut = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
+    cut = "session" if part.of_sessions else cut
+    over = said["over"][cut][outputs.combine]
     *first, last = map(str, form.sets or ("",))
     computed = said["computed"].format(
         rois=bundle.rois,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.contrasts.phantom.model import Person, Phantom
-from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.files.text import read_packaged, write_json, write_text, write_tsv
 from bids_dtg.phantom.files import DESCRIP, describe_dataset, marks, save, write_series
 from bids_dtg.phantom.run import (
     STEADY_FRAMES,
@@ -172,16 +172,8 @@ def _write_participants(root: Path, people: Sequence[Person]) -> None:
         (f"sub-{participant_label(person.index)}", *phenotype(person).values()) for person in people
     ]
     write_tsv(root / "participants.tsv", ["participant_id", *_SHARES], rows)
-    score = "simulated score, mean 100 and sd 15 in the population"
-    write_json(
-        root / "participants.json",
-        {
-            "age": {"Description": "simulated age", "Units": "year"},
-            "sex": {"Description": "simulated sex", "Levels": {"F": "female", "M": "male"}},
-            "reasoning": {"Description": f"{score}; traits explain 60 % of its variance"},
-            "vigilance": {"Description": f"{score}; traits explain 30 % of its variance"},
-        },
-    )
+    text = read_packaged("bids_dtg.contrasts.phantom", "participants.json")
+    write_text(root / "participants.json", text)
 
 
 def cut_run(folder: Path, person: Person) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.imaging.grid import Grid
@@ -275,7 +274,7 @@ class Person:
         noise += level * course.astype(np.float32) * self.phantom.motion_map
         return noise
 
-    def connectome(self, session: int, segment: int, form: Form = MARGINAL) -> Array:
+    def connectome(self, session: int, segment: int) -> Array:
         """Simulate one segment of rest and return its connectome, (networks, voxels)."""
         frames, grey = self.frames(session, segment), self.phantom.anatomy.grey_in_brain
         centred = frames - frames.mean(axis=0)
@@ -284,8 +283,7 @@ class Person:
         series /= np.linalg.norm(series, axis=0)
         connectome: Array = series.T @ voxels
         connectome /= np.sqrt(np.einsum("tv,tv->v", voxels, voxels))
-        mixing = form.mixing((series.T @ series).astype(np.float64))
-        return connectome if mixing is None else mixing.T.astype(np.float32) @ connectome
+        return connectome
 
     @cached_property
     def responses(self) -> Array:
@@ -294,7 +292,7 @@ class Person:
         Those of networks, with a shift that rest cannot know, and a stable map of the person's
         own, half of which all conditions share.
         """
-        stable = self._stable(self.stream(Purpose.UNSEEN_SHIFT))
+        stable = self.stable(self.stream(Purpose.UNSEEN_SHIFT))
         count, grey = len(CONDITIONS), self.phantom.anatomy.grey
         drawn = self.phantom.stable_maps.draw(self.stream(Purpose.OWN_MAPS), count + 1)[:, grey]
         own = np.sqrt(p.OWN_SHARED) * drawn[:1] + np.sqrt(1.0 - p.OWN_SHARED) * drawn[1:]
@@ -302,7 +300,7 @@ class Person:
         responses: Array = stable + self.phantom.gains * scaled
         return responses
 
-    def _stable(self, rng: np.random.Generator) -> Array:
+    def stable(self, rng: np.random.Generator) -> Array:
         """Draw responses of networks and fixed maps, in z, (conditions, voxels).
 
         β = λ tanh(h / λ) + κ Σ_p Q_p √(M_k M_l), with h the sum of the networks' maps M times
@@ -338,17 +336,6 @@ class Person:
         noise *= np.exp(log - np.float32(p.LOG_TAIL**2))
         noise *= np.float32(self.motion**p.MOTION_MAP_NOISE)
         return self.phantom.design @ (self.responses + noise[:, self.phantom.anatomy.grey])
-
-    def knowable_maps(self, draws: int = 20) -> Array:
-        """Return the best possible prediction of the maps from rest, (contrasts, voxels).
-
-        The mean of the true maps over components that rest does not determine (the own maps, and
-        the shift between rest and tasks, of which `draws` are drawn), given the person's networks
-        and traits.
-        """
-        rng = self.stream(Purpose.POSSIBLE_SHIFTS)
-        total = sum(self._stable(rng) for _ in range(draws))
-        return self.phantom.design @ (total / np.float32(draws))
 
 
 def _sparse(rng: np.random.Generator, density: Float, n: int) -> Float:

@@ -41,7 +41,6 @@ OWN_COUPLING = 0.65  # strength of those modes
 LOG_STATE = 0.15  # sd of the log amplitude of a network in one segment
 GLOBAL_SIGNAL = 0.6  # amplitude of the signal that all voxels share
 SAMPLES = 150  # independent samples in a segment of 432 s
-SEGMENTS = 8  # segments in a session
 SECONDS_PER_STATE = 432.0  # how long a network keeps its amplitude in a run: one segment
 
 # Measurement

@@ -3,28 +3,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from plain_route import regress
 
 from bids_dtg.connectome import voxel_to_roi
-from bids_dtg.connectome.form import PENALTY, Form
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort, Purpose
-from bids_dtg.stats.metrics import correlation_matrix, diagonality, identification_accuracy
+from bids_dtg.stats.metrics import correlation_matrix, diagonality
 
 PEOPLE = 20
 
 
 @pytest.fixture(scope="module")
 def test_people(phantom):
-    """Return people's true, measured, retest and knowable maps (people, contrasts, voxels)."""
+    """Return people's true, measured and retest maps (people, contrasts, voxels)."""
     people = [phantom.person(Cohort.TEST, n) for n in range(PEOPLE)]
     return {
         "true": np.stack([person.true_maps() for person in people]),
         "measured": np.stack([person.measured_maps(0) for person in people]),
         "retest": np.stack([person.measured_maps(1) for person in people]),
-        "knowable": np.stack([person.knowable_maps(4) for person in people]),
     }
 
 
@@ -77,17 +74,6 @@ def test_connectomes_agree_with_the_one_pass_route(phantom):
     maps[:, grey] = phantom.roi_maps
     theirs = voxel_to_roi(frames, maps)[:, grey]
     np.testing.assert_allclose(person.connectome(0, 1), theirs, atol=1e-4)
-
-
-def test_the_partial_form_is_penalised_least_squares_on_all_series(phantom):
-    person, grey = phantom.person(0, 0), phantom.anatomy.grey_in_brain
-    frames = person.frames(0, 1).astype(np.float64)
-    series = (frames - frames.mean(axis=0)) @ phantom.series_weights.T
-    voxels = frames[:, grey[::50]] - frames[:, grey[::50]].mean(axis=0)
-    series, voxels = (signals / signals.std(axis=0) for signals in (series, voxels))
-    expected = regress(voxels, series, PENALTY)
-    ours = person.connectome(0, 1, Form("partial"))
-    np.testing.assert_allclose(ours[:, ::50], expected, atol=1e-4)
 
 
 def test_roi_maps_resemble_the_groups_and_are_not_them(phantom):
@@ -151,10 +137,7 @@ def test_measured_maps_are_the_truth_with_fresh_noise(test_people):
     assert 0.9 < float(first.var()) < 1.6
 
 
-def test_ceilings_are_above_what_they_bound(test_people):
+def test_the_truth_is_above_the_group_average(test_people):
     measured = test_people["measured"]
     others = (measured.sum(axis=0) - measured) / (PEOPLE - 1)
-    r = [mean_r(test_people[name], measured) for name in ("true", "knowable")]
-    assert r[0] > r[1] + 0.01 > mean_r(others, measured) + 0.05
-    knowable = correlation_matrix(test_people["knowable"][:, 0], measured[:, 0])
-    assert identification_accuracy(knowable) > 0.6
+    assert mean_r(test_people["true"], measured) > mean_r(others, measured) + 0.06
