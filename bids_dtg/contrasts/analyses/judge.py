@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.contrasts.analyses.baselines import (
     Predict,
@@ -34,23 +33,13 @@ from bids_dtg.contrasts.judging.scores import (
     without_individuality,
 )
 from bids_dtg.contrasts.judging.tables import (
-    COMPARISON_COLUMNS,
-    CONTRAST_COLUMNS,
     INDIVIDUAL,
     MODEL_COLUMNS,
     NO_VERDICT,
-    PART_COLUMNS,
-    PERSON_COLUMNS,
-    TEST_COLUMNS,
     WORTH_USING,
-    comparison_rows,
-    contrast_rows,
-    part_rows,
-    person_rows,
-    published_tests,
     records,
     same_for_all,
-    summary_row,
+    score_tables,
 )
 from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.contrasts.people import FittedModel, Person
@@ -70,7 +59,6 @@ from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
 TISSUES = ("cortex", "subcortex", "cerebellum")
 _LEAST_PLACES = 20  # of a tissue: an r over fewer says little
 _MAIN = 8  # columns of the models' table that the page shows first
-_TESTS = "The published tests: a row a contrast, score and opponent"
 _OF_COMPARISONS = ("against", "score", "people", "difference", "p", "verdict")
 # People: the true mean map is above the average of these by 0.016 in r (simulated people, 8 mm).
 _FEW = 40
@@ -200,16 +188,15 @@ def write_scores(
     record = record or {}
     labels = [contrast.label for contrast in cohort.contrasts]
     own = scores.of(judged)
-    tissues = tissues_of(cohort.bundle.places)
-    limits = {ALL_PLACES: ceilings(cohort.people, labels)}
-    if len(limits[ALL_PLACES]):
-        limits |= {name: ceilings(cohort.people, labels, here) for name, here in tissues.items()}
-    places = {ALL_PLACES: cohort.bundle.places.number}
-    places |= {name: int(here.sum()) for name, here in tissues.items()}
-    rows = [summary_row(scores, name) for name in scores.models]
-    by_contrast = contrast_rows(scores, limits[ALL_PLACES])
-    same, compared = same_for_all(own), comparison_rows(scores, judged)
-    people = own.index.get_level_values("person").nunique()
+    parts = {ALL_PLACES: None, **tissues_of(cohort.bundle.places)}
+    limits = {name: ceilings(cohort.people, labels, here) for name, here in parts.items()}
+    places = {
+        name: cohort.bundle.places.number if here is None else int(here.sum())
+        for name, here in parts.items()
+    }
+    tables = score_tables(scores, judged, cohort.people, places, limits)
+    compared = tables.pop("comparisons")
+    same, people = same_for_all(own), own.index.get_level_values("person").nunique()
     facts = {
         "participants": people,
         "conventions": "; ".join(f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS),
@@ -218,19 +205,7 @@ def write_scores(
         "same_for_all": same,
         **{key: record[key] for key in ("cross_validation",) if key in record},
     }
-    parts = part_rows(scores, judged, places, limits)
-    written = {
-        "models": (MODEL_COLUMNS, rows, "Scores: a row a model"),
-        "contrasts": (CONTRAST_COLUMNS, by_contrast, "Scores: a row a contrast and model"),
-        "tests": (TEST_COLUMNS, published_tests(scores, judged), _TESTS),
-        "people": (
-            *(PERSON_COLUMNS, person_rows(scores, judged, cohort.people)),
-            "Scores: a row a participant",
-        ),
-        "parts": (PART_COLUMNS, parts, "Scores by tissue"),
-    }
-    tables = {name: ResultTable(*table) for name, table in written.items()}
-    described = {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared}
+    described = {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared.rows}
     cohort.results.add(f"{ARRAYS}/")
     for name, table in tables.items():
         cohort.results.table(f"desc-{name}_scores", table)
@@ -242,70 +217,58 @@ def write_scores(
         hide = cohort.results.path_names.hide
         left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}
         cohort.results.table(EXCLUDED, left_out_table(left_out))
-    on_page = ResultTable(COMPARISON_COLUMNS, compared)
-    about = {
-        "sessions": cohort.sessions,
-        "words": f"{simple.words} {seen_on_page(cohort.left_out)}".strip(),
-        "form": cohort.form.row.words,
-        "parcels": sorted({fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}),
-        "columns": [(column.title, column.meaning) for column in MODEL_COLUMNS[1:]],
-        "rule": RULE,
-        "folded": "cross_validation" in record,
-        "ceilings": limits[ALL_PLACES],
-        "fewest": FEWEST,
-        "tables": (f"{TARGETS_TABLE}.tsv", f"{QUALITY_TABLE}.tsv"),
-    }
-
     if cohort.results.has_pages:
-        shown = [column.name for column in MODEL_COLUMNS]
+        about = {
+            "sessions": cohort.sessions,
+            "words": f"{simple.words} {seen_on_page(cohort.left_out)}".strip(),
+            "form": cohort.form.row.words,
+            "parcels": sorted({fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}),
+            "columns": [(column.title, column.meaning) for column in MODEL_COLUMNS[1:]],
+            "rule": RULE,
+            "folded": "cross_validation" in record,
+            "ceilings": limits[ALL_PLACES],
+            "fewest": FEWEST,
+            "tables": (f"{TARGETS_TABLE}.tsv", f"{QUALITY_TABLE}.tsv"),
+        }
+        models, shown = tables["models"], [column.name for column in MODEL_COLUMNS]
+        of_all = counted(len(labels), "contrast")
+        score_sections = [
+            PageSection(
+                "Scores",
+                template="judged_scores.html",
+                facts=about,
+                tables=[
+                    models.on_page(
+                        "Means over participants and contrasts, with 95 % intervals", shown[:_MAIN]
+                    ),
+                    compared.on_page("The model compared with others", _OF_COMPARISONS),
+                    models.on_page("More scores", [shown[0], *shown[_MAIN:]]),
+                ],
+            ),
+            PageSection(
+                "Contrasts",
+                template="judged_contrasts.html",
+                facts=about,
+                figures=[_dots(tables["contrasts"].rows, judged)],
+            ),
+            PageSection("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
+            PageSection("People", template="judged_people.html", figures=_matrices(scores)),
+            PageSection("Training", figures=_curves(record.get("network", {}))),
+            PageSection(
+                "Measured maps", cohort.measured, template="judged_files.html", facts=about
+            ),
+        ]
         page = AnalysisPageFacts(
             cohort.results.title,
-            f"{counted(people, 'participant')} of {cohort.request.dataset.name}, "
-            f"{counted(len(labels), 'contrast')}.",
-            flags(
-                compared, simple.people, f"{len(same)} of {counted(len(labels), 'contrast')}", same
-            ),
-            [
-                *sections,
-                PageSection(
-                    "Scores",
-                    template="judged_scores.html",
-                    facts=about,
-                    tables=[
-                        tables["models"].on_page(
-                            "Means over participants and contrasts, with 95 % intervals",
-                            shown[:_MAIN],
-                        ),
-                        on_page.on_page("The model compared with others", _OF_COMPARISONS),
-                        tables["models"].on_page("More scores", [shown[0], *shown[_MAIN:]]),
-                    ],
-                ),
-                PageSection(
-                    "Contrasts",
-                    template="judged_contrasts.html",
-                    facts=about,
-                    figures=[_dots(by_contrast, judged)],
-                ),
-                PageSection("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
-                PageSection(
-                    "People",
-                    template="judged_people.html",
-                    figures=_matrices(scores),
-                ),
-                PageSection("Training", figures=_curves(record.get("network", {}))),
-                PageSection(
-                    "Measured maps",
-                    cohort.measured,
-                    template="judged_files.html",
-                    facts=about,
-                ),
-            ],
+            f"{counted(people, 'participant')} of {cohort.request.dataset.name}, {of_all}.",
+            flags(compared.rows, simple.people, f"{len(same)} of {of_all}", same),
+            [*sections, *score_sections],
             f"../../{INDEX}",
         )
         cohort.results.page(page, MODEL_PAGE)
     cohort.store.discard("work")
     known = {"ceilings": records(limits[ALL_PLACES])} if len(limits[ALL_PLACES]) else {}
-    return {**facts, "rows": rows, "comparisons": compared, **known}
+    return {**facts, "rows": tables["models"].rows, "comparisons": compared.rows, **known}
 
 
 def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
@@ -419,12 +382,9 @@ def _matrices(scores: Scores) -> list[figures.Figure | None]:
     """Return each model's matrix, mean over contrasts, as it is and less the mean of each row."""
     means, away = {}, {}
     for name, matrices in scores.matrices.items():
-        known = np.isfinite(matrices)
-        count = known.sum(axis=0)
-        mean = np.where(known, matrices, 0.0).sum(axis=0) / np.maximum(count, 1)
-        means[name] = np.where(count > 0, mean, np.nan)
-        rows = np.where(count > 0, mean, 0.0).sum(axis=1) / (count > 0).sum(axis=1).clip(1)
-        away[name] = means[name] - rows[:, None]
+        mean = np.ma.masked_invalid(matrices).mean(axis=0)
+        means[name] = mean.filled(np.nan)
+        away[name] = (mean - mean.mean(axis=1, keepdims=True)).filled(np.nan)
     most = max((np.nanmax(np.abs(own), initial=0.0) for own in away.values()), default=0.0)
     end = max(math.ceil(100 * float(most)) / 100, _LEAST_AWAY)  # the scale prints it
     return [

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
     ANOTHER,
@@ -195,6 +196,51 @@ TRANSFER_COLUMNS = (
     Column("p", "Two-sided p of sign flips over participants; of contrasts corrected (FDR)"),
     Column("verdict", RULE),
 )
+
+
+def score_tables(
+    scores: Scores,
+    model: str,
+    people: Sequence[Person],
+    places: Mapping[str, int],
+    ceilings: Mapping[str, pd.DataFrame],
+) -> dict[str, ResultTable]:
+    """Return all tables by name.
+
+    Parameters
+    ----------
+    scores, model
+        Scores of models, and the one that is evaluated.
+    people
+        Everybody, with what may go with their scores.
+    places, ceilings
+        Of all places, and of each tissue.
+    """
+    found = {
+        "models": (
+            MODEL_COLUMNS,
+            [summary_row(scores, name) for name in scores.models],
+            "Scores: a row a model",
+        ),
+        "contrasts": (
+            CONTRAST_COLUMNS,
+            contrast_rows(scores, ceilings[ALL_PLACES]),
+            "Scores: a row a contrast and model",
+        ),
+        "tests": (
+            TEST_COLUMNS,
+            published_tests(scores, model),
+            "The published tests: a row a contrast, score and opponent",
+        ),
+        "people": (
+            PERSON_COLUMNS,
+            person_rows(scores, model, people),
+            "Scores: a row a participant",
+        ),
+        "parts": (PART_COLUMNS, part_rows(scores, model, places, ceilings), "Scores by tissue"),
+        "comparisons": (COMPARISON_COLUMNS, comparison_rows(scores, model), ""),
+    }
+    return {name: ResultTable(*table) for name, table in found.items()}
 
 
 def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
