@@ -104,21 +104,13 @@ def parse_contrasts(text: str) -> tuple[Contrast, ...]:
             raise ValueError(
                 f"contrast {position} has {len(cells)} cells, the header {len(header)}"
             )
-        contrasts.append(_contrast(position, dict(zip(header, cells, strict=True))))
+        row = dict(zip(header, cells, strict=True))
+        index = row.pop("index", str(position))
+        if not index.isdecimal():
+            raise ValueError(f"contrast {position} has the index {index!r}, which is no number")
+        usual = {"task": "", "name": row["label"], "description": ""}
+        contrasts.append(Contrast(int(index), **usual | row))
     return check_contrasts(contrasts)
-
-
-def _contrast(position: int, row: dict[str, str]) -> Contrast:
-    index = row.get("index", str(position))
-    if not index.isdecimal():
-        raise ValueError(f"contrast {position} has the index {index!r}, which is no number")
-    return Contrast(
-        index=int(index),
-        label=row["label"],
-        task=row.get("task", ""),
-        name=row.get("name", row["label"]),
-        description=row.get("description", ""),
-    )
 
 
 def hcp_tasks() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bu
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
-from bids_dtg.contrasts.linear import LinearFit, fit_people, rows_of, tensors_of
-from bids_dtg.contrasts.people import Array, Float, Person
+from bids_dtg.contrasts.linear import fit_people, rows_of
+from bids_dtg.contrasts.people import Array, FittedModel, Float, Person
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.stats.linear import standardised
 
@@ -27,34 +28,37 @@ class FittedLinear:
     """A linear model that `fit_linear` has fitted."""
 
     roi_maps: Array  # (ROIs of all sets, places)
-    fit: LinearFit
+    sets: tuple[int, ...]  # numbers of ROIs
+    fit: FittedModel
 
     @property
     def half_widths(self) -> Array:
         """Half-widths of the 90 % intervals around the maps, (contrasts, places); NaN: none."""
+        assert self.fit.half_widths is not None
         return self.fit.half_widths.at_places
 
     def predict(self, rest: NDArray[np.floating]) -> Float:
         """Predict the maps (contrasts, places) of a person from rest (places, frames)."""
-        fit = self.fit
-        connectome = _connectome(rest, self.roi_maps, fit.model.sets)
-        return fit.correction.apply(fit.model.predict(connectome))
+        assert self.fit.correction is not None
+        connectome: Any = _connectome(rest, self.roi_maps, self.sets)
+        return self.fit.correction.apply(self.fit.model.predict(connectome))
 
     def save(self, folder: str | Path) -> ModelBundle:
         """Write the model as a bundle, a new folder."""
         fit, number = self.fit, self.roi_maps.shape[1]
+        assert fit.correction is not None
         labels = [f"contrast{row + 1}" for row in range(len(fit.correction.gains))]
         part = MapsPart(
             tuple(Contrast(row, label, "", "", "") for row, label in enumerate(labels)),
             places=number,
             segment_seconds=SECONDS_PER_RUN,
             units="arbitrary",
-            recentring=Recentring(fit.half_widths.people, 1, left_out_in_turn=True),
-            connectome=Form("partial", fit.model.sets if len(fit.model.sets) > 1 else ()),
+            recentring=Recentring(fit.record["linear"]["participants"], 1, left_out_in_turn=True),
+            connectome=Form("partial", self.sets if len(self.sets) > 1 else ()),
         )
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
         arrays = BundleArrays(
-            tensors_of(fit.model),
+            fit.tensors,
             self.roi_maps.astype(np.float16 if part.several else np.float32),
             *(places, places, fit.correction),
             mean=fit.correction.offset,
@@ -136,7 +140,7 @@ def fit_linear(
         )
         for number, own in enumerate(rest)
     ]
-    return FittedLinear(joined, fit_people(people, numbers))
+    return FittedLinear(joined, numbers, fit_people(people, numbers))
 
 
 def _connectome(rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]) -> Float:

@@ -88,11 +88,9 @@ class LeftOutErrors:
 
     def __init__(self, contrasts: int, lattice: Lattice) -> None:
         self._lattice, self._people = lattice, 0
-        shape = contrasts, lattice.blocks
         # Of places where something was measured: squares of both, their product, and how many.
-        self._predicted, self._measured = np.zeros(shape), np.zeros(shape)
-        self._product, self._values = np.zeros(shape), np.zeros(shape)
-        self._in_block = np.zeros(shape, np.intp)  # people who were measured there
+        self._sums = np.zeros((4, contrasts, lattice.blocks))
+        self._in_block = np.zeros((contrasts, lattice.blocks), np.intp)  # people measured there
 
     def add(self, predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> None:
         """Add a person's maps, or deviations, (contrasts, places); NaN: not measured."""
@@ -101,12 +99,9 @@ class LeftOutErrors:
         for row, (p, m) in enumerate(zip(predicted, measured, strict=True)):
             known = np.isfinite(m)
             p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
-            self._predicted[row] += np.bincount(block_of, p * p, minlength=blocks)
-            self._measured[row] += np.bincount(block_of, m * m, minlength=blocks)
-            self._product[row] += np.bincount(block_of, p * m, minlength=blocks)
-            values = np.bincount(block_of[known], minlength=blocks)
-            self._values[row] += values
-            self._in_block[row] += values > 0
+            for sums, values in zip(self._sums, (p * p, m * m, p * m, known), strict=True):
+                sums[row] += np.bincount(block_of, values, minlength=blocks)
+            self._in_block[row] += np.bincount(block_of[known], minlength=blocks) > 0
 
     def half_widths(
         self,
@@ -126,13 +121,12 @@ class LeftOutErrors:
         """
         from scipy.stats import t
 
-        gain = (
-            np.ones((len(self._values), 1)) if gains is None else np.asarray(gains, float)[:, None]
-        )
-        squares = self._measured - 2 * gain * self._product + gain**2 * self._predicted
+        predicted, measured, product, values = self._sums
+        gain = np.ones((len(values), 1)) if gains is None else np.asarray(gains, float)[:, None]
+        squares = measured - 2 * gain * product + gain**2 * predicted
         n = self._in_block
         held = n >= min(LEAST_PEOPLE, self._people)
-        mean = np.maximum(squares, 0.0) / np.maximum(self._values, 1)
+        mean = np.maximum(squares, 0.0) / np.maximum(values, 1)
         widths = np.where(held, t.ppf(_TAIL, np.maximum(n - 1, 1)) * np.sqrt(mean), 0.0)
         return HalfWidths(
             self._people,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors, block_edge
+from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
 from bids_dtg.contrasts.people import FittedModel, Float, MapModel, MeanMaps, Person, mean_segments
 from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
@@ -215,23 +215,12 @@ def fit(
     training, _ = people
     check(settings.modelling, len(training))
     sets = form.sets or (training[0].connectomes.shape[1],)
-    found = fit_people(training, sets, places.lattice(block_edge(places.spacing_mm)))
+    fitted = fit_people(training, sets, places.lattice(block_edge(places.spacing_mm)))
     report(
         f"linear: {counted(len(training), 'participant')} fitted, each left out in turn; "
-        f"shrinkage {found.strength:.3g}"
+        f"shrinkage {fitted.record['linear']['strength']:.3g}"
     )
-    minutes, strength = round(found.minutes, 2), round(found.strength, 4)
-    facts = {"sets": sets, "participants": len(training), "minutes": finite_or_none(minutes)}
-    return FittedModel(
-        kind="linear",
-        model=found.model,
-        tensors=tensors_of(found.model),
-        record={"linear": facts | {"strength": strength}},
-        correction=found.correction,
-        left_out_in_turn=True,
-        half_widths=found.half_widths,
-        words=_words(sets, minutes, strength),
-    )
+    return fitted
 
 
 def _words(sets: Collection[int], minutes: float, strength: float) -> str:
@@ -247,21 +236,9 @@ def _words(sets: Collection[int], minutes: float, strength: float) -> str:
     return f"The model is {of_sets} ROIs; {minutes:.4g} minutes of rest, shrinkage {strength:.3g}."
 
 
-@dataclass(frozen=True, eq=False)
-class LinearFit:
-    """A fitted model, and how it was fitted."""
-
-    model: LinearModel
-    # Gains of all deviations, found with each person left out in turn; people's mean maps.
-    correction: Correction
-    half_widths: HalfWidths  # by errors for the people, each left out in turn
-    strength: float  # of the shrinkage
-    minutes: float  # of rest of all training people; NaN: not known
-
-
 def fit_people(
     people: Sequence[Person], sets: Sequence[int], lattice: Lattice | None = None
-) -> LinearFit:
+) -> FittedModel:
     """Fit the model to training people; gains are found with each person left out in turn.
 
     Parameters
@@ -297,8 +274,20 @@ def fit_people(
         variances=np.array([fit.variance for fit in fits]),
     )
     correction = Correction(gains.astype(np.float32), maps.mean.astype(np.float32))
-    widths = errors.half_widths(gains, segments=mean_segments(people), left_out_in_turn=True)
-    return LinearFit(model, correction, widths, strength, minutes)
+    minutes, strength = round(minutes, 2), round(strength, 4)
+    facts = {"sets": sets, "participants": len(people), "minutes": finite_or_none(minutes)}
+    return FittedModel(
+        kind="linear",
+        model=model,
+        tensors=tensors_of(model),
+        record={"linear": facts | {"strength": strength}},
+        correction=correction,
+        left_out_in_turn=True,
+        half_widths=errors.half_widths(
+            gains, segments=mean_segments(people), left_out_in_turn=True
+        ),
+        words=_words(sets, minutes, strength),
+    )
 
 
 @dataclass(frozen=True, eq=False)
