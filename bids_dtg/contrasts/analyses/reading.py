@@ -11,10 +11,9 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,13 +100,14 @@ def read(cohort: Cohort, locks: Locks) -> Cohort:
         except DtgError as err:
             failures[label] = str(err)
     locks.release(_LOCK)
-    cohort = dataclasses.replace(_without(cohort, failures), people=tuple(people))
+    cohort = _without(cohort, failures)
     notes = {label: store.notes(_rest(cohort, label)) for label in cohort.labels}
     times = {
         round(seconds, 3) for own in notes.values() for seconds in own.get("repetition_times", ())
     }
     cohort = dataclasses.replace(
         cohort,
+        people=tuple(people),
         unusable={
             label: {
                 side: dict(store.notes(_maps(label, side)).get("unusable", {}))
@@ -201,8 +201,7 @@ def _work(cohort: Cohort) -> ArrayStore:
     return ArrayStore(cohort.store.root / WORK)
 
 
-@dataclass(frozen=True)
-class _Array:
+class _Array(NamedTuple):
     """An array of a person: where it is kept, and all that it depends on."""
 
     store: ArrayStore
@@ -213,11 +212,6 @@ class _Array:
     def is_made(self) -> bool:
         """Whether it is there, made of the present inputs."""
         return self.store.has(self.name, self.facts)
-
-    def write(self, made: _Made) -> None:
-        """Keep it."""
-        values, notes = made
-        self.store.write(self.name, values, self.facts, notes)
 
 
 def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
@@ -356,25 +350,17 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
     if not missing:
         return failures
     bundle, settings = _together(cohort.bundle, cohort.folds), cohort.request.settings
-    capacity = divide(
+    processes = divide(
         settings.resources,
         units=len(missing),
         bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=True),
         on_cpu=True,
-    )
-    # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
-    # how many processes there are.
-    threads = own_threads(settings.resources) or 1
-    read_runs: Callable[[], Reader] = partial(
-        Reader, bundle, settings.cleaning, threads=threads, every_part=False
-    )
-    if forked := can_fork():  # such processes share what is prepared here
-        read_runs = cache(read_runs)
-        read_runs()
-    prepare = partial(_begin, cohort, reduces, read_runs)
-    begun, rounds = time.monotonic(), math.ceil(len(missing) / capacity.processes) - 1
+    ).processes
+    forked = can_fork()  # such processes share what is prepared here
+    prepare = partial(_begin, cohort, reduces, _reader(cohort) if forked else None)
+    begun, rounds = time.monotonic(), math.ceil(len(missing) / processes) - 1
     with Board(len(missing), stages=settings.behaviour.verbose > 0) as board:
-        pool = Pool(prepare, capacity.processes, forked=forked, before_start=board.before_fork)
+        pool = Pool(prepare, processes, forked=forked, before_start=board.before_fork)
         messages = pool.run(Backlog(missing))
         with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
             for number, (_, end) in enumerate(ends, 1):
@@ -388,9 +374,18 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
     return failures
 
 
-def _begin(cohort: Cohort, reduces: bool, read_runs: Callable[[], Reader]) -> Work[None]:
+def _reader(cohort: Cohort) -> Reader:
+    # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
+    # how many processes there are.
+    settings = cohort.request.settings
+    threads = own_threads(settings.resources) or 1
+    bundle = _together(cohort.bundle, cohort.folds)
+    return Reader(bundle, settings.cleaning, threads=threads, every_part=False)
+
+
+def _begin(cohort: Cohort, reduces: bool, reader: Reader | None) -> Work[None]:
     """Prepare the work of a process."""
-    reader = read_runs()
+    reader = reader or _reader(cohort)
     share_cores(reader.threads)
     return partial(_make_person, cohort, reduces, reader)
 
@@ -399,12 +394,10 @@ def _failure(end: End[None]) -> str | None:
     """Return why a person's arrays were not made; raise what is not caused by the data."""
     if end.died:
         return f"the process that worked on it died: {end.died}"
-    if end.error is None:
-        return None
     if isinstance(end.error, OutputError | SettingsError):
         raise end.error
-    if isinstance(end.error, DtgError):
-        return str(end.error)
+    if end.error is None or isinstance(end.error, DtgError):
+        return str(end.error) if end.error else None
     return f"internal error: {type(end.error).__name__}: {end.error}"
 
 
@@ -418,22 +411,19 @@ def _make_person(
         maps = cohort.planned(label, side)
         if not array.is_made:
             values, unusable = read_maps(cohort, maps)
-            array.write((values, {"unusable": unusable}))
+            array.store.write(array.name, values, array.facts, {"unusable": unusable})
         if len(measured) > 1:  # a retest that is a copy would be a ceiling of 1
             session = f"session {next(iter(maps.values())).session}"
             copies[session] = sketch(np.nan_to_num(array.store.read(array.name)))
     with_copies(Families({}, ""), {label: copies}, "set of measured maps", "")
     wanted = _wanted(cohort, label, reduces=reduces)
-    missing = [array.is_made for array in wanted].count(False)
-    if missing:
-        if reduces:
-            made = [_reduce(cohort, reader, label, reporter)]
-        else:
-            by_dof = wanted[0].facts["weighted_by"] == "dof"
-            made = _connectomes(cohort, reader, label, reporter, by_dof=by_dof)
-        for array, own in zip(wanted, made, strict=True):
+    if not all(array.is_made for array in wanted):
+        make = _reduce if reduces else _connectomes
+        for array, (values, notes) in zip(
+            wanted, make(cohort, reader, label, reporter), strict=True
+        ):
             if not array.is_made:
-                array.write(own)
+                array.store.write(array.name, values, array.facts, notes)
     reporter.finish("reduced" if reduces else "read")
 
 
@@ -479,7 +469,7 @@ def _points(cohort: Cohort) -> Mapping[str, NDArray[np.float64]]:
     }
 
 
-def _reduce(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> _Made:
+def _reduce(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> list[_Made]:
     """Reduce a person's rest in one pass over each run."""
     found: NDArray[np.float32] | None = None
     sketches: dict[str, str] = {}
@@ -491,19 +481,18 @@ def _reduce(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> _
             found = group_ica.reduce_rest(courses, found)
     if found is None:
         raise _too_short(label)
-    return found, {"sketches": sketches}
+    return [(found, {"sketches": sketches})]
 
 
-def _connectomes(
-    cohort: Cohort, reader: Reader, label: str, reporter: Reporter, *, by_dof: bool
-) -> list[_Made]:
+def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> list[_Made]:
     """Compute a person's connectomes, in one pass over each run: of the model, and of folds."""
     part = cohort.bundle.card.part
     rows = rows_of([bundle.rois for bundle in (cohort.bundle, *cohort.folds)])
     segments, times, fd = [], [], []
     sketches: list[dict[str, str]] = [{} for _ in rows]
     sessions: dict[str | None, JoinedRuns] = {}
-    for run in (run for plan in cohort.request.averages(label) for run in plan.runs):
+    planned = cohort.request.averages(label)
+    for run in (run for plan in planned for run in plan.runs):
         try:
             measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
         except TooShortError:
@@ -525,11 +514,10 @@ def _connectomes(
     with_copies(Families({}, ""), {label: sketches[0]}, options=ways)
     frames = sum(number for _, number in fd)
     mean_fd = sum(mm * number for mm, number in fd) / max(frames, 1)
-    dof = sum(segment.residual_dof for segment in segments)
+    dof, by_dof = sum(one.residual_dof for one in segments), all(plan.by_dof for plan in planned)
     notes = {
         "weights": [
-            segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof)
-            for segment in segments
+            segment_weight(one.seconds, one.residual_dof, by_dof=by_dof) for one in segments
         ],
         "repetition_times": times,
         "seconds": sum(segment.seconds for segment in segments),
