@@ -27,7 +27,6 @@ from bids_dtg.report.contents import (
     NOT_MEASURED,
     OVERLAYS,
     SYNTHETIC,
-    AverageFiles,
     MapFile,
     Overlay,
     ParticipantFiles,
@@ -45,7 +44,6 @@ from bids_dtg.report.pictures import (
     encode,
     standard_anatomy,
 )
-from bids_dtg.report.quality import number
 from bids_dtg.report.surface_views import surface_row
 from bids_dtg.report.viewer import (
     SCRIPT,
@@ -110,7 +108,14 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         return None
     galleries = [draw_gallery(dataset, folder, own.title, own.maps) for own in files.averages]
     averages = [
-        {**_facts(made), "anchor": f"maps-{position}", "tasks": gallery.tasks}
+        {
+            "title": made.title,
+            "common": made.common,
+            "of_parcels": made.maps[0].of_parcels,
+            "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
+            "anchor": f"maps-{position}",
+            "tasks": gallery.tasks,
+        }
         for position, (made, gallery) in enumerate(zip(files.averages, galleries, strict=True), 1)
     ]
     return Section(
@@ -137,17 +142,6 @@ def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
             maps.append(ViewerMap(average=average, **card["viewer"]))
     averages = [ViewerAverage(gallery.title, gallery.scripts) for gallery in shown]
     return viewer_data(averages, maps, shown[0].backdrop)
-
-
-def _facts(made: AverageFiles) -> dict[str, Any]:
-    seconds, segments = number(str(made.common.get("SecondsOfRest"))), made.common.get("NSegments")
-    return {
-        "title": made.title,
-        "minutes": f"{seconds / 60:.1f}" if seconds else "",
-        "segments": segments if isinstance(segments, int) else 0,
-        "of_parcels": made.maps[0].of_parcels,
-        "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
-    }
 
 
 def draw_gallery(
