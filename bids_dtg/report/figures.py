@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
-_PAGE_WIDTH, _ROW_HEIGHT = 10.0, 1.5
+_LOW = 1.5  # inches, of a chart without an axis at its side
 _BINS = 40
 _LETTERS_IN_LINE = 58  # of the labels of axes
 # Colours that are replaced by those of the page, which has one for each of so many series.
@@ -88,7 +88,6 @@ class Chart:
 
     svg: str  # as part of a page
     summary: str  # the same in words, for those who cannot see it
-    wide: bool = False  # whether it takes the width of the page
 
 
 @dataclass(frozen=True)
@@ -298,59 +297,17 @@ def line_chart(
     return _chart(draw, x_label, y_label, "; ".join(parts))
 
 
-def run_chart(
-    series: Mapping[str, Floats],
-    kept: NDArray[np.bool_],
-    minutes: float,
-    limits: Mapping[str, float],
-) -> Chart | None:
-    """Draw values over the frames of a run, (frames,), one below the other; by title.
-
-    Frames that were not kept are shaded, and a dashed line marks the limit of a series. A single
-    spike does not flatten the rest: it leaves the chart at the top.
-    """
-    known = {title: values for title, values in series.items() if np.isfinite(values).any()}
-    if not known or missing_packages():
-        return None
-    at, half = np.linspace(0, minutes, len(kept)), minutes / max(len(kept) - 1, 1) / 2
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~kept, [False]]).astype(int)))
-
-    def draw(rows: Sequence[Axes]) -> None:
-        for number, (axes, (title, values)) in enumerate(zip(rows, known.items(), strict=True)):
-            for first, last in edges.reshape(-1, 2):
-                ends = at[first] - half, at[last - 1] + half
-                axes.axvspan(*ends, color=_CENSORED, linewidth=0)
-            _line(axes, at, values, "", number)
-            axes.lines[0].set_linestyle("-")
-            limit = limits.get(title, 0.0)
-            if limit:
-                axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=0.8)
-            top = max(1.15 * float(np.nanquantile(values, 0.995)), 1.25 * limit, 1e-6)
-            axes.set(xlim=(0, max(minutes, 1e-6)), ylim=(0, top))
-            axes.set_title(title, loc="left")
-            axes.locator_params(axis="y", nbins=3)
-        rows[-1].set_xlabel("minutes of the run")
-
-    words = [
-        f"{title}: median {np.nanmedian(values):.2f}, highest {np.nanmax(values):.2f}"
-        for title, values in known.items()
-    ]
-    size = _PAGE_WIDTH, _ROW_HEIGHT * len(known) + 0.4
-    return Chart(_drawn(draw, size, len(known)), "; ".join(words), wide=True)
-
-
 def histogram(values: Floats, low: float, high: float, words: str) -> Chart | None:
     """Count values from `low` to `high` in columns, with a line at the median; `words`: of what."""
     if missing_packages():
         return None
 
-    def draw(rows: Sequence[Axes]) -> None:
-        (axes,) = rows
+    def draw(axes: Axes) -> None:
         axes.hist(values, bins=_BINS, range=(low, high), color=_SERIES[0], alpha=0.75, rwidth=0.9)
         axes.axvline(float(np.median(values)), color=_TEXT, linewidth=1.2)
         axes.set(yticks=[], xlim=(low, high))
 
-    return Chart(_drawn(draw, (_WIDTH, _ROW_HEIGHT), 1), words)
+    return Chart(_drawn(draw, (_WIDTH, _LOW)), words)
 
 
 def _chart(
@@ -365,8 +322,7 @@ def _chart(
     if missing_packages():
         return None
 
-    def draw_one(rows: Sequence[Axes]) -> None:
-        (axes,) = rows
+    def draw_one(axes: Axes) -> None:
         draw(axes)
         axes.set_xlabel("\n".join(textwrap.wrap(x_label, _LETTERS_IN_LINE)))
         axes.set_title("\n".join(textwrap.wrap(y_label, _LETTERS_IN_LINE)), loc="left")
@@ -375,18 +331,18 @@ def _chart(
             columns = 2 if max(map(len, names)) < _LETTERS_IN_LINE // 2 else 1
             axes.figure.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
 
-    svg = _drawn(draw_one, (_WIDTH, _WIDTH if square else height), 1)
+    svg = _drawn(draw_one, (_WIDTH, _WIDTH if square else height))
     return Chart(svg, f"{y_label} by {x_label}; {words}")
 
 
-def _drawn(draw: Callable[[Sequence[Axes]], None], size: tuple[float, float], rows: int) -> str:
-    """Let a function draw rows of axes that share x; return them as SVG."""
+def _drawn(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
+    """Let a function draw axes; return them as SVG."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
     with mpl.rc_context(_STYLE):
         canvas = Canvas(figsize=size, layout="constrained")
-        draw([*canvas.subplots(rows, sharex=True, squeeze=False)[:, 0]])
+        draw(canvas.subplots())
         return _svg(canvas)
 
 

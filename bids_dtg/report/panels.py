@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -17,12 +17,14 @@ from bids_dtg.files.text import encoded, read_rows, tsv_text, write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.figures import Chart, run_chart
+from bids_dtg.report.figures import Chart, round_up
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE, Volume
 from bids_dtg.report.quality import number
 
+Floats = NDArray[np.float64]
 _MINUTE_MARKS = 12  # at most
+_REM_A_LINE = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +97,24 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line over frames, in percent of the height from the top."""
+
+    path: str  # as SVG has it, a unit of width a frame
+    frames: int
+    limit: float | None = None  # where a dashed line is drawn
+
+
+@dataclass(frozen=True)
 class Lanes:
-    """A picture with words on its rows, below it, and on parts of its width that are shaded."""
+    """A picture or a line, with words on its rows and below it, and shaded parts of its width."""
 
     form: ClassVar[str] = "lanes"
     labels: tuple[Label, ...]  # of the rows
     alt: str
-    address: str
+    address: str  # of the picture; empty: there is a line
+    line: Line | None = None
+    title: str = ""  # above it
     ticks: tuple[Label, ...] = ()  # below it
     dropped: tuple[Label, ...] = ()  # parts of the width that are shaded
     height: float = 0.0  # in rem; 0: as high as wide
@@ -299,18 +312,52 @@ def _keep_motion(data: RunFrames) -> Kept:
 def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the columns that have values, over minutes."""
     rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
-    if not rows:
-        return None
     kept = np.array([row.get("kept") == "1" for row in rows])
-    minutes = len(rows) * (number(run.quality.get("repetition_time")) or 0) / 60
+    seconds = len(rows) * (number(run.quality.get("repetition_time")) or 0)
     threshold = _fd_threshold(run)
-    values = {
-        title: np.array([_float(row.get(column)) for row in rows])
+    limits = {"framewise_displacement": threshold}
+    lanes = [
+        _over_run(title, values, kept, seconds, limits.get(column))
         for column, title in _TITLES.items()
-    }
-    limits = {} if threshold is None else {_TITLES["framewise_displacement"]: threshold}
-    chart = run_chart(values, kept, minutes, limits)
-    return None if chart is None else Figure((Lines("", chart),), _motion_caption(run, threshold))
+        if np.isfinite(values := np.array([_float(row.get(column)) for row in rows])).any()
+    ]
+    if not lanes:
+        return None
+    above = [replace(lane, ticks=(), below="") for lane in lanes[:-1]]
+    return Figure((*above, lanes[-1]), _motion_caption(run, threshold))
+
+
+def _over_run(
+    title: str, values: Floats, kept: NDArray[np.bool_], seconds: float, limit: float | None
+) -> Lanes:
+    """Draw values (frames,) as a line; a single spike leaves at the top and flattens no other."""
+    top = max(1.15 * float(np.nanquantile(values, 0.995)), 1.25 * (limit or 0.0), 1e-6)
+    marked = limit or round_up(top / 2)
+    return over_frames(
+        "",
+        f"{title}: median {np.nanmedian(values):.2f}, highest {np.nanmax(values):.2f}",
+        (Label(f"{marked:g}", 100 * (1 - marked / top)), Label("0", 100.0)),
+        kept,
+        seconds,
+        title=title,
+        line=Line(
+            _path(100 * (1 - values / top)), len(kept), 100 * (1 - limit / top) if limit else None
+        ),
+        height=_REM_A_LINE,
+    )
+
+
+def _path(heights: Floats) -> str:
+    """Return a line through the middles of frames (frames,) as SVG has it, with gaps at NaN."""
+    known = np.isfinite(heights)
+    begins = known & ~np.concatenate([[False], known[:-1]])
+    # A level stroke: a frame between gaps is a dot.
+    return "".join(
+        f"M{frame}.5 {height:.1f}h0" if begin else f"L{frame}.5 {height:.1f}"
+        for frame, height, begin in zip(
+            *(np.flatnonzero(known), heights[known], begins[known]), strict=True
+        )
+    )
 
 
 def _fd_threshold(run: RunFiles) -> float | None:

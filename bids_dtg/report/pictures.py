@@ -211,7 +211,8 @@ def standard_anatomy() -> Volume:
     It is the symmetric template of 2009, for orientation: maps lie in the space of another.
     """
     values, affine = read_nilearn_template("t1")
-    return Volume(np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1), affine)
+    values /= np.quantile(values[values > 0], 0.995)
+    return Volume(np.clip(values, 0, 1, out=values), affine)
 
 
 MAP_VIEWS = tuple(View(AXIAL, mm) for mm in (-18, 2, 26, 50))

@@ -116,7 +116,7 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     values /= slope
     steps = np.rint(values, out=values).astype(np.int8)
     steps[~known] = _NONE
-    return encode_integers(steps, grid, slope=slope)
+    return encode_integers(steps, grid, slope=slope, quick=True)
 
 
 def write_script(path: Path, address: str, volumes: Mapping[str, bytes]) -> None:

@@ -20,7 +20,6 @@ from bids_dtg.files.foreign import open_foreign, parse_json
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles, find_participant
-from bids_dtg.report.figures import histogram
 from bids_dtg.report.flags import (
     Flag,
     FlagCount,
@@ -106,7 +105,6 @@ def prepare_reports(dataset: DerivativeDataset) -> None:
     """
     presentation_of(dataset)
     load_template(_TEMPLATE)
-    histogram(np.zeros(1), 0.0, 1.0, "")  # imports matplotlib
     encode(np.zeros((1, 1, 4), np.uint8))
 
 
