@@ -114,7 +114,7 @@ def run_plain(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
 def run_one_pass(
     folder: Path, *, fwhm_mm: float | None = None, band_hz: tuple[float, float] | None = None
 ) -> tuple[np.ndarray, dict[str, float]]:
-    from bids_dtg.cleaning.design import StopBand
+    from bids_dtg.cleaning.design import stop_band
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
     from bids_dtg.connectome.moments import RunVoxels, measure_run
@@ -139,8 +139,8 @@ def run_one_pass(
     names = [str(index) for index in range(confounds.shape[1])]
     keep = np.ones(header.frames, dtype=bool)
     high, low = band_hz or (None, None)
-    band = StopBand.outside(header.frames, TR_SECONDS, high_pass_hz=high, low_pass_hz=low)
-    design = TemporalDesign.build(confounds, names, keep, TR_SECONDS, stop_band=band.columns)
+    band = stop_band(header.frames, TR_SECONDS, high_pass_hz=high, low_pass_hz=low)
+    design = TemporalDesign.build(confounds, names, keep, TR_SECONDS, stop_band=band)
     smoothing = fwhm_mm and partial(
         MaskedSmoothing.within, VoxelPlaces(grid, voxels), fwhm_mm=fwhm_mm
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from bids_dtg.cleaning.noise_components import (
     find_component_files,
     read_components,
 )
-from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, Strategy, find_strategy
+from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, find_strategy
 from bids_dtg.cleaning.table import (
     EXPANSIONS,
     FD,
@@ -30,9 +30,9 @@ from bids_dtg.cleaning.table import (
     MOTION,
     STD_DVARS,
     TISSUE,
-    ConfoundTable,
-    add_expansions,
+    Cells,
     compcor_columns,
+    expansions,
     interpolated_frames,
     metadata_file,
     non_steady_frames,
@@ -59,12 +59,11 @@ _ENDS: Mapping[str, tuple[str, ...]] = {
     "power2": ("", "_power2"),
     "full": EXPANSIONS,
 }
-# Parts of which as many columns are taken as there are, by how their names begin.
-_BEGINNINGS = {"high_pass": "cosine"}
-# Columns of parts that a table may lack.
-_COLUMNS_OF = {"motion": MOTION}
-# Those whose absence leaves a run less clean; noise components are then read from files.
-_MAY_LACK: Mapping[str, tuple[str, ...]] = {"high_pass": ("cosine",), "motion": MOTION}
+# How names of columns begin whose absence leaves a run less clean, and what is noted then.
+_MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "high_pass": (("cosine",), "no cosine columns: nothing was high-pass filtered."),
+    "motion": (MOTION, "no motion columns: {0} removed none."),
+}
 NOT_IN_TABLE = "not_in_table"  # in decisions: parts of the strategy that a run's table lacks
 
 
@@ -94,11 +93,6 @@ class Confounds:
     notes: tuple[str, ...] = ()  # sentences on what was unusual
     components: IcaComponents | None = None  # to be taken away non-aggressively beforehand
 
-    def __post_init__(self) -> None:
-        n_frames = len(self.keep)
-        if self.values.shape != (n_frames, len(self.names)):
-            raise ValueError(f"{n_frames} frames, {len(self.names)} names, {self.values.shape}")
-
     @property
     def mean_fd_mm(self) -> float | None:
         """Mean framewise displacement over all frames, also the dropped ones; None if unknown."""
@@ -126,26 +120,42 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         like of files beside it.
     """
     row, n_dummy = find_strategy(options.denoise_strategy), _number_of_dummies(options.dummy_scans)
-    table = None
+    cells: Cells = {}
+    doubled, names = tuple[str, ...](), tuple[str, ...]()
+    facts, notes = dict[str, Any](), list[str]()
     if run.confounds is not None:
-        table = read_table(run.confounds, run, n_frames, components="compcor" in row.parts)
-    non_steady = np.zeros(n_frames, bool)
-    if table is not None and n_dummy is None:
-        non_steady = non_steady_frames(table)
+        compcor = "compcor" in row.parts
+        cells, doubled = read_table(run.confounds, run, n_frames, components=compcor)
+    non_steady = non_steady_frames(cells if n_dummy is None else {}, n_frames)
     dummy = np.arange(n_frames) < (n_dummy or 0)
-    at_start = int(np.argmin(np.append(non_steady | dummy, False)))
-    columns = _strategy_columns(table, options, run, n_frames, at_start)
+    if row.reads_table:
+        cells, names = _columns(cells, run, options, facts, notes)
+    columns = [column for name in names if (column := numbers(cells, name)) is not None]
+    values = np.array(columns, np.float64).reshape(len(names), n_frames).T.copy()
+    with_na = _with_gaps(values, names)
+    # Derivatives begin with n/a.
+    values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
+    components = None
+    if row.noise is not None:
+        at_start = int(np.argmin(np.append(non_steady | dummy, False)))
+        components = read_components(row.name, run, n_frames, at_start)
+        facts["components"] = len(components.noise)
+        facts["noise_components"] = int(components.noise.sum())
     if options.custom_confounds is not None:
-        columns = _with_custom(columns, find_custom_table(options.custom_confounds, run), run)
-    fd, dvars = (_known(numbers(table, name)) for name in (FD, STD_DVARS))
+        path = find_custom_table(options.custom_confounds, run)
+        own, own_names = read_custom_table(path, run, n_frames)
+        values, names = np.hstack([values, own]), (*names, *own_names)
+        with_na += _with_gaps(own, own_names)
+        facts["custom_confounds"] = path.name
+    fd, dvars = (_finite(numbers(cells, name)) for name in (FD, STD_DVARS))
     thresholds = row.thresholds(options)
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
     over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
     scrubbed = censored(over_fd | over_dvars, SHORTEST_STRETCH)
     interpolated = interpolated_frames(run, n_frames)
     return Confounds(
-        values=columns.values,
-        names=columns.names,
+        values=values,
+        names=names,
         keep=~scrubbed & ~non_steady & ~dummy & ~interpolated,
         fd_mm=fd,
         std_dvars=dvars,
@@ -161,16 +171,11 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             "strategy": row.name,
             "dummy_scans": options.dummy_scans,
             **thresholds,
-            **(columns.facts or {}),
-            "columns_with_na": list(columns.with_na),
+            **facts,
+            "columns_with_na": with_na,
         },
-        notes=(
-            *columns.notes,
-            *_notes_on_doubles(table),
-            *_notes_on_zeros(table, columns.names),
-            *_notes_on_interpolated(run, int(interpolated.sum())),
-        ),
-        components=columns.components,
+        notes=(*notes, *_notes(cells, doubled, names, run, int(interpolated.sum()))),
+        components=components,
     )
 
 
@@ -187,34 +192,20 @@ def confound_files(run: RestRun, options: CleaningOptions) -> tuple[Path, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, eq=False)
-class _Columns:
-    """What is to be regressed out."""
-
-    values: NDArray[np.float64]  # (frames, columns)
-    names: tuple[str, ...]  # of the columns
-    with_na: tuple[str, ...] = ()  # columns that had n/a
-    facts: Mapping[str, Any] | None = None  # for the sidecar
-    notes: tuple[str, ...] = ()  # sentences on what was unusual
-    components: IcaComponents | None = None  # to be taken away non-aggressively beforehand
-
-
-def _strategy_columns(
-    table: ConfoundTable | None,
-    options: CleaningOptions,
+def _columns(
+    cells: Cells,
     run: RestRun,
-    n_frames: int,
-    at_start: int,
-) -> _Columns:
-    """Take what a strategy removes from a table, which is None where the run has none.
+    options: CleaningOptions,
+    facts: dict[str, Any],
+    notes: list[str],
+) -> tuple[Cells, tuple[str, ...]]:
+    """Choose what a strategy removes of a table, in nilearn's order of names; add facts and notes.
 
-    So many frames are dropped at the start of the run.
+    Returns the table with derivatives and squares that it lacked, too.
     """
     row = find_strategy(options.denoise_strategy)
-    if not row.reads_table:
-        return _Columns(np.zeros((n_frames, 0)), ())
     remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
-    if table is None:
+    if run.confounds is None:
         by_xcpd = run.bold.name.endswith(PARCEL_SERIES) or "_desc-denoised" in run.bold.name
         raise RunError(
             f"{run.title} has no table of confounds beside {run.bold}",
@@ -222,129 +213,83 @@ def _strategy_columns(
             remedy="--input-type xcpd, if XCP-D made the series; else " * by_xcpd
             + f"copy it there, or {remedy}",
         )
-    components = compcor_columns(table, run) if "compcor" in row.parts else ()
-    table, computed = add_expansions(table)
-    wanted = row.nilearn_arguments(options)
-    arguments = _for_table(wanted, row, table.names)
-    needed = needed_columns(arguments)
-    missing = [column for column in needed if column not in table.cells]
-    if missing:
+    components = compcor_columns(cells, run) if "compcor" in row.parts else ()
+    computed = expansions(cells)
+    cells = {**cells, **computed}
+    arguments = row.nilearn_arguments(options)
+    lacking = {
+        part
+        for part, (beginnings, _) in _MAY_LACK.items()
+        if part in arguments["strategy"] and not any(name.startswith(beginnings) for name in cells)
+    }
+    parts = set(arguments["strategy"]) - (lacking & set(row.optional))
+    regressed = [
+        base + end
+        for part, bases in _BASES.items()
+        if part in parts
+        for base in bases
+        for end in _ENDS[arguments[part]]
+    ]
+    needed = [*regressed, *([FD, STD_DVARS] if "scrub" in parts else [])]
+    if missing := [name for name in needed if name not in cells]:
         some = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if missing[8:] else "")
         raise RunError(
             f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
-            f"that strategy {row.name} needs: {some}; it has {', '.join(table.names[:8])}, …",
+            f"that strategy {row.name} needs: {some}; it has {', '.join([*cells][:8])}, …",
             remedy=remedy,
         )
-    names = choose_columns(arguments, table.names, components)
-    require_numbers(table, (*names, *(name for name in needed if name not in names)), run)
-    values = _values(table, names)
-    facts: dict[str, Any] = {"gsr": options.gsr}
-    if lacking := _lacking(wanted["strategy"], names):
-        facts[NOT_IN_TABLE] = lacking
+    cosines = [name for name in cells if "high_pass" in parts and name.startswith("cosine")]
+    names = tuple(sorted({*regressed, *components, *cosines}))
+    require_numbers(
+        *(cells, (*names, *(name for name in needed if name not in names))),
+        f"sub-{run.participant}: {run.confounds}",
+        "copy it again, rerun fMRIPrep, or choose a --denoise-strategy without it",
+    )
+    facts["gsr"] = options.gsr
+    if lacking:
+        facts[NOT_IN_TABLE] = [part for part in _MAY_LACK if part in lacking]
     if used := [name for name in computed if name in names]:
         facts["columns_computed"] = used
-    columns = _Columns(
-        fill_first(values),
-        names,
-        with_na=_with_gaps(values, names),
-        facts=facts,
-        notes=_notes(row, options, lacking),
-    )
-    if row.noise is None:
-        return columns
-    found = read_components(row.name, run, n_frames, at_start)
-    counts = {"components": len(found.noise), "noise_components": int(found.noise.sum())}
-    return replace(columns, facts={**facts, **counts}, components=found)
-
-
-def _for_table(
-    arguments: Mapping[str, Any], row: Strategy, columns: Sequence[str]
-) -> dict[str, Any]:
-    """Leave out the parts of a strategy that a table may lack, and lacks."""
-    absent = {
-        part
-        for part in row.optional
-        if not any(column.startswith(_COLUMNS_OF[part]) for column in columns)
-    }
-    parts = tuple(part for part in arguments["strategy"] if part not in absent)
-    return {**arguments, "strategy": parts}
-
-
-def _lacking(parts: Sequence[str], names: tuple[str, ...]) -> list[str]:
-    """Return the parts of a strategy that are removed where a table has them, and it has not."""
-    return [
-        part
-        for part, beginnings in _MAY_LACK.items()
-        if part in parts and not any(name.startswith(beginnings) for name in names)
+    notes += [
+        f"The table of confounds has {text.format(row.name)}"
+        for part, (_, text) in _MAY_LACK.items()
+        # Cosines of our own stand in for the table's.
+        if part in lacking and (part != "high_pass" or options.high_pass is None)
     ]
+    return cells, names
 
 
-def _notes(row: Strategy, options: CleaningOptions, lacking: Sequence[str]) -> tuple[str, ...]:
-    notes = {
-        "high_pass": "The table of confounds has no cosine columns: nothing was high-pass "
-        "filtered.",
-        "motion": f"The table of confounds has no motion columns: {row.name} removed none.",
-    }
-    # Cosines of our own stand in for the table's.
-    noted = [part for part in lacking if part != "high_pass" or options.high_pass is None]
-    return tuple(notes[part] for part in noted)
-
-
-def _notes_on_doubles(table: ConfoundTable | None) -> tuple[str, ...]:
-    doubled = () if table is None else table.doubled
-    if not doubled:
-        return ()
-    more = f" and {len(doubled) - 5} more" if doubled[5:] else ""
-    return (
-        f"The table of confounds names columns more than once: {', '.join(doubled[:5])}{more}. "
-        "The first of each was used.",
-    )
-
-
-def _notes_on_zeros(table: ConfoundTable | None, names: Sequence[str]) -> tuple[str, ...]:
-    """Name the columns that are used, or censor frames, and are 0 wherever they have a value."""
+def _notes(
+    cells: Cells, doubled: Sequence[str], names: Sequence[str], run: RestRun, interpolated: int
+) -> list[str]:
+    """Name columns that stand twice in the table or are 0 throughout, and frames left out."""
+    notes = []
+    if doubled:
+        more = f" and {len(doubled) - 5} more" if doubled[5:] else ""
+        notes.append(
+            f"The table of confounds names columns more than once: {', '.join(doubled[:5])}{more}. "
+            "The first of each was used."
+        )
     zeros = [
         name
         for name in (*names, FD, STD_DVARS)
-        if (values := numbers(table, name)) is not None
+        if (values := numbers(cells, name)) is not None
         and not np.nan_to_num(values).any()
         and not np.isnan(values).all()
     ]
-    if not zeros:
-        return ()
-    return (
-        f"The table of confounds has 0 in all frames of {', '.join(zeros)}: check the run in "
-        "fMRIPrep's report.",
-    )
+    if zeros:
+        notes.append(
+            f"The table of confounds has 0 in all frames of {', '.join(zeros)}: check the run in "
+            "fMRIPrep's report."
+        )
+    if run.outliers is not None and interpolated:
+        frames, were = counted(interpolated, "frame"), "was" if interpolated == 1 else "were"
+        notes.append(f"{frames} that XCP-D had interpolated ({run.outliers.name}) {were} left out.")
+    return notes
 
 
-def _notes_on_interpolated(run: RestRun, frames: int) -> tuple[str, ...]:
-    if run.outliers is None or not frames:
-        return ()
-    what = f"{counted(frames, 'frame')} that XCP-D had interpolated ({run.outliers.name})"
-    return (f"{what} {'was' if frames == 1 else 'were'} left out.",)
-
-
-def _with_custom(columns: _Columns, path: Path, run: RestRun) -> _Columns:
-    """Add all columns of a table of one's own."""
-    values, names = read_custom_table(path, run, len(columns.values))
-    return replace(
-        columns,
-        values=np.hstack([columns.values, values]),
-        names=(*columns.names, *names),
-        with_na=(*columns.with_na, *_with_gaps(values, names)),
-        facts={**(columns.facts or {}), "custom_confounds": path.name},
-    )
-
-
-def _values(table: ConfoundTable, names: Sequence[str]) -> NDArray[np.float64]:
-    columns = [column for name in names if (column := numbers(table, name)) is not None]
-    return np.array(columns, np.float64).reshape(len(names), table.frames).T.copy()
-
-
-def _with_gaps(values: NDArray[np.float64], names: Sequence[str]) -> tuple[str, ...]:
-    gaps = np.flatnonzero(np.isnan(values).any(axis=0))
-    return tuple(names[place] for place in gaps.tolist())
+def _with_gaps(values: NDArray[np.float64], names: Sequence[str]) -> list[str]:
+    return [names[column] for column in np.flatnonzero(np.isnan(values).any(axis=0)).tolist()]
 
 
 def _number_of_dummies(dummy_scans: int | str) -> int | None:
@@ -361,7 +306,7 @@ def _number_of_dummies(dummy_scans: int | str) -> int | None:
     return number
 
 
-def _known(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+def _finite(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     """Return values for reports and thresholds, NaN where they are not finite."""
     return None if values is None else np.where(np.isfinite(values), values, np.nan)
 
@@ -372,71 +317,6 @@ def _above(
     if values is None or threshold is None:
         return np.zeros(n_frames, bool)
     return values > threshold  # n/a is above nothing
-
-
-def needed_columns(arguments: Mapping[str, Any]) -> list[str]:
-    """List the columns without which a table cannot be used.
-
-    Parameters
-    ----------
-    arguments
-        Arguments of nilearn's `load_confounds`: strategy and options.
-
-    Examples
-    --------
-    >>> needed_columns({"strategy": ("high_pass", "wm_csf"), "wm_csf": "power2"})
-    ['csf', 'csf_power2', 'white_matter', 'white_matter_power2']
-    """
-    scrub = [FD, STD_DVARS] if "scrub" in arguments["strategy"] else []
-    return _regressors(arguments) + scrub
-
-
-def choose_columns(
-    arguments: Mapping[str, Any], present: Sequence[str], components: Sequence[str]
-) -> tuple[str, ...]:
-    """List the columns to regress out, in the order of their names as nilearn has them.
-
-    Parameters
-    ----------
-    arguments
-        Arguments of nilearn's `load_confounds`: strategy and options.
-    present
-        Names of the table's columns; those of `needed_columns` are among them.
-    components
-        Names of those of CompCor that are wanted where the strategy has CompCor.
-
-    Examples
-    --------
-    >>> arguments = {"strategy": ("high_pass", "wm_csf"), "wm_csf": "basic"}
-    >>> choose_columns(arguments, ("white_matter", "csf", "cosine00", "dvars"), ())
-    ('cosine00', 'csf', 'white_matter')
-    """
-    parts = arguments["strategy"]
-    chosen = {*_regressors(arguments), *(components if "compcor" in parts else ())}
-    for part, beginning in _BEGINNINGS.items():
-        if part in parts:
-            chosen |= {name for name in present if name.startswith(beginning)}
-    return tuple(sorted(chosen))
-
-
-def fill_first(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give gaps of the first frame the next one's value: derivatives begin with n/a.
-
-    Parameters
-    ----------
-    values
-        (frames, columns), n/a as NaN.
-
-    Examples
-    --------
-    >>> fill_first(np.array([[np.nan, 1.0], [2.0, 3.0], [np.nan, 5.0]]))
-    array([[ 2.,  1.],
-           [ 2.,  3.],
-           [nan,  5.]])
-    """
-    filled = values.copy()
-    filled[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
-    return filled
 
 
 def censored(over: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
@@ -464,13 +344,3 @@ def censored(over: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
     for start, end in turns.reshape(-1, 2):
         dropped[start:end] = end - start < shortest
     return dropped
-
-
-def _regressors(arguments: Mapping[str, Any]) -> list[str]:
-    return [
-        base + end
-        for part, bases in _BASES.items()
-        if part in arguments["strategy"]
-        for base in bases
-        for end in _ENDS[arguments[part]]
-    ]

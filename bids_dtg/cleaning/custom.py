@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import ForeignFileError, RunError, SettingsError
-from bids_dtg.files.foreign import read_content, text_columns
+from bids_dtg.cleaning.table import numbers, read_rows, require_numbers
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.names import parse_name, same_label
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import COMBINED, STORAGE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _OPTION = "--custom-confounds"
 _LONG_NAMES = {"participant": "sub", "subject": "sub", "session": "ses"}
@@ -118,45 +115,26 @@ def read_custom_table(
     RunError
         It cannot be read, has no header, another length than the run, or text in a column.
     """
-    import pandas as pd
-
     who = f"sub-{run.participant}: {path}"
-    try:
-        table = text_columns(read_content(path, run.participant), path)
-    except ForeignFileError as err:
-        raise err.as_kind(RunError, f"sub-{run.participant}: ", expected=_TABLE) from err
-    table = table[[name for name in table.columns if not name.startswith("Unnamed: ")]]
-    columns = {name: pd.to_numeric(_known(table[name]), errors="coerce") for name in table.columns}
-    if not columns or all(_is_number(name) for name in columns):
+    table = read_rows(path, run, expected=_TABLE)
+    if all(_is_number(name) for name in table.header):
         raise RunError(
             f"{who} has no header", expected="a first line with the names of the columns"
         )
-    if len(table) != n_frames:
+    if len(table.rows) != n_frames:
         raise RunError(
-            f"{who} has {len(table)} rows", expected=f"{n_frames}, the frames of {run.bold.name}"
+            f"{who} has {len(table.rows)} rows",
+            expected=f"{n_frames}, the frames of {run.bold.name}",
         )
-    texts = [
-        name for name, column in columns.items() if (column.isna() & _given(table[name])).any()
+    names = [
+        name + f".{before}" * bool(before)  # several may have one name
+        for number, name in enumerate(table.header)
+        if (before := table.header[:number].count(name)) is not None
     ]
-    if texts:
-        raise RunError(
-            f"{who} has text in {', '.join(texts[:5])}", expected="columns of numbers and n/a"
-        )
-    useless = [name for name, column in columns.items() if column.isna().all()]
-    if useless:
-        raise RunError(
-            f"{who} has no number in {', '.join(useless[:5])}",
-            expected="numbers, and n/a in single rows",
-        )
-    values = np.stack([column.to_numpy(np.float64) for column in columns.values()], axis=1)
-    frames, places = np.nonzero(np.isinf(values))
-    if len(frames):
-        raise RunError(
-            f"{who} has an infinite number in row {frames[0] + 1} of column "
-            f"{list(columns)[places[0]]}",
-            expected="finite numbers and n/a",
-        )
-    return values, tuple(columns)
+    cells = dict(zip(names, zip(*table.rows, strict=True), strict=True))
+    require_numbers(cells, cells, who, "correct the column, or leave it out")
+    columns = [column for name in cells if (column := numbers(cells, name)) is not None]
+    return np.stack(columns, axis=1), tuple(cells)
 
 
 def _candidates(folder: Path, run: RestRun) -> list[Path]:
@@ -202,14 +180,8 @@ def _require_same_run(path: Path, run: RestRun) -> None:
         )
 
 
-def _known(column: pd.Series[str]) -> pd.Series[str]:
-    return column.where(_given(column), "nan")
-
-
-def _given(column: pd.Series[str]) -> pd.Series[bool]:
-    return ~column.str.strip().str.lower().isin(["", "n/a", "na", "nan"])
-
-
 def _is_number(name: str) -> bool:
-    # pandas tells equal names apart by ".1", ".2".
-    return re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?(\.\d+)?", name.strip().lower()) is not None
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False

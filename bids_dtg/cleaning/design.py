@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,55 +21,44 @@ class TooShortError(RunError):
     """A run has too little left after cleaning; other runs may do without it."""
 
 
-@dataclass(frozen=True, eq=False)
-class StopBand:
-    """The discrete cosines of a run whose frequencies are not wanted.
+def stop_band(
+    frames: int,
+    tr_seconds: float,
+    *,
+    high_pass_hz: float | None = None,
+    low_pass_hz: float | None = None,
+) -> NDArray[np.float64]:
+    """Return the discrete cosines of a run whose frequencies are not wanted.
 
     A run of N frames is a sum of N cosines (DCT-II), the k-th of frequency k / (2 N TR). To
     regress out some of them is a filter with the sharpest edges that the run allows. It is a
     projection like that of confounds, so that both are one regression and neither brings back
     what the other took (Lindquist et al. 2019); AFNI's 3dTproject does so with sines and cosines.
+
+    Parameters
+    ----------
+    frames
+        Frames of the run, those that are censored included.
+    tr_seconds
+        Time between frames, in seconds.
+    high_pass_hz
+        What is as slow or slower is removed: the cosines of nilearn's filter "cosine" and of
+        SPM. None: nothing.
+    low_pass_hz
+        What is faster is removed. None: nothing.
+
+    Returns
+    -------
+    (frames, columns), orthonormal, none constant; the slow ones first.
     """
-
-    columns: NDArray[np.float64]  # (frames, slow + fast), orthonormal, none constant
-    slow: int  # number of columns below the band
-    fast: int  # number of columns above the band
-
-    @classmethod
-    def outside(
-        cls,
-        frames: int,
-        tr_seconds: float,
-        *,
-        high_pass_hz: float | None = None,
-        low_pass_hz: float | None = None,
-    ) -> StopBand:
-        """Choose the cosines of frequencies up to `high_pass_hz` and above `low_pass_hz`.
-
-        Parameters
-        ----------
-        frames
-            Frames of the run, those that are censored included.
-        tr_seconds
-            Time between frames, in seconds.
-        high_pass_hz
-            What is as slow or slower is removed: the cosines of nilearn's filter "cosine" and of
-            SPM. None: nothing.
-        low_pass_hz
-            What is faster is removed. None: nothing.
-        """
-        orders = np.arange(1, frames)
-        frequencies = orders / (2 * frames * tr_seconds)
-        slowest = 0
-        if high_pass_hz is not None:
-            slowest = min(frames - 1, int(np.floor(2 * frames * high_pass_hz * tr_seconds)))
-        fast = np.zeros(len(orders), bool)
-        if low_pass_hz is not None:
-            fast = frequencies > low_pass_hz
-        wanted = orders[(orders <= slowest) | fast]
-        middles = (np.arange(frames) + 0.5) * np.pi / frames
-        columns = np.sqrt(2 / frames) * np.cos(middles[:, None] * wanted)
-        return cls(columns, slowest, int(fast.sum()))
+    orders, slow = np.arange(1, frames), 0
+    if high_pass_hz is not None:
+        slow = min(frames - 1, int(np.floor(2 * frames * high_pass_hz * tr_seconds)))
+    fastest = np.inf if low_pass_hz is None else low_pass_hz
+    wanted = orders[(orders <= slow) | (orders / (2 * frames * tr_seconds) > fastest)]
+    middles = (np.arange(frames) + 0.5) * np.pi / frames
+    columns: NDArray[np.float64] = np.sqrt(2 / frames) * np.cos(middles[:, None] * wanted)
+    return columns
 
 
 def design_run(
@@ -98,56 +87,49 @@ def design_run(
             expected=f"at least {options.min_minutes:g} minutes",
             remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
         )
-    band = StopBand.outside(
-        frames,
-        tr_seconds,
-        high_pass_hz=options.high_pass,
-        low_pass_hz=options.low_pass,
-    )
-    components = confounds.components
+    high, low, components = options.high_pass, options.low_pass, confounds.components
+    band = stop_band(frames, tr_seconds, high_pass_hz=high, low_pass_hz=low)
+    slow = stop_band(frames, tr_seconds, high_pass_hz=high).shape[1]
+    fast = band.shape[1] - slow
     try:
         design = TemporalDesign.build(
-            confounds.values,
-            confounds.names,
-            confounds.keep,
-            tr_seconds,
-            stop_band=band.columns,
+            *(confounds.values, confounds.names, confounds.keep, tr_seconds),
+            stop_band=band,
             mixing=None if components is None else components.mixing,
             noise=None if components is None else components.noise,
         )
     except ValueError as err:
-        wider = ", a wider band or less censoring" if band.fast else ""
+        wider = ", a wider band or less censoring" if fast else ""
         raise TooShortError(
             f"{run.bold} cannot be cleaned: {err}",
             remedy=f"choose a --denoise-strategy with fewer columns{wider}",
         ) from err
-    # What XCP-D interpolated its regression did not see.
-    design = replace(design, lost_before=_lost_before(run, frames - confounds.dropped.interpolated))
-    _require_dof(run, design)
-    return design, _notes(band, tr_seconds, options)
-
-
-def _lost_before(run: RestRun, frames: int) -> float:
-    """Return the degrees of freedom that earlier cleaning took of a run; NaN: not known."""
-    if not run.cleaned_before:
-        return 0.0
-    # The intercept is counted here.
-    return math.nan if run.dof_stated is None else max(frames - 1 - run.dof_stated, 0.0)
-
-
-def _require_dof(run: RestRun, design: TemporalDesign) -> None:
-    left, columns = design.residual_dof(), design.rank
-    if not left < MIN_DOF:  # what is not known is not refused
-        return
-    filtering = design.columns.filtering
-    of_band = f", {filtering} of them for frequencies" if filtering else ""
-    before = f" and {design.lost_before:g} that earlier cleaning took" if run.cleaned_before else ""
-    raise TooShortError(
-        f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
-        f"less {columns} columns{of_band}{before})",
-        expected=f"at least {MIN_DOF}: correlations of fewer are mostly chance",
-        remedy="remove fewer columns, widen the band or censor less",
-    )
+    before = ""
+    if run.cleaned_before:
+        lost = math.nan
+        if run.dof_stated is not None:
+            # What XCP-D interpolated its regression did not see. The intercept is counted here.
+            lost = max(frames - confounds.dropped.interpolated - 1 - run.dof_stated, 0.0)
+        design = replace(design, lost_before=lost)
+        before = f" and {lost:g} that earlier cleaning took"
+    if (left := design.residual_dof()) < MIN_DOF:  # what is not known is not refused
+        filtering = design.columns.filtering
+        of_band = f", {filtering} of them for frequencies" if filtering else ""
+        raise TooShortError(
+            f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
+            f"less {design.rank} columns{of_band}{before})",
+            expected=f"at least {MIN_DOF}: correlations of fewer are mostly chance",
+            remedy="remove fewer columns, widen the band or censor less",
+        )
+    notes = []
+    if high is not None and not slow:
+        notes.append(f"The run is too short for waves of {high:g} Hz: --high-pass removed nothing.")
+    if low is not None and not fast:
+        notes.append(
+            f"Half the sampling rate is {0.5 / tr_seconds:.3g} Hz: --low-pass "
+            f"{low:g} removed nothing."
+        )
+    return design, tuple(notes)
 
 
 def frequency_facts(options: CleaningOptions) -> dict[str, float]:
@@ -158,18 +140,3 @@ def frequency_facts(options: CleaningOptions) -> dict[str, float]:
         "smoothing_fwhm_mm": options.smoothing_fwhm,
     }
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def _notes(band: StopBand, tr_seconds: float, options: CleaningOptions) -> tuple[str, ...]:
-    notes = []
-    if options.high_pass is not None and not band.slow:
-        notes.append(
-            f"The run is too short for waves of {options.high_pass:g} Hz: "
-            "--high-pass removed nothing."
-        )
-    if options.low_pass is not None and not band.fast:
-        notes.append(
-            f"Half the sampling rate is {0.5 / tr_seconds:.3g} Hz: --low-pass "
-            f"{options.low_pass:g} removed nothing."
-        )
-    return tuple(notes)

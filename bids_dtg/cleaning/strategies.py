@@ -52,23 +52,14 @@ class Strategy:
         return "scrub" in self.parts
 
     @property
-    def options(self) -> frozenset[str]:
-        """Options that go with some strategies only, and with this one."""
-        going = {
-            "gsr": self.reads_table,
-            "fd_threshold": self.censors,
-        }
-        return frozenset(name for name, goes in going.items() if goes)
-
-    @property
     def drops(self) -> str:
         """Frames that it drops, for the documentation."""
         if not self.censors:
             return "not in steady state"
         return (
-            "also frames with FD above `--fd-threshold` or "
-            f"DVARS above {SCRUBBING_STD_DVARS:g}, "
-            f"and stretches of fewer than {SHORTEST_STRETCH} frames between such frames"
+            "also frames with FD above `--fd-threshold` or DVARS above "
+            f"{SCRUBBING_STD_DVARS:g}, and stretches of fewer than {SHORTEST_STRETCH} frames "
+            "between such frames"
         )
 
     @property
@@ -156,12 +147,6 @@ _ROWS = (
 # Every strategy by its name, in the order of ``--help``.
 STRATEGIES: dict[str, Strategy] = {row.name: row for row in _ROWS}
 
-# Options that go with some strategies only, and what an error line says of those.
-_LIMITED = {
-    "gsr": "a strategy that reads the table of confounds, e.g. {first}",
-    "fd_threshold": "--denoise-strategy {names}, the one that censors frames",
-}
-
 
 def find_strategy(name: str) -> Strategy:
     """Return the row of a strategy.
@@ -202,18 +187,17 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
     name = options.denoise_strategy
     if name == AUTO:
         name = next(row.name for row in STRATEGIES.values() if input_type in row.default_for)
-    _require_fitting(options, find_strategy(name))
-    return dataclasses.replace(options, denoise_strategy=name)
-
-
-def _require_fitting(options: CleaningOptions, row: Strategy) -> None:
-    for name, expected in _LIMITED.items():
-        value = getattr(options, name)
-        if value == OPTIONS[name].default or name in row.options:
-            continue
-        given = "--" + name.replace("_", "-") + (f" {value}" if isinstance(value, str) else "")
-        names = [other.name for other in STRATEGIES.values() if name in other.options]
+    row, asked = find_strategy(name), f"was given with --denoise-strategy {name}"
+    if options.gsr and not row.reads_table:
+        first = next(iter(STRATEGIES))
         raise SettingsError(
-            f"{given} was given with --denoise-strategy {row.name}",
-            expected=expected.format(names=" or ".join(names), first=names[0]),
+            f"--gsr {asked}",
+            expected=f"a strategy that reads the table of confounds, e.g. {first}",
         )
+    if options.fd_threshold != OPTIONS["fd_threshold"].default and not row.censors:
+        names = " or ".join(other.name for other in STRATEGIES.values() if other.censors)
+        raise SettingsError(
+            f"--fd-threshold {asked}",
+            expected=f"--denoise-strategy {names}, the one that censors frames",
+        )
+    return dataclasses.replace(options, denoise_strategy=name)

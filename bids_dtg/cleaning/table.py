@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import parse_table, read_content
+from bids_dtg.files.foreign import Table, parse_table, read_content
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
+
+Cells = Mapping[str, tuple[str, ...]]  # text of the cells (frames,) of a table, by column
 
 # Hundreds of columns that most strategies do not look at; not reading them saves half a second.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
@@ -26,6 +27,7 @@ _LONGEST_CELL = 30  # characters of a cell that are shown
 # Nothing that was measured is larger, and sums of squares of it are still finite.
 _LARGEST = 1e100
 _NOT_KNOWN = ("", "n/a", "na", "nan")
+_OTHER = "choose another --denoise-strategy, or rerun fMRIPrep"
 
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
@@ -51,97 +53,96 @@ _NUMBERED = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class ConfoundTable:
-    """A table of confounds as its file has it: all cells are text."""
-
-    cells: Mapping[str, tuple[str, ...]]  # (frames,) by the name that fMRIPrep uses since 1.2
-    frames: int
-    doubled: tuple[str, ...] = ()  # names of several columns in the file; the first is here
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns, in the order of the file."""
-        return tuple(self.cells)
-
-
-def read_table(
-    path: Path, run: RestRun, n_frames: int, *, components: bool = False
-) -> ConfoundTable:
-    """Read the table as text, so that nothing is rounded twice.
-
-    Columns have the names that fMRIPrep uses since 1.2, whichever version wrote them. Those of
-    CompCor are read only where `components` says so.
+def read_rows(
+    path: Path,
+    run: RestRun,
+    *,
+    expected: str,
+    wanted: Callable[[str], bool] = bool,
+    remedy: str = "",
+) -> Table:
+    """Read a table beside a run as text, so that nothing is rounded twice.
 
     Raises
     ------
     RunError
-        If it is missing, unreadable, cut off or of another length than `n_frames`.
+        It is missing, unreadable or cut off.
     """
-    unused = _UNUSED if components else (*_UNUSED, *_COMPONENTS)
+    who = f"sub-{run.participant}: "
     try:
         content = read_content(path, run.participant)
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         # An editor's empty lines go; tabs at the end of the last line of cells stay.
         end = content.find(b"\n", len(content.rstrip()))
         content = content if end < 0 else content[:end]
-        table = parse_table(
-            content,
-            path,
-            wanted=lambda name: bool(name) and not modern_name(name).startswith(unused),
-        )
+        table = parse_table(content, path, wanted=wanted)
     except ForeignFileError as err:
-        raise err.as_kind(
-            RunError,
-            f"sub-{run.participant}: ",
-            expected="tab-separated text with a header, as fMRIPrep writes it",
-            remedy="copy it again, or rerun fMRIPrep",
-        ) from err
+        raise err.as_kind(RunError, who, expected=expected, remedy=remedy) from err
+    first, last = content.partition(b"\n")[0], content.rpartition(b"\n")[2]
+    if last.count(b"\t") != first.count(b"\t"):
+        raise RunError(f"{who}{path} is cut off in its last line", remedy="copy it again")
+    return table
+
+
+def read_table(
+    path: Path, run: RestRun, n_frames: int, *, components: bool = False
+) -> tuple[Cells, tuple[str, ...]]:
+    """Read a table of confounds, and which of its names stand for several columns.
+
+    Columns have the names that fMRIPrep uses since 1.2, whichever version wrote them; a name that
+    is taken stays taken, and of several columns with one name the first is read. Those of CompCor
+    are read only where `components` says so.
+
+    Raises
+    ------
+    RunError
+        It is missing, unreadable, cut off or of another length than `n_frames`.
+    """
+    unused = _UNUSED if components else (*_UNUSED, *_COMPONENTS)
+    table = read_rows(
+        path,
+        run,
+        expected="tab-separated text with a header, as fMRIPrep writes it",
+        wanted=lambda name: bool(name) and not modern_name(name).startswith(unused),
+        remedy="copy it again, or rerun fMRIPrep",
+    )
     if len(table.rows) != n_frames:
         raise RunError(
             f"sub-{run.participant}: {path} has {len(table.rows)} rows",
             expected=f"{n_frames}, the frames of {run.bold.name}",
             remedy="both must come from one run of fMRIPrep: copy or make them again",
         )
-    first, last = content.partition(b"\n")[0], content.rpartition(b"\n")[2]
-    if last.count(b"\t") != first.count(b"\t"):
-        raise RunError(
-            f"sub-{run.participant}: {path} is cut off in its last line", remedy="copy it again"
-        )
-    cells: dict[str, tuple[str, ...]] = {}
+    cells = dict[str, tuple[str, ...]]()
+    taken = set(table.header)
     for name, column in zip(table.header, zip(*table.rows, strict=True), strict=True):
-        cells.setdefault(name, column)
-    return ConfoundTable(rename_columns(cells), n_frames, table.twice())
+        new = modern_name(name)
+        cells.setdefault(name if new in taken else new, column)
+        taken.add(new)
+    return cells, table.twice()
 
 
-def numbers(table: ConfoundTable | None, name: str) -> NDArray[np.float64] | None:
+def numbers(cells: Cells, name: str) -> NDArray[np.float64] | None:
     """Return the numbers of a column, n/a and other text as NaN; None without such a column.
 
     Examples
     --------
-    >>> numbers(ConfoundTable({"csf": ("n/a", "1.5", "1_0")}, frames=3), "csf")
+    >>> numbers({"csf": ("n/a", "1.5", "1_0")}, "csf")
     array([nan, 1.5, nan])
     """
-    if table is None or name not in table.cells:
+    if name not in cells:
         return None
-    return np.array([_number(cell) for cell in table.cells[name]], np.float64)
+    return np.array([_number(cell) for cell in cells[name]], np.float64)
 
 
-def non_steady_frames(table: ConfoundTable) -> NDArray[np.bool_]:
+def non_steady_frames(cells: Cells, n_frames: int) -> NDArray[np.bool_]:
     """Return which frames (frames,) fMRIPrep flagged as not yet in steady state.
 
     As nilearn, take whatever is not 0 for a flag, and n/a for none.
-
-    Examples
-    --------
-    >>> flags = {"non_steady_state_outlier00": ("1", "0", "n/a"), "csf": ("5", "5", "5")}
-    >>> non_steady_frames(ConfoundTable(flags, frames=3))
-    array([ True, False, False])
     """
-    flagged = np.zeros(table.frames, bool)
-    for name in table.names:
+    flagged = np.zeros(n_frames, bool)
+    for name in cells:
         if name.startswith(NON_STEADY):
-            column = numbers(table, name)
+            column = numbers(cells, name)
             flagged |= column is not None and np.nan_to_num(column) != 0
     return flagged
 
@@ -161,39 +162,32 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
         return np.zeros(n_frames, bool)
     who = f"sub-{run.participant}: {run.outliers}"
     expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
-    try:
-        table = parse_table(read_content(run.outliers, run.participant), run.outliers)
-    except ForeignFileError as err:
-        raise err.as_kind(RunError, f"sub-{run.participant}: ", expected=expected) from err
+    table = read_rows(run.outliers, run, expected=expected)
     if FD not in table.header:
         raise RunError(f"{who} has no column {FD}", expected=expected)
-    cells = [_number(row[FD]) for row in table.dicts()]
-    if odd := [number for number, cell in enumerate(cells, 1) if not np.isfinite(cell)]:
-        raise RunError(f"{who} has no number in row {odd[0]} of column {FD}", expected=expected)
-    flags: NDArray[np.bool_] = np.array(cells, np.float64) != 0
-    if len(flags) == n_frames:
-        return flags
+    found = np.array([_number(row[FD]) for row in table.dicts()], np.float64)
+    if (odd := np.flatnonzero(~np.isfinite(found))).size:
+        raise RunError(f"{who} has no number in row {odd[0] + 1} of column {FD}", expected=expected)
+    flags = found != 0
     left = int(np.count_nonzero(~flags))
-    if left == n_frames:
-        return np.zeros(n_frames, bool)
-    raise RunError(
-        f"{who} has {len(flags)} rows, {left} of them without a flag",
-        expected=f"{n_frames} of either, the frames of {run.bold.name}",
-        remedy="both must come from one run of XCP-D: copy or make them again",
-    )
+    if n_frames not in (len(flags), left):
+        raise RunError(
+            f"{who} has {len(flags)} rows, {left} of them without a flag",
+            expected=f"{n_frames} of either, the frames of {run.bold.name}",
+            remedy="both must come from one run of XCP-D: copy or make them again",
+        )
+    return np.asarray(flags) if len(flags) == n_frames else np.zeros(n_frames, bool)
 
 
-def require_numbers(table: ConfoundTable, names: Sequence[str], run: RestRun) -> None:
+def require_numbers(cells: Cells, names: Iterable[str], where: str, remedy: str) -> None:
     """Refuse columns that cannot be regressed out or compared with a threshold.
 
     Parameters
     ----------
-    table
-        Table of confounds, cells as text.
-    names
-        The columns that are wanted; those that the table lacks are passed over.
-    run
-        Whose table it is, for the error.
+    cells, names
+        The table, and which of its columns are wanted.
+    where, remedy
+        Participant and file, and what to do, for the error.
 
     Raises
     ------
@@ -202,27 +196,23 @@ def require_numbers(table: ConfoundTable, names: Sequence[str], run: RestRun) ->
         be squared. Single n/a are no fault: derivatives and displacements begin with one.
     """
     for name in names:
-        column = numbers(table, name)
-        if column is None:
-            continue
-        where = f"sub-{run.participant}: {run.confounds}"
-        beyond = np.abs(column) > _LARGEST  # infinity too; n/a is beyond nothing
-        words, odd = table.cells[name], np.isnan(column)
-        for frame in np.flatnonzero(odd):
-            odd[frame] = words[frame].strip().lower() not in _NOT_KNOWN
-        if (wrong := np.flatnonzero(beyond | odd)).size:
-            found = words[wrong[0]].strip()
+        column, words = numbers(cells, name), [word.strip() for word in cells[name]]
+        assert column is not None
+        known = np.array([word.lower() not in _NOT_KNOWN for word in words], bool)
+        wrong = np.flatnonzero(known & ~(np.abs(column) <= _LARGEST))
+        if wrong.size:
+            found = words[wrong[0]]
             found = found if len(found) <= _LONGEST_CELL else f"{found[:_LONGEST_CELL]}…"
             raise RunError(
                 f"{where} has {found!r} in row {wrong[0] + 1} of column {name}",
                 expected=f"numbers up to {_LARGEST:g}, or n/a",
-                remedy="copy it again, or rerun fMRIPrep",
+                remedy=remedy,
             )
-        if np.isnan(column).all():
+        if not known.any():
             raise RunError(
                 f"{where} has no number in rows 1 to {len(column)} of column {name}",
                 expected="numbers, and n/a in single rows",
-                remedy="copy it again, rerun fMRIPrep, or choose a --denoise-strategy without it",
+                remedy=remedy,
             )
 
 
@@ -243,81 +233,45 @@ def modern_name(name: str) -> str:
     return name
 
 
-def rename_columns(cells: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Give columns the names that fMRIPrep uses since 1.2; a name that is taken stays taken.
-
-    Examples
-    --------
-    >>> rename_columns({"X": ("1",), "trans_x": ("2",), "Y": ("3",)})
-    {'X': ('1',), 'trans_x': ('2',), 'trans_y': ('3',)}
-    """
-    taken, renamed = set(cells), dict[str, tuple[str, ...]]()
-    for name, column in cells.items():
-        new = modern_name(name)
-        new = name if new in taken else new
-        taken.add(new)
-        renamed[new] = column
-    return renamed
-
-
-def add_expansions(table: ConfoundTable) -> tuple[ConfoundTable, tuple[str, ...]]:
+def expansions(cells: Cells) -> Cells:
     """Compute derivatives and squares that are missing beside their column.
 
     fMRIPrep before 1.4 wrote none. A derivative is the difference to the frame before (n/a in
     the first frame), a power the square of the column or of its derivative, as fMRIPrep's are.
-
-    Parameters
-    ----------
-    table
-        As read; numbers and n/a.
-
-    Returns
-    -------
-    table
-        The table with them.
-    computed
-        Names of the columns added.
     """
-    added: dict[str, tuple[str, ...]] = {}
+    added = dict[str, tuple[str, ...]]()
     for base in (*MOTION, *TISSUE, GLOBAL):
-        missing = [base + end for end in EXPANSIONS if base + end not in table.cells]
-        values = numbers(table, base)
-        if values is None or not missing:
+        if (values := numbers(cells, base)) is None:
             continue
         with np.errstate(over="ignore", invalid="ignore"):  # `require_numbers` refuses the column
             derivative = np.concatenate([[np.nan], np.diff(values)])
-            squares = values**2, derivative**2
-        made = dict(zip(EXPANSIONS, (values, derivative, *squares), strict=True))
-        for name in missing:
-            added[name] = tuple(_text(value) for value in made[name.removeprefix(base)])
-    return replace(table, cells={**table.cells, **added}), tuple(added)
+            made = (values, derivative, values**2, derivative**2)
+        for end, column in zip(EXPANSIONS, made, strict=True):
+            if base + end not in cells:
+                text = ("n/a" if np.isnan(value) else repr(float(value)) for value in column)
+                added[base + end] = tuple(text)
+    return added
 
 
-def compcor_columns(table: ConfoundTable, run: RestRun) -> tuple[str, ...]:
+def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
     """Return the names of the components of anatomical CompCor in the combined mask.
 
     fMRIPrep numbers the components of three masks in one row from 1.4 to 20.2, and says in the
     JSON file which are which. Since 21.0 those of single masks have names of their own; before
     1.4, when there were no derivatives of columns either, there was one mask.
 
-    Parameters
-    ----------
-    table
-        The table as read, before derivatives were computed.
-    run
-        The run; the JSON file beside its table is read where it is there.
-
     Raises
     ------
     RunError
         No such component exists, or its mask is not known.
     """
-    names = [name for name in table.cells if re.fullmatch(r"a_comp_cor_\d+", name)]
+    names = tuple(name for name in cells if re.fullmatch(r"a_comp_cor_\d+", name))
+    who = f"sub-{run.participant}: "
     if not names:
         raise RunError(
-            f"sub-{run.participant}: {run.confounds} has no column of anatomical CompCor",
+            f"{who}{run.confounds} has no column of anatomical CompCor",
             expected="a_comp_cor_00, …",
-            remedy="choose another --denoise-strategy, or rerun fMRIPrep",
+            remedy=_OTHER,
         )
     path = metadata_file(run)
     entries = read_sidecar(path) if path else {}
@@ -326,18 +280,17 @@ def compcor_columns(table: ConfoundTable, run: RestRun) -> tuple[str, ...]:
         if combined := tuple(name for name in names if masks[name] == _COMBINED):
             return combined
         raise RunError(
-            f"sub-{run.participant}: {path} names no component of anatomical CompCor of the "
-            f"combined mask among {len(names)}",
+            f"{who}{path} names no component of anatomical CompCor of the combined mask among "
+            f"{len(names)}",
             expected=f'"Mask": "{_COMBINED}" for some of them',
-            remedy="choose another --denoise-strategy, or rerun fMRIPrep",
+            remedy=_OTHER,
         )
-    apart = any(name.startswith(("c_comp_cor", "w_comp_cor")) for name in table.cells)
-    expanded = any(name.endswith(EXPANSIONS[1:]) for name in table.cells)
-    if apart or not expanded:
-        return tuple(names)
+    apart = any(name.startswith(("c_comp_cor", "w_comp_cor")) for name in cells)
+    if apart or not any(name.endswith(EXPANSIONS[1:]) for name in cells):
+        return names
     raise RunError(
-        f"sub-{run.participant}: {run.confounds} has {len(names)} columns of anatomical CompCor, "
-        "and no JSON file beside it that says from which masks",
+        f"{who}{run.confounds} has {len(names)} columns of anatomical CompCor, and no JSON file "
+        "beside it that says from which masks",
         expected=f"{run.confounds.with_suffix('.json').name if run.confounds else 'a JSON file'} "
         "with the Mask of each",
         remedy="copy it there, or choose another --denoise-strategy",
@@ -356,7 +309,3 @@ def _number(cell: str) -> float:
         return float(cell) if cell.isascii() and "_" not in cell else np.nan
     except ValueError:
         return np.nan
-
-
-def _text(value: float) -> str:
-    return "n/a" if np.isnan(value) else repr(float(value))

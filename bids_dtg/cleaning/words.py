@@ -2,72 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bids_dtg.cleaning.strategies import SCRUBBING_STD_DVARS, Strategy, find_strategy
+from bids_dtg.cleaning.strategies import SCRUBBING_STD_DVARS, find_strategy
+from bids_dtg.files.text import read_packaged
 from bids_dtg.settings import CleaningOptions
 
-_TISSUE = "the mean signals of white matter and cerebrospinal fluid"
-_GLOBAL = "the global signal"
-# What is removed for each of nilearn's parts, by its argument, in the order of the text.
-PART_WORDS: Mapping[str, Mapping[str | None, str]] = {
-    "motion": {
-        "basic": "6 motion parameters",
-        "derivatives": "6 motion parameters with their derivatives",
-        "power2": "6 motion parameters with their squares",
-        "full": "24 motion parameters",
-    },
-    "compcor": {
-        "anat_combined": "the components of anatomical CompCor (Behzadi et al., 2007) that "
-        "fMRIPrep kept",
-    },
-    "wm_csf": {
-        "basic": _TISSUE,
-        "derivatives": f"{_TISSUE} with their derivatives",
-        "power2": f"{_TISSUE} with their squares",
-        "full": f"{_TISSUE} with their derivatives and squares",
-    },
-    "global_signal": {
-        "basic": _GLOBAL,
-        "full": f"{_GLOBAL} with its derivative and squares",
-    },
-    "high_pass": {None: "fMRIPrep's discrete cosines (high-pass)"},
-}
-_WHERE = " (in runs whose table of confounds has them)"
-
-CLEANING_REFERENCES = {
-    "Abraham": """\
-- Abraham, A., et al. (2014). Machine learning for neuroimaging with scikit-learn. *Frontiers in
-  Neuroinformatics*, 8, 14. (nilearn, whose choice of confounds was followed)
-  https://doi.org/10.3389/fninf.2014.00014
-""",
-    "Behzadi": """\
-- Behzadi, Y., et al. (2007). A component based noise correction method (CompCor) for BOLD and
-  perfusion based fMRI. *NeuroImage*, 37, 90-101.
-  https://doi.org/10.1016/j.neuroimage.2007.04.042
-""",
-    "Pruim": """\
-- Pruim, R. H. R., et al. (2015). ICA-AROMA: A robust ICA-based strategy for removing motion
-  artifacts from fMRI data. *NeuroImage*, 112, 267-277.
-  https://doi.org/10.1016/j.neuroimage.2015.02.064
-""",
-    "DuPre": """\
-- DuPre, E., et al. (2021). TE-dependent analysis of multi-echo fMRI with tedana. *Journal of Open
-  Source Software*, 6, 3669.
-  https://doi.org/10.21105/joss.03669
-""",
-    "Lindquist": """\
-- Lindquist, M. A., et al. (2019). Modular preprocessing pipelines can reintroduce artifacts into
-  fMRI data. *Human Brain Mapping*, 40, 2358-2376.
-  https://doi.org/10.1002/hbm.24528
-""",
-    "Power": """\
-- Power, J. D., et al. (2014). Methods to detect, characterize, and remove motion artifact in
-  resting state fMRI. *NeuroImage*, 84, 320-341.
-  https://doi.org/10.1016/j.neuroimage.2013.08.048
-""",
-}
+_WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
+# What is removed for each of nilearn's parts, by its argument ("always" without one).
+PART_WORDS: Mapping[str, Mapping[str, str]] = _WORDS["parts"]
+CLEANING_REFERENCES: dict[str, str] = _WORDS["references"]
 
 
 @dataclass(frozen=True)
@@ -97,9 +43,6 @@ class Lacking:
         row = find_strategy(options.denoise_strategy)
         return cls(somewhere=frozenset(row.optional) & frozenset(row.parts))
 
-    def __bool__(self) -> bool:
-        return bool(self.everywhere or self.somewhere or self.frames)
-
 
 _NOTHING_LACKING = Lacking()
 
@@ -118,65 +61,33 @@ def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING)
     -------
     Sentences with full stops; works cited as in `CLEANING_REFERENCES`.
     """
-    row = find_strategy(options.denoise_strategy)
-    parts = [*_from_table(row, options, lacking), *_further(options)]
+    row, say = find_strategy(options.denoise_strategy), _WORDS
+    arguments = row.nilearn_arguments(options)
+    removed = [
+        words[arguments.get(part, "always")] + say["somewhere"] * (part in lacking.somewhere)
+        for part, words in PART_WORDS.items()
+        if row.reads_table and part in set(arguments["strategy"]) - lacking.everywhere
+    ]
+    asked = {name: getattr(options, name) for name in say["further"]}
+    removed += [say["further"][name].format(x) for name, x in asked.items() if x is not None]
     sentences = []
     if options.smoothing_fwhm is not None:
-        sentences.append(
-            "Each frame was smoothed within the brain by a Gaussian of "
-            f"{options.smoothing_fwhm:g} mm full width at half maximum"
-        )
+        sentences.append(say["smoothed"].format(fwhm=options.smoothing_fwhm))
     if row.reads_table:
-        sentences.append("Confounds were chosen as nilearn does (Abraham et al., 2014)")
+        sentences.append(say["chosen"])
     if row.noise is not None:
-        sentences.append(
-            f"What the noise components of {row.noise} explain beside the other components "
-            "was taken away first (non-aggressively)"
-        )
-    if parts:
-        listed = ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + parts[-1]
-        how = _by_regression(row, options)
-        sentences.append(_capital(f"{listed} were removed from each run {how}"))
+        sentences.append(say["noise"].format(noise=row.noise))
+    if removed:
+        filtered = options.high_pass is not None or options.low_pass is not None
+        how = say["one_regression" if filtered else "regression"]
+        listed = ", ".join(removed[:-1]) + " and " * bool(removed[1:]) + removed[-1]
+        # "fMRIPrep" keeps its small letter.
+        listed = listed if listed.startswith("fMRIPrep") else listed[0].upper() + listed[1:]
+        how = how.format(kept=say["kept"] * row.censors)
+        sentences.append(say["removed"].format(listed=listed, how=how))
     else:
-        sentences.append("From these no confounds were removed")
+        sentences.append(say["nothing"])
     if row.censors:
-        sentences.append(
-            f"Frames with a framewise displacement above {options.scrubbing_fd_mm:g} mm or a "
-            f"standardised DVARS above {SCRUBBING_STD_DVARS:g} were censored, and with "
-            "them pieces of fewer than five frames between censored ones (Power et al., 2014)"
-        )
+        limits = {"fd": options.scrubbing_fd_mm, "dvars": SCRUBBING_STD_DVARS}
+        sentences.append(say["censored"].format(**limits))
     return ". ".join(sentences) + "."
-
-
-def _from_table(row: Strategy, options: CleaningOptions, lacking: Lacking) -> list[str]:
-    if not row.reads_table:
-        return []
-    arguments = row.nilearn_arguments(options)
-    return [
-        words[arguments.get(part)] + _WHERE * (part in lacking.somewhere)
-        for part, words in PART_WORDS.items()
-        if part in arguments["strategy"] and part not in lacking.everywhere
-    ]
-
-
-def _further(options: CleaningOptions) -> list[str]:
-    parts = []
-    if options.custom_confounds is not None:
-        parts.append("further confounds of our own")
-    if options.high_pass is not None:
-        parts.append(f"discrete cosines of up to {options.high_pass:g} Hz")
-    if options.low_pass is not None:
-        parts.append(f"discrete cosines above {options.low_pass:g} Hz")
-    return parts
-
-
-def _by_regression(row: Strategy, options: CleaningOptions) -> str:
-    frames = " over the frames that were kept" if row.censors else ""
-    if options.high_pass is None and options.low_pass is None:
-        return f"by regression{frames}"
-    return f"by one regression{frames}, so that none brings back another (Lindquist et al., 2019)"
-
-
-def _capital(sentence: str) -> str:
-    # "fMRIPrep" keeps its small letter.
-    return sentence if sentence.startswith("fMRIPrep") else sentence[0].upper() + sentence[1:]

@@ -110,6 +110,8 @@ def test_a_place_that_is_not_there_is_told_at_once(tmp_path):
 def test_all_columns_are_read_with_gaps(run, tmp_path):
     values, names = read_custom_table(put(tmp_path / "x.tsv"), run, 2)
     assert names == ("a", "b")
+    again = put(tmp_path / "y.tsv", "a\ta\n1\t2\n3\t4\n")
+    assert read_custom_table(again, run, 2)[1] == ("a", "a.1")
     np.testing.assert_array_equal(values, [[1, np.nan], [2, 3.5]])
 
 
@@ -126,9 +128,9 @@ def test_a_gap_has_many_names(run, tmp_path, blank):
         ("1\t2\n3\t4\n5\t6\n", "has no header"),
         ("-0.5\t-0.5\n3\t4\n5\t6\n", "has no header"),
         ("a\tb\n1\t2\n3\t4\n5\t6\n", "has 3 rows. Expected: 2, the frames of sub-01_ses-A"),
-        ("a\tb\n1\toops\n3\t4\n", "has text in b"),
-        ("a\tb\n1\tn/a\n3\tn/a\n", "has no number in b"),
-        ("a\tb\n1\t2\n3\t-inf\n", "has an infinite number in row 2 of column b"),
+        ("a\tb\n1\toops\n3\t4\n", "has 'oops' in row 1 of column b"),
+        ("a\tb\n1\tn/a\n3\tn/a\n", "has no number in rows 1 to 2 of column b"),
+        ("a\tb\n1\t2\n3\t-inf\n", "has '-inf' in row 2 of column b"),
         ("a\tb\n1\t2\t3\t4\n", "cannot be read as a table|has 1 rows"),
         ("", "is empty"),
     ],

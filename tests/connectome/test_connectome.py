@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_route import clean, correlate, plain_connectome, plain_series
 
-from bids_dtg.cleaning.design import StopBand
+from bids_dtg.cleaning.design import stop_band
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
@@ -252,9 +252,9 @@ def test_residual_dof_of_parts_add_up_to_frames_less_rank(way):
     rng = np.random.default_rng(8)
     bold, maps, confounds = drifting_run(rng, 240, 60, 4, drift=1)
     keep = rng.random(240) < 0.9
-    band = StopBand.outside(240, 2.0, high_pass_hz=0.01, low_pass_hz=0.1).columns
-    stop_band = band if way == "a band" else None
-    design = TemporalDesign.build(confounds, list("abcdef"), keep, 2.0, stop_band=stop_band)
+    band = stop_band(240, 2.0, high_pass_hz=0.01, low_pass_hz=0.1)
+    used = band if way == "a band" else None
+    design = TemporalDesign.build(confounds, list("abcdef"), keep, 2.0, stop_band=used)
     result = one_pass(bold, maps, design, 60, seconds=150.0)
     assert len(result.segments) == 3
     assert result.whole.residual_dof == pytest.approx(keep.sum() - design.rank)

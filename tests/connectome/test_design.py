@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plain_route import correlate, plain_series
 from scipy.ndimage import gaussian_filter
 
-from bids_dtg.cleaning.design import StopBand
+from bids_dtg.cleaning.design import stop_band
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign, choose_cleaning
 from bids_dtg.connectome.moments import RunVoxels, measure_run
@@ -228,12 +228,10 @@ def assert_all_equal(result: RunConnectomes, voxels, series, design, *, atol: fl
 )
 def test_either_way_equals_cleaning_the_whole_array(seed, way, limits, non_aggressive):
     bold, maps, confounds, mixing, keep = example(seed)
-    band = StopBand.outside(FRAMES, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
+    band = stop_band(FRAMES, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
     noise = np.arange(12) % 3 == 0
     components = {"mixing": mixing, "noise": noise} if non_aggressive else {}
-    design = TemporalDesign.build(
-        confounds, list("abcde"), keep, TR, stop_band=band.columns, **components
-    )
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band, **components)
     result = one_pass(bold, maps, design, way=way)
     plainly = {"mixing": mixing[keep], "noise": noise} if non_aggressive else {}
     voxels = cleaned(bold[keep].astype(float), design, **plainly)
@@ -247,8 +245,8 @@ def test_the_way_with_fewer_sums_is_taken():
     _, _, confounds, _, _ = example(0)
     keep = np.ones(FRAMES, bool)
     wide = TemporalDesign.build(confounds, list("abcde"), keep, TR)
-    band = StopBand.outside(FRAMES, TR, high_pass_hz=0.02, low_pass_hz=0.05)
-    narrow = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band.columns)
+    band = stop_band(FRAMES, TR, high_pass_hz=0.02, low_pass_hz=0.05)
+    narrow = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band)
     assert isinstance(choose_cleaning(wide, ROIS, 3), Removal)
     assert isinstance(choose_cleaning(narrow, ROIS, 3), Retention)
     assert Retention.of(narrow).columns.shape[1] == 1 + 18 - 5
@@ -258,8 +256,8 @@ def test_the_way_with_fewer_sums_is_taken():
 @pytest.mark.parametrize("way", WAYS)
 def test_cleaning_twice_is_cleaning_once_and_constants_do_not_matter(way):
     bold, maps, confounds, _, keep = example(1)
-    band = StopBand.outside(FRAMES, TR, high_pass_hz=0.01, low_pass_hz=0.15)
-    design = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band.columns)
+    band = stop_band(FRAMES, TR, high_pass_hz=0.01, low_pass_hz=0.15)
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band)
     once = one_pass(bold, maps, design, way=way).whole.r
     again = bold.astype(float)
     again[keep] = cleaned(again[keep], design)

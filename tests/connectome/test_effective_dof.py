@@ -7,7 +7,7 @@ import pytest
 from plain_route import clean
 from scipy.signal import lfilter
 
-from bids_dtg.cleaning.design import StopBand
+from bids_dtg.cleaning.design import stop_band
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.effective_dof import effective_dof
 
@@ -17,7 +17,7 @@ FRAMES, TR = 300, 2.0
 def built(*, columns=0, band=False, censored=0.0, seed=0):
     rng = np.random.default_rng(seed)
     confounds = rng.standard_normal((FRAMES, columns)).cumsum(axis=0)
-    stop = StopBand.outside(FRAMES, TR, high_pass_hz=0.01, low_pass_hz=0.1).columns
+    stop = stop_band(FRAMES, TR, high_pass_hz=0.01, low_pass_hz=0.1)
     keep = rng.random(FRAMES) >= censored
     names = [f"c{number}" for number in range(columns)]
     return TemporalDesign.build(confounds, names, keep, TR, stop_band=stop if band else None)

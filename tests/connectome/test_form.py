@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from plain_route import clean, correlate, plain_series, regress
 from scipy.ndimage import gaussian_filter
 
-from bids_dtg.cleaning.design import StopBand
+from bids_dtg.cleaning.design import stop_band
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
 from bids_dtg.connectome.form import FORMS, MARGINAL, PENALTY, Form
@@ -78,8 +78,8 @@ def assert_least_squares(result, voxels, series, design, *, atol=2e-5):
 )
 def test_partial_values_of_all_parts_are_least_squares_on_cleaned_arrays(seed, way, limits):
     bold, maps, confounds, keep = example(seed)
-    band = StopBand.outside(FRAMES, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
-    design = TemporalDesign.build(confounds, list("abc"), keep, TR, stop_band=band.columns)
+    band = stop_band(FRAMES, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
+    design = TemporalDesign.build(confounds, list("abc"), keep, TR, stop_band=band)
     assume(len(design.segments(SECONDS).sets) == 3)  # not of fewer frames
     result = one_pass(bold, maps, design, Form("partial"), way=way)
     kept = bold[keep].astype(float)

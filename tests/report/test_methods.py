@@ -223,7 +223,7 @@ def test_motion_is_named_where_tables_had_it():
     told = "24 motion parameters (in runs whose table of confounds has them)"
     assert told in text_of(cleaning=compcor, lacking=partly)
     assert Lacking.possible(compcor) == partly
-    assert not Lacking.possible(CleaningOptions(denoise_strategy="simple"))
+    assert Lacking.possible(CleaningOptions(denoise_strategy="simple")) == Lacking()
 
 
 def test_every_reference_has_an_address_that_is_whole():
