@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
-from bids_dtg.cohort.kept_means import KeptMeans, store_of
-from bids_dtg.cohort.map_findings import MapFigures, MapsOfContrast, figures_of_map
+from bids_dtg.cohort.frames import atlas_key, find_atlas_key, read_regions, region_tables
+from bids_dtg.cohort.kept_means import Figures, KeptMeans, figures_of_map
 from bids_dtg.cohort.measured_maps import choose_measured, read_measured
-from bids_dtg.cohort.people import GroupPeople, read_map
-from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
-from bids_dtg.files.foreign import read_bytes, text_columns
+from bids_dtg.cohort.people import GroupPeople, read_edges, read_map
+from bids_dtg.errors import DatasetError, DtgError, RunError, SettingsError
+from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
-from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases
+from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmaps import (
     StatMap,
@@ -42,9 +40,13 @@ from bids_dtg.report.contents import AverageFiles
 from bids_dtg.workflows import FeatureKind
 
 Row = NDArray[np.float32]
+Rows = tuple[tuple[Any, ...], ...]  # of a table of regions: contrast, index and name
+Value = TypeVar("Value", bound=Hashable)
 
 # First tables whose rows decide which rows all should have.
 _DECIDE = 9
+_KEYS = ("contrast", "index", "name")  # of a row of a table of regions
+_AGAIN = "call the participant level again for this participant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ class FeatureSource:
     atlas: Atlas | None = None  # whose regions the columns are, at the places
     # Files of a person's map of a contrast; None: rows are no maps, which are checked.
     files: Callable[[str, str], Sequence[Path]] | None = None
-    kept: Callable[[str], KeptMeans] | None = None  # means of a contrast's maps; None: rows as read
+    statistic: str = ""  # of measured maps
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield the features of people, one contrast at a time.
@@ -134,20 +136,31 @@ class FeatureSource:
     def _table(self, people: GroupPeople, contrast: str, folder: Path) -> FeatureTable:
         """Read everybody's row into a mapped file, without columns in which a value is missing."""
         labels, failed = list[str](), dict[str, str]()
-        maps = MapsOfContrast()
+        maps: dict[str, Figures] = {}
         columns = len(self.names) or (self.places.number if self.places is not None else 0)
-        kept = None if self.kept is None else self.kept(contrast)
+        kept = None
+        if self.files is not None and self.atlas is not None:
+            assert self.places is not None
+            store = ArrayStore(people.output.path("group") / "cache" / "regions")
+            name = f"{self.kind.name}/{contrast}"
+            kept = KeptMeans(store, name, self.atlas, self.places, self.statistic)
         with MappedRows(folder / "features.f32", columns) as rows:
             for label in people.labels:
                 try:
-                    row, figures = self._row(label, contrast, kept)
+                    if kept is not None and self.files is not None:
+                        read = partial(self.read, label, contrast)
+                        row, maps[label] = kept.means(self.files(label, contrast), read)
+                    else:
+                        row = self.read(label, contrast)
+                        if self.files is not None:
+                            maps[label] = figures_of_map(row)
+                        elif not np.isfinite(row).any():
+                            raise RunError(f"sub-{label} has no value")
                 except DtgError as err:
                     failed[label] = str(err)
                 else:
                     rows.add(row)
                     labels.append(label)
-                    if figures is not None:
-                        maps.add(label, figures)
         if kept is not None:
             kept.write()
         words = self.kind.words
@@ -157,22 +170,8 @@ class FeatureSource:
             raise DatasetError(
                 f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
             )
-        maps.report(contrast, people.findings)
+        people.findings.compare(maps, contrast)
         return FeatureTable(self, contrast, tuple(labels), rows.array(known), known, failed)
-
-    def _row(
-        self, label: str, contrast: str, kept: KeptMeans | None
-    ) -> tuple[Row, MapFigures | None]:
-        """Return a person's row, and figures of the map that it is of."""
-        if kept is not None:
-            assert self.files is not None
-            return kept.means(self.files(label, contrast), lambda: self.read(label, contrast))
-        row = self.read(label, contrast)
-        if self.files is not None:
-            return row, figures_of_map(row)
-        if not np.isfinite(row).any():
-            raise RunError(f"sub-{label} has no value")
-        return row, None
 
 
 def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
@@ -235,26 +234,17 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     return _of_maps(FeatureSource(kind, contrasts, has, read, files=files), people)
 
 
-def _of_maps(source: FeatureSource, people: GroupPeople, statistic: str = "") -> FeatureSource:
+def _of_maps(source: FeatureSource, people: GroupPeople) -> FeatureSource:
     """Return a source of maps with its columns: voxels, or regions that are averaged."""
-    places = people.places
     if people.settings.statistics.voxels:
-        return dataclasses.replace(source, places=places)
+        return dataclasses.replace(source, places=people.places)
     if (atlas := find_atlas(people)) is None:
         raise DatasetError(
             "the default atlas has no region where the maps have values",
             remedy="give --atlases, or --voxels for tests of voxels",
         )
-    store = store_of(people.output)
-    keep_places = cache(people.keep_places)  # once, when the first means are
-
-    def kept(contrast: str) -> KeptMeans:
-        keep_places()
-        name = f"{source.kind.name}/{contrast}"
-        return KeptMeans.of(store, name, atlas, places, MIN_COVERAGE, statistic)
-
     names = tuple(atlas.parcels.values())
-    return dataclasses.replace(source, names=names, places=places, atlas=atlas, kept=kept)
+    return dataclasses.replace(source, names=names, places=people.places, atlas=atlas)
 
 
 def find_atlas(people: GroupPeople, key: str = "") -> Atlas | None:
@@ -358,32 +348,45 @@ def find_measured(
         statmap = chosen[label].target[plain_contrast(contrast)]
         return read_measured(statmap, statistic, people.places.read)
 
-    return _of_maps(FeatureSource(kind, contrasts, has, read, files=sources), people, statistic)
+    source = FeatureSource(kind, contrasts, has, read, files=sources, statistic=statistic)
+    return _of_maps(source, people)
 
 
 def _region_source(kind: FeatureKind, people: GroupPeople) -> FeatureSource | None:
     """Return means of regions in the tables of the participant level; None: not of everybody."""
     tables = {
         label: [
-            table
+            path
             for made in averages
-            for table in region_tables(made.title, made.maps[0].path.parent)
+            for path in region_tables(made.title, made.maps[0].path.parent)
         ]
         for label, averages in people.averages.items()
     }
-    keys = dict.fromkeys(atlas_key(parse_name(p.name)) for own in tables.values() for p in own)
-    wanted = _wanted_key(people, keys)
-    paths = {
-        label: [path for path in own if atlas_key(parse_name(path.name)) == wanted]
-        for label, own in tables.items()
-    }
-    if wanted is None or any(len(own) < len(people.averages[who]) for who, own in paths.items()):
+    keys = list(dict.fromkeys(_key_of(path) for own in tables.values() for path in own))
+    asked = people.settings.outputs.atlases
+    if len(keys) > 1 and not asked:
+        say(f"tables of {len(keys)} atlases: Schaefer400 is used")
+        asked = ("Schaefer400",)
+    try:
+        wanted = find_atlas_key(asked[0], keys, people.output.root) if asked and keys else keys[0]
+    except (SettingsError, IndexError):  # no table is of it: regions are averaged from the maps
         return None
-    usual = _usual_rows([path for own in paths.values() for path in own])
-    table = [line.split("\t") for line in usual.split("\n")]
-    labels = list(dict.fromkeys(contrast for contrast, *_ in table))
-    regions = tuple(name for contrast, *_, name in table if contrast == labels[0])
-    if len(table) != len(labels) * len(regions) or not usual:
+    paths = {
+        label: [path for path in own if _key_of(path) == wanted] for label, own in tables.items()
+    }
+    if any(len(own) < len(people.averages[label]) for label, own in paths.items()):
+        return None
+
+    def read_all(label: str) -> tuple[Rows, Row]:
+        (rows, *others), values = zip(*map(_region_means, paths[label]), strict=True)
+        if any(own != rows for own in others):
+            raise RunError(f"the tables of regions of sub-{label} differ in rows", remedy=_AGAIN)
+        return rows, _mean(values)
+
+    usual = _usual(people.labels, lambda label: read_all(label)[0])
+    labels = list(dict.fromkeys(contrast for contrast, _, _ in usual))
+    regions = tuple(name for contrast, _, name in usual if contrast == labels[0])
+    if len(usual) != len(labels) * len(regions):
         raise DatasetError(
             f"the tables of regions in {people.output.root} have other rows of each contrast",
             remedy="call the participant level again",
@@ -393,58 +396,53 @@ def _region_source(kind: FeatureKind, people: GroupPeople) -> FeatureSource | No
 
     def read(label: str, contrast: str) -> Row:
         if label not in read_once:
-            rows = []
-            for path in paths[label]:
-                keys, values = _region_rows(path)
-                if keys != usual:
-                    raise RunError(
-                        f"{path} has other rows than most tables of this atlas",
-                        remedy="call the participant level again for this participant",
-                    )
-                rows.append(values)
-            read_once[label] = _mean(rows)
+            rows, read_once[label] = read_all(label)
+            if rows != usual:
+                path = paths[label][0]
+                found = f"{path} has other rows than most tables of this atlas"
+                raise RunError(found, remedy=_AGAIN)
         start = labels.index(contrast) * len(regions)
         return read_once[label][start : start + len(regions)]
 
     atlas = find_atlas(people, wanted)
-    return FeatureSource(
-        kind,
-        contrasts,
-        dict.fromkeys(people.labels, contrasts),
-        read,
-        regions,
-        None if atlas is None or tuple(atlas.parcels.values()) != regions else people.places,
-        atlas,
-    )
+    fits = atlas is not None and tuple(atlas.parcels.values()) == regions
+    has = dict.fromkeys(people.labels, contrasts)
+    places = people.places if fits else None
+    return FeatureSource(kind, contrasts, has, read, regions, places, atlas)
 
 
-def _wanted_key(people: GroupPeople, keys: Mapping[str, None]) -> str | None:
-    """Return the atlas of ``--atlases``, else the only one, else Schaefer's 400 parcels."""
-    asked = people.settings.outputs.atlases
+def _key_of(path: Path) -> str:
+    return atlas_key(parse_name(path.name))
+
+
+def _region_means(path: Path) -> tuple[Rows, Row]:
+    """Return contrast, index and name of all rows of a table of regions, and their means."""
     try:
-        if asked and keys:
-            return find_atlas_key(asked[0], keys, people.output.root)
-        if len(keys) < 2:
-            return next(iter(keys), None)
-        say(f"tables of {len(keys)} atlases: Schaefer400 is used")
-        return find_atlas_key("Schaefer400", keys, people.output.root)
-    except SettingsError:  # no table is of it: regions are averaged from the maps
-        return None
+        table = read_regions(path, (*_KEYS, "mean"))
+        with np.errstate(over="ignore"):  # infinity counts as no value
+            values = table["mean"].to_numpy(np.float32)
+    except DatasetError as err:
+        raise err.as_kind(RunError) from err
+    except (KeyError, ValueError) as err:
+        raise RunError(
+            f"{path} cannot be read: {err}", expected="a table of regions as the program writes it"
+        ) from err
+    return tuple(zip(*(table[name] for name in _KEYS), strict=True)), values
 
 
-def _usual_rows(paths: Sequence[Path]) -> str:
-    """Return the rows that most of the first tables have, as `_region_rows` gives them."""
-    found, damaged = Counter[str](), list[RunError]()
-    for path in paths:
+def _usual(labels: Iterable[str], read: Callable[[str], Value]) -> Value:
+    """Return what most of the first readable people have, so that no damaged one decides alone."""
+    found, damaged = list[Value](), list[DtgError]()
+    for label in labels:
         try:
-            found[_region_rows(path)[0]] += 1
-        except RunError as err:  # reported where the participant is left out
+            found.append(read(label))
+        except DtgError as err:  # reported where the participant is left out
             damaged.append(err)
-        if found.total() == _DECIDE:
+        if len(found) == _DECIDE:
             break
     if not found:
         raise damaged[0]
-    return found.most_common(1)[0][0]
+    return Counter(found).most_common(1)[0][0]
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -471,13 +469,16 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
             f"{people.output.root} has no matrices of correlations between ROIs (_relmat.tsv)",
             remedy="call the participant level again",
         )
-    first = [own[0] for own in islice(paths.values(), _DECIDE)]
-    ((rois, _),) = Counter(len(read_rows(path)) for path in first).most_common(1)
-    upper = np.triu_indices(rois, 1)
+    edges = _usual(paths, lambda label: len(read_edges(paths[label][0])))
 
     def read(label: str, contrast: str) -> Row:
-        return _mean([_read_matrix(path, rois)[upper] for path in paths[label]])
+        found = [read_edges(path) for path in paths[label]]
+        if wrong := [len(own) for own in found if len(own) != edges]:
+            raise RunError(f"sub-{label} has {wrong[0]} edges between ROIs", expected=f"{edges}")
+        return _mean(found)
 
+    rois = int((1 + np.sqrt(1 + 8 * edges)) / 2)
+    upper = np.triu_indices(rois, 1)
     names = tuple(f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True))
     return FeatureSource(kind, ("",), dict.fromkeys(paths, ("",)), read, names)
 
@@ -573,30 +574,6 @@ def _map_path(made: AverageFiles, contrast: str) -> Path | None:
     return next((found.path for found in made.maps if found.label == contrast), None)
 
 
-def _region_rows(path: Path) -> tuple[str, Row]:
-    """Return contrast, index and name of all rows of a table of regions, and their means."""
-    named, column = ("contrast", "index", "name"), "mean"
-    try:
-        table = text_columns(read_bytes(path), path, lambda name: name in (*named, column))
-        texts = table[column].to_numpy(str)
-        texts[texts == "n/a"] = "nan"
-        if "_" in (joined := "".join(texts)) or not joined.isascii():  # numpy reads 1_0 as 10
-            raise ValueError(f"{column} has a value that is not a number")
-        with np.errstate(over="ignore"):  # infinity counts as no value
-            values = texts.astype(np.float32)
-        contrasts, indices, names = (table[name] for name in named)
-        keys = "\n".join(contrasts + "\t" + indices + "\t" + names)
-    except KeyError as err:
-        raise RunError(
-            f"{path} has no column {err}", expected="a table of regions as the program writes it"
-        ) from err
-    except (ForeignFileError, ValueError) as err:
-        raise RunError(
-            f"{path} cannot be read: {err}", expected="a table of regions as the program writes it"
-        ) from err
-    return keys, values
-
-
 def _scores_of(
     rows: Sequence[Mapping[str, str]], kind: FeatureKind, path: Path
 ) -> dict[str, float]:
@@ -614,14 +591,3 @@ def _scores_of(
             f"{path} is no table of {kind.words}", remedy="call the participant level again"
         )
     return found
-
-
-def _read_matrix(path: Path, rois: int) -> NDArray[np.float64]:
-    try:
-        cells = [[float(cell) for cell in row.values()] for row in read_rows(path)]
-        matrix = np.array(cells)
-    except ValueError as err:
-        raise RunError(f"{path} cannot be read: {err}", expected="a matrix of numbers") from err
-    if matrix.shape != (rois, rois):
-        raise RunError(f"{path} has the shape {matrix.shape}", expected=f"{(rois, rois)}")
-    return matrix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,7 +141,7 @@ def _regions(
             remedy=f"--atlases {atlas}",
         )
     key = find_atlas_key(atlas, dict.fromkeys(atlas_key(name) for _, name in tables), root)
-    read = [(_read(path), name) for path, name in tables if atlas_key(name) == key]
+    read = [(read_regions(path), name) for path, name in tables if atlas_key(name) == key]
     known = dict.fromkeys(str(label) for table, _ in read for label in table["contrast"].unique())
     kept = _kept(contrasts, list(known), root)
     parts = []
@@ -152,20 +152,24 @@ def _regions(
     return pd.concat(parts, ignore_index=True)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """Read a table of regions: numbers where possible, else text."""
+def read_regions(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
+    """Read a table of regions, or some of its columns: numbers where they are, else text.
+
+    Raises
+    ------
+    DatasetError
+        It is no such table.
+    """
     import pandas as pd
 
     try:
-        table = text_columns(read_bytes(path), path)
+        table = text_columns(read_bytes(path), path, lambda name: not columns or name in columns)
         if missing := [name for name in ("contrast", "index", "name") if name not in table]:
             raise ValueError(f"it has no column {missing[0]}")
         for column in table.columns.difference(_TEXT):
             values = table[column]
-            table[column] = pd.to_numeric(values.where(values != "n/a"))
-    except ForeignFileError as err:
-        raise err.as_kind(DatasetError, expected=_TABLE, remedy=_AGAIN) from err
-    except ValueError as err:
+            table[column] = pd.to_numeric(values.where(~values.isin(["n/a", "nan"])))
+    except (ForeignFileError, ValueError) as err:
         raise DatasetError(f"{path} cannot be read: {err}", expected=_TABLE, remedy=_AGAIN) from err
     return table
 
@@ -198,7 +202,7 @@ def atlas_key(name: BidsName) -> str:
     return "_".join(pairs).removeprefix("atlas-")
 
 
-def find_atlas_key(atlas: str, keys: Mapping[str, object], root: Path) -> str:
+def find_atlas_key(atlas: str, keys: Collection[str], root: Path) -> str:
     """Find the tables' atlas by one of its names.
 
     Parameters

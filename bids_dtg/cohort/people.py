@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.copies import copies_in_words, with_copies
-from bids_dtg.cohort.kept_means import keep_places, read_places, store_of
-from bids_dtg.cohort.map_findings import MapFindings
+from bids_dtg.cohort.kept_means import MapFindings
 from bids_dtg.cohort.mean_maps import choose_averages, require_grid
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
-from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind, parse_name, plain_label
@@ -310,28 +308,14 @@ class GroupPeople:
         return next((made for made in found if made.title == first.title), first)
 
     @cached_property
-    def _placed(self) -> tuple[AverageFiles, VoxelPlaces]:
-        """The first maps that can be read and are not empty, and their voxels."""
-        store = store_of(self.output)
-        for label in self.labels:
-            made = self.averages[label][0]
-            with contextlib.suppress(RunError):  # reported where the participant is left out
-                paths = [found.path for found in made.maps]
-                found = read_places(store, made.title, paths) or places_of(made)
-                if found.number:
-                    return made, found
-        return self.example, places_of(self.example)
-
-    @property
     def places(self) -> VoxelPlaces:
         """The voxels of the first maps that can be read and are not empty."""
-        return self._placed[1]
-
-    def keep_places(self) -> None:
-        """Keep these voxels, so that a later call does not read maps for them."""
-        store, (made, places) = store_of(self.output), self._placed
-        remove_stale_temporaries(store.root)
-        keep_places(store, made.title, [found.path for found in made.maps], places)
+        for averages in self.averages.values():
+            with contextlib.suppress(RunError):  # reported where the participant is left out
+                found = places_of(averages[0])
+                if found.number:
+                    return found
+        return places_of(self.example)
 
     @property
     def feature_kinds(self) -> Mapping[str, FeatureKind]:
@@ -362,72 +346,6 @@ class GroupPeople:
         return {name: Column(name, texts) for name, texts in found.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class CountingSets:
-    """The maps in an output folder that are analysed together."""
-
-    output: DerivativeDataset
-    files: Mapping[str, ParticipantFiles]  # all files of each participant, by label
-    averages: Mapping[str, tuple[AverageFiles, ...]]  # the averages used, by label, sorted
-    left_out: tuple[tuple[str, str], ...]  # title of an average, and why it is not used
-
-
-def counting_sets(settings: Settings) -> CountingSets:
-    """Find the maps in the output folder that can be analysed together; report the others.
-
-    Participants excluded by the inclusion table are left out, as are maps of another model, grid or
-    cleaning than most. A person may have several sets.
-
-    Raises
-    ------
-    DatasetError
-        The output folder holds no maps, or maps of another dataset than BIDS_DIR.
-    """
-    output = output_for_pages(settings)
-    require_own_dataset(settings.inputs, output)
-    files = {}
-    kinds = [kind for kind in _feature_kinds(settings).values() if kind.run_file]
-    run_files = [kind.run_file() for kind in kinds if kind.run_file]
-    counting_files = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
-    of_runs = [*run_files, RELMAT]
-    for label in participants_asked(settings.inputs.participant_label, output):
-        found = find_participant(output, label, of_runs)
-        if counting_files:
-            own = tuple(_results_of_runs(output, found, counting_files))
-            found = dataclasses.replace(found, averages=own)
-        files[label] = _what_counts(found)
-    inclusion = read_inclusion(output)
-    for line in inclusion.lines(list(files)):
-        say(line)
-    renamed = [
-        (made.title, f"it lies in the folder of sub-{label}")
-        for label, own in files.items()
-        for made in own.averages
-        if _participant(made) != label
-    ]
-    counting, undecided = inclusion.split(
-        made for label, own in files.items() for made in own.averages if _participant(made) == label
-    )
-    averages, unlike = choose_averages(counting)
-    unlike = [*renamed, *unlike]
-    for title, why in unlike:
-        say(f"{title} is left out: {why}")
-    if not averages:
-        what = "results of participants with --model" if counting_files else "maps of participants"
-        unwanted = any(own.without_maps for own in files.values())
-        remedy = "run the participant level " + ("with --write maps" if unwanted else "first")
-        raise DatasetError(f"{output.root} has no {what}", remedy=remedy)
-    by_label: dict[str, list[AverageFiles]] = {}
-    for made in averages:
-        by_label.setdefault(_participant(made), []).append(made)
-    return CountingSets(
-        output,
-        files,
-        {label: tuple(by_label[label]) for label in sorted(by_label)},
-        (*undecided, *unlike),
-    )
-
-
 def _results_of_runs(
     output: DerivativeDataset, found: ParticipantFiles, kinds: Sequence[FileKind]
 ) -> Iterator[AverageFiles]:
@@ -446,10 +364,6 @@ def _results_of_runs(
 def _own_sidecar(path: Path, kind: FileKind) -> dict[str, object]:
     facts = read_json(path.with_name(path.name.removesuffix(kind.extension) + ".json"))
     return {key: facts[key] for key in _KEPT_OF_RUN if key in facts}
-
-
-def _participant(made: AverageFiles) -> str:
-    return made.title.partition("_")[0].removeprefix("sub-")
 
 
 def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
@@ -500,28 +414,56 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
 
 
 def gather_people(settings: Settings) -> GroupPeople:
-    """Find people whose maps can be analysed together, and variables on them.
+    """Find people whose maps can be analysed together, and variables on them; report the others.
+
+    Participants excluded by the inclusion table are left out, as are maps of another model, grid or
+    cleaning than most. A person may have several sets.
 
     Raises
     ------
     DatasetError, SettingsError
-        As in `counting_sets`, or the table of participants cannot be read.
+        The output folder holds no maps, or maps of another dataset than BIDS_DIR, or the table of
+        participants cannot be read.
     """
-    found = counting_sets(settings)
+    output = output_for_pages(settings)
+    require_own_dataset(settings.inputs, output)
+    kinds = [kind for kind in _feature_kinds(settings).values() if kind.run_file]
+    run_files = [kind.run_file() for kind in kinds if kind.run_file]
+    counting_files = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
+    files = {}
+    for label in participants_asked(settings.inputs.participant_label, output):
+        found = find_participant(output, label, [*run_files, RELMAT])
+        if counting_files:
+            own = tuple(_results_of_runs(output, found, counting_files))
+            found = dataclasses.replace(found, averages=own)
+        files[label] = _what_counts(found)
+    inclusion = read_inclusion(output)
+    for line in inclusion.lines(list(files)):
+        say(line)
+    counting, undecided = inclusion.split(made for own in files.values() for made in own.averages)
+    chosen, unlike = choose_averages(counting)
+    for title, why in unlike:
+        say(f"{title} is left out: {why}")
+    if not chosen:
+        what = "results of participants with --model" if counting_files else "maps of participants"
+        unwanted = any(own.without_maps for own in files.values())
+        remedy = "run the participant level " + ("with --write maps" if unwanted else "first")
+        raise DatasetError(f"{output.root} has no {what}", remedy=remedy)
+    titles = {made.title for made in chosen}
+    averages = {
+        label: tuple(made for made in own.averages if made.title in titles)
+        for label, own in sorted(files.items())
+    }
+    averages = {label: own for label, own in averages.items() if own}
     path = table_path(settings)
-    people = GroupPeople(
-        settings,
-        found.output,
-        found.files,
-        found.averages,
-        None if path is None else read_participants(path),
-        _families(settings, path, list(found.averages)),
-        found.left_out,
-    )
-    if people.table is not None and (note := people.table.note_on_labels(people.labels)):
+    table = None if path is None else read_participants(path)
+    related = _families(settings, path, list(averages))
+    left_out = (*undecided, *unlike)
+    people = GroupPeople(settings, output, files, averages, table, related, left_out)
+    if table is not None and (note := table.note_on_labels(people.labels)):
         say(note)
-    people.related.require_known()
-    say(people.related.line(people.labels, "participants count as unrelated"))
+    related.require_known()
+    say(related.line(people.labels, "participants count as unrelated"))
     sketches = {label: _sketches(people, label) for label in people.labels}
     asked = [f"_ses-{plain_label(label, 'ses')}_" for label in settings.inputs.session_label]
     used = {
@@ -530,11 +472,30 @@ def gather_people(settings: Settings) -> GroupPeople:
         for title in own
         if not asked or any(session in title for session in asked)
     }
-    related = with_copies(people.related, sketches, "connectome", used=used)
+    related = with_copies(related, sketches, "connectome", used=used)
     for line in copies_in_words(related, sketches, "connectome"):
         say(line)
     people = dataclasses.replace(people, related=related)
     return people.of_sessions(settings.inputs.session_label) if asked else people
+
+
+def read_edges(path: Path) -> NDArray[np.float64]:
+    """Read a matrix between ROIs, whose names may be a column: its upper triangle, (edges,).
+
+    Raises
+    ------
+    RunError
+        It cannot be read, or is no square of numbers.
+    """
+    try:
+        table = read_table(path)
+        first = int(NODE in table.header)
+        values = read_numbers([row[first:] for row in table.rows], path)
+    except (ForeignFileError, ValueError) as err:
+        raise RunError(f"{path} cannot be read: {err}", expected="a matrix of numbers") from err
+    if not values.size or values.shape != (len(values),) * 2:
+        raise RunError(f"{path} has the shape {values.shape}", expected="a square")
+    return values[np.triu_indices(len(values), 1)]
 
 
 def _sketches(people: GroupPeople, label: str) -> dict[str, str]:
@@ -546,12 +507,8 @@ def _sketches(people: GroupPeople, label: str) -> dict[str, str]:
             (path for kind, path in run.files.items() if kind.suffix == RELMAT.suffix), None
         )
         if run.title in used and path is not None:
-            with contextlib.suppress(ForeignFileError, ValueError):  # damaged: of nobody
-                table = read_table(path)
-                first = int(NODE in table.header)  # a column of names
-                values = read_numbers([row[first:] for row in table.rows], path)
-                if values.size and values.shape == (len(values),) * 2:
-                    found[run.title] = sketch_edges(values[np.triu_indices(len(values), 1)])
+            with contextlib.suppress(RunError):  # damaged: of nobody
+                found[run.title] = sketch_edges(read_edges(path))
     return found
 
 
