@@ -14,7 +14,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.panels.words import methods_of
+from bids_dtg.contrasts.panels.presentation import methods_of
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
 from bids_dtg.report.methods import (

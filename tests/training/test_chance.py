@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import bids_dtg
-from bids_dtg.contrasts.network.weights import with_new_outputs
+from bids_dtg.contrasts.network.kind import with_new_outputs
 from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.training.chance import borrowed_chance

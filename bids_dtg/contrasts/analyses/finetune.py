@@ -149,7 +149,7 @@ def _tune(
     cohort: Cohort, people: tuple[Sequence[Person], Sequence[Person]], tuned: Sequence[Contrast]
 ) -> FittedModel:
     """Fine-tune to contrasts, with their rows of the output layer or with new ones."""
-    from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
+    from bids_dtg.contrasts.network.kind import OUTPUT, with_new_outputs, with_rows
 
     settings, bundle = cohort.settings, cohort.bundle
     schedule, state = settings.modelling.schedule, bundle.network().state_dict()
@@ -184,9 +184,9 @@ def _whole(
     """
     import torch
 
+    from bids_dtg.contrasts.network.kind import with_outputs_of
     from bids_dtg.contrasts.network.parameters import Parameters
     from bids_dtg.contrasts.network.prepared import prepare
-    from bids_dtg.contrasts.network.weights import with_outputs_of
 
     bundle, at = cohort.bundle, list(tuned.values())
     state = with_outputs_of(

@@ -2,15 +2,11 @@
 
 - `unet`: the network, with the parameter names of the published checkpoints
 - `parameters`: the parameters as arrays, checked against the sizes they have
-- `weights`: prepares its output layer for fine-tuning
-- `kind`: the network as a kind of model
+- `kind`: the network as a kind of model, and its output layer for fine-tuning
 - `prepared`: the prepared form: the same maps, faster and in less memory
 - `dense`: its plan for the GPU: whole grids
 - `blocks_plan`: its plan for the CPU: only what the mask's voxels depend on
-- `blocks`: which blocks of a layer are computed, and which rows they read
-- `upscaling`: transposed convolution and resize on rows
-- `winograd`: convolutions on blocks by Winograd's filtering
-- `threads`: threads that each process whole chunks
+- `blocks`: blocks of a layer, the rows that they read, and the layers on them
 """
 
 from __future__ import annotations

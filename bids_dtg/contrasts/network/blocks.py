@@ -1,22 +1,34 @@
-"""Which 2×2×2 blocks of a layer are computed, and which rows each of them reads.
+"""Which 2×2×2 blocks of a layer are computed, and the layers on them.
 
 A layer's values are a table of rows (row, channel) instead of a grid; a `Field` gives the row of a
 voxel. The last row of a table is zero: padding outside the grid, and voxels that are not needed.
 Blocks are processed in chunks; a chunk's output rows are ordered by position (eight positions of a
 block), then by block.
+
+Threads each process whole chunks, instead of sharing every small operation: NumPy's BLAS splits
+each product over its threads, which spin while they wait for the slowest; with thousands of small
+operations, another process on a core makes all of them wait. These workers wait once for each
+layer, keep a chunk in their own cache, and give the same bytes whatever their number.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.engine.machine import one_blas_thread
+
 Rows = NDArray[np.int32]
 Wanted = NDArray[np.bool_]
 Table = NDArray[np.float32]
+Task = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,3 +247,334 @@ def _output_field(number: Rows, wanted: Wanted, count: int, size: int) -> Field:
         voxels[:] = (first + position * width)[tuple(map(slice, voxels.shape))]
     index[~wanted] = 8 * count
     return Field(index, 8 * count)
+
+
+@contextmanager
+def open_workers(count: int) -> Iterator[Workers]:
+    """Open threads of this process, whose BLAS has one thread until they are closed.
+
+    Parameters
+    ----------
+    count
+        Number of threads; one is the caller's own.
+    """
+    with one_blas_thread(), ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(count - 1)) if count > 1 else None
+        yield Workers(count, pool)
+
+
+class Workers:
+    """Threads that `open_workers` has opened."""
+
+    def __init__(self, count: int, pool: ThreadPoolExecutor | None) -> None:
+        self._count, self._pool = count, pool
+
+    def each(self, prepare: Callable[[], Task], items: Iterable[int]) -> None:
+        """Call a task for each item, in any order; `prepare` makes a task for each worker.
+
+        Raises
+        ------
+        Exception
+            The first exception raised by a task.
+        """
+        left = iter(items)
+        lock = threading.Lock()
+
+        def work() -> None:
+            # Overflow shows in the maps, which are checked.
+            with np.errstate(over="ignore", invalid="ignore"):
+                task = prepare()
+                while True:
+                    with lock:
+                        item = next(left, None)
+                    if item is None:
+                        return
+                    task(item)
+
+        others = (
+            [] if self._pool is None else [self._pool.submit(work) for _ in range(self._count - 1)]
+        )
+        work()
+        for done in others:
+            done.result()
+
+
+def blas_threads() -> int:
+    """Return the number of threads of NumPy's BLAS, as the user or this program has set it."""
+    from threadpoolctl import threadpool_info
+
+    return max(
+        (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1
+    )
+
+
+_POINTS = 4**3  # of a block and a pair of channels
+# The point of eq. 8 that all outputs of a block use once with a plus sign: the second.
+_IN_ALL = (1, 1, 1)
+
+
+class BlockConv:
+    """A convolution (padding 1) with ReLU, on blocks, by Winograd's minimal filtering, F(2, 3).
+
+    A block needs 4³ products for a pair of channels instead of 8·3³, and its transforms only add
+    and subtract, so that float32 keeps its precision. Source: Lavin and Gray 2016, "Fast algorithms
+    for convolutional neural networks", equations 5 to 8, extended to three axes.
+
+    Parameters
+    ----------
+    weight
+        Shape (out, in, 3, 3, 3), batch norm folded.
+    bias
+        Bias of each output channel, (out,).
+    """
+
+    def __init__(self, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
+        taps = np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0), np.float32)
+        self.weight = _transform_filter(taps).reshape(_POINTS, *taps.shape[3:])
+        self.bias = bias.astype(np.float32)
+
+    def __call__(self, table: Table, blocks: Blocks, workers: Workers) -> Table:
+        """Return the output table (rows, out) for an input table (rows, in)."""
+        inputs, outputs = self.weight.shape[1:]
+        out = np.empty((blocks.field.count + 1, outputs), np.float32)
+        out[-1] = 0
+
+        def worker() -> Task:
+            widest = blocks.reads[0].size
+            points, products = (np.empty(widest * n, np.float32) for n in (inputs, outputs))
+
+            def convolve(number: int) -> None:
+                size = blocks.reads[number].shape[1]
+                point = points[: _POINTS * size * inputs].reshape(_POINTS, size, inputs)
+                np.take(table, blocks.reads[number], axis=0, out=point, mode="clip")
+                _transform_input(point.reshape(4, 4, 4, -1))
+                product = products[: _POINTS * size * outputs].reshape(_POINTS, size, outputs)
+                np.matmul(point, self.weight, out=product)
+                product = product.reshape(4, 4, 4, size, outputs)
+                product[_IN_ALL] += self.bias
+                rows = blocks.written(out, number).reshape(2, 2, 2, size, outputs)
+                np.maximum(_transform_output(product), 0, out=rows)
+
+            return convolve
+
+        workers.each(worker, range(len(blocks.reads)))
+        return out
+
+
+def _transform_filter(taps: Table) -> Table:
+    """Apply G of eq. 8 to each of the three axes of 3 taps; without BLAS, whose threads spin."""
+    for axis in range(3):
+        a, b, c = np.moveaxis(taps, axis, 0)
+        outer, inner = (a + c) / 2, b / 2
+        taps = np.stack([a, outer + inner, outer - inner, c], axis)
+    return taps
+
+
+def _transform_input(points: Table) -> None:
+    """Apply Bᵀ of eq. 8 in place to each of the three axes of 4 points."""
+    for axis in range(3):
+        a, b, c, d = _parts(points, axis, 4)
+        a -= c
+        np.subtract(b, d, out=d)
+        c -= b
+        b += b
+        b += c  # restores b + c from the c - b that is there
+
+
+def _transform_output(products: Table) -> Table:
+    """Apply Aᵀ of eq. 8 to each of the three axes, overwriting; a view of (2, 2, 2, …)."""
+    for axis in range(3):
+        a, b, c, d = _parts(products, axis, 2)
+        a += b
+        a += c
+        b -= c
+        b -= d
+    return products[:2, :2, :2]
+
+
+def _parts(values: Table, axis: int, before: int) -> list[Table]:
+    """Return the four points of one of the three axes, given the number of axes before it."""
+    first: tuple[slice | int, ...] = (slice(before),) * axis
+    return [values[(*first, point)] for point in range(4)]
+
+
+def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
+    """Return the table of 2×2×2 max-pooled values of a layer's output, one row for each block."""
+    out = np.empty((blocks.count + 1, table.shape[1]), np.float32)
+    out[-1] = 0
+
+    def pool(number: int) -> None:
+        size = blocks.reads[number].shape[1]
+        start = blocks.start(number)
+        rows = blocks.written(table, number).reshape(8, size, -1)
+        np.max(rows, axis=0, out=out[start : start + size])
+
+    workers.each(lambda: pool, range(len(blocks.reads)))
+    return out
+
+
+# On an axis, output 2m takes input m - 1 by tap 2 and input m by tap 0; 2m + 1 takes m by tap 1.
+_TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}  # parity of the output: (input of the block, tap)
+
+
+class BlockUpscale:
+    """A 3×3×3 transposed convolution of stride 2 on the blocks of its output.
+
+    Parameters
+    ----------
+    weight
+        Shape (in, out, 3, 3, 3).
+    bias
+        Bias of each output channel, (out,).
+    """
+
+    def __init__(self, weight: Table, bias: Table) -> None:
+        self.bias = bias
+        self.terms = [
+            (4 * a + 2 * b + c, [*_runs(weight, _TAPS[a], _TAPS[b], _TAPS[c])])
+            for a, b, c in product((0, 1), repeat=3)
+        ]
+
+    def __call__(
+        self, table: Table, blocks: Blocks, window: Window, missing: range, workers: Workers
+    ) -> None:
+        """Write rows of the output table, in whole chunks, from the input table's.
+
+        Parameters
+        ----------
+        table
+            Rows of the input layer, (rows, in).
+        blocks
+            The blocks of the output layer.
+        window
+            The rows of the output that are held, (rows, out).
+        missing
+            Rows of the output to write.
+        workers
+            Threads that write the output rows.
+        """
+        inputs, outputs = table.shape[1], len(self.bias)
+
+        def worker() -> Task:
+            widest = blocks.reads[0].shape[1]
+            points = np.empty((widest, 8, inputs), np.float32)
+            room = np.empty((widest, outputs), np.float32)
+
+            def upscale(number: int) -> None:
+                reads = blocks.reads[number]
+                size = reads.shape[1]
+                np.take(table, reads.T, axis=0, out=points[:size], mode="clip")
+                sources = points[:size].reshape(size, 8 * inputs)
+                rows = window.at(blocks.rows(number)).reshape(8, size, outputs)
+                for position, ((first, weight), *others) in self.terms:
+                    found = rows[position]
+                    np.matmul(sources[:, first : first + len(weight)], weight, out=found)
+                    for start, weight in others:
+                        np.matmul(sources[:, start : start + len(weight)], weight, out=room[:size])
+                        found += room[:size]
+                    found += self.bias
+
+            return upscale
+
+        workers.each(worker, blocks.chunks(missing))
+
+
+def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, Table]]:
+    """Yield the products that give a position of a block, from its sources in adjacent columns.
+
+    Adjacent sources are multiplied at once.
+
+    Yields
+    ------
+    tuple[int, Table]
+        The first column that is read, and weights (columns, out).
+    """
+    inputs = weight.shape[0]
+    start, run = 0, list[Table]()
+    for (i, u), (j, v), (k, w) in product(*taps):
+        column = (4 * i + 2 * j + k) * inputs
+        if run and column != start + len(run) * inputs:
+            yield start, np.concatenate(run)
+            run = []
+        start = start if run else column
+        run.append(weight[:, :, u, v, w])
+    yield start, np.concatenate(run)
+
+
+def _axis_resize(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Table]:
+    """Return the two voxels between which each of `target` is, of `source`, and the upper's weight.
+
+    Computed as torch does, in float32.
+    """
+    scale = np.float32(source) / np.float32(target)
+    place = scale * (np.arange(target, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
+    place = np.maximum(place, np.float32(0))
+    lower = np.minimum(place.astype(np.intp), source - 1)
+    return lower, np.minimum(lower + 1, source - 1), (place - lower).astype(np.float32)
+
+
+def resize_reads(wanted: Wanted, source: tuple[int, ...]) -> Wanted:
+    """Return the voxels of a grid of shape `source` that a resize reads to give `wanted`."""
+    for axis, size in enumerate(source):
+        if size == wanted.shape[axis]:
+            continue
+        lower, upper, _ = _axis_resize(size, wanted.shape[axis])
+        moved = np.moveaxis(wanted, axis, 0)
+        read = np.zeros((size, *moved.shape[1:]), bool)
+        for plane, below, above in zip(moved, lower, upper, strict=True):
+            read[below] |= plane
+            read[above] |= plane
+        wanted = np.moveaxis(read, 0, axis)
+    return wanted
+
+
+def upscale_reads(wanted: Wanted) -> Wanted:
+    """Return the voxels that a transposed convolution reads to give `wanted` (2n + 1 an axis)."""
+    for axis in range(3):
+        moved = np.moveaxis(wanted, axis, 0)
+        last, even, odd = len(moved) // 2, moved[::2], moved[1::2]
+        wanted = np.moveaxis(even[:last] | even[1:] | odd, 0, axis)
+    return wanted
+
+
+class RowResize:
+    """Trilinear resize to the grid of `wanted`, one row a wanted voxel."""
+
+    def __init__(self, source: Field, wanted: Wanted) -> None:
+        places: list[tuple[NDArray[np.intp], ...]] = []
+        self.weights: list[Table] = []
+        for axis, voxel in enumerate(np.nonzero(wanted)):
+            size = source.index.shape[axis]
+            lower, upper, weight = _axis_resize(size, wanted.shape[axis])
+            if size == wanted.shape[axis]:
+                places.append((voxel,))
+            else:
+                places.append((lower[voxel], upper[voxel]))
+                self.weights.append(weight[voxel][:, None])
+        corners = [source.index[corner] for corner in product(*places)]
+        self.reads = np.stack(corners)
+
+    def into(self, out: Table, source: Window, start: int, room: Table) -> None:
+        """Write rows start, start + 1, … of the resized grid into `out` (rows, channels).
+
+        Parameters
+        ----------
+        out
+            Rows to write, (rows, channels).
+        source
+            All source rows that these are computed from.
+        start
+            Number of the first row in the resized grid.
+        room
+            Work space: at least 8 times as many values as `out`.
+        """
+        size, channels = out.shape
+        reads = self.reads[:, start : start + size] - source.held.start
+        rows = room[: reads.size * channels].reshape(len(reads), size, channels)
+        np.take(source.rows, reads, axis=0, out=rows, mode="clip")
+        for weight in self.weights:
+            rows, upper = rows.reshape(2, -1, size, channels)
+            upper -= rows
+            upper *= weight[start : start + size]
+            rows += upper
+        out[:] = rows.reshape(size, channels)

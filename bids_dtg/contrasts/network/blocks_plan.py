@@ -13,28 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from bids_dtg.contrasts.network.blocks import (
+    BlockConv,
     Blocks,
+    BlockUpscale,
     Field,
+    RowResize,
     Rows,
     Table,
+    Task,
     Wanted,
     Window,
+    Workers,
+    block_maxima,
     conv_blocks,
     dilated,
     doubled,
     masked_field,
+    open_workers,
     pooled_field,
-    upscale_blocks,
-)
-from bids_dtg.contrasts.network.parameters import Parameters
-from bids_dtg.contrasts.network.threads import Task, Workers, open_workers
-from bids_dtg.contrasts.network.upscaling import (
-    BlockUpscale,
-    RowResize,
     resize_reads,
+    upscale_blocks,
     upscale_reads,
 )
-from bids_dtg.contrasts.network.winograd import BlockConv, block_maxima
+from bids_dtg.contrasts.network.parameters import Parameters
 
 # Sizes of a chunk: at most a few MB at the published widths, which fit the caches.
 # Multiplications of a product (blocks × input × output channels) of a convolution: with AVX-512

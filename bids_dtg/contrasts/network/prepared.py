@@ -17,9 +17,9 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.network.blocks import blas_threads
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
-from bids_dtg.contrasts.network.threads import blas_threads
 
 T = TypeVar("T")
 

@@ -1,26 +1,202 @@
-"""The presentation of contrast maps: the workflow's panels, texts and sections."""
+"""The presentation of contrast maps: README, methods, columns, panels and lines of pages."""
 
 from __future__ import annotations
 
-from bids_dtg.contrasts.panels import words
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.connectome.design import SECONDS_PER_RUN
+from bids_dtg.connectome.form import FORMS, MARGINAL, PENALTY
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import KINDS
+from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.contrasts.panels.maps import draw_sets
 from bids_dtg.contrasts.panels.run import PANELS
+from bids_dtg.files.text import read_packaged
+from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import (
+    LEVEL,
+    AverageFiles,
+    ParticipantFiles,
+    RunFiles,
+)
+from bids_dtg.report.flags import Flag, few_people, trained_on
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.pages.page import sentences
 from bids_dtg.report.presentation import Presentation
+from bids_dtg.report.quality import QualityColumn
+from bids_dtg.settings import OutputOptions
+from bids_dtg.version import AUTHORS
+
+_COLUMNS = tomllib.loads(read_packaged(__package__, "columns.toml"))
+COLUMNS = tuple(QualityColumn(**column) for column in _COLUMNS["columns"])
+# Columns that the group level adds to the table of all runs.
+GROUP_COLUMNS = tuple(QualityColumn(**column) for column in _COLUMNS["group_columns"])
+_NO_VOLUME = (
+    "The run was read as parcels: there are no pictures of its registration and coverage, as it "
+    "holds no volume of the brain."
+)
+_NO_INTERVALS = "The model carries no half-widths: its maps have no intervals"
+CITATION = f"""\
+If you use these maps, please cite the method and the program that made them, as logs/CITATION.md
+says.
+
+{", ".join(AUTHORS)}. bids_dtg, version {{version}}
+{SERIN}
+"""
+
+
+def readme_text(card: ModelCard[Any]) -> str:
+    """Write the README of the dataset."""
+    files = ".nii.gz: one map for each contrast; the\n  session's JSON file says what they were"
+    if card.part.parcels:
+        files = ".pscalar.nii: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
+        files += " says what they were"
+    warnings = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
+    return read_packaged(__package__, "readme.txt").format(
+        model=f"{card.name} {card.version}",
+        kind=KINDS[card.kind].title,
+        warnings=warnings + (f"\n{card.notice}\n" if card.notice else ""),
+        files=files,
+    )
+
+
+def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
+    """Describe how maps were made from cleaned runs.
+
+    Parameters
+    ----------
+    bundle
+        The model that predicted them.
+    outputs
+        Outputs besides the maps, and the runs over which maps were averaged.
+    """
+    said: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
+    card, part, form = bundle.card, bundle.card.part, bundle.card.part.connectome
+    kind, places = KINDS[card.kind], "parcels" if part.parcels else "grey-matter voxels"
+    where = "all parcels" if part.parcels else "the brain"
+    cut = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
+    cut = "session" if part.of_sessions else cut
+    over = said["over"][cut][outputs.combine]
+    *first, last = map(str, form.sets or ("",))
+    computed = said["computed"].format(
+        rois=bundle.rois,
+        contrasts=len(bundle.contrasts),
+        sets=said["sets"].format(first=", ".join(first), last=last) if form.sets else "",
+        where=said["standardised"].format(places=places) if form.standardised else where,
+        connected=said["partial" if form.row.joint else "marginal"].format(
+            number=bundle.places.number, places=places, penalty=PENALTY
+        ),
+        cut=said[f"cut_{cut}"].format(seconds=part.segment_seconds),
+        averaged=said["averaged"].format(over=over) if over else "",
+    )
+    if (found := part.recentring) and bundle.correction is not None:
+        who, key = "participant", "recentred"
+        if found.left_out_in_turn:
+            who, key = "training participant", "recentred_in_turn"
+        people = counted(found.participants, who)
+        computed += said[key].format(owner=kind.owner, people=people)
+    if (widths := bundle.half_widths) is None:
+        computed += said["no_intervals"]
+    else:
+        computed += said["intervals"].format(
+            level=LEVEL,
+            people=counted(widths.people, "participant"),
+            segments=counted(widths.segments, "segment"),
+            in_turn="left out of the fit and " * widths.left_out_in_turn,
+        )
+    if atlases := [
+        f"{key} (Schaefer et al., 2018)" if key.startswith("Schaefer2018") else key
+        for key in outputs.atlases
+    ]:
+        computed += said["parcels"].format(atlases=" and ".join(atlases))
+    about = f"The model is {kind.model} {_trained(card.training)}"
+    text, known = f"{kind.method} {about} {computed}", said["references"]
+    references = "".join(known[name] for name in known if f"{name} " in text)
+    if card.citation and not any(part in references for part in card.citation.split()[-1:]):
+        references += f"- {card.citation} (the model)\n"
+    return MethodsWords(
+        made=said["made"],
+        method=kind.method,
+        computed=computed.strip(),
+        caution=said["caution"],
+        references=f"## References\n\n{references}",
+        model=about,
+    )
+
+
+def _trained(training: TrainingData) -> str:
+    """Say what a model was trained on, as far as its bundle says it."""
+    if training.data == "unknown":
+        return "whose bundle does not name its training data."
+    facts = [
+        *([counted(training.participants, "participant")] if training.participants else []),
+        *([f"{training.repetition_time_s:g} s a frame"] if training.repetition_time_s else []),
+        *([f"cleaning: {training.cleaning}"] if training.cleaning != "unknown" else []),
+    ]
+    return f"trained on {training.data}" + (f" ({'; '.join(facts)})." if facts else ".")
+
+
+def missing(run: RunFiles) -> str | None:
+    """Say why parts of a run of parcels are not shown; None of other runs."""
+    return _NO_VOLUME if run.facts.get("Space") == PARCELS else None
+
+
+def subtitle(files: ParticipantFiles) -> str:
+    """Summarise a participant's results in a line."""
+    if not files.every_average:
+        return "No maps."
+    common = files.every_average[0].common
+    kind = str(common.get("ModelKind") or "")
+    return sentences(
+        "maps_subtitle.html",
+        line="results",
+        maps=sum(len(made.maps) for made in files.averages),
+        averages=len(files.averages),
+        model=f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}",
+        kind=KINDS[kind].title if kind in KINDS else kind,
+        runs=len(files.runs),
+    )
+
+
+def model_line(files: ParticipantFiles) -> str:
+    """Say in a line what the model reads and on how many people it was trained."""
+    if not files.every_average:
+        return ""
+    common = files.every_average[0].common
+    # Sidecars name the form only if it is not that of the published models.
+    form = common.get("Connectome") or {}
+    reads = FORMS.get(str(form.get("Form")), MARGINAL.row).words
+    return sentences("maps_subtitle.html", line="", people=trained_on(common), reads=reads)
+
+
+def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
+    """Yield flags on the uncertainty of maps."""
+    if few := few_people(made.common):
+        yield Flag("warning", few)
+    if made.common.get("Intervals") is False:
+        yield Flag("note", _NO_INTERVALS, made.title)
+    if note := made.common.get("IntervalNote"):
+        yield Flag("note", str(note), made.title)
+
 
 PRESENTATION = Presentation(
     name="contrasts",
     dataset_name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
     title="Synthetic task-activation maps",
     about="Predicted from resting-state fMRI, not measured.",
-    citation=words.CITATION,
-    readme=words.readme_text,
-    methods=words.methods_of,
-    subtitle=words.subtitle,
-    columns=words.COLUMNS,
+    citation=CITATION,
+    readme=readme_text,
+    methods=methods_of,
+    subtitle=subtitle,
+    columns=COLUMNS,
     panels=PANELS,
     sections=(draw_sets,),
-    group_columns=words.GROUP_COLUMNS,
-    notes=words.notes_on_average,
-    model=words.model_line,
-    missing=words.missing,
+    group_columns=GROUP_COLUMNS,
+    notes=notes_on_average,
+    model=model_line,
+    missing=missing,
 )

@@ -5,22 +5,21 @@ from scipy.ndimage import binary_dilation
 from torch.nn import functional as F
 
 from bids_dtg.contrasts.network.blocks import (
+    BlockConv,
+    BlockUpscale,
+    RowResize,
     Window,
+    block_maxima,
     conv_blocks,
     dilated,
     doubled,
     masked_field,
+    open_workers,
     pooled_field,
-    upscale_blocks,
-)
-from bids_dtg.contrasts.network.threads import open_workers
-from bids_dtg.contrasts.network.upscaling import (
-    BlockUpscale,
-    RowResize,
     resize_reads,
+    upscale_blocks,
     upscale_reads,
 )
-from bids_dtg.contrasts.network.winograd import BlockConv, block_maxima
 
 SHAPE = (7, 10, 9)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from bids_dtg.contrasts.network.threads import blas_threads, open_workers
+from bids_dtg.contrasts.network.blocks import blas_threads, open_workers
 
 
 def test_each_item_is_done_once():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from bids_dtg.contrasts.network.kind import with_new_outputs, with_outputs_of, with_rows
 from bids_dtg.contrasts.network.unet import AttentionUNet
-from bids_dtg.contrasts.network.weights import with_new_outputs, with_outputs_of, with_rows
 
 X = torch.randn(1, 3, 8, 8, 8, generator=torch.Generator().manual_seed(0))
 
