@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,19 +39,27 @@ def run_evaluation(settings: Settings) -> int:
     """
     cohort = Cohort.prepare(settings)
     cohort = cohort.find(cohort.bundle.contrasts)
-    fitted_on, judged_on, seen = _choose_people(cohort)
+    split_file, judged_on = settings.modelling.split_file, cohort.labels
+    fitted_on: tuple[str, ...] = ()
+    if split_file is not None:
+        split = plan_split(cohort)
+        fitted_on, judged_on = split.training, split.test
+    else:
+        say_families(cohort)
+    seen = leave_out_seen(cohort, judged_on)
+    judged_on = tuple(label for label in judged_on if label not in seen)
+    _require_enough(split_file, len(fitted_on), len(judged_on))
     if cohort.is_dry:
         return cohort.print_plan({"fit simple models": fitted_on, "test": judged_on})
     with cohort.results.begun() as locks:
-        cohort = cohort.among((*fitted_on, *judged_on))
-        cohort = read(cohort, locks)
-        if settings.modelling.split_file is not None:
+        cohort = read(cohort.among((*fitted_on, *judged_on)), locks)
+        if split_file is not None:
             draw_split(cohort)  # refused where copies are on two sides
         seen |= leave_out_seen(cohort, judged_on, warns=False)
-        judged_on = tuple(label for label in judged_on if label not in seen)
         cohort = cohort.without(seen)
-        training, people = cohort.of(fitted_on), cohort.of(judged_on)
-        _require_enough(settings.modelling.split_file, training, people)
+        training = cohort.of(fitted_on)
+        people = cohort.of([label for label in judged_on if label not in seen])
+        _require_enough(split_file, len(training), len(people))
         return _evaluate(with_measured(cohort), training, people)
 
 
@@ -82,41 +89,15 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
     return cohort.failed
 
 
-def _choose_people(
-    cohort: Cohort,
-) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
-    """Choose people to fit simple models on and to score all on, and say why others are left out.
-
-    Raises
-    ------
-    DatasetError, SettingsError
-        There are too few people, or a person or family is in both sets.
-    """
-    settings, people = cohort.settings, cohort.labels
-    training: tuple[str, ...] = ()
-    if settings.modelling.split_file is not None:
-        split = plan_split(cohort)
-        training, people = split.training, split.test
-    else:
-        say_families(cohort)
-    seen = leave_out_seen(cohort, people)
-    judged = tuple(label for label in people if label not in seen)
-    _require_enough(settings.modelling.split_file, training, judged)
-    return training, judged, seen
-
-
-def _require_enough(
-    split_file: Path | None, training: Sequence[object], people: Sequence[object]
-) -> None:
-    if split_file is not None and (not training or len(people) < 2):
+def _require_enough(split_file: Path | None, training: int, people: int) -> None:
+    if split_file is not None and (not training or people < 2):
         raise DatasetError(
-            f"{split_file}: {len(training)} training and {len(people)} test "
-            "participants can be used",
+            f"{split_file}: {training} training and {people} test participants can be used",
             expected="1 and 2 or more",
         )
-    if split_file is None and len(people) < 3:
+    if split_file is None and people < 3:
         raise DatasetError(
-            f"only {counted(len(people), 'participant')} with rest and maps outside the model's "
+            f"only {counted(people, 'participant')} with rest and maps outside the model's "
             "training and validation sets: too few to compare",
             expected="3 or more, or --split-file with people to train simple models on",
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.baselines import Predict
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.fit import (
     check_fit,
@@ -18,12 +17,7 @@ from bids_dtg.contrasts.analyses.fit import (
     recentred,
     write_fitted,
 )
-from bids_dtg.contrasts.analyses.judge import (
-    fitted_alike,
-    score_models,
-    without_correction,
-    write_scores,
-)
+from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
@@ -41,6 +35,7 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
+from bids_dtg.stats.splits import Split
 
 Array = NDArray[np.float32]
 
@@ -105,23 +100,23 @@ def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     """Tune to these rows of the people's maps, score all, and write the model."""
     bundle, split = cohort.bundle, kept_split(cohort)
     seen = leave_out_seen(cohort, split.test)
-    test = cohort.of([label for label in split.test if label not in seen])
-    people = [_of_rows(cohort.of(own), rows) for own in (split.training, split.validation)]
+    test = tuple(person.label for person in cohort.of(split.test) if person.label not in seen)
+    training, validation = (
+        _of_rows(cohort.of(own), rows) for own in (split.training, split.validation)
+    )
     tuned = [cohort.contrasts[row] for row in rows]
-    fitted = _tune(cohort, (people[0], people[1]), tuned)
+    fitted = _tune(cohort, (training, validation), tuned)
     contrasts = cohort.contrasts
     if cohort.settings.modelling.schedule != "new":
-        fitted = _whole(cohort, fitted, _places_in(tuned, bundle.contrasts), people)
+        places = _places_in(tuned, bundle.contrasts)
+        fitted = _whole(cohort, fitted, list(places.values()), [*training, *validation])
         contrasts = bundle.contrasts
-    training = cohort.of(split.training)
-    made = write_fitted(
-        cohort,
-        fitted,
-        split,
-        _score(cohort, fitted, tuned, training=training, test=test),
-        contrasts=contrasts,
-        earlier=bundle,
-    )
+    evaluation = None
+    if test:
+        evaluation = _score(cohort, fitted, tuned, dataclasses.replace(split, test=test))
+    else:
+        say("no test participants: the model is not scored")
+    made = write_fitted(cohort, fitted, split, evaluation, contrasts=contrasts, earlier=bundle)
     say(f"{made.card.name} {made.card.version}: {made.path}")
     return cohort.failed
 
@@ -172,15 +167,15 @@ def _tune(
 def _whole(
     cohort: Cohort,
     fitted: FittedModel,
-    tuned: Mapping[int, int],
-    people: Sequence[Sequence[Person]],
+    at: list[int],
+    people: Sequence[Person],
 ) -> FittedModel:
     """Return the tuned network with all of the old one's contrasts.
 
-    `tuned` are the places of the tuned contrasts in the old model, by their own. All others have
-    the old rows of the output layer, and the mean over the people who tuned the model that the old
-    one predicts for them: what all layers learnt for the tuned contrasts moves the mean maps of the
-    others away. A recipe that leaves maps as they come out leaves these, too.
+    `at` are the rows of the tuned contrasts in the old model. All others have the old rows of the
+    output layer, and the mean over the people who tuned the model that the old one predicts for
+    them: what all layers learnt for the tuned contrasts moves the mean maps of the others away. A
+    recipe that leaves maps as they come out leaves these, too.
     """
     import torch
 
@@ -188,7 +183,7 @@ def _whole(
     from bids_dtg.contrasts.network.parameters import Parameters
     from bids_dtg.contrasts.network.prepared import prepare
 
-    bundle, at = cohort.bundle, list(tuned.values())
+    bundle = cohort.bundle
     state = with_outputs_of(
         {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
         bundle.network().state_dict(),
@@ -199,11 +194,10 @@ def _whole(
     model = prepare(parameters, bundle.voxels.mask, "cpu")
     correction, old = None, bundle.correction
     if fitted.correction is not None or old is not None:
-        everybody = [person for own in people for person in own]
-        say(f"mean maps of {counted(len(everybody), 'participant')}, before and after")
+        say(f"mean maps of {counted(len(people), 'participant')}, before and after")
         gains = np.ones(len(bundle.contrasts), np.float32) if old is None else old.gains.copy()
-        before = mean_prediction(everybody, lambda own: predicted_maps(cohort.model.predict, own))
-        after = mean_prediction(everybody, lambda own: predicted_maps(model.predict, own))
+        before = mean_prediction(people, lambda own: predicted_maps(cohort.model.predict, own))
+        after = mean_prediction(people, lambda own: predicted_maps(model.predict, own))
         gains[at] = 1.0 if fitted.correction is None else fitted.correction.gains
         offset = before - gains[:, None] * after
         offset[at] = 0.0 if fitted.correction is None else fitted.correction.offset
@@ -226,36 +220,29 @@ def _whole(
 
 
 def _score(
-    cohort: Cohort,
-    fitted: FittedModel,
-    tuned: Sequence[Contrast],
-    *,
-    training: Sequence[Person],
-    test: Sequence[Person],
-) -> dict[str, Any] | None:
-    """Score every contrast before and after, beside simple models; None without test people."""
-    if not test:
-        say("no test participants: the model is not scored")
-        return None
-    simple = fitted_alike(cohort, training)
+    cohort: Cohort, fitted: FittedModel, tuned: Sequence[Contrast], split: Split
+) -> dict[str, Any]:
+    """Score every contrast before and after, beside simple models."""
     old, model = _places_in(cohort.contrasts, cohort.bundle.contrasts), cohort.model
-    now = range(len(tuned)) if cohort.settings.modelling.schedule == "new" else old.values()
+    rows = range(len(tuned)) if cohort.settings.modelling.schedule == "new" else old.values()
 
     def before(person: Person) -> Array:
         maps = np.full(person.maps.shape, np.nan, np.float32)
         maps[list(old)] = predicted_maps(model.predict, person)[list(old.values())]
         return maps
 
-    models: dict[str, Predict] = {BEFORE: before} if old else {}
-    after = {"tuned": fitted.predict, **without_correction(fitted, "tuned")}
-    for name, predict in after.items():
-        models[name] = _some(predict, list(now))
-    found = score_models(cohort, simple, models, test, "tuned")
+    found, simple = score_fit(
+        cohort,
+        fitted,
+        split,
+        name="tuned",
+        before={BEFORE: before} if old else {},
+        rows=list(rows),
+    )
     sections = []
     if old:
-        labels = {contrast.label for contrast in tuned}
-        rows = transfer_rows(found, "tuned", labels)
-        table = ResultTable(TRANSFER_COLUMNS, rows, "Scores before and after: a row a contrast")
+        transfer = transfer_rows(found, "tuned", {contrast.label for contrast in tuned})
+        table = ResultTable(TRANSFER_COLUMNS, transfer, "Scores before and after: a row a contrast")
         cohort.results.table("desc-transfer_scores", table)
         sections.append(
             PageSection(
@@ -265,8 +252,3 @@ def _score(
             )
         )
     return write_scores(cohort, found, simple, "tuned", record=fitted.record, sections=sections)
-
-
-def _some(predict: Predict, rows: Sequence[int]) -> Predict:
-    """Return a model's predictions of some contrasts."""
-    return lambda person: predict(person)[rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,6 @@ from bids_dtg.contrasts.judging.tables import (
     same_for_all,
     score_tables,
 )
-from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.contrasts.people import FittedModel, Person
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import find_atlas
@@ -140,25 +140,33 @@ def score_fit(
     fitted: FittedModel,
     split: Split,
     report: Callable[[str], None] = say,
+    *,
+    name: str = "model",
+    before: Mapping[str, Predict] = MappingProxyType({}),
+    rows: Sequence[int] | slice = slice(None),
 ) -> tuple[Scores, SimpleModels]:
-    """Score a model, called "model", and simple ones of the same training people, on others."""
-    simple = fitted_alike(cohort, cohort.of(split.training))
-    models = {"model": fitted.predict, **without_correction(fitted, "model")}
-    return score_models(cohort, simple, models, cohort.of(split.test), "model", report), simple
+    """Score a model that was fitted here, and simple ones of the same training people, on others.
 
-
-def fitted_alike(cohort: Cohort, training: Sequence[Person]) -> SimpleModels:
-    """Return simple models of the training people of a model that was fitted here."""
-    seed, parcels = cohort.settings.modelling.seed, linear_parcels(cohort.bundle)
+    Parameters
+    ----------
+    cohort, fitted, split
+        People with their maps, the model, and who trained it or tests it.
+    report
+        Receives a line for each model.
+    name, before
+        Name of the model, and models that come before it.
+    rows
+        Of the model's maps, those that the people have.
+    """
+    training = cohort.of(split.training)
+    simple = baselines(training, linear_parcels(cohort.bundle), cohort.settings.modelling.seed)
     words = f"The model and simple models were fitted on {counted(len(training), 'participant')}."
-    return dataclasses.replace(baselines(training, parcels, seed), words=words)
-
-
-def without_correction(fitted: FittedModel, name: str) -> dict[str, Predict]:
-    """Return the model without its correction, by name, if that is no part of it."""
-    if isinstance(fitted.model, LinearModel) or fitted.correction is None:
-        return {}
-    return {f"{name}, not re-centred": dataclasses.replace(fitted, correction=None).predict}
+    models = {**before, name: lambda person: fitted.predict(person)[rows]}
+    if fitted.correction is not None and not fitted.left_out_in_turn:  # else it is a part of it
+        plain = dataclasses.replace(fitted, correction=None)
+        models[f"{name}, not re-centred"] = lambda person: plain.predict(person)[rows]
+    found = score_models(cohort, simple, models, cohort.of(split.test), name, report)
+    return found, dataclasses.replace(simple, words=words)
 
 
 def write_scores(
