@@ -126,10 +126,6 @@ def test_another_label_hides_nobody(cohort, own, tmp_path, capsys):
     assert LEFT_OUT in capsys.readouterr().err
 
 
-def test_a_model_of_an_earlier_version_warns_of_other_names(cohort, own, evaluated, tmp_path):
-    """The first hash decides, the second warns: of the ids and the rest alone."""
-
-
 @pytest.mark.slow
 def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
     words = ("--model", own.path, "--denoise-strategy", "simple")
