@@ -12,59 +12,41 @@ from hidden_packages import EXTRAS, without
 from tiny_cohort import LABELS, TinyCohort
 
 RUN = [sys.executable, "-m", "bids_dtg.cli"]
-FILES = ("--maps", "m", "--brain-mask", "b", "--mask", "k")
 # Each call, the package that it lacks, and the extra that brings it.
-REFUSED = {
-    "dtg-demo": [
-        (("OUT", "--workflow", "dynamics", "--published"), "torch", "train"),
-        (("OUT", "--workflow", "twin"), "torch", "train"),
-    ],
-    "dtg-models": [
-        (("fetch", "--into", "OUT", "hcp-ya"), "torch", "torch"),
-        (("convert", "a.ckpt", "OUT", "--name", "a", *FILES), "torch", "torch"),
-    ],
-    "bids_dtg": [
-        (("participant", "--device", "cuda"), "torch", "torch"),
-        (("participant", "--bids-filter-file", "f.json"), "bids", "bids"),
-        (("participant", "--workflow", "twin", "--model", "m"), "torch", "train"),
-        (("group", "--analysis", "finetune", "--model", "demo"), "torch", "train"),
-        (("group", "--analysis", "train", "--architecture", "attention-unet"), "torch", "train"),
-        (
-            ("group", "--workflow", "dynamics", "--analysis", "train", "--architecture", "network"),
-            "torch",
-            "train",
-        ),
-        *(
-            (
-                (
-                    "group",
-                    "--workflow",
-                    name,
-                    "--analysis",
-                    what,
-                    *(() if what == "train" else ("--model", "m")),
-                ),
-                "torch",
-                "train",
-            )
-            for name, what in (
-                ("dynamics", "evaluate"),
-                ("dynamics", "simulate"),
-                ("dynamics", "fixed-points"),
-                ("twin", "train"),
-                ("twin", "evaluate"),
-                ("twin", "intervene"),
-            )
-        ),
-    ],
-}
+REFUSED = [
+    ("dtg-demo OUT --workflow dynamics --published", "torch", "train"),
+    ("dtg-demo OUT --workflow twin", "torch", "train"),
+    ("dtg-models fetch --into OUT hcp-ya", "torch", "torch"),
+    (
+        "dtg-models convert a.ckpt OUT --name a --maps m --brain-mask b --mask k",
+        "torch",
+        "torch",
+    ),
+    ("bids_dtg IN OUT participant --device cuda", "torch", "torch"),
+    ("bids_dtg IN OUT participant --bids-filter-file f.json", "bids", "bids"),
+    ("bids_dtg IN OUT participant --workflow twin --model m", "torch", "train"),
+    *(
+        (f"bids_dtg IN OUT group --analysis {analysis}", "torch", "train")
+        for analysis in (
+            "finetune --model demo",
+            "train --architecture attention-unet",
+            "train --workflow dynamics --architecture network",
+            "evaluate --workflow dynamics --model m",
+            "simulate --workflow dynamics --model m",
+            "fixed-points --workflow dynamics --model m",
+            "train --workflow twin",
+            "evaluate --workflow twin --model m",
+            "intervene --workflow twin --model m",
+        )
+    ),
+]
 # One process makes all calls: to start one takes longer than a call.
 MAKE_CALLS = """
 import contextlib, io, json, sys
 from bids_dtg.cli import demo, exits, models, run
 programs = {"dtg-demo": demo.main, "dtg-models": models.main, "bids_dtg": run.main}
 ends = []
-for program, words in json.load(sys.stdin):
+for program, *words in json.load(sys.stdin):
     with contextlib.redirect_stderr(io.StringIO()) as said:
         code = programs[program](words)
     ends.append((code, said.getvalue()))
@@ -82,15 +64,8 @@ def cohort(tmp_path_factory):
 
 def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
     out = tmp_path / "out"
-    asked = [
-        (program, words, package, extra)
-        for program, rows in REFUSED.items()
-        for words, package, extra in rows
-    ]
-    calls = []
-    for program, words, _, _ in asked:
-        before = [str(cohort.bids), str(out)] if program == "bids_dtg" else []
-        calls.append((program, [*before, *(str(out) if w == "OUT" else w for w in words)]))
+    places = {"IN": str(cohort.bids), "OUT": str(out)}
+    calls = [[places.get(word, word) for word in call.split()] for call, *_ in REFUSED]
     done = subprocess.run(
         [sys.executable, "-c", MAKE_CALLS],
         input=json.dumps(calls),
@@ -101,14 +76,15 @@ def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
         cwd=tmp_path,
     )
     ends = json.loads(done.stdout.splitlines()[-1])
-    asked.append(("any", (), "torch", "torch"))
-    for (program, words, package, extra), (code, line) in zip(asked, ends, strict=True):
-        assert code == 2, (program, words, line)
+    asked = [*REFUSED, ("any", "torch", "torch")]
+    for (call, package, extra), (code, line) in zip(asked, ends, strict=True):
+        assert code == 2, (call, line)
         assert line.count("\n") == 1, line
         assert f"needs the package {package}, which is not installed" in line
         assert f"pip install '.[{extra}]'" in line
         networks = {"network", "attention-unet", "finetune"}
-        assert ("--architecture linear, which needs none" in line) == bool(networks & {*words})
+        told = "--architecture linear, which needs none" in line
+        assert told == bool(networks & {*call.split()})
     assert not out.exists()
 
 

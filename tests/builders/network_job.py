@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import add_rest, warm_up
+from tiny_job import TinyJob, add_rest
 
 from bids_dtg.bundles.people import ModelPeople
 
@@ -34,7 +32,7 @@ def slabs() -> np.ndarray:
     return np.broadcast_to(labels[:, None], TINY_SHAPE).astype(np.int16)
 
 
-class NetworkJob:
+class NetworkJob(TinyJob):
     """A dataset, an atlas, structural connectomes and an output folder below one folder."""
 
     workflow = "dynamics"
@@ -70,21 +68,11 @@ class NetworkJob:
         """What is given as BIDS_DIR."""
         return self.bids
 
-    def run(self, *more: object, out: Path | None = None, reports: bool = False) -> int:
-        """Call the program as users do, in this process; return its exit code."""
-        from bids_dtg.cli.run import main
-
-        warm_up()
+    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
         words = [self.read, out or self.out, "participant", "--workflow", self.workflow, *more]
         words += [] if "--atlases" in more else ["--atlases", self.atlas]
-        words += ["--omp-nthreads", "1", *([] if reports else ["--no-reports"])]
-        handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
-        try:
-            return main([str(word) for word in words])
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-            os.environ.clear()
-            os.environ.update(environment)
+        words += ["--omp-nthreads", "1", *([] if self.reports else ["--no-reports"])]
+        return [str(word) for word in words]
 
 
 def weights(seed: int = 0) -> np.ndarray:

@@ -36,9 +36,8 @@ class TwinJob(NetworkJob):
         """What is given as BIDS_DIR."""
         return self.raw
 
-    def run(self, *more: object, out: Path | None = None, reports: bool = False) -> int:
-        """Call the program as users do, in this process; return its exit code."""
-        return super().run("--derivatives", self.bids, *more, out=out, reports=reports)
+    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
+        return super().arguments("--derivatives", self.bids, *more, out=out)
 
     def give(self, participant: str, task: str, lender: int = 0, session: str = "") -> Path:
         """Copy the event file of a simulated person; return its path."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sip_reference import Reference
 
 from bids_dtg.dynamics.fixed_points import (
     Field,
     FixedPoints,
-    find,
     network_fixed_points,
     network_settling,
 )
@@ -21,7 +18,6 @@ from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
 
 RECIPE = Recipe(states=2, region_parameters=1, hidden=6)
-NOBODY = np.zeros((1, 0))
 
 
 @pytest.fixture(params=["AB", "AN"])
@@ -80,29 +76,6 @@ def test_node_field_and_its_jacobian_are_the_originals(reference):
     np.testing.assert_allclose(field.change(states, case), reference["f_out"], atol=1e-5)
     expected = reference["f_jac"][..., : recipe.states]
     np.testing.assert_allclose(field.jacobian(states, case), expected, atol=1e-5)
-
-
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 1000), st.booleans())
-def test_every_fixed_point_is_one(seed, whole):
-    model, rng = _model(seed), np.random.default_rng(seed)
-    with torch.no_grad():
-        for weights in model.transition.parameters():
-            weights.normal_()
-    region = rng.standard_normal((1, 3, 1))
-    if whole:
-        weights = rng.uniform(0, 1, (3, 3))
-        field = Field(model, region, NOBODY, weights=weights, external=1.0)
-    else:
-        field = Field(model, region[0][:, None], np.zeros((3, 0)), network=1.0, external=1.0)
-    points = find(field, (field.cases,), starts=8, seed=seed)
-    if not len(points.case):
-        return
-    assert np.abs(field.change(points.states, points.case)).max() < 1e-6
-    for case in range(field.cases):
-        mine = points.states[points.case == case]
-        apart = np.linalg.norm(mine[:, None] - mine, axis=2)
-        assert (apart[np.triu_indices(len(mine), 1)] >= 1e-4).all()
 
 
 def test_a_linear_network_has_the_one_fixed_point_that_solves_it():

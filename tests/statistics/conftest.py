@@ -5,8 +5,6 @@ They are in families of two and in four sites, and their maps follow from the ed
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from written_cohort import WrittenCohort
@@ -62,14 +60,3 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> WrittenCohort:
         cohort.truth.maps, cohort.truth.matrices(), cohort.truth.table, rng.random(PEOPLE)
     )
     return cohort
-
-
-@pytest.fixture(scope="session")
-def words_of():
-    """Count the words of a page, without styles and scripts."""
-
-    def count(page: str) -> int:
-        text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
-        return len(text.split())
-
-    return count

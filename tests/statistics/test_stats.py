@@ -61,7 +61,7 @@ def of_score(cohort):
     return cohort
 
 
-def test_regions_and_edges_go_with_a_score(of_score, capsys, words_of):
+def test_regions_and_edges_go_with_a_score(of_score, capsys):
     cohort = of_score
     edges = read_table(folder(cohort, "score") / "desc-scoreEdges_tests.tsv")
     effect, t = least_squares(cohort, cohort.truth.edges)
@@ -89,7 +89,6 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys, words_of):
         "Covariates: age, site.",
     ):
         assert words in page(cohort, "score")
-    assert words_of(page(cohort, "score")) <= 700
     assert "Open it in the viewer" in page(cohort, "score")
     shown = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page(cohort, "score"))[1])
     (of_maps,) = shown["averages"]

@@ -78,13 +78,6 @@ def test_the_quantiles_of_a_distribution_are_found(median, spread, offset, share
     assert decoded.quantile(share)[1] == pytest.approx(given_by, abs=0.02)
 
 
-def test_curves_rise_from_the_onset_on_a_line():
-    """0.5 is reached within the first step: on the line from 0 at the onset."""
-    segments = make_segments([a_run([2.0, 6.0])])
-    outputs = np.full((1, 262, 3), [0.5, 0.25, 0.25])
-    np.testing.assert_allclose(decode(outputs, segments).rt_seconds, STEP_SECONDS / 2)
-
-
 def test_other_tasks_buttons_do_not_count():
     faces = a_run([2.0, 5.0], task=a_task("faces", buttons=2))
     segments = make_segments([faces, a_run([2.0, 5.0])])

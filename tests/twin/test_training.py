@@ -34,13 +34,6 @@ def some_targets(people=4, seed=0, shared=True):
     )
 
 
-def gradient(targets):
-    torch.manual_seed(0)
-    network = ModulatedNetwork(SIZES, rank=2)
-    action_losses(perform(network.group_weights(), targets.inputs), targets).mean().backward()
-    return torch.cat([p.grad.flatten() for p in network.parameters()])
-
-
 def test_losses_are_torchs_at_the_steps_that_are_scored():
     targets = some_targets()
     targets.scored[2] = False
@@ -80,16 +73,6 @@ def test_bold_is_in_the_loss_where_it_was_measured():
     assert bold_loss(outputs, nobody) == bold_loss(outputs, some_targets()) == 0
     part = targets.part(torch.tensor([1, 0]), torch.tensor([1]))
     np.testing.assert_array_equal(part.bold, bold[[1, 0]][:, [1]])
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_the_average_person_has_the_gradient_of_everybody(shared):
-    targets = some_targets(shared=shared)
-    assert len(targets.average().action) == (1 if shared else 4)
-    torch.testing.assert_close(gradient(targets.average()), gradient(targets), rtol=1e-4, atol=1e-6)
-    part = targets.part(torch.tensor([2, 0]), torch.tensor([1]))
-    assert torch.equal(part.action, targets.action[[2, 0]][:, [1]])
-    assert torch.equal(part.inputs, (targets.inputs if shared else targets.inputs[[2, 0]])[:, [1]])
 
 
 def options(targets, **recipe):

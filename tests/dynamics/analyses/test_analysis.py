@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from tiny_networks import PEOPLE, arguments, write_networks
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
-
-Call = Callable[..., int]
 
 
 def test_people_outside_the_training_set_are_left_out(bundle, call, out, capsys):

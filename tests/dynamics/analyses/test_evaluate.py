@@ -47,9 +47,6 @@ def test_folds_judge_everybody_once_beside_what_is_simpler(out):
     assert rows["half_way"]["nll"] == "n/a"
     meanings = json.loads((folder / SCORES).with_suffix(".json").read_text())
     assert list(meanings) == ["Description", *rows["model"]]
-    page = (folder / "network_report.html").read_text()
-    assert "REST1 is read, and REST2 judges" in page
-    assert "Prediction of REST2 (another session)" in page
 
 
 def test_a_model_is_judged_by_others_alone(out, capsys):
@@ -69,10 +66,7 @@ def test_halves_of_a_session_are_called_halves(out):
     assert {(row["session"], row["relation"]) for row in read_rows(folder / SCORES)} == {
         ("second half of REST1", "other half of the session")
     }
-    page = (folder / "network_report.html").read_text()
-    assert "The first half of REST1 is read" in page
-    assert "Prediction of second half of REST1 (other half of the session)" in page
-    assert "nother session" not in page
+    assert "nother session" not in (folder / "network_report.html").read_text()
 
 
 def test_simulations_are_written_and_repeat(out):

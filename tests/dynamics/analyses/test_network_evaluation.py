@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 
 import pytest
 from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
-
-Call = Callable[..., int]
 
 
 @pytest.mark.slow
@@ -44,9 +41,6 @@ def test_a_network_is_judged_by_its_own_people(bundle, call, out):
         meanings = json.loads(table.with_suffix(".json").read_text())
         assert list(meanings) == ["Description", *read_rows(table)[0]], table.name
     page = (folder / "network_report.html").read_text()
-    assert "<h1>Evaluation of own</h1>" in page
-    assert "Prediction of REST1 (same session)" in page
-    assert "none of them is new to it" in page
     raw = re.findall(r">((?:theta\d|[a-z0-9]+_[a-z0-9_]+))<", page)
     assert raw == []  # names of columns and rows of the files
     assert "No verdict with 4 participants (8 are needed)" in page

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from tiny_networks import PEOPLE, REGIONS, TRAIN
 
 from bids_dtg.files.text import read_rows
-
-Call = Callable[..., int]
 
 
 def test_a_model_is_trained_and_its_tables_are_whole(bundle):

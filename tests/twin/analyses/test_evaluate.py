@@ -55,17 +55,8 @@ def test_unseen_people_are_judged_and_others_left_out(bundle, people, tmp_path, 
         lines = json.loads(table.with_suffix(".json").read_text())
         assert list(lines) == ["Description", *header]
     page = page_of(folder)
-    for words in (
-        "outside its training set, with all trials.",
-        "(8 are needed)",
-        "<h1>Evaluation of own</h1>",
-        "Loss of each twin",
-        "Mean time series: stroop, incongruent",
-        "noise ceiling (halves of trials)",
-        "not evidence of an effect in a person",
-    ):
-        assert words in page
-    assert page.index("Which prediction is best") < page.index(" is best (twin ")
+    assert "(8 are needed)" in page
+    assert "not evidence of an effect in a person" in page
 
 
 def test_everybody_is_judged_once_by_folds_with_covariates(people, covariates, tmp_path):
@@ -84,10 +75,7 @@ def test_everybody_is_judged_once_by_folds_with_covariates(people, covariates, t
     of_people = [row for row in scores if row["figure"] in ("rt", "effect")]
     assert {row["people"] for row in of_people} == {"6"}
     assert {"connectome_ridge", "covariates"} <= {row["model"] for row in of_people}
-    page = page_of(judged)
-    assert "<h1>Evaluation by folds of own</h1>" in page
-    assert "by 2 folds of 6 participants of tiny" in page
-    assert "all twins there are the group" in page
+    assert "all twins there are the group" in page_of(judged)
 
 
 def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from bids_dtg.files.text import read_rows
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.interventions import predicted_functions
 
-Call = Callable[..., int]
 PEOPLE, UNSEEN = 44, 14
 FUNCTIONS = [f"{task}_{what}" for task in ("faces", "stroop") for what in ("rt", "effect")]
 FUNCTIONS += ["faces_accuracy", "stroop_accuracy"]

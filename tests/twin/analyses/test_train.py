@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from tiny_twins import LABELS, SEEN, arguments, write_split
@@ -13,8 +12,6 @@ from bids_dtg.files.text import read_rows
 from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.train import chosen_architecture, chosen_recipe
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
-
-Call = Callable[..., int]
 
 
 def test_a_twin_is_trained_and_its_tables_are_whole(bundle):

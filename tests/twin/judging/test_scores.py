@@ -8,19 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from sklearn.metrics import brier_score_loss
-from twin_runs import ONSET, a_run, a_task, slow_and_quick, stack_people
+from twin_runs import a_run, slow_and_quick, stack_people
 
-from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
-    conditions_of,
-    mean_curve,
-    observed_curves,
     outcome_brier,
     outcome_shares,
     rt_crps,
 )
-from bids_dtg.twin.trial_series import STEP_SECONDS
 
 SECONDS = 0.03 + 0.08 * np.arange(25)  # of steps since the onset
 FEW = settings(max_examples=20)
@@ -90,26 +85,3 @@ def test_agreement_with_unknown_buttons_is_what_guessing_is_worth():
     assert not choice_agreement(np.full(4, -1), segments).any()
     known, _ = slow_and_quick(people=3)
     np.testing.assert_array_equal(choice_agreement(known.trials.button, known), 1.0)
-
-
-@FEW
-@given(seed=st.integers(0, 100))
-def test_networks_that_do_what_people_do_have_their_curves(seed):
-    runs = [[a_run(ONSET, task=a_task("faces", buttons=2), seed=seed + n)] for n in range(3)]
-    segments = stack_people(runs)
-    decoded = decode(segments.action, segments)
-    pressed, grid = observed_curves(segments)
-    right, _ = observed_curves(segments, correct=True)
-    seconds = np.broadcast_to(decoded.seconds, pressed.shape)
-    model = decoded.correct(np.broadcast_to(segments.trials.correct_button, pressed.shape[:2]))
-    for _, _, used in conditions_of(segments):
-        at, own = mean_curve(pressed, grid, used, 2.0)
-        for curves, wanted in ((decoded.answered, pressed), (model, right)):
-            found = mean_curve(curves, seconds, used, 2.0)[1]
-            steps = mean_curve(wanted, grid, used, 2.0)[1]
-            early, late = (np.interp(at + by, at, steps) for by in (0.16, -0.16))
-            assert (found >= late - 1e-6).all()  # presses count from the step after them
-            assert (found <= early + 1e-6).all()
-            assert (np.diff(found) >= -1e-9).all()
-        assert (at[0], at[1]) == (0.0, STEP_SECONDS)
-        assert own[0] == 0

@@ -72,9 +72,6 @@ def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
     assert shown(page) == list(TITLES)
     for panel in PRESENTATION.panels:
         assert page.count(f">{panel.title}</h3>") == 2  # a run each
-    assert "Connectome of 6 parcels from 2 runs of rest, and predicted behaviour by" in page
-    assert "The model was fitted to 3 participants." in page
-    assert "Mean of 2 runs, weighted by residual degrees of freedom." in page
     section = page.partition('id="set-1"')[2].partition("</section>")[0]
     assert NO_EVIDENCE in section
     assert "is a prediction, not a measurement" in section
@@ -91,8 +88,6 @@ def test_without_a_model_there_is_a_connectome_alone(job, tmp_path):
     assert "sub-03_task-rest_run-2 was left out." in page
     assert "1 parcel without a series, for want of signal" in page
     assert "5 edges without a value, blank" in page
-    assert NO_EVIDENCE not in page.partition("<main")[2]
-    assert "No time series of trials" not in page
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00", b"name\tvalue\na\n"])
