@@ -7,7 +7,6 @@ What runs work, and what it reports:
 - `pool`: an executor: processes of this machine, any of which may die
 - `ahead`: work in two halves, the first of which runs ahead in a process of its own
 - `cluster`: an executor: tasks of a dask scheduler
-- `head_start`: what a process does while this one still imports, in memory that forks share
 - `service`: a program that answers requests in the background
 
 What they stand on:

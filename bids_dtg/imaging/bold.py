@@ -6,22 +6,18 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.foreign import open_foreign
-from bids_dtg.imaging.begun import begun_frames, read_exactly
-from bids_dtg.imaging.grid import voxel_edge_mm
+from bids_dtg.imaging.begun import begun_frames
 from bids_dtg.imaging.header import (
-    MOST_INFLATED,
     READ_ERRORS,
     NiftiHeader,
-    file_number,
     open_bytes,
+    read_exactly,
     read_header,
     require_unchanged,
 )
@@ -36,37 +32,11 @@ _MOST_BYTES = 2**28
 # Of a block of frames that are wanted together, as for cubic splines: to interpolate them takes
 # longer than to inflate them, so that one block or two ahead are enough.
 _MOST_TOGETHER_BYTES = 2**26
-_SIZE_BYTES = 4
 
 Stored = NDArray[np.generic]
 
 
-@dataclass(frozen=True, eq=False)
-class BoldHeader(NiftiHeader):
-    """The header of a 4-D BOLD file."""
-
-    @property
-    def frames(self) -> int:
-        """Number of volumes in time."""
-        return self.shape[3]
-
-    @property
-    def file_voxels(self) -> int:
-        """Number of voxels of one frame."""
-        return int(np.prod(self.shape[:3], dtype=np.int64))
-
-    @property
-    def voxel_mm(self) -> float:
-        """Edge of a cube with the volume of its voxels."""
-        return voxel_edge_mm(self.affine)
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one frame, as stored."""
-        return self.file_voxels * self.dtype.itemsize
-
-
-def read_bold_header(path: Path) -> BoldHeader:
+def read_bold_header(path: Path) -> NiftiHeader:
     """Read the header of a BOLD file and check that it describes a run.
 
     Raises
@@ -75,38 +45,21 @@ def read_bold_header(path: Path) -> BoldHeader:
         As `read_header`; also sizes that are not those of a run, or an uncompressed file that is
         shorter than its header says.
     """
-    header = BoldHeader(**vars(read_header(path)))
+    header = read_header(path)
     if len(header.shape) != 4 or header.shape[3] < 2:
         raise RunError(
             f"{path} has sizes {' x '.join(map(str, header.shape))}",
             expected="a 4-D BOLD run of at least two frames",
         )
-    if not header.compressed:
+    if not path.name.endswith(".gz"):
         held = max(0, path.stat().st_size - header.offset)
         if held < header.frames * header.frame_bytes:
             raise _truncated(header, held)
     return header
 
 
-def frames_beyond(header: BoldHeader) -> int:
-    """Return the number of frames beyond those of the header; they are not read.
-
-    A compressed file ends with the size of what was compressed, modulo 4 GiB: only whole frames
-    are believed, as the size is another one in a file of several parts.
-    """
-    wanted, size = header.frames * header.frame_bytes, header.path.stat().st_size
-    if not header.compressed:
-        return max(0, size - header.offset - wanted) // header.frame_bytes
-    with open_foreign(header.path) as file:
-        file.seek(-_SIZE_BYTES, 2)
-        whole = int.from_bytes(file.read(_SIZE_BYTES), "little")
-    beyond = (whole - header.offset - wanted) % 2 ** (8 * _SIZE_BYTES)
-    held = size * MOST_INFLATED > header.offset + wanted + beyond
-    return beyond // header.frame_bytes if held and beyond % header.frame_bytes == 0 else 0
-
-
 def stream_blocks(
-    header: BoldHeader, frames_per_block: int = 32, *, together: int = 1
+    header: NiftiHeader, frames_per_block: int = 32, *, together: int = 1
 ) -> Generator[Stored, None, None]:
     """Read a run's frames in order, at most `frames_per_block` at a time.
 
@@ -159,14 +112,13 @@ def stream_blocks(
 
 
 def _fill(
-    header: BoldHeader,
+    header: NiftiHeader,
     free: queue.SimpleQueue[Stored | None],
     ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None],
 ) -> None:
     """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
     try:
         with open_bytes(header.path) as file:
-            inode = file_number(header.path)
             read_exactly(file, memoryview(bytearray(header.offset)))
             done = 0
             while done < header.frames:
@@ -176,12 +128,12 @@ def _fill(
                 block = buffer[: header.frames - done]
                 held = read_exactly(file, block.reshape(-1).view(np.uint8).data)
                 if held < block.nbytes:
-                    require_unchanged(header, inode)
+                    require_unchanged(header)
                     raise _truncated(header, done * header.frame_bytes + held)
                 done += len(block)
                 if done == header.frames:
                     file.read(1)  # reaches the gzip trailer, whose checksum is then compared
-                    require_unchanged(header, inode)
+                    require_unchanged(header)
                 ready.put((buffer, len(block)))
         ready.put(None)
     except READ_ERRORS as err:
@@ -192,7 +144,7 @@ def _fill(
         ready.put(err)
 
 
-def _truncated(header: BoldHeader, held: int) -> RunError:
+def _truncated(header: NiftiHeader, held: int) -> RunError:
     return RunError(
         f"{header.path} ends at frame {held // header.frame_bytes} of {header.frames}",
         expected="the whole run",
@@ -201,7 +153,7 @@ def _truncated(header: BoldHeader, held: int) -> RunError:
 
 
 def stream_voxels(
-    header: BoldHeader,
+    header: NiftiHeader,
     sampling: Sampling,
     frames_per_block: int = 64,
     *,
@@ -258,17 +210,17 @@ def stream_voxels(
 
 
 def _frames(
-    header: BoldHeader, sampling: Sampling, frames_per_block: int, watched: int
+    header: NiftiHeader, sampling: Sampling, frames_per_block: int, watched: int
 ) -> Generator[tuple[Stored, Sampling], None, None]:
     """Yield (frames, voxels) as stored, and what takes the wanted voxels out of them.
 
     From a process that has begun to inflate the file, or read here: all, or what that has left.
     """
-    inode, done = file_number(header.path), 0
+    done = 0
     if (begun := begun_frames(header, sampling, watched)) is not None:
         done = yield from begun
         if done == header.frames:
-            require_unchanged(header, inode)
+            require_unchanged(header)
             return
     together = sampling.frames_at_once
     with closing(stream_blocks(header, frames_per_block, together=together)) as blocks:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.bold import BoldHeader, Stored
+from bids_dtg.imaging.bold import Stored
+from bids_dtg.imaging.header import NiftiHeader
 from bids_dtg.imaging.sampling import Sampling
 
 
@@ -40,7 +41,7 @@ class MeanFrame:
 
     def __init__(
         self,
-        header: BoldHeader,
+        header: NiftiHeader,
         keep: NDArray[np.bool_],
         most: int,
     ) -> None:

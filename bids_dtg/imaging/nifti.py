@@ -8,7 +8,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import READ_ERRORS, NiftiHeader, open_bytes, read_header
+from bids_dtg.imaging.header import (
+    READ_ERRORS,
+    NiftiHeader,
+    open_bytes,
+    read_exactly,
+    read_header,
+)
 from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
@@ -36,10 +42,8 @@ _COMMENT = 6
 _SMALL_LEVEL = 6
 # wbits of a gzip container; its time stamp is 0, so equal maps give equal bytes.
 _GZIP_CONTAINER = 31
-# Read at once: a header may promise more bytes than there is memory for.
+# Values that are scaled at a time.
 _PIECE_BYTES = 2**24
-# What is read whole: the ROI maps of a model at 1 mm take 1.5 GB.
-_MOST_BYTES = 2**31
 
 
 def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
@@ -111,22 +115,21 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
 
 def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     path, wanted = header.path, math.prod(header.shape) * header.dtype.itemsize
-    if wanted > _MOST_BYTES:
-        raise RunError(
-            f"{path} has {wanted} bytes of values", expected=f"at most {_MOST_BYTES} at once"
-        )
+    raw = np.empty(wanted, np.uint8)
     try:
         with open_bytes(path) as file:
-            raw = _read_at_most(file, header.offset, wanted)
+            read_exactly(file, memoryview(bytearray(header.offset)))
+            held = read_exactly(file, raw.data)
+            file.read(1)  # at the end of a compressed file its checksum is compared
     except READ_ERRORS as err:
         raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
-    if len(raw) < wanted:
+    if held < wanted:
         raise RunError(
-            f"{path} holds {len(raw)} bytes of values",
+            f"{path} holds {held} bytes of values",
             expected=f"{wanted}, as its header says",
             remedy="fetch or make it anew",
         )
-    stored = np.frombuffer(raw, header.dtype)
+    stored = raw.view(header.dtype)
     if header.slope != 1.0 or header.inter != 0.0:
         values = np.empty(stored.shape, np.float32)
         for first in range(0, len(stored), _PIECE_BYTES):
@@ -276,16 +279,6 @@ def encode_integers(
     if quick:
         return isal_zlib.compress(content, _LEVEL, _GZIP_CONTAINER)
     return zlib.compress(content, _SMALL_LEVEL, _GZIP_CONTAINER)
-
-
-def _read_at_most(file: BufferedIOBase, offset: int, size: int) -> bytearray:
-    """Read a file's values as far as they go: what follows may inflate to any size."""
-    file.read(offset)
-    read = bytearray()
-    while len(read) < size and (piece := file.read(min(size - len(read), _PIECE_BYTES))):
-        read += piece
-    file.read(1)  # at the end of a compressed file its checksum is compared
-    return read
 
 
 def _header(

@@ -51,6 +51,7 @@ class LatticeSampling:
 
     source: NDArray[np.intp]  # (voxels,), position in a frame as stored; 0 where not covered
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
+    in_order: bool = False  # a frame holds the voxels alone, in the order of the list
     frames_at_once: ClassVar[int] = 1
 
     @classmethod
@@ -127,8 +128,9 @@ class LatticeSampling:
         gathered = np.empty(len(self.source), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # One frame at a time stays in the cache; "clip" lets take write to `gathered`.
-            np.take(frame, self.source, out=gathered, mode="clip")
-            values[:] = gathered
+            if not self.in_order:
+                np.take(frame, self.source, out=gathered, mode="clip")
+            values[:] = frame if self.in_order else gathered
             scale(values, slope, inter)
             values[missing] = 0.0
         return out

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import EmptyMapError, RunError
-from bids_dtg.imaging.header import READ_ERRORS, require_file, require_size
+from bids_dtg.imaging.header import READ_ERRORS, require_file
 from bids_dtg.imaging.sampling import LinearSampling
 
 # Less than this of an interpolated value comes from voxels with a value: there is none.
@@ -89,7 +89,6 @@ def _read(path: Path) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:
         image = _load(path)
         if len(image.shape) < 3 or 0 in image.shape or math.prod(image.shape[3:]) != 1:
             raise RunError(f"{path} has sizes {image.shape}", expected="one volume")
-        require_size(path, image.shape)
         values = np.asarray(image.dataobj, dtype=np.float64)
     except (*READ_ERRORS, nib.filebasedimages.ImageFileError, ValueError) as err:
         raise RunError(

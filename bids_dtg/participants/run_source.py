@@ -19,12 +19,11 @@ from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero, Reading
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
-    BoldHeader,
     Stored,
-    frames_beyond,
     read_bold_header,
     stream_voxels,
 )
+from bids_dtg.imaging.header import NiftiHeader
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.repetition_time import decide_repetition_time
@@ -52,7 +51,7 @@ LEAST_COVERAGE = 0.5
 class PlannedRun:
     """What is known of a run before its images are read."""
 
-    header: BoldHeader | SeriesHeader  # of its file
+    header: NiftiHeader | SeriesHeader  # of its file
     confounds: Confounds  # what is taken from its table
     design: TemporalDesign  # frames to keep and columns to remove
     notes: tuple[str, ...]  # sentences on what was unusual
@@ -95,8 +94,7 @@ def plan_run(
     if keep is not None:
         confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
     design, more = design_run(run, confounds, tr_seconds, cleaning)
-    beyond = _notes_on_frames(header) if isinstance(header, BoldHeader) else []
-    found = (*notes, *beyond, *design.notes, *confounds.notes, *more)
+    found = (*notes, *design.notes, *confounds.notes, *more)
     return PlannedRun(header, confounds, design, found)
 
 
@@ -104,7 +102,7 @@ def plan_run(
 class RunSource:
     """A run's file, and how the wanted places are read from it."""
 
-    header: BoldHeader | SeriesHeader  # of the file
+    header: NiftiHeader | SeriesHeader  # of the file
     covered: NDArray[np.bool_]  # (places,), that the file has
     in_mask: NDArray[np.bool_]  # (places,), in the run's brain mask; all where it has none
     interpolation: Method  # how places are taken out
@@ -219,7 +217,7 @@ def _is_between(method: Method) -> bool:
 
 
 def _stream_between(
-    header: BoldHeader,
+    header: NiftiHeader,
     sampling: Sampling,
     around: LinearSampling,
     *,
@@ -344,7 +342,7 @@ def _rows(header: SeriesHeader, places: Places) -> NDArray[np.intp]:
 
 
 def _fitting(
-    keep: NDArray[np.bool_], run: RestRun, header: BoldHeader | SeriesHeader
+    keep: NDArray[np.bool_], run: RestRun, header: NiftiHeader | SeriesHeader
 ) -> NDArray[np.bool_]:
     if keep.shape != (header.frames,):
         raise RunError(
@@ -354,17 +352,7 @@ def _fitting(
     return keep
 
 
-def _notes_on_frames(header: BoldHeader) -> list[str]:
-    beyond = frames_beyond(header)
-    if not beyond:
-        return []
-    return [
-        f"The header says {header.frames} frames, and the file holds {header.frames + beyond}: "
-        f"the first {header.frames} were used."
-    ]
-
-
-def _notes_on_forms(header: BoldHeader) -> list[str]:
+def _notes_on_forms(header: NiftiHeader) -> list[str]:
     if not header.forms_differ_mm:
         return []
     return [

@@ -7,7 +7,6 @@ import csv
 import nibabel as nib
 import numpy as np
 import pytest
-from huge_images import declare
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,16 +158,6 @@ def test_means_are_those_of_a_loop(seed, parcels):
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"labels \(4,\) do not fit maps \(2, 5\)"):
         region_means(np.ones((2, 5)), Atlas({"atlas": "A"}, np.ones(4, int), {1: "a"}, np.ones(1)))
-
-
-def test_a_huge_atlas_is_refused_by_its_header(tmp_path):
-    with pytest.raises(SettingsError, match=r"--atlases: .* = 1073741824 voxels"):
-        read_atlas(
-            declare(
-                tmp_path / "atlas-x_space-MNI152NLin6Asym_dseg.nii", (1024, 1024, 1024), sparse=True
-            ),
-            PLACES,
-        )
 
 
 MODEL = Grid(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
 import os
-from functools import partial
+import signal
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_dtg.engine.head_start import begun, head_start
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.begun import WHOLE_FRAMES, inflate, read_plain_header, read_plain_mask
+from bids_dtg.imaging import begun
+from bids_dtg.imaging.begun import WHOLE_FRAMES, begun_frames, inflating
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.sampling import LatticeSampling
 
@@ -22,6 +23,11 @@ AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])
 WANTED = np.array([7, 3, 0, 29])
 COVERED = np.array([True, True, False, True])
 FRAMES = 75
+
+
+@pytest.fixture(autouse=True)
+def _small_files_are_worth_it(monkeypatch):
+    monkeypatch.setattr(begun, "_LEAST_BYTES", 0)
 
 
 def write(path: Path, dtype: str = "<i2", frames: int = FRAMES) -> Path:
@@ -59,7 +65,7 @@ def test_blocks_are_those_of_a_file_that_was_not_begun(tmp_path, dtype, frames):
     path = write(tmp_path / "bold.nii.gz", dtype, frames)
     expected, whole = read(path)
     assert whole == frames
-    with head_start(partial(inflate, path=path, wanted=WANTED)):
+    with inflating(lambda: (path, WANTED)):
         found, whole = read(path)
         assert whole == WHOLE_FRAMES
         assert same(found, expected)
@@ -74,9 +80,11 @@ def test_what_is_not_as_it_was_begun_is_read_anew(tmp_path, differs):
     other = write(tmp_path / "other.nii.gz") if differs == "path" else path
     wanted = WANTED[::-1] if differs == "voxels" else WANTED
     expected, _ = read(path, wanted)
-    with head_start(partial(inflate, path=other, wanted=WANTED)):
+    with inflating(lambda: (other, WANTED)):
         if differs == "file":
-            begun().claim(lambda facts: False)  # it has looked at the file
+            # asked for other voxels, it says no once it has looked at the file
+            elsewhere = LatticeSampling(WANTED[::-1], COVERED)
+            assert begun_frames(read_bold_header(path), elsewhere, 8) is None
             os.utime(path, (1, 1))
         found, whole = read(path, wanted, WHOLE_FRAMES + 1 if differs == "watched" else 8)
     assert whole == FRAMES
@@ -90,32 +98,40 @@ def test_damage_is_said_as_of_a_file_that_was_not_begun(tmp_path, cut):
     with pytest.raises(RunError, match=r"bold.nii.gz (is damaged|ends at frame)") as expected:
         read(path)
     with (
-        head_start(partial(inflate, path=path, wanted=WANTED)),
+        inflating(lambda: (path, WANTED)),
         pytest.raises(RunError, match=r"bold.nii.gz (is damaged|ends at frame)") as found,
     ):
         read(path)
     assert str(found.value) == str(expected.value)
 
 
-def test_header_and_mask_of_a_usual_file_are_as_others_read_them(tmp_path):
+def nothing():
+    return None
+
+
+def missing():
+    raise RunError("it cannot be found")
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("find", [nothing, missing, killed])
+def test_who_finds_nothing_or_is_killed_leaves_the_file_to_others(
+    tmp_path, monkeypatch, find, capfd
+):
+    monkeypatch.setattr(begun, "_PATIENCE_SECONDS", 0.2)
     path = write(tmp_path / "bold.nii.gz")
-    plain, header = read_plain_header(path), read_bold_header(path)
-    assert (plain.shape, plain.dtype, plain.offset) == (header.shape, header.dtype, header.offset)
-    np.testing.assert_array_equal(plain.affine, header.affine)
-    mask = np.arange(30).reshape(5, 3, 2) % 3 == 0
-    nib.save(nib.Nifti1Image(mask.astype(np.uint8), AFFINE), tmp_path / "mask.nii.gz")
-    np.testing.assert_array_equal(read_plain_mask(tmp_path / "mask.nii.gz"), mask)
+    expected, _ = read(path)
+    with inflating(find):
+        assert same(read(path)[0], expected)
+    assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("kind", ["nifti2", "big endian", "no sform"])
-def test_another_header_is_not_guessed_at(tmp_path, kind):
-    path, values = tmp_path / "bold.nii.gz", np.zeros((2, 2, 2, 20), np.int16)
-    image = (nib.Nifti2Image if kind == "nifti2" else nib.Nifti1Image)(values, AFFINE)
-    if kind == "big endian":
-        image = nib.Nifti1Image(values, AFFINE, nib.Nifti1Header(endianness=">"))
-    if kind == "no sform":
-        image.set_sform(None, 0)
-        image.set_qform(AFFINE, 1)
-    nib.save(image, path)
-    with pytest.raises(ValueError, match="not the usual header"):
-        read_plain_header(path)
+def test_a_run_that_does_not_fit_is_left_to_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(begun, "_MOST_BYTES", mmap.PAGESIZE // 4)
+    path = write(tmp_path / "bold.nii.gz")
+    expected, _ = read(path)
+    with inflating(lambda: (path, WANTED)):
+        assert same(read(path)[0], expected)

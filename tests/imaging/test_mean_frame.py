@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_blocks, stream_voxels
+from bids_dtg.imaging.bold import read_bold_header, stream_blocks, stream_voxels
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import NiftiHeader
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.placement import Placement
 from bids_dtg.imaging.places import VoxelPlaces
@@ -18,7 +19,7 @@ MODEL = AFFINE @ np.diag([-1.0, 1, 1, 1])
 MODEL[0, 3] = -2.0
 
 
-def written(path, values, slope=None) -> BoldHeader:
+def written(path, values, slope=None) -> NiftiHeader:
     image = nib.Nifti1Image(values, AFFINE, dtype=values.dtype)
     image.header.set_zooms((2, 2, 2, 2.0))
     if slope:
@@ -31,7 +32,7 @@ def values_of(dtype: str) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 120, SHAPE).astype(dtype)
 
 
-def seen(mean: MeanFrame, header: BoldHeader, per_block: int) -> MeanFrame:
+def seen(mean: MeanFrame, header: NiftiHeader, per_block: int) -> MeanFrame:
     """Let the whole file pass by."""
     first = 0
     for stored in stream_blocks(header, per_block):
@@ -41,7 +42,7 @@ def seen(mean: MeanFrame, header: BoldHeader, per_block: int) -> MeanFrame:
 
 
 @pytest.fixture(scope="module")
-def header(tmp_path_factory) -> BoldHeader:
+def header(tmp_path_factory) -> NiftiHeader:
     return written(tmp_path_factory.mktemp("mean") / "bold.nii.gz", values_of("<i2"))
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from huge_images import declare
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
@@ -116,9 +115,3 @@ def test_maps_of_several_grids_and_masks_in_turn_are_each_read_at_their_own_plac
             )
             expected = linear(centres(GRID.shape, grid.affine))[mask.ravel()]
             np.testing.assert_allclose(found, expected, rtol=1e-4)
-
-
-def test_a_huge_map_is_refused_by_its_header(tmp_path):
-    path = declare(tmp_path / "x.nii", (1024, 1024, 1024), "f4", sparse=True)
-    with pytest.raises(RunError, match="= 1073741824 voxels"):
-        VoxelPlaces.within(GRID, MASK).read(path)

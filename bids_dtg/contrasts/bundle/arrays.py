@@ -40,7 +40,7 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, ForeignFileError, RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
-from bids_dtg.imaging.bold import BoldHeader, stream_blocks
+from bids_dtg.imaging.bold import stream_blocks
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
@@ -139,7 +139,7 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
         are not finite, or a map that is constant over the brain mask.
     """
     with as_bundle_error("fetch or make the file again"):
-        header = BoldHeader(**vars(read_header(path)))
+        header = read_header(path)
         if len(header.shape) != 4:
             raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
         sampling = LatticeSampling.between(

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_dtg.engine.head_start import HeadStart, head_start
+from bids_dtg.imaging.begun import inflating
 from bids_dtg.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,17 +36,8 @@ def begin_first_run(settings: Settings) -> Iterator[None]:
     # Of processes that are not forked, as with a GPU, nobody would see what was inflated.
     elsewhere = resources.scheduler or resources.device not in ("auto", "cpu")
     wanted = not (inputs.bids_filter_file or elsewhere or settings.behaviour.dry_run)
-    with head_start(partial(_inflate_first, settings)) if wanted else nullcontext():
+    with inflating(partial(first_file, settings)) if wanted else nullcontext():
         yield
-
-
-def _inflate_first(settings: Settings, start: HeadStart) -> None:
-    """Find the file and inflate it, in a process of its own."""
-    from bids_dtg.imaging.begun import inflate, is_worth_it
-
-    found = first_file(settings)
-    if found is not None and is_worth_it(found[0]):
-        inflate(start, *found)
 
 
 def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
@@ -72,8 +63,8 @@ def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
     from bids_dtg.bundles.card import CARD_FILE
     from bids_dtg.bundles.store import find_bundle
     from bids_dtg.files.foreign import read_json_object
-    from bids_dtg.imaging.begun import read_plain_header
     from bids_dtg.imaging.grid import Grid
+    from bids_dtg.imaging.header import read_header
     from bids_dtg.imaging.sampling import LatticeSampling
 
     folder = find_bundle(settings.inputs.model)
@@ -82,7 +73,7 @@ def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
     run = _first_run(settings, grid)
     if run is None or run.transforms:
         return None
-    header, voxels = read_plain_header(run.bold), _in_order(folder, grid)
+    header, voxels = read_header(run.bold), _in_order(folder, grid)
     return run.bold, LatticeSampling.between(header.shape, header.affine, grid, voxels).source
 
 
@@ -117,14 +108,14 @@ def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
 def _lies_on_lattice(grid: Grid, path: Path) -> bool:
     import numpy as np
 
-    from bids_dtg.errors import ForeignFileError
-    from bids_dtg.imaging.begun import read_plain_header
-    from bids_dtg.imaging.sampling import GridMismatchError, LatticeSampling
+    from bids_dtg.errors import RunError
+    from bids_dtg.imaging.header import read_header
+    from bids_dtg.imaging.sampling import LatticeSampling
 
     try:
-        header = read_plain_header(path)
+        header = read_header(path)
         LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
-    except (GridMismatchError, ForeignFileError, ValueError, OSError):
+    except RunError:
         return False
     return True
 
@@ -133,11 +124,9 @@ def _in_order(folder: Path, grid: Grid) -> NDArray[np.intp]:
     """Return the voxels that the model reads, in the order of `Reader`."""
     import numpy as np
 
-    from bids_dtg.imaging.begun import read_plain_mask
+    from bids_dtg.imaging.nifti import read_mask
 
-    grey, brain = (read_plain_mask(folder / f"{name}.nii.gz") for name in ("mask", "brain_mask"))
-    if grey.shape != grid.shape or brain.shape != grid.shape:
-        raise ValueError("masks are on the grid")
+    grey, brain = (read_mask(folder / f"{name}.nii.gz", grid) for name in ("mask", "brain_mask"))
     found = [np.flatnonzero(mask.ravel(order="F")) for mask in (grey, brain & ~grey)]
     index = np.unravel_index(np.concatenate(found), grid.shape, order="F")
     return np.ravel_multi_index(index, grid.shape)

@@ -30,8 +30,8 @@ from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
 from bids_dtg.files.tensors import let_go
-from bids_dtg.imaging.bold import BoldHeader
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import NiftiHeader
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
@@ -224,7 +224,7 @@ class Reader:
             source = RunSource.of(run, planned, self.places, cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
-        if isinstance(header, BoldHeader):
+        if isinstance(header, NiftiHeader):
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
             watch = {"watch": mean_frame.add, "watched": mean_frame.reach}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)

@@ -13,8 +13,6 @@ from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 
 Points = NDArray[np.float64]
 
-# Of a displacement field. Those of HCP, on a grid of 0.7 mm, have 21 million.
-MOST_NODES = 2**25
 # Points whose displacements are looked up at a time.
 _POINTS = 65536
 

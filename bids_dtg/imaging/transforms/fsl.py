@@ -17,8 +17,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.header import require_size
-from bids_dtg.imaging.transforms.chain import MOST_NODES, DisplacementField, Points
+from bids_dtg.imaging.transforms.chain import DisplacementField, Points
 
 # Intents of spline and cosine coefficients, which are no fields.
 _COEFFICIENT_INTENTS = range(2007, 2017)
@@ -66,7 +65,6 @@ def read_fsl_warp(path: Path, warped: Path) -> FslWarp:
         )
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"a field of FSL has sizes (i, j, k, 3), not {shape}")
-    require_size(path, shape, MOST_NODES)
     stored = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")  # i fastest
     if not np.isfinite(stored).all():
         raise ValueError("it holds values that are not finite")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_text, reading
-from bids_dtg.imaging.header import require_file, require_size
-from bids_dtg.imaging.transforms.chain import MOST_NODES, Affine, DisplacementField, Transform
+from bids_dtg.imaging.header import require_file
+from bids_dtg.imaging.transforms.chain import Affine, DisplacementField, Transform
 from bids_dtg.imaging.transforms.fsl import read_fsl_warp
 from bids_dtg.inputs.run import TransformFile
 
@@ -266,7 +266,6 @@ def _read_field_image(path: Path) -> DisplacementField:
             f"an ANTs field has sizes (i, j, k, 1, 3) and intent {_VECTOR_INTENT}, "
             f"not {shape} and {intent}"
         )
-    require_size(path, shape, MOST_NODES)
     values = np.asarray(image.dataobj, np.float32)[:, :, :, 0]
     # (i, j, k, 3) -> (nodes, 3), i fastest
     vectors = np.ascontiguousarray(values.transpose(2, 1, 0, 3)).reshape(-1, 3)

@@ -10,8 +10,8 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.first_run import begin_first_run, first_file
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import find_runs
-from bids_dtg.engine.head_start import begun
 from bids_dtg.engine.machine import available_cores
+from bids_dtg.imaging import begun
 from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.settings import Settings
@@ -50,4 +50,4 @@ def test_nothing_is_begun_where_a_gpu_computes(job, device):
     if available_cores() < 2:
         pytest.skip("nothing is begun on a single core")
     with begin_first_run(asked(job, device=device)):
-        assert (begun() is None) == (device not in ("auto", "cpu"))
+        assert (begun._memory is None) == (device not in ("auto", "cpu"))

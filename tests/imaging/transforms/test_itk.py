@@ -7,7 +7,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from huge_images import declare
 from itk_files import (
     LPS,
     affine_part,
@@ -305,9 +304,3 @@ def test_other_files_are_refused(tmp_path):
     for intent in ("displacement vector", "none"):
         path = write_field_image(tmp_path / "x.nii.gz", vectors, np.eye(4), intent)
         assert_refused(path, re.escape("an ANTs field has sizes (i, j, k, 1, 3) and intent 1007"))
-
-
-def test_a_huge_field_is_refused_by_its_header(tmp_path):
-    path = declare(tmp_path / "x.nii", (512, 512, 512, 1, 3), "f4", sparse=True, intent=1007)
-    with pytest.raises(RunError, match="= 134217728 voxels"):
-        read_transforms([TransformFile(path)])
