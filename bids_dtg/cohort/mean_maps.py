@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,32 +66,97 @@ def mean_of_averages(
     chosen, left_out = choose_averages(averages)
     if not chosen:
         raise RunError("there are no maps to average")
-    sums, unread = _start(chosen, whole)
-    left_out += unread
+    while chosen:
+        try:
+            first = whole(chosen[0]).maps
+            volumes = [_read_map(file.path) for file in first]
+            break
+        except RunError as err:
+            left_out.append((chosen.pop(0).title, str(err)))
+    else:
+        raise RunError(f"no average of maps can be read: {left_out[0][1]}")
+    mask, affine = (
+        np.any([values != 0 for values, _ in volumes], axis=0),
+        volumes[0][1],
+    )  # NaN: none
+    i, j, k = mask.shape
+    grid = Grid((i, j, k), affine, parse_name(first[0].path.name).get("space") or "")
+    shape = (len(first), int(mask.sum()))
+    mean, squares, known = (np.zeros(shape, np.float32) for _ in range(3))
+    compared = np.linspace(0, shape[1] - 1, min(_COMPARED_VOXELS, shape[1]), dtype=np.intp)
+    titles, whose, samples = list[str](), list[int](), list[NDArray[np.float16]]()
     by_person: dict[str, list[AverageFiles]] = {}
-    for files in chosen[len(unread) :]:
+    for files in chosen:
         by_person.setdefault(_person(files), []).append(files)
+    people = 0
+    # Sums over people (Welford): memory does not grow with their number.
     for position, own_averages in enumerate(by_person.values()):
         progress(own_averages[0].title, position / len(by_person))
-        left_out += sums.add(own_averages)
-    return sums.result(tuple(left_out))
+        total, read = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for files in own_averages:
+            paths = {found.label: found.path for found in files.maps}
+            try:
+                # All are read before any is added: an average is added completely or not at all.
+                maps = np.stack([_values_of(paths[file.label], grid, mask) for file in first])
+            except RunError as err:
+                left_out.append((files.title, str(err)))
+                continue
+            titles.append(files.title)
+            if len(titles) <= MOST_COMPARED:
+                # Scaled by the largest value, so that half precision can hold any unit.
+                picked = np.nan_to_num(maps[:, compared])
+                top = np.abs(picked).max(axis=1, keepdims=True)
+                samples.append((picked / np.where(top > 0, top, 1)).astype(np.float16))
+                whose.append(position)
+            total += np.nan_to_num(maps)
+            read += ~np.isnan(maps)
+        if read.any():
+            people += 1
+            known += read > 0
+            own = total / np.maximum(read, 1)
+            deviation = np.where(read > 0, own - mean, np.float32(0))
+            mean += deviation / np.maximum(known, 1)
+            deviation *= own - mean
+            squares += deviation
+    if not titles:
+        raise RunError(f"no average of maps can be read: {left_out[0][1]}")
+    to_mean = np.full(len(titles), np.nan)
+    if people > 2:
+        to_mean[: len(samples)] = _to_mean(np.stack(samples), np.array(whose))
+    return GroupMaps(
+        averages=tuple(titles),
+        people=people,
+        left_out=tuple(left_out),
+        first=first,
+        mask=mask,
+        affine=affine,
+        mean=mean,
+        sd=np.sqrt(squares / np.maximum(known - 1, 1)) if people > 1 else None,
+        to_mean=to_mean,
+    )
 
 
-def _start(
-    chosen: Sequence[AverageFiles], whole: Callable[[AverageFiles], AverageFiles]
-) -> tuple[_MapSums, list[tuple[str, str]]]:
-    """Return sums of the first average that can be read, and those before it with the reason."""
-    unread: list[tuple[str, str]] = []
-    for files in chosen:
-        try:
-            return _MapSums(whole(files)), unread
-        except RunError as err:
-            unread.append((files.title, str(err)))
-    raise _none_readable(unread)
+def _to_mean(samples: NDArray[np.float16], whose: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return each average's r with the mean of the other people, (averages,), over all contrasts.
 
-
-def _none_readable(left_out: Sequence[tuple[str, str]]) -> RunError:
-    return RunError(f"no average of maps can be read: {left_out[0][1]}")
+    Parameters
+    ----------
+    samples
+        Values at some voxels, (averages, contrasts, voxels).
+    whose
+        Number of each average's person, (averages,).
+    """
+    _, whose = np.unique(whose, return_inverse=True)
+    found: NDArray[np.float64] = np.zeros(len(samples))
+    for contrast in range(samples.shape[1]):
+        maps = samples[:, contrast].astype(np.float32)
+        own = np.zeros((whose.max() + 1, maps.shape[1]), np.float32)
+        np.add.at(own, whose, maps)
+        own /= np.bincount(whose)[:, None]  # a person counts once
+        others = (own.sum(axis=0) - own)[whose]  # up to a factor, which r ignores
+        found += np.einsum("sv,sv->s", _normalised(maps), _normalised(others))
+    found /= samples.shape[1]
+    return found
 
 
 def choose_averages(
@@ -104,42 +169,35 @@ def choose_averages(
     Averages to take the mean of, and title and reason of the others. Of a person's averages that
     were made with different `--combine`, and contain the same runs, those made like most are kept.
     """
-    left_out = []
+    left_out: list[tuple[str, str]] = []
+
+    def keep(those: Sequence[AverageFiles], why: Callable[[AverageFiles], str]) -> Any:
+        reasons = [(files, why(files)) for files in those]
+        left_out.extend((files.title, reason) for files, reason in reasons if reason)
+        return [files for files, reason in reasons if not reason]
+
     usual = _most_common([_kind(files) for files in averages])
-    chosen = []
-    for files in averages:
-        if _kind(files) == usual:
-            chosen.append(files)
-        else:
-            left_out.append((files.title, _unlike(_kind(files), usual)))
-    way = dict(_most_common([_cleaning(files) for files in chosen]))
-    kept = []
-    for files in chosen:
-        own = dict(_cleaning(files))
-        if differing := [name for name in own if name in way and own[name] != way[name]]:
-            name = differing[0].replace("_", "-")
-            reason = f"cleaned with --{name} {own[differing[0]]}, most with {way[differing[0]]}"
-            left_out.append((files.title, reason))
-        else:
-            kept.append(files)
-    combined = _most_common([(_combine(files),) for files in kept])
-    by_person: dict[str, list[AverageFiles]] = {}
+    kept = keep(averages, lambda files: _unlike(_kind(files), usual))
+    way = _most_common([_cleaning(files) for files in kept])
+    kept = keep(kept, lambda files: _cleaned_otherwise(_cleaning(files), way))
+    combined = _most_common([_combine(files) for files in kept])
+    ways: dict[str, list[str]] = {}
     for files in kept:
-        by_person.setdefault(_person(files), []).append(files)
-    once = []
-    for own_averages in by_person.values():
-        ways = [(_combine(files),) for files in own_averages]
-        stays = combined if combined in ways else ways[0]
-        for files, own_way in zip(own_averages, ways, strict=True):
-            if own_way == stays:
-                once.append(files)
-            else:
-                reason = (
-                    f"made with --combine {own_way[0]}, as averages of the same participant "
-                    f"made with {stays[0]} are used: a person counts once"
-                )
-                left_out.append((files.title, reason))
-    return once, left_out
+        ways.setdefault(_person(files), []).append(_combine(files))
+
+    def counted_twice(files: AverageFiles) -> str:
+        own, ways_of = _combine(files), ways[_person(files)]
+        stays = combined if combined in ways_of else ways_of[0]
+        return (
+            ""
+            if own == stays
+            else (
+                f"made with --combine {own}, as averages of the same participant made with {stays} "
+                "are used: a person counts once"
+            )
+        )
+
+    return keep(kept, counted_twice), left_out
 
 
 def _kind(files: AverageFiles) -> tuple[object, ...]:
@@ -148,7 +206,9 @@ def _kind(files: AverageFiles) -> tuple[object, ...]:
 
 
 def _unlike(kind: tuple[object, ...], usual: tuple[object, ...]) -> str:
-    """Return how an average differs from most, each as `_kind` gives them."""
+    """Return how an average differs from most, each as `_kind` gives them; empty: in nothing."""
+    if kind == usual:
+        return ""
     if any(own is None and most is not None for own, most in zip(kind, usual, strict=True)):
         return "the sidecar of its maps is missing or damaged"
     if kind[0] != usual[0]:
@@ -156,7 +216,7 @@ def _unlike(kind: tuple[object, ...], usual: tuple[object, ...]) -> str:
     return "has other maps than most" if kind[1] == usual[1] else "made at another resolution"
 
 
-def _cleaning(files: AverageFiles) -> tuple[tuple[str, str], ...]:
+def _cleaning(files: AverageFiles) -> dict[str, str]:
     """Return how the runs of an average were cleaned: options and value, the strategy first."""
     found = {"denoise_strategy": files.common.get("DenoiseStrategy")}
     recorded = files.record.get("Options")
@@ -167,7 +227,15 @@ def _cleaning(files: AverageFiles) -> tuple[tuple[str, str], ...]:
             for name, option in OPTIONS.items()
             if option.part == "cleaning" and name in recorded and not name.startswith("min_")
         }
-    return tuple((name, str(value)) for name, value in found.items())
+    return {name: str(value) for name, value in found.items()}
+
+
+def _cleaned_otherwise(own: Mapping[str, str], way: Mapping[str, str]) -> str:
+    differing = [name for name in own if name in way and own[name] != way[name]]
+    if not differing:
+        return ""
+    name = differing[0]
+    return f"cleaned with --{name.replace('_', '-')} {own[name]}, most with {way[name]}"
 
 
 def _combine(files: AverageFiles) -> str:
@@ -179,8 +247,8 @@ def _person(files: AverageFiles) -> str:
     return files.title.partition("_")[0]
 
 
-def _most_common(kinds: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    return max(dict.fromkeys(kinds), key=kinds.count) if kinds else ()
+def _most_common(values: Sequence[Any]) -> Any:
+    return max(values, key=values.count, default={})
 
 
 def require_grid(
@@ -209,103 +277,10 @@ def require_grid(
         raise RunError(f"{path} is in the space {space}", expected=grid.space, remedy=remedy)
 
 
-class _MapSums:
-    """Running sums (Welford) over people; memory does not grow with their number."""
-
-    def __init__(self, first: AverageFiles) -> None:
-        self._first = first.maps
-        volumes = [_read_map(file.path) for file in first.maps]
-        self.mask = np.any([values != 0 for values, _ in volumes], axis=0)  # NaN: no data
-        self.affine = volumes[0][1]
-        i, j, k = self.mask.shape
-        space = parse_name(first.maps[0].path.name).get("space") or ""
-        self._grid = Grid((i, j, k), self.affine, space)
-        shape = (len(first.maps), int(self.mask.sum()))
-        self._mean, self._squares = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self._compared = np.linspace(
-            0, shape[1] - 1, min(_COMPARED_VOXELS, shape[1]), dtype=np.intp
-        )
-        self._samples: list[NDArray[np.float16]] = []
-        self._titles: list[str] = []
-        self._of: list[str] = []  # participant of each set
-        self._people = 0
-        self._known = np.zeros(shape, np.float32)  # people who have data there
-
-    def add(self, own_averages: Sequence[AverageFiles]) -> list[tuple[str, str]]:
-        """Add the mean of a person's averages; return averages that cannot be read, and why."""
-        total: Any = 0
-        read, unread = np.zeros_like(self._known), []
-        for files in own_averages:
-            by_label = {found.label: found for found in files.maps}
-            try:
-                # All are read before any is added: an average is added completely or not at all.
-                maps = np.stack([self._read(by_label[found.label]) for found in self._first])
-            except RunError as err:
-                unread.append((files.title, str(err)))
-                continue
-            self._sample(files, maps)
-            total = total + np.nan_to_num(maps)
-            read += ~np.isnan(maps)
-        if read.any():
-            self._people += 1
-            self._known += read > 0
-            mean = total / np.maximum(read, 1)
-            deviation = np.where(read > 0, mean - self._mean, np.float32(0))
-            self._mean += deviation / np.maximum(self._known, 1)
-            deviation *= mean - self._mean
-            self._squares += deviation
-        return unread
-
-    def _sample(self, files: AverageFiles, maps: NDArray[np.float32]) -> None:
-        self._titles.append(files.title)
-        self._of.append(_person(files))
-        if len(self._titles) <= MOST_COMPARED:
-            # Scaled by the largest value, so that half precision can hold any unit.
-            picked = np.nan_to_num(maps[:, self._compared])
-            top = np.abs(picked).max(axis=1, keepdims=True)
-            self._samples.append((picked / np.where(top > 0, top, 1)).astype(np.float16))
-
-    def result(self, left_out: tuple[tuple[str, str], ...]) -> GroupMaps:
-        count = len(self._titles)
-        if not count:
-            raise _none_readable(left_out)
-        people = self._people
-        sd = np.sqrt(self._squares / np.maximum(self._known - 1, 1)) if people > 1 else None
-        to_mean = np.full(count, np.nan)
-        if people > 2:
-            to_mean[: len(self._samples)] = self._to_mean()
-        return GroupMaps(
-            averages=tuple(self._titles),
-            people=people,
-            left_out=left_out,
-            first=self._first,
-            mask=self.mask,
-            affine=self.affine,
-            mean=self._mean,
-            sd=sd,
-            to_mean=to_mean,
-        )
-
-    def _read(self, found: MapFile) -> NDArray[np.float32]:
-        values, affine = _read_map(found.path)
-        require_grid(found.path, values.shape, affine, self._grid)
-        return np.asarray(values, np.float32)[self.mask]
-
-    def _to_mean(self) -> NDArray[np.float64]:
-        total = np.zeros(len(self._samples))
-        _, whose = np.unique(self._of[: len(total)], return_inverse=True)
-        for contrast in range(len(self._first)):
-            maps = self._contrast(contrast)
-            own = np.zeros((whose.max() + 1, maps.shape[1]), np.float32)
-            np.add.at(own, whose, maps)
-            own /= np.bincount(whose)[:, None]  # a person counts once
-            others = (own.sum(axis=0) - own)[whose]  # up to a factor, which r ignores
-            normalised = _normalised(maps)
-            total += np.einsum("sv,sv->s", normalised, _normalised(others))
-        return total / len(self._first)
-
-    def _contrast(self, contrast: int) -> NDArray[np.float32]:
-        return np.stack([sample[contrast] for sample in self._samples]).astype(np.float32)
+def _values_of(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    values, affine = _read_map(path)
+    require_grid(path, values.shape, affine, grid)
+    return np.asarray(values, np.float32)[mask]
 
 
 def _read_map(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
