@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
-from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold, tree
+from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold
 
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited
@@ -69,15 +69,6 @@ def test_names_of_the_sets(job):
     assert titles(participant) == {"sub-01_task-rest", "sub-01_task-restEyes_acq-mb_dir-AP"}
     assert folders(participant) == {"sub-01/func"}
     assert len(list(participant.rglob("*_qc.tsv"))) == 5
-
-
-@pytest.mark.slow
-def test_acquisitions_of_a_session_are_averaged(job):
-    for seed, name in enumerate(("acq-a_dir-AP", "acq-b_dir-AP")):
-        add_rest(job.bids, entities=name, seed=seed)
-    assert job.run() == 0
-    assert titles(job.out) == {"sub-01_task-rest_dir-AP"}
-    assert len(read_sidecar(job.out, "sub-01_task-rest_dir-AP")["Runs"]) == 2
 
 
 @pytest.mark.slow
@@ -184,18 +175,6 @@ def eager(bundle, inputs: np.ndarray) -> np.ndarray:
 
     with torch.inference_mode():
         return bundle.network()(torch.from_numpy(inputs)).numpy()
-
-
-@pytest.mark.slow
-def test_files_of_earlier_options_go(job):
-    add_rest(job.bids, frames=75, n_non_steady=20)
-    assert job.run("--write", "connectome") == 0
-    assert list(job.out.rglob("*connectome_statmap.nii.gz"))
-    assert not list(job.out.rglob("*synthetic*"))
-    assert job.run("--gsr") == 0
-    assert not list(job.out.rglob("*connectome_statmap*"))
-    assert job.run("--gsr", out=job.folder / "fresh") == 0
-    assert tree(job.out) == tree(job.folder / "fresh")
 
 
 @pytest.mark.slow
