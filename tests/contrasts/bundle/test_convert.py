@@ -94,21 +94,6 @@ def test_larger_fields_of_view_are_cropped_exactly(inputs, tmp_path, flipped):
     assert convert(**inputs | {"out": tmp_path / "b"}).identity == expected.identity
 
 
-def test_the_mask_defines_the_grid(inputs, tmp_path):
-    values, affine = padded(np.asarray(nib.load(inputs["mask"]).dataobj))
-    inputs["mask"] = save(tmp_path / "large_mask.nii", values, affine)
-    bundle = convert(**inputs)
-    assert bundle.grid.shape == values.shape
-    np.testing.assert_array_equal(bundle.grid.affine, affine)
-    assert bundle.places.mask.sum() == tiny_masks()[1].sum()
-
-
-def test_converting_again_changes_nothing(inputs):
-    assert convert(**inputs).identity == convert(**inputs).identity
-    with pytest.raises(BundleError, match="holds another bundle, converted 1"):
-        convert(**inputs, licence="other")
-
-
 def test_maps_on_another_lattice_are_refused(inputs, tmp_path):
     for name in ("maps", "brain_mask"):
         affine = TINY_AFFINE.copy()
@@ -168,11 +153,6 @@ def test_missing_and_damaged_inputs_are_named(inputs, tmp_path, name):
     with pytest.raises(BundleError, match="damaged"):
         convert(**inputs | {name: tmp_path / "damaged"})
     assert not (tmp_path / "out").exists()
-
-
-def test_a_name_must_be_plain(inputs):
-    with pytest.raises(BundleError, match=r'out/model\.json: name is "my model"'):
-        convert(**inputs | {"name": "my model"})
 
 
 def test_read_contrasts_names_the_file(tmp_path):

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from tiny_kinds import (
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.overview import bundle_lines, model_lines
+from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.cli.models import main
 from bids_dtg.cli.tables import legal_values
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -32,7 +31,6 @@ from bids_dtg.contrasts.bundle.kinds import (
     ATTENTION_UNET,
     KINDS,
     LINEAR,
-    MapsKind,
     find_kind,
 )
 from bids_dtg.contrasts.participant.model import Model
@@ -154,16 +152,6 @@ def test_shapes_that_do_not_fit_are_refused(tmp_path, name, change):
         load_bundle(folder).check_weights()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_model_that_is_not_finite_is_not_written(tmp_path, kind):
-    tensors = TENSORS[kind]()
-    name = max(tensors, key=lambda name: tensors[name].size)
-    tensors[name] = with_value(tensors[name], np.nan)
-    with pytest.raises(BundleError, match=rf"the model was not written: {name} has values that"):
-        write_tiny_kind(tmp_path / "odd", kind, tensors)
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_missing_or_wrong_tensor_is_named(tmp_path):
     tensors = linear_tensors()
     without = {k: v for k, v in tensors.items() if k != "linear.means"}
@@ -171,32 +159,3 @@ def test_a_missing_or_wrong_tensor_is_named(tmp_path):
         write_tiny_kind(tmp_path / "a", LINEAR.name, without).check_weights()
     with pytest.raises(BundleError, match=r"no tensor in_block\.conv\.0\.weight"):
         write_tiny_kind(tmp_path / "c", ATTENTION_UNET.name, tensors)
-
-
-def doubling():
-    """Make a kind of model in a few lines: each map is twice a ROI's row of the connectome."""
-
-    def channels(weights):
-        return weights.shape("rows", axes=1)[0] + 1, weights.shape("rows", axes=1)[0]
-
-    def prepare(weights, places, device, threads, report):
-        rows = weights.read()["rows"].astype(int)
-        return SimpleNamespace(predict=lambda connectome: 2 * connectome[rows])
-
-    return SimpleNamespace(channels=channels, prepare=prepare)
-
-
-WORDS = {"title": "twice", "model": "a doubling", "owner": "Its", "method": "doubled"}
-
-
-def test_a_row_is_enough_to_load_predict_and_list_a_new_kind(tmp_path, monkeypatch, connectome):
-    row = MapsKind(name="doubling", module=doubling, is_network=False, **WORDS)
-    with pytest.raises(BundleError, match="is a model of kind doubling"):
-        write_tiny_kind(tmp_path / "models" / "twice", row.name, {"rows": np.arange(CONTRASTS)})
-    monkeypatch.setitem(KINDS, row.name, row)
-    write_tiny_kind(tmp_path / "models" / "twice", row.name, {"rows": np.arange(CONTRASTS)})
-    bundle = load_bundle(tmp_path / "models" / "twice")
-    found = Model(bundle, "cpu", 1).predict(connectome)
-    np.testing.assert_array_equal(found, 2 * connectome[:CONTRASTS])
-    monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
-    assert any(line.startswith("twice") and " doubling " in line for line in model_lines())

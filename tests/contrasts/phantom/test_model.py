@@ -6,9 +6,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome import voxel_to_roi
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.phantom.streams import Cohort, Purpose
+from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.metrics import correlation_matrix, diagonality
 
 PEOPLE = 20
@@ -80,35 +79,6 @@ def test_roi_maps_resemble_the_groups_and_are_not_them(phantom):
     pairs = zip(phantom.roi_maps, phantom.group_maps, strict=True)
     r = [np.corrcoef(own, group)[0, 1] for own, group in pairs]
     assert 0.6 < min(r) < max(r) < 0.999
-
-
-def test_people_differ_most_where_a_network_is(phantom):
-    sd = phantom.topography_sd
-    strongest, rows = phantom.group_maps.argmax(axis=1), np.arange(len(sd))
-    assert (sd[rows, strongest] == sd.max(axis=1)).all()
-    people = np.array([phantom.person(0, n).network_maps for n in range(12)])
-    measured = people.std(axis=0, ddof=1)
-    assert np.corrcoef(measured.ravel(), sd.ravel())[0, 1] > 0.6
-
-
-def test_motion_follows_the_first_trait_and_half_of_the_people_have_the_second_scanner(phantom):
-    people = [phantom.person(Cohort.TRAINING, n) for n in range(1000)]
-    motion = np.log([person.motion for person in people])
-    traits = [person.traits[0] for person in people]
-    assert abs(np.corrcoef(motion, traits)[0, 1] - p.MOTION_TRAITS) < 0.08
-    assert abs(motion.std() - p.LOG_MOTION) < 0.04
-    second = np.mean([person.scanner_noise == p.SCANNER_NOISE for person in people])
-    assert abs(second - 0.5) < 0.07
-
-
-def test_noise_of_rest_is_smooth_in_part_and_has_heavy_tails_over_frames(phantom):
-    person = phantom.person(Cohort.TEST, 0)
-    noise = person.rest_noise(Purpose.VOXEL_NOISE, 400) / person.scanner_noise
-    usual = p.VOXEL_NOISE * np.sqrt(1 + p.WIDE_NOISE**2)
-    assert usual < noise.std() < 1.5 * usual  # motion adds to it
-    of_frames = noise.std(axis=(1, 2, 3))
-    assert abs(np.log(of_frames).std() - p.LOG_TAIL) < 0.08
-    assert np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1] > 0.03
 
 
 def test_math_minus_story_is_math_minus_story_noise_included(phantom):

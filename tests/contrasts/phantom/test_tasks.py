@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.phantom.model import CONDITIONS, condition_parts, contrast_design
-from bids_dtg.contrasts.phantom.parameters import DIFFERENCES
+from bids_dtg.contrasts.phantom.model import CONDITIONS, contrast_design
 
 
 def test_the_design_has_unit_rows_and_full_rank():
@@ -31,25 +29,3 @@ def test_differences_are_differences_of_conditions():
         within = [i for i, (task, _) in enumerate(columns) if task != contrast.task]
         assert not row[contrast.label][within].any()
         assert ("-" in contrast.name) == bool(np.isclose(row[contrast.label].sum(), 0))
-
-
-def test_conditions_share_what_the_parameters_say():
-    parts, density = condition_parts()
-    column = {key: n for n, key in enumerate(CONDITIONS)}
-    assert parts.shape == (24, len(density))
-
-    def shared(one, other):
-        return float(parts[column[one]] @ parts[column[other]])
-
-    common, task, own = 0.8**2, 0.6**2, 0.7**2
-    math = ("LANGUAGE", "MATH")
-    assert shared(math, math) == pytest.approx(common + task + own)
-    assert shared(math, ("LANGUAGE", "STORY")) == pytest.approx(common + task)
-    assert shared(math, ("SOCIAL", "TOM")) == pytest.approx(common)
-    assert shared(math, ("MOTOR", "T")) == pytest.approx(0.35 * common)
-    two_back = ("WM", "2BK_FACE")
-    assert shared(two_back, ("WM", "0BK_FACE")) == pytest.approx(common + task + own / 2)
-    assert shared(two_back, ("WM", "0BK_BODY")) == pytest.approx(common + task)
-    same = 1 - DIFFERENCES["GAMBLING"] ** 2
-    reward = shared(("GAMBLING", "PUNISH"), ("GAMBLING", "REWARD"))
-    assert reward == pytest.approx(common + task + own * same)

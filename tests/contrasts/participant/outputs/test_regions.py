@@ -10,8 +10,6 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table
 
@@ -90,20 +88,6 @@ def test_a_sidecar_describes_each_column(bundle):
     assert all(facts[column]["Description"] for column in COLUMNS)
     assert facts["MinCoverage"] == 0.5
     assert facts["Atlas"]["Key"] == "Mine_seg-two"
-
-
-@settings(max_examples=25)
-@given(seed=st.integers(0, 2**16), share=st.floats(0, 1))
-def test_a_mean_stands_where_enough_has_a_value(bundle, seed, share):
-    atlas = make_atlas(bundle)
-    maps = make_maps(bundle, seed)
-    missing = np.random.default_rng(seed).random(bundle.places.number) < share
-    maps[:, missing] = np.nan
-    rows, _ = make_rows(bundle, atlas, maps)
-    for row in rows:
-        part = int(row["voxels"]) / atlas.voxels[int(row["index"]) - 1]
-        assert float(row["coverage"]) == pytest.approx(part, abs=1e-4)
-        assert (row["mean"] != "n/a") == (part >= 0.5 and int(row["voxels"]) > 0)
 
 
 def test_the_default_stands_back_where_it_does_not_fit(bundle):

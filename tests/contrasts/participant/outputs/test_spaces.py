@@ -15,9 +15,7 @@ from tiny_bundle import TINY_AFFINE, extend_bundle
 from tiny_job import TinyJob, add_rest, map_facts, tree
 
 from bids_dtg.contrasts.half_width import HalfWidths
-from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.report.contents import find_participant
 
 SPACE, OTHER = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 # From points of T1w space to points of the model's, RAS+ mm: turned, shifted, a little larger.
@@ -132,22 +130,6 @@ def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert there["SpatialReference"] == f"https://templateflow.s3.amazonaws.com/tpl-{OTHER}"
     assert there["Transforms"] == [f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"]
     assert there["Contrast"] == "MATH"
-
-
-@pytest.mark.slow
-def test_what_was_there_before_is_the_same_and_pages_show_the_models_space(job):
-    assert job.run() == 0
-    before = tree(job.out)
-    job.out.rename(job.folder / "before")
-    assert job.run("--output-spaces", "T1w", OTHER) == 0
-    after = tree(job.out)
-    maps = {name for name in before if name.endswith("statmap.nii.gz")}
-    assert maps
-    assert {name: after[name] for name in maps} == {name: before[name] for name in maps}
-    files = find_participant(DerivativeDataset(job.out), "01")
-    (made,) = files.averages
-    assert len(made.maps) == 3
-    assert all(f"space-{SPACE}" in shown.path.name for shown in made.maps)
 
 
 @pytest.mark.slow

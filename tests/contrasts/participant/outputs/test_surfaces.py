@@ -157,19 +157,6 @@ def test_both_files_of_a_side_hold_the_same_and_no_medial_wall(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_template_stands_in(tmp_path, capsys):
-    job = SurfaceJob(tmp_path)
-    assert job.run("--surfaces", "fsLR", "fsaverage") == 0
-    said = capsys.readouterr()
-    assert "sampled on a template's midthickness surfaces" in said.out + said.err
-    (path,) = dscalars(job.out)
-    assert facts(path)["Surfaces"] == "template"
-    assert "neither midthickness surfaces on fsLR's mesh" in facts(path)["SurfaceNote"]
-    # Half-widths are one set, on the model's grid.
-    assert {path.parent.name for path in job.out.rglob("*halfwidth*")} == {"tpl-MNI152NLin6Asym"}
-
-
-@pytest.mark.slow
 def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     job = SurfaceJob(tmp_path)
     arguments = ("--surfaces", "fsLR")
@@ -219,14 +206,6 @@ def _far_from_the_head() -> tuple[np.ndarray, np.ndarray]:
     return template.points["L"] + np.array([0, 0, 80]), template.faces["L"]
 
 
-@pytest.mark.slow
-def test_without_the_option_there_is_nothing_on_surfaces(tmp_path):
-    job = SurfaceJob(tmp_path)
-    add_fmriprep_surfaces(job.bids, "01")
-    assert job.run() == 0
-    assert not list(job.out.rglob("*.gii")) + list(job.out.rglob("*.dscalar.nii"))
-
-
 def test_other_meshes_and_other_spaces_are_refused():
     assert check_surfaces(["fsLR", "fsaverage", "fsLR"], "MNI152NLin6Asym") == ("fsLR", "fsaverage")
     with pytest.raises(
@@ -238,33 +217,6 @@ def test_other_meshes_and_other_spaces_are_refused():
     ):
         check_surfaces(["fsLR"], "MNI152NLin2009cAsym")
     assert check_surfaces([], "MNI152NLin2009cAsym") == ()
-
-
-def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
-    from bids_dtg.contrasts.phantom.model import Phantom, network_maps
-
-    bundle, phantom = load_bundle("demo"), Phantom()
-    foci, points = phantom.foci, read_template("fsLR").points
-    single = np.flatnonzero(np.bincount(foci.network) == 1)
-    found = []
-    for network in single:
-        (focus,) = foci.centre_mm[foci.network == network]
-        side = "L" if focus[0] < 0 else "R"
-        cortex = points[side][read_template("fsLR").cortex[side]]
-        if abs(focus[0]) > 8 and np.linalg.norm(cortex - focus, axis=1).min() < 2:
-            found.append((network, focus, side))
-    assert {side for *_, side in found} == set(SIDES)
-    maps = network_maps(foci, bundle.grid, bundle.voxels.mask)[[network for network, *_ in found]]
-    values = np.full((len(bundle.contrasts), bundle.places.number), np.nan, np.float32)
-    values[: len(maps)] = maps[: len(values)]
-    image = nib.load(write_dscalar_of(bundle, values, tmp_path))
-    axis = image.header.get_axis(1)
-    both = {"CIFTI_STRUCTURE_CORTEX_LEFT": "L", "CIFTI_STRUCTURE_CORTEX_RIGHT": "R"}
-    written = image.get_fdata()[:, : sum(map(len, PLACES.vertices.values()))]
-    for (_, focus, side), row in zip(found, written, strict=False):
-        peak = np.nanargmax(row)
-        assert both[axis.name[peak]] == side
-        assert np.linalg.norm(points[side][axis.vertex[peak]] - focus) < 4
 
 
 def write_dscalar_of(bundle, values: np.ndarray, folder: Path) -> Path:
