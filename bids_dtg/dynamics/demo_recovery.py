@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,13 @@ from bids_dtg.dynamics.phantom.people import (
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.recovery import Recovered, recover, spearman
 from bids_dtg.errors import RunError
+from bids_dtg.extras import require
 from bids_dtg.files.text import write_tsv
-from bids_dtg.notices import say, show
-from bids_dtg.report.demo import TABLE, draw_two_rows, run_fitted_demo
+from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.report.demo import SIMULATED, TABLE, keep_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import SubFigure
 
 Values = NDArray[np.floating[Any]]
 
@@ -49,7 +50,7 @@ _SIMULATIONS = 10  # of each person, by the fitted model
 _BOUND = 1e6  # of a simulated series; observed ones have a standard deviation of 1
 _DIGITS = 5  # of a table
 _LINES = 10  # progress lines while the model is fitted
-_HEIGHT_INCHES = 7.2
+_INCHES = 13.0, 7.2
 # Okabe and Ito's colours, distinguishable with any colour vision.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _WORDS = (
@@ -97,25 +98,22 @@ def run_network_demo(
     RunError
         The fitted model failed: a result is not finite.
     """
-
-    def simulate(folder: Path) -> SimulatedPeople:
-        people = simulate_people(participants, regions, seed)
-        write_people(folder, people)
-        return people
-
-    def compare(demo: Demo) -> None:
-        _write_table(out / TABLE, demo)
-        _print_scores(demo)
-
-    run_fitted_demo(
-        out,
-        model="network model",
-        participants=participants,
-        simulate=simulate,
-        fit=lambda people: _fitted(people, recipe, seed),
-        compare=compare,
-        draw=_picture,
+    require(
+        "the demo of the network model",
+        *("torch", "lightning"),
+        extra="train",
+        otherwise="--workflow contrasts, which needs none",
     )
+    start = time.perf_counter()
+    people = simulate_people(participants, regions, seed)
+    write_people(out / SIMULATED, people)
+    show(f"{counted(participants, 'simulated participant')} in {out / SIMULATED}")
+    demo = _fitted(people, recipe, seed)
+    _write_table(out / TABLE, demo)
+    _print_scores(demo)
+    show(f"table: {out / TABLE}")
+    keep_picture(out, _picture(demo))
+    say(f"done in {duration(time.perf_counter() - start)}")
 
 
 def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeople:
@@ -241,19 +239,17 @@ def _line(label: str, *values: float | str) -> None:
 
 
 def _picture(demo: Demo) -> bytes | None:
-    """Draw both parameters, and FC of the person with the strongest coupling."""
-    networks = demo.people.networks
-    title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
-    return draw_two_rows(
-        partial(_draw, demo),
-        title=f"{title}oscillators, and what the network model fitted to their series recovers",
-        height_inches=_HEIGHT_INCHES,
-        heights=(1.0, 1.0),
-    )
-
-
-def _draw(demo: Demo, top: SubFigure, bottom: SubFigure) -> None:
+    """Draw both parameters, and FC of the person with the strongest coupling, as a PNG file."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
     networks, sessions = demo.people.networks, demo.simulations[-1]
+    figure = Figure(figsize=_INCHES, layout="constrained")
+    title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
+    title += "oscillators, and what the network model fitted to their series recovers"
+    figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+    top, bottom = figure.subfigures(2, 1)
     for place, (name, found) in zip(top.subplots(1, 2), demo.recovered.items(), strict=True):
         _draw_parameter(place, name, found, demo.recovered["a"].truth > 0)
     finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]
@@ -266,6 +262,9 @@ def _draw(demo: Demo, top: SubFigure, bottom: SubFigure) -> None:
         place.set_title(title, fontsize=9, loc="left")
         place.set(xlabel="region", ylabel="region")
     bottom.colorbar(drawn, ax=list(places), label="Pearson r", shrink=0.8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
 
 
 def _draw_parameter(
