@@ -6,7 +6,6 @@ import re
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,10 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, parse_json
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.text import write_text
-from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles, find_participant
+from bids_dtg.report.contents import ParticipantFiles, RunFiles, find_participant
 from bids_dtg.report.flags import (
     Flag,
     FlagCount,
-    Level,
     flags_of,
     level_of,
     model_notice,
@@ -32,7 +30,7 @@ from bids_dtg.report.flags import (
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import load_template, render
-from bids_dtg.report.panels import Canvas, Figure, Panel, Section
+from bids_dtg.report.panels import Canvas, Section
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, number
@@ -41,37 +39,9 @@ from bids_dtg.report.viewer import remove_others
 # Figures of runs that are shown with those of the model's training, by their column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
 _TEMPLATE = "participant.html"
-_DIGITS_SHOWN = 12  # of hashes
 # Where a page says how many flags it has, within so many characters of its beginning.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
 _LONGEST_TEXT = 300
-_MISSING = (
-    "Some figures are missing: this run was processed by a version of the program, or with "
-    "options, that did not keep what they are drawn from."
-)
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """A number of the summary."""
-
-    title: str
-    value: str
-    unit: str = ""
-    level: Level | None = None
-    beside: str = ""  # what it is to be compared with
-
-
-@dataclass(frozen=True)
-class RunOnPage:
-    """One run on the page."""
-
-    title: str
-    anchor: str
-    quality: Mapping[str, str]
-    # Panels that follow each other, with their figures; and whether they are side by side.
-    groups: tuple[tuple[bool, tuple[tuple[Panel, Figure], ...]], ...]
-    missing: str  # sentence on what is not shown, and why
 
 
 def report_path(dataset: DerivativeDataset, label: str) -> Path:
@@ -139,14 +109,13 @@ def write_participant_report(
     sections = [
         section for draw in presentation.sections if (section := draw(dataset, files, folder))
     ]
-    drawn = [
-        _draw_run(run, presentation, Canvas(dataset, folder, run.title), position)
-        for position, run in enumerate(files.runs, 1)
-    ]
-    runs = [run for run, _ in drawn]
+    runs, written = [], [file for section in sections for file in section.files]
+    for run in files.runs:
+        canvas = Canvas(dataset, folder, run.title)
+        runs.append(_draw_run(run, presentation, canvas))
+        written += canvas.files
     made = _made(dataset, files, presentation)
-    records = [record for _, _, record in made]
-    methods = find_methods(dataset, records) if records else ""
+    methods = find_methods(dataset, [record for *_, record in made]) if made else ""
     page = render(
         _TEMPLATE,
         title=f"sub-{label}: bids_dtg",
@@ -165,7 +134,7 @@ def write_participant_report(
         results=sections,
         runs=runs,
         methods={"text": methods, "blocks": parse_markdown(methods)} if methods else None,
-        provenance=[_provenance(*of) for of in made],
+        provenance=made,
         what=presentation.made,
         failures=list(failures.items()),
         inclusion=page_facts(_decided(dataset), [label]),
@@ -173,8 +142,7 @@ def write_participant_report(
     )
     path = report_path(dataset, label)
     write_text(path, page)
-    written = [file for section in sections for file in section.files]
-    remove_others(folder, [*written, *(file for _, pictures in drawn for file in pictures)])
+    remove_others(folder, written)
     return path
 
 
@@ -192,33 +160,20 @@ def _shortened(flags: Sequence[Flag], model: str) -> Mapping[str, Any]:
     return {**vars(count), **{k: textwrap.shorten(v, _LONGEST_TEXT) for k, v in texts.items()}}
 
 
-def _draw_run(
-    run: RunFiles, presentation: Presentation, canvas: Canvas, position: int
-) -> tuple[RunOnPage, Sequence[Path]]:
-    """Draw one run; return it with the pictures that were written."""
+def _draw_run(run: RunFiles, presentation: Presentation, canvas: Canvas) -> dict[str, Any]:
+    """Draw one run: panels that follow each other, and whether they are side by side."""
     groups = []
     for beside, members in groupby(presentation.panels, key=lambda panel: panel.beside):
-        shown = [
-            (panel, figure) for panel in members if (figure := panel.draw(run, canvas)) is not None
-        ]
-        groups += [(beside, tuple(shown))] if shown else []
-    return (
-        RunOnPage(
-            title=run.title,
-            anchor=f"run-{position}",
-            quality=run.quality,
-            groups=tuple(groups),
-            missing=_missing(run, presentation),
-        ),
-        canvas.files,
-    )
-
-
-def _missing(run: RunFiles, presentation: Presentation) -> str:
-    """Name the parts of a run that are not shown."""
-    if presentation.missing is not None and (said := presentation.missing(run)) is not None:
-        return said
-    return _MISSING if any(panel.kind not in run.files for panel in presentation.panels) else ""
+        shown = [(panel, figure) for panel in members if (figure := panel.draw(run, canvas))]
+        groups += [(beside, shown)] if shown else []
+    said = presentation.missing(run) if presentation.missing else None
+    return {
+        "title": run.title,
+        "quality": run.quality,
+        "groups": groups,
+        "said": said,  # on what is not shown, by the workflow
+        "lacks": any(panel.kind not in run.files for panel in presentation.panels),
+    }
 
 
 # Title, sidecar and completion record of what was made.
@@ -231,11 +186,23 @@ def _made(
     """List a participant's results: averages of maps or of other results, or single runs."""
     if presentation.of_averages:
         return [
-            (made.title, _facts_of_combined(made), completion_record(dataset, made.title))
+            (made.title, _named_runs(made.facts), completion_record(dataset, made.title))
             for made in files.combined
         ]
     if not presentation.results:
-        return [(made.title, _facts_of_average(made), made.record) for made in files.every_average]
+        return [
+            (
+                made.title,
+                {
+                    **made.common,
+                    "Runs": ", ".join(made.runs),
+                    "LeftOut": ", ".join(made.excluded),
+                    "Maps": made.title if made.maps else "not written (--write)",
+                },
+                made.record,
+            )
+            for made in files.every_average
+        ]
     return [
         (run.title, run.facts, record)
         for run in files.runs
@@ -243,34 +210,25 @@ def _made(
     ]
 
 
-def _facts_of_average(made: AverageFiles) -> Mapping[str, Any]:
-    return {
-        **made.common,
-        "Runs": ", ".join(made.runs),
-        "LeftOut": ", ".join(made.excluded),
-        "Maps": made.title if made.maps else "not written (--write)",
-    }
-
-
-def _facts_of_combined(made: RunFiles) -> Mapping[str, Any]:
-    runs = made.facts.get("Runs")
+def _named_runs(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the sidecar of an average of runs, with the names of its runs alone."""
+    runs, left = facts.get("Runs"), facts.get("ExcludedRuns")
     found = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
-    left = made.facts.get("ExcludedRuns")
     return {
-        **made.facts,
+        **facts,
         "Runs": ", ".join(str(run.get("Run")) for run in found),
         "LeftOut": ", ".join(map(str, left)) if isinstance(left, dict) else "",
     }
 
 
 def _links(
-    sections: Sequence[Section], runs: Sequence[RunOnPage], *, methods: bool, results: bool
+    sections: Sequence[Section], runs: Sequence[Mapping[str, Any]], *, methods: bool, results: bool
 ) -> list[tuple[str, str]]:
     links = [("summary", "Summary")]
     if len(runs) > 1:
-        links.append((runs[0].anchor, "Runs"))
+        links.append(("run-1", "Runs"))
     elif runs:
-        shown = [panel.name for _, panels in runs[0].groups for panel, _ in panels]
+        shown = [panel.name for _, panels in runs[0]["groups"] for panel, _ in panels]
         links += [(name, name.capitalize()) for name in shown]
     links += [link for section in sections for link in section.links]
     links.append(("decision", "Decision"))
@@ -279,19 +237,24 @@ def _links(
     return [*links, ("errors", "Errors")]
 
 
-def _key_figures(runs: Sequence[RunFiles], columns: Sequence[QualityColumn]) -> list[KeyFigure]:
+def _key_figures(
+    runs: Sequence[RunFiles], columns: Sequence[QualityColumn]
+) -> list[dict[str, Any]]:
+    """Return the numbers of the summary: title, value, unit, level, and what is beside it."""
+
     def values(name: str) -> list[float]:
         found = (number(run.quality.get(name)) for run in runs)
         return [value for value in found if value is not None]
 
-    figures = []
+    figures: list[dict[str, Any]] = []
     rest = next(column for column in columns if column.name == "minutes_kept")
     if minutes := sum(values(rest.name)):
         level = level_of(rest.name, minutes)
-        figures.append(KeyFigure(rest.title, f"{minutes:.1f}", rest.unit, level))
+        shown = {"title": rest.title, "value": f"{minutes:.1f}", "unit": rest.unit, "level": level}
+        figures.append(shown)
     if frames := sum(values("frames")):
         share = f"{sum(values('frames_kept')) / frames:.0%}"
-        figures.append(KeyFigure("Frames kept", share, f"of {frames:.0f}"))
+        figures.append({"title": "Frames kept", "value": share, "unit": f"of {frames:.0f}"})
     for column in columns:
         if column.summary and (found := values(column.name)):
             figures.append(_worst(column, found))
@@ -300,70 +263,19 @@ def _key_figures(runs: Sequence[RunFiles], columns: Sequence[QualityColumn]) -> 
             text = " to ".join(f"{value:.3g}" for value in sorted({min(found), max(found)}))
             model = values(f"model_{name}")
             beside = f"the model's training: {model[0]:.3g} {unit}" if model else ""
-            figures.append(KeyFigure(title, text, unit, beside=beside))
+            figures.append({"title": title, "value": text, "unit": unit, "beside": beside})
     return figures
 
 
-def _worst(column: QualityColumn, values: Sequence[float]) -> KeyFigure:
+def _worst(column: QualityColumn, values: Sequence[float]) -> dict[str, Any]:
     """Show the worst of some values."""
     limit = LIMITS.get(column.name)
     low_is_bad = limit is not None and limit.low_is_bad
     value = min(values) if low_is_bad else max(values)
     several = (", lowest" if low_is_bad else ", highest") if len(values) > 1 else ""
-    text = column.summary.format(value)
-    return KeyFigure(column.title + several, text, column.unit, level_of(column.name, value))
-
-
-def _option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name, in_words(value)) for name, value in sorted(options.items())]
-
-
-def in_words(value: object) -> str:
-    """Return the value of an option, as JSON has it, in words.
-
-    Examples
-    --------
-    >>> in_words({"HCP": "95c4", "Schaefer400": "0f1e"}), in_words(["a", "b"]), in_words([])
-    ('HCP (95c4), Schaefer400 (0f1e)', 'a, b', 'none')
-    >>> in_words(True), in_words(None), in_words(0.5)
-    ('yes', 'not given', '0.5')
-    """
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} ({in_words(held)})" for key, held in value.items()) or "none"
-    if isinstance(value, list):
-        return ", ".join(map(in_words, value)) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "not given" if value is None else str(value)
-
-
-def _provenance(title: str, common: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    options = record.get("Options")
-    version = options.get("version") if isinstance(options, dict) else None
-    program = f"bids_dtg {version}" if version else ""
-    atlas = common.get("Atlas")
-    facts = {
-        "Maps": common.get("Maps"),
-        "Run": "" if common.get("Maps") else title,
-        "Completed": record.get("Completed"),
-        "Program": program,
-        "Model": f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}".strip(),
-        "Model, kind": common.get("ModelKind"),
-        "Model, SHA-256": common.get("ModelSHA256"),
-        "Atlas": atlas.get("Key") if isinstance(atlas, dict) else None,
-        "Space": common.get("Resolution"),
-        "Runs": common.get("Runs"),
-        "Left out": common.get("LeftOut"),
-        "Cleaning": common.get("DenoiseStrategy"),
-    }
-    inputs = record.get("Inputs")
     return {
-        "title": title,
-        "facts": [(name, value) for name, value in facts.items() if value],
-        "options": _option_rows(options) if isinstance(options, dict) else [],
-        "inputs": [
-            (name, value.get("size"), str(value.get("ends_sha256"))[:_DIGITS_SHOWN])
-            for name, value in (inputs.items() if isinstance(inputs, dict) else ())
-            if isinstance(value, dict)
-        ],
+        "title": column.title + several,
+        "value": column.summary.format(value),
+        "unit": column.unit,
+        "level": level_of(column.name, value),
     }
