@@ -1,10 +1,7 @@
 """The participant level of any workflow: everything but what is made of a run.
 
-- `call`: all participants of a call; one that fails stops no other
-- `complete`: the last that is written of an average: the record that it is complete
-- `dry_run`: the plan of a call, without doing it
-- `figures`: figures of a run that the quality table of every workflow has
-- `origin`: where results come from, as sidecars say it
+- `call`: all participants of a call; one that fails stops no other; the plan of a call
+- `origin`: what every workflow writes about runs: origin, figures of quality, the last record
 - `parcels`: runs of rest as series of the parcels of one atlas: what workflows that read them share
 - `reports`: when reports are made: beside the work, by a process that gives way to it
 - `request`: what a call asks for, found and checked: dataset, participants, output

@@ -1,19 +1,33 @@
-"""Where results come from, as sidecars say it: the model, files of the input, atlas, cleaning."""
+"""What is written about runs by every workflow: origin, figures of quality, the last record."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import TrainingData
+from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.files.derivatives import TEMPLATEFLOW
-from bids_dtg.files.names import bids_uri
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.errors import OutputError
+from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
+from bids_dtg.files.names import bids_uri, build_path, parse_name
+from bids_dtg.files.provenance import (
+    Fingerprint,
+    options_hash,
+    recorded_outputs,
+    write_completion,
+)
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.averages import AveragedRuns, run_entities
+from bids_dtg.participants.request import CallRequest
+from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.settings import InputChoice
 
 # How the runs of each type of input were made, before any cleaning here.
@@ -141,3 +155,122 @@ def cleaning_note(
     further = f", and further ({cleaned_as})" if _FURTHER.search(cleaned_as) else ""
     here = _MADE[input_type] + further + (f" and here by {strategy}" if cleaned else "")
     return f"The model was trained on runs cleaned otherwise ({words}); these were {here}."
+
+
+def complete_average(
+    request: CallRequest,
+    planned: AveragedRuns,
+    inputs: Mapping[str, Fingerprint],
+    files: Sequence[PurePosixPath],
+    lacking: Lacking,
+) -> None:
+    """Record that an average is complete, once all else of it has been written.
+
+    Parameters
+    ----------
+    request
+        What the call asks for: its output dataset, its options and its methods text.
+    planned
+        The runs that are averaged.
+    inputs
+        Fingerprints of the input files, by path.
+    files
+        All that was written of it.
+    lacking
+        What the tables of its runs lack, which its methods text says.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    output, options = request.output, request.recorded_options
+    # What other options had written, as maps in another space, must not lie beside.
+    for left in set(recorded_outputs(output, planned.title)) - set(files):
+        if _is_of(output, planned, left):
+            output.remove(left)
+    path = methods_path(options_hash(options), lacking)
+    keep_methods(output, path, request.methods(lacking))
+    # Last: whoever is killed before this line does all of the above again.
+    write_completion(
+        output,
+        planned.title,
+        options=options,
+        inputs=inputs,
+        outputs=[output.path(file) for file in files],
+        methods=path,
+    )
+
+
+def _is_of(output: DerivativeDataset, planned: AveragedRuns, path: PurePosixPath) -> bool:
+    """Return whether a file has a name of this average, in the participant's own folder.
+
+    A record may have come with somebody else's folder; and others use what is shared.
+    """
+    try:
+        name = parse_name(path.name)
+        named = dict(name.entities)
+        if path != build_path(named, name.suffix, name.extension, datatype=path.parent.name):
+            return False
+    except (ValueError, KeyError, OutputError):
+        return False
+    folder = output.path(f"sub-{planned.participant}").resolve()
+    inside = output.path(path).parent.resolve().is_relative_to(folder)
+    return inside and dict(planned.entities).items() <= named.items()
+
+
+def first_figures(
+    run: RestRun,
+    design: TemporalDesign,
+    confounds: Confounds,
+    *,
+    voxel_mm: float,
+    residual_dof: float,
+    model_tr_seconds: float | None = None,
+    model_voxel_mm: float = math.nan,
+) -> dict[str, object]:
+    """Return the figures of `report.quality.FIRST`, but for the effective degrees of freedom.
+
+    Parameters
+    ----------
+    run
+        The run, from `find_runs`.
+    design
+        Frames kept and columns removed.
+    confounds
+        What the columns came from.
+    voxel_mm
+        Edge of a cube of the volume of the file's voxels.
+    residual_dof
+        NaN where they are not known.
+    model_tr_seconds, model_voxel_mm
+        Of the runs that the model was trained on; None, and NaN: not known.
+    """
+    fd = confounds.mean_fd_mm
+    return {
+        "participant_id": f"sub-{run.participant}",
+        "session_id": f"ses-{run.session}" if run.session else None,
+        "task_id": run.task,
+        "run_id": run_entities(run).get("run"),
+        "repetition_time": design.tr_seconds,
+        "model_repetition_time": model_tr_seconds,
+        "voxel_size": rounded(voxel_mm),
+        "model_voxel_size": rounded(model_voxel_mm),
+        "frames": len(design.keep),
+        "frames_kept": design.frames_kept,
+        "minutes_kept": round(design.seconds_kept / 60, 3),
+        "confound_columns": design.rank,
+        "residual_dof": rounded(residual_dof),
+        "fd_mean": None if fd is None else round(fd, 4),
+    }
+
+
+def rounded(value: float, digits: int = 4) -> float | None:
+    """Round a figure for a table; None where it is not known.
+
+    Examples
+    --------
+    >>> rounded(0.123456), rounded(math.nan)
+    (0.1235, None)
+    """
+    return round(value, digits) if math.isfinite(value) else None

@@ -8,16 +8,17 @@ workflow's: a `RunPart`.
 from __future__ import annotations
 
 import traceback
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from pathlib import PurePosixPath
+from typing import ClassVar, Self
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.machine import share_cores
-from bids_dtg.errors import DtgError, OutputError, internal_error
+from bids_dtg.errors import DtgError, OutputError, RunError, internal_error
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint
 from bids_dtg.inputs.run import RestRun
@@ -109,21 +110,30 @@ class MadeAverage:
     summary: str  # one line for people
 
 
-class AverageMaker(Protocol):
+class AverageMaker(ABC):
     """Makes the results of an average as its runs arrive, then has them written."""
 
-    @property
-    def begun(self) -> AverageBegun:
-        """The average that is made."""
+    def __init__(self, begun: AverageBegun, clock: Clock) -> None:
+        self.begun, self._clock = begun, clock
+        self._files: list[PurePosixPath] = []  # that were written
+        self._left_out: dict[str, str] = {}  # runs that are not part of the average, and why
 
+    @abstractmethod
     def take(self, part: RunPart, reporter: Reporter) -> None:
         """Take a part of a run."""
 
     def leave_out(self, run: str, reason: str) -> None:
         """Remember a run that is not part of the average."""
+        self._left_out[run] = reason
 
+    @abstractmethod
     def finish(self, reporter: Reporter) -> MadeAverage:
         """Write what is left to write, and last the record that the average is complete."""
+
+    def none_usable(self) -> RunError:
+        """Return the error for an average without a run."""
+        reasons = " ".join(self._left_out.values())
+        return RunError(f"{self.begun.planned.title} has no run that can be used: {reasons}")
 
 
 class LevelWork(AheadWork[Event, Outcome]):

@@ -15,8 +15,7 @@ from bids_dtg.contrasts.participant.measure import MeasuredRun
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.figures import first_figures, rounded
-from bids_dtg.participants.origin import camel_case, cleaning_note
+from bids_dtg.participants.origin import camel_case, cleaning_note, first_figures, rounded
 from bids_dtg.settings import Settings
 
 _RANGE_COLUMNS = ("mask_overlap", "roi_map_identity", "hemispheric_similarity", "roi_sd_ratio")

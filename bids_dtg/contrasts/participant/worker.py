@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import ClassVar
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
@@ -20,13 +19,13 @@ from bids_dtg.contrasts.participant.outputs.write import complete, write_average
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.machine import one_blas_thread, return_memory
-from bids_dtg.errors import RunError
 from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.worker import (
     AverageBegun,
+    AverageMaker,
     LevelWork,
     MadeAverage,
     RunPart,
@@ -129,18 +128,17 @@ class ParticipantWork(LevelWork):
         self._model.wait()
 
 
-class MapAverageMaker:
+class MapAverageMaker(AverageMaker):
     """Predicts and averages the maps of an average as its runs arrive, then has them written."""
 
     def __init__(self, begun: AverageBegun, model: Model, request: Request, clock: Clock) -> None:
-        self.begun, self._model, self._request, self._clock = begun, model, request, clock
+        super().__init__(begun, clock)
+        self._model, self._request = model, request
         self._average = MapAverage(by_dof=begun.planned.by_dof)
         # Of a model that reads all runs of a session together.
         self._joined, self._session = JoinedRuns(), ""
         self._seconds = 0.0  # spent on maps of the run whose segments arrive
         self._summaries: list[RunSummary] = []
-        self._left_out: dict[str, str] = {}
-        self._files: list[PurePosixPath] = []
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
         """Predict the maps of a segment, or write the files of a run.
@@ -190,10 +188,6 @@ class MapAverageMaker:
             add_maps(self._average, self._model, self._joined.connectome())
             self._joined = JoinedRuns()
 
-    def leave_out(self, run: str, reason: str) -> None:
-        """Record a run that is not part of the average."""
-        self._left_out[run] = reason
-
     def finish(self, reporter: Reporter) -> MadeAverage:
         """Write the maps, and last the record that the average is complete.
 
@@ -206,8 +200,7 @@ class MapAverageMaker:
         """
         request, planned, runs = self._request, self.begun.planned, self._summaries
         if not runs:
-            reasons = " ".join(self._left_out.values())
-            raise RunError(f"{planned.title} has no run that can be used: {reasons}")
+            raise self.none_usable()
         reporter.stage("writing", 1.0)
         with self._clock.time("network"):
             self._end_session()

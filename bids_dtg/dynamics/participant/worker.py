@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,8 @@ from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries
-from bids_dtg.participants.parcels.worker import ParcelWork, SeriesRead
-from bids_dtg.participants.worker import AverageBegun, MadeAverage, RunPart
+from bids_dtg.participants.parcels.request import ParcelWork, SeriesRead
+from bids_dtg.participants.worker import AverageBegun, AverageMaker, MadeAverage, RunPart
 from bids_dtg.progress import Clock, Reporter
 
 
@@ -78,12 +77,12 @@ class NetworkWork(ParcelWork):
         return RunMaker(begun, self, clock)
 
 
-class RunMaker:
+class RunMaker(AverageMaker):
     """Describes a run, and writes its results."""
 
     def __init__(self, begun: AverageBegun, work: NetworkWork, clock: Clock) -> None:
-        self.begun, self._work, self._clock = begun, work, clock
-        self._files: list[PurePosixPath] = []
+        super().__init__(begun, clock)
+        self._work = work
         self._measured: list[MeasuredSeries] = []  # the run, once it was sent
         self._notes: Sequence[str] = ()
 
@@ -117,10 +116,6 @@ class RunMaker:
                 seconds=part.seconds + time.perf_counter() - start,
             )
         self._measured.append(measured)
-
-    def leave_out(self, run: str, reason: str) -> None:
-        """Do nothing: an average has one run, and without it there is none."""
-        return
 
     def finish(self, reporter: Reporter) -> MadeAverage:
         """Write the record that the run is complete.

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.parcels import ParcelSeries, ParcelSums, ParcelVoxels, parcel_sums
+from bids_dtg.connectome.parcels import ParcelSeries, ParcelVoxels, parcel_sums
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.atlas import Atlas
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import VoxelPlaces
@@ -48,66 +48,49 @@ class MeasuredSeries:
         return self.series.correlation()
 
 
-@dataclass(frozen=True, eq=False)
 class SeriesReader:
     """Reduces resting-state runs to the series of an atlas' parcels, in one pass over each file.
 
     All voxels of the atlas are read, where it has labels on a grid that is the same for all
     runs: a run on that lattice is looked up, any other is interpolated at its points.
+
+    Parameters
+    ----------
+    atlas
+        Read at every voxel of the grid, in C order.
+    grid
+        Grid of the run's voxels.
+    cleaning
+        What is removed from runs and which frames are kept.
+    min_coverage
+        Least share of a parcel's voxels with signal.
+
+    Raises
+    ------
+    ValueError
+        The atlas was read at other voxels.
     """
 
-    atlas: Atlas  # read at every voxel of the grid
-    grid: Grid
-    places: VoxelPlaces  # the atlas' voxels, those of one parcel together
-    parcel: NDArray[np.intp]  # (voxels,), number of the parcel of each
-    cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
-    min_coverage: float  # share of a parcel; below it there is no series
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         atlas: Atlas,
         grid: Grid,
         cleaning: CleaningOptions,
-        *,
-        min_coverage: float = 0.0,
-    ) -> SeriesReader:
-        """Order an atlas' voxels by parcel.
-
-        Parameters
-        ----------
-        atlas
-            Read at every voxel of the grid, in C order.
-        grid
-            Grid of the run's voxels.
-        cleaning
-            What is removed from runs and which frames are kept.
-        min_coverage
-            Least share of a parcel's voxels with signal.
-
-        Raises
-        ------
-        ValueError
-            The atlas was read at other voxels.
-        """
+        min_coverage: float = MIN_COVERAGE,
+    ) -> None:
         if atlas.labels.shape != (np.prod(grid.shape),):
             raise ValueError(f"{atlas.labels.shape} labels do not fit a grid of {grid.shape}")
+        self.atlas, self.grid, self.cleaning = atlas, grid, cleaning
+        self.min_coverage = min_coverage
         order = np.argsort(atlas.columns, kind="stable")
         order = order[: np.count_nonzero(atlas.columns < len(atlas.parcels))]
-        return cls(
-            atlas=atlas,
-            grid=grid,
-            places=VoxelPlaces(grid, order),
-            parcel=atlas.columns[order],
-            cleaning=cleaning,
-            min_coverage=min_coverage,
-        )
+        self.places = VoxelPlaces(grid, order)  # those of one parcel together
+        self.parcel = atlas.columns[order]  # (voxels,), number of the parcel of each
 
     def measure(
         self,
         run: RestRun,
         *,
-        keep: NDArray[np.bool_] | None = None,
         clock: Clock | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredSeries:
@@ -117,8 +100,6 @@ class SeriesReader:
         ----------
         run
             Files of the run to read.
-        keep
-            (frames,), False for frames to remove besides those of the cleaning.
         clock
             Adds up the time of the stages.
         progress
@@ -133,10 +114,19 @@ class SeriesReader:
         """
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            planned = plan_run(run, self.grid.space, self.cleaning, keep)
+            planned = plan_run(run, self.grid.space, self.cleaning)
         with clock.time("sampling"):
             source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
-        sums = self._add_up(source, planned.design, clock, progress)
+        try:
+            sums = parcel_sums(
+                lambda: source.blocks(clock, progress),
+                planned.design,
+                ParcelVoxels(self.parcel, self.atlas.voxels, source.valid),
+                smoothing=smoothing_among(self.places, self.cleaning),
+                leave=not source.between,
+            )
+        except ValueError as err:
+            raise RunError(f"{source.header.path} cannot be used: {err}") from err
         coverage, design = float(sums.with_data.mean()), planned.design
         require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
         with clock.time("algebra"):
@@ -155,22 +145,3 @@ class SeriesReader:
                 *notes_on_parcels(tuple(self.atlas.parcels.values()), series.present),
             ),
         )
-
-    def _add_up(
-        self,
-        source: RunSource,
-        design: TemporalDesign,
-        clock: Clock,
-        progress: Callable[[float], None],
-    ) -> ParcelSums:
-        """Go through the file once."""
-        try:
-            return parcel_sums(
-                lambda: source.blocks(clock, progress),
-                design,
-                ParcelVoxels(self.parcel, self.atlas.voxels, source.valid),
-                smoothing=smoothing_among(self.places, self.cleaning),
-                leave=not source.between,
-            )
-        except ValueError as err:
-            raise RunError(f"{source.header.path} cannot be used: {err}") from err

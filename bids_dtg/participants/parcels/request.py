@@ -1,20 +1,29 @@
-"""What a call asks for that reads runs as series of an atlas' parcels."""
+"""What a call asks for that reads runs as series of an atlas' parcels, and the work on a person."""
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
+
 from bids_dtg.bundles.fitted import FittedBundle
 from bids_dtg.engine.capacity import divide
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
-from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas
+from bids_dtg.imaging.atlas import Atlas, choose_atlases, find_atlas
 from bids_dtg.imaging.grid import Grid, standard_grid
-from bids_dtg.participants.parcels.atlas import read_atlases
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.regions.atlases import NONE, atlas_datasets
+from bids_dtg.inputs.regions.known_atlases import DEFAULT, KNOWN, atlas_key
+from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
-from bids_dtg.participants.request import Asked, CallRequest
+from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
+from bids_dtg.participants.worker import LevelWork, RunPart, RunProgress, Send
+from bids_dtg.progress import Clock
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.settings import OPTIONS, Settings
 
@@ -122,13 +131,102 @@ class ParcelRequest(CallRequest, Generic[Model]):
 
     def reader(self) -> SeriesReader:
         """Make what reduces runs to parcels' series."""
-        return SeriesReader.of(
-            self.atlas,
-            self.grid,
-            self.settings.cleaning,
-            min_coverage=MIN_COVERAGE,
-        )
+        return SeriesReader(self.atlas, self.grid, self.settings.cleaning)
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all that shapes results beside the inputs."""
         return {**super().shaping_options(), "atlases": {self.atlas.key: self.atlas.identity}}
+
+
+def read_atlases(
+    settings: Settings, workflow: str, own: str = "", *, second: str = ""
+) -> tuple[Atlas, ...]:
+    """Read the atlases of a call: those asked for, the model's, or the default.
+
+    Parameters
+    ----------
+    settings
+        All options of the call.
+    workflow
+        Name of the workflow, for the message.
+    own
+        Key of the model's atlas; empty: it has none, or there is no model.
+    second
+        What the parcels of a second atlas are for; empty: there may be none.
+
+    Returns
+    -------
+    tuple of Atlas
+        One or two, read at every voxel of `standard_grid`.
+
+    Raises
+    ------
+    SettingsError
+        There is none, too many were asked for, or one of them twice.
+    """
+    asked: Sequence[str] = settings.outputs.atlases
+    if len(asked) > 1 + bool(second) or NONE in asked:
+        raise SettingsError(
+            f"--atlases is {' '.join(asked)}",
+            expected=f"one atlas with --workflow {workflow}, whose parcels are the regions"
+            + (f", or a second one for {second}" if second else ""),
+        )
+    grid = standard_grid()
+    places = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
+    datasets = atlas_datasets(settings.inputs.derivatives)
+    templateflow = templateflow_of(settings)
+    if asked or not own:
+        wanted = asked or (DEFAULT,)
+        return choose_atlases(wanted, places, templateflow=templateflow, datasets=datasets)
+    try:
+        return (find_atlas(_as_option(own), places, templateflow=templateflow, datasets=datasets),)
+    except SettingsError as err:
+        raise SettingsError(
+            f"the model's atlas {own} cannot be found by its name",
+            expected="its label image",
+            remedy="give the image with --atlases FILE, or the data set that has it with "
+            "--derivatives atlas=PATH",
+        ) from err
+
+
+def _as_option(key: str) -> str:
+    """Return a model's atlas as --atlases takes it."""
+    return next((row.name for row in KNOWN.values() if atlas_key(row.entities) == key), key)
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesRead(RunPart):
+    """A run has been reduced to series."""
+
+    stage: ClassVar[str] = "modelling"
+
+    measured: MeasuredSeries
+    seconds: float  # time it took
+
+
+class ParcelWork(LevelWork):
+    """Reads runs as series; a workflow adds what makes averages of these.
+
+    Parameters
+    ----------
+    request
+        What the call asks for.
+    """
+
+    def __init__(self, request: ParcelRequest[Any]) -> None:
+        super().__init__(request)
+        self._require_usable = request.require_usable
+        self.reader = request.reader()
+
+    def reader_of(self, run: RestRun) -> SeriesReader:
+        """Return what reduces a run to series."""
+        return self.reader
+
+    def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
+        """Reduce a run to series, refuse those that cannot be used, and send the others."""
+        start = time.perf_counter()
+        measured = self.reader_of(run).measure(
+            run, clock=clock, progress=lambda share: send(RunProgress(share))
+        )
+        self._require_usable(measured)
+        send(SeriesRead(measured, time.perf_counter() - start))

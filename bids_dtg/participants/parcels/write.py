@@ -25,13 +25,14 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.participants.averages import AveragedRuns, run_entities
-from bids_dtg.participants.complete import complete_average
-from bids_dtg.participants.figures import first_figures, rounded
 from bids_dtg.participants.origin import (
     atlas_facts,
     camel_case,
     cleaning_note,
+    complete_average,
+    first_figures,
     model_facts,
+    rounded,
     run_sources,
 )
 from bids_dtg.participants.parcels.measure import MeasuredSeries

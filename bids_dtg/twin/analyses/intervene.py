@@ -17,7 +17,7 @@ from bids_dtg.files.array_store import write_npz
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say
-from bids_dtg.participants.parcels.atlas import read_only_atlas
+from bids_dtg.participants.parcels.request import read_atlases
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
@@ -616,7 +616,7 @@ def _brains(
     if not part.atlas or not regions:
         return None
     try:
-        atlas = read_only_atlas(analysis.settings, "twin", part.atlas)
+        (atlas,) = read_atlases(analysis.settings, "twin", part.atlas)
     except SettingsError:
         return None
     if part.atlas_digest not in ("", atlas.digest) or len(atlas.parcels) != part.regions:

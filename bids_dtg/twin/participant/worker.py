@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
-from bids_dtg.participants.parcels.worker import ParcelWork, SeriesRead
+from bids_dtg.participants.parcels.request import ParcelWork, SeriesRead
 from bids_dtg.participants.worker import AverageBegun, AverageMaker, MadeAverage, RunPart
 from bids_dtg.progress import Clock, Reporter
 from bids_dtg.twin.participant.behaviour import AverageConnectome, behave
@@ -61,14 +59,13 @@ class TwinWork(ParcelWork):
         return TwinAverageMaker(begun, self, clock)
 
 
-class TwinAverageMaker:
+class TwinAverageMaker(AverageMaker):
     """Averages the edges of an average's runs, runs its twin, and writes both."""
 
     def __init__(self, begun: AverageBegun, work: TwinWork, clock: Clock) -> None:
-        self.begun, self._work, self._clock = begun, work, clock
-        self._files: list[PurePosixPath] = []
+        super().__init__(begun, clock)
+        self._work = work
         self._runs: list[MeasuredSeries] = []
-        self._left_out: dict[str, str] = {}
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
         """Write the series of a run, and keep them for the set.
@@ -87,10 +84,6 @@ class TwinAverageMaker:
             )
         self._runs.append(part.measured)
 
-    def leave_out(self, run: str, reason: str) -> None:
-        """Record a run that is not part of the connectome, with the reason."""
-        self._left_out[run] = reason
-
     def finish(self, reporter: Reporter) -> MadeAverage:
         """Write the connectome and its twin's behaviour, and finally the record of the average.
 
@@ -103,8 +96,7 @@ class TwinAverageMaker:
         """
         planned, writer = self.begun.planned, self._work.writer
         if not self._runs:
-            reasons = " ".join(self._left_out.values())
-            raise RunError(f"{planned.title} has no run that can be used: {reasons}")
+            raise self.none_usable()
         made = AverageConnectome(tuple(self._runs), planned.by_dof)
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):

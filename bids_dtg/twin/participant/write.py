@@ -18,7 +18,7 @@ from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.participants.averages import AveragedRuns
-from bids_dtg.participants.figures import rounded
+from bids_dtg.participants.origin import rounded
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.participants.parcels.atlas import read_only_atlas
+from bids_dtg.participants.parcels.request import read_atlases
 from bids_dtg.settings import InputOptions, Settings
 
 
@@ -13,5 +13,5 @@ def test_a_models_atlas_that_has_no_known_name_is_asked_for(tmp_path: Path) -> N
     inputs = InputOptions(tmp_path, tmp_path / "out", "participant")
     settings = Settings(inputs=inputs)
     with pytest.raises(SettingsError, match="model's atlas Mine cannot be found") as caught:
-        read_only_atlas(settings, "twin", "Mine")
+        read_atlases(settings, "twin", "Mine")
     assert "--atlases FILE" in str(caught.value)

@@ -48,9 +48,9 @@ def run_of(root, **options) -> RestRun:
 def read(run: RestRun, atlas: Atlas | None = None, **options) -> MeasuredSeries:
     min_coverage = options.pop("min_coverage", 0.0)
     cleaning = resolve(CleaningOptions(**options), "auto")
-    return SeriesReader.of(
-        atlas or tiny_atlas(), GRID, cleaning, min_coverage=min_coverage
-    ).measure(run)
+    return SeriesReader(atlas or tiny_atlas(), GRID, cleaning, min_coverage=min_coverage).measure(
+        run
+    )
 
 
 def by_the_book(found: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None = None):
@@ -143,7 +143,7 @@ def test_the_atlas_is_read_on_the_whole_grid():
     atlas = tiny_atlas()
     fewer = Atlas(atlas.entities, atlas.labels[1:], atlas.parcels, atlas.voxels)
     with pytest.raises(ValueError, match="do not fit a grid"):
-        SeriesReader.of(fewer, GRID, CleaningOptions())
+        SeriesReader(fewer, GRID, CleaningOptions())
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def measure_real(run: RestRun, atlas: Atlas) -> MeasuredSeries:
     # One of the two tables of confounds has no motion.
     strategy = "none" if run.participant == "RAPIDTIDETEST" else "auto"
     cleaning = resolve(CleaningOptions(denoise_strategy=strategy, min_minutes=1.0), "auto")
-    return SeriesReader.of(atlas, standard_grid(), cleaning, min_coverage=0.5).measure(run)
+    return SeriesReader(atlas, standard_grid(), cleaning, min_coverage=0.5).measure(run)
 
 
 @pytest.mark.slow
