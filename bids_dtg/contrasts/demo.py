@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.overview import run_group
@@ -41,7 +43,7 @@ _GROUP_SIZE = 24
 PICTURED = "wm2bk"
 
 
-def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
+def run_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
     """Simulate, predict, compare with the truth, draw.
 
     Parameters
@@ -50,8 +52,8 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
         Output folder; it must be new or empty.
     participants
         How many people to simulate.
-    broken_run
-        Cut the last participant's run in half, to show how a failure looks.
+    arguments
+        With `broken_run`: the last participant's run is cut in half, to show how a failure looks.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     bundle, phantom = load_bundle("demo"), Phantom(seed=0)
     people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
     write_people(out / SIMULATED, phantom, people, program="dtg-demo")
-    if broken_run:
+    if arguments.broken_run:
         cut_run(out / SIMULATED, people[-1])
     settings = Settings.of(
         bids_dir=out / SIMULATED / "fmriprep",
@@ -79,6 +81,18 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
             show(f"reports: {settings.inputs.output_dir / INDEX}")
     show(f"maps: {settings.inputs.output_dir}")
     return failed
+
+
+def run_phantom(arguments: argparse.Namespace) -> None:
+    """Write simulated people's datasets, as the arguments ask for them."""
+    phantom = Phantom(seed=arguments.seed)
+    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
+    write_people(
+        *(arguments.out, phantom, people),
+        frames=arguments.frames,
+        repetition_time_s=arguments.repetition_time,
+        program="dtg-phantom",
+    )
 
 
 def write_people(
@@ -147,24 +161,18 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
     columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
     rows = zip(labels, np.round(scores, 4), strict=True)
     write_tsv(out / TABLE, columns, [(label, *row) for label, row in rows])
-    _print(dict(zip(labels, scores, strict=True)), len(people), out / TABLE)
+    printed = pd.DataFrame(scores, labels, ["predicted", "group", "own"])
+    printed.loc["mean"] = printed.mean()
+    words = f"""
+r with the simulated truth, mean over {counted(len(people), "participant")}
+{printed.to_string(float_format="%.3f")}
+group: the average map of {_GROUP_SIZE} other simulated people, without noise; own: r after
+subtracting that average from prediction and truth, the participant's deviation from the group.
+Everything here is SIMULATED; the demo model is not for science.
 
-
-def _print(scores: Mapping[str, NDArray[np.float64]], people: int, table: Path) -> None:
-    show("")
-    show(f"r with the simulated truth, mean over {counted(people, 'participant')}")
-    show(f"  {'contrast':26}{'predicted':>10}{'group':>10}{'own':>10}")
-    for label, row in {**scores, "mean": np.mean([*scores.values()], axis=0)}.items():
-        show(f"  {label:26}" + "".join(f"{value:10.3f}" for value in row))
-    for words in (
-        f"group: the average map of {_GROUP_SIZE} other simulated people, without noise; "
-        "own: r after subtracting",
-        "that average from prediction and truth, the participant's deviation from the group.",
-        "Everything here is SIMULATED; the demo model is not for science.",
-        "",
-    ):
-        show(words)
-    show(f"table: {table}")
+table: {out / TABLE}"""
+    for line in words.splitlines():
+        show(line)
 
 
 def _draw(

@@ -38,14 +38,6 @@ class Estimate:
     # (contrasts, voxels), half-widths of the 90 % intervals; None: the model has none
     half_widths: NDArray[np.float32] | None = None
 
-    def __post_init__(self) -> None:
-        rows = len(self.contrasts)
-        if self.values.ndim != 2 or len(self.values) != rows:
-            raise ValueError(f"maps are ({rows} contrasts, voxels), not {self.values.shape}")
-        widths = self.half_widths
-        if widths is not None and widths.shape != self.values.shape:
-            raise ValueError(f"half-widths {widths.shape} do not fit maps {self.values.shape}")
-
     def map_of(self, label: str) -> NDArray[np.float32]:
         """Return the map of a contrast, (voxels,), by its label, in any case.
 
@@ -140,8 +132,6 @@ class MapAverage:
 
         `data` are the voxels (voxels,) that it has maps of; None: all.
         """
-        if not seconds > 0:
-            raise ValueError(f"a segment lasts longer than {seconds} s")
         weight: Any = segment_weight(seconds, residual_dof, by_dof=self._by_dof)
         if data is not None:
             weight = np.where(data, weight, 0.0)

@@ -25,9 +25,6 @@ from bids_dtg.workflows import (
 )
 
 if TYPE_CHECKING:
-    import argparse
-    from pathlib import Path
-
     from bids_dtg.settings import Settings
 
 
@@ -37,27 +34,6 @@ def _results(settings: Settings) -> int:
     run: Run = later("contrasts.participant.worker:LEVEL.run")
     with begin_first_run(settings):
         return run(settings)
-
-
-def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
-    from bids_dtg.contrasts.demo import run_demo
-
-    return run_demo(out, participants=participants, broken_run=arguments.broken_run)
-
-
-def _phantom(arguments: argparse.Namespace) -> None:
-    from bids_dtg.contrasts.demo import write_people
-    from bids_dtg.contrasts.phantom.model import Phantom as Population
-    from bids_dtg.phantom.streams import Cohort
-
-    population = Population(seed=arguments.seed)
-    people = [population.person(Cohort.DEMO, index) for index in range(arguments.participants)]
-    write_people(
-        *(arguments.out, population, people),
-        frames=arguments.frames,
-        repetition_time_s=arguments.repetition_time,
-        program="dtg-phantom",
-    )
 
 
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.
@@ -122,7 +98,7 @@ ROW = Workflow(
     },
     architectures={name: row.help for name, row in KINDS.items()},
     demo=Demo(
-        _demo,
+        later("contrasts.demo:run_demo"),
         help="maps by the demo model",
         files="""\
 OUT/simulated  the people: resting-state runs, measured and true maps
@@ -136,7 +112,7 @@ OUT/demo.png   a map beside its truth""",
         reads_runs=True,
     ),
     phantom=Phantom(
-        _phantom,
+        later("contrasts.demo:run_phantom"),
         help="rest and task maps",
         files="""\
 OUT/fmriprep   resting-state BOLD, brain masks and confounds, as of fMRIPrep

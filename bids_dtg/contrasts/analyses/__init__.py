@@ -1,6 +1,5 @@
 """Training, evaluation and use of models, from people's rest and measured maps.
 
-- `baselines`: simple models that a model is compared with
 - `cohort`: participants with rest and measured maps, found by the names of their files
 - `reading`: their arrays: made in several processes, kept, mapped
 - `evaluate`: compares a model's maps with measured ones, and with simple models

@@ -124,35 +124,33 @@ class Cohort:
                 f"--analysis {settings.modelling.analysis} needs measured maps",
                 expected="--derivatives statmaps=PATH",
             )
-        asked = settings.replace(derivatives=others)
-        sets: tuple[int, ...] = ()
-        if (
-            kind is not None
-            and names_parcels(settings.inputs.space or "")
-            and not names_model(settings)
-        ):
-            request = Request.prepare(asked, partial(parcel_template, kind))
-            card = request.bundle.card
+        template, sets = None, tuple[int, ...]()
+        if kind and names_parcels(settings.inputs.space or "") and not names_model(settings):
+            template = partial(parcel_template, kind)
+        request = Request.prepare(settings.replace(derivatives=others), template)
+        card = request.bundle.card
+        if template is not None:
             sets = card.part.connectome.sets or (len(request.bundle.roi_maps),)
             words = f"{card.description}, with {maps_in_words(sets)}"
         else:
-            request = Request.prepare(asked)
-            card = request.bundle.card
             words = f"masks and ROI maps are those of {card.name} {card.version}"
             if kind is not None:
                 request = request.trained(
                     _form_of(kind, card.part.connectome.sets),
                     kind.segment_seconds(card.part.segment_seconds),
                 )
-        bundle, own = request.bundle, settings.modelling.analysis != "evaluate"
-        makes = "model" if own else "evaluation"
-        basis: OwnModel | UsedModel = UsedModel.of(bundle.card, bundle.identity, makes)
-        if own:
-            basis = OwnModel(settings, repeatable=True)
-        name = settings.modelling.model_name or (DEFAULT_NAME if own else bundle.card.name)
-        names = request.path_names.plus({"statmaps": place})
+        if settings.modelling.analysis == "evaluate":
+            makes, name = "evaluation", card.name
+            basis: OwnModel | UsedModel = UsedModel.of(card, request.bundle.identity, makes)
+        else:
+            makes, name, basis = "model", DEFAULT_NAME, OwnModel(settings, repeatable=True)
         results = ResultFolder(
-            settings, request.output, f"{makes}-{name}", _CAN_WRITE, basis, names
+            settings,
+            request.output,
+            f"{makes}-{settings.modelling.model_name or name}",
+            _CAN_WRITE,
+            basis,
+            request.path_names.plus({"statmaps": place}),
         )
         results.refuse_others()
         return cls(settings, request, place, results, words, sets)

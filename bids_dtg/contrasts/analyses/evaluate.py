@@ -7,9 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.analyses.baselines import baselines, leave_one_out, linear_parcels
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.judge import score_models, write_scores
+from bids_dtg.contrasts.analyses.judge import (
+    baselines,
+    leave_one_out,
+    linear_parcels,
+    score_models,
+    write_scores,
+)
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families

@@ -1,10 +1,14 @@
-"""Judge a model by people's measured maps, beside simple models: tables, matrices and the page."""
+"""Judge a model by people's measured maps, beside simple models: tables, matrices and the page.
+
+Simple models are the group average and the linear model of Tavor et al. 2016.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -13,14 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.contrasts.analyses.baselines import (
-    Predict,
-    SimpleModels,
-    baselines,
-    linear_parcels,
-)
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, Cohort
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
     GROUP_AVERAGE,
@@ -42,8 +41,8 @@ from bids_dtg.contrasts.judging.tables import (
     same_for_all,
     score_tables,
 )
-from bids_dtg.contrasts.people import FittedModel, Person
-from bids_dtg.errors import SettingsError
+from bids_dtg.contrasts.people import FittedModel, MeanMaps, Person, mean_maps, predicted_maps
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -53,8 +52,12 @@ from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
+from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 from bids_dtg.stats.splits import Split, family_numbers
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
+
+Array = NDArray[np.float32]
+Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
 TISSUES = ("cortex", "subcortex", "cerebellum")
 _LEAST_PLACES = 20  # of a tissue: an r over fewer says little
@@ -75,6 +78,120 @@ _CURVES = {
     "validation_r": "validation r",
     "validation_residual_r": "validation residual r",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class SimpleModels:
+    """Simple models of the same people."""
+
+    models: Mapping[str, Predict]  # by name of the model
+    # How each was fitted, by name, for JSON; lists where it was fitted several times.
+    record: Mapping[str, Any]
+    people: int  # how many people each was fitted on; of several numbers, the group average's
+    mean: Array | None = None  # mean map of the training people; None: each is judged by others
+    # Models that were fitted for each person on all others, whom their maps resemble more.
+    leave_one_out: tuple[str, ...] = ()
+    words: str = ""  # what they were fitted on
+
+    def with_average(self, mean: Array, people: int) -> SimpleModels:
+        """Return the same with the mean map (contrasts, places) of a model's training people."""
+        return dataclasses.replace(
+            self,
+            models={**self.models, GROUP_AVERAGE: lambda person: mean},
+            people=people,
+            mean=mean,
+            leave_one_out=tuple(name for name in self.leave_one_out if name != GROUP_AVERAGE),
+            words=f"The group average is that of the {counted(people, 'participant')} that the "
+            f"model was trained on; the linear model was fitted on {self.people} of those judged.",
+        )
+
+
+def linear_parcels(bundle: ModelBundle) -> NDArray[np.intp]:
+    """Return the parcel of each place, (places,), of the linear model on a bundle's ROIs."""
+    maps = bundle.place_roi_maps
+    return roi_parcels(maps[bundle.card.part.connectome.one_set(len(maps))])
+
+
+def baselines(training: Sequence[Person], parcels: NDArray[np.intp], seed: int) -> SimpleModels:
+    """Fit group average and linear model.
+
+    Of connectomes of several sets of ROIs it reads the set nearest to 50, and of each person one
+    segment of rest, which the seed draws.
+    """
+    mean = mean_maps(training)
+    training = [person.of_one_set() for person in training]
+    maps = [person.maps for person in training]
+    linear = ParcelLinearBaseline(parcels).fit(_drawn_segments(training, seed), maps)
+    models: dict[str, Predict] = {
+        GROUP_AVERAGE: lambda person: mean,
+        LINEAR: lambda person: _predicted(linear, person),
+    }
+    words = f"Simple models were fitted on {counted(len(training), 'participant')}."
+    record = {LINEAR: _record(linear, seed)}
+    return SimpleModels(models, record, len(training), mean, words=words)
+
+
+def leave_one_out(
+    people: Sequence[Person], parcels: NDArray[np.intp], seed: int, families: Mapping[str, str]
+) -> SimpleModels:
+    """For each person, return simple models fitted on all people of other families.
+
+    Raises
+    ------
+    DatasetError
+        All are of one family.
+    """
+    everybody = MeanMaps.of(people)
+    people = [person.of_one_set() for person in people]
+    family = family_numbers([person.label for person in people], families)
+    if np.ptp(family) == 0:
+        raise DatasetError(
+            f"{counted(len(people), 'participant')} are of one family, or have the same rest",
+            expected="people of two families or more, or --split-file with people to fit simple "
+            "models on",
+        )
+    place = {person.label: number for number, person in enumerate(people)}
+    maps = [person.maps for person in people]
+    segments = _drawn_segments(people, seed)
+    of_parcels = ParcelLinearBaseline(parcels).fit(segments, maps)
+
+    def relatives_of(person: Person) -> list[int]:
+        """Return the numbers of the person and of all relatives."""
+        return np.flatnonzero(family == family[place[person.label]]).tolist()
+
+    def average(person: Person) -> Array:
+        relatives = MeanMaps.of([people[number] for number in relatives_of(person)])
+        total, others = everybody.total - relatives.total, everybody.count - relatives.count
+        found: Array = (total / np.maximum(others, 1)).astype(np.float32)
+        return found
+
+    def linear(person: Person) -> Array:
+        model = of_parcels
+        for number in relatives_of(person):
+            model = model.without(segments[number], maps[number])
+        return _predicted(model, person)
+
+    models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear}
+    record = {LINEAR: _record(of_parcels, seed)}
+    fitted_on = len(people) - 1
+    words = f"Simple models were fitted on {counted(fitted_on, 'participant')}."
+    return SimpleModels(models, record, fitted_on, None, tuple(models), words)
+
+
+def _predicted(model: ParcelLinearBaseline, person: Person) -> Array:
+    """Predict a person's maps, the mean over segments of rest."""
+    return predicted_maps(lambda one: model.predict([one])[0], person.of_one_set())
+
+
+def _drawn_segments(people: Sequence[Person], seed: int) -> list[NDArray[np.float16]]:
+    """Draw one segment of rest for each person; the segments stay on disk."""
+    rng = np.random.default_rng(seed)
+    return [person.connectomes[rng.integers(len(person.connectomes))] for person in people]
+
+
+def _record(linear: ParcelLinearBaseline, seed: int) -> dict[str, Any]:
+    _, parcels, rois = linear.coef.shape
+    return {"parcels": parcels, "coefficients": 1 + rois, "segments": "one drawn", "seed": seed}
 
 
 def score_models(

@@ -7,10 +7,9 @@ import time
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.baselines import SimpleModels
 from bids_dtg.contrasts.analyses.cohort import FOLDS, WORK, Cohort, names_model
 from bids_dtg.contrasts.analyses.fit import check_fit, fit_model, write_fitted
-from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
+from bids_dtg.contrasts.analyses.judge import SimpleModels, score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import of_fold, read, reduced, with_maps_of
 from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, sets_that_fit

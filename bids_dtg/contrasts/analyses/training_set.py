@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from bids_dtg.bundles.people import (
     UNCERTAIN,
@@ -38,9 +39,13 @@ def _hashes(cohort: Cohort, label: str) -> PersonHashes:
         person = hash_person(known, published_id(known, label) or label)
     else:
         person = hash_person(name, label) if name else ""
+    digests = set[str]()
+    with suppress(DtgError):  # a later step says why these data cannot be used
+        # Other cleaning leaves the files of rest the same.
+        digests = {file_fingerprint(run.bold).ends_sha256 for run in cohort.request.runs(label)}
     return PersonHashes(
         person,
-        tuple(hash_rest(digest) for digest in _rest_digests(cohort, label)),
+        tuple(hash_rest(digest) for digest in sorted(digests)),
         tuple(sorted(cohort.sketches.get(label, {}).values())),
         hash_family(known or name or "", cohort.table_families.by_label.get(label, "")),
     )
@@ -49,15 +54,6 @@ def _hashes(cohort: Cohort, label: str) -> PersonHashes:
 def _data_name(cohort: Cohort) -> str | None:
     """Return the name of the data set, without which ids identify nobody; None: it has none."""
     return own_name(cohort.request.dataset)
-
-
-def _rest_digests(cohort: Cohort, label: str) -> tuple[str, ...]:
-    """Return a digest of each file of rest; other cleaning leaves them the same."""
-    try:
-        runs = cohort.request.runs(label)
-        return tuple(sorted({file_fingerprint(run.bold).ends_sha256 for run in runs}))
-    except DtgError:
-        return ()  # a later step says why these data cannot be used
 
 
 def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
@@ -103,7 +99,13 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
     by the values of their rest, too. `warns`: where membership is uncertain.
     """
     seen = _known(cohort.bundle)
-    matches = {label: _match(seen, cohort, label) for label in labels}
+    matches, by_form = {}, []
+    for label in labels:
+        own = _hashes(cohort, label)
+        sure = seen.find(_published(cohort, label)).sets
+        found = seen.find([own.person] if own.person else [], own.rest, own.sketches, own.family)
+        matches[label] = PersonMatch(found.sets | sure, found.related)
+        by_form += [label] if sure else []
     related = cohort.families.relatives(
         label for label, match in matches.items() if match.related & _SHAPING.keys()
     )
@@ -113,7 +115,13 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
         if match.sets & _SHAPING.keys() or label in related
     }
     say_left_out(why)
-    _say_of_published(cohort, seen, [label for label in why if why[label] != RELATED])
+    by_form = [label for label in by_form if why.get(label, RELATED) != RELATED]
+    if by_form and not canonical_name(_data_name(cohort) or ""):  # of a data set without a name
+        say(
+            f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have ids as in "
+            f"the published lists of {' and '.join(published_names(by_form[0]))}, and count as "
+            "those people"
+        )
     if warns:
         _warn(cohort, seen, matches, [label for label in labels if label not in why])
     return reasons(why)
@@ -152,23 +160,3 @@ def _known(bundle: ModelBundle) -> ModelPeople:
         card = bundle.card
         seen = ModelPeople({}, (f"all of {card.name} {card.version}: its bundle lists nobody",))
     return seen
-
-
-def _match(seen: ModelPeople, cohort: Cohort, label: str) -> PersonMatch:
-    own = _hashes(cohort, label)
-    sure = seen.find(_published(cohort, label)).sets
-    found = seen.find([own.person] if own.person else [], own.rest, own.sketches, own.family)
-    return PersonMatch(found.sets | sure, found.related)
-
-
-def _say_of_published(cohort: Cohort, seen: ModelPeople, labels: Sequence[str]) -> None:
-    """Report people recognised by the form of their id, if the data set is not named."""
-    if canonical_name(_data_name(cohort) or ""):
-        return
-    by_form = [label for label in labels if seen.find(_published(cohort, label)).sets]
-    if by_form:
-        say(
-            f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have ids as in "
-            f"the published lists of {' and '.join(published_names(by_form[0]))}, and count as "
-            "those people"
-        )

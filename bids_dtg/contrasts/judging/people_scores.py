@@ -77,7 +77,7 @@ class PeopleScores:
         Raises
         ------
         ValueError
-            If shapes do not match or no voxel is left.
+            No voxel is left.
 
         Examples
         --------
@@ -87,13 +87,6 @@ class PeopleScores:
         >>> scores.matrix.shape, scores.residual_r.round(3).tolist()
         ((3, 3), [1.0, 1.0, 1.0])
         """
-        if predicted.ndim != 2 or predicted.shape != measured.shape:
-            raise ValueError(
-                f"maps are (people, voxels) of one shape, found {predicted.shape} and "
-                f"{measured.shape}"
-            )
-        if training_mean is not None and training_mean.shape != predicted.shape[1:]:
-            raise ValueError(f"the mean map is {predicted.shape[1:]}, found {training_mean.shape}")
         family = np.arange(len(predicted)) if families is None else families
         here = np.ones(predicted.shape[1], bool) if here is None else here
         products, voxels = _products(predicted, measured, training_mean, here, slab_bytes)

@@ -89,7 +89,7 @@ def score_maps(
     Raises
     ------
     ValueError
-        If shapes do not match, or the people who count have no voxel in common.
+        The people who count have no voxel in common.
 
     Examples
     --------
@@ -99,11 +99,6 @@ def score_maps(
     >>> len(found.table), float(found.table["identification"].mean())
     (16, 1.0)
     """
-    if predicted.ndim != 3 or predicted.shape != measured.shape:
-        raise ValueError(
-            f"maps are (people, contrasts, voxels) of one shape, found {predicted.shape} and "
-            f"{measured.shape}"
-        )
     number, rows, _ = measured.shape
     people, contrasts = labels or ([str(n) for n in range(size)] for size in (number, rows))
     counted = slice(None) if here is None else here

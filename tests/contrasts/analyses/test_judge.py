@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.analyses import judge
-from bids_dtg.contrasts.analyses.baselines import SimpleModels
-from bids_dtg.contrasts.analyses.judge import TISSUES, flags, score_models, tissues_of
+from bids_dtg.contrasts.analyses.judge import TISSUES, SimpleModels, flags, score_models, tissues_of
 from bids_dtg.contrasts.judging.scores import ANOTHER, GROUP_AVERAGE, LINEAR, OWN_MEAN, RETEST
 from bids_dtg.contrasts.judging.tables import comparison_rows, part_rows, summary_row
 from bids_dtg.contrasts.people import Person
