@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.lattice import Lattice
+from bids_dtg.imaging.places import Lattice
 
 LEAST_PEOPLE = 10  # in a block, of people apart from those of the fit
 _TAIL = 0.95  # of t, on one side
@@ -78,7 +78,7 @@ class LeftOutErrors:
     Twelve people at one place, measured without what is predicted:
 
     >>> import numpy as np
-    >>> from bids_dtg.imaging.lattice import single_lattice
+    >>> from bids_dtg.imaging.places import single_lattice
     >>> sums = LeftOutErrors(1, single_lattice(1, 1))
     >>> for sign in (-1.0, 1.0) * 6:
     ...     sums.add(np.zeros((1, 1)), np.full((1, 1), sign))

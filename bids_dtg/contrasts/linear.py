@@ -29,8 +29,7 @@ from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile, let_go
-from bids_dtg.imaging.lattice import Lattice, single_lattice
-from bids_dtg.imaging.places import Places
+from bids_dtg.imaging.places import Lattice, Places, single_lattice
 from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions, Settings
 from bids_dtg.stats.linear import fit_maps, rows_alike, standardised

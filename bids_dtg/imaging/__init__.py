@@ -2,14 +2,13 @@
 
 Grids and points:
 
-- `places`: where values are wanted: voxels of a grid, vertices of a surface, names in a list
-- `lattice`: coarse cells over places, and interpolation between them
+- `places`: where values are wanted: voxels of a grid, or names in a list; coarse blocks over them
 - `grid`: a model's grid: shape, affine, space
 - `sampling`: where grid voxels lie in a file, on its lattice or between its voxels; the voxels
   around points, and their weights
 - `splines`: cubic B-splines through the voxels of frames
 - `placement`: where voxels lie in any file of a run
-- `warp`: values on a grid brought to the voxels of another space's
+- `point_sampling`: maps at points between voxels: vertices, or the voxels of another space
 - `smoothing`: Gaussian smoothing among voxels that have data
 - `transforms`: transforms between spaces, from files of ITK and FSL
 

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.lattice import Lattice, single_lattice, voxel_lattice
 from bids_dtg.imaging.nifti import Intent, encode_integers, encode_maps, maps_image
 from bids_dtg.imaging.statmap import read_statmap
 
@@ -25,62 +24,44 @@ _NONE = -1
 Indices = NDArray[np.intp]
 
 
-class Places(Protocol):
-    """Where values are wanted, in an order, and what lies beside what."""
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """Blocks that cover places, and how values pass between blocks and places.
+
+    A place's corners are the blocks that its values are interpolated between: eight around a
+    voxel, one of a parcel.
+    """
+
+    shape: tuple[int, ...]  # of an array over the blocks, in C order
+    edge: int  # of a block, counted in places
+    block_of: Indices  # (places,), number of the block that a place lies in
+    corners: Indices  # (places, corners), numbers of blocks
+    weights: NDArray[np.float64]  # (places, corners), they add up to 1
 
     @property
-    def number(self) -> int:
-        """How many places there are."""
-        ...
+    def blocks(self) -> int:
+        """How many blocks there are, those without a place included."""
+        return int(np.prod(self.shape))
 
-    @property
-    def spacing_mm(self) -> float:
-        """Distance between neighbouring places."""
-        ...
+    def interpolate(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Interpolate values at the blocks' centres, (rows, *shape), to places: (rows, places)."""
+        rows = values.reshape(len(values), -1).astype(np.float64)
+        found = np.empty((len(rows), len(self.block_of)), np.float32)
+        for own, row in zip(found, rows, strict=True):
+            own[:] = np.einsum("pc,pc->p", row[self.corners], self.weights)
+        return found
 
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """(places, 3), RAS+ mm."""
-        ...
 
-    @property
-    def entities(self) -> dict[str, str | None]:
-        """BIDS entities of a file with values at the places."""
-        ...
+def single_lattice(places: int, edge: int) -> Lattice:
+    """Give each place a block of its own, between which nothing is interpolated.
 
-    @property
-    def extension(self) -> str:
-        """What the name of such a file ends with."""
-        ...
-
-    def encode(
-        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
-    ) -> bytes:
-        """Make a complete file of one map (places,) or of several (n, places); 0 elsewhere.
-
-        The same input gives the same bytes.
-        """
-        ...
-
-    def read(self, path: Path) -> NDArray[np.float32]:
-        """Read a file of one map at the places: (places,), NaN where it has no value.
-
-        A value of 0 counts as none: it marks what lies outside the brain.
-
-        Raises
-        ------
-        RunError
-            Missing, damaged, or several maps; `EmptyMapError`: no value at any place.
-        """
-        ...
-
-    def mirror(self) -> Indices:
-        """Return the place on the other side of the brain for each place, (places,); -1: none."""
-        ...
-
-    def lattice(self, edge: int) -> Lattice:
-        """Divide the places into blocks of about `edge` places along an edge."""
-        ...
+    Examples
+    --------
+    >>> single_lattice(3, edge=2).interpolate(np.array([[1.0, 2.0, 3.0]]))
+    array([[1., 2., 3.]], dtype=float32)
+    """
+    own = np.arange(places, dtype=np.intp)
+    return Lattice((places,), edge, own, own[:, None], np.ones((places, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +147,7 @@ class VoxelPlaces:
         """Make a .nii.gz file of one map (voxels,), or of several (n, voxels) along a fourth axis.
 
         `description` is cut to 79 ASCII characters; `facts` go whole into the header, as JSON.
-        As `Places.encode`.
+        Other voxels are 0, and the same input gives the same bytes.
         """
         return encode_maps(
             *(values, self.positions, self.grid),
@@ -212,7 +193,15 @@ class VoxelPlaces:
     def read(self, path: Path) -> NDArray[np.float32]:
         """Read a map in NIfTI or Analyze on any grid of the space, by linear interpolation.
 
-        As `Places.read`.
+        Returns
+        -------
+        (voxels,), NaN where it has no value. A value of 0 counts as none: it marks what lies
+        outside the brain.
+
+        Raises
+        ------
+        RunError
+            Missing, damaged, or several maps; `EmptyMapError`: no value at any voxel.
         """
         return read_statmap(path, self.points, self.grid.space)
 
@@ -222,22 +211,19 @@ class VoxelPlaces:
         volume.reshape(-1)[self.positions] = values
         return volume
 
-    def neighbours(self) -> Indices:
-        """Return the voxels that share a face, (pairs, 2): along i, then j, then k."""
-        index, number = self.index, self._numbers()
-        pairs = []
-        for step in np.eye(3, dtype=np.intp):
-            beside = _look_up(number, index + step)
-            near = np.flatnonzero(beside != _NONE)
-            pairs.append(np.stack([near, beside[near]], axis=1))
-        return np.concatenate(pairs)
-
     def mirror(self) -> Indices:
         """Return the voxel nearest to where x has the other sign, (voxels,); -1: none."""
-        return self._nearest(self.points * [-1, 1, 1])
+        affine, numbers = self.grid.affine, np.full(self.grid.shape, _NONE, np.intp)
+        numbers.reshape(-1)[self.positions] = np.arange(self.number)
+        beyond = self.points * [-1, 1, 1] - affine[:3, 3]
+        index = np.rint(beyond @ np.linalg.inv(affine[:3, :3]).T).astype(np.intp)
+        found = np.full(self.number, _NONE, np.intp)
+        inside = ((index >= 0) & (index < numbers.shape)).all(axis=1)
+        found[inside] = numbers[tuple(index[inside].T)]
+        return found
 
     def lattice(self, edge: int) -> Lattice:
-        """Divide the grid into cubes of `edge` voxels along an edge.
+        """Divide the grid into cubes of `edge` voxels along an edge; the last may be incomplete.
 
         Raises
         ------
@@ -246,19 +232,22 @@ class VoxelPlaces:
         """
         if edge < 1:
             raise ValueError(f"a block has 1 voxel along an edge or more, not {edge}")
-        return voxel_lattice(self.index, self.grid.shape, edge)
-
-    def _nearest(self, points: NDArray[np.float64]) -> Indices:
-        """Return the voxel of the places that points (n, 3), RAS+ mm, lie in; -1 for none."""
-        affine = self.grid.affine
-        index = np.rint((points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T)
-        return _look_up(self._numbers(), index.astype(np.intp))
-
-    def _numbers(self) -> Indices:
-        """Return the place at each voxel of the grid, (i, j, k); -1 for none."""
-        numbers = np.full(self.grid.shape, _NONE, np.intp)
-        numbers.reshape(-1)[self.positions] = np.arange(self.number)
-        return numbers
+        index, blocks = self.index, tuple(-(-size // edge) for size in self.grid.shape)
+        last = np.array(blocks) - 1
+        # A block's centre lies (edge - 1) / 2 voxels after its first voxel.
+        place = np.clip((index - (edge - 1) / 2) / edge, 0, last)
+        lower = np.minimum(place.astype(np.intp), np.maximum(last - 1, 0))
+        share = place - lower
+        i, j, k = np.stack([1.0 - share, share], axis=2).transpose(1, 0, 2)
+        weights = i[:, :, None, None] * j[:, None, :, None] * k[:, None, None, :]
+        corners = np.minimum(lower[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T, last)
+        return Lattice(
+            shape=blocks,
+            edge=edge,
+            block_of=np.ravel_multi_index(tuple((index // edge).T), blocks),
+            corners=np.ravel_multi_index(tuple(np.moveaxis(corners, -1, 0)), blocks),
+            weights=weights.reshape(-1, 8),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,9 +317,4 @@ class ListedPlaces:
         )
 
 
-def _look_up(numbers: Indices, index: Indices) -> Indices:
-    """Return the places at voxels (voxels, 3); -1 outside the grid and where there is none."""
-    found = np.full(len(index), _NONE, np.intp)
-    inside = ((index >= 0) & (index < numbers.shape)).all(axis=1)
-    found[inside] = numbers[tuple(index[inside].T)]
-    return found
+Places = VoxelPlaces | ListedPlaces

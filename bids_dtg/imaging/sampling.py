@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,27 +18,6 @@ LATTICE_TOLERANCE = 1e-3
 _LEAST_WEIGHT = 1e-5
 # Points handled at a time, so that what lies between input and result stays in the cache.
 _POINTS = 65536
-
-
-class Sampling(Protocol):
-    """Takes the values at wanted voxels out of frames."""
-
-    @property
-    def frames_at_once(self) -> int:
-        """How many frames it is best given together; fewer, or more, are as right."""
-
-    @property
-    def covered(self) -> NDArray[np.bool_]:
-        """(voxels,), whether the voxel is in the file's field of view."""
-
-    def apply(
-        self,
-        block: NDArray[np.generic],
-        slope: float,
-        inter: float,
-        out: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        """Take (frames, voxels) float32 out of (frames, file voxels), first file axis fastest."""
 
 
 class GridMismatchError(RunError):
@@ -136,15 +115,6 @@ class LatticeSampling:
         return out
 
 
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """The eight voxels around each point; weights of a point inside add up to one."""
-
-    positions: NDArray[np.int32]  # (points, 8), in an image as stored, first axis fastest
-    weights: NDArray[np.float32]  # (points, 8), 0 for points outside
-    inside: NDArray[np.bool_]  # (points,), whether the point is in the field of view
-
-
 class LinearSampling:
     """Trilinear interpolation at a list of points.
 
@@ -168,11 +138,11 @@ class LinearSampling:
         """
         from scipy.sparse import csr_array
 
-        found = linear_neighbours(voxel_positions(points, affine), shape[:3])
-        self.covered = found.inside  # (voxels,), whether it is in the file's field of view
-        taking = found.weights > 0
+        # (voxels,), whether it is in the file's field of view
+        found, shares, self.covered = linear_neighbours(voxel_positions(points, affine), shape[:3])
+        taking = shares > 0
         starts = np.concatenate([[0], np.cumsum(np.count_nonzero(taking, axis=1))])
-        positions, weights = found.positions[taking], found.weights[taking]
+        positions, weights = found[taking], shares[taking]
         # Of a frame only what has a weight somewhere is turned to floats: it stays in the cache.
         needed = np.zeros(int(np.prod(shape[:3])), bool)
         needed[positions] = True
@@ -246,6 +216,9 @@ class CubicSampling:
         return out
 
 
+Sampling = LatticeSampling | LinearSampling | CubicSampling
+
+
 def nearest_sampling(
     shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
 ) -> LatticeSampling:
@@ -302,7 +275,9 @@ def nearest_voxels(positions: NDArray[np.float64], shape: tuple[int, ...]) -> ND
     return places
 
 
-def linear_neighbours(positions: NDArray[np.float64], shape: tuple[int, ...]) -> Neighbours:
+def linear_neighbours(
+    positions: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
     """Find the voxels and weights of trilinear interpolation.
 
     As in ITK, the field of view ends with the outer faces of the outermost voxels; between these
@@ -314,6 +289,15 @@ def linear_neighbours(positions: NDArray[np.float64], shape: tuple[int, ...]) ->
         (points, 3) voxel indices, not whole numbers in general.
     shape
         Sizes of the image, first axis fastest as stored.
+
+    Returns
+    -------
+    positions
+        (points, 8), of the voxels in an image as stored, first axis fastest.
+    weights
+        (points, 8), adding up to one for a point inside; 0 for points outside.
+    inside
+        (points,), whether the point is in the field of view.
     """
     inside = in_view(positions, shape)
     found = np.zeros((len(positions), 8), np.int32)
@@ -323,7 +307,7 @@ def linear_neighbours(positions: NDArray[np.float64], shape: tuple[int, ...]) ->
         here = np.where(inside[part, None], positions[part], 0.0)
         _fill(here, shape, found[part], weights[part])
     weights[~inside] = 0.0
-    return Neighbours(found, weights, inside)
+    return found, weights, inside
 
 
 def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:

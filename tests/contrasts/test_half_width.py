@@ -6,8 +6,7 @@ from scipy.stats import t
 
 from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.lattice import single_lattice
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import VoxelPlaces, single_lattice
 
 PLACES = VoxelPlaces.within(
     Grid((8, 8, 8), np.diag([2.0, 2.0, 2.0, 1.0])), np.ones((8, 8, 8), bool)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.lattice import Lattice
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import Lattice, VoxelPlaces
 
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 

@@ -59,25 +59,6 @@ def test_values_of_another_number_are_refused(places):
             places.encode(np.zeros(shape))
 
 
-def test_neighbours_are_pairs_of_places_near_each_other_each_once(places):
-    pairs = places.neighbours()
-    assert (pairs[:, 0] != pairs[:, 1]).all()
-    assert len({frozenset(pair) for pair in pairs.tolist()}) == len(pairs)
-    apart = np.linalg.norm(places.points[pairs[:, 0]] - places.points[pairs[:, 1]], axis=1)
-    assert apart.mean() == pytest.approx(places.spacing_mm)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.tuples(*[st.integers(1, 6)] * 3), FLIPS, st.integers(0, 100))
-def test_voxels_beside_each_other_are_neighbours_both_ways(shape, flips, seed):
-    places = voxels(shape, seed, flips)
-    pairs = places.neighbours()
-    apart = np.abs(places.index[:, None] - places.index).sum(axis=2)
-    joined = np.zeros(apart.shape, bool)
-    joined[pairs[:, 0], pairs[:, 1]] = joined[pairs[:, 1], pairs[:, 0]] = True
-    np.testing.assert_array_equal(joined, apart == 1)
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(*[st.integers(1, 7)] * 3), FLIPS, st.integers(0, 100), st.integers(-8, 8))
 def test_the_mirror_image_of_a_mirror_image_is_the_voxel_itself(shape, flips, seed, start):
@@ -98,9 +79,6 @@ def test_voxels_in_any_order_go_to_their_own_positions(tmp_path):
     np.testing.assert_array_equal(mixed.points, straight.points[order])
     np.testing.assert_array_equal(mixed.lattice(2).block_of, straight.lattice(2).block_of[order])
     np.testing.assert_array_equal(straight.volume(values)[straight.mask], values)
-    back = np.argsort(order)
-    pairs = {frozenset(pair) for pair in mixed.neighbours().tolist()}
-    assert pairs == {frozenset(back[pair]) for pair in straight.neighbours()}
 
 
 def test_names_are_those_of_the_space():

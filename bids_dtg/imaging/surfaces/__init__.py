@@ -2,7 +2,6 @@
 
 - `cifti`: the bytes of CIFTI-2 files
 - `templates`: surfaces that ship with the package, for people without surfaces of their own
-- `sampling`: values at points between voxels, of voxels that have a value alone
 - `resampling`: from one mesh of a sphere to another
 - `midthickness`: a participant's own surfaces in the model's space, checked
 - `parcel_places`: parcels as places, and files of their series and maps

@@ -161,15 +161,12 @@ class ParcelPlaces(ListedPlaces):
     def encode(
         self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
     ) -> bytes:
-        """Make a .pscalar.nii file; its `description` names the maps, an `intent` is not kept.
-
-        As `Places.encode`.
-        """
+        """Make a .pscalar.nii file; its `description` names the maps, an `intent` is not kept."""
         rows = np.atleast_2d(values)
         return self.encode_maps(rows, [description] * len(rows))
 
     def read(self, path: Path) -> NDArray[np.float32]:
-        """Read a map of parcels; as `Places.read`."""
+        """Read a map of parcels, (parcels,); NaN where it has no value, which 0 is, too."""
         other, _, maps = read_parcel_maps(path)
         if len(maps) != 1:
             raise RunError(f"{path} has {len(maps)} maps", expected="one map a file")

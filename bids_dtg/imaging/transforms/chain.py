@@ -69,11 +69,10 @@ class DisplacementField:
         mapped = np.array(points, np.float64)
         for first in range(0, len(points), _POINTS):
             part = mapped[first : first + _POINTS]
-            found = linear_neighbours(voxel_positions(part, self.affine), self.shape)
+            nodes, shares, _ = linear_neighbours(voxel_positions(part, self.affine), self.shape)
             moved = np.zeros((len(part), 3))
             for corner in range(8):
-                weights = found.weights[:, corner, None]
-                moved += weights * self.lps_vectors[found.positions[:, corner]]
+                moved += shares[:, corner, None] * self.lps_vectors[nodes[:, corner]]
             part += moved * (-1.0, -1.0, 1.0)
         return mapped
 

@@ -17,9 +17,9 @@ from bids_dtg.files.names import same_label
 from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.point_sampling import PointSampling, sample_grid
 from bids_dtg.imaging.surfaces.templates import DENSITIES
 from bids_dtg.imaging.transforms.itk import read_transforms
-from bids_dtg.imaging.warp import Warp
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -45,15 +45,15 @@ class Target:
         image = () if self.image is None else (self.image,)
         return (*(transform.path for transform in self.transforms), *image)
 
-    def warp(self, places: VoxelPlaces) -> Warp:
-        """Return the weights from the model's places to its voxels; computed once for a template.
+    def sampling(self, places: VoxelPlaces) -> tuple[VoxelPlaces, PointSampling]:
+        """Return its voxels, and the way to them from the model's; found once for a template.
 
         Raises
         ------
         RunError
             A transform cannot be read, or leads to another space.
         """
-        return _warp(places, self.grid, self.transforms)
+        return _sampling(places, self.grid, self.transforms)
 
 
 # TemplateFlow's grids of 2 mm.
@@ -206,9 +206,11 @@ def space_sidecar(
 
 
 @lru_cache(maxsize=4)  # shared by all participants for a template; places compare by id
-def _warp(places: VoxelPlaces, grid: Grid, transforms: tuple[TransformFile, ...]) -> Warp:
+def _sampling(
+    places: VoxelPlaces, grid: Grid, transforms: tuple[TransformFile, ...]
+) -> tuple[VoxelPlaces, PointSampling]:
     try:
-        return Warp.between(places, grid, read_transforms(transforms))
+        return sample_grid(places, grid, read_transforms(transforms))
     except ValueError as err:
         names = " and ".join(transform.path.name for transform in transforms)
         raise RunError(

@@ -17,9 +17,9 @@ from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.imaging.gifti import Hemisphere, encode_metrics
+from bids_dtg.imaging.point_sampling import PointSampling
 from bids_dtg.imaging.surfaces.grayordinates import encode_dscalar, standard_grayordinates
 from bids_dtg.imaging.surfaces.midthickness import read_midthickness
-from bids_dtg.imaging.surfaces.sampling import PointSampling
 from bids_dtg.imaging.surfaces.templates import (
     DENSITIES,
     SIDES,

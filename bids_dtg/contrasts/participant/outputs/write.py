@@ -89,7 +89,7 @@ def write_average(
     # First, as they may be refused.
     surfaces = request.surfaces(planned)
     meshes = [(name, sample_mesh(bundle, name, surfaces)) for name in request.meshes]
-    warps = [(target, target.warp(bundle.voxels)) for target in request.targets(planned)]
+    elsewhere = [(target, *target.sampling(bundle.voxels)) for target in request.targets(planned)]
     # An earlier report shows other maps, and a new one may fail.
     discard_report(request.output, planned.participant)
     contrasts = [
@@ -101,9 +101,9 @@ def write_average(
         files += _write(request, map_files(entities, maps, contrasts, request))
         files += _half_widths(request)
         root, source = planned.runs[0].root, request.dataset.name
-        for target, warp in warps:
+        for target, voxels, sampling in elsewhere:
             files += _write(request, [space_sidecar(entities, target, bundle, root, source)])
-            moved = map_files(entities, warp.apply(maps), contrasts, request, warp.voxels)
+            moved = map_files(entities, sampling.apply(maps), contrasts, request, voxels)
             files += _write(request, moved)
         for name, sampling in meshes:
             facts = surface_facts(name, surfaces, root, source, request.path_names)

@@ -15,9 +15,9 @@ from itk_files import affine_part, field_part, write_composite
 from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.point_sampling import sample_grid
 from bids_dtg.imaging.transforms.chain import Affine, map_points
 from bids_dtg.imaging.transforms.itk import read_transforms
-from bids_dtg.imaging.warp import Warp
 from bids_dtg.inputs.run import TransformFile
 
 # 2 mm, right to left, 60 x 64 x 56 mm around the origin.
@@ -77,9 +77,9 @@ def test_images_in_a_persons_space_say_so_in_their_codes(tmp_path):
 
 def test_the_same_grid_gives_the_same_values():
     values = np.random.default_rng(0).normal(size=(3, PLACES.number)).astype(np.float32)
-    warp = Warp.between(PLACES, MODEL, ())
-    assert np.array_equal(warp.voxels.positions, PLACES.positions)
-    assert np.array_equal(warp.apply(values), values)
+    voxels, sampling = sample_grid(PLACES, MODEL, ())
+    assert np.array_equal(voxels.positions, PLACES.positions)
+    assert np.array_equal(sampling.apply(values), values)
 
 
 @pytest.mark.slow
@@ -93,29 +93,29 @@ def test_a_linear_map_stays_so_where_the_mask_is_whole(bend, shift, slopes):
     matrix = np.eye(4)
     matrix[:3, :3] += np.reshape(bend, (3, 3))
     matrix[:3, 3] = shift
-    warp = Warp.between(PLACES, person_grid(4.0), [Affine(matrix)])
+    voxels, sampling = sample_grid(PLACES, person_grid(4.0), [Affine(matrix)])
     values = (PLACES.points @ slopes[:3] + slopes[3]).astype(np.float32)
-    there = map_points(warp.voxels.points, [Affine(matrix)])
-    whole = warp.inside > 1 - 1e-5
-    found = warp.apply(values[None])[0]
+    there = map_points(voxels.points, [Affine(matrix)])
+    whole = sampling.support > 1 - 1e-5
+    found = sampling.apply(values[None])[0]
     assert np.allclose(found[whole], (there @ slopes[:3] + slopes[3])[whole], atol=2e-3)
 
 
 def test_values_at_the_rim_are_not_pulled_to_zero():
     """What lies between voxels of the mask and others is the mean of those of the mask."""
-    warp = Warp.between(PLACES, person_grid(), [Affine(np.linalg.inv(TILTED))])
-    assert (warp.inside < 0.9).mean() > 0.05
-    assert np.allclose(warp.apply(np.full((1, PLACES.number), 3.0, np.float32)), 3.0, atol=1e-4)
+    voxels, sampling = sample_grid(PLACES, person_grid(), [Affine(np.linalg.inv(TILTED))])
+    assert (sampling.support < 0.9).mean() > 0.05
+    assert np.allclose(sampling.apply(np.full((1, PLACES.number), 3.0, np.float32)), 3.0, atol=1e-4)
     # a voxel has a value where most of its weight is in the mask: some half of a voxel's edge
-    radius = np.linalg.norm(map_points(warp.voxels.points, [Affine(np.linalg.inv(TILTED))]), axis=1)
+    radius = np.linalg.norm(map_points(voxels.points, [Affine(np.linalg.inv(TILTED))]), axis=1)
     assert 25.0 < radius.max() < 27.0
     values = smooth(PLACES.points)
-    truth = smooth(map_points(warp.voxels.points, [Affine(np.linalg.inv(TILTED))]))
-    rim = warp.inside < 0.9
-    plain = warp.weights @ values
+    truth = smooth(map_points(voxels.points, [Affine(np.linalg.inv(TILTED))]))
+    rim = sampling.support < 0.9
+    plain = sampling.matrix @ values
     error, plain_error = (
         np.sqrt(np.mean((found - truth)[rim] ** 2))
-        for found in (warp.apply(values[None])[0], plain)
+        for found in (sampling.apply(values[None])[0], plain)
     )
     assert error < 0.25 * plain_error
 
@@ -133,23 +133,23 @@ def test_left_stays_left():
             (1 - np.array(flip)) / 2 * (np.array(grid.shape) - 1)
         )
         stored = Grid(grid.shape, affine, "T1w", None)
-        warp = Warp.between(PLACES, stored, [Affine(moved)])
-        found = warp.apply(values[None])[0]
-        centre = np.average(warp.voxels.points, axis=0, weights=found)
+        voxels, sampling = sample_grid(PLACES, stored, [Affine(moved)])
+        found = sampling.apply(values[None])[0]
+        centre = np.average(voxels.points, axis=0, weights=found)
         assert np.allclose(centre, spot - moved[:3, 3], atol=0.3), flip
 
 
 def test_what_has_no_value_has_none_there():
-    warp = Warp.between(PLACES, person_grid(), ())
+    voxels, sampling = sample_grid(PLACES, person_grid(), ())
     values = np.ones((2, PLACES.number), np.float32)
     values[0, PLACES.points[:, 0] < 0] = np.nan
     values[1] = np.nan
-    found = warp.apply(values)
-    left = warp.voxels.points[:, 0]
+    found = sampling.apply(values)
+    left = voxels.points[:, 0]
     assert np.isnan(found[0, left < -2]).all()
     assert np.allclose(found[0, left > 1], 1.0)
     assert np.isnan(found[1]).all()
-    known = warp.weights @ (PLACES.points[:, 0] >= 0).astype(np.float32)
+    known = sampling.matrix @ (PLACES.points[:, 0] >= 0).astype(np.float32)
     assert ((known > 0.1) & (known < 0.4)).any()
     assert np.array_equal(np.isnan(found[0]), known < 0.5)
 
@@ -158,7 +158,7 @@ def test_a_grid_elsewhere_is_refused():
     away = np.eye(4)
     away[0, 3] = 500.0
     with pytest.raises(ValueError, match="no voxel of the grid in T1w lies in the model's mask"):
-        Warp.between(PLACES, person_grid(), [Affine(away)])
+        sample_grid(PLACES, person_grid(), [Affine(away)])
 
 
 @pytest.mark.slow
@@ -169,11 +169,11 @@ def test_a_field_and_an_affine_meet_points_in_the_files_order(tmp_path):
     vectors = np.random.default_rng(1).normal(size=(31, 31, 31, 3)).cumsum(axis=0) * 0.2
     path = write_composite(tmp_path / "x.h5", [field_part(vectors, nodes), affine_part(TILTED)])
     chain = read_transforms([TransformFile(path)])
-    warp = Warp.between(PLACES, person_grid(4.0), chain)
-    there = map_points(warp.voxels.points, chain)
-    whole = warp.inside > 1 - 1e-5
+    voxels, sampling = sample_grid(PLACES, person_grid(4.0), chain)
+    there = map_points(voxels.points, chain)
+    whole = sampling.support > 1 - 1e-5
     values = (PLACES.points[:, 0] - 2 * PLACES.points[:, 1]).astype(np.float32)
-    found = warp.apply(values[None])[0]
+    found = sampling.apply(values[None])[0]
     assert np.allclose(found[whole], (there[:, 0] - 2 * there[:, 1])[whole], atol=2e-3)
 
 
@@ -206,16 +206,16 @@ def test_ants_moves_maps_to_the_same_values(shared, tmp_path):
     }
     values = smooth(places.points)
     for grid, path in ways.items():
-        warp = Warp.between(places, grid, read_transforms([TransformFile(path)]))
-        found = warp.apply(values[None])[0]
+        voxels, sampling = sample_grid(places, grid, read_transforms([TransformFile(path)]))
+        found = sampling.apply(values[None])[0]
         by_ants, inside = _by_ants([values, np.ones(places.number)], places, grid, path, tmp_path)
-        kept = warp.voxels.positions
+        kept = voxels.positions
         assert np.array_equal(np.flatnonzero(inside > 0.501), kept[inside[kept] > 0.501])
         assert (inside[kept] > 0.499).all()
         assert np.corrcoef(found, by_ants[kept] / inside[kept])[0, 1] > 0.9999
-        whole = warp.inside > 0.999
+        whole = sampling.support > 0.999
         assert np.corrcoef(found[whole], by_ants[kept][whole])[0, 1] > 0.9999
-        assert np.corrcoef(warp.weights @ values, by_ants[kept])[0, 1] > 0.9999
+        assert np.corrcoef(sampling.matrix @ values, by_ants[kept])[0, 1] > 0.9999
 
 
 def _by_ants(maps, places: VoxelPlaces, grid: Grid, path: Path, folder: Path) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from bids_dtg.imaging.gifti import read_surface
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.surfaces.sampling import PointSampling
+from bids_dtg.imaging.point_sampling import PointSampling
 
 SHAPE = (5, 6, 4)
 AFFINE = np.array([[-2.0, 0, 0, 8], [0, 2, 0, -10], [0, 0, 2, 4], [0, 0, 0, 1]])
