@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -77,57 +77,43 @@ class Level(Generic[Request]):
         DtgError
             Nothing was started: wrong options, dataset or model.
         """
-        return _run_call(settings, self)
-
-
-@dataclass
-class _Tally:
-    """What happened so far."""
-
-    finished: int = 0  # participants
-    done: int = 0  # averages made
-    skipped: int = 0  # averages that were complete before
-    failures: list[Failure] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        """Participants with a failure."""
-        return len({failure.participant for failure in self.failures})
-
-
-def _run_call(settings: Settings, level: Level[Any]) -> int:
-    clock, tally = Clock(), _Tally()
-    with clock.time("start"):
-        request: CallRequest = level.prepare(settings)
-    if settings.behaviour.dry_run:
-        return print_plan(request)
-    # Before anything is written: there may be none, neither a network nor a scheduler.
-    request.fetch_ahead()
-    cluster = _cluster(settings, level)
-    folder = _open_output(request)
-    results = request.presentation.made
-    try:
-        with (
-            Board(len(request.participants), stages=settings.behaviour.verbose > 0) as board,
-            request.output.locks() as locks,
-            Reports(
-                request.output, wanted=not settings.behaviour.no_reports, note=board.note
-            ) as reports,
-        ):
-            for note in request.notes():
-                board.note(note)
-            call = _Call(request, board, locks, reports=reports, tally=tally, clock=clock)
-            call.process(cluster or _pool(request, level, board, clock))
-    except BaseException:
-        people = counted(len(request.participants), "participant")
-        say(f"{tally.finished} of {people} finished; the same command does what is left")
-        raise
-    finally:
-        _write_log(folder, clock, tally)
-    write_methods(request)  # some averages may be others now
-    _list_participants(request)
-    say(_summary(tally, len(request.participants), results, folder))
-    return tally.failed
+        clock = Clock()
+        with clock.time("start"):
+            request = self.prepare(settings)
+        if settings.behaviour.dry_run:
+            return print_plan(request)
+        # Before anything is written: there may be none, neither a network nor a scheduler.
+        request.fetch_ahead()
+        cluster = _cluster(settings, self)
+        folder = _open_output(request)
+        call = _Call(request, clock)
+        try:
+            with (
+                Board(len(request.participants), stages=settings.behaviour.verbose > 0) as board,
+                request.output.locks() as locks,
+                Reports(
+                    request.output, wanted=not settings.behaviour.no_reports, note=board.note
+                ) as reports,
+            ):
+                for note in request.notes():
+                    board.note(note)
+                executor = cluster or _pool(request, self, board, clock)
+                call.process(executor, board, locks, reports)
+        except BaseException:
+            people = counted(len(request.participants), "participant")
+            say(f"{call.finished} of {people} finished; the same command does what is left")
+            raise
+        finally:
+            try:
+                folder.write_timing(clock.seconds)
+                folder.write_failures(call.failures)
+            except OutputError as err:
+                # What became of the participants has been printed, and decides the exit code.
+                say(f"bids_dtg: warning: the log is incomplete: {err}")
+        write_methods(request)  # some averages may be others now
+        _list_participants(request)
+        say(call.summary(folder))
+        return call.failed
 
 
 def with_whole_paths(settings: Settings) -> Settings:
@@ -153,17 +139,6 @@ def with_whole_paths(settings: Settings) -> Settings:
         for package, path in parts
     )
     return settings.replace(**changes)
-
-
-def _summary(tally: _Tally, participants: int, results: str, folder: RunFolder) -> str:
-    text = (
-        f"{counted(participants, 'participant')}: {counted(tally.done, 'average')} of {results} "
-        "made, "
-        f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
-    )
-    left = participants - tally.finished
-    text += f", {left} not begun" if left else ""
-    return text + (f" ({folder.path / 'failures.tsv'})" if tally.failures else "")
 
 
 def _open_output(request: CallRequest) -> RunFolder:
@@ -199,69 +174,62 @@ def _list_participants(request: CallRequest) -> None:
         say(f"participants.tsv: removed the rows of {named(gone)}, who have no folder here")
 
 
-def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
-    try:
-        folder.write_timing(clock.seconds)
-        folder.write_failures(tally.failures)
-    except OutputError as err:
-        # What became of the participants has been printed, and decides the exit code.
-        say(f"bids_dtg: warning: the log is incomplete: {err}")
-
-
 class _Call:
-    """Receives the results of the participants."""
+    """What happened so far: it receives the results of the participants."""
 
-    def __init__(
-        self,
-        request: CallRequest,
-        board: Board,
-        locks: Locks,
-        *,
-        reports: Reports,
-        tally: _Tally,
-        clock: Clock,
+    def __init__(self, request: CallRequest, clock: Clock) -> None:
+        self._request, self._clock = request, clock
+        self.finished = self.done = self.skipped = 0  # participants; averages made, or there before
+        self.failures: list[Failure] = []
+
+    @property
+    def failed(self) -> int:
+        """Participants with a failure."""
+        return len({failure.participant for failure in self.failures})
+
+    def process(
+        self, executor: Executor[Outcome], board: Board, locks: Locks, reports: Reports
     ) -> None:
-        self._request, self._board, self._locks = request, board, locks
-        self._reports, self._tally, self._clock = reports, tally, clock
-        self._backlog = Backlog(request.participants, hold_up=self._seconds_to_wait)
-        self._names = request.path_names
-        self._elsewhere: set[str] = set()  # participants seen to be in work by another call
-
-    def process(self, executor: Executor[Outcome]) -> None:
         """Process all participants."""
-        messages = executor.run(self._backlog)
-        with closing(follow(messages, self._board, lambda label: f"sub-{label}")) as ends:
+        elsewhere = set[str]()  # participants seen to be in work by another call
+
+        def seconds_to_wait(participant: str) -> float:
+            """Return when to retry a participant that another call may be working on."""
+            try:
+                owner = locks.take(f"sub-{participant}")
+            except OutputError:
+                return 0.0  # the work will say what is wrong
+            if owner is not None and participant not in elsewhere:
+                elsewhere.add(participant)
+                board.note(f"sub-{participant}: left for later, as {owner} works on it")
+            return 0.0 if owner is None else _ELSEWHERE_SECONDS
+
+        hide = self._request.path_names.hide
+        messages = executor.run(Backlog(self._request.participants, hold_up=seconds_to_wait))
+        with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
             for lane, end in ends:
                 outcome = _outcome(end, lane)
                 self._clock.add(outcome.seconds)
-                self._take(end.label, outcome)
+                locks.release(f"sub-{end.label}")
+                self.finished += 1
+                self.done += outcome.done
+                self.skipped += outcome.skipped
+                # The terminal has shown the paths; tables and pages are for others too.
+                failures = [replace(one, message=hide(one.message)) for one in outcome.failures]
+                self.failures += failures
+                board.advance(failed=bool(failures))
+                reports.request(end.label, failures, changed=bool(outcome.done))
 
-    def _seconds_to_wait(self, participant: str) -> float:
-        """Return when to retry a participant that another call may be working on."""
-        try:
-            owner = self._locks.take(f"sub-{participant}")
-        except OutputError:
-            return 0.0  # the work will say what is wrong
-        if owner is None:
-            return 0.0
-        if participant not in self._elsewhere:
-            self._elsewhere.add(participant)
-            self._board.note(f"sub-{participant}: left for later, as {owner} works on it")
-        return _ELSEWHERE_SECONDS
-
-    def _take(self, participant: str, outcome: Outcome) -> None:
-        self._locks.release(f"sub-{participant}")
-        self._tally.finished += 1
-        self._tally.done += outcome.done
-        self._tally.skipped += outcome.skipped
-        # The terminal has shown the paths; tables and pages are for others too.
-        failures = [
-            replace(failure, message=self._names.hide(failure.message))
-            for failure in outcome.failures
-        ]
-        self._tally.failures += failures
-        self._board.advance(failed=bool(outcome.failures))
-        self._reports.request(participant, failures, changed=bool(outcome.done))
+    def summary(self, folder: RunFolder) -> str:
+        """Return the last line of the call."""
+        number, made = len(self._request.participants), self._request.presentation.made
+        text = (
+            f"{counted(number, 'participant')}: {counted(self.done, 'average')} of {made} made, "
+            f"{self.skipped} complete before, {counted(self.failed, 'participant')} failed"
+        )
+        left = number - self.finished
+        text += f", {left} not begun" if left else ""
+        return text + (f" ({folder.path / 'failures.tsv'})" if self.failures else "")
 
 
 def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
