@@ -1,17 +1,14 @@
 """The people of an analysis, variables on them, and the folder of its results.
 
-- `array_people`: people of array files: rows that can be used, and the sets of a split
 - `basis`: what results depend on: options and data that made a model, or a model that was used
 - `column`: a column of a table of results
 - `copies`: people with the same rest, who are a family, and sessions that are copies
 - `features`: features of many people, one contrast at a time
-- `folds`: folds of people, each left out of a model in turn
 - `frames`: the content of an output folder, as a data frame
-- `kept_means`: means of maps over regions, made once a map and kept beside the results
-- `map_findings`: what is unusual about maps, found while they are read
+- `kept_means`: means of maps over regions, made once a map and kept, and what is unusual about maps
 - `mean_maps`: mean and spread of all maps, in one pass over the files
 - `measured_maps`: reads a measured map at given places
-- `output_tables`: tables of regions that the participant level has written
+- `region_people`: people whose regions have values: tables, array files, sets and folds
 - `people`: people whose maps are analysed together, and variables on them
 - `model_analysis`: one call of an analysis of a model of regions
 - `result_folder`: the folder of one analysis' results

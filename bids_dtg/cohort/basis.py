@@ -58,25 +58,22 @@ class OwnModel:
             return
         earlier = read_json(folder / self.file)
         differing = self._differing(earlier)
-        if differing or not self.repeatable:
-            how = f", made with other options ({', '.join(differing)})" if differing else ""
-            raise SettingsError(
-                f"{bundle} holds a model already{how}",
-                remedy=f"choose another --model-name, or remove {bundle} to make it anew",
-            )
         # Another version would write other tables beside the model, and not be able to replace it.
-        if earlier.get(_PROGRAM) != __version__:
-            version = earlier.get(_PROGRAM, "of another version")
-            raise SettingsError(
-                f"{bundle} holds a model already, made by bids_dtg {version}",
-                expected=f"one of bids_dtg {__version__}, or none",
-                remedy=f"choose another --model-name, or remove {bundle} to make it anew",
-            )
-        if self.data and (changed := _changed(self.data, read_json(folder / _DATA))):
-            raise SettingsError(
-                f"{bundle} holds a model already, made of other data ({changed})",
-                remedy=f"choose another --model-name, or remove {bundle} to make it anew",
-            )
+        version = earlier.get(_PROGRAM, "of another version")
+        if differing:
+            why = f", made with other options ({', '.join(differing)})"
+        elif not self.repeatable:
+            why = ""
+        elif version != __version__:
+            why = f", made by bids_dtg {version}, and this is {__version__}"
+        elif changed := _changed(self.data, read_json(folder / _DATA)) if self.data else "":
+            why = f", made of other data ({changed})"
+        else:
+            return
+        raise SettingsError(
+            f"{bundle} holds a model already{why}",
+            remedy=f"choose another --model-name, or remove {bundle} to make it anew",
+        )
 
     def write(self, folder: Path) -> None:
         """Write the program's version and hashes of options and data that the model depends on."""
@@ -102,16 +99,9 @@ class UsedModel:
 
     file: ClassVar[str] = "desc-evaluated_model.json"
 
-    name: str
-    version: str
-    kind: str
-    identity: str  # SHA-256 of its card
+    card: ModelCard[Any]
+    identity: str  # SHA-256 of the card's file
     makes: str  # what the call makes: evaluation, prediction, …
-
-    @classmethod
-    def of(cls, card: ModelCard[Any], identity: str, makes: str) -> UsedModel:
-        """Return the model of a bundle's card, whose SHA-256 is `identity`."""
-        return cls(card.name, card.version, card.kind, identity, makes)
 
     def refuse_others(self, folder: Path) -> None:
         """Refuse if there are results of another model.
@@ -136,9 +126,9 @@ class UsedModel:
     def write(self, folder: Path) -> None:
         """Write name and identity of the model."""
         facts = {
-            "ModelName": self.name,
-            "ModelVersion": self.version,
-            "ModelKind": self.kind,
+            "ModelName": self.card.name,
+            "ModelVersion": self.card.version,
+            "ModelKind": self.card.kind,
             "ModelSHA256": self.identity,
         }
         write_json(folder / self.file, facts)

@@ -119,7 +119,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
             can_write,
             OwnModel(settings)
             if bundle is None
-            else UsedModel.of(bundle.card, bundle.identity, makes),
+            else UsedModel(bundle.card, bundle.identity, makes),
             PathNames.of(folders),
         )
         results.refuse_others()

@@ -16,8 +16,8 @@ from tiny_twins import edges, events_of, write_average, write_twins
 from written_cohort import WrittenCohort
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.folds import draw_folds
 from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.region_people import draw_folds
 from bids_dtg.dynamics.participant.people import NetworkPeople
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.rest_sketch import sketch

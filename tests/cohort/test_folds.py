@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.cohort.folds import draw_folds, model_given, refuse_model
+from bids_dtg.cohort.region_people import draw_folds, model_given, refuse_model
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings

@@ -9,6 +9,7 @@ import pytest
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
+from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cohort.basis import OwnModel, UsedModel
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_folder import ResultFolder
@@ -214,7 +215,9 @@ def with_basis(cohort, basis):
 
 
 def test_results_of_another_model_are_never_written_over(cohort):
-    first, other = (UsedModel("a", "1", "linear", name * 64, "evaluation") for name in "pq")
+    first, other = (
+        UsedModel(ModelCard("a", "1", "linear", None), name * 64, "evaluation") for name in "pq"
+    )
     write(with_basis(cohort, first), "one.tsv")
     write(with_basis(cohort, first), "one.tsv")
     with pytest.raises(SettingsError, match="holds the evaluation of another model"):

@@ -141,7 +141,7 @@ class Cohort:
                 )
         if settings.modelling.analysis == "evaluate":
             makes, name = "evaluation", card.name
-            basis: OwnModel | UsedModel = UsedModel.of(card, request.bundle.identity, makes)
+            basis: OwnModel | UsedModel = UsedModel(card, request.bundle.identity, makes)
         else:
             makes, name, basis = "model", DEFAULT_NAME, OwnModel(settings, repeatable=True)
         results = ResultFolder(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bids_dtg.bundles.bundle import kind_of
-from bids_dtg.cohort.folds import model_given
+from bids_dtg.cohort.region_people import model_given
 from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, NETWORK
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.array_people import require_usable
-from bids_dtg.cohort.output_tables import (
+from bids_dtg.cohort.region_people import (
     UNKNOWN_CLEANING,
     LeftOut,
     OutputTable,
@@ -24,6 +23,7 @@ from bids_dtg.cohort.output_tables import (
     find_tables,
     most_common,
     of_the_same_regions,
+    require_usable,
 )
 from bids_dtg.connectome.parcels import ParcelSeries
 from bids_dtg.dynamics.bundle.network import SAME_TR

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.cohort.column import BY_PEOPLE, Column
-from bids_dtg.cohort.folds import FOLDS, HALVES, draw_folds, refuse_model
+from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.errors import DatasetError, SettingsError

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.array_people import read_rows
-from bids_dtg.cohort.output_tables import (
+from bids_dtg.cohort.region_people import (
     UNKNOWN_CLEANING,
     LeftOut,
     OutputTable,
@@ -21,6 +20,7 @@ from bids_dtg.cohort.output_tables import (
     find_tables,
     most_common,
     of_the_same_regions,
+    read_rows,
 )
 from bids_dtg.connectome.edges import fisher_z, upper_edges
 from bids_dtg.connectome.effective_dof import segment_weight

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.array_people import given_split
 from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
 from bids_dtg.cohort.people import table_path
+from bids_dtg.cohort.region_people import given_split
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import SITE_COLUMNS, Column, plain_column, read_participants

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.output_tables import LeftOut, TableKind, find_tables, list_tables
+from bids_dtg.cohort.region_people import LeftOut, TableKind, find_tables, list_tables
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import FileKind, parse_name
