@@ -20,7 +20,7 @@ from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.errors import DtgError, OutputError, RunError, internal_error
 from bids_dtg.files.atomic import remove_stale_temporaries
-from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint
+from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint, sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
@@ -116,24 +116,22 @@ class AverageMaker(ABC):
     def __init__(self, begun: AverageBegun, clock: Clock) -> None:
         self.begun, self._clock = begun, clock
         self._files: list[PurePosixPath] = []  # that were written
-        self._left_out: dict[str, str] = {}  # runs that are not part of the average, and why
 
     @abstractmethod
     def take(self, part: RunPart, reporter: Reporter) -> None:
         """Take a part of a run."""
 
-    def leave_out(self, run: str, reason: str) -> None:
-        """Remember a run that is not part of the average."""
-        self._left_out[run] = reason
-
     @abstractmethod
-    def finish(self, reporter: Reporter) -> MadeAverage:
-        """Write what is left to write, and last the record that the average is complete."""
+    def finish(self, reporter: Reporter, left_out: Mapping[str, str]) -> MadeAverage:
+        """Write what is left to write, and last the record that the average is complete.
 
-    def none_usable(self) -> RunError:
-        """Return the error for an average without a run."""
-        reasons = " ".join(self._left_out.values())
-        return RunError(f"{self.begun.planned.title} has no run that can be used: {reasons}")
+        Parameters
+        ----------
+        reporter
+            Receives the stage.
+        left_out
+            Why runs are not part of the average, by their titles.
+        """
 
 
 class LevelWork(AheadWork[Event, Outcome]):
@@ -251,6 +249,7 @@ class _Participant:
         self._done = self._skipped = 0
         self._failures: list[Failure] = []
         self._maker: AverageMaker | None = None  # of the open average; None once it has failed
+        self._left_out: dict[str, str] = {}  # why runs are not part of it, by their titles
         self._stage = "starting"  # what this process is doing
 
     def outcome(self) -> Outcome:
@@ -285,7 +284,7 @@ class _Participant:
                 self._reporter.finish(f"{planned.title}: complete, skipped")
             case AverageBegun(planned, _, reason):
                 self._stage = "reading"
-                self._maker = self._work.maker(event, self._clock)
+                self._maker, self._left_out = self._work.maker(event, self._clock), {}
                 if reason != NOT_DONE or self._verbose:
                     self._reporter.note(f"{planned.title}: {reason}")
             case RunProgress(share):
@@ -294,7 +293,7 @@ class _Participant:
                 self._stage = event.stage or self._stage
                 self._maker.take(event, self._reporter)
             case RunLeftOut(run, reason) if self._maker:
-                self._maker.leave_out(run, reason)
+                self._left_out[run] = reason
             case AverageRead() if self._maker:
                 self._finish(self._maker)
             case Failed():
@@ -303,10 +302,26 @@ class _Participant:
                 self._clock.add(seconds)
 
     def _finish(self, maker: AverageMaker) -> None:
-        self._stage = "writing"
-        made = maker.finish(self._reporter)
-        for note in made.notes:
+        self._stage, left_out, planned = "writing", self._left_out, maker.begun.planned
+        if left_out and len(left_out) == len(planned.runs):
+            reasons = " ".join(left_out.values())
+            raise RunError(f"{planned.title} has no run that can be used: {reasons}")
+        made = maker.finish(self._reporter, left_out)
+        notes = [f"{run} was left out. {reason}" for run, reason in left_out.items()]
+        for note in (*notes, *made.notes, *self._notes_on_others(planned.participant)):
             self._reporter.note(note)
         self._done += 1
         self._maker = None
-        self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")
+        short = f"; {len(left_out)} left out, with too little left" if left_out else ""
+        self._reporter.finish(f"{planned.title}: {made.summary}{short}")
+
+    def _notes_on_others(self, person: str) -> Iterator[str]:
+        """Name results that an earlier call averaged otherwise: they have other names, and stay."""
+        request = self._work.request
+        combine = request.recorded_options.get("combine")
+        if others := sets_made_otherwise(request.output, person, "combine", combine):
+            yield (
+                f"sub-{person} also has {request.presentation.made} from calls with another "
+                f"--combine than {combine}: {', '.join(others)}. Remove them if they are not "
+                "wanted."
+            )

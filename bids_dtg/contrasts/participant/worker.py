@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -19,7 +19,6 @@ from bids_dtg.contrasts.participant.outputs.write import complete, write_average
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.machine import one_blas_thread, return_memory
-from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
@@ -188,34 +187,29 @@ class MapAverageMaker(AverageMaker):
             add_maps(self._average, self._model, self._joined.connectome())
             self._joined = JoinedRuns()
 
-    def finish(self, reporter: Reporter) -> MadeAverage:
+    def finish(self, reporter: Reporter, left_out: Mapping[str, str]) -> MadeAverage:
         """Write the maps, and last the record that the average is complete.
 
         Raises
         ------
         RunError
-            No run was long enough, or the average is not finite.
+            A map is not finite, or a space cannot be written.
         OutputError
             A file cannot be written.
         """
         request, planned, runs = self._request, self.begun.planned, self._summaries
-        if not runs:
-            raise self.none_usable()
         reporter.stage("writing", 1.0)
         with self._clock.time("network"):
             self._end_session()
         estimate = self._average.result(request.bundle.contrasts)
         with self._clock.time("write"):
-            self._files += write_average(
-                request, planned, estimate, runs=runs, left_out=self._left_out
-            )
+            self._files += write_average(request, planned, estimate, runs=runs, left_out=left_out)
             complete(request, planned, self.begun.inputs, self._files, runs=runs)
-        short = f"; {len(self._left_out)} left out, with too little left" if self._left_out else ""
         summary = (
             f"{in_words(len(request.contrasts), request.kinds)} from "
             f"{estimate.seconds / 60:.1f} minutes of rest "
             f"({counted(len(runs), 'run')}, {counted(estimate.n_segments, 'segment')}), "
-            f"coverage {min(summary.coverage for summary in runs):.1%}{short}"
+            f"coverage {min(summary.coverage for summary in runs):.1%}"
         )
         return MadeAverage(tuple(self._notes()), summary)
 
@@ -227,15 +221,6 @@ class MapAverageMaker(AverageMaker):
             if summary.judged.verdict != "inside":
                 reasons = "; ".join(summary.judged.reasons)
                 yield f"{summary.run.title} is {summary.judged.verdict} for the model: {reasons}"
-        for run, reason in self._left_out.items():
-            yield f"{run} was left out. {reason}"
-        # Maps that an earlier call averaged otherwise have other names, and stay.
-        person, combine = planned.participant, request.combine
-        if others := sets_made_otherwise(request.output, person, "combine", combine):
-            yield (
-                f"sub-{person} also has maps from calls with another --combine than {combine}: "
-                f"{', '.join(others)}. Remove them if they are not wanted."
-            )
         if note := template_note(request.surfaces(planned)):
             yield f"{planned.title}: {note}"
         yield from notes_on_average(request.bundle.card, self._summaries, request.settings).values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -117,7 +117,7 @@ class RunMaker(AverageMaker):
             )
         self._measured.append(measured)
 
-    def finish(self, reporter: Reporter) -> MadeAverage:
+    def finish(self, reporter: Reporter, left_out: Mapping[str, str]) -> MadeAverage:
         """Write the record that the run is complete.
 
         Raises

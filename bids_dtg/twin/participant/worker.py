@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ class TwinAverageMaker(AverageMaker):
             )
         self._runs.append(part.measured)
 
-    def finish(self, reporter: Reporter) -> MadeAverage:
+    def finish(self, reporter: Reporter, left_out: Mapping[str, str]) -> MadeAverage:
         """Write the connectome and its twin's behaviour, and finally the record of the average.
 
         Raises
@@ -95,8 +96,6 @@ class TwinAverageMaker(AverageMaker):
             A file cannot be written.
         """
         planned, writer = self.begun.planned, self._work.writer
-        if not self._runs:
-            raise self.none_usable()
         made = AverageConnectome(tuple(self._runs), planned.by_dof)
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):
@@ -108,10 +107,10 @@ class TwinAverageMaker(AverageMaker):
                 behaviour = behave(self._work.fitted, bundle, edges, runs, of_events)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
-            self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
+            self._files += writer.write_average(planned, made, behaviour, left_out=left_out)
             writer.complete(planned, self.begun.inputs, self._files, self._runs)
-        notes = writer.notes(planned, made, behaviour, left_out=self._left_out, of_events=of_events)
-        return MadeAverage(tuple(notes), _line(made, left_out=len(self._left_out)))
+        notes = writer.notes(planned, made, behaviour, of_events=of_events)
+        return MadeAverage(tuple(notes), _line(made))
 
 
 class TaskRunMaker(TwinAverageMaker):
@@ -122,7 +121,7 @@ class TaskRunMaker(TwinAverageMaker):
         assert isinstance(part, SeriesRead)
         self._runs.append(part.measured)
 
-    def finish(self, reporter: Reporter) -> MadeAverage:
+    def finish(self, reporter: Reporter, left_out: Mapping[str, str]) -> MadeAverage:
         """Write the series, and the record that they are complete.
 
         Raises
@@ -144,13 +143,12 @@ class TaskRunMaker(TwinAverageMaker):
         )
 
 
-def _line(made: AverageConnectome, *, left_out: int) -> str:
+def _line(made: AverageConnectome) -> str:
     """Describe the connectome in one report line."""
     coverage = min(float(run.series.coverage.mean()) for run in made.runs)
-    short = f"; {left_out} left out, with too little left" if left_out else ""
     return (
         f"{counted(len(made.upper), 'edge')} from {made.minutes:.1f} minutes of rest "
-        f"({counted(len(made.runs), 'run')}), coverage {coverage:.1%}{short}"
+        f"({counted(len(made.runs), 'run')}), coverage {coverage:.1%}"
     )
 
 

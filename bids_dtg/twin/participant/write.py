@@ -12,7 +12,6 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.nodes import Measure
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF
@@ -177,7 +176,6 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         made: AverageConnectome,
         behaviour: AverageBehaviour | None,
         *,
-        left_out: Mapping[str, str],
         of_events: Sequence[str],
     ) -> Iterator[str]:
         """Yield sentences on exceptions in an average and its runs."""
@@ -185,8 +183,6 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             note = self.cleaning_note(measured)
             for sentence in (*measured.notes, *([note] if note else [])):
                 yield f"{measured.run.title}: {sentence}"
-        for run, reason in left_out.items():
-            yield f"{run} was left out. {reason}"
         for note in of_events:
             yield f"{planned.title}: {note}"
         if behaviour is not None:
@@ -194,15 +190,6 @@ class TwinWriter(ParcelWriter[TwinRequest]):
                 yield f"{planned.title}: {task}: no own event file; performed the trials of {file}"
         for note in self._request.notes_on_model(planned.participant, made.upper):
             yield f"{planned.title}: {note}"
-        # Sets of another --combine have other names and are kept.
-        combine = self._request.combine
-        others = sets_made_otherwise(self._request.output, planned.participant, "combine", combine)
-        if others:
-            yield (
-                f"sub-{planned.participant} also has connectomes from calls with another "
-                f"--combine than {combine}: {', '.join(others)}. Remove them if they are not "
-                "wanted."
-            )
 
     def _edge_facts(self, made: AverageConnectome, left_out: Mapping[str, str]) -> dict[str, Any]:
         """Return the sidecar fields of a connectome: how it was made."""
