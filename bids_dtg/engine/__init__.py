@@ -2,8 +2,8 @@
 
 What runs work, and what it reports:
 
-- `work`: units of work, the labels that wait for one, and what an executor of many is
-- `messages`: what processes report: where a unit stands and how it ended; `follow` shows it
+- `work`: units of work, the labels that wait for one, and what is reported: where a unit stands
+  and how it ended
 - `pool`: an executor: processes of this machine, any of which may die
 - `ahead`: work in two halves, the first of which runs ahead in a process of its own
 - `cluster`: an executor: tasks of a dask scheduler
@@ -12,7 +12,6 @@ What runs work, and what it reports:
 What they stand on:
 
 - `child`: how a process begins, what it hears and how it ends
-- `channel`: values from one process to another, whose arrays are not copied
 - `machine`: cores and memory that a container or a scheduler leaves this process
 - `capacity`: how many processes work side by side, and their threads
 - `gpu`: which device computes: the CPU, or a GPU that PyTorch can use here

@@ -8,23 +8,30 @@ held ahead.
 
 from __future__ import annotations
 
+import os
+import pickle
 import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from io import FileIO
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
 
-from bids_dtg.engine.channel import receive_value, send_value
+import numpy as np
+
 from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
-from bids_dtg.engine.messages import Happened, Message, MessageReporter
-from bids_dtg.engine.work import Send, Take, do_unit
+from bids_dtg.engine.work import Happened, Message, MessageReporter, Send, Take, do_unit
 from bids_dtg.progress import Reporter
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")
+
+# Smaller arrays are part of a pickle; the memory of others goes as it is, not copied twice on
+# either side.
+_LEAST_BYTES = 2**20
 
 
 class ReaderDiedError(Exception):
@@ -62,69 +69,41 @@ def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Resu
     """Do units of work until there is none to take; the next one is taken while one is done."""
     reporter = MessageReporter(send)
     while True:
-        with closing(run_ahead(partial(_read_units, work, take), forked=work.forks)) as events:
-            reader = _Reader[Event](events)
-            for label in reader.labels():
-                finish = partial(work.finish, label, reader.events(), reporter)
-                do_unit(label, finish, send)
-        if reader.died is None:
+        died: list[str] = []
+        with closing(run_ahead(partial(_read_units, work, take), forked=work.forks)) as ahead:
+            pieces = _noting(ahead, died)
+            with suppress(ReaderDiedError):
+                for label in pieces:
+                    events = _of_unit(pieces)
+                    do_unit(label, partial(work.finish, label, events, reporter), send)
+                    for _ in events:  # what was not asked for
+                        pass
+        if not died:
             return
-        send(Happened("reader died", reader.died))
+        send(Happened("reader died", died[0]))
         work.before_fork()
 
 
-@dataclass(frozen=True)
-class _UnitBegins:
-    """The events that follow are about a unit."""
-
-    label: str
-
-
-@dataclass(frozen=True)
-class _UnitEnds:
-    """All events about the unit have been sent."""
-
-
-@dataclass(frozen=True)
-class _Over:
-    """No more events follow."""
-
-
-def _read_units(
-    work: AheadWork[Event, Result], take: Take, send: Send[Event | _UnitBegins | _UnitEnds]
-) -> None:
+def _read_units(work: AheadWork[Event, Result], take: Take, send: Send[Any]) -> None:
+    """Send the label of each unit, its events, and None."""
     while (label := take()) is not None:
-        send(_UnitBegins(label))
+        send(label)
         work.read(label, send)
-        send(_UnitEnds())
+        send(None)
 
 
-class _Reader(Generic[Event]):
-    """The second half's view of the first: its units, and the events of each."""
+def _noting(pieces: Iterator[Any], died: list[str]) -> Iterator[Any]:
+    try:
+        yield from pieces
+    except ReaderDiedError as err:
+        died.append(str(err))
+        raise
 
-    def __init__(self, events: Iterator[Event | _UnitBegins | _UnitEnds]) -> None:
-        self._events = events
-        self.died: str | None = None  # how, once it has
 
-    def labels(self) -> Iterator[str]:
-        """Yield the units that begin; events that were not asked for are skipped."""
-        with suppress(ReaderDiedError):
-            while not isinstance(event := self._next(), _Over):
-                if isinstance(event, _UnitBegins):
-                    yield event.label
-
-    def events(self) -> Iterator[Event]:
-        """Yield the events of the unit that has begun last."""
-        while not isinstance(event := self._next(), _UnitBegins | _UnitEnds | _Over):
-            yield event
-
-    def _next(self) -> Event | _UnitBegins | _UnitEnds | _Over:
-        # Not by `yield from`: an iterator of one unit that is left would close them all.
-        try:
-            return next(self._events, _Over())
-        except ReaderDiedError as err:
-            self.died = str(err)
-            raise
+def _of_unit(pieces: Iterator[Any]) -> Iterator[Any]:
+    """Yield the events up to the None that ends the unit."""
+    while (piece := next(pieces, None)) is not None:
+        yield piece
 
 
 def run_ahead(
@@ -208,3 +187,78 @@ def _in_thread(work: Callable[[Send[Event]], None]) -> Generator[Event, None, No
                 events.get(timeout=0.1)
             except queue.Empty:
                 continue
+
+
+def send_value(sender: Connection, value: object) -> None:
+    """Send a value; return when all of it is in the pipe, or has been taken.
+
+    Parameters
+    ----------
+    sender
+        Of a pipe of one direction, as `multiprocessing.Pipe` makes it on POSIX systems.
+    value
+        Value to send; it can be pickled.
+
+    Raises
+    ------
+    BrokenPipeError
+        Nobody listens any more.
+
+    Examples
+    --------
+    >>> import threading
+    >>> from multiprocessing import Pipe
+    >>> receiver, sender = Pipe(duplex=False)
+    >>> thread = threading.Thread(target=send_value, args=(sender, np.arange(1e6)))
+    >>> thread.start()
+    >>> receive_value(receiver)[-1]
+    np.float64(999999.0)
+    >>> thread.join()
+    """
+    buffers: list[memoryview] = []
+    content = pickle.dumps(value, protocol=5, buffer_callback=_setting_aside(buffers))
+    sender.send_bytes(np.array([buffer.nbytes for buffer in buffers], np.int64).tobytes())
+    sender.send_bytes(content)
+    for rest in buffers:
+        while rest.nbytes:
+            rest = rest[os.write(sender.fileno(), rest) :]
+
+
+def receive_value(receiver: Connection) -> Any:
+    """Return the next value that `send_value` sends; wait for it.
+
+    Parameters
+    ----------
+    receiver
+        Receiving end of the pipe.
+
+    Raises
+    ------
+    EOFError, OSError
+        The other side has ended; OSError: in the middle of the pickle.
+    """
+    sizes, content = np.frombuffer(receiver.recv_bytes(), np.int64), receiver.recv_bytes()
+    # Not filled with zeros first.
+    buffers = [np.empty(size, np.uint8) for size in sizes]
+    with FileIO(receiver.fileno(), closefd=False) as pipe:
+        for buffer in buffers:
+            rest = buffer.data
+            while rest.nbytes:
+                count = pipe.readinto(rest)
+                if not count:
+                    raise EOFError
+                rest = rest[count:]
+    return pickle.loads(content, buffers=buffers)  # noqa: S301  (a process of our own sent it)
+
+
+def _setting_aside(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Return pickle's callback that takes large buffers out of the pickle."""
+
+    def stays(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < _LEAST_BYTES:
+            return True
+        buffers.append(raw)
+        return False
+
+    return stays

@@ -15,8 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bids_dtg.addresses import without_secrets
-from bids_dtg.engine.messages import End, Happened, Message, MessageReporter
-from bids_dtg.engine.work import Backlog, Work, do_unit
+from bids_dtg.engine.work import Backlog, End, Happened, Message, MessageReporter, Work, do_unit
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.extras import install_line
 

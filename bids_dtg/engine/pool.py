@@ -20,8 +20,7 @@ from typing import Generic, TypeVar
 
 from bids_dtg.engine.ahead import AheadWork, do_ahead
 from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
-from bids_dtg.engine.messages import End, Happened, Message
-from bids_dtg.engine.work import Backlog, Prepare, do_units
+from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, do_units
 
 Result = TypeVar("Result")
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from bids_dtg.engine.child import describe_end
 from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES
-from bids_dtg.engine.messages import End
+from bids_dtg.engine.work import End
 
 # How long the program may take to end once it has no more requests.
 _LEAVE_SECONDS = 10.0
@@ -40,16 +39,15 @@ class Service:
 
     def __init__(self, command: Sequence[str], answered: Callable[[Answer], None]) -> None:
         self._command, self._answered = command, answered
-        self._waiting: deque[tuple[str, Content]] = deque()
-        self._change = threading.Condition()
-        self._closing = self._given_up = False
+        self._thread = ThreadPoolExecutor(1, "service")
+        self._requests: list[Future[None]] = []
+        self._given_up = False
         self._process: subprocess.Popen[str] | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
         """How many requests have not been handed to the program."""
-        return len(self._waiting)
+        return sum(not (request.running() or request.done()) for request in self._requests)
 
     def begin(self) -> None:
         """Start the program; where it cannot be started, the first request is answered so."""
@@ -58,39 +56,21 @@ class Service:
 
     def request(self, label: str, content: Content) -> None:
         """Have a request answered, after those that were made before."""
-        with self._change:
-            self._waiting.append((label, content))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="service", daemon=True)
-                self._thread.start()
-            self._change.notify()
+        self._requests.append(self._thread.submit(self._answer, label, content))
 
     def close(self, *, at_once: bool = False) -> None:
         """Wait for the answers, or give them up; end the program."""
-        with self._change:
-            self._given_up, self._closing = at_once, True
-            if at_once:
-                self._waiting.clear()
-            # Else one that was never asked would first make itself ready.
-            if self._process is not None and (at_once or self._thread is None):
-                self._process.kill()
-            self._change.notify()
-        if self._thread is not None:
-            self._thread.join()
+        self._given_up = at_once
+        # A program that was never asked would first make itself ready.
+        if self._process is not None and (at_once or not self._requests):
+            self._process.kill()
+        self._thread.shutdown(cancel_futures=at_once)
         self._end()
 
-    def _work(self) -> None:
-        """Hand requests to the program one by one, until there are no more to come."""
-        while True:
-            with self._change:
-                while not self._waiting and not self._closing:
-                    self._change.wait()
-                if not self._waiting:
-                    break
-                label, content = self._waiting.popleft()
-            answer = self._ask(label, content)
-            if not self._given_up:
-                self._answered(answer)
+    def _answer(self, label: str, content: Content) -> None:
+        answer = self._ask(label, content)
+        if not self._given_up:
+            self._answered(answer)
 
     def _ask(self, label: str, content: Content) -> Answer:
         try:

@@ -17,9 +17,8 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
-from bids_dtg.engine.messages import End, follow
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Backlog, Executor
+from bids_dtg.engine.work import Backlog, End, follow
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
@@ -188,7 +187,11 @@ class _Call:
         return len({failure.participant for failure in self.failures})
 
     def process(
-        self, executor: Executor[Outcome], board: Board, locks: Locks, reports: Reports
+        self,
+        executor: Pool[Outcome] | Cluster[Settings, Outcome],
+        board: Board,
+        locks: Locks,
+        reports: Reports,
     ) -> None:
         """Process all participants."""
         elsewhere = set[str]()  # participants seen to be in work by another call

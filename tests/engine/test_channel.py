@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.engine.channel import receive_value, send_value
+from bids_dtg.engine.ahead import receive_value, send_value
 
 
 @dataclass

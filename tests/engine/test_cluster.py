@@ -14,8 +14,7 @@ from dask_cluster import DaskCluster
 from dask_work import fail, prepare, prepare_slow
 
 from bids_dtg.engine.cluster import Cluster
-from bids_dtg.engine.messages import End, Happened
-from bids_dtg.engine.work import Backlog
+from bids_dtg.engine.work import Backlog, End, Happened
 from bids_dtg.errors import RunError, SettingsError
 
 

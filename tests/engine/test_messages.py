@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from bids_dtg.engine.messages import End, Happened, MessageReporter, follow
+from bids_dtg.engine.work import End, Happened, MessageReporter, follow
 from bids_dtg.progress import Board
 
 

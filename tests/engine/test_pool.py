@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
-from bids_dtg.engine.messages import End, Happened
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Backlog
+from bids_dtg.engine.work import Backlog, End, Happened
 from bids_dtg.errors import RunError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.engine.messages import End
 from bids_dtg.engine.service import Service
+from bids_dtg.engine.work import End
 
 PROGRAM = """
 import json, os, sys, time

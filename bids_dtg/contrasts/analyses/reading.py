@@ -38,9 +38,8 @@ from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.capacity import divide, own_threads
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.machine import one_blas_thread, share_cores
-from bids_dtg.engine.messages import End, follow
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Backlog, Work
+from bids_dtg.engine.work import Backlog, End, Work, follow
 from bids_dtg.errors import (
     DatasetError,
     DtgError,

@@ -12,7 +12,7 @@ from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, SegmentRead
-from bids_dtg.engine.messages import MessageReporter
+from bids_dtg.engine.work import MessageReporter
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.participants.worker import RunProgress
