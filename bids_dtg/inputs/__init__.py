@@ -3,16 +3,14 @@
 Datasets and participants:
 
 - `dataset`: the type of a dataset, and its participants
-- `index`: a participant's functional files, and what a BIDS filter leaves of them
-- `selection`: sessions, tasks and runs that were asked for, and the file of each run
-- `asked`: labels that no run has, refused before any work
+- `selection`: sessions, tasks and runs that were asked for, filters, and the file of each run
 - `participants`: tables of what is known of participants besides their scans
 - `splits_file`: tables on participants: sets of a split, families
 
 Runs:
 
 - `run`: a resting-state run as files
-- `find`: runs and anatomy of any type of input, by one call each
+- `find`: runs and anatomy of any type of input, and labels that no run has
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
@@ -36,9 +34,6 @@ Spaces:
 - `surfaces`: midthickness surfaces, and the transforms to the model's space
 - `templateflow`: transforms between templates, from TemplateFlow
 - `regions`: atlases, and what is known of regions of the brain
-
-Tasks:
-
 
 Measured maps:
 

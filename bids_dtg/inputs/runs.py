@@ -12,7 +12,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.annex import is_stub, require_contents
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
-from bids_dtg.inputs.index import filtered_names, functional_files
+from bids_dtg.files.walk import files_below
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
     EVERY_REST,
@@ -25,6 +25,7 @@ from bids_dtg.inputs.selection import (
     combined_echoes,
     measured,
     named_files,
+    passes,
     require_measured_once,
     require_one_file_each,
     space_of,
@@ -81,7 +82,7 @@ def find_runs(
     input_type
         Who made the derivatives: fmriprep or xcpd.
     bids_filter
-        Further pybids filters, from `index.read_filter_file`.
+        Further filters, from `selection.read_filter_file`.
 
     Raises
     ------
@@ -102,9 +103,7 @@ def find_runs(
         raise no_bold(root / who, selection.session_labels, paths, input_type)
     bold = selection.of(bold, who, any_task="task" in bids_filter)
     if bids_filter:
-        asked = (participant, bids_filter, selection.session_labels)
-        allowed = filtered_names(root, *asked)
-        left = [f for f in bold if f.path.name in allowed]
+        left = [file for file in bold if passes(file, bids_filter)]
         if not left:
             raise RunError(
                 f"{who}: the BIDS filter file leaves no run of {len(bold)}, as {bold[0].path.name}",
@@ -115,13 +114,32 @@ def find_runs(
     usable = usable_series(bold, who, input_type, rule.endings)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
-    found = _without_joins(versions_by_run(series), who, input_type)
+    found = versions_by_run(series)
+    if input_type == "xcpd":
+        found = _without_joins(found, who)
     require_measured_once(found, who)
 
     choices = _choices(found, rule, root)
     runs = [_rest_run(choice, func, root, participant, input_type) for choice in choices]
     require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
+
+
+def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, ...]:
+    """List the files in and below the `func` folders of one participant (and session).
+
+    Parameters
+    ----------
+    folder
+        Folder of the participant in the derivatives.
+    sessions
+        Labels without `ses-`; all where empty.
+    """
+    places = [folder / "func"]
+    for place in folder.glob("ses-*"):
+        if not sessions or place.name.removeprefix("ses-") in sessions:
+            places.append(place / "func")
+    return tuple(path for place in places for path in files_below(place, follow_links=False))
 
 
 def run_of_file(
@@ -217,45 +235,32 @@ def usable_series(
     return images
 
 
-def _without_joins(
-    runs: list[list[NamedFile]], who: str, input_type: InputType
-) -> list[list[NamedFile]]:
-    """Leave out series that join others, whose minutes would count twice.
+def _without_joins(runs: list[list[NamedFile]], who: str) -> list[list[NamedFile]]:
+    """Leave out series of XCP-D that join others, whose minutes would count twice.
 
-    The name of a join lacks entities that its parts have: of XCP-D run-, dir- or both. Of another
-    program it is one where it has as many frames as two or more of these together.
+    The name of a join lacks run-, dir- or both, which its parts have.
 
     Raises
     ------
     RunError
-        XCP-D's join has other frames than its parts.
+        A join has other frames than its parts.
     """
     entities = [frozenset(measured(versions[0])) for versions in runs]
     joins: set[int] = set()
     # Long names first: what joins joins is compared with their parts alone.
     for at in sorted(range(len(runs)), key=lambda at: -len(entities[at])):
-        more: dict[frozenset[str], list[list[NamedFile]]] = {}
-        for other in range(len(runs)):
-            if other not in joins and entities[at] < entities[other]:
-                keys = frozenset(key for key, _ in entities[other] - entities[at])
-                more.setdefault(keys, []).append(runs[other])
-        if input_type == "xcpd":
-            removed = [run for keys, of in more.items() if keys <= _REMOVED.keys() for run in of]
-            parts = removed if removed and _is_join(runs[at], removed, who) else []
-        else:
-            several = [[run for of in more.values() for run in of], *more.values()]
-            parts = next((of for of in several if len(of) > 1 and _has_frames(runs[at], of)), [])
-        if parts:
+        parts = [
+            run
+            for other, run in enumerate(runs)
+            if other not in joins
+            and entities[at] < entities[other]
+            and {key for key, _ in entities[other] - entities[at]} <= _REMOVED.keys()
+        ]
+        if parts and _is_join(runs[at], parts, who):
             joins.add(at)
             name = runs[at][0].path.name
             warnings.warn(f"{name} is left out: it joins {_names(parts)}", stacklevel=3)
     return [versions for at, versions in enumerate(runs) if at not in joins]
-
-
-def _has_frames(run: list[NamedFile], parts: list[list[NamedFile]]) -> bool:
-    """Return whether a series has as many frames as others together."""
-    each = [_frames(_series(part)) for part in parts]
-    return all(each) and _frames(_series(run)) == sum(each)
 
 
 def _is_join(run: list[NamedFile], parts: list[list[NamedFile]], who: str) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import ForeignFileError, RunError, SettingsError
+from bids_dtg.files.foreign import read_json
 from bids_dtg.files.names import (
+    ENTITY_ORDER,
     BidsName,
     parse_name,
     plain_index,
@@ -28,6 +32,19 @@ PARCELS, PARCEL_SERIES, PARCEL_MAPS = "fsLR parcels", (".ptseries.nii",), (".psc
 IMAGES = (".nii.gz", ".nii")
 # What differs between files made of one measurement in several ways; its names in filters.
 _MADE = {"rec": "reconstruction", "hash": "hash", "part": "part"}
+# Keys of filter files beside those of BIDS, as pybids calls them.
+_LONG = {
+    "subject": "sub",
+    "session": "ses",
+    "acquisition": "acq",
+    "ceagent": "ce",
+    "reconstruction": "rec",
+    "direction": "dir",
+    "resolution": "res",
+    "density": "den",
+    "description": "desc",
+}
+_KNOWN = {key: key for key in (*ENTITY_ORDER, "datatype", "suffix", "extension")} | _LONG
 # The grid of the run itself: fMRIPrep names no space then, or one of these.
 NATIVE = "boldref"
 _OWN_GRID = frozenset({"boldref", "func", "run"})
@@ -273,3 +290,76 @@ def _narrow(files: list[NamedFile], entity: str, asked: Sequence[str], who: str)
 def _labels(files: list[NamedFile], entity: str) -> str:
     labels = {value for file in files if (value := file.name.get(entity)) is not None}
     return ", ".join(f"{entity}-{label}" for label in sorted(labels))
+
+
+def read_filter_file(path: Path) -> dict[str, Any]:
+    """Read the `bold` part of a BIDS filter file, by the keys that names of files have.
+
+    Values stay as they are: null (no such entity), "*" (any value), a value or
+    a list of these. What such files say of other images, as `t1w`, is not needed here.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, is not `{"bold": {entity: value}}`, or has a key that is
+        no entity: a filter that is not applied would let other runs in.
+    """
+    example = 'e.g. {"bold": {"acquisition": "mb"}}'
+    try:
+        content = read_json(path)
+    except ForeignFileError as err:
+        raise err.as_kind(
+            SettingsError, "--bids-filter-file ", expected=f"JSON, {example}"
+        ) from err
+    bold = content.get("bold", None if content else {}) if isinstance(content, dict) else None
+    if not isinstance(bold, dict):
+        raise SettingsError(
+            f"--bids-filter-file {path} has no filters for 'bold'", expected=example
+        )
+    for key, value in bold.items():
+        if key not in _KNOWN:
+            near = difflib.get_close_matches(key.lower(), _KNOWN, n=1)
+            raise SettingsError(
+                f"--bids-filter-file {path}: 'bold.{key}' is not known",
+                expected=f"'bold.{near[0]}'" if near else f"one of {', '.join(sorted(_KNOWN))}",
+            )
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(one is None or type(one) in (str, int) for one in values):
+            raise SettingsError(
+                f"--bids-filter-file {path}: the value of {key} is no filter",
+                expected='a text, a number, null, "*", or a list of these',
+            )
+    return {_KNOWN[key]: value for key, value in bold.items()}
+
+
+def passes(file: NamedFile, filters: Mapping[str, Any]) -> bool:
+    """Return whether a file meets all filters of a filter file, as pybids understands them.
+
+    Examples
+    --------
+    >>> name = "sub-01_task-rest_run-01_bold.nii.gz"
+    >>> file = NamedFile(Path(name), parse_name(name))
+    >>> passes(file, {"run": 1, "acq": None}), passes(file, {"run": [2, 3]})
+    (True, False)
+    """
+    own = {
+        **dict(file.name.entities),
+        "datatype": file.path.parent.name,
+        "suffix": file.name.suffix,
+        "extension": file.name.extension,
+    }
+    for key, value in filters.items():
+        wanted = value if isinstance(value, list) else [value]
+        if not any(_meets(key, own.get(key), one) for one in wanted):
+            return False
+    return True
+
+
+def _meets(key: str, own: str | None, wanted: str | int | None) -> bool:
+    if wanted in (None, "Query.NONE"):
+        return own is None
+    if own is None or wanted in ("*", "Query.ANY"):
+        return own is not None or wanted == "Query.OPTIONAL"
+    if key == "extension":
+        return own.lstrip(".") == str(wanted).lstrip(".")
+    return wanted == "Query.OPTIONAL" or same_label(key, own, str(wanted))

@@ -28,18 +28,15 @@ from bids_dtg.settings import Settings
 Array = NDArray[np.float64]
 
 # How files of structural connectomes end; QSIRecon's first versions wrote dhollanderconnectome.mat.
-_NAMES = re.compile(r"(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)")
+# Matrices of series, such as functional connectivity, have a task in their names.
+_NAMES = re.compile(
+    r"(?!.*_task-)(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)"
+)
 _LABELS = "region_labels"  # QSIRecon's variable of the names of an atlas' regions
-_SESSION = re.compile(r"_ses-([0-9A-Za-z+]+)_")
-# File names of matrices of series, such as functional connectivity, have a task.
-_OF_SERIES = "_task-"
 _BELOW = ("*", "derivatives/*")  # further folders that may hold participants' folders
 _NETWORKS = re.compile(r"^\d+networks")  # Schaefer's names with and without them are the same
 _ASYMMETRY = 1e-4  # of the largest weight: files may have been rounded
-_SYMMETRIC = "symmetric weights of 0 or more"
 _LOOKED_AT = 5  # people whose files are looked at before any run is read
-_SHOWN = 3  # matrices of other regions that a message describes
-_KEY_REMEDY = "choose one with --array-key structural=KEY, a name or part of one"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +45,12 @@ class _Matrix:
 
     path: Path
     values: Array  # (regions, regions), NaN where a cell is n/a
-    names: tuple[str, ...]  # of the regions; empty: the file has none
+    names: tuple[str, ...] = ()  # of the regions; empty: the file has none, or numbers alone
     key: str = ""  # of the variable; empty: the file has one matrix without a name
+
+    @property
+    def title(self) -> str:
+        return f"{self.path}: {self.key}" if self.key else str(self.path)
 
 
 class ChoiceError(RunError):
@@ -148,17 +149,22 @@ class StructuralSource:
             No matrix or more than one fits; regions differ; weights are negative, not finite,
             asymmetric or all 0; or the file cannot be read.
         """
-        paths, notes = self._paths_of(participant, session)
         try:
-            matrix, order = _the_one(self._chosen(_read_all(paths)), regions)
+            paths, notes = self._paths_of(participant, session)
+            matrix, order = self._the_one(paths, regions)
         except ForeignFileError as err:
             raise err.as_kind(RunError) from err
-        weights = matrix.values[np.ix_(order, order)]
+        weights, name = matrix.values[np.ix_(order, order)], matrix.path.name
         if faults := weight_faults(weights, regions):
-            raise RunError(f"{_title(matrix)} has {named(faults)}", expected=_SYMMETRIC)
-        assumed = (*notes, *_order_note(matrix, len(order)))
-        of_weights = (f"{matrix.path.name}: {note}" for note in weight_notes(weights, regions))
-        return StructuralMatrix(weights, matrix.path, (*assumed, *of_weights))
+            raise RunError(
+                f"{matrix.title} has {named(faults)}", expected="symmetric weights of 0 or more"
+            )
+        if more := len(matrix.values) - len(order):
+            notes += [f"{name} has {counted(more, 'region')} that are not in the atlas: left out"]
+        elif not matrix.names:
+            notes += [f"{name} names no regions: assumed to be in the order of the atlas"]
+        notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
+        return StructuralMatrix(weights, matrix.path, tuple(notes))
 
     def require_choice(self, participants: Sequence[str], regions: Sequence[str]) -> None:
         """Refuse files of several matrices of which none is chosen, before any run is read.
@@ -179,7 +185,7 @@ class StructuralSource:
         for participant in participants[:_LOOKED_AT]:
             try:
                 for paths in self._by_session(participant).values():
-                    _the_one(self._chosen(_read_all(paths)), regions)
+                    self._the_one(paths, regions)
                     return
             except ChoiceError as err:
                 several = several or err
@@ -188,23 +194,15 @@ class StructuralSource:
         if several is not None:
             raise several.as_kind(SettingsError, "--structural-connectivity: ")
 
-    def _paths_of(
-        self, participant: str, session: str | None
-    ) -> tuple[list[Path], tuple[str, ...]]:
+    def _paths_of(self, participant: str, session: str | None) -> tuple[list[Path], list[str]]:
         """Return a participant's files of a session, and notes on assumptions."""
-        if self.is_shared:
-            return [self.path], ()
-        try:
-            by_session = self._by_session(participant)
-        except ForeignFileError as err:
-            raise err.as_kind(RunError) from err
+        by_session = self._by_session(participant)
         for own in (session, None):
             if own in by_session:
-                return by_session[own], ()
+                return by_session[own], []
         if len(by_session) == 1:
             ((other, paths),) = by_session.items()
-            words = f"the structural connectome of sub-{participant} is of session {other}"
-            return paths, (words,)
+            return paths, [f"the structural connectome of sub-{participant} is of session {other}"]
         what = f"session {session}" if by_session else f"sub-{participant}"
         raise RunError(
             f"--structural-connectivity {self.path} has no structural connectome of {what}"
@@ -218,27 +216,58 @@ class StructuralSource:
             return {None: [self.path]}
         found: dict[str | None, list[Path]] = {}
         for path in self._files(participant):
-            found.setdefault(_session_of(path), []).append(path)
+            session = re.search(r"_ses-([0-9A-Za-z+]+)_", path.name)
+            found.setdefault(session[1] if session else None, []).append(path)
         return found
 
     def _files(self, participant: str) -> Iterator[Path]:
         """Yield the files of a participant; of everybody for ``*``."""
         further = (place for below in _BELOW for place in matching(self.path, below))
         for place in (self.path, *(one for one in further if not one.name.startswith("sub-"))):
-            yield from _matrices_at(place, participant)
+            for entry in sorted(place.glob(f"sub-{participant.strip('*')}*")):
+                inside = entry.is_dir() and participant in ("*", entry.name.removeprefix("sub-"))
+                own = entry.name.startswith(f"sub-{participant}_") or participant == "*"
+                files = files_below(entry) if inside else [entry] if own else []
+                yield from (path for path in files if _NAMES.fullmatch(path.name))
 
-    def _chosen(self, found: list[_Matrix]) -> list[_Matrix]:
-        """Return the matrices that match the key: whole names, else parts of names."""
-        if self.key is None:
-            return found
-        exact = [matrix for matrix in found if matrix.key == self.key]
-        part = [matrix for matrix in found if self.key in f"{matrix.path.name} {matrix.key}"]
-        if chosen := exact or part:
-            return chosen
-        raise ChoiceError(
-            f"no structural connectome of {found[0].path} is named '{self.key}'",
-            expected=f"one of {', '.join(_choices(found))}",
-        )
+    def _the_one(self, paths: Sequence[Path], regions: Sequence[str]) -> tuple[_Matrix, list[int]]:
+        """Return the only matrix over exactly the regions, else the only one over more, and rows.
+
+        Where a key is given, only matrices of that name count, else those with it in their names.
+
+        Raises
+        ------
+        RunError
+            There is none, or more than one, which the message lists.
+        """
+        found = [matrix for path in paths for matrix in _read_matrices(path)]
+        if (key := self.key) is not None:
+            exact = [matrix for matrix in found if matrix.key == key]
+            chosen = exact or [m for m in found if key in f"{m.path.name} {m.key}"]
+            if not chosen:
+                raise ChoiceError(
+                    f"no structural connectome of {found[0].path} is named '{key}'",
+                    expected=f"one of {_choices(found)}",
+                )
+            found = chosen
+        fitting, misfits = [], []
+        for matrix in found:
+            try:
+                fitting.append((matrix, _rows_of(matrix, regions)))
+            except RunError as err:
+                misfits.append(f"{matrix.title} has {err.found}")
+        fitting = [pair for pair in fitting if len(pair[0].values) == len(regions)] or fitting
+        if len(fitting) == 1:
+            return fitting[0]
+        expected = f"one matrix over the {len(regions)} regions of the atlas ({named(regions)})"
+        if fitting:
+            choices = _choices([matrix for matrix, _ in fitting])
+            raise ChoiceError(
+                f"{counted(len(fitting), 'structural connectome')} fit: {choices}",
+                expected=expected,
+                remedy="choose one with --array-key structural=KEY, a name or part of one",
+            )
+        raise RunError("; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3), expected=expected)
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:
@@ -302,15 +331,13 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     """
     between = values.copy()
     np.fill_diagonal(between, 0.0)
+    notes = []
     alone = [name for name, own in zip(regions, between, strict=True) if not own.any()]
-    return [
-        *([f"no connection of {counted(len(alone), 'region')} ({named(alone)})"] if alone else []),
-        *(
-            ["weights up to 1 and 1 on the diagonal: correlations, and not connections?"]
-            if (values.diagonal() == 1).all() and between.max() <= 1
-            else []
-        ),
-    ]
+    if alone:
+        notes += [f"no connection of {counted(len(alone), 'region')} ({named(alone)})"]
+    if (values.diagonal() == 1).all() and between.max() <= 1:
+        notes += ["weights up to 1 and 1 on the diagonal: correlations, and not connections?"]
+    return notes
 
 
 def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
@@ -318,58 +345,9 @@ def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
     return f"{regions[row]} and {regions[column]}"
 
 
-def _matrices_at(place: Path, participant: str) -> Iterator[Path]:
-    """Yield matrices of a participant (``*``: of all) in a folder and in participants' folders."""
-    pattern = "sub-*" if participant == "*" else f"sub-{participant}*"
-    for entry in sorted(place.glob(pattern)) if place.is_dir() else ():
-        if entry.is_dir() and participant in ("*", entry.name.removeprefix("sub-")):
-            yield from filter(_is_structural, files_below(entry))
-        elif entry.name.startswith(f"sub-{participant}_") or participant == "*":
-            yield from filter(_is_structural, [entry])
-
-
-def _is_structural(path: Path) -> bool:
-    return _OF_SERIES not in path.name and _NAMES.fullmatch(path.name) is not None
-
-
-def _session_of(path: Path) -> str | None:
-    named_by = _SESSION.search(path.name)
-    return named_by[1] if named_by else None
-
-
-def _read_all(paths: Sequence[Path]) -> list[_Matrix]:
-    return [matrix for path in paths for matrix in _read_matrices(path)]
-
-
-def _the_one(found: Sequence[_Matrix], regions: Sequence[str]) -> tuple[_Matrix, list[int]]:
-    """Return the only matrix over exactly the regions, else the only one over more, and the rows.
-
-    Raises
-    ------
-    RunError
-        There is none, or more than one, which the message lists.
-    """
-    fitting, misfits = [], []
-    for matrix in found:
-        try:
-            fitting.append((matrix, _rows_of(matrix, regions)))
-        except RunError as err:
-            misfits.append(f"{_title(matrix)} has {err.found}")
-    fitting = [pair for pair in fitting if len(pair[0].values) == len(regions)] or fitting
-    if len(fitting) == 1:
-        return fitting[0]
-    expected = f"one matrix over the {len(regions)} regions of the atlas ({named(regions)})"
-    if fitting:
-        choices = ", ".join(_choices([matrix for matrix, _ in fitting]))
-        what = f"{counted(len(fitting), 'structural connectome')} fit: {choices}"
-        raise ChoiceError(what, expected=expected, remedy=_KEY_REMEDY)
-    shown = [*misfits[:_SHOWN], *(["..."] if len(misfits) > _SHOWN else [])]
-    raise RunError("; ".join(shown), expected=expected)
-
-
-def _choices(found: Sequence[_Matrix]) -> list[str]:
+def _choices(found: Sequence[_Matrix]) -> str:
     """Name each matrix by its key, or by its file."""
-    return list(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
+    return ", ".join(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
 
 
 def _rows_of(matrix: _Matrix, regions: Sequence[str]) -> list[int]:
@@ -378,37 +356,28 @@ def _rows_of(matrix: _Matrix, regions: Sequence[str]) -> list[int]:
     Further regions are allowed, unless a name differs from a requested one by its number alone:
     Schaefer's atlas of 200 parcels uses names of the atlas of 100 for smaller parcels.
     """
-    names = _names(matrix)
+    names = matrix.names
     if not names:
         if len(matrix.values) != len(regions):
             raise RunError(counted(len(matrix.values), "region"))
         return list(range(len(regions)))
-    theirs, ours = _spelled_alike(names, regions)
+    theirs, ours = list(names), list(regions)
+    plain = [[_plain(name) for name in listed] for listed in (theirs, ours)]
+    # Names are simplified unless they agree, or would become ambiguous.
+    if set(theirs) != set(ours) and all(len(set(one)) == len(one) for one in plain):
+        theirs, ours = plain
     row = {name: number for number, name in enumerate(theirs)}
     if len(row) < len(theirs):
         raise RunError("several regions of one name")
-    missing = [name for plain, name in zip(ours, regions, strict=True) if plain not in row]
+    missing = [name for own, name in zip(ours, regions, strict=True) if own not in row]
     series = {_unnumbered(name) for name in regions} - {""}
-    further = [name for plain, name in zip(theirs, names, strict=True) if plain not in set(ours)]
+    further = [name for own, name in zip(theirs, names, strict=True) if own not in set(ours)]
     alike = [name for name in further if _unnumbered(name) in series]
     parts = [f"no {named(missing)} ({len(missing)} missing)"] * bool(missing)
     parts += [f"regions that the atlas lacks: {named(alike)}"] * bool(alike)
     if parts:
         raise RunError(" and ".join(parts))
     return [row[name] for name in ours]
-
-
-def _names(matrix: _Matrix) -> tuple[str, ...]:
-    """Return the names of a matrix' regions; empty if there are none, or only numbers."""
-    return () if all(map(is_number, matrix.names)) else matrix.names
-
-
-def _spelled_alike(theirs: Sequence[str], ours: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return both lists of names, simplified unless they agree or would become ambiguous."""
-    plain = [[_plain(name) for name in names] for names in (theirs, ours)]
-    if set(theirs) == set(ours) or any(len(set(names)) < len(names) for names in plain):
-        return list(theirs), list(ours)
-    return plain[0], plain[1]
 
 
 def _plain(name: str) -> str:
@@ -435,30 +404,12 @@ def _unnumbered(name: str) -> str:
     return "" if stem == plain else stem
 
 
-def _title(matrix: _Matrix) -> str:
-    return f"{matrix.path}: {matrix.key}" if matrix.key else str(matrix.path)
-
-
-def _order_note(matrix: _Matrix, count: int) -> tuple[str, ...]:
-    """Describe assumptions on a matrix of which `count` regions are used."""
-    name, more = matrix.path.name, len(matrix.values) - count
-    if more:
-        return (f"{name} has {counted(more, 'region')} that are not in the atlas: left out",)
-    if _names(matrix):
-        return ()
-    return (f"{name} names no regions: assumed to be in the order of the atlas",)
-
-
 # --- Files
 
 
 def _read_matrices(path: Path) -> list[_Matrix]:
-    """Read the square matrices of a file: text, or MATLAB's .mat.
-
-    Text is one matrix, which may have names of the regions in its first line, its first column,
-    or both.
-    """
-    found = _read_mat(path) if path.suffix.casefold() == ".mat" else _read_text(path)
+    """Read the square matrices of a file: text, or MATLAB's .mat."""
+    found = _read_mat(path) if path.suffix.casefold() == ".mat" else [_read_text(path)]
     square = [m for m in found if m.values.ndim == 2 and 1 < len(m.values) == m.values.shape[1]]
     if not square:
         sizes = ", ".join(" x ".join(map(str, matrix.values.shape)) for matrix in found[:3])
@@ -469,49 +420,34 @@ def _read_matrices(path: Path) -> list[_Matrix]:
     return square
 
 
-def _read_text(path: Path) -> list[_Matrix]:
-    rows = _rows(path)
-    width = max(len(row) for row in rows)
-    header, column = _where_names_are(rows, width)
-    values = read_numbers([row[column:] for row in rows[header:]], path)
-    across = rows[0][column:] if header else ()
-    down = tuple(row[0] for row in rows[header:]) if column else ()
-    if across and down and across != down:
-        raise ForeignFileError(
-            f"{path} has other names in its first line than in its first column",
-            expected="the same regions in the same order",
-        )
-    return [_Matrix(path, values, tuple(map(str.strip, across or down)))]
-
-
-def _rows(path: Path) -> list[tuple[str, ...]]:
+def _read_text(path: Path) -> _Matrix:
+    """Read one matrix, with names of the regions in its first line, first column, or both."""
     text = read_text(path)
-    first = text.partition("\n")[0]
-    delimiter = next((mark for mark in "\t,;" if mark in first), None)
-    if delimiter is None:  # columns of MRtrix and of MATLAB's text are parted by spaces
-        delimiter, text = "\t", re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text))
-    table = parse_table(text, path, delimiter)
+    if not text.strip():
+        raise ForeignFileError(f"{path} is empty", expected="a square matrix")
+    mark = next((mark for mark in "\t,;" if mark in text.partition("\n")[0]), None)
+    if mark is None:  # columns of MRtrix and of MATLAB's text are parted by spaces
+        mark, text = "\t", re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text))
+    table = parse_table(text, path, mark)
     if table.short:
         raise ForeignFileError(
             f"{path} has {table.short} lines with fewer cells than the first",
             expected="as many in each line",
         )
-    rows = [row for row in (table.header, *table.rows) if row]
-    if not rows:
-        raise ForeignFileError(f"{path} is empty", expected="a square matrix")
-    return rows
-
-
-def _where_names_are(rows: Sequence[tuple[str, ...]], width: int) -> tuple[int, int]:
-    """Return the number of leading lines and columns that hold names: 0 or 1 of each.
-
-    The shape decides, as regions may be called by numbers; where it is ambiguous, the corner does.
-    """
-    beyond = len(rows) - width
-    if beyond:
-        return int(beyond == 1), int(beyond == -1)
-    named = not all(is_number(cell) for cell in rows[0]) or not rows[0][0].strip()
-    return int(named), int(named)
+    rows = [[cell.strip() for cell in row] for row in (table.header, *table.rows)]
+    # The shape decides, as regions may be called by numbers; where it does not, the corner does.
+    beyond = len(rows) - len(rows[0])
+    both = not beyond and not (rows[0][0] and all(map(is_number, rows[0])))
+    header, column = int(both or beyond == 1), int(both or beyond == -1)
+    values = read_numbers([row[column:] for row in rows[header:]], path)
+    across = rows[0][column:] if header else []
+    down = [row[0] for row in rows[header:]] if column else []
+    if across and down and across != down:
+        raise ForeignFileError(
+            f"{path} has other names in its first line than in its first column",
+            expected="the same regions in the same order",
+        )
+    return _Matrix(path, values, _words(across or down))
 
 
 def _read_mat(path: Path) -> list[_Matrix]:
@@ -525,8 +461,12 @@ def _read_mat(path: Path) -> list[_Matrix]:
         values = value.toarray() if hasattr(value, "toarray") else value
         if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
             beside = (n for n in held if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)]))
-            labels = np.ravel(held.get(next(beside, ""), ()))
-            names = tuple(str(name).strip() for name in labels)
-            fitting = names if len(names) == len(values) else ()
+            names = [str(name).strip() for name in np.ravel(held.get(next(beside, ""), ()))]
+            fitting = _words(names) if len(names) == len(values) else ()
             found.append(_Matrix(path, np.array(values, np.float64), fitting, key))
     return found
+
+
+def _words(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of regions; none where they are only numbers."""
+    return () if all(map(is_number, names)) else tuple(names)

@@ -19,7 +19,6 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity
 from bids_dtg.errors import RunError
-from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import (
@@ -32,12 +31,10 @@ from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.inputs.asked import refuse_absent, refuse_absent_space
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
-from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.index import read_filter_file
+from bids_dtg.inputs.find import find_input_runs, refuse_absent, refuse_absent_space
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import Selection
+from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import NotFetchedError, TemplateFlow
 from bids_dtg.participants.averages import AveragedRuns, plan_averages
@@ -105,8 +102,6 @@ def find_asked(settings: Settings) -> Asked:
     """
     inputs = settings.inputs
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
-    if inputs.bids_filter_file is not None:
-        require("--bids-filter-file", "bids", extra="bids")
     settings = settings.replace(
         input_type=dataset.input_type,
         denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,

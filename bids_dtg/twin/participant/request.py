@@ -17,9 +17,9 @@ from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
-from bids_dtg.inputs.asked import list_series
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import events_of
+from bids_dtg.inputs.find import list_series
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.notices import counted, named
