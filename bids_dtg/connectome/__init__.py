@@ -5,13 +5,10 @@
 - `passes`: one pass over a run's blocks, whatever is added up
 - `carpet`: values of some voxels over a run, as they pass by
 - `moments`: the sums that one pass over a run adds up
-- `algebra`: cleaned series and cleaned correlations, from these sums
-- `connectome`: connectomes of a run, its segments and its halves
-- `joined`: connectomes of several runs as of one
-- `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
-- `given`: arrays that people give: real numbers, confounds, frames to keep
+- `connectome`: connectomes of a run, its segments and its halves, by algebra on these sums; runs
+  that are joined
+- `series`: the same for arrays: `roi_series`, `voxel_to_roi`
 - `parcels`: mean series of an atlas' parcels, cleaned, and their correlations
-- `nested_sets`: ROI maps of several sets that are combinations of those of one set
 - `edges`: those of connectomes between parcels: above the diagonal, Fisher z, averaged over runs
 - `effective_dof`: effective degrees of freedom of cleaned series; a segment's weight in an average
 - `checks`: whether the model is for a run, and the limits of its figures

@@ -1,8 +1,14 @@
-"""Connectomes of a run, its segments and its halves, from the sums of one pass."""
+"""Connectomes of a run, its segments and its halves, from the sums of one pass.
+
+Cleaned ROI series, and correlations of cleaned voxels with them, follow by algebra. A cleaned voxel
+is y - Z b. Where the sums are with what cleaning removes, Z are its time courses, and b = L Z'y
+follows from the sums. Sums with what it leaves, T'y, hold the cleaned voxels themselves, E T'y:
+then y counts as 0, Z is -E, and b are the sums.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,23 +16,23 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.algebra import (
-    VOXELS_AT_A_TIME,
-    Algebra,
-    Part,
-    VoxelSums,
-    ratio,
-    series_weights,
-)
+from bids_dtg.connectome.design import Retention
 from bids_dtg.connectome.effective_dof import effective_dof
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.moments import RunMoments, RunVoxels
+from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE, RunMoments, RunVoxels
 from bids_dtg.engine.machine import one_blas_thread
 
 Float = NDArray[np.float64]
-# Half segments that parts of other lengths consist of.
+# Singular values of the ROI maps below this share of the largest count as zero, as in `pinv`;
+# maps are float32, so smaller ones are rounding.
+MAPS_TOLERANCE = 1e-6
+# Voxels turned to float64 at a time.
+VOXELS_AT_A_TIME = 2048
 _ROWS_AT_A_TIME = 32  # of a connectome, that a thread puts in order
 _LEAST_TSNR = 1.0  # below it the mean was subtracted before: measured BOLD has ten times as much
+
+
+Pieces = tuple[int, ...]  # of a run, from 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,22 +205,32 @@ def run_connectomes(
         raise ValueError(f"{moments.seen.sum()} of {len(moments.seen)} kept frames were added")
     if form.sets != moments.voxels.sets:
         raise ValueError(f"a form of sets {form.sets}, and sums of sets {moments.voxels.sets}")
-    algebra, parts = Algebra(moments), moments.segments
-    shape = (moments.voxels.rois, moments.grey_voxels)
-    only = len(parts.sets) == 1
-    halves = (parts.whole, parts.odd, parts.even) if every_part else ()
-    wanted = {*parts.sets, *halves}
-    made = {pieces: _begin(algebra, pieces, form, shape) for pieces in wanted}
-    if scatter:
-        made = {pieces: _with_scatter(algebra, pieces, own) for pieces, own in made.items()}
-    agreement, tsnr = _correlate(moments, algebra, made, threads)
-    segments = tuple(made[pieces] for pieces in parts.sets)
+    algebra, cut, shape = _Algebra(moments), moments.segments, moments.voxels.rois
+    halves, joint = (cut.odd, cut.even), form.row.joint
+    wanted = {*cut.sets, *((cut.whole, *halves) if every_part else ())}
+    made, parts = dict[Pieces, Connectome](), dict[Pieces, _Part]()
+    # The agreement of the halves is of the marginal form, and of one set of ROIs.
+    every = np.eye(shape)
+    profile = every[:, form.one_set(shape)]
+    for pieces in {*wanted, *halves, cut.whole}:
+        series, mixings = algebra.series[algebra.rows(pieces)], []
+        if pieces in wanted:
+            made[pieces] = begun = _begin(moments, pieces, series, form, scatter=scatter)
+            mixing = None if begun.roi_r is None else form.mixing(begun.roi_r)
+            mixings.append(every if mixing is None else mixing)
+        if pieces in halves and (joint or pieces not in wanted):
+            mixings.append(profile)
+        parts[pieces] = _Part(algebra, pieces, np.hstack([every[:, :0], *mixings]))
+    agreement, tsnr = _fill(algebra, parts, made, profile.shape[1], joint=joint, threads=threads)
     covered = moments.varying & ~moments.lost
+    segments = tuple(made[pieces] for pieces in cut.sets)
+    whole = segments[0] if len(segments) == 1 else made[cut.whole] if every_part else None
+    odd, even = (made[half] if every_part else None for half in halves)
     return RunConnectomes(
         segments=segments,
-        whole=segments[0] if only else made[parts.whole] if every_part else None,
-        odd=made[parts.odd] if every_part else None,
-        even=made[parts.even] if every_part else None,
+        whole=whole,
+        odd=odd,
+        even=even,
         agreement=agreement,
         covered=moments.voxels.ordered(covered[: moments.grey_voxels]),
         roi_coverage=_roi_coverage(moments.voxels, covered, threads),
@@ -227,106 +243,166 @@ def run_connectomes(
 
 
 def _begin(
-    algebra: Algebra, pieces: tuple[int, ...], form: Form, shape: tuple[int, int]
+    moments: RunMoments, pieces: Pieces, series: Float, form: Form, *, scatter: bool
 ) -> Connectome:
     """Return the connectome of some pieces, whose values are still to be filled in."""
-    rows, design = algebra.rows(pieces), algebra.moments.design
+    design, grey = moments.design, moments.grey_voxels
+    squares = ((series - series.mean(axis=0)) ** 2).sum(axis=0)
     return Connectome(
-        np.zeros(shape, np.float32),
-        len(rows),
-        len(rows) * design.tr_seconds,
-        design.residual_dof(rows),
+        np.zeros((moments.voxels.rois, grey), np.float32),
+        len(series),
+        len(series) * design.tr_seconds,
+        design.residual_dof(moments.segments.rows(pieces)),
         form,
-        Part(algebra, pieces).correlation() if form.row.joint else None,
+        _correlation(series) if form.row.joint else None,
+        Scatter(np.zeros(grey), squares) if scatter else None,
     )
 
 
-def _with_scatter(algebra: Algebra, pieces: tuple[int, ...], begun: Connectome) -> Connectome:
-    """Return a connectome with sums of squares, of which those of places are to be filled in."""
-    series = algebra.series[algebra.rows(pieces)]
-    rois = ((series - series.mean(axis=0)) ** 2).sum(axis=0)
-    return replace(begun, scatter=Scatter(np.zeros(begun.r.shape[1]), rois))
+class _Algebra:
+    """Cleaned ROI series, and how the sums of a run turn into cleaned voxels."""
+
+    def __init__(self, moments: RunMoments) -> None:
+        self.moments, cleaning, features = moments, moments.cleaning, moments.features
+        weights = series_weights(moments)
+        maps = len(weights)
+        raw = features[:, :maps] @ weights
+        self.intercept = float(features[0, maps])  # of the constant time course
+        self.first = 0  # features before the time courses: projections and the sum over voxels
+        # (features, rois), series = features @ weights; (time courses, time courses), b = Z'y @ …
+        self.weights: Float | None = None
+        self.inverse: Float = np.zeros((0, 0))
+        if isinstance(cleaning, Retention):
+            self.columns = -cleaning.courses
+            left = cleaning.courses @ (cleaning.columns[:, 1:].T @ raw)
+        else:
+            self.first, self.columns = maps, features[:, maps:]
+            # Z is orthonormal up to the rounding of its stored type.
+            self.inverse = np.linalg.inv(self.columns.T @ self.columns) @ cleaning.weights.T
+            gamma = self.inverse.T @ (self.columns.T @ raw)
+            self.weights = np.vstack([weights, -gamma])
+            left = raw - self.columns @ gamma
+        # ROIs that the confounds explain are blanked: their rounding correlates with anything.
+        size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
+        left[:, (left**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
+        self.series: Float = left  # (frames kept, rois)
+
+    def rows(self, pieces: Pieces) -> NDArray[np.intp]:
+        """Positions of the pieces' frames among the kept ones."""
+        return self.moments.segments.rows(pieces)
 
 
-def raw_series(moments: RunMoments) -> Float:
-    """ROI series before cleaning, of mean zero: stage 1 of dual regression.
+class _Part:
+    """Some pieces of a run: what turns its sums into correlations with mixed ROI series.
 
-    Returns
-    -------
-    (frames kept, rois): pinv of the spatially demeaned maps times the temporally demeaned BOLD.
+    The series are centred there and of length 1, 0 where constant, and mixed by `mixing` (rois,
+    columns): a regression on all series costs no more than correlations do.
     """
-    weights = series_weights(moments)
-    series = moments.features[:, : len(weights)] @ weights
-    centred: Float = series - series.mean(axis=0)
-    return centred
+
+    def __init__(self, algebra: _Algebra, pieces: Pieces, mixing: Float) -> None:
+        self.pieces, rows = pieces, algebra.rows(pieces)
+        self.frames = len(rows)
+        series, columns = algebra.series[rows], algebra.columns[rows]
+        mean = series.mean(axis=0)
+        norms = np.sqrt(((series - mean) ** 2).sum(axis=0))
+        scaled = ratio(mixing, np.broadcast_to(norms[:, None], mixing.shape))
+        self.taken = columns.T @ ((series - mean) @ scaled)  # of voxels, by b
+        self.products, self.sums = columns.T @ columns, columns.sum(axis=0)
+        self.weights: Float | None = None  # of the sums, where cleaning is by what is removed
+        if algebra.weights is not None:
+            self.weights = algebra.weights @ scaled
+            # The first time course is constant: it takes the mean away.
+            self.weights[algebra.first] -= (mean @ scaled) / algebra.intercept
 
 
-def _correlate(
-    moments: RunMoments,
-    algebra: Algebra,
-    wanted: Mapping[tuple[int, ...], Connectome],
+def _fill(
+    algebra: _Algebra,
+    parts: Mapping[Pieces, _Part],
+    made: Mapping[Pieces, Connectome],
+    profile: int,
+    *,
+    joint: bool,
     threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Go through the grey-matter voxels once: fill in the connectomes of the sets of pieces.
+    """Go through the grey-matter voxels once: fill in the connectomes of the pieces.
 
-    Returns the agreement of the halves and tSNR, both (voxels,).
+    Returns the agreement of the halves by so many ROIs, and tSNR, both (voxels,).
     """
-    voxels, halves = moments.grey_voxels, (moments.segments.odd, moments.segments.even)
-    mixings = {
-        pieces: made.form.mixing(made.roi_r)
-        for pieces, made in wanted.items()
-        if made.roi_r is not None
-    }
-    mixed = {pieces: Part(algebra, pieces, mixing) for pieces, mixing in mixings.items()}
-    # The agreement of the halves is of the marginal form, and of one set of ROIs.
-    order, profile = moments.voxels.order, _one_set(moments, wanted)
-    marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
-    rois = moments.voxels.rois
-    shown = None if profile == slice(0, rois) else np.eye(rois)[:, profile]
-    parts = {pieces: Part(algebra, pieces, shown) for pieces in marginal}
-    whole = parts.get(moments.segments.whole) or Part(algebra, moments.segments.whole)
+    moments = algebra.moments
+    voxels, order, cut = moments.grey_voxels, moments.voxels.order, moments.segments
     agreement, tsnr = (np.zeros(voxels, np.float32) for _ in range(2))
-    dof = moments.design.frames_kept - moments.design.rank
+    design, first = moments.design, algebra.first
 
     def fill(low: int) -> None:
         high = min(low + VOXELS_AT_A_TIME, voxels)
         here = slice(low, high) if order is None else order[low:high]
-        sums = VoxelSums(algebra, low, high)
-        r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
-        for pieces, made in wanted.items():
-            own = sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
-            made.r[:, low:high] = own.T
-            if made.scatter is not None:
-                part = mixed.get(pieces) or parts[pieces]
-                made.scatter.places[here] = sums.sum_of_squares(part)
-        odd, even = (r[half] for half in halves)
-        agreement[here] = profile_agreement(odd, even)
-        mean = moments.subtracted[low:high] + sums.mean
-        tsnr[here] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / dof))
+        cross, halves = moments.cross(low, high), []
+        total = cross.sum(axis=0)[:, first:]
+        betas = total[:, 1:] if algebra.weights is None else total @ algebra.inverse
+        for pieces, part in parts.items():
+            own = cross[0] if algebra.weights is None else cross[list(pieces)].sum(axis=0)
+            squares = _squares_left(algebra, part, own[:, first:], betas, low)
+            r = betas @ part.taken
+            r = -r if part.weights is None else own @ part.weights - r
+            r *= ratio(np.ones(len(r)), np.sqrt(squares))[:, None]
+            if not joint:
+                np.clip(r, -1.0, 1.0, out=r)
+            if (found := made.get(pieces)) is not None:
+                found.r[:, low:high] = r[:, : len(found.r)].T
+                if found.scatter is not None:
+                    found.scatter.places[here] = squares
+            if pieces in (cut.odd, cut.even):
+                halves.append(np.clip(r[:, -profile:], -1.0, 1.0))
+            if pieces == cut.whole:
+                mean = moments.subtracted[low:high]
+                mean = mean + total[:, 0] / algebra.intercept / design.frames_kept
+                dof = design.frames_kept - design.rank
+                tsnr[here] = ratio(mean, np.sqrt(squares / dof))
+        agreement[here] = profile_agreement(*halves)
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))
         if order is not None:
             # Row by row, as a row fits the cache: several times faster than voxel by voxel.
-            first = np.argsort(order)
             rows = [
-                made.r[low : low + _ROWS_AT_A_TIME]
-                for made in wanted.values()
-                for low in range(0, rois, _ROWS_AT_A_TIME)
+                found.r[low : low + _ROWS_AT_A_TIME]
+                for found in made.values()
+                for low in range(0, len(found.r), _ROWS_AT_A_TIME)
             ]
-            list(pool.map(partial(_reorder, first), rows))
+            list(pool.map(partial(_reorder, np.argsort(order)), rows))
     return agreement, tsnr
+
+
+def _squares_left(algebra: _Algebra, part: _Part, own: Float, betas: Float, low: int) -> Float:
+    """Sum of squares (voxels,) of cleaned voxels about their mean; 0: rounding, or no data.
+
+    Parameters
+    ----------
+    algebra, part
+        Of the run, and of some pieces.
+    own
+        (voxels, time courses), their sums there.
+    betas, low
+        (voxels, time courses) what cleaning takes, and the first voxel.
+    """
+    moments, high = algebra.moments, low + len(betas)
+    sums, products = -betas @ part.sums, betas @ part.products
+    if part.weights is None:
+        share = part.frames / moments.design.frames_kept
+        total, squares = np.zeros(len(betas)), moments.squares[0, low:high] * share
+    else:
+        total = squares = moments.squares[list(part.pieces), low:high].sum(axis=0)
+        sums += own[:, 0] / algebra.intercept
+        products -= 2 * own
+    left: Float = total - sums**2 / part.frames + np.einsum("vc,vc->v", betas, products)
+    left[moments.lost[low:high] | (left <= RESIDUAL_TOLERANCE * squares)] = 0.0
+    return left
 
 
 def _reorder(first: NDArray[np.intp], rows: NDArray[np.float32]) -> None:
     ordered = np.empty_like(rows[0])
     for row in rows:
         row[:] = np.take(row, first, out=ordered, mode="clip")  # which writes to `out` at once
-
-
-def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) -> slice:
-    """Return the ROIs of the profiles whose agreement is compared: those of one set."""
-    return next(iter(wanted.values())).form.one_set(moments.voxels.rois)
 
 
 def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_], threads: int) -> Float:
@@ -358,3 +434,208 @@ def _correlation(series: Float) -> Float:
     covariance = centred.T @ centred
     norms = np.sqrt(np.diag(covariance))
     return np.clip(ratio(covariance, np.outer(norms, norms)), -1.0, 1.0)
+
+
+def raw_series(moments: RunMoments) -> Float:
+    """ROI series before cleaning, of mean zero: stage 1 of dual regression.
+
+    Returns
+    -------
+    (frames kept, rois): pinv of the spatially demeaned maps times the temporally demeaned BOLD.
+    """
+    weights = series_weights(moments)
+    series = moments.features[:, : len(weights)] @ weights
+    centred: Float = series - series.mean(axis=0)
+    return centred
+
+
+def cleaned_courses(moments: RunMoments) -> NDArray[np.float32]:
+    """Return series of grey-matter voxels from sums with what cleaning leaves.
+
+    Parameters
+    ----------
+    moments
+        Of a whole run, whose cleaning is a `Retention`.
+
+    Returns
+    -------
+    (grey voxels, frames), in the order in which they are wanted; 0 where there is nothing but
+    rounding.
+    """
+    assert isinstance(moments.cleaning, Retention)
+    voxels, order, readout = moments.grey_voxels, moments.voxels.order, moments.cleaning.readout
+    found = np.zeros((voxels, len(readout)), np.float32)
+    for low in range(0, voxels, VOXELS_AT_A_TIME):
+        high = min(low + VOXELS_AT_A_TIME, voxels)
+        (sums,) = moments.cross(low, high)
+        left = sums[:, 1:]
+        real = (left**2).sum(axis=1) > RESIDUAL_TOLERANCE * moments.squares[0, low:high]
+        real &= ~moments.lost[low:high]
+        here = slice(low, high) if order is None else order[low:high]
+        found[here] = np.where(real[:, None], left @ readout.T, 0.0)
+    return found
+
+
+def series_weights(moments: RunMoments) -> Float:
+    """(maps + 1, rois) weights that turn raw projections and voxel sums into ROI series.
+
+    With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
+    the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
+    solved by itself.
+    """
+    voxels = moments.voxels
+    # Maps that are combined need the products of all; else sets have nothing to do with each other.
+    blocks = voxels.set_rows if voxels.combine is None else (slice(None),)
+    gram, mean = _demeaned_gram(moments.maps, moments.solved, blocks)
+    inverse = np.zeros((len(gram), voxels.rois))
+    for rows in voxels.set_rows:
+        if voxels.combine is None:
+            inverse[rows, rows] = _inverse(gram[rows, rows])
+        else:
+            own = voxels.combine[rows]
+            inverse[:, rows] = own.T @ _inverse(own @ gram @ own.T)
+    return np.vstack([inverse, -mean @ inverse])
+
+
+def _inverse(gram: Float) -> Float:
+    values, vectors = np.linalg.eigh(gram)
+    real = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
+    inverse: Float = (vectors[:, real] / values[real]) @ vectors[:, real].T
+    # A map that is constant over these voxels has no series: rounding correlates with anything.
+    constant = np.diagonal(gram) <= MAPS_TOLERANCE**2 * np.diagonal(gram).max()
+    inverse[constant], inverse[:, constant] = 0.0, 0.0
+    return inverse
+
+
+def _demeaned_gram(
+    maps: NDArray[np.floating], solved: NDArray[np.bool_], blocks: Sequence[slice]
+) -> tuple[Float, Float]:
+    """Return products of demeaned maps within blocks of them, 0 elsewhere, and the maps' means."""
+    firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
+    some = [slice(low, low + VOXELS_AT_A_TIME) for low in firsts]
+    some = [voxels for voxels in some if solved[voxels].any()]
+    mean = np.zeros(len(maps))
+    for voxels in some:
+        mean += maps[:, voxels].astype(np.float64) @ solved[voxels]
+    mean /= max(1, int(solved.sum()))
+    gram = np.zeros((len(maps), len(maps)))
+    for voxels in some:
+        part = (maps[:, voxels] - mean[:, None]) * solved[voxels]
+        for rows in blocks:
+            gram[rows, rows] += part[rows] @ part[rows].T
+    return gram, mean
+
+
+def ratio(above: NDArray[np.floating], below: NDArray[np.floating]) -> Float:
+    """Divide; 0 where that is undefined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ratio(np.array([1.0, 2.0]), np.array([0.0, 4.0]))
+    array([0. , 0.5])
+    """
+    defined = below > 0
+    divided: Float = np.where(defined, above, 0.0) / np.where(defined, below, 1.0)
+    return divided
+
+
+class JoinedRuns:
+    """Adds up runs, each about its own means, to the connectome of all their frames.
+
+    Sums of products add up over runs, and correlations are quotients of such sums. So the joined
+    connectome follows from those of the runs and their sums of squares, and no run is read twice.
+
+    Examples
+    --------
+    Twice the same run has the correlations of the run, of twice the frames:
+
+    >>> import numpy as np
+    >>> r = np.array([[0.5, -0.2]], np.float32)
+    >>> run = Connectome(r, 100, 200.0, scatter=Scatter(np.array([9.0, 4.0]), np.ones(1)))
+    >>> joined = JoinedRuns()
+    >>> for _ in range(2):
+    ...     joined.add(run)
+    >>> joined.connectome().r.tolist() == r.tolist(), joined.connectome().frames
+    (True, 200)
+    """
+
+    def __init__(self) -> None:
+        self._sum: Connectome | None = None  # `r` and `roi_r` are sums of products
+        self._places: NDArray[np.float64] = np.zeros(0)
+        self._rois: NDArray[np.float64] = np.zeros(0)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run."""
+        return self._sum is not None
+
+    def add(self, run: Connectome) -> None:
+        """Add a run.
+
+        Parameters
+        ----------
+        run
+            Its connectome, (rois, places), with `scatter`, in the form of the others.
+
+        Raises
+        ------
+        ValueError
+            It has no sums of squares, or another form or shape than the others.
+        """
+        if run.scatter is None:
+            raise ValueError("runs are joined by sums of squares, which this one lacks")
+        places, rois = run.scatter.places, run.scatter.rois
+        products = run.marginal * np.sqrt(rois)[:, None].astype(np.float32)
+        products *= np.sqrt(places).astype(np.float32)
+        norms = np.sqrt(np.outer(rois, rois))
+        own = replace(
+            run, r=products, roi_r=None if run.roi_r is None else run.roi_r * norms, scatter=None
+        )
+        if self._sum is None:
+            self._sum, self._places, self._rois = own, places.copy(), rois.copy()
+            return
+        if own.form != self._sum.form or own.r.shape != self._sum.r.shape:
+            raise ValueError(
+                f"a connectome {own.r.shape} of the form {own.form.title} is no part of "
+                f"{self._sum.r.shape}, {self._sum.form.title}"
+            )
+        self._sum = _added(self._sum, own)
+        self._places += places
+        self._rois += rois
+
+    def connectome(self) -> Connectome:
+        """Return the connectome of all runs together, in their form.
+
+        Raises
+        ------
+        ValueError
+            There is no run.
+        """
+        if self._sum is None:
+            raise ValueError("no run was added")
+        found, form = self._sum, self._sum.form
+        r, places = np.empty_like(found.r), np.sqrt(self._places)
+        for row, (products, size) in enumerate(zip(found.r, np.sqrt(self._rois), strict=True)):
+            r[row] = np.clip(ratio(products, size * places), -1.0, 1.0)
+        if found.roi_r is None:
+            return replace(found, r=r)
+        roi_r = ratio(found.roi_r, np.sqrt(np.outer(self._rois, self._rois)))
+        roi_r = np.clip(roi_r, -1.0, 1.0)
+        mixing = form.mixing(roi_r)
+        if mixing is not None:
+            r = mixing.T.astype(np.float32) @ r
+        return replace(found, r=r, roi_r=roi_r)
+
+
+def _added(one: Connectome, other: Connectome) -> Connectome:
+    """Add the sums of a run to those of others; the arrays of `one` are changed."""
+    one.r[:] += other.r
+    if one.roi_r is not None and other.roi_r is not None:
+        one.roi_r[:] += other.roi_r
+    return replace(
+        one,
+        frames=one.frames + other.frames,
+        seconds=one.seconds + other.seconds,
+        residual_dof=one.residual_dof + other.residual_dof,
+    )

@@ -34,41 +34,22 @@ class DesignColumns:
 
 
 @dataclass(frozen=True, eq=False)
-class NoiseComponents:
-    """Components whose own share in a regression on all components is taken away.
-
-    This is ICA-AROMA's non-aggressive denoising (Pruim et al. 2015), as fsl_regfilt does it:
-    y - N W y, with N the noise components and W their rows in the pseudo-inverse of all.
-    """
-
-    courses: NDArray[np.float64]  # N, (frames kept, noise components), mean 0
-    weights: NDArray[np.float64]  # W, (noise components, frames kept)
-
-    @classmethod
-    def among(cls, mixing: NDArray[np.float64], noise: NDArray[np.bool_]) -> NoiseComponents:
-        """Single out noise components among all (frames kept, components)."""
-        centred = mixing - mixing.mean(axis=0)
-        return cls(centred[:, noise], np.linalg.pinv(centred)[noise])
-
-
-@dataclass(frozen=True, eq=False)
 class TemporalDesign:
     """Which frames of a run count, and what is regressed out of them.
 
-    Cleaning is the projection I - C C' on the kept frames, after noise components, if there are
-    any, have been taken away; censored frames are removed, so they touch nothing.
+    Cleaning is the projection I - C C' on the kept frames, after y - N W y has taken away the
+    noise components, if there are any: ICA-AROMA's non-aggressive denoising (Pruim et al. 2015),
+    as fsl_regfilt does it. Censored frames are removed, so they touch nothing.
     """
 
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
     basis: NDArray[np.float64]  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
     columns: DesignColumns  # what became of the confounds
-    components: NoiseComponents | None = None  # taken away before C is projected out
+    noise: Float  # N, (frames kept, noise components), mean 0
+    # W, (noise components, frames kept), their rows in the pseudo-inverse of all components
+    noise_weights: Float
     lost_before: float = 0.0  # degrees of freedom that earlier cleaning took; NaN: not known
-
-    def __post_init__(self) -> None:
-        if self.basis.shape[0] != np.count_nonzero(self.keep):
-            raise ValueError(f"{np.count_nonzero(self.keep)} frames kept, basis {self.basis.shape}")
 
     @classmethod
     def build(
@@ -104,8 +85,7 @@ class TemporalDesign:
         Raises
         ------
         ValueError
-            Shapes that do not fit, a TR that is not positive, or fewer than `LEAST_DOF`
-            frames more than columns.
+            There are fewer than `LEAST_DOF` frames more than columns.
 
         Examples
         --------
@@ -116,22 +96,18 @@ class TemporalDesign:
         (2, 100, 98.0)
         """
         keep = np.asarray(keep, dtype=bool)
-        if not tr_seconds > 0:
-            raise ValueError(f"the time between frames is positive, not {tr_seconds} s")
         table = np.zeros((len(keep), 0)) if confounds is None else np.asarray(confounds, np.float64)
-        if table.shape != (len(keep), len(names)):
-            raise ValueError(
-                f"confounds are {table.shape} for {len(keep)} frames and {len(names)} names"
-            )
         values, filled, constant = _fill_and_centre(table[keep])
         usable = np.flatnonzero(~constant)
         filtering = np.zeros((len(values), 0)) if stop_band is None else _span(stop_band[keep])
         independent, basis = _orthonormal(values[:, usable], filtering)
-        components = None
-        if mixing is not None and noise is not None and noise.any():
-            components = NoiseComponents.among(np.asarray(mixing, np.float64)[keep], noise)
-        _require_dof(len(values), basis.shape[1], filtering.shape[1], components)
         frames_kept = len(values)
+        courses, weights = np.zeros((frames_kept, 0)), np.zeros((0, frames_kept))
+        if mixing is not None and noise is not None and noise.any():
+            kept = np.asarray(mixing, np.float64)[keep]
+            kept = kept - kept.mean(axis=0)
+            courses, weights = kept[:, noise], np.linalg.pinv(kept)[noise]
+        _require_dof(frames_kept, basis.shape[1], filtering.shape[1], courses.shape[1])
         intercept = np.full((frames_kept, 1), frames_kept**-0.5)
         label = np.asarray(names, dtype=object)
         columns = DesignColumns(
@@ -141,7 +117,8 @@ class TemporalDesign:
             dependent=tuple(label[usable[~independent]]),
             filtering=filtering.shape[1],
         )
-        return cls(keep, np.hstack([intercept, basis]), float(tr_seconds), columns, components)
+        basis = np.hstack([intercept, basis])
+        return cls(keep, basis, float(tr_seconds), columns, courses, weights)
 
     @property
     def frames_kept(self) -> int:
@@ -156,8 +133,7 @@ class TemporalDesign:
     @property
     def rank(self) -> int:
         """Dimensions that cleaning takes away: columns projected out, noise, the intercept."""
-        noise = 0 if self.components is None else self.components.courses.shape[1]
-        return int(self.basis.shape[1]) + noise
+        return int(self.basis.shape[1] + self.noise.shape[1])
 
     def residual_dof(self, rows: NDArray[np.intp] | None = None) -> float:
         """Return the residual degrees of freedom: frames kept, less what cleaning takes.
@@ -184,9 +160,7 @@ class TemporalDesign:
         if rows is None:
             return float(self.frames_kept - self.rank - self.lost_before)
         taken = np.einsum("tc,tc->", self.basis[rows], self.basis[rows])
-        if self.components is not None:
-            courses, weights = self.components.courses[rows], self.components.weights[:, rows]
-            taken += np.einsum("tn,nt->", courses, weights)
+        taken += np.einsum("tn,nt->", self.noise[rows], self.noise_weights[:, rows])
         share = len(rows) / self.frames_kept
         return float(max(len(rows) - taken, 0.0) - share * self.lost_before)
 
@@ -212,8 +186,7 @@ class TemporalDesign:
         True
         """
         left: Float = np.asarray(series, np.float64)
-        if self.components is not None:
-            left = left - self.components.courses @ (self.components.weights @ left)
+        left = left - self.noise @ (self.noise_weights @ left)
         return left - self.basis @ (self.basis.T @ left)
 
     @property
@@ -298,6 +271,11 @@ class Segments:
         """All pieces."""
         return tuple(range(self.pieces))
 
+    def rows(self, pieces: Sequence[int]) -> NDArray[np.intp]:
+        """Positions of the pieces' frames among the kept ones."""
+        parts = [np.arange(self.edges[n], self.edges[n + 1], dtype=np.intp) for n in pieces]
+        return np.concatenate(parts)
+
     @property
     def odd(self) -> tuple[int, ...]:
         """First, third, ... piece."""
@@ -319,16 +297,13 @@ class Removal:
     @classmethod
     def of(cls, design: TemporalDesign) -> Removal:
         """Follow a design."""
-        basis, components = design.basis, design.components
-        if components is None:
+        basis, noise, weights = design.basis, design.noise, design.noise_weights
+        if not noise.shape[1]:
             return cls(basis, np.eye(basis.shape[1]))
-        courses = components.courses - basis @ (basis.T @ components.courses)
-        parts = [components.courses, components.weights.T]
-        columns = np.hstack([basis, _beside(basis, parts)])
+        columns = np.hstack([basis, _beside(basis, [noise, weights.T])])
         projected = columns.T @ basis
-        weights = projected @ projected.T
-        weights += (columns.T @ courses) @ (components.weights @ columns)
-        return cls(columns, weights)
+        beside = noise - basis @ (basis.T @ noise)
+        return cls(columns, projected @ projected.T + (columns.T @ beside) @ (weights @ columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,46 +312,26 @@ class Retention:
 
     columns: Float  # (frames kept, 1 + left): the intercept, then T
     courses: Float  # E, (frames kept, left), orthonormal
+    readout: Float  # (frames or means, left), that turns what is left into series
 
     @classmethod
-    def of(cls, design: TemporalDesign) -> Retention:
-        """Follow a design."""
-        basis, components = design.basis, design.components
-        courses = np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
-        columns = courses
-        if components is not None:
-            columns = courses - components.weights.T @ (components.courses.T @ courses)
-        return cls(np.hstack([basis[:, :1], columns]), courses)
+    def of(cls, design: TemporalDesign, most: int | None = None) -> Retention:
+        """Follow a design; of more frames than `most`, keep what is left in so many means in a row.
 
-    @classmethod
-    def of_means(cls, design: TemporalDesign, most: int) -> tuple[Retention, Float]:
-        """Follow a design at a lower rate: keep what is left in means of frames in a row.
-
-        Parameters
-        ----------
-        design
-            Frames kept, and what is regressed out of them.
-        most
-            Number of means; of a run with fewer frames, all frames are kept.
-
-        Returns
-        -------
-        The cleaning, and an array (means or frames, left) that turns what is left into series.
+        A mean is times the root of its number of frames: the variance of noise is kept.
         """
-        frames = design.frames_kept
-        if frames <= most:
-            cleaning = cls.of(design)
-            return cleaning, cleaning.courses
-        edges = np.rint(np.linspace(0, frames, most + 1)).astype(np.intp)
-        of_frame = np.repeat(np.arange(most), np.diff(edges))
-        means = np.zeros((frames, most))
-        means[np.arange(frames), of_frame] = np.diff(edges)[of_frame] ** -0.5
-        courses = _beside(design.basis, [means])
-        columns = courses
-        if (components := design.components) is not None:
-            columns = courses - components.weights.T @ (components.courses.T @ courses)
-        cleaning = cls(np.hstack([design.basis[:, :1], columns]), courses)
-        return cleaning, means.T @ courses
+        basis, frames = design.basis, design.frames_kept
+        if most is None or frames <= most:
+            courses = np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
+            means = np.eye(frames)
+        else:
+            edges = np.rint(np.linspace(0, frames, most + 1)).astype(np.intp)
+            of_frame = np.repeat(np.arange(most), np.diff(edges))
+            means = np.zeros((frames, most))
+            means[np.arange(frames), of_frame] = np.diff(edges)[of_frame] ** -0.5
+            courses = _beside(basis, [means])
+        columns = courses - design.noise_weights.T @ (design.noise.T @ courses)
+        return cls(np.hstack([basis[:, :1], columns]), courses, means.T @ courses)
 
 
 Cleaning = Removal | Retention
@@ -384,9 +339,8 @@ Cleaning = Removal | Retention
 
 def choose_cleaning(design: TemporalDesign, rois: int, pieces: int) -> Cleaning:
     """Choose the way that keeps fewer sums a voxel, for so many ROI maps and pieces of the run."""
-    removed = design.basis.shape[1]
+    removed, noise = design.basis.shape[1], design.noise.shape[1]
     left = design.frames_kept - removed
-    noise = 0 if design.components is None else design.components.courses.shape[1]
     fewer_left = 1 + left < pieces * (rois + 1 + removed + 2 * noise)
     return Retention.of(design) if fewer_left else Removal.of(design)
 
@@ -408,10 +362,7 @@ def _fill_and_centre(
     return scaled / np.where(constant, 1.0, norms), filled, constant
 
 
-def _require_dof(
-    frames: int, columns: int, filtering: int, components: NoiseComponents | None
-) -> None:
-    noise = 0 if components is None else components.courses.shape[1]
+def _require_dof(frames: int, columns: int, filtering: int, noise: int) -> None:
     least = columns + noise + 1 + LEAST_DOF
     if frames >= least:
         return

@@ -92,13 +92,11 @@ def _products(courses: Float, places: NDArray[np.intp], frames: int) -> Float:
 
 def _products_of_noise(design: TemporalDesign, places: NDArray[np.intp]) -> Float:
     """Return the expected `_products` of cleaned white noise of variance 1."""
-    frames, columns, values = len(design.keep), design.basis, np.ones(design.basis.shape[1])
-    if design.components is not None:
-        removal = Removal.of(design)
-        # Cleaned noise, (1 - Z L Z') e, has the covariance 1 - Z K Z' with K = L + L' - L L'.
-        weights = removal.weights + removal.weights.T - removal.weights @ removal.weights.T
-        values, vectors = np.linalg.eigh(weights)
-        columns = removal.columns @ vectors
+    frames, removal = len(design.keep), Removal.of(design)
+    # Cleaned noise, (1 - Z L Z') e, has the covariance 1 - Z K Z' with K = L + L' - L L'.
+    weights = removal.weights + removal.weights.T - removal.weights @ removal.weights.T
+    values, vectors = np.linalg.eigh(weights)
+    columns = removal.columns @ vectors
     products = np.zeros(frames)
     products[0] = len(places)
     for low in range(0, columns.shape[1], _AT_A_TIME):

@@ -31,12 +31,10 @@ from bids_dtg.connectome.design import (
 from bids_dtg.connectome.passes import (
     OUTSIDE,
     Block,
-    BlockPass,
     Blocks,
     InvalidVoxelsError,
     MakeSmoothing,
-    Passed,
-    in_passes,
+    add_up,
 )
 from bids_dtg.engine.machine import one_blas_thread
 
@@ -78,21 +76,6 @@ class RunVoxels:
     standardised: bool = False
     # (rois, maps), where the ROIs' maps are combinations of `maps`; None: they are `maps`.
     combine: NDArray[np.floating] | None = None
-
-    def __post_init__(self) -> None:
-        count, voxels = self.maps.shape
-        if self.combine is not None and self.combine.shape[1] != count:
-            raise ValueError(f"{count} maps, combinations {self.combine.shape}")
-        if self.sets and sum(self.sets) != self.rois:
-            raise ValueError(f"{self.rois} maps in sets of {self.sets}")
-        if self.valid.shape != (voxels,):
-            raise ValueError(f"maps have {voxels} voxels, validity {self.valid.shape}")
-        if not 0 < self.grey_voxels <= voxels:
-            raise ValueError(f"{self.grey_voxels} grey-matter voxels of {voxels}")
-        if self.brain is not None and self.brain.shape != (voxels,):
-            raise ValueError(f"maps have {voxels} voxels, the brain {self.brain.shape}")
-        if self.order is not None and self.order.shape != (self.grey_voxels,):
-            raise ValueError(f"{self.grey_voxels} grey-matter voxels, an order {self.order.shape}")
 
     @property
     def rois(self) -> int:
@@ -155,18 +138,14 @@ class RunMoments:
         comes_subtracted: bool = False,
     ) -> None:
         rois, count = voxels.maps.shape
-        if subtracted.shape != (count,):
-            raise ValueError(f"maps have {count} voxels, the subtracted volume {subtracted.shape}")
         self.design, self.segments, self.voxels = design, segments, voxels
         self.maps, self.grey_voxels, self.valid = voxels.maps, voxels.grey_voxels, voxels.valid
         self.subtracted = np.where(self.valid, subtracted, 0)
-        self.comes_subtracted = comes_subtracted
         self.seen = np.zeros(design.frames_kept, dtype=bool)
         # (voxels,), so few without data that they are in the ROI series; nothing else is of them.
         self.lost = np.zeros(count, dtype=bool)
         self._dtype = np.dtype(dtype)
-        pieces = segments.pieces
-        self.cleaning = cleaning or choose_cleaning(design, len(voxels.maps), pieces)
+        self.cleaning = cleaning or choose_cleaning(design, rois, segments.pieces)
         columns = self.cleaning.columns
         # Sums with what is left serve all pieces, and need no raw projections.
         once = isinstance(self.cleaning, Retention)
@@ -177,7 +156,8 @@ class RunMoments:
         # (grey voxels,), 1 / sd of what cleaning leaves; 0: left out of the series.
         self.scale: NDArray[np.float64] | None = None
         self._maps = np.asarray(self.maps, dtype)
-        self._subtracted = np.asarray(self.subtracted, dtype)
+        still = np.zeros(count) if comes_subtracted else self.subtracted
+        self._subtracted = np.asarray(still, dtype)  # of the frames that come
         self._beside = voxels.beside
         self._edges = segments.edges[[0, -1]] if once else segments.edges
         self._first_summed = rois + 1 if once else 0
@@ -187,12 +167,12 @@ class RunMoments:
         self._features = np.zeros((design.frames_kept, rois + 1 + columns.shape[1]), dtype)
         self._features[:, rois + 1 :] = columns
         # Sums over the frames of a piece, or of all: y times the features, less the share of the
-        # blocks' means; and y^2.
+        # blocks' means.
         summed = rois + 1 + columns.shape[1] - self._first_summed
         self._cross = [np.zeros((self.grey_voxels, summed), dtype) for _ in self._edges[1:]]
         # The first of the time courses is constant.
         self._intercept = rois + 1 - self._first_summed
-        self._squares = np.zeros((len(self._cross), count))
+        self.squares = np.zeros((len(self._cross), count))  # (pieces, or 1, voxels), of y^2
         # (piece, first row, last row + 1, mean of y) of each block
         self._means: list[tuple[int, int, int, Any]] = []
         self._shares: tuple[list[list[Any]], list[NDArray[np.float64]]] | None = None
@@ -213,16 +193,10 @@ class RunMoments:
         InvalidVoxelsError
             Valid voxels are not finite in a kept frame; the sums are as before the call.
         """
-        if block.ndim != 2 or block.shape[1] != self.maps.shape[1]:
-            raise ValueError(f"a block is (frames, {self.maps.shape[1]}), not {block.shape}")
         position = self._position[first_frame : first_frame + len(block)]
-        if len(position) != len(block):
-            raise ValueError(f"frames beyond the {len(self._position)} of the design")
         kept = position >= 0
         if not kept.any():
             return
-        if self.seen[position[kept]].any():
-            raise ValueError(f"frames from {first_frame} were added before")
         self._shares = None  # they are of the blocks before
         values = np.asarray(block if kept.all() else block[kept], self._dtype)
         start, stop = int(position[kept][0]), int(position[kept][-1]) + 1
@@ -249,8 +223,7 @@ class RunMoments:
         values[:, absent] = 0
         for low in range(0, voxels, _VOXELS):
             part = values[:, low : low + _VOXELS]
-            if not self.comes_subtracted:
-                part -= self._subtracted[low : low + _VOXELS]
+            part -= self._subtracted[low : low + _VOXELS]
             if self._aside is None:
                 total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
             total[:, rois] += part.sum(1)
@@ -314,7 +287,7 @@ class RunMoments:
         first = 0 if self._aside is None else self._intercept
         features = features[:, first:]
         frames, grey = len(values), self.grey_voxels
-        cross, squares = self._cross[piece], self._squares[piece]
+        cross, squares = self._cross[piece], self.squares[piece]
         means = np.zeros(grey, self._dtype)
         average = np.full(frames, 1.0 / frames, self._dtype)
         intercept = self._intercept - first
@@ -343,11 +316,6 @@ class RunMoments:
     def features(self) -> NDArray[np.float64]:
         """(frames kept, rois + 1 + columns): raw projections, sum over voxels, time courses."""
         return np.asarray(self._features, np.float64)
-
-    @property
-    def squares(self) -> NDArray[np.float64]:
-        """(pieces, or 1, voxels): sums of y^2."""
-        return self._squares
 
     def cross(self, low: int, high: int) -> NDArray[np.float64]:
         """Sums of y times the features: of each piece, or of all frames with what is left.
@@ -402,7 +370,7 @@ def measure_run(
     smoothing: MakeSmoothing | None = None,
     cleaning: Cleaning | None = None,
 ) -> RunMoments:
-    """Add up one run in one pass, as `BlockPass` does.
+    """Add up one run in one pass, as `add_up` does.
 
     Parameters
     ----------
@@ -425,22 +393,24 @@ def measure_run(
     """
     cut = design.segments() if segments is None else segments
 
-    def run(valid: NDArray[np.bool_]) -> Passed[RunMoments]:
-        def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
-            return RunMoments(
-                design,
-                replace(voxels, valid=usable),
-                cut,
-                subtracted=subtracted,
-                dtype=dtype,
-                cleaning=cleaning,
-                comes_subtracted=smoothing is not None,
-            )
-
-        return BlockPass(open_blocks, design, start, smoothing, voxels.leave).run(valid)
+    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
+        return RunMoments(
+            design,
+            replace(voxels, valid=usable),
+            cut,
+            subtracted=subtracted,
+            dtype=dtype,
+            cleaning=cleaning,
+            comes_subtracted=smoothing is not None,
+        )
 
     with one_blas_thread():
-        found = in_passes(run, voxels.valid, OUTSIDE)
-        found.sums.lost = found.lost
-        found.sums.end()
-    return found.sums
+        moments, lost = add_up(
+            *(open_blocks, design, start, voxels.valid),
+            smoothing=smoothing,
+            leave=voxels.leave,
+            few=OUTSIDE,
+        )
+        moments.lost = lost
+        moments.end()
+    return moments

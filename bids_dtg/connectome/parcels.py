@@ -12,11 +12,10 @@ from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE
 from bids_dtg.connectome.passes import (
     Block,
-    BlockPass,
     Blocks,
     InvalidVoxelsError,
     MakeSmoothing,
-    in_passes,
+    add_up,
 )
 
 Float = NDArray[np.float64]
@@ -36,14 +35,6 @@ class ParcelVoxels:
     parcel: NDArray[np.intp]  # (voxels,), number of the parcel of each, never decreasing
     sizes: NDArray[np.int64]  # (parcels,), voxels of each parcel, read or not
     valid: NDArray[np.bool_]  # (voxels,), that may have data; the others are never read
-
-    def __post_init__(self) -> None:
-        if self.valid.shape != self.parcel.shape or self.parcel.ndim != 1:
-            raise ValueError(f"{self.parcel.shape} voxels have validity {self.valid.shape}")
-        if (np.diff(self.parcel) < 0).any():
-            raise ValueError("voxels of one parcel stand together, in the order of the parcels")
-        if self.parcel.size and not 0 <= self.parcel[0] <= self.parcel[-1] < self.parcels:
-            raise ValueError(f"parcels are numbers from 0 to {self.parcels - 1}")
 
     @property
     def parcels(self) -> int:
@@ -115,32 +106,21 @@ class ParcelSums:
         InvalidVoxelsError
             Valid voxels are not finite in a kept frame; the sums are as before the call.
         """
-        if block.ndim != 2 or block.shape[1] != len(self.voxels.parcel):
-            raise ValueError(f"a block is (frames, {len(self.voxels.parcel)}), not {block.shape}")
         position = self._position[first_frame : first_frame + len(block)]
-        if len(position) != len(block):
-            raise ValueError(f"frames beyond the {len(self._position)} of the design")
         kept = np.flatnonzero(position >= 0)
         if not len(kept):
             return
-        if self.seen[position[kept]].any():
-            raise ValueError(f"frames from {first_frame} were added before")
         block[:, self._absent] = 0
-        found = np.stack([self._reduce(block[frame]) for frame in kept])
+        found = np.zeros((len(kept), len(self._starts)))
+        for row, frame in zip(found, kept, strict=True):
+            if len(row):
+                np.add.reduceat(block[frame].astype(np.float64), self._starts, out=row)
         if not np.isfinite(found).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         self._sums[np.ix_(position[kept], self._filled)] = found
-        self._note_data(block[kept])
-        self.seen[position[kept]] = True
-
-    def _reduce(self, frame: NDArray[np.floating]) -> Float:
-        """Sum a frame (voxels,) over the parcels that have voxels, in float64."""
-        wide = frame.astype(np.float64)
-        return np.add.reduceat(wide, self._starts) if len(wide) else wide
-
-    def _note_data(self, frames: Block) -> None:
         still = np.flatnonzero(~self.with_data)  # few after the first block
-        self.with_data[still] = (frames[:, still] != 0).any(axis=0)
+        self.with_data[still] = (block[np.ix_(kept, still)] != 0).any(axis=0)
+        self.seen[position[kept]] = True
 
     @property
     def coverage(self) -> Float:
@@ -161,14 +141,7 @@ class ParcelSums:
         ----------
         min_coverage
             Share of a parcel's voxels; parcels with less have no series.
-
-        Raises
-        ------
-        ValueError
-            Frames that the design keeps were not added.
         """
-        if not self.seen.all():
-            raise ValueError(f"{int(np.count_nonzero(~self.seen))} kept frames were not added")
         where = self.voxels.parcel[self.with_data]
         weights = self._subtracted[self.with_data]
         taken = np.bincount(where, weights, minlength=self.voxels.parcels)
@@ -308,7 +281,7 @@ def parcel_sums(
     smoothing: MakeSmoothing | None = None,
     leave: bool = True,
 ) -> ParcelSums:
-    """Add up one run over parcels in one pass, as `BlockPass` does.
+    """Add up one run over parcels in one pass, as `add_up` does.
 
     A voxel with NaN or infinity in a kept frame, or one that leaves the field of view, is left out
     of all frames; where that shows after the first block, the pass is repeated once without it.
@@ -354,6 +327,5 @@ def parcel_sums(
             subtracted=None if smoothing is None else subtracted,
         )
 
-    once = BlockPass(open_blocks, design, start, smoothing, leave)
     # A voxel is a large share of its parcel: a single one that leaves is left out.
-    return in_passes(once.run, voxels.valid).sums
+    return add_up(open_blocks, design, start, voxels.valid, smoothing=smoothing, leave=leave)[0]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,145 +154,132 @@ def _median(values: NDArray[np.float64]) -> float:
     return float(np.median(values)) if len(values) else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Passed(Generic[S]):
-    """What one pass over a run gives."""
-
-    sums: S
-    finite: NDArray[np.bool_]  # (voxels,), False for those that made an end of the sums
-    lost: NDArray[np.bool_]  # (voxels,), that left the field of view
-
-
-def in_passes(
-    run: Callable[[NDArray[np.bool_]], Passed[S]], valid: NDArray[np.bool_], few: float = 0.0
-) -> Passed[S]:
+def add_up(
+    open_blocks: Callable[[], Blocks],
+    design: TemporalDesign,
+    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], S],
+    valid: NDArray[np.bool_],
+    *,
+    smoothing: MakeSmoothing | None = None,
+    leave: bool = False,
+    few: float = 0.0,
+) -> tuple[S, NDArray[np.bool_]]:
     """Add up all kept frames of a run, a second time where voxels turn out to have no data.
+
+    A voxel with NaN or infinity in a kept frame becomes invalid. If that happens after the first
+    block, its earlier values are in the sums: the run is read once more without it.
 
     Parameters
     ----------
-    run
-        Adds up the run over valid voxels, as `BlockPass.run`.
+    open_blocks
+        Starts reading: yields (first frame, block), all frames in order. Blocks are changed.
+    design
+        Which frames are kept.
+    start
+        Begins the sums with the volume (voxels,) that is subtracted, or has been where there is
+        smoothing, and which voxels are valid.
     valid
         (voxels,) that may have data.
+    smoothing
+        Makes what smooths each frame.
+    leave
+        Whether blocks are searched for voxels that leave the field of view.
     few
-        Share of them below which those that leave the field of view stay in the sums.
+        Share of the voxels below which those that leave it stay in the sums.
+
+    Returns
+    -------
+    The sums, and which voxels (voxels,) left the field of view.
 
     Raises
     ------
     ValueError
         No frame is kept, or frames are missing or hold values that cannot be summed.
     """
-    found = run(valid)
-    usable = valid & found.finite
-    if np.count_nonzero(found.lost) >= few * np.count_nonzero(valid):
-        usable &= ~found.lost
+    given = open_blocks, design, start
+    sums, finite, lost = _once(*given, valid, smoothing, leave=leave)
+    usable = valid & finite
+    if np.count_nonzero(lost) >= few * np.count_nonzero(valid):
+        usable &= ~lost
     if not np.array_equal(usable, valid):
-        found = run(usable)
-    if not found.sums.seen.all():
+        sums, _, lost = _once(*given, usable, smoothing, leave=leave)
+    if not sums.seen.all():
         raise ValueError("the frames hold values beyond the range of float32, or are not all there")
-    return found
+    return sums, lost
 
 
-@dataclass(frozen=True, eq=False)
-class BlockPass(Generic[S]):
-    """How a run is read and added up.
+def _once(
+    open_blocks: Callable[[], Blocks],
+    design: TemporalDesign,
+    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], S],
+    valid: NDArray[np.bool_],
+    smoothing: MakeSmoothing | None,
+    *,
+    leave: bool,
+) -> tuple[S, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Read the run once: the sums, which voxels are finite, and which left the field of view.
 
-    A voxel with NaN or infinity in a kept frame becomes invalid. If that happens after the first
-    block, its earlier values are in the sums: the run is then to be read once more without it.
+    From the first late invalid voxel on, it is only looked for more.
     """
-
-    open_blocks: Callable[[], Blocks]  # starts reading: (first frame, block), all frames in order
-    design: TemporalDesign  # frames kept
-    # Begins the sums with the volume (voxels,) that is subtracted, or has been where there is
-    # smoothing, and which voxels are valid.
-    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], S]
-    smoothing: MakeSmoothing | None = None  # makes what smooths each frame
-    # Whether blocks are searched for voxels that leave the field of view.
-    leave: bool = False
-
-    def run(self, valid: NDArray[np.bool_]) -> Passed[S]:
-        """Add up all kept frames once.
-
-        From the first late invalid voxel on, it is only looked for more.
-
-        Parameters
-        ----------
-        valid
-            (voxels,) that may have data.
-
-        Raises
-        ------
-        ValueError
-            No frame is kept.
-        """
-        sums: S | None = None
-        smooth: _CentredSmoothing | None = None
-        finite, adding = np.ones(len(valid), dtype=bool), True
-        zeros = PartlyZero(valid) if self.leave else None
-        with closing(self.open_blocks()) as blocks:
-            reading = Reading(blocks)
-            for first, block in reading:
-                keep = self.design.keep[first : first + len(block)]
-                if sums is None and keep.any():
-                    sums, smooth = self._begin(block, keep, valid)
-                if sums is None:
-                    continue
-                if zeros is not None:
-                    zeros.add(block if keep.all() else block[keep])
-                if adding:
-                    try:
-                        if smooth is not None:
-                            smooth.apply(block, keep)
-                        sums.add(block, first)
-                    except InvalidVoxelsError:
-                        adding = False
-                if not adding:
-                    finite &= np.isfinite(block[keep]).all(axis=0)
-        if sums is None:
-            raise ValueError("no frame is kept")
-        lost = np.zeros(len(valid), dtype=bool) if zeros is None else zeros.found
-        if reading.value is not None:
-            lost |= reading.value & valid
-        return Passed(sums, finite, lost)
-
-    def _begin(
-        self, block: Block, keep: NDArray[np.bool_], valid: NDArray[np.bool_]
-    ) -> tuple[S, _CentredSmoothing | None]:
-        """Subtract the mean of the first block's kept frames, and see which voxels have data."""
-        with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
-            kept = block if keep.all() else block[keep]
-            mean = kept.mean(axis=0, dtype=np.float64).astype(block.dtype)
-        usable = valid & np.isfinite(mean)
-        if self.smoothing is None:
-            return self.start(mean, usable), None
-        usable &= (np.isfinite(block) & (block != 0)).any(axis=0)
-        mean = np.where(usable, mean, 0).astype(np.float32)
-        smooth = _CentredSmoothing(self.smoothing(usable), np.flatnonzero(~usable), mean)
-        subtracted = mean.copy()
-        smooth.operator.apply(subtracted)
-        return self.start(subtracted, usable), smooth
+    sums: S | None = None
+    smooth: Callable[[Block, NDArray[np.bool_]], None] | None = None
+    finite, adding = np.ones(len(valid), dtype=bool), True
+    zeros = PartlyZero(valid) if leave else None
+    with closing(open_blocks()) as blocks:
+        reading = Reading(blocks)
+        for first, block in reading:
+            keep = design.keep[first : first + len(block)]
+            if sums is None and keep.any():
+                # The mean of the first block's kept frames is subtracted.
+                with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
+                    kept = block if keep.all() else block[keep]
+                    mean = kept.mean(axis=0, dtype=np.float64).astype(block.dtype)
+                usable = valid & np.isfinite(mean)
+                if smoothing is not None:
+                    usable &= (np.isfinite(block) & (block != 0)).any(axis=0)
+                    mean, smooth = _centred(smoothing(usable), usable, mean)
+                sums = start(mean, usable)
+            if sums is None:
+                continue
+            if zeros is not None:
+                zeros.add(block if keep.all() else block[keep])
+            if adding:
+                try:
+                    if smooth is not None:
+                        smooth(block, keep)
+                    sums.add(block, first)
+                except InvalidVoxelsError:
+                    adding = False
+            if not adding:
+                finite &= np.isfinite(block[keep]).all(axis=0)
+    if sums is None:
+        raise ValueError("no frame is kept")
+    lost = np.zeros(len(valid), dtype=bool) if zeros is None else zeros.found
+    if reading.value is not None:
+        lost |= reading.value & valid
+    return sums, finite, lost
 
 
-@dataclass(frozen=True, eq=False)
-class _CentredSmoothing:
-    """Smoothing of what frames have beside their mean, of which little is lost by rounding."""
+def _centred(
+    operator: Smoothing, usable: NDArray[np.bool_], mean: Block
+) -> tuple[Block, Callable[[Block, NDArray[np.bool_]], None]]:
+    """Return the smoothed mean, and what smooths what frames have beside it: rounding is less.
 
-    operator: Smoothing  # among the voxels with data
-    absent: NDArray[np.intp]  # positions of the other voxels
-    mean: NDArray[np.float32]  # (voxels,), 0 at the others
+    It takes the mean off kept frames and smooths them in place, up to one that is not finite: that
+    raises `InvalidVoxelsError`; it and the later frames are as they were, but for voxels without
+    data.
+    """
+    absent, mean = np.flatnonzero(~usable), np.where(usable, mean, 0).astype(np.float32)
 
-    def apply(self, block: Block, keep: NDArray[np.bool_]) -> None:
-        """Take the mean off kept frames and smooth them in place, up to one that is not finite.
-
-        Raises
-        ------
-        InvalidVoxelsError
-            There is one; it and the later frames are as they were, but for voxels without data.
-        """
+    def smooth(block: Block, keep: NDArray[np.bool_]) -> None:
         for position in np.flatnonzero(keep):
             frame = block[position]
-            frame[self.absent] = 0
+            frame[absent] = 0
             if not np.isfinite(frame.sum(dtype=np.float64)):
                 raise InvalidVoxelsError("values at valid voxels are not finite")
-            frame -= self.mean
-            self.operator.apply(frame)
+            frame -= mean
+            operator.apply(frame)
+
+    subtracted = mean.copy()
+    operator.apply(subtracted)
+    return subtracted, smooth

@@ -10,8 +10,7 @@ from plain_route import clean, correlate, plain_series, regress
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg import measure_array
-from bids_dtg.connectome.algebra import cleaned_courses
-from bids_dtg.connectome.connectome import run_connectomes
+from bids_dtg.connectome.connectome import cleaned_courses, run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
@@ -141,7 +140,7 @@ def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
     bold, _, confounds, keep = example(6, frames)
     bold[:, 3] = 1000
     design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    cleaning, readout = Retention.of_means(design, most)
+    cleaning = Retention.of(design, most)
 
     def blocks():
         yield 0, bold.copy()
@@ -149,7 +148,7 @@ def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
     order = np.random.default_rng(1).permutation(GREY)
     no_maps = np.zeros((0, VOXELS), np.float32)
     voxels = RunVoxels(no_maps, GREY, np.ones(VOXELS, bool), order=order)
-    found = cleaned_courses(measure_run(blocks, design, voxels, cleaning=cleaning), readout)
+    found = cleaned_courses(measure_run(blocks, design, voxels, cleaning=cleaning))
     cleaned = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
     if len(cleaned) > most:
         edges = np.rint(np.linspace(0, len(cleaned), most + 1)).astype(int)

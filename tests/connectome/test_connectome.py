@@ -203,11 +203,6 @@ def test_voxels_may_be_summed_in_another_order_than_they_are_wanted_in(form):
         np.testing.assert_allclose(values, wanted, atol=1e-4, err_msg=name)
 
 
-def test_an_order_of_other_voxels_is_refused():
-    with pytest.raises(ValueError, match=r"2 grey-matter voxels, an order \(3,\)"):
-        RunVoxels(np.eye(2, 3), 2, np.ones(3, bool), order=np.arange(3))
-
-
 @pytest.mark.slow
 def test_one_pass_equals_the_plain_route_at_real_size():
     """235,375 voxels x 490 frames, drifts ten times the noise, int16 as stored; by chunks."""

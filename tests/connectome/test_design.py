@@ -113,17 +113,6 @@ def test_too_few_frames_are_counted():
         TemporalDesign.build(None, [], np.zeros_like(KEEP), 2.0)
 
 
-@pytest.mark.parametrize(("rows", "names"), [(39, 2), (40, 3)])
-def test_shapes_that_do_not_fit_are_named(rows, names):
-    with pytest.raises(ValueError, match=rf"\({rows}, 2\) for 40 frames and {names} names"):
-        TemporalDesign.build(noise(2)[:rows], ["x"] * names, KEEP, 2.0)
-
-
-def test_a_tr_of_zero_is_refused():
-    with pytest.raises(ValueError, match="not 0"):
-        TemporalDesign.build(None, [], KEEP, 0.0)
-
-
 @pytest.mark.parametrize(
     ("seconds", "count"), [(80, 1), (432, 1), (640, 1), (660, 2), (864, 2), (3456, 8)]
 )
@@ -273,7 +262,7 @@ def test_no_noise_component_is_plain_cleaning():
     design = TemporalDesign.build(
         confounds, list("abcde"), keep, TR, mixing=mixing, noise=np.zeros(12, bool)
     )
-    assert design.components is None
+    assert design.noise.size == 0
     np.testing.assert_array_equal(
         one_pass(bold, maps, plain).whole.r, one_pass(bold, maps, design).whole.r
     )

@@ -85,6 +85,5 @@ def test_ica_aroma_counts_as_columns_do():
     bad = np.arange(30) < 12
     design = TemporalDesign.build(None, [], np.ones(FRAMES, bool), TR, mixing=mixing, noise=bad)
     white = rng.standard_normal((FRAMES, 100))
-    parts = design.components
-    left = clean(white - parts.courses @ (parts.weights @ white), None)
+    left = clean(white - design.noise @ (design.noise_weights @ white), None)
     assert 0.9 * design.residual_dof() <= effective_dof(left, design) <= design.residual_dof()

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
-from bids_dtg.connectome.series import roi_series, voxel_to_roi
+from bids_dtg.connectome.series import (
+    confound_columns,
+    kept_frames,
+    real_numbers,
+    roi_series,
+    voxel_to_roi,
+)
 
 RNG = np.random.default_rng(0)
 BOLD, MAPS = RNG.normal(size=(40, 30)), RNG.normal(size=(3, 30))

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from plain_route import clean
 
-from bids_dtg.connectome.connectome import run_connectomes
+from bids_dtg.connectome.connectome import JoinedRuns, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
-from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 
 PLACES, ROIS = 40, 5

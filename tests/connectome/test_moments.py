@@ -132,15 +132,6 @@ def test_an_all_zero_image_covers_nothing():
     assert result.median_tsnr == 0
 
 
-def test_frames_beyond_the_design_and_wrong_voxels_are_refused():
-    bold, maps, design = example()
-    with pytest.raises(ValueError, match="beyond the 90"):
-        measure(np.vstack([bold, bold]), maps, design)
-    moments = measure(bold, maps, design)
-    with pytest.raises(ValueError, match=r"\(frames, 300\), not \(16, 299\)"):
-        moments.add(bold[:16, :-1], 0)
-
-
 # --- from a file to a connectome, against the plain route on the whole array
 
 

@@ -167,30 +167,3 @@ def test_gaps_between_kept_frames_are_filled_by_a_line(keep):
     lines = [np.interp(np.arange(kept[0], kept[-1] + 1), kept, row[kept]) for row in series.values]
     for row, line in zip(filled, lines, strict=True):
         assert np.corrcoef(row, line)[0, 1] == pytest.approx(1)
-
-
-def test_sums_refuse_what_does_not_belong_to_the_run():
-    bold, design, _ = example()
-    sums = ParcelSums(design, ParcelVoxels(PARCEL, SIZES, EVERY))
-    with pytest.raises(ValueError, match=r"\(frames, 60\), not \(2, 3\)"):
-        sums.add(np.zeros((2, 3)), 0)
-    with pytest.raises(ValueError, match="beyond the 80"):
-        sums.add(bold[:10], 75)
-    sums.add(bold[:10].copy(), 0)
-    with pytest.raises(ValueError, match="frames from 5 were added before"):
-        sums.add(bold[:10], 5)
-    with pytest.raises(ValueError, match="kept frames were not added"):
-        sums.series()
-
-
-@pytest.mark.parametrize(
-    ("parcel", "valid", "words"),
-    [
-        ([1, 0], [True, True], "stand together"),
-        ([0, 2], [True, True], "from 0 to 1"),
-        ([0, 1], [True], "have validity"),
-    ],
-)
-def test_voxels_are_in_the_order_of_their_parcels(parcel, valid, words):
-    with pytest.raises(ValueError, match=words):
-        ParcelVoxels(np.array(parcel), np.array([1, 1]), np.array(valid))

@@ -23,9 +23,9 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cohort.copies import copies_in_words, with_copies
 from bids_dtg.cohort.kept_means import facts_of_files
 from bids_dtg.cohort.measured_maps import read_measured
+from bids_dtg.connectome.connectome import JoinedRuns
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.connectome.form import MARGINAL
-from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts import group_ica
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, WORK, Cohort
 from bids_dtg.contrasts.analyses.roi_maps import with_roi_maps

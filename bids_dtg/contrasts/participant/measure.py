@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.checks import PatternPlaces, RunCheck, judge_run
-from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
+from bids_dtg.connectome.connectome import (
+    Connectome,
+    RunConnectomes,
+    cleaned_courses,
+    run_connectomes,
+)
 from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.form import Form
-from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
+from bids_dtg.connectome.series import confound_columns, kept_frames, real_numbers
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, RunData
 from bids_dtg.engine.machine import one_blas_thread
@@ -298,7 +302,7 @@ class Reader:
         """
         planned = plan_run(run, self.bundle.space, self.cleaning, keep)
         source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
-        cleaning, readout = Retention.of_means(planned.design, most)
+        cleaning = Retention.of(planned.design, most)
         voxels = RunVoxels(
             np.zeros((0, self.places.number), np.float32),
             len(self.order),
@@ -316,7 +320,7 @@ class Reader:
             )
         coverage = float(moments.varying[: len(self.order)].mean())
         require_coverage(run.bold, coverage, "the model's grey matter")
-        return cleaned_courses(moments, readout)
+        return cleaned_courses(moments)
 
     def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
         """Return the Dice overlap of the brain masks; None without a mask in the model's space."""

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.connectome.joined import JoinedRuns
+from bids_dtg.connectome.connectome import Connectome, JoinedRuns, RunConnectomes
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps

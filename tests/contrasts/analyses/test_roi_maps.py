@@ -11,7 +11,7 @@ from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
-from bids_dtg.connectome.nested_sets import combination
+from bids_dtg.contrasts.analyses.roi_maps import combination
 
 SETS, PLACES, GREY, FRAMES = (2, 3, 6), 9000, 200, 160
 
@@ -81,8 +81,3 @@ def test_sums_with_the_largest_set_serve_all_sets(way):
     for name in ("agreement", "roi_coverage", "roi_r"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
     assert found.whole.r.shape == (11, GREY)
-
-
-def test_combinations_are_of_the_maps():
-    with pytest.raises(ValueError, match=r"6 maps, combinations \(11, 5\)"):
-        RunVoxels(np.zeros((6, 9)), 9, np.ones(9, bool), combine=np.zeros((11, 5)))
