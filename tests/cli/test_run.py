@@ -210,15 +210,6 @@ def test_raw_dataset_and_derivatives_elsewhere(job, capsys):
     assert f"to {raw}/derivatives/dtg/sub-01/func" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_maps_of_another_combination_are_told(job, capsys):
-    add_rest(job.bids, "01", entities="run-2")
-    assert job.run() == 0
-    assert "another --combine" not in capsys.readouterr().err
-    assert job.run("--combine", "run") == 0
-    assert "another --combine than run: sub-01_task-rest. Remove" in capsys.readouterr().err
-
-
 # --- plans
 
 
@@ -306,17 +297,6 @@ def test_changed_option_redoes_everything(done, capsys):
     reasons = redone(done, capsys, "--denoise-strategy", "none")
     assert len(reasons) == 4
     assert set(reasons.values()) == {"option denoise_strategy changed (simple to none)"}
-
-
-@pytest.mark.slow
-def test_changed_model_redoes_everything(done, capsys):
-    from tiny_bundle import write_tiny_bundle
-
-    write_tiny_bundle(done.folder / "other", seed=1)
-    done.model = done.folder / "other"
-    reasons = redone(done, capsys)
-    assert len(reasons) == 4
-    assert all(reason.startswith("option model changed") for reason in reasons.values())
 
 
 def test_changed_input_redoes_its_set(done, capsys):

@@ -207,16 +207,3 @@ def test_a_person_can_be_left_out_of_sums():
     without = whole.without(people[0])
     np.testing.assert_allclose(without.mean, GroupSums.over(people[1:]).mean, atol=1e-12)
     assert without.dof == whole.dof - 40
-
-
-@pytest.mark.parametrize(
-    ("series", "kept", "message"),
-    [
-        (np.ones((2, 9)), None, "constant"),
-        (np.full((2, 9), np.nan), None, "not finite"),
-        (np.arange(18.0).reshape(2, 9), np.arange(9) < 2, "more than 2 kept frames, found 2"),
-    ],
-)
-def test_series_without_covariances_are_refused(series, kept, message):
-    with pytest.raises(ValueError, match=message):
-        LagCovariances.of(series, kept)

@@ -13,8 +13,6 @@ from scipy.stats import ttest_1samp, ttest_rel
 from tiny_cohort import TinyCohort
 from tiny_job import add_rest, read_table
 
-from bids_dtg.imaging.nifti import read_volume
-
 MATH = "languageMath"
 
 
@@ -171,25 +169,6 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     assert row["t"] != "n/a"
 
 
-def test_sizes_of_maps_that_go_with_patients_withhold_p(cohort, tmp_path, capsys):
-    out = shutil.copytree(cohort.out, tmp_path / "out")
-    table = tmp_path / "own.tsv"
-    rng = np.random.default_rng(0)
-    lines = ["participant_id\tpatient"]
-    for n, label in enumerate(cohort.labels):
-        lines.append(f"{label}\t{int(n < 10)}")
-        for path in out.glob(f"sub-{label}/**/*_relmat.tsv"):
-            own = rng.normal(size=(12, 12)) * (1.6 if n < 10 else 1)
-            rows = ["\t".join(f"{value:.5f}" for value in row) for row in own]
-            path.write_text("\n".join([path.read_text().splitlines()[0], *rows]) + "\n")
-    table.write_text("\n".join([*lines, ""]))
-    words = ("--phenotype", "patient", "-p", table)
-    assert cohort.analyse("stats", *words, "--permutations", 199, out=out) == 0
-    assert "no corrected p, as the size of maps goes with it" in capsys.readouterr().err
-    row = row_of(cohort, "", out=out)
-    assert (row["p_fwe"], row["q"]) == ("n/a", "n/a")
-
-
 def test_who_cannot_be_read_is_left_out_with_a_line(cohort, tmp_path, capsys):
     out = shutil.copytree(cohort.out, tmp_path / "out")
     broken = next(out.glob(f"sub-{cohort.labels[5]}/**/*_relmat.tsv"))
@@ -267,31 +246,3 @@ def test_two_sessions_of_the_same_people_are_compared(sessions):
     t = ttest_rel(several[1], several[0]).statistic[inside]
     np.testing.assert_allclose(nib.load(path).get_fdata()[inside], t, rtol=1e-3)
     assert "session b less session a" in (where / "statistics_report.html").read_text()
-
-
-def test_maps_are_averaged_over_regions_once(cohort, tmp_path, capsys):
-    """A second analysis reads the first person's maps, for the voxels, and those that changed."""
-    out = shutil.copytree(cohort.out, tmp_path / "out")
-    for path in out.rglob("*_desc-regions_statmap.*"):
-        path.unlink()
-    words = ("--atlases", cohort.atlas, "--phenotype", "score")
-    assert cohort.analyse("stats", *words, "--permutations", 19, out=out) == 0
-    tests = out / "group/stats/desc-scoreMaps_tests.tsv"
-    first = tests.read_bytes()
-    read = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "bids_dtg.cohort.people.read_volume",
-            lambda path: read.append(path) or read_volume(path),
-        )
-        assert cohort.analyse("stats", *words, "--permutations", 19, out=out) == 0
-        assert cohort.analyse("phenotypes", *words, "--permutations", 19, out=out) == 0
-    assert {path.name.partition("_")[0] for path in read} == {f"sub-{cohort.labels[0]}"}
-    assert tests.read_bytes() == first
-    capsys.readouterr()
-    changed = next(
-        out.glob(f"sub-{cohort.labels[5]}/**/*contrast-{MATH}*_desc-synthetic_statmap*z")
-    )
-    changed.write_bytes(b"no image")
-    assert cohort.analyse("stats", *words, "--permutations", 19, out=out) == 1
-    assert f"sub-{cohort.labels[5]} is left out" in capsys.readouterr().err
