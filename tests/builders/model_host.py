@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import re
@@ -182,7 +183,7 @@ def add_model(
     return replace(
         model,
         checkpoint=host.add(checkpoint or tiny_checkpoint(), model.checkpoint),
-        maps=host.add(nifti(maps), model.maps),
+        maps=host.add(gzip.compress(nifti(maps), mtime=0), model.maps),
         brain_mask=host.add(nifti(brain_mask), model.brain_mask),
         mask=host.add(nifti(mask), model.mask),
     )

@@ -6,8 +6,6 @@ import errno
 import hashlib
 import os
 import pickle
-import subprocess
-import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -85,18 +83,6 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     assert left(models / WORK_FOLDER) == ["lock"]
     assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]
     assert any(model.card.notice in note for note in notes.notes)
-
-
-def test_its_card_says_what_is_stated_and_what_inferred(host, address, models):
-    (young,) = fetch_models([add_model(host)], models, Notes())
-    assert young.card.sources["training.participants"] == "inferred"
-    assert young.card.sources["training.cleaning"] == "stated"
-    (tuned,) = fetch_models([add_model(host, "hcp-d")], models, Notes())
-    # The scripts make two models, tuned to two contrasts.
-    assert tuned.card.sources["description"] == "inferred"
-    lines = bundle_lines(tuned)
-    assert any("faces against shapes" in line and "(inferred)" in line for line in lines)
-    assert any(line.startswith("licence") and "(inferred)" in line for line in lines)
 
 
 def test_it_knows_whom_it_has_seen(host, address, models):
@@ -209,14 +195,6 @@ def test_mirrors_are_asked_first(host, address, models):
     assert len(mirror.asked) == 4
 
 
-def test_github_is_asked_last(host, address, models):
-    model = add_model(host)
-    del host.files[f"/{model.maps.location}"]
-    with pytest.raises(BundleError, match=f"HTTP 404.*; {PUBLIC_HOST}/{model.maps.location}: "):
-        fetch_models([model], models, Notes())
-    assert host.others == ["raw.githubusercontent.com:443"]
-
-
 def test_hosts_are_mirrors_then_github_or_none():
     assert download_hosts({}, PUBLIC_HOST) == [PUBLIC_HOST] == ["https://raw.githubusercontent.com"]
     both = {"DTG_MODEL_MIRROR": "http://a/x/ https://b"}
@@ -246,73 +224,9 @@ def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypat
     assert host.asked == []
 
 
-def test_a_read_only_cache_with_the_model_is_enough(host, address, models, monkeypatch):
-    model = add_model(host)
-    fetch_models([model], models, Notes())
-
-    def refuse(path, *_, **__):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    assert fetch_models([model], models, Notes())[0].card.name == "hcp-ya"
-
-
-def test_a_disk_that_fills_up_in_the_conversion_leaves_no_bundle(
-    host, address, models, monkeypatch
-):
-    model, real = add_model(host), Path.write_bytes
-
-    def full(path, data):
-        if path.name == "maps.nii.gz":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return real(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match=r"No space left on device.*free space"):
-        fetch_models([model], models, Notes())
-    assert [path for path in left(models) if "hcp-ya" in path and "ckpt" not in path] == []
-    monkeypatch.setattr(Path, "write_bytes", real)
-    host.asked.clear()
-    fetch_models([model], models, Notes())
-    assert host.asked == []
-
-
 def test_what_a_killed_process_left_is_cleared(host, address, models):
     half = models / WORK_FOLDER / ".dtg-0-1-2-3.tmp"
     half.mkdir(parents=True)
     (half / "maps.nii.gz").write_bytes(b"half")
     fetch_models([add_model(host)], models, Notes())
     assert left(models / WORK_FOLDER) == ["lock"]
-
-
-_FETCHER = """
-import pickle, sys
-from pathlib import Path
-from bids_dtg.bundles.fetch import fetch_models
-from bids_dtg.progress import Board
-folder, model = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
-sys.stdin.readline()
-(bundle,) = fetch_models([model], folder, Board(1).lane(0))
-print(bundle.identity)
-"""
-
-
-@pytest.mark.slow
-def test_eight_processes_at_once_leave_one_good_bundle(host, address, models):
-    model = add_model(host)
-    for file in model.files:
-        host.faults[f"/{file.location}"].append(Fault(stall=0.1))  # so that they meet
-    words = [sys.executable, "-c", _FETCHER, str(models), pickle.dumps(model).hex()]
-    processes = [
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    told = [process.communicate(timeout=120)[0].strip() for process in processes]
-    assert [process.returncode for process in processes] == [0] * 8
-    assert set(told) == {load_bundle(models / "hcp-ya").identity}
-    assert len(host.asked) == 4
-    assert left(models / WORK_FOLDER) == ["lock"]
-    assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]

@@ -61,31 +61,20 @@ def test_verify_and_info_know_every_kind(tmp_path, capsys, kind):
     bundle = written_of_any(tmp_path / "models" / "whole", kind)
     assert main(["info", str(bundle.path)]) == 0
     assert f"({kind})" in capsys.readouterr().out
-    assert main(["verify", str(bundle.path)]) == 0
-    assert (
-        f"{bundle.path}: whole, tiny {bundle.card.version}, {bundle.identity}"
-        in capsys.readouterr().out
-    )
-
-
-@pytest.mark.parametrize("kind", all_kinds())
-def test_selftest_knows_every_kind(tmp_path, capsys, kind):
-    bundle = written_of_any(tmp_path / "tiny", kind)
     code = main(["verify", str(bundle.path)])
     out, err = capsys.readouterr()
+    whole = f"{bundle.path}: whole, tiny {bundle.card.version}, {bundle.identity}"
+    assert whole in out
     last = out.splitlines()[-1]
-    if "has no self-check" in last:
+    if all_kinds()[kind].workflow != "contrasts":
         assert (code, err) == (0, "")
-        assert last == (
-            f"tiny {bundle.card.version}: a {kind} has no self-check; dtg-models verify compares "
-            "its bytes"
-        )
+        assert f"a {kind} has no self-check; dtg-models verify compares" in last
         return
     # Random weights differ from trained ones by the signs of differences alone.
     failed = [line for line in out.splitlines() if line.startswith("  FAIL")]
     assert all("differences have their sign" in line for line in failed)
-    assert (code == 0) == (not failed) == (err == "") == ("self-check passed" in last)
     assert code in (0, 2)
+    assert (code == 0) == (not failed) == (err == "") == ("self-check passed" in last)
 
 
 @pytest.mark.slow

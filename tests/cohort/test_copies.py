@@ -15,7 +15,6 @@ from tiny_job import read_table
 from tiny_twins import edges, events_of, write_average, write_twins
 from written_cohort import WrittenCohort
 
-from bids_dtg.cli.run import main
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.region_people import draw_folds
 from bids_dtg.dynamics.participant.people import NetworkPeople
@@ -101,19 +100,6 @@ def test_folds_of_twins_have_people_with_their_copies(tmp_path):
         assert {label.removeprefix("x") for label in side} == {
             label for label in side if not label.startswith("x")
         }
-
-
-def test_a_split_file_with_copies_on_two_sides_is_refused(tmp_path, capsys):
-    rows = "".join(f"{label}\t{('training', 'test')[label[0] == 'c']}\n" for label in TWICE)
-    (tmp_path / "split.tsv").write_text(f"participant_id\tset\n{rows}")
-    np.savez(tmp_path / "1.npz", rest=two(chance_rest()), people=TWICE, tr_seconds=0.72)
-    words = ["--workflow", "dynamics", "--analysis", "train"]
-    words += ["--input-arrays", str(tmp_path / "1.npz"), "--split-file"]
-    (tmp_path / "study").mkdir()
-    call = [str(tmp_path / "study"), str(tmp_path / "out"), "group", *words]
-    assert main([*call, str(tmp_path / "split.tsv")]) == 2
-    said = capsys.readouterr().err
-    assert "families are on two sides of the split: sub-00 and sub-c00 (the same rest)" in said
 
 
 def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
@@ -247,13 +233,6 @@ def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written,
 def gathered(written: WrittenCohort, out: Path, **more: object) -> GroupPeople:
     given = {"bids_dir": written.bids, "output_dir": out, "analysis_level": "group"}
     return gather_people(Settings.of(**given, analysis="stats", model=str(written.model), **more))
-
-
-def test_the_families_of_a_group_analysis_have_copies_together(written):
-    people = gathered(written, written.out)
-    assert len(people) == 2 * PEOPLE
-    assert (people.families[:PEOPLE] == people.families[PEOPLE:]).all()
-    assert len(np.unique(people.families)) == PEOPLE
 
 
 def test_a_copied_session_is_refused_only_where_it_is_asked_for(written, tmp_path):

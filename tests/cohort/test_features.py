@@ -292,15 +292,3 @@ def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     assert "not looked at: no folder of measured maps was given" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
         find_features(people_of(cohort, contrast=("nonsense",)))
-
-
-def test_the_example_has_what_all_sidecars_say(cohort):
-    people = people_of(cohort)
-    assert [found.task for found in people.example.maps] == [
-        contrast.task for contrast in sorted(cohort.bundle.contrasts, key=lambda c: c.task)
-    ]
-    assert people.example.title == people.averages["01"][0].title
-    assert {found.label for found in people.averages["01"][0].maps} == {
-        found.label for found in people.example.maps
-    }
-    assert people.flags == [] or people.flags[0].text

@@ -13,8 +13,6 @@ import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import FRAMES, TinyJob, tree
 
-from bids_dtg.cli.run import main
-
 
 @pytest.fixture
 def job(tmp_path) -> TinyJob:
@@ -78,17 +76,6 @@ def test_only_files_of_the_same_average_go_whatever_its_record_names(job):
     assert set(json.loads(path.read_text())["Outputs"]) == whole
 
 
-@pytest.mark.slow
-def test_zeros_of_the_same_size_and_time_are_found_by_verify_alone(job, capsys):
-    assert job.run() == 0
-    zero(min(job.out.rglob("*desc-synthetic_statmap.nii.gz")))
-    assert job.run() == 0
-    assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
-    assert job.run("--verify") == 1
-    assert job.run() == 0
-    assert "1 average of maps made, 1 complete before" in capsys.readouterr().err
-
-
 def test_who_is_not_complete_and_who_is_not_there(job, capsys):
     assert job.run() == 0
     (job.out / "logs/complete/sub-01_task-rest.json").unlink()
@@ -101,18 +88,6 @@ def test_who_is_not_complete_and_who_is_not_there(job, capsys):
     ]
     assert job.run("--verify", "--participant-label", "07") == 2
     assert "has no results of 07" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_nothing_but_the_output_is_needed(job, capsys):
-    assert main([str(job.bids), str(job.out), "participant", "--verify"]) == 2
-    assert "holds no results" in capsys.readouterr().err
-    assert job.run() == 0
-    shutil.rmtree(job.bids)
-    shutil.rmtree(job.model)
-    before = tree(job.out, but=())
-    assert main([str(job.bids), str(job.out), "participant", "--verify"]) == 0
-    assert tree(job.out, but=()) == before
 
 
 def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
-import bids_dtg
 from bids_dtg.contrasts.network.kind import with_new_outputs
 from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.recipe import Recipe
@@ -52,10 +49,3 @@ def test_models_that_are_made_on_the_cpu_touch_no_gpu(asked):
     recipe = Recipe(states=2, region_parameters=2, hidden=4, encoder_units=4)
     restored(recipe, (2, 3, 9), NetworkModel(recipe, 2, 3, 9).state_dict())
     assert asked == []
-
-
-def test_nothing_else_borrows():
-    """`fork_rng` without a list takes hold of all GPUs."""
-    package = Path(bids_dtg.__file__).parent
-    found = [path for path in package.rglob("*.py") if "fork_rng" in path.read_text("utf-8")]
-    assert [path.relative_to(package).as_posix() for path in found] == ["training/chance.py"]
