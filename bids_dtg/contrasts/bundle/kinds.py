@@ -41,13 +41,7 @@ class MapsKind(Kind):
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
     selftest: Callable[[Any], list[Check]] = _selftest
-    # Words for the methods text and pages: without an article; with it, what turns connectomes into
-    # maps; possessive, whose error in the mean map re-centring removes; what the program
-    # implements with it, with references.
-    title: str
-    model: str
-    owner: str
-    method: str
+    title: str  # for pages, without an article; `panels/methods.toml` has its further words
     # Imports the module that has its functions: `channels`, `read` and `prepare` for tensors of a
     # bundle, `check` before people are read, and `fit`.
     module: Callable[[], Any]
@@ -117,9 +111,6 @@ def find_kind(name: str) -> MapsKind:
 ATTENTION_UNET = MapsKind(
     name="attention-unet",
     title="attention U-Net",
-    model="a three-dimensional attention U-Net (Oktay et al., 2018)",
-    owner="The network's",
-    method="an implementation of DeepTaskGen (Serin et al., 2025)",
     module=constant("contrasts.network.kind"),
     is_network=True,
     recipes=("default", "published"),
@@ -128,11 +119,6 @@ LINEAR = MapsKind(
     name="linear",
     help="one linear model for all places, from 5 participants on",
     title="linear model",
-    model="a linear model of each voxel's connectome, with the same coefficients at all voxels, "
-    "which are means over people of least-squares fits of a person's maps,",
-    owner="The linear model's",
-    method="which makes ROI series as DeepTaskGen does (Serin et al., 2025) and predicts by a "
-    "linear model of them (Tavor et al., 2016) in place of its network",
     module=constant("contrasts.linear"),
     is_network=False,
     connectome="partial",

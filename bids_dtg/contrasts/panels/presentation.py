@@ -40,27 +40,18 @@ _NO_VOLUME = (
     "holds no volume of the brain."
 )
 _NO_INTERVALS = "The model carries no half-widths: its maps have no intervals"
-CITATION = f"""\
-If you use these maps, please cite the method and the program that made them, as logs/CITATION.md
-says.
-
-{", ".join(AUTHORS)}. bids_dtg, version {{version}}
-{SERIN}
-"""
+_SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
+CITATION: str = _SAID["citation"].lstrip().format(authors=", ".join(AUTHORS), paper=SERIN)
 
 
 def readme_text(card: ModelCard[Any]) -> str:
     """Write the README of the dataset."""
-    files = ".nii.gz: one map for each contrast; the\n  session's JSON file says what they were"
-    if card.part.parcels:
-        files = ".pscalar.nii: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
-        files += " says what they were"
     warnings = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     return read_packaged(__package__, "readme.txt").format(
         model=f"{card.name} {card.version}",
         kind=KINDS[card.kind].title,
         warnings=warnings + (f"\n{card.notice}\n" if card.notice else ""),
-        files=files,
+        files=_SAID["files_of_parcels" if card.part.parcels else "map_files"],
     )
 
 
@@ -74,9 +65,9 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     outputs
         Outputs besides the maps, and the runs over which maps were averaged.
     """
-    said: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
     card, part, form = bundle.card, bundle.card.part, bundle.card.part.connectome
-    kind, places = KINDS[card.kind], "parcels" if part.parcels else "grey-matter voxels"
+    said, kind = _SAID, _SAID["kinds"][card.kind]
+    places = "parcels" if part.parcels else "grey-matter voxels"
     where = "all parcels" if part.parcels else "the brain"
     cut = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
     cut = "session" if part.of_sessions else cut
@@ -98,7 +89,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         if found.left_out_in_turn:
             who, key = "training participant", "recentred_in_turn"
         people = counted(found.participants, who)
-        computed += said[key].format(owner=kind.owner, people=people)
+        computed += said[key].format(owner=kind["owner"], people=people)
     if (widths := bundle.half_widths) is None:
         computed += said["no_intervals"]
     else:
@@ -113,14 +104,14 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         for key in outputs.atlases
     ]:
         computed += said["parcels"].format(atlases=" and ".join(atlases))
-    about = f"The model is {kind.model} {_trained(card.training)}"
-    text, known = f"{kind.method} {about} {computed}", said["references"]
+    about = f"The model is {kind['model']} {_trained(card.training)}"
+    text, known = f"{kind['method']} {about} {computed}", said["references"]
     references = "".join(known[name] for name in known if f"{name} " in text)
     if card.citation and not any(part in references for part in card.citation.split()[-1:]):
         references += f"- {card.citation} (the model)\n"
     return MethodsWords(
         made=said["made"],
-        method=kind.method,
+        method=kind["method"],
         computed=computed.strip(),
         caution=said["caution"],
         references=f"## References\n\n{references}",

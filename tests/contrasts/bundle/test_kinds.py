@@ -51,8 +51,6 @@ def connectome():
 @pytest.mark.parametrize("row", KINDS.values(), ids=KINDS)
 def test_each_row_is_complete(row, tmp_path, connectome):
     assert KINDS[row.name] is row is find_kind(row.name) is all_kinds()[row.name]
-    assert row.model
-    assert row.owner
     assert "default" in row.recipes
     assert set(row.recipes) <= set(RECIPES) == set(find_workflow("contrasts").recipes)
     assert row.name in legal_values()["architecture"]
