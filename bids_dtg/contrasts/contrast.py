@@ -29,8 +29,6 @@ class Contrast:
     description: str  # one line in plain words
 
     def __post_init__(self) -> None:
-        if self.index < 0:
-            raise ValueError(f"a contrast's index is 0 or more, found {self.index}")
         if not _LABEL.fullmatch(self.label):
             raise ValueError(
                 f"contrast {self.index} has the label {self.label!r}; "

@@ -41,9 +41,13 @@ def reduce_rest(
     -------
     (places, components)
     """
-    standard = standardised_places(rest)
-    standard /= np.float32(np.sqrt(rest.shape[1]))
-    found = _reduced(standard, FIRST)
+    # Each place with mean 0 and sd 1 in time; 0 if it is constant.
+    centred = rest.astype(np.float32)
+    centred -= centred.mean(axis=1, keepdims=True)
+    sd = np.sqrt(np.einsum("vt,vt->v", centred, centred) / rest.shape[1])
+    centred /= np.where(sd > 0, sd, 1.0)[:, None].astype(np.float32)
+    centred /= np.float32(np.sqrt(rest.shape[1]))
+    found = _reduced(centred, FIRST)
     if earlier is not None:
         found = _reduced(np.hstack([earlier, found]), FIRST)
     return found.astype(np.float32)
@@ -96,8 +100,6 @@ def group_maps(
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    if not people:
-        raise DatasetError("nobody's rest can be used to make ROI maps of")
     some = slice(None, None, max(1, len(people[0]) // _PLACES))
     group = _joined([np.asarray(own[some], np.float64) for own in people], max(sets))
     if group.shape[1] < max(sets):
@@ -141,22 +143,6 @@ def group_maps(
         left = "" if converged else ", which did not settle: another --seed may help"
         report(f"group ICA: {number} ROI maps in {ica.n_iter_} iterations{left}")
     return np.concatenate(made), records
-
-
-def standardised_places(rest: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return rest (places, frames) with each place of mean 0 and sd 1 in time; 0 if it is constant.
-
-    Examples
-    --------
-    >>> standardised_places(np.array([[1.0, 3.0], [2.0, 2.0]]))
-    array([[-1.,  1.],
-           [ 0.,  0.]], dtype=float32)
-    """
-    centred = rest.astype(np.float32)
-    centred -= centred.mean(axis=1, keepdims=True)
-    sd = np.sqrt(np.einsum("vt,vt->v", centred, centred) / rest.shape[1])
-    centred /= np.where(sd > 0, sd, 1.0)[:, None].astype(np.float32)
-    return centred
 
 
 def _joined(people: Sequence[Float], most: int) -> Float:

@@ -45,8 +45,6 @@ class HalfWidths:
     left_out_in_turn: bool = False  # whether they are training people, each left out of the fit
 
     def __post_init__(self) -> None:
-        if self.values.shape[1:] != self.lattice.shape:
-            raise ValueError(f"the lattice is {self.lattice.shape}, found {self.values.shape[1:]}")
         if not (np.isfinite(self.values).all() and (self.values >= 0).all()):
             raise ValueError("half-widths are 0 or more, and finite")
 

@@ -29,6 +29,10 @@ from bids_dtg.training.loop import Report, Schedule, Task, Workplace, run_epochs
 # Numbers of voxels of a mask, in C order; a slice of all of them needs no copy.
 Voxels = NDArray[np.intp] | slice
 Numbers = NDArray[np.integer[Any]]
+_LINE = (
+    "epoch {number}: loss {loss:.4f}, validation {validation_loss:.4f}, r {validation_r:.4f}, "
+    "residual r {validation_residual_r:.4f}, rate {learning_rate:.0e}, {seconds:.0f} s"
+)
 # Streams of random numbers, added to the seed.
 _TRAINING, _VALIDATION = 0, 1
 
@@ -327,7 +331,8 @@ class TrainingTask(Task):
         }
         self._plateau.step(epoch["validation_loss"])
         self.history.append(epoch)
-        self._report(_line(epoch, self.plan))
+        number = f"{self.current_epoch + 1}/{self.plan.epochs}"
+        self._report(_LINE.format(number=number, **epoch))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -441,12 +446,3 @@ def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
     r = (p * m).sum(dim=-1) / size.clamp_min(torch.finfo(torch.float32).tiny)
     there = voxels.squeeze(-1) > 0
     return torch.where(there, r, 0.0).sum() / there.sum().clamp_min(1)
-
-
-def _line(epoch: Mapping[str, float], plan: TrainingPlan) -> str:
-    return (
-        f"epoch {epoch['epoch'] + 1:.0f}/{plan.epochs}: loss {epoch['loss']:.4f}, "
-        f"validation {epoch['validation_loss']:.4f}, r {epoch['validation_r']:.4f}, "
-        f"residual r {epoch['validation_residual_r']:.4f}, "
-        f"rate {epoch['learning_rate']:.0e}, {epoch['seconds']:.0f} s"
-    )

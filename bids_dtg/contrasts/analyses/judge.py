@@ -442,32 +442,31 @@ def flags(
     share, same
         In how many contrasts the predicted map is the same for everybody, and which these are.
     """
-    found = [
-        Flag(
-            "warning", f"The predicted map is the same for everybody in {share}: {', '.join(same)}"
-        )
-    ][: len(same)]
+    found = []
+    if same:
+        text = f"The predicted map is the same for everybody in {share}: {', '.join(same)}"
+        found.append(Flag("warning", text))
     decided = [row for row in comparisons if row["verdict"] != TOO_FEW]
     if not decided:
         people = max((int(row["people"]) for row in comparisons), default=0)
         few = f"{too_few(people)}: differences may not hold in other people"
         return [Flag("note", few), *found]
     for row in decided:
-        question, verdict = row["question"], row["verdict"]
-        if question:
+        about, verdict = f"{row['verdict']} ({_figures(row)})", row["verdict"]
+        if row["question"]:
             level: Level = "good" if verdict == BETTER else "warning"
-            found.append(Flag(level, f"{_QUESTIONS[question]}: {verdict} ({_figures(row)})"))
+            found.append(Flag(level, f"{_QUESTIONS[row['question']]}: {about}"))
         elif verdict == WORSE:  # the table has the others
-            words = f"{row['score'].replace('_', ' ')} against {row['against']}"
-            found.append(Flag("warning", f"{words}: {verdict} ({_figures(row)})"))
+            words = f"{row['score'].replace('_', ' ')} against {row['against']}: {about}"
+            found.append(Flag("warning", words))
     above = {row["verdict"] for row in decided if not row["question"] and row["score"] == "r"}
+    worth = {row["verdict"] for row in decided if row["question"] == WORTH_USING}
     if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
         text = (
             f"Simple models were fitted on {fitted_on} people: an average of few is weak, and a "
             "map without individual information is above it by their number alone"
         )
         found.append(Flag("note", text))
-    worth = {row["verdict"] for row in decided if row["question"] == WORTH_USING}
     if above & {BETTER, NO_VERDICT} and worth and BETTER not in worth:
         text = (
             "What is above simple models is no prediction of persons: the model is not shown to be "

@@ -175,17 +175,16 @@ def _gather(
             for failure in all_failures(output)
             if not settings.inputs.participant_label or failure.participant in labels
         ]
+        messages: dict[str, dict[str, str]] = {}
+        for failure in failures:
+            messages.setdefault(failure.participant, {})[failure.what] = failure.message
         hidden = PathNames.of({"output": output.root}).plus(machine_folders())
         page = write_group_page(
             output,
             rows,
             {
-                files.label: own_flags(
-                    files,
-                    {own.what: own.message for own in failures if own.participant == files.label},
-                    presentation.quality_columns,
-                )
-                for files in participants
+                one.label: own_flags(one, messages.get(one.label, {}), presentation.quality_columns)
+                for one in participants
             },
             [(own.participant, own.what, own.message) for own in failures],
             means,
@@ -331,38 +330,31 @@ def _add_to_runs(
 
 def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
     """Write the mean and the spread of each contrast; yield them for the page."""
-    places = _places_of(maps)
+    places, number = _places_of(maps), counted(len(maps.averages), "average")
+    kinds = {_MEAN: ("Mean", maps.mean), GROUP_SPREAD.desc: ("Standard deviation", maps.sd)}
     for position, first in enumerate(maps.first):
-        entities = {
-            key: value
-            for key, value in parse_name(first.path.name).entities
-            if key in ("space", "res", "contrast", "stat")
-        }
+        name = parse_name(first.path.name)
+        entities = {key: name.get(key) for key in ("space", "res", "contrast", "stat")}
         description = first.description.removeprefix(NOT_MEASURED)
-        kinds = {_MEAN: (maps.mean, "Mean"), GROUP_SPREAD.desc: (maps.sd, "Standard deviation")}
         paths = {}
-        for desc, (values, word) in kinds.items():
+        for desc, (word, values) in kinds.items():
             if values is None:
                 continue
-            path = output.path(
-                f"group/{build_name({**entities, 'desc': desc}, 'statmap', '.nii.gz')}"
-            )
+            file = build_name({**entities, "desc": desc}, "statmap", ".nii.gz")
+            paths[desc] = path = output.path(f"group/{file}")
             image = places.encode(values[position], description=f"bids_dtg {__version__} group")
-            output.write(path.relative_to(output.root).as_posix(), image)
+            output.write(f"group/{file}", image)
             content = {
                 "Description": f"{word} over {counted(maps.people, 'participant')} "
-                f"({counted(len(maps.averages), 'average')} of predicted maps): {description}",
+                f"({number} of predicted maps): {description}",
                 **{key: first.sidecar[key] for key in _COMMON if key in first.sidecar},
                 "SkullStripped": True,
                 "NParticipants": maps.people,
                 "NSets": len(maps.averages),
             }
             write_json(sidecar_of(path), content)
-            paths[desc] = path
-        spread = paths.get(GROUP_SPREAD.desc)
-        sidecar = {**first.sidecar, "Description": description}
-        overlays = {GROUP_SPREAD.desc: spread} if spread else {}
-        yield MapFile(first.label, paths[_MEAN], sidecar, overlays)
+        mean = paths.pop(_MEAN)
+        yield MapFile(first.label, mean, {**first.sidecar, "Description": description}, paths)
 
 
 def _places_of(maps: GroupMaps) -> VoxelPlaces:
