@@ -249,7 +249,8 @@ def _picture(demo: Demo) -> bytes | None:
     title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
     title += "oscillators, and what the network model fitted to their series recovers"
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    top, bottom = np.ravel(figure.subfigures(2, 1))
+    grid = figure.add_gridspec(2, 1)
+    top, bottom = (figure.add_subfigure(grid[row, 0]) for row in (0, 1))
     for place, (name, found) in zip(top.subplots(1, 2), demo.recovered.items(), strict=True):
         _draw_parameter(place, name, found, demo.recovered["a"].truth > 0)
     finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bids_dtg.notices import counted
 from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.page import missing_packages
+from bids_dtg.report.pages.page import folder, missing_packages
 from bids_dtg.report.pictures import draw_matrix, inline
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 Floats = NDArray[np.floating]
+Chart: TypeAlias = tuple[str, str]  # SVG as a part of a page, and the same in words
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
 _LOW = 1.5  # inches, of a chart without an axis at its side
 _BINS = 40
@@ -41,31 +42,6 @@ _OF_THE_PAGE = {
 }
 _DASHES = ("-", (0, (5, 3)), (0, (1, 2)), "-.", (0, (9, 3)), "-", (0, (3, 3)), (0, (6, 2, 1, 2)))
 _MARKERS = (".", "x", "+", "v", "s", "D", "_", "|")
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "bids_dtg",  # the same chart has the same bytes
-    "text.parse_math": False,
-    "font.size": 9,
-    "axes.edgecolor": _LINE,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.labelcolor": _TEXT,
-    "axes.titlecolor": _TEXT,
-    "axes.titlesize": 9,
-    "grid.color": _LINE,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _SOFT,
-    "ytick.labelcolor": _SOFT,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
-    "text.color": _TEXT,
-    "lines.linewidth": 1.4,
-}
 # What a page has already, or what would be there twice: the head, sizes, letters, names of parts.
 _PAGE_HAS_IT = (
     (r"^.*?(?=<svg)", ""),
@@ -80,14 +56,6 @@ _NO_RANGES: Mapping[str, tuple[Floats, Floats]] = MappingProxyType({})
 # Where a history settles, its second half is drawn again: at a smaller spread than this share.
 _SETTLED = 1 / 6
 _ENLARGED_FROM = 8  # values
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Two axes, and what lies between them."""
-
-    svg: str  # as part of a page
-    summary: str  # the same in words, for those who cannot see it
 
 
 @dataclass(frozen=True)
@@ -264,7 +232,7 @@ def pictures(caption: str, items: Mapping[str, bytes], opens: int | None = None)
 
 
 def _charts(caption: str, *parts: tuple[str, Chart | None]) -> Figure | None:
-    drawn = [(words, chart.svg, chart.summary) for words, chart in parts if chart is not None]
+    drawn = [(words, *chart) for words, chart in parts if chart is not None]
     return Figure("charts", caption, drawn) if drawn else None
 
 
@@ -307,7 +275,7 @@ def histogram(values: Floats, low: float, high: float, words: str) -> Chart | No
         axes.axvline(float(np.median(values)), color=_TEXT, linewidth=1.2)
         axes.set(yticks=[], xlim=(low, high))
 
-    return Chart(_drawn(draw, (_WIDTH, _LOW)), words)
+    return _drawn(draw, (_WIDTH, _LOW)), words
 
 
 def _chart(
@@ -332,7 +300,7 @@ def _chart(
             axes.figure.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
 
     svg = _drawn(draw_one, (_WIDTH, _WIDTH if square else height))
-    return Chart(svg, f"{y_label} by {x_label}; {words}")
+    return svg, f"{y_label} by {x_label}; {words}"
 
 
 def _drawn(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
@@ -340,7 +308,7 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(fname=folder() / "static" / "charts.mplstyle"):
         canvas = Canvas(figsize=size, layout="constrained")
         draw(canvas.subplots())
         return _svg(canvas)

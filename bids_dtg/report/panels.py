@@ -17,7 +17,7 @@ from bids_dtg.files.text import encoded, read_rows, tsv_text, write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.figures import Chart, round_up
+from bids_dtg.report.figures import round_up
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE, Volume
 from bids_dtg.report.quality import number
@@ -128,7 +128,8 @@ class Lines:
 
     form: ClassVar[str] = "lines"
     title: str  # above it; empty: none
-    chart: Chart
+    svg: str
+    summary: str  # the same in words
 
 
 @dataclass(frozen=True)

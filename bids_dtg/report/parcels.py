@@ -245,7 +245,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     rows = tuple((name, f"{share:.0%}") for name, share in worst[:_WORST])
     words = f"Coverage of parcels, median {np.median(shares):.0%}"
     chart = histogram(shares, 0.0, 1.0, words)
-    drawn = (Lines("", chart),) if chart else ()
+    drawn = (Lines("", *chart),) if chart else ()
     if not rows:
         return Figure(drawn, text) if drawn else None
     listed = Listing(("Parcels with least signal", "Voxels with signal"), rows)

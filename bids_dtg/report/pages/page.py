@@ -93,12 +93,12 @@ def gradients() -> dict[str, str]:
 
 def static(name: str) -> str:
     """Return the text of a style sheet or script of the package."""
-    return (_folder() / "static" / name).read_text("utf-8")
+    return (folder() / "static" / name).read_text("utf-8")
 
 
 def vendored(name: str) -> bytes:
     """Return a file of the viewer's library."""
-    return (_folder() / "vendor" / "niivue" / name).read_bytes()
+    return (folder() / "vendor" / "niivue" / name).read_bytes()
 
 
 def link(path: Path, dataset: DerivativeDataset) -> str:
@@ -110,10 +110,10 @@ def link(path: Path, dataset: DerivativeDataset) -> str:
 def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    folder = _folder() / "templates"
+    templates = folder() / "templates"
     return Environment(
-        loader=FileSystemLoader(folder),
-        bytecode_cache=_compiled(folder),
+        loader=FileSystemLoader(templates),
+        bytecode_cache=_compiled(templates),
         autoescape=True,
         finalize=_visible,
         undefined=StrictUndefined,
@@ -149,5 +149,6 @@ def _visible(value: Any) -> Any:
     return "\n".join(map(visible, value.split("\n")))
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Return the folder of templates and style sheets."""
     return Path(str(resources.files("bids_dtg.report")))

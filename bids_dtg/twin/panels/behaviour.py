@@ -246,7 +246,7 @@ def _draw(
     for curve in curves:
         groups.setdefault((curve.task, curve.condition), []).append(curve)
     pieces = tuple(
-        Lines(f"{task}: {condition} ({max(curve.trials for curve in found)} trials)", chart)
+        Lines(f"{task}: {condition} ({max(curve.trials for curve in found)} trials)", *chart)
         for (task, condition), found in groups.items()
         if found and (chart := _chart(found, points, **axis)) is not None
     )
