@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bids_dtg.connectome.checks import CHECKS, LIMITS
 from bids_dtg.notices import NO_MASK, counted
@@ -12,10 +12,11 @@ from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, Ru
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.stats.verdict import FEWEST
 
+if TYPE_CHECKING:
+    from bids_dtg.report.presentation import Presentation
+
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
-# With fewer people nobody can judge a model.
-FEW_PEOPLE = FEWEST
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 
 
@@ -39,12 +40,7 @@ def level_of(figure: str, value: float) -> Level | None:
 
 
 def flags_of(
-    files: ParticipantFiles,
-    failures: Mapping[str, str],
-    columns: Sequence[QualityColumn],
-    notes: Callable[[AverageFiles], Iterable[Flag]],
-    run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: (),
-    combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: (),
+    files: ParticipantFiles, failures: Mapping[str, str], words: Presentation
 ) -> tuple[Flag, ...]:
     """Collect the flags of a participant, the worst first.
 
@@ -54,20 +50,15 @@ def flags_of(
         Files of the participant in the output.
     failures
         What failed (set, or what was being done) and the message.
-    columns
-        Columns of the quality tables.
-    notes
-        What the workflow alone says of an average.
-    run_notes
-        What the workflow alone says of a run.
-    combined_notes
-        What it says of an average of runs whose results are no maps.
+    words
+        Of the workflow: columns of quality tables, and what it alone says of runs and averages.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
     for made in files.every_average:
-        flags += [*_of_average(made), *notes(made), *_of_runs_of(made)]
-    flags += [flag for run in files.runs for flag in (*_of_run(run, columns), *run_notes(run))]
-    flags += [flag for made in files.combined for flag in combined_notes(made)]
+        flags += [*_of_average(made), *words.notes(made), *_of_runs_of(made)]
+    for run in files.runs:
+        flags += [*_of_run(run, words.quality_columns), *words.run_notes(run)]
+    flags += [flag for made in files.combined for flag in words.combined_notes(made)]
     anything = bool(files.every_average) or any(run.facts for run in files.runs)
     if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
         flags.append(Flag("good", "Every quality figure is within its usual range"))
@@ -130,13 +121,7 @@ class FlagCount:
 
 
 def model_notice(files: ParticipantFiles) -> str:
-    """Return why the model behind a participant's results is not for science; empty if it may be.
-
-    Parameters
-    ----------
-    files
-        Files of the participant in the output.
-    """
+    """Return why the model behind a participant's results is not for science; else nothing."""
     facts = [
         *(made.common for made in files.every_average),
         *(found.facts for found in (*files.combined, *files.runs)),
@@ -186,7 +171,7 @@ def few_people(sidecar: Mapping[str, Any]) -> str:
     ''
     """
     people = trained_on(sidecar)
-    if people is None or people >= FEW_PEOPLE:
+    if people is None or people >= FEWEST:
         return ""
     return (
         f"No verdict: the model stands on {counted(people, 'participant')}, too few to hold some "

@@ -7,6 +7,7 @@ names its own. `LAST_METHODS` has the texts of all averages that lie in the outp
 from __future__ import annotations
 
 import textwrap
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,7 +19,7 @@ from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
-from bids_dtg.files.text import write_text
+from bids_dtg.files.text import read_packaged, write_text
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.notices import visible
 from bids_dtg.settings import CleaningOptions, InputType
@@ -30,52 +31,7 @@ _TITLE = "# Methods"
 # Beyond so many records they are read by the group level only: each costs a millisecond.
 _MOST_READ = 1000
 _TITLES_NAMED = 6  # of averages, above the text of those made otherwise than others
-_SOURCES = {
-    "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
-    "al., 2019)",
-    "xcpd": "Resting-state runs were read that fMRIPrep (Esteban et al., 2019) had preprocessed "
-    "and XCP-D (Mehta et al., 2024) had denoised",
-    "hcp": "Resting-state runs of the Human Connectome Project were read as its pipelines provide "
-    "them: minimally preprocessed (Glasser et al., 2013) and denoised by ICA-FIX "
-    "(Salimi-Khorshidi et al., 2014)",
-    "ukb": "Resting-state runs of UK Biobank were read as its pipeline provides them, denoised by "
-    "ICA-FIX (Alfaro-Almagro et al., 2018; Salimi-Khorshidi et al., 2014)",
-}
-
-_CENSORED = " Frames that XCP-D had flagged for motion were left out."
-_INTERPOLATED = {
-    "linear": "linear interpolation",
-    "nearest": "the nearest voxel",
-    "cubic": "cubic B-splines",
-}
-
-_SOURCE_REFERENCES = {
-    "Esteban": """\
-- Esteban, O., et al. (2019). fMRIPrep: a robust preprocessing pipeline for functional MRI.
-  *Nature Methods*, 16, 111-116.
-  https://doi.org/10.1038/s41592-018-0235-4
-""",
-    "Mehta": """\
-- Mehta, K., et al. (2024). XCP-D: a robust pipeline for the post-processing of fMRI data. *Imaging
-  Neuroscience*, 2, 1-26.
-  https://doi.org/10.1162/imag_a_00257
-""",
-    "Glasser": """\
-- Glasser, M. F., et al. (2013). The minimal preprocessing pipelines for the Human Connectome
-  Project. *NeuroImage*, 80, 105-124.
-  https://doi.org/10.1016/j.neuroimage.2013.04.127
-""",
-    "Salimi": """\
-- Salimi-Khorshidi, G., et al. (2014). Automatic denoising of functional MRI data: combining
-  independent component analysis and hierarchical fusion of classifiers. *NeuroImage*, 90, 449-468.
-  https://doi.org/10.1016/j.neuroimage.2013.11.046
-""",
-    "Alfaro": """\
-- Alfaro-Almagro, F., et al. (2018). Image processing and quality control for the first 10,000 brain
-  imaging datasets from UK Biobank. *NeuroImage*, 166, 400-424.
-  https://doi.org/10.1016/j.neuroimage.2017.10.034
-""",
-}
+SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 
 
 @dataclass(frozen=True)
@@ -99,27 +55,36 @@ class MethodsWords:
     """What a workflow alone says in the methods text."""
 
     made: str  # what was made of what: the beginning of the first sentence
-    method: str  # what the program implements, with the work to cite
     computed: str  # sentences on what was computed from the cleaned runs
-    caution: str  # how the results must not be taken
     references: str  # the list of references, with its heading; those of the cleaning follow
+    method: str = ""  # what the program implements, with the work to cite
+    caution: str = ""  # how the results must not be taken
     model: str = ""  # sentences on the model: what it is and what it was made from
 
 
 def _dummy_scans(facts: MethodsFacts) -> str:
     if facts.cleaning.dummy_scans == "auto":
-        flagged = "Initial frames that fMRIPrep flagged as not in steady state were dropped."
-        return flagged if facts.input_type == "fmriprep" else "No initial frames were dropped."
+        return str(SAID["flagged" if facts.input_type == "fmriprep" else "none_flagged"])
     number = int(facts.cleaning.dummy_scans)
-    return f"The first {number} frames were dropped." if number else "No frames were dropped."
+    return str(SAID["dropped"].format(number=number) if number else SAID["none_dropped"])
 
 
-def _least(facts: MethodsFacts) -> str:
-    """Describe the runs that were not used; dof are known if this program cleaned."""
-    least = f"{facts.cleaning.min_minutes:g} minutes"
-    if facts.input_type == "fmriprep":
-        least += f" or {MIN_DOF} residual degrees of freedom"
-    return f"Runs with less than {least} left were not used."
+def _runs(facts: MethodsFacts) -> str:
+    """Describe what runs were, where they were sampled, how they were cleaned, which were used."""
+    cleaning = facts.cleaning
+    how = SAID["interpolated"][cleaning.interpolation]
+    sampled = SAID["sampled"].format(space=facts.space, grid=facts.grid, how=how)
+    # Degrees of freedom are known if this program cleaned.
+    least = SAID["least_dof" if facts.input_type == "fmriprep" else "least"]
+    sentences = (
+        SAID["sources"][facts.input_type],
+        SAID["censored"] * facts.lacking.frames,
+        SAID["parcels"] if facts.space == PARCELS else sampled,
+        cleaning_text(cleaning, facts.lacking),
+        _dummy_scans(facts),
+        least.format(minutes=cleaning.min_minutes, dof=MIN_DOF),
+    )
+    return " ".join(filter(None, sentences))
 
 
 def _program(facts: MethodsFacts, words: MethodsWords) -> str:
@@ -128,15 +93,6 @@ def _program(facts: MethodsFacts, words: MethodsWords) -> str:
     model = f"{facts.model_name} (SHA-256 {facts.model_sha256})"
     by = f", and the model {model}" if facts.model_name else ""
     return f"{words.made} with bids_dtg {facts.version}{method}{by}"
-
-
-def _sampled(facts: MethodsFacts) -> str:
-    if facts.space == PARCELS:
-        return "Runs were read as CIFTI series of parcels, as the input has them."
-    return (
-        f"Runs that were not in {facts.space} space on {facts.grid} were sampled there once, by "
-        f"{_INTERPOLATED[facts.cleaning.interpolation]}."
-    )
 
 
 def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
@@ -149,40 +105,24 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     words
         Sentences of the workflow for the methods text.
     """
-    cleaning = facts.cleaning
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
         f"{_program(facts, words)}. {words.model}",
-        f"{_SOURCES[facts.input_type]}.{_CENSORED * facts.lacking.frames} {_sampled(facts)} "
-        f"{cleaning_text(cleaning, facts.lacking)} {_dummy_scans(facts)} {_least(facts)} "
-        f"{words.computed}",
+        f"{_runs(facts)} {words.computed}",
         words.caution,
         facts.model_notice,
         f"Software: {packages}.",
     ]
     text = " ".join(paragraphs)
-    known = _SOURCE_REFERENCES | CLEANING_REFERENCES
-    cited = [reference for name, reference in known.items() if name in text]
-    return laid_out(paragraphs, words.references + "".join(cited))
-
-
-def laid_out(paragraphs: Iterable[str], references: str) -> str:
-    """Return the text as Markdown: paragraphs, but for empty ones, and references.
-
-    Parameters
-    ----------
-    paragraphs
-        Each without line ends.
-    references
-        The list of references, with its heading; empty: there are none.
-    """
+    known = SAID["references"] | CLEANING_REFERENCES
+    cited = "".join(reference for name, reference in known.items() if name in text)
     # A page joins lines by spaces: no line ends within a word.
     filled = [
         textwrap.fill(paragraph.strip(), 99, break_on_hyphens=False)
         for paragraph in paragraphs
         if paragraph
     ]
-    return "\n\n".join(filter(None, [_TITLE, *filled, references]))
+    return "\n\n".join(filter(None, [_TITLE, *filled, words.references + cited]))
 
 
 def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
@@ -265,7 +205,7 @@ def _join(found: Mapping[str, Sequence[str]]) -> str:
         return next(iter(found))
     parts = [
         _TITLE,
-        textwrap.fill(f"The maps were made in {len(found)} ways. Each is described below.", 99),
+        textwrap.fill(SAID["several"].format(number=len(found)), 99),
     ]
     for number, (text, titles) in enumerate(found.items(), 1):
         more = f" and {len(titles) - _TITLES_NAMED} more" if titles[_TITLES_NAMED:] else ""

@@ -15,18 +15,10 @@ from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag, trained_on
-from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.methods import SAID, MethodsWords
 from bids_dtg.report.parcels import read_cells, read_lost
-from bids_dtg.report.quality import QualityColumn
+from bids_dtg.report.quality import WORDS, packaged_columns
 
-# By the name that a text cites it with.
-_SCHAEFER = {
-    "Schaefer": """\
-- Schaefer, A., et al. (2018). Local-global parcellation of the human cerebral cortex from intrinsic
-  functional connectivity MRI. *Cerebral Cortex*, 28, 3095-3114.
-  https://doi.org/10.1093/cercor/bhx179
-""",
-}
 _NAMED = 5  # parcels in a note
 
 
@@ -56,17 +48,8 @@ class ParcelMethods:
         )
 
 
-@dataclass(frozen=True)
-class ModelWords:
-    """What the methods text says of a model, where a call has one."""
-
-    method: str  # what the program implements, with the work to cite
-    caution: str  # how its results must not be taken
-    about: str  # what it is and what it was made from
-
-
 def parcel_methods(
-    made: str, computed: Sequence[str], model: ModelWords | None, cited: Mapping[str, str]
+    made: str, computed: Sequence[str], cited: Mapping[str, str], **of_model: str
 ) -> MethodsWords:
     """Put together what a workflow says in the methods text.
 
@@ -76,21 +59,18 @@ def parcel_methods(
         What was made of resting-state fMRI, and how.
     computed
         Sentences on what was computed from the cleaned runs; empty ones are left out.
-    model
-        What is said of the model; None: the call has none.
     cited
         Works by the name that sentences cite them with.
+    **of_model
+        `method`, `caution` and `model` of `MethodsWords`, where a call has a model.
     """
     text = " ".join(filter(None, computed))
-    said = f"{text} {'' if model is None else model.method}"
-    works = "".join(work for name, work in {**cited, **_SCHAEFER}.items() if f"{name} " in said)
+    said = f"{text} {of_model.get('method', '')}"
+    works = "".join(
+        work for name, work in {**cited, **SAID["parcel_references"]}.items() if f"{name} " in said
+    )
     return MethodsWords(
-        made=f"{made} from resting-state fMRI",
-        method="" if model is None else model.method,
-        computed=text,
-        caution="" if model is None else model.caution,
-        references=f"## References\n\n{works}",
-        model="" if model is None else model.about,
+        f"{made} from resting-state fMRI", text, f"## References\n\n{works}", **of_model
     )
 
 
@@ -143,40 +123,7 @@ def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
         yield Flag("note", str(note), run.title)
 
 
-COLUMNS = (
-    QualityColumn("parcels", "Parcels of the atlas"),
-    QualityColumn(
-        "parcels_kept",
-        "Parcels with a series: those with signal in at least half of them",
-        title="Parcels with a series",
-        decimals=0,
-        summary="{:.0f}",
-    ),
-    QualityColumn(
-        "coverage",
-        "Share of voxels with signal, mean over the parcels",
-        title="Parcels' voxels with signal",
-        decimals=3,
-        summary="{:.1%}",
-        flag="{value:.1%} of the parcels' voxels have signal",
-    ),
-    QualityColumn(
-        "parcel_coverage_min", "Smallest share, over parcels, of a parcel's voxels with signal"
-    ),
-    QualityColumn(
-        "std_dvars_mean",
-        "Mean standardised DVARS over all frames; n/a where it is not known",
-        title="Mean standardised DVARS",
-    ),
-    QualityColumn(
-        "fc_mean",
-        "Mean functional connectivity (Pearson r) over all pairs of parcels with a series",
-        title="Mean functional connectivity",
-        unit="r",
-        decimals=3,
-        summary="{:.3f}",
-    ),
-)
+COLUMNS = packaged_columns(WORDS, "parcels")
 
 
 def parcel_figures(

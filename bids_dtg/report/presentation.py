@@ -27,7 +27,6 @@ from bids_dtg.settings import OutputOptions
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, find_workflow
 
-Readme = Callable[[ModelCard[Any]], str]
 DrawSection = Callable[[DerivativeDataset, ParticipantFiles, Path], Section | None]
 
 
@@ -40,11 +39,9 @@ class Presentation:
     title: str  # of the output's first page
     about: str  # what the results are, in a sentence
     citation: str  # as of `DatasetWords`; {version} stands for the program's
-    readme: Readme | str  # the dataset's README, or how it is written of a model
-    # Its part of the methods text, and what pages show of a participant: of workflows that work
-    # on one participant at a time. What methods are made from is the workflow's own: a model, or
-    # the facts of a call that may have none.
-    methods: Callable[[Any, OutputOptions], MethodsWords] | None = None
+    readme: Callable[[Any], str] | str  # the dataset's README, or how it is written of a model
+    # Its part of the methods text, from what is the workflow's own: a model, or facts of a call.
+    methods: Callable[[Any, OutputOptions], MethodsWords]
     subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
     columns: tuple[QualityColumn, ...] = ()  # of the quality table, beside those of every workflow
     panels: tuple[Panel, ...] = ()  # about a run, in the order of the page
@@ -74,43 +71,13 @@ class Presentation:
         own = (kind for panel in self.panels for kind in (panel.kind, *panel.also))
         return tuple(dict.fromkeys((*own, *self.results)))
 
-    def methods_words(self, source: Any, outputs: OutputOptions) -> MethodsWords:
-        """Return its part of the methods text of participants' results.
-
-        Parameters
-        ----------
-        source
-            What the workflow's `methods` takes: a model, or the facts of a call.
-        outputs
-            Kinds of output that the call writes.
-
-        Raises
-        ------
-        ValueError
-            It has no results of single participants.
-        """
-        if self.methods is None:
-            raise ValueError(f"the workflow {self.name} has no participant level")
-        return self.methods(source, outputs)
-
     def dataset_words(self, card: ModelCard[Any] | None = None) -> DatasetWords:
-        """Return the description of an output; `card` is its model's, if a model makes it.
-
-        Raises
-        ------
-        ValueError
-            The workflow's README is about a model, and none was given.
-        """
-        readme = self.readme
-        if not isinstance(readme, str):
-            if card is None:
-                raise ValueError(f"the README of the workflow {self.name} is about a model")
-            readme = readme(card)
+        """Return the description of an output; `card` is its model's, which a README is about."""
         return DatasetWords(
             name=self.dataset_name,
             citation=self.citation.format(version=__version__),
-            readme=readme,
-            # An output that names none is of the default, as before there were other workflows.
+            readme=self.readme if isinstance(self.readme, str) else self.readme(card),
+            # An output that names none is of the default.
             workflow=None if self.name == DEFAULT else self.name,
         )
 

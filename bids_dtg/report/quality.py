@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.text import read_rows, write_json, write_tsv
+from bids_dtg.files.text import read_packaged, read_rows, write_json, write_tsv
 
 FILE = FileKind("qc", None, ".tsv")
 
@@ -26,61 +28,14 @@ class QualityColumn:
     flag: str = ""  # of a value beyond its limit (`LIMITS`); {value} stands for it; empty: none
 
 
+def packaged_columns(words: Mapping[str, Any], name: str) -> tuple[QualityColumn, ...]:
+    """Return a list of columns of a file of words."""
+    return tuple(QualityColumn(**column) for column in words[name])
+
+
+WORDS = tomllib.loads(read_packaged(__package__, "columns.toml"))
 # The columns of every workflow, before and after its own.
-FIRST = (
-    QualityColumn("participant_id", "Participant"),
-    QualityColumn("session_id", "Session, n/a where the dataset has none"),
-    # Not "task" and "run": pybids takes a sidecar's keys of that name for entities, and refuses.
-    QualityColumn("task_id", "Task label of the run"),
-    QualityColumn("run_id", "Run label, n/a where the run has none"),
-    QualityColumn("repetition_time", "Seconds between frames"),
-    QualityColumn(
-        "model_repetition_time",
-        "Seconds between frames of the runs that the model was trained on; n/a where not known",
-    ),
-    QualityColumn(
-        "voxel_size",
-        "Edge of a cube of the volume of a voxel of the file that was read, in mm",
-    ),
-    QualityColumn("model_voxel_size", "The same of the runs that the model was trained on, in mm"),
-    QualityColumn("frames", "Frames in the file"),
-    QualityColumn("frames_kept", "Frames left after dummy scans and censoring"),
-    QualityColumn(
-        "minutes_kept",
-        "Minutes of rest left after dummy scans and censoring",
-        title="Rest that was used",
-        unit="min",
-        decimals=1,
-        flag="{value:.1f} minutes of rest are left",
-    ),
-    QualityColumn(
-        "confound_columns", "Independent columns removed by regression, the intercept included"
-    ),
-    QualityColumn(
-        "residual_dof",
-        "Residual degrees of freedom: frames kept less independent columns removed, those of "
-        "filters included; n/a for runs cleaned elsewhere whose sidecar does not state them",
-        title="Degrees of freedom left",
-        decimals=0,
-        summary="{:.0f}",
-        flag="{value:.0f} degrees of freedom are left after cleaning (ten minutes in a narrow band "
-        "leave about 50); the fewer, the noisier are the maps",
-    ),
-    QualityColumn(
-        "effective_dof",
-        "The same less what the autocorrelation of the ROI series takes (Bartlett 1946); n/a "
-        "where they are",
-    ),
-    QualityColumn(
-        "fd_mean",
-        "Mean framewise displacement over all frames, in mm; n/a where it is not known",
-        title="Mean framewise displacement",
-        unit="mm",
-        summary="{:.2f}",
-        flag="Mean framewise displacement is {value:.2f} mm",
-    ),
-)
-LAST = (QualityColumn("seconds_processing", "Seconds from opening the run to its maps"),)
+FIRST, LAST = packaged_columns(WORDS, "first"), packaged_columns(WORDS, "last")
 
 
 def write_quality(

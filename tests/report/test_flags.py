@@ -35,7 +35,7 @@ def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> Partic
 
 
 def flagged(files: ParticipantFiles, failures: dict[str, str]) -> tuple[Flag, ...]:
-    return flags_of(files, failures, PRESENTATION.quality_columns, PRESENTATION.notes)
+    return flags_of(files, failures, PRESENTATION)
 
 
 def levels(found) -> list[str]:

@@ -27,14 +27,14 @@ from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.pages.page import sentences
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.report.quality import QualityColumn
+from bids_dtg.report.quality import packaged_columns
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS
 
 _COLUMNS = tomllib.loads(read_packaged(__package__, "columns.toml"))
-COLUMNS = tuple(QualityColumn(**column) for column in _COLUMNS["columns"])
+COLUMNS = packaged_columns(_COLUMNS, "columns")
 # Columns that the group level adds to the table of all runs.
-GROUP_COLUMNS = tuple(QualityColumn(**column) for column in _COLUMNS["group_columns"])
+GROUP_COLUMNS = packaged_columns(_COLUMNS, "group_columns")
 _NO_VOLUME = (
     "The run was read as parcels: there are no pictures of its registration and coverage, as it "
     "holds no volume of the brain."

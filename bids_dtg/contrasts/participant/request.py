@@ -213,7 +213,7 @@ class Request(CallRequest):
         """Return what the workflow says in the methods text."""
         keys = tuple(atlas.key for atlas in self.atlases)
         outputs = dataclasses.replace(self.settings.outputs, atlases=keys)
-        return self.presentation.methods_words(self.bundle, outputs)
+        return self.presentation.methods(self.bundle, outputs)
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change maps."""

@@ -24,7 +24,6 @@ from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag, model_notice
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.parcel_words import (
-    ModelWords,
     ParcelMethods,
     fitted_to,
     model_name,
@@ -121,19 +120,20 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     )
     if facts.core is None:
         made = "Series of parcels and their functional connectivity were computed"
-        return parcel_methods(made, (measured, connected), None, {})
-    model = ModelWords(
-        "which describes a person's regions by a vector autoregression that is shrunk to that of "
-        "training people",
-        "Processes are estimates.",
-        f"The model describes {counted(facts.core.regions, 'region')} and "
-        f"{fitted_to(facts.core.people, facts.core.data_set)}",
-    )
+        return parcel_methods(made, (measured, connected), {})
     # By the beginning of how sentences cite them.
     names = ("Lütkepohl,", "Mejia")
     cited = {name: f"- {work}\n" for name, work in zip(names, REFERENCES_OF_CORES, strict=True)}
-    made = "Linear processes of regions were inferred"
-    return parcel_methods(made, (measured, connected, _described(facts.core)), model, cited)
+    return parcel_methods(
+        "Linear processes of regions were inferred",
+        (measured, connected, _described(facts.core)),
+        cited,
+        method="which describes a person's regions by a vector autoregression that is shrunk to "
+        "that of training people",
+        caution="Processes are estimates.",
+        model=f"The model describes {counted(facts.core.regions, 'region')} and "
+        f"{fitted_to(facts.core.people, facts.core.data_set)}",
+    )
 
 
 def _described(core: LinearPart) -> str:

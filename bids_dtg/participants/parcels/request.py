@@ -127,7 +127,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
 
     def methods_words(self) -> MethodsWords:
         """Return what the workflow says in the methods text."""
-        return self.presentation.methods_words(self.methods_facts(), self.settings.outputs)
+        return self.presentation.methods(self.methods_facts(), self.settings.outputs)
 
     def reader(self) -> SeriesReader:
         """Make what reduces runs to parcels' series."""

@@ -123,10 +123,7 @@ def write_participant_report(
         label=label,
         subtitle=presentation.subtitle(files),
         model=presentation.model(files),
-        flags=flags_of(
-            *(files, failures, presentation.quality_columns, presentation.notes),
-            *(presentation.run_notes, presentation.combined_notes),
-        ),
+        flags=flags_of(files, failures, presentation),
         own_flags=_shortened(
             own_flags(files, failures, presentation.quality_columns), model_notice(files)
         ),

@@ -12,7 +12,6 @@ from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.parcel_words import (
-    ModelWords,
     ParcelMethods,
     fitted_to,
     model_name,
@@ -72,13 +71,17 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
     (False, '')
     """
     if facts.of_task_runs:
-        return parcel_methods("Series of parcels were computed", (_on_clock(facts),), None, {})
-    made, model = "Connectomes were computed", None
-    if facts.model is not None:
-        made += ", and behaviour predicted from them,"
-        caution = f"Predicted behaviour is an estimate, not a measurement. {NO_EVIDENCE}"
-        model = ModelWords(_METHOD, caution, _about(facts.model))
-    return parcel_methods(made, (_connected(facts), _performed(facts)), model, _CITED)
+        return parcel_methods("Series of parcels were computed", (_on_clock(facts),), {})
+    if facts.model is None:
+        return parcel_methods("Connectomes were computed", (_connected(facts),), _CITED)
+    return parcel_methods(
+        "Connectomes were computed, and behaviour predicted from them,",
+        (_connected(facts), _performed(facts)),
+        _CITED,
+        method=_METHOD,
+        caution=f"Predicted behaviour is an estimate, not a measurement. {NO_EVIDENCE}",
+        model=_about(facts.model),
+    )
 
 
 def _connected(facts: TwinMethods) -> str:
@@ -103,8 +106,6 @@ def _on_clock(facts: TwinMethods) -> str:
 
 
 def _performed(facts: TwinMethods) -> str:
-    if facts.model is None:
-        return ""
     return (
         f"Trials and responses of the tasks {', '.join(facts.tasks)} were read from event files. "
         "The network made from each connectome performed the participant's own trials; "
