@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,15 +72,63 @@ def load_maps(
     >>> load_maps(folder.parents[1])[["participant", "contrast", "desc"]].values.tolist()
     [['01', 'languageMath', 'synthetic']]
     """
+    import pandas as pd
+
     root = Path(folder).expanduser().absolute()
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder", expected="OUTPUT_DIR of a call")
-    wanted = [contrast] if isinstance(contrast, str) else None if contrast is None else [*contrast]
-    for label in wanted or ():
+    files = list(_named(root))
+    if atlas is None:
+        columns = {**_OF_SET, **_OF_MAP}
+        rows = [
+            [*(name.get(entity) for entity in columns.values()), str(path)]
+            for path, name in files
+            if name.extension == ".nii.gz" and name.get("contrast") is not None
+        ]
+        if not rows:
+            raise DatasetError(
+                f"{root} has no maps of participants",
+                expected="OUTPUT_DIR of the participant level",
+            )
+        found = pd.DataFrame(rows, columns=[*columns, "path"])
+    else:
+        tables = [
+            (path, name)
+            for path, name in files
+            if (name.extension, name.get("desc")) == (".tsv", _REGIONS)
+        ]
+        if not tables:
+            raise DatasetError(
+                f"{root} has no tables of regions",
+                expected="OUTPUT_DIR of the participant level, called with an atlas",
+                remedy=f"--atlases {atlas}",
+            )
+        key = find_atlas_key(atlas, dict.fromkeys(atlas_key(name) for _, name in tables), root)
+        parts = [
+            pd.DataFrame({own: name.get(entity) for own, entity in _OF_SET.items()}, [0]).merge(
+                read_regions(path), how="cross"
+            )
+            for path, name in tables
+            if atlas_key(name) == key
+        ]
+        found = pd.concat(parts, ignore_index=True)
+    if contrast is None:
+        return found
+    labels = list(found["contrast"].unique())
+    by_plain = {plain_contrast(label): label for label in labels}
+    kept = []
+    for label in [contrast] if isinstance(contrast, str) else contrast:
         if not isinstance(label, str):
             raise TypeError(f"a contrast is {label!r}. Expected: labels, as texts")
-    files = list(_named(root))
-    return _maps(root, files, wanted) if atlas is None else _regions(root, files, atlas, wanted)
+        if plain_contrast(label) not in by_plain:
+            near = nearest_contrast(label, labels)
+            raise SettingsError(
+                f"{root} has nothing of a contrast {label!r}",
+                expected=f"one of {len(labels)}, e.g. {labels[0]}",
+                remedy=f"did you mean {near}?" if near else None,
+            )
+        kept.append(by_plain[plain_contrast(label)])
+    return found[found["contrast"].isin(kept)].reset_index(drop=True)
 
 
 def _named(root: Path) -> Iterator[tuple[Path, BidsName]]:
@@ -89,67 +138,8 @@ def _named(root: Path) -> Iterator[tuple[Path, BidsName]]:
         for path in sorted(
             (*person.glob("func/*_statmap.*"), *person.glob("ses-*/func/*_statmap.*"))
         ):
-            try:
+            with suppress(ValueError):  # copies made by hand
                 yield path, parse_name(path.name)
-            except ValueError:
-                continue  # copies made by hand
-
-
-def _maps(
-    root: Path, files: Sequence[tuple[Path, BidsName]], contrasts: Sequence[str] | None
-) -> pd.DataFrame:
-    import pandas as pd
-
-    found = [
-        (path, name)
-        for path, name in files
-        if name.extension == ".nii.gz" and name.get("contrast") is not None
-    ]
-    if not found:
-        raise DatasetError(
-            f"{root} has no maps of participants",
-            expected="OUTPUT_DIR of the participant level",
-        )
-    known = dict.fromkeys(name.get("contrast") or "" for _, name in found)
-    kept = _kept(contrasts, list(known), root)
-    columns = {**_OF_SET, **_OF_MAP}
-    rows = [
-        [*(name.get(entity) for entity in columns.values()), str(path)]
-        for path, name in found
-        if name.get("contrast") in kept
-    ]
-    return pd.DataFrame(rows, columns=[*columns, "path"])
-
-
-def _regions(
-    root: Path,
-    files: Sequence[tuple[Path, BidsName]],
-    atlas: str,
-    contrasts: Sequence[str] | None,
-) -> pd.DataFrame:
-    import pandas as pd
-
-    tables = [
-        (path, name)
-        for path, name in files
-        if (name.extension, name.get("desc")) == (".tsv", _REGIONS)
-    ]
-    if not tables:
-        raise DatasetError(
-            f"{root} has no tables of regions",
-            expected="OUTPUT_DIR of the participant level, called with an atlas",
-            remedy=f"--atlases {atlas}",
-        )
-    key = find_atlas_key(atlas, dict.fromkeys(atlas_key(name) for _, name in tables), root)
-    read = [(read_regions(path), name) for path, name in tables if atlas_key(name) == key]
-    known = dict.fromkeys(str(label) for table, _ in read for label in table["contrast"].unique())
-    kept = _kept(contrasts, list(known), root)
-    parts = []
-    for table, name in read:
-        rows = table[table["contrast"].isin(list(kept))]
-        of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
-        parts.append(pd.DataFrame({**of_set, **rows}))
-    return pd.concat(parts, ignore_index=True)
 
 
 def read_regions(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
@@ -172,22 +162,6 @@ def read_regions(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
     except (ForeignFileError, ValueError) as err:
         raise DatasetError(f"{path} cannot be read: {err}", expected=_TABLE, remedy=_AGAIN) from err
     return table
-
-
-def _kept(asked: Sequence[str] | None, known: Sequence[str], root: Path) -> set[str]:
-    """Return the requested contrasts; all if none was requested."""
-    if asked is None:
-        return set(known)
-    by_plain = {plain_contrast(label): label for label in known}
-    for label in asked:
-        if plain_contrast(label) not in by_plain:
-            near = nearest_contrast(label, known)
-            raise SettingsError(
-                f"{root} has nothing of a contrast {label!r}",
-                expected=f"one of {len(known)}, e.g. {known[0]}",
-                remedy=f"did you mean {near}?" if near else None,
-            )
-    return {by_plain[plain_contrast(label)] for label in asked}
 
 
 def region_tables(title: str, folder: Path) -> tuple[Path, ...]:
@@ -221,31 +195,31 @@ def find_atlas_key(atlas: str, keys: Collection[str], root: Path) -> str:
     """
     if atlas.endswith((".nii", ".nii.gz")):
         atlas = atlas_key(parse_name(Path(atlas).name)) or atlas
-    for key in keys:
-        if _plain(atlas) in (_plain(key), _plain(f"atlas-{key}")):
-            return key
-    called = {key: _names(key) for key in keys}
+    called: dict[str, tuple[str, ...]] = {
+        key: (_plain(key), _plain(f"atlas-{key}")) for key in keys
+    }
     found = [key for key, names in called.items() if _plain(atlas) in names]
+    if not found:
+        called = {key: _short_names(key) for key in keys}
+        found = [key for key, names in called.items() if _plain(atlas) in names]
     if len(found) == 1:
         return found[0]
-    near = difflib.get_close_matches(
-        _plain(atlas), [name for names in called.values() for name in names], 1, 0.5
-    )
-    meant = [key for key, names in called.items() if near and near[0] in names]
+    short = {name: key for key, names in called.items() for name in names}
+    near = difflib.get_close_matches(_plain(atlas), short, 1, 0.5)
     raise SettingsError(
         f"{root} has tables of {len(found)} atlases {atlas!r}"
         if found
         else f"{root} has no tables of an atlas {atlas!r}",
         expected=f"one of {', '.join(found or keys)}",
-        remedy=f"did you mean {meant[0]}?" if meant and not found else None,
+        remedy=f"did you mean {short[near[0]]}?" if near and not found else None,
     )
 
 
-def _names(key: str) -> set[str]:
+def _short_names(key: str) -> tuple[str, ...]:
     """Return other names of an atlas: its label, and its label and size without the year."""
     label, *others = key.split("_")
     size = "".join(pair.partition("-")[2] for pair in others if pair.startswith("scale-"))
-    return {_plain(label), _plain(re.sub(r"\d{4}$", "", label) + size), _plain(label + size)}
+    return _plain(label), _plain(re.sub(r"\d{4}$", "", label) + size), _plain(label + size)
 
 
 def _plain(name: str) -> str:
