@@ -44,11 +44,6 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     numpy.ndarray
         (regions, regions), NaN where no run has a value.
 
-    Raises
-    ------
-    ValueError
-        There is no run, or weights are of another number of runs or not above 0.
-
     Examples
     --------
     >>> first, second = np.array([[np.nan, 0.2], [0.2, np.nan]]), np.full((2, 2), np.nan)
@@ -57,15 +52,9 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     >>> mean_edges([first, second], [3.0, 1.0]).round(2)[0, 1]
     np.float64(0.2)
     """
-    of = np.asarray(weights, np.float64)
-    if not len(edges) or of.shape != (len(edges),) or not (of > 0).all():
-        raise ValueError(f"{len(edges)} runs have the weights {list(weights)}")
-    values = np.stack(edges)
-    share = np.where(np.isfinite(values), of[:, None, None], 0.0)
-    total = share.sum(axis=0)
-    summed = (share * np.nan_to_num(values)).sum(axis=0)
-    mean: Float = np.divide(summed, total, out=np.full_like(summed, np.nan), where=total > 0)
-    return mean
+    mean = np.ma.average(np.ma.masked_invalid(np.stack(edges)), axis=0, weights=weights)
+    filled: Float = mean.filled(np.nan)
+    return filled
 
 
 def upper_edges(matrices: NDArray[Any]) -> NDArray[Any]:

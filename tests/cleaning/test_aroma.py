@@ -60,19 +60,6 @@ def test_files_of_another_run_are_not_taken(run):
         read_components("ica_aroma", run, FRAMES)
 
 
-def test_half_of_the_files_is_none(run):
-    write_aroma(run.bold.parent, run.title, MIXING, NOISE)
-    (run.bold.parent / f"{run.title}_AROMAnoiseICs.csv").unlink()
-    assert find_component_files("ica_aroma", run) is None
-
-
-def test_frames_that_the_ica_was_not_given_are_zero(run):
-    write_aroma(run.bold.parent, run.title, MIXING[3:], NOISE)
-    found = read_components("ica_aroma", run, FRAMES, 3)
-    assert not found.mixing[:3].any()
-    np.testing.assert_allclose(found.mixing[3:], MIXING[3:])
-
-
 @pytest.mark.parametrize("strategy", ["ica_aroma", "tedana"])
 @pytest.mark.parametrize(
     ("missing", "zeros", "flagged", "dummies", "fits"),

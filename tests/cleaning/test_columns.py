@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
 from nuisance_tables import nuisance_columns
 
-from bids_dtg.cleaning.confounds import censored, load_confounds
+from bids_dtg.cleaning.confounds import load_confounds
 from bids_dtg.cleaning.strategies import STRATEGIES, find_strategy
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
@@ -179,6 +179,9 @@ def test_compcor_without_motion_is_nilearn_s_without_that_part(run):
     cells = {k: column for k, column in cells.items() if not k.startswith(("trans", "rot"))}
     give(run, (cells, masks))
     require_equal(run, OPTIONS["compcor"], {"high_pass", "compcor"})
+    found = load_confounds(run, OPTIONS["compcor"], n_frames=30)
+    assert found.notes == ("The table of confounds has no motion columns: compcor removed none.",)
+    assert found.decisions["not_in_table"] == ["motion"]
 
 
 def test_components_of_other_masks_only_are_refused(run):
@@ -188,34 +191,3 @@ def test_components_of_other_masks_only_are_refused(run):
         expected(run, OPTIONS["compcor"])
     with pytest.raises(RunError, match=r"names no component of .* the combined mask among 6\."):
         load_confounds(run, OPTIONS["compcor"], n_frames=30)
-
-
-@pytest.mark.parametrize("flag", ["-1.0", "0.5", "2", "0", "n/a"])
-def test_a_frame_is_flagged_by_whatever_nilearn_takes_for_a_flag(run, flag):
-    cells, masks = full_table(30, 1)
-    cells["non_steady_state_outlier00"][0] = flag
-    give(run, (cells, masks))
-    require_equal(run, OPTIONS["simple"])
-
-
-def test_non_steady_frames_count_beside_those_of_high_motion(run):
-    give(run, full_table(60, 2))
-    options = OPTIONS["scrubbing"]
-    found = load_confounds(run, options, n_frames=60)
-    alone = load_confounds(run, replace(options, dummy_scans=0), n_frames=60)
-    assert not found.keep[:2].any()
-    np.testing.assert_array_equal(found.keep[2:], alone.keep[2:])
-
-
-@pytest.mark.slow
-@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(0, 8))
-def test_stretches_between_censored_frames_are_long_enough(over, shortest):
-    frames = np.array(over)
-    dropped = censored(frames, shortest)
-    assert dropped[frames].all()
-    np.testing.assert_array_equal(censored(dropped, shortest), dropped)
-    if not frames.any():
-        assert not dropped.any()
-        return
-    kept = "".join("x" if one else " " for one in ~dropped).split()
-    assert all(len(stretch) >= shortest for stretch in kept)

@@ -5,32 +5,28 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
-from nilearn.interfaces.fmriprep import load_confounds_strategy
 from nuisance_tables import nuisance_columns, write_aroma, write_nuisance, write_tedana
 
 from bids_dtg.cleaning.confounds import confound_files, load_confounds
 from bids_dtg.cleaning.strategies import STRATEGIES, Strategy, resolve
-from bids_dtg.cleaning.table import MOTION
 from bids_dtg.cleaning.words import PART_WORDS, cleaning_text
 from bids_dtg.cli.run import build_parser
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
-from bids_dtg.settings import CleaningOptions, InputType, Settings
+from bids_dtg.settings import CleaningOptions, Settings
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from docs_hooks import on_page_markdown, strategies_markdown  # noqa: E402
+from docs_hooks import strategies_markdown  # noqa: E402
 
 
 @pytest.fixture
@@ -148,70 +144,6 @@ def test_every_real_table_is_read_or_refused(run, shared, path, frames, outcomes
             assert np.isfinite(confounds.values).all()
 
 
-def test_every_table_of_the_shared_data_is_in_the_table_above(shared):
-    real = shared / "data" / "real"
-    there = {str(path.relative_to(real)) for path in real.rglob("*confounds*.tsv")}
-    assert there == {path for path, _, _ in REAL}
-
-
-@pytest.mark.parametrize("strategy", ["simple", "scrubbing", "compcor"])
-@pytest.mark.parametrize("gsr", [False, True])
-def test_a_strategy_takes_the_columns_of_nilearn_s_preset(run, strategy, gsr):
-    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
-    ours = load_confounds(run, CleaningOptions(denoise_strategy=strategy, gsr=gsr), n_frames=80)
-    more = {"global_signal": "basic"} if gsr else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs, kept = load_confounds_strategy(str(run.bold), strategy, demean=False, **more)
-    assert list(ours.names) == list(theirs.columns)
-    np.testing.assert_array_equal(ours.values, theirs.to_numpy())
-    np.testing.assert_array_equal(np.flatnonzero(ours.keep), kept)
-
-
-def test_36_parameters_are_36(run):
-    table = nuisance_columns(80, 2.0)
-    write_nuisance(run.confounds, table)
-    options = CleaningOptions(denoise_strategy="36p", high_pass=0.01)
-    names = load_confounds(run, options, n_frames=80).names
-    assert len(names) == 36
-    assert {"global_signal_derivative1_power2", "csf_power2", "rot_x"} <= set(names)
-
-
-def test_own_high_pass_takes_the_place_of_cosines_but_not_beside_compcor(run):
-    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
-    for strategy, kept in (("simple", False), ("scrubbing", False), ("compcor", True)):
-        options = CleaningOptions(denoise_strategy=strategy, high_pass=0.01)
-        confounds = load_confounds(run, options, n_frames=80)
-        assert any(name.startswith("cosine") for name in confounds.names) == kept
-        assert confounds.notes == ()
-
-
-def test_columns_missing_in_part_are_no_table_without_motion(run):
-    table = nuisance_columns(80, 2.0)
-    del table["trans_y"]
-    write_nuisance(run.confounds, table)
-    with pytest.raises(
-        RunError, match="lacks 1 of 24 columns that strategy compcor needs: trans_y"
-    ):
-        load_confounds(run, COMPCOR, n_frames=80)
-
-
-def test_compcor_takes_the_combined_mask_only(run):
-    table = nuisance_columns(80, 2.0)
-    write_nuisance(run.confounds, table)
-    text = run.confounds.with_suffix(".json").read_text()
-    run.confounds.with_suffix(".json").write_text(text.replace('"combined"', '"WM"', 2))
-    names = load_confounds(run, COMPCOR, n_frames=80).names
-    assert [n for n in names if "comp_cor" in n] == [f"a_comp_cor_0{i}" for i in range(2, 6)]
-
-
-def test_without_components_compcor_is_refused(run):
-    table = nuisance_columns(80, 2.0)
-    write_nuisance(run.confounds, {k: v for k, v in table.items() if "a_comp_cor" not in k})
-    with pytest.raises(RunError, match="has no column of anatomical CompCor"):
-        load_confounds(run, COMPCOR, n_frames=80)
-
-
 def test_a_broken_json_file_is_one_line(run):
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     run.confounds.with_suffix(".json").write_text("{")
@@ -246,11 +178,6 @@ def test_files_that_results_depend_on_are_listed(run, tmp_path):
 def test_auto_follows_the_input_type(given, input_type, strategy):
     options = CleaningOptions(**given)
     assert resolve(options, input_type) == replace(options, denoise_strategy=strategy)
-
-
-def test_auto_knows_every_input_type_once():
-    known = [input_type for row in STRATEGIES.values() for input_type in row.default_for]
-    assert sorted(known) == sorted((*get_args(InputType), "auto"))
 
 
 @pytest.mark.parametrize(
@@ -314,17 +241,3 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
         words = PART_WORDS[part][row.nilearn_arguments(options).get(part, "always")]
         assert words.lower() in text.lower()
     assert f"| `{row.name}` | {row.removes} | {row.drops} |" in strategies_markdown()
-
-
-def test_a_new_row_takes_its_own_columns_and_says_no_more(run, toy):
-    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
-    found = load_confounds(run, CleaningOptions(denoise_strategy=toy.name), n_frames=80)
-    expected = {base + end for base in MOTION for end in ("", "_derivative1")}
-    assert set(found.names) == expected
-    assert found.notes == ()  # nobody asked for cosines
-
-
-def test_the_page_on_cleaning_lists_the_table():
-    page = (ROOT / "docs" / "explanation" / "cleaning.md").read_text()
-    shown = on_page_markdown(page)
-    assert all(f"| `{name}` |" in shown for name in STRATEGIES)

@@ -101,20 +101,6 @@ def test_an_array_is_standardised_as_by_numpy(tmp_path, frames):
     np.testing.assert_allclose(found.r, regress(cleaned, series, PENALTY), atol=1e-5)
 
 
-@pytest.mark.parametrize("at", [5, 250])
-def test_a_voxel_that_is_not_finite_is_left_out(at):
-    bold, maps, confounds, keep = example(5, 300)
-    keep[at] = True
-    bold[at, 11] = np.nan
-    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
-    found = one_pass(bold, maps, design, way=Removal)
-    without = bold.copy()
-    without[:, 11] = np.nan
-    expected = one_pass(without, maps, design, way=Removal)
-    assert not found.whole.r[:, 11].any()
-    np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-6)
-
-
 @pytest.mark.parametrize("way", [Removal, Retention])
 @pytest.mark.parametrize("form", [MARGINAL, FORM])
 def test_grey_matter_outside_the_brain_has_a_connectome_and_no_part_in_the_series(way, form):

@@ -50,17 +50,6 @@ def test_symmetry_is_one_where_both_sides_are_the_same(places):
     assert map_identity_and_symmetry(maps, EVERYWHERE, places)[1] == pytest.approx(1)
 
 
-def test_mirror_images_are_where_the_affine_says():
-    mask = MASK.copy()
-    mask[2, 3, 4] = False
-    places = pattern_places(smooth_maps()[:, mask.ravel()], mask)
-    index = np.argwhere(mask)
-    number = np.full(SHAPE, -1)
-    number[mask] = np.arange(len(index))
-    assert places.mirror[number[1, 3, 4]] == number[7, 3, 4]
-    assert places.mirror[number[6, 3, 4]] == -1  # (2, 3, 4) is not in the mask
-
-
 def test_what_is_not_covered_does_not_count(places):
     covered = EVERYWHERE.copy()
     covered[:100] = False
@@ -68,13 +57,6 @@ def test_what_is_not_covered_does_not_count(places):
     r[:, :100] = 9 * np.random.default_rng(0).normal(size=(len(r), 100))
     assert map_identity_and_symmetry(r, covered, places)[0] == 1
     assert np.isnan(map_identity_and_symmetry(r, ~EVERYWHERE, places)).all()
-
-
-def test_shapes_are_checked(places):
-    with pytest.raises(ValueError, match="coverage"):
-        map_identity_and_symmetry(places.maps, EVERYWHERE[1:], places)
-    with pytest.raises(ValueError, match="maps are"):
-        pattern_places(smooth_maps()[:, 1:], MASK)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6])
@@ -94,9 +76,3 @@ def test_figures_are_those_of_plain_formulas(places, share):
     )
     found = map_identity_and_symmetry(r, covered, places)
     assert found == pytest.approx(expected, abs=1e-5)
-
-
-def test_of_a_constant_row_nothing_is_defined(places):
-    r = places.maps.copy()
-    r[2] = 0.7
-    assert map_identity_and_symmetry(r, EVERYWHERE, places)[0] == 1  # of the others

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from plain_route import clean, correlate, plain_connectome, plain_series
+from plain_route import plain_connectome, plain_series
 
 from bids_dtg.cleaning.design import stop_band
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
@@ -41,54 +38,6 @@ def drifting_run(rng, frames, voxels, rois, *, drift):
     drifts = confounds @ rng.standard_normal((6, voxels))
     bold = 1000 + 10 * (signal / signal.std() + noise / 3) + 10 * drift * drifts
     return bold.astype(np.float32), maps, confounds
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 10.0]))
-def test_one_pass_equals_the_plain_route(seed, drift):
-    rng = np.random.default_rng(seed)
-    bold, maps, confounds = drifting_run(rng, 120, 150, 4, drift=drift)
-    keep = rng.random(120) < 0.85
-    design = TemporalDesign.build(confounds, list("abcdef"), keep, 2.0)
-    result = one_pass(bold, maps, design, 100)
-    plain = plain_connectome(bold[keep], maps, confounds[keep])[:, :100]
-    # Rounding grows with what cancels: six drifts of 10 are 25 times the rest.
-    np.testing.assert_allclose(result.whole.r, plain, atol=1e-5 * (1 + drift))
-
-
-def test_segments_and_halves_equal_the_plain_route_in_their_frames():
-    bold, maps, confounds = drifting_run(np.random.default_rng(1), 200, 150, 4, drift=2)
-    keep = np.random.default_rng(2).random(200) < 0.9
-    design = TemporalDesign.build(confounds, list("abcdef"), keep, 2.0)
-    result = one_pass(bold, maps, design, 100, seconds=130.0)
-    voxels = clean(bold[keep].astype(float), confounds[keep])[:, :100]
-    series = clean(plain_series(bold[keep].astype(float), maps), confounds[keep])
-    edges = np.rint(np.linspace(0, keep.sum(), 7)).astype(int)
-    sixths = [np.arange(low, high) for low, high in pairwise(edges)]
-    expected = [np.r_[sixths[i], sixths[i + 1]] for i in (0, 2, 4)]
-    assert len(result.segments) == 3
-    for segment, rows in zip(result.segments, expected, strict=True):
-        np.testing.assert_allclose(segment.r, correlate(voxels[rows], series[rows]), atol=2e-5)
-        assert segment.frames == len(rows)
-        assert segment.seconds == 2 * len(rows)
-    # The middle one of three segments is cut: the halves are equal.
-    odd, even = np.r_[expected[0], sixths[3]], np.r_[sixths[2], expected[2]]
-    np.testing.assert_allclose(result.odd.r, correlate(voxels[odd], series[odd]), atol=2e-5)
-    np.testing.assert_allclose(result.even.r, correlate(voxels[even], series[even]), atol=2e-5)
-    np.testing.assert_allclose(result.series, series, atol=1e-4 * series.std())
-    np.testing.assert_allclose(result.roi_r, np.corrcoef(series.T), atol=2e-5)
-    signal = bold[keep][:, :100].mean(axis=0)
-    sd = np.sqrt((voxels**2).sum(axis=0) / (keep.sum() - design.rank))
-    np.testing.assert_allclose(result.tsnr, signal / sd, rtol=1e-4)
-    assert result.median_tsnr == pytest.approx(np.median(signal / sd), rel=1e-4)
-
-
-def test_one_segment_is_the_whole():
-    bold, maps, _ = drifting_run(np.random.default_rng(1), 60, 50, 3, drift=0)
-    design = TemporalDesign.build(None, [], np.ones(60, bool), 2.0)
-    result = one_pass(bold, maps, design, 50)
-    assert result.segments == (result.whole,)
-    assert result.whole.seconds == 120
 
 
 def test_missing_voxels_are_as_maps_cut_to_the_others():
@@ -203,45 +152,6 @@ def test_voxels_may_be_summed_in_another_order_than_they_are_wanted_in(form):
         np.testing.assert_allclose(values, wanted, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.slow
-def test_one_pass_equals_the_plain_route_at_real_size():
-    """235,375 voxels x 490 frames, drifts ten times the noise, int16 as stored; by chunks."""
-    frames, voxels, grey, rois, chunk = 490, 235_375, 158_680, 50, 10_000
-    rng = np.random.default_rng(10)
-    maps = np.maximum(rng.standard_normal((rois, voxels), np.float32), 0)
-    confounds = rng.standard_normal((frames, 36)).cumsum(axis=0)
-    courses = rng.standard_normal((frames, rois)).astype(np.float32)
-    drift = (confounds[:, :6] / confounds[:, :6].std(axis=0)).astype(np.float32)
-    bold = np.empty((frames, voxels), np.int16)
-    for low in range(0, voxels, chunk):
-        part = maps[:, low : low + chunk]
-        signal = courses @ part + 3 * rng.standard_normal((frames, part.shape[1]), np.float32)
-        drifts = drift @ rng.standard_normal((6, part.shape[1]), np.float32)
-        bold[:, low : low + chunk] = 10000 + 15 * signal + 600 * drifts
-
-    def blocks():
-        for first in range(0, frames, 32):
-            yield first, bold[first : first + 32].astype(np.float32)
-
-    design = TemporalDesign.build(confounds, [str(i) for i in range(36)], np.ones(frames, bool), 1)
-    valid = np.ones(voxels, bool)
-    moments = measure_run(blocks, design, RunVoxels(maps, grey, valid))
-    result = run_connectomes(moments)
-
-    demeaned = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64)
-    raw = np.zeros((frames, rois))
-    for low in range(0, voxels, chunk):
-        raw += bold[:, low : low + chunk].astype(float) @ demeaned[:, low : low + chunk].T
-    series = clean((raw - raw.mean(axis=0)) @ np.linalg.pinv(demeaned @ demeaned.T), confounds)
-    worst = 0.0
-    for low in range(0, grey, chunk):
-        high = min(low + chunk, grey)
-        plain = correlate(clean(bold[:, low:high].astype(float), confounds), series)
-        worst = max(worst, float(np.abs(plain - result.whole.r[:, low:high]).max()))
-    assert worst < 1e-4, worst
-    print(f"largest difference {worst:.1e}")
-
-
 @pytest.mark.parametrize("way", ["few columns", "a band"])
 def test_residual_dof_of_parts_add_up_to_frames_less_rank(way):
     rng = np.random.default_rng(8)
@@ -256,18 +166,6 @@ def test_residual_dof_of_parts_add_up_to_frames_less_rank(way):
     for parts in (result.segments, (result.odd, result.even)):
         total = sum(part.residual_dof for part in parts)
         assert total == pytest.approx(result.whole.residual_dof)
-
-
-def test_residual_dof_of_a_segment_is_the_sum_of_squares_that_cleaning_leaves_of_noise():
-    rng = np.random.default_rng(9)
-    confounds = np.cumsum(rng.standard_normal((200, 12)), axis=0)
-    confounds[:100] *= 20  # it acts on the first half more than on the second
-    design = TemporalDesign.build(confounds, list("abcdefghijkl"), np.ones(200, bool), 2.0)
-    left = clean(rng.standard_normal((200, 4000)), confounds)
-    for rows in (np.arange(100), np.arange(100, 200)):
-        expected = (left[rows] ** 2).sum(axis=0).mean()
-        assert design.residual_dof(rows) == pytest.approx(expected, rel=0.01)
-    assert design.residual_dof(np.arange(100)) < design.residual_dof(np.arange(100, 200)) - 4
 
 
 def test_residual_dof_of_runs_cleaned_elsewhere_is_less_by_what_that_took():

@@ -31,7 +31,7 @@ def projector(columns: np.ndarray) -> np.ndarray:
     return columns @ np.linalg.pinv(columns)
 
 
-@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 8), st.floats(1e-8, 1e8))
 def test_the_basis_spans_intercept_and_confounds_at_any_scale(seed, columns, scale):
     rng = np.random.default_rng(seed)
@@ -49,12 +49,6 @@ def projector_of(table: np.ndarray) -> np.ndarray:
     return projector(np.hstack([np.ones((len(table), 1)), table]))
 
 
-def test_no_confounds_leave_the_intercept():
-    design = TemporalDesign.build(None, [], KEEP, 2.0)
-    np.testing.assert_allclose(design.basis, np.full((40, 1), 40**-0.5))
-    assert design.seconds_kept == 80
-
-
 def test_missing_values_are_filled_and_named():
     table = noise(2)
     table[0, 1] = np.nan
@@ -65,12 +59,6 @@ def test_missing_values_are_filled_and_named():
     assert "c1" in design.notes[0]
 
 
-def test_values_missing_in_removed_frames_only_change_nothing():
-    table, keep = noise(2), KEEP.copy()
-    table[0, 1], keep[0] = np.nan, False
-    assert build(table, keep).columns.filled == ()
-
-
 @pytest.mark.parametrize("value", [0.0, 1e6, np.nan])
 def test_constant_and_empty_columns_are_left_out(value):
     table = noise(3)
@@ -79,13 +67,6 @@ def test_constant_and_empty_columns_are_left_out(value):
     assert design.columns.constant == ("c1",)
     assert design.rank == 3
     np.testing.assert_allclose(design.basis, build(table[:, [0, 2]]).basis, atol=1e-12)
-
-
-def test_a_column_far_from_zero_counts():
-    table = noise(2)
-    design = build(table + np.array([1e7, 0]))
-    assert design.rank == 3
-    np.testing.assert_allclose(design.basis @ design.basis.T, projector_of(table), atol=1e-7)
 
 
 def test_the_later_of_dependent_columns_is_left_out():
@@ -207,8 +188,7 @@ def assert_all_equal(result: RunConnectomes, voxels, series, design, *, atol: fl
     np.testing.assert_allclose(result.series, series, atol=10 * atol * series.std())
 
 
-@pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.sampled_from(WAYS),
@@ -240,32 +220,6 @@ def test_the_way_with_fewer_sums_is_taken():
     assert isinstance(choose_cleaning(narrow, ROIS, 3), Retention)
     assert Retention.of(narrow).columns.shape[1] == 1 + 18 - 5
     assert isinstance(choose_cleaning(wide, 200, 3), Retention)  # a short run, many ROIs
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_cleaning_twice_is_cleaning_once_and_constants_do_not_matter(way):
-    bold, maps, confounds, _, keep = example(1)
-    band = stop_band(FRAMES, TR, high_pass_hz=0.01, low_pass_hz=0.15)
-    design = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band)
-    once = one_pass(bold, maps, design, way=way).whole.r
-    again = bold.astype(float)
-    again[keep] = cleaned(again[keep], design)
-    added = again + 500 + 100 * np.arange(VOXELS)
-    for values in (again, added):
-        twice = one_pass(values.astype(np.float32), maps, design, way=way).whole.r
-        np.testing.assert_allclose(twice, once, atol=5e-4)
-
-
-def test_no_noise_component_is_plain_cleaning():
-    bold, maps, confounds, mixing, keep = example(3)
-    plain = TemporalDesign.build(confounds, list("abcde"), keep, TR)
-    design = TemporalDesign.build(
-        confounds, list("abcde"), keep, TR, mixing=mixing, noise=np.zeros(12, bool)
-    )
-    assert design.noise.size == 0
-    np.testing.assert_array_equal(
-        one_pass(bold, maps, plain).whole.r, one_pass(bold, maps, design).whole.r
-    )
 
 
 def test_noise_components_that_are_absent_or_confounds_too_change_nothing():

@@ -7,10 +7,9 @@ from plain_route import plain_connectome
 
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.moments import InvalidVoxelsError, RunMoments, RunVoxels, measure_run
+from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.sampling import LatticeSampling
 
 FRAMES, VOXELS, GREY, ROIS = 90, 300, 200, 5
@@ -80,37 +79,12 @@ def test_a_voxel_with_one_value_that_is_not_finite_is_as_one_outside_the_mask(fr
     assert len(opened) == 2
 
 
-def test_values_that_are_not_finite_in_removed_frames_do_not_matter():
-    bold, maps, design = example()
-    expected = run_connectomes(measure(bold, maps, design))
-    bold[~design.keep] = np.nan
-    np.testing.assert_array_equal(
-        run_connectomes(measure(bold, maps, design)).whole.r, expected.whole.r
-    )
-
-
 def test_a_run_that_is_not_whole_is_refused():
     bold, maps, design = example()
     made = RunMoments(design, all_of(maps), design.segments(), subtracted=bold[0], dtype=np.float32)
     made.add(bold[:33].copy(), 0)
     with pytest.raises(ValueError, match="kept frames were added"):
         run_connectomes(made)
-
-
-def test_the_sums_are_as_before_when_a_block_is_refused():
-    bold, maps, design = example()
-    moments = RunMoments(
-        design, all_of(maps), design.segments(), subtracted=bold[0], dtype=np.float32
-    )
-    moments.add(bold[:20].copy(), 0)
-    before = moments.squares.copy()
-    spoiled = bold[20:].copy()
-    spoiled[:, 0] = np.nan
-    with pytest.raises(InvalidVoxelsError):
-        moments.add(spoiled, 20)
-    np.testing.assert_array_equal(moments.squares, before)
-    moments.add(bold[20:].copy(), 20)
-    assert moments.seen.all()
 
 
 def test_zero_filled_voxels_have_no_data_but_constant_ones_have():
@@ -174,34 +148,3 @@ def test_a_cropped_and_flipped_file_gives_the_plain_route_on_its_voxels(tmp_path
     plain = plain_connectome(bold[keep][:, voxels[inside]], maps[:, inside], confounds[keep])
     expected = plain[:, : inside[:count].sum()]
     np.testing.assert_allclose(result.whole.r[:, inside[:count]], expected, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_a_real_run_gives_the_plain_route(shared):
-    func = shared / "data/real/fmriprep_like/sub-HAPPYTEST/func"
-    stem = "sub-HAPPYTEST_task-rest_space-MNI152NLin6Asym_res-2_desc-"
-    if not func.is_dir():
-        pytest.skip(f"no real run at {func}")
-    grid = Grid((76, 93, 78), AFFINE)
-    brain = read_mask(shared / "data/mni/MNI_2mm_brain_mask.nii", grid).ravel()
-    grey = np.zeros_like(brain)
-    for name in ("cortical", "subcortical"):
-        path = shared / f"data/mni/MNI_2mm_{name}_mask_crop.nii.gz"
-        grey |= read_mask(path, grid).ravel()
-    run_mask = read_mask(func / f"{stem}brain_mask.nii.gz", grid).ravel()
-    voxels = np.concatenate([np.flatnonzero(grey), np.flatnonzero(brain & ~grey)])
-    maps = np.random.default_rng(1).standard_normal((50, len(voxels)), np.float32)
-    maps += np.sin(np.arange(50)[:, None] * voxels / 2e4, dtype=np.float32)
-    confounds = np.random.default_rng(2).standard_normal((110, 20)).cumsum(axis=0)
-    keep = np.arange(110) >= 4
-    design = TemporalDesign.build(confounds, [str(i) for i in range(20)], keep, 1.16)
-    path = func / f"{stem}preproc_bold.nii.gz"
-    count = int(grey.sum())
-    result = connectome_of(path, grid, voxels, maps, design, run_mask[voxels], count)
-    data = np.asarray(nib.load(path).dataobj)[7:83, 9:102, 0:78].reshape(-1, 110)
-    bold = data[voxels].T.astype(np.float64)[keep]
-    valid = run_mask[voxels] & (bold != 0).any(axis=0)
-    plain = plain_connectome(bold[:, valid], maps[:, valid], confounds[keep])
-    ours = result.whole.r[:, valid[:count]]
-    np.testing.assert_allclose(ours, plain[:, : ours.shape[1]], atol=1e-4)
-    assert 0.5 < result.coverage <= 1

@@ -97,13 +97,6 @@ def test_a_voxel_that_is_not_finite_in_one_frame_is_left_out_of_all(frame, passe
     assert len(opened) == passes
 
 
-def test_frames_that_are_not_kept_touch_nothing():
-    bold, design, _ = example()
-    before = measure(bold, design).series()
-    bold[~design.keep] = np.nan
-    np.testing.assert_array_equal(measure(bold, design).series().values, before.values)
-
-
 def test_voxels_of_zeros_have_no_data():
     bold, design, _ = example()
     bold[:, [3, 4]] = 0
