@@ -249,7 +249,7 @@ def stream_series(
     """
     _, _, values = _read(header.path, values=True)
     for first in range(0, len(values), frames_per_block):
-        yield first, values[first : first + frames_per_block, rows]
+        yield first, np.ascontiguousarray(values[first : first + frames_per_block, rows])
 
 
 def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray[np.float32]]:

