@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -25,7 +26,6 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
-from bids_dtg.contrasts.linear import tensors_of
 from bids_dtg.imaging.surfaces.cifti import CORTEX
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import read_template
@@ -54,7 +54,7 @@ ACKNOWLEDGEMENT = (
     "Institutes and Centers that support the NIH Blueprint for Neuroscience Research; and by the "
     "McDonnell Center for Systems Neuroscience at Washington University."
 )
-Values = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 def contrasts_of(conditions: NDArray[np.str_]) -> tuple[Contrast, ...]:
@@ -95,7 +95,7 @@ def glasser(path: Path) -> ParcelPlaces:
     )
 
 
-def cross_validated(rest: Values, maps: Values, tr_seconds: float) -> dict[str, dict[str, float]]:
+def cross_validated(rest: Array, maps: Array, tr_seconds: float) -> dict[str, dict[str, float]]:
     """Return scores of people who were left out of the fit, in five folds, with 95 % intervals."""
     order = np.random.default_rng(0).permutation(len(rest))
     found = np.empty((len(rest), 3))
@@ -132,6 +132,7 @@ def main() -> None:
         maps, contrasts = file["beta"].astype(np.float32), contrasts_of(file["conditions"])
     places, fitted = glasser(args.atlas), fit_linear(rest, maps, tr_seconds)
     fit = fitted.fit
+    assert fit.correction is not None
     part = MapsPart(
         contrasts,
         places=places.number,
@@ -140,7 +141,7 @@ def main() -> None:
         statistic="effect",
         units="arbitrary",
         recentring=Recentring(len(rest), 1, left_out_in_turn=True),
-        connectome=Form("partial", fit.model.sets),
+        connectome=Form("partial", fitted.sets),
     )
     card = ModelCard(
         NAME,
@@ -168,7 +169,7 @@ def main() -> None:
         },
     )
     arrays = BundleArrays(
-        *(tensors_of(fit.model), fitted.roi_maps.astype(np.float16), places, places),
+        *(fit.tensors, fitted.roi_maps.astype(np.float16), places, places),
         correction=fit.correction,
         mean=fit.correction.offset,
         half_widths=fit.half_widths,
