@@ -15,10 +15,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from itk_files import affine_part, write_composite
-from openneuro_layout import add_annexed
 
 OTHER = "MNI152NLin2009cAsym"
 TRANSFORM = f"tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
+# Some of what the dataset also has, of which nothing is fetched.
+OTHERS = (
+    "anat/{}_desc-preproc_T1w.nii.gz",
+    "anat/{}_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5",
+    "func/{}_task-rest_desc-preproc_bold.nii.gz",
+    "func/{}_task-rest_from-scanner_to-T1w_mode-image_xfm.txt",
+    "func/{}_task-rest_space-fsLR_den-91k_bold.dtseries.nii",
+    f"func/{{}}_task-rest_space-{OTHER}_res-2_desc-aseg_dseg.nii.gz",
+)
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 
@@ -53,8 +61,11 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
     source = tmp_path / "phantom" / "fmriprep"
     for path in sorted(source.rglob("*_space-MNI152NLin6Asym_*")):
         path.rename(path.with_name(path.name.replace("MNI152NLin6Asym", OTHER)))
-    for label in ("sim001", "sim002"):
-        add_annexed(source, label, lambda path: path.write_text(f"not fetched: {path}"))
+    for who in ("sub-sim001", "sub-sim002"):
+        for name in OTHERS:
+            path = source / who / name.format(who)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"not fetched: {path}")
     flow = tmp_path / "templateflow"
     (flow / TRANSFORM).parent.mkdir(parents=True)
     write_composite(flow / TRANSFORM, [affine_part(np.eye(4))])

@@ -11,8 +11,7 @@ from nilearn.interfaces.fmriprep import load_confounds_strategy
 from nilearn.signal import clean
 from nuisance_tables import NON_STEADY, nuisance_columns, write_aroma, write_nuisance
 from plain_route import correlate, plain_series
-from scipy.ndimage import gaussian_filter
-from tiny_bundle import TINY_SHAPE, tiny_masks, write_tiny_bundle
+from tiny_bundle import TINY_SHAPE, write_tiny_bundle
 from tiny_job import add_rest
 
 from bids_dtg.cleaning.strategies import resolve
@@ -56,7 +55,6 @@ class Spoilt:
         self.bundle = load_bundle(str(folder / "tiny"))
         self.voxels = Reader(self.bundle, CleaningOptions())
         self.bold = bold[:, self.voxels.places.positions].astype(np.float64)  # (frames, voxels)
-        self.own = folder / "own"
 
     def measure(self, *options: str):
         """Clean with options as on the command line."""
@@ -73,11 +71,9 @@ class Spoilt:
         grey[:, self.voxels.order] = self.bold[:, : len(self.voxels.order)]
         return correlate(cleaned(grey), cleaned(series))
 
-    def by_nilearn(self, strategy: str | None, more: np.ndarray | None = None, **options):
-        """Return what nilearn's preset, and its `clean`, do; `options` are either's."""
-        choice = {k: options.pop(k) for k in [*options] if k not in ("filter", "high_pass", "t_r")}
-        keep = np.arange(NON_STEADY, FRAMES)
-        confounds = np.zeros((FRAMES, 0))
+    def by_nilearn(self, strategy: str | None, **choice):
+        """Return what nilearn's preset, and its `clean`, do."""
+        keep, confounds = np.arange(NON_STEADY, FRAMES), None
         if strategy is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -85,19 +81,17 @@ class Spoilt:
                     str(self.bold_path), strategy, demean=False, **choice
                 )
             confounds = table.to_numpy()
-        if more is not None:
-            confounds = np.hstack([confounds, more])
 
         def cleaned(values: np.ndarray) -> np.ndarray:
-            given = {} if confounds.shape[1] == 0 else {"confounds": confounds}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return clean(
                     values.copy(),
+                    confounds=confounds,
                     sample_mask=keep,
                     detrend=False,
                     standardize=False,
-                    **{"filter": False, **options, **given},
+                    filter=False,
                 )
 
         return cleaned
@@ -142,50 +136,6 @@ def test_strategies_differ(spoilt):
             assert np.abs(r[one] - r[other]).max() > 0.02
 
 
-@pytest.mark.slow
-def test_a_high_pass_is_nilearn_s_cosine_filter(spoilt):
-    slow = {"filter": "cosine", "high_pass": 0.012, "t_r": TR}
-    measured = spoilt.measure("--denoise-strategy", "none", "--high-pass", "0.012")
-    assert_same(measured, spoilt.expected(spoilt.by_nilearn(None, **slow)))
-    # With a strategy it takes the place of the table's cosines.
-    columns = spoilt.measure("--high-pass", "0.012").cleaning["columns"]
-    table = np.nan_to_num(np.stack([spoilt.table[name] for name in columns], axis=1))
-    first = [name.endswith(("derivative1", "derivative1_power2")) for name in columns]
-    table[0, first] = table[1, first]
-    measured = spoilt.measure("--high-pass", "0.012")
-    assert_same(measured, spoilt.expected(spoilt.by_nilearn(None, more=table, **slow)))
-
-
-def dct_cleaned(confounds: np.ndarray, low: float, high: float):
-    """Regress out confounds and the cosines of SciPy's transform outside a band, plainly."""
-    from scipy.fft import idct
-
-    frequencies = np.arange(FRAMES) / (2 * FRAMES * TR)
-    basis = idct(np.eye(FRAMES), axis=0, norm="ortho")
-    stop = basis[:, (frequencies <= low) | (frequencies > high)]
-    design = np.hstack([stop, confounds])[NON_STEADY:]
-
-    def cleaned(values: np.ndarray) -> np.ndarray:
-        values = values[NON_STEADY:] - values[NON_STEADY:].mean(axis=0)
-        return values - design @ np.linalg.lstsq(design, values, rcond=1e-10)[0]
-
-    return cleaned
-
-
-@pytest.mark.slow
-def test_a_band_is_one_regression_with_the_confounds(spoilt):
-    options = ("--high-pass", "0.01", "--low-pass", "0.1")
-    names = list(spoilt.measure(*options).cleaning["columns"])
-    table = np.nan_to_num(np.stack([spoilt.table[name] for name in names], axis=1))
-    first = [name.endswith(("derivative1", "derivative1_power2")) for name in names]
-    table[0, first] = table[1, first]
-    table = (table - table.mean(axis=0)) / table.std(axis=0)
-    measured = spoilt.measure(*options)
-    assert_same(measured, spoilt.expected(dct_cleaned(table, 0.01, 0.1)))
-    assert measured.cleaning["high_pass_hz"] == 0.01
-    assert measured.cleaning["columns_filtering"] == 143 + 9  # of 239 beside the constant
-
-
 def non_aggressive(spoilt: Spoilt, values: np.ndarray) -> np.ndarray:
     """What fsl_regfilt does to the frames in steady state."""
     kept, mixing = values[NON_STEADY:], spoilt.mixing[NON_STEADY:]
@@ -218,27 +168,6 @@ def test_aroma_is_nilearn_s_preset_on_an_image_denoised_non_aggressively(spoilt)
     assert_same(measured, spoilt.expected(cleaned))
     assert measured.confounds.decisions["noise_components"] == 5
     assert measured.design.rank == 1 + len(measured.confounds.names) + 5
-
-
-@pytest.mark.slow
-def test_smoothing_is_that_of_each_frame_within_the_brain(spoilt):
-    measured = spoilt.measure("--smoothing-fwhm", "5")
-    brain, _ = tiny_masks()
-    sd = 5 / np.sqrt(8 * np.log(2)) / 2
-    weight = np.where(brain, gaussian_filter(brain.astype(float), sd, mode="constant"), 1.0)
-    before, spoilt.bold = spoilt.bold, spoilt.bold.copy()
-    try:
-        for frame in spoilt.bold:
-            volume = np.zeros(brain.size)
-            volume[spoilt.voxels.places.positions] = frame
-            volume = np.where(brain, volume.reshape(TINY_SHAPE), 0)
-            smoothed = gaussian_filter(volume, sd, mode="constant") / weight
-            frame[:] = smoothed.reshape(-1)[spoilt.voxels.places.positions]
-        expected = spoilt.expected(spoilt.by_nilearn("simple"))
-    finally:
-        spoilt.bold = before
-    assert_same(measured, expected)
-    assert np.abs(expected - spoilt.expected(spoilt.by_nilearn("simple"))).max() > 0.1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from fmriprep_dataset import make_image
 from itk_files import affine_part, field_part, write_composite
 from scipy.ndimage import map_coordinates
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
@@ -134,23 +133,3 @@ def test_a_form_of_another_space_is_told(job):
     assert job.run() == 0
     (note,) = (note for note in run_facts(job.out)["Notes"] if "qform" in note)
     assert "sform was used; its qform, of another space, puts a voxel up to 43.3 mm" in note
-
-
-@pytest.mark.slow
-def test_a_mask_on_a_lattice_of_its_own(job):
-    affine, shape = other_lattice(3.0)
-    bold = add_rest(job.bids, bold=other_bold(shape), affine=affine, res=None)
-    finer, finer_shape = other_lattice(1.5)
-    inside = centres(finer_shape, finer)[:, 2] < centres()[:, 2].max() - 5
-    name = bold.name.replace("desc-preproc_bold", "desc-brain_mask")
-    make_image(bold.with_name(name), inside.reshape(finer_shape).astype(np.uint8), finer)
-    assert job.run() == 0
-    mask = nib.load(job.model / "mask.nii.gz").get_fdata() > 0
-    kept = (centres()[:, 2] < centres()[:, 2].max() - 5).reshape(TINY_SHAPE)
-    assert coverage(job.out) == pytest.approx(kept[mask].mean(), abs=0.1)
-
-
-def coverage(out: Path) -> float:
-    (table,) = out.rglob("*_qc.tsv")
-    names, row = (line.split("\t") for line in table.read_text().splitlines())
-    return float(row[names.index("coverage")])
