@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from bids_dtg.bundles import checkpoint
@@ -15,13 +12,3 @@ def test_it_is_the_function_of_the_slice():
     assert checkpoint.read_lightning_checkpoint is read_lightning_checkpoint
     with pytest.raises(AttributeError, match="read_checkpoint"):
         _ = checkpoint.read_checkpoint
-
-
-@pytest.mark.slow
-def test_torch_is_imported_when_it_is_used():
-    code = (
-        "import sys; from bids_dtg.bundles import checkpoint; before = 'torch' in sys.modules; "
-        "from bids_dtg.bundles.checkpoint import read_lightning_checkpoint; "
-        "sys.exit(before or 'torch' not in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,9 +10,9 @@ import numpy as np
 import output_series
 import pytest
 from given import sets
-from tiny_cohort import LABELS, TinyCohort
+from tiny_cohort import TinyCohort
 from tiny_job import read_table
-from tiny_twins import edges, events_of, write_average, write_twins
+from tiny_twins import edges, write_average, write_twins
 from written_cohort import WrittenCohort
 
 from bids_dtg.cohort.people import GroupPeople, gather_people
@@ -64,10 +64,9 @@ def chance_rest(seed: int = 0, people: int = PEOPLE) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(people, 6, 90))
 
 
-@pytest.mark.parametrize("folds", [2, 5, 11])
-def test_folds_of_dynamics_have_people_with_their_copies(tmp_path, folds):
-    people = network_people(tmp_path, {"1": two(chance_rest())}, folds=folds)
-    require_together([*draw_folds(people_settings(folds), people.labels, people.families)])
+def test_folds_have_people_with_their_copies(tmp_path):
+    people = network_people(tmp_path, {"1": two(chance_rest())}, folds=5)
+    require_together([*draw_folds(people_settings(5), people.labels, people.families)])
     assert people.notes[-1].startswith(
         "the same rest under several labels (22 times): sub-00 = sub-c00, sub-01 = sub-c01, "
     )
@@ -76,30 +75,6 @@ def test_folds_of_dynamics_have_people_with_their_copies(tmp_path, folds):
 def people_settings(folds: int) -> Settings:
     words = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group", "folds": folds}
     return Settings.of(**words, workflow="dynamics", analysis="evaluate")
-
-
-def test_folds_of_twins_have_people_with_their_copies(tmp_path):
-    folder = write_twins(tmp_path, tasks=("stroopAP",), number=4)
-    made = edges()
-    made["edges"] = made["edges"][:4]
-    labels = [str(label) for label in made["people"][:4]]
-    for label in labels:
-        source = events_of(folder, label)
-        copy = events_of(folder, f"x{label}")
-        copy.parent.mkdir(parents=True)
-        shutil.copy(source, copy)
-    both = {"people": np.array([*labels, *(f"x{label}" for label in labels)])}
-    (folder / "connectomes.npz").unlink()
-    values = np.concatenate([made["edges"], made["edges"] * (1 + 1e-7)])
-    array_people.write(folder / "connectomes.npz", **both, edges=values, places=made["places"])
-    files = {"bids_dir": folder / "bids", "input_arrays": (str(folder / "connectomes.npz"),)}
-    words = {"output_dir": "out", "analysis_level": "group", "workflow": "twin", "folds": 2}
-    given = Settings.of(**files, **words, analysis="evaluate")
-    people = TwinPeople.prepare(given)
-    for side in draw_folds(given, people.labels, people.families):
-        assert {label.removeprefix("x") for label in side} == {
-            label for label in side if not label.startswith("x")
-        }
 
 
 def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
@@ -170,21 +145,6 @@ def test_copies_among_images_are_known_by_the_values_that_are_read(images, held_
     sides = {row["participant_id"].removeprefix("sub-"): row["set"] for row in rows}
     assert len(sides) == 12
     assert all(side == sides[label.removeprefix("c")] for label, side in sides.items())
-
-
-@pytest.mark.slow
-def test_a_retest_that_is_a_copy_of_the_measured_maps_is_refused(tmp_path, capsys):
-    cohort = TinyCohort(tmp_path)
-    for path in cohort.statmaps.glob("sub-02/*_ses-a_*"):
-        shutil.copy(path, str(path).replace("_ses-a_", "_ses-b_"))
-    words = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
-    assert cohort.analyse("train", *words) == 1
-    said = capsys.readouterr().err
-    assert (
-        "sub-02 is left out: the same set of measured maps is there twice: sub-02 in session a and "
-        "session b. " in said
-    )
-    assert "sub-01 is left out" not in said
 
 
 def test_copies_in_the_output_of_the_participant_level_are_known(tmp_path):
@@ -271,21 +231,3 @@ def test_people_who_cannot_be_compared_are_named(written, tmp_path, capsys):
     assert "the connectome of 1 participant cannot be compared with that of others (sub-P002)" in (
         capsys.readouterr().err
     )
-
-
-@pytest.mark.slow
-def test_an_evaluation_of_training_peoples_copies_writes_no_results(images, capsys):
-    labels = [f"{n:02d}" for n in range(1, 7)]
-    words = ("--architecture", "linear", *sets(labels, 0, 0), "--model-name", "once")
-    assert images.analyse("train", *words, "--participant-label", *labels) == 0
-    model = ("--model", str(images.out / "group/model-once/bundle"))
-    capsys.readouterr()
-    copies = ("--participant-label", *(f"c{label}" for label in labels))
-    for _ in range(2):
-        assert images.analyse("evaluate", *copies, *model) == 2
-        said = capsys.readouterr().err
-        assert "left out: 6 participants; the model was trained on 6 of them" in said
-        assert "only 0 participants with rest and maps outside the model's training" in said
-        assert "with rest and maps, " not in said
-        assert "unfinished" not in said
-    assert not (images.out / "group/evaluation-once").exists()

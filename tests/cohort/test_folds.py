@@ -31,12 +31,6 @@ def test_families_stay_in_a_fold_whatever_the_seed() -> None:
             assert any(set(pair) <= set(fold) for fold in folds)
 
 
-def test_the_seed_draws_the_folds() -> None:
-    drawn = [draw_folds(settings(folds=2, seed=n), LABELS, families()) for n in (*range(6), 0)]
-    assert drawn[0] == drawn[-1]
-    assert len(set(drawn)) > 1
-
-
 def test_one_family_cannot_be_divided() -> None:
     with pytest.raises(SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"):
         draw_folds(settings(folds=3), "ab", families(a="1", b="1"))

@@ -127,16 +127,6 @@ def test_outliers_mark_one_frame_each(table):
     assert (marked[moved] == 1).all()
 
 
-def test_components_are_described(table):
-    _, columns, sidecar = table
-    names = [name for name in columns if name.startswith("a_comp_cor")]
-    assert list(sidecar) == names
-    assert len(names) == 6
-    assert {entry["Mask"] for entry in sidecar.values()} == {"combined"}
-    explained = [entry["VarianceExplained"] for entry in sidecar.values()]
-    assert explained == sorted(explained, reverse=True)
-
-
 @pytest.mark.parametrize("cuts", [(0, 17), (0, 1, 5, 17)])
 def test_signals_are_those_of_the_whole_run(phantom, cuts):
     anatomy = phantom.anatomy

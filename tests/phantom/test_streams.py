@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.phantom.streams import Cohort, Purpose, stream
+from bids_dtg.phantom.streams import Purpose, stream
 
 small = st.integers(0, 2**32 - 1)
 keys = st.tuples(st.sampled_from(Purpose), small, small, small, small)
@@ -21,18 +21,6 @@ def test_streams_are_alike_exactly_when_their_keys_are(one, other, seed, other_s
     assert first_numbers(seed, one) == first_numbers(seed, one)
     if (seed, one) != (other_seed, other):
         assert first_numbers(seed, one) != first_numbers(other_seed, other)
-
-
-def test_no_two_people_sessions_or_segments_share_a_stream():
-    seen = {
-        tuple(first_numbers(0, (purpose, cohort, person, session, segment)))
-        for purpose in (Purpose.TRAITS, Purpose.SERIES)
-        for cohort in Cohort
-        for person in range(40)
-        for session in range(2)
-        for segment in range(8)
-    }
-    assert len(seen) == 2 * len(Cohort) * 40 * 2 * 8
 
 
 def test_purposes_have_numbers_of_their_own():

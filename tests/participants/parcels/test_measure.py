@@ -198,25 +198,3 @@ def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
     np.testing.assert_allclose(found.series.values.T, theirs, atol=1e-3)
     upper = np.triu_indices(400, 1)
     np.testing.assert_allclose(found.fc[upper], np.corrcoef(theirs.T)[upper], atol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("participant", "space"),
-    [
-        ("HAPPYTEST", "boldref"),
-        ("HAPPYTEST", "MNI152NLin2009cAsym"),
-        ("RAPIDTIDETEST", "MNI152NLin2009cAsym"),
-    ],
-)
-def test_real_runs_of_other_spaces_give_series(shared, schaefer, participant, space):
-    found = measure_real(real_run(shared, participant, space), schaefer)
-    assert found.interpolation == "cubic"
-    assert np.median(found.series.coverage) > 0.9
-    assert found.series.present.sum() > 380
-    if participant == "HAPPYTEST":  # the same run in two spaces, of which one is at 4 mm
-        own = measure_real(real_run(shared, participant, "MNI152NLin6Asym"), schaefer)
-        both = found.series.present & own.series.present
-        upper = np.triu_indices(both.sum(), 1)
-        alike = np.corrcoef(found.fc[np.ix_(both, both)][upper], own.fc[np.ix_(both, both)][upper])
-        assert alike[0, 1] > 0.7
