@@ -206,7 +206,7 @@ def run_connectomes(
     if form.sets != moments.voxels.sets:
         raise ValueError(f"a form of sets {form.sets}, and sums of sets {moments.voxels.sets}")
     algebra, cut, shape = _Algebra(moments), moments.segments, moments.voxels.rois
-    halves, joint = (cut.odd, cut.even), form.row.joint
+    halves, joint = (cut.odd, cut.even), form.joint
     wanted = {*cut.sets, *((cut.whole, *halves) if every_part else ())}
     made, parts = dict[Pieces, Connectome](), dict[Pieces, _Part]()
     # The agreement of the halves is of the marginal form, and of one set of ROIs.
@@ -254,7 +254,7 @@ def _begin(
         len(series) * design.tr_seconds,
         design.residual_dof(moments.segments.rows(pieces)),
         form,
-        _correlation(series) if form.row.joint else None,
+        _correlation(series) if form.joint else None,
         Scatter(np.zeros(grey), squares) if scatter else None,
     )
 

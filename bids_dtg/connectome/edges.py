@@ -52,7 +52,7 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     >>> mean_edges([first, second], [3.0, 1.0]).round(2)[0, 1]
     np.float64(0.2)
     """
-    mean = np.ma.average(np.ma.masked_invalid(np.stack(edges)), axis=0, weights=weights)
+    mean: Any = np.ma.average(np.ma.masked_invalid(np.stack(edges)), axis=0, weights=weights)
     filled: Float = mean.filled(np.nan)
     return filled
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,63 +15,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Float = NDArray[np.float64]
-# An eigenvalue of the ROIs' correlations below this share of the largest is rounding.
-_DEPENDENT = 1e-10
 _USUAL_ROIS = 50  # as published
 # On coefficients of the partial form, whose series have variance 1.
 PENALTY = 0.06
 
 
-@dataclass(frozen=True)
-class FormRow:
-    """How a form is made, and how it is written of."""
-
-    name: str  # in cards and tables
-    joint: bool  # whether all ROIs explain a place together; else each is taken alone
-    statistic: str  # value of the BIDS entity stat- of a file of such values
-    help: str  # what a value is, in a few words
-    words: str  # what a model reads, for pages and methods texts
-
-
-FORMS: Mapping[str, FormRow] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            FormRow(
-                name="marginal",
-                joint=False,
-                statistic="pearsoncorrelation",
-                help="the correlation with each ROI's series alone, as published",
-                words="the marginal form of the connectome: the correlation of each place with "
-                "each ROI's series",
-            ),
-            FormRow(
-                name="partial",
-                joint=True,
-                statistic="partial",
-                help="the coefficients of a regression on all ROIs' series together",
-                words="the partial form of the connectome: each place's series regressed on all "
-                "ROIs' series together, all of variance 1, with a ridge (stage 2 of dual "
-                "regression, Nickerson et al., 2017)",
-            ),
-        )
-    }
-)
+# What a model reads, for pages and methods texts, by the form's name in cards and tables.
+_WORDS = {
+    "marginal": "the marginal form of the connectome: the correlation of each place with each "
+    "ROI's series",
+    "partial": "the partial form of the connectome: each place's series regressed on all ROIs' "
+    "series together, all of variance 1, with a ridge (stage 2 of dual regression, Nickerson et "
+    "al., 2017)",
+}
 
 
 @dataclass(frozen=True)
 class Form:
     """A form, and the sets of ROIs that it is of."""
 
-    name: str = "marginal"  # a row of `FORMS`
+    name: str = "marginal"  # a key of `FORMS`
     # Numbers of ROIs of several sets, each solved and regressed on by itself; (): all are one set.
     sets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.name not in FORMS:
-            raise ValueError(f"{self.name} is none of {', '.join(FORMS)}")
-        if self.sets and not self.row.joint:
+        if self.name not in _WORDS:
+            raise ValueError(f"{self.name} is none of {', '.join(_WORDS)}")
+        if self.sets and not self.joint:
             raise ValueError(f"the {self.name} form has one set of ROIs")
+
+    @property
+    def joint(self) -> bool:
+        """Whether all ROIs explain a place together; else each is taken alone."""
+        return self.name == "partial"
 
     @property
     def standardised(self) -> bool:
@@ -79,21 +55,22 @@ class Form:
 
         Else places of a large variance, as near vessels, make most of them.
         """
-        return self.row.joint
+        return self.joint
 
-    def one_set(self, rois: int) -> slice:
-        """Return the rows of the set that has nearest to 50 of so many ROIs.
+    @property
+    def statistic(self) -> str:
+        """Value of the BIDS entity stat- of a file of such values."""
+        return "partial" if self.joint else "pearsoncorrelation"
 
-        Examples
-        --------
-        >>> Form("partial", (15, 25, 60)).one_set(100), Form().one_set(100)
-        (slice(40, 100, None), slice(0, 100, None))
-        """
-        if not self.sets:
-            return slice(0, rois)
-        number = min(range(len(self.sets)), key=lambda n: abs(self.sets[n] - _USUAL_ROIS))
-        first = sum(self.sets[:number])
-        return slice(first, first + self.sets[number])
+    @property
+    def words(self) -> str:
+        """What a model reads, for pages and methods texts."""
+        return _WORDS[self.name]
+
+    @property
+    def title(self) -> str:
+        """Name, and the penalty where there is one."""
+        return f"{self.name} (penalty {PENALTY:g})" if self.joint else self.name
 
     def set_rows(self, rois: int) -> dict[str, slice]:
         """Return the rows of each set by its name; the only set has none.
@@ -105,21 +82,19 @@ class Form:
         """
         if not self.sets:
             return {"": slice(0, rois)}
-        found, first = {}, 0
-        for number in self.sets:
-            found[f"rois{number}"] = slice(first, first + number)
-            first += number
-        return found
+        ends = accumulate(self.sets)
+        return {f"rois{n}": slice(end - n, end) for n, end in zip(self.sets, ends, strict=True)}
 
-    @property
-    def title(self) -> str:
-        """Name, and the penalty where there is one."""
-        return f"{self.name} (penalty {PENALTY:g})" if self.row.joint else self.name
+    def one_set(self, rois: int) -> slice:
+        """Return the rows of the set that has nearest to 50 of so many ROIs.
 
-    @property
-    def row(self) -> FormRow:
-        """Its row of the table."""
-        return FORMS[self.name]
+        Examples
+        --------
+        >>> Form("partial", (15, 25, 60)).one_set(100), Form().one_set(100)
+        (slice(40, 100, None), slice(0, 100, None))
+        """
+        rows = self.set_rows(rois).values()
+        return min(rows, key=lambda row: abs(row.stop - row.start - _USUAL_ROIS))
 
     def mixing(self, roi_r: Float) -> Float | None:
         """Return the matrix that turns correlations with ROIs into values of the form.
@@ -140,13 +115,23 @@ class Form:
         array([[ 1.388, -0.786],
                [-0.786,  1.388]])
         """
-        return self._inverse(roi_r) if self.row.joint else None
+        import numpy as np
+
+        if not self.joint:
+            return None
+        gram = self._gram(roi_r)
+        # An ROI without signal has no part in the others, and coefficients of 0.
+        live = np.flatnonzero(np.diagonal(roi_r))
+        among = np.ix_(live, live)
+        found = np.zeros(gram.shape)
+        found[among] = np.linalg.pinv(gram[among], hermitian=True)
+        return found
 
     def marginal(
         self, values: NDArray[np.floating], roi_r: NDArray[np.floating]
     ) -> NDArray[np.floating]:
         """Return the correlations (rois, places) that values (rois, places) were made from."""
-        if not self.row.joint:
+        if not self.joint:
             return values
         mixed: NDArray[np.floating] = self._gram(roi_r).astype(values.dtype) @ values
         return mixed
@@ -161,19 +146,6 @@ class Form:
             gram = np.where(number[:, None] == number, gram, 0.0)
         return gram
 
-    def _inverse(self, roi_r: NDArray[np.floating]) -> Float:
-        """Return (G + λ I)⁻¹, (rois, rois)."""
-        import numpy as np
-
-        gram = self._gram(roi_r)
-        # An ROI without signal has no part in the others, and coefficients of 0.
-        live = np.flatnonzero(np.diagonal(roi_r))
-        among = np.ix_(live, live)
-        found = np.zeros(gram.shape)
-        # Series that depend on each other, as those of a parcellation, have no unique coefficients
-        # without a penalty: the smallest are taken.
-        found[among] = np.linalg.pinv(gram[among], rcond=_DEPENDENT, hermitian=True)
-        return found
-
 
 MARGINAL = Form()
+FORMS: Mapping[str, Form] = {name: Form(name) for name in _WORDS}  # of one set of ROIs

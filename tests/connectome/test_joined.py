@@ -43,7 +43,7 @@ def test_joined_runs_have_the_connectome_of_their_frames_behind_each_other(form)
     series /= np.linalg.norm(series, axis=0)
     places /= np.linalg.norm(places, axis=0)
     expected, gram = series.T @ places, series.T @ series
-    if form.row.joint:
+    if form.joint:
         of_one_set = np.ones((ROIS, ROIS))
         if form.sets:
             of_one_set[:2, 2:] = of_one_set[2:, :2] = 0

@@ -346,7 +346,7 @@ def write_scores(
         about = {
             "sessions": cohort.sessions,
             "words": f"{simple.words} {seen_on_page(cohort.left_out)}".strip(),
-            "form": cohort.form.row.words,
+            "form": cohort.form.words,
             "parcels": sorted({fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}),
             "columns": [(column.title, column.meaning) for column in MODEL_COLUMNS[1:]],
             "rule": RULE,

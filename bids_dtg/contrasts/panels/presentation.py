@@ -78,7 +78,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         contrasts=len(bundle.contrasts),
         sets=said["sets"].format(first=", ".join(first), last=last) if form.sets else "",
         where=said["standardised"].format(places=places) if form.standardised else where,
-        connected=said["partial" if form.row.joint else "marginal"].format(
+        connected=said["partial" if form.joint else "marginal"].format(
             number=bundle.places.number, places=places, penalty=PENALTY
         ),
         cut=said[f"cut_{cut}"].format(seconds=part.segment_seconds),
@@ -160,7 +160,7 @@ def model_line(files: ParticipantFiles) -> str:
     common = files.every_average[0].common
     # Sidecars name the form only if it is not that of the published models.
     form = common.get("Connectome") or {}
-    reads = FORMS.get(str(form.get("Form")), MARGINAL.row).words
+    reads = FORMS.get(str(form.get("Form")), MARGINAL).words
     return sentences("maps_subtitle.html", line="", people=trained_on(common), reads=reads)
 
 

@@ -231,7 +231,7 @@ def _segments_of(
                 remedy="measure the run with this model's bundle",
             )
         largest = float(np.max(np.abs(part.r), initial=0.0))
-        if not read.row.joint and largest > _LARGEST_R and math.isfinite(largest):
+        if not read.joint and largest > _LARGEST_R and math.isfinite(largest):
             raise SettingsError(
                 f"the connectome has values up to {largest:.3g}",
                 expected="correlations, -1 to 1 (Pearson r, not Fisher's z)",

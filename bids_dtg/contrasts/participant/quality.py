@@ -45,7 +45,7 @@ def summarise(
     """
     run, result = measured.run, measured.connectomes.of_one_set()
     beyond = None  # the ROIs, which are regressors of the partial form
-    if result.segments[0].form.row.joint:
+    if result.segments[0].form.joint:
         least = min(part.residual_dof for part in result.segments)
         beyond = rounded(least - len(result.roi_r))
     figures: dict[str, Any] = {

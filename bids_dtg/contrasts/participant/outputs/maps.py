@@ -326,7 +326,7 @@ def form_facts(form: Form) -> dict[str, Any]:
     return {
         "Connectome": {
             "Form": form.name,
-            "Description": form.row.words,
+            "Description": form.words,
             "RidgePenalty": PENALTY,
             "PlacesStandardised": form.standardised,
         }

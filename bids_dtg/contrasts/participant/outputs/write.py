@@ -167,21 +167,21 @@ def _connectome_files(
     whole, places = connectomes.whole, bundle.places
     assert whole is not None  # asked for
     form = whole.form
-    named = {**entities, **places.entities, "stat": form.row.statistic, "desc": "connectome"}
+    named = {**entities, **places.entities, "stat": form.statistic, "desc": "connectome"}
     if isinstance(places, ParcelPlaces):
         there = np.where(connectomes.covered, whole.r, np.float32("nan"))
         image = places.encode_maps(there, rois)
     else:
         image = places.encode(
             whole.r,
-            intent="none" if form.row.joint else "correlation",
+            intent="none" if form.joint else "correlation",
             description="bids_dtg connectome, a volume an ROI",
         )
     yield build_path(named, "statmap", places.extension), image
     words, origin = WORDS["connectome"], {"Sources": run_sources(summary.run, source)}
     volume = "map" if bundle.card.part.parcels else "volume"
     content = {
-        "Description": words["map"].format(volume=volume, form=form.row.words),
+        "Description": words["map"].format(volume=volume, form=form.words),
         "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
         "Units": "arbitrary",
         **bundle.metadata,
