@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from dataclasses import replace
@@ -15,7 +14,7 @@ import pytest
 from given import sets
 from isal import igzip
 from itk_files import affine_part, write_composite
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort
+from tiny_cohort import LABELS, TinyCohort
 
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.reading import read_maps
@@ -116,17 +115,6 @@ def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, 
     assert "sub-03" not in lines
 
 
-@pytest.mark.slow
-def test_what_is_damaged_costs_one_participant(cohort, tmp_path, capsys):
-    other = TinyCohort(tmp_path)
-    (path,) = other.statmaps.glob(f"sub-03/*ses-a*{CONTRASTS[0]}*")
-    path.write_bytes(b"damaged")
-    assert train(other, tmp_path / "out", "--nprocs", 2) == 1
-    lines = capsys.readouterr().err
-    assert f"sub-03 is left out: {path}" in lines
-    assert "7 participants with rest and maps" in lines
-
-
 @pytest.fixture
 def renamed(tmp_path):
     """Return people whose first session is the retest and whose second is the test."""
@@ -178,16 +166,6 @@ def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     assert people == {f"sub-{one[-2:]}" for one in asked}
     assert train(cohort, tmp_path / "out", "--participant-label", "99") == 2
     assert "has no participant 99" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_requested_people_without_maps_are_reported(tmp_path, capsys):
-    other = TinyCohort(tmp_path)
-    shutil.rmtree(other.statmaps / "sub-04")
-    assert train(other, tmp_path / "out", "--participant-label", *LABELS) == 0
-    lines = capsys.readouterr().err
-    assert "left out: 1 participant with no measured maps (04)" in lines
-    assert "1 left out" in lines
 
 
 def test_maps_in_another_template_are_brought_through_templateflows_transform(

@@ -103,22 +103,6 @@ def test_connectomes_are_kept_in_half_precision(cohort, linear):
     assert np.isnan(store.read("sub-03/target_maps")[1]).all()
 
 
-def test_a_participant_on_two_sides_is_refused(cohort, linear, tmp_path, capsys):
-    split = tmp_path / "split.tsv"
-    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-01\ttest\n")
-    assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "leak") == 2
-    assert "on two sides of the split: 01" in capsys.readouterr().err
-
-
-def test_nobody_is_on_two_sides_of_what_judges(cohort, linear, tmp_path, capsys):
-    split = tmp_path / "split.tsv"
-    rows = [("01", "training"), ("02", "training"), *((f"{n:02d}", "test") for n in range(1, 9))]
-    split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in rows))
-    words = ("evaluate", "--model", linear.path, "--split-file", split, "--model-name", "leak")
-    assert cohort.analyse(*words) == 2
-    assert "on two sides of the split: 01, 02" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(("name", "sign"), [("tsv", "\t"), ("tsv", ","), ("csv", ",")])
 @pytest.mark.parametrize("column", ["family_id", "Family_ID"])
 def test_a_family_on_two_sides_is_refused(cohort, linear, tmp_path, capsys, name, sign, column):
@@ -136,32 +120,6 @@ def test_a_family_on_two_sides_is_refused(cohort, linear, tmp_path, capsys, name
     assert "families are on two sides" in capsys.readouterr().err
 
 
-def test_wrong_requests_are_reported_before_anything_is_trained(cohort, linear, capsys):
-    published = ("train", "--recipe", "published", "--model-name", "p")
-    assert cohort.analyse(*published, *SHARES) == 2
-    assert "Expected: --architecture attention-unet" in capsys.readouterr().err
-    assert cohort.run("--analysis", "train") == 2
-    assert "Expected: group" in capsys.readouterr().err
-    assert cohort.analyse("train", "--epochs", 0) == 2
-    assert "--epochs is 0" in capsys.readouterr().err
-    assert cohort.analyse("train", "--contrast", "dreams", "--model-name", "d") == 2
-    said = capsys.readouterr().err
-    assert "--contrast names dreams, which no map is of" in said
-    assert "did you mean" not in said
-
-
-def test_too_few_people_are_reported_before_anything_is_fitted(cohort, linear, capsys):
-    few = (*sets(LABELS, 0, 0.1), "--model-name", "few")
-    for words in (("attention-unet",), ("attention-unet", "--recipe", "published")):
-        assert cohort.analyse("train", "--architecture", *words, *few) == 2
-        assert "only 0 validation participants: too few" in capsys.readouterr().err
-    words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
-    assert cohort.analyse("train", *words, *SHARES, "--model-name", "few2") == 2
-    assert "in batches of 1: too few" in capsys.readouterr().err
-    for name in ("few", "few2"):
-        assert not (cohort.out / f"group/model-{name}").exists()
-
-
 @pytest.fixture
 def nothing_is_read(cohort, linear):
     """See that nobody is read, which takes hours: an analysis that begins writes its options."""
@@ -175,6 +133,54 @@ def nothing_is_read(cohort, linear):
     assert written() == before
 
 
+UNET = ("--architecture", "attention-unet", *NETWORK)
+FEW = ("--architecture", "attention-unet", *sets(LABELS, 0, 0.1))
+TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03": "test"}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "words", "people", "said"),
+    [
+        ("train", ("--epochs", 0), {}, "--epochs is 0"),
+        ("train", FEW, {}, "only 0 validation participants: too few"),
+        ("train", (*FEW, "--recipe", "published"), {}, "only 0 validation participants: too few"),
+        (
+            "train",
+            (*UNET, "--recipe", "published", "--batch-size", 1),
+            {},
+            "in batches of 1: too few",
+        ),
+        # 03 lacks a contrast.
+        (
+            "train",
+            (*UNET, "--recipe", "published"),
+            {},
+            "1 participant without all contrasts, which the CR-R loss cannot leave out: 03",
+        ),
+        ("train", LINEAR, TWICE, "on two sides of the split: 01, 02"),
+        ("evaluate", ("--model", "OWN"), TWICE, "on two sides of the split: 01, 02"),
+        (
+            "evaluate",
+            ("--model", "OWN"),
+            {"01": "training", "02": "test"},
+            "1 training and 1 test participants can be used",
+        ),
+        ("finetune", (*NETWORK, "--model", "OWN"), {}, "kind linear"),
+    ],
+)
+def test_what_cannot_be_done_is_reported_before_anything_is_read(
+    cohort, linear, tmp_path, capsys, nothing_is_read, analysis, words, people, said
+):
+    given = [linear.path if word == "OWN" else word for word in words]
+    if people:
+        rows = [f"sub-{label.strip('+')}\t{name}\n" for label, name in people.items()]
+        (tmp_path / "split.tsv").write_text("participant_id\tset\n" + "".join(rows))
+        given += ["--split-file", tmp_path / "split.tsv"]
+    assert cohort.analyse(analysis, *given, "--model-name", "early") == 2
+    assert said in capsys.readouterr().err
+    assert not (cohort.out / "group/model-early/configuration.toml").exists()
+
+
 def test_another_model_s_place_is_reported_before_anything_is_read(
     cohort, linear, capsys, nothing_is_read
 ):
@@ -185,29 +191,6 @@ def test_another_model_s_place_is_reported_before_anything_is_read(
     assert "choose another --model-name, or remove" in lines
     assert cohort.analyse("finetune", "--model", linear.path, *NETWORK) == 2
     assert "--analysis" in capsys.readouterr().err
-
-
-def test_what_cannot_be_done_is_reported_before_anything_is_read(
-    cohort, linear, tmp_path, capsys, nothing_is_read
-):
-    def refused(analysis: str, *words: object, name: str = "early") -> str:
-        capsys.readouterr()
-        assert cohort.analyse(analysis, *words, "--model-name", name) == 2
-        assert not (cohort.out / f"group/model-{name}/configuration.toml").exists()
-        return capsys.readouterr().err
-
-    unet = ("--architecture", "attention-unet", *NETWORK)
-    # 03 lacks a contrast.
-    assert (
-        "1 participant without all contrasts, which the CR-R loss cannot leave out: 03"
-        in refused("train", *unet, "--recipe", "published")
-    )
-    few = ("--architecture", "attention-unet", *sets(LABELS, 0, 0.1))
-    assert "only 0 validation participants: too few" in refused("train", *few)
-    split = tmp_path / "split.tsv"
-    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
-    words = ("--model", linear.path, "--split-file", split)
-    assert "1 training and 1 test participants can be used" in refused("evaluate", *words)
 
 
 def test_missing_machinery_is_reported_before_anything_is_read(
@@ -425,22 +408,15 @@ class TestNetwork:
         bundle = load_bundle(cohort.out / "group/model-p/bundle")
         assert bundle.correction is None
         assert bundle.card.record["network"]["loss"] == "crr"
-        assert bundle.card.record["network"]["alpha"] == 0.25
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize(("recipe", "score"), [("default", "residual_r"), ("published", "r")])
-    def test_the_epoch_with_the_best_score_of_the_recipe_is_kept(
-        self, cohort, network, recipe, score
-    ):
-        words = ("--architecture", "attention-unet", *NETWORK, "--epochs", 4, "--recipe", recipe)
-        words += ("--contrast", CONTRASTS[0], "--model-name", f"by{recipe}")
-        assert cohort.analyse("train", *words) == 0
-        bundle = load_bundle(cohort.out / f"group/model-by{recipe}/bundle")
         record = bundle.card.record["network"]
-        epochs = {one["epoch"]: one[f"validation_{score}"] for one in record["history"]}
+        assert record["alpha"] == 0.25
+        epochs = {one["epoch"]: one["validation_r"] for one in record["history"]}
         assert epochs[record["best_epoch"]] == max(epochs.values())
 
-    def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
+    def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network, capsys):
+        words = ("--model", network.path, "--model-name", "two", *NETWORK)
+        assert cohort.analyse("finetune", *words) == 2
+        assert "--schedule known was given with 2 contrasts" in capsys.readouterr().err
         words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
         folder = cohort.out / "group/model-tuned"
@@ -526,13 +502,6 @@ class TestNetwork:
         record = tuned.card.record["network"]
         assert (record["loss"], len(record["history"])) == ("crr", 50)
 
-    def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, linear, capsys):
-        words = ("finetune", *NETWORK, "--model-name", "refused", "--model")
-        assert cohort.analyse(*words, network.path) == 2
-        assert "2 contrasts" in capsys.readouterr().err
-        assert cohort.analyse(*words, linear.path) == 2
-        assert "kind linear" in capsys.readouterr().err
-
     def test_a_tuned_model_is_not_judged_on_its_earlier_training_set(
         self, cohort, network, tmp_path, capsys
     ):
@@ -561,14 +530,6 @@ class TestNetwork:
         assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
 
     @pytest.mark.slow
-    def test_other_contrasts_begin_anew(self, cohort, linear, capsys):
-        unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "one")
-        for contrast in CONTRASTS:
-            assert cohort.analyse("train", *unet, "--contrast", contrast) == 0
-            assert "epoch 1/2" in capsys.readouterr().err
-            shutil.rmtree(cohort.out / "group/model-one/bundle")
-
-    @pytest.mark.slow
     def test_new_contrasts_get_an_output_layer(self, cohort, network):
         words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
         assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
@@ -578,20 +539,17 @@ class TestNetwork:
         assert [row["contrast"] for row in rows] == ["mean of 1 tuned", CONTRASTS[0]]
 
 
-def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):
-    folder = tmp_path / "cohort"
-    shutil.copytree(cohort.folder, folder, ignore=shutil.ignore_patterns("out"))
-    other = object.__new__(TinyCohort)
-    other.__dict__ |= cohort.__dict__ | {
-        "bids": folder / "fmriprep",
-        "statmaps": folder / "statmaps",
-        "out": folder / "out",
-        "model": folder / "tiny",
-    }
-    for path in other.bids.glob("sub-02/**/*bold.nii.gz"):
-        path.write_bytes(b"damaged")
-    assert other.analyse("train", *LINEAR) == 1
-    assert "sub-02 is left out" in capsys.readouterr().err
+def test_damaged_rest_or_maps_cost_one_participant(tmp_path, capsys):
+    cohort = TinyCohort(tmp_path)
+    (rest,) = cohort.bids.glob("sub-02/**/*bold.nii.gz")
+    (path,) = cohort.statmaps.glob(f"sub-03/*ses-a*{CONTRASTS[0]}*")
+    for damaged in (rest, path):
+        damaged.write_bytes(b"damaged")
+    assert cohort.analyse("train", *LINEAR, "--nprocs", 2) == 1
+    lines = capsys.readouterr().err
+    assert "sub-02 is left out" in lines
+    assert f"sub-03 is left out: {path}" in lines
+    assert "6 participants with rest and maps" in lines
 
 
 @pytest.mark.slow
