@@ -38,7 +38,7 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
-from bids_dtg.participants.reports import output_for_pages
+from bids_dtg.participants.reports import output_for_pages, participants_asked
 from bids_dtg.report.contents import (
     AverageFiles,
     MapFile,
@@ -366,25 +366,6 @@ def _own_sidecar(path: Path, kind: FileKind) -> dict[str, object]:
     return {key: facts[key] for key in _KEPT_OF_RUN if key in facts}
 
 
-def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
-    """Return the requested participants, or all in the output folder.
-
-    Raises
-    ------
-    DatasetError
-        A requested participant is not in it.
-    """
-    present = find_participant_labels(output)
-    asked = {plain_label(label, "sub") for label in wanted}
-    if unknown := sorted(asked - set(present)):
-        raise DatasetError(
-            f"{output.root} has no participant {', '.join(unknown)}",
-            expected=f"of {named(present)} ({counted(len(present), 'participant')} there)",
-            remedy="choose of these with --participant-label, or leave it out for all",
-        )
-    return tuple(label for label in present if not asked or label in asked)
-
-
 def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
     """Refuse a BIDS_DIR that is not the dataset behind the results; nothing is read from it.
 
@@ -431,7 +412,9 @@ def gather_people(settings: Settings) -> GroupPeople:
     run_files = [kind.run_file() for kind in kinds if kind.run_file]
     counting_files = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
     files = {}
-    for label in participants_asked(settings.inputs.participant_label, output):
+    for label in participants_asked(
+        settings.inputs.participant_label, find_participant_labels(output), output.root
+    ):
         found = find_participant(output, label, [*run_files, RELMAT])
         if counting_files:
             own = tuple(_results_of_runs(output, found, counting_files))

@@ -13,7 +13,7 @@ from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import Failure, all_failures
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
@@ -124,16 +124,8 @@ def remake_reports(settings: Settings) -> int:
         The output folder has no such participants, or reports cannot be made here.
     """
     output = output_for_pages(settings)
-    known = find_participant_labels(output)
-    wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label] or list(
-        known
-    )
-    unknown = [label for label in wanted if label not in known]
-    if unknown or not wanted:
-        raise DatasetError(
-            f"{output.root} has no results of {', '.join(unknown) or 'any participant'}",
-            remedy="run the participant level first",
-        )
+    asked = settings.inputs.participant_label
+    wanted = participants_asked(asked, find_participant_labels(output), output.root)
     failures: dict[str, list[Failure]] = {}
     for failure in all_failures(output):
         failures.setdefault(failure.participant, []).append(failure)
@@ -142,6 +134,28 @@ def remake_reports(settings: Settings) -> int:
             reports.request(label, failures.get(label, ()))
     say(f"{counted(len(wanted) - reports.failed, 'report')} made: {output.root / 'index.html'}")
     return reports.failed
+
+
+def participants_asked(asked: Sequence[str], known: Sequence[str], root: Path) -> tuple[str, ...]:
+    """Return those of an output folder's participants that were asked for; all if nobody was.
+
+    Raises
+    ------
+    DatasetError
+        One is not in it, or it has none.
+    """
+    wanted = {plain_label(label, "sub") for label in asked}
+    if unknown := sorted(wanted - set(known)):
+        raise DatasetError(
+            f"{root} has no participant {', '.join(unknown)}",
+            expected=f"of {named(known)} ({counted(len(known), 'participant')} there)",
+            remedy="choose of these with --participant-label, or leave it out for all",
+        )
+    if not known:
+        raise DatasetError(
+            f"{root} has no results of any participant", remedy="run the participant level first"
+        )
+    return tuple(label for label in known if not wanted or label in wanted)
 
 
 def existing_output(output_dir: Path) -> DerivativeDataset:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bids_dtg.errors import DatasetError, OutputError
+from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
-from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import completed_titles, verify_outputs
-from bids_dtg.notices import counted, named, say, show
-from bids_dtg.participants.reports import existing_output
+from bids_dtg.notices import counted, say, show
+from bids_dtg.participants.reports import existing_output, participants_asked
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 
@@ -35,18 +34,7 @@ def verify_participants(settings: Settings) -> int:
         label = title.partition("_")[0]
         if label.startswith("sub-"):
             titles.setdefault(label.removeprefix("sub-"), []).append(title)
-    wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label]
-    if unknown := sorted(set(wanted) - titles.keys()):
-        raise DatasetError(
-            f"{output.root} has no results of {', '.join(unknown)}",
-            expected=f"of {named(sorted(titles))}",
-        )
-    labels = [label for label in sorted(titles) if not wanted or label in wanted]
-    if not labels:
-        raise DatasetError(
-            f"{output.root} has no results of any participant",
-            remedy="run the participant level first",
-        )
+    labels = participants_asked(settings.inputs.participant_label, sorted(titles), output.root)
     results = presentation_of(output).made
     damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
     remedy = f"; {_REMEDY}" if damaged else ""

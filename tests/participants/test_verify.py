@@ -87,7 +87,7 @@ def test_who_is_not_complete_and_who_is_not_there(job, capsys):
         "sub-02: damaged: unreadable logs/complete/sub-02_task-rest.json",
     ]
     assert job.run("--verify", "--participant-label", "07") == 2
-    assert "has no results of 07" in capsys.readouterr().err
+    assert "has no participant 07" in capsys.readouterr().err
 
 
 def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):

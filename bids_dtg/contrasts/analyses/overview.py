@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
 from bids_dtg.cohort.measured_maps import choose_measured, read_measured
-from bids_dtg.cohort.people import participants_asked, require_own_dataset
+from bids_dtg.cohort.people import require_own_dataset
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.contrast import hcp_tasks
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
@@ -29,7 +29,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmaps import plain_contrast, statmaps_place
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.participants.reports import output_for_pages
+from bids_dtg.participants.reports import output_for_pages, participants_asked
 from bids_dtg.report.contents import (
     NOT_MEASURED,
     AverageFiles,
@@ -105,7 +105,9 @@ def run_group(settings: Settings) -> int:
     """
     output = output_for_pages(settings)
     require_own_dataset(settings.inputs, output)
-    labels = participants_asked(settings.inputs.participant_label, output)
+    labels = participants_asked(
+        settings.inputs.participant_label, find_participant_labels(output), output.root
+    )
     participants = [_what_counts(output, label) for label in labels]
     rows = [
         dict(run.quality) for participant in participants for run in participant.runs if run.quality
