@@ -76,13 +76,14 @@ def test_responses_are_found_in_what_was_kept():
     bold = bold_of(study, sizes, noise=0.0)
     bold[0][0].values[30:60] = np.nan  # censored
     bold[1][1].values[:, 1] = np.nan  # without signal
+    bold[2][0].values[8:] = np.nan  # no trial is in what was kept
     bold[2][1] = None
     found = responses(bold, stack_people(study))
     known = np.isfinite(found)
     np.testing.assert_allclose(found[known], sizes[known], atol=5e-3)
     assert not known[1, 1, 2:].any()
-    assert not known[2, :, 2:].any()
-    assert known.sum() == known.size - 2 - 4
+    assert not known[2].any()
+    assert known.sum() == known.size - 2 - 8
 
 
 @pytest.mark.parametrize("own_orders", [False, True], ids=["same for all", "own orders"])
@@ -251,3 +252,9 @@ def known_at(values, own):
     """Return when the first run's steps with BOLD are."""
     at = own.start_seconds[:, None] + STEP_SECONDS * np.arange(values.shape[1])
     return at[np.isfinite(values) & (own.run == 0)[:, None]]
+
+
+def test_half_of_a_scan_that_ended_earlier_is_none():
+    run = BoldRun(np.zeros((10, 2), np.float32), TR)
+    assert run.half(1, 100.0) is None
+    assert len(run.half(0, 100.0).values) == 10
