@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -374,29 +375,21 @@ def draw_maps(
     -------
     The bytes of a PNG file; None if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
+    if importlib.util.find_spec("matplotlib") is None:
         return None
-    matplotlib.use("Agg")
-    import nibabel as nib
-    from matplotlib import pyplot as plt
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
     from nilearn.plotting import plot_stat_map
 
     # One scale for all rows, so that they can be compared; extremes would hide the rest.
     limit = max(float(np.quantile(np.abs(values), 0.99)) for values in rows.values())
     height = _TITLE_INCHES + len(rows) * _ROW_INCHES
-    figure = plt.figure(figsize=(_WIDTH_INCHES, height))
+    figure = Figure((_WIDTH_INCHES, height))
     figure.text(0.01, 1 - 0.5 * _TITLE_INCHES / height, title, fontsize=11, va="center")
     for number, (name, values) in enumerate(rows.items()):
         bottom = (len(rows) - 1 - number) * _ROW_INCHES / height
-        axes = figure.add_axes((0.0, bottom, 0.9, 0.84 * _ROW_INCHES / height))
-        volume = places.volume(np.asarray(values, np.float32))
         plot_stat_map(
-            nib.Nifti1Image(volume, places.grid.affine),  # type: ignore[no-untyped-call]
-            axes=axes,
+            _image(values, places),
+            axes=figure.add_axes((0.0, bottom, 0.9, 0.84 * _ROW_INCHES / height)),
             display_mode="z",
             cut_coords=list(_SLICES_MM),
             vmax=limit,
@@ -406,12 +399,25 @@ def draw_maps(
             black_bg=False,
         )
         figure.text(0.01, bottom + 0.86 * _ROW_INCHES / height, name, fontsize=10)
-    bar = figure.add_axes((0.925, 0.2, 0.015, 0.5))
-    figure.colorbar(ScalarMappable(Normalize(-limit, limit), _COLOURS), cax=bar, label=units)
+    _draw_bar(figure, (0.925, 0.2, 0.015, 0.5), limit, units)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    plt.close(figure)
     return buffer.getvalue()
+
+
+def _image(values: NDArray[np.floating], places: VoxelPlaces) -> Any:
+    import nibabel as nib
+
+    volume = places.volume(np.asarray(values, np.float32))
+    return nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
+
+
+def _draw_bar(figure: Any, at: tuple[float, float, float, float], limit: float, units: str) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = figure.add_axes(at)
+    figure.colorbar(ScalarMappable(Normalize(-limit, limit), _COLOURS), cax=bar, label=units)
 
 
 def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -426,7 +432,6 @@ def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 _GLASS_VIEWS = "lyrz"  # left, from behind, right, from above
 _GLASS_INCHES, _DPI = (9.0, 2.5), 110
-_TITLE_SIZE = 11
 _WORDS, _OUTLINE = "#555555", "black"
 _PALETTE = 256  # colours of the file: a third of the bytes, and no difference is seen
 
@@ -435,11 +440,8 @@ def draw_glass_brain(
     values: NDArray[np.floating[Any]],
     places: VoxelPlaces,
     *,
-    title: str,
-    threshold: float | None = None,
-    outlined: NDArray[np.bool_] | None = None,
     units: str = "",
-    limit: float | None = None,
+    outlined: NDArray[np.bool_] | None = None,
 ) -> bytes | None:
     """Draw the strongest value along each line of sight, red above 0 and blue below.
 
@@ -449,27 +451,16 @@ def draw_glass_brain(
         The map, (places,); NaN is not drawn.
     places
         Where it lies, in a template's space.
-    title
-        Text above the picture.
-    threshold
-        What is nearer to 0 is not drawn; None: all is drawn.
-    outlined
-        (places,), true where a black line is drawn around, as of significant voxels.
     units
         Of the values, at the colour bar.
-    limit
-        Value of the strongest colour, so that pictures can be compared; None: the map's largest.
+    outlined
+        (places,), true where a black line is drawn around, as of significant voxels.
 
     Returns
     -------
     bytes or None
         A PNG file; None if matplotlib is not installed. Without a value that is not 0, there is
         the empty brain, with words that say so, and no colour bar.
-
-    Raises
-    ------
-    ValueError
-        The values, or what is outlined, do not fit the places.
 
     Notes
     -----
@@ -481,55 +472,22 @@ def draw_glass_brain(
     >>> from bids_dtg.imaging.grid import Grid
     >>> affine = np.array([[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 1]])
     >>> places = VoxelPlaces.within(Grid((18, 22, 18), affine), np.ones((18, 22, 18), bool))
-    >>> picture = draw_glass_brain(places.points[:, 0], places, title="x", units="mm")
+    >>> picture = draw_glass_brain(places.points[:, 0], places, units="mm")
     >>> picture[1:4]
     b'PNG'
     """
-    if np.shape(values) != (places.number,):
-        raise ValueError(f"{places.number} places, and values {np.shape(values)}")
-    if outlined is not None and np.shape(outlined) != (places.number,):
-        raise ValueError(f"{places.number} places, and outlined {np.shape(outlined)}")
-    try:
-        import matplotlib
-    except ImportError:
+    if importlib.util.find_spec("matplotlib") is None:
         return None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    shown = np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0)
-    if threshold is not None:
-        shown = np.where(np.abs(shown) < threshold, np.float32(0), shown)
-    end = limit or float(np.abs(shown).max(initial=0)) or 1.0
-    figure = plt.figure(figsize=_GLASS_INCHES)
-    try:
-        figure.text(0.01, 0.97, title, fontsize=_TITLE_SIZE, va="top")
-        _draw_brain(figure, places, shown, end, outlined)
-        if shown.any():
-            _draw_bar(figure, end, units)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DPI)
-    finally:
-        plt.close(figure)
-    return _with_palette(buffer)
-
-
-def _draw_brain(
-    figure: Any,
-    places: VoxelPlaces,
-    shown: NDArray[np.float32],
-    end: float,
-    outlined: NDArray[np.bool_] | None,
-) -> None:
-    import nibabel as nib
+    from matplotlib.figure import Figure
     from nilearn.plotting import plot_glass_brain
 
-    def image(values: NDArray[np.float32]) -> Any:
-        return nib.Nifti1Image(places.volume(values), places.grid.affine)  # type: ignore[no-untyped-call]
-
+    shown = np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0)
+    end = float(np.abs(shown).max(initial=0)) or 1.0
+    figure = Figure(_GLASS_INCHES)
     if not shown.any():
         figure.text(0.45, 0.02, "no value to draw", fontsize=9, ha="center", color=_WORDS)
     drawn = plot_glass_brain(
-        image(shown) if shown.any() else None,  # the empty brain
+        _image(shown, places) if shown.any() else None,  # the empty brain
         axes=figure.add_axes((0.0, 0.04, 0.89, 0.84)),
         display_mode=_GLASS_VIEWS,
         plot_abs=False,
@@ -541,17 +499,13 @@ def _draw_brain(
         black_bg=False,
     )
     if outlined is not None and outlined.any():
-        drawn.add_contours(
-            image(outlined.astype(np.float32)), levels=[0.5], colors=_OUTLINE, linewidths=1.2
-        )
-
-
-def _draw_bar(figure: Any, end: float, units: str) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    bar = figure.add_axes((0.905, 0.14, 0.012, 0.66))
-    figure.colorbar(ScalarMappable(Normalize(-end, end), _COLOURS), cax=bar, label=units)
+        around = _image(outlined.astype(np.float32), places)
+        drawn.add_contours(around, levels=[0.5], colors=_OUTLINE, linewidths=1.2)
+    if shown.any():
+        _draw_bar(figure, (0.905, 0.14, 0.012, 0.66), end, units)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return _with_palette(buffer)
 
 
 def _with_palette(png: io.BytesIO) -> bytes:

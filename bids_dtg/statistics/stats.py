@@ -517,7 +517,7 @@ class _Answer:
             marked = np.nan_to_num(flags) > 0
             line = "the line is around" if marked.any() else "no place has"
             around = f"; {line} p \u2264 .05 over all"
-        drawn = draw_glass_brain(t, best.table.source.places, title="", outlined=marked, units="t")
+        drawn = draw_glass_brain(t, best.table.source.places, outlined=marked, units="t")
         title = f"t of {best.table.contrast}"
         shown = {} if drawn is None else {title: drawn}
         return figures.pictures(f"Unthresholded{around}.", shown, opens)

@@ -626,7 +626,7 @@ def _brains(
     pictures = {}
     for function, edges in zip(found.functions, found.gradients, strict=True):
         means = _scale(function) * region_means(edges, len(regions))
-        drawn = draw_glass_brain(means[atlas.columns[inside]], places, title="", units="")
+        drawn = draw_glass_brain(means[atlas.columns[inside]], places)
         if edges.any() and drawn is not None:
             pictures[words_of(function)] = drawn
     caption = f"Mean gradient of each region, parcels of {atlas.key}"
