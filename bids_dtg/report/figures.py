@@ -26,19 +26,15 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating]
 Chart: TypeAlias = tuple[str, str]  # SVG as a part of a page, and the same in words
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
-_LOW = 1.5  # inches, of a chart without an axis at its side
-_BINS = 40
 _LETTERS_IN_LINE = 58  # of the labels of axes
 # Colours that are replaced by those of the page, which has one for each of so many series.
 _SERIES = tuple(f"#00000{number}" for number in range(1, 9))
-_TEXT, _SOFT, _LINE, _CENSORED, _LIMIT = (f"#01000{number}" for number in range(5))
+_TEXT, _SOFT, _LINE = (f"#01000{number}" for number in range(3))
 _OF_THE_PAGE = {
     **{colour: f"var(--series-{number})" for number, colour in enumerate(_SERIES, 1)},
     _TEXT: "var(--text)",
     _SOFT: "var(--soft)",
     _LINE: "var(--line)",
-    _CENSORED: "var(--censored)",
-    _LIMIT: "var(--problem)",
 }
 _DASHES = ("-", (0, (5, 3)), (0, (1, 2)), "-.", (0, (9, 3)), "-", (0, (3, 3)), (0, (6, 2, 1, 2)))
 _MARKERS = (".", "x", "+", "v", "s", "D", "_", "|")
@@ -265,19 +261,6 @@ def line_chart(
     return _chart(draw, x_label, y_label, "; ".join(parts))
 
 
-def histogram(values: Floats, low: float, high: float, words: str) -> Chart | None:
-    """Count values from `low` to `high` in columns, with a line at the median; `words`: of what."""
-    if missing_packages():
-        return None
-
-    def draw(axes: Axes) -> None:
-        axes.hist(values, bins=_BINS, range=(low, high), color=_SERIES[0], alpha=0.75, rwidth=0.9)
-        axes.axvline(float(np.median(values)), color=_TEXT, linewidth=1.2)
-        axes.set(yticks=[], xlim=(low, high))
-
-    return _drawn(draw, (_WIDTH, _LOW)), words
-
-
 def _chart(
     draw: Callable[[Axes], None],
     x_label: str,
@@ -290,28 +273,20 @@ def _chart(
     if missing_packages():
         return None
 
-    def draw_one(axes: Axes) -> None:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    with mpl.rc_context(fname=folder() / "static" / "charts.mplstyle"):
+        canvas = Canvas((_WIDTH, _WIDTH if square else height), layout="constrained")
+        axes = canvas.subplots()
         draw(axes)
         axes.set_xlabel("\n".join(textwrap.wrap(x_label, _LETTERS_IN_LINE)))
         axes.set_title("\n".join(textwrap.wrap(y_label, _LETTERS_IN_LINE)), loc="left")
         marks, names = axes.get_legend_handles_labels()
         if any(names):
             columns = 2 if max(map(len, names)) < _LETTERS_IN_LINE // 2 else 1
-            axes.figure.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
-
-    svg = _drawn(draw_one, (_WIDTH, _WIDTH if square else height))
-    return svg, f"{y_label} by {x_label}; {words}"
-
-
-def _drawn(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
-    """Let a function draw axes; return them as SVG."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure as Canvas
-
-    with mpl.rc_context(fname=folder() / "static" / "charts.mplstyle"):
-        canvas = Canvas(figsize=size, layout="constrained")
-        draw(canvas.subplots())
-        return _svg(canvas)
+            canvas.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
+        return _svg(canvas), f"{y_label} by {x_label}; {words}"
 
 
 def _svg(canvas: Canvas) -> str:

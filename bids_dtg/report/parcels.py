@@ -20,14 +20,12 @@ from bids_dtg.inputs.regions.sides import hemisphere
 from bids_dtg.notices import counted
 from bids_dtg.report.colours import GREYS, Scale
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.figures import histogram
 from bids_dtg.report.panels import (
     Canvas,
     Figure,
     Kept,
     Label,
     Lanes,
-    Lines,
     Listing,
     Panel,
     Ramp,
@@ -235,21 +233,14 @@ _WORST = 10  # parcels that are listed
 
 
 def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the distribution over parcels, and list those that have least signal."""
+    """List the parcels that have least signal."""
     found = read_coverage(run)
     if not found:
         return None
-    shares = np.array([*found.values()])
-    text = _coverage_caption(shares, read_lost(run))
     worst = [item for item in sorted(found.items(), key=lambda item: item[1]) if item[1] < 1]
     rows = tuple((name, f"{share:.0%}") for name, share in worst[:_WORST])
-    words = f"Coverage of parcels, median {np.median(shares):.0%}"
-    chart = histogram(shares, 0.0, 1.0, words)
-    drawn = (Lines("", *chart),) if chart else ()
-    if not rows:
-        return Figure(drawn, text) if drawn else None
     listed = Listing(("Parcels with least signal", "Voxels with signal"), rows)
-    return Figure((*drawn, listed), text, columns=True)
+    return Figure((listed,), _coverage_caption(np.array([*found.values()]), read_lost(run)))
 
 
 def read_coverage(run: RunFiles) -> dict[str, float]:
