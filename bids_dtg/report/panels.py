@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,20 @@ from bids_dtg.report.pictures import PICTURE, Volume
 from bids_dtg.report.quality import number
 
 Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from bids_dtg.cleaning.confounds import Confounds
+    from bids_dtg.connectome.design import TemporalDesign
+
 _MINUTE_MARKS = 12  # at most
 _REM_A_LINE = 6.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RunFrames:
-    """The frames of a run, in any workflow."""
+    """A run that was measured, in any workflow."""
 
-    kept: NDArray[np.bool_]  # (frames,)
-    fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None where there is no column
-    std_dvars: NDArray[np.float64] | None  # (frames,), likewise
-    tr_seconds: float  # between frames
+    design: TemporalDesign  # frames kept and columns removed
+    confounds: Confounds  # what the columns came from
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,14 +301,18 @@ _TITLES = {
 def _keep_motion(data: RunFrames) -> Kept:
     """Make a table with a row a frame."""
     columns = [
-        [None] * len(data.kept) if values is None else [*map(_rounded, values)]
-        for values in (data.fd_mm, data.std_dvars)
+        [None] * len(data.design.keep) if values is None else [*map(_rounded, values)]
+        for values in (data.confounds.fd_mm, data.confounds.std_dvars)
     ]
-    rows = zip(*columns, data.kept.astype(int), strict=True)
+    rows = zip(*columns, data.design.keep.astype(int), strict=True)
     return Kept(
         MOTION_FILE,
         encoded(tsv_text(list(_MOTION_COLUMNS), rows)),
-        sidecar={"SamplingFrequency": 1 / data.tr_seconds, "StartTime": 0, **_MOTION_COLUMNS},
+        sidecar={
+            "SamplingFrequency": 1 / data.design.tr_seconds,
+            "StartTime": 0,
+            **_MOTION_COLUMNS,
+        },
     )
 
 

@@ -9,10 +9,12 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
 
+from bids_dtg.cleaning.confounds import Confounds, DroppedFrames
 from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.panels.run import RunData
+from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.imaging.bold import read_bold_header, stream_blocks
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.inputs.runs import find_runs
@@ -20,7 +22,7 @@ from bids_dtg.inputs.runs import find_runs
 ENTITIES = {"sub": "01", "task": "rest"}
 
 
-def measured_run(folder: Path) -> RunData:
+def measured_run(folder: Path) -> MeasuredRun:
     """Write a run and the tiny bundle, and return what panels keep something of."""
     root = describe_dataset(folder / "fmriprep")
     add_rest(root)
@@ -38,13 +40,24 @@ def measured_run(folder: Path) -> RunData:
     list(carpet.watching(block for block in blocks))
     for stored in stream_blocks(header, FRAMES):
         mean_frame.add(0, stored)
-    return RunData(
+    return MeasuredRun(
         run=run,
         source="fmriprep",
-        kept=kept,
-        fd_mm=np.where(np.arange(FRAMES) > 0, 0.1, np.nan),
-        std_dvars=None,
-        tr_seconds=TR,
+        design=TemporalDesign.build(None, (), kept, TR),
+        confounds=Confounds(
+            values=np.zeros((FRAMES, 0)),
+            names=(),
+            keep=kept,
+            fd_mm=np.where(np.arange(FRAMES) > 0, 0.1, np.nan),
+            std_dvars=None,
+            dropped=DroppedFrames(0, 0, 0, 0, 0, 0),
+            decisions={},
+        ),
+        cleaning={},
+        sampled="none",
+        voxel_mm=2.0,
+        mask_overlap=None,
+        notes=(),
         interpolation="cubic",
         mean_frame=mean_frame,
         bundle=bundle,

@@ -68,7 +68,7 @@ def test_images_come_back_with_their_values(output, data):
 
 def test_frames_come_back_with_what_is_not_known(output, data):
     rows = read_rows(run_of(output).files[MOTION.kind])
-    assert [row["kept"] == "1" for row in rows] == data.kept.tolist()
+    assert [row["kept"] == "1" for row in rows] == data.design.keep.tolist()
     assert [rows[0]["framewise_displacement"], rows[1]["framewise_displacement"]] == [
         "n/a",
         "0.1000",

@@ -23,7 +23,7 @@ from bids_dtg.files.regions.nodes import Measure, NodeFile, relationship_facts, 
 from bids_dtg.files.text import encoded, read_json, read_packaged, read_rows, tsv_text
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers
-from bids_dtg.imaging.placement import Placement
+from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import source_uri
@@ -95,16 +95,21 @@ _MEASURE = Measure("Pearson correlation", "Product-moment correlation of two ser
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RunData(RunFrames):
-    """What panels keep something of, of a run that was measured."""
+class MeasuredRun(RunFrames):
+    """The connectomes of one run, how they were computed, and what panels keep something of."""
 
     run: RestRun  # its files
-    interpolation: Interpolation  # how voxels are taken out of the file
-    mean_frame: MeanFrame | None  # mean of its first kept frames, if they are volumes
     bundle: ModelBundle  # the model
     connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
+    mean_frame: MeanFrame | None  # mean of its first kept frames, if they are volumes
     carpet: Carpet  # values of some of the model's places over its frames
     carpet_rows: Mapping[str, int]  # how many places it has of each kind, in order
+    interpolation: Interpolation  # how voxels are taken out of the file, by the options
+    sampled: Method  # how they were, at the model's voxels
+    cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
+    voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertices' distance
+    mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
+    notes: tuple[str, ...]  # sentences on unusual findings
     source: str = ""  # name of its dataset in BIDS URIs
 
     @property
@@ -116,7 +121,7 @@ class RunData(RunFrames):
 def keep_volume(
     kind: FileKind,
     values: NDArray[np.integer],
-    data: RunData,
+    data: MeasuredRun,
     *,
     description: str,
     slope: float = 1.0,
@@ -137,7 +142,7 @@ def keep_volume(
     )
 
 
-def _keep_registration(data: RunData) -> Kept | None:
+def _keep_registration(data: MeasuredRun) -> Kept | None:
     """Keep the mean of the first kept frames; None if their position in space is not known."""
     mean = _mean_bold(data)
     if mean is None or data.mean_frame is None:
@@ -188,7 +193,7 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure((layers,), _caption("registration", slices=slices), keys=_OUTLINE_KEYS)
 
 
-def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
+def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
     """Resample the mean to the whole grid, including voxels outside the brain."""
     if data.mean_frame is None:
         return None
@@ -202,7 +207,7 @@ def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
     return mean.at(sampling).reshape(grid.shape)
 
 
-def _keep_coverage(data: RunData) -> Kept | None:
+def _keep_coverage(data: MeasuredRun) -> Kept | None:
     """Label the voxels of the model's brain; None of parcels."""
     bundle, measured = data.bundle, data.connectomes
     if bundle.card.part.parcels:
@@ -248,10 +253,10 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure((picture,), caption, keys=_SIGNAL_KEYS)
 
 
-def _keep_carpet(data: RunData) -> Kept:
+def _keep_carpet(data: MeasuredRun) -> Kept:
     """Make a table with a row a frame, or a few frames in a row, and a column a voxel."""
     carpet = data.carpet
-    values = np.clip(carpet.standardised(data.kept), -_MOST, _MOST).T
+    values = np.clip(carpet.standardised(data.design.keep), -_MOST, _MOST).T
     names = [
         f"{kind}{voxel:03d}"
         for kind, voxels in data.carpet_rows.items()
@@ -267,7 +272,7 @@ def _keep_carpet(data: RunData) -> Kept:
             "Description": _WORDS["carpet"].format(
                 noun=noun, frames=frames, most=_MOST, columns=_WORDS["columns"][noun]
             ),
-            "SamplingFrequency": 1 / (data.tr_seconds * carpet.each),
+            "SamplingFrequency": 1 / (data.design.tr_seconds * carpet.each),
             "StartTime": 0,
             "Sources": [data.bold_uri],
         },
@@ -310,7 +315,7 @@ def _caption(panel: str, **facts: Any) -> str:
     return sentences("run_captions.html", panel=panel, **facts)
 
 
-def _keep_connectome(data: RunData) -> Kept:
+def _keep_connectome(data: MeasuredRun) -> Kept:
     """Make a table with a row and a column for each ROI: of several sets of the usual one."""
     rows = data.bundle.card.part.connectome.one_set(len(data.connectomes.roi_r))
     roi_r, nodes = data.connectomes.roi_r[rows, rows], nodes_of(data.bundle)

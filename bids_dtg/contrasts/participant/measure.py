@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.carpet import Carpet
@@ -29,7 +27,7 @@ from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.series import confound_columns, kept_frames, real_numbers
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, RunData
+from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, MeasuredRun
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
@@ -38,7 +36,6 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import NiftiHeader
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
-from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
@@ -58,19 +55,6 @@ _MEAN_OVER = 8
 # Voxels of a carpet, of the model's grey matter and of the rest of its brain.
 _CARPET_GREY, _CARPET_REST = 100, 40
 _FRAMES = 32  # of an array, taken at a time
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class MeasuredRun(RunData):
-    """The connectomes of one run, and how they were computed."""
-
-    design: TemporalDesign  # frames kept and columns removed
-    cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
-    confounds: Confounds  # source of the columns
-    sampled: Method  # how the file was, at the model's voxels
-    voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertices' distance
-    mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
-    notes: tuple[str, ...]  # sentences on unusual findings
 
 
 class Reader:
@@ -254,10 +238,6 @@ class Reader:
             of_parcels = notes_on_parcels(places.names, connectomes.covered)
         return MeasuredRun(
             run=run,
-            kept=design.keep,
-            fd_mm=confounds.fd_mm,
-            std_dvars=confounds.std_dvars,
-            tr_seconds=design.tr_seconds,
             interpolation=cleaning.interpolation,
             mean_frame=mean_frame,
             bundle=self.bundle,

@@ -11,7 +11,7 @@ from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.participant.measure import MeasuredRun
+from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun

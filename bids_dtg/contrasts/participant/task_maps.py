@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.contrasts.maps import Estimate
-from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
+from bids_dtg.contrasts.panels.run import MeasuredRun
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores

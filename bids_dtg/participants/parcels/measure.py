@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
-from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, ParcelVoxels, parcel_sums
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas
@@ -26,18 +24,17 @@ from bids_dtg.participants.run_source import (
     smoothing_among,
 )
 from bids_dtg.progress import Clock
+from bids_dtg.report.panels import RunFrames
 from bids_dtg.settings import CleaningOptions
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredSeries:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MeasuredSeries(RunFrames):
     """What one run gives: the parcels' series, and how they came about."""
 
     run: RestRun  # its files
     series: ParcelSeries  # of the atlas' parcels, in its order
-    design: TemporalDesign  # frames kept and columns removed
     cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
-    confounds: Confounds  # what the columns came from
     interpolation: Method  # how the atlas' voxels were taken out of the file
     voxel_mm: float  # edge of a cube of the volume of the file's voxels
     notes: tuple[str, ...]  # sentences on what was unusual

@@ -37,7 +37,7 @@ from bids_dtg.participants.origin import (
 )
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest
-from bids_dtg.report.panels import RunFrames, keep_all, write_kept
+from bids_dtg.report.panels import keep_all, write_kept
 from bids_dtg.report.parcel_words import parcel_figures
 from bids_dtg.report.quality import write_quality
 
@@ -196,13 +196,7 @@ class ParcelWriter(Generic[Request]):
 
     def write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write what panels of the workflow keep of a run."""
-        data = RunFrames(
-            kept=measured.design.keep,
-            fd_mm=measured.confounds.fd_mm,
-            std_dvars=measured.confounds.std_dvars,
-            tr_seconds=measured.design.tr_seconds,
-        )
-        kept = keep_all(self._request.presentation.panels, data)
+        kept = keep_all(self._request.presentation.panels, measured)
         return write_kept(kept, run_entities(measured.run), self._request.output)
 
     def write_quality(
