@@ -20,8 +20,7 @@ from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind, parse_name, plain_label
 from bids_dtg.files.provenance import completion_record
-from bids_dtg.files.regions.cells import read_numbers
-from bids_dtg.files.regions.relmat import NODE, RELMAT
+from bids_dtg.files.regions import NODE, RELMAT, read_numbers
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume

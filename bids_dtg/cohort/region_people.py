@@ -15,7 +15,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
 from bids_dtg.files.derivatives import participants_in
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import BidsName, FileKind, parse_name
-from bids_dtg.inputs.arrays import PeopleArray
+from bids_dtg.inputs.arrays import StoredArray
 from bids_dtg.inputs.dataset import TITLES
 from bids_dtg.inputs.regions.known_atlases import atlas_key, entities_of
 from bids_dtg.inputs.splits_file import Families, read_sets
@@ -222,7 +222,7 @@ def _sidecar(path: Path) -> Mapping[str, Any]:
 
 
 def read_rows(
-    array: PeopleArray, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
+    array: StoredArray, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
 ) -> list[Array]:
     """Read people's rows; report all faults of all people in one error.
 
@@ -250,7 +250,7 @@ def read_rows(
     # Reading backward may restart a compressed file: rows are read in their order.
     in_order = sorted(labels, key=lambda label: array.rows[label])
     rows = ((label, array.of(label).astype(np.float64)) for label in in_order)
-    values = require_usable(rows, array.stored.title, faults, expected)
+    values = require_usable(rows, array.title, faults, expected)
     return [values[label] for label in labels]
 
 

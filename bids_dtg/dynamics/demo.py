@@ -20,7 +20,7 @@ from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.worker import LEVEL
 from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
-from bids_dtg.files.regions.series import read_series
+from bids_dtg.files.regions import read_series
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
 from bids_dtg.report.demo import SIMULATED, TABLE

@@ -7,7 +7,7 @@
 - `download`: files of known digest from elsewhere, verified
 - `mapped_rows`: rows of numbers that come one at a time, memory-mapped
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
-- `regions`: tables of series of regions and of matrices between them, ours and others'
+- `regions`: tables of series of regions and of matrices between them, and what their rows are
 - `home`: paths that begin with somebody's home folder
 - `walk`: files below a folder that others made
 - `locks`: of several calls, one works on what cannot be shared

@@ -42,7 +42,10 @@ def is_stub(path: Path) -> bool:
         if path.is_symlink() and not path.exists():
             return True
         # A pipe has size 0 too, and reading it waits for its writer.
-        return 0 < path.stat().st_size <= _LONGEST_POINTER and is_pointer(_start(path))
+        if not 0 < path.stat().st_size <= _LONGEST_POINTER:
+            return False
+        with path.open("rb") as stream:
+            return is_pointer(stream.read(_START_BYTES))
     except OSError:
         return False
 
@@ -56,17 +59,15 @@ def require_contents(paths: Iterable[Path], participant: str) -> None:
         Where several could be fetched: with one `datalad get` for all of them.
     """
     paths = tuple(dict.fromkeys(paths))
+    stubs = [str(path) for path in paths if is_stub(path)]
+    if len(stubs) > 1:
+        raise RunError(
+            f"sub-{participant}: {len(stubs)} files have no content here, as {stubs[0]}",
+            expected="the content of all files of the runs, not git-annex or git-LFS pointers",
+            remedy=f"datalad get {shlex.join(stubs)}",
+        )
     for path in paths:
-        try:
-            require_content(path, participant)
-        except RunError as err:
-            if len(stubs := [str(each) for each in paths if is_stub(each)]) < 2:
-                raise
-            raise RunError(
-                f"sub-{participant}: {len(stubs)} files have no content here, as {stubs[0]}",
-                expected="the content of all files of the runs, not git-annex or git-LFS pointers",
-                remedy=f"datalad get {shlex.join(stubs)}",
-            ) from err
+        require_content(path, participant)
 
 
 def require_content(path: Path, participant: str) -> None:
@@ -78,22 +79,15 @@ def require_content(path: Path, participant: str) -> None:
         With the `datalad get` command where that would help.
     """
     found = f"sub-{participant}: {path}"
+    if is_stub(path):
+        what = (
+            "is a broken link" if path.is_symlink() else "holds only a git-annex or git-LFS pointer"
+        )
+        raise RunError(
+            f"{found} {what}", expected="the file's content", remedy=f"datalad get {path}"
+        )
     try:
-        if path.is_symlink() and not path.exists():
-            raise RunError(f"{found} is a broken link", remedy=f"datalad get {path}")
-        size = path.stat().st_size
-        if size == 0:
+        if path.stat().st_size == 0:
             raise RunError(f"{found} is empty", remedy="copy it again, or rerun fMRIPrep")
-        if size <= _LONGEST_POINTER and is_pointer(_start(path)):
-            raise RunError(
-                f"{found} holds only a git-annex or git-LFS pointer",
-                expected="the file's content",
-                remedy=f"datalad get {path}",
-            )
     except OSError as err:
         raise RunError(f"{found} cannot be read: {err.strerror or err}") from err
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(_START_BYTES)

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, OutputError
 from bids_dtg.files.atomic import output_error, temporary_name, write_atomic
-from bids_dtg.files.digest import sha256_of
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.text import write_json
 
@@ -202,4 +201,4 @@ def _write_npy(file: Any, array: NDArray[Any] | Stream) -> None:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return sha256_of(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,8 +7,9 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -37,27 +38,7 @@ class Digest:
         return f"{_IN_WORDS[self.algorithm]} {self.hexadecimal}"
 
 
-def sha256_of(stream: BinaryIO) -> str:
-    """Return the SHA-256 (hexadecimal) of what a stream still holds, read in blocks.
-
-    Raises
-    ------
-    OSError
-        If the stream cannot be read.
-
-    Examples
-    --------
-    >>> import io
-    >>> sha256_of(io.BytesIO(b"map"))[:8]
-    '60be9861'
-    """
-    digest = hashlib.sha256()
-    while block := stream.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def sha256_of_file(file: BinaryIO) -> str:
+def sha256_of_file(file: BufferedReader) -> str:
     """Return the SHA-256 (hexadecimal) of an open file.
 
     That of a file which this process, or the one that forked it, has read before is remembered
@@ -71,7 +52,7 @@ def sha256_of_file(file: BinaryIO) -> str:
     before, state = time.time_ns(), file_state(os.fstat(file.fileno()))
     if state in _found:
         return _found[state]
-    found = sha256_of(file)
+    found = hashlib.file_digest(file, "sha256").hexdigest()
     # A further change of a file that has just changed may leave its times as they are.
     if before - max(state[-2:]) > _LONG_AGO:
         _found[state] = found

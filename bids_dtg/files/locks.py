@@ -17,7 +17,6 @@ from bids_dtg.notices import duration, visible
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_TRIES = 20
 _SUFFIX = ".lock"
 
 
@@ -30,7 +29,7 @@ class Locks:
     Parameters
     ----------
     folder
-        Where the files are; made as needed, and removed with its last lock.
+        Where the files are; made as needed.
 
     Examples
     --------
@@ -64,31 +63,24 @@ class Locks:
         """
         from filelock import FileLock, SoftFileLock, Timeout
 
-        path = self._path(name)
         if name in self._held:
             return None
-        for _ in range(_TRIES):
-            # Anybody who may write in the folder may take it, and from any thread.
-            lock: BaseFileLock = FileLock(path, mode=0o666, thread_local=False)
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire(timeout=0)
-                # Where the system has no locks, filelock writes what it needs to know.
-                if not isinstance(lock, SoftFileLock):
-                    path.write_bytes(_this_process())
-            except Timeout:
-                if (owner := _owner(path)) is not None:  # else it was released in between
-                    return owner
-            except FileNotFoundError:  # another's last lock took the folder along
-                lock.release()
-                continue
-            except OSError as err:
-                lock.release()
-                raise output_error(path, err) from err
-            else:
-                self._held[name] = lock
-                return None
-        return "a call that has just begun"
+        path = self._path(name)
+        # Anybody who may write in the folder may take it, and from any thread.
+        lock: BaseFileLock = FileLock(path, mode=0o666, thread_local=False)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+            # Where the system has no locks, filelock writes what it needs to know.
+            if not isinstance(lock, SoftFileLock):
+                path.write_bytes(_this_process())
+        except Timeout:
+            return _owner(path)
+        except OSError as err:
+            lock.release()
+            raise output_error(path, err) from err
+        self._held[name] = lock
+        return None
 
     def require(self, name: str, *, what: str, remedy: str) -> None:
         """Take a lock, or refuse to go on.
@@ -127,8 +119,6 @@ class Locks:
         self._held[name].release()
         # After its file: a signal in between has the end of the call give it back once more.
         self._held.pop(name, None)
-        with suppress(OSError):
-            self._folder.rmdir()  # which only the last lock leaves empty
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"
@@ -140,14 +130,12 @@ def _this_process() -> bytes:
     return f"{os.getpid()}\n{socket.gethostname()}\n\n{command}\n".encode()
 
 
-def _owner(path: Path) -> str | None:
-    """Return the process that holds a lock in words; None where the lock is gone."""
+def _owner(path: Path) -> str:
+    """Return the process that holds a lock, in words."""
     try:
         seconds = max(0.0, time.time() - path.stat().st_mtime)
-        lines = path.read_bytes().decode(errors="replace").splitlines()
-    except OSError:
-        return None
-    if len(lines) < 2:
+        process, host, *more = path.read_bytes().decode(errors="replace").splitlines()
+    except (OSError, ValueError):
         return "a call that has just begun"
-    command = f": {lines[3]}" if len(lines) > 3 else ""
-    return f"process {lines[0]} on {lines[1]} (begun {duration(seconds)} ago{command})"
+    command = f": {more[1]}" if len(more) > 1 else ""
+    return f"process {process} on {host} (begun {duration(seconds)} ago{command})"

@@ -20,7 +20,6 @@ from typing import Any
 from bids_dtg.errors import ForeignFileError, MissingFileError, OutputError, RunError
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.digest import sha256_of
 from bids_dtg.files.foreign import open_foreign, read_json_object, reading
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
@@ -373,7 +372,7 @@ def _describe_output(path: Path) -> dict[str, Any]:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return sha256_of(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _changed_options(recorded: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:

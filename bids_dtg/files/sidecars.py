@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -185,17 +186,22 @@ def read_inherited(file: Path) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {}
     for folder in (file.parent.parent, file.parent):
-        sharing = []
-        for path in folder.glob(f"*_{name.suffix}.json"):
-            try:
-                parsed = parse_name(path.name)
-            except ValueError:
-                continue
-            if applies_to(parsed, name):
-                sharing.append((len(parsed.entities), path))
-        for _, path in sorted(sharing):
+        for path in reversed(_applying(folder, name)):
             found |= read_json(path)
     return found
+
+
+def _applying(folder: Path, name: BidsName) -> list[Path]:
+    """List the JSON files of a folder that hold for a file, the most special first."""
+    sharing = []
+    for path in folder.glob(f"*{name.suffix}.json"):
+        try:
+            parsed = parse_name(path.name)
+        except ValueError:
+            continue
+        if parsed.suffix == name.suffix and applies_to(parsed, name):
+            sharing.append((len(parsed.entities), path))
+    return [path for _, path in sorted(sharing, reverse=True)]
 
 
 def applies_to(sidecar: BidsName, file: BidsName) -> bool:
@@ -208,19 +214,11 @@ def applies_to(sidecar: BidsName, file: BidsName) -> bool:
 
 def sidecars_of(bold: Path, root: Path) -> list[Path]:
     """List the JSON files that hold for a BOLD file of a dataset, nearest first."""
-    name = parse_name(bold.name)
+    name = replace(parse_name(bold.name), suffix="bold")
     folders = [bold.parent, *bold.parent.parents]
     above = folders[1 : folders.index(root) + 1] if root in folders else []
     beside = bold.with_name(bold.name.removesuffix(name.extension) + ".json")
     found = [beside] if beside.exists() or beside.is_symlink() else []
     for folder in [bold.parent, *above]:
-        named = []
-        for path in folder.glob("*bold.json"):
-            try:
-                parsed = parse_name(path.name)
-            except ValueError:
-                continue
-            if path != beside and parsed.suffix == "bold" and applies_to(parsed, name):
-                named.append((len(parsed.entities), path))
-        found += [path for _, path in sorted(named, reverse=True)]
+        found += [path for path in _applying(folder, name) if path != beside]
     return found

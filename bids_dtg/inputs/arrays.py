@@ -19,12 +19,12 @@ import math
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.foreign import open_foreign, reading
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
+from bids_dtg.inputs.participants import NONE
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import named
@@ -61,7 +62,6 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _FORMATS = "a file of NumPy (.npz) or HDF5"
-_NO_FAMILY = ("", "n/a", "na", "nan")
 
 Array = NDArray[Any]
 
@@ -75,16 +75,15 @@ class StoredArray:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[int | None], Any]  # reads a row; None: all of it
+    rows: Mapping[str, int] = field(default_factory=dict)  # label -> row, where people come first
+    tr_seconds: float = math.nan  # of rest, or of tasks
+    session: str = ""  # of rest
+    tasks: tuple[str, ...] = ()  # of BOLD of tasks: the task of each run
 
     @property
     def title(self) -> str:
         """The array, for messages."""
         return f"{self.path}: {self.key}"
-
-    @property
-    def holds_numbers(self) -> bool:
-        """Whether values are real numbers."""
-        return self.dtype.kind in "biuf"
 
     def whole(self) -> Array:
         """Read all of a small array; of text as strings.
@@ -94,11 +93,11 @@ class StoredArray:
         DatasetError
             It is damaged, or holds neither numbers nor text.
         """
-        if not self.holds_numbers and self.dtype.kind not in "SUOT":
+        if self.dtype.kind not in "biufSUOT":
             raise DatasetError(f"{self.title} is of type {self.dtype}", expected="numbers or text")
         with reading(self.path, DatasetError):
             values = np.asarray(self.read(None))
-            if self.holds_numbers:
+            if self.dtype.kind in "biuf":
                 return values
             texts = [v.decode() if isinstance(v, bytes) else str(v) for v in values.ravel()]
             return np.array(texts, str).reshape(values.shape)
@@ -111,10 +110,14 @@ class StoredArray:
         DatasetError
             It is damaged, or holds no numbers.
         """
-        if not self.holds_numbers:
+        if self.dtype.kind not in "biuf":
             raise DatasetError(f"{self.title} is of type {self.dtype}", expected="numbers")
         with reading(self.path, DatasetError):
             return np.asarray(self.read(number))
+
+    def of(self, label: str) -> Array:
+        """Read a person's row."""
+        return self.row(self.rows[label])
 
 
 def open_arrays(path: Path) -> Mapping[str, StoredArray]:
@@ -205,30 +208,7 @@ def _hdf5_rows(values: Any) -> Callable[[int | None], Any]:
     return lambda row: values[() if row is None else row]
 
 
-@dataclass(frozen=True, eq=False)
-class PeopleArray:
-    """An array whose first axis is people."""
-
-    stored: StoredArray
-    rows: Mapping[str, int]  # label -> row
-    tr_seconds: float = math.nan  # of rest, or of tasks
-    session: str = ""  # of rest
-    tasks: tuple[str, ...] = ()  # of BOLD of tasks: the task of each run
-
-    def of(self, label: str) -> NDArray[Any]:
-        """Read a person's row."""
-        return self.stored.row(self.rows[label])
-
-
-class _OfSession(Protocol):
-    @property
-    def session(self) -> str: ...
-
-
-_Rest = TypeVar("_Rest", bound=_OfSession)
-
-
-def choose_sessions(sessions: Sequence[_Rest], asked: Sequence[str]) -> tuple[_Rest, ...]:
+def choose_sessions(sessions: Sequence[Any], asked: Sequence[str]) -> tuple[Any, ...]:
     """Return the rest of the sessions of ``--session-label``, or all.
 
     Raises
@@ -260,11 +240,11 @@ class ArrayPeople:
     labels: tuple[str, ...]  # of everybody, without sub-
     places: tuple[str, ...]  # names
     places_named: bool  # whether a file names them
-    rest: tuple[PeopleArray, ...]  # of each session
-    structural: PeopleArray | None  # connections between places, as counted
+    rest: tuple[StoredArray, ...]  # of each session
+    structural: StoredArray | None  # connections between places, as counted
     families: Families
-    edges: PeopleArray | None = None  # of connectomes, where these were asked for
-    task_bold: PeopleArray | None = None  # (people, runs, places, frames), likewise
+    edges: StoredArray | None = None  # of connectomes, where these were asked for
+    task_bold: StoredArray | None = None  # (people, runs, places, frames), likewise
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     def sketches(self, label: str) -> dict[str, str]:
@@ -281,7 +261,7 @@ class ArrayPeople:
         for array in self.rest:
             for label, row in sorted(array.rows.items(), key=lambda item: item[1]):
                 with suppress(DatasetError):  # a later step says why it cannot be used
-                    values = array.stored.row(row)
+                    values = array.row(row)
                     varies = np.isfinite(values).all() and values.min() < values.max()
                     if varies and (known := sketch(values)):
                         found.setdefault(label, {})[array.session] = known
@@ -362,47 +342,62 @@ def read_arrays(
         if name in asked or (name not in unused and key not in taken)
     }
     files = tuple(expand_home(Path(path), "--input-arrays").absolute() for path in paths)
-    found = [_read_file(path, by_key) for path in dict.fromkeys(files)]
-    holders = {name: [file for file in found if name in file.arrays] for name in by_key}
-    _require_keys(found, holders, by_key, asked, of)
-    number = _require_same_sizes(found)
-    given = {file.arrays["places"].title: _names(file, "places") for file in holders["places"]}
+    keys_there: set[str] = set()
+    found = [_read_file(path, by_key, keys_there) for path in dict.fromkeys(files)]
+    holders = {name: [file[name] for file in found if name in file] for name in by_key}
+    _require_keys(holders, by_key, asked, of, named(sorted(keys_there)))
+    given = {array.title: _names(array) for array in holders["places"]}
     if len(set(given.values())) > 1:
         raise DatasetError(f"{' and '.join(given)} differ", expected="the same places")
+    number = _require_same_sizes(found)
     places = next(iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1)))
-    notes = _notes(found, by_key, places, named_by=list(given))
-
-    def alone(name: str) -> PeopleArray | None:
-        file = next(iter(holders.get(name, ())), None)
-        return PeopleArray(file.arrays[name], file.rows) if file else None
-
-    families, task_bold = alone("families"), alone("task_bold")
+    notes = []
+    unnamed = [
+        next(iter(file.values())).path.name
+        for file in found
+        if "places" not in file and any("places" in _AXES.get(name, ()) for name in file)
+    ]
+    if places and not given:
+        notes += [f"no file names the places: they are {places[0]} and so on"]
+    elif unnamed:
+        notes += [
+            f"{named(unnamed)}: no names of places, which are assumed to be in the order of the "
+            "other files"
+        ]
+    if unread := sorted(keys_there - set(by_key.values())):
+        notes += [
+            f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
+            "a key one"
+        ]
+    alone = {name: arrays[0] for name, arrays in holders.items() if arrays and name in _ALONE}
+    families = Families({}, "", absent="no key families")
+    if (array := alone.get("families")) is not None:
+        values = array.whole()
+        known = {label: str(values[row]).strip() for label, row in array.rows.items()}
+        by_label = {who: name for who, name in known.items() if name.casefold() not in NONE}
+        families = Families(by_label, array.title)
     return ArrayPeople(
         files=files,
-        labels=tuple(dict.fromkeys(label for file in found for label in file.rows)),
+        labels=tuple(
+            dict.fromkeys(label for file in found for a in file.values() for label in a.rows)
+        ),
         places=places,
         places_named=bool(given),
         rest=_rest(found),
-        structural=alone("structural"),
-        edges=alone("edges"),
-        task_bold=_task_bold(holders["task_bold"][0], task_bold) if task_bold else None,
-        families=_families(families) if families else Families({}, "", absent="no key families"),
-        notes=notes,
+        structural=alone.get("structural"),
+        edges=alone.get("edges"),
+        task_bold=next((_task_bold(file) for file in found if "task_bold" in file), None),
+        families=families,
+        notes=tuple(notes),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _File:
-    """The arrays of a file that have a meaning here, by it."""
-
-    path: Path
-    arrays: Mapping[str, StoredArray]
-    keys: frozenset[str]  # of all arrays
-    rows: Mapping[str, int]  # label -> row; empty where no array has people
-
-
-def _read_file(path: Path, by_key: Mapping[str, str]) -> _File:
+def _read_file(
+    path: Path, by_key: Mapping[str, str], keys_there: set[str]
+) -> dict[str, StoredArray]:
+    """Return the arrays of a file that have a meaning, by it; the keys of all are added."""
     stored = open_arrays(path)
+    keys_there.update(stored)
     arrays = {name: stored[key] for name, key in by_key.items() if key in stored}
     if not arrays:
         raise DatasetError(
@@ -417,37 +412,36 @@ def _read_file(path: Path, by_key: Mapping[str, str]) -> _File:
             )
         if 0 in array.shape:
             raise DatasetError(f"{array.title} has shape {array.shape}: it is empty")
-        if name in _NUMBERS and not array.holds_numbers:
+        if name in _NUMBERS and array.dtype.kind not in "biuf":
             raise DatasetError(f"{array.title} is of type {array.dtype}", expected="numbers")
-    file = _File(path, arrays, frozenset(stored), {})
-    of_people = {name: a.shape[0] for name, a in arrays.items() if "people" in _AXES.get(name, ())}
-    if len(set(of_people.values())) > 1:
-        words = ", ".join(f"{name} {count}" for name, count in of_people.items())
+    counts = {name: a.shape[0] for name, a in arrays.items() if "people" in _AXES.get(name, ())}
+    if len(set(counts.values())) > 1:
+        words = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DatasetError(
             f"{path} has different numbers of people: {words}", expected="one number"
         )
-    return replace(file, rows=_rows(file)) if of_people else file
-
-
-def _rows(file: _File) -> dict[str, int]:
-    """Return the row of each person in a file."""
-    if "people" not in file.arrays:
+    if counts and "people" not in arrays:
         raise DatasetError(
-            f"{file.path} names no people",
+            f"{path} names no people",
             expected="a key people in each file, by which files are joined",
             remedy="give the key with --array-key people=KEY",
         )
-    title = file.arrays["people"].title
-    labels = [name.removeprefix("sub-") for name in _names(file, "people", distinct=False)]
+    rows = _rows(arrays["people"]) if counts else {}
+    return {name: replace(a, rows=rows if name in counts else {}) for name, a in arrays.items()}
+
+
+def _rows(people: StoredArray) -> dict[str, int]:
+    """Return the row of each person in a file."""
+    labels = [name.removeprefix("sub-") for name in _names(people, distinct=False)]
     for label in labels:
         if not _LABEL.fullmatch(label):
             raise DatasetError(
-                f"{title} names {label!r}", expected="letters and digits, as in BIDS"
+                f"{people.title} names {label!r}", expected="letters and digits, as in BIDS"
             )
     listed = Counter(label.casefold() for label in labels)
     if twice := [label for label in labels if listed[label.casefold()] > 1]:
         raise DatasetError(
-            f"{title} names {twice[0]} more than once",
+            f"{people.title} names {twice[0]} more than once",
             expected="a row a person, and labels that differ by more than capitals",
             remedy="give each session as a file of its own, with the key session",
         )
@@ -455,13 +449,12 @@ def _rows(file: _File) -> dict[str, int]:
 
 
 def _require_keys(
-    found: Sequence[_File],
-    holders: Mapping[str, Sequence[_File]],
+    holders: Mapping[str, Sequence[StoredArray]],
     by_key: Mapping[str, str],
-    asked: Set[str],
+    asked: set[str],
     of: Sequence[str],
+    everything: str,
 ) -> None:
-    everything = named(sorted({key for file in found for key in file.keys}))
     if absent := sorted(name for name in asked if not holders[name]):
         raise DatasetError(
             f"no file has the key {by_key[absent[0]]}, which --array-key gives for {absent[0]}",
@@ -479,17 +472,16 @@ def _require_keys(
         )
     for name in _ALONE:
         if len(of_name := holders.get(name, ())) > 1:
-            one, other, *_ = of_name
             raise DatasetError(
-                f"{name} is in {one.path} and in {other.path}", expected="one file with it"
+                f"{name} is in {of_name[0].path} and in {of_name[1].path}",
+                expected="one file with it",
             )
 
 
-def _require_same_sizes(found: Sequence[_File]) -> int:
+def _require_same_sizes(found: Sequence[Mapping[str, StoredArray]]) -> int:
     """Refuse axes of other lengths than those of other arrays; return the number of places."""
     sizes: dict[str, tuple[int, str]] = {}
-    arrays = [(name, array) for file in found for name, array in file.arrays.items()]
-    for name, array in arrays:
+    for name, array in (pair for file in found for pair in file.items()):
         for axis, size in zip(_AXES.get(name, ()), array.shape, strict=False):
             known, first = sizes.setdefault(axis, (size, array.title))
             if known != size and axis not in ("people", "frames"):
@@ -500,38 +492,8 @@ def _require_same_sizes(found: Sequence[_File]) -> int:
     return sizes.get("places", (0, ""))[0]
 
 
-def _notes(
-    found: Sequence[_File],
-    by_key: Mapping[str, str],
-    places: Sequence[str],
-    named_by: Sequence[str],
-) -> tuple[str, ...]:
-    """Return sentences on what is assumed, and on what is not read."""
-    notes = []
-    unnamed = [
-        file.path.name
-        for file in found
-        if "places" not in file.arrays
-        and any("places" in _AXES.get(name, ()) for name in file.arrays)
-    ]
-    if places and not named_by:
-        notes.append(f"no file names the places: they are {places[0]} and so on")
-    elif unnamed:
-        notes.append(
-            f"{named(unnamed)}: no names of places, which are assumed to be in the order of the "
-            "other files"
-        )
-    if unread := sorted({key for file in found for key in file.keys} - set(by_key.values())):
-        notes.append(
-            f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
-            "a key one"
-        )
-    return tuple(notes)
-
-
-def _names(file: _File, name: str, *, distinct: bool = True) -> tuple[str, ...]:
+def _names(array: StoredArray, *, distinct: bool = True) -> tuple[str, ...]:
     """Return the names of an array: text, or whole numbers."""
-    array = file.arrays[name]
     values = array.whole()
     if values.ndim != 1 or values.dtype.kind not in "iuSU":
         raise DatasetError(
@@ -546,44 +508,44 @@ def _names(file: _File, name: str, *, distinct: bool = True) -> tuple[str, ...]:
     return names
 
 
-def _rest(found: Sequence[_File]) -> tuple[PeopleArray, ...]:
+def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]:
     """Return the arrays of rest: several are sessions of different names."""
-    times = {file.path: _seconds(file) for file in found if "tr_seconds" in file.arrays}
-    only = next(iter(times.values())) if len(set(times.values())) == 1 else None
-    made: dict[str, PeopleArray] = {}
+    times = [_seconds(file["tr_seconds"]) for file in found if "tr_seconds" in file]
+    made: dict[str, StoredArray] = {}
     for file in found:
-        if "rest" not in file.arrays:
+        if (rest := file.get("rest")) is None:
             continue
-        if (tr_seconds := times.get(file.path) or only) is None:
+        if "tr_seconds" not in file and len(set(times)) != 1:
             raise DatasetError(
-                f"{file.path} has rest and no tr_seconds",
+                f"{rest.path} has rest and no tr_seconds",
                 expected="seconds a frame under the key tr_seconds",
                 remedy="give the key with --array-key tr_seconds=KEY",
             )
-        session = _session(file)
+        tr_seconds = _seconds(file["tr_seconds"]) if "tr_seconds" in file else times[0]
+        session = _session(file["session"]) if "session" in file else ""
         if session in made:
             raise DatasetError(
-                f"rest is in {made[session].stored.path} and in {file.path}",
+                f"rest is in {made[session].path} and in {rest.path}",
                 expected="one file with it, or a key session in each, with different names",
             )
-        made[session] = PeopleArray(file.arrays["rest"], file.rows, tr_seconds, session)
+        made[session] = replace(rest, tr_seconds=tr_seconds, session=session)
     return tuple(made.values())
 
 
-def _task_bold(file: _File, array: PeopleArray) -> PeopleArray:
+def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
     """Return BOLD of tasks with the other arrays of its file."""
-    if lacking := [name for name in _OF_TASKS if name not in file.arrays]:
+    bold = file["task_bold"]
+    if lacking := [name for name in _OF_TASKS if name not in file]:
         raise DatasetError(
-            f"{file.path} has task_bold and no {' and no '.join(lacking)}",
+            f"{bold.path} has task_bold and no {' and no '.join(lacking)}",
             expected="the task of each run (task_bold_runs), as names of event files have it, and "
             "seconds a frame (task_bold_tr_seconds)",
         )
-    tasks = _names(file, "task_bold_runs")
-    return replace(array, tr_seconds=_seconds(file, "task_bold_tr_seconds"), tasks=tasks)
+    seconds = _seconds(file["task_bold_tr_seconds"])
+    return replace(bold, tr_seconds=seconds, tasks=_names(file["task_bold_runs"]))
 
 
-def _seconds(file: _File, name: str = "tr_seconds") -> float:
-    array = file.arrays[name]
+def _seconds(array: StoredArray) -> float:
     values = array.whole().ravel()
     if values.dtype.kind not in "iuf" or not len(values) or len(set(values.tolist())) > 1:
         raise DatasetError(
@@ -599,10 +561,7 @@ def _seconds(file: _File, name: str = "tr_seconds") -> float:
     return seconds
 
 
-def _session(file: _File) -> str:
-    if "session" not in file.arrays:
-        return ""
-    array = file.arrays["session"]
+def _session(array: StoredArray) -> str:
     name, *more = set(array.whole().ravel().tolist())
     name = str(name).removeprefix("ses-")
     if more or not _SESSION.fullmatch(name):
@@ -611,12 +570,3 @@ def _session(file: _File) -> str:
             expected="one session a file, of letters, digits, '.', '-', '_'",
         )
     return name
-
-
-def _families(array: PeopleArray) -> Families:
-    values = array.stored.whole()
-    known = {label: str(values[row]).strip() for label, row in array.rows.items()}
-    return Families(
-        {label: name for label, name in known.items() if name.casefold() not in _NO_FAMILY},
-        array.stored.title,
-    )

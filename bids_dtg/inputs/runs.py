@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,7 @@ def natural_order(title: str) -> list[str]:
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
 
 
-def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> Iterator[Choice]:
+def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[Choice]:
     """Choose a version of each run; runs without one are reported, unless there are no others."""
     chosen, failed = [], []
     for versions in runs:
@@ -199,15 +199,7 @@ def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> Iterat
     for file, error in failed:
         name = "_".join(f"{key}-{value}" for key, value in measured(file))
         warnings.warn(f"{name} is left out: {error}", stacklevel=4)
-    for choice in chosen:
-        if choice.stubs:
-            names = " ".join(map(str, choice.stubs))
-            warnings.warn(
-                f"{choice.file.path.name} is read, as a better version of the run has no content "
-                f"here: datalad get {names}",
-                stacklevel=4,
-            )
-    yield from chosen
+    return chosen
 
 
 def usable_series(

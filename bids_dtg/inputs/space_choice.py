@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import is_stub
 from bids_dtg.files.names import same_label
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import TransformFile
@@ -19,6 +18,7 @@ from bids_dtg.inputs.selection import (
     PARCELS,
     NamedFile,
     belongs_to,
+    measured,
     space_of,
 )
 from bids_dtg.inputs.templateflow import (
@@ -75,7 +75,6 @@ class Choice:
     file: NamedFile  # the BOLD series
     transforms: tuple[TransformFile, ...]  # from the model's space to its own
     reason: str  # one clause: why this one
-    stubs: tuple[Path, ...] = ()  # files of a better version, whose content is not here
     space: str | None = None  # that the series is in; None: the one that its name says
 
 
@@ -85,8 +84,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     First those in the model's space, on its lattice before others; then those in
     the person's own space (boldref, then T1w) with fMRIPrep's transforms; then
     those in another template with TemplateFlow's transform; then those in the person's own space
-    through another template. A version whose files are here is taken before those of which
-    git-annex has a stub only.
+    through another template.
 
     Parameters
     ----------
@@ -111,15 +109,8 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     in_model = [file for file in left if space_of(file.name) in (rule.model, rule.taken)]
     lacks: list[RunError] = []
     ways = chain(_in_model_space(in_model, rule, clause), _others(left, rule, root, clause, lacks))
-    stub: Choice | None = None
     for choice in ways:
-        if not _stubs(choice):
-            return choice if stub is None else _instead(choice, stub)
-        stub = stub or choice
-    # What a version lacks that is here may be less work than to get another version.
-    fetched = any(isinstance(err, TransformMissingError) for err in lacks)
-    if stub is not None and (in_model or not fetched):
-        return stub  # its reader names the command that gets it
+        return choice
     raise _nothing(left, lacks, rule)
 
 
@@ -144,37 +135,20 @@ def native_transforms(bold: NamedFile, model: str, root: Path) -> tuple[Transfor
     RunError
         If one of the two is not there, or there are several.
     """
-    normalisation = TransformFile(_normalisation(bold, model, root))
-    if space_of(bold.name) == "T1w":
-        return (normalisation,)
-    return (normalisation, _coregistration(bold))
+    anatomy = _anatomy(bold, root)
+    if (normalisation := anatomy.transform("T1w", model)) is None:
+        raise anatomy.no_transform("T1w", model)
+    own = () if space_of(bold.name) == "T1w" else (_coregistration(bold),)
+    return (TransformFile(normalisation), *own)
 
 
 def transforms_through(
     bold: NamedFile, rule: SpaceRule, root: Path
 ) -> tuple[tuple[TransformFile, ...], str] | None:
-    """Find the transforms from the model's space to a native series by way of another template.
+    """Find the transforms to a native series by way of another template, and words on the way.
 
     fMRIPrep's transforms lead from that template to the series, and TemplateFlow's from the
-    model's space to the template.
-
-    Parameters
-    ----------
-    bold
-        A BOLD series in T1w space or on the run's own grid.
-    rule
-        Where the run is wanted.
-    root
-        Root folder of the dataset of derivatives.
-
-    Returns
-    -------
-    transforms
-        In order of application to a point of the model's space.
-    way
-        The templates that they lead to.
-
-    None where there is no such way.
+    model's space to the template. None where there is no such way.
 
     Raises
     ------
@@ -185,17 +159,15 @@ def transforms_through(
     """
     missing: TransformMissingError | None = None
     for template in _anatomy(bold, root).templates("from"):
-        way = f"{template} and from there to {rule.model}"
-        if is_stub(bold.path):  # nothing is fetched for what cannot be read
-            return native_transforms(bold, template, root), way
         try:
-            between = rule.templateflow.transform(rule.model, template)
+            between = TransformFile(rule.templateflow.transform(rule.model, template))
         except TransformMissingError as err:
             missing = missing or err
         except RunError:
             continue  # TemplateFlow has no such transform, as of fsnative
         else:
-            return (TransformFile(between), *native_transforms(bold, template, root)), way
+            way = f"{template} and from there to {rule.model}"
+            return (between, *native_transforms(bold, template, root)), way
     if missing is not None:
         raise missing
     return None
@@ -239,16 +211,12 @@ def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Ite
     """Yield the versions in the model's space, the best first."""
     taken = "" if rule.taken == rule.model else f"{rule.taken}, which is taken as "
     model = f"{taken}{rule.model}, the model's"
-    if len(files) == 1 or rule.on_lattice is None:
-        for file in sorted(files, key=_by_resolution):
-            reason = "; ".join(filter(None, (model, clause)))
-            yield Choice(file, (), reason, space=rule.model)
-        return
-    lattice = {file.path: rule.on_lattice(file.path) for file in files}
+    look = rule.on_lattice if len(files) > 1 else None
+    lattice = {file.path: look(file.path) if look else False for file in files}
     for file in sorted(files, key=lambda file: (not lattice[file.path], _by_resolution(file))):
         on = "on" if lattice[file.path] else "off" if any(lattice.values()) else "none is on"
-        why = f"{model}; {space_label(file)} {on} the model's lattice"
-        yield Choice(file, (), "; ".join(filter(None, (why, clause))), space=rule.model)
+        why = f"{space_label(file)} {on} the model's lattice" if look else ""
+        yield Choice(file, (), "; ".join(filter(None, (model, why, clause))), space=rule.model)
 
 
 def _others(
@@ -282,17 +250,6 @@ def _others(
             yield choice(file, *found)
 
 
-def _stubs(choice: Choice) -> tuple[Path, ...]:
-    """Return the files of a version that are not here, but could be got."""
-    files = (choice.file.path, *(transform.path for transform in choice.transforms))
-    return tuple(filter(is_stub, files))
-
-
-def _instead(choice: Choice, better: Choice) -> Choice:
-    reason = f"{choice.reason}; the files of {space_label(better.file)} have no content here"
-    return replace(choice, reason=reason, stubs=_stubs(better))
-
-
 def _transforms(file: NamedFile, rule: SpaceRule, root: Path) -> tuple[TransformFile, ...]:
     space = space_of(file.name)
     if space == UNNAMED:
@@ -302,8 +259,6 @@ def _transforms(file: NamedFile, rule: SpaceRule, root: Path) -> tuple[Transform
         )
     if space in (NATIVE, "T1w"):
         return native_transforms(file, rule.model, root)
-    if is_stub(file.path):
-        return ()  # nothing is fetched for what cannot be read
     cohort = file.name.get("cohort")
     origin = f"{space}+{cohort}" if cohort else space
     return (TransformFile(rule.templateflow.transform(rule.model, origin)),)
@@ -364,20 +319,11 @@ def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> 
 
 
 def _run(file: NamedFile) -> str:
-    stored = {"space", "cohort", "res", "desc"}
-    return "_".join(f"{key}-{value}" for key, value in file.name.entities if key not in stored)
+    return "_".join(f"{key}-{value}" for key, value in measured(file))
 
 
 def _anatomy(bold: NamedFile, root: Path) -> Anatomy:
     return Anatomy(root, bold.name.get("sub") or "", bold.name.get("ses"))
-
-
-def _normalisation(bold: NamedFile, model: str, root: Path) -> Path:
-    anatomy = _anatomy(bold, root)
-    found = anatomy.transform("T1w", model)
-    if found is None:
-        raise anatomy.no_transform("T1w", model)
-    return found
 
 
 def _coregistration(bold: NamedFile) -> TransformFile:
@@ -393,10 +339,7 @@ def _coregistration(bold: NamedFile) -> TransformFile:
             for file in near:
                 if (file.name.get("from"), file.name.get("to")) == wanted:
                     return TransformFile(file.path, inverse)
-    stem = "_".join(
-        f"{key}-{value}" for key, value in bold.name.entities if key not in {"space", "desc"}
-    )
     raise CoregistrationMissingError(
-        f"{bold.path.parent} has no {stem}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt",
+        f"{bold.path.parent} has no {_run(bold)}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt",
         remedy="rerun fMRIPrep on this run",
     )

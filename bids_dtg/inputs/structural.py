@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.foreign import open_foreign, parse_table, read_text, reading
 from bids_dtg.files.home import expand_home
-from bids_dtg.files.regions.cells import is_number, read_numbers
+from bids_dtg.files.regions import is_number, read_numbers
 from bids_dtg.files.walk import files_below, matching
 from bids_dtg.inputs.dataset import MOUNT_REMINDER
 from bids_dtg.notices import counted, named

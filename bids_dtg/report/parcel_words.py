@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import fc_strength
-from bids_dtg.files.regions.series import SERIES
+from bids_dtg.files.regions import SERIES
 from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.files.names import build_path
-from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
-from bids_dtg.files.regions.series import RegionSeries, encode_series
+from bids_dtg.files.regions import RegionMatrix, RegionSeries, encode_relmat, encode_series
 
 REGIONS = tuple(f"{side}-{name}" for side in ("lh", "rh") for name in "ABCD")
 ATLAS = {"atlas": "Tiny", "seg": "8n"}

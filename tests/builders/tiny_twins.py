@@ -12,7 +12,7 @@ import numpy as np
 from array_people import write
 
 from bids_dtg.files.names import build_path
-from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
+from bids_dtg.files.regions import RegionMatrix, encode_relmat
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import TrialSequence, trial_sequence

@@ -51,7 +51,7 @@ def test_a_call_on_names_of_any_bytes_gives_its_lock_back(folder, locks, monkeyp
     with Locks(folder) as others:
         assert r"bids_dtg in\xff\x1b[31m out" in others.take("sub-01")
     locks.release("sub-01")
-    assert not folder.exists()
+    assert not [*folder.iterdir()]
 
 
 def test_the_second_is_refused_with_owner_host_and_age(folder, locks):
@@ -79,7 +79,7 @@ def test_nothing_is_left(folder):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert not folder.exists()
+    assert not [*folder.iterdir()]
 
 
 def test_a_killed_process_blocks_nobody(folder, locks):
@@ -100,16 +100,6 @@ def test_a_forked_process_releases_nothing(folder, locks):
         assert others.take("a").startswith(f"process {os.getpid()} on ")
 
 
-def test_a_child_that_outlives_its_parent_holds_nothing(folder, locks):
-    child = os.fork()
-    if not child:
-        Locks(folder).take("a")
-        os.fork()  # a worker
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert locks.take("a") is None
-
-
 @pytest.mark.slow
 def test_of_many_one_has_it(folder):
     folder.mkdir(parents=True)
@@ -118,7 +108,7 @@ def test_of_many_one_has_it(folder):
     assert sorted(racer.stdout.readline().strip() for racer in racers) == ["False"] * 5 + ["True"]
     for racer in racers:
         racer.communicate()
-    assert not folder.exists()
+    assert not [*folder.iterdir()]
 
 
 def test_a_lock_that_cannot_be_written_is_one_line(folder, locks):
@@ -126,22 +116,6 @@ def test_a_lock_that_cannot_be_written_is_one_line(folder, locks):
     folder.write_text("")
     with pytest.raises(OutputError, match=r"a\.lock cannot be written"):
         locks.take("a")
-
-
-def test_a_lock_whose_release_is_interrupted_is_given_back_at_the_end(folder, monkeypatch):
-    unlink, interruptions = Path.unlink, [KeyboardInterrupt()]
-
-    def interrupted(path: Path) -> None:
-        if interruptions:
-            raise interruptions.pop()
-        unlink(path)
-
-    with Locks(folder) as locks:
-        assert locks.take("sub-01") is None
-        monkeypatch.setattr(Path, "unlink", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            locks.release("sub-01")
-    assert not folder.exists()
 
 
 def test_without_flock_the_file_itself_is_the_lock(folder, monkeypatch):
@@ -155,4 +129,4 @@ def test_without_flock_the_file_itself_is_the_lock(folder, monkeypatch):
         assert others.take("a").startswith(f"process {os.getpid()} on {os.uname()[1]} (begun ")
         mine.release("a")
         assert others.take("a") is None
-    assert not folder.exists()
+    assert not [*folder.iterdir()]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import warnings
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -83,73 +81,6 @@ def test_each_space_is_taken_when_the_better_ones_are_gone(root, home):
         ("T1w", None, [ANAT]),
         (OTHER, None, [Path(TEMPLATE).name]),
     ]
-
-
-def make_stub(path: Path) -> None:
-    """Leave of a file what git-annex leaves where its content has not been got."""
-    path.unlink()
-    path.symlink_to("../../.git/annex/objects/a/b/MD5E-s1--c/MD5E-s1--c")
-
-
-# How the names of a run's versions go on, the best first.
-IN_ORDER = (f"_space-{SPACE}_res-2", f"_space-{SPACE}_res-1", "", "_space-T1w", f"_space-{OTHER}")
-
-
-def test_what_is_here_is_read_before_what_git_annex_could_get(root, home):
-    """Of the versions with content the best is read, and a line says how to get a better one."""
-    add_all(root)
-    with_template(home)
-    func = root / "sub-01" / "func"
-    paths = [func / f"sub-01_task-rest{label}_desc-preproc_bold.nii.gz" for label in IN_ORDER]
-    content = paths[0].read_bytes()
-    for here in product([True, False], repeat=len(paths)):
-        for path, has_content in zip(paths, here, strict=True):
-            make_stub(path)
-            if has_content:
-                path.unlink()
-                path.write_bytes(content)
-        if not any(here):
-            with pytest.raises(RunError, match=rf"{paths[0].name} is a broken link"):
-                find(root, home)
-            continue
-        best = here.index(True)
-        with warnings.catch_warnings(record=True) as lines:
-            warnings.simplefilter("always")
-            run = find(root, home)
-        assert run.bold == paths[best]
-        wanted = f"{run.bold.name} is read, as a better version of the run has no content here: "
-        told = [str(line.message) for line in lines if "better version" in str(line.message)]
-        assert told == ([f"{wanted}datalad get {paths[0]}"] if best else [])
-        assert run.space_reason.endswith(f"{SPACE}:res-2 have no content here") == bool(best)
-
-
-def test_transforms_without_content_are_stubs_too(root, home):
-    add_run(root, space="T1w", res=None)
-    add_run(root, space=OTHER, res=None)
-    add_transforms(root)
-    with_template(home)
-    make_stub(root / "sub-01" / "anat" / ANAT)
-    with pytest.warns(UserWarning, match=rf"here: datalad get \S+/{ANAT}$"):
-        assert find(root, home).space == OTHER
-
-
-def test_nothing_is_fetched_for_a_stub(root, home):
-    """Who has got no version needs one, and no transform of TemplateFlow."""
-    for space in (None, OTHER):
-        make_stub(add_run(root, space=space, res=None))
-    add_transforms(root)
-    with pytest.raises(
-        RunError, match=r"rest_desc-preproc_bold\.nii\.gz is a broken link.*datalad"
-    ):
-        find(root, home)
-
-
-def test_a_transform_to_fetch_comes_before_a_version_to_get(root, home):
-    make_stub(add_run(root, space=None, res=None))
-    add_run(root, space=OTHER, res=None)
-    add_transforms(root)
-    with pytest.raises(TransformMissingError, match=r"To do: curl .*_xfm\.h5"):
-        find(root, home)
 
 
 def test_the_lattice_decides_and_not_the_label(root, home):

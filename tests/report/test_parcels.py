@@ -10,8 +10,14 @@ from PIL import Image
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
-from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series
+from bids_dtg.files.regions import (
+    RELMAT,
+    SERIES,
+    RegionMatrix,
+    RegionSeries,
+    encode_relmat,
+    encode_series,
+)
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.panels import Canvas

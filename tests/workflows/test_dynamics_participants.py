@@ -26,7 +26,7 @@ from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.components import edges_of
 from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.sources import find_output_people
-from bids_dtg.files.regions.relmat import read_relmat
+from bids_dtg.files.regions import read_relmat
 from bids_dtg.settings import Settings
 
 STEM = "space-MNI152NLin6Asym_atlas-Slabs"

@@ -14,8 +14,7 @@ from twin_job import EDGES, FACES, STROOP, TwinJob
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.connectome.edges import upper_edges
-from bids_dtg.files.regions.relmat import read_relmat
-from bids_dtg.files.regions.series import read_series
+from bids_dtg.files.regions import read_relmat, read_series
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.bundle import load_twin_bundle

@@ -11,7 +11,7 @@ Panels of a run (with motion, which every workflow has, and those of `report.par
 from __future__ import annotations
 
 from bids_dtg.dynamics.panels import figures, words
-from bids_dtg.files.regions.relmat import RELMAT
+from bids_dtg.files.regions import RELMAT
 from bids_dtg.report.panels import MOTION, Panel
 from bids_dtg.report.parcel_words import COLUMNS
 from bids_dtg.report.parcels import CARPET, COVERAGE, no_file

@@ -6,7 +6,7 @@ import numpy as np
 
 from bids_dtg.connectome.edges import fc_strength, upper_edges
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.regions.relmat import RELMAT
+from bids_dtg.files.regions import RELMAT
 from bids_dtg.files.text import read_rows
 from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.contents import RunFiles

@@ -17,7 +17,7 @@ from bids_dtg.dynamics.bundle.linear import LinearPart
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.dynamics.panels import figures
 from bids_dtg.files.derivatives import DatasetWords
-from bids_dtg.files.regions.series import SERIES
+from bids_dtg.files.regions import SERIES
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles

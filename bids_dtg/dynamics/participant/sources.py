@@ -30,10 +30,9 @@ from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.names import BidsName, build_name
-from bids_dtg.files.regions.relmat import RELMAT, read_relmat
-from bids_dtg.files.regions.series import SERIES, RegionSeries, read_series
+from bids_dtg.files.regions import RELMAT, SERIES, RegionSeries, read_relmat, read_series
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.inputs.arrays import PeopleArray, read_arrays, read_key_names
+from bids_dtg.inputs.arrays import StoredArray, read_arrays, read_key_names
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
 from bids_dtg.notices import counted
@@ -158,7 +157,7 @@ def find_array_people(
         labels=arrays.labels,
         regions=arrays.places,
         sessions=tuple(
-            SessionRest(rest.session, _values(rest), rest.tr_seconds, rest.stored.shape[2], weights)
+            SessionRest(rest.session, _values(rest), rest.tr_seconds, rest.shape[2], weights)
             for rest in arrays.rest
         ),
         connected=frozenset(() if structural is None else structural.rows),
@@ -168,8 +167,8 @@ def find_array_people(
     )
 
 
-def _values(array: PeopleArray) -> PeopleValues:
-    return PeopleValues(array.stored.title, array.rows, array.of)
+def _values(array: StoredArray) -> PeopleValues:
+    return PeopleValues(array.title, array.rows, array.of)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.panels import figures
 from bids_dtg.dynamics.participant.request import NetworkRequest
-from bids_dtg.files.regions.nodes import Measure
-from bids_dtg.files.regions.relmat import RELMAT
+from bids_dtg.files.regions import RELMAT, Measure
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted

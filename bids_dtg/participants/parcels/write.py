@@ -13,14 +13,18 @@ from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import Fingerprint
-from bids_dtg.files.regions.nodes import (
+from bids_dtg.files.regions import (
+    SERIES,
     Measure,
     NodeFile,
+    RegionMatrix,
+    RegionSeries,
+    encode_relmat,
+    encode_series,
     relationship_facts,
     segment_label,
+    series_sidecar,
 )
-from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
-from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series, series_sidecar
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.imaging.atlas import MIN_COVERAGE

@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.regions.relmat import RELMAT
+from bids_dtg.files.regions import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.notices import counted
 from bids_dtg.report.colours import SIGNED

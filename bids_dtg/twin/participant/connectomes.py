@@ -26,9 +26,9 @@ from bids_dtg.connectome.edges import fisher_z, upper_edges
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.names import plain_label, same_label
-from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
+from bids_dtg.files.regions import RELMAT, RegionMatrix, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, PeopleArray, read_arrays
+from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, StoredArray, read_arrays
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.selection import is_rest
 from bids_dtg.inputs.splits_file import Families, read_families
@@ -147,7 +147,7 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> Connect
     """
     arrays = read_arrays(paths, keys, of=PEOPLE_BY, tasks=True)
     edges = _count_edges(arrays)
-    found: dict[str, tuple[PeopleArray, ...]] = {}
+    found: dict[str, tuple[StoredArray, ...]] = {}
     for name in PEOPLE_BY:
         own = getattr(arrays, name) or ()
         if own := own if isinstance(own, tuple) else (own,):
@@ -206,7 +206,7 @@ def _count_edges(arrays: ArrayPeople) -> int:
     places = len(arrays.places)
     edges = places * (places - 1) // 2
     if arrays.edges is not None:
-        count, title = int(arrays.edges.stored.shape[1]), arrays.edges.stored.title
+        count, title = int(arrays.edges.shape[1]), arrays.edges.title
         if arrays.places and count != edges:
             # Places without names are those of other arrays, as of BOLD of tasks.
             raise DatasetError(

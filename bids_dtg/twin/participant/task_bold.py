@@ -16,7 +16,7 @@ from bids_dtg.cohort.region_people import LeftOut, TableKind, find_tables, list_
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import FileKind, parse_name
-from bids_dtg.files.regions.series import RegionSeries, encode_series, read_series, series_sidecar
+from bids_dtg.files.regions import RegionSeries, encode_series, read_series, series_sidecar
 from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
 from bids_dtg.inputs.events import EventsFile
@@ -224,7 +224,7 @@ def find_array_bold(
         values = array.of(label).astype(np.float32)
         if np.isinf(values).any():
             raise DatasetError(
-                f"{array.stored.title} has infinite values of sub-{label}",
+                f"{array.title} has infinite values of sub-{label}",
                 expected="finite values, and NaN where there are none",
             )
         return tuple(

@@ -12,8 +12,7 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.regions.nodes import Measure
-from bids_dtg.files.regions.relmat import RELMAT
+from bids_dtg.files.regions import RELMAT, Measure
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.participants.averages import AveragedRuns

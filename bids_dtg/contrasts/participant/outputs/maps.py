@@ -23,7 +23,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import FileKind, build_path
-from bids_dtg.files.regions.cells import name_cell
+from bids_dtg.files.regions import name_cell
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
