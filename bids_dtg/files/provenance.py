@@ -30,7 +30,7 @@ _RECORDS = "logs/complete"  # folder of completion records
 _DAMAGED = "Damaged"  # key of the outputs that are not as they were written
 _FAILURE_COLUMNS = ("participant_id", "average", "run", "stage", "message")
 _END = 2**20  # bytes hashed at the start and at the end of a file
-_PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "scipy", "torch")
+_PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
 
 
 @dataclass(frozen=True)

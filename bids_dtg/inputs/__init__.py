@@ -12,6 +12,7 @@ Runs:
 - `run`: a resting-state run as files
 - `find`: runs and anatomy of any type of input, and labels that no run has
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
+- `index`: what a BIDS filter file leaves of a participant's files, by pybids
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
 Behaviour:

@@ -13,6 +13,7 @@ from bids_dtg.files.annex import is_stub, require_contents
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
 from bids_dtg.files.walk import files_below
+from bids_dtg.inputs.index import filtered_names
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
     EVERY_REST,
@@ -25,7 +26,6 @@ from bids_dtg.inputs.selection import (
     combined_echoes,
     measured,
     named_files,
-    passes,
     require_measured_once,
     require_one_file_each,
     space_of,
@@ -103,7 +103,8 @@ def find_runs(
         raise no_bold(root / who, selection.session_labels, paths, input_type)
     bold = selection.of(bold, who, any_task="task" in bids_filter)
     if bids_filter:
-        left = [file for file in bold if passes(file, bids_filter)]
+        names = filtered_names(root, participant, bids_filter, selection.session_labels)
+        left = [file for file in bold if file.path.name in names]
         if not left:
             raise RunError(
                 f"{who}: the BIDS filter file leaves no run of {len(bold)}, as {bold[0].path.name}",

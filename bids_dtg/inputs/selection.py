@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -330,36 +330,3 @@ def read_filter_file(path: Path) -> dict[str, Any]:
                 expected='a text, a number, null, "*", or a list of these',
             )
     return {_KNOWN[key]: value for key, value in bold.items()}
-
-
-def passes(file: NamedFile, filters: Mapping[str, Any]) -> bool:
-    """Return whether a file meets all filters of a filter file, as pybids understands them.
-
-    Examples
-    --------
-    >>> name = "sub-01_task-rest_run-01_bold.nii.gz"
-    >>> file = NamedFile(Path(name), parse_name(name))
-    >>> passes(file, {"run": 1, "acq": None}), passes(file, {"run": [2, 3]})
-    (True, False)
-    """
-    own = {
-        **dict(file.name.entities),
-        "datatype": file.path.parent.name,
-        "suffix": file.name.suffix,
-        "extension": file.name.extension,
-    }
-    for key, value in filters.items():
-        wanted = value if isinstance(value, list) else [value]
-        if not any(_meets(key, own.get(key), one) for one in wanted):
-            return False
-    return True
-
-
-def _meets(key: str, own: str | None, wanted: str | int | None) -> bool:
-    if wanted in (None, "Query.NONE"):
-        return own is None
-    if own is None or wanted in ("*", "Query.ANY"):
-        return own is not None or wanted == "Query.OPTIONAL"
-    if key == "extension":
-        return own.lstrip(".") == str(wanted).lstrip(".")
-    return wanted == "Query.OPTIONAL" or same_label(key, own, str(wanted))

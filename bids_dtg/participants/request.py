@@ -19,6 +19,7 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity
 from bids_dtg.errors import RunError
+from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import (
@@ -102,6 +103,8 @@ def find_asked(settings: Settings) -> Asked:
     """
     inputs = settings.inputs
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
+    if inputs.bids_filter_file is not None:
+        require("--bids-filter-file", "bids", extra="bids")
     settings = settings.replace(
         input_type=dataset.input_type,
         denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,

@@ -349,7 +349,7 @@ def test_logs_of_a_call(job):
     versions = json.loads((folder / "versions.json").read_text())
     assert versions["bids_dtg"] == __version__
     assert versions["python"] == sys.version.split()[0]
-    assert {"torch", "numpy", "nilearn", "nibabel"} <= versions.keys()
+    assert {"torch", "numpy", "nilearn", "pybids", "nibabel"} <= versions.keys()
     timing = json.loads((folder / "timing.json").read_text())
     assert {"start", "query", "confounds", "network", "write"} <= timing.keys()
     assert all(seconds >= 0 for seconds in timing.values())

@@ -129,7 +129,7 @@ def test_filters_mean_what_pybids_means(root):
     assert found(acq="*") == ["_acq-mb", "_acq-sb"]
     assert found(acq="Query.NONE", dir="AP", run=2) == ["_dir-AP_run-2"]
     assert found(run="01") == ["_dir-AP_run-1"]
-    assert found(suffix="bold", datatype="func", extension="nii.gz", desc="preproc", run="*") == [
+    assert found(suffix="bold", datatype="func", extension=".nii.gz", desc="preproc", run="*") == [
         "_dir-AP_run-1",
         "_dir-AP_run-2",
     ]
