@@ -13,13 +13,15 @@ docs/reference/reports.md lists those that the reports flag. None of them leaves
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bids_dtg.files.text import read_packaged
 
 if TYPE_CHECKING:
     from bids_dtg.connectome.connectome import RunConnectomes
@@ -34,25 +36,12 @@ _AT_A_TIME = 2048
 # Series and maps resemble each other: this share of their size is added where they are solved for.
 _RIDGE = 0.01
 _MOST_PAIRS = 10_000  # of places; more add hardly anything
-_LEAST_EVIDENCE = 2.3  # standard errors that less than one run in a hundred reaches by chance
+# Standard errors over ROIs that less than one run in a hundred reaches by chance.
+_LEAST_EVIDENCE = 2.3
 
 Verdict = Literal["inside", "unusual", "outside"]
 _ORDER: tuple[Verdict, ...] = ("inside", "unusual", "outside")
 
-# Figures with limits that need no statistics of other people, and what it means to be beyond them;
-# {value} stands for the figure.
-CHECKS: Mapping[str, str] = {
-    "coverage": "{value:.0%} of the model's grey matter has signal",
-    "roi_coverage_min": "an ROI has {value:.0%} of its map on signal",
-    "mask_overlap": "the run's brain mask and the model's overlap by {value:.2f} (Dice): check the "
-    "space",
-    "roi_map_identity": "{value:.0%} of the ROIs correlate most where their maps lie: check space "
-    "and alignment",
-    "mirrored_gain": "mirrored, the run fits the ROI maps better, by {value:.0%}: check whether "
-    "sides are swapped",
-    "hemispheric_similarity": "left and right have unlike correlations (r {value:.2f})",
-    "roi_sd_ratio": "one ROI series varies {value:.0f} times as much as another",
-}
 # The first reason of such a model: what a person should check is not wrong with a real run.
 OF_SIMULATED_PEOPLE = (
     "the model was trained on simulated people: real runs may be outside the limits, however good "
@@ -65,8 +54,13 @@ class Limit:
     """Where the usual values of a figure end."""
 
     unusual: float  # from here on a value is unusual
-    outside: float  # and from here on too bad
-    low_is_bad: bool = False  # whether smaller values are worse
+    outside: float  # and from here on too bad; lower than `unusual` where low values are bad
+    text: str = ""  # what it means to be beyond, of figures that need no statistics of people
+
+    @property
+    def low_is_bad(self) -> bool:
+        """Whether smaller values are worse."""
+        return self.outside < self.unusual
 
     def steps(self, value: float, *, included: bool = False) -> int:
         """Return how many of the two limits a value is beyond: 0, 1 or 2; NaN is beyond none.
@@ -90,25 +84,11 @@ class Limit:
         )
 
 
-# By figure: columns of the quality table, and what `judge` computes for its verdict alone.
-LIMITS: Mapping[str, Limit] = MappingProxyType(
-    {
-        "minutes_kept": Limit(6.0, 4.0, low_is_bad=True),
-        "residual_dof": Limit(50.0, 20.0, low_is_bad=True),
-        "dof_beyond_rois": Limit(20.0, 0.0, low_is_bad=True),  # of a segment
-        "kept_share": Limit(0.75, 0.5, low_is_bad=True),  # of the frames
-        "fd_mean": Limit(0.25, 0.55),  # mm
-        "coverage": Limit(0.95, 0.85, low_is_bad=True),
-        "roi_coverage_min": Limit(0.8, 0.5, low_is_bad=True),
-        "tsnr_median": Limit(30.0, 15.0, low_is_bad=True),
-        "connectome_reliability": Limit(0.3, 0.15, low_is_bad=True),
-        "mask_overlap": Limit(0.9, 0.8, low_is_bad=True),
-        "roi_map_identity": Limit(0.6, 0.3, low_is_bad=True),
-        "mirrored_gain": Limit(0.03, 0.06),  # where it is more than chance
-        "hemispheric_similarity": Limit(0.1, 0.02, low_is_bad=True),
-        "roi_sd_ratio": Limit(30.0, 100.0),
-    }
-)
+LIMITS = {
+    figure: Limit(**row)
+    for figure, row in tomllib.loads(read_packaged(__package__, "checks.toml")).items()
+}
+CHECKS = {figure: limit.text for figure, limit in LIMITS.items() if limit.text}
 
 
 @dataclass(frozen=True)
@@ -143,18 +123,19 @@ def judge_run(
     connectomes = [segment.marginal for segment in run.segments]
     patterns = [map_identity_and_symmetry(r, run.covered, places) for r in connectomes]
     identity, symmetry = np.mean(patterns, axis=0)
-    sides = compare_sides(connectomes, run.roi_r, run.covered, places)
+    sd = run.series.std(axis=0)
+    sd = sd[sd > 0]
     figures = {
         "roi_map_identity": float(identity),
         "hemispheric_similarity": float(symmetry),
         "coverage": run.coverage,
         "roi_coverage_min": float(run.roi_coverage.min()),
         "mask_overlap": float("nan") if mask_overlap is None else mask_overlap,
-        "roi_sd_ratio": _sd_ratio(run.series),
-        "mirrored_gain": sides.gain,
+        "roi_sd_ratio": float(sd.max() / sd.min()) if len(sd) else float("nan"),
+        "mirrored_gain": mirrored_gain(connectomes, run.roi_r, run.covered, places),
     }
     found = [
-        (verdict_of(figure, figures[figure]), text.format(value=figures[figure]))
+        (_ORDER[LIMITS[figure].steps(figures[figure])], text.format(value=figures[figure]))
         for figure, text in CHECKS.items()
     ]
     found.sort(key=lambda finding: -_ORDER.index(finding[0]))
@@ -164,18 +145,6 @@ def judge_run(
     return RunCheck(found[0][0], figures, reasons)
 
 
-def verdict_of(figure: str, value: float) -> Verdict:
-    """Judge the value of a figure of `CHECKS`; one that is not defined is inside."""
-    return _ORDER[LIMITS[figure].steps(value)]
-
-
-def _sd_ratio(series: NDArray[np.float64]) -> float:
-    """Return the largest over the smallest standard deviation of ROI series that vary."""
-    sd = series.std(axis=0)
-    sd = sd[sd > 0]
-    return float(sd.max() / sd.min()) if len(sd) else float("nan")
-
-
 @dataclass(frozen=True, eq=False)
 class PatternPlaces:
     """A model's places: their ROI maps and mirror images."""
@@ -183,11 +152,6 @@ class PatternPlaces:
     maps: Array  # (rois, places), or more, where `columns` say which
     mirror: Indices  # (places,), the place on the other side, -1 for none
     columns: Indices | None = None  # (places,), of `maps`; None: they are in the places' order
-
-    def __post_init__(self) -> None:
-        number = self.maps.shape[-1] if self.columns is None else len(self.columns)
-        if self.maps.ndim != 2 or number != len(self.mirror):
-            raise ValueError(f"maps are (rois, {len(self.mirror)}), found {self.maps.shape}")
 
     def maps_at(self, places: Indices | slice) -> Array:
         """Return the maps at some places, (rois, places)."""
@@ -214,17 +178,7 @@ def map_identity_and_symmetry(
         Share of ROIs whose row resembles their own map most of all maps; NaN: not defined.
     symmetry
         Mean over ROIs of the correlation of a row with its mirror image; NaN: not defined.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
     """
-    shape = len(places.maps), len(places.mirror)
-    if r.shape != shape or covered.shape != r.shape[1:]:
-        raise ValueError(
-            f"the connectome is {shape}, found {r.shape} with coverage {covered.shape}"
-        )
     if not covered.any():
         return float("nan"), float("nan")
     # What belongs to a place lies together; about one of them, so that a constant row is 0.
@@ -288,29 +242,13 @@ def _mean_correlation(sums: Float, squares: Float, shared: Float, count: int) ->
     return float(np.mean(above / np.sqrt(np.prod(variances[:, defined], axis=0))))
 
 
-@dataclass(frozen=True)
-class Sides:
-    """How well a run fits the maps as it is read, and mirrored."""
-
-    match: float  # mean over ROIs of the spatial correlation of an ROI's row with its map
-    mirrored: float  # the same of the mirrored reading
-    evidence: float  # by how many standard errors over ROIs the mirrored reading fits better
-
-    @property
-    def gain(self) -> float:
-        """What mirroring gains, as a share of the match; NaN where that may be chance."""
-        if self.match > 0 and self.evidence > _LEAST_EVIDENCE:
-            return self.mirrored / self.match - 1
-        return float("nan")
-
-
-def compare_sides(
+def mirrored_gain(
     connectomes: Sequence[Array],
     roi_r: NDArray[np.float64],
     covered: NDArray[np.bool_],
     places: PatternPlaces,
-) -> Sides:
-    """Compare the reading of a run with its mirrored reading.
+) -> float:
+    """Return what mirroring gains, as a share of the mean correlation of ROIs' rows and maps.
 
     Parameters
     ----------
@@ -325,27 +263,26 @@ def compare_sides(
 
     Returns
     -------
-    NaN where the maps have no other side, or are the same there.
+    NaN where that may be chance, and where the maps have no other side, or are the same there.
     """
     there = np.flatnonzero((places.mirror >= 0) & covered)
     there = there[covered[places.mirror[there]]]
     there = there[:: -(-len(there) // _MOST_PAIRS)] if len(there) else there
     here = places.mirror[there]
-    nothing = Sides(float("nan"), float("nan"), float("nan"))
-    varying = np.diag(roi_r) > 0
+    nothing, varying = float("nan"), np.diag(roi_r) > 0
     if len(there) <= len(roi_r) or varying.sum() < 3:
         return nothing
     both = np.concatenate([there, here])
     rows = np.stack([r[:, both][varying] for r in connectomes]).mean(axis=0, dtype=np.float64)
     maps = places.maps_at(both)[varying].astype(np.float64)
-    readings = _readings(rows, roi_r[np.ix_(varying, varying)], maps)
-    gains = readings[1] - readings[0]
-    gains_known = gains[np.isfinite(gains)]
-    if len(gains_known) < 3:
+    match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], maps)
+    gains = mirrored - match
+    gains = gains[np.isfinite(gains)]
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) >= 3 else 0.0
+    of_match = np.nanmean(match) if len(gains) else 0.0
+    if not of_match > 0 or not error > 0 or gains.mean() / error <= _LEAST_EVIDENCE:
         return nothing
-    error = float(gains_known.std(ddof=1) / np.sqrt(len(gains_known)))
-    evidence = float(gains_known.mean()) / error if error > 0 else 0.0
-    return Sides(float(np.nanmean(readings[0])), float(np.nanmean(readings[1])), evidence)
+    return float(np.nanmean(mirrored) / of_match - 1)
 
 
 def _readings(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome.checks import (
+    LIMITS,
+    Limit,
     PatternPlaces,
     map_identity_and_symmetry,
 )
@@ -76,3 +78,18 @@ def test_figures_are_those_of_plain_formulas(places, share):
     )
     found = map_identity_and_symmetry(r, covered, places)
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("figure", LIMITS)
+def test_every_limit_orders_its_steps(figure):
+    limit = LIMITS[figure]
+    worse = -1e-3 if limit.outside < limit.unusual else 1e-3
+    values = (limit.unusual - worse, limit.unusual + worse, limit.outside + worse)
+    assert [limit.steps(value) for value in values] == [0, 1, 2]
+
+
+def test_a_value_at_the_limit_is_beyond_it_only_where_that_is_asked_for():
+    limit = Limit(0.8, 0.5)
+    assert [limit.steps(value) for value in (0.8, 0.5)] == [0, 1]
+    assert [limit.steps(value, included=True) for value in (0.8, 0.5)] == [1, 2]
+    assert limit.steps(float("nan"), included=True) == 0
