@@ -33,8 +33,6 @@ class Correction:
 
     def apply(self, maps: NDArray[Any]) -> NDArray[Any]:
         """Return gain · map + offset; maps are (contrasts, voxels)."""
-        if maps.shape != self.offset.shape:
-            raise ValueError(f"maps are {self.offset.shape}, found {maps.shape}")
         corrected: NDArray[Any] = self.gains[:, None] * maps
         corrected += self.offset
         return corrected

@@ -81,21 +81,10 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
 
 
 @pytest.mark.slow
-def test_a_moved_model_still_knows(own, evaluated, tmp_path):
-    assert LEFT_OUT in evaluated(shutil.copytree(own.path, tmp_path / "elsewhere" / "another"))
-
-
-@pytest.mark.slow
-def test_an_extended_model_still_knows(own, evaluated, tmp_path):
+def test_a_moved_or_extended_model_still_knows(own, evaluated, tmp_path):
+    moved = shutil.copytree(own.path, tmp_path / "elsewhere" / "another")
+    assert LEFT_OUT in evaluated(moved)
     assert LEFT_OUT in evaluated(extend_bundle(own, tmp_path / "more").path)
-
-
-@pytest.mark.slow
-def test_the_table_beside_a_model_decides_nothing(cohort, own, evaluated, tmp_path):
-    model = shutil.copytree(own.path.parent, tmp_path / "model")
-    rows = "".join(f"sub-{label}\ttraining\n" for label in IDS)
-    (model / "desc-split_participants.tsv").write_text("participant_id\tset\n" + rows)
-    assert LEFT_OUT in evaluated(model / "bundle")
 
 
 def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
