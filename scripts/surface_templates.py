@@ -27,7 +27,7 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bids_dtg.imaging.gifti import read_surface
+from bids_dtg.imaging.surfaces.meshes import read_surface
 
 TEMPLATES = Path(__file__).parent.parent / "bids_dtg/imaging/surfaces/templates"
 SIDES = ("L", "R")

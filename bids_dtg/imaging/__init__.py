@@ -20,7 +20,6 @@ Files:
 - `bold`: a BOLD file, read once in blocks of frames by a thread
 - `mean_frame`: the mean of its first frames, summed up as they pass by
 - `nifti`: masks and maps in; statistic maps out
-- `gifti`: surfaces and values at their vertices in; values out
 - `surfaces`: maps at the vertices of surfaces, and as grayordinates
 - `statmap`: a measured statistic map at points
 - `at_hand`: images and confounds that people hold in Python, taken as a run of files

@@ -29,7 +29,7 @@ from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.repetition_time import decide_repetition_time
 from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
-from bids_dtg.imaging.surfaces.parcel_places import (
+from bids_dtg.imaging.surfaces.cifti import (
     ParcelPlaces,
     SeriesHeader,
     read_series_header,

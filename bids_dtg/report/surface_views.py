@@ -12,8 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.gifti import Hemisphere
-from bids_dtg.imaging.surfaces.templates import read_template
+from bids_dtg.imaging.surfaces.meshes import Hemisphere, read_template
 from bids_dtg.report.colours import NEGATIVE, POSITIVE
 
 # Side, and whether it is seen from outside: the left's from its left, then both from the middle.

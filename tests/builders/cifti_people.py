@@ -20,8 +20,7 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bu
 from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
-from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, standard_grayordinates
 
 TR, FRAMES, ROIS = 10.0, 60, 4  # ten minutes
 LABELS = tuple(f"{n:02d}" for n in range(1, 9))

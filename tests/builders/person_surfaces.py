@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 from itk_files import affine_part, itk_text
 
-from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere, read_template
+from bids_dtg.imaging.surfaces.meshes import SIDES, fs_lr_sphere, read_template
 
 # MNI152NLin6Asym to the person's T1w, RAS+ mm: turned by 25 degrees, and moved.
 ANGLE = np.deg2rad(25)

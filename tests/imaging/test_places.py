@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.gifti import encode_metrics, read_surface
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import ListedPlaces, VoxelPlaces
+from bids_dtg.imaging.surfaces.meshes import encode_metrics, read_surface
 
 FLIPS = st.tuples(*[st.sampled_from([-1, 1])] * 3)
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from bids_dtg.imaging.gifti import read_surface
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.point_sampling import PointSampling
+from bids_dtg.imaging.surfaces.meshes import read_surface
 
 SHAPE = (5, 6, 4)
 AFFINE = np.array([[-2.0, 0, 0, 8], [0, 2, 0, -10], [0, 0, 2, 4], [0, 0, 0, 1]])

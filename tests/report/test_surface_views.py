@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 from bids_dtg.report.colours import NEGATIVE, POSITIVE
 from bids_dtg.report.surface_views import SurfaceView, surface_row, surface_views
 

@@ -18,7 +18,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.errors import DatasetError, DtgError, SettingsError
-from bids_dtg.imaging.surfaces.parcel_places import read_series_header
+from bids_dtg.imaging.surfaces.cifti import read_series_header
 from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SpaceRule

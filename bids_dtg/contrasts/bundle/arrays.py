@@ -46,7 +46,7 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import ListedPlaces, Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
 # Names of tensors. Those of steps are int8, and NAME_scale is the value of one step of each row.
 OFFSET, _HALF_WIDTH = "offset", "half_width"

@@ -42,7 +42,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet

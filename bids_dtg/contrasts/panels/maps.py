@@ -19,9 +19,8 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.imaging.surfaces.cifti import CORTEX
-from bids_dtg.imaging.surfaces.parcel_places import read_parcel_maps
-from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.imaging.surfaces.cifti import CORTEX, read_parcel_maps
+from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 from bids_dtg.report.contents import (
     HALF_WIDTH,
     NOT_MEASURED,

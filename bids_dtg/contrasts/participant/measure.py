@@ -38,7 +38,7 @@ from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
     RunSource,

@@ -28,8 +28,8 @@ from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces, read_series_header
-from bids_dtg.imaging.surfaces.templates import MeshName
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_series_header
+from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun

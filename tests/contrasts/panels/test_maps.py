@@ -18,7 +18,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.pages.participant import write_participant_report
 

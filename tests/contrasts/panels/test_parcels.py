@@ -11,8 +11,8 @@ from cifti_people import parcels_axis, save_series
 
 from bids_dtg.contrasts.panels.maps import BELOW, ParcelMaps
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
-from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 from bids_dtg.report.contents import MapFile
 from bids_dtg.report.pictures import Volume
 from bids_dtg.report.surface_views import surface_row

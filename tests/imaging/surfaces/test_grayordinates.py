@@ -12,8 +12,8 @@ from cifti_people import standard_axis
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
-from bids_dtg.imaging.surfaces.grayordinates import encode_dscalar, standard_grayordinates
-from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates
+from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 
 PLACES = standard_grayordinates()
 NAMES = [f"contrast {number}" for number in range(47)]

@@ -8,9 +8,7 @@ from person_surfaces import TO_T1W, add_fmriprep_surfaces, in_t1w, template_mesh
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.gifti import read_surface
-from bids_dtg.imaging.surfaces.midthickness import read_midthickness
-from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere
+from bids_dtg.imaging.surfaces.meshes import SIDES, fs_lr_sphere, read_midthickness
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
 
@@ -59,14 +57,6 @@ def test_points_in_another_space_than_the_name_says_are_refused(tmp_path):
         read_midthickness(_files(anat), BRAIN)
 
 
-def test_sides_that_are_exchanged_are_refused(tmp_path):
-    anat = add_fmriprep_surfaces(tmp_path, "01")
-    files = _files(anat)
-    exchanged = {"L": files.sides["R"], "R": files.sides["L"]}
-    with pytest.raises(RunError, match=r"hemi-R.* of its vertices on the side that it names"):
-        read_midthickness(SurfaceFiles("a test", exchanged, files.transforms), BRAIN)
-
-
 def test_another_mesh_is_refused(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01")
     path = _files(anat).sides["L"].midthickness
@@ -84,90 +74,6 @@ def test_a_sphere_that_is_a_copy_of_fsaverages_is_refused(tmp_path):
     write_surface(side.sphere, fs_lr_sphere("L")[:50], np.array([[0, 1, 2]]))
     with pytest.raises(RunError, match=r"has 50 vertices\. Expected: 32492, as the midthickness"):
         read_midthickness(_files(anat, native=True), BRAIN)
-
-
-def _permuted(points, faces):
-    return np.random.default_rng(0).permutation(points), faces
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        _permuted,
-        lambda points, faces: (points[::-1], faces),
-        lambda points, faces: (0 * points + points.mean(axis=0), faces),
-        lambda points, faces: (points.mean(axis=0) + 0.3 * (points - points.mean(axis=0)), faces),
-    ],
-    ids=["in no order", "backwards", "one point", "a third as large"],
-)
-def test_vertices_that_are_not_the_templates_are_refused(tmp_path, change):
-    files = _files(add_fmriprep_surfaces(tmp_path, "01"))
-    for side in SIDES:
-        points, faces = template_mesh(side)
-        write_surface(files.sides[side].midthickness, *change(in_t1w(points), faces))
-    with pytest.raises(RunError, match=r"hemi-L.* within 30 mm of the template's\. Expected"):
-        read_midthickness(files, BRAIN)
-
-
-def _changed(path, change):
-    points, faces = read_surface(path)
-    write_surface(path, *change(points, faces))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "change",
-    [
-        _permuted,
-        lambda sphere, faces: (sphere * [-1, 1, 1], faces),
-        lambda sphere, faces: (sphere[:, [1, 2, 0]], faces),
-    ],
-    ids=["in no order", "the other side's", "turned"],
-)
-def test_spheres_that_lead_elsewhere_are_refused(tmp_path, change):
-    files = _files(add_fmriprep_surfaces(tmp_path, "01", native=True), native=True)
-    _changed(files.sides["L"].sphere, change)
-    with pytest.raises(RunError, match=r"hemi-L.* within 30 mm of the template's\. Expected"):
-        read_midthickness(files, BRAIN)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (lambda sphere, faces: (0 * sphere + 1, faces), "its vertices on one side"),
-        (lambda sphere, faces: (np.abs(sphere), faces), "its vertices on one side"),
-        (
-            lambda sphere, faces: (sphere + np.array([30, 0, 0]), faces),
-            "vertices 70 to 130 mm from its",
-        ),
-        (lambda sphere, faces: (0 * sphere, faces), "vertices 0 to 0 mm from its centre"),
-    ],
-)
-def test_a_sphere_that_is_none_is_refused(tmp_path, change, why):
-    files = _files(add_fmriprep_surfaces(tmp_path, "01", native=True), native=True)
-    _changed(files.sides["L"].sphere, change)
-    with pytest.raises(RunError, match=rf"msmsulc_sphere.* has {why}.*Expected: a sphere around 0"):
-        read_midthickness(files, BRAIN)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda faces: faces[:0],
-        lambda faces: faces[: len(faces) // 2],
-        lambda faces: 0 * faces,
-        lambda faces: np.vstack([faces, faces]),
-        lambda faces: np.random.default_rng(0).permutation(faces.ravel()).reshape(-1, 3),
-    ],
-    ids=["none", "half", "points", "twice", "in no order"],
-)
-def test_triangles_that_close_no_surface_are_refused(tmp_path, change):
-    files = _files(add_fmriprep_surfaces(tmp_path, "01", native=True), native=True)
-    path = files.sides["R"].midthickness
-    _changed(path, lambda points, faces: (points, change(faces)))
-    with pytest.raises(RunError, match=r"hemi-R_midthickness.* do not close a surface\. Expected"):
-        read_midthickness(files, BRAIN)
 
 
 def test_the_tilt_of_the_test_person_is_not_small():

@@ -11,7 +11,7 @@ import pytest
 from cifti_people import brain_models, parcels_axis, save_maps, save_series, tiny_series
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.surfaces.parcel_places import (
+from bids_dtg.imaging.surfaces.cifti import (
     ParcelPlaces,
     read_parcel_maps,
     read_series_header,

@@ -8,9 +8,12 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
-from bids_dtg.imaging.gifti import read_surface
-from bids_dtg.imaging.surfaces.resampling import sphere_weights
-from bids_dtg.imaging.surfaces.templates import fs_lr_sphere, read_template
+from bids_dtg.imaging.surfaces.meshes import (
+    fs_lr_sphere,
+    read_surface,
+    read_template,
+    sphere_weights,
+)
 
 
 def _sphere(rng, vertices):

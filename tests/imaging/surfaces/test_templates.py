@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.imaging.gifti import read_surface
-from bids_dtg.imaging.surfaces.midthickness import share_inside
-from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere, read_template
+from bids_dtg.imaging.surfaces.meshes import (
+    SIDES,
+    fs_lr_sphere,
+    read_surface,
+    read_template,
+    share_inside,
+)
 
 # Numbers of vertices a side.
 SIZES = {"fsLR": 32492, "fsaverage": 10242}

@@ -28,7 +28,7 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.notices import counted
 from bids_dtg.participants.origin import atlas_facts, model_facts, run_sources
 from bids_dtg.report.contents import DETAILS, LEVEL, NOT_MEASURED, SYNTHETIC, half_width_path

@@ -16,15 +16,16 @@ from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, M
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
-from bids_dtg.imaging.gifti import Hemisphere, encode_metrics
 from bids_dtg.imaging.point_sampling import PointSampling
-from bids_dtg.imaging.surfaces.grayordinates import encode_dscalar, standard_grayordinates
-from bids_dtg.imaging.surfaces.midthickness import read_midthickness
-from bids_dtg.imaging.surfaces.templates import (
+from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates
+from bids_dtg.imaging.surfaces.meshes import (
     DENSITIES,
     SIDES,
     TEMPLATE_SPACE,
+    Hemisphere,
     MeshName,
+    encode_metrics,
+    read_midthickness,
     read_template,
 )
 from bids_dtg.inputs.surfaces import SurfaceFiles

@@ -26,8 +26,8 @@ from bids_dtg.contrasts.participant.outputs.surfaces import (
 )
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
-from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.imaging.surfaces.cifti import standard_grayordinates
+from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 
 PLACES, AXIS = standard_grayordinates(), standard_axis()
 # 8 mm voxels over the whole brain, on the lattice of the template.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.gifti import read_surface
+from bids_dtg.imaging.surfaces.meshes import read_surface
 
 POINTS = np.eye(4, 3, dtype=np.float32)
 FACES = np.array([[0, 1, 2], [1, 2, 3]], np.int32)
@@ -33,11 +33,8 @@ def test_a_surface_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("points", "faces", "why"),
     [
-        (POINTS, FACES + 1, "triangles of the points 1 to 4. Expected: 0 to 3"),
-        (POINTS, FACES - 1, "triangles of the points -1 to 2"),
-        (np.where(POINTS == 1, np.nan, POINTS), FACES, "three finite coordinates"),
-        (POINTS[:, :2], FACES, "three finite coordinates"),
-        (POINTS, FACES[:, :2], "three points a triangle"),
+        (POINTS[:, :2], FACES, "no points and triangles"),
+        (POINTS, FACES[:, :2], "no points and triangles"),
     ],
 )
 def test_a_surface_that_cannot_be_drawn_is_refused(tmp_path, points, faces, why):

@@ -1,0 +1,369 @@
+"""Surfaces: meshes that ship with the package, a participant's own ones, and values at vertices.
+
+The package's points are group anatomy in MNI152NLin6Asym on two standard meshes. They come from
+registration fusion: where MNI152 has the vertices of fsaverage's mesh, as a mean over people.
+`templates/README.md` beside this module has sources and licences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.foreign import reading
+from bids_dtg.imaging.header import require_file
+from bids_dtg.imaging.places import Indices, VoxelPlaces
+from bids_dtg.imaging.sampling import in_view, voxel_positions
+from bids_dtg.imaging.transforms.chain import map_points
+from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
+
+Hemisphere = Literal["L", "R"]
+MeshName = Literal["fsLR", "fsaverage"]
+Points = NDArray[np.float64]
+
+SIDES: tuple[Hemisphere, Hemisphere] = ("L", "R")
+# Label of the BIDS entity den- of each mesh.
+DENSITIES: Mapping[MeshName, str] = {"fsLR": "32k", "fsaverage": "10k"}
+# The space that the points are in.
+TEMPLATE_SPACE = "MNI152NLin6Asym"
+# Turns a triangle round, as a mirror image of it is.
+_MIRRORED = [0, 2, 1]
+# Of the vertices of a surface that lies where it is said to lie. Surfaces in another space, and
+# inflated ones, have 98 % at most in the brain mask.
+LEAST_IN_BRAIN = 0.99
+# Spheres that differ by less, in mm, are copies.
+_SAME_MM = 0.01
+# Triangles that are tried for a point, those with the nearest centres first; more for the few
+# points that these do not hold, where triangles are long.
+_NEAR, _FAR = 8, 96
+# How far outside a triangle a point may lie by rounding, as a share of the triangle.
+_ROUNDING = 1e-9
+_gifti: Any = nib.gifti  # nibabel has no types
+_STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A standard mesh of both hemispheres, with group anatomy."""
+
+    space: MeshName  # TemplateFlow's name of the mesh
+    points: Mapping[Hemisphere, NDArray[np.float64]]  # (vertices, 3), midthickness, RAS+ mm
+    faces: Mapping[Hemisphere, NDArray[np.intp]]  # (triangles, 3), numbers of vertices
+    cortex: Mapping[Hemisphere, NDArray[np.bool_]]  # (vertices,), False on the medial wall
+
+    @property
+    def density(self) -> str:
+        """Label of the BIDS entity den-."""
+        return DENSITIES[self.space]
+
+
+@cache
+def read_template(space: MeshName) -> Template:
+    """Read a standard mesh that ships with the package.
+
+    Parameters
+    ----------
+    space
+        ``fsLR``: 32,492 vertices a side; ``fsaverage``: the 10,242 of fsaverage5.
+
+    Returns
+    -------
+    Template
+        Its points are in MNI152NLin6Asym.
+
+    Notes
+    -----
+    Registration fusion: Wu et al. 2018, Hum. Brain Mapp. 39: 3793, doi 10.1002/hbm.24239. fsLR:
+    Van Essen et al. 2012, Cereb. Cortex 22: 2241, doi 10.1093/cercor/bhr291. The medial wall of
+    fsaverage5 is fsLR's, at the nearest vertex.
+
+    Examples
+    --------
+    >>> template = read_template("fsLR")
+    >>> template.points["L"].shape, int(template.cortex["L"].sum())
+    ((32492, 3), 29696)
+    """
+    arrays = read_arrays(f"{space}_den-{DENSITIES[space]}")
+    left = arrays["faces_L"].astype(np.intp)
+    return Template(
+        space=space,
+        points={side: _shared(arrays[f"points_{side}"].astype(np.float64)) for side in SIDES},
+        # The sides of fsLR are mirror images; both sides of fsaverage have the same triangles.
+        faces={"L": _shared(left), "R": _shared(left[:, _MIRRORED] if space == "fsLR" else left)},
+        cortex={side: _shared(arrays[f"cortex_{side}"].astype(np.bool_)) for side in SIDES},
+    )
+
+
+@cache
+def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
+    """Return the points (32492, 3) of fsLR's mesh on a sphere of 100 mm.
+
+    Examples
+    --------
+    >>> bool(np.isclose(np.linalg.norm(fs_lr_sphere("R"), axis=1), 100).all())
+    True
+    """
+    left = read_arrays(f"fsLR_den-{DENSITIES['fsLR']}")["sphere_L"].astype(np.float64)
+    return _shared(left if side == "L" else left * [-1.0, 1.0, 1.0])
+
+
+@cache
+def read_arrays(name: str) -> Mapping[str, NDArray[np.generic]]:
+    """Read the arrays of a file that ships in ``templates``, by its name without ``.npz``."""
+    file = resources.files(__package__) / "templates" / f"{name}.npz"
+    with file.open("rb") as opened, np.load(opened) as arrays:
+        return {key: _shared(arrays[key]) for key in arrays.files}
+
+
+def _shared(values: NDArray[Any]) -> NDArray[Any]:
+    """Make an array read-only: all in the process share it, and nilearn moves points in place."""
+    values.setflags(write=False)
+    return values
+
+
+def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Read a surface.
+
+    Returns
+    -------
+    points
+        (vertices, 3), RAS+ mm.
+    faces
+        (triangles, 3), numbers of vertices.
+
+    Raises
+    ------
+    RunError
+        Missing, damaged or not a surface.
+    """
+    require_file(path)
+    try:
+        with reading(path):
+            image = _gifti.GiftiImage.from_filename(path)
+            if image is None:
+                raise RunError(f"{path} has no GIFTI element")
+            points, faces = image.agg_data(("pointset", "triangle"))
+    except ForeignFileError as err:
+        raise err.as_kind(RunError, expected="a GIFTI file") from err
+    if np.shape(points)[1:] != (3,) or np.shape(faces)[1:] != (3,):
+        raise RunError(f"{path} has no points and triangles", expected="a .surf.gii file")
+    return np.asarray(points, np.float64), np.asarray(faces, np.intp)
+
+
+def encode_metrics(
+    maps: NDArray[np.floating[Any]], hemisphere: Hemisphere, *, names: Sequence[str]
+) -> bytes:
+    """Make a complete .func.gii file of maps (n, vertices); the same bytes for the same input.
+
+    It names the structure, which Connectome Workbench requires, and each map.
+    """
+    image = _gifti.GiftiImage(
+        meta=_gifti.GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURES[hemisphere]}),
+        darrays=[
+            _gifti.GiftiDataArray(
+                np.asarray(row, np.float32),
+                intent="NIFTI_INTENT_NONE",
+                datatype="NIFTI_TYPE_FLOAT32",
+                encoding="GIFTI_ENCODING_B64BIN",  # maps hardly shrink, and that takes long
+                meta=_gifti.GiftiMetaData({"Name": name}),
+            )
+            for name, row in zip(names, maps, strict=True)
+        ],
+    )
+    content: bytes = image.to_bytes()
+    return content
+
+
+def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisphere, Points]:
+    """Read a participant's surfaces and bring them to fsLR's mesh and the model's space.
+
+    Parameters
+    ----------
+    files
+        GIFTI files of both hemispheres.
+    brain
+        Brain mask of the model, to check the space.
+
+    Returns
+    -------
+    (32492, 3) a side, RAS+ mm.
+
+    Raises
+    ------
+    RunError
+        A file is damaged; another number of vertices; fewer than 99 % of the vertices in the brain
+        mask: points in another space than the files' names say; a sphere registered to fsLR that
+        is fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote.
+    """
+    transforms = read_transforms(files.transforms)
+    found: dict[Hemisphere, Points] = {}
+    for side in SIDES:
+        own = files.sides[side]
+        found[side] = map_points(_on_fs_lr(own, side), transforms)
+        _check(found[side], brain, own.midthickness)
+    return found
+
+
+def share_inside(points: Points, places: VoxelPlaces) -> float:
+    """Return the share of points (n, 3) that lie in one of the voxels.
+
+    Examples
+    --------
+    >>> from bids_dtg.imaging.grid import Grid
+    >>> places = VoxelPlaces(Grid((2, 1, 1), np.eye(4)), np.array([0]))
+    >>> share_inside(np.array([[0.0, 0.0, 0.4], [1.0, 0.0, 0.0]]), places)
+    0.5
+    """
+    positions = voxel_positions(points, places.grid.affine)
+    seen = positions[in_view(positions, places.grid.shape)]
+    voxels = np.floor(seen + 0.5).astype(np.intp)
+    return float(np.count_nonzero(places.mask[tuple(voxels.T)]) / len(points))
+
+
+def _on_fs_lr(own: SurfaceSide, side: Hemisphere) -> Points:
+    """Return the points of fsLR's vertices in the space of the files."""
+    wanted = fs_lr_sphere(side)
+    points, faces = read_surface(own.midthickness)
+    if own.sphere is None:
+        if len(points) != len(wanted):
+            raise RunError(
+                f"{own.midthickness} has {len(points)} vertices", expected=f"{len(wanted)}"
+            )
+        return points
+    sphere = _read_sphere(own.sphere, len(points))
+    if own.fsaverage_sphere is not None:
+        other = _read_sphere(own.fsaverage_sphere, len(points))
+        if np.abs(sphere - other).max() < _SAME_MM:
+            raise RunError(
+                f"{own.sphere} is a copy of {own.fsaverage_sphere.name}, which is registered to "
+                "fsaverage, not to fsLR",
+                remedy="run fMRIPrep 23.1.2 or later, or ask for --surfaces fsaverage alone",
+            )
+    moved: Points = sphere_weights(sphere, faces, wanted) @ points
+    return moved
+
+
+def _read_sphere(path: Path, vertices: int) -> Points:
+    points, _ = read_surface(path)
+    if len(points) != vertices:
+        raise RunError(
+            f"{path} has {len(points)} vertices", expected=f"{vertices}, as the midthickness"
+        )
+    return points
+
+
+def _check(points: Points, brain: VoxelPlaces, path: Path) -> None:
+    inside = share_inside(points, brain)
+    if inside < LEAST_IN_BRAIN:
+        raise RunError(
+            f"{path} has {inside:.1%} of its vertices in the brain mask of {brain.grid.space}",
+            expected=f"at least {LEAST_IN_BRAIN:.0%}: its points are in another space than its "
+            "name says, or it is inflated",
+            remedy="leave it out of the dataset, so that a template's surface is used, or ask for "
+            "--surfaces fsaverage alone",
+        )
+
+
+def sphere_weights(sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[np.float64]) -> Any:
+    """Return the weights that bring values, or coordinates, from one mesh to another.
+
+    A point's weights are the barycentric coordinates, in the triangle that it lies in, of where
+    the line from the centre of the sphere to it meets that triangle.
+
+    Parameters
+    ----------
+    sphere
+        (vertices, 3), of the mesh that has values, on a sphere around 0 of any radius.
+    faces
+        (triangles, 3), numbers of its vertices; they close a surface around 0.
+    wanted
+        (points, 3), of the other mesh on its sphere, registered to the first.
+
+    Returns
+    -------
+    Sparse (points, vertices) float64; each row has up to three weights that add up to one.
+
+    Notes
+    -----
+    The method BARYCENTRIC of Connectome Workbench (Marcus et al. 2011, Front. Neuroinform. 5: 4,
+    doi 10.3389/fninf.2011.00004), from which points differ by less than 0.001 mm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sphere = np.vstack([np.eye(3), -np.eye(3)])
+    >>> faces = np.array([[0, 1, 2], [0, 2, 4], [3, 2, 1], [3, 4, 2], [0, 5, 1], [3, 1, 5]])
+    >>> sphere_weights(sphere, faces, np.array([[1.0, 1.0, 2.0]])).toarray().round(2)
+    array([[0.25, 0.25, 0.5 , 0.  , 0.  , 0.  ]])
+    """
+    from scipy.sparse import csr_array
+
+    corners = _on_unit_sphere(sphere)[faces]
+    points = _on_unit_sphere(wanted)
+    triangles, weights = _in_triangles(corners, points, _NEAR)
+    outside = np.flatnonzero(weights.min(axis=1) < -_ROUNDING)
+    if len(outside):
+        triangles[outside], weights[outside] = _in_triangles(corners, points[outside], _FAR)
+    weights = np.maximum(weights, 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    starts = np.arange(0, 3 * len(points) + 1, 3)
+    matrix = csr_array(
+        (weights.ravel(), faces[triangles].ravel(), starts), shape=(len(points), len(sphere))
+    )
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _on_unit_sphere(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    on_sphere: NDArray[np.float64] = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return on_sphere
+
+
+def _in_triangles(
+    corners: NDArray[np.float64], points: NDArray[np.float64], near: int
+) -> tuple[Indices, NDArray[np.float64]]:
+    """Find the triangle that holds each point, and the point's coordinates in it.
+
+    Parameters
+    ----------
+    corners
+        (triangles, 3 corners, 3), coordinates of the corners.
+    points
+        (points, 3), coordinates on the sphere.
+    near
+        Number of nearest triangles to try for each point.
+
+    Returns
+    -------
+    Triangle (points,) and weights of its corners (points, 3), adding up to one; the best of the
+    triangles that were tried where none holds the point: one weight is negative then.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(_on_unit_sphere(corners.mean(axis=1)))
+    tried = tree.query(points, k=min(near, len(corners)))[1].reshape(len(points), -1)
+    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
+    # Volumes of the tetrahedra that the point, the centre and two of the corners span.
+    normals = np.stack(
+        [np.cross(second, third), np.cross(third, first), np.cross(first, second)], axis=1
+    )
+    # (points, tried, corners); a triangle on the other side of the sphere has a negative sum
+    volumes = np.einsum("ptca,pa->ptc", normals[tried], points)
+    # Triangles may run either way round.
+    volumes *= np.sign(np.einsum("ta,ta->t", normals[:, 0], first))[tried][:, :, None]
+    sums = volumes.sum(axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weights = np.where(sums > 0, volumes / sums, -np.inf)
+    best = weights.min(axis=2).argmax(axis=1)
+    each = np.arange(len(points))
+    return tried[each, best], weights[each, best]
