@@ -16,8 +16,7 @@ from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.transforms.chain import Transform, map_points
-from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.transforms import Transform, map_points, read_transforms
 from bids_dtg.inputs.regions.atlases import (
     AtlasFile,
     AtlasPlaces,

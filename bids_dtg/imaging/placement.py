@@ -25,8 +25,7 @@ from bids_dtg.imaging.sampling import (
     Sampling,
     nearest_sampling,
 )
-from bids_dtg.imaging.transforms.chain import map_points
-from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.settings import Interpolation
 

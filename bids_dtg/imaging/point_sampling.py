@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
-from bids_dtg.imaging.transforms.chain import Transform, map_points
+from bids_dtg.imaging.transforms import Transform, map_points
 
 # Weights are float32: sums of eight reach one no closer.
 _WHOLE = 1 - 1e-4

@@ -16,8 +16,7 @@ from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.point_sampling import sample_grid
-from bids_dtg.imaging.transforms.chain import Affine, map_points
-from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.transforms import Affine, map_points, read_transforms
 from bids_dtg.inputs.run import TransformFile
 
 # 2 mm, right to left, 60 x 64 x 56 mm around the origin.

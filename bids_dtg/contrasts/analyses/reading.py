@@ -54,8 +54,7 @@ from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.statmap import read_statmap
-from bids_dtg.imaging.transforms.chain import map_points
-from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.splits_file import Families

@@ -23,8 +23,7 @@ from bids_dtg.files.foreign import reading
 from bids_dtg.imaging.header import require_file
 from bids_dtg.imaging.places import Indices, VoxelPlaces
 from bids_dtg.imaging.sampling import in_view, voxel_positions
-from bids_dtg.imaging.transforms.chain import map_points
-from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
 
 Hemisphere = Literal["L", "R"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.imaging.transforms.chain import Affine, DisplacementField, map_points
+from bids_dtg.imaging.transforms import Affine, DisplacementField, map_points
 
 POINTS = np.random.default_rng(0).uniform(-40, 40, (500, 3))
 # Nodes 4 mm apart from -50 to 50 mm, first axis right to left.
@@ -64,9 +64,8 @@ def test_the_points_given_are_not_changed():
 
 
 def test_wrong_arrays_are_refused():
-    with pytest.raises(ValueError, match="finite"):
-        Affine(np.diag([1.0, np.nan, 1, 1]))
-    with pytest.raises(ValueError, match="no inverse"):
-        Affine(np.diag([1.0, 0, 1, 1])).inverse()
+    for second in (np.nan, 0.0, -1.0):
+        with pytest.raises(ValueError, match="no inverse"):
+            Affine(np.diag([1.0, second, 1, 1]))
     with pytest.raises(ValueError, match="a vector each"):
         DisplacementField((2, 2, 2), np.eye(4), np.zeros((7, 3)))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.transforms import read_transforms
 from bids_dtg.inputs.run import TransformFile
 
 SHAPE, MOVING_SHAPE = (12, 13, 11), (9, 10, 14)

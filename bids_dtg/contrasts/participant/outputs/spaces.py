@@ -19,7 +19,7 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.point_sampling import PointSampling, sample_grid
 from bids_dtg.imaging.surfaces.meshes import DENSITIES
-from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.transforms import read_transforms
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow

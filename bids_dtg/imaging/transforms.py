@@ -1,0 +1,373 @@
+"""Transforms of points between spaces, in RAS+ mm, from the files of ITK, ANTs and FSL.
+
+ITK's points are LPS+ mm; they are turned to RAS+ here. What a file of several transforms in a
+composite does to a point starts with its last: ITK keeps them as a stack.
+
+FSL counts points in millimetres from the corner of an image: the voxel index times the voxel's
+size, along the first axis from its other end where the image is stored left to right (its affine
+has a positive determinant). A field lies on the grid that images are warped to, and holds for each
+of its voxels the point of the warped image that belongs there (Andersson et al. 2007, FMRIB report
+TR07JA2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.foreign import read_text, reading
+from bids_dtg.imaging.header import require_file
+from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
+from bids_dtg.inputs.run import TransformFile
+
+Points = NDArray[np.float64]
+# Kind, parameters and fixed parameters of a transform of ITK.
+Part = tuple[str, NDArray[np.floating], NDArray[np.float64]]
+
+# Points whose displacements are looked up at a time.
+_POINTS = 65536
+# Where no image is, so that no voxel is found there.
+_NOWHERE_MM = 1e6
+_EDGE = 1e-6  # of a voxel: rounding at the last node
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_TEXT_MAGIC, _HDF5_MAGIC = b"#Insight Transform File V1.0", b"\x89HDF\r\n"
+_COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
+# ITK before 5 left a letter out.
+_PARAMETERS = ("TransformParameters", "TranformParameters")
+_FIXED = ("TransformFixedParameters", "TranformFixedParameters")
+# NIfTI's code for a field of vectors. ANTs' fields have it, with components along LPS+; versions
+# of ITK do not agree on those of other codes.
+_VECTOR_INTENT = 1007
+# Intents of FSL's spline and cosine coefficients, which are no fields.
+_COEFFICIENT_INTENTS = range(2007, 2017)
+# A 3 x 3 matrix, row by row, and a translation.
+_MATRIX = ("AffineTransform", "MatrixOffsetTransformBase")
+# Numbers of each kind of transform.
+_PARAMETER_COUNTS = {
+    **dict.fromkeys(_MATRIX, 12),
+    "Euler3DTransform": 6,
+    "VersorRigid3DTransform": 6,
+    "TranslationTransform": 3,
+}
+_EXPECTED = (
+    "an ITK text file, a composite .h5 of affines and displacement fields, a displacement field of "
+    "ANTs, or a warp field of FSL"
+)
+_load: Any = nib.load  # nibabel has no types
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """x -> A x + b."""
+
+    matrix: NDArray[np.float64]  # (4, 4), RAS+ mm to RAS+ mm
+
+    def __post_init__(self) -> None:
+        if not np.linalg.det(self.matrix[:3, :3]) > 1e-6:
+            raise ValueError("its matrix exchanges left and right, or has no inverse")
+
+    def map(self, points: Points) -> Points:
+        """Map points (n, 3), RAS+ mm."""
+        return _apply(self.matrix, points)
+
+    def inverse(self) -> Affine:
+        """Return the affine that maps points back."""
+        return Affine(np.linalg.inv(self.matrix).astype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class DisplacementField:
+    """x -> x + d(x), with d interpolated linearly between nodes, and 0 outside their lattice."""
+
+    shape: tuple[int, int, int]  # nodes along each axis
+    affine: NDArray[np.float64]  # (4, 4), node indices to RAS+ mm
+    # (nodes, 3) mm, first axis of the nodes fastest. Along LPS+, as ITK stores them: a field on
+    # a 1 mm grid takes 100 MB, and turning it round would take that again.
+    lps_vectors: NDArray[np.floating]
+    # It says nothing about points outside: they go where no image is.
+    only_inside: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lps_vectors.shape != (int(np.prod(self.shape)), 3):
+            raise ValueError(f"{self.shape} nodes have a vector each, not {self.lps_vectors.shape}")
+        if not np.isfinite(self.lps_vectors).all():
+            raise ValueError("its displacements are not finite everywhere")
+
+    def map(self, points: Points) -> Points:
+        """Map points (n, 3), RAS+ mm."""
+        mapped = np.array(points, np.float64)
+        for first in range(0, len(points), _POINTS):
+            part = mapped[first : first + _POINTS]
+            positions = voxel_positions(part, self.affine)
+            nodes, weights, _ = linear_neighbours(positions, self.shape)
+            moved = np.zeros((len(part), 3))
+            for corner in range(8):
+                moved += weights[:, corner, None] * self.lps_vectors[nodes[:, corner]]
+            part += moved * (-1.0, -1.0, 1.0)
+            if self.only_inside:
+                last = np.asarray(self.shape) - 1
+                inside = (positions >= -_EDGE) & (positions <= last + _EDGE)
+                part[~inside.all(axis=1)] = _NOWHERE_MM
+        return mapped
+
+
+Transform = Affine | DisplacementField
+
+
+def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
+    """Map points (n, 3), RAS+ mm, by transforms in turn, the first of the list first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shift = np.eye(4)
+    >>> shift[:3, 3] = 1.0, 0.0, 0.0
+    >>> map_points(np.zeros((1, 3)), [Affine(shift)])
+    array([[1., 0., 0.]])
+    """
+    for transform in transforms:
+        points = transform.map(points)
+    return points
+
+
+def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
+    """Read transform files; return what they do to a point, in order of application.
+
+    Parameters
+    ----------
+    files
+        Files of the transforms, in the order of application to points.
+
+    Raises
+    ------
+    RunError
+        Missing or damaged, a kind of transform that is not known, or the inverse of a
+        displacement field.
+    """
+    chain: list[Transform] = []
+    for file in files:
+        first = require_file(file.path)
+        try:
+            with reading(file.path, as_what=" as a transform"):
+                if file.warped is not None:
+                    chain.append(_read_fsl_warp(file.path, file.warped))
+                    continue
+                parts = _read(file.path, first)
+                chain += _inverse(parts) if file.inverse else parts
+        except ForeignFileError as err:
+            raise err.as_kind(RunError, expected=err.expected or _EXPECTED) from err
+    return tuple(chain)
+
+
+def parse_itk_text(text: str) -> list[Transform]:
+    """Read ITK's text format; return the transforms in order of application."""
+    found: list[tuple[str, dict[str, list[float]]]] = []
+    for line in text.splitlines():
+        key, colon, value = (piece.strip() for piece in line.partition(":"))
+        if key.startswith("#") or not colon:
+            continue
+        if key == "Transform":
+            found.append((value, {"Parameters": [], "FixedParameters": []}))
+        elif found and key in found[-1][1]:
+            found[-1][1][key] = [float(number) for number in value.split()]
+    return _in_order(
+        [
+            (kind, np.array(numbers["Parameters"]), np.array(numbers["FixedParameters"]))
+            for kind, numbers in found
+        ]
+    )
+
+
+def itk_matrix(
+    kind: str, parameters: NDArray[np.float64], fixed: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the matrix (4, 4), LPS+ mm to LPS+ mm, of a linear transform.
+
+    Parameters
+    ----------
+    kind
+        ITK's name of the class.
+    parameters, fixed
+        As in the file; of the fixed ones, the first three are the centre.
+
+    Raises
+    ------
+    ValueError
+        Another kind of transform, or another number of parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> itk_matrix("TranslationTransform", np.array([1.0, 2.0, 3.0]), np.zeros(0))
+    array([[1., 0., 0., 1.],
+           [0., 1., 0., 2.],
+           [0., 0., 1., 3.],
+           [0., 0., 0., 1.]])
+    """
+    if kind == "IdentityTransform":
+        return np.eye(4)
+    wanted = _PARAMETER_COUNTS.get(kind)
+    if wanted is None:
+        raise ValueError(f"transforms of the kind {kind} are not known here")
+    if len(parameters) != wanted:
+        raise ValueError(f"{kind} has {wanted} parameters, not {len(parameters)}")
+    centre = fixed[:3] if len(fixed) >= 3 else np.zeros(3)
+    rotation = np.eye(3)
+    if kind in _MATRIX:
+        rotation = parameters[:9].reshape(3, 3)
+    elif kind == "Euler3DTransform":
+        # The fourth fixed parameter is the order; files of old versions lack it.
+        rotation = _euler(parameters[:3], zyx=len(fixed) > 3 and fixed[3] != 0)
+    elif kind == "VersorRigid3DTransform":
+        rotation = _versor(parameters[:3])
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    # y = A (x - c) + c + t
+    matrix[:3, 3] = parameters[-3:] + centre - rotation @ centre
+    return matrix
+
+
+def _euler(angles: NDArray[np.float64], *, zyx: bool) -> NDArray[np.float64]:
+    from scipy.spatial.transform import Rotation
+
+    order = "ZYX" if zyx else "ZXY"
+    turned = Rotation.from_euler(order, [angles["XYZ".index(axis)] for axis in order])
+    return np.asarray(turned.as_matrix(), np.float64)
+
+
+def _versor(axis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn the vector part of a unit quaternion to a rotation."""
+    from scipy.spatial.transform import Rotation
+
+    squared = 1.0 - axis @ axis
+    if squared < 0:
+        raise ValueError("the versor is longer than one")
+    return np.asarray(Rotation.from_quat([*axis, np.sqrt(squared)]).as_matrix(), np.float64)
+
+
+def _read(path: Path, first: bytes) -> list[Transform]:
+    if first.startswith(_HDF5_MAGIC):
+        return _read_hdf5(path)
+    if path.name.endswith((".nii", ".nii.gz")):
+        return [_read_field_image(path)]
+    if first.lstrip().startswith(_TEXT_MAGIC):
+        return parse_itk_text(read_text(path))
+    raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
+
+
+def _inverse(parts: list[Transform]) -> list[Transform]:
+    inverted: list[Transform] = []
+    for part in reversed(parts):
+        if isinstance(part, DisplacementField):
+            raise ValueError("the inverse of a displacement field is in a file of its own")
+        inverted.append(part.inverse())
+    return inverted
+
+
+def _read_hdf5(path: Path) -> list[Transform]:
+    import h5py
+
+    def dataset(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
+        # An identity or a composite has none.
+        return next((group[name][()] for name in names if name in group), np.zeros(0))
+
+    with h5py.File(path, "r") as file:
+        groups = [file["TransformGroup"][name] for name in sorted(file["TransformGroup"], key=int)]
+        return _in_order(
+            [
+                (
+                    group["TransformType"].asstr()[0],
+                    dataset(group, _PARAMETERS),
+                    np.asarray(dataset(group, _FIXED), np.float64),
+                )
+                for group in groups
+            ]
+        )
+
+
+def _in_order(found: list[Part]) -> list[Transform]:
+    if not found:
+        raise ValueError("it holds no transform")
+    if found[0][0].startswith(_COMPOSITE):
+        found = found[:0:-1]
+    elif len(found) > 1:
+        # A list of head motion has one a frame; nothing says which one is meant.
+        raise ValueError(f"it holds a list of {len(found)} transforms that is no composite")
+    return [_transform(*parts) for parts in found]
+
+
+def _transform(
+    kind: str, parameters: NDArray[np.floating], fixed: NDArray[np.float64]
+) -> Transform:
+    name = kind.partition("_")[0]
+    if not kind.endswith("_3_3"):
+        raise ValueError(f"it holds a {kind}, not one of three dimensions")
+    if name != _FIELD:
+        matrix = itk_matrix(name, np.asarray(parameters, np.float64), fixed)
+        return Affine(_LPS @ matrix @ _LPS)
+    if len(fixed) != 18:
+        raise ValueError(f"a displacement field has 18 fixed parameters, not {len(fixed)}")
+    i, j, k = np.rint(fixed[:3]).astype(int).tolist()
+    affine = np.eye(4)
+    affine[:3, :3] = fixed[9:].reshape(3, 3) * fixed[6:9]  # directions times spacing
+    affine[:3, 3] = fixed[3:6]
+    return DisplacementField((i, j, k), _LPS @ affine, parameters.reshape(-1, 3))
+
+
+def _read_field_image(path: Path) -> DisplacementField:
+    image = _load(path)
+    shape, intent = image.shape, int(image.header["intent_code"])
+    if len(shape) != 5 or shape[3:] != (1, 3) or intent != _VECTOR_INTENT:
+        raise ValueError(
+            f"an ANTs field has sizes (i, j, k, 1, 3) and intent {_VECTOR_INTENT}, "
+            f"not {shape} and {intent}"
+        )
+    values = np.asarray(image.dataobj, np.float32)[:, :, :, 0]
+    # (i, j, k, 3) -> (nodes, 3), i fastest
+    vectors = np.ascontiguousarray(values.transpose(2, 1, 0, 3)).reshape(-1, 3)
+    return DisplacementField(shape[:3], np.asarray(image.affine, np.float64), vectors)
+
+
+def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
+    """Read a field of FSL, relative or absolute, on the grid that the image `warped` goes to."""
+    image = _load(path)
+    shape, intent = image.shape, int(image.header["intent_code"])
+    if intent in _COEFFICIENT_INTENTS:
+        raise ValueError(
+            "it holds coefficients, not a field (fnirtfileutils -i IN -r REF -o FIELD -a makes one)"
+        )
+    if len(shape) != 4 or shape[3] != 3:
+        raise ValueError(f"a field of FSL has sizes (i, j, k, 3), not {shape}")
+    stored = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")  # i fastest
+    # (nodes, 3), in the same order
+    indices = np.stack(np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1)
+    nodes_mm = _apply(_fsl_from_voxels(image), indices)
+    # Points vary more than displacements do: as FSL knows them.
+    is_absolute = stored.std(axis=0).sum() > (stored - nodes_mm).std(axis=0).sum()
+    target = stored if is_absolute else nodes_mm + stored
+    moving = _load(warped)
+    in_ras = _apply(moving.affine @ np.linalg.inv(_fsl_from_voxels(moving)), target)
+    affine = np.asarray(image.affine, np.float64)
+    vectors = (in_ras - _apply(affine, indices)) * _LPS.diagonal()[:3]
+    return DisplacementField(shape[:3], affine, vectors.astype(np.float32), only_inside=True)
+
+
+def _fsl_from_voxels(image: Any) -> NDArray[np.float64]:
+    """Return the matrix from voxel indices to FSL's millimetres."""
+    sizes = np.abs(np.asarray(image.header.get_zooms()[:3], np.float64))
+    matrix = np.diag([*sizes, 1.0])
+    if np.linalg.det(image.affine[:3, :3]) > 0:
+        matrix[0, 0], matrix[0, 3] = -sizes[0], (image.shape[0] - 1) * sizes[0]
+    return matrix
+
+
+def _apply(matrix: NDArray[np.float64], points: NDArray[Any]) -> Points:
+    mapped: Points = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return mapped
