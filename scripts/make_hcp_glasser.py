@@ -16,7 +16,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from numpy.typing import NDArray
 
 from bids_dtg import fit_linear
@@ -27,7 +26,7 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
-from bids_dtg.imaging.surfaces.cifti import CORTEX
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import read_template
 from bids_dtg.stats.paired import t_interval
 
