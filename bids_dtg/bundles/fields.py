@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -138,20 +139,27 @@ class JsonFields:
         return [self._wrap(key, item, f"{key}[{n}]") for n, item in enumerate(found)]
 
     def record(self, kind: type[Record]) -> Record:
-        """Read an object whose keys are the fields of a flat dataclass; its numbers are above 0."""
-        readers: dict[str, Callable[[str], Any]] = {
-            "str": self.text,
-            "int": self.whole,
-            "float": self.positive,
-            "bool": self.flag,
-        }
-        values: dict[str, Any] = {}
-        for field in fields(kind):  # type: ignore[arg-type]
-            plain = str(field.type).removesuffix(" | None")
-            empty = plain != field.type and self.absent(field.name)
-            values[field.name] = None if empty else readers[plain](field.name)
+        """Read an object whose keys are the fields of a flat dataclass."""
+        values = self.scalars(kind)
         self.refuse_unknown()
         return kind(**values)
+
+    def scalars(self, kind: type[Any], *, zero: bool = False) -> dict[str, Any]:
+        """Read the texts, numbers and flags of a dataclass, by their types.
+
+        Numbers are above 0; those whose default is 0, and all with `zero`, may be 0.
+        """
+        values: dict[str, Any] = {}
+        for field in fields(kind):
+            name, plain = field.name, str(field.type).removesuffix(" | None")
+            readers: dict[str, Callable[[str], Any]] = {"str": self.text, "bool": self.flag}
+            readers |= {"int": self.whole, "float": self.positive}
+            if zero or field.default == 0:
+                readers |= {"int": partial(self.whole, least=0), "float": self.not_negative}
+            if plain in readers:
+                empty = plain != field.type and self.absent(name)
+                values[name] = None if empty else readers[plain](name)
+        return values
 
     def items(self) -> Mapping[str, Any]:
         """Return all fields, for an object whose keys are not known beforehand."""

@@ -42,6 +42,7 @@ NO_SKETCHES: Sketches = MappingProxyType({})
 _PEOPLE = "people"  # the tensor of hashes
 _HASH_BYTES = 16
 _OF_ATLAS = ("atlas", "atlas_digest")
+_OF_CARD = ("name", "citation", "description", "for_science", "notice")
 _REMEDY = "fetch or make the bundle again"
 
 
@@ -65,21 +66,6 @@ class FittedPart(CardPart):
         """Return the files that a bundle must have, beside the weights."""
         return (FITTED_FILE,)
 
-    @staticmethod
-    def read_shared(fields: JsonFields) -> dict[str, Any]:
-        """Read the fields of this class.
-
-        Raises
-        ------
-        BundleError
-            If one is missing or wrong.
-        """
-        return {
-            "people": fields.whole("people"),
-            "recipe_name": fields.text("recipe_name"),
-            **{name: fields.text(name) for name in ("data_set", *_OF_ATLAS)},
-        }
-
 
 FittedTo = TypeVar("FittedTo", bound=FittedPart)
 Made = TypeVar("Made", bound="FittedBundle[Any]")
@@ -95,8 +81,6 @@ class FittedFacts:
     cleaning: str = "unknown"  # how the runs of rest were cleaned, in words
     atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
     atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
-    version: str = "1"  # the model's own
-    licence: str = "unknown"  # SPDX name, or words
     citation: str = ""  # what users are asked to cite
     description: str = ""  # a line or two in plain words
     for_science: bool = True  # False: as of simulated people; needs a notice
@@ -127,23 +111,17 @@ class FittedFacts:
         repetition_time_s
             Seconds between frames; None: the model has no frames.
         """
+        own = {name: getattr(self, name) for name in _OF_CARD}
+        training = TrainingData(
+            self.data_set or "unknown", repetition_time_s, self.cleaning, part.people
+        )
         return ModelCard(
-            name=self.name,
-            version=self.version,
+            version="1",
             kind=kind,
             part=part,
-            licence=self.licence,
-            citation=self.citation,
-            description=self.description,
-            training=TrainingData(
-                data=self.data_set or "unknown",
-                repetition_time_s=repetition_time_s,
-                cleaning=self.cleaning,
-                participants=part.people,
-            ),
-            for_science=self.for_science,
-            notice=self.notice,
+            training=training,
             record=without_times(record),
+            **own,
         )
 
 

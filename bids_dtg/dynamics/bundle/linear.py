@@ -91,20 +91,8 @@ class LinearPart(FittedPart):
         """
         iccs = fields.value("component_icc")
         count = len(iccs) if isinstance(iccs, list) else 0
-        part = cls(
-            regions=fields.whole("regions"),
-            frames=fields.whole("frames"),
-            tr_seconds=fields.positive("tr_seconds"),
-            order=fields.whole("order"),
-            process_shrinkage=fields.positive("process_shrinkage"),
-            connectivity_shrinkage=fields.positive("connectivity_shrinkage"),
-            chosen_by=fields.text("chosen_by"),
-            diagonal_share=fields.not_negative("diagonal_share"),
-            session=fields.text("session"),
-            components=fields.whole("components", least=0),
-            component_icc=tuple(fields.numbers("component_icc", (count,))),
-            **cls.read_shared(fields),
-        )
+        own = tuple(fields.numbers("component_icc", (count,)))
+        part = cls(component_icc=own, **fields.scalars(cls))
         if part.order > LAGS:
             raise fields.wrong("order", part.order, f"1 to {LAGS}")
         if part.diagonal_share > 1:

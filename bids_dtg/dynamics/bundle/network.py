@@ -10,7 +10,7 @@ participants: such a bundle is data of these people.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -125,29 +125,11 @@ class NetworkPart(FittedPart):
         BundleError
             If a field is missing, unknown or wrong.
         """
-        recipe = _recipe(given.nested("recipe"))
-        return cls(
-            recipe=recipe,
-            regions=given.whole("regions"),
-            frames=given.whole("frames"),
-            tr_seconds=given.positive("tr_seconds"),
-            session=given.text("session"),
-            **cls.read_shared(given),
-        )
+        return cls(recipe=_recipe(given.nested("recipe")), **given.scalars(cls))
 
 
 def _recipe(given: JsonFields) -> Recipe:
-    """Read each field of a recipe by the type of its default."""
-    values: dict[str, Any] = {}
-    for one in fields(Recipe):
-        if isinstance(one.default, bool):
-            values[one.name] = given.flag(one.name)
-        elif isinstance(one.default, int):
-            values[one.name] = given.whole(one.name, least=0)
-        elif one.name == "late_learning_rate" and given.absent(one.name):
-            values[one.name] = None
-        else:
-            values[one.name] = given.not_negative(one.name)
+    values = given.scalars(Recipe, zero=True)
     given.refuse_unknown()
     try:
         return Recipe(**values)

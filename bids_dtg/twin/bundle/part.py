@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.fitted import FittedPart, Shapes
@@ -141,19 +140,12 @@ class TwinPart(FittedPart):
         BundleError
             If a field is missing, unknown or wrong, or contradicts another one.
         """
+        known = fields.scalars(cls)
+        fields.one_of("architecture", ARCHITECTURES)
         part = cls(
-            architecture=fields.one_of("architecture", ARCHITECTURES),
             recipe=_recipe(fields.nested("recipe")),
             tasks=_read_tasks(fields),
-            edges=fields.whole("edges"),
-            regions=fields.whole("regions", least=0),
-            connectome=fields.text("connectome"),
-            covariates=fields.whole("covariates", least=0),
-            seed=fields.whole("seed", least=0),
-            bold_regions=fields.whole("bold_regions", least=0),
-            bold_open=fields.whole("bold_open", least=0),
-            bold_tr_seconds=fields.not_negative("bold_tr_seconds"),
-            **cls.read_shared(fields),
+            **known,
         )
         pairs = pairs_of(part.regions)
         if part.regions and part.edges != pairs:
@@ -198,20 +190,8 @@ def _task(content: Mapping[str, Any], source: str) -> Task:
         raise BundleError(err.found, expected=err.expected) from err
 
 
-# How a field of a recipe is read and checked, by its type.
-_BY_TYPE: Mapping[type, Callable[[JsonFields, str], Any]] = MappingProxyType(
-    {
-        int: lambda fields, name: fields.whole(name, least=int(name.endswith("units"))),
-        float: JsonFields.not_negative,
-        bool: JsonFields.flag,
-    }
-)
-
-
 def _recipe(fields: JsonFields) -> Recipe:
-    types = get_type_hints(Recipe)
-    read = {name: _BY_TYPE[types[name]] for name in types}
-    recipe = Recipe(**{name: check(fields, name) for name, check in read.items()})
+    recipe = Recipe(**fields.scalars(Recipe, zero=True))
     fields.refuse_unknown()
     return recipe
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import subprocess
@@ -52,7 +53,8 @@ def edit_card(folder: Path, **changes) -> None:
 
 
 def nifti(values: np.ndarray, affine=TINY_AFFINE) -> bytes:
-    return nib.Nifti1Image(values.astype(np.float32), affine).to_bytes()
+    image = nib.Nifti1Image(values.astype(np.float32), affine)
+    return gzip.compress(image.to_bytes(), 1, mtime=0)
 
 
 def test_what_is_written_is_loaded(tmp_path):
