@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
-from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
-from bids_dtg.report.flags import LEVELS, Flag, FlagCount, sorted_flags
+from bids_dtg.report.flags import FlagCount
 from bids_dtg.report.pages.page import link, missing_packages, render
 from bids_dtg.report.pages.participant import read_flag_count
 from bids_dtg.report.presentation import presentation_of
@@ -19,8 +17,7 @@ INDEX, GROUP = "index.html", "group.html"
 UNFINISHED = "UNFINISHED.txt"  # in the folder of an analysis that is at work, or was cut off
 MODEL_PAGE = "report.html"  # in the folder of an analysis
 STATISTICS_PAGE = "statistics_report.html"  # in that of one over people
-# What pages of analyses show; those of a workflow's own are like those over people.
-_SCORES, _FINDINGS = "scores beside those of simple models", "what was found, in tables and charts"
+_OTHERS = ("logs/CITATION.md", "README", "logs")  # that the template has words for
 # Other processes may add reports at the same time; each looks again after it has written.
 _TRIES = 5
 # The beginning of so many reports is read for their flags; of more, the group page has them.
@@ -55,35 +52,22 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             sections=[],
             listed=listed[:_MOST_LISTED],
             number=len(listed),
-            flags=_flags(listed),
+            flags=[count for *_, count in listed if count is not None],
             group=GROUP if (dataset.root / GROUP).is_file() else None,
             analyses=[
-                (page.parent.name, link(page, dataset), words)
-                for name, words in _analyses(presentation.analysis_page).items()
+                (page.parent.name, link(page, dataset), page.name == MODEL_PAGE)
+                for name in (MODEL_PAGE, presentation.analysis_page, STATISTICS_PAGE)
                 for page in sorted(dataset.root.glob(f"group/*/{name}"))
+                if name
             ],
             unfinished=[
                 mark.parent.name for mark in sorted(dataset.root.glob(f"group/*/{UNFINISHED}"))
             ],
-            others=[
-                (text, name)
-                for text, name in (
-                    ("Methods text", "logs/CITATION.md"),
-                    ("About this dataset", "README"),
-                    ("Logs of all calls", "logs"),
-                )
-                if (dataset.root / name).exists()
-            ],
+            others=[name for name in _OTHERS if (dataset.root / name).exists()],
         )
         write_text(dataset.path(INDEX), page)
         if _list(dataset) == listed:
             return
-
-
-def _analyses(own: str) -> dict[str, str]:
-    """Return the pages of analyses by file name, in their order, and what each shows."""
-    pages = {MODEL_PAGE: _SCORES, own: _FINDINGS, STATISTICS_PAGE: _FINDINGS}
-    return {name: words for name, words in pages.items() if name}
 
 
 def _list(dataset: DerivativeDataset) -> list[Listed]:
@@ -100,20 +84,3 @@ def _listed(label: str, report: Path | None, dataset: DerivativeDataset, *, flag
     if report is None:
         return label, None, None
     return label, link(report, dataset), read_flag_count(report) if flags else None
-
-
-def _flags(listed: Sequence[Listed]) -> tuple[Flag, ...]:
-    """Repeat what reports warn of their model, and count those with flags; nothing if none is."""
-    known = [count for _, _, count in listed if count is not None]
-    notices = dict.fromkeys(count.model for count in known if count.model)
-    flags = [Flag("warning", notice) for notice in notices]
-    for level, words in zip(LEVELS, ("a problem", "a warning, and no problem"), strict=False):
-        number = sum(count.level == level for count in known)
-        if number:
-            text = f"{number} of {counted(len(known), 'report')} flag{'s' * (number == 1)} {words}"
-            flags.append(Flag(level, text))
-    if known and len(flags) == len(notices):
-        text = f"None of {counted(len(known), 'report')} flags a problem"
-        # Of a model that is not for science nothing is called good.
-        flags.append(Flag("note", f"{text} of the runs") if notices else Flag("good", text))
-    return sorted_flags(flags)
