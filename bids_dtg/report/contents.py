@@ -147,19 +147,12 @@ class AverageFiles:
     record: Mapping[str, Any]  # completion record; empty where there is none
     # Sentences on sidecars that hold other kinds of values than the program writes.
     damage: tuple[str, ...] = ()
-    # Of one without maps: its sidecar, and the folder of its files
-    sidecar: Mapping[str, Any] = field(default_factory=dict)
-    place: Path | None = None
+    sidecar: Mapping[str, Any] = field(default_factory=dict)  # of one without maps
 
     @property
     def common(self) -> Mapping[str, Any]:
         """The sidecar of the first map: all but a few keys are the same for the average."""
         return self.maps[0].sidecar if self.maps else self.sidecar
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of its files."""
-        return self.maps[0].path.parent if self.maps else self.place
 
 
 @dataclass(frozen=True)
@@ -356,7 +349,6 @@ def _without_maps(
             record=completion_record(dataset, title),
             damage=_damage(path.name, faults),
             sidecar=sidecar,
-            place=path.parent / "func",
         )
 
 

@@ -35,29 +35,12 @@ _WORDS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What somebody decided of a participant."""
-
-    include: bool  # whether averages count the participant
-    reason: str = ""  # empty where none was given
-
-    @property
-    def words(self) -> str:
-        """Why the participant is not in an average."""
-        return f"left out by {FILE}" + (f": {self.reason}" if self.reason else "")
-
-
-@dataclass(frozen=True)
 class Inclusion:
     """The decisions that an output folder holds."""
 
-    decisions: Mapping[str, Decision] = field(default_factory=dict)  # by label without sub-
+    # By label without sub-: whether averages count the participant, and why ("": not said).
+    decisions: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # lines on rows that cannot be used
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Labels of excluded participants, in order."""
-        return tuple(sorted(label for label, made in self.decisions.items() if not made.include))
 
     def lines(self, labels: Collection[str]) -> tuple[str, ...]:
         """Describe the decisions: participants left out, and rows that cannot be used.
@@ -73,8 +56,9 @@ class Inclusion:
             A decision names somebody whose label is written otherwise, as 1 for 01.
         """
         require_labels(Path(FILE), self.decisions, labels)
-        gone = [f"sub-{label}" for label in self.left_out if label in labels]
-        unknown = [f"sub-{label}" for label in sorted(self.decisions) if label not in labels]
+        decided = sorted(self.decisions.items())
+        gone = [f"sub-{label}" for label, (kept, _) in decided if label in labels and not kept]
+        unknown = [f"sub-{label}" for label, _ in decided if label not in labels]
         lines = list(self.notes)
         if gone:
             lines.append(
@@ -100,11 +84,12 @@ class Inclusion:
         kept, gone = [], []
         for made in averages:
             label = made.title.partition("_")[0].removeprefix("sub-")
-            decision = self.decisions.get(label)
-            if decision is None or decision.include:
+            counts, reason = self.decisions.get(label, (True, ""))
+            if counts:
                 kept.append(made)
             else:
-                gone.append((made.title, decision.words))
+                why = f"left out by {FILE}" + (f": {reason}" if reason else "")
+                gone.append((made.title, why))
         if gone and not kept:
             raise DatasetError(
                 f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'average')})",
@@ -167,14 +152,14 @@ def page_facts(inclusion: Inclusion, labels: Sequence[str]) -> dict[str, Any]:
         "columns": list(COLUMNS),
         "people": [f"sub-{label}" for label in labels],
         "decided": {
-            f"sub-{label}": {"include": made.include, "reason": made.reason}
-            for label, made in sorted(inclusion.decisions.items())
+            f"sub-{label}": {"include": include, "reason": reason}
+            for label, (include, reason) in sorted(inclusion.decisions.items())
         },
     }
 
 
 def _decisions(table: Table) -> Inclusion:
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, tuple[bool, str]] = {}
     damaged = []
     for number, row in enumerate(table.dicts(), 2):
         label = row["participant_id"].strip().removeprefix("sub-")
@@ -186,7 +171,7 @@ def _decisions(table: Table) -> Inclusion:
         elif label in decisions:
             damaged.append(f"line {number} (sub-{label} a second time)")
         else:
-            decisions[label] = Decision(_WORDS[include], "" if reason in _NOT_KNOWN else reason)
+            decisions[label] = _WORDS[include], "" if reason in _NOT_KNOWN else reason
     if not damaged:
         return Inclusion(decisions)
     note = (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -13,7 +11,6 @@ from bids_dtg.report.contents import AverageFiles
 from bids_dtg.report.inclusion import (
     COLUMNS,
     FILE,
-    Decision,
     describe_inclusion,
     page_facts,
     read_inclusion,
@@ -47,7 +44,7 @@ def test_who_is_left_out_is_named_with_the_reason(output):
     found = write(
         output, ["sub-01", "true", None], ["sub-02", "false", "sleepy"], ["sub-03", None, "?"]
     )
-    assert found.decisions == {"01": Decision(True), "02": Decision(False, "sleepy")}
+    assert found.decisions == {"01": (True, ""), "02": (False, "sleepy")}
     one, two, three = (of(f"sub-0{n}_ses-1_task-rest") for n in (1, 2, 3))
     kept, gone = found.split([one, two, three])
     assert kept == [one, three]
@@ -96,22 +93,3 @@ def test_nobody_left_is_refused(output):
     found = write(output, ["sub-01", "false", None])
     with pytest.raises(DatasetError, match="leaves out everybody"):
         found.split([of("sub-01_task-rest")])
-
-
-labels = st.text("abcABC0123456789", min_size=1, max_size=8)
-reasons = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=20)
-
-
-@pytest.mark.slow
-@given(st.dictionaries(labels, st.tuples(st.booleans(), reasons), min_size=1, max_size=6))
-def test_what_is_written_comes_back(tmp_path_factory, decided):
-    output = DerivativeDataset(tmp_path_factory.mktemp("round"))
-    rows = [
-        [f"sub-{label}", str(include).lower(), reason or None]
-        for label, (include, reason) in decided.items()
-    ]
-    found = write(output, *rows)
-    assert {label: made.include for label, made in found.decisions.items()} == {
-        label: include for label, (include, _) in decided.items()
-    }
-    assert found.notes == ()
