@@ -89,9 +89,6 @@ class Request(CallRequest):
             )
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
-        else:
-            _check_spaces(asked, bundle.grid)
-            check_surfaces(settings.outputs.surfaces, bundle.space)
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
@@ -115,8 +112,10 @@ class Request(CallRequest):
                 expected="--atlases, e.g. Schaefer400",
             )
         made = cls(**vars(asked), capacity=capacity, bundle=bundle, atlases=atlases, device=device)
+        made.meshes  # noqa: B018 (unknown names are refused before anything is written)
+        made._check_spaces()
         if settings.inputs.analysis_level == "participant":  # trainings choose among measured maps
-            made.contrasts  # noqa: B018 (unknown names are refused before anything is written)
+            made.contrasts  # noqa: B018 (likewise)
         return made
 
     @property
@@ -198,16 +197,36 @@ class Request(CallRequest):
         RunError
             The participant's transforms or T1w image are missing.
         """
-        names = self.settings.outputs.output_spaces
-        if not names:  # as always of parcels, which have no grid
-            return ()
-        model, templateflow = self.bundle.grid, self.templateflow
         who = planned.participant, dict(planned.entities).get("ses")
-        anatomy = partial(find_anatomy, self.dataset, *who, templateflow=templateflow)
-        return tuple(
-            find_target(name, model, templateflow, anatomy)
-            for name in choose_spaces(names, model.space)
-        )
+        return tuple(self._target(name, *who) for name in self.spaces)
+
+    @cached_property
+    def spaces(self) -> tuple[str, ...]:
+        """Further spaces of maps; of parcels, which have no grid, there are none."""
+        names = self.settings.outputs.output_spaces
+        return choose_spaces(names, self.grid.space) if names else ()
+
+    def _target(self, name: str, participant: str, session: str | None = None) -> Target:
+        flow = self.templateflow
+        anatomy = partial(find_anatomy, self.dataset, participant, session, templateflow=flow)
+        return find_target(name, self.grid, flow, anatomy)
+
+    def _check_spaces(self) -> None:
+        """Refuse spaces in which no participant's maps can be written.
+
+        Raises
+        ------
+        SettingsError
+            There is no such space, no way to a template, or the input has no T1w space.
+        """
+        for name in self.spaces:
+            try:
+                if name == T1W:
+                    find_anatomy(self.dataset, "*", None, templateflow=self.templateflow)
+                elif not self.settings.behaviour.dry_run:  # it reports it with the participants
+                    self._target(name, "*")
+            except RunError as err:
+                raise err.as_kind(SettingsError, f"--output-spaces {name}: ") from err
 
     def methods_words(self) -> MethodsWords:
         """Return what the workflow says in the methods text."""
@@ -312,23 +331,3 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
             expected=f"no {wrong[0]}",
             remedy="wb_command smooths, parcellates and resamples such files",
         )
-
-
-def _check_spaces(asked: Asked, model: Grid) -> None:
-    """Refuse output spaces in which no participant's maps can be written.
-
-    Raises
-    ------
-    SettingsError
-        There is no such space, no way to a template, or the input has no T1w space.
-    """
-    settings, templateflow = asked.settings, asked.templateflow
-    anatomy = partial(find_anatomy, asked.dataset, "*", None, templateflow=templateflow)
-    for name in choose_spaces(settings.outputs.output_spaces, model.space):
-        try:
-            if name == T1W:
-                anatomy()
-            elif not settings.behaviour.dry_run:  # a dry run reports it with the participants
-                find_target(name, model, templateflow, anatomy)
-        except RunError as err:
-            raise err.as_kind(SettingsError, f"--output-spaces {name}: ") from err
