@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import as_text, parse_table, read_content, reading
+from bids_dtg.files.annex import require_content
+from bids_dtg.files.foreign import parse_table, read_text, reading
 from bids_dtg.inputs.run import RestRun
 
 
@@ -41,14 +42,13 @@ def _noise_of_aroma(courses: str, path: Path, text: str) -> list[bool]:
     components = len(courses.strip().split("\n")[-1].split())
     if path.suffix == ".csv":
         numbers = [int(word) for word in re.split(r"[\s,]+", text.strip()) if word]
-        if any(not 1 <= number <= components for number in numbers):
+        if not set(numbers) <= {*range(1, components + 1)}:
             raise ValueError(f"{path.name} names {numbers} of {components} components")
         return [number in numbers for number in range(1, components + 1)]
-    table = parse_table(text, path)
-    column = table.header.index("classification")
-    if len(table.rows) != components:
-        raise ValueError(f"{path.name} has {len(table.rows)} rows for {components} components")
-    return [row[column] == "rejected" for row in table.rows]
+    rows = parse_table(text, path).dicts()
+    if len(rows) != components:
+        raise ValueError(f"{path.name} has {len(rows)} rows for {components} components")
+    return [row["classification"] == "rejected" for row in rows]
 
 
 def _noise_of_tedana(courses: str, path: Path, text: str) -> list[bool]:
@@ -60,9 +60,8 @@ def _noise_of_tedana(courses: str, path: Path, text: str) -> list[bool]:
     def plain(component: str) -> str:
         return re.sub(r"_0+(?=\d)", "_", component.strip())
 
-    table = parse_table(text, path)
-    name, kind = (table.header.index(column) for column in ("Component", "classification"))
-    kinds = {plain(row[name]): row[kind] for row in table.rows}
+    rows = parse_table(text, path).dicts()
+    kinds = {plain(row["Component"]): row["classification"] for row in rows}
     names = [plain(word) for word in courses.split("\n", 1)[0].split()]
     if not kinds.keys() & set(names):
         raise ValueError(f"{path.name} names none of the components")
@@ -136,14 +135,13 @@ def read_components(strategy: str, run: RestRun, n_frames: int, dropped: int = 0
             remedy=program.remedy,
         )
     path, noise_path = files
-    # An empty list: nothing is noise.
-    is_empty = noise_path.is_file() and noise_path.stat().st_size == 0
     try:
         with reading(f"{path} and {noise_path.name}"):
-            courses = as_text(read_content(path, run.participant), path)
-            content = b"" if is_empty else read_content(noise_path, run.participant)
+            require_content(path, run.participant)
+            courses = read_text(path)
             mixing = _parse_mixing(path, courses)
-            noise = program.which(courses, noise_path, as_text(content, noise_path))
+            # An empty list: nothing is noise.
+            noise = program.which(courses, noise_path, read_text(noise_path))
     except ForeignFileError as err:
         raise err.as_kind(
             RunError,
