@@ -21,31 +21,6 @@ from bids_dtg.connectome.passes import (
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class ParcelVoxels:
-    """The voxels of a run that parcels are averaged over, those of one parcel together.
-
-    Examples
-    --------
-    >>> voxels = ParcelVoxels(np.array([0, 0, 1]), np.array([2, 4]), np.ones(3, bool))
-    >>> voxels.parcels
-    2
-    """
-
-    parcel: NDArray[np.intp]  # (voxels,), number of the parcel of each, never decreasing
-    sizes: NDArray[np.int64]  # (parcels,), voxels of each parcel, read or not
-    valid: NDArray[np.bool_]  # (voxels,), that may have data; the others are never read
-
-    @property
-    def parcels(self) -> int:
-        """How many parcels there are."""
-        return len(self.sizes)
-
-    def count(self, among: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Count the voxels of each parcel among some (voxels,): (parcels,)."""
-        return np.bincount(self.parcel[among], minlength=self.parcels).astype(np.int64)
-
-
 class ParcelSums:
     """Sums of a run's frames over parcels, added block by block.
 
@@ -57,16 +32,19 @@ class ParcelSums:
     ----------
     design
         Frames kept and columns that are removed from the series.
-    voxels
-        The voxels over which values are summed: places and brain mask.
+    parcel
+        (voxels,), number of the parcel of each, never decreasing.
+    sizes
+        (parcels,), voxels of each parcel, read or not.
+    valid
+        (voxels,), that may have data; the others are never read.
     subtracted
         (voxels,) volume that was subtracted from the frames before they are added; None: none.
 
     Examples
     --------
     >>> design = TemporalDesign.build(None, (), np.ones(4, bool), tr_seconds=2.0)
-    >>> voxels = ParcelVoxels(np.array([0, 0, 1]), np.array([2, 1]), np.ones(3, bool))
-    >>> sums = ParcelSums(design, voxels)
+    >>> sums = ParcelSums(design, np.array([0, 0, 1]), np.array([2, 1]), np.ones(3, bool))
     >>> sums.add(np.array([[1.0, 3, 0], [2, 4, 0], [3, 5, 0], [4, 6, 0]]), 0)
     >>> sums.means()[:, 0].tolist(), sums.coverage.tolist()
     ([2.0, 3.0, 4.0, 5.0], [1.0, 0.0])
@@ -75,21 +53,22 @@ class ParcelSums:
     def __init__(
         self,
         design: TemporalDesign,
-        voxels: ParcelVoxels,
+        parcel: NDArray[np.intp],
+        sizes: NDArray[np.int64],
+        valid: NDArray[np.bool_],
         *,
         subtracted: NDArray[np.floating] | None = None,
     ) -> None:
-        self.design, self.voxels = design, voxels
+        self.design, self._parcel, self._sizes = design, parcel, sizes
         self.seen = np.zeros(design.frames_kept, dtype=bool)
-        self._subtracted = np.zeros(len(voxels.parcel)) if subtracted is None else subtracted
-        # (voxels,), with a value other than 0 in a kept frame so far
-        self.with_data = np.zeros(len(voxels.parcel), bool)
-        if subtracted is not None:  # what is constant has become 0, and has data nevertheless
-            self.with_data |= voxels.valid & (subtracted != 0)
+        self._subtracted = np.zeros(len(parcel)) if subtracted is None else subtracted
+        # (voxels,), with a value other than 0 in a kept frame so far; what is constant has become
+        # 0 where a volume was subtracted, and has data nevertheless.
+        self.with_data = valid & (self._subtracted != 0)
         self._position = np.where(design.keep, np.cumsum(design.keep) - 1, -1)
-        self._sums = np.zeros((design.frames_kept, voxels.parcels))
-        self._absent = np.flatnonzero(~voxels.valid)
-        self._filled, self._starts = np.unique(voxels.parcel, return_index=True)
+        self._sums = np.zeros((design.frames_kept, len(sizes)))
+        self._absent = np.flatnonzero(~valid)
+        self._filled, self._starts = np.unique(parcel, return_index=True)
 
     def add(self, block: Block, first_frame: int) -> None:
         """Add consecutive frames.
@@ -123,14 +102,18 @@ class ParcelSums:
         self.seen[position[kept]] = True
 
     @property
+    def count(self) -> NDArray[np.intp]:
+        """(parcels,), number of each parcel's voxels that have data."""
+        return np.bincount(self._parcel[self.with_data], minlength=len(self._sizes))
+
+    @property
     def coverage(self) -> Float:
         """(parcels,), share of each parcel's voxels that have data, 0 to 1."""
-        return self.voxels.count(self.with_data) / np.maximum(self.voxels.sizes, 1)
+        return self.count / np.maximum(self._sizes, 1)
 
     def means(self) -> Float:
         """Mean of each parcel's voxels with data, (frames kept, parcels); NaN where none has."""
-        count = self.voxels.count(self.with_data)
-        means = np.full(self._sums.shape, np.nan)
+        count, means = self.count, np.full(self._sums.shape, np.nan)
         np.divide(self._sums, count, out=means, where=count > 0)
         return means
 
@@ -142,12 +125,11 @@ class ParcelSums:
         min_coverage
             Share of a parcel's voxels; parcels with less have no series.
         """
-        where = self.voxels.parcel[self.with_data]
-        weights = self._subtracted[self.with_data]
-        taken = np.bincount(where, weights, minlength=self.voxels.parcels)
+        where, weights = self._parcel[self.with_data], self._subtracted[self.with_data]
+        taken = np.bincount(where, weights, minlength=len(self._sizes))
         return ParcelSeries.of(
             *(self.means(), self.design, self.coverage, min_coverage),
-            subtracted=taken / np.maximum(self.voxels.count(self.with_data), 1),
+            subtracted=taken / np.maximum(self.count, 1),
         )
 
 
@@ -276,7 +258,9 @@ class ParcelSeries:
 def parcel_sums(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
-    voxels: ParcelVoxels,
+    parcel: NDArray[np.intp],
+    sizes: NDArray[np.int64],
+    valid: NDArray[np.bool_],
     *,
     smoothing: MakeSmoothing | None = None,
     leave: bool = True,
@@ -291,10 +275,8 @@ def parcel_sums(
     open_blocks
         Starts reading the run: yields (first frame, (frames, voxels) block), all frames in order.
         Blocks are changed.
-    design
-        Frames kept and columns to project out.
-    voxels
-        The voxels whose values are averaged over parcels.
+    design, parcel, sizes, valid
+        As for `ParcelSums`.
     smoothing
         Makes the operator that smooths each frame before it is added. Voxels that are 0 in the
         whole first block have no data then: zeros would be drawn in.
@@ -305,27 +287,11 @@ def parcel_sums(
     ------
     ValueError
         No frame is kept, or frames are missing or hold values that cannot be summed.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> bold = rng.standard_normal((50, 6))
-    >>> design = TemporalDesign.build(None, (), np.ones(50, bool), tr_seconds=2.0)
-    >>> voxels = ParcelVoxels(np.repeat([0, 1], 3), np.array([3, 3]), np.ones(6, bool))
-    >>> def blocks():
-    ...     yield 0, bold[:30].copy()
-    ...     yield 30, bold[30:].copy()
-    >>> sums = parcel_sums(blocks, design, voxels)
-    >>> sums.series().values.shape
-    (2, 50)
     """
 
     def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> ParcelSums:
-        return ParcelSums(
-            design,
-            ParcelVoxels(voxels.parcel, voxels.sizes, usable),
-            subtracted=None if smoothing is None else subtracted,
-        )
+        of_frames = None if smoothing is None else subtracted
+        return ParcelSums(design, parcel, sizes, usable, subtracted=of_frames)
 
     # A voxel is a large share of its parcel: a single one that leaves is left out.
-    return add_up(open_blocks, design, start, voxels.valid, smoothing=smoothing, leave=leave)[0]
+    return add_up(open_blocks, design, start, valid, smoothing=smoothing, leave=leave)[0]

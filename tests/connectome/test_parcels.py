@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.parcels import ParcelSeries, ParcelSums, ParcelVoxels, parcel_sums
+from bids_dtg.connectome.parcels import ParcelSeries, ParcelSums, parcel_sums
 
 FRAMES, VOXELS, PARCELS = 80, 60, 5
 PARCEL = np.sort(np.arange(VOXELS) % PARCELS)
@@ -33,7 +33,7 @@ def measure(bold, design, *, size=16, valid=EVERY, opened=None, smoothing=None) 
         for first in range(0, len(bold), size):
             yield first, bold[first : first + size].copy()
 
-    return parcel_sums(blocks, design, ParcelVoxels(PARCEL, SIZES, valid), smoothing=smoothing)
+    return parcel_sums(blocks, design, PARCEL, SIZES, valid, smoothing=smoothing)
 
 
 def plain(bold, design, used=EVERY) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_values_in_percent_are_those_of_the_means_whatever_was_subtracted():
     percent = found.values[:, design.keep] * found.percent[:, None]
     np.testing.assert_allclose(percent, 100 * left / means.mean(1, keepdims=True), atol=1e-5)
     volume = bold[0].astype(np.float32)
-    sums = ParcelSums(design, ParcelVoxels(PARCEL, SIZES, EVERY), subtracted=volume)
+    sums = ParcelSums(design, PARCEL, SIZES, EVERY, subtracted=volume)
     sums.add(bold - volume, 0)
     np.testing.assert_allclose(sums.series().percent, found.percent, rtol=1e-6)
     centred = measure(bold - bold.mean(axis=0), design).series()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import frequency_facts
-from bids_dtg.connectome.parcels import ParcelSeries, ParcelVoxels, parcel_sums
+from bids_dtg.connectome.parcels import ParcelSeries, parcel_sums
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas
 from bids_dtg.imaging.grid import Grid
@@ -118,7 +118,7 @@ class SeriesReader:
             sums = parcel_sums(
                 lambda: source.blocks(clock, progress),
                 planned.design,
-                ParcelVoxels(self.parcel, self.atlas.voxels, source.valid),
+                *(self.parcel, self.atlas.voxels, source.valid),
                 smoothing=smoothing_among(self.places, self.cleaning),
                 leave=not source.between,
             )
