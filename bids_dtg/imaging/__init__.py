@@ -22,6 +22,6 @@ Files:
 - `nifti`: masks and maps in; statistic maps out
 - `surfaces`: maps at the vertices of surfaces, and as grayordinates
 - `statmap`: a measured statistic map at points
-- `at_hand`: images and confounds that people hold in Python, taken as a run of files
+- `given_images`: images and confounds that people hold in Python, taken as a run of files
 - `atlas`: a label image at a model's voxels, and means over its parcels
 """

@@ -22,9 +22,9 @@ from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bu
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import SettingsError
-from bids_dtg.imaging.at_hand import ConfoundsLike, Image, ImageLike, at_hand
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_coverage, region_means
 from bids_dtg.imaging.bold import read_bold_header
+from bids_dtg.imaging.given_images import ConfoundsLike, Image, ImageLike, as_run
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -317,14 +317,13 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     ) -> Estimate:
         bundle, reader = self.bundle_, self._reader
         rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here(download=True))
-        with at_hand(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r) as found:
-            cleaning = resolve(reader.cleaning, found.input_type)
-            if found.columns is not None:
-                cleaning = replace(
-                    cleaning, denoise_strategy="none", custom_confounds=found.columns
-                )
-            keep = None if sample_mask is None else _kept(sample_mask, found.run)
-            measured = reader.measure(found.run, keep=keep, cleaning=cleaning)
+        given = as_run(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r)
+        with given as (run, input_type, columns):
+            cleaning = resolve(reader.cleaning, input_type)
+            if columns is not None:
+                cleaning = replace(cleaning, denoise_strategy="none", custom_confounds=columns)
+            keep = None if sample_mask is None else _kept(sample_mask, run)
+            measured = reader.measure(run, keep=keep, cleaning=cleaning)
         judged = reader.judge(measured.connectomes, measured.mask_overlap)
         notes = [*measured.notes, *_notes_on_columns(confounds, measured)]
         if judged.verdict != "inside":

@@ -1,16 +1,16 @@
-"""Images and confounds at hand, as people hold them in Python: taken as a run of files.
+"""Images and confounds that people hold in Python, taken as a run of files.
 
 What reads runs reads files. A path, or an image that nibabel has read from one, is that file with
-all that lies beside it; an image or table in memory is written to a temporary folder. So one way
+all that belongs to it; an image or table in memory is written to a temporary folder. So one way
 leads to a connectome, whoever calls.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,7 +18,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bids_dtg.errors import DatasetError, RunError
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import repetition_time
@@ -38,28 +38,17 @@ Image: TypeAlias = Any
 ImageLike: TypeAlias = "str | Path | Image | RestRun"
 ConfoundsLike: TypeAlias = "str | Path | pd.DataFrame | ArrayLike | None"
 
-_FORMATS = (nib.Nifti1Image, nib.Nifti2Image)
-
-
-@dataclass(frozen=True)
-class AtHand:
-    """An image at hand, as files."""
-
-    run: RestRun  # the image and what belongs to it
-    input_type: InputType  # of the dataset that it lies in
-    columns: Path | None = None  # a table whose columns are all removed, in place of a strategy's
-
 
 @contextmanager
-def at_hand(
+def as_run(
     image: ImageLike,
     confounds: ConfoundsLike = None,
     *,
     rule: SpaceRule,
     mask: str | Path | Image | None = None,
     tr_seconds: float | None = None,
-) -> Iterator[AtHand]:
-    """Take an image with its confounds as a run of files, for as long as it is read.
+) -> Iterator[tuple[RestRun, InputType, Path | None]]:
+    """Take an image with its confounds as a run of files, for as long as the context is open.
 
     Parameters
     ----------
@@ -77,62 +66,58 @@ def at_hand(
     tr_seconds
         Time between frames; None: that of the sidecars or the header.
 
+    Yields
+    ------
+    run, input_type
+        The image with its files, and what kind of dataset it lies in.
+    columns
+        A table whose columns are all removed, in place of a strategy's; None: there is none.
+
     Raises
     ------
     RunError
-        Inside the context too, without the names of temporary files: a file cannot be used.
+        A file cannot be used.
     SettingsError
         There is no folder for temporary files, or no space in it.
     TypeError
         Something is no image and no table.
     """
     with temporary_folder() as folder:
-        try:
-            yield _as_files(image, confounds, folder, rule, mask, tr_seconds)
-        except RunError as err:
-            if str(folder) not in str(err):
-                raise
-            raise _without(err, folder) from err
+        if isinstance(image, RestRun):
+            run: RestRun = image
+            kind: InputType = "xcpd" if run.cleaned_before else "fmriprep"
+        else:
+            run, kind = _run_of(_as_file(image, folder / "image.nii"), rule)
+        changed: dict[str, Any] = {} if tr_seconds is None else {"tr_seconds": tr_seconds}
+        if mask is not None:
+            changed["mask"] = _as_file(mask, folder / "mask.nii")
+        columns = None
+        if isinstance(confounds, str | Path):
+            changed["confounds"] = Path(confounds).expanduser().absolute()
+        elif hasattr(confounds, "columns"):
+            changed["confounds"] = _write_table(confounds, folder / "confounds.tsv")
+        elif confounds is not None:
+            columns = _write_table(_frame(confounds), folder / "confounds.tsv")
+        yield replace(run, **changed), kind, columns
 
 
-def _as_files(
-    image: ImageLike,
-    confounds: ConfoundsLike,
-    folder: Path,
-    rule: SpaceRule,
-    mask: str | Path | Image | None,
-    tr_seconds: float | None,
-) -> AtHand:
-    if isinstance(image, RestRun):
-        found = AtHand(image, "xcpd" if image.cleaned_before else "fmriprep")
-    else:
-        found = _run_of(_as_file(image, folder / "image.nii"), rule)
-    changed: dict[str, Any] = {} if tr_seconds is None else {"tr_seconds": tr_seconds}
-    if mask is not None:
-        changed["mask"] = _as_file(mask, folder / "mask.nii")
-    columns = None
-    if isinstance(confounds, str | Path):
-        changed["confounds"] = Path(confounds).expanduser().absolute()
-    elif hasattr(confounds, "columns"):
-        frame: Any = confounds
-        changed["confounds"] = _write_frame(frame, folder / "confounds.tsv")
-    elif confounds is not None:
-        columns = _write_columns(confounds, folder / "confounds.tsv")
-    return replace(found, run=replace(found.run, **changed), columns=columns)
-
-
-def _run_of(path: Path, rule: SpaceRule) -> AtHand:
+def _run_of(path: Path, rule: SpaceRule) -> tuple[RestRun, InputType]:
     """Take a BOLD file as a run: with its companions where its name is BIDS."""
     root = next((p.parent for p in path.parents if p.name.startswith("sub-")), path.parent)
     try:
-        name = parse_name(path.name)
+        label = parse_name(path.name).get("sub")
     except ValueError:
-        name = None
-    if name is None or name.get("sub") is None:
-        return AtHand(_plain_run(path, rule), "fmriprep")
-    kind = _type_of(root)
-    run = run_of_file(path, root, name.get("sub") or "", rule=rule, input_type=kind)
-    return AtHand(run, kind)
+        label = None
+    if label is None:
+        return _plain_run(path, rule), "fmriprep"
+    kind: InputType = "fmriprep"  # if nothing states another
+    try:
+        dataset = find_dataset(root)
+        if dataset.root == root and dataset.input_type == "xcpd":
+            kind = "xcpd"
+    except DatasetError:
+        pass
+    return run_of_file(path, root, label, rule=rule, input_type=kind), kind
 
 
 def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
@@ -159,15 +144,6 @@ def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
     )
 
 
-def _type_of(root: Path) -> InputType:
-    """Return the program that made a folder's derivatives; fMRIPrep if nothing states another."""
-    try:
-        dataset = find_dataset(root)
-    except DatasetError:
-        return "fmriprep"
-    return "xcpd" if dataset.root == root and dataset.input_type == "xcpd" else "fmriprep"
-
-
 def _as_file(image: str | Path | Image, path: Path) -> Path:
     """Return the file of an image: its own, or `path`, where it is then written."""
     if isinstance(image, str | Path):
@@ -176,15 +152,14 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
         raise TypeError(
             f"an image is a path, an image of nibabel or a run, not {type(image).__name__}"
         )
-    own = _own_file(image)
-    if own is not None:
-        return own
+    own = image.get_filename()
+    if own is not None and _nib.is_proxy(image.dataobj) and _is_unchanged(image, own):
+        return Path(own).absolute()
     data = np.asanyarray(image.dataobj)
     # NIfTI has no truth values, and neither bool nor float16 loses anything so.
     wider: dict[str, np.dtype[Any]] = {"?": np.dtype(np.uint8), "e": np.dtype(np.float32)}
     stored: np.dtype[Any] = wider.get(data.dtype.char, data.dtype)
-    kind: Any = type(image) if isinstance(image, _FORMATS) else nib.Nifti1Image
-    written = kind(data.astype(stored, copy=False), image.affine, image.header)
+    written: Any = _nib.Nifti1Image(data.astype(stored, copy=False), image.affine, image.header)
     # A header that was taken over from a scaled file would round the values.
     written.set_data_dtype(stored)
     try:
@@ -194,31 +169,17 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
     return path
 
 
-def _own_file(image: Image) -> Path | None:
-    """Return the file that an image is read from; None if it is not as the file has it."""
-    name = image.get_filename()
-    if name is None or not _nib.is_proxy(image.dataobj) or not isinstance(image, _FORMATS):
-        return None
-    path = Path(name).absolute()
+def _is_unchanged(image: Image, file: str) -> bool:
+    """Return whether an image's header and affine still are those of its file."""
     try:
-        kept: Any = nib.load(path)
+        kept = _nib.load(file)
     except (OSError, nib.filebasedimages.ImageFileError):
-        return None
-    same = np.array_equal(kept.affine, image.affine) and kept.header == image.header
-    return path if same else None
+        return False
+    return bool(np.array_equal(kept.affine, image.affine) and kept.header == image.header)
 
 
-def _write_frame(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a data frame as a table of confounds: its numbers are read back as they are."""
-    try:
-        frame.to_csv(path, sep="\t", index=False, na_rep="n/a")
-    except OSError as err:
-        raise temporary_error(err) from err
-    return path
-
-
-def _write_columns(values: ArrayLike, path: Path) -> Path:
-    """Write an array as a table all of whose columns are removed."""
+def _frame(values: ArrayLike) -> pd.DataFrame:
+    """Return an array as a table, by names that no strategy has."""
     import pandas as pd
 
     columns = np.asarray(values, np.float64)
@@ -226,11 +187,13 @@ def _write_columns(values: ArrayLike, path: Path) -> Path:
     if columns.ndim != 2:
         raise TypeError(f"confounds are (frames, columns), not {columns.shape}")
     names = [f"column{number:03d}" for number in range(1, columns.shape[1] + 1)]
-    return _write_frame(pd.DataFrame(columns, columns=names), path)
+    return pd.DataFrame(columns, columns=names)
 
 
-def _without(err: RunError, folder: Path) -> RunError:
-    """Return an error that names the files of a temporary folder without it."""
-    words: Sequence[str | None] = (err.found, err.expected, err.remedy)
-    found, expected, remedy = (w and w.replace(f"{folder}/", "") for w in words)
-    return type(err)(found or "", expected=expected, remedy=remedy)
+def _write_table(table: Any, path: Path) -> Path:
+    """Write a data frame as a table of confounds: its numbers are read back as they are."""
+    try:
+        table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    except OSError as err:
+        raise temporary_error(err) from err
+    return path
