@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.kinds import all_kinds
@@ -30,30 +31,30 @@ _FACT = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 SOURCES = ("stated", "inferred")  # by its makers; from what they published
 
 
-class CardPart(Protocol):
-    """The part of a card that is its kind's own: fields beside those of every card."""
+class CardPart(ABC):
+    """The part of a card that is its kind's own, a dataclass: fields beside those of every card."""
 
     # Keys of the card's JSON in their order; those that are not named follow.
-    ORDER: ClassVar[tuple[str, ...]]
+    ORDER: ClassVar[tuple[str, ...]] = ()
 
     @property
+    @abstractmethod
     def outputs(self) -> str:
         """What the model predicts, counted, in a few words."""
-        ...
 
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
-        ...
+        return asdict(cast("Any", self))
 
     @classmethod
+    @abstractmethod
     def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
         """Return the files that a bundle must have, beside the weights."""
-        ...
 
     @classmethod
+    @abstractmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> CardPart:
         """Read the part's fields of a card that lists some files; BundleError if they are wrong."""
-        ...
 
 
 Part = TypeVar("Part", bound=CardPart)
@@ -148,21 +149,15 @@ class ModelCard(Generic[Part]):
         kind = _supported_kind(fields)
         part = all_kinds()[kind].part()
         files = _files(fields.nested("files"), (WEIGHTS_FILE, *part.required_files(fields)))
-        card = ModelCard(
-            name=fields.matching("name", _NAME, "letters, digits, '.', '-', '_'"),
-            version=fields.text("version"),
-            kind=kind,
-            licence=fields.text("licence"),
-            citation=fields.text("citation"),
-            description=fields.text("description"),
+        fields.matching("name", _NAME, "letters, digits, '.', '-', '_'")
+        card: ModelCard[Any] = ModelCard(
             training=fields.nested("training").record(TrainingData),
             part=part.read(fields, files),
-            for_science=fields.flag("for_science"),
-            notice=fields.text("notice"),
             files=files,
             sources=_sources(fields),
             record=fields.mapping_or_none("record"),
             evaluation=fields.mapping_or_none("evaluation"),
+            **fields.scalars(cls),
         )
         if not card.for_science and not card.notice.strip():
             raise fields.wrong("notice", card.notice, "a notice, as for_science is false")

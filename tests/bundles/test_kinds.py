@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from tiny_network import write_tiny_network
 from tiny_twin import write_tiny_twin
 
 from bids_dtg.bundles.bundle import Bundle, load_any_bundle, read_verified_card
-from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
+from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard
 from bids_dtg.bundles.kinds import Kind, all_kinds
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.bundles.writer import write_files
@@ -100,18 +99,14 @@ def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypat
 
 
 @dataclass(frozen=True)
-class RegionsPart:
+class RegionsPart(CardPart):
     """The card's part of a kind that predicts no maps."""
 
-    ORDER: ClassVar[tuple[str, ...]] = ()
     regions: int
 
     @property
     def outputs(self) -> str:
         return f"{self.regions} regions"
-
-    def to_json(self) -> dict[str, object]:
-        return asdict(self)
 
     @classmethod
     def required_files(cls, fields) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bids_dtg.bundles.card import CardPart
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
@@ -43,7 +44,7 @@ class Recentring:
 
 
 @dataclass(frozen=True)
-class MapsPart:
+class MapsPart(CardPart):
     """The part of the card of models of contrast maps, of any kind."""
 
     ORDER: ClassVar[tuple[str, ...]] = (

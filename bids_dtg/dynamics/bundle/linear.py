@@ -8,7 +8,7 @@ but a hash.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -75,10 +75,6 @@ class LinearPart(FittedPart):
             found |= {_LOADINGS: (self.components, edges), _MEAN: (edges,)}
             found |= {_SD: (self.components,)}
         return found
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the part's fields of `model.json`."""
-        return asdict(self)
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> LinearPart:

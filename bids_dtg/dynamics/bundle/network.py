@@ -10,7 +10,7 @@ participants: such a bundle is data of these people.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -111,10 +111,6 @@ class NetworkPart(FittedPart):
                 shapes[f"{lstm}.weight_hh_{way}"] = (4 * encoder, encoder)
                 shapes |= {f"{lstm}.bias_{one}h_{way}": (4 * encoder,) for one in "ih"}
         return shapes
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the part's fields of `model.json`."""
-        return asdict(self)
 
     @classmethod
     def read(cls, given: JsonFields, files: Mapping[str, str]) -> NetworkPart:
