@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.contrasts.bundle.kinds import KINDS
-from bids_dtg.contrasts.participant.outputs.choice import WRITES
+from bids_dtg.contrasts.participant.outputs import WRITES
 from bids_dtg.contrasts.plan import RECIPES
 from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES

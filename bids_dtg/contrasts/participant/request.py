@@ -14,7 +14,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.model import bytes_needed, obtain_bundle
-from bids_dtg.contrasts.participant.outputs.choice import (
+from bids_dtg.contrasts.participant.outputs import (
     REGIONS,
     USUAL,
     WRITES,

@@ -12,7 +12,7 @@ from bids_dtg.connectome.connectome import Connectome, JoinedRuns, RunConnectome
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps
-from bids_dtg.contrasts.participant.outputs.choice import CONNECTOME, in_words
+from bids_dtg.contrasts.participant.outputs import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import complete, write_average, write_run
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise

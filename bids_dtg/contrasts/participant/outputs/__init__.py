@@ -1,8 +1,31 @@
-"""Files of an average of contrast maps.
+"""Files of an average of contrast maps, and the kinds of results that a call chooses among.
 
-- `choice`: which contrasts and kinds of results are written
 - `maps`: maps with their one sidecar, means over atlases, and the model's half-widths
 - `spaces`: further spaces that maps are written in
 - `surfaces`: maps at the vertices of surfaces, and as grayordinates
 - `write`: writes all of an average and of its runs, and records that it is complete
 """
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from bids_dtg.notices import counted
+
+MAPS, REGIONS, CONNECTOME = "maps", "regions", "connectome"
+WRITES: Mapping[str, str] = MappingProxyType(
+    {
+        MAPS: "predicted maps",
+        REGIONS: "a table of means over the parcels of each of --atlases",
+        CONNECTOME: "the voxel-to-ROI connectome and the ROI series of each run",
+    }
+)
+USUAL = (MAPS, REGIONS)
+
+
+def in_words(contrasts: int, kinds: Collection[str]) -> str:
+    """Say what is written of so many contrasts, in a few words."""
+    maps = counted(contrasts, "map")
+    found = [maps if MAPS in kinds else f"regions of {maps}"] if {*kinds} != {CONNECTOME} else []
+    return " and ".join([*found, *(["connectomes"] if CONNECTOME in kinds else [])])

@@ -15,7 +15,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import nodes_of
-from bids_dtg.contrasts.participant.outputs.choice import MAPS, REGIONS
+from bids_dtg.contrasts.participant.outputs import MAPS, REGIONS
 from bids_dtg.contrasts.participant.outputs.maps import (
     WORDS,
     Entities,
