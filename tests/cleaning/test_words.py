@@ -14,53 +14,25 @@ from bids_dtg.settings import CleaningOptions
 
 
 @pytest.mark.parametrize(
-    ("choice", "present", "absent"),
+    ("strategy", "choice", "present", "absent"),
     [
-        ({"denoise_strategy": "simple"}, "24 motion parameters, the mean signals", "squares"),
-        (
-            {"denoise_strategy": "simple"},
-            "fMRIPrep's discrete cosines (high-pass) were removed",
-            "global",
-        ),
-        ({"denoise_strategy": "simple", "gsr": True}, "the global signal and", "its derivative"),
-        (
-            {"denoise_strategy": "36p"},
-            "global signal with its deriv",
-            "gave",
-        ),
-        ({"denoise_strategy": "scrubbing", "fd_threshold": 0.2}, "above 0.2 mm", "0.5 mm"),
-        ({"denoise_strategy": "compcor"}, "CompCor (Behzadi et al., 2007)", "mean signals"),
-        (
-            {"denoise_strategy": "ica_aroma"},
-            "taken away first (non-aggressively)",
-            "motion parameters",
-        ),
-        ({"denoise_strategy": "none"}, "From these no confounds were removed.", "nilearn"),
-        (
-            {"denoise_strategy": "none", "custom_confounds": Path("own")},
-            "Further confounds of our own",
-            "no conf",
-        ),
-        (
-            {"denoise_strategy": "simple", "high_pass": 0.01},
-            "cosines of up to 0.01 Hz",
-            "fMRIPrep's",
-        ),
-        (
-            {"denoise_strategy": "compcor", "high_pass": 0.01},
-            "fMRIPrep's discrete cosines",
-            "above",
-        ),
-        ({"denoise_strategy": "none", "low_pass": 0.1}, "above 0.1 Hz were removed", "(high-pass)"),
-        (
-            {"denoise_strategy": "none", "smoothing_fwhm": 6.0},
-            "Gaussian of 6 mm full width",
-            "nilearn",
-        ),
+        ("simple", {}, "24 motion parameters, the mean signals", "squares"),
+        ("simple", {}, "fMRIPrep's discrete cosines (high-pass) were removed", "global"),
+        ("simple", {"gsr": True}, "the global signal and", "its derivative"),
+        ("36p", {}, "global signal with its deriv", "gave"),
+        ("scrubbing", {"fd_threshold": 0.2}, "above 0.2 mm", "0.5 mm"),
+        ("compcor", {}, "CompCor (Behzadi et al., 2007)", "mean signals"),
+        ("ica_aroma", {}, "taken away first (non-aggressively)", "motion parameters"),
+        ("none", {}, "From these no confounds were removed.", "nilearn"),
+        ("none", {"custom_confounds": Path("own")}, "Further confounds of our own", "no conf"),
+        ("simple", {"high_pass": 0.01}, "cosines of up to 0.01 Hz", "fMRIPrep's"),
+        ("compcor", {"high_pass": 0.01}, "fMRIPrep's discrete cosines", "above"),
+        ("none", {"low_pass": 0.1}, "above 0.1 Hz were removed", "(high-pass)"),
+        ("none", {"smoothing_fwhm": 6.0}, "Gaussian of 6 mm full width", "nilearn"),
     ],
 )
-def test_text_follows_the_choice(choice, present, absent):
-    text = cleaning_text(CleaningOptions(**choice))
+def test_text_follows_the_choice(strategy, choice, present, absent):
+    text = cleaning_text(CleaningOptions(denoise_strategy=strategy, **choice))
     assert present in text
     assert absent not in text
 

@@ -106,20 +106,6 @@ def test_a_roi_without_signal_has_no_part_in_the_others(way):
     np.testing.assert_allclose(result.whole.marginal, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_series_that_depend_on_each_other_have_small_coefficients(way):
-    """A parcellation's demeaned maps add up to 0, and so do its series."""
-    rng = np.random.default_rng(5)
-    maps = (rng.integers(0, ROIS, VOXELS) == np.arange(ROIS)[:, None]).astype(np.float32)
-    noise = rng.standard_normal((FRAMES, VOXELS))
-    bold = (100 + rng.standard_normal((FRAMES, ROIS)) @ maps + noise).astype(np.float32)
-    design = TemporalDesign.build(None, [], np.ones(FRAMES, bool), TR)
-    result = one_pass(bold, maps, design, Form("partial"), way=way)
-    kept = bold.astype(float)
-    assert_least_squares(result, kept, plain_series(kept, maps), design)
-    assert np.abs(result.whole.r).max() < 2
-
-
 def test_an_unknown_form_is_refused_with_those_that_there_are():
     with pytest.raises(ValueError, match=r"full.*marginal.*partial"):
         Form("full")

@@ -1,14 +1,21 @@
+"""Components of ICA-AROMA and tedana beside a run, and which of them are noise."""
+
 from __future__ import annotations
 
+import inspect
 import re
+import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
+from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
 from nuisance_tables import write_aroma, write_tedana
 
 from bids_dtg.cleaning.confounds import load_confounds
 from bids_dtg.cleaning.noise_components import find_component_files, read_components
+from bids_dtg.cleaning.words import cleaning_text
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
@@ -17,6 +24,7 @@ from bids_dtg.settings import CleaningOptions
 FRAMES = 30
 MIXING = np.random.default_rng(0).standard_normal((FRAMES, 6))
 NOISE = np.array([True, False, False, True, False, False])
+KINDS = ["rejected" if noise else "accepted" for noise in NOISE]
 
 
 @pytest.fixture
@@ -86,8 +94,7 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
     write_confounds(run.confounds, confound_columns(FRAMES, n_non_steady=flagged))
     mixing = MIXING[missing:] * (np.arange(FRAMES - missing) >= zeros)[:, None]
     write_aroma(run.bold.parent, run.title, mixing, NOISE)
-    kinds = ["rejected" if noise else "accepted" for noise in NOISE]
-    write_tedana(run.bold.parent, run.title, mixing, kinds)
+    write_tedana(run.bold.parent, run.title, mixing, KINDS)
     options = CleaningOptions(denoise_strategy=strategy, dummy_scans=dummies)
     if not fits:
         with pytest.raises(RunError, match=rf"_mixing\.tsv has {FRAMES - missing} rows") as told:
@@ -134,3 +141,61 @@ def test_metrics_of_another_ica_are_refused(run):
     write_aroma(run.bold.parent, run.title, MIXING, NOISE[:4], post=True)
     with pytest.raises(RunError, match="has 4 rows for 6 components"):
         read_components("ica_aroma", run, FRAMES)
+
+
+@pytest.mark.parametrize("name", ["ICA_{:02d}", "ICA_{}"])
+@pytest.mark.parametrize("place", ["beside", "tedana"])
+def test_components_of_tedana_are_found_and_read(run, place, name):
+    folder = run.bold.parent
+    if place != "beside":
+        folder = run.root.parent / place / folder.relative_to(run.root)
+    write_tedana(folder, run.title, MIXING, KINDS, name=name)
+    found = read_components("tedana", run, FRAMES)
+    np.testing.assert_allclose(found.mixing, MIXING)
+    np.testing.assert_array_equal(found.noise, NOISE)
+    assert all(path.parent == folder for path in find_component_files("tedana", run))
+
+
+def test_noise_components_are_taken_away_beforehand(run):
+    write_confounds(run.confounds, confound_columns(FRAMES))
+    write_tedana(run.bold.parent, run.title, MIXING, KINDS)
+    options = CleaningOptions(denoise_strategy="tedana")
+    beforehand = load_confounds(run, options, n_frames=FRAMES)
+    assert beforehand.names == ("cosine00", "cosine01")
+    assert beforehand.components is not None
+    assert beforehand.decisions["noise_components"] == 2
+    assert "was taken away first (non-aggressively)" in cleaning_text(options)
+
+
+def test_nilearn_takes_the_same_components_of_real_tables(run, shared):
+    if "tedana" not in inspect.signature(by_nilearn).parameters:
+        pytest.skip("this nilearn has no tedana")
+    real = shared / "data" / "real" / "confounds"
+    optcom = run.bold.with_name(f"{run.title}_desc-optcom_bold.nii.gz")
+    bold = np.random.default_rng(0).integers(1, 99, (3, 3, 3, FRAMES)).astype(np.int16)
+    nib.save(nib.Nifti1Image(bold, np.eye(4)), optcom)
+    for ending in ("desc-ICA_mixing.tsv", "desc-tedana_metrics.tsv"):
+        shutil.copy(real / f"test_{ending}", optcom.with_name(f"{run.title}_{ending}"))
+    wanted, _ = by_nilearn(str(optcom), strategy=("tedana",), tedana="aggressive", demean=False)
+    found = read_components("tedana", run, FRAMES)
+    assert 10 < found.noise.sum() < 60
+    np.testing.assert_allclose(found.mixing[:, found.noise], wanted.to_numpy())
+    numbers = np.flatnonzero(found.noise)
+    assert [f"rejected_ICA_{number:02d}" for number in numbers] == list(wanted.columns)
+
+
+@pytest.mark.parametrize(
+    ("mixing", "name", "fact"),
+    [
+        (None, "", r"has no outputs of tedana beside .*desc-ICA_mixing\.tsv.*--prefix"),
+        (MIXING, "comp{}", r"desc-tedana_metrics\.tsv names none of the components"),
+        (MIXING[:5], "ICA_{}", r"has 5 rows\. Expected: 30, the fr"),
+        (MIXING * np.nan, "ICA_{}", r"desc-ICA_mixing\.tsv is no table of finite numbers"),
+    ],
+)
+def test_what_cannot_be_used_of_tedana_is_one_line(run, mixing, name, fact):
+    if mixing is not None:
+        write_tedana(run.bold.parent, run.title, mixing, KINDS, name=name)
+    with pytest.raises(RunError, match=fact) as told:
+        read_components("tedana", run, FRAMES)
+    assert "\n" not in str(told.value)
