@@ -14,7 +14,6 @@ from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, tree
 
 from bids_dtg.cli.run import main
-from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import read_options
 from bids_dtg.version import __version__
@@ -115,28 +114,6 @@ def test_as_a_user_types_it(job):
 
 
 @pytest.mark.slow
-def test_configuration_file_and_the_command_line_wins(job, tmp_path):
-    config = tmp_path / "config.toml"
-    config.write_text('[cleaning]\nmin_minutes = 99.0\ndenoise_strategy = "none"\n')
-    assert job.run("--config-file", config) == 1
-    assert job.run("--config-file", config, "--min-minutes", "3") == 0
-    (sidecar,) = job.out.rglob("*contrast-languageMath_*.nii.gz")
-    assert read_inherited(sidecar)["DenoiseStrategy"] == "none"
-
-
-def test_a_configuration_file_names_rows_of_tables(job, tmp_path, capsys):
-    config = tmp_path / "config.toml"
-    config.write_text('[cleaning]\ndenoise_strategy = "other"\n')
-    assert job.run("--config-file", config) == 2
-    line = capsys.readouterr().err
-    assert "config.toml: denoise_strategy is 'other'. Expected: one of auto, simple, " in line
-    config.write_text('[cleaning]\ndenoise_strategy = "scrub"\n')
-    assert job.run("--config-file", config) == 2
-    assert "To do: did you mean scrubbing?" in capsys.readouterr().err
-    assert not job.out.exists()
-
-
-@pytest.mark.slow
 def test_written_configuration_reads_back_and_repeats_the_call(job, capsys):
     label = ("--participant-label", "sub-01", "--denoise-strategy", "scrubbing")
     assert job.run(*label, "--fd-threshold", "0.4") == 0
@@ -163,38 +140,6 @@ def test_spellings_of_participants(pair, option, label, capsys):
     out = capsys.readouterr().out
     assert "sub-02_task-rest: would write" in out
     assert "sub-01" not in out
-
-
-@pytest.mark.parametrize(("option", "label"), [("--session-label", "ses-B"), ("--session-id", "B")])
-def test_spellings_of_sessions(job, option, label, capsys):
-    for session in "AB":
-        add_rest(job.bids, "02", session=session)
-    assert job.run("--dry-run", "--participant-label", "02", option, label) == 0
-    out = capsys.readouterr().out
-    assert "sub-02_ses-B_task-rest: would write" in out
-    assert "ses-A" not in out
-
-
-@pytest.mark.parametrize("option", ["-t", "--task-id", "--task_id"])
-def test_spellings_of_tasks(job, option, capsys):
-    add_rest(job.bids, task="movie")
-    assert job.run("--dry-run", option, "movie") == 0
-    out = capsys.readouterr().out
-    assert "sub-01_task-movie: would write" in out
-    assert "task-rest" not in out
-
-
-def test_runs_and_filter_file(job, tmp_path, capsys):
-    for number in (1, 2):
-        for acquisition in ("fast", "slow"):
-            add_rest(job.bids, "02", entities=f"acq-{acquisition}_run-{number}")
-    filters = tmp_path / "filters.json"
-    filters.write_text('{"bold": {"acquisition": "fast", "run": 2}}')
-    words = ("--participant-label", "02", "--bids-filter-file", filters)
-    assert job.run("--dry-run", *words) == 0
-    reads = [line for line in capsys.readouterr().out.splitlines() if "reads" in line]
-    assert len(reads) == 1
-    assert "acq-fast_run-2" in reads[0]
 
 
 def test_raw_dataset_and_derivatives_elsewhere(job, capsys):

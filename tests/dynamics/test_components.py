@@ -31,18 +31,6 @@ def test_order_and_sign_are_fixed():
     np.testing.assert_allclose(found.scores(edges).std(axis=0, ddof=1), 1.0)
 
 
-def test_reliability_is_that_of_the_scores():
-    rng = np.random.default_rng(2)
-    edges = people_of(rng)
-    found = Components.of(edges)
-    np.testing.assert_allclose(found.retest(edges, edges), 1.0)
-    noisy = edges + 0.05 * rng.standard_normal(edges.shape)
-    iccs = found.retest(edges, noisy)
-    assert all(0 < icc < 1 for icc in iccs)
-    assert iccs[0] > iccs[-1]
-    assert found.retest(edges[:2] * 0, edges[:2] * 0) == ()
-
-
 def training(people: int, *, twice: bool = True) -> list[TrainingPerson]:
     """Return training people of a session, and of another one."""
     first, again = (map(LagCovariances.of, own) for own in made_series(2, people, 4, 600))

@@ -91,13 +91,6 @@ def test_a_site_effect_is_no_prediction(cohort):
     assert row(found, left_out="sites")["p"] > 0.05
 
 
-def test_two_levels_have_their_scores(cohort):
-    edges = row(results(cohort, "sex", "--phenotype", "sex", *FEW))
-    assert edges["auc_low"] < edges["auc"] < edges["auc_high"]
-    assert edges["auc"] > 0.8
-    assert edges["balanced_accuracy"] > 0.7
-
-
 def test_the_published_penalty_is_another(cohort, score):
     words = ("--phenotype", "score", "--covariates", "age", "--ridge", "published", *FEW)
     assert row(results(cohort, "published", *words))["r"] != row(score)["r"]

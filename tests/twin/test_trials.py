@@ -7,13 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from twin_runs import a_run
 
 from bids_dtg.errors import RunError
 from bids_dtg.twin.tasks import find_task, make_task
-from bids_dtg.twin.trials import half_of, image_numbers, read_trials
+from bids_dtg.twin.trials import half_of, read_trials
 
 
 def stroop_row(onset: float | str = 2.0, **cells: object) -> dict[str, str]:
@@ -86,13 +84,6 @@ def test_faces_have_cues_images_and_blocks():
     assert trials.run_seconds == 394.4
     assert trials.notes == ()
     assert trials.scored.all()
-
-
-def test_stroop_errors_have_no_button():
-    trials = read_trials(find_task("stroop"), [stroop_row(accuracy_binarized=0)])
-    assert (trials.button[0], trials.rt_seconds[0], trials.correct[0]) == (-1, 0.9, False)
-    assert trials.display_seconds.tolist() == [2.0]
-    assert trials.run_seconds == 2.0 + 2.25 + 10.0
 
 
 def test_pressed_keys_and_milliseconds():
@@ -189,15 +180,6 @@ def test_values_that_stand_for_no_condition_are_listed_with_counts():
 def test_wrong_cells_are_refused(changes, fact):
     with pytest.raises(RunError, match=f"sub-01_events.tsv has {fact}"):
         read_trials(find_task("stroop"), [stroop_row(**changes)], "sub-01_events.tsv")
-
-
-@given(st.text(max_size=20), st.integers(1, 5))
-def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
-    task = replace(a_run([1.0]).task, image_size=count)
-    numbers = image_numbers(task, name)
-    assert numbers.shape == (count,)
-    assert np.array_equal(numbers, image_numbers(task, name))
-    assert (((numbers >= 0) & (numbers <= 0.1001)) | ((numbers >= 0.8999) & (numbers <= 1))).all()
 
 
 def test_halves_of_a_run_have_its_trials_once():

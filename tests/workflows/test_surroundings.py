@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 from tiny_job import TinyJob, add_rest, read_table
@@ -53,16 +52,6 @@ def test_a_transform_without_a_home_is_a_line_about_it(tmp_path, monkeypatch, ca
     line = next(line for line in capsys.readouterr().err.splitlines() if "failed:" in line)
     assert "no home folder is known" in line
     assert "set TEMPLATEFLOW_HOME to a folder that has, or may receive, tpl-MNI" in line
-
-
-def test_quoted_homes_are_expanded(tmp_path, monkeypatch, capsys):
-    job = TinyJob(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    job.bids, job.out = Path("~/fmriprep"), Path("~/out")
-    assert job.run("--dry-run") == 0
-    assert f"to {tmp_path}/out/sub-01/func" in capsys.readouterr().out
-    assert not Path("~").exists()
 
 
 # --- names
