@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -242,21 +240,15 @@ def with_what_counts(made: AverageFiles, keys: Collection[str]) -> AverageFiles:
     keys
         What is kept of the maps' sidecars; of the record the options are.
     """
-    return dataclasses.replace(
+
+    def kept(sidecar: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: sidecar[key] for key in keys if key in sidecar}
+
+    return replace(
         made,
         record={key: made.record[key] for key in ("Options",) if key in made.record},
-        maps=tuple(_with_keys(found, keys) for found in made.maps),
-        sidecar={key: made.sidecar[key] for key in keys if key in made.sidecar},
-    )
-
-
-def _with_keys(found: MapFile, keys: Collection[str]) -> MapFile:
-    """Return a map with paths without the texts that they keep once they were used."""
-    return MapFile(
-        sys.intern(found.label),
-        Path(found.path),
-        {key: found.sidecar[key] for key in keys if key in found.sidecar},
-        {},
+        maps=tuple(replace(one, sidecar=kept(one.sidecar), overlays={}) for one in made.maps),
+        sidecar=kept(made.sidecar),
     )
 
 

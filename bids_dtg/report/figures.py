@@ -49,9 +49,6 @@ _PAGE_HAS_IT = (
 )
 
 _NO_RANGES: Mapping[str, tuple[Floats, Floats]] = MappingProxyType({})
-# Where a history settles, its second half is drawn again: at a smaller spread than this share.
-_SETTLED = 1 / 6
-_ENLARGED_FROM = 8  # values
 
 
 @dataclass(frozen=True)
@@ -68,23 +65,19 @@ class Figure:
 def curves(
     caption: str, x_label: str, y_label: str, series: Mapping[str, Floats], *, start: int = 1
 ) -> Figure | None:
-    """Draw values (points,) by epoch or anything else that is counted, and again if they settle."""
+    """Draw values (points,) by epoch or anything else that is counted."""
     drawn: dict[str, tuple[Floats, Floats]] = {
         name: (start + np.arange(len(values), dtype=np.float64), np.asarray(values, np.float64))
         for name, values in series.items()
     }
-    whole = line_chart(drawn, x_label=x_label, y_label=y_label)
-    late = None if whole is None else _second_half(drawn)
-    if late and (chart := line_chart(late, x_label=x_label, y_label=y_label)):
-        return _charts(caption, ("Whole", whole), ("Second half, enlarged", chart))
-    return _charts(caption, ("", whole))
+    return lines(caption, x_label, y_label, drawn)
 
 
 def lines(
     caption: str, x_label: str, y_label: str, series: Mapping[str, tuple[Floats, Floats]]
 ) -> Figure | None:
     """Draw one figure by another, as lines: x and y by name, (points,)."""
-    return _charts(caption, ("", line_chart(series, x_label=x_label, y_label=y_label)))
+    return _figure(caption, line_chart(series, x_label=x_label, y_label=y_label))
 
 
 def dots(
@@ -113,7 +106,7 @@ def dots(
         axes.set_ylim(-0.5, len(rows) - 0.5)
 
     words = f"{', '.join(series)}: {np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
-    return _charts(caption, ("", _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))))
+    return _figure(caption, _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows)))
 
 
 def spectra(
@@ -146,7 +139,7 @@ def spectra(
     if not known:
         return None
     label = "power density (1/Hz), log scale"
-    return _charts(caption, ("", _chart(draw, "frequency (Hz)", label, "; ".join(peaks))))
+    return _figure(caption, _chart(draw, "frequency (Hz)", label, "; ".join(peaks)))
 
 
 def scatter(
@@ -188,7 +181,7 @@ def scatter(
     ]
     words = f"{shown.sum()} points, {', '.join(ranges)}"
     chart = _chart(draw, x_label, y_label, words, square=identity)
-    return _charts(" ".join([ended, *notes]), ("", chart))
+    return _figure(" ".join([ended, *notes]), chart)
 
 
 def matrices(
@@ -227,9 +220,8 @@ def pictures(caption: str, items: Mapping[str, bytes], opens: int | None = None)
     return Figure("pictures", caption, parts, opens=opens)
 
 
-def _charts(caption: str, *parts: tuple[str, Chart | None]) -> Figure | None:
-    drawn = [(words, *chart) for words, chart in parts if chart is not None]
-    return Figure("charts", caption, drawn) if drawn else None
+def _figure(caption: str, chart: Chart | None) -> Figure | None:
+    return Figure("charts", caption, [("", *chart)]) if chart else None
 
 
 def line_chart(
@@ -328,24 +320,6 @@ def _styles(names: Iterable[str]) -> dict[str, int]:
 def _from_to(values: Floats) -> str:
     known = np.asarray(values)[np.isfinite(values)]
     return f"from {known[0]:.3g} to {known[-1]:.3g}"
-
-
-def _second_half(
-    series: Mapping[str, tuple[Floats, Floats]],
-) -> dict[str, tuple[Floats, Floats]] | None:
-    """Return the second half of histories that hardly move in it; None where they do move."""
-    longest = max(len(values) for _, values in series.values())
-    if longest < _ENLARGED_FROM:
-        return None
-    late = {name: (x[longest // 2 :], y[longest // 2 :]) for name, (x, y) in series.items()}
-    whole, end = (_spread(y for _, y in half.values()) for half in (series, late))
-    return late if 0 < end < _SETTLED * whole else None
-
-
-def _spread(values: Iterable[Floats]) -> float:
-    known = np.concatenate(list(values))
-    known = known[np.isfinite(known)]
-    return float(np.ptp(known)) if known.size else 0.0
 
 
 def _end(value: float, sign: str, *, beyond: bool) -> str:

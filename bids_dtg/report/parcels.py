@@ -179,7 +179,6 @@ def in_order(arranged: Arrangement) -> str:
 
 Values = NDArray[np.float32]
 _END = 2.0  # standard deviations, of the darkest and the brightest grey
-_MOST_COLUMNS = 2000  # pixels: a screen has no more
 _LOWEST, _HIGHEST, _REM_A_PARCEL = 14.0, 26.0, 0.2  # rem
 
 
@@ -190,7 +189,7 @@ def _draw_series(run: RunFiles, canvas: Canvas) -> Figure | None:
         return None
     arranged, kept = arrange(found.names), found.keep
     values = found.values[arranged.order]  # parcels frames
-    picture = draw_matrix(_narrowed(values), GREYS, -_END, _END)
+    picture = draw_matrix(values, GREYS, -_END, _END)
     seconds = len(kept) * (number(run.quality.get("repetition_time")) or 0)
     lanes = over_frames(
         canvas.write("series", picture),
@@ -212,19 +211,6 @@ def _series_caption(values: Values, kept: NDArray[np.bool_], by: str) -> str:
     text += f"; {left} of {len(kept)} frames were left out and are shaded." if left else "."
     without = int((~np.isfinite(values).any(axis=1)).sum())
     return text + (f" {counted(without, 'parcel')} without a series: blank." if without else "")
-
-
-def _narrowed(values: Values) -> Values:
-    """Average neighbouring frames of a run that has more of them than a screen has pixels."""
-    each = -(-values.shape[1] // _MOST_COLUMNS)
-    if each == 1:
-        return values
-    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % each)), constant_values=np.nan)
-    parts = padded.reshape(len(values), -1, each)
-    known = np.isfinite(parts)
-    count = known.sum(axis=2)
-    sums = np.where(known, parts, 0.0).sum(axis=2)
-    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
 COVERAGE_FILE = FileKind("bold", None, ".tsv")

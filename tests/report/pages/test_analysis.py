@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from analysis_page_facts import BETTER, example_facts, fc_table, training
+from analysis_page_facts import BETTER, example_facts, fc_table
 from analysis_page_facts import matrices as mean_fc
 from browser import chromium, opened
 
@@ -151,14 +151,6 @@ def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot(tmp_path):
     assert len(re.findall(r'<use [^>]*style="fill: var\(--series-1\)', page)) == 1
 
 
-def test_a_history_that_settles_is_drawn_again_enlarged(tmp_path):
-    page = page_of(tmp_path, training())
-    assert "Second half, enlarged" in page
-    steady = {"a": np.linspace(2, 1, 50)}
-    page = page_of(tmp_path, PageSection("C", figures=(curves("c", "x", "y", steady),)))
-    assert "Second half" not in page
-
-
 def test_lines_have_their_own_places_along_x_and_captions_end_before_notes(tmp_path):
     x, y = np.array([0.0, 0.3, np.nan, 0.1]), np.array([0.0, 1.0, np.nan, 0.5])
     section = PageSection(
@@ -191,7 +183,7 @@ def test_points_without_a_value_are_counted(tmp_path):
 def test_charts_and_heat_maps_are_told_in_words(tmp_path):
     page = page_of(tmp_path)
     assert all(chart.attrib["aria-label"] for chart in charts_of(page))
-    assert len(charts_of(page)) == 6
+    assert len(charts_of(page)) == 5
     assert all("68 by 68, off the diagonal from" in alt for alt in re.findall('alt="(.*?)"', page))
 
 
