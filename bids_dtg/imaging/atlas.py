@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.transforms import Transform, map_points, read_transforms
+from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.regions.atlases import (
     AtlasFile,
     AtlasPlaces,
@@ -121,13 +120,13 @@ def find_atlas(
     >>> len(atlas.parcels), atlas.parcels[16], int(atlas.voxels.sum())
     (19, 'BRAIN_STEM', 31870)
     """
-    where = AtlasPlaces(places.grid.space, templateflow or TemplateFlow.here(), tuple(datasets))
-    (file,) = find_atlas_files([name_or_file], where)
-    return read_atlas(file, places)
+    here = templateflow or TemplateFlow.here()
+    (atlas,) = choose_atlases([name_or_file], places, templateflow=here, datasets=datasets)
+    return atlas
 
 
 def choose_atlases(
-    asked: Sequence[str],
+    asked: Sequence[str | Path],
     places: VoxelPlaces,
     *,
     templateflow: TemplateFlow,
@@ -152,52 +151,79 @@ def choose_atlases(
         One of those asked for cannot be had.
     """
     if not asked:
-        return _default(places)
+        try:
+            return (find_atlas(DEFAULT, places, templateflow=TemplateFlow(None)),)
+        except SettingsError:  # another template, or another part of the brain
+            return ()
     where = AtlasPlaces(places.grid.space, templateflow, tuple(datasets))
-    return tuple(read_atlas(file, places) for file in find_atlas_files(asked, where))
+    return tuple(_read_atlas(file, places) for file in find_atlas_files(asked, where))
 
 
-def _default(places: VoxelPlaces) -> tuple[Atlas, ...]:
-    """Return the default atlas; none where it does not fit."""
-    try:
-        return (find_atlas(DEFAULT, places, templateflow=TemplateFlow(None)),)
-    except SettingsError:  # another template, or another part of the brain
-        return ()
-
-
-def read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
+def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     """Read a label image at the centres of voxels, nearest neighbour.
 
-    Parameters
-    ----------
-    file
-        Three-dimensional image of whole numbers; 0 is background. Where the image is in another
-        space, the labels are those at the points that its transforms lead to.
-    places
-        Voxels of the model: grid and mask.
-
-    Raises
-    ------
-    SettingsError
-        Not whole numbers, no label inside the mask, or a table that does not fit the image.
+    Where the image is in another space, the labels are those at the points that its transforms
+    lead to.
     """
-    volume, affine = _read_labels(file.image)
-    image = _LabelImage(volume, affine, _transforms(file))
+    try:
+        volume, affine = read_single(file.image)
+        transforms = read_transforms(file.transforms)
+    except RunError as err:
+        raise err.as_kind(SettingsError, "--atlases: ") from err
     indices = _present(volume, file.image)
-    labels = image.at(places.grid, places.index)
+
+    def at(index: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return the labels at voxels (n, 3) of the grid's lattice, (n,); 0 outside the image."""
+        steps = np.linalg.inv(affine)
+        if transforms:
+            points = index @ places.grid.affine[:3, :3].T + places.grid.affine[:3, 3]
+            found = map_points(points, transforms)
+        else:
+            found, steps = index.astype(np.float64), steps @ places.grid.affine
+        nearest = np.rint(found @ steps[:3, :3].T + steps[:3, 3])  # (n, 3), in the image
+        inside = ((nearest >= 0) & (nearest < np.asarray(volume.shape))).all(axis=1)
+        labels = np.zeros(len(nearest), np.int64)
+        labels[inside] = volume[tuple(nearest[inside].astype(np.intp).T)]
+        return labels
+
+    labels = at(places.index)
     if not labels.any():
         raise SettingsError(
             f"--atlases {file.image} has no label in the model's grey matter",
             expected=f"a label image in {places.grid.space}",
         )
-    parcels = _parcels(indices, file)
+    # Voxels of the grid's lattice in each parcel, beyond the grid too.
+    counts = np.zeros(len(indices) + 1, np.int64)
+    steps = np.linalg.inv(places.grid.affine) @ affine
+    i, j, k = _lattice_box(volume, steps, places.grid.shape, warped=bool(transforms))
+    sheet = np.stack(np.meshgrid([0], j, k, indexing="ij"), axis=-1).reshape(-1, 3)
+    for number in i:
+        sheet[:, 0] = number
+        counts += np.bincount(_columns(at(sheet), indices), minlength=len(counts))
     return Atlas(
         entities=file.entities,
         labels=labels,
-        parcels=parcels,
-        voxels=_lattice_counts(image, places.grid, indices),
+        parcels=_parcels(indices, file),
+        voxels=counts[:-1],
         file=file,
     )
+
+
+def _present(volume: NDArray[np.generic], path: Path) -> list[int]:
+    """Return the labels of an image in order, without the background."""
+    # Sheet by sheet: all at once would take ten times as much memory.
+    found = np.unique(np.concatenate([np.unique(sheet) for sheet in volume.T]))
+    numbers = found.astype(np.float64)
+    if not ((numbers >= 0) & (numbers <= _LARGEST) & (numbers == np.rint(numbers))).all():
+        raise SettingsError(
+            f"--atlases {path} is no label image", expected="one whole number a voxel, 0 or above"
+        )
+    if len(found) > _MOST_PARCELS:
+        raise SettingsError(
+            f"--atlases {path} is no label image: it has more than {_MOST_PARCELS} values",
+            expected="one number a parcel",
+        )
+    return [int(label) for label in found if label]
 
 
 def region_means(
@@ -315,90 +341,37 @@ def _columns(labels: NDArray[np.integer], parcels: Sequence[int]) -> NDArray[np.
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _LabelImage:
-    volume: NDArray[np.generic]  # (i, j, k)
-    affine: NDArray[np.float64]  # (4, 4), indices to RAS+ mm of its own space
-    transforms: tuple[Transform, ...]  # from the model's points to its own
+def _lattice_box(
+    volume: NDArray[np.generic],
+    steps: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    *,
+    warped: bool,
+) -> list[NDArray[np.intp]]:
+    """Return the indices of a grid's lattice along i, j and k that labels may lie at.
 
-    def at(self, grid: Grid, index: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Return the labels at voxels (n, 3) of a grid's lattice, (n,); 0 outside the image."""
-        if self.transforms:
-            points = index @ grid.affine[:3, :3].T + grid.affine[:3, 3]
-            found, steps = map_points(points, self.transforms), np.linalg.inv(self.affine)
-        else:
-            found, steps = index.astype(np.float64), np.linalg.inv(self.affine) @ grid.affine
-        nearest = np.rint(found @ steps[:3, :3].T + steps[:3, 3])  # (n, 3), in the image
-        inside = ((nearest >= 0) & (nearest < np.asarray(self.volume.shape))).all(axis=1)
-        labels = np.zeros(len(nearest), np.int64)
-        labels[inside] = self.volume[tuple(nearest[inside].astype(np.intp).T)]
-        return labels
-
-
-def _transforms(file: AtlasFile) -> tuple[Transform, ...]:
-    try:
-        return read_transforms(file.transforms)
-    except RunError as err:
-        raise err.as_kind(SettingsError, "--atlases: ") from err
-
-
-def _read_labels(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    try:
-        volume, affine = read_single(path)
-    except RunError as err:
-        raise err.as_kind(SettingsError, "--atlases: ") from err
-    if not all(_is_whole(sheet) for sheet in volume.T):  # all at once would take ten times as much
-        raise SettingsError(
-            f"--atlases {path} is no label image", expected="one whole number a voxel, 0 or above"
-        )
-    return volume, affine
-
-
-def _is_whole(values: NDArray[np.generic]) -> bool:
-    if values.dtype.kind not in "iuf":
-        return False
-    numbers = values.astype(np.float64)
-    return bool(((numbers >= 0) & (numbers <= _LARGEST) & (numbers == np.rint(numbers))).all())
-
-
-def _present(volume: NDArray[np.generic], path: Path) -> list[int]:
-    """Return the labels of an image in order, without the background."""
-    found: set[int] = set()
-    for sheet in volume.T:
-        found.update(int(label) for label in np.unique(sheet))
-        if len(found) > _MOST_PARCELS:
-            raise SettingsError(
-                f"--atlases {path} is no label image: it has more than {_MOST_PARCELS} values",
-                expected="one number a parcel",
-            )
-    return sorted(found - {0})
-
-
-def _lattice_counts(image: _LabelImage, grid: Grid, indices: Sequence[int]) -> NDArray[np.int64]:
-    """Count the voxels of the grid's lattice in each parcel, (parcels,), beyond the grid too."""
-    counts = np.zeros(len(indices) + 1, np.int64)
-    i, j, k = _lattice_box(image, grid)
-    sheet = np.stack(np.meshgrid([0], j, k, indexing="ij"), axis=-1).reshape(-1, 3)
-    for number in i:
-        sheet[:, 0] = number
-        counts += np.bincount(_columns(image.at(grid, sheet), indices), minlength=len(counts))
-    return counts[:-1]
-
-
-def _lattice_box(image: _LabelImage, grid: Grid) -> list[NDArray[np.intp]]:
-    """Return the indices of the grid's lattice along i, j and k that labels may lie at."""
+    Parameters
+    ----------
+    volume
+        (i, j, k), the labels.
+    steps
+        (4, 4), from indices of the volume to those of the grid.
+    shape
+        Of the grid.
+    warped
+        Whether the volume is in another space.
+    """
     ends = []
     for axis in range(3):
         others = tuple({0, 1, 2} - {axis})
-        filled = np.flatnonzero((image.volume != 0).any(axis=others))
+        filled = np.flatnonzero((volume != 0).any(axis=others))
         ends.append((filled[0], filled[-1]))
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
-    steps = np.linalg.inv(grid.affine) @ image.affine
     lattice = corners @ steps[:3, :3].T + steps[:3, 3]
     # A voxel of the image may be larger than one of the lattice; templates differ by millimetres.
-    about = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if image.transforms else 1)
+    about = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if warped else 1)
     first = np.maximum(np.floor(lattice.min(axis=0) - about), -_MARGIN)
-    last = np.minimum(np.ceil(lattice.max(axis=0) + about), np.array(grid.shape) + _MARGIN)
+    last = np.minimum(np.ceil(lattice.max(axis=0) + about), np.array(shape) + _MARGIN)
     return [np.arange(low, high + 1) for low, high in zip(*(first, last), strict=True)]
 
 
