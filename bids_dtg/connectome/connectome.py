@@ -36,14 +36,6 @@ Pieces = tuple[int, ...]  # of a run, from 0
 
 
 @dataclass(frozen=True, eq=False)
-class Scatter:
-    """Sums of squares of what cleaning has left of some frames, about the means there."""
-
-    places: Float  # (grey-matter voxels,), 0 without data
-    rois: Float  # (rois,), of their series
-
-
-@dataclass(frozen=True, eq=False)
 class Connectome:
     """Each grey-matter voxel with each ROI over some of a run's frames, in a form."""
 
@@ -54,7 +46,9 @@ class Connectome:
     residual_dof: float = float("nan")
     form: Form = MARGINAL  # what the values are
     roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None: not kept
-    scatter: Scatter | None = None  # by which runs are joined; None: not kept
+    # Sums of squares, about their means, of cleaned places (places,), 0 without data, and of ROI
+    # series (rois,), by which runs are joined; None: not kept.
+    scatter: tuple[Float, Float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.r, np.ndarray) or self.r.dtype.kind not in "biuf":
@@ -71,7 +65,7 @@ class Connectome:
     def of_rows(self, rows: slice) -> Connectome:
         """Return the connectome of the ROIs of one set."""
         of_rois = None if self.roi_r is None else self.roi_r[rows, rows]
-        scatter = self.scatter and replace(self.scatter, rois=self.scatter.rois[rows])
+        scatter = self.scatter and (self.scatter[0], self.scatter[1][rows])
         form = replace(self.form, sets=())
         return replace(self, r=self.r[rows], roi_r=of_rois, form=form, scatter=scatter)
 
@@ -255,7 +249,7 @@ def _begin(
         design.residual_dof(moments.segments.rows(pieces)),
         form,
         _correlation(series) if form.joint else None,
-        Scatter(np.zeros(grey), squares) if scatter else None,
+        (np.zeros(grey), squares) if scatter else None,
     )
 
 
@@ -350,7 +344,7 @@ def _fill(
             if (found := made.get(pieces)) is not None:
                 found.r[:, low:high] = r[:, : len(found.r)].T
                 if found.scatter is not None:
-                    found.scatter.places[here] = squares
+                    found.scatter[0][here] = squares
             if pieces in (cut.odd, cut.even):
                 halves.append(np.clip(r[:, -profile:], -1.0, 1.0))
             if pieces == cut.whole:
@@ -552,7 +546,7 @@ class JoinedRuns:
 
     >>> import numpy as np
     >>> r = np.array([[0.5, -0.2]], np.float32)
-    >>> run = Connectome(r, 100, 200.0, scatter=Scatter(np.array([9.0, 4.0]), np.ones(1)))
+    >>> run = Connectome(r, 100, 200.0, scatter=(np.array([9.0, 4.0]), np.ones(1)))
     >>> joined = JoinedRuns()
     >>> for _ in range(2):
     ...     joined.add(run)
@@ -561,9 +555,7 @@ class JoinedRuns:
     """
 
     def __init__(self) -> None:
-        self._sum: Connectome | None = None  # `r` and `roi_r` are sums of products
-        self._places: NDArray[np.float64] = np.zeros(0)
-        self._rois: NDArray[np.float64] = np.zeros(0)
+        self._sum: Connectome | None = None  # of which `r` and `roi_r` are sums of products
 
     @property
     def begun(self) -> bool:
@@ -571,71 +563,38 @@ class JoinedRuns:
         return self._sum is not None
 
     def add(self, run: Connectome) -> None:
-        """Add a run.
-
-        Parameters
-        ----------
-        run
-            Its connectome, (rois, places), with `scatter`, in the form of the others.
-
-        Raises
-        ------
-        ValueError
-            It has no sums of squares, or another form or shape than the others.
-        """
-        if run.scatter is None:
-            raise ValueError("runs are joined by sums of squares, which this one lacks")
-        places, rois = run.scatter.places, run.scatter.rois
+        """Add a run's connectome, which has `scatter`, in the form of the others."""
+        assert run.scatter is not None
+        places, rois = run.scatter
         products = run.marginal * np.sqrt(rois)[:, None].astype(np.float32)
         products *= np.sqrt(places).astype(np.float32)
-        norms = np.sqrt(np.outer(rois, rois))
-        own = replace(
-            run, r=products, roi_r=None if run.roi_r is None else run.roi_r * norms, scatter=None
-        )
-        if self._sum is None:
-            self._sum, self._places, self._rois = own, places.copy(), rois.copy()
+        roi_products = None if run.roi_r is None else run.roi_r * np.sqrt(np.outer(rois, rois))
+        own = replace(run, r=products, roi_r=roi_products)
+        if (one := self._sum) is None:
+            self._sum = own
             return
-        if own.form != self._sum.form or own.r.shape != self._sum.r.shape:
-            raise ValueError(
-                f"a connectome {own.r.shape} of the form {own.form.title} is no part of "
-                f"{self._sum.r.shape}, {self._sum.form.title}"
-            )
-        self._sum = _added(self._sum, own)
-        self._places += places
-        self._rois += rois
+        assert one.scatter is not None
+        products += one.r
+        self._sum = replace(
+            own,
+            frames=one.frames + run.frames,
+            seconds=one.seconds + run.seconds,
+            residual_dof=one.residual_dof + run.residual_dof,
+            roi_r=None if roi_products is None or one.roi_r is None else one.roi_r + roi_products,
+            scatter=(one.scatter[0] + places, one.scatter[1] + rois),
+        )
 
     def connectome(self) -> Connectome:
-        """Return the connectome of all runs together, in their form.
-
-        Raises
-        ------
-        ValueError
-            There is no run.
-        """
-        if self._sum is None:
-            raise ValueError("no run was added")
-        found, form = self._sum, self._sum.form
-        r, places = np.empty_like(found.r), np.sqrt(self._places)
-        for row, (products, size) in enumerate(zip(found.r, np.sqrt(self._rois), strict=True)):
-            r[row] = np.clip(ratio(products, size * places), -1.0, 1.0)
+        """Return the connectome of all runs together, of which there is one, in their form."""
+        assert self._sum is not None
+        assert self._sum.scatter is not None
+        found, (places, rois) = self._sum, self._sum.scatter
+        r, sizes = np.empty_like(found.r), np.sqrt(places)
+        for row, (products, size) in enumerate(zip(found.r, np.sqrt(rois), strict=True)):
+            r[row] = np.clip(ratio(products, size * sizes), -1.0, 1.0)
         if found.roi_r is None:
-            return replace(found, r=r)
-        roi_r = ratio(found.roi_r, np.sqrt(np.outer(self._rois, self._rois)))
-        roi_r = np.clip(roi_r, -1.0, 1.0)
-        mixing = form.mixing(roi_r)
-        if mixing is not None:
+            return replace(found, r=r, scatter=None)
+        roi_r = np.clip(ratio(found.roi_r, np.sqrt(np.outer(rois, rois))), -1.0, 1.0)
+        if (mixing := found.form.mixing(roi_r)) is not None:
             r = mixing.T.astype(np.float32) @ r
-        return replace(found, r=r, roi_r=roi_r)
-
-
-def _added(one: Connectome, other: Connectome) -> Connectome:
-    """Add the sums of a run to those of others; the arrays of `one` are changed."""
-    one.r[:] += other.r
-    if one.roi_r is not None and other.roi_r is not None:
-        one.roi_r[:] += other.roi_r
-    return replace(
-        one,
-        frames=one.frames + other.frames,
-        seconds=one.seconds + other.seconds,
-        residual_dof=one.residual_dof + other.residual_dof,
-    )
+        return replace(found, r=r, roi_r=roi_r, scatter=None)

@@ -61,14 +61,3 @@ def test_halves_are_joined_like_runs():
     joined.add(run.even)
     assert np.corrcoef(joined.connectome().r.ravel(), run.whole.r.ravel())[0, 1] > 0.99
     assert np.abs(run.odd.r - run.whole.r).max() > 0.05
-
-
-def test_what_cannot_be_joined_is_refused():
-    joined, (run, _) = JoinedRuns(), measured(1, 60, MARGINAL)
-    with pytest.raises(ValueError, match="no run was added"):
-        joined.connectome()
-    with pytest.raises(ValueError, match="by sums of squares, which this one lacks"):
-        joined.add(measured(1, 60, MARGINAL, scatter=False)[0].whole)
-    joined.add(run.whole)
-    with pytest.raises(ValueError, match=r"0\.06\) is no part of \(5, 40\), marginal"):
-        joined.add(measured(1, 60, Form("partial"))[0].whole)
