@@ -175,7 +175,6 @@ class RunMoments:
         self.squares = np.zeros((len(self._cross), count))  # (pieces, or 1, voxels), of y^2
         # (piece, first row, last row + 1, mean of y) of each block
         self._means: list[tuple[int, int, int, Any]] = []
-        self._shares: tuple[list[list[Any]], list[NDArray[np.float64]]] | None = None
 
     def add(self, block: Block, first_frame: int) -> None:
         """Add consecutive frames.
@@ -197,7 +196,6 @@ class RunMoments:
         kept = position >= 0
         if not kept.any():
             return
-        self._shares = None  # they are of the blocks before
         values = np.asarray(block if kept.all() else block[kept], self._dtype)
         start, stop = int(position[kept][0]), int(position[kept][-1]) + 1
         self._features[start:stop, : len(self.maps) + 1] = self._project(values)
@@ -253,7 +251,6 @@ class RunMoments:
             self._features[first:stop, : rois + 1] = features
             for part in () if once else some:
                 self._cross[piece][part, : rois + 1] += values[:, part].T @ features
-        self._shares = None  # they are of the features before
 
     def _one_over_sd(self) -> NDArray[np.float64]:
         """Return 1 / sd of cleaned grey-matter voxels; 0 of those that ROI series leave out."""
@@ -322,25 +319,13 @@ class RunMoments:
 
         (pieces, high - low, rois + 1 + columns), or (1, high - low, columns).
         """
-        sums = np.empty((len(self._cross), high - low, self._cross[0].shape[1]))
-        for total, cross, means, shares in zip(sums, self._cross, *self._of_means, strict=True):
-            parts = np.stack([mean[low:high] for mean in means]).astype(np.float64)
-            np.matmul(parts.T, shares, out=total)
-            total += cross[low:high]
+        features = self.features[:, self._first_summed :]
+        sums = np.stack([cross[low:high] for cross in self._cross]).astype(np.float64)
+        for piece, total in enumerate(sums):
+            blocks = [block for block in self._means if block[0] == piece]
+            means = np.stack([mean[low:high] for *_, mean in blocks]).astype(np.float64)
+            total += means.T @ np.stack([features[a:b].sum(axis=0) for _, a, b, _ in blocks])
         return sums
-
-    @property
-    def _of_means(self) -> tuple[list[list[Any]], list[NDArray[np.float64]]]:
-        """Return for each piece its blocks' means and the features' sums, (blocks, features)."""
-        if self._shares is None:
-            features = self.features[:, self._first_summed :]
-            blocks = [[b for b in self._means if b[0] == n] for n in range(len(self._cross))]
-            sums = [
-                np.stack([features[first:stop].sum(axis=0) for _, first, stop, _ in piece])
-                for piece in blocks
-            ]
-            self._shares = [[mean for *_, mean in piece] for piece in blocks], sums
-        return self._shares
 
     @property
     def varying(self) -> NDArray[np.bool_]:
