@@ -65,12 +65,23 @@ class Figure:
 def curves(
     caption: str, x_label: str, y_label: str, series: Mapping[str, Floats], *, start: int = 1
 ) -> Figure | None:
-    """Draw values (points,) by epoch or anything else that is counted."""
+    """Draw values (points,) by epoch or anything else that is counted.
+
+    Where they fall or rise far at first and then settle, the axis is that of the later half.
+    """
     drawn: dict[str, tuple[Floats, Floats]] = {
         name: (start + np.arange(len(values), dtype=np.float64), np.asarray(values, np.float64))
         for name, values in series.items()
     }
-    return lines(caption, x_label, y_label, drawn)
+    known = [y[np.isfinite(y)] for _, y in drawn.values()]
+    whole, late = (np.concatenate([*own, []]) for own in (known, [y[len(y) // 2 :] for y in known]))
+    limits, note = None, ""
+    if late.size and 0 < 6 * np.ptp(late) < np.ptp(whole):
+        margin = 0.5 * float(np.ptp(late))
+        limits = float(late.min()) - margin, float(late.max()) + margin
+        note = " The axis is that of the later half; what lies beyond it is not shown."
+    chart = line_chart(drawn, x_label=x_label, y_label=y_label, y_limits=limits)
+    return _figure(caption + note, chart)
 
 
 def lines(
@@ -231,6 +242,7 @@ def line_chart(
     y_label: str,
     x_reach: Sequence[float] = (),
     y_reach: Sequence[float] = (),
+    y_limits: tuple[float, float] | None = None,
 ) -> Chart | None:
     """Draw a line for each series of x and y, (points,); NaN leaves a gap.
 
@@ -248,6 +260,7 @@ def line_chart(
         axes.update_datalim([(x, 0.0) for x in x_reach], updatey=False)
         axes.update_datalim([(0.0, y) for y in y_reach], updatex=False)
         axes.autoscale_view()
+        axes.set_ylim(y_limits)
 
     parts = [f"{name}: {_from_to(y)}".removeprefix(": ") for name, (_, y) in known.items()]
     return _chart(draw, x_label, y_label, "; ".join(parts))

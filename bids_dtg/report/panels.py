@@ -326,7 +326,7 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     lanes = [
         _over_run(title, values, kept, seconds, limits.get(column))
         for column, title in _TITLES.items()
-        if np.isfinite(values := np.array([_float(row.get(column)) for row in rows])).any()
+        if np.isfinite(values := np.array([number(row.get(column)) for row in rows], float)).any()
     ]
     if not lanes:
         return None
@@ -386,11 +386,6 @@ def _motion_caption(run: RunFiles, fd_threshold: float | None) -> str:
 
 def _rounded(value: float) -> str | None:
     return f"{value:.4f}" if np.isfinite(value) else None
-
-
-def _float(text: str | None) -> float:
-    value = number(text)
-    return float("nan") if value is None else value
 
 
 MOTION = Panel("motion", "Motion and censoring", MOTION_FILE, _keep_motion, _draw_motion)

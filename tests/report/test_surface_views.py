@@ -88,32 +88,6 @@ def test_a_pixel_shows_what_lies_nearest_to_the_viewer(number):
     assert 0.2 < np.isin(np.arange(VERTICES), view.vertex).mean() < 0.4
 
 
-def test_the_rim_is_transparent_and_the_light_comes_from_the_viewer():
-    for view in surface_views():
-        nothing = view.vertex < 0
-        inside = np.zeros_like(nothing)
-        inside[2:-2, 2:-2] = True
-        assert nothing[~inside].all()
-        assert not view.light[nothing].any()
-        assert 0 <= view.light.min() <= view.light.max() <= 1
-        # The outer rim of the brain turns away from the viewer, its middle does not.
-        rows, columns, _ = places_of(view)
-        edge = np.array([columns[rows == row].min() for row in np.unique(rows)[5:-5]])
-        assert view.light[np.unique(rows)[5:-5], edge].mean() < view.light[~nothing].mean() - 0.15
-
-
-def test_views_stand_beside_each_other_with_gaps_around_them():
-    picture = surface_row(on_cortex(1.0, 1.0), 1.0)
-    shapes = [view.vertex.shape for view in surface_views()]
-    rows, columns = max(rows for rows, _ in shapes), sum(columns for _, columns in shapes)
-    assert picture.shape == (rows, columns + GAP * len(shapes), 4)
-    assert picture.dtype == np.uint8
-    for part, view in zip(parts(picture), surface_views(), strict=True):
-        np.testing.assert_array_equal(part[..., 3], np.where(view.vertex >= 0, 255, 0))
-    brain = sum((view.vertex >= 0).sum() for view in surface_views())
-    assert np.count_nonzero(picture[..., 3]) == brain  # and nothing lies between them
-
-
 def test_above_zero_is_warm_and_below_cold_each_on_its_own_side():
     left, *_, right = parts(surface_row(on_cortex(1.0, -1.0), 1.0))
     views = surface_views()

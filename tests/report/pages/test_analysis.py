@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from analysis_page_facts import BETTER, example_facts, fc_table
+from analysis_page_facts import BETTER, example_facts, fc_table, training
 from analysis_page_facts import matrices as mean_fc
 from browser import chromium, opened
 
@@ -149,6 +149,14 @@ def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot(tmp_path):
     )[:1]
     assert re.fullmatch(r"(M [\d.]+ [\d.]+\s+){2}L [\d.]+ [\d.]+\s+", line)
     assert len(re.findall(r'<use [^>]*style="fill: var\(--series-1\)', page)) == 1
+
+
+def test_a_history_that_settles_has_the_axis_of_its_later_half(tmp_path):
+    note = "The axis is that of the later half"
+    assert note in page_of(tmp_path, training())
+    steady = {"a": np.linspace(2, 1, 50)}
+    page = page_of(tmp_path, PageSection("C", figures=(curves("c", "x", "y", steady),)))
+    assert note not in page
 
 
 def test_lines_have_their_own_places_along_x_and_captions_end_before_notes(tmp_path):
