@@ -491,18 +491,11 @@ def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     DatasetError
         Nobody has any.
     """
-    paths = {
-        label: [made.maps[0].path for made in averages]
-        for label, averages in people.averages.items()
-    }
 
-    def read(label: str) -> Mapping[str, float]:
-        runs = [_scores_of(read_rows(path), kind, path) for path in paths[label]]
-        if any([*run] != [*runs[0]] for run in runs):
-            raise RunError(f"the runs of sub-{label} have different rows of {kind.words}")
-        return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+    def rows(label: str) -> list[dict[str, str]]:
+        return [row for made in people.averages[label] for row in read_rows(made.maps[0].path)]
 
-    return _of_scores(kind, tuple(paths), read)
+    return _of_scores(kind, people.labels, rows)
 
 
 def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -528,15 +521,32 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     if not has:
         raise DatasetError(f"{found[0]} has nobody whose results are in {people.output.root}")
 
-    def read(label: str) -> Mapping[str, float]:
-        return _scores_of(rows[label], kind, found[0])
-
-    return _of_scores(kind, has, read)
+    return _of_scores(kind, has, rows.__getitem__)
 
 
 def _of_scores(
-    kind: FeatureKind, labels: Sequence[str], scores: Callable[[str], Mapping[str, float]]
+    kind: FeatureKind, labels: Sequence[str], rows: Callable[[str], Sequence[Mapping[str, str]]]
 ) -> FeatureSource:
+    """Return the scores in people's rows of tables, by the names of the rows; means over runs."""
+    *named, value = kind.columns
+
+    def scores(label: str) -> dict[str, float]:
+        cells: dict[str, list[float]] = {}
+        try:
+            for row in rows(label):
+                name = "_".join(row[column] for column in named)
+                cells.setdefault(name, []).append(
+                    float("nan" if row[value] == "n/a" else row[value])
+                )
+        except (KeyError, TypeError, ValueError) as err:
+            raise RunError(
+                f"{kind.words} of sub-{label} cannot be read: {err}",
+                expected=f"columns {', '.join(kind.columns)}",
+            ) from err
+        if len({len(own) for own in cells.values()}) != 1:
+            raise RunError(f"the runs of sub-{label} have different rows of {kind.words}, or none")
+        return {name: float(np.mean(own)) for name, own in cells.items()}
+
     names = (*scores(labels[0]),)
 
     def read(label: str, contrast: str) -> Row:
@@ -545,7 +555,7 @@ def _of_scores(
             raise RunError(
                 f"sub-{label} has other rows of {kind.words} than most people",
                 expected=", ".join(names),
-                remedy="call the participant level again for this participant",
+                remedy=_AGAIN,
             )
         return np.array([*own.values()], np.float32)
 
@@ -572,22 +582,3 @@ def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
 
 def _map_path(made: AverageFiles, contrast: str) -> Path | None:
     return next((found.path for found in made.maps if found.label == contrast), None)
-
-
-def _scores_of(
-    rows: Sequence[Mapping[str, str]], kind: FeatureKind, path: Path
-) -> dict[str, float]:
-    """Return the values of a table's rows by their names; a value may be n/a."""
-    *named, value = kind.columns
-    try:
-        cells = {"_".join(row[name] for name in named): row[value] for row in rows}
-        found = {name: float("nan" if cell == "n/a" else cell) for name, cell in cells.items()}
-    except (KeyError, TypeError, ValueError) as err:
-        raise RunError(
-            f"{path} cannot be read: {err}", expected=f"columns {', '.join(kind.columns)}"
-        ) from err
-    if not found:
-        raise RunError(
-            f"{path} is no table of {kind.words}", remedy="call the participant level again"
-        )
-    return found
