@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.errors import DatasetError, RunError, SettingsError
-from bids_dtg.files.digest import read_digests
+from bids_dtg.files.digest import digest_of
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.files.text import read_json, write_json
 from bids_dtg.notices import named
@@ -203,7 +203,7 @@ def _facts(path: Path) -> dict[str, Any]:
         if path.name.endswith(_WITH_CHECKSUM):
             content = file_fingerprint(path).ends_sha256
         else:
-            content = read_digests(path, ["sha256"])["sha256"].hexadecimal
+            content = digest_of(path, "sha256").hexadecimal
     except RunError as err:
         raise err.as_kind(DatasetError) from err
     except OSError as err:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
+from typing import Literal
 
 Algorithm = Literal["git", "md5", "sha256"]
 
-_BLOCK = 1 << 20  # bytes read at a time
 _LONG_AGO = 2_000_000_000  # ns; times of files are as coarse as 2 s
 _found: dict[tuple[int, ...], str] = {}  # by the state of a file
 
@@ -65,15 +61,8 @@ def file_state(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, *times
 
 
-def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm, Digest]:
-    """Read a file once and return its digest by each of some algorithms.
-
-    Parameters
-    ----------
-    path
-        A file of any kind and size: it is read in blocks.
-    algorithms
-        Names of the digests to compute, as of `hashlib`.
+def digest_of(path: Path, algorithm: Algorithm) -> Digest:
+    """Read a file and return its digest.
 
     Raises
     ------
@@ -81,17 +70,9 @@ def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm,
         If the file cannot be read.
     """
     with path.open("rb") as stream:
-        size = path.stat().st_size
-        running = {algorithm: _begun(algorithm, size) for algorithm in algorithms}
-        while block := stream.read(_BLOCK):
-            for digest in running.values():
-                digest.update(block)
-    return {name: Digest(name, digest.hexdigest()) for name, digest in running.items()}
-
-
-def _begun(algorithm: Algorithm, size: int) -> _Hash:
-    if algorithm == "sha256":
-        return hashlib.sha256()
-    if algorithm == "md5":
-        return hashlib.md5(usedforsecurity=False)
-    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        if algorithm == "git":
+            begun = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+            found = hashlib.file_digest(stream, lambda: begun)
+        else:
+            found = hashlib.file_digest(stream, algorithm)
+    return Digest(algorithm, found.hexdigest())

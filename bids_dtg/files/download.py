@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import DownloadError, OutputError, SettingsError
-from bids_dtg.files.digest import Digest, read_digests
+from bids_dtg.files.digest import Digest, digest_of
 from bids_dtg.progress import Reporter
 from bids_dtg.version import __version__
 
@@ -195,7 +195,11 @@ def obtain_file(
             f"{file.name} cannot be kept in {folder}: {err.strerror or err}",
             remedy="free space, or choose another folder; what is here already will be used",
         ) from err
-    raise _not_fetched(file, answers, expected=f"the file with {file.digest}")
+    raise DownloadError(
+        f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
+        expected=f"the file with {file.digest}",
+        remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
+    )
 
 
 class _RefusedError(Exception):
@@ -259,21 +263,10 @@ class _Progress:
 
 def _verified_sha256(file: PinnedFile, path: Path) -> str:
     """Return the SHA-256 of a copy with the pinned content; anything else is refused."""
-    size, found = path.stat().st_size, read_digests(path, {file.digest.algorithm, "sha256"})
-    digest = found[file.digest.algorithm]
+    size, digest = path.stat().st_size, digest_of(path, file.digest.algorithm)
     if digest != file.digest or size != (file.size or size):
         raise _RefusedError(f"wrong content, {size} bytes with {digest}")
-    return found["sha256"].hexadecimal
-
-
-def _not_fetched(
-    file: PinnedFile, answers: Sequence[str], *, expected: str | None = None
-) -> DownloadError:
-    return DownloadError(
-        f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
-        expected=expected,
-        remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
-    )
+    return digest_of(path, "sha256").hexadecimal
 
 
 def _reason(err: Exception) -> str:

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _POINTER_BYTES = 1024
 GZIP_MAGIC = b"\x1f\x8b"
+# What libraries raise on files that are not as they say, as nibabel AssertionError; and their own
+# kinds, which need not be imported to be known.
+_OF_DAMAGE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, AssertionError),
+    *(OverflowError, RuntimeError, SyntaxError),
+)
+_LIBRARIES = frozenset(
+    {
+        *("_csv", "h5py", "igzip_lib", "nibabel", "pandas", "pickle", "pyexpat", "safetensors"),
+        *("struct", "tokenize", "torch", "xml", "zipfile", "zlib", "scipy", "_pickle"),
+    }
+)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -77,9 +89,10 @@ def reading(
         raise err.as_kind(kind) from err
     except MemoryError as err:
         raise kind(f"{source}: not enough memory to read it{as_what}") from err
-    except (NameError, ZeroDivisionError):
-        raise  # a fault of this program
-    except Exception as err:  # libraries raise a dozen kinds, as nibabel AssertionError
+    except Exception as err:
+        of_library = type(err).__module__.partition(".")[0] in _LIBRARIES
+        if not of_library and not isinstance(err, _OF_DAMAGE):
+            raise  # a fault of this program
         said = err.strerror if isinstance(err, OSError) else None
         raise kind(f"{source} cannot be read{as_what}: {said or _shortened(err)}") from err
 

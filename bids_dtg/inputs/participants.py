@@ -131,8 +131,24 @@ class ParticipantsTable:
         return next((by_plain[name] for name in names if name in by_plain), None)
 
     def require_labels(self, labels: Collection[str]) -> None:
-        """Refuse labels that are people's but for how they are written, as `require_labels`."""
-        require_labels(self.path, self.labels, labels)
+        """Refuse labels that are people's but for how they are written: 1, 1.0 and SUB-01 for 01.
+
+        Raises
+        ------
+        SettingsError
+            The table has such a label, and none of the person's own.
+        """
+        listed = set(self.labels)
+        own = {_plain_label(label): label for label in labels if label not in listed}
+        for label in sorted(listed - set(labels)):
+            if (fitting := own.get(_plain_label(label))) is not None:
+                raise SettingsError(
+                    f"{self.path} has participant {label}, and the data have sub-{fitting}, who "
+                    "is not in the table",
+                    expected=f"{fitting} or sub-{fitting}",
+                    remedy="write labels as text: spreadsheets drop zeros before a number and "
+                    "add .0",
+                )
 
     def note_on_labels(self, labels: Collection[str]) -> str | None:
         """Return a line on participants of the table who are not among some people."""
@@ -184,34 +200,6 @@ def read_participants(path: Path) -> ParticipantsTable:
         },
         tuple(dict.fromkeys(row[person].strip().removeprefix("sub-") for row in table.rows)),
     )
-
-
-def require_labels(table: Path, listed: Collection[str], labels: Collection[str]) -> None:
-    """Refuse labels that are people's but for how they are written: 1, 1.0 and SUB-01 for 01.
-
-    Parameters
-    ----------
-    table
-        Table of the labels, for the message.
-    listed
-        Its labels, without sub-.
-    labels
-        Of the people of the data.
-
-    Raises
-    ------
-    SettingsError
-        The table has such a label, and none of the person's own.
-    """
-    own = {_plain_label(label): label for label in labels if label not in set(listed)}
-    for label in sorted(set(listed) - set(labels)):
-        if (fitting := own.get(_plain_label(label))) is not None:
-            raise SettingsError(
-                f"{table} has participant {label}, and the data have sub-{fitting}, who is not in "
-                "the table",
-                expected=f"{fitting} or sub-{fitting}",
-                remedy="write labels as text: spreadsheets drop zeros before a number and add .0",
-            )
 
 
 def _plain_label(label: str) -> str:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import ForeignFileError, MissingFileError, SettingsError
-from bids_dtg.files.foreign import Table, read_table
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.text import write_tsv
-from bids_dtg.inputs.participants import (
-    FAMILY_COLUMNS,
-    NONE,
-    PERSON_COLUMNS,
-    plain_column,
-    require_labels,
-)
+from bids_dtg.inputs.participants import FAMILY_COLUMNS, read_participants
 from bids_dtg.notices import counted
 
 _TABLES = ("participants.tsv", "participants.csv")
@@ -88,41 +80,18 @@ def read_families(
     """
     trouble = []
     for path in dict.fromkeys((*tables, *(root / name for root in roots for name in _TABLES))):
-        try:
-            column, by_label = _families_in(read_table(path, None), labels)
-        except MissingFileError:
+        if not path.exists():
             continue
-        except ForeignFileError as err:
+        try:
+            table = read_participants(path)
+        except SettingsError as err:
             trouble.append(f"warning: {err.found}")
             continue
-        if by_label:
-            return Families(by_label, f"{path}, column {column}", tuple(trouble))
+        column = table.first_of(FAMILY_COLUMNS)
+        if column is not None and column.texts:
+            table.require_labels(labels)
+            return Families(column.texts, f"{path}, column {column.name}", tuple(trouble))
     return Families({}, "", tuple(trouble))
-
-
-def _families_in(table: Table, labels: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Return the name of the column of families, and them by label; "" where it has none."""
-    columns = {plain_column(name): number for number, name in reversed([*enumerate(table.header)])}
-    person = next((columns[key] for key in PERSON_COLUMNS if key in columns), None)
-    family = next((columns[key] for key in FAMILY_COLUMNS if key in columns), None)
-    if person is None:
-        raise ForeignFileError(
-            f"{table.path} is no table of participants: its first line has no column "
-            f"participant_id, but {', '.join(table.header[:5]) or 'nothing'}"
-        )
-    if family is None:
-        return "", {}
-    found: dict[str, str] = {}
-    for row in table.rows:
-        label, name = row[person].strip().removeprefix("sub-"), row[family].strip()
-        if found.setdefault(label, name) != name:
-            raise ForeignFileError(
-                f"{table.path} has participant {label} in two families, {found[label]} and {name}"
-            )
-    require_labels(table.path, found, labels)
-    return table.header[family], {
-        label: name for label, name in found.items() if label and name.casefold() not in NONE
-    }
 
 
 def read_sets(
@@ -136,26 +105,13 @@ def read_sets(
         It cannot be read, has another set, or somebody in two, or one of `labels`, the people who
         are divided, is written otherwise.
     """
-    expected = "tab-separated columns participant_id and set"
-    try:
-        rows = read_table(path).dicts()
-        pairs = [(row["participant_id"].removeprefix("sub-"), row["set"]) for row in rows]
-    except ForeignFileError as err:
-        raise err.as_kind(SettingsError, expected=expected) from err
-    except KeyError as err:
-        raise SettingsError(f"{path} has no column {err}", expected=expected) from err
-    if other := sorted({name for _, name in pairs} - set(sets)):
+    table = read_participants(path)
+    column = table.find("set")
+    chosen = {label: column.texts.get(label, "") for label in table.labels}
+    if other := sorted(set(chosen.values()) - set(sets)):
         raise SettingsError(f"{path} has the set {other[0]!r}", expected=f"{', '.join(sets)}")
-    listed = Counter(label for label, _ in dict.fromkeys(pairs))
-    if twice := sorted(label for label, count in listed.items() if count > 1):
-        raise SettingsError(
-            f"{path}: participants are on two sides of the split: {', '.join(twice)}"
-        )
-    require_labels(path, listed, labels)
-    return {
-        name: tuple(label for label, chosen in dict.fromkeys(pairs) if chosen == name)
-        for name in sets
-    }
+    table.require_labels(labels)
+    return {name: tuple(label for label, own in chosen.items() if own == name) for name in sets}
 
 
 def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:

@@ -15,7 +15,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import Table, read_table
 from bids_dtg.files.text import write_json
-from bids_dtg.inputs.participants import require_labels
+from bids_dtg.inputs.participants import ParticipantsTable
 from bids_dtg.notices import counted, named
 from bids_dtg.report.contents import AverageFiles
 
@@ -55,7 +55,7 @@ class Inclusion:
         SettingsError
             A decision names somebody whose label is written otherwise, as 1 for 01.
         """
-        require_labels(Path(FILE), self.decisions, labels)
+        ParticipantsTable(Path(FILE), {}, tuple(self.decisions)).require_labels(labels)
         decided = sorted(self.decisions.items())
         gone = [f"sub-{label}" for label, (kept, _) in decided if label in labels and not kept]
         unknown = [f"sub-{label}" for label, _ in decided if label not in labels]

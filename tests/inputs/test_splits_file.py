@@ -39,9 +39,9 @@ def test_no_families_are_told(tmp_path, table):
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
-        (b"name\tfamily_id\nsub-01\tA\n", "no column participant_id, but name, family_id"),
+        (b"name\tfamily_id\nsub-01\tA\n", "has the columns name, family_id"),
         (b"\xff\xfe\x00broken", "cannot be read"),
-        (b"", "no column participant_id, but nothing"),
+        (b"", "has the columns of an empty file"),
         (
             b"participant_id\tfamily_id\nsub-01\t" + b"A" * 200_000,
             "cannot be read as a table: field larger",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, SettingsError
-from bids_dtg.files.foreign import Table, read_table
+from bids_dtg.files.foreign import plain_number, read_table
 from bids_dtg.notices import counted, named
 
 _OPTION = "--region-maps"
@@ -49,15 +49,6 @@ def read_region_maps(
             f"{path} has {counted(len(table.header), 'column')}: {named(table.header)}",
             expected=f"{_OPTION}: a column of regions' names, and a column a map, of other names",
         )
-    rows = _rows_of(table, path, regions)
-    return {
-        column: np.array([_number(path, region, column, rows[region]) for region in regions])
-        for column in table.header[1:]
-    }
-
-
-def _rows_of(table: Table, path: Path, regions: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the table's rows by region."""
     rows: dict[str, dict[str, str]] = {}
     for row in table.dicts():
         name = row[table.header[0]].strip()
@@ -70,16 +61,14 @@ def _rows_of(table: Table, path: Path, regions: Sequence[str]) -> dict[str, dict
             f"has {named(list(rows))}",
             expected=f"{_OPTION}: the names of the regions of --input-arrays",
         )
-    return rows
-
-
-def _number(path: Path, region: str, column: str, row: Mapping[str, str]) -> float:
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise SettingsError(
-            f"{path} has '{row[column]}' for {region} under {column}", expected="a number"
-        )
-    return value
+    found = {}
+    for column in table.header[1:]:
+        values = [plain_number(rows[region][column].strip()) for region in regions]
+        if None in values:
+            region = regions[values.index(None)]
+            raise SettingsError(
+                f"{path} has '{rows[region][column]}' for {region} under {column}",
+                expected="a number",
+            )
+        found[column] = np.array(values, np.float64)
+    return found
