@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -144,14 +145,13 @@ def _space_of_sidecars(name: BidsName, path: Path, root: Path) -> str | None:
     """Return the template that a JSON file of a map, of its contrast or of all maps names."""
     stem = path.name.removesuffix(name.extension)
     of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
-    beside = (path.with_name(f"{own}.json") for own in dict.fromkeys((stem, of_contrast)))
-    for sidecar in (*beside, root / "statmap.json"):
-        content = read_json(sidecar)
-        for value in (content.get("SpatialReference"), content.get("Space")):
-            if isinstance(value, str) and (match := _TEMPLATE.search(value)):
+    beside = (path.with_name(f"{own}.json") for own in (stem, of_contrast))
+    for content in map(read_json, (*beside, root / "statmap.json")):
+        for value in filter(None, map(content.get, ("SpatialReference", "Space"))):
+            if match := _TEMPLATE.search(str(value)):
                 return match[1]
-            if isinstance(value, str) and value.isalnum() and value != "orig":
-                return value
+            if str(value).isalnum() and value != "orig":
+                return str(value)
     return None
 
 
@@ -160,25 +160,26 @@ def _in_hcp_folders(root: Path) -> Iterator[StatFile]:
     for person in person_folders(HCP, root):
         for folder in sorted((person.path / "MNINonLinear/Results").glob("tfMRI_*/tfMRI_*.feat")):
             match = _HCP_ANALYSIS.fullmatch(folder.name)
-            for stat, (space, ending) in _HCP_STATS.items():
-                if match is None or not (folder / stat).is_dir():
-                    continue
-                for number, contrast in enumerate(_hcp_contrasts(folder), 1):
-                    for statistic, name in _HCP_FILES.items():
-                        path = folder / stat / f"cope{number}.feat" / f"{name}{ending}"
-                        # A contrast without events has no files.
-                        if path.exists() or path.is_symlink():
-                            yield StatFile(
-                                path=path,
-                                participant=person.participant,
-                                session=person.session,
-                                task=match[1],
-                                run=None,
-                                contrast=contrast,
-                                statistic=statistic,
-                                space=space,
-                                level="subject",
-                            )
+            stats = [stat for stat in _HCP_STATS if match and (folder / stat).is_dir()]
+            contrasts = _hcp_contrasts(folder) if stats else []
+            kinds = product(stats, enumerate(contrasts, 1), _HCP_FILES)
+            for stat, (number, contrast), statistic in kinds:
+                space, ending = _HCP_STATS[stat]
+                name = f"{_HCP_FILES[statistic]}{ending}"
+                path = folder / stat / f"cope{number}.feat" / name
+                # A contrast without events has no files.
+                if match and (path.exists() or path.is_symlink()):
+                    yield StatFile(
+                        path=path,
+                        participant=person.participant,
+                        session=person.session,
+                        task=match[1],
+                        run=None,
+                        contrast=contrast,
+                        statistic=statistic,
+                        space=space,
+                        level="subject",
+                    )
 
 
 def _hcp_contrasts(folder: Path) -> list[str]:
@@ -209,7 +210,12 @@ def _by_patterns(place: Path) -> list[StatFile]:
         raise DatasetError(f"{place} has no list of patterns", expected="tables [[maps]], no other")
     found: list[StatFile] = []
     for table in tables:
-        _require_pattern(place, table)
+        if wrong := _wrong_of(table):
+            raise DatasetError(
+                f"{place}: a pattern {wrong}",
+                expected="path with {sub}, statistic (z, t or effect), {contrast} in path or "
+                'contrast, and perhaps contrasts ({1 = "languageMath"}), space and task',
+            )
         matched = list(_of_pattern(table, place.parent))
         if not matched:
             raise DatasetError(
@@ -220,31 +226,24 @@ def _by_patterns(place: Path) -> list[StatFile]:
     return found
 
 
-def _require_pattern(source: Path, table: Mapping[str, Any]) -> None:
-    """Refuse a pattern that cannot be meant."""
+def _wrong_of(table: Mapping[str, Any]) -> str:
+    """Return what is wrong with a pattern; empty: it can be used."""
     path, braces = table.get("path"), _BRACES.findall(str(table.get("path")))
     contrasts = table.get("contrasts", {})
-    texts = [contrasts[key] for key in contrasts] if isinstance(contrasts, dict) else [contrasts]
+    texts = [*contrasts.values()] if isinstance(contrasts, dict) else [contrasts]
     texts += [table.get(key, "") for key in ("path", "contrast", "space", "task")]
+    if unknown := sorted(set(table) - _FIELDS):
+        return f"has {', '.join(unknown)}"
+    if others := [text for text in texts if not isinstance(text, str)]:
+        return f"has {others[0]!r}, no text"
+    if "sub" not in braces or Path(str(path)).is_absolute():
+        return f"has the path {path!r}, without {{sub}} below the file's folder"
+    if table.get("statistic") not in STATISTICS:
+        return f"has the statistic {table.get('statistic')!r}"
+    if ("contrast" in table) == ("contrast" in braces):
+        return "names its contrast twice or not at all"
     twice = [key for key in ("space", "task") if key in table and key in braces]
-    wrong = {
-        f"has {', '.join(sorted(set(table) - _FIELDS))}": set(table) - _FIELDS,
-        f"has {next((text for text in texts if not isinstance(text, str)), '')!r}, no text": [
-            text for text in texts if not isinstance(text, str)
-        ],
-        f"has the path {path!r}, without {{sub}} below the file's folder": "sub" not in braces
-        or Path(str(path)).is_absolute(),
-        f"has the statistic {table.get('statistic')!r}": table.get("statistic") not in STATISTICS,
-        "names its contrast twice or not at all": ("contrast" in table) == ("contrast" in braces),
-        f"names its {' and '.join(twice)} twice": twice,
-    }
-    for found, is_so in wrong.items():
-        if is_so:
-            raise DatasetError(
-                f"{source}: a pattern {found}",
-                expected="path with {sub}, statistic (z, t or effect), {contrast} in path or "
-                'contrast, and perhaps contrasts ({1 = "languageMath"}), space and task',
-            )
+    return f"names its {' and '.join(twice)} twice" if twice else ""
 
 
 def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatFile]:

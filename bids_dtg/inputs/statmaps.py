@@ -44,7 +44,6 @@ class StatFile:
     statistic: Statistic  # what the values are
     space: str | None  # template by name or sidecar; None where neither has one
     level: Level  # of the analysis
-    others: tuple[tuple[str, str], ...] = ()  # further entities
 
 
 @dataclass(frozen=True)
@@ -237,7 +236,7 @@ def in_space(
 
 def _counted_spaces(files: Sequence[StatFile]) -> str:
     counts = Counter(file.space or "no space" for file in files)
-    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items(), key=str))
+    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
 
 
 def name_targets(
@@ -264,8 +263,7 @@ def name_targets(
     tasks: dict[str, set[str | None]] = {}
     for file in files:
         tasks.setdefault(plain_contrast(file.contrast), set()).add(file.task)
-    renamed: dict[str, set[str]] = {}
-    made = []
+    made, several = [], {}
     for file in files:
         own, of = plain_contrast(file.contrast), tasks[plain_contrast(file.contrast)]
         if len(of) > 2 and None in of:
@@ -276,20 +274,18 @@ def name_targets(
             )
         joined = f"{file.task or ''}{file.contrast[:1].upper()}{file.contrast[1:]}"
         alone = own not in known and plain_contrast(joined) in known
-        several = len(of - {None}) > 1 and plain_contrast(file.task or "") != known.get(own)
-        if alone or several:
-            renamed.setdefault(file.contrast, set()).add(joined)
+        if len(of - {None}) > 1:
+            several[file.contrast] = len(of - {None})
+        if alone or (
+            file.contrast in several and plain_contrast(file.task or "") != known.get(own)
+        ):
             file = dataclasses.replace(file, contrast=joined)
         made.append(file)
     words = "; ".join(
-        f"{label} is of {counted(len(tasks[plain_contrast(label)] - {None}), 'task')}: "
-        f"{', '.join(sorted(labels))}"
-        for label, labels in sorted(renamed.items())
-        if len(tasks[plain_contrast(label)]) > 1
+        f"{label} is of {counted(number, 'task')}, whose names are put before it"
+        for label, number in sorted(several.items())
     )
-    return tuple(
-        made
-    ), f"contrasts of different tasks are different targets: {words}" if words else ""
+    return tuple(made), f"contrasts of different tasks are different targets: {words}" * bool(words)
 
 
 def group_maps(files: Sequence[StatFile]) -> tuple[StatMap, ...]:

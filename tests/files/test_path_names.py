@@ -65,19 +65,3 @@ def test_the_longest_folder_counts(words, outer, inner):
 def test_what_is_hidden_and_what_stays(text, hidden):
     names = PathNames.of({"input": Path("/d/in")})
     assert names.hide(text) == (text if hidden is None else hidden)
-
-
-def test_links_and_addresses_of_odd_folders(tmp_path):
-    real = tmp_path / "a b#ü"
-    real.mkdir()
-    link = tmp_path / "link"
-    link.symlink_to(real)
-    names = PathNames.of({"input": link, "same": real, "none": None, "root": Path("/")})
-    for spelling in (link, real, real.as_uri(), link.as_uri()):
-        assert names.hide(f"at {spelling}/sub-01") == "at <input>/sub-01"
-
-
-def test_a_link_in_circles_is_still_named(tmp_path):
-    (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    names = PathNames.of({"work": tmp_path / "circle"})
-    assert names.hide(f"{tmp_path}/circle/x") == "<work>/x"

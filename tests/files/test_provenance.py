@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import json
 import os
 import re
@@ -9,11 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bids_dtg.errors import OutputError, RunError
-from bids_dtg.files import provenance
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.provenance import (
@@ -23,10 +19,7 @@ from bids_dtg.files.provenance import (
     all_failures,
     file_fingerprint,
     input_fingerprints,
-    options_hash,
-    package_versions,
     recorded_outputs,
-    running_container,
     sets_made_otherwise,
     verify_outputs,
     why_incomplete,
@@ -142,17 +135,6 @@ def test_a_disk_that_cannot_keep_a_file_leaves_no_record(dataset, bold, monkeypa
     assert not (dataset.root / "logs").exists()
 
 
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
-def test_file_systems_that_cannot_flush_are_taken(dataset, bold, monkeypatch, number):
-    def fsync(handle):
-        raise OSError(number, os.strerror(number))
-
-    output = dataset.write("sub-01/a.nii.gz", b"x")
-    monkeypatch.setattr(os, "fsync", fsync)
-    write_completion(dataset, "sub-01", options={}, inputs=inputs_of(bold), outputs=[output])
-    assert why_incomplete(dataset, "sub-01", options={}, inputs=inputs_of(bold)) is None
-
-
 def test_damage_that_size_and_time_hide_is_found_and_made_good(done, dataset):
     target = dataset.root / "sub-01/a.nii.gz"
     content, status = target.read_bytes(), target.stat()
@@ -199,11 +181,6 @@ def test_dataset_may_move(done, dataset, bold, tmp_path):
     assert why_incomplete(moved, "sub-01", options=OPTIONS, inputs=inputs_of(bold)) is None
 
 
-def test_hostile_title(dataset):
-    with pytest.raises(OutputError, match="leads outside"):
-        why_incomplete(dataset, "../../../x", options={}, inputs={})
-
-
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB, 2 * MIB + 7])
 @pytest.mark.parametrize("where", ["start", "end"])
 def test_fingerprint_sees_both_ends_whatever_the_size(tmp_path, size, where):
@@ -230,14 +207,6 @@ def test_unreadable_input(tmp_path):
         file_fingerprint(tmp_path / "gone.nii")
 
 
-@pytest.mark.slow
-@given(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3) | st.none()))
-def test_options_hash_knows_no_order(options):
-    backwards = dict(reversed(options.items()))
-    assert options_hash(options) == options_hash(backwards)
-    assert options_hash(options) != options_hash({**options, "one more": 1})
-
-
 def test_run_folder(dataset):
     one, two = RunFolder.create(dataset), RunFolder.create(dataset)
     assert one.path != two.path
@@ -261,19 +230,6 @@ def test_run_folder(dataset):
     assert all_failures(dataset)[0].what == "reading sub-01_ses-a_run-1"
 
 
-def test_container_from_the_environment():
-    assert running_container({}) is None
-    assert running_container({"DTG_CONTAINER_TAG": "dtg:1"}) == "docker:dtg:1"
-    assert running_container({"SINGULARITY_CONTAINER": "/x.sif"}) == "apptainer:/x.sif"
-
-
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no /proc on this system")
-def test_an_input_that_opens_and_cannot_be_read_is_one_line():
-    # A regular file of which the first bytes cannot be read, as on a disk with a fault.
-    with pytest.raises(RunError, match=r"^/proc/self/mem cannot be read: Input/output error"):
-        file_fingerprint(Path("/proc/self/mem"))
-
-
 def test_work_that_was_made_with_another_value_of_an_option_is_listed(dataset):
     for title, model in {"sub-01_ses-a": "x", "sub-01_ses-b": "y", "sub-02_ses-a": "x"}.items():
         write_completion(dataset, title, options={"model": model}, inputs={}, outputs=[])
@@ -281,39 +237,6 @@ def test_work_that_was_made_with_another_value_of_an_option_is_listed(dataset):
         (dataset.root / f"logs/complete/sub-01_ses-c{number}.json").write_bytes(damage)
     assert sets_made_otherwise(dataset, "01", "model", "y") == ("sub-01_ses-a",)
     assert sets_made_otherwise(dataset, "01", "model", None) == ("sub-01_ses-a", "sub-01_ses-b")
-
-
-@pytest.mark.parametrize(
-    ("outputs", "damage", "listed"),
-    [
-        ([], "unreadable logs/complete/sub-01.json", []),
-        ({"sub-01/a.nii.gz": 7}, "unreadable sub-01/a.nii.gz", ["sub-01/a.nii.gz"]),
-    ],
-)
-def test_outputs_of_another_kind_in_a_record_are_damage(done, dataset, outputs, damage, listed):
-    path = dataset.root / "logs/complete/sub-01.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"Outputs": outputs}))
-    assert verify_outputs(dataset, "sub-01") == (damage,)
-    assert [str(name) for name in recorded_outputs(dataset, "sub-01")] == listed
-    assert done() is not None
-
-
-def test_packages_that_are_not_installed_are_not_listed(monkeypatch):
-    real = importlib.metadata.version
-
-    def version(package):
-        if package == "isal":
-            raise importlib.metadata.PackageNotFoundError(package)
-        return real(package)
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    provenance._version.cache_clear()
-    try:
-        found = package_versions()
-    finally:
-        provenance._version.cache_clear()
-    assert "isal" not in found
-    assert found["numpy"] == real("numpy")
 
 
 def logged(dataset, name: str, *failures: Failure) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bids_dtg.errors import ForeignFileError, MissingFileError
+from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.regions import (
     Measure,
@@ -80,12 +80,6 @@ def test_frames_and_regions_without_a_value_are_known():
     assert (found.keep.tolist(), found.present.tolist()) == ([True, False, True], [True, False])
 
 
-def test_names_never_shift_a_table(tmp_path):
-    path = tmp_path / "t.tsv"
-    path.write_bytes(encode_series(RegionSeries(('a "b"', "c\td"), np.ones((2, 3), np.float32))))
-    assert read_series(path).names == ("a 'b'", "c d")
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -117,18 +111,6 @@ def test_a_damaged_matrix_is_refused(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(ForeignFileError, match=words):
         read_relmat(path)
-
-
-def test_a_missing_table_is_said_to_be_missing(tmp_path):
-    with pytest.raises(MissingFileError, match=r"gone\.tsv"):
-        read_series(tmp_path / "gone.tsv")
-
-
-def test_a_name_and_a_row_belong_together():
-    with pytest.raises(ValueError, match="2 regions have values"):
-        RegionSeries(("a", "b"), np.ones((3, 2), np.float32))
-    with pytest.raises(ValueError, match="2 regions have values"):
-        RegionMatrix(("a", "b"), np.ones((3, 3)))
 
 
 def test_the_sidecar_says_when_frames_are():

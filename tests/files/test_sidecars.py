@@ -60,12 +60,6 @@ def test_what_stands_beside_a_file_counts_more_than_what_stands_above(tmp_path):
     assert found == {"Model": "near", "Space": "beside", "Units": "z"}
 
 
-def test_a_file_of_no_bids_name_inherits_nothing(tmp_path):
-    write(tmp_path / "sub-01_statmap.json", Model="x")
-    write(tmp_path / "func/read-me.json", Model="x")
-    assert read_inherited(tmp_path / "func/read-me.nii.gz") == {}
-
-
 def test_sidecars_of_a_run_are_those_with_bids_names_the_nearest_first(tmp_path):
     bold = tmp_path / "sub-01/func/sub-01_task-rest_bold.nii.gz"
     beside = write(bold.with_name("sub-01_task-rest_bold.json"))

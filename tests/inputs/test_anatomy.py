@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fmriprep_dataset import SPACE, add_run, describe_dataset
+from fmriprep_dataset import SPACE
 
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
-from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 
 OTHER = "MNI152NLin2009cAsym"
@@ -134,31 +133,11 @@ def test_without_any_way_fmriprep_is_the_remedy(tmp_path, others):
         anatomy(tmp_path).points_to(SPACE)
 
 
-def test_files_of_another_person_are_not_theirs(tmp_path):
-    for name in (xfm(SPACE, "T1w"), xfm("T1w", SPACE), "desc-preproc_T1w.nii.gz"):
-        path = add(tmp_path, name)
-        path.rename(path.with_name(path.name.replace("sub-01", "sub-02")))
-    with pytest.raises(RunError, match="no sub-01_from-"):
-        anatomy(tmp_path).points_to(SPACE)
-    with pytest.raises(RunError, match="no sub-01_desc-preproc_T1w"):
-        assert anatomy(tmp_path).t1w
-    assert anatomy(tmp_path).transform("T1w", SPACE) is None
-
-
 def test_two_files_of_one_transform_are_refused(tmp_path):
     add(tmp_path, xfm(SPACE, "T1w"))
     add(tmp_path, xfm(SPACE, "T1w").replace(".h5", ".txt"))
     with pytest.raises(RunError, match=rf"several transforms from {SPACE} to T1w: .*Expected: one"):
         anatomy(tmp_path).points_to(SPACE)
-
-
-def test_a_run_of_another_session_is_brought_by_the_only_t1w_image(tmp_path):
-    """As fMRIPrep leaves it where one session has a T1w image and others have BOLD alone."""
-    root = describe_dataset(tmp_path / "fmriprep")
-    add_run(root, session="b", space="T1w", res=None)
-    path = add(root, xfm("T1w", SPACE), "a")
-    (run,) = find_runs(root, "01")
-    assert [file.path for file in run.transforms] == [path]
 
 
 def test_folders_of_studies_have_no_such_anatomy(tmp_path):

@@ -200,17 +200,6 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
             read_arrays([tmp_path / name])
 
 
-def test_arrays_of_other_files_are_not_followed(tmp_path: Path) -> None:
-    import h5py
-
-    write(tmp_path / "real.h5", **GOOD)
-    with h5py.File(tmp_path / "link.h5", "w") as file:
-        file["rest"] = h5py.ExternalLink("real.h5", "rest")
-        file["tr_seconds"] = 0.72
-    with pytest.raises(DatasetError, match="no file has rest"):
-        read_arrays([tmp_path / "link.h5"])
-
-
 @pytest.mark.skipif(
     not (SHARED / "sip/data/sc_50.npz").is_file(), reason="needs the data of DTG_SHARED"
 )
@@ -225,11 +214,6 @@ def test_real_data_are_read_unchanged() -> None:
     assert people.structural is not None
     assert people.structural.of(people.labels[3]).shape == (68, 68)
     assert people.notes == ()
-
-
-def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="is a folder"):
-        read_arrays([tmp_path])
 
 
 def test_edges_have_a_meaning_only_for_those_who_ask(tmp_path: Path) -> None:

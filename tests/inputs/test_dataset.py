@@ -72,12 +72,6 @@ def test_the_derivatives_folder_itself(tmp_path, content):
     assert dataset.root == dataset.bids_dir == tmp_path
 
 
-def test_relative_paths_become_absolute(tmp_path, monkeypatch):
-    derivative(tmp_path / "prep")
-    monkeypatch.chdir(tmp_path)
-    assert find_dataset(Path("prep")).root == tmp_path / "prep"
-
-
 def test_missing_and_empty_folders_remind_of_mounts(tmp_path, raw):
     with pytest.raises(DatasetError, match=r"BIDS_DIR .*/nowhere does not exist.*mounted"):
         find_dataset(tmp_path / "nowhere")
@@ -137,18 +131,6 @@ def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name, rem
         assert re.search(remedy, err.value.remedy or "")
     # Said to be fMRIPrep's, they are: whoever wrote both into one folder.
     assert find_dataset(root, input_type="fmriprep").input_type == "fmriprep"
-
-
-def test_what_network_drives_keep_is_no_dataset(raw):
-    for drive in ("#recycle", ".snapshot"):
-        for place in (f"derivatives/{drive}", f"derivatives/{drive}/fmriprep", f"{drive}/fmriprep"):
-            derivative(raw / place)
-    for folder in (raw, raw / "derivatives"):
-        with pytest.raises(DatasetError) as raised:
-            find_dataset(folder)
-        assert not any(drive in str(raised.value.remedy) for drive in ("recycle", "snapshot"))
-    root = derivative(raw / "derivatives" / "prep")
-    assert find_dataset(raw).root == root
 
 
 def test_derivatives_two_folders_down_are_named(raw):
@@ -261,26 +243,6 @@ def test_an_input_that_moved_is_taken_again(raw):
     DerivativeDataset(output).describe(find_dataset(raw), WORDS, version="1")
     old.rename(raw / "derivatives" / "moved")
     assert check_output_location(output, find_dataset(raw)) == output
-
-
-@pytest.mark.parametrize(
-    "links",
-    [
-        None,
-        [],
-        {},
-        {"fmriprep": 3},
-        {"fmriprep": "https://a/b"},
-        {"fmriprep": "http://["},
-        {"fmriprep": "%00"},
-    ],
-)
-def test_links_that_name_no_folder_do_no_harm(raw, links):
-    derivative(raw / "derivatives" / "fmriprep")
-    own = raw.parent / "out"
-    content = {"GeneratedBy": [{"Name": "bids_dtg"}], "DatasetLinks": links}
-    write_json(own / "dataset_description.json", content)
-    assert check_output_location(own, find_dataset(raw)) == own
 
 
 def test_the_parent_raw_dataset_is_not_written_over(raw):

@@ -60,10 +60,6 @@ def test_cells_are_text(tmp_path, end):
     assert rows == [{"onset": "1.50", "word": "green "}, {"onset": "2", "word": ""}]
 
 
-def test_a_file_without_rows_has_none(tmp_path):
-    assert read_events(write(tmp_path, "sub-01_task-go_events.tsv", "onset\tduration\n")) == []
-
-
 @pytest.mark.parametrize(
     ("text", "fact"),
     [

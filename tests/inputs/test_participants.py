@@ -81,21 +81,6 @@ def test_numbers_as_tables_do_not_write_them_are_named_in_few_cells(tmp_path, ce
     assert column(tmp_path, ["1", cell]).stray == f"'{cell}' of sub-02"
 
 
-@pytest.mark.parametrize(
-    ("cells", "more"),
-    [
-        (["1", "2", "3", "x"], {}),  # too few to know
-        (["a", "b", "c", "1", "2"], {}),  # mostly words
-        (["1", "2", "3", "4", "5"], {}),
-        (["1", "2", "3", "4", "NYU"], {"name": "site"}),
-        (["1", "2", "3", "4", "pre"], {"name": "session_id"}),
-        (["1", "2", "3", "4", "none"], {"levels": {"1": "low", "none": "no dose"}}),
-    ],
-)
-def test_words_that_may_be_are_not_named(tmp_path, cells, more):
-    assert column(tmp_path, cells, **more).stray is None
-
-
 # Spreadsheets make numbers of labels; people write them as they like.
 OTHERWISE = [
     *(("1", "01"), ("1.0", "01"), ("1.0", "1"), ("01.00", "1"), ("SUB-01", "01"), ("Sub-1", "01")),
@@ -131,11 +116,3 @@ def test_a_row_without_a_label_is_of_nobody(tmp_path):
     table.require_labels(["0", "01"])
     with pytest.raises(SettingsError, match="has participant 01, and the data have sub-1, who"):
         table.require_labels(["0", "1"])
-
-
-def test_people_of_a_table_without_data_are_named(tmp_path):
-    table = read_participants(write(tmp_path, "participant_id\tage\n1\t20\n12\t30\n13\t31\n"))
-    assert table.note_on_labels(["12", "14"]).endswith(
-        "2 participants of the table without maps here (1, 13)"
-    )
-    assert table.note_on_labels(["1", "12", "13"]) is None

@@ -43,15 +43,6 @@ def test_files_of_other_names_are_passed_over_and_alone_they_are_refused(tmp_pat
     assert [file.path.name for file in find_statmap_files(tmp_path).files] == [MAP]
 
 
-@pytest.mark.parametrize("drive", ["@eaDir", "#recycle", ".snapshot"])
-def test_maps_in_folders_of_network_drives_are_nobodys(tmp_path, drive):
-    touch(tmp_path, MAP, f"{drive}/{MAP}", f"{drive}/gone/{MAP}")
-    assert [file.path for file in find_statmap_files(tmp_path).files] == [tmp_path / MAP]
-    touch(tmp_path, "p1/cope1.nii.gz", f"{drive}/cope1.nii.gz")
-    found = patterns(tmp_path, 'path = "{sub}/cope{contrast}.nii.gz"\nstatistic = "z"')
-    assert [file.participant for file in find_statmap_files(found).files] == ["p1"]
-
-
 def test_maps_of_ours_that_fit_a_pattern_are_not_taken_for_measured_ones(tmp_path):
     names = [f"01/sub-01_desc-{desc}_statmap.nii.gz" for desc in ("measured", "synthetic")]
     touch(tmp_path, *names)
@@ -59,16 +50,6 @@ def test_maps_of_ours_that_fit_a_pattern_are_not_taken_for_measured_ones(tmp_pat
     found = find_statmap_files(patterns(tmp_path, f'path = "{path}"\nstatistic = "z"'))
     assert [file.contrast for file in found.files] == ["measured"]
     assert found.predicted == 1
-
-
-def test_what_stands_twice_in_a_pattern_is_the_same_in_a_path(tmp_path):
-    touch(tmp_path, "01/01_z.nii", "02/01_z.nii", "02/02_z.nii")
-    text = 'path = "{sub}/{sub}_z.nii"\nstatistic = "z"\ncontrast = "a"'
-    found = find_statmap_files(patterns(tmp_path, text)).files
-    assert [(file.participant, file.path.parent.name) for file in found] == [
-        ("01", "01"),
-        ("02", "02"),
-    ]
 
 
 PATH = 'path = "{sub}_{contrast}.nii"\nstatistic = "z"\n'

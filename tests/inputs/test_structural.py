@@ -47,12 +47,6 @@ def test_names_that_other_programs_spell_otherwise_are_the_same(tmp_path):
     assert np.array_equal(of(path).weights, WEIGHTS)
 
 
-def test_names_that_would_be_the_same_are_compared_as_they_are(tmp_path):
-    path = table(tmp_path / "a.tsv", WEIGHTS, ("a-1", "a1", "b"))
-    found = StructuralSource.find(path).of("01", None, ("a1", "a-1", "b"))
-    assert np.array_equal(found.weights, WEIGHTS[np.ix_([1, 0, 2], [1, 0, 2])])
-
-
 def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
     wide = np.full((5, 5), np.nan)
     wide[np.ix_([1, 2, 4], [1, 2, 4])] = WEIGHTS
@@ -126,13 +120,6 @@ def test_the_file_of_a_person_and_session_is_found(tmp_path):
     assert noted == {("02", "a"): ("the structural connectome of sub-02 is of session b",)}
 
 
-def test_matrices_in_folders_of_network_drives_are_nobodys(tmp_path):
-    table(tmp_path / "sub-01" / "dwi" / "sub-01_relmat.tsv", WEIGHTS * 2)
-    for place in ("#recycle", "@eaDir", "sub-01/dwi/#recycle"):
-        table(tmp_path / place / "sub-01_relmat.tsv", WEIGHTS * 3)
-    assert of(tmp_path).weights[0, 1] == 2 * WEIGHTS[0, 1]
-
-
 def test_who_has_none_is_told_apart_from_who_has_other_sessions(tmp_path):
     for session in "bc":
         table(tmp_path / f"sub-01/ses-{session}/sub-01_ses-{session}_relmat.tsv")
@@ -197,12 +184,6 @@ def test_one_of_several_files_is_chosen_by_part_of_its_name(tmp_path):
     assert of(tmp_path, "desc-count").weights[0, 1] == 5
 
 
-def test_a_matrix_of_another_atlas_is_passed_over(tmp_path):
-    table(tmp_path / "sub-01" / "sub-01_seg-A_relmat.tsv")
-    table(tmp_path / "sub-01" / "sub-01_seg-B_relmat.tsv", np.eye(5), tuple("abcde"))
-    assert of(tmp_path).path.name == "sub-01_seg-A_relmat.tsv"
-
-
 def test_a_file_that_cannot_be_read_fails_its_person_alone(tmp_path):
     (tmp_path / "sub-01_relmat.tsv").write_text("1\t2\n3\n")
     with pytest.raises(RunError, match=r"sub-01_relmat\.tsv has 1 lines with fewer cells"):
@@ -228,18 +209,6 @@ def test_the_options_say_where_they_are(tmp_path):
     assert found.is_shared
     with pytest.raises(DatasetError, match=r"--structural-connectivity .*b\.tsv does not exist"):
         find_structural(settings(structural_connectivity=tmp_path / "b.tsv"))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"array_key": ("rest=x",)}, r"--array-key is 'rest=x'\. Expected: structural=KEY"),
-        ({"input_arrays": ("a.npz",)}, "--structural-connectivity and --input-arrays were given"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(options, message):
-    with pytest.raises(SettingsError, match=message):
-        settings(structural_connectivity="sc", **options)
 
 
 # --- Files

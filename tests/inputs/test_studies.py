@@ -103,29 +103,6 @@ def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined):
     assert left_out == [f"rfMRI_{name}" for name in joined]
 
 
-def test_hcp_runs_have_names_of_their_own(tmp_path):
-    copies = ("REST2a_AP.bak", "REST2a_AP copy", "REST2a_AP-old", "REST2a_AP_")
-    for run in ("rfMRI_REST1b_PA", "rfMRI_REST2a_AP", *(f"rfMRI_{copy}" for copy in copies)):
-        add_hcp_run(tmp_path, run=run, bold=BOLD)
-    runs = runs_of(tmp_path, "100307")
-    assert titles(runs) == [
-        "sub-100307_task-rest_acq-a_dir-AP_run-2",
-        "sub-100307_task-rest_acq-b_dir-PA_run-1",
-    ]
-    add_hcp_run(tmp_path, run="rfMRI_REST1_b_PA", bold=BOLD)
-    with pytest.raises(
-        RunError, match=r"two files of one run, \S+REST1_b_PA\S+ and rfMRI_REST1b_PA"
-    ):
-        runs_of(tmp_path, "100307")
-
-
-def test_hcp_only_joined_and_seven_tesla(tmp_path):
-    add_hcp_run(tmp_path, "1", "rfMRI_REST", bold=BOLD, cleaned="hp0_clean")
-    add_hcp_run(tmp_path, "2", "rfMRI_REST1_7T_PA", bold=BOLD)
-    assert titles(runs_of(tmp_path, "1")) == ["sub-1_task-rest"]
-    assert titles(runs_of(tmp_path, "2")) == ["sub-2_task-rest_acq-7T_dir-PA_run-1"]
-
-
 def test_hcp_filter_of_2000_seconds_wins(tmp_path):
     add_hcp_run(tmp_path, bold=BOLD, cleaned="hp0_clean")
     path = add_hcp_run(tmp_path, bold=BOLD)
@@ -192,21 +169,6 @@ def test_hcp_contents_that_are_elsewhere(tmp_path):
         runs_of(tmp_path, "100307")
 
 
-def test_ukb_contents_that_are_elsewhere(tmp_path):
-    path = add_ukb_run(tmp_path, bold=BOLD)
-    sidecar = tmp_path / "1234567" / "fMRI" / "rfMRI.json"
-    for other in (path, sidecar):
-        other.write_text("/annex/objects/MD5E-s1--a\n")
-    with pytest.raises(RunError, match=re.escape(f"To do: datalad get {path} {sidecar}.")):
-        runs_of(tmp_path, "1234567")
-
-
-def test_the_folder_of_one_participant(tmp_path):
-    add_hcp_run(tmp_path / "hcp", bold=BOLD)
-    with pytest.raises(DatasetError, match=r"100307 holds no .*perhaps \S+/hcp was meant"):
-        find_dataset(tmp_path / "hcp" / "100307", (), "hcp")
-
-
 # --- UK Biobank
 
 
@@ -263,14 +225,6 @@ def test_ukb_two_folders_of_one_session(tmp_path):
         add_ukb_run(tmp_path, folder, bold=BOLD)
     with pytest.raises(RunError, match=r"are both of sub-1234567, ses-2"):
         runs_of(tmp_path, "1234567")
-
-
-def test_ukb_a_session_without_rest_does_not_stop_the_other(tmp_path):
-    add_ukb_run(tmp_path, "1234567_2", bold=BOLD)
-    (tmp_path / "1234567_3" / "fMRI").mkdir(parents=True)
-    assert titles(runs_of(tmp_path, "1234567")) == ["sub-1234567_ses-2_task-rest"]
-    with pytest.raises(RunError, match=r"1234567_3 has no filtered_func_data_clean\.nii\.gz"):
-        runs_of(tmp_path, "1234567", Selection(sessions=["3"]))
 
 
 # --- all studies
@@ -359,52 +313,10 @@ def test_xcpd_as_its_own_tests_list_it(tmp_path, space):
     assert all("_desc-denoised_bold" in run.bold.name for run in found)
 
 
-def test_xcpd_in_the_other_template(tmp_path):
-    add_xcpd_run(tmp_path, space="MNI152NLin2009cAsym")
-    with pytest.raises(RunError, match=r"from-MNI152NLin2009cAsym_mode-image_xfm\.h5 is not"):
-        runs_of(tmp_path, "01")
-
-
-def test_xcpd_of_surfaces_only(tmp_path):
-    describe_dataset(tmp_path, pipeline="XCP-D")
-    func = tmp_path / "sub-01" / "func"
-    func.mkdir(parents=True)
-    (func / "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii").write_bytes(b"x")
-    with pytest.raises(RunError, match=r"CIFTI files only.*--file-format nifti"):
-        runs_of(tmp_path, "01")
-
-
 def test_the_wrong_type_says_what_is_there(tmp_path):
     add_xcpd_run(tmp_path)
     with pytest.raises(RunError, match=r"no desc-preproc_bold image, but \S+desc-denoised_bold"):
         runs_of(tmp_path, "01", input_type="fmriprep")
-
-
-# A wrapper, or somebody's copy, wrote the description; XCP-D wrote the files.
-def test_xcpd_under_another_name_is_read_when_it_is_said(tmp_path):
-    describe_dataset(tmp_path, pipeline="my pipeline")
-    name = f"sub-01_task-rest_space-{SPACE}_desc-denoised_bold.nii.gz"
-    path = tmp_path / "sub-01" / "func" / name
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"x")
-    with pytest.raises(RunError, match=r"To do: --input-type xcpd, if XCP-D made them"):
-        runs_of(tmp_path, "01")
-    (run,) = runs_of(tmp_path, "01", input_type="xcpd")
-    assert (run.bold, run.cleaned_before) == (path, True)
-
-
-@pytest.mark.parametrize("model", [SPACE, "fsLR parcels"])
-@pytest.mark.parametrize("naming", ["seg-4S156Parcels_stat-mean", "atlas-Gordon"])
-def test_tables_of_xcpd_are_no_series(tmp_path, naming, model):
-    describe_dataset(tmp_path, pipeline="XCP-D")
-    func = tmp_path / "sub-01" / "func"
-    func.mkdir(parents=True)
-    stem = f"sub-01_task-rest_space-{SPACE}_{naming}"
-    for name in (f"{stem}_timeseries.tsv", f"{stem}_relmat.tsv", "sub-01_task-rest_motion.tsv"):
-        (func / name).write_text("a\n1\n")
-    said = r"no BOLD series in \S+, but \S+\.tsv.*run XCP-D with --file-format nifti"
-    with pytest.raises(RunError, match=said):
-        runs_of(tmp_path, "01", input_type="xcpd", model=model)
 
 
 def test_derivatives_below_a_raw_dataset(tmp_path):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from pathlib import Path
 
 import pytest
 from model_host import Fault, ModelHost, go_without_proxy, pin_transform, serve
 
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import RunError
 from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import WORK_FOLDER, PinnedFile
 from bids_dtg.inputs.templateflow import (
@@ -155,48 +154,8 @@ def test_one_process_asks_once_for_what_it_cannot_have(tmp_path, host, address):
     assert len(host.asked) == 1
 
 
-def test_mirrors_are_asked_first_and_offline_nobody(tmp_path, host, address, monkeypatch):
-    monkeypatch.setenv("DTG_OFFLINE", "1")
-    flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
-    with pytest.raises(
-        TransformMissingError, match=r"To do: curl .*fetches it where DTG_OFFLINE is not set"
-    ):
-        flow.transform(TO, ORIGIN)
-    assert host.asked == []
-    monkeypatch.delenv("DTG_OFFLINE")
-    monkeypatch.setenv("DTG_MODEL_MIRROR", address)
-    assert flow.transform(TO, ORIGIN).read_bytes() == CONTENT
-
-
-def test_no_network(tmp_path, host):
-    flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
-    with pytest.raises(
-        SettingsError,
-        match=r"cannot be fetched: .*machine with a network: curl .*DTG_OFFLINE=1",
-    ):
-        flow.transform(TO, ORIGIN)
-
-
 def _get(home: Path, address: str) -> None:
     TemplateFlow(home, download=True, address=address).transform(TO, ORIGIN)
-
-
-def _in_processes(number: int, home: Path, address: str) -> list[int]:
-    """Ask in processes of their own, at once; their exit codes."""
-    context = multiprocessing.get_context("fork")  # with the pins of the test
-    processes = [context.Process(target=_get, args=(home, address)) for _ in range(number)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    return [process.exitcode for process in processes]
-
-
-def test_processes_at_once_fetch_it_once(tmp_path, host, address):
-    host.faults[f"/{NAME}"].append(Fault(stall=0.5))
-    assert _in_processes(4, tmp_path, address) == [0] * 4
-    assert len(host.asked) == 1
-    assert (tmp_path / NAME).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("download", [False, True])

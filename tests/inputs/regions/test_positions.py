@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import json
-from importlib import resources
-
 import numpy as np
 import pytest
 from dk68 import dk68_regions
@@ -56,16 +53,3 @@ def test_regions_lie_where_the_brain_has_them():
     assert min(by_axis, key=lambda name: by_axis[name][1]) in ("lateraloccipital", "pericalcarine")
     assert max(by_axis, key=lambda name: by_axis[name][2]) in ("superiorparietal", "paracentral")
     assert min(by_axis, key=lambda name: by_axis[name][2]) in ("temporalpole", "entorhinal")
-
-
-def test_the_table_s_sidecar_names_sources_and_licences():
-    text = resources.files("bids_dtg.inputs.regions").joinpath("dk68_positions.json").read_text()
-    sidecar = json.loads(text)
-    assert sidecar["Units"] == "mm"
-    assert all(source["License"] and source["Reference"] for source in sidecar["Sources"])
-    assert "BSD-3-Clause, Copyright (c) 2018, Ross Markello" in sidecar["Sources"][0]["License"]
-
-
-def test_names_are_those_of_the_shared_series(shared):
-    names = (shared / "sip/data/region_names.txt").read_text().split()
-    assert dk68_regions() == tuple(names)
