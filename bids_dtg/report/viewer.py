@@ -23,7 +23,7 @@ from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
-from bids_dtg.report.pages.page import gradients, vendored
+from bids_dtg.report.pages.page import gradients, link, vendored
 from bids_dtg.report.pictures import Box, standard_anatomy
 
 LIBRARY_VERSION = "0.69.0"
@@ -95,7 +95,7 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
     if not dataset.path(name).exists():
         own = Grid((i, j, k), part.affine, grid.space, None)
         image = encode_integers(stored, own, description="anatomy behind maps")
-        write_script(dataset.path(name), name, {"anatomy": image})
+        write_script(dataset, dataset.root / name, {"anatomy": image})
     return name
 
 
@@ -119,13 +119,16 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     return encode_integers(steps, grid, slope=slope, quick=True)
 
 
-def write_script(path: Path, address: str, volumes: Mapping[str, bytes]) -> None:
-    """Write volumes as a script that hands them to the viewer under its own address."""
+def write_script(dataset: DerivativeDataset, path: Path, volumes: Mapping[str, bytes]) -> str:
+    """Write volumes as a script that hands them to the viewer under its address; return this."""
+    address = link(path, dataset)
     parts = [f"dtgVolumes({_quoted(address)}, {{\n"]
     parts += [
         f'{_quoted(key)}: "{base64.b64encode(data).decode()}",\n' for key, data in volumes.items()
     ]
-    write_text(path, "".join([*parts, "});\n"]))
+    place = dataset.path(path.relative_to(dataset.root).as_posix())
+    write_text(place, "".join([*parts, "});\n"]))
+    return address
 
 
 def remove_others(folder: Path, kept: Iterable[Path]) -> None:

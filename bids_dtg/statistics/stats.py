@@ -532,10 +532,8 @@ class _Answer:
             return None
         values = np.nan_to_num(t).astype(np.float32)
         script = results.add(f"figures/desc-{best.table.source.kind.name}{SCRIPT}")
-        address = link(script, results.output)
-        write_script(
-            script, address, {best.table.contrast: pack(places.volume(values), places.grid)}
-        )
+        volumes = {best.table.contrast: pack(places.volume(values), places.grid)}
+        address = write_script(results.output, script, volumes)
         x, y, z = places.points[np.abs(values).argmax()]
         name = build_name({**self._entities(best, "t"), **places.entities}, "statmap", ".nii.gz")
         shown = ViewerMap(

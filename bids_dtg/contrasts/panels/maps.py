@@ -226,7 +226,7 @@ def draw_gallery(
         return Gallery(title, tuple(tasks), tuple(files))
     # The viewer always gives its first image this name.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
-    _write_script(dataset, scripts[SYNTHETIC], packed)
+    write_script(dataset, scripts[SYNTHETIC], packed)
     for overlay in overlays:
         images = {one.label: path for one in maps if (path := one.overlays.get(overlay.desc))}
         if images:
@@ -340,10 +340,6 @@ def _volume(path: Path, grid: Grid) -> Array:
     return values
 
 
-def _write_script(dataset: DerivativeDataset, path: Path, volumes: Mapping[str, bytes]) -> None:
-    write_script(_inside(dataset, path), link(path, dataset), volumes)
-
-
 def _inside(dataset: DerivativeDataset, path: Path) -> Path:
     return dataset.path(path.relative_to(dataset.root).as_posix())
 
@@ -361,7 +357,7 @@ def _write_overlays(
         if script.is_file() and script.stat().st_mtime >= newest:
             return script
     copies = {label: pack(_volume(path, grid), grid) for label, path in images.items()}
-    _write_script(dataset, script, copies)
+    write_script(dataset, script, copies)
     return script
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import parcels_axis, save_series
 
 from bids_dtg.contrasts.panels.maps import BELOW, ParcelMaps
 from bids_dtg.errors import RunError
@@ -104,12 +103,6 @@ def test_maps_are_found_by_the_names_of_their_contrasts(path):
     np.testing.assert_allclose(where, AFFINE[:3, :3] @ [0, 1, 2] + AFFINE[:3, 3])
     with pytest.raises(RunError, match=r"a\.pscalar\.nii has no map gone\. Expected: the maps of"):
         held.read(MapFile("gone", path, {}, {}))
-
-
-def test_series_are_no_maps_as_they_have_no_names(path):
-    save_series(path, np.ones((3, 12), np.float32), parcels_axis())
-    with pytest.raises(RunError, match=r"a\.pscalar\.nii has no maps of parcels by their names"):
-        ParcelMaps(MapFile("a", path, {}, {}), anatomy())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no CIFTI at all"])

@@ -28,40 +28,6 @@ def job(tmp_path) -> TinyJob:
     return TinyJob(tmp_path, ())
 
 
-def written(job: TinyJob, contrast: str, desc: str) -> np.ndarray:
-    (path,) = job.out.rglob(f"*contrast-{contrast}_stat-z_desc-{desc}_statmap.nii.gz")
-    return nib.load(path).get_fdata()
-
-
-@pytest.mark.slow
-def test_maps_of_a_run_of_one_segment_are_those_of_the_program(job):
-    add_rest(job.bids)
-    assert job.run() == 0
-    bundle = load_bundle(job.model)
-    (run,) = find_runs(job.bids, "01")
-    connectome = measure(run, bundle)
-    assert connectome.r.shape == (len(bundle.roi_maps), bundle.places.number)
-    estimate = predict_maps(connectome, bundle, device="cpu", threads=1)
-    assert estimate.half_widths is None
-    for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
-        expected = written(job, contrast.label, "synthetic")[bundle.places.mask]
-        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_maps_of_segments_are_those_of_the_program(job):
-    add_rest(job.bids, frames=90)
-    assert job.run("--denoise-strategy", "scrubbing") == 0
-    bundle = load_bundle(job.model)
-    (run,) = find_runs(job.bids, "01")
-    reader = Reader(bundle, CleaningOptions(denoise_strategy="scrubbing"))
-    estimate = predict_maps(reader.measure(run).connectomes, bundle, device="cpu", threads=1)
-    assert estimate.n_segments == 2
-    for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
-        expected = written(job, contrast.label, "synthetic")[bundle.places.mask]
-        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
-
-
 def test_the_cleaning_that_suits_the_input_is_the_default(job):
     add_rest(job.bids)
     bundle = load_bundle(job.model)
