@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_route import correlate, plain_series
+from plain_route import correlate, plain_series, regress
 from scipy.ndimage import gaussian_filter
 
 from bids_dtg.cleaning.design import stop_band
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign, choose_cleaning
+from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -149,7 +150,7 @@ def example(seed: int, drift: float = 3.0):
     return (1000 + bold).astype(np.float32), maps, confounds, mixing, rng.random(FRAMES) < 0.9
 
 
-def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, seconds=130.0):
+def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, form=MARGINAL):
     def blocks():
         for first in range(0, len(bold), size):
             yield first, bold[first : first + size].copy()
@@ -158,12 +159,12 @@ def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, seconds=1
         blocks,
         design,
         RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
-        segments=design.segments(seconds),
+        segments=design.segments(130.0),
         smoothing=smoothing,
         cleaning=None if way is None else way.of(design),
     )
     assert way is None or isinstance(moments.cleaning, way)
-    return run_connectomes(moments)
+    return run_connectomes(moments, form=form)
 
 
 def cleaned(values: np.ndarray, design: TemporalDesign, mixing=None, noise=None) -> np.ndarray:
@@ -175,15 +176,22 @@ def cleaned(values: np.ndarray, design: TemporalDesign, mixing=None, noise=None)
     return values - design.basis @ (design.basis.T @ values)
 
 
+def parts_of(result: RunConnectomes, design: TemporalDesign):
+    """Yield each connectome of a run with the rows of the kept frames that it rests on."""
+    cut = design.segments(130.0)
+    parts = [*result.segments, result.odd, result.even, result.whole]
+    for part, pieces in zip(parts, [*cut.sets, cut.odd, cut.even, cut.whole], strict=True):
+        yield part, cut.rows(pieces)
+
+
 def assert_all_equal(result: RunConnectomes, voxels, series, design, *, atol: float) -> None:
-    """Compare everything that a run gives with cleaned voxels and series at hand."""
-    np.testing.assert_allclose(result.whole.r, correlate(voxels[:, :GREY], series), atol=atol)
-    parts = [*result.segments, result.odd, result.even]
-    segments = design.segments(130.0)
-    for part, pieces in zip(parts, [*segments.sets, segments.odd, segments.even], strict=True):
-        rows = np.concatenate([np.arange(*segments.edges[[p, p + 1]]) for p in pieces])
+    """Compare everything that a run gives with cleaned voxels and series."""
+    for part, rows in parts_of(result, design):
         expected = correlate(voxels[rows, :GREY], series[rows])
-        np.testing.assert_allclose(part.r, expected, atol=2 * atol)
+        np.testing.assert_allclose(part.marginal, expected, atol=2 * atol)
+        if part.form.joint:
+            expected = regress(voxels[rows, :GREY], series[rows], PENALTY)
+            np.testing.assert_allclose(part.r, expected, atol=2 * atol)
     np.testing.assert_allclose(result.roi_r, np.corrcoef(series.T), atol=atol)
     np.testing.assert_allclose(result.series, series, atol=10 * atol * series.std())
 
@@ -194,14 +202,15 @@ def assert_all_equal(result: RunConnectomes, voxels, series, design, *, atol: fl
     st.sampled_from(WAYS),
     st.sampled_from([(None, None), (0.01, None), (0.02, 0.1), (None, 0.12)]),
     st.booleans(),
+    st.sampled_from([MARGINAL, Form("partial")]),
 )
-def test_either_way_equals_cleaning_the_whole_array(seed, way, limits, non_aggressive):
+def test_either_way_equals_cleaning_the_whole_array(seed, way, limits, non_aggressive, form):
     bold, maps, confounds, mixing, keep = example(seed)
     band = stop_band(FRAMES, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
     noise = np.arange(12) % 3 == 0
     components = {"mixing": mixing, "noise": noise} if non_aggressive else {}
     design = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band, **components)
-    result = one_pass(bold, maps, design, way=way)
+    result = one_pass(bold, maps, design, way=way, form=form)
     plainly = {"mixing": mixing[keep], "noise": noise} if non_aggressive else {}
     voxels = cleaned(bold[keep].astype(float), design, **plainly)
     series = cleaned(plain_series(bold[keep].astype(float), maps), design, **plainly)
@@ -232,6 +241,29 @@ def test_noise_components_that_are_absent_or_confounds_too_change_nothing():
     for way in WAYS:
         result = one_pass(bold, maps, design, way=way)
         np.testing.assert_allclose(result.whole.r, correlate(voxels[:, :GREY], series), atol=1e-4)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_roi_without_signal_has_no_part_in_the_others(way):
+    bold, maps, confounds, _, keep = example(7)
+    maps[1], maps[1, :5], bold[:, :5] = 0, 1, 0
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR)
+    result = one_pass(bold, maps, design, way=way, form=Form("partial"))
+    voxels, series = cleaned(bold[keep].astype(float), design), np.zeros((keep.sum(), ROIS))
+    present = [0, 2, 3]
+    own = plain_series(bold[keep][:, 5:].astype(float), maps[np.ix_(present, range(5, VOXELS))])
+    series[:, present] = cleaned(own, design)
+    for part, rows in parts_of(result, design):
+        expected = regress(voxels[rows, :GREY], series[rows], PENALTY)
+        np.testing.assert_allclose(part.r, expected, atol=1e-4)
+    assert not result.whole.r[1].any()
+
+
+def test_an_unknown_form_is_refused_with_those_that_there_are():
+    with pytest.raises(ValueError, match=r"full.*marginal.*partial"):
+        Form("full")
+    with pytest.raises(ValueError, match="one set of ROIs"):
+        Form("marginal", (2, 3))
 
 
 ORDER = np.random.default_rng(9).permutation(VOXELS)

@@ -40,14 +40,6 @@ DESIGNS = {
 }
 
 
-@pytest.mark.parametrize("coefficient", [0.2, 0.5, 0.8])
-def test_ar1_noise_has_what_bartlett_s_formula_gives(coefficient):
-    design = built()
-    found = effective_dof(noise(design, coefficient, 200), design)
-    expected = design.residual_dof() * (1 - coefficient**2) / (1 + coefficient**2)
-    assert found == pytest.approx(expected, rel=0.1)
-
-
 @pytest.mark.parametrize("options", DESIGNS.values(), ids=DESIGNS)
 @pytest.mark.parametrize("coefficient", [0.0, 0.5])
 def test_correlations_of_independent_series_vary_as_it_says(options, coefficient):
