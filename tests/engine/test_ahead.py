@@ -82,15 +82,6 @@ def test_reader_that_raises_is_told(capfd):
         list(run_ahead(work))
 
 
-def test_error_in_a_thread_is_raised():
-    def work(send):
-        send(1)
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        list(in_thread(work))
-
-
 @needs_fork
 def test_reader_ends_with_its_consumer():
     def work(send):
@@ -102,12 +93,3 @@ def test_reader_ends_with_its_consumer():
     events.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-
-
-@needs_fork
-def test_reader_leaves_ctrl_c_to_its_parent():
-    def work(send):
-        os.kill(os.getpid(), signal.SIGINT)
-        send("still here")
-
-    assert list(run_ahead(work)) == ["still here"]

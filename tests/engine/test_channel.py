@@ -51,12 +51,6 @@ def test_arrays_of_all_sizes_arrive_as_they_were_and_may_be_changed(sizes, order
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_a_part_of_an_array_arrives():
-    values = np.arange(2_000_000.0).reshape(1000, 2000)[:, ::2]
-    (found,) = through(values)
-    np.testing.assert_array_equal(found, values)
-
-
 def test_an_end_in_the_middle_of_an_array_is_an_end():
     receiver, sender = Pipe(duplex=False)
     sender.send_bytes(np.array([10]).tobytes())

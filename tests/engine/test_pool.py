@@ -105,13 +105,6 @@ def test_what_goes_wrong_costs_one_unit():
     assert found == {label: End(label, f"result of {label}") for label in "abc"}
 
 
-def test_all_may_be_killed_one_after_the_other():
-    labels = [f"killed {number}" for number in range(7)]
-    found = ends(run(Pool(lambda: die, 2, forked=True), labels))
-    assert all(end.died and end.begun for end in found.values())
-    assert sorted(found) == labels
-
-
 def test_processes_can_be_started_afresh():
     """As they are where a GPU is: its driver does not outlive a fork."""
     messages = run(Pool(prepare_quick, 1, forked=False), ["a", "bad"])
@@ -191,20 +184,6 @@ def test_a_reader_killed_costs_that_unit_only(processes):
     assert found == {label: whole(label) for label in LABELS if label != "02"}
     (dead,) = [m for _, m in messages if getattr(m, "kind", "") == "reader died"]
     assert dead.text == "it was ended by SIGKILL (out of memory?)"
-
-
-def test_a_reader_that_dies_when_all_is_read_costs_no_unit():
-    class DiesLate(Halves):
-        def read(self, label, send):
-            super().read(label, send)
-            if label == LABELS[-1]:
-                os._exit(3)
-
-        def finish(self, label, events, reporter):
-            return ", ".join((next(events), next(events)))
-
-    found = ends(run(Pool(lambda: DiesLate({}), 1, forked=True), LABELS))
-    assert found == {label: whole(label) for label in LABELS}
 
 
 def test_a_unit_that_leaves_events_unread_does_not_disturb_the_next():

@@ -50,10 +50,6 @@ def test_a_program_that_cannot_be_started_is_an_error_of_each_request(tmp_path):
     assert isinstance(answer.error, FileNotFoundError)
 
 
-def test_nothing_is_started_without_a_request():
-    Service(["/does/not/exist"], lambda _: pytest.fail("answered")).close()
-
-
 def test_what_was_begun_answers_or_ends_unasked(tmp_path):
     started = tmp_path / "started"
     program = f"open({str(started)!r}, 'a').write('x')\n{PROGRAM}"
@@ -91,15 +87,3 @@ def test_given_up_at_once():
     assert time.monotonic() - start < 10
     assert [answer.label for answer in answers] == ["a"]
     assert not Path(f"/proc/{answers[0].result['process']}").exists()
-
-
-@pytest.mark.parametrize(("own", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_its_threads_wait_asleep_unless_the_user_says_otherwise(monkeypatch, own, found):
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    if own:
-        monkeypatch.setenv("OMP_WAIT_POLICY", own)
-    answers = []
-    service = Service(COMMAND, answers.append)
-    service.request("a", {"do": "a"})
-    service.close()
-    assert [answer.result["waits"] for answer in answers] == [found]

@@ -8,15 +8,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bids_dtg.engine.work import Backlog
 
 
-def test_order_and_return():
-    backlog = Backlog("abc")
-    assert [backlog.take(), backlog.take()] == ["a", "b"]
-    backlog.put_back("b")
-    assert [backlog.take() for _ in range(3)] == ["b", "c", None]
-    assert not backlog
-    assert backlog.seconds_to_next is None
-
-
 def test_again_later_and_others_before():
     now, seconds = [0.0], {"a": 5.0}
     backlog = Backlog("ab", lambda: now[0], lambda label: seconds.pop(label, 0.0))

@@ -52,19 +52,6 @@ def test_labels_are_those_at_the_voxels_whatever_the_storage_order(tmp_path):
     assert list(straight.parcels) == list(range(1, 9))
 
 
-def test_finer_atlas_is_read_at_voxel_centres(tmp_path):
-    fine = np.repeat(np.repeat(np.repeat(np.arange(120).reshape(4, 5, 6), 2, 0), 2, 1), 2, 2)
-    affine = GRID.affine @ np.diag([0.5, 0.5, 0.5, 1.0])  # centres of even fine voxels coincide
-    labels = read_atlas(_save(tmp_path / f"atlas-fine_{SPACE}", fine, affine), PLACES).labels
-    np.testing.assert_array_equal(labels, np.arange(120))
-
-
-def test_outside_the_field_of_view_is_background(tmp_path):
-    small = np.ones((2, 5, 6))
-    labels = read_atlas(_save(tmp_path / f"atlas-small_{SPACE}", small), PLACES).labels
-    np.testing.assert_array_equal(labels.reshape(GRID.shape).any(axis=(1, 2)), [1, 1, 0, 0])
-
-
 def test_names_come_from_the_table_and_the_file(tmp_path):
     path = _save(tmp_path / "tpl-MNI152NLin6Asym_atlas-Yeo_desc-7_dseg.nii.gz", 1 + MASK)
     path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text("index\tname\n2\tVis\n9\tX\n")
@@ -118,14 +105,6 @@ def test_parcels_are_counted_beyond_the_models_mask_and_grid(tmp_path):
     np.testing.assert_allclose(region_coverage(known, atlas), 0.03)
 
 
-def test_a_finer_atlas_counts_voxels_of_the_models_lattice(tmp_path):
-    fine = np.repeat(np.repeat(np.repeat(np.arange(1, 121).reshape(4, 5, 6), 2, 0), 2, 1), 2, 2)
-    affine = GRID.affine @ np.diag([0.5, 0.5, 0.5, 1.0])
-    atlas = read_atlas(_save(tmp_path / f"atlas-fine_{SPACE}", fine, affine))
-    assert atlas.voxels.tolist() == [1] * 120
-    np.testing.assert_array_equal(region_coverage(np.ones((1, 120)), atlas), 1.0)
-
-
 def test_the_digest_tells_images_of_one_name_apart(tmp_path):
     first, second = (
         read_atlas(_save(tmp_path / folder / f"atlas-A_{SPACE}", volume))
@@ -135,29 +114,6 @@ def test_the_digest_tells_images_of_one_name_apart(tmp_path):
     assert first.key == second.key
     assert first.digest != second.digest
     assert first.identity != second.identity
-
-
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    parcels=st.lists(st.integers(1, 9), min_size=1, max_size=5, unique=True),
-)
-def test_means_are_those_of_a_loop(seed, parcels):
-    rng = np.random.default_rng(seed)
-    maps, labels = rng.standard_normal((3, 40)), rng.integers(0, 10, 40)
-    named = {label: str(label) for label in parcels}
-    means = region_means(maps, Atlas({"atlas": "A"}, labels, named, np.ones(len(parcels))))
-    assert means.shape == (3, len(parcels))
-    for column, label in zip(means.T, parcels, strict=True):
-        inside = maps[:, labels == label]
-        if inside.size:
-            np.testing.assert_allclose(column, inside.mean(axis=1))
-        else:
-            assert np.isnan(column).all()
-
-
-def test_shapes_are_checked():
-    with pytest.raises(ValueError, match=r"labels \(4,\) do not fit maps \(2, 5\)"):
-        region_means(np.ones((2, 5)), Atlas({"atlas": "A"}, np.ones(4, int), {1: "a"}, np.ones(1)))
 
 
 MODEL = Grid(

@@ -9,8 +9,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import read_bold_header, stream_blocks, stream_voxels
@@ -62,21 +60,6 @@ def test_frames_come_as_stored(tmp_path, kind, name, dtype):
     np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
 
 
-@settings(max_examples=20, deadline=None)
-@given(per_block=st.integers(1, 40))
-def test_blocks_of_any_length_hold_the_same_frames(tmp_path_factory, per_block):
-    path = write(tmp_path_factory.mktemp("bold") / "bold.nii.gz", stored_values())
-    np.testing.assert_array_equal(frames_of(path, per_block), frames_of(path, 23))
-    assert not readers()
-
-
-def test_memory_bounds_the_block(tmp_path):
-    """Frames of 2.5 MB: three of them are below the 8 MiB that a block may take."""
-    path = write(tmp_path / "bold.nii.gz", np.zeros((125, 100, 100, 7), "<i2"))
-    blocks = [len(block) for block in stream_blocks(read_bold_header(path), 32)]
-    assert blocks == [3, 3, 1]
-
-
 def test_frames_that_are_wanted_together_come_so_while_memory_allows_it(tmp_path):
     """Frames of 10 MB: six of them are below 64 MiB."""
     path = write(tmp_path / "bold.nii.gz", np.zeros((125, 100, 100, 9), "<f8"))
@@ -103,15 +86,6 @@ def test_frames_that_are_wanted_together_come_so_while_memory_allows_it(tmp_path
 )
 def test_the_tr_is_in_seconds(tmp_path, tr, unit, seconds):
     path = write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit)
-    assert read_bold_header(path).time.seconds == seconds
-
-
-@pytest.mark.parametrize(("code", "seconds"), [(10, 2.0), (15, 2.0), (2, 2.0), (63, None)])
-def test_unit_codes_that_are_not_in_the_standard_do_no_harm(tmp_path, code, seconds):
-    path = write(tmp_path / "bold.nii", stored_values())
-    content = bytearray(path.read_bytes())
-    content[123] = code
-    path.write_bytes(content)
     assert read_bold_header(path).time.seconds == seconds
 
 
@@ -168,14 +142,6 @@ def test_file_that_changes_while_it_is_read_is_refused(tmp_path, change, name):
     assert not readers()
 
 
-def test_file_that_changed_after_its_header_was_read_is_refused(tmp_path):
-    path = write(tmp_path / "bold.nii", stored_values())
-    header = read_bold_header(path)
-    rewritten_in_place(path)
-    with pytest.raises(RunError, match="was changed while it was read"):
-        list(stream_blocks(header))
-
-
 def test_wanted_voxels_are_gathered_and_scaled_in_full_blocks(tmp_path):
     values = stored_values()
     path = write(tmp_path / "bold.nii.gz", values)
@@ -223,13 +189,6 @@ def test_a_truncated_gzip_is_told_by_its_frame(tmp_path, frame):
     assert not readers()
 
 
-def test_a_gzip_cut_in_its_trailer_is_told(tmp_path):
-    path = write(tmp_path / "bold.nii.gz", stored_values())
-    path.write_bytes(path.read_bytes()[:-6])
-    with pytest.raises(RunError, match=r"bold\.nii\.gz (is damaged|ends at frame)"):
-        frames_of(path)
-
-
 @pytest.mark.parametrize("shape", [SHAPE, (40, 40, 40, 12)])
 def test_a_wrong_checksum_is_told(tmp_path, shape):
     values = np.random.default_rng(0).integers(0, 30000, shape).astype("<i2")
@@ -238,15 +197,6 @@ def test_a_wrong_checksum_is_told(tmp_path, shape):
     content[-8] ^= 255
     path.write_bytes(content)
     with pytest.raises(RunError, match=r"bold\.nii\.gz is damaged.*CRC"):
-        frames_of(path)
-
-
-def test_damaged_deflate_data_are_told(tmp_path):
-    path = write(tmp_path / "bold.nii.gz", stored_values())
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 :] = b"\xff" * (len(content) - len(content) // 2)
-    path.write_bytes(content)
-    with pytest.raises(RunError, match=r"bold\.nii\.gz (is damaged|ends at frame|cannot be read)"):
         frames_of(path)
 
 

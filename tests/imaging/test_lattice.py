@@ -51,14 +51,6 @@ def test_voxels_are_interpolated_as_by_scipy(shape, edge, seed):
     np.testing.assert_allclose(lattice.interpolate(values), expected, atol=1e-6)
 
 
-def test_a_voxel_lies_in_the_cube_around_it():
-    places = voxels((7, 5, 4))
-    lattice = places.lattice(3)
-    assert (lattice.shape, lattice.blocks) == ((3, 2, 2), 12)
-    found = np.stack(np.unravel_index(lattice.block_of, lattice.shape), axis=1)
-    np.testing.assert_array_equal(found, places.index // 3)
-
-
 @pytest.mark.parametrize("edge", [0, -1])
 def test_a_block_without_places_is_refused(edge):
     with pytest.raises(ValueError, match="1 voxel along an edge or more"):

@@ -62,22 +62,6 @@ def test_it_is_the_mean_of_the_first_kept_frames(header, keep, most, per_block):
     assert mean.frames == len(wanted)
 
 
-@pytest.mark.parametrize("dtype", ["|u1", ">i2", "<i8", "<f4", ">f4", "<f8"])
-def test_any_type(tmp_path, dtype):
-    values = values_of(dtype)
-    header = written(tmp_path / "bold.nii.gz", values)
-    mean = seen(MeanFrame(header, np.ones(23, bool), 8), header, 5)
-    expected = values[..., :8].astype(float).mean(axis=-1).ravel(order="F")
-    np.testing.assert_allclose(mean.stored, expected, rtol=1e-6)
-
-
-def test_a_file_that_is_read_again_adds_nothing(header):
-    once = seen(MeanFrame(header, np.ones(23, bool), 8), header, 7).stored
-    twice = MeanFrame(header, np.ones(23, bool), 8)
-    seen(seen(twice, header, 7), header, 7)
-    np.testing.assert_array_equal(twice.stored, once)
-
-
 def test_what_is_no_number_counts_as_zero_and_without_any_it_is_zero(tmp_path):
     values = values_of("<f4")
     values[0, 0, 0, :] = np.nan

@@ -8,9 +8,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 from ants_oracle import ants_python, apply_by_ants
-from hypothesis import given
-from hypothesis import strategies as st
-from itk_files import affine_part, field_part, write_composite
 
 from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.nifti import read_single
@@ -74,32 +71,6 @@ def test_images_in_a_persons_space_say_so_in_their_codes(tmp_path):
         assert np.allclose(nib.load(path).affine, where.affine, atol=1e-4)
 
 
-def test_the_same_grid_gives_the_same_values():
-    values = np.random.default_rng(0).normal(size=(3, PLACES.number)).astype(np.float32)
-    voxels, sampling = sample_grid(PLACES, MODEL, ())
-    assert np.array_equal(voxels.positions, PLACES.positions)
-    assert np.array_equal(sampling.apply(values), values)
-
-
-@pytest.mark.slow
-@given(
-    st.tuples(*[st.floats(-0.3, 0.3)] * 9),
-    st.tuples(*[st.floats(-6, 6)] * 3),
-    st.tuples(*[st.floats(-1, 1)] * 4),
-)
-def test_a_linear_map_stays_so_where_the_mask_is_whole(bend, shift, slopes):
-    """Trilinear interpolation is exact for it, through any affine."""
-    matrix = np.eye(4)
-    matrix[:3, :3] += np.reshape(bend, (3, 3))
-    matrix[:3, 3] = shift
-    voxels, sampling = sample_grid(PLACES, person_grid(4.0), [Affine(matrix)])
-    values = (PLACES.points @ slopes[:3] + slopes[3]).astype(np.float32)
-    there = map_points(voxels.points, [Affine(matrix)])
-    whole = sampling.support > 1 - 1e-5
-    found = sampling.apply(values[None])[0]
-    assert np.allclose(found[whole], (there @ slopes[:3] + slopes[3])[whole], atol=2e-3)
-
-
 def test_values_at_the_rim_are_not_pulled_to_zero():
     """What lies between voxels of the mask and others is the mean of those of the mask."""
     voxels, sampling = sample_grid(PLACES, person_grid(), [Affine(np.linalg.inv(TILTED))])
@@ -158,22 +129,6 @@ def test_a_grid_elsewhere_is_refused():
     away[0, 3] = 500.0
     with pytest.raises(ValueError, match="no voxel of the grid in T1w lies in the model's mask"):
         sample_grid(PLACES, person_grid(), [Affine(away)])
-
-
-@pytest.mark.slow
-def test_a_field_and_an_affine_meet_points_in_the_files_order(tmp_path):
-    """As ITK applies a composite: against points mapped by hand."""
-    nodes = np.diag([4.0, 4.0, 4.0, 1.0])
-    nodes[:3, 3] = -60
-    vectors = np.random.default_rng(1).normal(size=(31, 31, 31, 3)).cumsum(axis=0) * 0.2
-    path = write_composite(tmp_path / "x.h5", [field_part(vectors, nodes), affine_part(TILTED)])
-    chain = read_transforms([TransformFile(path)])
-    voxels, sampling = sample_grid(PLACES, person_grid(4.0), chain)
-    there = map_points(voxels.points, chain)
-    whole = sampling.support > 1 - 1e-5
-    values = (PLACES.points[:, 0] - 2 * PLACES.points[:, 1]).astype(np.float32)
-    found = sampling.apply(values[None])[0]
-    assert np.allclose(found[whole], (there[:, 0] - 2 * there[:, 1])[whole], atol=2e-3)
 
 
 # --- against ANTs

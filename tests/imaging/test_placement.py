@@ -12,7 +12,6 @@ from itk_files import affine_part, field_part, write_composite, write_text
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.placement import Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import TransformFile
@@ -143,19 +142,6 @@ def test_a_transform_that_was_changed_is_read_anew(tmp_path):
     assert np.allclose(moved.points - centres(other)[[3, 40]], found[2], atol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "turn"), [(2.0, 0.3), (3.0, 0.0), (2.4, 0.6)])
-def test_another_resolution_or_tilt_of_the_same_space(tmp_path, size, turn):
-    affine, shape = around(centres(), size, turn)
-    run = write_run(tmp_path / "run.nii.gz", affine, shape)
-    found, covered, method = read(run)
-    assert (method, covered.all()) == ("linear", True)
-    assert np.corrcoef(found.ravel(), phantom(centres()).ravel())[0, 1] > 0.995
-    nearest, _, method = read(run, interpolation="nearest")
-    assert method == "nearest"
-    r_nearest = np.corrcoef(nearest.ravel(), phantom(centres()).ravel())[0, 1]
-    assert 0.95 < r_nearest < np.corrcoef(found.ravel(), phantom(centres()).ravel())[0, 1]
-
-
 def test_on_the_lattice_nothing_is_interpolated(tmp_path):
     affine = AFFINE.copy()
     affine[0, 3] += 4
@@ -237,14 +223,6 @@ def test_a_mask_is_read_where_the_run_is(tmp_path):
     assert not mask[distance > 16.5].any()
 
 
-def test_a_mask_on_the_lattice_is_read_as_before(tmp_path):
-    mask = np.random.default_rng(0).random(GRID.shape) < 0.5
-    path = tmp_path / "mask.nii.gz"
-    nib.save(nib.Nifti1Image(mask.astype(np.uint8), AFFINE), path)
-    placement = Placement.through(VoxelPlaces(GRID, VOXELS[::7]), ())
-    np.testing.assert_array_equal(placement.mask(path), read_mask(path, GRID).ravel()[::7])
-
-
 @pytest.mark.parametrize("shape", [(*GRID.shape, 2), GRID.shape[:2]])
 def test_a_mask_that_is_not_one_volume_is_refused(tmp_path, shape):
     path = tmp_path / "mask.nii.gz"
@@ -284,15 +262,6 @@ def test_ants_gives_the_same_series_of_a_real_run(ants, shared, tmp_path):
     ]
     bold = Path(f"{stem}_desc-preproc_bold.nii.gz")
     assert_as_ants(ants, shared / "data", bold, files, tmp_path)
-
-
-def test_ants_gives_the_same_series_of_another_template(ants, shared, tmp_path):
-    data, template = shared / "data", "tpl-MNI152NLin6Asym"
-    stem = "sub-HAPPYTEST/func/sub-HAPPYTEST_task-rest_space-MNI152NLin2009cAsym"
-    bold = data / f"real/fmriprep_like/{stem}_desc-preproc_bold.nii.gz"
-    name = f"{template}_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
-    composite = data / "real/templateflow_like" / template / name
-    assert_as_ants(ants, data, bold, [composite], tmp_path)
 
 
 def assert_as_ants(ants, data: Path, bold: Path, files: list[Path], folder: Path) -> None:

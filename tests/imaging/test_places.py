@@ -81,10 +81,6 @@ def test_voxels_in_any_order_go_to_their_own_positions(tmp_path):
     np.testing.assert_array_equal(straight.volume(values)[straight.mask], values)
 
 
-def test_names_are_those_of_the_space():
-    assert voxels().entities == {"space": "MNI152NLin6Asym", "res": "2"}
-
-
 def test_a_surface_file_says_of_which_hemisphere_it_is(tmp_path):
     path = tmp_path / "x.func.gii"
     path.write_bytes(encode_metrics(np.ones((2, 60)), "L", names=["ones", "ones"]))

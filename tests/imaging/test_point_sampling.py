@@ -50,23 +50,6 @@ def test_it_is_trilinear_of_the_map_over_trilinear_of_the_mask(seed):
     assert not (sampling.whole & sampling.partial).any()
 
 
-@pytest.mark.slow
-@given(st.integers(0, 10**6))
-def test_a_place_without_a_value_is_as_one_outside_the_mask(seed):
-    rng = np.random.default_rng(seed)
-    whole = VoxelPlaces.within(Grid(SHAPE, AFFINE), np.ones(SHAPE, bool))
-    maps = rng.normal(size=(2, whole.number)).astype(np.float32)
-    gaps = rng.random(whole.number) < 0.4
-    maps[0, gaps] = np.nan
-    _, points = _around(rng)
-    fewer = VoxelPlaces(whole.grid, np.flatnonzero(~gaps))
-    found = PointSampling.between(whole, points).apply(maps)
-    of_fewer = PointSampling.between(fewer, points).apply(maps[:1, ~gaps])
-    np.testing.assert_allclose(found[0], of_fewer[0], rtol=1e-3, atol=1e-4)
-    alone = PointSampling.between(whole, points).apply(maps[1:])
-    np.testing.assert_allclose(found[1], alone[0], rtol=1e-5, atol=1e-5)
-
-
 def _surface(shared, side, name="S1200", kind="midthickness"):
     folder = shared / "data/real/surfaces/tpl-fsLR"
     return read_surface(folder / f"tpl-fsLR_desc-{name}_hemi-{side}_den-32k_{kind}.surf.gii")
@@ -98,23 +81,6 @@ def test_it_equals_workbench(shared, name, side):
     found = sampling.apply(volume.reshape(1, -1))[0]
     assert sampling.whole.all()
     np.testing.assert_allclose(found, reference[f"trilinear_{side}"], atol=1e-4)
-
-
-def test_it_equals_nilearn(shared):
-    from nilearn.surface import vol_to_surf
-
-    volume, affine = _volume(shared, "smooth")
-    mesh = _surface(shared, "L", "regfusion")
-    found = PointSampling.between(_whole(volume, affine), mesh[0]).apply(volume.reshape(1, -1))
-    theirs = vol_to_surf(
-        nib.Nifti1Image(volume, affine),
-        [mesh[0], mesh[1]],
-        interpolation="linear",
-        kind="ball",
-        radius=0.0,
-        n_samples=1,
-    )
-    np.testing.assert_allclose(found[0], theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", ["L", "R"])

@@ -105,13 +105,6 @@ def test_other_headers_are_not_known_to_be_wrong(tmp_path, made):
             decide(header, 2.0, tmp_path)
 
 
-@given(seconds=times, header=st.sampled_from(NOT_STATED))
-def test_header_that_states_nothing_is_noted(seconds, header):
-    found, (note,) = decide(header, seconds)
-    assert found == seconds
-    assert f"states no repetition time ({header})" in note
-
-
 @pytest.mark.parametrize("header", NOT_STATED, ids=str)
 def test_nothing_states_it(header):
     with pytest.raises(RunError, match=r"bold\.nii\.gz has no repetition time in its sidecars"):
@@ -123,12 +116,6 @@ def test_number_without_a_unit_may_be_in_any(seconds, unit):
     value = seconds * PER_SECOND[unit]
     if value != 1:
         assert decide(HeaderTime(value, None), seconds) == (seconds, ())
-
-
-def test_number_without_a_unit_alone_counts_as_seconds():
-    found, (note,) = decide(HeaderTime(2.0, None), None)
-    assert found == 2.0
-    assert "names no unit" in note
 
 
 @given(value=st.floats(20.001, 2e4), unit=st.sampled_from(["s", None]))

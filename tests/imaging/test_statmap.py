@@ -72,12 +72,6 @@ def test_what_is_no_map_is_refused(tmp_path, shape, shift, message):
         VoxelPlaces.within(GRID, MASK).read(save(tmp_path / "x.nii", np.ones(shape), affine))
 
 
-def test_a_damaged_file_is_told_in_one_line(tmp_path):
-    (tmp_path / "x.nii.gz").write_bytes(b"no image")
-    with pytest.raises(RunError, match=r"x\.nii\.gz cannot be read"):
-        VoxelPlaces.within(GRID, MASK).read(tmp_path / "x.nii.gz")
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -94,24 +88,3 @@ def test_real_maps_of_single_people_are_read(shared, name):
     found = anatomy.places.read(folder / name)
     assert np.isfinite(found).mean() > 0.6
     assert 0.1 < np.nanstd(found) < 3
-
-
-def test_maps_of_several_grids_and_masks_in_turn_are_each_read_at_their_own_places(tmp_path):
-    """Neighbours are kept from map to map; those of another file or mask are never taken."""
-    part = MASK.copy()
-    part[::2] = False
-    near, far = (np.diag([3.0, 3.0, 3.0, 1.0]) for _ in range(2))
-    near[:3, 3], far[:3, 3] = -18, -19
-    away = GRID.affine.copy()
-    away[0, 3] -= 1
-    moved = Grid(GRID.shape, away)
-    for turn, (affine, grid, mask) in enumerate(
-        [(near, GRID, MASK), (far, GRID, MASK), (far, GRID, part), (far, moved, part)]
-    ):
-        values = linear(centres((13, 13, 13), affine)).reshape(13, 13, 13)
-        for _ in range(2):
-            found = VoxelPlaces.within(grid, mask).read(
-                save(tmp_path / f"{turn}.nii", values, affine)
-            )
-            expected = linear(centres(GRID.shape, grid.affine))[mask.ravel()]
-            np.testing.assert_allclose(found, expected, rtol=1e-4)

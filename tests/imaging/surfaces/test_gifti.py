@@ -24,12 +24,6 @@ def surface(folder, points, faces):
     return folder / "mesh.surf.gii"
 
 
-def test_a_surface_is_read(tmp_path):
-    points, faces = read_surface(surface(tmp_path, POINTS, FACES))
-    assert np.array_equal(points, POINTS)
-    assert np.array_equal(faces, FACES)
-
-
 @pytest.mark.parametrize(
     ("points", "faces", "why"),
     [

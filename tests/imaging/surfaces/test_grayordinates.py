@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from cifti_people import standard_axis
 
-from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 
@@ -48,18 +46,6 @@ def test_cortex_is_the_mesh_without_its_medial_wall():
 def test_the_axis_equals_the_standard(shared):
     standard = nib.load(shared / "data/real/surfaces/grayordinates/91282_Greyordinates.dscalar.nii")
     assert standard.header.get_axis(1) == standard_axis()
-
-
-def test_voxels_are_the_models_subcortical_mask(shared):
-    grid = Grid(PLACES.shape, PLACES.affine)
-    mask = read_mask(shared / "data/mni/MNI_2mm_subcortical_mask_crop.nii.gz", grid)
-    assert mask[tuple(PLACES.voxels.T)].all()
-    assert np.count_nonzero(mask) == len(PLACES.voxels)
-
-
-def test_values_of_another_number_are_refused():
-    with pytest.raises(ValueError, match="1 names and 91282 places"):
-        encode_dscalar(np.zeros((1, 5)), ["a"])
 
 
 @pytest.mark.slow

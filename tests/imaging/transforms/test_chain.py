@@ -57,12 +57,6 @@ def test_the_first_of_a_chain_meets_the_point_first():
     np.testing.assert_array_equal(map_points(point, []), point)
 
 
-def test_the_points_given_are_not_changed():
-    points = POINTS.copy()
-    field(lambda x: np.ones_like(x)).map(points)
-    np.testing.assert_array_equal(points, POINTS)
-
-
 def test_wrong_arrays_are_refused():
     for second in (np.nan, 0.0, -1.0):
         with pytest.raises(ValueError, match="no inverse"):

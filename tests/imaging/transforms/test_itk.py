@@ -124,27 +124,6 @@ def test_a_composite_applies_its_last_part_first(tmp_path, order, typo):
         assert millimetres(applied(path), Affine(matrix).map(POINTS) + bend(POINTS)) > 0.3
 
 
-def test_a_text_composite_applies_its_last_part_first(tmp_path):
-    one, two = random_affine(1), random_affine(2)
-    path = write_text(tmp_path / "x.txt", [affine_part(one), affine_part(two)], composite=True)
-    assert millimetres(applied(path), Affine(one @ two).map(POINTS)) < 1e-9
-    wanted = Affine(np.linalg.inv(one @ two)).map(POINTS)
-    assert millimetres(applied(path, inverse=True), wanted) < 1e-9
-
-
-def test_ten_parts_and_more_are_in_the_order_of_their_numbers(tmp_path):
-    matrices = [random_affine(seed, 0.02) for seed in range(12)]
-    path = write_composite(tmp_path / "x.h5", [affine_part(matrix) for matrix in matrices])
-    wanted = Affine(np.linalg.multi_dot(matrices)).map(POINTS)
-    assert millimetres(applied(path), wanted) < 1e-9
-
-
-def test_a_file_without_composite(tmp_path):
-    part = field_part(bend_vectors(), NODES)
-    path = write_composite(tmp_path / "x.h5", [part], composite=False)
-    assert millimetres(applied(path), POINTS + bend(POINTS)) < 0.13
-
-
 @pytest.mark.parametrize("name", ["1Warp.nii.gz", "1Warp.nii"])
 def test_a_field_of_ants(tmp_path, name):
     path = write_field_image(tmp_path / name, bend_vectors(), NODES)
