@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.engine.machine import in_threads
-from bids_dtg.errors import RunError
 
 Float32 = NDArray[np.float32]
 
@@ -20,7 +18,6 @@ Float32 = NDArray[np.float32]
 _POINTS = 32768
 # Points whose weights are kept, at most: they take 256 MiB.
 _MOST_KEPT = 2**19
-_LONGEST_AXIS = 2048
 # Weights of linear interpolation up to this are rounding.
 _LEAST_WEIGHT = 1e-5
 _TAPS = 4  # coefficients around a point, along each axis
@@ -48,21 +45,16 @@ class SplinesAtPoints:
             Of the frames.
         positions
             (points, 3) voxel indices, not whole numbers in general.
-
-        Raises
-        ------
-        RunError
-            An axis is longer than those of any image of a brain; the matrices would be huge.
         """
-        if max(shape) > _LONGEST_AXIS:
-            raise RunError(
-                f"an image has sizes {' x '.join(map(str, shape))}",
-                expected=f"at most {_LONGEST_AXIS} along each axis, for cubic splines",
-                remedy="check the file, or give --interpolation linear",
-            )
         self._shape, self._positions = shape, positions
         self._along = [_coefficients(size) for size in shape]
-        self._box = _Box.around(positions, shape)
+        # The box of the coefficients that the points need, first axis fastest.
+        self._first, self._sizes = list[int](), list[int]()
+        for along, size in zip(positions.T, shape, strict=True):
+            ends = np.array([along.min(), along.max()]) if len(along) else np.zeros(2)
+            low, high = _floor(np.clip(ends, 0, size - 1), size).astype(int).tolist()
+            self._first.append(low)
+            self._sizes.append(high - low + _TAPS)
         self._parts = [slice(start, start + _POINTS) for start in range(0, len(positions), _POINTS)]
         self._weights: dict[int, Any] = {}  # of parts of the points
         self._lock = threading.Lock()
@@ -113,16 +105,17 @@ class SplinesAtPoints:
 
     def _find_coefficients(self, image: Float32, out: Float32) -> None:
         """Fill `out`, (coefficients,), with those of an image (file voxels,) in the box."""
-        box = self._box
         along_i, along_j, along_k = (
             matrix[first : first + size]
-            for matrix, first, size in zip(self._along, box.first, box.sizes, strict=True)
+            for matrix, first, size in zip(self._along, self._first, self._sizes, strict=True)
         )
         i, j, k = self._shape
         image = image.reshape(k * j, i) @ along_i.T
         image = along_k @ image.reshape(k, -1)
         np.matmul(
-            along_j, image.reshape(len(along_k), j, len(along_i)), out=out.reshape(box.sizes[::-1])
+            along_j,
+            image.reshape(len(along_k), j, len(along_i)),
+            out=out.reshape(self._sizes[::-1]),
         )
 
     def _weights_of(self, number: int) -> Any:
@@ -131,12 +124,24 @@ class SplinesAtPoints:
 
         if number in self._weights:
             return self._weights[number]
-        lowest, shares = self._box.lowest(self._positions[self._parts[number]])
-        i, j, k = (np.stack(_weights(share), axis=1) for share in shares)
+        positions = self._positions[self._parts[number]]
+        lowest, stride, steps, shares = np.zeros(len(positions), np.intp), 1, [], []
+        for along, size, first, count in zip(
+            positions.T, self._shape, self._first, self._sizes, strict=True
+        ):
+            share = np.clip(along, 0, size - 1)
+            low = _floor(share, size)
+            share -= low
+            lowest += (low.astype(np.intp) - first) * stride
+            steps.append(stride * np.arange(_TAPS, dtype=np.int32))
+            shares.append(np.stack(_weights(share.astype(np.float32)), axis=1))
+            stride *= count
+        i, j, k = shares
         weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
-        places = lowest.astype(np.int32)[:, None] + self._box.steps.astype(np.int32)
+        around = steps[2][:, None, None] + steps[1][:, None] + steps[0]
+        places = lowest.astype(np.int32)[:, None] + around.reshape(-1)
         ends = np.arange(0, places.size + 1, _TAPS**3, dtype=np.int32)
-        shape = len(lowest), self._box.number
+        shape = len(lowest), math.prod(self._sizes)
         found = csr_array((weights.reshape(-1), places.reshape(-1), ends), shape=shape)
         if len(self._positions) <= _MOST_KEPT:
             self._weights[number] = found
@@ -160,60 +165,9 @@ class SplinesAtPoints:
         It is filled anew each time: to ask the system for as much takes as long as to fill it.
         """
         if self._kept is None:
-            self._kept = np.empty((2, FRAMES_TOGETHER * self._box.number), np.float32)
-        used = self._kept[:, : frames * self._box.number]
+            self._kept = np.empty((2, FRAMES_TOGETHER * math.prod(self._sizes)), np.float32)
+        used = self._kept[:, : frames * math.prod(self._sizes)]
         return used[0].reshape(frames, -1), used[1].reshape(-1, frames)
-
-
-@dataclass(frozen=True)
-class _Box:
-    """The coefficients that some points need; axes in the file's order, first axis fastest."""
-
-    shape: tuple[int, ...]  # of the image
-    first: tuple[int, ...]  # along each axis
-    sizes: tuple[int, ...]
-
-    @classmethod
-    def around(cls, positions: NDArray[np.float64], shape: tuple[int, ...]) -> _Box:
-        """Find the box of points (points, 3), voxel indices."""
-        first, sizes = [], []
-        for along, size in zip(positions.T, shape, strict=True):
-            ends = np.array([along.min(), along.max()]) if len(along) else np.zeros(2)
-            low, high = _floor(np.clip(ends, 0, size - 1), size).astype(int).tolist()
-            first.append(low)
-            sizes.append(high - low + _TAPS)
-        return cls(shape, tuple(first), tuple(sizes))
-
-    @property
-    def number(self) -> int:
-        """How many coefficients there are."""
-        return math.prod(self.sizes)
-
-    @property
-    def strides(self) -> tuple[int, int, int]:
-        """From one coefficient to the next along each axis."""
-        return 1, self.sizes[0], self.sizes[0] * self.sizes[1]
-
-    @property
-    def steps(self) -> NDArray[np.intp]:
-        """From a point's first coefficient to each one, (64,), those along the first axis first."""
-        taps = np.arange(_TAPS)
-        i, j, k = (stride * taps for stride in self.strides)
-        steps: NDArray[np.intp] = (k[:, None, None] + j[:, None] + i).reshape(-1)
-        return steps
-
-    def lowest(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[Float32]]:
-        """Return the place of each point's first coefficient, and how far on it lies by axis."""
-        lowest, shares = np.zeros(len(positions), np.intp), []
-        for along, size, first, stride in zip(
-            positions.T, self.shape, self.first, self.strides, strict=True
-        ):
-            share = np.clip(along, 0, size - 1)
-            low = _floor(share, size)
-            share -= low
-            lowest += (low.astype(np.intp) - first) * stride
-            shares.append(share.astype(np.float32))
-        return lowest, shares
 
 
 def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -277,16 +231,11 @@ def _weights(share: Float32) -> tuple[Float32, ...]:
 def _finite(frame: NDArray[np.generic]) -> tuple[Float32, NDArray[np.bool_] | None]:
     """Return a frame as floats, 0 where it is not finite, and where that is; None: nowhere."""
     image = frame.astype(np.float32)
-    gone = _lost(image) if frame.dtype.kind == "f" else None
-    if gone is not None:
-        image[gone] = 0.0
-    return image, gone
-
-
-def _lost(image: Float32) -> NDArray[np.bool_] | None:
-    """Return which voxels are not finite; None where all are."""
+    if frame.dtype.kind != "f" or np.isfinite(image).all():
+        return image, None
     lost: NDArray[np.bool_] = ~np.isfinite(image)
-    return lost if lost.any() else None
+    image[lost] = 0.0
+    return image, lost
 
 
 def _touching(image: NDArray[np.bool_], positions: NDArray[np.float64]) -> NDArray[np.bool_]:

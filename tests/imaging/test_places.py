@@ -53,12 +53,6 @@ def test_zero_and_nan_in_a_file_are_no_value(places, tmp_path):
         places.read(path)
 
 
-def test_values_of_another_number_are_refused(places):
-    for shape in ((3,), (2, 3), (0, places.number), (1, 1, places.number)):
-        with pytest.raises(ValueError, match=f"{places.number} v.* and maps of"):
-            places.encode(np.zeros(shape))
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(*[st.integers(1, 7)] * 3), FLIPS, st.integers(0, 100), st.integers(-8, 8))
 def test_the_mirror_image_of_a_mirror_image_is_the_voxel_itself(shape, flips, seed, start):
@@ -79,14 +73,6 @@ def test_voxels_in_any_order_go_to_their_own_positions(tmp_path):
     np.testing.assert_array_equal(mixed.points, straight.points[order])
     np.testing.assert_array_equal(mixed.lattice(2).block_of, straight.lattice(2).block_of[order])
     np.testing.assert_array_equal(straight.volume(values)[straight.mask], values)
-
-
-def test_a_surface_file_says_of_which_hemisphere_it_is(tmp_path):
-    path = tmp_path / "x.func.gii"
-    path.write_bytes(encode_metrics(np.ones((2, 60)), "L", names=["ones", "ones"]))
-    image = nib.load(path)
-    assert image.meta["AnatomicalStructurePrimary"] == "CortexLeft"
-    assert [array.meta["Name"] for array in image.darrays] == ["ones", "ones"]
 
 
 def test_files_that_are_no_map_of_the_surface_are_refused(tmp_path):

@@ -52,27 +52,6 @@ def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
     np.testing.assert_array_equal(frame[~inside], before[~inside])
 
 
-def test_constants_stay_and_what_lies_outside_does_not_leak_in():
-    _, mask, order = example(3)
-    inside = mask.reshape(-1)[order]
-    smoothing = MaskedSmoothing.within(voxels(order), inside, 8.0)
-    frame = np.where(inside, 7.0, np.nan).astype(np.float32)
-    smoothing.apply(frame)
-    np.testing.assert_allclose(frame[inside], 7.0, rtol=1e-6)
-
-
-def test_smoothing_is_linear_and_pulls_together():
-    volume, mask, order = example(4)
-    inside = mask.reshape(-1)[order]
-    smoothing = MaskedSmoothing.within(voxels(order), inside, 6.0)
-    one, two = (np.float32(volume.reshape(-1)[order] * scale) for scale in (1.0, -0.5))
-    both = one + two
-    for frame in (one, two, both):
-        smoothing.apply(frame)
-    np.testing.assert_allclose(both[inside], (one + two)[inside], atol=1e-3)
-    assert one[inside].std() < 0.5 * volume.reshape(-1)[order][inside].std()
-
-
 def test_no_voxel_at_all_is_left_alone():
     order = np.arange(np.prod(SHAPE))
     smoothing = MaskedSmoothing.within(voxels(order), np.zeros(len(order), bool), 6.0)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from bids_dtg.errors import RunError
 from bids_dtg.imaging.splines import FRAMES_TOGETHER, SplinesAtPoints
 
 RNG = np.random.default_rng(2)
@@ -53,26 +52,3 @@ def test_weights_of_many_points_are_not_kept(monkeypatch):
     kept = values(frame, positions)
     monkeypatch.setattr("bids_dtg.imaging.splines._MOST_KEPT", 50)
     np.testing.assert_array_equal(values(frame, positions), kept)
-
-
-def test_values_at_voxels_are_those_of_the_frame():
-    noise = RNG.normal(size=(1, 7, 9, 5)).astype(np.float32)
-    found = values(noise, np.indices(noise.shape[1:]).reshape(3, -1).T)
-    np.testing.assert_allclose(found, noise.reshape(1, -1), atol=1e-5)
-
-
-def test_cubic_polynomials_are_exact_far_from_the_faces():
-    shape = (24, 22, 20)
-
-    def polynomial(at: np.ndarray) -> np.ndarray:
-        x, y, z = (at - np.array(shape) / 2).T / 8
-        return 3 + x - 2 * y**3 + x * y * z + 0.5 * z**2 * x
-
-    frame = polynomial(np.indices(shape).reshape(3, -1).T).reshape(1, *shape).astype(np.float32)
-    positions = RNG.uniform(9, 12, (200, 3))
-    np.testing.assert_allclose(values(frame, positions)[0], polynomial(positions), atol=2e-4)
-
-
-def test_an_axis_that_no_brain_has_is_refused():
-    with pytest.raises(RunError, match=r"sizes 30000 x 2 x 2\. Expected: at most 2048 along each"):
-        SplinesAtPoints((30000, 2, 2), np.zeros((1, 3)))
