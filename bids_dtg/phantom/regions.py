@@ -31,6 +31,20 @@ Array = NDArray[np.float64]
 
 _RADII_MM = np.array([62.0, 82.0, 58.0])  # of the ellipsoid on which regions lie
 _LEAST_X_MM = 6.0  # from the plane between the hemispheres
+# In units of the regions' series: a parcel's mean has far less noise.
+_VOXEL_NOISE, _NOISE_FWHM_MM = 0.4, 7.0
+_NUISANCE_FWHM_MM = 16.0
+_MOTION_SIGNAL = 1.0  # sd of what motion adds to all voxels, in the same units
+_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)  # that a run may have
+ATLAS = "SimulatedRegions"  # value of the entity atlas-
+BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
+TRUTH = "truth"  # folder of what nobody has of real people
+_RAW = "bids"  # folder of a raw data set
+# Of every phantom, by their folders.
+_CONTENTS = {
+    "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
+    "atlas": "the simulated regions, as a label image",
+}
 
 
 def region_names(regions: int) -> tuple[str, ...]:
@@ -77,9 +91,6 @@ def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
     left = _RADII_MM * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     left[:, 0] = -np.maximum(np.abs(left[:, 0]), _LEAST_X_MM)
     return np.concatenate([left, left * [-1.0, 1.0, 1.0]])
-
-
-ATLAS = "SimulatedRegions"  # value of the entity atlas-
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,44 +173,6 @@ class Parcels:
         return image
 
 
-# In units of the regions' series: a parcel's mean has far less noise.
-_VOXEL_NOISE, _NOISE_FWHM_MM = 0.4, 7.0
-_NUISANCE_FWHM_MM = 16.0
-_MOTION_SIGNAL = 1.0  # sd of what motion adds to all voxels, in the same units
-_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)  # that a run may have
-
-
-def require_length(frames: int, repetition_time_s: float, *, of: str) -> None:
-    """Refuse a run of too few or too many frames, or of frames too short or too long.
-
-    Parameters
-    ----------
-    frames
-        Length of the run, in frames.
-    repetition_time_s
-        Time between frames, in seconds.
-    of
-        What the run is of, for the message.
-
-    Raises
-    ------
-    ValueError
-        The length is refused.
-
-    Examples
-    --------
-    >>> require_length(50, 1.5, of="rest")
-    Traceback (most recent call last):
-    ValueError: a run of rest has 100 to 2000 frames of 0.5 to 3 s, not 50 of 1.5 s
-    """
-    seconds = repetition_time_s
-    if not (_FRAMES[0] <= frames <= _FRAMES[1] and _SECONDS[0] <= seconds <= _SECONDS[1]):
-        raise ValueError(
-            f"a run of {of} has {_FRAMES[0]} to {_FRAMES[1]} frames of {_SECONDS[0]:g} to "
-            f"{_SECONDS[1]:g} s, not {frames} of {seconds:g} s"
-        )
-
-
 def draw_region_run(
     parcels: Parcels,
     series: NDArray[np.float32],
@@ -261,16 +234,6 @@ def _motion_signal(motion: Motion, rng: np.random.Generator) -> NDArray[np.float
     return np.asarray(_MOTION_SIGNAL * course / course.std(), np.float32)
 
 
-BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
-TRUTH = "truth"  # folder of what nobody has of real people
-_RAW = "bids"  # folder of a raw data set
-# Of every phantom, by their folders.
-_CONTENTS = {
-    "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
-    "atlas": "the simulated regions, as a label image",
-}
-
-
 @dataclass(frozen=True)
 class RegionPlan:
     """The simulated people, and how long they rest.
@@ -287,10 +250,14 @@ class RegionPlan:
     repetition_time_s: float = 1.5  # seconds a frame
     seed: int = 0
 
-    run_of: ClassVar[str] = "rest"  # what a run is of, for the message
-
     def __post_init__(self) -> None:
-        require_length(self.frames, self.repetition_time_s, of=self.run_of)
+        (fewest, most), (shortest, longest) = _FRAMES, _SECONDS
+        seconds = self.repetition_time_s
+        if not (fewest <= self.frames <= most and shortest <= seconds <= longest):
+            raise ValueError(
+                f"a run has {fewest} to {most} frames of {shortest:g} to {longest:g} s, not "
+                f"{self.frames} of {seconds:g} s"
+            )
 
     def recipe(self) -> dict[str, Any]:
         """Return the plan as data sets describe themselves by."""

@@ -57,8 +57,6 @@ class NetworkPlan(RegionPlan):
     300
     """
 
-    run_of: ClassVar[str] = "oscillators"
-
     @property
     def hopf(self) -> HopfRecipe:
         """Simulation of the oscillators: as published, for as long as the run."""
