@@ -205,6 +205,10 @@ def outline(level: NDArray[np.floating], *, width: float = 1.6) -> NDArray[np.fl
     return line
 
 
+# The 99.5th percentile of that template's brain: to find it takes as long as to read the file.
+_WHITE = np.float32(234) / np.float32(255)
+
+
 @functools.cache
 def standard_anatomy() -> Volume:
     """Return nilearn's T1 template without skull, 1 mm: brightness from 0 to 1, 0 outside.
@@ -212,7 +216,7 @@ def standard_anatomy() -> Volume:
     It is the symmetric template of 2009, for orientation: maps lie in the space of another.
     """
     values, affine = read_nilearn_template("t1")
-    values /= np.quantile(values[values > 0], 0.995)
+    values /= _WHITE
     return Volume(np.clip(values, 0, 1, out=values), affine)
 
 

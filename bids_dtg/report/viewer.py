@@ -87,7 +87,8 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
     part = standard_anatomy().within(Box.around(grid))
-    stored = np.rint(255 * part.values).astype(np.uint8)
+    stored = 255 * part.values
+    stored = np.rint(stored, out=stored).astype(np.uint8)
     i, j, k = stored.shape
     # The name says what is inside, so that a page never meets another anatomy.
     digest = hashlib.sha256(stored.tobytes() + part.affine.tobytes()).hexdigest()[:_DIGITS]
