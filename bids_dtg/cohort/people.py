@@ -500,7 +500,11 @@ def _feature_kinds(settings: Settings) -> Mapping[str, FeatureKind]:
 
 def _what_counts(found: ParticipantFiles) -> ParticipantFiles:
     """Return a participant's files without long sidecars, as there may be thousands."""
-    averages = tuple(with_what_counts(made, _KEPT_OF_RUN) for made in found.averages)
+    averages = tuple(
+        with_what_counts(made, _KEPT_OF_RUN)
+        for made in found.averages
+        if made.title.startswith(f"sub-{found.label}_")  # a copy of somebody's folder is nobody's
+    )
     runs = tuple(
         dataclasses.replace(
             run,

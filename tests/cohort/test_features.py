@@ -1,5 +1,6 @@
 """Whose maps are looked at together, and their numbers side by side."""
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -292,3 +293,11 @@ def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     assert "not looked at: no folder of measured maps was given" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
         find_features(people_of(cohort, contrast=("nonsense",)))
+
+
+def test_a_copy_of_somebodys_folder_is_of_nobody(cohort):
+    folder = shutil.copytree(cohort.out / "sub-01", cohort.out / "sub-99")
+    try:
+        assert people_of(cohort).labels == LABELS
+    finally:
+        shutil.rmtree(folder)
