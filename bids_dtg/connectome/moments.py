@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any
 
 import numpy as np
@@ -306,8 +306,14 @@ class RunMoments:
         squares[grey:] += np.einsum("tv,tv->v", outside, outside)
         self._means.append((piece, low_frame, high_frame, means))
         if self._aside is not None:
-            for frame in values[:, :grey]:
-                self._aside.write(frame.data)
+            try:
+                for frame in values[:, :grey]:
+                    self._aside.write(frame.data)
+            except OSError as err:
+                raise ValueError(
+                    f"its frames cannot be put aside in {gettempdir()}: {err.strerror}. To do: set "
+                    "TMPDIR to a folder with more room"
+                ) from err
 
     @property
     def features(self) -> NDArray[np.float64]:

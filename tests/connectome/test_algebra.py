@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from plain_route import clean, correlate, plain_series, regress
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg import measure_array
+from bids_dtg.connectome import moments
 from bids_dtg.connectome.connectome import cleaned_courses, run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
@@ -99,6 +103,18 @@ def test_an_array_is_standardised_as_by_numpy(tmp_path, frames):
     scaled = (cleaned / cleaned.std(axis=0))[:, inside]
     series = plain_series(scaled, bundle.place_roi_maps[:, inside])
     np.testing.assert_allclose(found.r, regress(cleaned, series, PENALTY), atol=1e-5)
+
+
+def test_without_room_for_frames_it_is_said_what_to_do(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(moments, "SpooledTemporaryFile", lambda _: Full())
+    bold, maps, *_ = example(1, 50)
+    design = TemporalDesign.build(None, [], np.ones(50, bool), TR)
+    with pytest.raises(ValueError, match=r"No space left on device\. To do: set TMPDIR"):
+        one_pass(bold, maps, design)
 
 
 @pytest.mark.parametrize("way", [Removal, Retention])
