@@ -95,20 +95,14 @@ def _measure(
     finite = np.abs(bold, where=np.isfinite(bold), out=np.zeros(bold.shape))
     if finite.size and finite.max() > np.finfo(np.float32).max:
         raise ValueError("bold holds values beyond the range of float32. Expected: smaller units")
-    table = confound_columns(confounds, frames)
+    # Seconds mean nothing here: one segment.
+    design = array_design(confounds, keep, frames, 1.0)
     dtype = np.float32 if bold.dtype == np.float32 else np.float64
-    design = TemporalDesign.build(
-        table,
-        [f"column {index}" for index in range(table.shape[1])],
-        kept_frames(keep, frames),
-        1.0,
-    )
 
     def blocks() -> Blocks:
         for first in range(0, frames, _FRAMES):
             yield first, bold[first : first + _FRAMES].astype(dtype)
 
-    # Seconds mean nothing here: one segment.
     return measure_run(
         blocks,
         design,
@@ -149,42 +143,37 @@ def real_numbers(values: object, name: str) -> NDArray[Any]:
     return array
 
 
-def confound_columns(confounds: object, frames: int) -> NDArray[np.float64]:
-    """Return confounds as (frames, columns); none are no columns.
+def array_design(confounds: object, keep: object, frames: int, tr_seconds: float) -> TemporalDesign:
+    """Turn the confounds (frames, columns) of arrays, and the frames that are kept, into a design.
+
+    Parameters
+    ----------
+    confounds
+        None: no columns.
+    keep
+        (frames,), None: all.
+    frames, tr_seconds
+        Number of frames, and seconds from one to the next.
 
     Raises
     ------
     TypeError
-        They are no real numbers.
+        Confounds are no real numbers, or `keep` no truth values: indices would be taken for these.
     ValueError
-        They have another shape, or a column without a finite number.
+        They have another shape, a column has no finite number, or too few frames are left.
     """
-    if confounds is None:
-        return np.zeros((frames, 0))
-    table = real_numbers(confounds, "confounds").astype(np.float64)
+    table = np.zeros((frames, 0))
+    if confounds is not None:
+        table = real_numbers(confounds, "confounds").astype(np.float64)
     if table.ndim != 2 or len(table) != frames:
         raise ValueError(f"confounds are {table.shape}. Expected: ({frames}, columns)")
     empty = np.flatnonzero(~np.isfinite(table).any(axis=0))
     if len(empty):
         raise ValueError(f"column {empty[0]} of the confounds has no finite number")
-    return table
-
-
-def kept_frames(keep: object, frames: int) -> NDArray[np.bool_]:
-    """Return which frames are kept; None: all are.
-
-    Raises
-    ------
-    TypeError
-        They are no truth values: indices would be taken for these.
-    ValueError
-        There is not one for each frame.
-    """
-    if keep is None:
-        return np.ones(frames, dtype=bool)
-    kept = np.asarray(keep)
+    kept = np.ones(frames, dtype=bool) if keep is None else np.asarray(keep)
     if kept.dtype != np.bool_:
         raise TypeError(f"keep holds {kept.dtype}. Expected: True or False for each frame")
     if kept.shape != (frames,):
         raise ValueError(f"keep is {kept.shape}. Expected: ({frames},)")
-    return kept
+    names = [f"column {index}" for index in range(table.shape[1])]
+    return TemporalDesign.build(table, names, kept, tr_seconds)

@@ -21,11 +21,11 @@ from bids_dtg.connectome.connectome import (
     cleaned_courses,
     run_connectomes,
 )
-from bids_dtg.connectome.design import Retention, TemporalDesign
+from bids_dtg.connectome.design import Retention
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
-from bids_dtg.connectome.series import confound_columns, kept_frames, real_numbers
+from bids_dtg.connectome.series import array_design, real_numbers
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, MeasuredRun
 from bids_dtg.engine.machine import one_blas_thread
@@ -464,17 +464,11 @@ def measure_array(
     if not abs(np.linalg.det(to_mm[:3, :3])) > 0:
         raise ValueError("the affine cannot be inverted")
     frames = bold.shape[3]
-    table = confound_columns(confounds, frames)
+    design = array_design(confounds, keep, frames, float(tr))
     grid, reader = bundle.grid, Reader(bundle, CleaningOptions())
     assert isinstance(reader.places, VoxelPlaces)  # of a model on a grid
     sampling = LatticeSampling.between(
         bold.shape[:3], to_mm, grid, reader.places.positions, name="the array"
-    )
-    design = TemporalDesign.build(
-        table,
-        [f"column {index}" for index in range(table.shape[1])],
-        kept_frames(keep, frames),
-        float(repetition_time_s),
     )
 
     def blocks() -> Blocks:
