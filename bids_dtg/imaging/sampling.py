@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,14 +26,58 @@ class GridMismatchError(RunError):
     """A file's voxels do not lie on the model grid's lattice."""
 
 
+class Sampling(ABC):
+    """Takes the values at wanted voxels out of frames."""
+
+    covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
+    frames_at_once: ClassVar[int] = 1  # that it is best given together; others are as right
+
+    def apply(
+        self,
+        block: NDArray[np.generic],
+        slope: float,
+        inter: float,
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Take wanted voxels out of frames, and scale them.
+
+        Parameters
+        ----------
+        block
+            (frames, file voxels), values as stored, first file axis fastest.
+        slope, inter
+            value = stored * slope + inter.
+        out
+            (frames, voxels) to fill; made where not given.
+
+        Returns
+        -------
+        (frames, voxels) float32; 0 where not covered.
+        """
+        shape = len(block), len(self.covered)
+        out = np.empty(shape, np.float32) if out is None else out
+        if out.shape != shape:
+            raise ValueError(f"out is {shape}, not {out.shape}")
+        missing = np.flatnonzero(~self.covered)
+        for values in self._filled(block, out):
+            scale(values, slope, inter)
+            values[missing] = 0.0
+        return out
+
+    @abstractmethod
+    def _filled(
+        self, block: NDArray[np.generic], out: NDArray[np.float32]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of `out`, filled; one at a time stays in the cache."""
+
+
 @dataclass(frozen=True, eq=False)
-class LatticeSampling:
+class LatticeSampling(Sampling):
     """An exact lookup from a file's voxels to a list of grid voxels: no interpolation."""
 
     source: NDArray[np.intp]  # (voxels,), position in a frame as stored; 0 where not covered
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
     in_order: bool = False  # a frame holds the voxels alone, in the order of the list
-    frames_at_once: ClassVar[int] = 1
 
     @classmethod
     def between(
@@ -80,49 +126,24 @@ class LatticeSampling:
             )
         return cls(*_positions(shape, steps.astype(np.intp), start.astype(np.intp), grid, voxels))
 
-    def apply(
-        self,
-        block: NDArray[np.generic],
-        slope: float,
-        inter: float,
-        out: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        """Gather voxels of frames and scale them.
-
-        Parameters
-        ----------
-        block
-            (frames, file voxels), values as stored, first file axis fastest.
-        slope, inter
-            value = stored * slope + inter.
-        out
-            (frames, voxels) to fill; made where not given.
-
-        Returns
-        -------
-        (frames, voxels) float32; 0 where not covered.
-        """
-        out = require_shape(out, len(block), len(self.source))
-        missing = np.flatnonzero(~self.covered)
+    def _filled(
+        self, block: NDArray[np.generic], out: NDArray[np.float32]
+    ) -> Iterator[NDArray[np.float32]]:
         gathered = np.empty(len(self.source), block.dtype)
         for frame, values in zip(block, out, strict=True):
-            # One frame at a time stays in the cache; "clip" lets take write to `gathered`.
+            # "clip" lets take write to `gathered`.
             if not self.in_order:
                 np.take(frame, self.source, out=gathered, mode="clip")
             values[:] = frame if self.in_order else gathered
-            scale(values, slope, inter)
-            values[missing] = 0.0
-        return out
+            yield values
 
 
-class LinearSampling:
+class LinearSampling(Sampling):
     """Trilinear interpolation at a list of points.
 
     Each value is a sum of at most eight voxels of the file. A sum with a voxel that is not
     finite is not finite.
     """
-
-    frames_at_once: ClassVar[int] = 1
 
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
@@ -159,27 +180,18 @@ class LinearSampling:
         found: NDArray[np.bool_] = self._matrix @ neighbours.astype(np.float32) > 0
         return found
 
-    def apply(
-        self,
-        block: NDArray[np.generic],
-        slope: float,
-        inter: float,
-        out: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        """Interpolate frames and scale them; as `LatticeSampling.apply`."""
-        out = require_shape(out, len(block), len(self.covered))
-        missing = np.flatnonzero(~self.covered)
+    def _filled(
+        self, block: NDArray[np.generic], out: NDArray[np.float32]
+    ) -> Iterator[NDArray[np.float32]]:
         gathered = np.empty(len(self.needed), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # "clip" lets take write to `gathered`.
             np.take(frame, self.needed, out=gathered, mode="clip")
             values[:] = self._matrix @ gathered.astype(np.float32)
-            scale(values, slope, inter)
-            values[missing] = 0.0
-        return out
+            yield values
 
 
-class CubicSampling:
+class CubicSampling(Sampling):
     """Interpolation by cubic B-splines at a list of points.
 
     As fMRIPrep resamples runs. The spline passes through the values of all voxels of a frame, so
@@ -199,24 +211,11 @@ class CubicSampling:
         positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
         self._splines = SplinesAtPoints(shape[:3], positions)
 
-    def apply(
-        self,
-        block: NDArray[np.generic],
-        slope: float,
-        inter: float,
-        out: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        """Interpolate frames and scale them; as `LatticeSampling.apply`."""
-        out = require_shape(out, len(block), len(self.covered))
-        missing = np.flatnonzero(~self.covered)
+    def _filled(
+        self, block: NDArray[np.generic], out: NDArray[np.float32]
+    ) -> Iterator[NDArray[np.float32]]:
         self._splines.values(block, out)
-        for values in out:
-            scale(values, slope, inter)
-            values[missing] = 0.0
-        return out
-
-
-Sampling = LatticeSampling | LinearSampling | CubicSampling
+        yield from out
 
 
 def nearest_sampling(
@@ -325,15 +324,6 @@ def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
         values *= np.float32(slope)
     if inter != 0.0:
         values += np.float32(inter)
-
-
-def require_shape(out: NDArray[np.float32] | None, frames: int, voxels: int) -> NDArray[np.float32]:
-    """Make memory for values, or check what was given."""
-    if out is None:
-        return np.empty((frames, voxels), np.float32)
-    if out.shape != (frames, voxels):
-        raise ValueError(f"out is {(frames, voxels)}, not {out.shape}")
-    return out
 
 
 def _positions(
