@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +31,7 @@ Intent = Literal["none", "z score", "correlation"]
 
 # nibabel's headers carry no types.
 _Nifti1Header: Any = nib.Nifti1Header
-_Nifti1Image: Any = nib.Nifti1Image
+_Extension: Any = nib.nifti1.Nifti1Extension
 # Of ISA-L: its faster levels do not always choose the same matches, so that equal maps would not
 # always give equal bytes. Float maps hardly shrink at any level.
 _LEVEL = 3
@@ -162,83 +161,17 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-def encode_maps(
-    values: NDArray[np.floating],
-    positions: NDArray[np.intp],
-    grid: Grid,
-    *,
-    intent: Intent = "none",
-    description: str = "",
-    facts: Mapping[str, Any] | None = None,
-) -> bytes:
-    """Make a complete .nii.gz file of one map, or of several along a fourth axis.
-
-    Parameters
-    ----------
-    values
-        (voxels,), or (n, voxels) with n at least 1; other voxels of the grid become 0.
-    positions
-        (voxels,), flat in the grid, C order of (i, j, k).
-    grid
-        Where the maps lie; qform and sform are both written.
-    intent
-        NIfTI intent: "z score" is code 5.
-    description
-        Text of `descrip`, at most 79 ASCII characters.
-    facts
-        What a copy of the file alone should say of itself: a comment in the header, as JSON.
-
-    Returns
-    -------
-    The file's bytes, the same for the same input.
-    """
-    rows = np.atleast_2d(values)
-    if rows.shape[1:] != positions.shape or not len(rows):
-        raise ValueError(f"{len(positions)} voxels and maps of {np.shape(values)} values")
-    shape = grid.shape if np.ndim(values) == 1 else (*grid.shape, len(rows))
+def encode_floats(header: Any, volumes: Iterable[NDArray[np.floating[Any]]]) -> bytes:
+    """Make a complete .nii.gz file of volumes (i, j, k): the same bytes for the same input."""
     compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    header = _header(shape, grid, intent, description, facts=facts)
-    parts = [compressor.compress(header)]
-    for row in rows:
-        volume = np.zeros(grid.shape, "<f4")
-        volume.reshape(-1)[positions] = row
-        # (i, j, k) C order -> the file's order, i fastest
-        parts.append(compressor.compress(volume.tobytes(order="F")))
+    parts = [compressor.compress(_head(header))]
+    # (i, j, k) C order -> the file's order, i fastest
+    parts += [
+        compressor.compress(volume.astype("<f4", copy=False).tobytes(order="F"))
+        for volume in volumes
+    ]
     parts.append(compressor.flush())
     return b"".join(parts)
-
-
-def maps_image(
-    values: NDArray[np.floating],
-    positions: NDArray[np.intp],
-    grid: Grid,
-    *,
-    intent: Intent = "none",
-    description: str = "",
-) -> Any:
-    """Make an image of nibabel of several maps, with the values and header of `encode_maps`.
-
-    Parameters
-    ----------
-    values
-        (n, voxels), n at least 1; other voxels of the grid become 0.
-    positions, grid, intent, description
-        Positions, grid and NIfTI intent and description, as for `encode_maps`.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        (i, j, k, n), float32, in memory.
-    """
-    if values.shape[1:] != positions.shape or not len(values):
-        raise ValueError(f"{len(positions)} voxels and maps of {np.shape(values)} values")
-    # (n, k, j, i) in memory is (i, j, k, n) with i fastest, as files have it.
-    volumes = np.zeros((len(values), *grid.shape[::-1]), np.float32).T
-    i, j, k = np.unravel_index(positions, grid.shape)
-    volumes[i, j, k] = values.T
-    encoded = _header(volumes.shape, grid, intent, description)
-    header = _Nifti1Header.from_fileobj(BytesIO(encoded))
-    return _Nifti1Image(volumes, header.get_best_affine(), header)
 
 
 def encode_integers(
@@ -263,7 +196,7 @@ def encode_integers(
     description
         Text of `descrip`, at most 79 ASCII characters.
     facts
-        As for `encode_maps`.
+        As for `make_header`.
     quick
         Whether it is compressed as maps are; else harder, in ten times the time.
 
@@ -274,23 +207,42 @@ def encode_integers(
     if volume.shape != grid.shape:
         raise ValueError(f"the volume is {grid.shape} as its grid, not {volume.shape}")
     stored = volume.dtype.newbyteorder("<")
-    header = _header(grid.shape, grid, "none", description, stored.str, slope, facts)
-    content = header + volume.astype(stored).tobytes(order="F")
+    header = make_header(
+        *(grid.shape, grid), description=description, stored=stored.str, slope=slope, facts=facts
+    )
+    content = _head(header) + volume.astype(stored).tobytes(order="F")
     if quick:
         return isal_zlib.compress(content, _LEVEL, _GZIP_CONTAINER)
     return zlib.compress(content, _SMALL_LEVEL, _GZIP_CONTAINER)
 
 
-def _header(
+def make_header(
     shape: tuple[int, ...],
     grid: Grid,
-    intent: Intent,
-    description: str,
+    *,
+    intent: Intent = "none",
+    description: str = "",
     stored: str = "<f4",
     slope: float = 1.0,
     facts: Mapping[str, Any] | None = None,
-) -> bytes:
-    extension = b"" if facts is None else _comment(json.dumps(facts, ensure_ascii=False))
+) -> Any:
+    """Make a header of nibabel.
+
+    Parameters
+    ----------
+    shape
+        Of the values.
+    grid
+        Where they lie; qform and sform are both written.
+    intent
+        NIfTI intent: "z score" is code 5.
+    description
+        Text of `descrip`, at most 79 ASCII characters.
+    stored, slope
+        Type of the values, and what a stored value of 1 stands for.
+    facts
+        What a copy of the file alone should say of itself: a comment in the header, as JSON.
+    """
     header: Any = _Nifti1Header(endianness="<")
     header.set_data_dtype(stored)
     header.set_data_shape(shape)
@@ -302,13 +254,15 @@ def _header(
     header.set_intent(intent)
     header["descrip"] = description.encode("ascii", "replace")[:79]
     header.set_slope_inter(slope, 0.0)
-    header["vox_offset"] = 352 + len(extension)
     header["magic"] = b"n+1"
-    return bytes(header.binaryblock) + bytes([bool(extension), 0, 0, 0]) + extension
+    if facts is not None:
+        text = json.dumps(facts, ensure_ascii=False).encode()
+        header.extensions.append(_Extension(_COMMENT, text))
+    return header
 
 
-def _comment(text: str) -> bytes:
-    """Return a header extension, whose size is a multiple of 16."""
-    content = text.encode()
-    size = -(-(8 + len(content)) // 16) * 16
-    return struct.pack("<ii", size, _COMMENT) + content.ljust(size - 8, b"\0")
+def _head(header: Any) -> bytes:
+    """Return the bytes before the values."""
+    stream = BytesIO()
+    header.write_to(stream)
+    return stream.getvalue()

@@ -12,15 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import Intent, encode_integers, encode_maps, maps_image
+from bids_dtg.imaging.nifti import Intent, encode_floats, encode_integers, make_header
 from bids_dtg.imaging.statmap import read_statmap
 
 _NONE = -1
+_Nifti1Image: Any = nib.Nifti1Image  # nibabel has no types
 Indices = NDArray[np.intp]
 
 
@@ -149,12 +151,12 @@ class VoxelPlaces:
         `description` is cut to 79 ASCII characters; `facts` go whole into the header, as JSON.
         Other voxels are 0, and the same input gives the same bytes.
         """
-        return encode_maps(
-            *(values, self.positions, self.grid),
-            intent=intent,
-            description=description,
-            facts=facts,
+        rows = self._rows(values)
+        shape = self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
+        header = make_header(
+            *(shape, self.grid), intent=intent, description=description, facts=facts
         )
+        return encode_floats(header, map(self.volume, rows))
 
     def encode_steps(
         self,
@@ -188,7 +190,18 @@ class VoxelPlaces:
 
         Values and header are those of `encode`.
         """
-        return maps_image(values, self.positions, self.grid, intent=intent, description=description)
+        rows = self._rows(values)
+        # (n, k, j, i) in memory is (i, j, k, n) with i fastest, as files have it.
+        volumes = np.zeros((len(rows), *self.grid.shape[::-1]), np.float32).T
+        volumes[tuple(self.index.T)] = rows.T
+        header = make_header(volumes.shape, self.grid, intent=intent, description=description)
+        return _Nifti1Image(volumes, header.get_best_affine(), header)
+
+    def _rows(self, values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        rows = np.atleast_2d(values)
+        if rows.shape[1:] != (self.number,) or not len(rows):
+            raise ValueError(f"{self.number} voxels and maps of {np.shape(values)} values")
+        return rows
 
     def read(self, path: Path) -> NDArray[np.float32]:
         """Read a map in NIfTI or Analyze on any grid of the space, by linear interpolation.
