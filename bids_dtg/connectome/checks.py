@@ -14,7 +14,7 @@ docs/reference/reports.md lists those that the reports flag. None of them leaves
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -185,61 +185,47 @@ def map_identity_and_symmetry(
     by_place = np.empty(r.T.shape, np.float32)
     np.subtract(r.T, r[:, np.argmax(covered)], out=by_place)
     by_place[~covered] = 0
-    matches = _map_matches(by_place, covered, places)
+    about = places.maps_at(np.flatnonzero(covered)[:1]).T
+    parts = [slice(low, low + _AT_A_TIME) for low in range(0, len(covered), _AT_A_TIME)]
+    matches = _correlations(
+        (
+            (by_place[here], (places.maps_at(here).T - about) * covered[here, None])
+            for here in parts
+        ),
+        *(len(r), int(np.count_nonzero(covered))),
+    )
     defined = np.isfinite(np.diagonal(matches))
     if not defined.any():
         return float("nan"), float("nan")
     best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
     identity = float((best == np.arange(len(r)))[defined].mean())
-    return identity, _symmetry(by_place, covered, places)
+    there = np.flatnonzero(places.mirror != _NONE)
+    there = there[covered[there] & covered[places.mirror[there]]]
+    if len(there) < 2:
+        return identity, float("nan")
+    some = np.array_split(there, range(_AT_A_TIME, len(there), _AT_A_TIME))
+    pairs = ((by_place[here], by_place[places.mirror[here]]) for here in some)
+    sides = _correlations(pairs, len(r), len(there))
+    alike = np.diagonal(sides)[np.isfinite(np.diagonal(sides))]
+    return identity, float(alike.mean()) if len(alike) else float("nan")
 
 
-def _map_matches(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> Float:
-    """Correlate rows with maps over covered places, (rois, rois)."""
-    rois, about = by_place.shape[1], places.maps_at(np.flatnonzero(covered)[:1]).T
+def _correlations(parts: Iterable[tuple[Array, Array]], rois: int, count: int) -> Float:
+    """Correlate two sets of rows over so many places, given part by part as (places, rois).
+
+    (rois, rois), NaN where a row is constant.
+    """
     products, sums, squares = np.zeros((rois, rois)), np.zeros((2, rois)), np.zeros((2, rois))
-    for low in range(0, len(covered), _AT_A_TIME):
-        here = slice(low, low + _AT_A_TIME)
-        rows = by_place[here]
-        of_maps = (places.maps_at(here).T - about) * covered[here, None]
-        products += rows.T @ of_maps
-        for n, part in enumerate((rows, of_maps)):
-            sums[n] += part.sum(axis=0)
-            squares[n] += np.einsum("pr,pr->r", part, part)
-    count = np.count_nonzero(covered)
-    sums /= count
-    norms = np.sqrt(np.outer(*np.maximum(squares / count - sums**2, 0.0)))
-    above = products / count - np.outer(*sums)
-    matches: Float = np.divide(above, norms, out=np.full_like(above, np.nan), where=norms > 0)
-    return matches
-
-
-def _symmetry(by_place: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> float:
-    """Return the mean over ROIs of the correlation of a row with its mirror image."""
-    here = np.flatnonzero(places.mirror != _NONE)
-    here = here[covered[here] & covered[places.mirror[here]]]
-    rois = by_place.shape[1]
-    sums, squares, shared = np.zeros((2, rois)), np.zeros((2, rois)), np.zeros(rois)
-    for low in range(0, len(here), _AT_A_TIME):
-        some = here[low : low + _AT_A_TIME]
-        there, mirrored = by_place[some], by_place[places.mirror[some]]
-        for n, part in enumerate((there, mirrored)):
-            sums[n] += part.sum(axis=0)
-            squares[n] += np.einsum("pr,pr->r", part, part)
-        shared += np.einsum("pr,pr->r", there, mirrored)
-    return _mean_correlation(sums, squares, shared, len(here))
-
-
-def _mean_correlation(sums: Float, squares: Float, shared: Float, count: int) -> float:
-    """Return the mean over ROIs of a correlation, from its sums; NaN: of none is it defined."""
-    if count < 2:
-        return float("nan")
-    variances = squares - sums**2 / count
-    defined = (variances > 0).all(axis=0)
-    if not defined.any():
-        return float("nan")
-    above = (shared - np.prod(sums, axis=0) / count)[defined]
-    return float(np.mean(above / np.sqrt(np.prod(variances[:, defined], axis=0))))
+    for part in parts:
+        products += part[0].T @ part[1]
+        for n, own in enumerate(part):
+            sums[n] += own.sum(axis=0)
+            squares[n] += np.einsum("pr,pr->r", own, own)
+    means = sums / count
+    norms = np.sqrt(np.outer(*np.maximum(squares / count - means**2, 0.0)))
+    above = products / count - np.outer(*means)
+    found: Float = np.divide(above, norms, out=np.full_like(above, np.nan), where=norms > 0)
+    return found
 
 
 def mirrored_gain(
