@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from tiny_bundle import forge, write_tiny_bundle
+from tiny_bundle import forge
 from tiny_network import TINY_FACTS, TINY_REGIONS, tiny_fitted, write_tiny_network
 from tiny_twin import write_tiny_twin
 
 from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
-from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, PersonHashes, hash_person
 from bids_dtg.cli.models import main
-from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
     load_network_bundle,
@@ -127,22 +125,6 @@ def test_loading_and_verifying_need_no_torch(tmp_path: Path, made: type[FittedBu
     )
     command = [sys.executable, "-c", code, write(tmp_path / "tiny").path]
     assert subprocess.run(command, check=False).returncode == 0
-
-
-def test_other_kinds_are_refused_with_their_workflow(tmp_path: Path) -> None:
-    loads = {write_tiny_bundle: load_bundle, write_tiny_network: NetworkBundle.load}
-    loads[write_tiny_twin] = TwinBundle.load
-    bundles = {write: write(tmp_path / write.__name__) for write in loads}
-    for own, load in loads.items():
-        wanted = all_kinds()[bundles[own].card.kind]
-        for other in loads.keys() - {own}:
-            kind = all_kinds()[bundles[other].card.kind]
-            fact = (
-                rf"of kind {kind.name}\. Expected: one that predicts {wanted.predicts}\. "
-                f"To do: use it with --workflow {kind.workflow}"
-            )
-            with pytest.raises(BundleError, match=fact):
-                load(bundles[other].path)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, FITTED_FILE])

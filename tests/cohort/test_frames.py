@@ -110,14 +110,6 @@ def test_an_atlas_is_found_by_its_names(tables, name):
     assert len(bids_dtg.load_maps(tables, atlas="hcp")) == 1
 
 
-def test_contrasts_of_regions_are_chosen(tables):
-    frame = bids_dtg.load_maps(tables, atlas="Schaefer400", contrast="languagestory")
-    assert set(frame["contrast"]) == {"languageStory"}
-    assert len(frame) == 6
-    with pytest.raises(SettingsError, match="did you mean languageStory"):
-        bids_dtg.load_maps(tables, atlas="Schaefer400", contrast="languageStry")
-
-
 def test_an_atlas_that_is_not_there_is_named_with_the_near_one(tables):
     with pytest.raises(SettingsError, match=r"'Schaefer40'.*did you mean Schaefer2018_seg-7n_sc"):
         bids_dtg.load_maps(tables, atlas="Schaefer40")

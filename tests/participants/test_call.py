@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import threadpoolctl
 from dask_cluster import DaskCluster
 from tiny_job import TinyJob, read_table, tree
 
@@ -86,37 +85,6 @@ def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, pro
     assert (code, failures) == (0, [])
     assert "1 average of maps made, 3 complete before" in told
     assert tree(crowd.out) == tree(whole)
-
-
-def test_processes_that_die_at_once_are_given_up(run, monkeypatch):
-    parent = os.getpid()
-    # What each process does first.
-    monkeypatch.setattr(
-        threadpoolctl, "threadpool_limits", lambda _: os.getpid() == parent or die()
-    )
-    code, failures, told = run("--nprocs", 2)
-    assert code == 1
-    labels = ["01", "02", "03", "04"]
-    assert [row["participant_id"] for row in failures] == [f"sub-{label}" for label in labels]
-    for label, row in zip(labels, failures, strict=True):
-        line = f"the process that was to read sub-{label} died: it was ended by SIGKILL"
-        assert row["message"].startswith(line)
-        assert f"sub-{label}: failed: {line}" in told
-
-
-def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_to_do(
-    tmp_path, capsys
-):
-    job = TinyJob(tmp_path)
-    assert job.run() == 0
-    (job.out / "participants.tsv").write_bytes(b"\xff\xfe")
-    capsys.readouterr()
-    assert job.run() == 0
-    lines = capsys.readouterr().err
-    assert "warning: participants.tsv was not compared with the folders: " in lines
-    assert (
-        "1 participant: 0 averages of maps made, 1 complete before, 0 participants failed" in lines
-    )
 
 
 def test_memory_limit_leaves_two_processes(crowd):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.phantom.anatomy import SmoothField, load_anatomy, model_grid
 
@@ -86,9 +85,3 @@ def test_the_variance_is_1_everywhere(fwhm_mm):
     drawn = field.draw(np.random.default_rng(2), 400)
     assert abs(float(drawn.var()) - 1) < 0.01
     assert abs(float(drawn[:, 0, 0, 0].var()) - 1) < 0.3  # a corner: sd of its variance 0.07
-
-
-def test_rotated_grids_are_refused():
-    affine = np.array([[0.0, 2, 0, 0], [2, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
-    with pytest.raises(ValueError, match="no rotations"):
-        SmoothField.on(Grid((4, 4, 4), affine), 8.0)
