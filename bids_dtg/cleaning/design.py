@@ -113,7 +113,7 @@ def design_run(
         design = replace(design, lost_before=lost)
         before = f" and {lost:g} that earlier cleaning took"
     if (left := design.residual_dof()) < MIN_DOF:  # what is not known is not refused
-        filtering = design.columns.filtering
+        filtering = design.filtering
         of_band = f", {filtering} of them for frequencies" if filtering else ""
         raise TooShortError(
             f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,21 +16,16 @@ CONSTANT_TOLERANCE = 1e-9
 # A column of norm 1 is dependent if less than this is left of it beside the columns before it;
 # confound tables are text with about six digits and more.
 RANK_TOLERANCE = 1e-6
+# What may become of a confound column.
+_UNUSUAL = {
+    "filled": "filled with their mean where n/a",
+    "constant": "left out as constant",
+    "dependent": "left out as combinations of earlier columns",
+}
 # With fewer residual degrees of freedom any two series correlate.
 LEAST_DOF = 3
 
 Float = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class DesignColumns:
-    """What became of each confound column."""
-
-    given: tuple[str, ...]  # in the order given
-    filled: tuple[str, ...]  # had n/a in kept frames, replaced by the mean of the others
-    constant: tuple[str, ...]  # left out: constant or without any value over the kept frames
-    dependent: tuple[str, ...]  # left out: a linear combination of the columns before it
-    filtering: int = 0  # independent columns of the stop band, which come before the confounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +40,11 @@ class TemporalDesign:
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
     basis: NDArray[np.float64]  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
-    columns: DesignColumns  # what became of the confounds
+    # Names of the confound columns: those given, in order; filled, which had n/a in kept frames,
+    # replaced by the mean of the others; constant, left out as that or without any value over the
+    # kept frames; dependent, left out as linear combinations of the columns before.
+    columns: Mapping[str, tuple[str, ...]]
+    filtering: int  # independent columns of the stop band, which come before the confounds
     noise: Float  # N, (frames kept, noise components), mean 0
     # W, (noise components, frames kept), their rows in the pseudo-inverse of all components
     noise_weights: Float
@@ -110,15 +109,14 @@ class TemporalDesign:
         _require_dof(frames_kept, basis.shape[1], filtering.shape[1], courses.shape[1])
         intercept = np.full((frames_kept, 1), frames_kept**-0.5)
         label = np.asarray(names, dtype=object)
-        columns = DesignColumns(
-            given=tuple(names),
-            filled=tuple(label[filled & ~constant]),
-            constant=tuple(label[constant]),
-            dependent=tuple(label[usable[~independent]]),
-            filtering=filtering.shape[1],
-        )
+        columns = {
+            "given": tuple(names),
+            "filled": tuple(label[filled & ~constant]),
+            "constant": tuple(label[constant]),
+            "dependent": tuple(label[usable[~independent]]),
+        }
         basis = np.hstack([intercept, basis])
-        return cls(keep, basis, float(tr_seconds), columns, courses, weights)
+        return cls(*(keep, basis, float(tr_seconds), columns, filtering.shape[1]), courses, weights)
 
     @property
     def frames_kept(self) -> int:
@@ -193,11 +191,9 @@ class TemporalDesign:
     def decisions(self) -> dict[str, object]:
         """Plain values for a sidecar."""
         return {
-            "columns": list(self.columns.given),
-            "columns_filled": list(self.columns.filled),
-            "columns_constant": list(self.columns.constant),
-            "columns_dependent": list(self.columns.dependent),
-            "columns_filtering": self.columns.filtering,
+            "columns": list(self.columns["given"]),
+            **{f"columns_{what}": list(self.columns[what]) for what in _UNUSUAL},
+            "columns_filtering": self.filtering,
             "rank": self.rank,
             "frames": len(self.keep),
             "frames_kept": self.frames_kept,
@@ -208,13 +204,10 @@ class TemporalDesign:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for a log: what was unusual."""
-        columns = {
-            "filled with their mean where n/a": self.columns.filled,
-            "left out as constant": self.columns.constant,
-            "left out as combinations of earlier columns": self.columns.dependent,
-        }
         return tuple(
-            f"Columns {what}: {', '.join(names)}." for what, names in columns.items() if names
+            f"Columns {words}: {', '.join(self.columns[what])}."
+            for what, words in _UNUSUAL.items()
+            if self.columns[what]
         )
 
     def segments(

@@ -42,7 +42,7 @@ def test_the_design_spans_stop_band_and_confounds_over_the_kept_frames():
         design.basis @ design.basis.T, columns @ np.linalg.pinv(columns, rcond=1e-9), atol=1e-8
     )
     np.testing.assert_allclose(design.basis.T @ design.basis, np.eye(design.rank), atol=1e-12)
-    assert design.columns.dependent == ("d",)
+    assert design.columns["dependent"] == ("d",)
     assert design.decisions["columns_filtering"] == band.shape[1]
 
 

@@ -54,7 +54,7 @@ def test_missing_values_are_filled_and_named():
     table = noise(2)
     table[0, 1] = np.nan
     design = build(table)
-    assert design.columns.filled == ("c1",)
+    assert design.columns["filled"] == ("c1",)
     table[0, 1] = np.nanmean(table[:, 1])
     np.testing.assert_allclose(design.basis, build(table).basis, atol=1e-12)
     assert "c1" in design.notes[0]
@@ -65,7 +65,7 @@ def test_constant_and_empty_columns_are_left_out(value):
     table = noise(3)
     table[:, 1] = value
     design = build(table)
-    assert design.columns.constant == ("c1",)
+    assert design.columns["constant"] == ("c1",)
     assert design.rank == 3
     np.testing.assert_allclose(design.basis, build(table[:, [0, 2]]).basis, atol=1e-12)
 
@@ -74,7 +74,7 @@ def test_the_later_of_dependent_columns_is_left_out():
     table = noise(3)
     table = np.hstack([table, table[:, :1] * 1e5 + 3, table[:, 1:2] - table[:, 2:3]])
     design = build(table)
-    assert design.columns.dependent == ("c3", "c4")
+    assert design.columns["dependent"] == ("c3", "c4")
     assert design.decisions["rank"] == 4
 
 
