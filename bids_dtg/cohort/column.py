@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,8 +103,3 @@ def interval_of(value: object) -> tuple[float, float, float] | None:
     assert isinstance(value, Sequence)
     mean, low, high = (np.nan if part is None else float(part) for part in value)
     return mean, low, high
-
-
-def dictionary(columns: Iterable[Column]) -> Mapping[str, Mapping[str, str]]:
-    """Return the data dictionary of columns, in their order."""
-    return {name: words for column in columns for name, words in column.dictionary().items()}

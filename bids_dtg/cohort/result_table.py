@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.column import Column, dictionary, interval_of
+from bids_dtg.cohort.column import Column, interval_of
 from bids_dtg.files.text import tsv_text, write_json, write_text
 from bids_dtg.report.numbers import Cell
 from bids_dtg.report.pages.analysis import Table
@@ -62,7 +62,8 @@ class ResultTable:
     def dictionary(self) -> dict[str, Any]:
         """Return its data dictionary: meanings of a row and of each column."""
         own = {"Description": self.description} if self.description else {}
-        return {**own, **dictionary(self.columns)}
+        of_columns = (column.dictionary() for column in self.columns)
+        return {**own, **{name: words for each in of_columns for name, words in each.items()}}
 
     def write(self, path: Path) -> None:
         """Write the table, and its data dictionary as a JSON file of the same name.

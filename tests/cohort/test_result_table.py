@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from bids_dtg.cohort.column import BY_PEOPLE, Column, dictionary
+from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.files.text import read_rows
 from bids_dtg.stats.paired import Interval
@@ -80,7 +80,7 @@ def test_a_family_has_a_column_a_member_in_their_order():
 def test_a_dictionary_says_what_columns_and_ends_of_intervals_are():
     columns = [Column("name", "Region"), Column("rt", "Mean", "response time", "s", 4, BY_PEOPLE)]
     ends = f"end of the {BY_PEOPLE} of rt"
-    assert dictionary(columns) == {
+    assert ResultTable(columns, []).dictionary() == {
         "name": {"Description": "Region"},
         "rt": {"LongName": "response time", "Description": "Mean", "Units": "s"},
         "rt_low": {"Description": f"Lower {ends}", "Units": "s"},
