@@ -7,7 +7,7 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.passes import Block, Blocks, Reading
+from bids_dtg.connectome.passes import Blocks, Reading
 
 MOST_COLUMNS = 600  # of a carpet: a page shows no more
 
@@ -45,18 +45,11 @@ class Carpet:
         with closing(blocks):
             reading = Reading(blocks)
             for first, block in reading:
-                self._add(first, block)
+                columns = np.arange(first, first + len(block)) // self.each
+                with np.errstate(over="ignore", invalid="ignore"):
+                    np.add.at(self._sums, columns, block[:, self._voxels].astype(np.float32))
                 yield first, block
         return reading.value
-
-    def _add(self, first: int, block: Block) -> None:
-        columns = np.arange(first, first + len(block)) // self.each
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.add.at(self._sums, columns, block[:, self._voxels].astype(np.float32))
-
-    def kept(self, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which columns have more frames that are kept than others, from (frames,)."""
-        return self._means(keep.astype(np.float32)[:, None])[:, 0] > 0.5
 
     def standardised(self, keep: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return values less their linear trend, in standard deviations; both of kept frames.
@@ -70,9 +63,11 @@ class Carpet:
         -------
         (rows, columns); NaN in rows without signal.
         """
-        kept = self.kept(keep)
+        columns = np.arange(self._frames) // self.each
+        counts = np.bincount(columns).astype(np.float32)
+        kept = np.bincount(columns, weights=keep) > 0.5 * counts  # more of its frames than not
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            values = self._sums / self._counts[:, None]
+            values = self._sums / counts[:, None]
             values[:, ~np.isfinite(values).all(axis=0)] = np.nan
             time = np.linspace(-1, 1, len(values))
             design = np.stack([np.ones_like(time), time], axis=1)
@@ -83,13 +78,3 @@ class Carpet:
             spread = values[kept].std(axis=0)
             found = values / np.where(spread > 1e-6 * scale, spread, np.nan)
         return found.T.astype(np.float32)
-
-    @property
-    def _counts(self) -> NDArray[np.float32]:
-        return np.bincount(np.arange(self._frames) // self.each).astype(np.float32)
-
-    def _means(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        sums = np.zeros((len(self._sums), values.shape[1]), np.float32)
-        np.add.at(sums, np.arange(self._frames) // self.each, values)
-        means: NDArray[np.float32] = sums / self._counts[:, None]
-        return means
