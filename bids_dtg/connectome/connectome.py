@@ -8,7 +8,7 @@ then y counts as 0, Z is -E, and b are the sums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -478,9 +478,7 @@ def series_weights(moments: RunMoments) -> Float:
     solved by itself.
     """
     voxels = moments.voxels
-    # Maps that are combined need the products of all; else sets have nothing to do with each other.
-    blocks = voxels.set_rows if voxels.combine is None else (slice(None),)
-    gram, mean = _demeaned_gram(moments.maps, moments.solved, blocks)
+    gram, mean = _demeaned_gram(moments.maps, moments.solved)
     inverse = np.zeros((len(gram), voxels.rois))
     for rows in voxels.set_rows:
         if voxels.combine is None:
@@ -501,22 +499,17 @@ def _inverse(gram: Float) -> Float:
     return inverse
 
 
-def _demeaned_gram(
-    maps: NDArray[np.floating], solved: NDArray[np.bool_], blocks: Sequence[slice]
-) -> tuple[Float, Float]:
-    """Return products of demeaned maps within blocks of them, 0 elsewhere, and the maps' means."""
+def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tuple[Float, Float]:
+    """Return products of demeaned maps, and the maps' means, over the voxels that are solved."""
     firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     some = [slice(low, low + VOXELS_AT_A_TIME) for low in firsts]
-    some = [voxels for voxels in some if solved[voxels].any()]
-    mean = np.zeros(len(maps))
+    mean, gram = np.zeros(len(maps)), np.zeros((len(maps), len(maps)))
     for voxels in some:
         mean += maps[:, voxels].astype(np.float64) @ solved[voxels]
     mean /= max(1, int(solved.sum()))
-    gram = np.zeros((len(maps), len(maps)))
     for voxels in some:
         part = (maps[:, voxels] - mean[:, None]) * solved[voxels]
-        for rows in blocks:
-            gram[rows, rows] += part[rows] @ part[rows].T
+        gram += part @ part.T
     return gram, mean
 
 
