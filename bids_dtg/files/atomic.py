@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -19,7 +20,7 @@ from bids_dtg.errors import OutputError
 
 # No single file takes longer to write than this, so an older temporary has lost its writer.
 STALE_AFTER_SECONDS = 3600.0
-_TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-.*\.tmp")
+_TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})-.*\.tmp")
 _FLUSHES = 8  # files forced to the disk at the same time
 # What file systems answer that cannot be asked to, as some of FUSE's.
 _CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
@@ -82,7 +83,9 @@ def flush_to_disk(paths: Iterable[Path]) -> None:
 def temporary_name() -> str:
     """Make a hidden name that says which process on which host (or in which container) writes."""
     # The name of the target is left out: it may already have the 255 bytes that are allowed.
-    return f".dtg-{this_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    return (
+        f".dtg-{this_host()}-{os.getpid()}-{_process_token(os.getpid())}-{secrets.token_hex(4)}.tmp"
+    )
 
 
 def discard_folder(folder: Path) -> None:
@@ -111,14 +114,18 @@ def remove_stale_in(folder: Path) -> list[Path]:
 
 
 def process_exists(pid: int) -> bool:
-    """Return whether a process of this host runs."""
+    """Return whether a process of this host runs, and is no zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # it exists and belongs to somebody else
-    return True
+        return True  # it exists and belongs to somebody else
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return True  # a system that does not say
+    return state != "Z"  # ended, and nobody has asked how
 
 
 def this_host() -> str:
@@ -158,7 +165,11 @@ def _is_stale(path: Path) -> bool:
             return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
         return False
     # Its process is asked, not the clock, which may jump by years and have it look old.
-    return not process_exists(int(match["pid"]))
+    pid = int(match["pid"])
+    if pid == os.getpid():
+        # A container's process has the same number each time; the token tells its lives apart.
+        return match["token"] != _process_token(pid)
+    return not process_exists(pid)
 
 
 def _removed(path: Path) -> bool:
@@ -170,3 +181,9 @@ def _removed(path: Path) -> bool:
     except OSError:
         return False  # another process cleaned up first, or may not be helped
     return True
+
+
+@functools.cache
+def _process_token(pid: int) -> str:
+    # Keyed by the process number, so that a forked worker gets its own.
+    return secrets.token_hex(4)
