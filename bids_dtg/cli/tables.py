@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
 from bids_dtg.cleaning.strategies import STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
-from bids_dtg.engine.capacity import excess, own_threads
-from bids_dtg.engine.machine import available_cores, limit_threads
+from bids_dtg.engine.machine import available_cores, excess, limit_threads, own_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say

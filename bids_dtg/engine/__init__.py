@@ -12,7 +12,7 @@ What runs work, and what it reports:
 What they stand on:
 
 - `child`: how a process begins, what it hears and how it ends
-- `machine`: cores and memory that a container or a scheduler leaves this process
-- `capacity`: how many processes work side by side, and their threads
+- `machine`: cores and memory that a container or a scheduler leaves this process; how many
+  processes work side by side, and their threads
 - `gpu`: which device computes: the CPU, or a GPU that PyTorch can use here
 """

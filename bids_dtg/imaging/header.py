@@ -158,9 +158,9 @@ def read_header(path: Path) -> NiftiHeader:
         affine, or two that contradict each other.
     """
     require_file(path)
+    state = state_of(path)
     try:
         with reading(path, as_what=" as NIfTI"):
-            state = file_state(path.stat())
             image = _load(path)
             if not isinstance(image, _NIFTI):
                 raise ValueError(f"it is a {type(image).__name__} of nibabel")
@@ -199,6 +199,32 @@ def read_header(path: Path) -> NiftiHeader:
     )
 
 
+def state_of(path: Path) -> tuple[int, ...]:
+    """Return what is another one once a file was changed; () where it is gone."""
+    try:
+        return file_state(path.stat())
+    except OSError:
+        return ()
+
+
+def require_one_form(header: NiftiHeader) -> None:
+    """Refuse a file whose forms differ: it is not known to which of them transforms lead.
+
+    Raises
+    ------
+    RunError
+        Its sform and its qform put voxels elsewhere.
+    """
+    if header.forms_differ_mm:
+        raise RunError(
+            f"{header.path} has an sform and a qform that put a voxel "
+            f"{header.forms_differ_mm:.3g} mm apart, and transforms lead to one of them",
+            expected="two forms that agree",
+            remedy="find out which the transforms were made with and set the code of the other "
+            "to 0",
+        )
+
+
 def require_unchanged(header: NiftiHeader) -> None:
     """Refuse a file that somebody wrote to since its header was read: it may hold two runs.
 
@@ -207,11 +233,7 @@ def require_unchanged(header: NiftiHeader) -> None:
     RunError
         It is another file, or its size or a time of change differs.
     """
-    try:
-        state = file_state(header.path.stat())
-    except OSError:
-        state = ()
-    if state != header.state:
+    if state_of(header.path) != header.state:
         raise RunError(
             f"{header.path} was changed while it was read",
             expected="a file that nobody writes to",

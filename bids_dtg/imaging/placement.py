@@ -11,10 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
-from bids_dtg.files.digest import file_state
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import NiftiHeader, read_header
+from bids_dtg.imaging.header import NiftiHeader, read_header, require_one_form, state_of
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
@@ -73,7 +71,7 @@ class Placement:
         shared, own = tuple(transforms[:cut]), transforms[cut:]
         paths = [path for file in shared for path in (file.path, file.warped) if path]
         affine = np.asarray(grid.affine, np.float64).tobytes()
-        mapped = _mapped_grid(grid.shape, affine, shared, tuple(map(_state, paths)))
+        mapped = _mapped_grid(grid.shape, affine, shared, tuple(map(state_of, paths)))
         return cls(voxels, map_points(mapped[voxels.positions], read_transforms(own)))
 
     @property
@@ -112,7 +110,7 @@ class Placement:
             else:
                 return lattice, "none"
         else:
-            _require_one_form(header)
+            require_one_form(header)
         sample = _SAMPLINGS[interpolation]
         return sample(header.shape, header.affine, self.points), interpolation
 
@@ -136,24 +134,12 @@ class Placement:
         return inside
 
 
-def _require_one_form(header: NiftiHeader) -> None:
-    """Refuse a file whose forms differ: it is not known to which of them transforms lead."""
-    if header.forms_differ_mm:
-        raise RunError(
-            f"{header.path} has an sform and a qform that put a voxel "
-            f"{header.forms_differ_mm:.3g} mm apart, and transforms lead to one of them",
-            expected="two forms that agree",
-            remedy="find out which the transforms were made with and set the code of the "
-            "other to 0",
-        )
-
-
 @lru_cache(maxsize=1)
 def _mapped_grid(
     shape: tuple[int, int, int],
     affine: bytes,
     transforms: tuple[TransformFile, ...],
-    files: tuple[tuple[int, ...] | None, ...],  # what they were when they were read
+    files: tuple[tuple[int, ...], ...],  # what they were when they were read
 ) -> NDArray[np.float64]:
     """Return all voxels of a grid as points of the space that transforms lead to.
 
@@ -162,10 +148,3 @@ def _mapped_grid(
     grid = Grid(shape, np.frombuffer(affine).reshape(4, 4))
     everywhere = VoxelPlaces(grid, np.arange(np.prod(shape)))
     return map_points(everywhere.points, read_transforms(transforms))
-
-
-def _state(path: Path) -> tuple[int, ...] | None:
-    try:
-        return file_state(path.stat())
-    except OSError:
-        return None

@@ -17,7 +17,7 @@ from bids_dtg.cleaning.confounds import confound_files
 from bids_dtg.cleaning.custom import check_custom_place, require_own_tables
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.engine.capacity import Capacity
+from bids_dtg.engine.machine import Capacity
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.engine.capacity import Capacity, divide, excess, own_threads
-from bids_dtg.engine.machine import Machine
+from bids_dtg.engine.machine import Capacity, Machine, divide, excess, own_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import ResourceOptions
 

@@ -35,9 +35,8 @@ from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import bytes_needed
 from bids_dtg.contrasts.people import Person
-from bids_dtg.engine.capacity import divide, own_threads
 from bids_dtg.engine.child import can_fork
-from bids_dtg.engine.machine import one_blas_thread, share_cores
+from bids_dtg.engine.machine import divide, one_blas_thread, own_threads, share_cores
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, Work, follow
 from bids_dtg.errors import (

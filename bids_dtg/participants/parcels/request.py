@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from bids_dtg.bundles.fitted import FittedBundle
-from bids_dtg.engine.capacity import divide
+from bids_dtg.engine.machine import divide
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases, find_atlas

@@ -15,7 +15,7 @@ from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import same_label
 from bids_dtg.imaging.grid import Grid, grid_over
-from bids_dtg.imaging.header import read_header
+from bids_dtg.imaging.header import read_header, require_one_form
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.point_sampling import PointSampling, sample_grid
 from bids_dtg.imaging.surfaces.meshes import DENSITIES
@@ -101,14 +101,7 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
     header = read_header(image)
     if len(header.shape) < 3:
         raise RunError(f"{image} has sizes {header.shape}", expected="an image of three dimensions")
-    if header.forms_differ_mm:
-        raise RunError(
-            f"{image} has an sform and a qform that put a voxel {header.forms_differ_mm:.3g} mm "
-            "apart, and transforms lead to one of them",
-            expected="two forms that agree",
-            remedy="find out which the transforms were made with and set the code of the other to "
-            "0",
-        )
+    require_one_form(header)
     sizes = model.voxel_sizes_mm
     grid = grid_over(header.shape, header.affine, (min(sizes),) * 3, space="T1w")
     if (voxels := int(np.prod(grid.shape))) > _MOST_VOXELS:
