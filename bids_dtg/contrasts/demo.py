@@ -149,15 +149,22 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
     group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
     for index in range(_GROUP_SIZE):
         group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)
-    found = []
+    labels, found = [contrast.label for contrast in bundle.contrasts], []
     for person in people:
         truth, maps = person.true_maps(), _read_maps(out, person, bundle)
         pairs = (maps, truth), (group, truth), (maps - group, truth - group)
         found.append([correlation(*pair) for pair in pairs])
         if person is people[0]:
-            _draw(out, person, truth, maps, group, bundle)
+            number, who = labels.index(PICTURED), f"sub-{participant_label(person.index)}"
+            drawn = {
+                f"{who}: simulated truth": truth[number],
+                f"{who}: predicted from rest": maps[number],
+                f"average of {_GROUP_SIZE} other simulated people": group[number],
+            }
+            title = f"{PICTURED}, SIMULATED data, demo model: not for science"
+            units = bundle.card.part.units
+            keep_picture(out, draw_maps(drawn, bundle.voxels, title=title, units=units))
     scores = np.mean(found, axis=0).T  # (contrasts, three)
-    labels = [contrast.label for contrast in bundle.contrasts]
     columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
     rows = zip(labels, np.round(scores, 4), strict=True)
     write_tsv(out / TABLE, columns, [(label, *row) for label, row in rows])
@@ -173,23 +180,3 @@ Everything here is SIMULATED; the demo model is not for science.
 table: {out / TABLE}"""
     for line in words.splitlines():
         show(line)
-
-
-def _draw(
-    out: Path,
-    person: Person,
-    truth: NDArray[np.floating],
-    maps: NDArray[np.floating],
-    group: NDArray[np.floating],
-    bundle: ModelBundle,
-) -> None:
-    number = [contrast.label for contrast in bundle.contrasts].index(PICTURED)
-    label = f"sub-{participant_label(person.index)}"
-    rows = {
-        f"{label}: simulated truth": truth[number],
-        f"{label}: predicted from rest": maps[number],
-        f"average of {_GROUP_SIZE} other simulated people": group[number],
-    }
-    title = f"{PICTURED}, SIMULATED data, demo model: not for science"
-    picture = draw_maps(rows, bundle.voxels, title=title, units=bundle.card.part.units)
-    keep_picture(out, picture)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
-from bids_dtg.contrasts.people import FittedModel, Float, MapModel, MeanMaps, Person, mean_segments
+from bids_dtg.contrasts.people import FittedModel, Float, MeanMaps, Person, mean_segments
 from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
@@ -147,8 +147,8 @@ def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
     return {_PREFIX + name: tensor for name, tensor in found.items()}
 
 
-def read(weights: TensorFile, places: Places) -> LinearModel:
-    """Read the model for the places that it was fitted over.
+def read(weights: TensorFile, places: Places, *_processor: object) -> LinearModel:
+    """Read the model for the places that it was fitted over; it computes on the CPU.
 
     Raises
     ------
@@ -169,9 +169,7 @@ def read(weights: TensorFile, places: Places) -> LinearModel:
     return model
 
 
-def prepare(weights: TensorFile, places: Places, *_processor: object) -> MapModel:
-    """Read the model; it computes on the CPU, whatever the device."""
-    return read(weights, places)
+prepare = read  # it is prepared as it is read
 
 
 def channels(weights: TensorFile) -> tuple[int, int]:

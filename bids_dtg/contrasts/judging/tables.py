@@ -71,11 +71,7 @@ _IDENTIFIED = (
 )
 _CEILING = "r of a prediction of the true map: the root of the retest's r, a contrast"
 _PEOPLE = Column("people", "Participants with both maps; a family counts as one")
-_DIFFERENCE = Column(
-    "difference", "Mean over participants of the score minus that of the other model"
-)
 _P = Column("p", "Two-sided p of sign flips over participants")
-_DELTA = Column("cliffs_delta", "Cliff's delta of the two models' scores")
 
 
 def _mean(name: str, meaning: str, heading: str = "") -> Column:
@@ -173,8 +169,8 @@ TEST_COLUMNS = (
     _PEOPLE,
     Column("model", "Mean score of the model"),
     Column("other", "Mean score of the other model"),
-    _DIFFERENCE,
-    _DELTA,
+    Column("difference", "Mean over participants of the score minus that of the other model"),
+    Column("cliffs_delta", "Cliff's delta of the two models' scores"),
     _P,
     Column("q", "p adjusted for all rows (false discovery rate)"),
 )
