@@ -62,16 +62,6 @@ def test_six_people_all_train_and_nothing_is_promised(six):
 
 
 @pytest.mark.slow
-def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
-    assert cohort.analyse("train", *FEW, "--model-name", "default") == 0
-    lines = capsys.readouterr().err
-    assert "6 to train, 0 to validate, 0 to test" in lines
-    assert "no test participants: the model of 6 participants is not scored" in lines
-    bundle = load_bundle(cohort.out / "group/model-default/bundle")
-    assert bundle.card.kind == "linear"  # without --architecture
-
-
-@pytest.mark.slow
 def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     words = ("--participant-label", "07", "--model", six / "bundle")
     assert cohort.run(*words, out=tmp_path) == 0
@@ -85,14 +75,6 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     assert "each left out of the fit in turn" in text
     assert "This was done for each run as a whole; the model turned each run's" in text
     assert "Tavor, I., et al. (2016)" in text
-
-
-def test_fewer_than_five_are_refused_before_anything_is_read(cohort, capsys):
-    words = ("--participant-label", *LABELS[:4], "--model-name", "four")
-    assert cohort.analyse("train", *LINEAR, *words) == 2
-    line = "4 training participants: too few for a linear model. Expected: 5 or more."
-    assert line in capsys.readouterr().err
-    assert not (cohort.out / "group/model-four").exists()
 
 
 @pytest.mark.slow
