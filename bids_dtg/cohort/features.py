@@ -144,23 +144,23 @@ class FeatureSource:
             store = ArrayStore(people.output.path("group") / "cache" / "regions")
             name = f"{self.kind.name}/{contrast}"
             kept = KeptMeans(store, name, self.atlas, self.places, self.statistic)
-        with MappedRows(folder / "features.f32", columns) as rows:
-            for label in people.labels:
-                try:
-                    if kept is not None and self.files is not None:
-                        read = partial(self.read, label, contrast)
-                        row, maps[label] = kept.means(self.files(label, contrast), read)
-                    else:
-                        row = self.read(label, contrast)
-                        if self.files is not None:
-                            maps[label] = figures_of_map(row)
-                        elif not np.isfinite(row).any():
-                            raise RunError(f"sub-{label} has no value")
-                except DtgError as err:
-                    failed[label] = str(err)
+        rows = MappedRows(folder / "features.f32", len(people.labels), columns)
+        for label in people.labels:
+            try:
+                if kept is not None and self.files is not None:
+                    read = partial(self.read, label, contrast)
+                    row, maps[label] = kept.means(self.files(label, contrast), read)
                 else:
-                    rows.add(row)
-                    labels.append(label)
+                    row = self.read(label, contrast)
+                    if self.files is not None:
+                        maps[label] = figures_of_map(row)
+                    elif not np.isfinite(row).any():
+                        raise RunError(f"sub-{label} has no value")
+            except DtgError as err:
+                failed[label] = str(err)
+            else:
+                rows.add(row)
+                labels.append(label)
         if kept is not None:
             kept.write()
         words = self.kind.words

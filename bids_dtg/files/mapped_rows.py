@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,8 @@ class MappedRows:
     ----------
     path
         Of the file; one that is there is replaced, and who maps it keeps it.
+    rows
+        The largest number of rows.
     columns
         Number of values in a row.
 
@@ -34,54 +34,30 @@ class MappedRows:
     Examples
     --------
     >>> from tempfile import mkdtemp
-    >>> with MappedRows(Path(mkdtemp(), "rows.f32"), 3) as rows:
-    ...     rows.add(np.array([1, np.nan, 3]))
-    ...     rows.add(np.array([4, 5, 6]))
+    >>> rows = MappedRows(Path(mkdtemp(), "rows.f32"), 2, 3)
+    >>> rows.add(np.array([1, np.nan, 3]))
+    >>> rows.add(np.array([4, 5, 6]))
     >>> rows.known().tolist()
     [0, 2]
     >>> rows.array(rows.known()).tolist()
     [[1.0, 3.0], [4.0, 6.0]]
     """
 
-    def __init__(self, path: Path, columns: int) -> None:
-        self._path, self._columns, self._rows = path, columns, 0
+    def __init__(self, path: Path, rows: int, columns: int) -> None:
+        self._path, self._count = path, 0
+        self._values = _mapped(path, (rows, columns))
         self._known = np.ones(columns, bool)
-        with _writing(path):
-            path.unlink(missing_ok=True)
-            self._file = path.open("wb")
-
-    def __enter__(self) -> MappedRows:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        with _writing(self._path):
-            self._file.close()
 
     def __len__(self) -> int:
-        return self._rows
+        return self._count
 
     def add(self, row: NDArray[Any]) -> None:
-        """Add a row (columns,).
-
-        Raises
-        ------
-        ValueError
-            It has another length.
-        OutputError
-            The file cannot be written.
-        """
-        if row.shape != (self._columns,):
-            raise ValueError(f"a row has the shape {row.shape}, expected ({self._columns},)")
-        values = np.asarray(row, np.float32)
-        self._known &= np.isfinite(values)
-        with _writing(self._path):
-            self._file.write(values.tobytes())
-        self._rows += 1
+        """Add a row (columns,)."""
+        if row.shape != self._known.shape:
+            raise ValueError(f"a row has the shape {row.shape}, expected {self._known.shape}")
+        self._values[self._count] = row
+        self._known &= np.isfinite(self._values[self._count])
+        self._count += 1
 
     def known(self) -> NDArray[np.intp]:
         """Return the columns in which all rows have a finite value."""
@@ -95,29 +71,29 @@ class MappedRows:
         OutputError
             What is left of the columns cannot be written.
         """
-        shape = self._rows, self._columns
-        values: NDArray[np.float32] = np.memmap(self._path, np.float32, "r+", shape=shape)
-        if len(columns) == self._columns:
+        values = self._values[: self._count]
+        if len(columns) == len(self._known):
             return values
-        kept = self._path.with_suffix(".kept")
-        with _writing(kept):
-            kept.unlink(missing_ok=True)
-            found: NDArray[np.float32] = np.memmap(
-                kept, np.float32, "w+", shape=(self._rows, len(columns))
-            )
-        step = max(1, _PIECE // (4 * self._columns))
-        for start in range(0, self._rows, step):
+        found = _mapped(self._path.with_suffix(".kept"), (self._count, len(columns)))
+        step = max(1, _PIECE // (4 * len(self._known)))
+        for start in range(0, self._count, step):
             found[start : start + step] = values[start : start + step, columns]
         return found
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn an error of the disk into one for people."""
+def _mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Map a new file, whose place on the disk is taken: to lack it later would end the process."""
+    if 0 in shape:
+        return np.zeros(shape, np.float32)
     try:
-        yield
+        path.unlink(missing_ok=True)
+        values: NDArray[np.float32] = np.memmap(path, np.float32, "w+", shape=shape)
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, values.nbytes)
     except OSError as err:
         raise OutputError(
             f"{path} cannot be written: {err.strerror or err}",
             remedy="set TMPDIR to a folder with room",
         ) from err
+    return values

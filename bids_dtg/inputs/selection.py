@@ -93,33 +93,25 @@ def versions_by_run(files: list[NamedFile]) -> list[list[NamedFile]]:
 
 
 def require_one_file_each(files: list[NamedFile], who: str) -> None:
-    """Refuse two files that are one to people and to some file systems.
-
-    Names that differ in `.nii` and `.nii.gz`, in `run-1` and `run-01`, or in upper and lower case
-    alone: nobody knows which is meant, and results of both would have one name.
+    """Refuse two files of one name but for `.nii` and `.nii.gz`, zeros before a number or case.
 
     Raises
     ------
     RunError
         Naming both.
     """
-    versions: dict[tuple[tuple[str, str], ...], NamedFile] = {}
-    runs: dict[tuple[tuple[str, str], ...], NamedFile] = {}
+    known: dict[tuple[tuple[str, str], ...], NamedFile] = {}
     for file in files:
         alike = tuple((key, plain_index(key, value)) for key, value in file.name.entities)
-        other = versions.setdefault(alike, file)
-        run = tuple((key, value) for key, value in alike if key not in STORAGE)
-        of_run = runs.setdefault(run, file)
-        if other is file and measured(of_run) == measured(file):
-            continue
-        first, second = sorted(((other if other is not file else of_run).path, file.path))
-        raise RunError(
-            f"{who} has two files of one run, {first} and "
-            + (second.name if second.name != first.name else str(second)),
-            expected="one: names that differ in .nii and .nii.gz, in zeros before a number, or in "
-            "upper and lower case alone mean the same",
-            remedy="remove one of them, or rename it if it is another run",
-        )
+        other = known.setdefault(alike, file)
+        if other is not file:
+            first, second = sorted((other.path, file.path))
+            raise RunError(
+                f"{who} has two files of one run, {first} and {second.name}",
+                expected="one: names that differ in .nii and .nii.gz, in zeros before a number, "
+                "or in upper and lower case alone mean the same",
+                remedy="remove one of them, or rename it if it is another run",
+            )
 
 
 def require_measured_once(runs: Sequence[Sequence[NamedFile]], who: str) -> None:

@@ -18,9 +18,9 @@ ROWS = hnp.arrays(
 
 @given(ROWS)
 def test_what_all_rows_have_is_kept(tmp_path_factory, values):
-    with MappedRows(tmp_path_factory.mktemp("rows") / "rows.f32", values.shape[1]) as rows:
-        for row in values:
-            rows.add(row)
+    rows = MappedRows(tmp_path_factory.mktemp("rows") / "rows.f32", 7, values.shape[1])
+    for row in values:
+        rows.add(row)
     known = np.flatnonzero(np.isfinite(values).all(axis=0))
     assert np.array_equal(rows.known(), known)
     assert len(rows) == len(values)
@@ -29,7 +29,7 @@ def test_what_all_rows_have_is_kept(tmp_path_factory, values):
 
 
 def test_a_row_of_another_length_and_a_folder_that_is_not_there_are_refused(tmp_path):
-    with MappedRows(tmp_path / "rows.f32", 3) as rows, pytest.raises(ValueError, match=r"\(2,\)"):
-        rows.add(np.zeros(2))
+    with pytest.raises(ValueError, match=r"\(2,\)"):
+        MappedRows(tmp_path / "rows.f32", 4, 3).add(np.zeros(2))
     with pytest.raises(OutputError, match=r"none/rows\.f32 cannot be written"):
-        MappedRows(tmp_path / "none" / "rows.f32", 3)
+        MappedRows(tmp_path / "none" / "rows.f32", 4, 3)

@@ -259,7 +259,6 @@ def test_all_files_of_the_runs_that_are_elsewhere_are_named_at_once(root, pointe
     [
         ({}, {"extension": ".nii"}),
         ({"entities": "run-1"}, {"entities": "run-01"}),
-        ({"entities": "run-1"}, {"entities": "run-01", "space": "T1w", "res": None}),
         ({"entities": "acq-a"}, {"entities": "acq-A"}),
         ({"task": "rest"}, {"task": "REST"}),
         ({"task": "rest"}, {"task": "Rest", "extension": ".nii"}),
