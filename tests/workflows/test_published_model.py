@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import subprocess
@@ -221,7 +222,7 @@ def test_the_full_size_form_with_the_published_masks_becomes_maps(
     model = replace(  # the masks stay as they are pinned
         published,
         checkpoint=host.add(reference.read_bytes(), published.checkpoint),
-        maps=host.add(nifti(maps, brain.affine), published.maps),
+        maps=host.add(gzip.compress(nifti(maps, brain.affine), 1), published.maps),
     )
     publish(monkeypatch, model)
     fetch_random_weights(capsys)
