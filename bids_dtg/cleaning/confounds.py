@@ -17,11 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.custom import find_custom_table, read_custom_table
-from bids_dtg.cleaning.noise_components import (
-    IcaComponents,
-    find_component_files,
-    read_components,
-)
+from bids_dtg.cleaning.noise_components import find_component_files, read_components
 from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, find_strategy
 from bids_dtg.cleaning.table import (
     EXPANSIONS,
@@ -91,7 +87,10 @@ class Confounds:
     dropped: DroppedFrames  # counts
     decisions: Mapping[str, Any]  # for the sidecar: options as applied, columns with n/a
     notes: tuple[str, ...] = ()  # sentences on what was unusual
-    components: IcaComponents | None = None  # to be taken away non-aggressively beforehand
+    # Time courses (frames, components) of an ICA, and which components (components,) are noise, to
+    # be taken away non-aggressively beforehand.
+    mixing: NDArray[np.float64] | None = None
+    noise: NDArray[np.bool_] | None = None
 
     @property
     def mean_fd_mm(self) -> float | None:
@@ -135,12 +134,11 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     with_na = _with_gaps(values, names)
     # Derivatives begin with n/a.
     values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
-    components = None
+    mixing = noise = None
     if row.noise is not None:
         at_start = int(np.argmin(np.append(non_steady | dummy, False)))
-        components = read_components(row.name, run, n_frames, at_start)
-        facts["components"] = len(components.noise)
-        facts["noise_components"] = int(components.noise.sum())
+        mixing, noise = read_components(row.name, run, n_frames, at_start)
+        facts |= {"components": len(noise), "noise_components": int(noise.sum())}
     if options.custom_confounds is not None:
         path = find_custom_table(options.custom_confounds, run)
         own, own_names = read_custom_table(path, run, n_frames)
@@ -175,7 +173,8 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             "columns_with_na": with_na,
         },
         notes=(*notes, *_notes(cells, doubled, names, run, int(interpolated.sum()))),
-        components=components,
+        mixing=mixing,
+        noise=noise,
     )
 
 

@@ -87,7 +87,7 @@ def design_run(
             expected=f"at least {options.min_minutes:g} minutes",
             remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
         )
-    high, low, components = options.high_pass, options.low_pass, confounds.components
+    high, low = options.high_pass, options.low_pass
     band = stop_band(frames, tr_seconds, high_pass_hz=high, low_pass_hz=low)
     slow = stop_band(frames, tr_seconds, high_pass_hz=high).shape[1]
     fast = band.shape[1] - slow
@@ -95,8 +95,8 @@ def design_run(
         design = TemporalDesign.build(
             *(confounds.values, confounds.names, confounds.keep, tr_seconds),
             stop_band=band,
-            mixing=None if components is None else components.mixing,
-            noise=None if components is None else components.noise,
+            mixing=confounds.mixing,
+            noise=confounds.noise,
         )
     except ValueError as err:
         wider = ", a wider band or less censoring" if fast else ""

@@ -16,14 +16,6 @@ from bids_dtg.files.foreign import parse_table, read_text, reading
 from bids_dtg.inputs.run import RestRun
 
 
-@dataclass(frozen=True, eq=False)
-class IcaComponents:
-    """The components of a run's ICA, by ICA-AROMA or tedana."""
-
-    mixing: NDArray[np.float64]  # (frames, components), as stored: 0 in frames left out of the ICA
-    noise: NDArray[np.bool_]  # (components,), which of them are called noise
-
-
 @dataclass(frozen=True)
 class _Program:
     """A program that tells components of noise from others, and the names of its files."""
@@ -119,8 +111,17 @@ def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | Non
     return None
 
 
-def read_components(strategy: str, run: RestRun, n_frames: int, dropped: int = 0) -> IcaComponents:
+def read_components(
+    strategy: str, run: RestRun, n_frames: int, dropped: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Read the components of a run; the ICA may lack the frames that are dropped at its start.
+
+    Returns
+    -------
+    mixing
+        (frames, components), their time courses as stored; 0 in frames left out of the ICA.
+    noise
+        (components,), which of them are called noise.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def read_components(strategy: str, run: RestRun, n_frames: int, dropped: int = 0
             expected="a column of numbers for each component, and which of them are noise",
             remedy=program.remedy,
         ) from err
-    return IcaComponents(_of_all_frames(mixing, path, run, n_frames, dropped), np.array(noise))
+    return _of_all_frames(mixing, path, run, n_frames, dropped), np.array(noise)
 
 
 def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
