@@ -73,11 +73,6 @@ run()
             "there is no option --partic; near ones are --participant-label",
         ),
         (["/b", "/o", "participant", "--combine", "all"], "invalid choice: 'all'"),
-        (["/b", "/o"], "analysis_level; the order is BIDS_DIR OUTPUT_DIR {participant,group} (see"),
-        (
-            ["/b", "participant", "/o"],
-            "invalid choice: '/o' (choose from participant, group); the order is BIDS_DIR OUTPUT_",
-        ),
         (["/b", "/o", "group", "--analysis", "stat"], "; did you mean stats? (see"),
         (
             ["/b", "/o", "group", "--analysis", "Stats"],

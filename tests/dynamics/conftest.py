@@ -14,13 +14,3 @@ def replayed(shared: Path) -> dict[str, np.ndarray]:
         pytest.skip(f"no runs of the published simulators at {path}")
     with np.load(path) as file:
         return {name: file[name] for name in file}
-
-
-@pytest.fixture(scope="session")
-def measured_weights(shared: Path) -> np.ndarray:
-    """Return structural connectomes of the eight people of the published simulations."""
-    path = shared / "sip" / "data" / "sc_50.npz"
-    if not path.is_file():
-        pytest.skip(f"no structural connectomes at {path}")
-    with np.load(path) as file:
-        return file["weights"][:8]
