@@ -42,7 +42,7 @@ from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.splits_file import write_sets
+from bids_dtg.inputs.participants import write_sets
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.splits import split_people
 

@@ -27,7 +27,7 @@ from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
-from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.participants import Families
 from bids_dtg.notices import counted, named
 
 if TYPE_CHECKING:

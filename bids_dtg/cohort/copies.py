@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import alike_pairs
-from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named
 
 # Of the rest, or edges, of people by label and by the name of the session or run: see

@@ -29,12 +29,13 @@ from bids_dtg.inputs.dataset import find_dataset, select_participants
 from bids_dtg.inputs.participants import (
     SITE_COLUMNS,
     Column,
+    Families,
     ParticipantsTable,
     plain_column,
+    read_families,
     read_participants,
 )
 from bids_dtg.inputs.rest_sketch import sketch_edges
-from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import output_for_pages, participants_asked

@@ -4,8 +4,7 @@ Datasets and participants:
 
 - `dataset`: the type of a dataset, and its participants
 - `selection`: sessions, tasks and runs that were asked for, filters, and the file of each run
-- `participants`: tables of what is known of participants besides their scans
-- `splits_file`: tables on participants: sets of a split, families
+- `participants`: tables of participants: what is known of them, families, sets of a split
 
 Runs:
 

@@ -15,7 +15,7 @@ from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import Table, read_table
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import SERIES, RegionMatrix, RegionSeries, read_relmat, read_series
-from bids_dtg.inputs.regions.sides import hemisphere
+from bids_dtg.inputs.regions.cortex import hemisphere
 from bids_dtg.notices import counted
 from bids_dtg.report.colours import GREYS, Scale
 from bids_dtg.report.contents import RunFiles

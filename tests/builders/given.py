@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bids_dtg.inputs.splits_file import write_sets
+from bids_dtg.inputs.participants import write_sets
 from bids_dtg.stats.splits import split_people
 
 NARROW = ("--config-file", str(Path(__file__).with_name("narrow.toml")))

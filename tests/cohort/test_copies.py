@@ -19,8 +19,8 @@ from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.region_people import draw_folds
 from bids_dtg.dynamics.participant.people import NetworkPeople
 from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch
-from bids_dtg.inputs.splits_file import Families
 from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.people import TwinPeople
 

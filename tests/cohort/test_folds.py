@@ -6,7 +6,7 @@ import pytest
 
 from bids_dtg.cohort.region_people import draw_folds, model_given, refuse_model
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.participants import Families
 from bids_dtg.settings import Settings
 
 LABELS = tuple("abcdefgh")

@@ -19,8 +19,7 @@ from bids_dtg.dynamics.features import (
     unmirrored,
 )
 from bids_dtg.dynamics.measures import zero_crossings
-from bids_dtg.inputs.regions.positions import read_region_positions
-from bids_dtg.inputs.regions.sides import homotopic_pairs
+from bids_dtg.inputs.regions.cortex import homotopic_pairs, read_region_positions
 
 PEOPLE = chance_networks()
 

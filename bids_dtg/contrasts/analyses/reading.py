@@ -54,9 +54,9 @@ from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.statmap import read_statmap
 from bids_dtg.imaging.transforms import map_points, read_transforms
+from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.progress import Board, Reporter

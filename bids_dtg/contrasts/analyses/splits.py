@@ -14,7 +14,7 @@ from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.linear import FEWEST_PEOPLE
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.splits_file import read_sets, write_sets
+from bids_dtg.inputs.participants import read_sets, write_sets
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import SETS, Split, fold_people, split_people

@@ -31,8 +31,7 @@ from bids_dtg.dynamics.parameters import (
     retest,
 )
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.inputs.regions.positions import read_region_positions
-from bids_dtg.inputs.regions.sides import homotopic_pairs
+from bids_dtg.inputs.regions.cortex import homotopic_pairs, read_region_positions
 from bids_dtg.notices import say
 from bids_dtg.report.pages.analysis import PageSection
 

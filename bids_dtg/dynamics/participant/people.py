@@ -31,8 +31,8 @@ from bids_dtg.dynamics.participant.sources import (
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.arrays import choose_sessions
+from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch
-from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.structural import weight_faults, weight_notes
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings

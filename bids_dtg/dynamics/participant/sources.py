@@ -33,7 +33,7 @@ from bids_dtg.files.names import BidsName, build_name
 from bids_dtg.files.regions import RELMAT, SERIES, RegionSeries, read_relmat, read_series
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.arrays import StoredArray, read_arrays, read_key_names
-from bids_dtg.inputs.splits_file import Families, read_families
+from bids_dtg.inputs.participants import Families, read_families
 from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
 from bids_dtg.notices import counted
 from bids_dtg.settings import Settings

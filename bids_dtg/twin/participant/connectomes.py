@@ -29,9 +29,9 @@ from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.files.regions import RELMAT, RegionMatrix, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, StoredArray, read_arrays
+from bids_dtg.inputs.participants import Families, read_families
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.selection import is_rest
-from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
 

@@ -16,8 +16,13 @@ from bids_dtg.cohort.people import table_path
 from bids_dtg.cohort.region_people import given_split
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.participants import SITE_COLUMNS, Column, plain_column, read_participants
-from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.participants import (
+    SITE_COLUMNS,
+    Column,
+    Families,
+    plain_column,
+    read_participants,
+)
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split

@@ -11,7 +11,7 @@ from array_people import write
 from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, people_of, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.participants import Families
 from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import read_covariates

@@ -1,14 +1,59 @@
+"""Regions of the cortex: maps, positions and sides."""
+
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from dk68 import dk68_regions
 from scipy.spatial.distance import pdist
 
-from bids_dtg.inputs.regions.positions import (
+from bids_dtg.errors import SettingsError
+from bids_dtg.inputs.regions.cortex import (
+    hemisphere,
+    homotopic_pairs,
+    other_side,
+    read_region_maps,
     read_region_positions,
     unknown_regions,
 )
+
+
+@pytest.mark.parametrize("sign", ["\t", ","])
+def test_maps_are_read_in_the_order_of_the_regions(tmp_path: Path, sign: str) -> None:
+    lines = ["region gene_pc1 myelin", "B 2.5 1", "other 9 9", "A -1 3"]
+    path = tmp_path / "maps.tsv"
+    path.write_text("\n".join(line.replace(" ", sign) for line in lines) + "\n")
+    maps = read_region_maps(path, ["A", "B"])
+    assert list(maps) == ["gene_pc1", "myelin"]
+    np.testing.assert_array_equal(maps["gene_pc1"], [-1.0, 2.5])
+
+
+def test_without_a_table_there_are_no_maps() -> None:
+    assert read_region_maps(None, ["A"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("region\tm\nA\t1\n", "lacks 1 region .B."),
+        ("region\tm\nA\t1\nB\tx\n", "'x' for B under m"),
+        ("region\tm\nA\t1\nB\tinf\n", "'inf' for B under m"),
+        ("region\tm\nA\t1\nA\t2\nB\t1\n", "names the region A twice"),
+        ("region\nA\nB\n", "1 column"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "maps.tsv"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=found):
+        read_region_maps(path, ["A", "B"])
+
+
+def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"absent\.tsv"):
+        read_region_maps(tmp_path / "absent.tsv", ["A"])
 
 
 @pytest.mark.parametrize(
@@ -53,3 +98,25 @@ def test_regions_lie_where_the_brain_has_them():
     assert min(by_axis, key=lambda name: by_axis[name][1]) in ("lateraloccipital", "pericalcarine")
     assert max(by_axis, key=lambda name: by_axis[name][2]) in ("superiorparietal", "paracentral")
     assert min(by_axis, key=lambda name: by_axis[name][2]) in ("temporalpole", "entorhinal")
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("ctx-lh-insula", "ctx-rh-insula"),
+        ("L_V1", "R_V1"),
+        ("7Networks_LH_Vis_1", "7Networks_RH_Vis_1"),
+        ("Left-Thalamus", "Right-Thalamus"),
+        ("insula left", "insula right"),
+    ],
+)
+def test_sides_are_read_from_names(left: str, right: str) -> None:
+    assert (hemisphere(left), hemisphere(right)) == ("left", "right")
+    assert (other_side(left), other_side(right)) == (right, left)
+    assert homotopic_pairs([right, "brainstem", left]) == [(2, 0)]
+
+
+@pytest.mark.parametrize("name", ["brainstem", "lateral", "cerebellum", "Rolandic", ""])
+def test_names_without_a_side_have_none(name: str) -> None:
+    assert hemisphere(name) == ""
+    assert other_side(name) is None

@@ -1,0 +1,200 @@
+"""Regions of the cortex: maps by region as a table, where they lie, and which side they are on."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import ForeignFileError, SettingsError
+from bids_dtg.files.foreign import plain_number, read_table
+from bids_dtg.files.text import read_packaged
+from bids_dtg.notices import counted, named
+
+_OPTION = "--region-maps"
+
+
+def read_region_maps(
+    path: Path | None, regions: Sequence[str]
+) -> Mapping[str, NDArray[np.float64]]:
+    """Read the maps of a table, a value a region; none where there is no table.
+
+    Parameters
+    ----------
+    path
+        With tabs or commas: a column of regions' names, the first, and a column of numbers for
+        each map. Rows of other regions are left out.
+    regions
+        Names of the regions that are wanted.
+
+    Returns
+    -------
+    Mapping
+        (regions,) by the maps' names.
+
+    Raises
+    ------
+    SettingsError
+        The table cannot be read, lacks a region or a number.
+    """
+    if path is None:
+        return {}
+    try:
+        table = read_table(path, None)
+    except ForeignFileError as err:
+        raise err.as_kind(SettingsError) from err
+    if len(table.header) < 2 or table.twice():
+        raise SettingsError(
+            f"{path} has {counted(len(table.header), 'column')}: {named(table.header)}",
+            expected=f"{_OPTION}: a column of regions' names, and a column a map, of other names",
+        )
+    rows: dict[str, dict[str, str]] = {}
+    for row in table.dicts():
+        name = row[table.header[0]].strip()
+        if name in rows:
+            raise SettingsError(f"{path} names the region {name} twice", expected="a row a region")
+        rows[name] = row
+    if missing := [name for name in regions if name not in rows]:
+        raise SettingsError(
+            f"{path} lacks {counted(len(missing), 'region')} ({named(missing)}); its first column "
+            f"has {named(list(rows))}",
+            expected=f"{_OPTION}: the names of the regions of --input-arrays",
+        )
+    found = {}
+    for column in table.header[1:]:
+        values = [plain_number(rows[region][column].strip()) for region in regions]
+        if None in values:
+            region = regions[values.index(None)]
+            raise SettingsError(
+                f"{path} has '{rows[region][column]}' for {region} under {column}",
+                expected="a number",
+            )
+        found[column] = np.array(values, np.float64)
+    return found
+
+
+_TABLE = "dk68_positions.tsv"
+# A hemisphere and a region, as in ctx-lh-insula, lh_insula, L_insula, lh.insula, Left insula.
+_NAME = re.compile(r"(?:ctx[-_. ])?(?P<side>l|r)(?:h|eft|ight)?[-_. ](?P<region>\w+)", re.ASCII)
+
+
+def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return positions of the Desikan-Killiany atlas' regions on the template fsaverage.
+
+    Parameters
+    ----------
+    regions
+        Names with their hemisphere: ``ctx-lh-insula``, ``lh_insula``, ``L_insula``, ``lh.insula``,
+        in any case.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (regions, 3), mm: to the right, to the front, up, in the coordinates of fsaverage (MNI305).
+        None where `unknown_regions` has a name: another atlas brings its own positions.
+
+    Notes
+    -----
+    Atlas: Desikan et al. 2006, NeuroImage 31: 968. `scripts/dk68_positions.py` makes the table,
+    and says what a position is; `dk68_positions.json` beside it has source and licences.
+
+    Examples
+    --------
+    >>> read_region_positions(["ctx-lh-insula", "R_insula"])
+    array([[-36.2,  -3.2,   1.3],
+           [ 37.1,  -1.6,   0.6]])
+    >>> read_region_positions(["ctx-lh-insula", "Brain-Stem"]) is None
+    True
+    """
+    if unknown_regions(regions):
+        return None
+    position = {_key(name): values for name, values in _positions().items()}
+    return np.array([position[_key(name)] for name in regions]).reshape(-1, 3)
+
+
+def unknown_regions(regions: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that are none of the Desikan-Killiany atlas, in the order given.
+
+    Examples
+    --------
+    >>> unknown_regions(["lh_insula", "lh_amygdala"])
+    ('lh_amygdala',)
+    """
+    known = {_key(name) for name in _positions()}
+    return tuple(name for name in regions if _key(name) not in known)
+
+
+@functools.cache
+def _positions() -> Mapping[str, tuple[float, ...]]:
+    """Return the position of each region of the table."""
+    rows = [
+        line.split("\t")
+        for line in read_packaged("bids_dtg.inputs.regions", _TABLE).splitlines()[1:]
+    ]
+    return {name: tuple(map(float, position)) for name, *position in rows}
+
+
+def _key(name: str) -> tuple[str, str]:
+    """Return the side (l, r) and the region that a name says; both empty: it says none."""
+    found = _NAME.fullmatch(name.strip().lower())
+    return (found["side"], found["region"]) if found else ("", "")
+
+
+_SIDES = (("lh", "rh"), ("left", "right"), ("Left", "Right"), ("LH", "RH"), ("L", "R"), ("l", "r"))
+
+
+def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the numbers of regions that are each other's like in the two hemispheres.
+
+    Names say so: ``lh`` and ``rh``, ``L`` and ``R``, or ``left`` and ``right``, between other
+    characters than letters, or at an end.
+
+    Examples
+    --------
+    >>> homotopic_pairs(["ctx-lh-cuneus", "ctx-lh-insula", "ctx-rh-cuneus"])
+    [(0, 2)]
+    """
+    number = {name: index for index, name in enumerate(regions)}
+    pairs = []
+    for name, index in number.items():
+        other = number.get(other_side(name) or "")
+        if other is not None and hemisphere(name) == "left":
+            pairs.append((index, other))
+    return pairs
+
+
+def _side(name: str) -> tuple[int, str, str, str] | None:
+    """Find the hemisphere in a name: position, word, the other side's word, side."""
+    for left, right in _SIDES:
+        for word, other, side in ((left, right, "left"), (right, left, "right")):
+            start = -1
+            while (start := name.find(word, start + 1)) >= 0:
+                around = name[start - 1 : start] + name[start + len(word) : start + len(word) + 1]
+                if not any(character.isalpha() for character in around):
+                    return start, word, other, side
+    return None
+
+
+def hemisphere(name: str) -> str:
+    """Return the hemisphere that a region's name says: left, right, or nothing.
+
+    Examples
+    --------
+    >>> hemisphere("ctx-rh-insula"), hemisphere("7Networks_LH_Vis_1"), hemisphere("brainstem")
+    ('right', 'left', '')
+    """
+    found = _side(name)
+    return found[3] if found else ""
+
+
+def other_side(name: str) -> str | None:
+    """Return the name of a region's like in the other hemisphere; None: the name has no side."""
+    found = _side(name)
+    if found is None:
+        return None
+    start, word, other, _ = found
+    return name[:start] + other + name[start + len(word) :]
