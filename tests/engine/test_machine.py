@@ -12,7 +12,6 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from bids_dtg.engine.machine import (
-    THREAD_VARIABLES,
     WAIT_VARIABLES,
     allowed_threads,
     available_cores,
@@ -161,20 +160,6 @@ def test_threads_are_those_that_were_set_or_all_cores(monkeypatch):
     for nonsense in ("", "0,2", "many"):
         monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
         assert allowed_threads() == available_cores()
-
-
-@pytest.mark.slow
-def test_the_public_names_leave_the_user_s_environment_alone():
-    names = [*WAIT_VARIABLES, *THREAD_VARIABLES]
-    code = (
-        "import os, bids_dtg; [getattr(bids_dtg, name) for name in bids_dtg.__all__]; "
-        f"print(*(name for name in {names} if name in os.environ))"
-    )
-    bare = {name: value for name, value in os.environ.items() if name not in names}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == []
 
 
 def test_the_collector_leaves_alone_what_is_imported_first():

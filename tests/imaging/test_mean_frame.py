@@ -62,21 +62,6 @@ def test_it_is_the_mean_of_the_first_kept_frames(header, keep, most, per_block):
     assert mean.frames == len(wanted)
 
 
-def test_what_is_no_number_counts_as_zero_and_without_any_it_is_zero(tmp_path):
-    values = values_of("<f4")
-    values[0, 0, 0, :] = np.nan
-    values[1, 0, 0, 2] = np.inf
-    values[2, 0, 0, 3] = -np.inf
-    header = written(tmp_path / "bold.nii.gz", values)
-    mean = seen(MeanFrame(header, np.ones(23, bool), 8), header, 4)
-    assert np.isnan(mean.stored[0])
-    places = VoxelPlaces(Grid(SHAPE[:3], AFFINE, "space"), np.arange(120))
-    sampling, _ = Placement.through(places, ()).in_file(header, "linear")
-    taken = mean.at(sampling).reshape(SHAPE[:3])
-    expected = np.nan_to_num(values[..., :8], posinf=0, neginf=0).mean(axis=-1)
-    np.testing.assert_allclose(taken, expected, rtol=1e-6)
-
-
 @pytest.mark.parametrize("shift_mm", [0.0, 0.7])
 def test_voxels_of_the_mean_are_the_mean_of_voxels(tmp_path, shift_mm):
     """A flipped lattice is looked up, a shifted one interpolated: both are linear."""

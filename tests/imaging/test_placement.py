@@ -92,8 +92,6 @@ def by_matrix(points: np.ndarray) -> np.ndarray:
 
 # name -> parts of the composite, as ITK stacks them; what it does to points
 TRUTHS = {
-    "affine": (lambda: [affine_part(small_affine())], by_matrix),
-    "non-linear": (lambda: [bend_part()], lambda x: x + bend(x)),
     "composite, field first": (
         lambda: [affine_part(small_affine()), bend_part()],
         lambda x: by_matrix(x + bend(x)),

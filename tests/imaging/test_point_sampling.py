@@ -83,6 +83,23 @@ def test_it_equals_workbench(shared, name, side):
     np.testing.assert_allclose(found, reference[f"trilinear_{side}"], atol=1e-4)
 
 
+def test_it_equals_nilearn(shared):
+    from nilearn.surface import vol_to_surf
+
+    volume, affine = _volume(shared, "smooth")
+    mesh = _surface(shared, "L", "regfusion")
+    found = PointSampling.between(_whole(volume, affine), mesh[0]).apply(volume.reshape(1, -1))
+    theirs = vol_to_surf(
+        nib.Nifti1Image(volume, affine),
+        [mesh[0], mesh[1]],
+        interpolation="linear",
+        kind="ball",
+        radius=0.0,
+        n_samples=1,
+    )
+    np.testing.assert_allclose(found[0], theirs, atol=1e-4)
+
+
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_vertices_at_the_rim_of_the_models_masks(shared, side):
     volume, affine = _volume(shared, "narps")

@@ -96,15 +96,6 @@ def test_headers_that_a_program_wrote_wrong_give_way_to_the_sidecar(tmp_path, ma
             decide(header, 2.0, tmp_path)
 
 
-@pytest.mark.parametrize("made", [None, {}, {"GeneratedBy": [{"Name": "C-PAC"}]}], ids=str)
-def test_other_headers_are_not_known_to_be_wrong(tmp_path, made):
-    if made is not None:
-        (tmp_path / "dataset_description.json").write_text(json.dumps(made))
-    for header in (HeaderTime(2000.0, "s"), HeaderTime(1.0, "s")):
-        with pytest.raises(RunError, match="find out which is right"):
-            decide(header, 2.0, tmp_path)
-
-
 @pytest.mark.parametrize("header", NOT_STATED, ids=str)
 def test_nothing_states_it(header):
     with pytest.raises(RunError, match=r"bold\.nii\.gz has no repetition time in its sidecars"):

@@ -52,14 +52,6 @@ def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
     np.testing.assert_array_equal(frame[~inside], before[~inside])
 
 
-def test_no_voxel_at_all_is_left_alone():
-    order = np.arange(np.prod(SHAPE))
-    smoothing = MaskedSmoothing.within(voxels(order), np.zeros(len(order), bool), 6.0)
-    frame = np.ones(len(order), np.float32)
-    smoothing.apply(frame)
-    assert (frame == 1).all()
-
-
 def test_wrong_arguments_are_refused():
     ten = voxels(np.arange(10))
     with pytest.raises(ValueError, match="positive, not 0 mm"):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import re
 from pathlib import Path
 
@@ -130,14 +129,6 @@ def test_a_field_of_ants(tmp_path, name):
     assert millimetres(applied(path), POINTS + bend(POINTS)) < 0.13
 
 
-def test_files_are_applied_in_the_order_given(tmp_path):
-    one = write_text(tmp_path / "a.txt", [affine_part(random_affine(1))])
-    two = write_text(tmp_path / "b.txt", [affine_part(random_affine(2))])
-    chain = read_transforms([TransformFile(one), TransformFile(two, inverse=True)])
-    wanted = np.linalg.inv(random_affine(2)) @ random_affine(1)
-    assert millimetres(map_points(POINTS, chain), Affine(wanted).map(POINTS)) < 1e-9
-
-
 # --- against ITK and nitransforms
 
 
@@ -162,28 +153,6 @@ def test_itk_maps_points_of_real_files_to_the_same_places(shared):
         wanted = np.array([transform.apply_to_point(p) for p in points * [-1, -1, 1]])
         # ITK keeps these in float32
         assert millimetres(applied(path, points=points), wanted * [-1, -1, 1]) < 1e-4, path
-
-
-def test_itk_maps_points_of_our_files_to_the_same_places(tmp_path):
-    ants = pytest.importorskip("ants", reason="antspyx is not installed")
-    angles = np.array([0.3, -0.2, 0.5, 1, 2, 3])
-    parts = {
-        "euler.txt": ("Euler3DTransform_double_3_3", angles, np.array([5.0, 6, 7, 0])),
-        "zyx.txt": ("Euler3DTransform_double_3_3", angles, np.array([5.0, 6, 7, 1])),
-        "versor.txt": ("VersorRigid3DTransform_double_3_3", angles * 0.5, np.array([5.0, 6, 7])),
-        "affine.txt": affine_part(random_affine(), (12, -30, 4)),
-    }
-    files = [write_text(tmp_path / name, [part]) for name, part in parts.items()]
-    bent = [affine_part(random_affine()), field_part(bend_vectors(), NODES)]
-    files += [
-        write_composite(tmp_path / f"{n}.h5", list(order))
-        for n, order in enumerate(itertools.permutations(bent))
-    ]
-    for path in files:
-        transform = ants.read_transform(str(path))
-        wanted = np.array([transform.apply_to_point(p) for p in POINTS[:100] * [-1, -1, 1]])
-        found = applied(path, points=POINTS[:100])
-        assert millimetres(found, wanted * [-1, -1, 1]) < 1e-4, path
 
 
 @pytest.mark.slow
