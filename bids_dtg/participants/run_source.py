@@ -37,7 +37,7 @@ from bids_dtg.imaging.surfaces.cifti import (
 )
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
-from bids_dtg.notices import NO_MASK
+from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation
 
@@ -136,10 +136,10 @@ class RunSource:
         """
         header = planned.header
         if isinstance(header, SeriesHeader):
-            rows = _rows(header, places)
+            rows, notes = _rows(header, places)
             everywhere = np.ones(len(rows), dtype=bool)
             return cls(
-                *(header, everywhere, everywhere, "none", ()),
+                *(header, everywhere, everywhere, "none", notes),
                 stream=lambda watch, watched: stream_series(header, rows),
             )
         if not isinstance(places, VoxelPlaces):
@@ -322,23 +322,24 @@ def _require_way_to(space: str, run: RestRun) -> None:
         )
 
 
-def _rows(header: SeriesHeader, places: Places) -> NDArray[np.intp]:
-    """Return where the wanted parcels stand in a file."""
+def _rows(header: SeriesHeader, places: Places) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Return where the wanted parcels stand in a file, and notes on them."""
     found, wanted = header.places, getattr(places, "density", "volumes of the brain")
-    rows = None
+    if not isinstance(places, ParcelPlaces):
+        raise RunError(f"{header.path} has {found.density}", expected=wanted)
     try:
-        if isinstance(places, ParcelPlaces):
-            rows = places.rows_in(found)
+        rows = places.rows_in(found)
     except ValueError as err:
         raise RunError(f"{header.path}: {err}", expected=f"{wanted}, the model's") from err
-    if rows is None:
-        raise RunError(f"{header.path} has {found.density}", expected=wanted)
     if missing := int(np.count_nonzero(rows < 0)):
         raise RunError(
             f"{header.path} has {found.density}, and lacks {missing:,} places of the model",
             expected=wanted,
         )
-    return rows
+    others = int(np.count_nonzero(places.shared_with(found, rows) < 1))
+    note = f"{counted(others, 'parcel')} of the file {'has' if others == 1 else 'have'} other "
+    note += "vertices or voxels than the model's: they were taken by their names."
+    return rows, (note,) if others else ()
 
 
 def _fitting(

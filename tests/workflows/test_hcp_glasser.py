@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
+import pytest
 from cifti_people import save_series
 from fmriprep_dataset import describe_dataset
 
@@ -52,17 +55,71 @@ def test_no_value_of_a_single_person_is_in_it():
     assert "sub-" not in (bundle.path / "model.json").read_text()
 
 
-def test_maps_of_parcels_are_those_of_plain_arithmetic(tmp_path, capsys):
-    xcpd = describe_dataset(tmp_path / "xcp_d", pipeline="XCP-D")
-    axis, series = load_bundle("hcp-glasser").places.axis, rest()
+def write_rest(folder: Path, series: np.ndarray, axis) -> Path:
+    """Write a folder of XCP-D with one run of parcels."""
+    xcpd = describe_dataset(folder / "xcp_d", pipeline="XCP-D")
     name = "sub-01_task-rest_space-fsLR_seg-Glasser_den-91k_stat-mean_timeseries"
     save_series(xcpd / f"sub-01/func/{name}.ptseries.nii", series, axis, TR)
-    words = [str(xcpd), str(tmp_path / "out"), "participant", "--model", "hcp-glasser"]
-    assert main([*words, "--no-reports"]) == 0, capsys.readouterr().err
-    (path,) = (tmp_path / "out").rglob("*_desc-synthetic_statmap.pscalar.nii")
-    image, expected = nib.load(path), predict(series)
+    return xcpd
+
+
+def run(xcpd: Path, out: Path, *more: str) -> int:
+    words = [str(xcpd), str(out), "participant", "--model", "hcp-glasser", "--no-reports"]
+    return main([*words, *more])
+
+
+def maps_in(out: Path) -> nib.Cifti2Image:
+    (path,) = out.rglob("*_desc-synthetic_statmap.pscalar.nii")
+    return nib.load(path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """The output for one person, with the parcels as the model has them."""
+    folder = tmp_path_factory.mktemp("glasser")
+    xcpd = write_rest(folder, rest(), load_bundle("hcp-glasser").places.axis)
+    assert run(xcpd, folder / "out") == 0
+    return folder / "out"
+
+
+def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
+    image, expected = maps_in(made), predict(rest())
     np.testing.assert_allclose(image.get_fdata(), expected, atol=1e-5 * np.abs(expected).max())
     labels = [row.label for row in load_bundle("hcp-glasser").contrasts]
     assert list(image.header.get_axis(0).name) == labels
-    (sidecar,) = (tmp_path / "out/sub-01").rglob("*_statmap.json")
+    (sidecar,) = (made / "sub-01").rglob("*_statmap.json")
     assert "HCP Consortium Open Access Data Use Terms" in sidecar.read_text()
+
+
+@pytest.mark.parametrize(
+    ("spelt", "moved"),
+    [
+        (("Left_{}", "Right_{}"), 0),
+        (("lh_{}", "rh_{}"), 0),
+        (("L_{}_ROI", "R_{}_ROI"), 1),
+    ],
+    ids=["right first, as Left_V1", "as lh_V1", "a vertex of each is elsewhere"],
+)
+def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, moved):
+    axis, series = load_bundle("hcp-glasser").places.axis, rest()
+    order = np.roll(np.arange(360), 180)
+    names = [spelt[name[0] == "R"].format(name[2:].removesuffix("_ROI")) for name in axis.name]
+    made_axis = nib.cifti2.ParcelsAxis(
+        [names[number] for number in order],
+        [np.zeros((0, 3), int)] * 360,
+        [{side: own[moved:] for side, own in axis.vertices[number].items()} for number in order],
+        nvertices=axis.nvertices,
+    )
+    assert run(write_rest(tmp_path, series[:, order], made_axis), tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert ("360 parcels of the file have other vertices" in said) == bool(moved)
+    np.testing.assert_array_equal(maps_in(tmp_path / "out").get_fdata(), maps_in(made).get_fdata())
+
+
+def test_parcels_elsewhere_under_the_same_names_are_refused(tmp_path, capsys):
+    axis = load_bundle("hcp-glasser").places.axis
+    turned = nib.cifti2.ParcelsAxis(
+        np.roll(axis.name, 1), axis.voxels, axis.vertices, nvertices=axis.nvertices
+    )
+    assert run(write_rest(tmp_path, rest(), turned), tmp_path / "out") == 1
+    assert "has other vertices or voxels than the model's" in capsys.readouterr().err

@@ -5,6 +5,7 @@ Files of maps are written as Workbench writes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -33,6 +34,10 @@ _DENSE = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
 _PARCELS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _EXTENSION = 32  # of a NIfTI file: its axes are in CIFTI-2's XML
 _NONE = -1
+# A parcel with its side, as atlases and programs spell it.
+_SIDED = re.compile(r"(?i:(l|left|lh|r|right|rh))[_-](.+?)(?:_ROI)?")
+# Versions of one atlas have parcels of the same names that overlap by more, others by less.
+_LEAST_SHARED = 0.5
 _EXPECTED = "a file of parcels (.ptseries.nii, .pscalar.nii)"
 
 
@@ -256,18 +261,35 @@ class ParcelPlaces(ListedPlaces):
         Raises
         ------
         ValueError
-            A parcel has other vertices or voxels than the one of that name.
+            Parcels of the same names are elsewhere.
         """
-        position = {name: number for number, name in enumerate(other.names)}
-        rows = np.array([position.get(name, _NONE) for name in self.names], np.intp)
-        if isinstance(other, ParcelPlaces):
-            for own, row in enumerate(rows.tolist()):
-                if row != _NONE and not _same(self.axis, own, other.axis, row):
-                    raise ValueError(
-                        f"its parcel {self.names[own]} has other vertices or voxels than the "
-                        "model's"
-                    )
+        position = {parcel_name(name): number for number, name in enumerate(other.names)}
+        rows = np.array([position.get(parcel_name(name), _NONE) for name in self.names], np.intp)
+        shared = self.shared_with(other, rows)
+        if len(shared) and np.median(shared) < _LEAST_SHARED:
+            worst = self.names[int(np.flatnonzero(rows != _NONE)[shared.argmin()])]
+            raise ValueError(f"its parcel {worst} has other vertices or voxels than the model's")
         return rows
+
+    def shared_with(self, other: ListedPlaces, rows: Indices) -> NDArray[np.float64]:
+        """Return what share of its vertices and voxels each parcel of a file has in common.
+
+        Parameters
+        ----------
+        other
+            The file's parcels; of names alone nothing is known.
+        rows
+            From `rows_in`.
+
+        Returns
+        -------
+        (parcels that the file has,): those in both of those in either, 0 to 1.
+        """
+        if not isinstance(other, ParcelPlaces):
+            return np.zeros(0)
+        pairs = [(own, row) for own, row in enumerate(rows.tolist()) if row != _NONE]
+        found = [(_held(self.axis, own), _held(other.axis, row)) for own, row in pairs]
+        return np.array([len(one & two) / max(1, len(one | two)) for one, two in found])
 
     def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
         """Make a .pscalar.nii file of maps (maps, parcels), by their names."""
@@ -302,18 +324,23 @@ class ParcelPlaces(ListedPlaces):
         return np.where(known, values, np.float32(np.nan))
 
 
-def _same(axis: Any, number: int, other: Any, row: int) -> bool:
-    """Return whether two parcels have the same vertices and voxels, in any order."""
+def _held(axis: Any, number: int) -> set[tuple[Any, ...]]:
+    """Return a parcel's vertices and voxels."""
+    sides = axis.vertices[number].items()
+    vertices = {(side, vertex) for side, own in sides for vertex in np.asarray(own).tolist()}
+    return vertices | set(map(tuple, np.asarray(axis.voxels[number]).tolist()))
 
-    def held(axis: Any, number: int) -> tuple[Any, ...]:
-        sides = {
-            name: sorted(np.asarray(vertices).tolist())
-            for name, vertices in axis.vertices[number].items()
-            if len(vertices)
-        }
-        return sides, sorted(map(tuple, np.asarray(axis.voxels[number]).tolist()))
 
-    return held(axis, number) == held(other, row)
+def parcel_name(name: str) -> str:
+    """Return a parcel's name in one of its spellings; names without a side stay as they are.
+
+    Examples
+    --------
+    >>> [parcel_name(name) for name in ("L_V1_ROI", "Left_V1", "lh_V1", "R_5m", "AMYGDALA")]
+    ['L_V1', 'L_V1', 'L_V1', 'R_5m', 'AMYGDALA']
+    """
+    found = _SIDED.fullmatch(name)
+    return f"{found[1][0].upper()}_{found[2]}" if found else name
 
 
 @dataclass(frozen=True, eq=False)
