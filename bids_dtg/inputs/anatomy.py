@@ -7,6 +7,7 @@ names every file to fetch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -126,21 +127,14 @@ class Anatomy:
         RunError
             There are several.
         """
-        for folder in self.folders:
-            found = [
+        return self._one(
+            f"transforms from {origin} to {to}",
+            lambda folder: [
                 file.path
                 for file in transform_files(folder, self.participant)
                 if (file.name.get("from"), file.name.get("to")) == (origin, to)
-            ]
-            if len(found) > 1:
-                raise RunError(
-                    f"{folder} has several transforms from {origin} to {to}: "
-                    f"{', '.join(path.name for path in found)}",
-                    expected="one",
-                )
-            if found:
-                return found[0]
-        return None
+            ],
+        )
 
     def no_transform(self, origin: str, to: str) -> RunError:
         """Return the error that a transform of the participant is not there."""
@@ -179,18 +173,24 @@ class Anatomy:
 
     def _image(self, desc: str, suffix: str) -> Path | None:
         """Find an image of T1w space; fMRIPrep's names have no space- then."""
-        for folder in self.folders:
-            found = [
+        return self._one(
+            f"images desc-{desc}_{suffix} in T1w space",
+            lambda folder: [
                 file.path
                 for file in _files_of(self.participant, folder, f"{suffix}.nii*")
                 if (file.name.get("desc"), file.name.suffix) == (desc, suffix)
                 and file.name.extension in IMAGES
                 and file.name.get("space") in {None, _T1W}
-            ]
+            ],
+        )
+
+    def _one(self, what: str, files_in: Callable[[Path], list[Path]]) -> Path | None:
+        """Return the one file of the nearest folder that has any; None where none has."""
+        for folder in self.folders:
+            found = files_in(folder)
             if len(found) > 1:
                 raise RunError(
-                    f"{folder} has several images desc-{desc}_{suffix} in T1w space: "
-                    f"{', '.join(path.name for path in found)}",
+                    f"{folder} has several {what}: {', '.join(path.name for path in found)}",
                     expected="one",
                 )
             if found:
