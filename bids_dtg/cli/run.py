@@ -183,8 +183,10 @@ def _add_option(
 def _first(words: Sequence[str]) -> dict[str, Any]:
     """Return what decides how the rest is read: workflow, analysis, file of options, -v."""
     parser = Parser(prog="bids_dtg", add_help=False, allow_abbrev=False)
-    for flag in ("--workflow", "--analysis", "--config-file"):
-        parser.add_argument(flag, nargs="?", default=argparse.SUPPRESS)
+    own: dict[str, Any] = {"nargs": "?", "default": argparse.SUPPRESS}
+    parser.add_argument("--workflow", **own)
+    parser.add_argument("--analysis", **own)
+    parser.add_argument("--config-file", "--config_file", type=Path, **own)
     parser.add_argument("-v", "--verbose", action="count", default=0)
     return vars(parser.parse_known_args(words)[0])
 
@@ -211,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def action() -> int:
         file = first.get("config_file")
-        configured = read_options(Path(file), legal_values()) if file else {}
+        configured = read_options(file, legal_values()) if file else {}
         topic = find_topic({"workflow": DEFAULT, **configured, **first})
         typed = _parse(words, topic)
         ignored = [*typed.pop("ignored", ())]

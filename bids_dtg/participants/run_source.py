@@ -136,10 +136,10 @@ class RunSource:
         """
         header = planned.header
         if isinstance(header, SeriesHeader):
-            rows, notes = _rows(header, places)
+            rows, of_rows = _rows(header, places)
             everywhere = np.ones(len(rows), dtype=bool)
             return cls(
-                *(header, everywhere, everywhere, "none", notes),
+                *(header, everywhere, everywhere, "none", of_rows),
                 stream=lambda watch, watched: stream_series(header, rows),
             )
         if not isinstance(places, VoxelPlaces):
