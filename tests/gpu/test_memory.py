@@ -54,9 +54,10 @@ def pretended(bundle, monkeypatch):
             raise limits["error"]
         return convolve(values, weight, *rest)
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.version, "cuda", None)  # else there must be a GPU to ask
+    ones = torch.ones
+    monkeypatch.setattr(
+        torch, "ones", lambda *size, device="cpu", **more: ones(*size, device=here(device), **more)
+    )
     for owner, move in ((torch.Tensor, to_tensor), (torch.nn.Module, to_module)):
         monkeypatch.setattr(
             owner, "to", lambda own, *a, _move=move, **k: _move(own, *map(here, a), **k)
