@@ -44,6 +44,16 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def same_draws(request: pytest.FixtureRequest) -> None:
+    """Have each test draw from its module's `RNG` as if it ran alone."""
+    rng = getattr(request.module, "RNG", None)
+    if rng is not None:
+        if not hasattr(request.module, "_FIRST_STATE"):
+            request.module._FIRST_STATE = rng.bit_generator.state
+        rng.bit_generator.state = request.module._FIRST_STATE
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Compute on one thread: tiny layers wait for more, which also change the last bits of sums."""
