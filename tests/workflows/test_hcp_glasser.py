@@ -123,3 +123,13 @@ def test_parcels_elsewhere_under_the_same_names_are_refused(tmp_path, capsys):
     )
     assert run(write_rest(tmp_path, rest(), turned), tmp_path / "out") == 1
     assert "has other vertices or voxels than the model's" in capsys.readouterr().err
+
+
+def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
+    xcpd = write_rest(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
+    words = [str(xcpd), str(tmp_path / "out"), "participant", "--model", "hcp-glasser"]
+    assert main(words) == 0
+    page = (tmp_path / "out/sub-01.html").read_text()
+    assert "on the template's surface." in page
+    for word in ("axial slices", "Voxel size", "grayordinate", "Behind the maps"):
+        assert word not in page, word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -114,11 +115,11 @@ class ModelBundle(Bundle[MapsPart]):
     def training_voxel_mm(self) -> float:
         """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated.
 
-        Of parcels it is the median distance of a parcel to the next.
+        NaN of parcels.
         """
         stated = self.card.training.voxel_size_mm
-        if stated is None and isinstance(self.places, ParcelPlaces):
-            return self.places.spacing_mm
+        if isinstance(self.places, ParcelPlaces):
+            return math.nan
         return self.grid.voxel_edge_mm if stated is None else stated
 
     @property

@@ -77,6 +77,7 @@ class Gallery:
     # Of the viewer, which shows no maps of parcels.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
+    sliced: bool = True  # whether slices of volumes are shown
 
 
 def slice_text(views: Sequence[View] = MAP_VIEWS) -> str:
@@ -111,6 +112,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
             "title": made.title,
             "common": made.common,
             "of_parcels": made.maps[0].of_parcels,
+            "sliced": gallery.sliced,
             "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
             "anchor": f"maps-{position}",
             "tasks": gallery.tasks,
@@ -223,7 +225,7 @@ def draw_gallery(
                 packed |= zip((member.label for member in members), copies, strict=True)
     files = [card["file"] for task in tasks for card in task["cards"]]
     if not isinstance(source, _Volumes):
-        return Gallery(title, tuple(tasks), tuple(files))
+        return Gallery(title, tuple(tasks), tuple(files), sliced=source.has_voxels)
     # The viewer always gives its first image this name.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
     write_script(dataset, scripts[SYNTHETIC], packed)
@@ -293,11 +295,16 @@ class ParcelMaps:
                 self._of_vertex[of_side[name]][vertices] = row
         sizes = [len(voxels) for voxels in axis.voxels]
         self._of_voxel = np.repeat(np.arange(len(sizes)), sizes)
-        if not len(self._of_voxel):
+        if not self.has_voxels:
             return
         self._voxels = np.concatenate([np.reshape(own, (-1, 3)) for own in axis.voxels])
         self._grid = Grid(tuple(axis.volume_shape), np.asarray(axis.affine, np.float64))
         self._backdrop = Backdrop(anatomy, Box.around(self._grid), BELOW)
+
+    @property
+    def has_voxels(self) -> bool:
+        """Whether some parcels are of voxels, which slices show."""
+        return len(self._of_voxel) > 0
 
     def read(self, shown: MapFile) -> Array:
         """Return a map (parcels,); RunError where the file does not have it."""
@@ -320,7 +327,7 @@ class ParcelMaps:
             for side, rows in self._of_vertex.items()
         }
         above = surface_row(sides, limit)
-        if not len(self._of_voxel):
+        if not self.has_voxels:
             return above
         volume = np.zeros(self._grid.shape, np.float32)
         volume[tuple(self._voxels.T)] = values[self._of_voxel]

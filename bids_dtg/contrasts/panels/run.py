@@ -83,9 +83,9 @@ _STANDARDISED = "rest of the brain"  # series are solved where they are standard
 _WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
 _SIGNAL_KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without signal"))
 CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
-# How columns of the table are called, before a number: voxels of two kinds, or grayordinates.
-GREY, REST, PLACE = "grey", "rest", "grayordinate"
-_TITLES = {GREY: "grey matter", REST: "rest of the brain", PLACE: "grayordinates"}
+# How columns of the table are called, before a number: voxels of two kinds, or parcels.
+GREY, REST, PARCEL = "grey", "rest", "parcel"
+_TITLES = {GREY: "grey matter", REST: "rest of the brain", PARCEL: "parcels"}
 _END = 2.0  # standard deviations, of the darkest and the brightest grey
 _MOST = 9.9  # beyond which values are all written as this
 _HEIGHT = 15.0  # rem
@@ -290,7 +290,7 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     frames = read_rows(path) if (path := run.files.get(MOTION.kind)) else []
     kept = np.array([row.get("kept") == "1" for row in frames], bool)
     seconds = len(kept) * (number(run.quality.get("repetition_time")) or 0)
-    first, noun = PLACE if names[0].startswith(PLACE) else GREY, _noun(names)
+    first, noun = PARCEL if names[0].startswith(PARCEL) else GREY, _noun(names)
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
     ends = {first: (0.0, share), REST: (share, 100 - share)}
     lanes = over_frames(
@@ -308,7 +308,7 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def _noun(names: Sequence[str]) -> str:
-    return PLACE if names[0].startswith(PLACE) else "voxel"
+    return PARCEL if names[0].startswith(PARCEL) else "voxel"
 
 
 def _caption(panel: str, **facts: Any) -> str:

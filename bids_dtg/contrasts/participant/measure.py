@@ -27,7 +27,7 @@ from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.series import array_design, real_numbers
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels.run import GREY, PLACE, REST, MeasuredRun
+from bids_dtg.contrasts.panels.run import GREY, PARCEL, REST, MeasuredRun
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
@@ -123,7 +123,7 @@ class Reader:
         """Positions of some places, evenly over the file: grey matter by its maps, and rest."""
         every, grey = np.arange(self.places.number), len(self.order)
         if not isinstance(self.places, VoxelPlaces):
-            return {PLACE: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
+            return {PARCEL: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
         first, rest = _evenly(every[:grey], _CARPET_GREY), _evenly(every[grey:], _CARPET_REST)
         return {GREY: self._by_map(first), REST: rest}
 

@@ -354,8 +354,8 @@ class SeriesHeader:
 
     @property
     def voxel_mm(self) -> float:
-        """Distance between neighbouring places."""
-        return self.places.spacing_mm
+        """NaN: parcels have no voxels of one size."""
+        return float("nan")
 
 
 def read_series_header(path: Path) -> SeriesHeader:

@@ -30,7 +30,7 @@ from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_vox
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import atlas_facts, model_facts, run_sources
+from bids_dtg.participants.origin import atlas_facts, model_facts, rounded, run_sources
 from bids_dtg.report.contents import DETAILS, LEVEL, NOT_MEASURED, SYNTHETIC, half_width_path
 from bids_dtg.version import __version__
 
@@ -176,7 +176,7 @@ def average_sidecar(
             "Participants": training.participants,
             "RepetitionTime": training.repetition_time_s,
             "Cleaning": training.cleaning,
-            "VoxelSize": round(bundle.training_voxel_mm, 4),
+            "VoxelSize": rounded(bundle.training_voxel_mm),
         },
         "NSegments": estimate.n_segments,
         "SecondsOfRest": round(estimate.seconds, 3),
