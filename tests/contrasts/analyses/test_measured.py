@@ -261,7 +261,7 @@ def test_maps_of_two_tasks_are_two_targets(cohort, tmp_path, capsys):
         task = "wm" if contrast == CONTRASTS[0] else "motor"
         write(cohort.statmaps, name_of(who, "cue", f"task-{task}_"), values)
     assert train(cohort) == 0
-    assert "cue is of 2 tasks: motorCue, wmCue" in capsys.readouterr().err
+    assert "cue is of 2 tasks, whose names are put before it" in capsys.readouterr().err
     rows = read_table(cohort.out / "group/model-own/desc-targets_files.tsv")
     assert {(row["contrast"], row["task_id"]) for row in rows} == {
         ("motorCue", "motor"),

@@ -229,7 +229,7 @@ def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(tmp_path, 
                 return [box.left, box.right, box.top, box.bottom, text.textContent];
             }))"""
         )
-        assert len(boxes) == 6
+        assert len(boxes) == 5
         for texts in boxes:
             for number, (left, right, top, bottom, text) in enumerate(texts):
                 assert left >= 0, text
