@@ -27,6 +27,7 @@ from bids_dtg.files.download import PinnedFile
 from bids_dtg.inputs.templateflow import PINNED
 
 TRANSFORM = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
+_NIFTI_HEADER = (348).to_bytes(4, "little")  # that it has so many bytes
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,9 @@ class ModelHost:
         self.others: list[str] = []  # hosts beyond it that were asked for by way of it
 
     def add(self, content: bytes, file: PinnedFile, *faults: Fault) -> PinnedFile:
-        """Serve content under a published path; the file as it would be pinned."""
+        """Serve content under a published path, as gzip where that is its name's; as pinned."""
+        if file.location.endswith(".nii.gz") and content.startswith(_NIFTI_HEADER):
+            content = gzip.compress(content, 1, mtime=0)
         self.files[f"/{file.location}"] = content
         self.faults[f"/{file.location}"] += faults
         return replace(file, digest=Digest("git", blob_id(content)), size=None)
@@ -183,7 +186,7 @@ def add_model(
     return replace(
         model,
         checkpoint=host.add(checkpoint or tiny_checkpoint(), model.checkpoint),
-        maps=host.add(gzip.compress(nifti(maps), mtime=0), model.maps),
+        maps=host.add(nifti(maps), model.maps),
         brain_mask=host.add(nifti(brain_mask), model.brain_mask),
         mask=host.add(nifti(mask), model.mask),
     )
