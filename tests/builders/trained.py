@@ -41,6 +41,11 @@ class Trained:
         """The model."""
         return self.out / "group" / "model-own" / "bundle"
 
+    @property
+    def train_words(self) -> tuple[str, ...]:
+        """How the model of maps is trained; the sets of people lie beside it."""
+        return ("--architecture", "linear", "--split-file", str(self.folder / "sets.tsv"))
+
     def copy_out(self, folder: Path) -> Path:
         """Copy the output folder to one that a test may write into; return the copy."""
         return Path(shutil.copytree(self.out, folder))
@@ -79,6 +84,6 @@ def _train(kind: str, made: Trained) -> int:
         words = tiny_networks.arguments(made.inputs, made.out, "train", *tiny_networks.TRAIN)
     else:
         image_people.write(made.inputs, **image_people.people())
-        small = ("--architecture", "linear", *sets(image_people.LABELS, 0, 0.34))
-        words = image_people.arguments(made.inputs, made.out, "train", *small)
+        shutil.copy(sets(image_people.LABELS, 0, 0.34)[1], made.folder / "sets.tsv")
+        words = image_people.arguments(made.inputs, made.out, "train", *made.train_words)
     return main(words)

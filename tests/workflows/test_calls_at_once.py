@@ -9,13 +9,11 @@ from pathlib import Path
 import image_people
 import pytest
 from forked_jobs import ForkingProcess, all_modules
-from given import sets
 from tiny_job import tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
 
 pytestmark = pytest.mark.slow
-TRAIN = ("--architecture", "linear", *sets(image_people.LABELS, 0, 0.34))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def test_of_two_other_trainings_one_is_refused(trained_maps, forks, tmp_path):
     out, errors = tmp_path / "out", tmp_path / "errors.txt"
-    call = image_people.arguments(trained_maps.inputs, out, "train", *TRAIN)
+    call = image_people.arguments(trained_maps.inputs, out, "train", *trained_maps.train_words)
     calls, whole = (call, [*call, "--seed", "1"]), []
     for words in calls:
         assert forks.run(words, stderr=errors) == [0], errors.read_text()
@@ -58,7 +56,7 @@ def test_a_folder_in_use_is_left_as_it_is(trained_maps, forks, tmp_path):
     with DerivativeDataset(out).locks() as locks:
         assert locks.take("model-own") is None
         during = tree(out, but=())
-        words = image_people.arguments(trained_maps.inputs, out, "train", *TRAIN)
+        words = image_people.arguments(trained_maps.inputs, out, "train", *trained_maps.train_words)
         assert forks.run(words, stderr=errors) == [2]
         assert tree(out, but=()) == during
     assert "group/model-own is in use by " in errors.read_text()
