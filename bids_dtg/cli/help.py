@@ -27,7 +27,7 @@ EVERYDAY = frozenset(
         *("nprocs", "mem_gb", "dry_run"),
     )
 )
-Page = Callable[[argparse.ArgumentParser, argparse.Namespace], str]
+Page = Callable[[argparse.Namespace], str]
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class HelpAction(argparse.Action):
     Parameters
     ----------
     page
-        Returns the page, from the parser and the values that were typed before the flag.
+        Returns the page, from the values that were typed before the flag.
     """
 
     def __init__(
@@ -244,5 +244,5 @@ class HelpAction(argparse.Action):
         flag: str | None = None,
     ) -> None:
         """Print it."""
-        parser._print_message(self._page(parser, namespace), sys.stdout)
+        parser._print_message(self._page(namespace), sys.stdout)
         parser.exit()

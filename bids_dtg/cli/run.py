@@ -139,7 +139,7 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-def _help_page(_parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
+def _help_page(given: argparse.Namespace) -> str:
     """Return the page of the workflow or the analysis that was typed, else the overview."""
     topic = find_topic(vars(given))
     if topic is None:
@@ -147,7 +147,7 @@ def _help_page(_parser: argparse.ArgumentParser, given: argparse.Namespace) -> s
     return build_parser(topic).format_help()
 
 
-def _all_help(_parser: argparse.ArgumentParser, _given: argparse.Namespace) -> str:
+def _all_help(_given: argparse.Namespace) -> str:
     return build_parser().format_help()
 
 
@@ -191,12 +191,12 @@ def _first(words: Sequence[str]) -> dict[str, Any]:
     return vars(parser.parse_known_args(words)[0])
 
 
-def _parse(words: Sequence[str], topic: Topic | None) -> dict[str, Any]:
+def _parse(words: Sequence[str], topic: Topic | None, *, with_file: bool) -> dict[str, Any]:
     """Return what was typed, by the names of options; ends the program where words are wrong."""
     parser = build_parser(topic)
     add_spellings(parser)
     words = with_hyphens(words, parser, topic)
-    if not any(word.partition("=")[0] == "--config-file" for word in words):
+    if not with_file:
         return vars(parser.parse_args(words))
     # The file may have what else must be given; argparse takes such places among options only so.
     for action in parser._actions:
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = first.get("config_file")
         configured = read_options(file, legal_values()) if file else {}
         topic = find_topic({"workflow": DEFAULT, **configured, **first})
-        typed = _parse(words, topic)
+        typed = _parse(words, topic, with_file=file is not None)
         ignored = [*typed.pop("ignored", ())]
         typed.pop("config_file", None)
         if topic is not None:

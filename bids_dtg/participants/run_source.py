@@ -328,7 +328,7 @@ def _rows(header: SeriesHeader, places: Places) -> tuple[NDArray[np.intp], tuple
     if not isinstance(places, ParcelPlaces):
         raise RunError(f"{header.path} has {found.density}", expected=wanted)
     try:
-        rows = places.rows_in(found)
+        rows, others = places.rows_in(found)
     except ValueError as err:
         raise RunError(f"{header.path}: {err}", expected=f"{wanted}, the model's") from err
     if missing := int(np.count_nonzero(rows < 0)):
@@ -336,7 +336,6 @@ def _rows(header: SeriesHeader, places: Places) -> tuple[NDArray[np.intp], tuple
             f"{header.path} has {found.density}, and lacks {missing:,} places of the model",
             expected=wanted,
         )
-    others = int(np.count_nonzero(places.shared_with(found, rows) < 1))
     note = f"{counted(others, 'parcel')} of the file {'has' if others == 1 else 'have'} other "
     note += "vertices or voxels than the model's: they were taken by their names."
     return rows, (note,) if others else ()

@@ -134,7 +134,8 @@ class Request(CallRequest):
         if not isinstance(places, ParcelPlaces):
             return super().has_places(path)
         try:
-            return bool((places.rows_in(read_series_header(path).places) >= 0).all())
+            rows, _ = places.rows_in(read_series_header(path).places)
+            return bool((rows >= 0).all())
         except (RunError, ValueError):
             return False
 

@@ -255,8 +255,15 @@ class ParcelPlaces(ListedPlaces):
         nearest = nearest[np.isfinite(nearest)]
         return float(np.median(nearest)) if len(nearest) else 1.0
 
-    def rows_in(self, other: ListedPlaces) -> Indices:
-        """Return the position of each parcel in a file's, by name, (parcels,); -1: none.
+    def rows_in(self, other: ListedPlaces) -> tuple[Indices, int]:
+        """Find each parcel in a file, by name.
+
+        Returns
+        -------
+        rows
+            (parcels,), position in the file; -1: none.
+        others
+            How many of them have other vertices or voxels there.
 
         Raises
         ------
@@ -265,31 +272,15 @@ class ParcelPlaces(ListedPlaces):
         """
         position = {parcel_name(name): number for number, name in enumerate(other.names)}
         rows = np.array([position.get(parcel_name(name), _NONE) for name in self.names], np.intp)
-        shared = self.shared_with(other, rows)
-        if len(shared) and np.median(shared) < _LEAST_SHARED:
-            worst = self.names[int(np.flatnonzero(rows != _NONE)[shared.argmin()])]
+        found = np.flatnonzero(rows != _NONE)
+        if not isinstance(other, ParcelPlaces) or not len(found):  # of names alone nothing is known
+            return rows, 0
+        pairs = [(_held(self.axis, own), _held(other.axis, int(rows[own]))) for own in found]
+        shared = np.array([len(one & two) / max(1, len(one | two)) for one, two in pairs])
+        if np.median(shared) < _LEAST_SHARED:
+            worst = self.names[int(found[shared.argmin()])]
             raise ValueError(f"its parcel {worst} has other vertices or voxels than the model's")
-        return rows
-
-    def shared_with(self, other: ListedPlaces, rows: Indices) -> NDArray[np.float64]:
-        """Return what share of its vertices and voxels each parcel of a file has in common.
-
-        Parameters
-        ----------
-        other
-            The file's parcels; of names alone nothing is known.
-        rows
-            From `rows_in`.
-
-        Returns
-        -------
-        (parcels that the file has,): those in both of those in either, 0 to 1.
-        """
-        if not isinstance(other, ParcelPlaces):
-            return np.zeros(0)
-        pairs = [(own, row) for own, row in enumerate(rows.tolist()) if row != _NONE]
-        found = [(_held(self.axis, own), _held(other.axis, row)) for own, row in pairs]
-        return np.array([len(one & two) / max(1, len(one | two)) for one, two in found])
+        return rows, int(np.count_nonzero(shared < 1))
 
     def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
         """Make a .pscalar.nii file of maps (maps, parcels), by their names."""
@@ -314,7 +305,7 @@ class ParcelPlaces(ListedPlaces):
         if len(maps) != 1:
             raise RunError(f"{path} has {len(maps)} maps", expected="one map a file")
         try:
-            rows = self.rows_in(other)
+            rows, _ = self.rows_in(other)
         except ValueError as err:
             raise RunError(f"{path}: {err}", expected="maps of the model's parcels") from err
         values = np.where(rows == _NONE, np.float32(np.nan), maps[0][rows])
