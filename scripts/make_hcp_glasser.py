@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
-from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import read_template
 from bids_dtg.stats.paired import t_interval
 
-NAME, FOLDS = "hcp-glasser", 5
+sys.path.append(str(Path(__file__).parents[1] / "studies"))
+from linear_maps import FOLDS, HEAD, left_out
+
+NAME = "hcp-glasser"
 # What the data call the conditions of the 47 HCP-YA contrasts.
 CONDITIONS = {
     "EMOTION:fear": "FACES",
@@ -96,23 +99,11 @@ def glasser(path: Path) -> ParcelPlaces:
 
 def cross_validated(rest: Array, maps: Array, tr_seconds: float) -> dict[str, dict[str, float]]:
     """Return scores of people who were left out of the fit, in five folds, with 95 % intervals."""
-    order = np.random.default_rng(0).permutation(len(rest))
-    found = np.empty((len(rest), 3))
-    for fold in range(FOLDS):
-        test = order[fold::FOLDS]
-        training = np.setdiff1d(order, test)
-        model = fit_linear(rest[training], maps[training], tr_seconds)
-        predicted = np.stack([model.predict(rest[person]) for person in test]).astype(np.float32)
-        mean, scores = maps[training].mean(axis=0), []
-        for contrast in range(maps.shape[1]):
-            measured = maps[test, contrast]
-            own = PeopleScores.of(predicted[:, contrast], measured)
-            average = np.repeat(mean[None, contrast], len(test), axis=0)
-            group = PeopleScores.of(average, measured).r
-            scores.append([own.r - group, own.residual_r, own.identified])
-        found[test] = np.nanmean(scores, axis=0).T
+    found = np.empty((len(rest), len(HEAD)))
+    for test, (scores,) in left_out(rest, maps, tr_seconds, [rest.shape[2]]):
+        found[test] = scores
     names = "r_minus_group_average", "residual_r", "identified_of_4"
-    over = map(t_interval, found.T)
+    over = map(t_interval, found.T[: len(names)])
     return {
         name: {"mean": round(each.mean, 4), "low": round(each.low, 4), "high": round(each.high, 4)}
         for name, each in zip(names, over, strict=True)

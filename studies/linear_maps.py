@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,26 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
     return np.asarray(np.mean(found, axis=0).T, np.float64)
 
 
+def left_out(
+    rest: Array, maps: Array, tr_seconds: float, lengths: Sequence[int]
+) -> Iterator[tuple[NDArray[np.intp], Values]]:
+    """Yield the people of each fold, and their scores by a model of the others.
+
+    Scores are (lengths, people, scores): by so many of the first frames of each person's rest.
+    """
+    order = np.random.default_rng(0).permutation(len(rest))
+    for fold in range(FOLDS):
+        test = order[fold::FOLDS]
+        training = np.setdiff1d(order, test)
+        model, found = fit_linear(rest[training], maps[training], tr_seconds), []
+        for length in lengths:
+            predicted = np.stack([model.predict(rest[person, :, :length]) for person in test])
+            held = (np.abs(predicted - maps[test]) <= model.half_widths).mean(axis=(1, 2))
+            scores = score(predicted.astype(np.float32), maps[test], maps[training].mean(axis=0))
+            found.append(np.column_stack([scores, held]))
+        yield test, np.stack(found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="with rest.npz and task.npz")
@@ -51,17 +72,9 @@ def main() -> None:
         maps = file["beta"].astype(np.float32)
     frames = [rest.shape[2], *(round(60 * minutes / tr_seconds) for minutes in args.minutes)]
     found = np.empty((len(frames), len(rest), len(HEAD)))
-    order = np.random.default_rng(0).permutation(len(rest))
-    for fold in range(FOLDS):
-        test = order[fold::FOLDS]
-        training = np.setdiff1d(order, test)
-        model = fit_linear(rest[training], maps[training], tr_seconds)
-        for number, length in enumerate(frames):
-            predicted = np.stack([model.predict(rest[person, :, :length]) for person in test])
-            held = (np.abs(predicted - maps[test]) <= model.half_widths).mean(axis=(1, 2))
-            scores = score(predicted.astype(np.float32), maps[test], maps[training].mean(axis=0))
-            found[number, test] = np.column_stack([scores, held])
-        print(f"fold {fold + 1}: {time.perf_counter() - start:.0f} s", flush=True)
+    for fold, (test, scores) in enumerate(left_out(rest, maps, tr_seconds, frames), 1):
+        found[:, test] = scores
+        print(f"fold {fold}: {time.perf_counter() - start:.0f} s", flush=True)
     for length, people in zip(frames, found, strict=True):
         above = (people[:, 0] > 0).mean()
         minutes = length * tr_seconds / 60

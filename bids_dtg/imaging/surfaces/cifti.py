@@ -275,7 +275,8 @@ class ParcelPlaces(ListedPlaces):
         found = np.flatnonzero(rows != _NONE)
         if not isinstance(other, ParcelPlaces) or not len(found):  # of names alone nothing is known
             return rows, 0
-        pairs = [(_held(self.axis, own), _held(other.axis, int(rows[own]))) for own in found]
+        numbers = [(int(own), int(rows[own])) for own in found]
+        pairs = [(_held(self.axis, own), _held(other.axis, row)) for own, row in numbers]
         shared = np.array([len(one & two) / max(1, len(one | two)) for one, two in pairs])
         if np.median(shared) < _LEAST_SHARED:
             worst = self.names[int(found[shared.argmin()])]
