@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.features import (
     FeatureSource,
     find_features,
@@ -17,7 +16,7 @@ from bids_dtg.cohort.features import (
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.temporary import temporary_folder

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort import column
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -20,12 +19,12 @@ from bids_dtg.cohort.features import (
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import build_name
 from bids_dtg.files.temporary import temporary_folder
-from bids_dtg.inputs.participants import Column
+from bids_dtg.inputs.participants import Column as Variable
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
@@ -61,42 +60,42 @@ from bids_dtg.stats.verdict import FEWEST
 ALPHA = 0.05
 _ROWS = 20  # contrasts on the page
 _WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", f"figures/desc-*{Path(SCRIPT).stem}")
-_CONTRAST = column.Column("contrast", "Contrast of the maps")
-_PARTICIPANTS = column.Column("participants", "Number of participants")
+_CONTRAST = Column("contrast", "Contrast of the maps")
+_PARTICIPANTS = Column("participants", "Number of participants")
 _TESTS = (
-    column.Column(
+    Column(
         "effect",
         "Mean over participants, mean difference of the sessions or of the levels, or slope by the "
         "phenotype",
     ),
-    column.Column("r", "Partial correlation with the phenotype, given the covariates"),
-    column.Column("t", "Student's t"),
-    column.Column(
+    Column("r", "Partial correlation with the phenotype, given the covariates"),
+    Column("t", "Student's t"),
+    Column(
         "p_fwe",
         "Share of permutations in which the largest |t| of all rows of these features is as large",
         heading="p over all",
     ),
-    column.Column(
+    Column(
         "p_fwe_contrast",
         "The same over the rows of the contrast: counts where the contrast was named beforehand",
         heading="p within the contrast",
     ),
-    column.Column(
+    Column(
         "q",
         "False discovery rate over all rows of these features, by the |t| of all permutations",
     ),
 )
-_COLUMNS = (_CONTRAST, column.Column("name", "Region, edge or score"), _PARTICIPANTS, *_TESTS)
+_COLUMNS = (_CONTRAST, Column("name", "Region, edge or score"), _PARTICIPANTS, *_TESTS)
 _SUMMARY = (
-    column.Column("features", "What was tested"),
+    Column("features", "What was tested"),
     _CONTRAST,
     _PARTICIPANTS,
-    column.Column("dof", "Degrees of freedom of t"),
-    column.Column("tests", "Regions, voxels, edges or scores that were tested"),
-    column.Column("dropped", "Those left out, as a participant has no value there"),
-    column.Column("tests_fwe", "Tests with p_fwe of at most 0.05", heading="p \u2264 .05"),
-    column.Column("tests_fdr", "Tests with q of at most 0.05", heading="q \u2264 .05"),
-    column.Column(
+    Column("dof", "Degrees of freedom of t"),
+    Column("tests", "Regions, voxels, edges or scores that were tested"),
+    Column("dropped", "Those left out, as a participant has no value there"),
+    Column("tests_fwe", "Tests with p_fwe of at most 0.05", heading="p \u2264 .05"),
+    Column("tests_fdr", "Tests with q of at most 0.05", heading="q \u2264 .05"),
+    Column(
         "name",
         "Where |t| is largest: region, edge, score, or place of a voxel (RAS+, mm)",
         heading="largest at",
@@ -111,7 +110,7 @@ class Question:
     """What is asked of each column: a mean, a phenotype, or the difference of two sessions."""
 
     people: GroupPeople
-    phenotype: Column | None
+    phenotype: Variable | None
     sessions: tuple[str, ...] = ()
     words: list[str] = field(default_factory=list)  # on permutations, for the page
     no_p: str = ""  # why there is no p
@@ -485,7 +484,7 @@ class _Answer:
     def on_page(self) -> Table:
         """Return a table of all tests where these are few, else of each contrast's largest t."""
         own: Sequence[Mapping[str, object]] = [one.facts for one in self.tested]
-        columns: Sequence[column.Column] = _SUMMARY
+        columns: Sequence[Column] = _SUMMARY
         caption = "The largest t" + (" of each contrast" if len(own) > 1 else "")
         if 0 < len(self.rows) <= _ROWS:
             own, columns, caption = self.rows, _COLUMNS, "All tests"

@@ -11,9 +11,8 @@ from tiny_job import read_table
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cohort.basis import OwnModel, UsedModel
-from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_folder import ResultFolder
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text

@@ -7,8 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from bids_dtg.cohort.column import BY_PEOPLE, Column
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
 from bids_dtg.files.text import read_rows
 from bids_dtg.stats.paired import Interval
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, SIDES, Cohort
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, named, say

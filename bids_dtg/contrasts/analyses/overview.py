@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
 from bids_dtg.cohort.measured_maps import choose_measured, read_measured
 from bids_dtg.cohort.people import require_own_dataset
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.contrast import hcp_tasks
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
 from bids_dtg.errors import DatasetError, RunError

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.analyses.cohort import FOLDS, WORK, Cohort, names_model
 from bids_dtg.contrasts.analyses.fit import check_fit, fit_model, write_fitted
 from bids_dtg.contrasts.analyses.judge import SimpleModels, score_fit, write_scores

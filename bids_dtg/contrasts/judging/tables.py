@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
     ANOTHER,

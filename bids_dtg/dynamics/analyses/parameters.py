@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.features import (
     FEATURES,
     features_of,

@@ -10,9 +10,8 @@ import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
-from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.parameters import PARAMETERS, PARTICIPANT, USE, in_words, uses
 from bids_dtg.dynamics.bundle.network import NetworkFacts, write_network_bundle

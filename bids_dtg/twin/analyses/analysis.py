@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.region_people import UNKNOWN_CLEANING
-from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.cohort.seen_people import RELATED, RELATIVE, SEEN, TRAINED, labels_alone, say_left_out
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
