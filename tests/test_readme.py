@@ -13,10 +13,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from cifti_people import write_xcpd_parcels
 from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
 from tiny_job import add_rest
 
+from bids_dtg import load_bundle
 from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 
@@ -26,7 +28,10 @@ SCRIPTS = Path(sys.executable).parent
 # Installing is what every test has behind it already; fetching from GitHub needs a network, and is
 # tested with a host of our own (workflows/test_published_model.py). The image is built and run by
 # container/build_and_try.
-SKIPPED = ("python3 -m venv ", ". ", "pip ", "make ", "dtg-models fetch ", "docker ")
+SKIPPED = (
+    *("git clone ", "python3 -m venv ", "pip ", "make ", "dtg-models fetch "),
+    *("docker ", "apptainer "),
+)
 
 
 def _blocks(language: str, page: Path = README) -> list[str]:
@@ -45,6 +50,9 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     raw = describe_dataset(folder / "data" / "ds001", kind="raw")
     add_rest(describe_dataset(raw / "derivatives" / "fmriprep"))
+    rest = np.random.default_rng(0).normal(size=(900, 360)).astype(np.float32)
+    parcels = load_bundle("hcp-glasser").places.axis
+    write_xcpd_parcels(folder / "data", rest, parcels).rename(folder / "data" / "xcpd")
     write_tiny_bundle(folder / "models" / "hcp-ya", name="hcp-ya", contrasts=47)
     brain, grey = tiny_masks()
     maps = np.random.default_rng(0).random((*brain.shape, 4)).astype(np.float32)
@@ -88,6 +96,7 @@ def test_commands(place, environment):
     _type(typed, place, environment)
     maps = place.glob("data/ds001/derivatives/dtg/sub-01/func/*desc-synthetic_statmap.nii.gz")
     assert len(list(maps)) == 47
+    assert list(place.glob("data/parcel-maps/sub-01/func/*_statmap.pscalar.nii"))
 
 
 @pytest.mark.slow

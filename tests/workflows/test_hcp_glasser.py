@@ -7,15 +7,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import save_series
-from fmriprep_dataset import describe_dataset
+from cifti_people import write_xcpd_parcels
 
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.stats.linear import standardised
 
-TR, FRAMES, PENALTY = 0.8, 900, 0.06
+FRAMES, PENALTY = 900, 0.06
 
 
 def rest(seed: int = 0) -> np.ndarray:
@@ -55,14 +54,6 @@ def test_no_value_of_a_single_person_is_in_it():
     assert "sub-" not in (bundle.path / "model.json").read_text()
 
 
-def write_rest(folder: Path, series: np.ndarray, axis) -> Path:
-    """Write a folder of XCP-D with one run of parcels."""
-    xcpd = describe_dataset(folder / "xcp_d", pipeline="XCP-D")
-    name = "sub-01_task-rest_space-fsLR_seg-Glasser_den-91k_stat-mean_timeseries"
-    save_series(xcpd / f"sub-01/func/{name}.ptseries.nii", series, axis, TR)
-    return xcpd
-
-
 def run(xcpd: Path, out: Path, *more: str) -> int:
     words = [str(xcpd), str(out), "participant", "--model", "hcp-glasser", "--no-reports"]
     return main([*words, *more])
@@ -77,7 +68,7 @@ def maps_in(out: Path) -> nib.Cifti2Image:
 def made(tmp_path_factory) -> Path:
     """The output for one person, with the parcels as the model has them."""
     folder = tmp_path_factory.mktemp("glasser")
-    xcpd = write_rest(folder, rest(), load_bundle("hcp-glasser").places.axis)
+    xcpd = write_xcpd_parcels(folder, rest(), load_bundle("hcp-glasser").places.axis)
     assert run(xcpd, folder / "out") == 0
     return folder / "out"
 
@@ -110,7 +101,7 @@ def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, m
         [{side: own[moved:] for side, own in axis.vertices[number].items()} for number in order],
         nvertices=axis.nvertices,
     )
-    assert run(write_rest(tmp_path, series[:, order], made_axis), tmp_path / "out") == 0
+    assert run(write_xcpd_parcels(tmp_path, series[:, order], made_axis), tmp_path / "out") == 0
     said = capsys.readouterr().err
     assert ("360 parcels of the file have other vertices" in said) == bool(moved)
     np.testing.assert_array_equal(maps_in(tmp_path / "out").get_fdata(), maps_in(made).get_fdata())
@@ -121,12 +112,12 @@ def test_parcels_elsewhere_under_the_same_names_are_refused(tmp_path, capsys):
     turned = nib.cifti2.ParcelsAxis(
         np.roll(axis.name, 1), axis.voxels, axis.vertices, nvertices=axis.nvertices
     )
-    assert run(write_rest(tmp_path, rest(), turned), tmp_path / "out") == 1
+    assert run(write_xcpd_parcels(tmp_path, rest(), turned), tmp_path / "out") == 1
     assert "has other vertices or voxels than the model's" in capsys.readouterr().err
 
 
 def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
-    xcpd = write_rest(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
+    xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
     words = [str(xcpd), str(tmp_path / "out"), "participant", "--model", "hcp-glasser"]
     assert main(words) == 0
     page = (tmp_path / "out/sub-01.html").read_text()
