@@ -26,7 +26,7 @@ help: ## list the tasks
 .venv/program: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[report]'
+	$(PIP) --editable .
 	$(BIN)/python -m compileall -q bids_dtg
 	touch $@
 
@@ -87,7 +87,7 @@ release-check: .venv/installed ## build the files of a release, check them, inst
 	$(BIN)/python -m build --installer uv
 	$(BIN)/twine check --strict dist/*
 	$(UV_BIN) venv --quiet build/installed
-	$(UV_BIN) pip install --quiet --python build/installed "$$(ls dist/*.whl)[report]"
+	$(UV_BIN) pip install --quiet --python build/installed dist/*.whl
 	build/installed/bin/dtg-demo build/demo --participants 1
 
 clean: ## remove the files that these tasks made

@@ -11,12 +11,9 @@ from bids_dtg.errors import SettingsError
 
 # Extras by the packages that they bring, as Python imports these.
 _EXTRA_OF = {
-    "PIL": "report",
     "bids": "bids",
     "distributed": "cluster",
-    "jinja2": "report",
     "lightning": "train",
-    "matplotlib": "report",
     "torch": "torch",
     "umap": "umap",
 }

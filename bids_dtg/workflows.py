@@ -89,6 +89,9 @@ class FeatureKind:
     covariates: tuple[str, ...] = ()
 
 
+SIMULATED, TABLE, PICTURE = "simulated", "demo.tsv", "demo.png"  # of a demo, below OUT
+
+
 @dataclass(frozen=True)
 class Demo:
     """What ``dtg-demo`` does."""

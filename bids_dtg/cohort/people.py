@@ -38,7 +38,7 @@ from bids_dtg.inputs.participants import (
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
-from bids_dtg.participants.reports import output_for_pages, participants_asked
+from bids_dtg.participants.reports import existing_output, participants_asked
 from bids_dtg.report.contents import (
     AverageFiles,
     MapFile,
@@ -406,7 +406,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         The output folder holds no maps, or maps of another dataset than BIDS_DIR, or the table of
         participants cannot be read.
     """
-    output = output_for_pages(settings)
+    output = existing_output(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
     kinds = [kind for kind in _feature_kinds(settings).values() if kind.run_file]
     run_files = [kind.run_file() for kind in kinds if kind.run_file]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -263,13 +262,9 @@ class ResultFolder:
         return path
 
     def page(self, facts: AnalysisPageFacts, name: str = STATISTICS_PAGE) -> None:
-        """Write the page; report missing packages, without which there is none."""
-        self.write_page(name, partial(write_analysis_page, facts=facts))
-
-    def write_page(self, name: str, write: Callable[[Path], str | None]) -> None:
-        """Have a page written where reports are made; `write` returns why there is none."""
-        if self.has_pages and (trouble := write(self.add(name))):
-            say(trouble)
+        """Write the page, where reports are made."""
+        if self.has_pages:
+            write_analysis_page(self.add(name), facts)
 
     @property
     def has_pages(self) -> bool:

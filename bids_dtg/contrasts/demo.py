@@ -23,18 +23,18 @@ from bids_dtg.contrasts.phantom.dataset import (
     write_participant,
 )
 from bids_dtg.contrasts.phantom.model import Person, Phantom
+from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.progress import Board
-from bids_dtg.report.demo import SIMULATED, TABLE, keep_picture
 from bids_dtg.report.pages.index import INDEX
-from bids_dtg.report.pages.page import missing_packages
 from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
+from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
 # Other people, whose average map is compared with the predictions. Their maps have no noise, so
 # that the average is as good as that of a large sample.
@@ -76,9 +76,8 @@ def run_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int
     made = [person for person in people if _map_path(out, person, first, bundle).exists()]
     if made:
         _compare(out, made, phantom, bundle)
-        if not missing_packages():
-            run_group(settings.replace(analysis_level="group"))
-            show(f"reports: {settings.inputs.output_dir / INDEX}")
+        run_group(settings.replace(analysis_level="group"))
+        show(f"reports: {settings.inputs.output_dir / INDEX}")
     show(f"maps: {settings.inputs.output_dir}")
     return failed
 
@@ -163,7 +162,9 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
             }
             title = f"{PICTURED}, SIMULATED data, demo model: not for science"
             units = bundle.card.part.units
-            keep_picture(out, draw_maps(drawn, bundle.voxels, title=title, units=units))
+            picture = draw_maps(drawn, bundle.voxels, title=title, units=units)
+            write_atomic(out / PICTURE, picture)
+            show(f"picture: {out / PICTURE}")
     scores = np.mean(found, axis=0).T  # (contrasts, three)
     columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
     rows = zip(labels, np.round(scores, 4), strict=True)

@@ -23,10 +23,10 @@ from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
 from bids_dtg.files.regions import read_series
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.demo import SIMULATED, TABLE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
+from bids_dtg.workflows import SIMULATED, TABLE
 
 STUDY, NEW = "study", "new"  # folders of the training people's output, and of the new person's
 _NAME = "demo"  # of the core

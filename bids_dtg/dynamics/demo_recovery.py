@@ -25,9 +25,10 @@ from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.recovery import Recovered, recover, spearman
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
+from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.demo import SIMULATED, TABLE, keep_picture
+from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,7 +113,8 @@ def run_network_demo(
     _write_table(out / TABLE, demo)
     _print_scores(demo)
     show(f"table: {out / TABLE}")
-    keep_picture(out, _picture(demo))
+    write_atomic(out / PICTURE, _picture(demo))
+    show(f"picture: {out / PICTURE}")
     say(f"done in {duration(time.perf_counter() - start)}")
 
 
@@ -238,12 +240,10 @@ def _line(label: str, *values: float | str) -> None:
     show(f"  {label:18}{''.join(cells)}")
 
 
-def _picture(demo: Demo) -> bytes | None:
+def _picture(demo: Demo) -> bytes:
     """Draw both parameters, and FC of the person with the strongest coupling, as a PNG file."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
+    from matplotlib.figure import Figure
+
     networks, sessions = demo.people.networks, demo.simulations[-1]
     figure = Figure(figsize=_INCHES, layout="constrained")
     title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "

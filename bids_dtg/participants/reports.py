@@ -18,7 +18,6 @@ from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.index import write_index
-from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
 from bids_dtg.report.pages.participant import report_path
 from bids_dtg.settings import Settings
 
@@ -44,10 +43,7 @@ class Reports:
     def __init__(self, output: DerivativeDataset, *, wanted: bool, note: Note) -> None:
         self._output, self._note = output, note
         self.failed = 0  # reports that could not be made
-        missing = missing_packages() if wanted else ()
-        self._wanted = wanted and not missing
-        if missing:
-            note(f"no reports are made: {' and '.join(missing)} missing ({HOW_TO_GET})")
+        self._wanted = wanted
         command = [sys.executable, "-m", "bids_dtg.report", str(output.root)]
         self._service = Service(command, self._take)
 
@@ -123,7 +119,7 @@ def remake_reports(settings: Settings) -> int:
     DatasetError
         The output folder has no such participants, or reports cannot be made here.
     """
-    output = output_for_pages(settings)
+    output = existing_output(settings.inputs.output_dir)
     asked = settings.inputs.participant_label
     wanted = participants_asked(asked, find_participant_labels(output), output.root)
     failures: dict[str, list[Failure]] = {}
@@ -173,17 +169,3 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
             expected="an output folder of the participant level",
         )
     return DerivativeDataset(root)
-
-
-def output_for_pages(settings: Settings) -> DerivativeDataset:
-    """Return the output folder of earlier calls, for which pages can be made here.
-
-    Raises
-    ------
-    DatasetError
-        There is none, or the packages that pages are made with are missing, and pages are wanted.
-    """
-    output = existing_output(settings.inputs.output_dir)
-    if (missing := missing_packages()) and not settings.behaviour.no_reports:
-        raise DatasetError(f"{', '.join(missing)} is not installed", remedy=HOW_TO_GET)
-    return output

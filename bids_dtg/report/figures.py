@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bids_dtg.notices import counted
 from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.page import folder, missing_packages
+from bids_dtg.report.pages.page import folder
 from bids_dtg.report.pictures import draw_matrix, inline
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def matrices(
     """
     known = {name: np.asarray(item, np.float64) for name, item in items.items()}
     known = {name: item for name, item in known.items() if np.isfinite(item).any()}
-    if not known or missing_packages():
+    if not known:
         return None
     low, high = ends or _ends(known.values())
     scale = SIGNED if low < 0 < high else AMOUNT
@@ -274,10 +274,7 @@ def _chart(
     *,
     square: bool = False,
     height: float = _HEIGHT,
-) -> Chart | None:
-    if missing_packages():
-        return None
-
+) -> Chart:
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 

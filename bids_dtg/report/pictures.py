@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -361,7 +360,7 @@ def draw_maps(
     *,
     title: str,
     units: str,
-) -> bytes | None:
+) -> bytes:
     """Draw maps under each other on one colour scale.
 
     Parameters
@@ -377,10 +376,8 @@ def draw_maps(
 
     Returns
     -------
-    The bytes of a PNG file; None if matplotlib is not installed.
+    The bytes of a PNG file.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        return None
     from matplotlib.figure import Figure
     from nilearn.plotting import plot_stat_map
 
@@ -446,7 +443,7 @@ def draw_glass_brain(
     *,
     units: str = "",
     outlined: NDArray[np.bool_] | None = None,
-) -> bytes | None:
+) -> bytes:
     """Draw the strongest value along each line of sight, red above 0 and blue below.
 
     Parameters
@@ -462,8 +459,8 @@ def draw_glass_brain(
 
     Returns
     -------
-    bytes or None
-        A PNG file; None if matplotlib is not installed. Without a value that is not 0, there is
+    bytes
+        A PNG file. Without a value that is not 0, there is
         the empty brain, with words that say so, and no colour bar.
 
     Notes
@@ -480,8 +477,6 @@ def draw_glass_brain(
     >>> picture[1:4]
     b'PNG'
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        return None
     from matplotlib.figure import Figure
     from nilearn.plotting import plot_glass_brain
 

@@ -518,8 +518,7 @@ class _Answer:
             around = f"; {line} p \u2264 .05 over all"
         drawn = draw_glass_brain(t, best.table.source.places, outlined=marked, units="t")
         title = f"t of {best.table.contrast}"
-        shown = {} if drawn is None else {title: drawn}
-        return figures.pictures(f"Unthresholded{around}.", shown, opens)
+        return figures.pictures(f"Unthresholded{around}.", {title: drawn}, opens)
 
     def in_viewer(
         self, results: ResultFolder, number: int

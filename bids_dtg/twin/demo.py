@@ -14,12 +14,12 @@ from bids_dtg.extras import require
 from bids_dtg.files.array_store import read_npz
 from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.demo import SIMULATED, TABLE
 from bids_dtg.settings import Settings
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
+from bids_dtg.workflows import SIMULATED, TABLE
 
 PEOPLE = 300  # connectomes of fewer than 200 often predict nobody who is left out
 RESULTS = "results"  # below the folder of the demo

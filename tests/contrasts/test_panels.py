@@ -13,9 +13,6 @@ from bids_dtg.files.text import read_json, read_rows
 from bids_dtg.report.contents import RunFiles, find_participant, sidecar_of
 from bids_dtg.report.panels import MOTION, Canvas, keep_all, read_image, write_kept
 
-pytest.importorskip("PIL", reason="reports need the extra [report]")
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-
 
 @pytest.fixture
 def data(tmp_path):

@@ -15,9 +15,6 @@ from bids_dtg.report.contents import RunFiles, find_participant
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.report.parcels import CARPET
 
-pytest.importorskip("PIL", reason="reports need the extra [report]")
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ def sides_of(values: np.ndarray, **more) -> tuple[np.ndarray, np.ndarray]:
     from PIL import Image
 
     drawn = draw_glass_brain(values, PLACES, units="z", **more)
-    assert drawn is not None
     with Image.open(io.BytesIO(drawn)) as picture:
         whole = np.asarray(picture.convert("RGB"), int)
     brain, bar = np.split(whole, [int(0.87 * whole.shape[1])], axis=1)
@@ -72,8 +70,3 @@ def test_a_line_is_around_what_is_outlined_and_the_rest_is_drawn():
     assert dark[1] > dark[0] + 500
     assert amount_of(outlined)[1] > 1000
     assert (pixels(values, outlined=np.zeros_like(inside)) == plain).all()
-
-
-def test_without_matplotlib_there_is_no_picture(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert draw_glass_brain(np.zeros(PLACES.number), PLACES) is None

@@ -33,9 +33,6 @@ from bids_dtg.report.quality import QualityColumn, write_quality
 from bids_dtg.settings import Settings
 from bids_dtg.workflows import ParticipantLevel, Workflow
 
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-pytest.importorskip("PIL", reason="reports need the extra [report]")
-
 PULSE = FileKind("physio", "pulse", ".tsv")
 
 

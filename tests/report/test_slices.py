@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from bids_dtg.imaging.grid import Grid
@@ -120,14 +121,13 @@ def test_scales_begin_and_end_with_their_colours(scale):
 
 
 def test_pictures_come_back_from_their_files(tmp_path):
-    image = pytest.importorskip("PIL.Image", reason="pictures need pillow (extra report)")
     path = tmp_path / "m.webp"
     path.write_bytes(draw_matrix(np.array([[-1.0, 1], [1, -1]]), SIGNED, -1, 1))
-    pixels = np.asarray(image.open(path).convert("RGB"))
+    pixels = np.asarray(Image.open(path).convert("RGB"))
     np.testing.assert_array_equal(pixels[0, 0], SIGNED.table()[0])
     np.testing.assert_array_equal(pixels[0, 1], SIGNED.table()[-1])
     path.write_bytes(encode(np.zeros((4, 5, 4), np.uint8)))
-    assert image.open(path).size == (5, 4)
+    assert Image.open(path).size == (5, 4)
 
 
 def test_the_template_lies_in_mni_space():

@@ -17,9 +17,6 @@ from bids_dtg.participants.reports import Reports
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.participant import write_participant_report
 
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-pytest.importorskip("PIL", reason="reports need the extra [report]")
-
 
 @pytest.fixture
 def job(tmp_path) -> TinyJob:

@@ -16,7 +16,6 @@ from tiny_job import TinyJob, add_rest
 from bids_dtg.cli.run import main
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
 
 # No slash and no underscore: a name that a folder can have, and that a page must not run.
 HOSTILE = '"><img src=x onerror=hacked()>'

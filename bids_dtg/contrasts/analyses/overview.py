@@ -28,7 +28,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmaps import plain_contrast, statmaps_place
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.participants.reports import output_for_pages, participants_asked
+from bids_dtg.participants.reports import existing_output, participants_asked
 from bids_dtg.report.contents import (
     NOT_MEASURED,
     AverageFiles,
@@ -102,7 +102,7 @@ def run_group(settings: Settings) -> int:
     DatasetError
         The output folder holds no results, or BIDS_DIR is not the dataset they were made from.
     """
-    output = output_for_pages(settings)
+    output = existing_output(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
     labels = participants_asked(
         settings.inputs.participant_label, find_participant_labels(output), output.root

@@ -14,7 +14,7 @@ from bids_dtg.files.text import write_text
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, numbers_of, written
-from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
+from bids_dtg.report.pages.page import render
 
 Floats = NDArray[np.floating]
 # A cell as pages show it: text, interval, mark, and what it is sorted by (None: by its text).
@@ -101,8 +101,8 @@ class AnalysisPageFacts:
     viewer: Mapping[str, Any] | None = None  # what its viewer shows
 
 
-def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
-    """Write the page; return why there is none, where packages are missing.
+def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> None:
+    """Write the page.
 
     Raises
     ------
@@ -112,8 +112,6 @@ def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
     OutputError
         It cannot be written.
     """
-    if missing := missing_packages():
-        return f"no page was made: {', '.join(missing)} missing ({HOW_TO_GET})"
     laid_out: list[dict[str, Any]] = [
         {
             "anchor": f"section-{number}",
@@ -138,7 +136,6 @@ def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
         viewer_data=facts.viewer,
     )
     write_text(path, page)
-    return None
 
 
 def _cell(cell: Cell, digits: int | None, mark: str) -> Written:

@@ -9,7 +9,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.flags import FlagCount
-from bids_dtg.report.pages.page import link, missing_packages, render
+from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.pages.participant import read_flag_count
 from bids_dtg.report.presentation import presentation_of
 
@@ -33,14 +33,10 @@ Listed: TypeAlias = tuple[str, str | None, FlagCount | None]
 def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
     """Write the index anew where it does not list what is there.
 
-    Where the packages for pages are missing, an index that is there is removed: it would be old.
     Where no reports are wanted, only one that is there is written anew: it may list some that are
     gone.
     """
     if not wanted and not (dataset.root / INDEX).is_file():
-        return
-    if missing_packages():
-        dataset.remove(INDEX)
         return
     presentation = presentation_of(dataset)
     for _ in range(_TRIES):

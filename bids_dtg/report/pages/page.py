@@ -16,20 +16,11 @@ from typing import Any
 from urllib.parse import quote
 
 from bids_dtg.errors import OutputError
-from bids_dtg.extras import install_line
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.notices import visible
 from bids_dtg.report.colours import AMOUNT, GREYS, NEGATIVE, POSITIVE, SIGNED
 from bids_dtg.version import __version__
-
-_NEEDED = ("jinja2", "PIL")
-HOW_TO_GET = install_line("report")
-
-
-def missing_packages() -> tuple[str, ...]:
-    """Name the packages that reports need and that are not installed."""
-    return tuple(name for name in _NEEDED if importlib.util.find_spec(name) is None)
 
 
 def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **facts: Any) -> str:
@@ -64,8 +55,6 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
 
 def sentences(template: str, **facts: Any) -> str:
     """Fill a template of sentences, for a page and for the terminal, as plain text."""
-    if importlib.util.find_spec("jinja2") is None:
-        return f"the tables have the answer; in words, it needs jinja2 ({HOW_TO_GET})"
     filled = html.unescape(load_template(template).render(facts))
     return " ".join(filled.split())
 

@@ -626,7 +626,7 @@ def _brains(
     for function, edges in zip(found.functions, found.gradients, strict=True):
         means = _scale(function) * region_means(edges, len(regions))
         drawn = draw_glass_brain(means[atlas.columns[inside]], places)
-        if edges.any() and drawn is not None:
+        if edges.any():
             pictures[words_of(function)] = drawn
     caption = f"Mean gradient of each region, parcels of {atlas.key}"
     return figures.pictures(caption, pictures)

@@ -13,7 +13,6 @@ from scipy.ndimage import gaussian_filter
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import add_rest, read_table
 
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 PEOPLE = tuple(f"{n:02d}" for n in range(1, 13))

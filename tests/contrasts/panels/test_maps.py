@@ -22,9 +22,6 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.pages.participant import write_participant_report
 
-pytest.importorskip("PIL", reason="reports need the extra [report]")
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-
 AFFINE = np.array([[-2.0, 0, 0, 12], [0, 2, 0, -30], [0, 0, 2, -6], [0, 0, 0, 1]])
 GRID = Grid((10, 12, 9), AFFINE)
 PLACES = VoxelPlaces(GRID, np.arange(100, 900))

@@ -7,9 +7,6 @@ import pytest
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.pages.index import write_index
 
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-pytest.importorskip("PIL", reason="reports need the extra [report]")
-
 PAGE = "network_report.html"
 
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import sys
 
-import pytest
-
 from bids_dtg.report.pages import page
-
-pytest.importorskip("jinja2", reason="pages need jinja2 (extra report)")
 
 
 def test_templates_are_compiled_once_where_python_keeps_its_own(tmp_path, monkeypatch):

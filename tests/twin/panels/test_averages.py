@@ -17,9 +17,6 @@ from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import averages, behaviour
 from bids_dtg.twin.panels.averages import PRESENTATION
 
-pytest.importorskip("PIL", reason="reports need the extra [report]")
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-
 TITLES = ("Behaviour", "Response times", "Time series of the mean trial", "Edges")
 
 

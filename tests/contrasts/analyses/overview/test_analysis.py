@@ -17,8 +17,6 @@ from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import find_participant
 
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
-
 PEOPLE = tuple(f"{number:02d}" for number in range(1, 7))
 
 

@@ -10,7 +10,6 @@ from tiny_job import TinyJob, read_table
 from bids_dtg.cli.run import main
 from bids_dtg.stats.metrics import dice_auc
 
-pytest.importorskip("jinja2", reason="reports need the extra [report]")
 PEOPLE = ("01", "02", "03")
 
 

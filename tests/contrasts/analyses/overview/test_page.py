@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,7 +57,6 @@ def test_columns_are_those_that_any_run_has():
 
 
 def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_path):
-    pytest.importorskip("jinja2", reason="reports need the extra [report]")
     (tmp_path / "dataset_description.json").write_text("{}")
     names = [f"{number:04d}" for number in range(2080)]
     rng = np.random.default_rng(0)
