@@ -1,7 +1,6 @@
 """The people of an analysis, variables on them, and the folder of its results.
 
 - `basis`: what results depend on: options and data that made a model, or a model that was used
-- `copies`: people with the same rest, who are a family, and sessions that are copies
 - `features`: features of many people, one contrast at a time
 - `frames`: the content of an output folder, as a data frame
 - `kept_means`: means of maps over regions, made once a map and kept, and what is unusual about maps
@@ -12,5 +11,5 @@
 - `model_analysis`: one call of an analysis of a model of regions
 - `result_folder`: the folder of one analysis' results
 - `result_table`: tables of results: columns, the file, its data dictionary and the page's table
-- `seen_people`: participants of a model's training: left out where it is judged, and named
+- `known_people`: copies of a person, who are a family, and participants of a model's training
 """

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.copies import copies_in_words, with_copies
 from bids_dtg.cohort.kept_means import MapFindings
+from bids_dtg.cohort.known_people import copies_in_words, with_copies
 from bids_dtg.cohort.mean_maps import choose_averages, require_grid
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in

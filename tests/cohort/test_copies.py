@@ -93,7 +93,7 @@ def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
 
 
 def test_copies_of_relatives_join_two_families():
-    from bids_dtg.cohort.copies import with_copies
+    from bids_dtg.cohort.known_people import with_copies
 
     known = {label: {"rest": sketch(chance_rest(int(label[1:]), 1)[0])} for label in ("a1", "b1")}
     known |= {"a2": {"rest": sketch(chance_rest(2, 1)[0])}}

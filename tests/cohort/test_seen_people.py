@@ -59,7 +59,7 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
     scores = read_table(folder / "desc-evaluation_scores.tsv")
     assert {row["people"] for row in scores} == {"1"}
     page = " ".join((folder / "network_report.html").read_text().split())
-    assert "2 relatives of training or tuning participants were left out" in page
+    assert "Left out: 2 participants; the model was trained or tuned on relatives of them" in page
 
 
 def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, capsys):

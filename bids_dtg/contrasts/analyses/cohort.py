@@ -12,9 +12,8 @@ from pathlib import Path
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.cohort.basis import BUNDLE, OwnModel, UsedModel
-from bids_dtg.cohort.copies import with_copies
+from bids_dtg.cohort.known_people import EXCLUDED, with_copies
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
-from bids_dtg.cohort.seen_people import EXCLUDED
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.roi_maps import (
     maps_in_words,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, Cohort
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -345,7 +345,7 @@ def write_scores(
     if cohort.results.has_pages:
         about = {
             "sessions": cohort.sessions,
-            "words": f"{simple.words} {seen_on_page(cohort.left_out)}".strip(),
+            "words": f"{simple.words}{seen_on_page(cohort.left_out)}".strip(),
             "form": cohort.form.words,
             "parcels": sorted({fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}),
             "columns": [(column.title, column.meaning) for column in MODEL_COLUMNS[1:]],

@@ -14,7 +14,7 @@ from bids_dtg.bundles.people import (
     hash_person,
     hash_rest,
 )
-from bids_dtg.cohort.seen_people import RELATED, TRAINED, TUNED, labels_alone, reasons, say_left_out
+from bids_dtg.cohort.known_people import RELATED, TRAINED, TUNED, labels_alone, say_left_out
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.registry import (
@@ -124,7 +124,7 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
         )
     if warns:
         _warn(cohort, seen, matches, [label for label in labels if label not in why])
-    return reasons(why)
+    return why
 
 
 def _warn(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.bundles.bundle import kind_of
+from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import RELATED, TRAINED, labels_alone, reasons, say_left_out
 from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETWORK_MODEL, SIMULATED
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle, load_network_bundle
@@ -204,7 +204,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         why |= dict.fromkeys(seen, TRAINED)
         labels = tuple(label for label in people.of_session(self.session) if label not in why)
         if not labels:
-            return (), reasons(why)
+            return (), why
         self._require_fitting()
         self._say_if_by_label()
         say(f"evaluated, outside the training set of {bundle.card.name}: {named(labels)}")
@@ -219,7 +219,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 "if they are among these participants, they are not left out"
             )
         say_left_out(why)
-        return labels, reasons(why)
+        return labels, why
 
     def inferable(self) -> tuple[str, ...]:
         """Participants that a linear core applies to: all with rest of `session`.

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.region_people import UNKNOWN_CLEANING
 from bids_dtg.cohort.result_table import Column, ResultTable
-from bids_dtg.cohort.seen_people import RELATED, RELATIVE, SEEN, TRAINED, labels_alone, say_left_out
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.participants import plain_column
@@ -90,7 +90,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     def why_not(self, seen: Sequence[str]) -> dict[str, str]:
         """Return why training people and their relatives are left out, for table and page."""
-        return {**dict.fromkeys(self.relatives, RELATIVE), **dict.fromkeys(seen, SEEN)}
+        return {**dict.fromkeys(self.relatives, RELATED), **dict.fromkeys(seen, TRAINED)}
 
     def require_unseen(
         self, fewest_training: int, fitted: str
@@ -129,8 +129,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
                 "apart",
             )
         more = f"; {fitted} are fitted to them" if len(seen) >= fewest_training else ""
-        related = dict.fromkeys(self.relatives, RELATED)
-        say_left_out({**related, **dict.fromkeys(seen, TRAINED)}, more)
+        say_left_out(self.why_not(seen), more)
         return unseen, seen
 
     def cohort(self, labels: Sequence[str]) -> Cohort:

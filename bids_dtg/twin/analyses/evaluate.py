@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, named, say

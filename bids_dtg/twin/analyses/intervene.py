@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.imaging.grid import standard_grid

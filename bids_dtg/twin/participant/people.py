@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
+from bids_dtg.cohort.known_people import Sketches, copies_in_words, with_copies
 from bids_dtg.cohort.people import table_path
 from bids_dtg.cohort.region_people import given_split
 from bids_dtg.errors import DatasetError, SettingsError

@@ -76,7 +76,7 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
     (table,) = tmp_path.glob("out/group/evaluation-*/desc-participants_excluded.tsv")
     assert len(read_table(table)) == 5
     page = table.with_name("report.html").read_text()
-    assert "5 participants of the training or tuning of the model were left out" in page
+    assert "Left out: 5 participants; the model was trained on 5 of them" in page
     assert [own.people.count(name) for name in ("training", "validation", "test")] == [5, 0, 4]
 
 

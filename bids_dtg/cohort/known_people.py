@@ -1,18 +1,34 @@
-"""Copies of a person: known by the values of rest, and a family in every split and fold."""
+"""People who are recognised: copies of a person in a call, and participants of a model's training.
+
+Copies are known by the values of rest, and are a family in every split and fold. Participants of a
+model's training are left out where it is judged, and named.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import alike_pairs
-from bids_dtg.notices import counted, named
+from bids_dtg.notices import counted, named, say
 
 # Of the rest, or edges, of people by label and by the name of the session or run: see
 # `bids_dtg.inputs.rest_sketch`.
 Sketches = Mapping[str, Mapping[str, str]]
+
+# Why somebody does not judge a model, as the table of those who were left out has it.
+TRAINED = "the model was trained on the participant"
+TUNED = "the model was tuned on the participant"
+RELATED = "the model was trained or tuned on a relative of the participant"
+EXCLUDED = "desc-participants_excluded"  # the table of everybody who was left out
+_COLUMNS = (
+    Column("participant_id", "Participant"),
+    Column("reason", "Why the participant was left out"),
+)
 
 
 def with_copies(
@@ -98,3 +114,69 @@ def copies_in_words(families: Families, sketches: Sketches, what: str = "rest") 
             f"others ({named(unknown)}): their copies are not recognised"
         )
     return tuple(found)
+
+
+def _seen_in_words(why: Mapping[str, str], more: str = "") -> list[str]:
+    counts, found = Counter(why.values()), []
+    how = " and ".join(
+        f"{word} on {counts[reason]}"
+        for word, reason in (("trained", TRAINED), ("tuned", TUNED))
+        if counts[reason]
+    )
+    for reasons, words in (
+        ((TRAINED, TUNED), f"{how} of them ({{}}){more}"),
+        ((RELATED,), "trained or tuned on relatives of them ({})"),
+    ):
+        if who := [label for label, reason in why.items() if reason in reasons]:
+            people = counted(len(who), "participant")
+            found.append(f"left out: {people}; the model was {words.format(named(who))}")
+    return found
+
+
+def say_left_out(why: Mapping[str, str], more: str = "") -> None:
+    """Report people who are left out; nothing where there are none.
+
+    Parameters
+    ----------
+    why
+        `TRAINED`, `TUNED` or `RELATED`, by the label of the person.
+    more
+        What ends the line on those who are no relatives.
+    """
+    for line in _seen_in_words(why, more):
+        say(line)
+
+
+def seen_on_page(left_out: Mapping[str, str]) -> str:
+    """Return a page's next sentences, on people who were left out; empty where there are none.
+
+    Parameters
+    ----------
+    left_out
+        Reasons by label; others than those of `say_left_out` are not mentioned.
+
+    Examples
+    --------
+    >>> seen_on_page({"01": TRAINED})
+    ' Left out: 1 participant; the model was trained on 1 of them (01).'
+    >>> seen_on_page({"02": RELATED})
+    ' Left out: 1 participant; the model was trained or tuned on relatives of them (02).'
+    """
+    return "".join(f" L{line[1:]}." for line in _seen_in_words(left_out))
+
+
+def labels_alone(name: str) -> str:
+    """Return the sentence on a model, by its name, that knows no content of people's data."""
+    return (
+        f"{name} lists people by their labels alone: those of them who have other labels now are "
+        "not recognised"
+    )
+
+
+def left_out_table(left_out: Mapping[str, str]) -> ResultTable:
+    """Return the table `EXCLUDED` of reasons by label; an empty one has no rows."""
+    rows = [
+        {"participant_id": f"sub-{label}", "reason": reason}
+        for label, reason in sorted(left_out.items())
+    ]
+    return ResultTable(_COLUMNS, rows, "Participants who were left out")
